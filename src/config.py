@@ -1,0 +1,311 @@
+"""
+🌙 Moon Dev's Configuration
+Built with love by Moon Dev 🚀
+
+Every setting of the repo, and the only reader of the environment.
+
+Constants stand at the top. Names in `_SETTINGS` are *live*: they follow the environment (and `.env`) at every
+read. A value that is assigned or patched onto this module wins until `importlib.reload(config)` clears it.
+Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing.
+"""
+
+import math
+import os
+import re
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dotenv import dotenv_values, load_dotenv
+from termcolor import cprint
+
+REPO_ROOT = Path(__file__).resolve().parent.parent
+ENV_FILE = REPO_ROOT / ".env"
+
+load_dotenv(ENV_FILE)
+
+# 🏦 Exchange and tokens
+EXCHANGE = "solana"
+MONITORED_TOKENS = ["9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump"]
+HYPERLIQUID_SYMBOLS = ["BTC", "ETH", "SOL"]
+
+# 🛡️ Risk and run loop
+MAX_LOSS_USD = 25
+SLEEP_BETWEEN_RUNS_MINUTES = 15
+
+# 🤖 AI models
+AI_MODEL = "claude-haiku-4-5"
+AI_MAX_TOKENS = 1024
+AI_TEMPERATURE = 0.7
+
+# Live settings: read through `__getattr__` below, declared here for type checkers and readers.
+AI_MODEL_TYPE: str  # provider that `ModelFactory.create_model()` takes when none is named
+AI_TIMEOUT_SECONDS: float  # per request to a provider
+AI_MAX_RETRIES: int  # the SDKs' own retries of 408, 409, 429, 5xx and connection errors
+
+# 🔍 LangFuse observability
+ENABLE_LANGFUSE: bool
+LANGFUSE_SECRET_KEY: str | None
+LANGFUSE_PUBLIC_KEY: str | None
+LANGFUSE_HOST: str
+LANGFUSE_FLUSH_INTERVAL: float  # seconds between batches
+LANGFUSE_CAPTURE_INPUT: bool  # prompts
+LANGFUSE_CAPTURE_OUTPUT: bool  # answers
+LANGFUSE_ALLOW_HTTP: bool  # plain http to a host other than loopback
+LANGFUSE_SESSION_ID: str
+LANGFUSE_USER_ID: str | None
+LANGFUSE_TRACING_ENVIRONMENT: str | None
+LANGFUSE_RELEASE: str | None
+OBSERVABILITY_JOURNAL: str  # relative to the repo, not to the working directory
+OBSERVABILITY_DURABILITY: str  # "async" (on disk within 50 ms) or "sync" (part of the call)
+OBSERVABILITY_RETENTION_DAYS: float
+OBSERVABILITY_MAX_MB: float
+OBSERVABILITY_EXIT_SECONDS: float  # what a process may spend on the network when it ends
+OBSERVABILITY_REDACT_PATTERNS: str | None  # the operator's own regular expressions, one a line
+OBSERVABILITY_REDACT_ALLOW: str | None  # strings that are never redacted, comma-separated
+
+# 🌙 Market data
+MOONDEV_API_KEY: str | None
+MOONDEV_API_URL: str
+
+_PROCESS_SESSION = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}"
+
+
+class SettingError(ValueError):
+    """A setting's text cannot be read; the message names the variable and what it takes."""
+
+
+class Destination(NamedTuple):
+    """Where a recorded observation is delivered: a Langfuse host and the project its keys belong to."""
+
+    host: str
+    public_key: str
+    secret_key: str
+
+    @property
+    def label(self) -> str:
+        """What the journal keeps of it: host and public key, never the secret."""
+        return f"{self.host}|{self.public_key}"
+
+
+def parse_bool(name: str, text: str) -> bool:
+    """`text` as a boolean: true/false, 1/0, yes/no, on/off in any case.
+
+    Raises:
+        SettingError: on anything else. The text is not quoted: it may be a secret set under the wrong name.
+    """
+    value = text.strip().lower()
+    if value in ("true", "1", "yes", "on"):
+        return True
+    if value in ("false", "0", "no", "off"):
+        return False
+    raise SettingError(f"{name} must be true or false (or 1/0, yes/no, on/off)")
+
+
+def parse_number(name: str, text: str) -> float:
+    """`text` as a finite number of at least 0. Raises SettingError on anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise SettingError(f"{name} must be a number of at least 0")
+    return value
+
+
+def parse_count(name: str, text: str) -> int:
+    """`text` as a whole number of at least 0. Raises SettingError on anything else."""
+    value = parse_number(name, text)
+    if not value.is_integer():
+        raise SettingError(f"{name} must be a whole number")
+    return int(value)
+
+
+def parse_durability(name: str, text: str) -> str:
+    """`text` as `async` or `sync`. Raises SettingError on anything else."""
+    value = text.strip().lower()
+    if value not in ("async", "sync"):
+        raise SettingError(f"{name} must be async or sync")
+    return value
+
+
+def parse_host(name: str, text: str) -> str:
+    """`text` as an http(s) address without a trailing slash. Raises SettingError on anything else."""
+    value = text.strip().rstrip("/")
+    if not re.match(r"https?://[^/\s@]+(/\S*)?$", value):
+        raise SettingError(f"{name} must be an address like https://cloud.langfuse.com, without credentials")
+    return value
+
+
+def _text(name: str, text: str) -> str:
+    return text.strip()
+
+
+# name -> (how to read it, its value when the environment has none). A malformed value takes `_SAFE`, else the default.
+_SETTINGS: dict[str, tuple[Callable[[str, str], Any], Any]] = {
+    "AI_MODEL_TYPE": (_text, "claude"),
+    "AI_TIMEOUT_SECONDS": (parse_number, 60.0),
+    "AI_MAX_RETRIES": (parse_count, 2),
+    "ENABLE_LANGFUSE": (parse_bool, True),
+    "LANGFUSE_SECRET_KEY": (_text, None),
+    "LANGFUSE_PUBLIC_KEY": (_text, None),
+    "LANGFUSE_BASE_URL": (parse_host, None),
+    "LANGFUSE_HOST": (parse_host, None),
+    "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),
+    "LANGFUSE_CAPTURE_INPUT": (parse_bool, True),
+    "LANGFUSE_CAPTURE_OUTPUT": (parse_bool, True),
+    "LANGFUSE_ALLOW_HTTP": (parse_bool, False),
+    "LANGFUSE_SESSION_ID": (_text, _PROCESS_SESSION),
+    "LANGFUSE_USER_ID": (_text, None),
+    "LANGFUSE_TRACING_ENVIRONMENT": (_text, None),
+    "LANGFUSE_RELEASE": (_text, None),
+    "OBSERVABILITY_JOURNAL": (_text, "src/data/observability/journal.db"),
+    "OBSERVABILITY_DURABILITY": (parse_durability, "async"),
+    "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
+    "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
+    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),
+    "OBSERVABILITY_REDACT_PATTERNS": (_text, None),
+    "OBSERVABILITY_REDACT_ALLOW": (_text, None),
+    "MOONDEV_API_KEY": (_text, None),
+    "MOONDEV_API_URL": (_text, "http://api.moondev.com:8000"),
+}
+_SAFE: dict[str, Any] = {"ENABLE_LANGFUSE": False, "LANGFUSE_CAPTURE_INPUT": False, "LANGFUSE_CAPTURE_OUTPUT": False}
+_DEFAULT_HOST = "https://cloud.langfuse.com"
+_PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
+_complained: set[tuple[str, str]] = set()
+
+for _name in _SETTINGS:
+    globals().pop(_name, None)  # importlib.reload clears what was assigned or patched
+
+
+def __getattr__(name: str) -> Any:
+    if name == "LANGFUSE_HOST":
+        return _read("LANGFUSE_HOST") or _read("LANGFUSE_BASE_URL") or _DEFAULT_HOST
+    if name in _SETTINGS:
+        return _read(name)
+    raise AttributeError(f"module {__name__!r} has no setting {name!r}")
+
+
+def env(name: str) -> str | None:
+    """The environment variable `name`; None where it is unset, empty or still a placeholder of `.env_example`."""
+    text = (os.environ.get(name) or "").strip()
+    return None if not text or _PLACEHOLDER.match(text) else text
+
+
+def _read(name: str) -> Any:
+    parse, default = _SETTINGS[name]
+    text = env(name)
+    if text is None:
+        return default
+    try:
+        return parse(name, text)
+    except SettingError as error:
+        _complain(name, text, error)
+        return _SAFE.get(name, default)
+
+
+def _complain(name: str, text: str, error: SettingError) -> None:
+    if (name, text) not in _complained:
+        _complained.add((name, text))
+        cprint(f"❌ {error}. Correct it in .env; until then it counts as {_SAFE.get(name, 'not set')}.", "red")
+
+
+# What follows is on the path of every model call. `os.environ.get` encodes its key and decodes its value each time,
+# which costs more than the rest of that path; the dict behind it does not, and an unchanged value is the same object.
+_raw_environ: Any = getattr(os.environ, "_data", os.environ)
+_FLAG = os.environ.encodekey("ENABLE_LANGFUSE") if hasattr(os.environ, "encodekey") else "ENABLE_LANGFUSE"
+_flag_seen: tuple[Any, bool] = (object(), True)
+
+
+def tracing_on() -> bool:
+    """Whether calls are recorded in the journal: unless ENABLE_LANGFUSE says no in so many words.
+
+    A malformed flag stops shipping, not recording.
+    """
+    global _flag_seen
+    assigned = globals().get("ENABLE_LANGFUSE")
+    if assigned is not None:
+        return bool(assigned)
+    raw = _raw_environ.get(_FLAG)
+    if raw is not _flag_seen[0]:
+        _flag_seen = (raw, _flag_unless_refused())
+    return _flag_seen[1]
+
+
+def _flag_unless_refused() -> bool:
+    text = env("ENABLE_LANGFUSE")
+    try:
+        return text is None or parse_bool("ENABLE_LANGFUSE", text)
+    except SettingError as error:
+        _complain("ENABLE_LANGFUSE", text or "", error)
+        return True
+
+
+def destination() -> Destination | None:
+    """The Langfuse project that observations recorded now go to; None where the flag is off or a key is missing."""
+    this = globals()
+    if not this.get("ENABLE_LANGFUSE", _read("ENABLE_LANGFUSE")):
+        return None
+    secret_key = this.get("LANGFUSE_SECRET_KEY", _read("LANGFUSE_SECRET_KEY"))
+    public_key = this.get("LANGFUSE_PUBLIC_KEY", _read("LANGFUSE_PUBLIC_KEY"))
+    if not secret_key or not public_key:
+        return None
+    return Destination(this.get("LANGFUSE_HOST") or __getattr__("LANGFUSE_HOST"), public_key, secret_key)
+
+
+def missing_langfuse_keys() -> list[str]:
+    """Names of the Langfuse keys that are not set, in the order in which `.env_example` lists them."""
+    return [name for name in ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY") if not globals().get(name, _read(name))]
+
+
+def journal_path() -> Path:
+    """Where the journal lies; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
+    return REPO_ROOT / Path(globals().get("OBSERVABILITY_JOURNAL", _read("OBSERVABILITY_JOURNAL"))).expanduser()
+
+
+def base_url(provider: str, default: str | None) -> str | None:
+    """The provider's endpoint: `{PROVIDER}_BASE_URL` from the environment, else `default`."""
+    return env(f"{provider.upper()}_BASE_URL") or default
+
+
+_SECRET_NAME = re.compile(
+    r"(KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|MNEMONIC|SEED|SEED_PHRASE|DSN|CREDENTIALS?|SID)$", re.IGNORECASE
+)
+_ADDRESS_NAME = re.compile(r"(URL|URI|ENDPOINT|WEBHOOK)$", re.IGNORECASE)
+_ADDRESS_WITH_SECRET = re.compile(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
+_NOT_SECRET = frozenset({"LANGFUSE_PUBLIC_KEY"})  # how the server knows us; journalled as part of the destination
+_MIN_SECRET_LENGTH = 8
+_secrets_seen: tuple[dict[Any, Any], tuple[str, ...]] = ({}, ())
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret: `*_KEY`, `*_SECRET`, `*_TOKEN`, `*_PASSWORD`, ... ."""
+    return name not in _NOT_SECRET and _SECRET_NAME.search(name) is not None
+
+
+def secret_values() -> tuple[str, ...]:
+    """The values that must never be on disk or wire: of secret-looking variables, and of RPC and webhook addresses
+    that carry credentials, in the environment and in `.env`; eight characters or more, longest first.
+
+    The same tuple object as long as the environment is unchanged.
+    """
+    global _secrets_seen
+    if _secrets_seen[0] != _raw_environ:
+        known = {**dotenv_values(ENV_FILE), **os.environ}
+        found = {text.strip() for name, text in known.items() if text and _holds_secret(name, text)}
+        _secrets_seen = (dict(_raw_environ), tuple(sorted(found, key=lambda text: (-len(text), text))))
+    return _secrets_seen[1]
+
+
+def _holds_secret(name: str, text: str) -> bool:
+    text = text.strip()
+    if len(text) < _MIN_SECRET_LENGTH or _PLACEHOLDER.match(text):
+        return False
+    return is_secret_name(name) or (_ADDRESS_NAME.search(name) is not None and bool(_ADDRESS_WITH_SECRET.search(text)))
+
+
+def get_active_tokens() -> list[str]:
+    """The tokens to trade: Hyperliquid symbols on that exchange, Solana addresses elsewhere."""
+    return HYPERLIQUID_SYMBOLS if EXCHANGE == "hyperliquid" else MONITORED_TOKENS
