@@ -139,37 +139,38 @@ def parse_host(name: str, text: str) -> str:
     return value
 
 
-def _text(name: str, text: str) -> str:
+def parse_text(_name: str, text: str) -> str:
+    """`text` without the white space around it."""
     return text.strip()
 
 
 # name -> (how to read it, its value when the environment has none). A malformed value takes `_SAFE`, else the default.
 _SETTINGS: dict[str, tuple[Callable[[str, str], Any], Any]] = {
-    "AI_MODEL_TYPE": (_text, "claude"),
+    "AI_MODEL_TYPE": (parse_text, "claude"),
     "AI_TIMEOUT_SECONDS": (parse_number, 60.0),
     "AI_MAX_RETRIES": (parse_count, 2),
     "ENABLE_LANGFUSE": (parse_bool, True),
-    "LANGFUSE_SECRET_KEY": (_text, None),
-    "LANGFUSE_PUBLIC_KEY": (_text, None),
+    "LANGFUSE_SECRET_KEY": (parse_text, None),
+    "LANGFUSE_PUBLIC_KEY": (parse_text, None),
     "LANGFUSE_BASE_URL": (parse_host, None),
     "LANGFUSE_HOST": (parse_host, None),
     "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),
     "LANGFUSE_CAPTURE_INPUT": (parse_bool, True),
     "LANGFUSE_CAPTURE_OUTPUT": (parse_bool, True),
     "LANGFUSE_ALLOW_HTTP": (parse_bool, False),
-    "LANGFUSE_SESSION_ID": (_text, _PROCESS_SESSION),
-    "LANGFUSE_USER_ID": (_text, None),
-    "LANGFUSE_TRACING_ENVIRONMENT": (_text, None),
-    "LANGFUSE_RELEASE": (_text, None),
-    "OBSERVABILITY_JOURNAL": (_text, "src/data/observability/journal.db"),
+    "LANGFUSE_SESSION_ID": (parse_text, _PROCESS_SESSION),
+    "LANGFUSE_USER_ID": (parse_text, None),
+    "LANGFUSE_TRACING_ENVIRONMENT": (parse_text, None),
+    "LANGFUSE_RELEASE": (parse_text, None),
+    "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
     "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),
-    "OBSERVABILITY_REDACT_PATTERNS": (_text, None),
-    "OBSERVABILITY_REDACT_ALLOW": (_text, None),
-    "MOONDEV_API_KEY": (_text, None),
-    "MOONDEV_API_URL": (_text, "http://api.moondev.com:8000"),
+    "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),
+    "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),
+    "MOONDEV_API_KEY": (parse_text, None),
+    "MOONDEV_API_URL": (parse_text, "http://api.moondev.com:8000"),
 }
 _SAFE: dict[str, Any] = {"ENABLE_LANGFUSE": False, "LANGFUSE_CAPTURE_INPUT": False, "LANGFUSE_CAPTURE_OUTPUT": False}
 _DEFAULT_HOST = "https://cloud.langfuse.com"
@@ -274,7 +275,9 @@ _SECRET_NAME = re.compile(
     r"(KEY|SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|MNEMONIC|SEED|SEED_PHRASE|DSN|CREDENTIALS?|SID)$", re.IGNORECASE
 )
 _ADDRESS_NAME = re.compile(r"(URL|URI|ENDPOINT|WEBHOOK)$", re.IGNORECASE)
-_ADDRESS_WITH_SECRET = re.compile(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
+_ADDRESS_WITH_SECRET = re.compile(
+    r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE
+)
 _NOT_SECRET = frozenset({"LANGFUSE_PUBLIC_KEY"})  # how the server knows us; journalled as part of the destination
 _MIN_SECRET_LENGTH = 8
 _secrets_seen: tuple[dict[Any, Any], tuple[str, ...]] = ({}, ())
