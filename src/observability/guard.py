@@ -1,0 +1,68 @@
+"""
+🌙 Moon Dev's Observability Guard
+Built with love by Moon Dev 🚀
+
+Our own failures: said once each, counted, never raised into trading code; raised in tests (`strict`).
+"""
+
+import threading
+import time
+from types import TracebackType
+from typing import Literal
+
+from termcolor import cprint
+
+strict = False  # tests set this: telemetry never breaks a trade, but always breaks a test
+
+
+class Failures:
+    """Counts of what went wrong inside observability itself, by kind; `health()` shows them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self.last: str | None = None
+        self.last_at: float | None = None  # Unix seconds
+
+    @property
+    def total(self) -> int:
+        """How many there were since the process started."""
+        return sum(self._counts.values())
+
+    def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
+        """Count one failure; the first of its kind is printed, with what it means for the operator."""
+        from src.observability.redaction import redact  # here, since redaction itself is guarded
+
+        with self._lock:
+            seen = self._counts.get(kind, 0)
+            self._counts[kind] = seen + 1
+            self.last, self.last_at = str(redact(message)), time.time()
+        if not seen:
+            cprint(f"⚠️ Observability: {self.last}. {cure}", "yellow")
+
+    def reset(self) -> None:
+        """Forget everything: for a fork's child, and for tests."""
+        self.__init__()  # type: ignore[misc]
+
+
+failures = Failures()
+
+
+class _Guarded:
+    """`with guarded:` around our own bookkeeping, never around the wrapped call."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        if strict or not isinstance(error, Exception):
+            return False
+        failures.note(f"{type(error).__name__} in bookkeeping", f"{type(error).__name__}: {error}")
+        return True
+
+
+guarded = _Guarded()

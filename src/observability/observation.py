@@ -1,0 +1,196 @@
+"""
+🌙 Moon Dev's Observation
+Built with love by Moon Dev 🚀
+
+One traced thing, as the caller's thread leaves it: references, a few numbers, and two clock reads. Everything that
+takes time (binding arguments, redaction, counting, pricing, JSON) is the recorder's.
+"""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from types import NoneType
+from typing import Any, NamedTuple
+from uuid import UUID
+
+Signature = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
+
+# A generator of our own: agents may call `random.seed(42)`, in 48 processes at once.
+_ids = random.Random()  # noqa: S311 - identifiers, not secrets; seeded by the system's entropy
+os.register_at_fork(after_in_child=_ids.seed)
+
+
+class Reply(NamedTuple):
+    """What was returned by a call that answers like a model, held so that later changes by the caller do not show."""
+
+    content: Any
+    usage: Any
+    model_name: Any
+    raw_response: Any
+
+
+class Observation:
+    """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
+
+    `ended` is None while it runs. `parent` is the observation that was open around it, or None; `foreign_parent` is
+    an active OpenTelemetry span of another library (trace id, span id).
+    """
+
+    __slots__ = (
+        "agent",
+        "args",
+        "bind",
+        "ended",
+        "error",
+        "first_token",
+        "foreign_parent",
+        "id",
+        "input",
+        "journalled_open",
+        "kwargs",
+        "level",
+        "metadata",
+        "model",
+        "model_parameters",
+        "name",
+        "output",
+        "owner",
+        "parent",
+        "pieces",
+        "provider",
+        "replies",
+        "scores",
+        "size",
+        "started",
+        "status_message",
+        "tags",
+        "thread",
+        "trace_id",
+        "type",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        type: str,
+        parent: "Observation | None" = None,
+        *,
+        agent: str | None = None,
+        foreign_parent: tuple[int, int] | None = None,
+    ) -> None:
+        self.id = _ids.getrandbits(64) or 1
+        self.trace_id = _trace_of(parent, foreign_parent)
+        self.name, self.type, self.parent, self.foreign_parent = name, type, parent, foreign_parent
+        self.agent = agent
+        self.owner: Any = None
+        self.thread = threading.get_ident()
+        self.bind: Signature | None = None
+        self.args: tuple[Any, ...] = ()
+        self.kwargs: dict[str, Any] = {}
+        self.input: Any = None
+        self.output: Any = None
+        self.pieces: list[Any] | None = None
+        self.replies: list[Any] = []
+        self.metadata: dict[str, Any] | None = None
+        self.model_parameters: dict[str, Any] | None = None
+        self.model: str | None = None
+        self.provider: str | None = None
+        self.level: str | None = None
+        self.status_message: str | None = None
+        self.error: dict[str, Any] | None = None
+        self.tags: list[str] | None = None
+        self.scores: list[Score] | None = None
+        self.size = 0
+        self.first_token: int | None = None
+        self.ended: int | None = None
+        self.journalled_open = False
+        self.started = time.perf_counter_ns()
+
+    @property
+    def hex_id(self) -> str:
+        """The span id: 16 hex digits."""
+        return f"{self.id:016x}"
+
+    @property
+    def hex_trace_id(self) -> str:
+        """The trace id: 32 hex digits."""
+        return f"{self.trace_id:032x}"
+
+    @property
+    def hex_parent_id(self) -> str | None:
+        """The parent's span id, or None for a root."""
+        if self.parent is not None:
+            return self.parent.hex_id
+        return f"{self.foreign_parent[1]:016x}" if self.foreign_parent else None
+
+    def add_metadata(self, values: dict[str, Any]) -> None:
+        """Merge a snapshot of `values` into the metadata; later values win."""
+        kept = snapshot(values)
+        self.metadata = {**self.metadata, **kept} if self.metadata else kept
+
+
+class Score(NamedTuple):
+    """A score on a trace (Langfuse's word): `value` is a float (NUMERIC) or a string (CATEGORICAL)."""
+
+    id: str
+    name: str
+    value: float | str
+    comment: str | None = None
+
+
+def _trace_of(parent: Observation | None, foreign_parent: tuple[int, int] | None) -> int:
+    if parent is not None:
+        return parent.trace_id
+    return foreign_parent[0] if foreign_parent else _ids.getrandbits(128) or 1
+
+
+IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
+_MAX_ITEMS = 10_000
+_MAX_DEPTH = 12
+_MAX_TEXT = 1_000_000
+
+
+def snapshot(value: Any, depth: int = 0) -> Any:
+    """`value` as it is now: itself where it is immutable, a bounded copy of lists and dicts, text of anything else.
+
+    At most 10,000 items of a container, 12 levels, and a million characters of an object's text are kept.
+    """
+    kind = type(value)
+    if kind in IMMUTABLE:
+        return value
+    if depth >= _MAX_DEPTH:
+        return f"[deeper than {_MAX_DEPTH} levels]"
+    if isinstance(value, dict):
+        kept = {k if type(k) in IMMUTABLE else str(k): snapshot(v, depth + 1) for k, v in _first(value.items())}
+        return kept if len(value) <= _MAX_ITEMS else {**kept, "[not recorded]": f"{len(value) - _MAX_ITEMS} more"}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = [snapshot(item, depth + 1) for item in _first(value)]
+        return items if len(value) <= _MAX_ITEMS else [*items, f"[{len(value) - _MAX_ITEMS} more]"]
+    return _text_of(value)
+
+
+def _first(items: Any) -> Any:
+    return items if len(items) <= _MAX_ITEMS else list(items)[:_MAX_ITEMS]
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return str(value)[:_MAX_TEXT]
+    except Exception as error:  # noqa: BLE001 - an argument's own __str__ may do anything
+        return f"[NOT RECORDED: {type(value).__name__} cannot be shown: {type(error).__name__}]"
+
+
+def size_of(value: Any) -> int:
+    """Roughly the characters that `value`, a snapshot, keeps alive: what the recorder's queue is bounded by."""
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return len(value)
+    if kind is dict:
+        return sum(map(size_of, value.values())) + 64 * len(value)
+    if kind is list:
+        return sum(map(size_of, value)) + 16 * len(value)
+    return 16

@@ -1,0 +1,230 @@
+"""
+🌙 Moon Dev's Journal Rows
+Built with love by Moon Dev 🚀
+
+What an observation becomes on the recorder's thread: arguments bound and read, answer read, every field redacted,
+tokens counted, priced, JSON. A row is a plain dict, one key a column of the journal.
+"""
+
+import json
+import math
+import time
+from typing import Any
+
+from src import config
+from src.observability import cost
+from src.observability.answer import Answer, read_answer
+from src.observability.guard import guarded
+from src.observability.observation import IMMUTABLE, Observation, Reply
+from src.observability.redaction import redact
+from src.observability.usage import add_buckets, usage_buckets
+
+Row = dict[str, Any]
+
+_MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
+_MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
+
+
+def row_of(observation: Observation) -> Row:
+    """The journal row of an observation, ended or still open (then without output and end)."""
+    answer = _answer_of(observation)
+    bound = _bound(observation)
+    parameters = _parameters(observation, bound)
+    model = answer.model or observation.model or _text_attribute(observation.owner, "model_name")
+    provider = observation.provider or _text_attribute(observation.owner, "model_type")
+    row = {
+        **_identity(observation),
+        **_times(observation),
+        **_circumstances(),
+        "provider": provider,
+        "model": model,
+        "model_requested": observation.model or _text_attribute(observation.owner, "model_name") or model,
+        "model_parameters": parameters,
+        "input": _input_of(observation, bound, parameters),
+        "output": _output_of(observation, answer),
+        "metadata": _metadata_of(observation, answer),
+        "tags": observation.tags,
+        **_verdict(observation, answer),
+    }
+    return {**_clean(row), **_tokens_and_cost(observation, answer, provider, model)}
+
+
+def scores_of(observation: Observation, row: Row) -> list[Row]:
+    """The journal rows of the scores that came with an observation (a signal's)."""
+    return [_score_row(score, row) for score in observation.scores or ()]
+
+
+def _score_row(score: Any, row: Row) -> Row:
+    numeric = isinstance(score.value, int | float)
+    return {
+        "id": score.id,
+        "trace_id": row["trace_id"],
+        "observation_id": row["id"],
+        "name": score.name,
+        "data_type": "NUMERIC" if numeric else "CATEGORICAL",
+        "value": score.value if numeric else redact(score.value),
+        "comment": redact(score.comment),
+        "environment": row["environment"],
+        "session_id": row["session_id"],
+        "timestamp_ns": row["end_ns"],
+    }
+
+
+def _identity(observation: Observation) -> Row:
+    root = observation
+    while root.parent is not None:
+        root = root.parent
+    return {
+        "id": observation.hex_id,
+        "trace_id": observation.hex_trace_id,
+        "parent_id": observation.hex_parent_id,
+        "is_root": int(observation.parent is None),
+        "type": observation.type,
+        "name": observation.name,
+        "trace_name": root.agent or root.name,
+        "agent": observation.agent,
+    }
+
+
+def _times(observation: Observation) -> Row:
+    """Wall-clock nanoseconds: the monotonic readings, moved by what the two clocks differ now."""
+    offset = time.time_ns() - time.perf_counter_ns()
+    return {
+        "start_ns": observation.started + offset,
+        "first_token_ns": None if observation.first_token is None else observation.first_token + offset,
+        "end_ns": None if observation.ended is None else observation.ended + offset,
+    }
+
+
+def _circumstances() -> Row:
+    return {
+        "session_id": config.LANGFUSE_SESSION_ID,
+        "user_id": config.LANGFUSE_USER_ID,
+        "environment": config.LANGFUSE_TRACING_ENVIRONMENT or "default",
+        "release": config.LANGFUSE_RELEASE,
+    }
+
+
+def _bound(observation: Observation) -> dict[str, Any]:
+    if observation.bind is None:
+        return {}
+    try:
+        return observation.bind(observation.args, observation.kwargs)
+    except TypeError:  # the call itself had the wrong arguments, and said so to its caller
+        return {"args": list(observation.args), "kwargs": observation.kwargs}
+
+
+def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
+    """What was really sent where the models layer said it, else the call's small arguments."""
+    if observation.type != "generation":
+        return None
+    if observation.model_parameters is not None:
+        return observation.model_parameters
+    return {
+        name: value
+        for name, value in bound.items()
+        if name not in _MESSAGES and type(value) in IMMUTABLE and value is not None and len(str(value)) <= _MAX_PARAMETER
+    } or None
+
+
+def _input_of(observation: Observation, bound: dict[str, Any], parameters: dict[str, Any] | None) -> Any:
+    if observation.input is not None or not bound:
+        return observation.input
+    if observation.type != "generation":
+        return bound
+    if _MESSAGES.keys() & bound.keys():
+        return [{"role": role, "content": bound[name]} for name, role in _MESSAGES.items() if name in bound]
+    return {name: value for name, value in bound.items() if name not in (parameters or {})} or None
+
+
+def _answer_of(observation: Observation) -> Answer:
+    return read_answer(observation.replies[-1] if observation.replies else observation.output)
+
+
+def _output_of(observation: Observation, answer: Answer) -> Any:
+    if observation.pieces:
+        text = all(isinstance(piece, str) for piece in observation.pieces)
+        return "".join(observation.pieces) if text else observation.pieces
+    if isinstance(observation.output, Reply) or observation.output is None:
+        return answer.output
+    return observation.output
+
+
+def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
+    found = {"finish_reason": answer.finish_reason, "reasoning": answer.reasoning}
+    said = {name: value for name, value in found.items() if value is not None}
+    return {**(observation.metadata or {}), **said, **(observation.error or {})}
+
+
+def _verdict(observation: Observation, answer: Answer) -> Row:
+    level, message = observation.level, observation.status_message
+    silent = observation.type == "generation" and observation.bind is not None and observation.ended is not None
+    if level is None and silent and not observation.pieces and answer.output is None:
+        level, message = "WARNING", "the model gave no answer"
+    return {"level": level or "DEFAULT", "status_message": message}
+
+
+def _tokens_and_cost(observation: Observation, answer: Answer, provider: str | None, model: str | None) -> Row:
+    if observation.type != "generation":
+        return {"usage": None, "cost": None, "cost_usd": None, "cost_source": None}
+    buckets, reported = _usage_of(observation, answer, provider)
+    priced = None
+    with guarded:
+        if buckets is not None or reported is not None:
+            priced = cost.price(provider, model, buckets, reported=reported)
+    return {
+        "usage": None if buckets is None else json.dumps(buckets),
+        "cost": None if priced is None else json.dumps(priced.details),
+        "cost_usd": None if priced is None else priced.details["total"],
+        "cost_source": None if priced is None else priced.source,
+    }
+
+
+def _usage_of(
+    observation: Observation, answer: Answer, provider: str | None
+) -> tuple[dict[str, int] | None, float | None]:
+    """Tokens and reported cost; of every inner answer where an override asked `super()` more than once."""
+    answers = [read_answer(reply) for reply in observation.replies] or [answer]
+    buckets: dict[str, int] | None = None
+    for each in answers:
+        found = usage_buckets(each.usage, provider=provider)
+        buckets = found if buckets is None else add_buckets(buckets, found) if found else buckets
+    reported = [each.reported_cost for each in answers if each.reported_cost is not None]
+    return buckets, sum(reported) if reported else None
+
+
+def _text_attribute(owner: Any, name: str) -> str | None:
+    if owner is None:
+        return None
+    value = None
+    with guarded:
+        value = getattr(owner, name, None)
+    return value if isinstance(value, str) else None
+
+
+_JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags")
+
+
+def _clean(row: Row) -> Row:
+    """Redacted, and JSON where a column holds more than text."""
+    return {
+        name: _json(redact(value)) if name in _JSON_COLUMNS else redact(value) if isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
+def _json(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:  # NaN and infinity have no JSON
+        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
