@@ -172,7 +172,12 @@ _SETTINGS: dict[str, tuple[Callable[[str, str], Any], Any]] = {
     "MOONDEV_API_KEY": (parse_text, None),
     "MOONDEV_API_URL": (parse_text, "http://api.moondev.com:8000"),
 }
-_SAFE: dict[str, Any] = {"ENABLE_LANGFUSE": False, "LANGFUSE_CAPTURE_INPUT": False, "LANGFUSE_CAPTURE_OUTPUT": False}
+# What a malformed text counts as, and what that means; None for the flag is neither on nor off: journal, do not ship.
+_SAFE: dict[str, tuple[Any, str]] = {
+    "ENABLE_LANGFUSE": (None, "calls are recorded here and nothing is sent"),
+    "LANGFUSE_CAPTURE_INPUT": (False, "prompts are not recorded"),
+    "LANGFUSE_CAPTURE_OUTPUT": (False, "answers are not recorded"),
+}
 _DEFAULT_HOST = "https://cloud.langfuse.com"
 _PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
 _complained: set[tuple[str, str]] = set()
@@ -181,11 +186,20 @@ for _name in _SETTINGS:
     globals().pop(_name, None)  # importlib.reload clears what was assigned or patched
 
 
+# `os.environ.get` encodes its key and decodes its value each time, which would cost more than the rest of a traced
+# call's path. The dict behind it does not, and gives the same object as long as a variable is unchanged.
+_raw_environ: Any = getattr(os.environ, "_data", os.environ)
+_encode: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
+_raw_name = {name: _encode(name) for name in _SETTINGS}
+_assigned = globals()  # a setting that stands among the module's names was assigned or patched there
+_seen: dict[str, tuple[Any, Any]] = {}  # name -> (raw text, the value read from it)
+
+
 def __getattr__(name: str) -> Any:
     if name == "LANGFUSE_HOST":
         return _read("LANGFUSE_HOST") or _read("LANGFUSE_BASE_URL") or _DEFAULT_HOST
     if name in _SETTINGS:
-        return _read(name)
+        return bool(_read(name)) if name == "ENABLE_LANGFUSE" else _read(name)
     raise AttributeError(f"module {__name__!r} has no setting {name!r}")
 
 
@@ -195,7 +209,21 @@ def env(name: str) -> str | None:
     return None if not text or _PLACEHOLDER.match(text) else text
 
 
+def setting(name: str) -> Any:
+    """The live setting `name`: what was assigned to this module, else what the environment says. Cheap."""
+    value = _assigned.get(name, _assigned)
+    return _read(name) if value is _assigned else value
+
+
 def _read(name: str) -> Any:
+    raw = _raw_environ.get(_raw_name[name])
+    seen = _seen.get(name)
+    if seen is None or seen[0] is not raw:
+        seen = _seen[name] = (raw, _parsed(name))
+    return seen[1]
+
+
+def _parsed(name: str) -> Any:
     parse, default = _SETTINGS[name]
     text = env(name)
     if text is None:
@@ -204,20 +232,14 @@ def _read(name: str) -> Any:
         return parse(name, text)
     except SettingError as error:
         _complain(name, text, error)
-        return _SAFE.get(name, default)
+        return _SAFE[name][0] if name in _SAFE else default
 
 
 def _complain(name: str, text: str, error: SettingError) -> None:
     if (name, text) not in _complained:
         _complained.add((name, text))
-        cprint(f"❌ {error}. Correct it in .env; until then it counts as {_SAFE.get(name, 'not set')}.", "red")
-
-
-# What follows is on the path of every model call. `os.environ.get` encodes its key and decodes its value each time,
-# which costs more than the rest of that path; the dict behind it does not, and an unchanged value is the same object.
-_raw_environ: Any = getattr(os.environ, "_data", os.environ)
-_FLAG = os.environ.encodekey("ENABLE_LANGFUSE") if hasattr(os.environ, "encodekey") else "ENABLE_LANGFUSE"
-_flag_seen: tuple[Any, bool] = (object(), True)
+        meanwhile = _SAFE[name][1] if name in _SAFE else "the default holds"
+        cprint(f"❌ {error}. Correct it in .env; until then {meanwhile}.", "red")
 
 
 def tracing_on() -> bool:
@@ -225,45 +247,26 @@ def tracing_on() -> bool:
 
     A malformed flag stops shipping, not recording.
     """
-    global _flag_seen
-    assigned = globals().get("ENABLE_LANGFUSE")
-    if assigned is not None:
-        return bool(assigned)
-    raw = _raw_environ.get(_FLAG)
-    if raw is not _flag_seen[0]:
-        _flag_seen = (raw, _flag_unless_refused())
-    return _flag_seen[1]
-
-
-def _flag_unless_refused() -> bool:
-    text = env("ENABLE_LANGFUSE")
-    try:
-        return text is None or parse_bool("ENABLE_LANGFUSE", text)
-    except SettingError as error:
-        _complain("ENABLE_LANGFUSE", text or "", error)
-        return True
+    flag = setting("ENABLE_LANGFUSE")
+    return bool(flag) or flag is None
 
 
 def destination() -> Destination | None:
     """The Langfuse project that observations recorded now go to; None where the flag is off or a key is missing."""
-    this = globals()
-    if not this.get("ENABLE_LANGFUSE", _read("ENABLE_LANGFUSE")):
+    secret_key, public_key = setting("LANGFUSE_SECRET_KEY"), setting("LANGFUSE_PUBLIC_KEY")
+    if not setting("ENABLE_LANGFUSE") or not secret_key or not public_key:
         return None
-    secret_key = this.get("LANGFUSE_SECRET_KEY", _read("LANGFUSE_SECRET_KEY"))
-    public_key = this.get("LANGFUSE_PUBLIC_KEY", _read("LANGFUSE_PUBLIC_KEY"))
-    if not secret_key or not public_key:
-        return None
-    return Destination(this.get("LANGFUSE_HOST") or __getattr__("LANGFUSE_HOST"), public_key, secret_key)
+    return Destination(_assigned.get("LANGFUSE_HOST") or __getattr__("LANGFUSE_HOST"), public_key, secret_key)
 
 
 def missing_langfuse_keys() -> list[str]:
     """Names of the Langfuse keys that are not set, in the order in which `.env_example` lists them."""
-    return [name for name in ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY") if not globals().get(name, _read(name))]
+    return [name for name in ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY") if not setting(name)]
 
 
 def journal_path() -> Path:
     """Where the journal lies; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
-    return REPO_ROOT / Path(globals().get("OBSERVABILITY_JOURNAL", _read("OBSERVABILITY_JOURNAL"))).expanduser()
+    return REPO_ROOT / Path(setting("OBSERVABILITY_JOURNAL")).expanduser()
 
 
 def base_url(provider: str, default: str | None) -> str | None:
