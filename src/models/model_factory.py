@@ -1,0 +1,183 @@
+"""
+🌙 Moon Dev's Model Factory
+Built with love by Moon Dev 🚀
+
+Builds models when they are asked for, one of each provider and name. Importing this imports no SDK and asks no network.
+"""
+
+import os
+import threading
+from typing import Any, ClassVar, NamedTuple
+
+from termcolor import cprint
+
+from src import config
+from src.models.base_model import BaseModel
+from src.models.claude_model import ClaudeModel
+from src.models.deepseek_model import DeepSeekModel
+from src.models.gemini_model import GeminiModel
+from src.models.groq_model import GroqModel
+from src.models.local_model import LocalModel
+from src.models.ollama_model import OllamaModel
+from src.models.openai_model import OpenAIModel
+from src.models.openrouter_model import OpenRouterModel
+from src.models.xai_model import XAIModel
+from src.observability import LangFuseTracker
+
+_langfuse_tracker = LangFuseTracker()  # says at start-up whether traces go to Langfuse
+
+_ALIASES = {"anthropic": "claude", "google": "gemini", "grok": "xai"}
+
+
+class _Built(NamedTuple):
+    """A model, and the settings that it was built from: it is built anew where they have changed."""
+
+    model: BaseModel
+    settings: tuple[Any, ...]
+
+
+class ModelFactory:
+    """Every provider by its type. What cannot be built is said, with what to do, and is None."""
+
+    MODEL_IMPLEMENTATIONS: ClassVar[dict[str, Any]] = {
+        "claude": ClaudeModel,
+        "groq": GroqModel,
+        "openai": OpenAIModel,
+        "gemini": GeminiModel,
+        "deepseek": DeepSeekModel,
+        "ollama": OllamaModel,
+        "xai": XAIModel,
+        "openrouter": OpenRouterModel,
+        "local": LocalModel,
+    }
+    DEFAULT_MODELS: ClassVar[dict[str, str]] = {
+        model_type: implementation.default_model for model_type, implementation in MODEL_IMPLEMENTATIONS.items()
+    }
+
+    _built: ClassVar[dict[tuple[str, str], _Built]] = {}
+    _building: ClassVar[Any] = threading.RLock()
+
+    @classmethod
+    def create_model(cls, model_type: str | None = None, model_name: str | None = None) -> BaseModel | None:
+        """The model of this provider and name; None where it cannot be had, which is printed with its cure.
+
+        Args:
+            model_type: claude (or anthropic), openai, deepseek, groq, gemini (google), xai (grok), ollama, openrouter
+                or local. Left out, AI_MODEL_TYPE, else the first provider that has a key, else local.
+            model_name: the provider's name for the model; its default unless given.
+        """
+        if model_type is None:
+            model_type, model_name = cls._choose(model_name)
+        known = cls._known(model_type)
+        if known is None or not cls._has_what_it_needs(known, say=True):
+            return None
+        return cls._get(known, model_name or cls.DEFAULT_MODELS.get(known))
+
+    @classmethod
+    def get_model(cls, model_type: str, model_name: str | None = None) -> BaseModel | None:
+        """`create_model`, under the name that most agents use."""
+        return cls.create_model(model_type, model_name)
+
+    @classmethod
+    def is_model_available(cls, model_type: str) -> bool:
+        """Whether the provider is known and has its key. Asks no network: an Ollama server may not run."""
+        known = _canonical(model_type)
+        return known in cls.MODEL_IMPLEMENTATIONS and cls._has_what_it_needs(known, say=False)
+
+    @property
+    def available_models(self) -> dict[str, Any]:
+        """The models of each provider that has its key: type to `AVAILABLE_MODELS`."""
+        return {
+            model_type: implementation.AVAILABLE_MODELS
+            for model_type, implementation in self.MODEL_IMPLEMENTATIONS.items()
+            if self.is_model_available(model_type)
+        }
+
+    @classmethod
+    def clear(cls) -> None:
+        """Forget the models that were built."""
+        cls._built.clear()
+
+    @classmethod
+    def _known(cls, model_type: Any) -> str | None:
+        known = _canonical(model_type)
+        if known in cls.MODEL_IMPLEMENTATIONS:
+            return known
+        cprint(f"❌ Unknown model type {model_type!r}. Use one of: {', '.join(cls.MODEL_IMPLEMENTATIONS)}", "red")
+        return None
+
+    @classmethod
+    def _has_what_it_needs(cls, model_type: str, say: bool) -> bool:
+        cure = cls._missing(model_type)
+        if cure and say:
+            cprint(f"⚠️ {cure}", "yellow")
+        return cure is None
+
+    @classmethod
+    def _missing(cls, model_type: str) -> str | None:
+        """What to do before this provider can be used; None where nothing is missing."""
+        implementation = cls.MODEL_IMPLEMENTATIONS[model_type]
+        if hasattr(implementation, "is_installed") and not implementation.is_installed():
+            return str(implementation.install_cure)
+        key_name = getattr(implementation, "api_key_name", None)
+        return f"Set {key_name} in .env to use {model_type}" if key_name and not config.env(key_name) else None
+
+    @classmethod
+    def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
+        """The provider where none was named; a name that was meant for another one is dropped."""
+        wanted = _canonical(config.AI_MODEL_TYPE)
+        missing = cls._missing(wanted) if cls._known(config.AI_MODEL_TYPE) else f"Correct AI_MODEL_TYPE {wanted!r}"
+        if missing is None:
+            return wanted, model_name
+        chosen = next((each for each in cls.MODEL_IMPLEMENTATIONS if cls._has_key(each)), "local")
+        cprint(f"🤖 {missing}. Until then: {chosen} ({cls.DEFAULT_MODELS.get(chosen)})", "cyan")
+        return chosen, None
+
+    @classmethod
+    def _has_key(cls, model_type: str) -> bool:
+        key_name = getattr(cls.MODEL_IMPLEMENTATIONS[model_type], "api_key_name", None)
+        return bool(key_name and config.env(key_name))
+
+    @classmethod
+    def _get(cls, model_type: str, model_name: str | None) -> BaseModel | None:
+        implementation = cls.MODEL_IMPLEMENTATIONS[model_type]
+        settings = _settings_of(implementation, model_type)
+        with cls._building:
+            built = cls._built.get((model_type, str(model_name)))
+            if built is None or built.settings != settings:
+                model = _build(implementation, settings[1], model_name)
+                if model is None:
+                    return None
+                built = cls._built[model_type, str(model_name)] = _Built(model, settings)
+            return built.model
+
+
+def _canonical(model_type: Any) -> str:
+    name = str(model_type).strip().lower()
+    return _ALIASES.get(name, name)
+
+
+def _settings_of(implementation: Any, model_type: str) -> tuple[Any, ...]:
+    key_name = getattr(implementation, "api_key_name", None)
+    endpoint = config.base_url("anthropic" if model_type == "claude" else model_type, None)
+    key = config.env(key_name) if key_name else None
+    return implementation, key, endpoint, config.AI_TIMEOUT_SECONDS, config.AI_MAX_RETRIES
+
+
+def _build(implementation: Any, api_key: str | None, model_name: str | None) -> BaseModel | None:
+    named = {} if model_name is None else {"model_name": model_name}
+    try:
+        model: BaseModel = implementation(api_key, **named)
+    except Exception as error:  # noqa: BLE001 - an SDK's own checks, or a third party's class: the agent goes on
+        from src.observability.redaction import redact
+
+        cure = ". Run `pip install -r requirements.txt`" if isinstance(error, ImportError) else ""
+        cprint(f"❌ {implementation.__name__} cannot be built: {redact(str(error))}{cure}", "red")
+        return None
+    return model if model.is_available() else None
+
+
+model_factory = ModelFactory()
+
+# Sockets and locks of the parent are not a child's to use.
+os.register_at_fork(after_in_child=ModelFactory.clear)

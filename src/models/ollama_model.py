@@ -1,0 +1,23 @@
+"""
+🌙 Moon Dev's Ollama Model
+Built with love by Moon Dev 🚀
+"""
+
+from typing import ClassVar
+
+from src.models.openai_compatible import OpenAICompatibleModel
+
+
+class OllamaModel(OpenAICompatibleModel):
+    """Models that an Ollama server on this machine runs: no key, no cost."""
+
+    model_type = "ollama"
+    base_url = "http://localhost:11434/v1"
+    connection_cure = "Start Ollama with `ollama serve`, or set OLLAMA_BASE_URL in .env to where it runs"
+    default_model = "llama3.2"
+    AVAILABLE_MODELS: ClassVar[dict[str, str]] = {
+        "llama3.2": "small, all-round; `ollama pull llama3.2`",
+        "qwen3:8b": "thinks first; `ollama pull qwen3:8b`",
+        "deepseek-r1:8b": "thinks first; `ollama pull deepseek-r1:8b`",
+        "gpt-oss:20b": "capable; `ollama pull gpt-oss:20b`",
+    }

@@ -1,0 +1,106 @@
+"""
+🌙 Moon Dev's Streams
+Built with love by Moon Dev 🚀
+
+What arrives in pieces, put together: text for the caller, and for the trace the answer as one response.
+"""
+
+from typing import Any, Protocol
+
+from src.observability.usage import field
+
+_OPEN, _CLOSE = "<think>", "</think>"
+
+
+class Pieces(Protocol):
+    """Puts a stream's events together, one protocol each."""
+
+    finish_reason: str | None
+
+    def take(self, event: Any) -> str:
+        """Text for the caller in this event; empty where it has none."""
+
+    def rest(self) -> str:
+        """Text that was held back; after the last event."""
+
+    def raw(self) -> dict[str, Any]:
+        """All that was said besides the text, in the shape of a response that was not streamed."""
+
+
+class ChatPieces:
+    """Chunks of the OpenAI protocol. Reasoning is kept apart, whether it comes beside the content or inside it."""
+
+    def __init__(self) -> None:
+        self.finish_reason: str | None = None
+        self._model: str | None = None
+        self._usage: Any = None
+        self._reasoning: list[str] = []
+        self._thinking = ThinkFilter()
+
+    def take(self, event: Any) -> str:
+        """Text for the caller in this chunk. The last one has usage and no choices."""
+        self._model = field(event, "model") or self._model
+        self._usage = field(event, "usage") or field(event, "x_groq", "usage") or self._usage
+        choices = field(event, "choices")
+        if not choices:
+            return ""
+        self.finish_reason = field(choices[0], "finish_reason") or self.finish_reason
+        delta = field(choices[0], "delta")
+        self._reasoning.append(field(delta, "reasoning_content") or field(delta, "reasoning") or "")
+        return self._thinking.feed(field(delta, "content") or "")
+
+    def rest(self) -> str:
+        """Text that looked like the beginning of thinking and was none."""
+        return self._thinking.rest()
+
+    def raw(self) -> dict[str, Any]:
+        """The chunks as one response."""
+        reasoning = "".join(self._reasoning) + self._thinking.reasoning
+        message = {"reasoning_content": reasoning.strip() or None}
+        choice = {"finish_reason": self.finish_reason, "message": message}
+        return {"model": self._model, "usage": self._usage, "choices": [choice]}
+
+
+class ThinkFilter:
+    """Holds back a `<think>…</think>` at the beginning of a text that comes in pieces."""
+
+    def __init__(self) -> None:
+        self.reasoning = ""
+        self._held = ""
+        self._state = "before"  # then "inside", "trimming" (white space after the thinking), "after"
+
+    def feed(self, piece: str) -> str:
+        """What of the text so far can be shown now."""
+        if self._state == "after":
+            return piece
+        self._held += piece
+        if self._state == "before":
+            self._begin()
+        if self._state == "inside":
+            self._think()
+        if self._state == "trimming":
+            self._held = self._held.lstrip()
+            self._state = "after" if self._held else "trimming"
+        return self._release() if self._state == "after" else ""
+
+    def rest(self) -> str:
+        """What is still held at the end and is no thinking."""
+        if self._state == "inside":
+            self.reasoning, self._held = self._held.strip(), ""
+        return self._release()
+
+    def _begin(self) -> None:
+        text = self._held.lstrip()
+        if text.startswith(_OPEN):
+            self._held, self._state = text[len(_OPEN) :], "inside"
+        elif not _OPEN.startswith(text):
+            self._state = "after"
+
+    def _think(self) -> None:
+        thought, end, after = self._held.partition(_CLOSE)
+        if end:
+            self.reasoning, self._held, self._state = thought.strip(), after, "trimming"
+
+    def _release(self) -> str:
+        released, self._held = self._held, ""
+        return released
