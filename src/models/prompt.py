@@ -6,6 +6,7 @@ What is sent of what an agent wrote: text, made unique so that no cache on the w
 """
 
 import json
+import os
 import random
 import time
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from termcolor import cprint
 
 _nonces = random.Random()  # noqa: S311 - our own, so that an agent's `random.seed` neither fixes nor feels it
+os.register_at_fork(after_in_child=_nonces.seed)
 
 
 class PromptError(ValueError):

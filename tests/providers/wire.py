@@ -1,0 +1,107 @@
+"""
+🌙 Moon Dev's Provider Wire
+Built with love by Moon Dev 🚀
+
+Each provider's real wire format, played back by a loopback server: bodies as they were answered, in the JSON files
+beside this one.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from src.models.base_model import BaseModel
+from src.models.model_factory import ModelFactory
+
+PROVIDERS = tuple(ModelFactory.MODEL_IMPLEMENTATIONS)
+KEY = "test-key-0123456789abcdef"
+ANSWER = "BUY\nLong liquidations rose by 80 % within fifteen minutes\nConfidence: 72%"
+STATUSES = ("401", "429", "503")
+FAILURES = (*STATUSES, "malformed", "not json", "timeout")
+
+
+class Provider:
+    """One provider as it answers on the wire."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.recorded = json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
+        self.expected = self.recorded["expected"]
+        self.requests: list[dict[str, Any]] = []  # bodies that were asked for
+
+    def configure(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+        """Point the settings at `address`, with a key where the provider has one."""
+        if self.recorded["key_name"]:
+            monkeypatch.setenv(self.recorded["key_name"], KEY)
+        monkeypatch.setenv(self.recorded["base_url_name"], address.rstrip("/") + self.recorded["base"])
+
+    def play(self, server: HTTPServer, outcome: str) -> None:
+        """Let the server answer every request with this outcome: `answer`, a status, `malformed` or `not json`."""
+        server.clear()
+        server.expect_request(self.recorded["path"], method="POST").respond_with_handler(
+            lambda request: self._respond(request, outcome)
+        )
+
+    def _respond(self, request: Request, outcome: str) -> Response:
+        self.requests.append(json.loads(request.get_data()))
+        if outcome in STATUSES:
+            return _json(self.recorded["errors"][outcome], int(outcome))
+        if outcome == "malformed":
+            return _json({"oops": True}, 200)
+        if outcome == "not json":
+            return Response("<html>Bad gateway</html>", 200, content_type="text/html")
+        return self._stream() if self.requests[-1].get("stream") else _json(self.recorded["answer"], 200)
+
+    def _stream(self) -> Response:
+        named = self.recorded["format"] == "anthropic"
+        events = self.recorded["stream"]
+        lines = [(f"event: {event['type']}\n" if named else "") + f"data: {json.dumps(event)}\n\n" for event in events]
+        body = "".join(lines) + ("" if named else "data: [DONE]\n\n")
+        return Response(body, 200, content_type="text/event-stream")
+
+
+def _json(body: Any, status: int) -> Response:
+    return Response(json.dumps(body), status, content_type="application/json")
+
+
+def one_certificate(folder: Path) -> Path:
+    """A certificate file of one entry: an SDK's client reads all 140 where it is not told otherwise, for 50 ms."""
+    first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
+    file = folder / "one.pem"
+    file.write_text(first + end, encoding="utf-8")
+    return file
+
+
+async def _collected(pieces: Any) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+# The four ways of asking a model; each gives the answer's text, and None where there was none.
+WAYS: dict[str, Callable[..., str | None]] = {
+    "generate": lambda model, *args, **kwargs: _content(model.generate_response(*args, **kwargs)),
+    "agenerate": lambda model, *args, **kwargs: _content(asyncio.run(model.agenerate_response(*args, **kwargs))),
+    "stream": lambda model, *args, **kwargs: "".join(model.stream_response(*args, **kwargs)) or None,
+    "astream": lambda model, *args, **kwargs: asyncio.run(_collected(model.astream_response(*args, **kwargs))) or None,
+}
+BLOCKING = ("generate", "stream")
+
+
+def ways_of(name: str) -> tuple[str, ...]:
+    """All four for one provider of each SDK; the asynchronous ones are the SDK's own, the same for all of its kind."""
+    return tuple(WAYS) if name in ("claude", "groq") else BLOCKING
+
+
+def _content(response: Any) -> str | None:
+    return None if response is None else response.content
+
+
+def ask(model: BaseModel, way: str) -> str | None:
+    """Ask as an agent does."""
+    return WAYS[way](model, "You are a liquidation analyst", "Longs +80 %", temperature=0.3, max_tokens=200)

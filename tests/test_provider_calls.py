@@ -1,0 +1,294 @@
+"""
+🌙 Moon Dev's Provider Call Tests
+Built with love by Moon Dev 🚀
+
+Every provider of the factory, over its real SDK, against a loopback server that answers as the provider does.
+"""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import genai_prices
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src.models.base_model import BaseModel
+from src.models.model_factory import ModelFactory
+from tests.providers.wire import ANSWER, FAILURES, PROVIDERS, STATUSES, WAYS, Provider, ask, one_certificate, ways_of
+
+GENAI_NAMES = {"claude": "anthropic", "gemini": "google", "xai": "x-ai"}
+ERRORS = {
+    "401": "AuthenticationError: Error code: 401",
+    "429": "RateLimitError: Error code: 429",
+    "503": "InternalServerError: Error code: 503",
+    "malformed": "ModelAnswerError: ",
+    "not json": "",  # what the SDKs make of it differs
+    "timeout": "APITimeoutError: Request timed out",
+}
+
+
+@pytest.fixture(autouse=True)
+def _quick_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
+    monkeypatch.setenv("AI_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
+    """A provider that answers with an outcome, and its model as the factory builds it."""
+
+    def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
+        provider = Provider(name)
+        if outcome == "timeout":
+            monkeypatch.setenv("AI_TIMEOUT_SECONDS", "0.02")
+            provider.configure(monkeypatch, silent)
+        else:
+            provider.play(httpserver, outcome)
+            provider.configure(monkeypatch, httpserver.url_for(""))
+        model = ModelFactory.create_model(name)
+        assert model is not None
+        return provider, model
+
+    return build
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_an_answer_is_one_generation_with_its_tokens_and_cost(name: str, way: str, play: Any, journal: Any) -> None:
+    """Whatever the provider and the way of asking, the trace has what the provider said and the agent what it wrote."""
+    provider, model = play(name, "answer")
+    assert ask(model, way) == ANSWER
+    (row,) = journal.observations()
+    assert (row["type"], row["name"], row["level"]) == ("generation", "llm_generation", "DEFAULT")
+    assert (row["provider"], row["model_requested"]) == (name, ModelFactory.DEFAULT_MODELS[name])
+    assert row["model"] == provider.expected["model"]
+    assert row["usage"] == provider.expected["usage"]
+    assert row["output"] == ANSWER
+    assert row["input"] == [
+        {"role": "system", "content": "You are a liquidation analyst"},
+        {"role": "user", "content": "Longs +80 %"},
+    ]
+    assert row["metadata"]["finish_reason"] == provider.expected["finish_reason"]
+    assert row["metadata"].get("reasoning") == provider.expected.get("reasoning")
+    assert row["metadata"]["model_type"] == name
+    assert row["cost_usd"] == pytest.approx(expected_cost(provider))
+    assert row["start_ns"] < row["end_ns"]
+    if "stream" in way:
+        assert row["start_ns"] < row["first_token_ns"] <= row["end_ns"]
+
+
+def expected_cost(provider: Provider) -> float:
+    """What genai-prices says, unless the provider reports its own or runs here."""
+    if "cost_usd" in provider.expected:
+        return float(provider.expected["cost_usd"])
+    usage = provider.expected["usage"]
+    cached = usage.get("input_cached_tokens", 0)
+    priced = genai_prices.calc_price(
+        genai_prices.Usage(
+            input_tokens=usage["input"] + cached,
+            cache_read_tokens=cached,
+            output_tokens=usage["output"] + usage.get("output_reasoning_tokens", 0),
+        ),
+        model_ref=provider.expected["model"],
+        provider_id=GENAI_NAMES.get(provider.name, provider.name),
+    )
+    return float(priced.total_price)
+
+
+@pytest.mark.parametrize("outcome", FAILURES)
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_failure_is_one_generation_and_one_red_line(
+    name: str, outcome: str, play: Any, journal: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failed call is None and printed, except a 503, which is raised and not printed; the trace has one ERROR."""
+    _, model = play(name, outcome)
+    for asked, way in enumerate(ways_of(name), start=1):
+        capsys.readouterr()
+        kind, result = what_comes_of(model, way)
+        assert capsys.readouterr().out.count("❌ Model error: ") == (outcome != "503")
+        assert (kind, result) == ("answer", None) or (outcome == "503" and "503" in result)
+        row = journal.observations()[-1]
+        assert len(journal.observations()) == asked
+        assert (row["level"], row["provider"], row["cost_usd"]) == ("ERROR", name, None)
+        assert ERRORS[outcome] in row["status_message"]
+        assert row["metadata"]["error_context"] == ({"error_type": "rate_limit"} if outcome == "503" else {})
+
+
+def test_an_agent_sees_no_difference(
+    play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """For every provider and outcome, result, exception and printed lines are the same with tracing on, off, and with
+    a journal that nobody can write."""
+
+    def everything() -> dict[tuple[str, str, str], Any]:
+        return {
+            (name, outcome, way): (what_comes_of(model, way), capsys.readouterr().out)
+            for name in PROVIDERS
+            for outcome in ("answer", *FAILURES)
+            for _, model in [play(name, outcome)]
+            for way in ways_of(name)
+        }
+
+    capsys.readouterr()
+    monkeypatch.setenv("ENABLE_LANGFUSE", "true")
+    traced = everything()
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    assert everything() == traced
+    monkeypatch.setenv("ENABLE_LANGFUSE", "true")
+    journal.observations()  # all written
+    file = tmp_path / "a file, not a folder"
+    file.touch()
+    with monkeypatch.context() as patch:
+        patch.setenv("OBSERVABILITY_JOURNAL", str(file / "journal.db"))
+        assert everything() == traced
+
+
+def what_comes_of(model: BaseModel, way: str) -> tuple[Any, Any]:
+    """What an agent gets: an answer's text, or an exception's type and text."""
+    try:
+        return "answer", ask(model, way)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must be the same
+        return type(error), str(error)
+
+
+def test_a_prompt_is_sent_with_a_nonce_and_shown_without(play: Any, journal: Any) -> None:
+    """No cache on the way sees the same prompt twice; the trace shows it as it was written."""
+    provider, model = play("deepseek", "answer")
+    ask(model, "generate")
+    (row,) = journal.observations()
+    system, user = provider.requests[0]["messages"]
+    nonce, sent_at = row["metadata"]["nonce"], row["metadata"]["nonce_time"]
+    assert system == {"role": "system", "content": f"You are a liquidation analyst_{sent_at}"}
+    assert user == {"role": "user", "content": f"Longs +80 %__{nonce}_{sent_at}"}
+
+
+SENT = {
+    "claude": {"max_tokens": 200},
+    "openai": {"max_completion_tokens": 200},
+    "deepseek": {"max_tokens": 200, "temperature": 0.3},
+}
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_what_was_really_sent_is_what_the_trace_shows(name: str, play: Any, journal: Any) -> None:
+    """Claude takes no temperature, OpenAI's reasoning models another name for the limit; the trace says what went."""
+    provider, model = play(name, "answer")
+    ask(model, "generate")
+    (row,) = journal.observations()
+    assert row["model_parameters"] == SENT[name]
+    assert provider.requests[0].items() >= SENT[name].items()
+    assert ("temperature" in provider.requests[0]) == ("temperature" in SENT[name])
+    assert row["metadata"].get("temperature_not_sent") == (None if "temperature" in SENT[name] else 0.3)
+
+
+def test_only_the_local_model_is_sent_a_grammar(play: Any) -> None:
+    """An agent may give every model the grammar of its answer; only llama.cpp understands it."""
+    for name in ("local", "groq", "claude"):
+        provider, model = play(name, "answer")
+        assert model.generate_response("", "Longs +80 %", grammar='root ::= "BUY"') is not None
+        assert provider.requests[0].get("grammar") == ('root ::= "BUY"' if name == "local" else None)
+
+
+def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
+    """OpenRouter reports what a call cost where its usage accounting is asked for."""
+    provider, model = play("openrouter", "answer")
+    ask(model, "generate")
+    assert provider.requests[0]["usage"] == {"include": True}
+
+
+@pytest.mark.parametrize("name", ["openai", "claude"])
+def test_a_prompt_of_five_megabytes_is_sent(name: str, play: Any, journal: Any) -> None:
+    """A long prompt is not cut on its way to the model."""
+    provider, model = play(name, "answer")
+    prompt = "liquidations " * 400_000
+    assert model.generate_response("", prompt) is not None
+    assert prompt in provider.requests[0]["messages"][-1]["content"]
+    assert len(journal.observations()) == 1
+
+
+@pytest.mark.parametrize("name", ["groq", "claude"])
+def test_a_stream_that_is_left_is_one_generation(name: str, play: Any, journal: Any) -> None:
+    """A caller that stops listening leaves a generation with what it heard, and no error."""
+    _, model = play(name, "answer")
+    pieces = model.stream_response("", "Longs +80 %")
+    first = next(pieces)
+    pieces.close()
+    (row,) = journal.observations()
+    assert (row["output"], row["level"]) == (first, "DEFAULT")
+
+
+@pytest.mark.parametrize("name", ["groq", "claude"])
+def test_a_stream_that_breaks_keeps_what_came(
+    name: str, play: Any, journal: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error in the middle of a stream is printed, ends it, and leaves what was said in the trace."""
+    provider, model = play(name, "answer")
+    broken = {"error": {"message": "Overloaded", "type": "overloaded_error"}}
+    provider.recorded["stream"][5:] = [{"type": "error", **broken} if name == "claude" else broken]
+    heard = "".join(model.stream_response("", "Longs +80 %"))
+    assert ANSWER.startswith(heard)
+    assert heard
+    assert "❌ Model error: " in capsys.readouterr().out
+    (row,) = journal.observations()
+    assert (row["output"], row["level"]) == (heard, "ERROR")
+
+
+CURES = {
+    "401": "⚠️ Check DEEPSEEK_KEY in .env",
+    "timeout": "⚠️ Raise AI_TIMEOUT_SECONDS in .env if this model needs longer",
+}
+
+
+@pytest.mark.parametrize("outcome", CURES)
+def test_a_failure_names_its_cure(outcome: str, play: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where we know what to do, a yellow line says it."""
+    _, model = play("deepseek", outcome)
+    ask(model, "generate")
+    assert CURES[outcome] in capsys.readouterr().out
+
+
+def test_an_unknown_model_name_lists_known_ones(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that the provider refuses is answered with names that it has."""
+    httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": "Model Not Exist"}}, 400)
+    Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
+    model = ModelFactory.create_model("deepseek", "deepsek-chat")
+    assert model is not None
+    assert model.generate_response("", "hello") is None
+    assert (
+        "⚠️ deepseek may not know the model 'deepsek-chat'. It has, among others: deepseek-chat, deepseek-reasoner,"
+        in capsys.readouterr().out
+    )
+
+
+def test_a_quoted_key_is_not_printed(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Providers quote the key that they refuse; the printed line masks it, with tracing off too."""
+    key = "sk-proj-" + "a1B2c3D4" * 6
+    httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": f"Bad key {key}"}}, 401)
+    Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
+    monkeypatch.setenv("DEEPSEEK_KEY", key)
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    model = ModelFactory.create_model("deepseek")
+    assert model is not None
+    assert model.generate_response("", "hello") is None
+    printed = capsys.readouterr().out
+    assert "❌ Model error: Error code: 401" in printed
+    assert key not in printed
+
+
+def test_every_recorded_status_is_played() -> None:
+    """The recorded bodies cover the statuses that the tests ask for, for every provider of the factory."""
+    for name in PROVIDERS:
+        assert set(Provider(name).recorded["errors"]) == set(STATUSES)
