@@ -1,0 +1,233 @@
+"""
+🌙 Moon Dev's Model Factory Tests
+Built with love by Moon Dev 🚀
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from src import config
+from src.models import model_factory
+from src.models.base_model import BaseModel
+from src.models.claude_model import ClaudeModel
+from src.models.deepseek_model import DeepSeekModel
+from src.models.gemini_model import GeminiModel
+from src.models.local_model import LocalModel
+from src.models.local_server import LocalServer
+from src.models.model_factory import ModelFactory
+from src.models.xai_model import XAIModel
+from tests.providers.wire import KEY, PROVIDERS, Provider
+
+KEYED = tuple(name for name in PROVIDERS if ModelFactory.MODEL_IMPLEMENTATIONS[name].api_key_name)
+
+
+@pytest.fixture(autouse=True)
+def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROVIDERS:
+        recorded = Provider(name).recorded
+        monkeypatch.delenv(recorded["base_url_name"], raising=False)
+        if recorded["key_name"]:
+            monkeypatch.delenv(recorded["key_name"], raising=False)
+    monkeypatch.delenv("AI_MODEL_TYPE", raising=False)
+    ModelFactory.clear()
+
+
+@pytest.fixture
+def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`local` without its server: an address where it would run."""
+    monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_a_missing_key_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a key there is no model, and one line that says which variable to set."""
+    key_name = Provider(name).recorded["key_name"]
+    capsys.readouterr()
+    assert ModelFactory.create_model(name) is None
+    assert f"⚠️ Set {key_name} in .env to use {name}" in capsys.readouterr().out
+    assert not ModelFactory.is_model_available(name)
+    assert name not in model_factory.available_models
+
+
+def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copied `.env_example` counts as no keys at all."""
+    monkeypatch.setenv("DEEPSEEK_KEY", "your_deepseek_key_here")
+    assert ModelFactory.create_model("deepseek") is None
+
+
+def test_an_unknown_type_is_answered_with_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing error is said with what there is."""
+    capsys.readouterr()
+    assert ModelFactory.create_model("antropic") is None
+    assert (
+        "❌ Unknown model type 'antropic'. Use one of: claude, groq, openai, gemini, deepseek, ollama, xai, openrouter,"
+        " local" in capsys.readouterr().out
+    )
+    assert not ModelFactory.is_model_available("antropic")
+
+
+ALIASES = {"anthropic": ClaudeModel, "google": GeminiModel, "grok": XAIModel, " Claude ": ClaudeModel}
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_aliases(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Providers answer to the name of their company too, in any case."""
+    monkeypatch.setenv(ALIASES[alias].api_key_name, KEY)
+    assert type(ModelFactory.create_model(alias)) is ALIASES[alias]
+
+
+def test_class_and_instance_give_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ModelFactory.create_model`, `model_factory.create_model` and `get_model` are one, one model of each name."""
+    monkeypatch.setenv("DEEPSEEK_KEY", KEY)
+    model = ModelFactory.create_model(model_type="deepseek")
+    assert type(model) is DeepSeekModel
+    assert model.model_name == "deepseek-chat"
+    assert model_factory.create_model("deepseek") is model
+    assert model_factory.get_model("deepseek", "deepseek-chat") is model
+    assert model_factory.get_model("deepseek", "deepseek-reasoner") is not model
+    assert model_factory.get_model("deepseek", "deepseek-chat") is model
+    assert model_factory.available_models["deepseek"] is DeepSeekModel.AVAILABLE_MODELS
+
+
+def test_threads_get_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A swarm that builds its models at once builds each of them once."""
+    monkeypatch.setenv("DEEPSEEK_KEY", KEY)
+    with ThreadPoolExecutor(8) as pool:
+        models = list(pool.map(ModelFactory.create_model, ["deepseek"] * 8))
+    assert len({id(model) for model in models}) == 1
+
+
+def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings are live: a model is built anew where its own have changed."""
+    monkeypatch.setenv("DEEPSEEK_KEY", KEY)
+    first = ModelFactory.create_model("deepseek")
+    monkeypatch.setenv("DEEPSEEK_KEY", KEY + "2")
+    second = ModelFactory.create_model("deepseek")
+    assert second is not None
+    assert second is not first
+    assert second.client.api_key == KEY + "2"
+
+
+def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AI_MODEL_TYPE, with the name that was asked for."""
+    monkeypatch.setenv("AI_MODEL_TYPE", "deepseek")
+    monkeypatch.setenv("DEEPSEEK_KEY", KEY)
+    model = ModelFactory.create_model(model_name="deepseek-reasoner")
+    assert (type(model), getattr(model, "model_name", None)) == (DeepSeekModel, "deepseek-reasoner")
+
+
+def test_without_its_key_the_first_that_has_one_is_taken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name that was meant for another provider is dropped, and the choice is said."""
+    monkeypatch.setenv("GEMINI_KEY", KEY)
+    monkeypatch.setenv("DEEPSEEK_KEY", KEY)
+    capsys.readouterr()
+    model = ModelFactory.create_model(model_name="claude-haiku-4-5")
+    assert (type(model), getattr(model, "model_name", None)) == (GeminiModel, GeminiModel.default_model)
+    assert (
+        f"🤖 Set ANTHROPIC_KEY in .env to use claude. Until then: gemini ({GeminiModel.default_model})"
+        in capsys.readouterr().out
+    )
+
+
+def test_without_any_key_the_local_model_is_taken(somewhere: None, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fresh machine has an answer too."""
+    capsys.readouterr()
+    assert type(ModelFactory.create_model()) is LocalModel
+    assert "Until then: local (smollm2-135m-instruct)" in capsys.readouterr().out
+
+
+def test_a_mistyped_setting_is_said_and_passed_over(
+    somewhere: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A typing error in `.env` does not stop an agent."""
+    monkeypatch.setenv("AI_MODEL_TYPE", "antropic")
+    capsys.readouterr()
+    assert type(ModelFactory.create_model()) is LocalModel
+    printed = capsys.readouterr().out
+    assert "❌ Unknown model type 'antropic'. Use one of: claude," in printed
+    assert "🤖 Correct AI_MODEL_TYPE 'antropic'. Until then: local" in printed
+
+
+def test_a_local_model_that_is_not_installed_names_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The packages are optional; the line says how to get them."""
+    monkeypatch.setattr(LocalServer, "is_installed", staticmethod(lambda: False))
+    capsys.readouterr()
+    assert ModelFactory.create_model("local") is None
+    assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use local" in capsys.readouterr().out
+
+
+def test_a_third_party_s_class_can_be_added(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A class of one's own, with no more than the existing repo's have; one that cannot be built is said."""
+
+    class Mine(BaseModel):
+        def initialize_client(self, **kwargs: Any) -> None:
+            self.client = object()
+
+        def is_available(self) -> bool:
+            return True
+
+        @property
+        def model_type(self) -> str:
+            return "mine"
+
+    class Broken(Mine):
+        def initialize_client(self, **kwargs: Any) -> None:
+            raise RuntimeError("no such model file")
+
+    monkeypatch.setitem(ModelFactory.MODEL_IMPLEMENTATIONS, "mine", Mine)
+    monkeypatch.setitem(ModelFactory.MODEL_IMPLEMENTATIONS, "broken", Broken)
+    assert type(ModelFactory.create_model("mine")) is Mine
+    capsys.readouterr()
+    assert ModelFactory.create_model("broken") is None
+    assert "❌ Broken cannot be built: no such model file" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_a_model_built_by_hand_without_a_key_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`Class(api_key=None)` is unavailable rather than broken."""
+    model = ModelFactory.MODEL_IMPLEMENTATIONS[name](None)
+    assert not model.is_available()
+    capsys.readouterr()
+    assert model.generate_response("", "hello") is None
+    key_name = Provider(name).recorded["key_name"]
+    assert f"❌ Model error: Set {key_name} in .env to use {name}" in capsys.readouterr().out
+
+
+def test_clients_take_the_settings_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Address, time limit and retries are read when a model is built."""
+    monkeypatch.setenv("DEEPSEEK_KEY", KEY)
+    monkeypatch.setenv("DEEPSEEK_BASE_URL", "http://127.0.0.1:9/deep")
+    monkeypatch.setenv("AI_TIMEOUT_SECONDS", "12.5")
+    monkeypatch.setenv("AI_MAX_RETRIES", "7")
+    model = ModelFactory.create_model("deepseek")
+    assert model is not None
+    assert str(model.client.base_url).rstrip("/") == "http://127.0.0.1:9/deep"
+    assert (model.client.timeout, model.client.max_retries) == (12.5, 7)
+
+
+def test_our_own_agents_default_is_claude_s() -> None:
+    """`config.AI_MODEL`, which agents pass, is the default of the default provider."""
+    assert ClaudeModel.default_model == config.AI_MODEL
+    assert set(ModelFactory.DEFAULT_MODELS) == set(PROVIDERS)
+
+
+HEAVY = ("langfuse", "opentelemetry", "sqlite3", "openai", "anthropic", "xllamacpp", "genai_prices", "pandas", "httpx")
+
+
+def test_importing_the_factory_imports_no_sdk() -> None:
+    """An agent that starts waits for nothing that it may not need."""
+    code = f"import sys; import src.models.model_factory; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=config.REPO_ROOT
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,86 @@
+"""
+🌙 Moon Dev's Local Model Tests
+Built with love by Moon Dev 🚀
+
+The real model inside this process. What it says is nonsense; that it is asked, constrained, counted and stopped is not.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from src import config
+from src.models.local_server import LocalServer
+from src.models.model_factory import ModelFactory
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not LocalServer.is_installed(), reason="pip install --no-deps -r requirements-local.txt"),
+]
+GRAMMAR = 'root ::= ("BUY" | "SELL" | "NOTHING") "\\n" [a-zA-Z ,.]{10,60} "\\nConfidence: " [1-9] [0-9] "%"'
+
+
+def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    """A call is a generation with the tokens that llama.cpp counted, costs nothing, and prints no log."""
+    model = ModelFactory.create_model("local")
+    assert model is not None
+    capfd.readouterr()
+    response = model.generate_response("You trade", "Longs +80 %", max_tokens=20)
+    assert response is not None
+    assert response.content
+    assert capfd.readouterr() == ("", "")
+    (row,) = journal.observations()
+    assert (row["provider"], row["model"], row["cost_usd"]) == ("local", "smollm2-135m-instruct", 0.0)
+    assert row["usage"]["output"] == response.usage["completion_tokens"] <= 20
+
+
+def test_a_grammar_is_kept_to() -> None:
+    """Three lines are three lines, in every way of asking."""
+    model = ModelFactory.create_model("local")
+    assert model is not None
+    answers = [
+        model.generate_response("You trade", "Longs +80 %", grammar=GRAMMAR).content,
+        asyncio.run(model.agenerate_response("You trade", "Longs +80 %", grammar=GRAMMAR)).content,
+        "".join(model.stream_response("You trade", "Longs +80 %", grammar=GRAMMAR)),
+    ]
+    for answer in answers:
+        action, _, confidence = answer.split("\n")
+        assert action in ("BUY", "SELL", "NOTHING")
+        assert confidence.startswith("Confidence: ")
+
+
+def test_a_prompt_that_is_too_long_is_said_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its context is small; what does not fit is refused, not cut."""
+    model = ModelFactory.create_model("local")
+    assert model is not None
+    assert model.generate_response("", "word " * 9000) is None
+    assert "⚠️ Shorten the prompt, or use a model with a longer context" in capsys.readouterr().out
+
+
+FORKS = """
+import os, sys
+from src.models.model_factory import ModelFactory
+model = ModelFactory.create_model("local")
+print(bool(model.generate_response("", "hello", max_tokens=3)), flush=True)
+child = os.fork()
+print(bool(model.generate_response("", "hello", max_tokens=3)), flush=True)
+if child:
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+
+
+def test_it_survives_a_fork_and_lets_both_processes_end() -> None:
+    """Each process has a server of its own, and none hangs when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=config.REPO_ROOT,
+        env={**os.environ, "ENABLE_LANGFUSE": "false"},
+    )
+    assert (done.returncode, done.stdout.split()[-4:]) == (0, ["True", "True", "True", "0"])

@@ -1,0 +1,47 @@
+"""
+🌙 Moon Dev's Stream Tests
+Built with love by Moon Dev 🚀
+"""
+
+import pytest
+
+from src.models.streaming import ChatPieces, ThinkFilter
+
+THINKING = "<think>\nlongs are squeezed\n</think>\n\nBUY\nnow"
+
+
+@pytest.mark.parametrize("size", range(1, len(THINKING) + 1))
+def test_thinking_is_held_back_however_it_is_cut(size: int) -> None:
+    """Tags may be split over pieces at any place."""
+    thinking = ThinkFilter()
+    shown = "".join(thinking.feed(THINKING[start : start + size]) for start in range(0, len(THINKING), size))
+    assert shown + thinking.rest() == "BUY\nnow"
+    assert thinking.reasoning == "longs are squeezed"
+
+
+NO_THINKING = ("BUY", "<thin", "<b>BUY</b>", " <", "Use <think> tags", "")
+
+
+@pytest.mark.parametrize("text", NO_THINKING)
+def test_what_is_no_thinking_is_shown(text: str) -> None:
+    """Text that only begins like a tag comes at the end."""
+    thinking = ThinkFilter()
+    assert "".join(map(thinking.feed, text)) + thinking.rest() == text
+    assert thinking.reasoning == ""
+
+
+def test_thinking_without_an_end_is_no_answer() -> None:
+    """A limit may cut a model off while it thinks."""
+    thinking = ThinkFilter()
+    assert thinking.feed("<think>longs are") + thinking.rest() == ""
+    assert thinking.reasoning == "longs are"
+
+
+def test_reasoning_beside_the_content_is_kept_apart() -> None:
+    """DeepSeek and xAI stream it as `reasoning_content`, OpenRouter and Groq as `reasoning`."""
+    for name in ("reasoning_content", "reasoning"):
+        pieces = ChatPieces()
+        deltas = [{name: "squeezed"}, {name: ", so"}, {"content": "BUY"}]
+        shown = [pieces.take({"model": "m", "choices": [{"delta": delta}]}) for delta in deltas]
+        assert shown == ["", "", "BUY"]
+        assert pieces.raw()["choices"][0]["message"] == {"reasoning_content": "squeezed, so"}

@@ -1,0 +1,310 @@
+# ruff: noqa: D102 - the subclasses are written as third parties write them
+"""
+🌙 Moon Dev's Third-Party Model Tests
+Built with love by Moon Dev 🚀
+
+Subclasses as the existing repo has them, and stranger ones: each call is exactly one generation.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from src.models.base_model import BaseModel, ModelResponse
+
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+
+class FakeClient:
+    """What a subclass makes of `self.client`: the part of an SDK that the plan's base method calls."""
+
+    def __init__(self, usage: Any = None, error: Exception | None = None) -> None:
+        self.chat = SimpleNamespace(completions=self)
+        self.usage, self.error = usage, error
+        self.asked: list[dict[str, Any]] = []
+
+    def create(self, **request: Any) -> Any:
+        self.asked.append(request)
+        if self.error is not None:
+            raise self.error
+        message = SimpleNamespace(content="BUY", role="assistant")
+        choice = SimpleNamespace(message=message, finish_reason="stop")
+        if request.get("stream"):
+            delta = SimpleNamespace(content="BUY")
+            return iter(
+                [
+                    SimpleNamespace(choices=[SimpleNamespace(delta=delta, finish_reason="stop")], model="custom-1"),
+                    SimpleNamespace(choices=[], usage=self.usage),
+                ]
+            )
+        return SimpleNamespace(choices=[choice], model="custom-1", usage=self.usage)
+
+
+class Custom(BaseModel):
+    """As in the existing repo: no `max_tokens` attribute, `model_name` set before `super().__init__`."""
+
+    AVAILABLE_MODELS = {"custom-1": "the only one"}  # noqa: RUF012 - as the existing repo writes it
+    usage: Any = USAGE
+    error: Exception | None = None
+
+    def __init__(self, api_key: str | None = "key", model_name: str = "custom-1", **kwargs: Any) -> None:
+        self.model_name = model_name
+        super().__init__(api_key, **kwargs)
+
+    def initialize_client(self, **kwargs: Any) -> None:
+        self.client = FakeClient(self.usage, self.error)
+
+    def is_available(self) -> bool:
+        return self.client is not None
+
+    @property
+    def model_type(self) -> str:
+        return "custom"
+
+
+class Inheriting(Custom):
+    """Overrides nothing."""
+
+
+class Overriding(Custom):
+    """Asks by itself, as all eight of the existing repo do."""
+
+    def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
+        response = self.client.chat.completions.create(messages=[system_prompt, user_content])
+        return ModelResponse(response.choices[0].message.content, response, self.model_name, response.usage)
+
+
+class WithOptions(Custom):
+    """Overrides with `**kwargs` and a limit of its own."""
+
+    def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=1024, **kwargs):
+        response = self.client.chat.completions.create(messages=[system_prompt, user_content])
+        return ModelResponse(response.choices[0].message.content, response, self.model_name, response.usage)
+
+
+class CallingSuper(Custom):
+    """Adds to what the base does."""
+
+    def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
+        response = super().generate_response(system_prompt, f"{user_content}!", temperature, max_tokens)
+        return ModelResponse(response.content.lower().upper(), response.raw_response, "custom-1", response.usage)
+
+
+class OverridingTheOverride(Overriding):
+    """Both at once."""
+
+    def generate_response(self, *args, **kwargs):
+        return super().generate_response(*args, **kwargs)
+
+
+class SdkUsage(Overriding):
+    """Hands on the SDK's own usage object."""
+
+    usage = SimpleNamespace(**USAGE)
+
+
+class SdkMessage(Custom):
+    """Returns the SDK's message, as the plan's example does."""
+
+    def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
+        return self.client.chat.completions.create(messages=[]).choices[0].message
+
+
+class Asking:
+    """A mixin that knows nothing of BaseModel."""
+
+    def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
+        response = self.client.chat.completions.create(messages=[system_prompt, user_content])
+        return ModelResponse(response.choices[0].message.content, response, self.model_name, response.usage)
+
+
+class MixedIn(Asking, Custom):
+    """Gets the method from the mixin."""
+
+
+class Retrying:
+    """A mixin that calls what comes after it."""
+
+    def generate_response(self, *args, **kwargs):
+        return super().generate_response(*args, **kwargs)
+
+
+class MixedInAndCallingOn(Retrying, Overriding):
+    """Mixin, override, one call."""
+
+
+MODELS = (
+    Inheriting,
+    Overriding,
+    WithOptions,
+    CallingSuper,
+    OverridingTheOverride,
+    SdkUsage,
+    MixedIn,
+    MixedInAndCallingOn,
+)
+
+
+@pytest.mark.parametrize("model_class", MODELS)
+def test_a_call_is_exactly_one_generation(model_class: type[BaseModel], journal: Any) -> None:
+    """However a subclass answers, its tokens are counted once."""
+    response = model_class("key").generate_response(system_prompt="You trade", user_content="Longs +80 %")
+    assert response is not None
+    assert response.content == "BUY"
+    (row,) = journal.observations()
+    assert (row["name"], row["type"], row["level"]) == ("llm_generation", "generation", "DEFAULT")
+    assert (row["provider"], row["model"], row["output"]) == ("custom", "custom-1", "BUY")
+    assert row["usage"] == {"input": 100, "output": 20}
+    assert row["cost_usd"] is None
+    assert [message["content"] for message in row["input"]] == ["You trade", "Longs +80 %"]
+
+
+def test_a_message_is_an_answer_without_tokens(journal: Any) -> None:
+    """An SDK's message has content and no usage: unknown stays unknown."""
+    assert SdkMessage().generate_response("You trade", "Longs +80 %").content == "BUY"
+    (row,) = journal.observations()
+    assert (row["output"], row["usage"], row["cost_usd"]) == ("BUY", None, None)
+
+
+@pytest.mark.parametrize("model_class", [Inheriting, Overriding, CallingSuper, MixedIn])
+def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel], journal: Any) -> None:
+    """Asynchronous and streamed calls go through what the subclass overrides, and are one generation each."""
+    model = model_class("key")
+    assert asyncio.run(model.agenerate_response("You trade", "Longs +80 %")).content == "BUY"
+    assert list(model.stream_response("You trade", "Longs +80 %")) == ["BUY"]
+    assert asyncio.run(listened(model)) == ["BUY"]
+    rows = journal.observations()
+    assert [row["output"] for row in rows] == ["BUY"] * 3
+    assert [row["usage"] for row in rows] == [{"input": 100, "output": 20}] * 3
+
+
+async def listened(model: BaseModel) -> list[str]:
+    """The pieces of an asynchronous stream."""
+    return [piece async for piece in model.astream_response("You trade", "Longs +80 %")]
+
+
+class Asynchronous(Custom):
+    """Overrides the asynchronous and the streaming method."""
+
+    async def agenerate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
+        await asyncio.sleep(0)
+        return ModelResponse("BUY", None, self.model_name, USAGE)
+
+    def stream_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None) -> Iterator[str]:
+        yield "B"
+        yield "UY"
+
+    async def astream_response(self, system_prompt, user_content, **kwargs: Any) -> AsyncIterator[str]:
+        yield "BUY"
+
+
+def test_asynchronous_and_streaming_overrides_are_one_generation_each(journal: Any) -> None:
+    """They are traced as the synchronous one is."""
+    model = Asynchronous()
+    assert asyncio.run(model.agenerate_response("You trade", "Longs +80 %")).content == "BUY"
+    assert list(model.stream_response("You trade", "Longs +80 %")) == ["B", "UY"]
+    assert asyncio.run(listened(model)) == ["BUY"]
+    rows = journal.observations()
+    assert [(row["type"], row["output"]) for row in rows] == [("generation", "BUY")] * 3
+
+
+class FallingBack(Custom):
+    """Asks another model where its own fails."""
+
+    def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
+        return Overriding().generate_response(system_prompt, user_content)
+
+
+def test_a_fallback_model_is_a_generation_of_its_own(journal: Any) -> None:
+    """Two models were at work: the one that was asked, and the one that answered."""
+    assert FallingBack().generate_response("You trade", "Longs +80 %").content == "BUY"
+    assert len(journal.observations()) == 2
+
+
+class Failing(Custom):
+    """Its provider refuses."""
+
+    error = RuntimeError("quota exceeded")
+
+
+class Unavailable(Custom):
+    """Its provider is overloaded."""
+
+    error = RuntimeError("Error code: 503 - overloaded")
+
+
+def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the existing repo's base model has it."""
+    assert Failing().generate_response("You trade", "Longs +80 %") is None
+    assert "❌ Model error: quota exceeded" in capsys.readouterr().out
+    (row,) = journal.observations()
+    assert (row["level"], row["status_message"]) == ("ERROR", "RuntimeError: quota exceeded")
+
+
+def test_a_503_is_raised_unchanged(journal: Any) -> None:
+    """The very exception, for the agent's retry logic."""
+    with pytest.raises(RuntimeError) as caught:
+        Unavailable().generate_response("You trade", "Longs +80 %")
+    assert caught.value is Unavailable.error
+    assert journal.observations()[0]["level"] == "ERROR"
+
+
+def test_an_agent_s_random_numbers_are_its_own() -> None:
+    """The nonce neither follows nor moves what `random.seed` fixed."""
+    import random
+
+    model = Inheriting()
+    random.seed(42)
+    expected = random.random()
+    random.seed(42)
+    model.generate_response("You trade", "Longs +80 %")
+    model.generate_response("You trade", "Longs +80 %")
+    assert random.random() == expected
+    assert model.client.asked[0]["messages"] != model.client.asked[1]["messages"]
+
+
+BAD_PROMPTS: dict[str, tuple[Any, str, str | None]] = {
+    "empty": ("", "❌ Model error: The prompt is empty: give user_content the text that the model should answer", None),
+    "blank": (" \n", "❌ Model error: The prompt is empty: give user_content the text", None),
+    "missing": (None, "❌ Model error: The prompt is empty: give user_content the text", None),
+    "a dict": (
+        {"symbol": "BTC", "change": 80},
+        "⚠️ user_content is a dict, not text: sent as JSON. Pass a string instead",
+        '{"symbol": "BTC", "change": 80}',
+    ),
+    "a number": (80, "⚠️ user_content is a int, not text: sent as its text. Pass a string instead", "80"),
+    "bytes": (b"Longs", "⚠️ user_content is a bytes, not text: sent as its text. Pass a string instead", "Longs"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PROMPTS)
+def test_a_bad_prompt_is_said_with_its_cure(case: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no text is sent as text, what is nothing is not sent; either is said, and recorded."""
+    prompt, message, sent = BAD_PROMPTS[case]
+    model = Inheriting()
+    response = model.generate_response("You trade", prompt)
+    assert message in capsys.readouterr().out
+    assert (response is None) == (sent is None)
+    assert [asked["messages"][-1]["content"].split("__")[0] for asked in model.client.asked] == [sent] * bool(sent)
+    (row,) = journal.observations()
+    assert row["level"] == ("ERROR" if sent is None else "DEFAULT")
+
+
+class Empty(Custom):
+    """Spends all its tokens on thinking."""
+
+    def _parse(self, raw: Any) -> ModelResponse:
+        raw.choices[0].finish_reason = "length"
+        return ModelResponse("", raw, self.model_name)
+
+
+def test_an_empty_answer_is_said_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reasoning model with a small limit answers with nothing; the agent's operator should know why."""
+    assert Empty().generate_response("You trade", "Longs +80 %").content == ""
+    assert (
+        "⚠️ custom-1 gave an empty answer (finish reason: length). Raise max_tokens: thinking counts too"
+        in capsys.readouterr().out
+    )
