@@ -179,5 +179,11 @@ def _build(implementation: Any, api_key: str | None, model_name: str | None) -> 
 
 model_factory = ModelFactory()
 
-# Sockets and locks of the parent are not a child's to use.
-os.register_at_fork(after_in_child=ModelFactory.clear)
+
+def _in_child() -> None:
+    """Sockets and locks of the parent are not a fork's child's to use."""
+    ModelFactory._building = threading.RLock()
+    ModelFactory.clear()
+
+
+os.register_at_fork(after_in_child=_in_child)

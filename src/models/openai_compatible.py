@@ -11,6 +11,8 @@ from src import config
 from src.models.base_model import BaseModel
 from src.models.per_loop import CLOSE_AFTER_ANSWER, PerLoop
 
+_OPENAI_S_OWN = ("OpenAI-Organization", "OpenAI-Project")
+
 
 class OpenAICompatibleModel(BaseModel):
     """A provider behind the OpenAI protocol: data until it misbehaves."""
@@ -30,8 +32,10 @@ class OpenAICompatibleModel(BaseModel):
 
         settings = self._client_settings(self._base_url())
         settings["api_key"] = self.api_key or "none"  # the SDK insists on one
-        self.client = openai.OpenAI(**settings)
-        self._async = PerLoop(lambda: openai.AsyncOpenAI(**settings, default_headers=CLOSE_AFTER_ANSWER))
+        # OPENAI_ORG_ID and OPENAI_PROJECT_ID of the environment are OpenAI's to know.
+        hidden: Any = {} if self.model_type == "openai" else dict.fromkeys(_OPENAI_S_OWN, openai.Omit())
+        self.client = openai.OpenAI(**settings, default_headers=hidden)
+        self._async = PerLoop(lambda: openai.AsyncOpenAI(**settings, default_headers={**hidden, **CLOSE_AFTER_ANSWER}))
 
     def is_available(self) -> bool:
         """Whether there is a client to ask with."""

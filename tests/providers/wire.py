@@ -8,6 +8,7 @@ beside this one.
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from werkzeug import Request, Response
 
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request takes longer than the request
 
 PROVIDERS = tuple(ModelFactory.MODEL_IMPLEMENTATIONS)
 KEY = "test-key-0123456789abcdef"
@@ -35,6 +38,7 @@ class Provider:
         self.recorded = json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
         self.expected = self.recorded["expected"]
         self.requests: list[dict[str, Any]] = []  # bodies that were asked for
+        self.headers: list[Any] = []  # and their headers
 
     def configure(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
         """Point the settings at `address`, with a key where the provider has one."""
@@ -51,6 +55,7 @@ class Provider:
 
     def _respond(self, request: Request, outcome: str) -> Response:
         self.requests.append(json.loads(request.get_data()))
+        self.headers.append(request.headers)
         if outcome in STATUSES:
             return _json(self.recorded["errors"][outcome], int(outcome))
         if outcome == "malformed":
