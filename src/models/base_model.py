@@ -11,24 +11,22 @@ stand here they speak the OpenAI protocol to whatever `initialize_client` made o
 
 import asyncio
 import contextlib
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from src import config
 from src.models.failures import ModelAnswerError, NoClientError, say_empty, say_failure
+from src.models.overrides import LABEL, trace_overrides
 from src.models.prompt import Prompt, unique_prompt
-from src.models.streaming import ChatPieces, Pieces
+from src.models.streaming import ChatPieces, InThread, Pieces, aclosing_if_it_can, closing_if_it_can
 from src.observability import ObservabilityContext, observe_llm
 from src.observability.answer import read_answer, split_reasoning
 from src.observability.context import annotate
 from src.observability.usage import field
 
-_LABEL = "llm_generation"
 _NOT_PARAMETERS = frozenset({"model", "messages", "system", "stream", "stream_options", "extra_body"})
-_END = object()
 
 
 @dataclass
@@ -57,11 +55,7 @@ class BaseModel(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Trace what the subclass overrides, and what it gets from a mixin."""
         super().__init_subclass__(**kwargs)
-        for name in ("generate_response", *_FOLLOWERS):
-            method = getattr(cls, name)
-            if inspect.isfunction(method) and not hasattr(method, "__observed__"):
-                setattr(cls, name, observe_llm(name=_LABEL)(method))
-        _follow_override(cls)
+        trace_overrides(cls)
 
     @abstractmethod
     def initialize_client(self, **kwargs: Any) -> None:
@@ -76,7 +70,7 @@ class BaseModel(ABC):
     def model_type(self) -> str:
         """The provider's name in `ModelFactory`."""
 
-    @observe_llm(name=_LABEL)
+    @observe_llm(name=LABEL)
     def generate_response(
         self,
         system_prompt: Any,
@@ -105,7 +99,7 @@ class BaseModel(ABC):
                 raise
             return None
 
-    @observe_llm(name=_LABEL)
+    @observe_llm(name=LABEL)
     async def agenerate_response(
         self,
         system_prompt: Any,
@@ -123,7 +117,7 @@ class BaseModel(ABC):
                 raise
             return None
 
-    @observe_llm(name=_LABEL)
+    @observe_llm(name=LABEL)
     def stream_response(
         self,
         system_prompt: Any,
@@ -137,7 +131,7 @@ class BaseModel(ABC):
             while (piece := self._next_of(pieces)) is not None:
                 yield piece
 
-    @observe_llm(name=_LABEL)
+    @observe_llm(name=LABEL)
     async def astream_response(
         self,
         system_prompt: Any,
@@ -176,7 +170,7 @@ class BaseModel(ABC):
         if not isinstance(choices, list) or not choices or field(choices[0], "message") is None:
             raise ModelAnswerError(self.model_type, raw)
         content, _ = split_reasoning(field(choices[0], "message", "content") or "")
-        return ModelResponse(content.strip(), raw, self.model_name, _as_dict(field(raw, "usage")))
+        return ModelResponse(content.strip(), raw, self.model_name, usage_as_dict(field(raw, "usage")))
 
     def _pieces(self) -> Pieces:
         """What puts this protocol's streams together."""
@@ -195,7 +189,7 @@ class BaseModel(ABC):
         return self.client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True})
 
     async def _aopen(self, request: dict[str, Any]) -> Any:
-        return _InThread(await asyncio.to_thread(self._open, request))
+        return InThread(await asyncio.to_thread(self._open, request))
 
     # What all four share.
 
@@ -248,7 +242,7 @@ class BaseModel(ABC):
     def _listen(self, *asked: Any) -> Generator[str, None, None]:
         request, pieces, shown = self._prepare(*asked), self._pieces(), []
         try:
-            with _closing(self._open(request)) as events:
+            with closing_if_it_can(self._open(request)) as events:
                 for piece in _texts(events, pieces):
                     shown.append(piece)
                     yield piece
@@ -259,7 +253,7 @@ class BaseModel(ABC):
     async def _alisten(self, *asked: Any) -> AsyncGenerator[str, None]:
         request, pieces, shown = self._prepare(*asked), self._pieces(), []
         try:
-            async with _aclosing(await self._aopen(request)) as events:
+            async with aclosing_if_it_can(await self._aopen(request)) as events:
                 async for event in events:
                     if piece := pieces.take(event):
                         shown.append(piece)
@@ -279,7 +273,7 @@ class BaseModel(ABC):
 
     def _streamed(self, pieces: Pieces, shown: list[str]) -> ModelResponse:
         raw = pieces.raw()
-        return ModelResponse("".join(shown), raw, self.model_name, _as_dict(raw["usage"]))
+        return ModelResponse("".join(shown), raw, self.model_name, usage_as_dict(raw["usage"]))
 
     def _next_of(self, pieces: Iterator[str]) -> str | None:
         try:
@@ -321,86 +315,8 @@ def _parameters_of(request: dict[str, Any]) -> dict[str, Any]:
     return {**sent, "grammar": grammar} if grammar else sent
 
 
-def _as_dict(usage: Any) -> dict[str, Any] | None:
+def usage_as_dict(usage: Any) -> dict[str, Any] | None:
     """A provider's usage as the dict that `ModelResponse` promises."""
     if usage is None or isinstance(usage, dict):
         return usage
     return dict(usage.model_dump(exclude_none=True)) if hasattr(usage, "model_dump") else dict(vars(usage))
-
-
-def _closing(events: Any) -> Any:
-    return contextlib.closing(events) if hasattr(events, "close") else contextlib.nullcontext(events)
-
-
-@contextlib.asynccontextmanager
-async def _aclosing(events: Any) -> AsyncIterator[Any]:
-    try:
-        yield events
-    finally:
-        close = getattr(events, "close", None)
-        if close is not None:
-            await close()
-
-
-class _InThread:
-    """A blocking stream as an asynchronous one."""
-
-    def __init__(self, events: Any) -> None:
-        self._events, self._iterator = events, iter(events)
-
-    def __aiter__(self) -> "_InThread":
-        return self
-
-    async def __anext__(self) -> Any:
-        event = await asyncio.to_thread(next, self._iterator, _END)
-        if event is _END:
-            raise StopAsyncIteration
-        return event
-
-    async def close(self) -> None:
-        """Close the blocking stream."""
-        with _closing(self._events):
-            return
-
-
-# A subclass that overrides `generate_response` alone means all ways of asking: the others then go through it, and are
-# not traced themselves, since the call that they make is.
-
-
-async def _agenerate_through(self: BaseModel, *args: Any, **kwargs: Any) -> Any:
-    return await asyncio.to_thread(self.generate_response, *args, **kwargs)
-
-
-def _stream_through(self: BaseModel, *args: Any, **kwargs: Any) -> Iterator[str]:
-    response = self.generate_response(*args, **kwargs)
-    if response is not None:
-        yield response.content
-
-
-async def _astream_through(self: BaseModel, *args: Any, **kwargs: Any) -> AsyncIterator[str]:
-    response = await self.agenerate_response(*args, **kwargs)
-    if response is not None:
-        yield response.content
-
-
-_FOLLOWERS: dict[str, Callable[..., Any]] = {
-    "agenerate_response": _agenerate_through,
-    "stream_response": _stream_through,
-    "astream_response": _astream_through,
-}
-for _follower in _FOLLOWERS.values():
-    _follower.__observed__ = True  # type: ignore[attr-defined]
-
-
-def _follow_override(cls: type[BaseModel]) -> None:
-    if inspect.iscoroutinefunction(cls.generate_response):
-        return
-    depth = _depth(cls, "generate_response")
-    for name, follower in _FOLLOWERS.items():
-        if depth < _depth(cls, name):
-            setattr(cls, name, follower)
-
-
-def _depth(cls: type, name: str) -> int:
-    """How far up the method resolution order `name` is defined."""
-    return next(depth for depth, each in enumerate(cls.__mro__) if name in vars(each))

@@ -8,7 +8,7 @@ The Anthropic SDK: the only file that imports it.
 from typing import Any, ClassVar
 
 from src import config
-from src.models.base_model import BaseModel, ModelResponse, _as_dict
+from src.models.base_model import BaseModel, ModelResponse, usage_as_dict
 from src.models.failures import ModelAnswerError
 from src.models.per_loop import CLOSE_AFTER_ANSWER, PerLoop
 from src.models.prompt import Prompt
@@ -70,7 +70,7 @@ class ClaudeModel(BaseModel):
         if not isinstance(blocks, list):
             raise ModelAnswerError(self.model_type, raw)
         text = "".join(field(block, "text") or "" for block in blocks)
-        return ModelResponse(text.strip(), raw, self.model_name, _as_dict(field(raw, "usage")))
+        return ModelResponse(text.strip(), raw, self.model_name, usage_as_dict(field(raw, "usage")))
 
     def _pieces(self) -> "_MessagePieces":
         return _MessagePieces()
@@ -100,7 +100,7 @@ class _MessagePieces:
     def take(self, event: Any) -> str:
         """Text for the caller in this event."""
         self._model = field(event, "message", "model") or self._model
-        self._usage |= _as_dict(field(event, "message", "usage") or field(event, "usage")) or {}
+        self._usage |= usage_as_dict(field(event, "message", "usage") or field(event, "usage")) or {}
         self.finish_reason = field(event, "delta", "stop_reason") or self.finish_reason
         self._thoughts.append(field(event, "delta", "thinking") or "")
         return field(event, "delta", "text") or ""

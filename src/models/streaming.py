@@ -5,11 +5,15 @@ Built with love by Moon Dev 🚀
 What arrives in pieces, put together: text for the caller, and for the trace the answer as one response.
 """
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 from src.observability.usage import field
 
 _OPEN, _CLOSE = "<think>", "</think>"
+_END = object()
 
 
 class Pieces(Protocol):
@@ -104,3 +108,40 @@ class ThinkFilter:
     def _release(self) -> str:
         released, self._held = self._held, ""
         return released
+
+
+def closing_if_it_can(events: Any) -> Any:
+    """Close a stream when done, if it can be closed: an SDK's can, a plain iterator cannot."""
+    return contextlib.closing(events) if hasattr(events, "close") else contextlib.nullcontext(events)
+
+
+@contextlib.asynccontextmanager
+async def aclosing_if_it_can(events: Any) -> AsyncIterator[Any]:
+    """`closing_if_it_can`, asynchronously."""
+    try:
+        yield events
+    finally:
+        close = getattr(events, "close", None)
+        if close is not None:
+            await close()
+
+
+class InThread:
+    """A blocking stream as an asynchronous one."""
+
+    def __init__(self, events: Any) -> None:
+        self._events, self._iterator = events, iter(events)
+
+    def __aiter__(self) -> "InThread":
+        return self
+
+    async def __anext__(self) -> Any:
+        event = await asyncio.to_thread(next, self._iterator, _END)
+        if event is _END:
+            raise StopAsyncIteration
+        return event
+
+    async def close(self) -> None:
+        """Close the blocking stream."""
+        with closing_if_it_can(self._events):
+            return

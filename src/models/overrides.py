@@ -1,0 +1,67 @@
+"""
+🌙 Moon Dev's Model Overrides
+Built with love by Moon Dev 🚀
+
+Subclasses override `generate_response`; each call of one is a generation all the same, and exactly one.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from src.observability import observe_llm
+
+LABEL = "llm_generation"  # one for all methods, so that a call of `super()` is part of the call around it
+
+
+# A subclass that overrides `generate_response` alone means all ways of asking: the others then go through it, and are
+# not traced themselves, since the call that they make is.
+
+
+async def _agenerate_through(self: Any, *args: Any, **kwargs: Any) -> Any:
+    return await asyncio.to_thread(self.generate_response, *args, **kwargs)
+
+
+def _stream_through(self: Any, *args: Any, **kwargs: Any) -> Iterator[str]:
+    response = self.generate_response(*args, **kwargs)
+    if response is not None:
+        yield response.content
+
+
+async def _astream_through(self: Any, *args: Any, **kwargs: Any) -> AsyncIterator[str]:
+    response = await self.agenerate_response(*args, **kwargs)
+    if response is not None:
+        yield response.content
+
+
+_FOLLOWERS: dict[str, Callable[..., Any]] = {
+    "agenerate_response": _agenerate_through,
+    "stream_response": _stream_through,
+    "astream_response": _astream_through,
+}
+for _follower in _FOLLOWERS.values():
+    _follower.__observed__ = True  # type: ignore[attr-defined]
+
+
+def trace_overrides(cls: Any) -> None:
+    """Trace what a model class overrides, and what it gets from a mixin; called when the class is made."""
+    for name in ("generate_response", *_FOLLOWERS):
+        method = getattr(cls, name)
+        if inspect.isfunction(method) and not hasattr(method, "__observed__"):
+            setattr(cls, name, observe_llm(name=LABEL)(method))
+    _follow_override(cls)
+
+
+def _follow_override(cls: Any) -> None:
+    if inspect.iscoroutinefunction(cls.generate_response):
+        return
+    depth = _depth(cls, "generate_response")
+    for name, follower in _FOLLOWERS.items():
+        if depth < _depth(cls, name):
+            setattr(cls, name, follower)
+
+
+def _depth(cls: type, name: str) -> int:
+    """How far up the method resolution order `name` is defined."""
+    return next(depth for depth, each in enumerate(cls.__mro__) if name in vars(each))
