@@ -11,14 +11,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 
 from src.config import tracing_on
 from src.observability import runtime
 from src.observability.guard import guarded
-from src.observability.observation import Observation, Score, snapshot
+from src.observability.observation import Observation, Score, reply_of, snapshot
+from src.observability.otel_context import foreign_parent
 
 _Result = TypeVar("_Result")
 
@@ -48,7 +50,7 @@ def current() -> Observation | None:
 def calling_agent() -> str | None:
     """The agent whose code is calling: the nearest caller in an `agents` folder, `whale_agent.py` as `WhaleAgent`;
     in a thread, the agent that started it."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         agent = _AGENT_OF_FILE.get(file, "")
@@ -56,7 +58,7 @@ def calling_agent() -> str | None:
             agent = _AGENT_OF_FILE[file] = _agent_of(file)
         if agent is not None:
             return agent
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return _starter.get()
 
 
@@ -74,14 +76,25 @@ def start(name: str, type: str) -> Observation:
     """Begin an observation under the current one, by the agent that the cycle, the caller, or the code names."""
     parent = current()
     if parent is not None:
-        return Observation(name, type, parent, agent=parent.agent)
+        return Observation(name, type, parent)
     caller = calling_agent()
-    observation = Observation(name, type, agent=caller, foreign_parent=runtime.foreign_parent())
+    observation = Observation(name, type, None, foreign_parent())
+    observation.agent = caller
     said = _said.get()
     if said is not None and said.caller == caller:
         observation.agent = said.agent_name
         observation.metadata = said.metadata
     return observation
+
+
+def enter(observation: Observation) -> Token[Observation | None]:
+    """What happens from here on happens inside the observation, until `leave`."""
+    return _current.set(observation)
+
+
+def leave(token: Token[Observation | None]) -> None:
+    """Undo `enter`."""
+    _current.reset(token)
 
 
 def finish(observation: Observation) -> None:
@@ -163,7 +176,7 @@ def annotate(
         observation.model = model or observation.model
         observation.provider = provider or observation.provider
         if answer is not None:
-            observation.replies.append(answer)
+            observation.replies += (reply_of(answer),)
 
 
 class Cycle:
@@ -201,9 +214,7 @@ class ObservabilityContext:
 
     @staticmethod
     @contextmanager
-    def agent_cycle(
-        agent_name: str, agent_type: str = "agent", input: Any = None, **metadata: Any
-    ) -> Iterator[Cycle]:
+    def agent_cycle(agent_name: str, agent_type: str = "agent", input: Any = None, **metadata: Any) -> Iterator[Cycle]:
         """One pass of an agent's loop as one trace: the root observation, of type `agent`.
 
         Args:
@@ -219,7 +230,7 @@ class ObservabilityContext:
         if observation is None:
             yield Cycle(None)
             return
-        token = _current.set(observation)
+        token = enter(observation)
         try:
             yield Cycle(observation)
         except BaseException as error:
@@ -228,7 +239,7 @@ class ObservabilityContext:
             raise
         finally:
             with guarded:
-                _current.reset(token)
+                leave(token)
                 finish(observation)
 
     @staticmethod
@@ -304,11 +315,8 @@ def note_error(observation: Observation, error: BaseException, context: dict[str
     observation.level = "ERROR" if isinstance(error, Exception) else "WARNING"
     message = _message_of(error)
     observation.status_message = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    observation.error = {
-        "error_type": type(error).__name__,
-        "error_message": message,
-        "error_context": snapshot(context or {}),
-    }
+    said = {"error_type": type(error).__name__, "error_message": message, "error_context": context or {}}
+    observation.add_metadata(said)
 
 
 def _message_of(error: BaseException) -> str:
@@ -330,7 +338,7 @@ def _recent_of_caller() -> Observation | None:
 
 def _event(name: str, parent: Observation | None) -> Observation:
     """An event under `parent`, ended or not, else a trace of its own."""
-    return Observation(name, "event", parent, agent=parent.agent) if parent is not None else start(name, "event")
+    return Observation(name, "event", parent) if parent is not None else start(name, "event")
 
 
 ACTIONS = ("BUY", "SELL", "NOTHING")
@@ -347,9 +355,7 @@ class _Signal(NamedTuple):
     valid: bool
 
     @classmethod
-    def of(
-        cls, action: Any, confidence: Any, reasoning: Any, symbol: Any, extra: dict[str, Any]
-    ) -> "_Signal":
+    def of(cls, action: Any, confidence: Any, reasoning: Any, symbol: Any, extra: dict[str, Any]) -> "_Signal":
         text = str(action)
         known = text.strip().upper()
         number = _percent(confidence)
@@ -392,7 +398,7 @@ def _percent(value: Any) -> float | None:
         number = float(value.strip().rstrip("%").strip() if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return None if number != number else min(max(number, 0.0), 100.0)  # noqa: PLR0124 - NaN is no number
+    return None if number != number else min(max(number, 0.0), 100.0)
 
 
 def _record_signal(signal: _Signal) -> None:
@@ -420,11 +426,11 @@ def _decide(target: Observation | None, signal: _Signal) -> None:
         target = target.parent
 
 
-def _scores(event: Observation, signal: _Signal) -> list[Score]:
+def _scores(event: Observation, signal: _Signal) -> tuple[Score, ...]:
     def fixed(name: str) -> str:
         return str(uuid.uuid5(uuid.UUID(event.hex_trace_id), f"{event.hex_id}/{name}"))
 
-    scores = [Score(fixed("signal_action"), "signal_action", signal.action, signal.reasoning)]
-    if signal.confidence is not None:
-        scores.append(Score(fixed("signal_confidence"), "signal_confidence", signal.confidence))
-    return scores
+    action = Score(fixed("signal_action"), "signal_action", signal.action, signal.reasoning)
+    if signal.confidence is None:
+        return (action,)
+    return action, Score(fixed("signal_confidence"), "signal_confidence", signal.confidence)

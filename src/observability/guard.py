@@ -5,10 +5,10 @@ Built with love by Moon Dev 🚀
 Our own failures: said once each, counted, never raised into trading code; raised in tests (`strict`).
 """
 
+import sys
 import threading
 import time
 from types import TracebackType
-from typing import Literal
 
 from termcolor import cprint
 
@@ -19,7 +19,7 @@ class Failures:
     """Counts of what went wrong inside observability itself, by kind; `health()` shows them."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may note while the thread it interrupts does
         self._counts: dict[str, int] = {}
         self.last: str | None = None
         self.last_at: float | None = None  # Unix seconds
@@ -38,7 +38,8 @@ class Failures:
             self._counts[kind] = seen + 1
             self.last, self.last_at = str(redact(message)), time.time()
         if not seen:
-            cprint(f"⚠️ Observability: {self.last}. {cure}", "yellow")
+            # On stderr: what an agent prints is the same with tracing on, off or failing.
+            cprint(f"⚠️ Observability: {self.last}. {cure}", "yellow", file=sys.stderr)
 
     def reset(self) -> None:
         """Forget everything: for a fork's child, and for tests."""

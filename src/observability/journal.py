@@ -3,22 +3,28 @@
 Built with love by Moon Dev 🚀
 
 The audit trail: one SQLite file, shared by all processes of the fleet. Rows are appended by recorders, read by the
-console, and taken, marked and pruned for the shipper.
+console, and taken and marked by the shipper.
 
 A row's state is one of `open` (begun, not ended), `local` (recorded without keys), `pending`, `shipped`, `rejected`.
 """
 
+import fcntl
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from src.observability.guard import failures
+from src.observability.journal_schema import APPLICATION_ID, MIGRATIONS
 
 Row = dict[str, Any]
 
 _BUSY_SECONDS = 10.0
-_SCHEMA_VERSION = 1
+_LEASE_NS = 30_000_000_000
 
 _OBSERVATION_COLUMNS = (
     "id", "trace_id", "parent_id", "is_root", "type", "name", "trace_name", "agent",
@@ -32,99 +38,80 @@ _SCORE_COLUMNS = (
     "timestamp_ns", "destination", "state",
 )  # fmt: skip
 
-_SCHEMA = """
-CREATE TABLE observations (
-    seq INTEGER PRIMARY KEY,          -- order of arrival: children before their root
-    id TEXT NOT NULL UNIQUE,          -- 16 hex digits
-    trace_id TEXT NOT NULL,           -- 32 hex digits
-    parent_id TEXT,
-    is_root INTEGER NOT NULL,
-    type TEXT NOT NULL,
-    name TEXT NOT NULL,
-    trace_name TEXT NOT NULL,
-    agent TEXT,
-    start_ns INTEGER NOT NULL,        -- Unix nanoseconds
-    first_token_ns INTEGER,
-    end_ns INTEGER,
-    session_id TEXT,
-    user_id TEXT,
-    environment TEXT,
-    release TEXT,
-    provider TEXT,
-    model TEXT,                       -- that answered, else asked for
-    model_requested TEXT,
-    model_parameters TEXT,            -- JSON, like input, output, metadata, tags, usage and cost
-    input TEXT,
-    output TEXT,
-    metadata TEXT,
-    tags TEXT,
-    level TEXT NOT NULL,
-    status_message TEXT,
-    usage TEXT,
-    cost TEXT,
-    cost_usd REAL,                    -- NULL: price unknown; 0: free
-    cost_source TEXT,
-    destination TEXT,                 -- host|public key; NULL: local
-    state TEXT NOT NULL,
-    reason TEXT,                      -- why it was rejected, in the server's words
-    process TEXT NOT NULL             -- who recorded it
-);
-CREATE INDEX observations_trace ON observations (trace_id);
-CREATE INDEX observations_start ON observations (start_ns);
-CREATE INDEX observations_waiting ON observations (destination, seq) WHERE state = 'pending';
-CREATE TABLE scores (
-    seq INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,          -- fixed: a repeat replaces
-    trace_id TEXT NOT NULL,
-    observation_id TEXT,
-    name TEXT NOT NULL,
-    data_type TEXT NOT NULL,
-    value NOT NULL,
-    comment TEXT,
-    environment TEXT,
-    session_id TEXT,
-    timestamp_ns INTEGER NOT NULL,
-    destination TEXT,
-    state TEXT NOT NULL,
-    reason TEXT
-);
-CREATE INDEX scores_trace ON scores (trace_id);
-CREATE INDEX scores_waiting ON scores (destination, seq) WHERE state = 'pending';
-CREATE TABLE trace_tags (
-    trace_id TEXT NOT NULL,
-    tag TEXT NOT NULL,
-    PRIMARY KEY (trace_id, tag)
-) WITHOUT ROWID;
-"""
+
+class JournalError(Exception):
+    """The journal cannot be used; the message names the cure. Nothing is lost by it but what the queue cannot hold."""
+
+
+class DamagedJournalError(JournalError):
+    """The file is damaged, or is none of ours: the next `Journal` of that path sets it aside."""
 
 
 class Journal:
-    """One connection to the journal, for one thread."""
+    """One connection to the journal, for one thread; `create` it, or open what is there to read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        self._migrate()
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _only_one_process(path):
+                self._db = _usable(path) or _begun_anew(path)
+        elif not path.is_file():
+            raise JournalError(f"There is no journal at {path} yet: run an agent first")
+        else:
+            self._db = _connected(path)
+            _check(self._db, path)
+        self._inode = path.stat().st_ino
 
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
 
-    def append(self, observations: Sequence[Row], scores: Sequence[Row]) -> None:
-        """Write rows in one transaction; an open row of the same id is completed, a score of the same id replaced."""
+    def is_there(self) -> bool:
+        """Whether the file is still the one that was opened; false once it was moved or deleted."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def append(self, observations: Sequence[Row], scores: Sequence[Row], *, durable: bool = False) -> None:
+        """Write rows in one transaction: an open row of the same id is completed, a score of the same id replaced.
+
+        Args:
+            observations: rows with the columns of `journal_schema.py`.
+            scores: likewise.
+            durable: wait until the disk has them, not only the system.
+        """
+        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         with self._transaction():
-            self._db.executemany(_UPSERT_OBSERVATION, observations)
-            self._db.executemany(_UPSERT_SCORE, scores)
+            self._db.executemany(_REPLACE_OBSERVATION, observations)
+            self._db.executemany(_REPLACE_SCORE, scores)
             self._db.executemany(
                 "INSERT OR IGNORE INTO trace_tags VALUES (?, ?)",
                 [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])],
             )
+
+    def interrupt(self, process: str) -> int:
+        """Close what a dead process had begun: level WARNING, with its input; returns how many there were.
+
+        They end when the process last wrote: later is unknown.
+        """
+        last = "(SELECT max(max(start_ns), ifnull(max(end_ns), 0)) FROM observations WHERE process = :process)"
+        with self._transaction():
+            found = self._db.execute(
+                "UPDATE observations SET level = 'WARNING', status_message = 'interrupted: the process ended during"
+                " this call', end_ns = max(start_ns, " + last + "),"
+                " state = CASE WHEN destination IS NULL THEN 'local' ELSE 'pending' END"
+                " WHERE state = 'open' AND process = :process",
+                {"process": process},
+            )
+        return found.rowcount
+
+    def processes_with_open_rows(self) -> list[str]:
+        """Tokens of the processes that have begun something and not ended it."""
+        return [
+            token for (token,) in self._db.execute("SELECT DISTINCT process FROM observations WHERE state = 'open'")
+        ]
 
     def pending_observations(self, destination: str, limit: int, max_bytes: int) -> list[Row]:
         """The oldest pending observations of a destination, `limit` rows and about `max_bytes` of text at the most.
@@ -134,24 +121,40 @@ class Journal:
         taken: list[Row] = []
         size = 0
         query = "SELECT * FROM observations WHERE state = 'pending' AND destination = ? ORDER BY seq LIMIT ?"
-        for found in self._db.execute(query, (destination, limit)):
-            row = dict(found)
-            size += sum(len(value) for value in row.values() if isinstance(value, str))
-            if taken and size > max_bytes:
-                break
-            taken.append(row)
+        with self._reading(query, (destination, limit)) as found:
+            for each in found:
+                row = dict(each)
+                size += sum(len(value) for value in row.values() if isinstance(value, str))
+                if taken and size > max_bytes:
+                    break
+                taken.append(row)
         tags = self._tags({row["trace_id"] for row in taken})
         return [{**row, "tags": tags.get(row["trace_id"], [])} for row in taken]
 
     def pending_scores(self, destination: str, limit: int) -> list[Row]:
         """The oldest pending scores of a destination."""
         query = "SELECT * FROM scores WHERE state = 'pending' AND destination = ? ORDER BY seq LIMIT ?"
-        return [dict(row) for row in self._db.execute(query, (destination, limit))]
+        return [dict(row) for row in self._db.execute(query, (destination, limit)).fetchall()]
 
     def mark(self, table: str, ids: Iterable[str], state: str, reason: str | None = None) -> None:
         """Set the state of rows, by id, in `observations` or `scores`."""
         with self._transaction():
             self._db.executemany(_MARK[table], [(state, reason, row_id) for row_id in ids])
+
+    def take_lease(self, name: str, owner: str, alive: Any) -> bool:
+        """Take or keep the lease `name` for 30 s; false where another process that is alive (`alive(token)`) has it."""
+        now = time.time_ns()
+        with self._transaction():
+            held = self._db.execute("SELECT owner, expires_ns FROM leases WHERE name = ?", (name,)).fetchone()
+            if held and held["owner"] != owner and held["expires_ns"] > now and alive(held["owner"]):
+                return False
+            self._db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (name, owner, now + _LEASE_NS))
+            return True
+
+    def give_up_leases(self, owner: str) -> None:
+        """End every lease of a process."""
+        with self._transaction():
+            self._db.execute("DELETE FROM leases WHERE owner = ?", (owner,))
 
     def counts(self) -> dict[str, int]:
         """How many rows there are in each state, observations and scores together."""
@@ -161,6 +164,15 @@ class Journal:
         )
         return dict(self._db.execute(query).fetchall())
 
+    def pending(self, destination: str | None = None) -> int:
+        """How many observations and scores wait, for one destination or all."""
+        where = "state = 'pending'" + (" AND destination = :destination" if destination else "")
+        query = (
+            f"SELECT (SELECT count(*) FROM observations WHERE {where}) + (SELECT count(*) FROM scores WHERE {where})"
+        )
+        found: int = self._db.execute(query, {"destination": destination}).fetchone()[0]
+        return found
+
     def oldest_pending_ns(self) -> int | None:
         """When the oldest pending observation began (Unix nanoseconds); None where nothing waits."""
         query = "SELECT min(start_ns) FROM observations WHERE state = 'pending'"
@@ -169,12 +181,12 @@ class Journal:
 
     def observations(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
         """Observations in order of their start, JSON columns decoded."""
-        query = f"SELECT * FROM observations WHERE {where} ORDER BY start_ns, seq"  # noqa: S608 - our own text
+        query = f"SELECT * FROM observations WHERE {where} ORDER BY start_ns, seq"
         return [_decoded(row) for row in self._db.execute(query, parameters)]
 
     def scores(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
         """Scores in order of arrival."""
-        query = f"SELECT * FROM scores WHERE {where} ORDER BY seq"  # noqa: S608 - our own text
+        query = f"SELECT * FROM scores WHERE {where} ORDER BY seq"
         return [dict(row) for row in self._db.execute(query, parameters)]
 
     def _tags(self, trace_ids: set[str]) -> dict[str, list[str]]:
@@ -185,38 +197,113 @@ class Journal:
         return tags
 
     @contextmanager
-    def _transaction(self) -> Any:
-        self._db.execute("BEGIN IMMEDIATE")
+    def _reading(self, query: str, parameters: Sequence[Any]) -> Iterator[sqlite3.Cursor]:
+        cursor = self._db.execute(query, parameters)
         try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
+            yield cursor
+        finally:
+            cursor.close()  # ends the read transaction, which would keep the WAL from being reused
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _damage_said():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+
+def _usable(path: Path) -> sqlite3.Connection | None:
+    """A connection to a journal of ours, made or migrated where need be; None where the file is none, and set aside."""
+    try:
+        path.touch(mode=0o600)
+        db = _connected(path)
+        with _damage_said():
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
+            db.execute("PRAGMA journal_mode = WAL")
+            _check(db, path)
+            _migrate(db)
+    except (DamagedJournalError, IsADirectoryError) as error:
+        aside = path.with_name(f"{path.name}.set-aside-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S-%f}")
+        for suffix in ("", "-wal", "-shm"):
+            if (part := Path(f"{path}{suffix}")).exists():
+                part.rename(f"{aside}{suffix}")
+        failures.note("set aside", f"{path} is no journal of ours or is damaged ({error})", cure=f"Kept as {aside}.")
+        return None
+    return db
+
+
+def _begun_anew(path: Path) -> sqlite3.Connection:
+    db = _usable(path)
+    if db is None:
+        raise JournalError(f"No journal can be made at {path}: set OBSERVABILITY_JOURNAL to another place")
+    return db
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a directory")
+    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    with _damage_said():
+        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+        version = _version(db)
+    if tables and not ours:
+        raise DamagedJournalError(f"{path} is a database of another program")
+    if version > len(MIGRATIONS):
+        raise JournalError(f"{path} was written by a newer version of this repo: update it (git pull)")
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    if _version(db) == len(MIGRATIONS):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    for migration in MIGRATIONS[_version(db) :]:
+        for statement in migration.split(";\n"):
+            db.execute(statement)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    db.execute("COMMIT")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextmanager
+def _damage_said() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError | sqlite3.ProgrammingError):
             raise
-        self._db.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        if self._version() < _SCHEMA_VERSION:
-            with self._transaction():
-                if self._version() < _SCHEMA_VERSION:  # another process may have been first
-                    for statement in _SCHEMA.split(";\n"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        raise DamagedJournalError(str(error)) from error
 
 
-def _upsert(table: str, columns: Sequence[str]) -> str:
+@contextmanager
+def _only_one_process(path: Path) -> Iterator[None]:
+    """So that of several processes that find a damaged file one sets it aside, and none the new one."""
+    with Path(f"{path}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _replace(table: str, columns: Sequence[str]) -> str:
+    """A row of the same id gives way, so that the order of arrival is that of completion: a root after its children."""
     values = ", ".join(f":{column}" for column in columns)
-    changes = ", ".join(f"{column} = excluded.{column}" for column in columns if column != "id")
-    return (
-        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"  # noqa: S608 - our own names
-        f" ON CONFLICT (id) DO UPDATE SET {changes}"
-    )
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({values})"
 
 
-_UPSERT_OBSERVATION = _upsert("observations", _OBSERVATION_COLUMNS)
-_UPSERT_SCORE = _upsert("scores", _SCORE_COLUMNS)
+_REPLACE_OBSERVATION = _replace("observations", _OBSERVATION_COLUMNS)
+_REPLACE_SCORE = _replace("scores", _SCORE_COLUMNS)
 _MARK = {
     "observations": "UPDATE observations SET state = ?, reason = ? WHERE id = ?",
     "scores": "UPDATE scores SET state = ?, reason = ? WHERE id = ?",

@@ -37,77 +37,45 @@ class Observation:
     """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
 
     `ended` is None while it runs. `parent` is the observation that was open around it, or None; `foreign_parent` is
-    an active OpenTelemetry span of another library (trace id, span id).
+    an active OpenTelemetry span of another library (trace id, span id). What most observations do not have is an
+    attribute of the class until it is set, which is what makes a new one cheap.
     """
 
-    __slots__ = (
-        "agent",
-        "args",
-        "bind",
-        "ended",
-        "error",
-        "first_token",
-        "foreign_parent",
-        "id",
-        "input",
-        "journalled_open",
-        "kwargs",
-        "level",
-        "metadata",
-        "model",
-        "model_parameters",
-        "name",
-        "output",
-        "owner",
-        "parent",
-        "pieces",
-        "provider",
-        "replies",
-        "scores",
-        "size",
-        "started",
-        "status_message",
-        "tags",
-        "thread",
-        "trace_id",
-        "type",
-    )
+    agent: str | None = None
+    owner: Any = None  # the instance whose method was called
+    bind: Signature | None = None  # makes named arguments of `args` and `kwargs`, on the recorder's thread
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
+    input: Any = None
+    output: Any = None
+    capture_output = True
+    pieces: list[Any] | None = None  # of a stream
+    replies: tuple[Any, ...] = ()  # answers of calls inside this one that count as this one
+    metadata: dict[str, Any] | None = None
+    model_parameters: dict[str, Any] | None = None
+    model: str | None = None
+    provider: str | None = None
+    level: str | None = None
+    status_message: str | None = None
+    tags: list[str] | None = None
+    scores: "tuple[Score, ...]" = ()
+    size = 0  # characters it keeps alive, roughly
+    first_token: int | None = None
+    ended: int | None = None
 
     def __init__(
         self,
         name: str,
         type: str,
         parent: "Observation | None" = None,
-        *,
-        agent: str | None = None,
         foreign_parent: tuple[int, int] | None = None,
     ) -> None:
         self.id = _ids.getrandbits(64) or 1
-        self.trace_id = _trace_of(parent, foreign_parent)
         self.name, self.type, self.parent, self.foreign_parent = name, type, parent, foreign_parent
-        self.agent = agent
-        self.owner: Any = None
+        self.trace_id = _trace_of(parent, foreign_parent)
+        if parent is not None:
+            self.agent = parent.agent
         self.thread = threading.get_ident()
-        self.bind: Signature | None = None
-        self.args: tuple[Any, ...] = ()
-        self.kwargs: dict[str, Any] = {}
-        self.input: Any = None
-        self.output: Any = None
-        self.pieces: list[Any] | None = None
-        self.replies: list[Any] = []
-        self.metadata: dict[str, Any] | None = None
-        self.model_parameters: dict[str, Any] | None = None
-        self.model: str | None = None
-        self.provider: str | None = None
-        self.level: str | None = None
-        self.status_message: str | None = None
-        self.error: dict[str, Any] | None = None
-        self.tags: list[str] | None = None
-        self.scores: list[Score] | None = None
-        self.size = 0
-        self.first_token: int | None = None
-        self.ended: int | None = None
-        self.journalled_open = False
         self.started = time.perf_counter_ns()
 
     @property
@@ -140,6 +108,25 @@ class Score(NamedTuple):
     name: str
     value: float | str
     comment: str | None = None
+
+
+_NOTHING = object()
+
+
+def reply_of(result: Any) -> Any:
+    """What a call returned, as it is now: a `Reply` where it answers like a model (has `content`), else a snapshot."""
+    if type(result) in IMMUTABLE:
+        return result
+    content = getattr(result, "content", _NOTHING)
+    if content is _NOTHING:
+        return snapshot(result)
+    usage = getattr(result, "usage", None)
+    return Reply(
+        snapshot(content),
+        dict(usage) if isinstance(usage, dict) else usage,
+        getattr(result, "model_name", None),
+        getattr(result, "raw_response", None),
+    )
 
 
 def _trace_of(parent: Observation | None, foreign_parent: tuple[int, int] | None) -> int:

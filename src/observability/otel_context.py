@@ -9,6 +9,8 @@ OpenTelemetry: with no tracer provider set and no span active nobody reads the c
 import sys
 from typing import TYPE_CHECKING, Any
 
+from src.observability.guard import guarded
+
 if TYPE_CHECKING:
     from src.observability.observation import Observation
 
@@ -25,8 +27,15 @@ def foreign_parent() -> tuple[int, int] | None:
 def attach(observation: "Observation") -> Any:
     """Make the observation the parent of spans begun from here on; returns what `detach` takes, or None."""
     trace = sys.modules.get("opentelemetry.trace")
-    if trace is None or isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    if trace is None:
         return None
+    with guarded:
+        return _attached(trace, observation)
+
+
+def _attached(trace: Any, observation: "Observation") -> Any:
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return None  # no span is made here that could nest
     from opentelemetry import context
 
     ours = trace.SpanContext(observation.trace_id, observation.id, is_remote=False, trace_flags=trace.TraceFlags(1))
@@ -36,6 +45,7 @@ def attach(observation: "Observation") -> Any:
 def detach(token: Any) -> None:
     """Undo `attach`."""
     if token is not None:
-        from opentelemetry import context
+        with guarded:
+            from opentelemetry import context
 
-        context.detach(token)
+            context.detach(token)

@@ -6,6 +6,7 @@ The queue between the agents and the journal, and the one thread that empties it
 takes no lock, and wakes the thread only where that has gone to sleep.
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -15,11 +16,13 @@ from typing import Any, Protocol
 from src.observability.guard import failures
 from src.observability.observation import Observation
 
+OWN_THREADS = "moondev-observability"  # how our threads are named
 MAX_QUEUED = 50_000  # observations
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
 _POLL_SECONDS = 0.01  # between looks at the queue while calls come in: on disk well within 50 ms
-_IDLE_AFTER = 100  # empty looks before the thread sleeps until it is woken
+_IDLE_POLL_SECONDS = 0.025  # and while none do; a caller need wake nobody, which would cost it a lock
+_IDLE_AFTER = 100  # empty looks
 _BATCH = 200  # observations in one transaction
 _RETRY_SECONDS = 0.5  # while the journal cannot be written
 
@@ -33,22 +36,29 @@ class Sink(Protocol):
     def close(self) -> None:
         """Give the journal back."""
 
+    def abandon(self) -> None:
+        """Leave what was inherited by a fork to the parent."""
+
 
 class Recorder:
     """Takes observations from any thread, and journals them from its own."""
 
     def __init__(self, make_sink: Callable[[], Sink]) -> None:
         self._make_sink = make_sink  # called on the recorder's thread: it imports what the caller's need not wait for
+        self._sink: Sink | None = None
         self._queue: deque[Any] = deque()  # Observation: ended; (Observation,): opened; Event: all before it is written
         self._queued_bytes = 0
-        self._wake = threading.Event()
-        self._asleep = False
+        self._hurry = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self.recorded = 0
         self.journalled = 0
         self.dropped = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many entries are not journalled yet."""
+        return len(self._queue)
 
     def opened(self, observation: Observation) -> None:
         """Note that an observation has begun, as evidence should the process die in it."""
@@ -57,8 +67,7 @@ class Recorder:
     def put(self, observation: Observation) -> None:
         """Hand over an ended observation; at the queue's bound, wait a little, then drop and count it."""
         if self._full() and not self._wait_for_room():
-            self.dropped += 1
-            failures.note("dropped", "the recorder cannot keep up, observations are dropped")
+            self._drop(1)
             return
         self._queued_bytes += observation.size
         self._append(observation)
@@ -69,23 +78,33 @@ class Recorder:
             return True
         written = threading.Event()
         self._append(written)
+        self._hurry.set()
         return written.wait(timeout)
 
     def stop(self, timeout: float) -> bool:
         """Journal what is queued and end the thread; False where that took longer than `timeout` seconds."""
         self._stopping = True
-        self._wake.set()
-        if self._thread is None:
+        self._hurry.set()
+        if self._thread is None:  # nothing was recorded, or the interpreter is past starting threads
+            if self._queue:
+                self._run()
             return True
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def abandon(self) -> None:
+        """In a fork's child: what is queued and open here is the parent's to write."""
+        if self._sink is not None:
+            self._sink.abandon()
+
     def _append(self, entry: Any) -> None:
         self._queue.append(entry)
-        if self._asleep:
-            self._wake.set()
-        elif self._thread is None:
+        if self._thread is None:
             self._start()
+
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        failures.note("dropped", "the recorder cannot keep up, observations are dropped", cure="health() counts them.")
 
     def _full(self) -> bool:
         return len(self._queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES
@@ -101,36 +120,29 @@ class Recorder:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="moondev-observability-recorder", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=f"{OWN_THREADS}-recorder", daemon=True)
+                with contextlib.suppress(RuntimeError):  # the interpreter is ending: `stop` writes what is queued
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
-        sink = self._make_sink()
         empty_looks = 0
         while self._queue or not self._stopping:
             if self._queue:
                 empty_looks = 0
-                self._write_batch(sink)
-            elif empty_looks < _IDLE_AFTER:
-                empty_looks += 1
-                self._wake.wait(_POLL_SECONDS) if self._stopping else time.sleep(_POLL_SECONDS)
+                self._write_batch()
             else:
-                self._sleep()
-                empty_looks = 0
-        sink.close()
+                empty_looks += 1
+                self._hurry.wait(_POLL_SECONDS if empty_looks < _IDLE_AFTER else _IDLE_POLL_SECONDS)
+                self._hurry.clear()
+        if self._sink is not None:
+            self._sink.close()
 
-    def _sleep(self) -> None:
-        self._wake.clear()
-        self._asleep = True
-        if not self._queue and not self._stopping:  # whoever appended before `_asleep` was set did not wake us
-            self._wake.wait()
-        self._asleep = False
-
-    def _write_batch(self, sink: Sink) -> None:
+    def _write_batch(self) -> None:
         opened, ended, flushes = self._take_batch()
-        while not self._try_write(sink, opened, ended):
+        while not self._try_write(opened, ended):
             if self._stopping:
-                self.dropped += len(ended)
+                self._drop(len(ended))
                 break
             time.sleep(_RETRY_SECONDS)
         for flush in flushes:
@@ -153,12 +165,13 @@ class Recorder:
             self._queued_bytes = 0  # callers add to it without a lock: what they lost is put right here
         return opened, ended, flushes
 
-    def _try_write(self, sink: Sink, opened: list[Observation], ended: list[Observation]) -> bool:
+    def _try_write(self, opened: list[Observation], ended: list[Observation]) -> bool:
         try:
-            sink.write([observation for observation in opened if observation.ended is None], ended)
+            if self._sink is None:
+                self._sink = self._make_sink()
+            self._sink.write(opened, ended)
         except Exception as error:  # noqa: BLE001 - disk full, file gone, anything: calls go on, we try again
             failures.note("journal", f"the journal cannot be written: {error}", cure="Trying again; calls go on.")
             return False
-        self.recorded += len(ended)
         self.journalled += len(ended)
         return True

@@ -27,10 +27,11 @@ _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a paramet
 
 def row_of(observation: Observation) -> Row:
     """The journal row of an observation, ended or still open (then without output and end)."""
-    answer = _answer_of(observation)
+    answer = read_answer(observation.output if _has_answer(observation) else _last(observation.replies))
     bound = _bound(observation)
     parameters = _parameters(observation, bound)
-    model = answer.model or observation.model or _text_attribute(observation.owner, "model_name")
+    asked = observation.model or _text_attribute(observation.owner, "model_name")
+    model = answer.model or asked
     provider = observation.provider or _text_attribute(observation.owner, "model_type")
     row = {
         **_identity(observation),
@@ -38,7 +39,7 @@ def row_of(observation: Observation) -> Row:
         **_circumstances(),
         "provider": provider,
         "model": model,
-        "model_requested": observation.model or _text_attribute(observation.owner, "model_name") or model,
+        "model_requested": asked or model,
         "model_parameters": parameters,
         "input": _input_of(observation, bound, parameters),
         "output": _output_of(observation, answer),
@@ -46,7 +47,15 @@ def row_of(observation: Observation) -> Row:
         "tags": observation.tags,
         **_verdict(observation, answer),
     }
-    return {**_clean(row), **_tokens_and_cost(observation, answer, provider, model)}
+    return {**_clean(row), **_tokens_and_cost(observation, provider, model)}
+
+
+def placeholder_row(observation: Observation, error: Exception) -> Row:
+    """What is left of an observation that cannot be read: that it was, when, and why no more is known."""
+    nothing = dict.fromkeys(_CONTENT)
+    why = f"[NOT RECORDED: {type(error).__name__}]"
+    row = {**nothing, **_identity(observation), **_times(observation), **_circumstances()}
+    return _clean({**row, "level": "WARNING", "status_message": why})
 
 
 def scores_of(observation: Observation, row: Row) -> list[Row]:
@@ -86,13 +95,20 @@ def _identity(observation: Observation) -> Row:
     }
 
 
+_CLOCK_STEP_NS = 1_000_000
+_clock_offset = 0
+
+
 def _times(observation: Observation) -> Row:
-    """Wall-clock nanoseconds: the monotonic readings, moved by what the two clocks differ now."""
+    """Wall-clock nanoseconds: the monotonic readings, moved by what the two clocks differ."""
+    global _clock_offset
     offset = time.time_ns() - time.perf_counter_ns()
+    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:  # the same for all rows, so that none seems to precede its parent
+        _clock_offset = offset
     return {
-        "start_ns": observation.started + offset,
-        "first_token_ns": None if observation.first_token is None else observation.first_token + offset,
-        "end_ns": None if observation.ended is None else observation.ended + offset,
+        "start_ns": observation.started + _clock_offset,
+        "first_token_ns": None if observation.first_token is None else observation.first_token + _clock_offset,
+        "end_ns": None if observation.ended is None else observation.ended + _clock_offset,
     }
 
 
@@ -123,7 +139,10 @@ def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, An
     return {
         name: value
         for name, value in bound.items()
-        if name not in _MESSAGES and type(value) in IMMUTABLE and value is not None and len(str(value)) <= _MAX_PARAMETER
+        if name not in _MESSAGES
+        and type(value) in IMMUTABLE
+        and value is not None
+        and len(str(value)) <= _MAX_PARAMETER
     } or None
 
 
@@ -137,11 +156,17 @@ def _input_of(observation: Observation, bound: dict[str, Any], parameters: dict[
     return {name: value for name, value in bound.items() if name not in (parameters or {})} or None
 
 
-def _answer_of(observation: Observation) -> Answer:
-    return read_answer(observation.replies[-1] if observation.replies else observation.output)
+def _has_answer(observation: Observation) -> bool:
+    return isinstance(observation.output, Reply) or not observation.replies
+
+
+def _last(replies: tuple[Any, ...]) -> Any:
+    return replies[-1] if replies else None
 
 
 def _output_of(observation: Observation, answer: Answer) -> Any:
+    if not observation.capture_output:
+        return None
     if observation.pieces:
         text = all(isinstance(piece, str) for piece in observation.pieces)
         return "".join(observation.pieces) if text else observation.pieces
@@ -152,22 +177,23 @@ def _output_of(observation: Observation, answer: Answer) -> Any:
 
 def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
     found = {"finish_reason": answer.finish_reason, "reasoning": answer.reasoning}
-    said = {name: value for name, value in found.items() if value is not None}
-    return {**(observation.metadata or {}), **said, **(observation.error or {})}
+    if not observation.capture_output:
+        found["reasoning"] = None
+    return {**(observation.metadata or {}), **{name: value for name, value in found.items() if value is not None}}
 
 
 def _verdict(observation: Observation, answer: Answer) -> Row:
     level, message = observation.level, observation.status_message
-    silent = observation.type == "generation" and observation.bind is not None and observation.ended is not None
-    if level is None and silent and not observation.pieces and answer.output is None:
+    asked = observation.type == "generation" and observation.ended is not None
+    if level is None and asked and not observation.pieces and answer.output is None:
         level, message = "WARNING", "the model gave no answer"
     return {"level": level or "DEFAULT", "status_message": message}
 
 
-def _tokens_and_cost(observation: Observation, answer: Answer, provider: str | None, model: str | None) -> Row:
+def _tokens_and_cost(observation: Observation, provider: str | None, model: str | None) -> Row:
     if observation.type != "generation":
         return {"usage": None, "cost": None, "cost_usd": None, "cost_source": None}
-    buckets, reported = _usage_of(observation, answer, provider)
+    buckets, reported = _usage_of(observation, provider)
     priced = None
     with guarded:
         if buckets is not None or reported is not None:
@@ -180,17 +206,24 @@ def _tokens_and_cost(observation: Observation, answer: Answer, provider: str | N
     }
 
 
-def _usage_of(
-    observation: Observation, answer: Answer, provider: str | None
-) -> tuple[dict[str, int] | None, float | None]:
-    """Tokens and reported cost; of every inner answer where an override asked `super()` more than once."""
-    answers = [read_answer(reply) for reply in observation.replies] or [answer]
+def _usage_of(observation: Observation, provider: str | None) -> tuple[dict[str, int] | None, float | None]:
+    """Tokens and reported cost, of every answer that the call paid for."""
+    answers = [read_answer(reply) for reply in _paid_for(observation)]
     buckets: dict[str, int] | None = None
-    for each in answers:
-        found = usage_buckets(each.usage, provider=provider)
-        buckets = found if buckets is None else add_buckets(buckets, found) if found else buckets
-    reported = [each.reported_cost for each in answers if each.reported_cost is not None]
+    for answer in answers:
+        found = usage_buckets(answer.usage, provider=provider)
+        buckets = add_buckets(buckets, found) if buckets and found else found or buckets
+    reported = [answer.reported_cost for answer in answers if answer.reported_cost is not None]
     return buckets, sum(reported) if reported else None
+
+
+def _paid_for(observation: Observation) -> list[Any]:
+    """The answers of inner calls, and the call's own where that is not one of them handed on."""
+    own, inner = observation.output, list(observation.replies)
+    if not isinstance(own, Reply):
+        return inner or [own]
+    handed_on = any(own.usage is None or own.usage == reply.usage for reply in inner if isinstance(reply, Reply))
+    return inner if handed_on else [*inner, own]
 
 
 def _text_attribute(owner: Any, name: str) -> str | None:
@@ -202,6 +235,10 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+_CONTENT = (
+    "agent", "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
+    "usage", "cost", "cost_usd", "cost_source",
+)  # fmt: skip
 _JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags")
 
 

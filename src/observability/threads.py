@@ -15,8 +15,7 @@ from typing import Any
 
 from src.config import tracing_on
 from src.observability import context
-
-OWN_THREADS = "moondev-observability"  # how the recorder's and the shipper's threads are named
+from src.observability.recorder import OWN_THREADS
 
 _installed = False
 
@@ -45,7 +44,7 @@ def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
 
 def _outlives_its_starter(thread: threading.Thread) -> bool:
     """A pool's worker, whose tasks each bring their own context instead, and our own threads."""
-    return getattr(thread, "_target", None) is _pool._worker or thread.name.startswith(OWN_THREADS)  # type: ignore[attr-defined]
+    return getattr(thread, "_target", None) is _pool._worker or thread.name.startswith(OWN_THREADS)
 
 
 def _carrying_submit(submit: Callable[..., Any]) -> Callable[..., Any]:

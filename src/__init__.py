@@ -1,0 +1,1 @@
+"""🌙 Moon Dev's AI trading agents. Built with love by Moon Dev 🚀"""

@@ -1,0 +1,105 @@
+"""
+🌙 Moon Dev's LangFuse Tracker
+Built with love by Moon Dev 🚀
+
+`LangFuseTracker` is the face of observability to agents and operators; what runs behind it is `runtime.py`.
+"""
+
+from typing import Any, Optional
+
+from termcolor import cprint
+
+from src import config
+from src.observability import runtime
+from src.observability.observe import observe_llm
+
+__all__ = ["LangFuseTracker", "Langfuse", "observe_llm"]
+
+
+class Langfuse:
+    """A handle of one Langfuse project, cheap to make; the SDK's client is built when it is first asked for."""
+
+    def __init__(self, secret_key: str, public_key: str, host: str, flush_interval: float) -> None:
+        self._secret_key, self._public_key = secret_key, public_key
+        self.host = host
+        self.flush_interval = flush_interval  # seconds
+        self._client: Any = None
+
+    @property
+    def client(self) -> Any:
+        """The SDK's `langfuse.Langfuse`: prompts, `auth_check()`, the REST API. Spans and scores do not go this way."""
+        if self._client is None:
+            from langfuse import Langfuse as Client
+            from opentelemetry.sdk.trace import TracerProvider
+
+            # A provider of its own: the SDK would otherwise take over the process-wide one.
+            self._client = Client(
+                secret_key=self._secret_key,
+                public_key=self._public_key,
+                base_url=self.host,
+                flush_interval=self.flush_interval,
+                tracer_provider=TracerProvider(),
+            )
+        return self._client
+
+
+class LangFuseTracker:
+    """The observability of this process, the same object every time it is asked for."""
+
+    _instance: Optional["LangFuseTracker"] = None
+    _client: Langfuse | None = None
+    _warned = False
+
+    def __new__(cls) -> "LangFuseTracker":  # noqa: D102
+        if cls._instance is None:
+            cls._instance = super().__new__(cls)
+        return cls._instance
+
+    def __init__(self) -> None:
+        if config.tracing_on():
+            runtime.catch_sigterm()
+        if self._client is None and config.ENABLE_LANGFUSE:
+            self._connect(config.destination())
+
+    def _connect(self, to: config.Destination | None) -> None:
+        if to is None:
+            self._warn_once()
+            return
+        type(self)._client = Langfuse(
+            secret_key=to.secret_key,
+            public_key=to.public_key,
+            host=to.host,
+            flush_interval=config.LANGFUSE_FLUSH_INTERVAL,
+        )
+        cprint(f"✅ LangFuse observability initialized! Traces go to {to.host}", "green")
+
+    def _warn_once(self) -> None:
+        if not self._warned:
+            self._warned = True
+            missing = " and ".join(config.missing_langfuse_keys())
+            cprint(
+                f"⚠️ LangFuse keys not found in .env - observability disabled there; set {missing}. Calls are recorded"
+                " in the local journal",
+                "yellow",
+            )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether traces go to Langfuse: the flag is on and the keys are there."""
+        return config.destination() is not None
+
+    @property
+    def client(self) -> Any:
+        """The Langfuse SDK's client, for prompts and the REST API; None where `enabled` is false."""
+        if not self.enabled:
+            return None
+        handle = type(self)._client
+        return None if handle is None else handle.client
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Journal what is queued and ship what is pending; whether all of it is shipped, within `timeout` seconds."""
+        return runtime.flush(timeout)
+
+    def health(self) -> dict[str, Any]:
+        """Whether tracing itself is well: see `health.report` for the keys."""
+        return runtime.health()

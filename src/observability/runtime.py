@@ -1,0 +1,155 @@
+"""
+🌙 Moon Dev's Observability Runtime
+Built with love by Moon Dev 🚀
+
+The one running recorder and shipper of this process, begun with the first observation, ended with the process. It
+lives beside `LangFuseTracker`, which is only its face, so that a test that nulls the singleton orphans nothing.
+"""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from src.config import setting, tracing_on
+from src.observability.guard import failures, guarded
+from src.observability.recorder import Recorder
+
+if TYPE_CHECKING:
+    from src.observability.observation import Observation
+    from src.observability.recorder import Sink
+    from src.observability.shipper import Shipper
+
+_JOURNAL_SECONDS = 20.0  # what an ending process waits for its own disk
+
+
+class Runtime:
+    """A recorder, and a shipper once there is something to ship or to wait for."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder(self._make_sink)
+        self._shipper: Shipper | None = None
+        self._starting = threading.Lock()
+
+    @property
+    def shipper(self) -> "Shipper":
+        """The shipper; begun, with what it imports, where it is first asked for."""
+        with self._starting:
+            if self._shipper is None:
+                from src.observability.shipper import Shipper
+
+                self._shipper = Shipper()
+            return self._shipper
+
+    def _make_sink(self) -> "Sink":
+        from src.observability.sink import JournalSink
+
+        return JournalSink(lambda: self.shipper.start())
+
+    def flush(self, timeout: float | None) -> bool:
+        """Journal what is queued, ship what is pending; whether nothing is left, within `timeout` seconds."""
+        return self.recorder.flush(timeout) and self.shipper.flush(timeout)
+
+    def close(self, exit_seconds: float) -> None:
+        """Journal everything; spend at most `exit_seconds` on the network."""
+        self.recorder.stop(_JOURNAL_SECONDS)
+        if self._shipper is not None:
+            self._shipper.stop(exit_seconds)
+
+
+_runtime: Runtime | None = None
+_creating = threading.RLock()
+_inherited: list[Runtime] = []  # a fork's child never closes, and never uses, what its parent had open
+
+
+def running() -> Runtime:
+    """The runtime of this process."""
+    return _runtime or _begin()
+
+
+def _begin() -> Runtime:
+    global _runtime
+    with _creating:
+        if _runtime is None:
+            from src.observability import threads
+
+            threads.install()
+            _close_with_the_process()
+            _runtime = Runtime()
+        return _runtime
+
+
+def record(observation: "Observation") -> None:
+    """Hand an ended observation to the recorder; with durability `sync`, wait until it is on disk."""
+    recorder = running().recorder
+    recorder.put(observation)
+    if setting("OBSERVABILITY_DURABILITY") == "sync":
+        recorder.flush()
+
+
+def opened(observation: "Observation") -> None:
+    """Note that an observation has begun, as evidence should the process die in it."""
+    recorder = running().recorder
+    recorder.opened(observation)
+    if setting("OBSERVABILITY_DURABILITY") == "sync":
+        recorder.flush()
+
+
+def flush(timeout: float | None = None) -> bool:
+    """Journal what is queued and ship what is pending; whether nothing is left, within `timeout` seconds."""
+    if _runtime is None and not tracing_on():
+        return True
+    return running().flush(timeout)
+
+
+def close() -> None:
+    """Journal and ship what there is, and stop; the next observation begins a new runtime."""
+    global _runtime
+    ending, _runtime = _runtime, None
+    if ending is not None:
+        with guarded:
+            ending.close(setting("OBSERVABILITY_EXIT_SECONDS"))
+
+
+def _close_with_the_process() -> None:
+    atexit.unregister(close)
+    atexit.register(close)
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:  # its forked children end without atexit
+        multiprocessing.Finalize(None, close, exitpriority=0)
+    catch_sigterm()
+
+
+def catch_sigterm() -> None:
+    """Close on SIGTERM too, where the application has no handler of its own; one it has, or sets later, stays."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
+
+
+def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
+    close()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)  # end as ever: the parent sees the same exit status
+
+
+def _in_child() -> None:
+    global _runtime, _creating
+    if _runtime is not None:
+        _runtime.recorder.abandon()
+        _inherited.append(_runtime)
+    _runtime = None
+    _creating = threading.RLock()
+    failures.reset()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+def health() -> dict[str, Any]:
+    """What `LangFuseTracker().health()` reports."""
+    from src.observability.health import report
+
+    return report(running().recorder, running().shipper)

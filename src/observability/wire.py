@@ -1,0 +1,135 @@
+"""
+🌙 Moon Dev's Wire
+Built with love by Moon Dev 🚀
+
+One HTTP connection to one Langfuse project, for the shipper: credentials, limits of time, and what an answer means.
+
+    Outcome
+    ├── delivered   2xx
+    ├── refused     400, 413, 422: this body, for good
+    ├── locked out  401, 403: these keys
+    └── not now     everything else: try again, after `retry_after` seconds where the server says so
+"""
+
+import contextlib
+import gzip
+import socket
+import threading
+import time
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any, NamedTuple
+
+import httpx
+
+from src import config
+
+_CONNECT_SECONDS = 5.0
+_REQUEST_SECONDS = 30.0  # for one whole request, however slowly its answer trickles in
+_WORDS = 500  # characters of what the server says that are kept
+
+
+class Verdict(Enum):
+    """What an answer means for what was sent."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    LOCKED_OUT = "locked out"
+    NOT_NOW = "not now"
+
+
+class Outcome(NamedTuple):
+    """A verdict, the server's words, and how many seconds it asks us to wait."""
+
+    verdict: Verdict
+    words: str
+    retry_after: float | None = None
+
+
+class Wire:
+    """The connection; closed and made anew when the settings name another project."""
+
+    def __init__(self, destination: config.Destination) -> None:
+        self.destination = destination
+        self._stream: Any = None  # of the one connection, to cut it short
+        self._client = httpx.Client(
+            base_url=destination.host,
+            auth=(destination.public_key, destination.secret_key),
+            limits=httpx.Limits(max_connections=1),
+            follow_redirects=False,  # credentials go to no other host
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def cut(self) -> None:
+        """End a request that is under way in another thread: it gets a connection error.
+
+        Shut down, not closed: a closed descriptor's number may already belong to another connection.
+        """
+        stream = self._stream
+        raw = stream.get_extra_info("socket") if stream is not None else None
+        if raw is not None:
+            with contextlib.suppress(OSError):  # it may end by itself at the same moment
+                raw.shutdown(socket.SHUT_RDWR)
+
+    def send_spans(self, body: bytes, seconds: float) -> Outcome:
+        """POST an OTLP message."""
+        headers = {
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "gzip",
+            "x-langfuse-ingestion-version": "4",
+        }
+        return self._post("/api/public/otel/v1/traces", seconds, content=gzip.compress(body, 5), headers=headers)
+
+    def send_score(self, score: dict[str, Any], seconds: float) -> Outcome:
+        """POST one score: server 4.16 takes one object a request, not a list."""
+        return self._post("/api/public/scores", seconds, json=score)
+
+    def _post(self, path: str, seconds: float, **content: Any) -> Outcome:
+        seconds = max(min(seconds, _REQUEST_SECONDS), 0.05)
+        timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+        cutter = threading.Timer(seconds, self.cut)
+        cutter.daemon = True
+        cutter.start()
+        try:
+            answer = self._client.post(path, timeout=timeout, extensions={"trace": self._note_stream}, **content)
+        except httpx.HTTPError as error:
+            return Outcome(Verdict.NOT_NOW, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        finally:
+            cutter.cancel()
+        return _outcome(answer)
+
+    def _note_stream(self, event: str, info: dict[str, Any]) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._stream = info["return_value"]
+
+
+def is_refused_plain_http(destination: config.Destination) -> bool:
+    """Whether the keys would travel without TLS beyond this machine, and nobody allowed it."""
+    url = httpx.URL(destination.host)
+    loopback = url.host in ("localhost", "::1") or url.host.startswith("127.")
+    return url.scheme == "http" and not loopback and not config.setting("LANGFUSE_ALLOW_HTTP")
+
+
+def _outcome(answer: httpx.Response) -> Outcome:
+    words = f"HTTP {answer.status_code}: {answer.text[:_WORDS]}".rstrip(": ")
+    if answer.is_success:
+        return Outcome(Verdict.DELIVERED, words)
+    if answer.status_code in (401, 403):
+        return Outcome(Verdict.LOCKED_OUT, words)
+    if answer.status_code in (400, 413, 422):
+        return Outcome(Verdict.REFUSED, words)
+    return Outcome(Verdict.NOT_NOW, words, _retry_after(answer.headers.get("Retry-After")))
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3)."""
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return max(float(text), 0.0)
+    with contextlib.suppress(ValueError):
+        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    return None
