@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from src.config import tracing_on
 from src.observability import runtime
 from src.observability.guard import guarded
 from src.observability.observation import Observation, Score, reply_of, snapshot
 from src.observability.otel_context import foreign_parent
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 _Result = TypeVar("_Result")
 
@@ -312,9 +314,12 @@ def _begin_cycle(agent_name: str, metadata: dict[str, Any], input: Any) -> Obser
 
 def note_error(observation: Observation, error: BaseException, context: dict[str, Any] | None = None) -> None:
     """Level and text of an error; a cancelled or interrupted call is a WARNING, not a fault."""
-    observation.level = "ERROR" if isinstance(error, Exception) else "WARNING"
     message = _message_of(error)
-    observation.status_message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    status = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if context is None and observation.status_message == status:
+        return  # said before, with its context
+    observation.level = "ERROR" if isinstance(error, Exception) else "WARNING"
+    observation.status_message = status
     said = {"error_type": type(error).__name__, "error_message": message, "error_context": context or {}}
     observation.add_metadata(said)
 

@@ -92,7 +92,7 @@ class _traced:  # noqa: N801 - reads as what it does: `with _traced(...)`
         self._label, self._args, self._kwargs = label, args, kwargs
         self.observation: Observation | None = None
         self._inside: Observation | None = None
-        self._token: "Token[Observation | None] | None" = None
+        self._token: Token[Observation | None] | None = None
         self._otel: Any = None
 
     def __enter__(self) -> Callable[[Any], None]:

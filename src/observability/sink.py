@@ -31,7 +31,7 @@ class JournalSink:
         journal = self._open()
         destination = config.destination()
         rows, scores = self._rows(ended, destination)
-        begun = [_addressed(row_of(each), destination, "open") for each in opened if each.ended is None]
+        begun = [_addressed(_row_or_placeholder(each)[0], destination, "open") for each in opened if each.ended is None]
         recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
         try:
             journal.append(recorded, scores, durable=config.setting("OBSERVABILITY_DURABILITY") == "sync")

@@ -1,0 +1,114 @@
+"""
+🌙 Moon Dev's Test Setup
+Built with love by Moon Dev 🚀
+
+Every test starts as a fresh process would: no key, no `.env`, a journal of its own, nothing open; it fails where
+observability itself failed, and where something calls beyond this machine.
+"""
+
+import os
+
+os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: the operator's .env is not the tests'
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src import config
+from src.models.model_factory import ModelFactory
+from src.observability import LangFuseTracker, context, guard, runtime
+from src.observability.journal import Journal, Row
+from tests.langfuse_server import LangfuseServer
+
+_SETTINGS = re.compile(r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE)")
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [name for name in os.environ if _SETTINGS.search(name)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal" / "journal.db"))
+    monkeypatch.setattr(guard, "strict", True)
+    _forget()
+    yield
+    runtime.close()
+    _forget()
+
+
+def _forget() -> None:
+    ModelFactory.clear()
+    context.clear()
+    guard.failures.reset()
+    LangFuseTracker._instance = LangFuseTracker._client = None
+    config._complained.clear()
+
+
+@pytest.fixture(autouse=True)
+def _observability_itself_does_not_fail(request: pytest.FixtureRequest, _as_in_a_new_process: None) -> Iterator[None]:
+    yield
+    if "failures_expected" not in request.keywords:
+        if runtime._runtime is not None:
+            runtime._runtime.recorder.flush(5)
+        assert guard.failures.total == 0, guard.failures.last
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else "localhost"
+        assert host in ("localhost", "::1") or host.startswith("127."), f"a test called {host}"
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+
+
+class JournalReader:
+    """The test's journal, read as the console does; what is queued is journalled first."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return config.journal_path()
+
+    def observations(self) -> list[Row]:
+        """All observations in order of their start, JSON columns decoded."""
+        return self._read(lambda journal: journal.observations())
+
+    def scores(self) -> list[Row]:
+        """All scores in order of arrival."""
+        return self._read(lambda journal: journal.scores())
+
+    def _read(self, what: Callable[[Journal], list[Row]]) -> list[Row]:
+        assert runtime.running().recorder.flush(10), "not journalled within 10 s"
+        if not self.path.exists():
+            return []
+        journal = Journal(self.path, create=False)
+        try:
+            return what(journal)
+        finally:
+            journal.close()
+
+
+@pytest.fixture
+def journal() -> JournalReader:
+    """Reads the test's journal."""
+    return JournalReader()
+
+
+@pytest.fixture
+def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> LangfuseServer:
+    """A Langfuse server on loopback, which the settings point at; it has no project's keys but ours."""
+    server = LangfuseServer(httpserver)
+    monkeypatch.setenv("LANGFUSE_HOST", httpserver.url_for("").rstrip("/"))
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.1")
+    return server
