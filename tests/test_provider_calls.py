@@ -33,7 +33,7 @@ GENAI_NAMES = {"claude": "anthropic", "gemini": "google", "xai": "x-ai"}
 ERRORS = {
     "401": "AuthenticationError: Error code: 401",
     "429": "RateLimitError: Error code: 429",
-    "503": "InternalServerError: Error code: 503",
+    "503": "Error code: 503",
     "malformed": "ModelAnswerError: ",
     "not json": "",  # what the SDKs make of it differs
     "timeout": "APITimeoutError: Request timed out",
@@ -134,6 +134,7 @@ def test_a_failure_is_one_generation_and_one_red_line(
         assert row["metadata"]["error_context"] == ({"error_type": "rate_limit"} if outcome == "503" else {})
 
 
+@pytest.mark.failures_expected
 def test_an_agent_sees_no_difference(
     play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
