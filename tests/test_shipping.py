@@ -1,0 +1,247 @@
+"""
+🌙 Moon Dev's Shipping Tests
+Built with love by Moon Dev 🚀
+
+What arrives at Langfuse, seen by a loopback server that decodes OTLP with the official protobuf classes.
+"""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+from langfuse import LangfuseOtelSpanAttributes as Names
+
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
+from tests.langfuse_server import LangfuseServer, ReceivedSpan
+
+
+class Answer(NamedTuple):
+    """What a model answers, as `ModelResponse` has it."""
+
+    content: str
+    usage: Any = None
+    model_name: str = "claude-haiku-4-5"
+    raw_response: Any = None
+
+
+USAGE = {"prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150}
+MODEL_NAME = "claude-haiku-4-5"
+
+
+class Model:
+    """Answers like a provider's model."""
+
+    model_type, model_name = "claude", MODEL_NAME
+
+    @observe_llm(name="llm_generation")
+    def generate_response(
+        self, system_prompt: str, user_content: str, temperature: float = 0.7, max_tokens: int | None = None
+    ) -> Answer:
+        """One model call."""
+        return Answer("BUY\nLongs flushed out\nConfidence: 85%", USAGE)
+
+    @observe_llm(name="llm_generation")
+    async def agenerate_response(self, system_prompt: str, user_content: str) -> Answer:
+        """The same, awaited."""
+        await asyncio.sleep(0.001)
+        return Answer("NOTHING\nCalm\nConfidence: 40%", USAGE)
+
+
+def one_cycle(name: str = "LiquidationAgent", *calls: str) -> str | None:
+    """A cycle with a model call each, and a signal."""
+    with ObservabilityContext.agent_cycle(name, "liquidation", input={"longs_usd": 1_200_000}) as cycle:
+        for call in calls or ("Longs +80 %",):
+            Model().generate_response("You are an analyst", call, temperature=0.3)
+        ObservabilityContext.add_trading_signal("BUY", 85, "Longs flushed out", "BTC")
+    return cycle.trace_id
+
+
+def shipped(langfuse: LangfuseServer) -> list[ReceivedSpan]:
+    """What has arrived, once all has."""
+    assert LangFuseTracker().flush(10)
+    return langfuse.spans
+
+
+def test_a_cycle_arrives_as_one_tree(langfuse: LangfuseServer) -> None:
+    """One root, of type agent; generation and signal are its children; all in one trace."""
+    trace_id = one_cycle()
+    spans = {span.attributes[Names.OBSERVATION_TYPE]: span for span in shipped(langfuse)}
+    assert len(langfuse.spans) == 3
+    root = spans["agent"]
+    assert root.parent_id is None
+    assert {span.trace_id for span in spans.values()} == {trace_id}
+    assert spans["generation"].parent_id == spans["event"].parent_id == root.id
+    assert root.start_ns <= spans["generation"].start_ns <= spans["generation"].end_ns <= root.end_ns
+
+
+def test_a_generation_has_what_the_dashboard_shows(langfuse: LangfuseServer) -> None:
+    """Prompt, answer, model, parameters, disjoint tokens, and a cost with its total, under Langfuse's names."""
+    one_cycle()
+    (span,) = [span for span in shipped(langfuse) if span.name == "llm_generation"]
+    assert span.json("input") == [
+        {"role": "system", "content": "You are an analyst"},
+        {"role": "user", "content": "Longs +80 %"},
+    ]
+    assert span.attributes[Names.OBSERVATION_OUTPUT] == "BUY\nLongs flushed out\nConfidence: 85%"
+    assert span.attributes[Names.OBSERVATION_MODEL] == MODEL_NAME
+    assert span.json("model.parameters") == {"temperature": 0.3}
+    assert span.json("usage_details") == {"input": 120, "output": 30}
+    cost = span.json("cost_details")
+    assert cost["total"] == pytest.approx(cost["input"] + cost["output"])
+    assert cost["total"] > 0
+    assert span.attributes[Names.OBSERVATION_LEVEL] == "DEFAULT"
+    assert span.attributes["langfuse.observation.metadata.provider"] == "claude"
+
+
+def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trace name, session, user, environment and release stand on each observation, as the trace page needs them."""
+    monkeypatch.setenv("LANGFUSE_SESSION_ID", "run-7")
+    monkeypatch.setenv("LANGFUSE_USER_ID", "moon")
+    monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
+    monkeypatch.setenv("LANGFUSE_RELEASE", "v1.2")
+    one_cycle()
+    for span in shipped(langfuse):
+        assert span.attributes[Names.TRACE_NAME] == "LiquidationAgent"
+        assert span.attributes[Names.TRACE_SESSION_ID] == "run-7"
+        assert span.attributes[Names.TRACE_USER_ID] == "moon"
+        assert span.attributes[Names.ENVIRONMENT] == "paper"
+        assert span.attributes[Names.RELEASE] == "v1.2"
+    scope = langfuse.batches[0].resource_spans[0].scope_spans[0].scope
+    assert scope.name == "langfuse-sdk"
+    assert [(each.key, each.value.string_value) for each in scope.attributes] == [("public_key", langfuse.public_key)]
+
+
+def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServer) -> None:
+    """The root has the situation as input, the decision as output; it goes last, and every row the whole set of tags."""
+    one_cycle()
+    spans = shipped(langfuse)
+    assert spans[-1].parent_id is None
+    assert spans[-1].json("input") == {"longs_usd": 1_200_000}
+    assert spans[-1].json("output") == {
+        "action": "BUY", "confidence": 85.0, "reasoning": "Longs flushed out", "symbol": "BTC",
+    }  # fmt: skip
+    for span in spans:
+        assert set(span.attributes[Names.TRACE_TAGS]) == {"signal:buy", "confidence:85"}
+
+
+def test_a_signal_is_two_scores_on_its_trace(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One object a request, with an id of its own, in the trace's environment."""
+    monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
+    trace_id = one_cycle()
+    shipped(langfuse)
+    action, confidence = langfuse.scores
+    assert (action["traceId"], action["name"], action["value"]) == (trace_id, "signal_action", "BUY")
+    assert (action["dataType"], action["comment"]) == ("CATEGORICAL", "Longs flushed out")
+    assert (confidence["traceId"], confidence["name"], confidence["value"]) == (trace_id, "signal_confidence", 85)
+    assert confidence["dataType"] == "NUMERIC"
+    assert {action["environment"], confidence["environment"]} == {"paper"}
+    assert action["id"] != confidence["id"]
+
+
+def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer) -> None:
+    """Level ERROR with the exception's words, and usage of 0 and 0: without it the server counts the prompt itself."""
+
+    @observe_llm(name="llm_generation")
+    def fails(prompt: str) -> None:
+        raise ConnectionError("no route to host")
+
+    with pytest.raises(ConnectionError):
+        fails("What now?")
+    (span,) = shipped(langfuse)
+    assert span.attributes[Names.OBSERVATION_LEVEL] == "ERROR"
+    assert span.attributes[Names.OBSERVATION_STATUS_MESSAGE] == "ConnectionError: no route to host"
+    assert span.json("usage_details") == {"input": 0, "output": 0}
+    assert Names.OBSERVATION_COST_DETAILS not in span.attributes
+    assert span.status == 2
+
+
+def test_an_unknown_price_is_no_cost(langfuse: LangfuseServer) -> None:
+    """Tokens are shipped, a cost is not: never as 0."""
+
+    @observe_llm
+    def asks(prompt: str) -> Answer:
+        return Answer("BUY", USAGE, "a-model-that-nobody-prices")
+
+    asks("What now?")
+    (span,) = shipped(langfuse)
+    assert span.json("usage_details") == {"input": 120, "output": 30}
+    assert Names.OBSERVATION_COST_DETAILS not in span.attributes
+
+
+def test_eight_threads_keep_their_cycles_apart(langfuse: LangfuseServer) -> None:
+    """Eight cycles at once, each with a pool of its own: one root each, and every child under its own root."""
+
+    def agent(number: int) -> None:
+        with ObservabilityContext.agent_cycle(f"Agent{number}", input=number), ThreadPoolExecutor(4) as pool:
+            prompts = [f"agent {number}, question {each}" for each in range(6)]
+            list(pool.map(lambda prompt: Model().generate_response("", prompt), prompts))
+            ObservabilityContext.add_trading_signal("SELL", 60, "Too far")
+
+    threads = [threading.Thread(target=agent, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spans = shipped(langfuse)
+    roots = {span.trace_id: span for span in spans if span.parent_id is None}
+    assert len(roots) == 8
+    assert len(spans) == 8 * (1 + 6 + 1)
+    for span in spans:
+        root = roots[span.trace_id]
+        assert span is root or span.parent_id == root.id
+        if span.name == "llm_generation":
+            assert f"agent {root.json('input')}, " in span.attributes[Names.OBSERVATION_INPUT]
+
+
+async def test_a_hundred_tasks_keep_their_cycles_apart(langfuse: LangfuseServer) -> None:
+    """A hundred asyncio cycles at once, two calls each: a hundred roots with their own two children."""
+
+    async def agent(number: int) -> None:
+        with ObservabilityContext.agent_cycle("AsyncAgent", input=number):
+            await asyncio.gather(*(Model().agenerate_response("", f"agent {number}, question {i}") for i in range(2)))
+
+    await asyncio.gather(*(agent(number) for number in range(100)))
+    spans = shipped(langfuse)
+    roots = {span.trace_id: span for span in spans if span.parent_id is None}
+    assert len(roots) == 100
+    children = [span for span in spans if span.parent_id is not None]
+    assert len(children) == 200
+    for span in children:
+        root = roots[span.trace_id]
+        assert span.parent_id == root.id
+        assert f"agent {root.json('input')}, " in span.attributes[Names.OBSERVATION_INPUT]
+
+
+def test_nothing_is_sent_twice_or_without_keys(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was recorded with keys goes once; what was recorded without stays here, also when keys come later."""
+    one_cycle()
+    shipped(langfuse)
+    monkeypatch.delenv("LANGFUSE_SECRET_KEY")
+    one_cycle()
+    assert LangFuseTracker().flush(10)
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", langfuse.secret_key)
+    one_cycle()
+    spans = shipped(langfuse)
+    assert len({span.id for span in spans}) == len(spans) == 6
+    assert LangFuseTracker().health()["local"] == 5
+
+
+def test_the_flag_turned_while_a_call_runs_disturbs_nobody(
+    langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call begun with tracing on and ended with it off finishes, and the reverse too."""
+
+    @observe_llm
+    def turns(flag: str) -> str:
+        monkeypatch.setenv("ENABLE_LANGFUSE", flag)
+        return Model().generate_response("", "in between").content
+
+    for flag in ("false", "true", "false", "nonsense", "true"):
+        assert turns(flag).startswith("BUY")
+    with ObservabilityContext.agent_cycle("Agent"):
+        monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+        ObservabilityContext.add_trading_signal("BUY", 1, "no trace of it")
+    monkeypatch.setenv("ENABLE_LANGFUSE", "true")
+    assert len({span.id for span in shipped(langfuse)}) == len(langfuse.spans)
