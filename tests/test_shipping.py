@@ -114,7 +114,7 @@ def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monk
 
 
 def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServer) -> None:
-    """The root has the situation as input, the decision as output; it goes last, and every row the whole set of tags."""
+    """The root has the situation as input, the decision as output; it goes last; every row has all tags."""
     one_cycle()
     spans = shipped(langfuse)
     assert spans[-1].parent_id is None
