@@ -1,0 +1,4 @@
+"""
+🌙 Moon Dev's Agents
+Built with love by Moon Dev 🚀
+"""

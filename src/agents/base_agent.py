@@ -1,0 +1,105 @@
+"""
+🌙 Moon Dev's Base Agent
+Built with love by Moon Dev 🚀
+
+What every agent is: a loop of observed cycles that one failing pass does not end.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, TypeVar
+
+from termcolor import cprint
+
+from src import config
+from src.agents.three_lines import GRAMMAR, Decision, parse
+from src.models.base_model import BaseModel
+from src.models.model_factory import ModelFactory
+from src.observability import ObservabilityContext
+from src.observability.context import Cycle
+from src.observability.redaction import redact
+
+_Result = TypeVar("_Result")
+
+
+class BaseAgent:
+    """An agent of one type (`liquidation`, `whale`, ...)."""
+
+    def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - the agents pass it
+        self.type = agent_type
+        self.start_time = datetime.now(UTC)
+        self.em = None  # trade execution lives in the repo that this joins
+        self.exchange = config.EXCHANGE
+
+    def get_active_tokens(self) -> list[str]:
+        """The tokens to trade."""
+        return config.get_active_tokens()
+
+    def run(self) -> Any:
+        """One pass, or the agent's loop. Raises NotImplementedError where a subclass has none."""
+        raise NotImplementedError(f"{type(self).__name__} needs a run() of its own")
+
+    @cached_property
+    def model(self) -> BaseModel | None:
+        """The model that is asked, built when it is first needed; None, with the cure printed, where there is none."""
+        name = config.AI_MODEL if config.AI_MODEL_TYPE == "claude" else None  # AI_MODEL is the name of a Claude model
+        return ModelFactory.create_model(model_name=name)
+
+    @contextmanager
+    def observed_cycle(self, input: Any = None, **metadata: Any) -> Iterator[Cycle]:
+        """One pass as one trace: what is asked and decided inside belongs to it. `input` is the situation."""
+        with ObservabilityContext.agent_cycle(type(self).__name__, self.type, input, **metadata) as cycle:
+            self._set_observability_context()
+            yield cycle
+
+    def _set_observability_context(self, **metadata: Any) -> None:
+        """Say which agent is at work; the observed cycle does so by itself."""
+        ObservabilityContext.add_agent_metadata(
+            agent_type=self.type,
+            agent_name=type(self).__name__,
+            exchange=getattr(self, "exchange", "unknown"),
+            **metadata,
+        )
+
+    def decide(self, system_prompt: str, situation: str, symbol: str | None = None) -> Decision:
+        """Ask the model for three lines and record the signal; what cannot be read as a decision is NOTHING."""
+        answer = self._ask(system_prompt, situation)
+        decision = parse(answer)
+        extra = {} if decision.valid else {"valid": False, "raw_answer": answer}
+        ObservabilityContext.add_trading_signal(
+            decision.action, decision.confidence, decision.reason, symbol=symbol, **extra
+        )
+        return decision
+
+    def _ask(self, system_prompt: str, situation: str) -> str:
+        if self.model is None:
+            return ""
+        only_local = {"grammar": GRAMMAR} if self.model.model_type == "local" else {}  # no other provider takes one
+        response = self.model.generate_response(
+            system_prompt=system_prompt,
+            user_content=situation,
+            temperature=config.AI_TEMPERATURE,
+            max_tokens=config.AI_MAX_TOKENS,
+            **only_local,
+        )
+        return response.content if response else ""
+
+    def run_forever(self, cycle: Callable[[], Any], minutes: float) -> None:
+        """Run `cycle` every `minutes` until Ctrl-C; a failing pass is printed, and the next one comes all the same."""
+        try:
+            while True:
+                self.run_safely(cycle)
+                time.sleep(minutes * 60)
+        except KeyboardInterrupt:
+            cprint(f"🌙 {type(self).__name__} stops. Until next time", "cyan")
+
+    def run_safely(self, cycle: Callable[[], _Result]) -> _Result | None:
+        """Run one pass; None where it failed, which is printed."""
+        try:
+            return cycle()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next pass may do better
+            cprint(f"❌ {type(self).__name__}: this pass failed: {type(error).__name__}: {redact(str(error))}", "red")
+            return None

@@ -1,0 +1,111 @@
+"""
+🌙 Moon Dev's Liquidation Feed
+Built with love by Moon Dev 🚀
+
+Forced orders as the Moon Dev API's `liq_data.csv` has them: 12 columns, or 13 with `datetime`, with a header row or
+without. Broken rows are skipped and counted. A side of SELL is a long that was liquidated, BUY a short.
+"""
+
+import csv
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+_COLUMNS = (12, 13)
+_SYMBOL, _SIDE, _TIMESTAMP, _USD = 0, 1, 10, 11
+_LATEST_MS = 4_102_444_800_000  # the year 2100: a larger number is no time in milliseconds
+_EXPECTED = "symbol, side, type, time_in_force, quantity, price, average_price, status, filled, total, timestamp, usd"
+
+
+class FeedError(Exception):
+    """A feed cannot be read; the message names the cure."""
+
+
+class Feed(NamedTuple):
+    """The events in order of time: columns `symbol`, `side`, `time` (UTC), `usd`; and how many rows were broken."""
+
+    events: pd.DataFrame
+    broken: int
+
+
+class Window(NamedTuple):
+    """What was liquidated in one window, in USD."""
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+    longs_usd: float
+    shorts_usd: float
+    top_symbols: list[str]
+
+
+def read_feed(path: Path) -> Feed:
+    """A recorded feed. Raises FeedError where the file cannot be read or holds no liquidation."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            return parse_feed(lines, str(path))
+    except FileNotFoundError:
+        raise FeedError(f"There is no file {path}: give --replay a recorded feed, such as {_SAMPLE}") from None
+    except OSError as error:
+        raise FeedError(f"{path} cannot be read ({error.strerror}): give --replay a readable CSV file") from None
+
+
+_SAMPLE = "src/data/samples/liquidations_2025-12-11.csv"
+
+
+def parse_feed(lines: Iterable[str], source: str) -> Feed:
+    """The events in the lines of a CSV file. Raises FeedError where there is none."""
+    events, broken = [], 0
+    for number, cells in enumerate(csv.reader(line.replace("\0", "") for line in lines)):
+        event = _event(cells)
+        if event is not None:
+            events.append(event)
+        elif cells and not (number == 0 and _is_header(cells)):
+            broken += 1
+    if not events:
+        raise FeedError(f"{source} holds no liquidation ({broken} broken rows): each row needs {_EXPECTED}")
+    frame = pd.DataFrame(events, columns=["symbol", "side", "time", "usd"]).sort_values("time", kind="stable")
+    return Feed(frame.assign(time=pd.to_datetime(frame["time"], unit="ms", utc=True)).reset_index(drop=True), broken)
+
+
+def _event(cells: list[str]) -> tuple[str, str, int, float] | None:
+    if len(cells) not in _COLUMNS or cells[_SIDE] not in ("BUY", "SELL"):
+        return None
+    try:
+        time, usd = int(float(cells[_TIMESTAMP])), float(cells[_USD])
+    except (ValueError, OverflowError):
+        return None
+    if not (0 < time < _LATEST_MS and math.isfinite(usd) and usd >= 0):
+        return None
+    return cells[_SYMBOL], cells[_SIDE], time, usd
+
+
+def _is_header(cells: list[str]) -> bool:
+    return any(cell.strip().lower() in ("symbol", "side", "timestamp") for cell in cells)
+
+
+def runs_of_windows(events: pd.DataFrame, minutes: float) -> list[list[Window]]:
+    """The feed cut into windows, counted from its first event, and anew after each silence longer than a window."""
+    length = pd.Timedelta(minutes=minutes)
+    run = (events["time"].diff() > length).cumsum()
+    began = events.groupby(run)["time"].transform("min")
+    start = began + (events["time"] - began).dt.floor(length)
+    return [
+        [window_of(inside, pd.Timestamp(inside["start"].iloc[0]), length) for _, inside in one_run.groupby("start")]
+        for _, one_run in events.assign(start=start).groupby(run)
+    ]
+
+
+def window_of(events: pd.DataFrame, start: pd.Timestamp, length: pd.Timedelta) -> Window:
+    """The window of these events."""
+    by_side = events.groupby("side")["usd"].sum()
+    by_symbol = events.groupby("symbol")["usd"].sum().nlargest(3)
+    return Window(
+        start,
+        start + length,
+        float(by_side.get("SELL", 0.0)),
+        float(by_side.get("BUY", 0.0)),
+        [f"{symbol} ${usd:,.0f}" for symbol, usd in by_symbol.items()],
+    )

@@ -1,0 +1,152 @@
+"""
+🌙 Moon Dev's Swarm Agent
+Built with love by Moon Dev 🚀
+
+Asks several models at once, then has one of them state the consensus; all of it one trace.
+
+    python src/agents/swarm_agent.py "Will ETH hold 3,000?"
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+from typing import Any, NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python puts this folder there instead
+
+from termcolor import cprint
+
+from src import config
+from src.agents.base_agent import BaseAgent
+from src.models.base_model import BaseModel
+from src.models.model_factory import ModelFactory
+from src.observability.redaction import redact
+
+TIMEOUT_SECONDS = 120.0  # per model, all asked at once
+SYSTEM_PROMPT = "You are an expert market analyst. Answer briefly and name your confidence."
+CONSENSUS_PROMPT = "Several models answered the same question. State their consensus in three sentences or less."
+
+_CONSENSUS_TOKENS = 256
+
+Models = Mapping[str, tuple[bool, str, str | None]]  # name -> (enabled, model type, model name)
+
+
+class Reply(NamedTuple):
+    """What one model of the swarm made of the question."""
+
+    text: str | None
+    error: str | None
+    seconds: float
+
+    def shown(self) -> dict[str, Any]:
+        """As `query` returns it."""
+        return {
+            "response": self.text, "success": self.error is None, "error": self.error,
+            "response_time": round(self.seconds, 2),
+        }  # fmt: skip
+
+
+class SwarmAgent(BaseAgent):
+    """A swarm of the models given, else of every provider that has a key, else of the local one."""
+
+    def __init__(self, custom_models: Models | None = None) -> None:
+        super().__init__("swarm")
+        self.models = _built(custom_models or _available())
+
+    def query(self, prompt: str, system_prompt: str | None = None) -> dict[str, Any]:
+        """Ask all, and for a consensus.
+
+        Returns:
+            `prompt`; `consensus_summary`; `model_mapping` ("AI #1" to name); `responses` (name to `response`,
+            `success`, `error`, `response_time` in seconds); `metadata` (`total_models`, `successful_responses`,
+            `failed_responses`, `total_time` in seconds).
+        """
+        began = time.monotonic()
+        with self.observed_cycle(input=prompt, models=list(self.models)) as cycle:
+            replies = self._ask_all(prompt, system_prompt or SYSTEM_PROMPT)
+            consensus = self._consensus(prompt, replies)
+            cycle.set_output(consensus)
+        answered = sum(reply.error is None for reply in replies.values())
+        return {
+            "prompt": prompt,
+            "consensus_summary": consensus,
+            "model_mapping": {f"AI #{number}": name for number, name in enumerate(replies, start=1)},
+            "responses": {name: reply.shown() for name, reply in replies.items()},
+            "metadata": {
+                "total_models": len(replies),
+                "successful_responses": answered,
+                "failed_responses": len(replies) - answered,
+                "total_time": round(time.monotonic() - began, 2),
+            },
+        }
+
+    def _ask_all(self, prompt: str, system_prompt: str) -> dict[str, Reply]:
+        pool = ThreadPoolExecutor(max(len(self.models), 1))
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        try:
+            asked = {name: pool.submit(_ask, model, system_prompt, prompt) for name, model in self.models.items()}
+            return {name: _reply(answer, deadline) for name, answer in asked.items()}
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # a model that hangs holds up nobody
+
+    def _consensus(self, prompt: str, replies: dict[str, Reply]) -> str:
+        answered = {name: reply.text for name, reply in replies.items() if reply.text}
+        if not answered:
+            return "No model answered"
+        listed = "\n\n".join(f"AI #{number}: {text}" for number, text in enumerate(answered.values(), start=1))
+        speaker = self.models[next(iter(answered))]
+        stated = _ask(speaker, CONSENSUS_PROMPT, f"The question: {prompt}\n\n{listed}", _CONSENSUS_TOKENS)
+        return stated.text or "The model asked for the consensus gave no answer"
+
+
+def _available() -> Models:
+    names = [name for name in ModelFactory.MODEL_IMPLEMENTATIONS if name not in ("ollama", "local")]
+    return {name: (True, name, None) for name in names if ModelFactory.is_model_available(name)} or {
+        "local": (True, "local", None)
+    }
+
+
+def _built(models: Models) -> dict[str, BaseModel]:
+    wanted = {name: (kind, model) for name, (enabled, kind, model) in models.items() if enabled}
+    built = {name: ModelFactory.create_model(kind, model) for name, (kind, model) in wanted.items()}
+    return {name: model for name, model in built.items() if model is not None}
+
+
+def _ask(model: BaseModel, system_prompt: str, prompt: str, max_tokens: int = config.AI_MAX_TOKENS) -> Reply:
+    began = time.monotonic()
+    try:
+        response = model.generate_response(
+            system_prompt=system_prompt,
+            user_content=prompt,
+            temperature=config.AI_TEMPERATURE,
+            max_tokens=max_tokens,
+        )
+    except Exception as error:  # noqa: BLE001 - a 503 comes out of the model; the others are to be heard all the same
+        return Reply(None, f"{type(error).__name__}: {redact(str(error))}", time.monotonic() - began)
+    if response is None or not response.content:
+        return Reply(None, "No answer", time.monotonic() - began)
+    return Reply(response.content, None, time.monotonic() - began)
+
+
+def _reply(answer: "Future[Reply]", deadline: float) -> Reply:
+    try:
+        return answer.result(max(deadline - time.monotonic(), 0.0))
+    except FutureTimeoutError:
+        return Reply(None, f"No answer within {TIMEOUT_SECONDS:.0f} s", TIMEOUT_SECONDS)
+
+
+def main() -> int:
+    """The script; returns the exit status."""
+    swarm = SwarmAgent()
+    result = swarm.query(" ".join(sys.argv[1:]) or "What moves crypto markets today?")
+    for name, reply in result["responses"].items():
+        cprint(f"🤖 {name}: {reply['response'] or reply['error']}", "cyan")
+    cprint(f"✅ {result['consensus_summary']}", "green")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
