@@ -189,6 +189,10 @@ class Journal:
         query = f"SELECT * FROM scores WHERE {where} ORDER BY seq"
         return [dict(row) for row in self._db.execute(query, parameters)]
 
+    def select(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
+        """Rows of a query of the console's."""
+        return [dict(row) for row in self._db.execute(query, parameters).fetchall()]
+
     def _tags(self, trace_ids: set[str]) -> dict[str, list[str]]:
         tags: dict[str, list[str]] = {}
         for trace_id in trace_ids:
