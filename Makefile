@@ -1,0 +1,37 @@
+# 🌙 Moon Dev's commands. Each makes .venv and installs what it needs; Python 3.11 or newer is all that must be there.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SAMPLE := src/data/samples/liquidations_2025-12-11.csv
+
+.PHONY: demo test test-all check bench
+
+demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
+demo: .venv/.installed  ## the recorded feed through a model in this process, then what was traced
+	@$(BIN)/python -m src.agents.liquidation_agent --replay $(SAMPLE)
+	@echo
+	@$(BIN)/python -m src.observability traces --session $$LANGFUSE_SESSION_ID
+
+test: .venv/.installed-dev  ## the quick tests
+	$(BIN)/python -m pytest
+
+test-all: .venv/.installed-dev  ## the slow ones too
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: .venv/.installed-dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/.installed: requirements.txt requirements-local.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "❌ Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "🌙 Installing into .venv (once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-local.txt
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
