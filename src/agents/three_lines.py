@@ -9,6 +9,8 @@ what is not clearly that is no decision: NOTHING, marked invalid, with what the 
 import re
 from typing import NamedTuple
 
+from src.observability.answer import split_reasoning
+
 INSTRUCTION = """Respond in exactly 3 lines:
 Line 1: only BUY, SELL or NOTHING
 Line 2: one short reason
@@ -17,15 +19,22 @@ Line 3: Confidence: X% (0 to 100)"""
 # GBNF of llama.cpp: what makes a small local model keep to it.
 GRAMMAR = 'root ::= ("BUY" | "SELL" | "NOTHING") "\\n" [A-Z] [a-zA-Z ,-]{20,90} "." "\\nConfidence: " [1-9] [0-9] "%"'
 
+# A hyphen ends the action only after a space: "Sell-off" and "Buy-side" are words of a reason.
 _ACTION = re.compile(
-    r"(?:(?:line 1|action|decision|signal|recommendation|answer)\s*[:\-]\s*)?"
-    r"(BUY|SELL|NOTHING)\s*(?:$|[-–—:,.|!]+\s*(.*))",
+    r"(?:(?:line 1|final|action|decision|signal|recommendation|answer)\s*(?:[:=–—-]\s*)?)*"
+    r"\b(BUY|SELL|NOTHING)(?:\W*$|\s*[:,.;|!–—]+\s*(.*)|\s+-+\s*(.*))",
     re.IGNORECASE,
 )
-_CONFIDENCE = re.compile(r"confidence\W{0,10}(?:level\W{0,5}|is\s{1,5})?(-?\d{1,9}(?:\.\d{1,9})?)", re.IGNORECASE)
-_REASON_LABEL = re.compile(r"(?:line 2|reason(?:ing)?)\s*[:\-]\s*", re.IGNORECASE)
-_DECORATION = " \t*_#>`\"'"
-_NUMBERING = re.compile(r"\(?\d[.)]\s+")
+_OTHER_ACTIONS = re.compile(r"(?:or\s+)?(?i:buy|sell|nothing)\b|.*\b(?:BUY|SELL|NOTHING)\b")
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)(?:\s?/\s?(10|100)\b)?"
+_CONFIDENCE = re.compile(
+    rf"confidence(?:\s+(?:level|score|rating))?(?:\s+is)?\W{{0,10}}{_NUMBER}|^{_NUMBER}\s?%$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_REASON_LABEL = re.compile(r"^reason(?:ing)?\s*[:–—-]\s*", re.IGNORECASE)
+_DECORATION = " _#>\"'"
+_NUMBERING = re.compile(r"^(?:(?:\(?\d[.)]|[-•])\s+|line [23]\s*[:–—-]\s*)", re.IGNORECASE)
+_NOT_A_WORD = re.compile(r"^\W+")
 
 
 class Decision(NamedTuple):
@@ -39,30 +48,45 @@ class Decision(NamedTuple):
 
 def parse(answer: str) -> Decision:
     """The decision in a model's answer: markdown, labels, numbering and a preamble are forgiven, ambiguity is not."""
-    lines = [line for line in map(_plain, answer.splitlines()) if line]
-    actions = [(at, found) for at, line in enumerate(lines) if (found := _ACTION.match(line))]
-    confidence = _CONFIDENCE.search("\n".join(lines))
-    if len({found[1].upper() for _, found in actions}) != 1 or confidence is None:
-        return Decision("NOTHING", 0.0, _why_not(lines, len(actions), confidence), valid=False)
+    lines = [line for line in map(_plain, split_reasoning(answer)[0].splitlines()) if line]
+    actions = [(at, found) for at, line in enumerate(lines) if (found := _ACTION.match(_NOT_A_WORD.sub("", line)))]
+    named = {found[1].upper() for _, found in actions}
+    unclear = len(named) > 1 or any(_OTHER_ACTIONS.match(_rest(found)) for _, found in actions)
+    confidence = _confidence(lines)
+    if unclear or not named or confidence is None:
+        return Decision("NOTHING", 0.0, _why_not(lines, unclear, bool(named), confidence), valid=False)
     at, found = actions[0]
-    rest = [found[2] or "", *lines[at + 1 :]]
-    return Decision(found[1].upper(), float(confidence[1]), _reason(rest), valid=True)
+    return Decision(found[1].upper(), confidence, _reason([_rest(found), *lines[at + 1 :]]), valid=True)
 
 
 def _plain(line: str) -> str:
-    return _NUMBERING.sub("", line.strip(_DECORATION), count=1).strip(_DECORATION)
+    """A line without markdown, numbering, and what would steer a terminal."""
+    shown = "".join(each if each.isprintable() else " " for each in line if each not in "*`")
+    return _NUMBERING.sub("", shown.strip(_DECORATION)).strip(_DECORATION)
+
+
+def _rest(found: re.Match[str]) -> str:
+    return found[2] or found[3] or ""
+
+
+def _confidence(lines: list[str]) -> float | None:
+    found = _CONFIDENCE.search("\n".join(lines))
+    if found is None:
+        return None
+    return float(found[1] or found[3]) * 100 / float(found[2] or found[4] or 100)
 
 
 def _reason(lines: list[str]) -> str:
     before = [line[: found.start()] if (found := _CONFIDENCE.search(line)) else line for line in lines]
-    kept = [_REASON_LABEL.sub("", line, count=1).strip(" -–—|,;(") for line in before]
+    kept = [_REASON_LABEL.sub("", line).rstrip(" -–—|,;(") for line in before]
     return " ".join(line for line in kept if line)
 
 
-def _why_not(lines: list[str], actions: int, confidence: re.Match[str] | None) -> str:
+def _why_not(lines: list[str], unclear: bool, has_action: bool, confidence: float | None) -> str:
     if not lines:
         return "The model gave no answer"
-    if actions > 1:
+    if unclear:
         return "The model named more than one action"
-    missing = "an action (BUY, SELL or NOTHING)" if not actions else "a confidence"
-    return f"The model's answer lacks {missing}" if actions or confidence else "The model did not answer in three lines"
+    if not has_action and confidence is None:
+        return "The model did not answer in three lines"
+    return f"The model's answer lacks {'a confidence' if has_action else 'an action (BUY, SELL or NOTHING)'}"
