@@ -6,7 +6,6 @@ Forced orders as the Moon Dev API's `liq_data.csv` has them: 12 columns, or 13 w
 without. Broken rows are skipped and counted. A side of SELL is a long that was liquidated, BUY a short.
 """
 
-import csv
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,8 +15,11 @@ import pandas as pd
 
 _COLUMNS = (12, 13)
 _SYMBOL, _SIDE, _TIMESTAMP, _USD = 0, 1, 10, 11
-_LATEST_MS = 4_102_444_800_000  # the year 2100: a larger number is no time in milliseconds
-_EXPECTED = "symbol, side, type, time_in_force, quantity, price, average_price, status, filled, total, timestamp, usd"
+_EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100: other numbers are no milliseconds
+_EXPECTED = (
+    "symbol, side (BUY or SELL), type, time_in_force, quantity, price, average_price, status, filled, total,"
+    " timestamp (Unix milliseconds), usd"
+)
 
 
 class FeedError(Exception):
@@ -58,32 +60,35 @@ _SAMPLE = "src/data/samples/liquidations_2025-12-11.csv"
 def parse_feed(lines: Iterable[str], source: str) -> Feed:
     """The events in the lines of a CSV file. Raises FeedError where there is none."""
     events, broken = [], 0
-    for number, cells in enumerate(csv.reader(line.replace("\0", "") for line in lines)):
+    for number, line in enumerate(lines):
+        cells = [
+            cell.strip().strip('"') for cell in line.split(",")
+        ]  # no cell holds a comma; a stray quote ends no row
         event = _event(cells)
         if event is not None:
             events.append(event)
-        elif cells and not (number == 0 and _is_header(cells)):
+        elif line.strip() and not (number == 0 and _is_header(cells)):
             broken += 1
     if not events:
-        raise FeedError(f"{source} holds no liquidation ({broken} broken rows): each row needs {_EXPECTED}")
+        raise FeedError(f"{source} holds no liquidation (broken rows: {broken}): each row needs {_EXPECTED}")
     frame = pd.DataFrame(events, columns=["symbol", "side", "time", "usd"]).sort_values("time", kind="stable")
     return Feed(frame.assign(time=pd.to_datetime(frame["time"], unit="ms", utc=True)).reset_index(drop=True), broken)
 
 
 def _event(cells: list[str]) -> tuple[str, str, int, float] | None:
-    if len(cells) not in _COLUMNS or cells[_SIDE] not in ("BUY", "SELL"):
+    if len(cells) not in _COLUMNS or cells[_SIDE].upper() not in ("BUY", "SELL"):
         return None
     try:
         time, usd = int(float(cells[_TIMESTAMP])), float(cells[_USD])
     except (ValueError, OverflowError):
         return None
-    if not (0 < time < _LATEST_MS and math.isfinite(usd) and usd >= 0):
+    if not (_EARLIEST_MS < time < _LATEST_MS and math.isfinite(usd) and usd >= 0):
         return None
-    return cells[_SYMBOL], cells[_SIDE], time, usd
+    return cells[_SYMBOL], cells[_SIDE].upper(), time, usd
 
 
 def _is_header(cells: list[str]) -> bool:
-    return any(cell.strip().lower() in ("symbol", "side", "timestamp") for cell in cells)
+    return any(cell.lower() in ("symbol", "side", "timestamp") for cell in cells)
 
 
 def runs_of_windows(events: pd.DataFrame, minutes: float) -> list[list[Window]]:
