@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from src.agents.feed import FeedError, parse_feed, read_feed, runs_of_windows
+from src.agents.errors import FeedError
+from src.agents.feed import parse_feed, read_feed, runs_of_windows
 
 SAMPLE = Path(__file__).parent.parent / "src/data/samples/liquidations_2025-12-11.csv"
 ROW = "BTC,SELL,LIMIT,IOC,1,100,101,FILLED,1,1,{time},{usd}"

@@ -2,18 +2,21 @@
 🌙 Moon Dev's Market Data API
 Built with love by Moon Dev 🚀
 
-Market data in: the Moon Dev API's files as pandas frames. What cannot be had is printed with its cure, and is None.
+Market data in: the Moon Dev API's files as pandas frames. `get_…` prints what is wrong, with its cure, and returns
+None; `read_…` raises it, for a loop that records what fails.
 """
 
 import io
 import time
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from termcolor import cprint
 
 from src import config
-from src.agents.feed import Feed, FeedError, parse_feed
+from src.agents.errors import AgentError, MarketDataError
+from src.agents.feed import Feed, parse_feed
 from src.observability.redaction import redact
 
 if TYPE_CHECKING:
@@ -22,7 +25,18 @@ if TYPE_CHECKING:
 _TRIES = 3
 _PAUSE_SECONDS = 1.0
 _TIMEOUT_SECONDS = 30.0
-_OI_COLUMNS = {"symbol", "time", "openInterest", "price"}
+_OI_COLUMNS = ("symbol", "time", "openInterest", "price")
+_OI_NUMBERS = list(_OI_COLUMNS[1:])
+
+_Result = TypeVar("_Result")
+
+
+class _Answer(NamedTuple):
+    """What one request brought: a text, or why there is none and whether another try may bring it."""
+
+    text: str = ""
+    why_not: str = ""
+    may_pass: bool = False
 
 
 class MoonDevAPI:
@@ -37,69 +51,89 @@ class MoonDevAPI:
 
     def get_liquidation_data(self, limit: int = 10_000) -> "pd.DataFrame | None":
         """The latest forced orders: columns `symbol`, `side`, `time` (UTC), `usd`."""
-        feed = self.get_liquidation_feed(limit)
-        return None if feed is None else feed.events
-
-    def get_liquidation_feed(self, limit: int = 10_000) -> Feed | None:
-        """The same, with the number of rows that could not be read."""
-        text = self._fetch(f"/files/liq_data.csv?limit={limit}")
-        if text is None:
-            return None
-        try:
-            return parse_feed(io.StringIO(text), "liq_data.csv")
-        except FeedError as error:
-            cprint(f"❌ {error}", "red")
-            return None
+        return _or_said(lambda: self.read_liquidations(limit).events)
 
     def get_oi_data(self) -> "pd.DataFrame | None":
         """Open interest: columns `symbol`, `time`, `openInterest` (contracts), `price` (USD) and what comes along."""
+        return _or_said(self.read_open_interest)
+
+    def read_liquidations(self, limit: int = 10_000) -> Feed:
+        """The latest forced orders. Raises AgentError where there are none to be had."""
+        feed = parse_feed(io.StringIO(self._fetch(f"/files/liq_data.csv?limit={limit}")), "liq_data.csv")
+        _say_broken("liq_data.csv", feed.broken)
+        return feed
+
+    def read_open_interest(self) -> "pd.DataFrame":
+        """Open interest, rows without their numbers left out. Raises AgentError where there is none to be had."""
         import pandas as pd
 
         text = self._fetch("/files/oi.csv")
-        if text is None:
-            return None
         try:
-            frame = pd.read_csv(io.StringIO(text))
+            frame = pd.read_csv(io.StringIO(text), on_bad_lines="skip")
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            cprint(f"❌ oi.csv cannot be read: {error}", "red")
-            return None
-        if missing := _OI_COLUMNS - set(frame.columns):
-            cprint(f"❌ oi.csv lacks the columns {', '.join(sorted(missing))}", "red")
-            return None
-        return frame
+            raise MarketDataError(f"oi.csv cannot be read ({error}): check MOONDEV_API_URL") from None
+        if missing := [name for name in _OI_COLUMNS if name not in frame]:
+            raise MarketDataError(f"oi.csv lacks the columns {', '.join(missing)}: check MOONDEV_API_URL")
+        frame[_OI_NUMBERS] = frame[_OI_NUMBERS].apply(pd.to_numeric, errors="coerce")
+        whole = frame.dropna(subset=list(_OI_COLUMNS))
+        _say_broken("oi.csv", len(frame) - len(whole))
+        return whole
 
-    def _fetch(self, path: str) -> str | None:
+    def _fetch(self, path: str) -> str:
         if not self.api_key:
-            cprint("⚠️ Set MOONDEV_API_KEY in .env to read live market data", "yellow")
-            return None
+            raise MarketDataError("Set MOONDEV_API_KEY in .env to read live market data")
         self._say_plain_http()
-        for left in reversed(range(_TRIES)):
-            text, why, again = self._try(path)
-            if text is not None:
-                return text
-            if not again or not left:
-                cprint(f"❌ {redact(why)}", "red")
-                return None
+        answer = self._try(path)
+        for _ in range(_TRIES - 1):
+            if not answer.may_pass:
+                break
             time.sleep(_PAUSE_SECONDS)
-        return None
+            answer = self._try(path)
+        if answer.why_not:
+            raise MarketDataError(answer.why_not)
+        return answer.text
 
-    def _try(self, path: str) -> tuple[str | None, str, bool]:
-        """The text, or why there is none and whether to try again."""
+    def _try(self, path: str) -> _Answer:
         import httpx
 
         try:
             answer = httpx.get(self.base_url + path, headers=self.headers, timeout=_TIMEOUT_SECONDS)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return None, f"{self.base_url} cannot be reached ({error}): check MOONDEV_API_URL and the network", True
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+            return _Answer(why_not="MOONDEV_API_URL must be an address like http://api.moondev.com:8000")
+        except httpx.HTTPError as error:
+            why = f"{self.base_url} cannot be reached ({error}): check MOONDEV_API_URL and the network"
+            return _Answer(why_not=why, may_pass=True)
         if answer.is_success:
-            return answer.text, "", False
-        if answer.status_code in (401, 403):
-            return None, f"{self.base_url} refuses MOONDEV_API_KEY (HTTP {answer.status_code}): correct it", False
-        return None, f"{self.base_url}{path} answers HTTP {answer.status_code}: try again later", True
+            return _Answer(answer.text)
+        cure, may_pass = _cure(answer.status_code)
+        return _Answer(why_not=f"{self.base_url} answers HTTP {answer.status_code}: {cure}", may_pass=may_pass)
 
     def _say_plain_http(self) -> None:
         address = urlsplit(self.base_url)
-        local = address.hostname in ("localhost", "127.0.0.1", "::1")
+        host = address.hostname or ""
+        local = host in ("localhost", "::1") or host.startswith("127.")
         if address.scheme == "http" and not local and self.base_url not in self._said:
             self._said.add(self.base_url)
-            cprint(f"⚠️ MOONDEV_API_KEY goes to {address.hostname} over plain http: use it for nothing else", "yellow")
+            cprint(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use it for nothing else", "yellow")
+
+
+def _cure(status: int) -> tuple[str, bool]:
+    """What to do about a status, and whether another try may help."""
+    if status in (401, 403):
+        return "correct MOONDEV_API_KEY in .env", False
+    if status == 429 or status >= 500:
+        return "try again later", True
+    return "check MOONDEV_API_URL in .env", False
+
+
+def _say_broken(name: str, rows: int) -> None:
+    if rows:
+        cprint(f"⚠️ {name}: {rows} broken rows skipped", "yellow")
+
+
+def _or_said(read: Callable[[], _Result]) -> _Result | None:
+    try:
+        return read()
+    except AgentError as error:
+        cprint(f"❌ {redact(str(error))}", "red")
+        return None

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from termcolor import cprint
 
 from src import config
+from src.agents.errors import AgentError
 from src.agents.three_lines import GRAMMAR, Decision, parse
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
@@ -33,6 +34,9 @@ class BaseAgent:
         self.start_time = datetime.now(UTC)
         self.em = None  # trade execution lives in the repo that this joins
         self.exchange = config.EXCHANGE
+        self.failed_passes = 0
+        self._quiet_passes = 0
+        self._recorded: Exception | None = None
 
     def get_active_tokens(self) -> list[str]:
         """The tokens to trade."""
@@ -51,9 +55,19 @@ class BaseAgent:
     @contextmanager
     def observed_cycle(self, input: Any = None, **metadata: Any) -> Iterator[Cycle]:
         """One pass as one trace: what is asked and decided inside belongs to it. `input` is the situation."""
+        if self._quiet_passes:
+            metadata["quiet_passes_before"], self._quiet_passes = self._quiet_passes, 0
         with ObservabilityContext.agent_cycle(type(self).__name__, self.type, input, **metadata) as cycle:
             self._set_observability_context()
-            yield cycle
+            try:
+                yield cycle
+            except Exception as error:
+                self._recorded = error
+                raise
+
+    def pass_quietly(self) -> None:
+        """Count a pass that had nothing to ask. It is no trace: 48 agents would bury their decisions under such."""
+        self._quiet_passes += 1
 
     def _set_observability_context(self, **metadata: Any) -> None:
         """Say which agent is at work; the observed cycle does so by itself."""
@@ -68,10 +82,10 @@ class BaseAgent:
         """Ask the model for three lines and record the signal; what cannot be read as a decision is NOTHING."""
         answer = self._ask(system_prompt, situation)
         decision = parse(answer)
+        confidence = decision.confidence if decision.valid else "none given"  # 0 would be a score
         extra = {} if decision.valid else {"valid": False, "raw_answer": answer}
-        ObservabilityContext.add_trading_signal(
-            decision.action, decision.confidence, decision.reason, symbol=symbol, **extra
-        )
+        ObservabilityContext.add_trading_signal(decision.action, confidence, decision.reason, symbol=symbol, **extra)
+        _print_decision(decision)
         return decision
 
     def _ask(self, system_prompt: str, situation: str) -> str:
@@ -88,18 +102,41 @@ class BaseAgent:
         return response.content if response else ""
 
     def run_forever(self, cycle: Callable[[], Any], minutes: float) -> None:
-        """Run `cycle` every `minutes` until Ctrl-C; a failing pass is printed, and the next one comes all the same."""
-        try:
-            while True:
-                self.run_safely(cycle)
-                time.sleep(minutes * 60)
-        except KeyboardInterrupt:
-            cprint(f"🌙 {type(self).__name__} stops. Until next time", "cyan")
+        """Run `cycle` every `minutes`; a failing pass does not end it, Ctrl-C does."""
+        while True:
+            self.run_safely(cycle)
+            time.sleep(minutes * 60)
 
     def run_safely(self, cycle: Callable[[], _Result]) -> _Result | None:
-        """Run one pass; None where it failed, which is printed."""
+        """Run one pass; None where it failed, which is printed and recorded."""
         try:
             return cycle()
         except Exception as error:  # noqa: BLE001 - whatever it was, the next pass may do better
-            cprint(f"❌ {type(self).__name__}: this pass failed: {type(error).__name__}: {redact(str(error))}", "red")
+            self.failed_passes += 1
+            self._record(error)
+            what = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
+            cprint(f"❌ {type(self).__name__}: this pass failed: {redact(what)}", "red")
             return None
+
+    def _record(self, error: Exception) -> None:
+        """An error that came about outside a cycle is a cycle of its own; inside, the cycle has it."""
+        if error is not self._recorded:
+            with self.observed_cycle():
+                ObservabilityContext.add_error(error)
+        self._recorded = None
+
+
+def _print_decision(decision: Decision) -> None:
+    if decision.valid:
+        cprint(f"   ✅ {decision.action} ({decision.confidence:.0f}%) {decision.reason}", "green")
+    else:
+        cprint(f"   ⚠️ NOTHING: {decision.reason}", "yellow")
+
+
+def run_as_script(main: Callable[[], int]) -> int:
+    """The exit status of an agent's `main`; Ctrl-C is how an agent is stopped, so it is 0 too."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        cprint("\n🌙 Stopped. Until next time", "cyan")
+        return 0

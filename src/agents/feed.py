@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from src.agents.errors import FeedError
+
 _COLUMNS = (12, 13)
 _SYMBOL, _SIDE, _TIMESTAMP, _USD = 0, 1, 10, 11
 _EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100: other numbers are no milliseconds
@@ -20,10 +22,6 @@ _EXPECTED = (
     "symbol, side (BUY or SELL), type, time_in_force, quantity, price, average_price, status, filled, total,"
     " timestamp (Unix milliseconds), usd"
 )
-
-
-class FeedError(Exception):
-    """A feed cannot be read; the message names the cure."""
 
 
 class Feed(NamedTuple):

@@ -10,10 +10,9 @@ a model whether to BUY, SELL or do NOTHING.
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import chain, pairwise
 from pathlib import Path
@@ -26,16 +25,17 @@ from termcolor import cprint
 
 from src import config
 from src.agents.api import MoonDevAPI
-from src.agents.base_agent import BaseAgent
-from src.agents.feed import FeedError, Window, read_feed, runs_of_windows, window_of
+from src.agents.base_agent import BaseAgent, run_as_script
+from src.agents.errors import FeedError
+from src.agents.feed import Window, read_feed, runs_of_windows, window_of
+from src.agents.history import History, Values
 from src.agents.three_lines import INSTRUCTION, Decision
 
 THRESHOLD = 0.5  # a rise by half over the previous window
-CHECK_INTERVAL_MINUTES = 10
+CHECK_INTERVAL = timedelta(minutes=10)
 WINDOW_MINUTES = 15
-HISTORY_HOURS = 24
 HISTORY_FILE = config.REPO_ROOT / "src/data/liquidation_history.csv"
-_HISTORY_COLUMNS = ("timestamp", "long_size", "short_size", "total_size")
+_HISTORY_COLUMNS = ("long_size", "short_size", "total_size")
 
 SYSTEM_PROMPT = f"You are a liquidation analyst. {INSTRUCTION}"
 
@@ -47,19 +47,18 @@ class LiquidationAgent(BaseAgent):
         super().__init__("liquidation")
         self.window_minutes = window_minutes
         self.api = MoonDevAPI()
+        self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def consider(self, before: Window, now: Window) -> Decision | None:
         """One pass: compare two windows, and ask the model where there is a spike; None where there is none."""
         longs, shorts = _rise(before.longs_usd, now.longs_usd), _rise(before.shorts_usd, now.shorts_usd)
+        _print_window(now, longs, shorts)
+        if max(longs, shorts) < THRESHOLD:
+            self.pass_quietly()
+            return None
         situation = _situation(now, longs, shorts)
-        with self.observed_cycle(input=situation) as cycle:
-            _print_window(now, longs, shorts)
-            if max(longs, shorts) < THRESHOLD:
-                cycle.set_output("No spike: the model was not asked")
-                return None
-            decision = self.decide(SYSTEM_PROMPT, _question(situation))
-            _print_decision(decision)
-            return decision
+        with self.observed_cycle(input=situation):
+            return self.decide(SYSTEM_PROMPT, _question(situation))
 
     def replay(self, file: Path, once: bool = False) -> list[Decision]:
         """Take the agent through a recorded feed, up to its first decision if `once`.
@@ -79,23 +78,32 @@ class LiquidationAgent(BaseAgent):
         return decisions
 
     def look(self) -> Decision | None:
-        """One live pass: the last minutes against those that the history has last."""
-        feed = self.api.get_liquidation_feed()
-        if feed is None:
-            return None
+        """One live pass: the last minutes against those of the look before, if that was not long ago."""
+        events = self.api.read_liquidations().events
         length, end = pd.Timedelta(minutes=self.window_minutes), pd.Timestamp.now(tz="UTC")
-        now = window_of(feed.events[feed.events["time"] > end - length], end - length, length)
-        before = _last_in_history(now)
-        _add_to_history(now)
-        if before is None:
+        now = window_of(events[events["time"] > end - length], end - length, length)
+        last = self.history.last(within=length + CHECK_INTERVAL)
+        decision = None
+        if last is None:
             cprint("🤖 First look: the next one has something to compare with", "cyan")
-            return None
-        return self.consider(before, now)
+        else:
+            decision = self.consider(_remembered(last, now), now)
+        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # not after a pass that failed
+        return decision
 
     def run(self) -> None:
         """The live loop."""
-        cprint(f"🤖 Luna looks every {CHECK_INTERVAL_MINUTES} minutes. Ctrl-C stops her", "cyan")
-        self.run_forever(self.look, CHECK_INTERVAL_MINUTES)
+        cprint(f"🤖 Luna looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops her", "cyan")
+        self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
+
+
+def _sizes(window: Window) -> dict[str, float | None]:
+    return {"long_size": window.longs_usd, "short_size": window.shorts_usd}
+
+
+def _remembered(last: Values, now: Window) -> Window:
+    """The look before, as a window."""
+    return now._replace(longs_usd=last["long_size"] or 0.0, shorts_usd=last["short_size"] or 0.0)
 
 
 def _rise(before: float, now: float) -> float:
@@ -132,48 +140,14 @@ def _print_window(now: Window, longs: float, shorts: float) -> None:
     )
 
 
-def _print_decision(decision: Decision) -> None:
-    if decision.valid:
-        cprint(f"   ✅ {decision.action} ({decision.confidence:.0f}%) {decision.reason}", "green")
-    else:
-        cprint(f"   ⚠️ NOTHING: {decision.reason}", "yellow")
-
-
-def _last_in_history(now: Window) -> Window | None:
-    if not HISTORY_FILE.exists():
-        return None
-    with HISTORY_FILE.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows:
-        return None
-    last = rows[-1]
-    return Window(now.start, now.end, float(last["long_size"]), float(last["short_size"]), [])
-
-
-def _add_to_history(now: Window) -> None:
-    """Append a record, and let go of those older than a day."""
-    oldest = (datetime.now(UTC) - timedelta(hours=HISTORY_HOURS)).isoformat()
-    kept = []
-    if HISTORY_FILE.exists():
-        with HISTORY_FILE.open(encoding="utf-8", newline="") as lines:
-            kept = [row for row in csv.DictReader(lines) if row["timestamp"] >= oldest]
-    sizes = (now.longs_usd, now.shorts_usd, now.longs_usd + now.shorts_usd)
-    record = dict(zip(_HISTORY_COLUMNS, (datetime.now(UTC).isoformat(), *sizes), strict=True))
-    HISTORY_FILE.parent.mkdir(parents=True, exist_ok=True)
-    with HISTORY_FILE.open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.DictWriter(lines, _HISTORY_COLUMNS)
-        writer.writeheader()
-        writer.writerows([*kept, record])
-
-
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m src.agents.liquidation_agent", description="Luna")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="a recorded feed (CSV) instead of the live one")
     parser.add_argument("--window", type=float, default=WINDOW_MINUTES, metavar="MINUTES", help="default: %(default)s")
     parser.add_argument("--once", action="store_true", help="stop after one live look, or a replay's first decision")
     arguments = parser.parse_args(given)
-    if not arguments.window > 0:
-        parser.error("--window must be more than 0 minutes")
+    if not 0.1 <= arguments.window <= 24 * 60:
+        parser.error("--window takes minutes: from 0.1 to 1440, a day")
     return arguments
 
 
@@ -191,7 +165,7 @@ def main(given: Sequence[str] | None = None) -> int:
         agent.run_safely(agent.look)
     else:
         agent.run()
-    return 0
+    return 1 if agent.failed_passes else 0
 
 
 def _replay(agent: LiquidationAgent, file: Path, once: bool) -> int:
@@ -200,9 +174,12 @@ def _replay(agent: LiquidationAgent, file: Path, once: bool) -> int:
     except FeedError as error:
         cprint(f"❌ {error}", "red")
         return 1
+    if agent.failed_passes:
+        cprint(f"⚠️ Replayed {file.name}: {len(decisions)} decisions, {agent.failed_passes} failed passes", "yellow")
+        return 1
     cprint(f"✅ Replayed {file.name}: {len(decisions)} decisions", "green")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_script(main))

