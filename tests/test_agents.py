@@ -7,8 +7,10 @@ The agents over real models: a loopback server in the provider's wire format, or
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,15 +137,19 @@ def test_an_answer_that_cannot_be_read_is_kept(httpserver: HTTPServer, claude: P
 
 
 @pytest.mark.failures_expected
-def test_an_agent_prints_the_same_however_it_is_traced(
-    claude: Provider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("outcome", ["answer", "401", "503", "malformed"])
+def test_luna_does_the_same_however_she_is_traced(
+    outcome: str, claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     """With tracing on, off, and a journal that cannot be written: the same decisions and the same lines."""
+    claude.play(httpserver, outcome)
 
     def run() -> tuple[Any, str]:
         return LiquidationAgent().replay(SAMPLE), capsys.readouterr().out
 
     on = run()
+    assert on[1].count("🌙") == 6
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     off = run()
     monkeypatch.setenv("ENABLE_LANGFUSE", "true")
@@ -239,23 +245,26 @@ def test_a_look_that_failed_is_recorded_and_forgotten(
     assert list(pd.read_csv(liquidation_agent.HISTORY_FILE)["long_size"]) == [1000, 5000]
 
 
-def test_a_swarm_is_one_trace(httpserver: HTTPServer, claude: Provider, monkeypatch: Any, journal: Any) -> None:
+def join(name: str, status: int, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more provider on loopback, which answers as recorded, or with this status."""
+    provider = Provider(name)
+    provider.configure(monkeypatch, httpserver.url_for(f"/{name}"))
+    expected = httpserver.expect_request(f"/{name}{provider.recorded['path']}")
+    recorded = provider.recorded
+    expected.respond_with_json(recorded["answer"] if status == 200 else recorded["errors"][str(status)], status)
+
+
+@pytest.fixture
+def swarm(claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> SwarmAgent:
+    """Claude and OpenAI, which answer, Groq, which refuses its key, and one that is switched off."""
+    join("openai", 200, httpserver, monkeypatch)
+    join("groq", 401, httpserver, monkeypatch)
+    models = {name: (name != "xai", name, None) for name in ("claude", "openai", "groq", "xai")}
+    return SwarmAgent(models)
+
+
+def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
     """Three models asked at once, one of them failing, and the consensus: all generations under one cycle."""
-    for name, outcome in (("openai", "answer"), ("groq", "401")):
-        provider = Provider(name)
-        handler_path = provider.recorded["path"]
-        body = provider.recorded["answer"] if outcome == "answer" else provider.recorded["errors"]["401"]
-        status = 200 if outcome == "answer" else 401
-        httpserver.expect_request(f"/{name}{handler_path}").respond_with_json(body, status)
-        provider.configure(monkeypatch, httpserver.url_for(f"/{name}"))
-    swarm = SwarmAgent(
-        {
-            "claude": (True, "claude", None),
-            "openai": (True, "openai", None),
-            "groq": (True, "groq", None),
-            "off": (False, "xai", None),
-        }
-    )
     result = swarm.query("Will it hold?")
     assert result["metadata"] | {"total_time": 0} == {
         "total_models": 3, "successful_responses": 2, "failed_responses": 1, "total_time": 0,
@@ -268,6 +277,69 @@ def test_a_swarm_is_one_trace(httpserver: HTTPServer, claude: Provider, monkeypa
     assert types(rows) == ["agent", *["generation"] * 4]
     assert {row["parent_id"] for row in rows[1:]} == {rows[0]["id"]}
     assert {row["agent"] for row in rows} == {"SwarmAgent"}
+    assert rows[0]["output"] == ANSWER
+
+
+def test_a_swarm_says_the_same_untraced(
+    swarm: SwarmAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Times apart: the same answers, in the same order, and the same lines."""
+
+    def run() -> tuple[Any, str]:
+        result = swarm.query("Will it hold?")
+        timeless = {name: {**reply, "response_time": 0} for name, reply in result["responses"].items()}
+        return {**result, "responses": timeless, "metadata": 0}, capsys.readouterr().out
+
+    capsys.readouterr()
+    traced = run()
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    assert run() == traced
+
+
+def test_a_speaker_that_fails_is_followed_by_the_next(
+    claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, journal: Any
+) -> None:
+    """Claude answers the question and is busy then: OpenAI states the consensus."""
+    claude.play(httpserver, "503")
+    join("openai", 200, httpserver, monkeypatch)
+    httpserver.expect_oneshot_request(claude.recorded["path"]).respond_with_json(claude.recorded["answer"])
+    result = SwarmAgent({name: (True, name, None) for name in ("claude", "openai")}).query("Will it hold?")
+    assert result["consensus_summary"] == ANSWER
+    *_, busy, speaker = journal.observations()
+    assert (busy["provider"], busy["level"]) == ("claude", "ERROR")
+    assert (speaker["provider"], speaker["level"]) == ("openai", "DEFAULT")
+
+
+def test_a_model_that_hangs_holds_up_nobody(
+    claude: Provider, monkeypatch: pytest.MonkeyPatch, journal: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After its time it counts as failed, and the other answer is the consensus; when it ends it is in the trace."""
+    monkeypatch.setattr(swarm_agent, "TIMEOUT_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OPENAI_KEY", "test-key-0123456789abcdef")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        result = SwarmAgent({name: (True, name, None) for name in ("openai", "claude")}).query("Will it hold?")
+    assert result["responses"]["openai"]["error"] == "No answer within 0.5 s"
+    assert result["consensus_summary"] == ANSWER
+    assert result["metadata"]["total_time"] < 5
+    deadline, late = time.monotonic() + 10, None
+    while late is None and time.monotonic() < deadline:
+        ended = [row for row in journal.observations() if row["end_ns"]]
+        late = next((row for row in ended if row["provider"] == "openai"), None)
+    assert late is not None
+    root = next(row for row in ended if row["type"] == "agent")
+    assert (late["parent_id"], late["level"]) == (root["id"], "ERROR")
+
+
+def test_a_swarm_of_nobody_says_so(
+    claude: Provider, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every provider that has a key is asked; where none answers, the status says it."""
+    claude.play(httpserver, "401")
+    assert swarm_agent.main(["Will", "it", "hold?"]) == 1
+    out = capsys.readouterr().out
+    assert "🤖 claude: No answer" in out
+    assert "❌ No model answered" in out
 
 
 def script(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -29,14 +29,15 @@ _Result = TypeVar("_Result")
 class BaseAgent:
     """An agent of one type (`liquidation`, `whale`, ...)."""
 
+    failed_passes = 0
+    _quiet_passes = 0
+    _recorded: Exception | None = None  # by the cycle in which it came about
+
     def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - the agents pass it
         self.type = agent_type
         self.start_time = datetime.now(UTC)
         self.em = None  # trade execution lives in the repo that this joins
         self.exchange = config.EXCHANGE
-        self.failed_passes = 0
-        self._quiet_passes = 0
-        self._recorded: Exception | None = None
 
     def get_active_tokens(self) -> list[str]:
         """The tokens to trade."""

@@ -136,7 +136,7 @@ def _reply(answer: "Future[Reply]", deadline: float) -> Reply:
     try:
         return answer.result(max(deadline - time.monotonic(), 0.0))
     except FutureTimeoutError:
-        return Reply(None, f"No answer within {TIMEOUT_SECONDS:.0f} s", TIMEOUT_SECONDS)
+        return Reply(None, f"No answer within {TIMEOUT_SECONDS:g} s", TIMEOUT_SECONDS)
 
 
 def main(given: Sequence[str] | None = None) -> int:

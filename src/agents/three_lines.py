@@ -16,8 +16,11 @@ Line 1: only BUY, SELL or NOTHING
 Line 2: one short reason
 Line 3: Confidence: X% (0 to 100)"""
 
-# GBNF of llama.cpp: what makes a small local model keep to it.
-GRAMMAR = 'root ::= ("BUY" | "SELL" | "NOTHING") "\\n" [A-Z] [a-zA-Z ,-]{20,90} "." "\\nConfidence: " [1-9] [0-9] "%"'
+# GBNF of llama.cpp: what makes a small local model keep to it. Small letters, or it shouts and drifts into codes.
+GRAMMAR = r"""
+root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
+reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."
+"""
 
 # A hyphen ends the action only after a space: "Sell-off" and "Buy-side" are words of a reason.
 _ACTION = re.compile(
