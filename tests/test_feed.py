@@ -36,7 +36,7 @@ def test_broken_rows_are_skipped_and_counted() -> None:
     """No number, no side, no time or one in seconds, NaN, a stray quote, a huge line: the good rows are all there."""
     broken = [
         "BTC,SELL", row(0).replace("SELL", "HOLD"), ROW.format(time="yesterday", usd=1), ROW.format(time=1e30, usd=1),
-        row(0, float("nan")), row(0, float("inf")), row(0, -5), "\0\0\0", row(0) + ",a,b,c", ROW.format(time=5, usd=""),
+        row(0, float("nan")), row(0, float("inf")), row(0, -5), "\0,\0", row(0) + ",a,b,c", ROW.format(time=5, usd=""),
         ROW.format(time=1_735_689_600, usd=1), 'BTC,"SELL', "x" * 200_000,
     ]  # fmt: skip
     feed = parse_feed([row(0), *broken, row(1)], "feed.csv")
