@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from src import config
 from src.agents.base_agent import BaseAgent
 from src.agents.errors import AgentError
 from src.observability import ObservabilityContext
+from tests.providers.wire import KEY, one_certificate
 
 
 class Stop(BaseException):
@@ -93,6 +95,28 @@ def test_without_a_model_the_decision_is_nothing(
     (event,) = journal.observations()
     assert event["metadata"]["signal_confidence"] is None
     assert [score["name"] for score in journal.scores()] == ["signal_action"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "asked"),
+    [
+        ("anthropic", "claude-opus-4-5", "claude-opus-4-5"),
+        ("deepseek", "claude-opus-4-5", "deepseek-chat"),
+        ("deepseek", "deepseek-reasoner", "deepseek-reasoner"),
+        ("claude", "deepseek-reasoner", "claude-haiku-4-5"),
+    ],
+)
+def test_the_model_is_the_one_that_the_settings_name(
+    provider: str, name: str, asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """AI_MODEL of the provider AI_MODEL_TYPE; where the two do not fit, that provider's default."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
+    monkeypatch.setattr(config, "AI_MODEL", name)
+    for variable, text in (("AI_MODEL_TYPE", provider), ("ANTHROPIC_KEY", KEY), ("DEEPSEEK_KEY", KEY)):
+        monkeypatch.setenv(variable, text)
+    model = BaseAgent("risk").model
+    assert model is not None
+    assert model.model_name == asked
 
 
 @pytest.mark.slow

@@ -50,8 +50,7 @@ class BaseAgent:
     @cached_property
     def model(self) -> BaseModel | None:
         """The model that is asked, built when it is first needed; None, with the cure printed, where there is none."""
-        name = config.AI_MODEL if config.AI_MODEL_TYPE == "claude" else None  # AI_MODEL is the name of a Claude model
-        return ModelFactory.create_model(model_name=name)
+        return ModelFactory.create_model(model_name=_model_name())
 
     @contextmanager
     def observed_cycle(self, input: Any = None, **metadata: Any) -> Iterator[Cycle]:
@@ -125,6 +124,12 @@ class BaseAgent:
             with self.observed_cycle():
                 ObservabilityContext.add_error(error)
         self._recorded = None
+
+
+def _model_name() -> str | None:
+    """AI_MODEL, unless it names a Claude and another provider is to be asked, or the other way round."""
+    asks_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
+    return config.AI_MODEL if config.AI_MODEL.startswith("claude") == asks_claude else None
 
 
 def _print_decision(decision: Decision) -> None:
