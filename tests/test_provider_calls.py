@@ -59,8 +59,8 @@ def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -
 
     def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
         provider = Provider(name)
+        monkeypatch.setenv("AI_TIMEOUT_SECONDS", "0.02" if outcome == "timeout" else "20")
         if outcome == "timeout":
-            monkeypatch.setenv("AI_TIMEOUT_SECONDS", "0.02")
             provider.configure(monkeypatch, silent)
         else:
             provider.play(httpserver, outcome)

@@ -10,6 +10,8 @@ from src.models.local_server import LocalServer, server
 from src.models.openai_compatible import OpenAICompatibleModel
 from src.models.prompt import Prompt
 
+_SAMPLING = {"repeat_penalty": 1.15, "dry_multiplier": 0.8}  # or so small a model soon repeats itself for ever
+
 
 class LocalModel(OpenAICompatibleModel):
     """A small model inside this process: no key, no cost, no network. `grammar` (GBNF) constrains its answer."""
@@ -42,7 +44,7 @@ class LocalModel(OpenAICompatibleModel):
     ) -> dict[str, Any]:
         grammar = options.pop("grammar", None)
         request = super()._request(prompt, temperature, max_tokens, **options)
-        return {**request, "extra_body": {"grammar": grammar}} if grammar else request
+        return {**request, "extra_body": {**_SAMPLING, **({"grammar": grammar} if grammar else {})}}
 
     def _prepare(self, *asked: Any) -> dict[str, Any]:
         if self.client is not None and self._address != self._base_url():
