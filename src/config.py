@@ -139,6 +139,14 @@ def parse_host(name: str, text: str) -> str:
     return value
 
 
+def parse_environment(name: str, text: str) -> str:
+    """`text` as a Langfuse environment. Raises SettingError on what the server would file under `default` instead."""
+    value = text.strip()
+    if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
+        raise SettingError(f"{name} must be 1 to 40 of a-z, 0-9, _ and -, and not begin with langfuse")
+    return value
+
+
 def parse_text(_name: str, text: str) -> str:
     """`text` without the white space around it."""
     return text.strip()
@@ -160,7 +168,7 @@ _SETTINGS: dict[str, tuple[Callable[[str, str], Any], Any]] = {
     "LANGFUSE_ALLOW_HTTP": (parse_bool, False),
     "LANGFUSE_SESSION_ID": (parse_text, _PROCESS_SESSION),
     "LANGFUSE_USER_ID": (parse_text, None),
-    "LANGFUSE_TRACING_ENVIRONMENT": (parse_text, None),
+    "LANGFUSE_TRACING_ENVIRONMENT": (parse_environment, None),
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),
@@ -170,7 +178,7 @@ _SETTINGS: dict[str, tuple[Callable[[str, str], Any], Any]] = {
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),
     "MOONDEV_API_KEY": (parse_text, None),
-    "MOONDEV_API_URL": (parse_text, "http://api.moondev.com:8000"),
+    "MOONDEV_API_URL": (parse_host, "http://api.moondev.com:8000"),
 }
 # What a malformed text counts as, and what that means; None for the flag is neither on nor off: journal, do not ship.
 _SAFE: dict[str, tuple[Any, str]] = {

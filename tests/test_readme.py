@@ -1,0 +1,76 @@
+"""
+🌙 Moon Dev's README Tests
+Built with love by Moon Dev 🚀
+
+What the README tells a newcomer to type is what there is, and what the gate runs.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src import config
+from tests.providers.wire import Provider
+
+README = (config.REPO_ROOT / "README.md").read_text(encoding="utf-8")
+MAP = (config.REPO_ROOT / "CLAUDE.md").read_text(encoding="utf-8")
+
+
+def test_the_test_command_is_the_one_that_the_gate_runs() -> None:
+    """`make test`, first thing in `.ci/run`; and `make demo` is a target too."""
+    assert re.findall(r"^make (\w+)", README, re.MULTILINE) == ["demo", "test"]
+    gate = (config.REPO_ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert re.findall(r"^make (\w+)", gate, re.MULTILINE)[0] == "test"
+    makefile = (config.REPO_ROOT / "Makefile").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(\w[\w-]*):", makefile, re.MULTILINE)) >= {"demo", "test", "test-all", "check"}
+
+
+def test_the_three_lines_switch_langfuse_on() -> None:
+    """They are settings that exist, under the names that the code reads."""
+    lines = re.findall(r"^(LANGFUSE_\w+)=", README, re.MULTILINE)
+    assert lines == ["LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_HOST"]
+    assert set(lines) <= set(config._SETTINGS)
+
+
+def test_every_command_of_the_console_has_help() -> None:
+    """The ones that the README shows, at least."""
+    shown = {line.split()[3] for line in re.findall(r"^python -m src\.observability .*", README, re.MULTILINE)}
+    for command in shown - {"--help"}:
+        ended = subprocess.run(
+            [sys.executable, "-m", "src.observability", command, "--help"],
+            capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False,
+        )  # fmt: skip
+        assert ended.returncode == 0
+        assert "Example: " in ended.stdout
+
+
+def test_its_example_is_one_trace(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
+    """The agent in a few lines, run over Claude on loopback: a cycle, its generation and its signal."""
+    claude = Provider("claude")
+    claude.play(httpserver, "answer")
+    claude.configure(monkeypatch, httpserver.url_for(""))
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    cycle, generation, signal = journal.observations()
+    assert (cycle["name"], cycle["output"]["action"]) == ("FundingAgent", "BUY")
+    assert {generation["parent_id"], signal["parent_id"]} == {cycle["id"]}
+
+
+def test_every_file_that_it_links_is_there() -> None:
+    """No dead link within the repo."""
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
+        assert (config.REPO_ROOT / target).exists(), target
+
+
+def test_the_map_knows_every_file() -> None:
+    """Each module of `src` is named in CLAUDE.md, by its name or its family's."""
+    families = [re.compile(r".*_model\.py"), re.compile(r"redaction.*\.py"), re.compile(r".*_agent\.py")]
+    for file in (config.REPO_ROOT / "src").rglob("*.py"):
+        if file.name.startswith("__") or "console" in file.parts:
+            continue
+        assert file.name in MAP or any(family.fullmatch(file.name) for family in families), Path(file).name
