@@ -231,13 +231,14 @@ def test_openai_s_account_is_not_told_to_others(way: str, play: Any, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["openai", "claude"])
-def test_a_prompt_of_five_megabytes_is_sent(name: str, play: Any, journal: Any) -> None:
-    """A long prompt is not cut on its way to the model."""
+def test_a_prompt_of_five_megabytes_is_sent_and_recorded(name: str, play: Any, journal: Any) -> None:
+    """A long prompt is cut neither on its way to the model nor on its way to the journal."""
     provider, model = play(name, "answer")
     prompt = "liquidations " * 400_000
     assert model.generate_response("", prompt) is not None
     assert prompt in provider.requests[0]["messages"][-1]["content"]
-    assert len(journal.observations()) == 1
+    (row,) = journal.observations()
+    assert row["input"][-1]["content"] == prompt
 
 
 @pytest.mark.parametrize("name", ["groq", "claude"])

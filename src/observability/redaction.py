@@ -49,7 +49,7 @@ _PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTE
 
 MAX_DEPTH = 32
 MAX_ITEMS = 100_000  # of all containers of one value together
-MAX_TEXT = 4_000_000  # characters; the largest context windows hold about as many
+MAX_TEXT = 16_000_000  # characters; four times what the largest context windows hold
 _PASSES = 8
 
 # Our own markers are left alone, so that redaction of redacted text changes nothing.
