@@ -176,7 +176,7 @@ class Awkward:
 @pytest.mark.parametrize(
     "value",
     [
-        Awkward(), {"self": None}, float("nan"), float("inf"), 10**400, b"\xff\x00", "nul \x00 in it",
+        Awkward(), {"self": None}, float("nan"), float("inf"), 10**400, b"\xff\x00", "\ud800 lone", "nul \x00 in it",
         {1: 2, (3, 4): {5}}, {"a": Awkward()}, object, threading.Lock(), "x" * 3_000_000,
     ],
     ids=lambda value: type(value).__name__,

@@ -71,8 +71,8 @@ def _score_row(score: Any, row: Row) -> Row:
         "observation_id": row["id"],
         "name": score.name,
         "data_type": "NUMERIC" if numeric else "CATEGORICAL",
-        "value": score.value if numeric else redact(score.value),
-        "comment": redact(score.comment),
+        "value": score.value if numeric else _encodable(redact(score.value)),
+        "comment": _encodable(redact(score.comment)),
         "environment": row["environment"],
         "session_id": row["session_id"],
         "timestamp_ns": row["end_ns"],
@@ -245,9 +245,24 @@ _JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags")
 def _clean(row: Row) -> Row:
     """Redacted, and JSON where a column holds more than text."""
     return {
-        name: _json(redact(value)) if name in _JSON_COLUMNS else redact(value) if isinstance(value, str) else value
+        name: _encodable(_json(redact(value)) if name in _JSON_COLUMNS else _redacted_text(value))
         for name, value in row.items()
     }
+
+
+def _redacted_text(value: Any) -> Any:
+    return redact(value) if isinstance(value, str) else value
+
+
+def _encodable(value: Any) -> Any:
+    """Text without what neither SQLite nor protobuf takes: surrogates are joined, lone ones become U+FFFD."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def _json(value: Any) -> str | None:
