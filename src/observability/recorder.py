@@ -24,6 +24,7 @@ _POLL_SECONDS = 0.01  # between looks at the queue while calls come in: on disk 
 _IDLE_POLL_SECONDS = 0.025  # and while none do; a caller need wake nobody, which would cost it a lock
 _IDLE_AFTER = 100  # empty looks
 _BATCH = 200  # observations in one transaction
+_PAUSE_SECONDS = 2.0  # what a fork waits for a batch at most
 _RETRY_SECONDS = 0.5  # while the journal cannot be written
 
 
@@ -52,6 +53,7 @@ class Recorder:
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._at_work = threading.Lock()  # held while the sink writes, and imports what it needs
         self.journalled = 0
         self.dropped = 0
 
@@ -96,6 +98,15 @@ class Recorder:
         """In a fork's child: what is queued and open here is the parent's to write."""
         if self._sink is not None:
             self._sink.abandon()
+
+    def pause(self) -> bool:
+        """Before a fork: wait until the thread is between two batches, for a child inherits half-done imports as they
+        are; whether `resume` is due."""
+        return self._at_work.acquire(timeout=_PAUSE_SECONDS)
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        self._at_work.release()
 
     def _append(self, entry: Any) -> None:
         self._queue.append(entry)
@@ -167,9 +178,10 @@ class Recorder:
 
     def _try_write(self, opened: list[Observation], ended: list[Observation]) -> bool:
         try:
-            if self._sink is None:
-                self._sink = self._make_sink()
-            self._sink.write(opened, ended)
+            with self._at_work:
+                if self._sink is None:
+                    self._sink = self._make_sink()
+                self._sink.write(opened, ended)
         except Exception as error:  # noqa: BLE001 - disk full, file gone, anything: calls go on, we try again
             failures.note("journal", f"the journal cannot be written: {error}", cure="Trying again; calls go on.")
             return False

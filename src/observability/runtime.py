@@ -135,6 +135,19 @@ def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
     os.kill(os.getpid(), signal.SIGTERM)  # end as ever: the parent sees the same exit status
 
 
+_paused = False
+
+
+def _before_fork() -> None:
+    global _paused
+    _paused = _runtime is not None and _runtime.recorder.pause()
+
+
+def _in_parent() -> None:
+    if _paused and _runtime is not None:
+        _runtime.recorder.resume()
+
+
 def _in_child() -> None:
     global _runtime, _creating
     if _runtime is not None:
@@ -145,7 +158,7 @@ def _in_child() -> None:
     failures.reset()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def health() -> dict[str, Any]:

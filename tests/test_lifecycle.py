@@ -1,0 +1,159 @@
+"""
+🌙 Moon Dev's Life Cycle Tests
+Built with love by Moon Dev 🚀
+
+Real processes that end in every way there is: what their calls had said is in the journal, and reaches Langfuse.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from src import config
+from src.observability import LangFuseTracker, runtime
+from tests.langfuse_server import LangfuseServer
+
+Start = Callable[..., "subprocess.Popen[str]"]
+NOWHERE = "http://127.0.0.1:9"  # nobody listens there
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts a worker in this test's environment; waits until its calls have returned."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(calls: int, way: str, **environment: str) -> "subprocess.Popen[str]":
+        worker = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.worker", str(calls), way],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=config.REPO_ROOT,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+        started.append(worker)
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "done\n", worker.communicate()[1]
+        return worker
+
+    yield begin
+    for worker in started:
+        worker.kill()
+        worker.communicate()
+
+
+def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit status and what was said on stderr."""
+    _, errors = worker.communicate(timeout=30)
+    return worker.returncode, errors
+
+
+def prompts(rows: list[dict[str, Any]]) -> Counter[str]:
+    """What was asked, how often."""
+    return Counter(row["model_parameters"]["prompt"] for row in rows if row["type"] == "generation")
+
+
+def expected(label: str, count: int) -> Counter[str]:
+    """What was asked by `calls`."""
+    return Counter(f"{label} {number}" for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("way", "status"), [("return", 0), ("sys.exit", 3), ("exception", 1), ("os._exit", 4), ("pool", 0)]
+)
+def test_a_process_that_ends_by_itself_loses_nothing(way: str, status: int, start: Start, journal: Any) -> None:
+    """Every call is journalled, the exit status is the agent's own, and nothing of ours is on stderr."""
+    found, errors = ended(start(50, way))
+    assert found == status
+    assert "Observability" not in errors
+    assert ("Traceback" in errors) == (way == "exception")
+    rows = journal.observations()
+    assert prompts(rows) - Counter({"from the pool": 1}) == expected("first", 50)
+    assert ("from the pool" in prompts(rows)) == (way == "pool")
+    assert {row["state"] for row in rows} == {"local"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_loses_nothing(number: signal.Signals, start: Start, journal: Any) -> None:
+    """The process still dies of the signal, as its parent expects, with everything journalled."""
+    worker = start(50, "wait")
+    worker.send_signal(number)
+    status, errors = ended(worker)
+    assert status == -number, errors
+    assert prompts(journal.observations()) == expected("first", 50)
+
+
+@pytest.mark.parametrize("way", ["fork", "multiprocessing fork", "multiprocessing spawn"])
+def test_both_sides_of_a_fork_are_recorded(way: str, start: Start, journal: Any) -> None:
+    """Parent and child each journal their own calls, once."""
+    status, errors = ended(start(20, way))
+    assert status == 0, errors
+    asked = expected("first", 20) + expected("child", 20) + (expected("parent", 20) if way == "fork" else Counter())
+    assert prompts(journal.observations()) == asked
+
+
+def test_what_was_in_flight_when_killed_is_shown(start: Start, journal: Any) -> None:
+    """The next start closes it as interrupted, with its input; what had returned is complete."""
+    worker = start(5, "hang")
+    time.sleep(0.4)
+    worker.kill()
+    ended(worker)
+    assert LangFuseTracker().flush(5)
+    from tests.worker import ask
+
+    ask("the next start")
+    rows = journal.observations()
+    (row,) = [row for row in rows if "interrupted" in (row["status_message"] or "")]
+    assert (row["level"], row["model_parameters"]) == ("WARNING", {"prompt": "in flight"})
+    assert row["end_ns"] >= row["start_ns"]
+    assert {each["state"] for each in rows} == {"local"}
+
+
+@pytest.mark.parametrize(("durability", "seconds"), [("async", 0.1), ("sync", 0.0)])
+def test_a_killed_process_has_lost_nothing_and_the_next_one_ships_it(
+    durability: str, seconds: float, start: Start, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """SIGKILL 100 ms after the 1,000th call, at once with `sync`, the backend away: all arrive later, each once."""
+    here = config.LANGFUSE_HOST
+    count = 1000 if durability == "async" else 100  # each is a disk's answer
+    worker = start(count, "wait", OBSERVABILITY_DURABILITY=durability, LANGFUSE_HOST=NOWHERE)
+    time.sleep(seconds)
+    worker.kill()
+    ended(worker)
+    assert prompts(journal.observations()) == expected("first", count)
+    assert langfuse.requests == []
+    path = journal.path
+    runtime.close()
+    moved(path, NOWHERE, here)
+    assert LangFuseTracker().flush(30)
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == count + 1
+
+
+def moved(path: Any, old: str, new: str) -> None:
+    """The backend that was away is back: a loopback server cannot take a port that it had before."""
+    import sqlite3
+
+    db = sqlite3.connect(path)
+    db.execute("UPDATE observations SET destination = replace(destination, ?, ?)", (old, new))
+    db.commit()
+    db.close()
+
+
+def test_exit_during_an_outage_is_quick(start: Start, journal: Any) -> None:
+    """A backend that refuses: the process ends within its budget, what it recorded is pending."""
+    began = time.monotonic()
+    worker = start(
+        20, "return", LANGFUSE_HOST=NOWHERE, LANGFUSE_PUBLIC_KEY="pk-lf-1", LANGFUSE_SECRET_KEY="sk-lf-012345678",
+        OBSERVABILITY_EXIT_SECONDS="1",
+    )  # fmt: skip
+    status, errors = ended(worker)
+    assert status == 0
+    assert time.monotonic() - began < 10
+    assert "Langfuse cannot be reached now" in errors
+    rows = journal.observations()
+    assert {row["state"] for row in rows} == {"pending"}
+    assert len(rows) == 21
