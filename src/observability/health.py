@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from src import config
 from src.observability.guard import failures
 from src.observability.journal import Journal, JournalError
+from src.observability.retention import Retention
 
 if TYPE_CHECKING:
     from src.observability.recorder import Recorder
@@ -21,16 +22,16 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
     """Counts of this process and of the journal.
 
     Returns:
-        `recorded`, `journalled`, `dropped` (observations of this process), `shipped`, `pending`, `rejected`, `local`
-        (rows of the journal, scores included), `oldest_pending_seconds`, `failures` (our own), `last_error`,
-        `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
+        `recorded`, `journalled`, `dropped` (observations of this process; also those deleted unshipped for room),
+        `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included), `oldest_pending_seconds`,
+        `failures` (our own), `last_error`, `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
     """
     return {
         "tracing": config.tracing_on(),
         "shipping": config.destination() is not None,
         "recorded": recorder.journalled + recorder.dropped + recorder.waiting,
         "journalled": recorder.journalled,
-        "dropped": recorder.dropped,
+        "dropped": recorder.dropped + Retention.deleted_pending,
         **_journal(),
         "failures": failures.total,
         **_last_error(shipper),

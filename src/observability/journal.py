@@ -25,6 +25,7 @@ Row = dict[str, Any]
 
 _BUSY_SECONDS = 10.0
 _LEASE_NS = 30_000_000_000
+_FAR_FUTURE_NS = 2**63 - 1
 
 _OBSERVATION_COLUMNS = (
     "id", "trace_id", "parent_id", "is_root", "type", "name", "trace_name", "agent",
@@ -156,6 +157,41 @@ class Journal:
         with self._transaction():
             self._db.execute("DELETE FROM leases WHERE owner = ?", (owner,))
 
+    def delete_done(self, limit: int, before_ns: int | None = None) -> int:
+        """Delete the oldest rows that wait for nothing, those begun before a time (Unix ns) if given; how many."""
+        return self._delete("state IN ('shipped', 'local', 'rejected') AND start_ns < ?", limit, before_ns)
+
+    def delete_pending(self, limit: int) -> int:
+        """Delete the oldest rows that Langfuse does not have yet; how many."""
+        return self._delete("state = 'pending' AND start_ns < ?", limit, None)
+
+    def _delete(self, where: str, limit: int, before_ns: int | None) -> int:
+        """Observations, and with the last of a trace its scores and tags."""
+        found = f"SELECT seq, trace_id FROM observations WHERE {where} ORDER BY start_ns LIMIT ?"
+        rows = self._db.execute(found, (_FAR_FUTURE_NS if before_ns is None else before_ns, limit)).fetchall()
+        with self._transaction():
+            self._db.executemany("DELETE FROM observations WHERE seq = ?", [(row["seq"],) for row in rows])
+            traces = [(trace_id, trace_id) for trace_id in {row["trace_id"] for row in rows}]
+            for table in ("scores", "trace_tags"):
+                self._db.executemany(
+                    f"DELETE FROM {table} WHERE trace_id = ?"
+                    " AND NOT EXISTS (SELECT 1 FROM observations WHERE trace_id = ?)",
+                    traces,
+                )
+        return len(rows)
+
+    def used_bytes(self) -> int:
+        """What the rows take up: the file without the pages that are free."""
+        pages, free, size = (
+            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
+    def give_back_space(self) -> None:
+        """Return free pages to the file system."""
+        self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page and stop
+
     def counts(self) -> dict[str, int]:
         """How many rows there are in each state, observations and scores together."""
         query = (
@@ -226,9 +262,9 @@ def _usable(path: Path) -> sqlite3.Connection | None:
         path.touch(mode=0o600)
         db = _connected(path)
         with _damage_said():
+            _check(db, path)  # before anything is changed: it may be another program's
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
             db.execute("PRAGMA journal_mode = WAL")
-            _check(db, path)
             _migrate(db)
     except (DamagedJournalError, IsADirectoryError) as error:
         aside = path.with_name(f"{path.name}.set-aside-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S-%f}")

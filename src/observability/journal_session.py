@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src import config
 from src.observability.journal import Journal
-from src.observability.liveness import Alive, is_alive
+from src.observability.liveness import Alive, clear_away, is_alive
 
 
 class JournalSession:
@@ -26,9 +26,19 @@ class JournalSession:
         if self._journal is not None and (self._journal.path != path or not self._journal.is_there()):
             self.close()
         if self._journal is None:
-            self._journal = Journal(path)
-            self._alive = Alive(self._processes)
+            self._journal, self._alive = self._begin(path)
         return self._journal
+
+    def _begin(self, path: Path) -> tuple[Journal, Alive]:
+        journal = Journal(path)
+        try:
+            folder = _processes_of(path)
+            alive = Alive(folder)
+            clear_away(folder)
+        except BaseException:
+            journal.close()
+            raise
+        return journal, alive
 
     @property
     def process(self) -> str:
@@ -38,7 +48,8 @@ class JournalSession:
 
     def is_alive(self, process: str) -> bool:
         """Whether the process of this token still runs."""
-        return is_alive(self._processes, process)
+        assert self._journal is not None, "open() comes first"  # noqa: S101
+        return is_alive(_processes_of(self._journal.path), process)
 
     def close(self) -> None:
         """Give the journal back."""
@@ -53,7 +64,6 @@ class JournalSession:
         if self._alive is not None:
             self._alive.forget()
 
-    @property
-    def _processes(self) -> Path:
-        assert self._journal is not None  # noqa: S101
-        return self._journal.path.parent / "processes"
+
+def _processes_of(journal: Path) -> Path:
+    return journal.parent / "processes"

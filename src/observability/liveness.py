@@ -31,18 +31,20 @@ class Alive:
 
     def forget(self) -> None:
         """Let go of an inherited file: a fork's child must not keep its parent alive."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 def is_alive(folder: Path, token: str) -> bool:
     """Whether the process of this token still runs; clears away what a dead one left."""
     file = folder / token
     try:
-        fd = os.open(file, os.O_RDWR)
+        fd = os.open(file, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that ask at once do not take each other for it
     except BlockingIOError:
         return True
     else:
@@ -50,3 +52,10 @@ def is_alive(folder: Path, token: str) -> bool:
         return False
     finally:
         os.close(fd)
+
+
+def clear_away(folder: Path) -> None:
+    """Remove the files of processes that have died."""
+    for file in folder.iterdir():
+        if not file.name.startswith("."):  # a draft, not locked yet
+            is_alive(folder, file.name)

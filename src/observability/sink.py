@@ -15,7 +15,10 @@ from src.observability.guard import failures
 from src.observability.journal import DamagedJournalError, Journal, Row
 from src.observability.journal_session import JournalSession
 from src.observability.observation import Observation
+from src.observability.retention import Retention
 from src.observability.rows import placeholder_row, row_of, scores_of
+
+_TIDY_SECONDS = 30.0
 
 
 class JournalSink:
@@ -25,6 +28,8 @@ class JournalSink:
         self._ship = ship  # called where there is something to ship
         self._session = JournalSession()
         self._process: str | None = None
+        self._retention = Retention()
+        self._next_tidy = 0.0  # monotonic seconds
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal these in one transaction; raises where that failed and should be tried again."""
@@ -40,6 +45,7 @@ class JournalSink:
             raise
         if destination is not None:
             self._ship()
+        self._tidy_now_and_then(journal)
 
     def close(self) -> None:
         """Give the journal back."""
@@ -53,8 +59,20 @@ class JournalSink:
         journal = self._session.open()
         if self._process != self._session.process:
             self._process = self._session.process
-            close_interrupted(journal, self._session.is_alive)
+            self._next_tidy = 0.0
         return journal
+
+    def _tidy_now_and_then(self, journal: Journal) -> None:
+        """By one process at a time: show what died in flight, and let go of what is old or too much."""
+        now = time.monotonic()
+        if now < self._next_tidy:
+            return
+        self._next_tidy = now + _TIDY_SECONDS
+        assert self._process is not None  # noqa: S101 - `_open` came first
+        if journal.take_lease("tidy", self._process, self._session.is_alive):
+            close_interrupted(journal, self._session.is_alive)
+            if self._retention.tidy(journal):
+                self._next_tidy = now
 
     def _rows(
         self, ended: Iterable[Observation], destination: config.Destination | None

@@ -16,8 +16,10 @@ import gzip
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 import httpx
@@ -25,7 +27,8 @@ import httpx
 from src import config
 
 _CONNECT_SECONDS = 5.0
-_REQUEST_SECONDS = 30.0  # for one whole request, however slowly its answer trickles in
+REQUEST_SECONDS = 20.0  # for one whole request, however slowly its answer trickles in; a lease lasts longer
+_LONGEST_RETRY_AFTER = 3600.0  # seconds: a server that says "next year" is asked again all the same
 _WORDS = 500  # characters of what the server says that are kept
 
 
@@ -83,23 +86,31 @@ class Wire:
         }
         return self._post("/api/public/otel/v1/traces", seconds, content=gzip.compress(body, 5), headers=headers)
 
-    def send_score(self, score: dict[str, Any], seconds: float) -> Outcome:
-        """POST one score: server 4.16 takes one object a request, not a list."""
-        return self._post("/api/public/scores", seconds, json=score)
+    def send_score(self, body: bytes, seconds: float) -> Outcome:
+        """POST the JSON of one score: server 4.16 takes one object a request, not a list."""
+        return self._post("/api/public/scores", seconds, content=body, headers={"Content-Type": "application/json"})
 
     def _post(self, path: str, seconds: float, **content: Any) -> Outcome:
-        seconds = max(min(seconds, _REQUEST_SECONDS), 0.05)
+        seconds = max(min(seconds, REQUEST_SECONDS), 0.05)
         timeout = httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
-        cutter = threading.Timer(seconds, self.cut)
-        cutter.daemon = True
-        cutter.start()
         try:
-            answer = self._client.post(path, timeout=timeout, extensions={"trace": self._note_stream}, **content)
+            with self._cut_after(seconds):
+                answer = self._client.post(path, timeout=timeout, extensions={"trace": self._note_stream}, **content)
         except httpx.HTTPError as error:
             return Outcome(Verdict.NOT_NOW, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+        return _outcome(answer)
+
+    @contextlib.contextmanager
+    def _cut_after(self, seconds: float) -> Iterator[None]:
+        """A client's own timeouts begin anew with every byte."""
+        cutter = threading.Timer(seconds, self.cut)
+        cutter.daemon = True
+        with contextlib.suppress(RuntimeError):  # the interpreter is past starting threads
+            cutter.start()
+        try:
+            yield
         finally:
             cutter.cancel()
-        return _outcome(answer)
 
     def _note_stream(self, event: str, info: dict[str, Any]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
@@ -109,12 +120,19 @@ class Wire:
 def is_refused_plain_http(destination: config.Destination) -> bool:
     """Whether the keys would travel without TLS beyond this machine, and nobody allowed it."""
     url = httpx.URL(destination.host)
-    loopback = url.host in ("localhost", "::1") or url.host.startswith("127.")
-    return url.scheme == "http" and not loopback and not config.setting("LANGFUSE_ALLOW_HTTP")
+    return url.scheme == "http" and not _is_loopback(url.host) and not config.setting("LANGFUSE_ALLOW_HTTP")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name; 127.0.0.1.example.com is one too
+        return host == "localhost"
 
 
 def _outcome(answer: httpx.Response) -> Outcome:
-    words = f"HTTP {answer.status_code}: {answer.text[:_WORDS]}".rstrip(": ")
+    said = answer.headers.get("Location") if answer.is_redirect else answer.text[:_WORDS]
+    words = f"HTTP {answer.status_code}: {said}".rstrip(": ")
     if answer.is_success:
         return Outcome(Verdict.DELIVERED, words)
     if answer.status_code in (401, 403):
@@ -125,11 +143,13 @@ def _outcome(answer: httpx.Response) -> Outcome:
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3)."""
+    """Seconds of a Retry-After header, which is a whole number or a date (RFC 9110, 10.2.3); an hour at the most."""
     if text is None:
         return None
-    with contextlib.suppress(ValueError):
-        return max(float(text), 0.0)
-    with contextlib.suppress(ValueError):
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
-    return None
+    seconds: float | None = None
+    if text.strip().isdecimal():
+        seconds = float(text)
+    else:
+        with contextlib.suppress(ValueError):
+            seconds = parsedate_to_datetime(text).timestamp() - time.time()
+    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)

@@ -1,0 +1,58 @@
+"""
+🌙 Moon Dev's Journal Retention
+Built with love by Moon Dev 🚀
+
+What the journal lets go of, and when: rows that are done (shipped, local, rejected) by age, and the oldest of them at
+the size limit; pending ones only where nothing else is left there, which is counted and said. In steps of one short
+transaction each, by one process at a time.
+"""
+
+import time
+
+from src import config
+from src.observability.guard import failures
+from src.observability.journal import Journal
+
+STEP_ROWS = 500
+_STEPS = 4  # at one go: the recorder has calls to journal meanwhile
+_DAY_NS = 86_400_000_000_000
+_ROOM = 0.95  # of the size limit: what it is brought down to, so that not every row has another one deleted
+
+
+class Retention:
+    """One process's part in it: whether the journal was found full, and what had to be given up for room."""
+
+    deleted_pending = 0  # observations, by this process
+
+    def __init__(self) -> None:
+        self._full = False
+
+    def tidy(self, journal: Journal) -> bool:
+        """A few steps; whether there is more to do at once."""
+        return all(self._step(journal) for _ in range(_STEPS))
+
+    def _step(self, journal: Journal) -> bool:
+        """One step; whether something was deleted."""
+        too_old = time.time_ns() - int(config.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
+        deleted = journal.delete_done(STEP_ROWS, before_ns=too_old) or self._make_room(journal)
+        if deleted:
+            journal.give_back_space()
+        return deleted > 0
+
+    def _make_room(self, journal: Journal) -> int:
+        limit = config.setting("OBSERVABILITY_MAX_MB") * 1024 * 1024
+        self._full = journal.used_bytes() > limit * (_ROOM if self._full else 1.0)
+        if not self._full:
+            return 0
+        return journal.delete_done(STEP_ROWS) or self._delete_pending(journal)
+
+    def _delete_pending(self, journal: Journal) -> int:
+        lost = journal.delete_pending(STEP_ROWS)
+        if lost:
+            type(self).deleted_pending += lost
+            failures.note(
+                "size limit",
+                f"the journal is full: the oldest observations that Langfuse does not have are deleted ({lost})",
+                cure="Raise OBSERVABILITY_MAX_MB, or see why they cannot be shipped: health().",
+            )
+        return lost
