@@ -6,6 +6,7 @@ Telemetry leaves the process here, nowhere else: pending rows of the journal go 
 recorded for, in batches, until the server has them. One process ships a destination at a time, under a lease.
 """
 
+import json
 import random
 import sys
 import threading
@@ -166,7 +167,7 @@ class Shipper:
             self._settle(
                 "scores",
                 [score["id"]],
-                self._connection(destination).send_score(_score_body(score), self._seconds()),
+                self._connection(destination).send_score(json.dumps(_score_body(score)).encode(), self._seconds()),
                 journal,
             )
             for score in scores
