@@ -119,8 +119,9 @@ _PAIR = re.compile(
     rf"s?(?:_?(?:b64|hex|value|header|\d))?(?P<close>{_QUOTE})?[\])]?"
     r"(?P<sep>\s{0,8}(?::=|=>|==?|:|\|)\s{0,8}|\s{0,4},\s{0,4}(?=b?[\"'])|\s{1,4}(?:is|was|provided:|given:|used:)\s{1,4})"
     rf"(?:[bBrRuU]{{1,2}}(?=[\"']))?(?:(?P<quote>{_QUOTE})(?P<quoted>(?:(?!(?P=quote))[^\r\n]){{1,4096}}+)(?P=quote)?"
-    r"|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\]{4,4096}))"
+    r"|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\]{4,256}))"
 )
+_REST = re.compile(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # of a longer one, once it is known to be a secret
 _NAME_BEFORE = re.compile(r"[A-Za-z0-9_.-]{0,64}$")
 _SPACED_OWNER = re.compile(
     r"(?:api|secret|private|access|auth|signing|encryption|wallet|bot|session|service|recovery|seed|pass|mnemonic)[ ]$",
@@ -132,9 +133,11 @@ _IN_QUERY = re.compile(r"[?&;][A-Za-z0-9_.-]{0,64}$")
 def named(scan: Scan) -> Iterator[Span]:
     """Values whose name says secret: `API_KEY=…`, `"password": "…"`, `private key: …`, `?api-key=…`."""
     for end in _NAME_ENDS:
+        masked = 0  # what stands inside a value that is masked needs no second look
         for at in scan.anchors(end):
-            match = _PAIR.match(scan.text, at + len(end))
+            match = _PAIR.match(scan.text, at + len(end)) if at >= masked else None
             if match and (span := _pair(scan.text, at, at + len(end), match)):
+                masked = span.end
                 yield span
 
 
@@ -148,7 +151,8 @@ def _pair(text: str, at: int, end: int, match: re.Match[str]) -> Span | None:
     value = match[group]
     if not _is_secret_pair(name, match, value, in_query=bool(_IN_QUERY.search(text, max(0, start - 1), at))):
         return None
-    return Span(match.start(group), match.end(group), "named-secret")
+    rest = _REST.match(text, match.end(group)) if group == "bare" else None
+    return Span(match.start(group), rest.end() if rest else match.end(group), "named-secret")
 
 
 def _is_secret_pair(name: str, match: re.Match[str], value: str, *, in_query: bool) -> bool:
@@ -174,9 +178,16 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
         return False
     by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # "password: …", "my password is …"
     password = name.lower().endswith(("word", "wd", "phrase", "mnemonic"))
-    if _IDENTIFIER.match(value):
+    if _IDENTIFIER.match(value) and not _is_jumbled(value):
         return password and not by_word and "." not in value and strength(value) == NONE and len(value) >= 6
-    return len(value) >= 8 if not by_word else len(value) >= (6 if password else 8) and any(map(str.isdigit, value))
+    if not by_word or _is_jumbled(value):
+        return len(value) >= 8
+    return len(value) >= (6 if password else 8) and any(map(str.isdigit, value))
+
+
+def _is_jumbled(value: str) -> bool:
+    """Whether 16 or more letters of both cases are no words run together: a word has four letters on average."""
+    return len(value) >= 16 and value.isalpha() and len(_WORDS.findall(value)) * 3.5 > len(value)
 
 
 # Headers: RFC 9110 section 11.6.2 (Authorization: scheme, then token68 or parameters), RFC 6750 (Bearer).

@@ -27,7 +27,9 @@ TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
 LONG_RUN = 20  # the shortest key that is known by its shape alone: AWS's, AKIA and 16 more
 
 # Escapes whose last letter would stick to the word behind them: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…".
-_ESCAPE = re.compile(r"\\+[nrtfbv]|\\+u[0-9a-fA-F]{4}|\\+x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}|\x1b\[[0-9;]{0,12}m")
+_ESCAPE = re.compile(
+    r"(?<!\\)\\++(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|%[0-9a-fA-F]{2}|\x1b\[[0-9;]{0,12}m"
+)  # backslashes are counted once, from the first of them
 _ESCAPE_STARTS = ("\\", "%", "\x1b")
 _IS_TOKEN = bytes(ord("x") if chr(code) in TOKEN_LETTERS else ord(" ") for code in range(256))
 _LONG = b"x" * LONG_RUN

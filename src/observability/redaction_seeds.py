@@ -52,7 +52,8 @@ def _latin() -> frozenset[bytes]:
 
 # Reduced: small letters and digits, everything else a space.
 _REDUCED = bytes(ord(chr(code).lower()) if chr(code).isalnum() and code < 128 else ord(" ") for code in range(256))
-_EAST_ASIAN = tuple(bytes([lead]) for lead in range(0xE3, 0xEE))  # first bytes of kana, hangul and CJK in UTF-8
+# First bytes of kana, hangul (as syllables, and decomposed as the word list has them) and CJK in UTF-8.
+_EAST_ASIAN = tuple(bytes([lead]) for lead in (0xE1, *range(0xE3, 0xEE)))
 _ACCENTED = tuple(bytes([lead]) for lead in (0xC3, 0xC4, 0xC5, 0xCC, 0xCD))  # of Latin letters with accents
 _STRIDE = 3
 _SAMPLED = b"\1" * (_FEWEST // _STRIDE)
