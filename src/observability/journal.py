@@ -8,22 +8,28 @@ console, and taken and marked by the shipper.
 A row's state is one of `open` (begun, not ended), `local` (recorded without keys), `pending`, `shipped`, `rejected`.
 """
 
-import fcntl
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from src.observability.guard import failures
-from src.observability.journal_schema import APPLICATION_ID, MIGRATIONS
+from src.observability.journal_file import (
+    DamagedJournalError,
+    JournalError,
+    connected,
+    errors_named,
+    identity_of,
+    set_aside,
+)
+
+__all__ = ["DamagedJournalError", "Journal", "JournalError", "Mark", "Row"]
 
 Row = dict[str, Any]
 
-_BUSY_SECONDS = 10.0
 _LEASE_NS = 30_000_000_000
 _FAR_FUTURE_NS = 2**63 - 1
 
@@ -40,12 +46,13 @@ _SCORE_COLUMNS = (
 )  # fmt: skip
 
 
-class JournalError(Exception):
-    """The journal cannot be used; the message names the cure. Nothing is lost by it but what the queue cannot hold."""
+class Mark(NamedTuple):
+    """What became of rows: `state` of those with these ids in `table` (observations or scores), and why."""
 
-
-class DamagedJournalError(JournalError):
-    """The file is damaged, or is none of ours: the next `Journal` of that path sets it aside."""
+    table: str
+    ids: list[str]
+    state: str
+    reason: str | None = None
 
 
 class Journal:
@@ -53,16 +60,8 @@ class Journal:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
-        if create:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _only_one_process(path):
-                self._db = _usable(path) or _begun_anew(path)
-        elif not path.is_file():
-            raise JournalError(f"There is no journal at {path} yet: run an agent first")
-        else:
-            self._db = _connected(path)
-            _check(self._db, path)
-        self._inode = path.stat().st_ino
+        self._db = connected(path, create=create)
+        self._identity = identity_of(path)
 
     def close(self) -> None:
         """Close the connection."""
@@ -70,10 +69,12 @@ class Journal:
 
     def is_there(self) -> bool:
         """Whether the file is still the one that was opened; false once it was moved or deleted."""
-        try:
-            return self.path.stat().st_ino == self._inode
-        except OSError:
-            return False
+        return self._identity is not None and identity_of(self.path) == self._identity
+
+    def set_aside(self, why: Exception) -> None:
+        """Rename the file, which turned out to be damaged; the next `Journal` of that path begins a new one."""
+        if self._identity is not None:
+            set_aside(self.path, self._identity, why)
 
     def append(self, observations: Sequence[Row], scores: Sequence[Row], *, durable: bool = False) -> None:
         """Write rows in one transaction: an open row of the same id is completed, a score of the same id replaced.
@@ -82,47 +83,71 @@ class Journal:
             observations: rows with the columns of `journal_schema.py`.
             scores: likewise.
             durable: wait until the disk has them, not only the system.
+
+        Raises:
+            JournalError: nothing was written; the same rows may be appended again.
         """
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        with errors_named():
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         with self._transaction():
-            self._db.executemany(_REPLACE_OBSERVATION, observations)
-            self._db.executemany(_REPLACE_SCORE, scores)
-            self._db.executemany(
-                "INSERT OR IGNORE INTO trace_tags VALUES (?, ?)",
-                [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])],
-            )
+            for row in observations:
+                self._db.execute(_DELETE_UNFINISHED, (row["id"], INTERRUPTED))
+                self._insert(_INSERT_OBSERVATION, row)
+                if row["tags"]:
+                    self._add_tags(row)
+            for score in scores:
+                self._insert(_REPLACE_SCORE, score)
+        if not self.is_there():
+            raise JournalError(f"{self.path} was moved or deleted while it was written to")
+
+    def _insert(self, statement: str, row: Row) -> None:
+        """A row that SQLite refuses leaves a placeholder: it must not hold up, or take along, the others."""
+        try:
+            self._db.execute(statement, row)
+        except _REFUSED as error:
+            failures.note("refused row", f"a row could not be journalled: {type(error).__name__}: {error}")
+            self._db.execute(statement, _placeholder(row, error))
+
+    def _add_tags(self, row: Row) -> None:
+        tags = [(row["trace_id"], tag) for tag in json.loads(row["tags"])]
+        self._db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
 
     def interrupt(self, process: str) -> int:
         """Close what a dead process had begun: level WARNING, with its input; returns how many there were.
 
-        They end when the process last wrote: later is unknown.
+        They end with what is known last of their trace: later is unknown.
         """
-        last = "(SELECT max(max(start_ns), ifnull(max(end_ns), 0)) FROM observations WHERE process = :process)"
         with self._transaction():
-            found = self._db.execute(
-                "UPDATE observations SET level = 'WARNING', status_message = 'interrupted: the process ended during"
-                " this call', end_ns = max(start_ns, " + last + "),"
-                " state = CASE WHEN destination IS NULL THEN 'local' ELSE 'pending' END"
-                " WHERE state = 'open' AND process = :process",
-                {"process": process},
-            )
+            found = self._db.execute(_INTERRUPT, {"process": process, "why": INTERRUPTED})
         return found.rowcount
 
     def processes_with_open_rows(self) -> list[str]:
         """Tokens of the processes that have begun something and not ended it."""
-        return [
-            token for (token,) in self._db.execute("SELECT DISTINCT process FROM observations WHERE state = 'open'")
-        ]
+        return [row["process"] for row in self.select("SELECT DISTINCT process FROM observations WHERE state = 'open'")]
 
-    def pending_observations(self, destination: str, limit: int, max_bytes: int) -> list[Row]:
+    def newest(self) -> tuple[int, int]:
+        """How far observations and scores have come: what arrives later has a larger `seq`."""
+        return self._newest("observations"), self._newest("scores")
+
+    def _newest(self, table: str) -> int:
+        return int(self._value(f"SELECT ifnull(max(seq), 0) FROM {table}"))
+
+    def is_pending(self, destination: str, up_to: tuple[int, int]) -> bool:
+        """Whether anything that had arrived at `newest()` waits for this destination."""
+        return any(
+            self.select(_PENDING.format("1", table), (destination, last, 1))
+            for table, last in zip(("observations", "scores"), up_to, strict=True)
+        )
+
+    def pending_observations(self, destination: str, limit: int, max_bytes: int, up_to: int) -> list[Row]:
         """The oldest pending observations of a destination, `limit` rows and about `max_bytes` of text at the most.
 
         Each row has the whole set of its trace's tags as known now.
         """
         taken: list[Row] = []
         size = 0
-        query = "SELECT * FROM observations WHERE state = 'pending' AND destination = ? ORDER BY seq LIMIT ?"
-        with self._reading(query, (destination, limit)) as found:
+        query = _PENDING.format("*", "observations")
+        with self._reading(query, (destination, up_to, limit)) as found:
             for each in found:
                 row = dict(each)
                 size += sum(len(value) for value in row.values() if isinstance(value, str))
@@ -132,19 +157,19 @@ class Journal:
         tags = self._tags({row["trace_id"] for row in taken})
         return [{**row, "tags": tags.get(row["trace_id"], [])} for row in taken]
 
-    def pending_scores(self, destination: str, limit: int) -> list[Row]:
+    def pending_scores(self, destination: str, limit: int, up_to: int) -> list[Row]:
         """The oldest pending scores of a destination."""
-        query = "SELECT * FROM scores WHERE state = 'pending' AND destination = ? ORDER BY seq LIMIT ?"
-        return [dict(row) for row in self._db.execute(query, (destination, limit)).fetchall()]
+        return self.select(_PENDING.format("*", "scores"), (destination, up_to, limit))
 
-    def mark(self, table: str, ids: Iterable[str], state: str, reason: str | None = None) -> None:
-        """Set the state of rows, by id, in `observations` or `scores`."""
+    def mark(self, mark: Mark) -> None:
+        """Note what became of rows."""
+        query = f"UPDATE {mark.table} SET state = ?, reason = ? WHERE id = ?"
         with self._transaction():
-            self._db.executemany(_MARK[table], [(state, reason, row_id) for row_id in ids])
+            self._db.executemany(query, [(mark.state, mark.reason, row_id) for row_id in mark.ids])
 
-    def take_lease(self, name: str, owner: str, alive: Any) -> bool:
+    def take_lease(self, name: str, owner: str, alive: Callable[[str], bool]) -> bool:
         """Take or keep the lease `name` for 30 s; false where another process that is alive (`alive(token)`) has it."""
-        now = time.time_ns()
+        now = time.monotonic_ns()  # the same for all processes, and no clock that is set moves it
         with self._transaction():
             held = self._db.execute("SELECT owner, expires_ns FROM leases WHERE name = ?", (name,)).fetchone()
             if held and held["owner"] != owner and held["expires_ns"] > now and alive(held["owner"]):
@@ -157,200 +182,143 @@ class Journal:
         with self._transaction():
             self._db.execute("DELETE FROM leases WHERE owner = ?", (owner,))
 
-    def delete_done(self, limit: int, before_ns: int | None = None) -> int:
-        """Delete the oldest rows that wait for nothing, those begun before a time (Unix ns) if given; how many."""
-        return self._delete("state IN ('shipped', 'local', 'rejected') AND start_ns < ?", limit, before_ns)
+    def delete_done(self, limit: int, before_ns: int = _FAR_FUTURE_NS) -> int:
+        """Delete the oldest rows that wait for nothing, begun before a time (Unix ns); how many.
+
+        Shipped ones first, then rejected ones, then those that were never to be shipped.
+        """
+        return next(filter(None, (self._delete(state, limit, before_ns) for state in _DONE)), 0)
 
     def delete_pending(self, limit: int) -> int:
         """Delete the oldest rows that Langfuse does not have yet; how many."""
-        return self._delete("state = 'pending' AND start_ns < ?", limit, None)
+        return self._delete("pending", limit, _FAR_FUTURE_NS)
 
-    def _delete(self, where: str, limit: int, before_ns: int | None) -> int:
+    def _delete(self, state: str, limit: int, before_ns: int) -> int:
         """Observations, and with the last of a trace its scores and tags."""
-        found = f"SELECT seq, trace_id FROM observations WHERE {where} ORDER BY start_ns LIMIT ?"
-        rows = self._db.execute(found, (_FAR_FUTURE_NS if before_ns is None else before_ns, limit)).fetchall()
+        oldest = "SELECT seq FROM observations WHERE state = ? AND start_ns < ? ORDER BY start_ns LIMIT ?"
+        if not self.select(oldest, (state, before_ns, 1)):
+            return 0  # without having kept anybody from writing
+        query = f"DELETE FROM observations WHERE seq IN ({oldest}) RETURNING trace_id"
         with self._transaction():
-            self._db.executemany("DELETE FROM observations WHERE seq = ?", [(row["seq"],) for row in rows])
-            traces = [(trace_id, trace_id) for trace_id in {row["trace_id"] for row in rows}]
+            deleted = self._db.execute(query, (state, before_ns, limit)).fetchall()
             for table in ("scores", "trace_tags"):
-                self._db.executemany(
-                    f"DELETE FROM {table} WHERE trace_id = ?"
-                    " AND NOT EXISTS (SELECT 1 FROM observations WHERE trace_id = ?)",
-                    traces,
-                )
-        return len(rows)
+                self._db.executemany(_ORPHANED.format(table), [(trace_id,) for (trace_id,) in set(map(tuple, deleted))])
+        return len(deleted)
 
     def used_bytes(self) -> int:
         """What the rows take up: the file without the pages that are free."""
-        pages, free, size = (
-            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_count", "freelist_count", "page_size")
-        )
-        return (pages - free) * size
+        pages = self._value("PRAGMA page_count") - self._value("PRAGMA freelist_count")
+        return int(pages * self._value("PRAGMA page_size"))
 
     def give_back_space(self) -> None:
         """Return free pages to the file system."""
-        self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page and stop
+        with errors_named():
+            self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page and stop
 
     def counts(self) -> dict[str, int]:
         """How many rows there are in each state, observations and scores together."""
-        query = (
-            "SELECT state, count(*) FROM (SELECT state FROM observations UNION ALL SELECT state FROM scores)"
-            " GROUP BY state"
-        )
-        return dict(self._db.execute(query).fetchall())
+        counts: dict[str, int] = {}
+        for table in ("observations", "scores"):
+            for row in self.select(f"SELECT state, count(*) AS number FROM {table} GROUP BY state"):
+                counts[row["state"]] = counts.get(row["state"], 0) + row["number"]
+        return counts
 
     def pending(self, destination: str | None = None) -> int:
         """How many observations and scores wait, for one destination or all."""
-        where = "state = 'pending'" + (" AND destination = :destination" if destination else "")
-        query = (
-            f"SELECT (SELECT count(*) FROM observations WHERE {where}) + (SELECT count(*) FROM scores WHERE {where})"
+        where = "state = 'pending'" + (" AND destination = ?" if destination else "")
+        given = (destination,) if destination else ()
+        return sum(
+            int(self._value(f"SELECT count(*) FROM {table} WHERE {where}", given))
+            for table in ("observations", "scores")
         )
-        found: int = self._db.execute(query, {"destination": destination}).fetchone()[0]
-        return found
 
     def oldest_pending_ns(self) -> int | None:
         """When the oldest pending observation began (Unix nanoseconds); None where nothing waits."""
-        query = "SELECT min(start_ns) FROM observations WHERE state = 'pending'"
-        found: int | None = self._db.execute(query).fetchone()[0]
+        found: int | None = self._value("SELECT min(start_ns) FROM observations WHERE state = 'pending'")
         return found
 
     def observations(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
         """Observations in order of their start, JSON columns decoded."""
-        query = f"SELECT * FROM observations WHERE {where} ORDER BY start_ns, seq"
-        return [_decoded(row) for row in self._db.execute(query, parameters)]
+        found = self.select(f"SELECT * FROM observations WHERE {where} ORDER BY start_ns, seq", parameters)
+        return [_decoded(row) for row in found]
 
     def scores(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
         """Scores in order of arrival."""
-        query = f"SELECT * FROM scores WHERE {where} ORDER BY seq"
-        return [dict(row) for row in self._db.execute(query, parameters)]
+        return self.select(f"SELECT * FROM scores WHERE {where} ORDER BY seq", parameters)
 
     def select(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
-        """Rows of a query of the console's."""
-        return [dict(row) for row in self._db.execute(query, parameters).fetchall()]
+        """Rows of any query."""
+        with self._reading(query, parameters) as found:
+            return [dict(row) for row in found]
+
+    def _value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
+        with self._reading(query, parameters) as found:
+            return found.fetchone()[0]
 
     def _tags(self, trace_ids: set[str]) -> dict[str, list[str]]:
-        tags: dict[str, list[str]] = {}
-        for trace_id in trace_ids:
-            found = self._db.execute("SELECT tag FROM trace_tags WHERE trace_id = ? ORDER BY tag", (trace_id,))
-            tags[trace_id] = [tag for (tag,) in found]
-        return tags
+        query = "SELECT tag FROM trace_tags WHERE trace_id = ? ORDER BY tag"
+        return {trace_id: [row["tag"] for row in self.select(query, (trace_id,))] for trace_id in trace_ids}
 
     @contextmanager
-    def _reading(self, query: str, parameters: Sequence[Any]) -> Iterator[sqlite3.Cursor]:
-        cursor = self._db.execute(query, parameters)
-        try:
-            yield cursor
-        finally:
-            cursor.close()  # ends the read transaction, which would keep the WAL from being reused
+    def _reading(self, query: str, parameters: Sequence[Any] | dict[str, Any]) -> Iterator[sqlite3.Cursor]:
+        with errors_named():
+            cursor = self._db.execute(query, parameters)
+            try:
+                yield cursor
+            finally:
+                cursor.close()  # ends the read transaction, which would keep the WAL from being reused
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _damage_said():
+        with errors_named():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # a full disk has SQLite roll back by itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
 
-def _usable(path: Path) -> sqlite3.Connection | None:
-    """A connection to a journal of ours, made or migrated where need be; None where the file is none, and set aside."""
-    try:
-        path.touch(mode=0o600)
-        db = _connected(path)
-        with _damage_said():
-            _check(db, path)  # before anything is changed: it may be another program's
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
-            db.execute("PRAGMA journal_mode = WAL")
-            _migrate(db)
-    except (DamagedJournalError, IsADirectoryError) as error:
-        aside = path.with_name(f"{path.name}.set-aside-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S-%f}")
-        for suffix in ("", "-wal", "-shm"):
-            if (part := Path(f"{path}{suffix}")).exists():
-                part.rename(f"{aside}{suffix}")
-        failures.note("set aside", f"{path} is no journal of ours or is damaged ({error})", cure=f"Kept as {aside}.")
-        return None
-    return db
+INTERRUPTED = "interrupted: the process ended during this call"
+_INTERRUPT = """
+UPDATE observations SET level = 'WARNING', status_message = :why,
+    state = CASE WHEN destination IS NULL THEN 'local' ELSE 'pending' END,
+    end_ns = (SELECT max(max(known.start_ns, ifnull(known.end_ns, 0))) FROM observations AS known
+              WHERE known.trace_id = observations.trace_id)
+WHERE state = 'open' AND process = :process"""
+_DONE = ("shipped", "rejected", "local")
+_REFUSED = (ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
+_PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
+_ORPHANED = "DELETE FROM {0} WHERE trace_id = ?1 AND NOT EXISTS (SELECT 1 FROM observations WHERE trace_id = ?1)"
+_WHAT_IT_WAS = frozenset({
+    "id", "trace_id", "parent_id", "is_root", "type", "start_ns", "first_token_ns", "end_ns", "observation_id",
+    "timestamp_ns", "destination", "state", "process",
+})  # fmt: skip
 
 
-def _begun_anew(path: Path) -> sqlite3.Connection:
-    db = _usable(path)
-    if db is None:
-        raise JournalError(f"No journal can be made at {path}: set OBSERVABILITY_JOURNAL to another place")
-    return db
+def _placeholder(row: Row, error: Exception) -> Row:
+    """What can be kept of a row that SQLite refuses: that it was, when, and why no more is known."""
+    why = f"[NOT RECORDED: {type(error).__name__}]"
+    said = {"name": why, "trace_name": why, "level": "WARNING", "status_message": why}
+    said |= {"data_type": "CATEGORICAL", "value": why}  # of a score
+    return {name: value if name in _WHAT_IT_WAS else said.get(name) for name, value in row.items()}
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a directory")
-    db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    db.row_factory = sqlite3.Row
-    return db
-
-
-def _check(db: sqlite3.Connection, path: Path) -> None:
-    with _damage_said():
-        tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-        version = _version(db)
-    if tables and not ours:
-        raise DamagedJournalError(f"{path} is a database of another program")
-    if version > len(MIGRATIONS):
-        raise JournalError(f"{path} was written by a newer version of this repo: update it (git pull)")
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    if _version(db) == len(MIGRATIONS):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    for migration in MIGRATIONS[_version(db) :]:
-        for statement in migration.split(";\n"):
-            db.execute(statement)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    db.execute("COMMIT")
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-@contextmanager
-def _damage_said() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError | sqlite3.ProgrammingError):
-            raise
-        raise DamagedJournalError(str(error)) from error
-
-
-@contextmanager
-def _only_one_process(path: Path) -> Iterator[None]:
-    """So that of several processes that find a damaged file one sets it aside, and none the new one."""
-    with Path(f"{path}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _replace(table: str, columns: Sequence[str]) -> str:
-    """A row of the same id gives way, so that the order of arrival is that of completion: a root after its children."""
+def _insert(verb: str, table: str, columns: Sequence[str]) -> str:
     values = ", ".join(f":{column}" for column in columns)
-    return f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({values})"
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({values})"
 
 
-_REPLACE_OBSERVATION = _replace("observations", _OBSERVATION_COLUMNS)
-_REPLACE_SCORE = _replace("scores", _SCORE_COLUMNS)
-_MARK = {
-    "observations": "UPDATE observations SET state = ?, reason = ? WHERE id = ?",
-    "scores": "UPDATE scores SET state = ?, reason = ? WHERE id = ?",
-}
+# An open row gives way to the ended one, and so does one that was closed as interrupted while its call still ran.
+_DELETE_UNFINISHED = "DELETE FROM observations WHERE id = ? AND (state = 'open' OR status_message = ?)"
+# An ended row comes once: a repeat, by a recorder that never learnt that it had written, changes nothing. It is
+# inserted, not updated, so that the order of arrival is that of completion: a root after its children.
+_INSERT_OBSERVATION = _insert("INSERT", "observations", _OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
+_REPLACE_SCORE = _insert("INSERT OR REPLACE", "scores", _SCORE_COLUMNS)
 _DECODED = ("model_parameters", "input", "output", "metadata", "tags", "usage", "cost")
 
 
-def _decoded(row: sqlite3.Row) -> Row:
-    values = dict(row)
-    return {name: json.loads(v) if name in _DECODED and v is not None else v for name, v in values.items()}
+def _decoded(row: Row) -> Row:
+    return {name: json.loads(v) if name in _DECODED and v is not None else v for name, v in row.items()}

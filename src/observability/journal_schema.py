@@ -48,6 +48,7 @@ CREATE TABLE observations (
 );
 CREATE INDEX observations_trace ON observations (trace_id);
 CREATE INDEX observations_start ON observations (start_ns);
+CREATE INDEX observations_state ON observations (state, start_ns);
 CREATE INDEX observations_waiting ON observations (destination, seq) WHERE state = 'pending';
 CREATE INDEX observations_open ON observations (process) WHERE state = 'open';
 CREATE TABLE scores (
@@ -76,7 +77,7 @@ CREATE TABLE trace_tags (
 CREATE TABLE leases (
     name TEXT PRIMARY KEY,            -- a destination, or 'prune'
     owner TEXT NOT NULL,              -- a process
-    expires_ns INTEGER NOT NULL
+    expires_ns INTEGER NOT NULL       -- monotonic nanoseconds
 ) WITHOUT ROWID;
 """,
 )

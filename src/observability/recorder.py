@@ -6,25 +6,26 @@ The queue between the agents and the journal, and the one thread that empties it
 takes no lock, and wakes the thread only where that has gone to sleep.
 """
 
-import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from src.observability.guard import failures
 from src.observability.observation import Observation
 
 OWN_THREADS = "moondev-observability"  # how our threads are named
-MAX_QUEUED = 50_000  # observations
+MAX_QUEUED = 50_000  # entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
 _POLL_SECONDS = 0.01  # between looks at the queue while calls come in: on disk well within 50 ms
 _IDLE_POLL_SECONDS = 0.025  # and while none do; a caller need wake nobody, which would cost it a lock
 _IDLE_AFTER = 100  # empty looks
 _BATCH = 200  # observations in one transaction
+_BATCH_BYTES = 8 * 1024 * 1024
 _PAUSE_SECONDS = 2.0  # what a fork waits for a batch at most
+_LOOK_SECONDS = 0.02  # at whether the journal fails, by who waits for it
 _RETRY_SECONDS = 0.5  # while the journal cannot be written
 
 
@@ -32,13 +33,19 @@ class Sink(Protocol):
     """What the recorder writes to."""
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
-        """Journal these in one transaction; raises where that failed and should be tried again."""
+        """Journal these in one transaction; OSError where that failed and should be tried again."""
 
     def close(self) -> None:
         """Give the journal back."""
 
     def abandon(self) -> None:
         """Leave what was inherited by a fork to the parent."""
+
+
+class _Batch(NamedTuple):
+    opened: list[Observation]
+    ended: list[Observation]
+    flushes: list[threading.Event]
 
 
 class Recorder:
@@ -49,50 +56,68 @@ class Recorder:
         self._sink: Sink | None = None
         self._queue: deque[Any] = deque()  # Observation: ended; (Observation,): opened; Event: all before it is written
         self._queued_bytes = 0
+        self._in_hand = 0  # ended ones, taken from the queue and not written yet
         self._hurry = threading.Event()
         self._stopping = False
+        self._failing = False  # the journal cannot be written
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._dropping = threading.RLock()  # a signal's handler may drop while what it interrupts does
         self._at_work = threading.Lock()  # held while the sink writes, and imports what it needs
         self.journalled = 0
         self.dropped = 0
 
     @property
     def waiting(self) -> int:
-        """How many entries are not journalled yet."""
-        return len(self._queue)
+        """How many ended observations are not journalled yet."""
+        return self._in_hand + sum(type(entry) is Observation for entry in self._queue.copy())
 
     def opened(self, observation: Observation) -> None:
-        """Note that an observation has begun, as evidence should the process die in it."""
-        self._append((observation,))
+        """Note that an observation has begun, as evidence should the process die in it; not where there is no room."""
+        if not self._full():
+            self._append((observation,))
 
     def put(self, observation: Observation) -> None:
         """Hand over an ended observation; at the queue's bound, wait a little, then drop and count it."""
-        if self._full() and not self._wait_for_room():
-            self._drop(1)
+        if self._full() and not self._has_room_soon():
+            self._drop(1, "the recorder cannot keep up")
             return
         self._queued_bytes += observation.size
         self._append(observation)
 
-    def flush(self, timeout: float | None = None) -> bool:
-        """Wait until everything handed over so far is journalled; False where that took longer than `timeout` s."""
+    def flush(self, timeout: float | None = None, *, patient: bool = True) -> bool:
+        """Wait until everything handed over so far is journalled; False where that took longer than `timeout` seconds.
+
+        Args:
+            timeout: seconds.
+            patient: wait also while the journal cannot be written; else the answer is False as soon as that is known.
+        """
         if self._thread is None and not self._queue:
             return True
+        if self._failing and not patient:
+            return False
         written = threading.Event()
         self._append(written)
         self._hurry.set()
-        return written.wait(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not written.wait(_LOOK_SECONDS):
+            if (self._failing and not patient) or (deadline is not None and time.monotonic() >= deadline):
+                return False
+        return True
 
     def stop(self, timeout: float) -> bool:
         """Journal what is queued and end the thread; False where that took longer than `timeout` seconds."""
         self._stopping = True
         self._hurry.set()
-        if self._thread is None:  # nothing was recorded, or the interpreter is past starting threads
+        thread = self._thread
+        if thread is None:  # nothing was recorded, or the interpreter is past starting threads
             if self._queue:
                 self._run()
             return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        thread.join(timeout)
+        if thread.is_alive():
+            self._drop(self.waiting, f"the journal could not be written within {timeout:g} s")
+        return not thread.is_alive()
 
     def abandon(self) -> None:
         """In a fork's child: what is queued and open here is the parent's to write."""
@@ -113,15 +138,17 @@ class Recorder:
         if self._thread is None:
             self._start()
 
-    def _drop(self, count: int) -> None:
-        self.dropped += count
-        failures.note("dropped", "the recorder cannot keep up, observations are dropped", cure="health() counts them.")
+    def _drop(self, count: int, why: str) -> None:
+        if count:
+            with self._dropping:
+                self.dropped += count
+            failures.note("dropped", f"{why}, observations are lost: {count}", cure="health() counts them.")
 
     def _full(self) -> bool:
         return len(self._queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES
 
-    def _wait_for_room(self) -> bool:
-        deadline = time.monotonic() + MAX_WAIT_SECONDS
+    def _has_room_soon(self) -> bool:
+        deadline = time.monotonic() + (0.0 if self._failing else MAX_WAIT_SECONDS)
         while time.monotonic() < deadline:
             time.sleep(0.002)
             if not self._full():
@@ -129,61 +156,89 @@ class Recorder:
         return False
 
     def _start(self) -> None:
-        with self._starting:
+        """Begin the thread, unless somebody is just doing so: a signal may have left the lock held."""
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
             if self._thread is None:
-                thread = threading.Thread(target=self._run, name=f"{OWN_THREADS}-recorder", daemon=True)
-                with contextlib.suppress(RuntimeError):  # the interpreter is ending: `stop` writes what is queued
-                    thread.start()
-                    self._thread = thread
+                self._thread = threading.Thread(target=self._run, name=f"{OWN_THREADS}-recorder", daemon=True)
+                self._thread.start()
+        except RuntimeError:  # the interpreter is ending: `stop` writes what is queued, later calls write here
+            self._thread = None
+            if self._stopping:
+                self._run()
+        finally:
+            self._starting.release()
 
     def _run(self) -> None:
         empty_looks = 0
         while self._queue or not self._stopping:
             if self._queue:
                 empty_looks = 0
-                self._write_batch()
+                self._write_batch(self._take_batch())
             else:
                 empty_looks += 1
                 self._hurry.wait(_POLL_SECONDS if empty_looks < _IDLE_AFTER else _IDLE_POLL_SECONDS)
                 self._hurry.clear()
-        if self._sink is not None:
-            self._sink.close()
+        self._end()
 
-    def _write_batch(self) -> None:
-        opened, ended, flushes = self._take_batch()
-        while not self._try_write(opened, ended):
+    def _end(self) -> None:
+        with self._at_work:
+            if self._sink is not None:
+                self._sink.close()
+                self._sink = None
+        self._thread = None
+        if self._queue:  # came between the last look and now
+            self._start()
+
+    def _write_batch(self, batch: _Batch) -> None:
+        while not self._try_write(batch):
             if self._stopping:
-                self._drop(len(ended))
+                self._drop_all()
                 break
-            time.sleep(_RETRY_SECONDS)
-        for flush in flushes:
+            self._hurry.clear()
+            self._hurry.wait(_RETRY_SECONDS)
+        self._in_hand = 0
+        for flush in batch.flushes:
             flush.set()
 
-    def _take_batch(self) -> tuple[list[Observation], list[Observation], list[threading.Event]]:
-        opened: list[Observation] = []
-        ended: list[Observation] = []
-        flushes: list[threading.Event] = []
-        while self._queue and len(ended) < _BATCH:
+    def _drop_all(self) -> None:
+        lost = self.waiting
+        self._queue.clear()
+        self._queued_bytes = 0
+        self._drop(lost, "the journal cannot be written and the process ends")
+
+    def _take_batch(self) -> _Batch:
+        batch = _Batch([], [], [])
+        size = 0
+        while self._queue and len(batch.ended) < _BATCH and size < _BATCH_BYTES:
             entry = self._queue.popleft()
             if type(entry) is Observation:
-                ended.append(entry)
-                self._queued_bytes -= entry.size
+                batch.ended.append(entry)
+                size += entry.size
             elif type(entry) is tuple:
-                opened.append(entry[0])
+                batch.opened.append(entry[0])
             else:
-                flushes.append(entry)
-        if not self._queue:
-            self._queued_bytes = 0  # callers add to it without a lock: what they lost is put right here
-        return opened, ended, flushes
+                batch.flushes.append(entry)
+        self._in_hand = len(batch.ended)
+        # Callers add to it without a lock: what they lost is put right whenever the queue is empty.
+        self._queued_bytes = max(self._queued_bytes - size, 0) if self._queue else 0
+        return batch
 
-    def _try_write(self, opened: list[Observation], ended: list[Observation]) -> bool:
+    def _try_write(self, batch: _Batch) -> bool:
+        """Whether the batch is done with."""
         try:
             with self._at_work:
                 if self._sink is None:
                     self._sink = self._make_sink()
-                self._sink.write(opened, ended)
-        except Exception as error:  # noqa: BLE001 - disk full, file gone, anything: calls go on, we try again
+                self._sink.write(batch.opened, batch.ended)
+        except OSError as error:  # disk full, file gone: calls go on, we try again
+            self._failing = True
             failures.note("journal", f"the journal cannot be written: {error}", cure="Trying again; calls go on.")
             return False
-        self.journalled += len(ended)
+        except Exception as error:  # noqa: BLE001 - our own mistake: the same batch would fail for ever
+            self._drop(len(batch.ended), f"a batch could not be journalled ({type(error).__name__}: {error})")
+        else:
+            self.journalled += len(batch.ended)
+        self._failing = False
         return True

@@ -16,7 +16,7 @@ from src.observability.journal import Journal
 STEP_ROWS = 500
 _STEPS = 4  # at one go: the recorder has calls to journal meanwhile
 _DAY_NS = 86_400_000_000_000
-_ROOM = 0.95  # of the size limit: what it is brought down to, so that not every row has another one deleted
+_FULL, _ROOM = 0.95, 0.9  # of the size limit: when rows go, and how far, so that not every row has another one deleted
 
 
 class Retention:
@@ -26,6 +26,11 @@ class Retention:
 
     def __init__(self) -> None:
         self._full = False
+
+    def is_due(self, journal: Journal) -> bool:
+        """Whether the size limit is reached."""
+        self._full = journal.used_bytes() > _limit() * (_ROOM if self._full else _FULL)
+        return self._full
 
     def tidy(self, journal: Journal) -> bool:
         """A few steps; whether there is more to do at once."""
@@ -40,9 +45,7 @@ class Retention:
         return deleted > 0
 
     def _make_room(self, journal: Journal) -> int:
-        limit = config.setting("OBSERVABILITY_MAX_MB") * 1024 * 1024
-        self._full = journal.used_bytes() > limit * (_ROOM if self._full else 1.0)
-        if not self._full:
+        if not self.is_due(journal):
             return 0
         return journal.delete_done(STEP_ROWS) or self._delete_pending(journal)
 
@@ -56,3 +59,8 @@ class Retention:
                 cure="Raise OBSERVABILITY_MAX_MB, or see why they cannot be shipped: health().",
             )
         return lost
+
+
+def _limit() -> float:
+    megabytes: float = config.setting("OBSERVABILITY_MAX_MB")
+    return megabytes * 1024 * 1024

@@ -11,17 +11,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from src.config import setting, tracing_on
 from src.observability.guard import failures, guarded
 from src.observability.recorder import Recorder
+from src.observability.shipper import Shipper
 
 if TYPE_CHECKING:
     from src.observability.observation import Observation
     from src.observability.recorder import Sink
-    from src.observability.shipper import Shipper
 
 _JOURNAL_SECONDS = 20.0  # what an ending process waits for its own disk
 
@@ -31,36 +32,33 @@ class Runtime:
 
     def __init__(self) -> None:
         self.recorder = Recorder(self._make_sink)
-        self._shipper: Shipper | None = None
-        self._starting = threading.Lock()
-
-    @property
-    def shipper(self) -> "Shipper":
-        """The shipper; begun, with what it imports, where it is first asked for."""
-        with self._starting:
-            if self._shipper is None:
-                from src.observability.shipper import Shipper
-
-                self._shipper = Shipper()
-            return self._shipper
+        self.shipper = Shipper()
 
     def _make_sink(self) -> "Sink":
         from src.observability.sink import JournalSink
 
-        return JournalSink(lambda: self.shipper.start())
+        return JournalSink(self.shipper.start)
 
     def flush(self, timeout: float | None) -> bool:
         """Journal what is queued, ship what is pending; whether nothing is left, within `timeout` seconds."""
-        return self.recorder.flush(timeout) and self.shipper.flush(timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        written = self.recorder.flush(timeout)
+        return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
     def close(self, exit_seconds: float) -> None:
-        """Journal everything; spend at most `exit_seconds` on the network."""
+        """Journal everything, also what other threads do meanwhile; spend at most `exit_seconds` on the network."""
+        self.recorder.flush(_JOURNAL_SECONDS, patient=False)
+        self.shipper.stop(exit_seconds)
         self.recorder.stop(_JOURNAL_SECONDS)
-        if self._shipper is not None:
-            self._shipper.stop(exit_seconds)
+
+    def abandon(self) -> None:
+        """In a fork's child: all of this is the parent's."""
+        self.recorder.abandon()
+        self.shipper.abandon()
 
 
 _runtime: Runtime | None = None
+_ending = False
 _creating = threading.RLock()
 _inherited: list[Runtime] = []  # a fork's child never closes, and never uses, what its parent had open
 
@@ -86,8 +84,8 @@ def record(observation: "Observation") -> None:
     """Hand an ended observation to the recorder; with durability `sync`, wait until it is on disk."""
     recorder = running().recorder
     recorder.put(observation)
-    if setting("OBSERVABILITY_DURABILITY") == "sync":
-        recorder.flush()
+    if _ending or setting("OBSERVABILITY_DURABILITY") == "sync":
+        recorder.flush(_JOURNAL_SECONDS, patient=False)
 
 
 def opened(observation: "Observation") -> None:
@@ -95,7 +93,7 @@ def opened(observation: "Observation") -> None:
     recorder = running().recorder
     recorder.opened(observation)
     if setting("OBSERVABILITY_DURABILITY") == "sync":
-        recorder.flush()
+        recorder.flush(_JOURNAL_SECONDS, patient=False)
 
 
 def flush(timeout: float | None = None) -> bool:
@@ -108,18 +106,28 @@ def flush(timeout: float | None = None) -> bool:
 def close() -> None:
     """Journal and ship what there is, and stop; the next observation begins a new runtime."""
     global _runtime
-    ending, _runtime = _runtime, None
-    if ending is not None:
+    if _runtime is None:
+        return
+    try:
         with guarded:
-            ending.close(setting("OBSERVABILITY_EXIT_SECONDS"))
+            _runtime.close(setting("OBSERVABILITY_EXIT_SECONDS"))
+    finally:
+        _runtime = None
+
+
+def _end() -> None:
+    """Close; what other threads still record is on disk before their call returns, for the process may end any time."""
+    global _ending
+    _ending = True
+    close()
 
 
 def _close_with_the_process() -> None:
-    atexit.unregister(close)
-    atexit.register(close)
+    atexit.unregister(_end)
+    atexit.register(_end)
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:  # its forked children end without atexit
-        multiprocessing.Finalize(None, close, exitpriority=0)
+        multiprocessing.Finalize(None, _end, exitpriority=0)
     catch_sigterm()
 
 
@@ -130,7 +138,7 @@ def catch_sigterm() -> None:
 
 
 def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
-    close()
+    _end()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGTERM)  # end as ever: the parent sees the same exit status
 
@@ -149,11 +157,11 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    global _runtime, _creating
+    global _runtime, _creating, _ending
     if _runtime is not None:
-        _runtime.recorder.abandon()
+        _runtime.abandon()
         _inherited.append(_runtime)
-    _runtime = None
+    _runtime, _ending = None, False
     _creating = threading.RLock()
     failures.reset()
 

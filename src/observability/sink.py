@@ -40,8 +40,8 @@ class JournalSink:
         recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
         try:
             journal.append(recorded, scores, durable=config.setting("OBSERVABILITY_DURABILITY") == "sync")
-        except DamagedJournalError:
-            self.close()  # opened again, it is set aside
+        except DamagedJournalError as error:
+            journal.set_aside(error)
             raise
         if destination is not None:
             self._ship()
@@ -65,14 +65,15 @@ class JournalSink:
     def _tidy_now_and_then(self, journal: Journal) -> None:
         """By one process at a time: show what died in flight, and let go of what is old or too much."""
         now = time.monotonic()
-        if now < self._next_tidy:
+        if now < self._next_tidy and not self._retention.is_due(journal):
             return
         self._next_tidy = now + _TIDY_SECONDS
-        assert self._process is not None  # noqa: S101 - `_open` came first
-        if journal.take_lease("tidy", self._process, self._session.is_alive):
+        process = self._session.process
+        if journal.take_lease("tidy", process, self._session.is_alive):
             close_interrupted(journal, self._session.is_alive)
             if self._retention.tidy(journal):
                 self._next_tidy = now
+            journal.give_up_leases(process)
 
     def _rows(
         self, ended: Iterable[Observation], destination: config.Destination | None

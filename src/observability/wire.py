@@ -3,12 +3,6 @@
 Built with love by Moon Dev 🚀
 
 One HTTP connection to one Langfuse project, for the shipper: credentials, limits of time, and what an answer means.
-
-    Outcome
-    ├── delivered   2xx
-    ├── refused     400, 413, 422: this body, for good
-    ├── locked out  401, 403: these keys
-    └── not now     everything else: try again, after `retry_after` seconds where the server says so
 """
 
 import contextlib
@@ -18,35 +12,18 @@ import threading
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 
 from src import config
+from src.observability.outcome import Outcome, Verdict
 
 _CONNECT_SECONDS = 5.0
 REQUEST_SECONDS = 20.0  # for one whole request, however slowly its answer trickles in; a lease lasts longer
 _LONGEST_RETRY_AFTER = 3600.0  # seconds: a server that says "next year" is asked again all the same
 _WORDS = 500  # characters of what the server says that are kept
-
-
-class Verdict(Enum):
-    """What an answer means for what was sent."""
-
-    DELIVERED = "delivered"
-    REFUSED = "refused"
-    LOCKED_OUT = "locked out"
-    NOT_NOW = "not now"
-
-
-class Outcome(NamedTuple):
-    """A verdict, the server's words, and how many seconds it asks us to wait."""
-
-    verdict: Verdict
-    words: str
-    retry_after: float | None = None
 
 
 class Wire:
