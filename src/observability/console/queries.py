@@ -5,9 +5,11 @@ Built with love by Moon Dev 🚀
 Everything that the console asks the journal: all its SQL.
 """
 
+import json
 import re
 from typing import Any, NamedTuple
 
+from src.observability.console.figures import Figures, figures
 from src.observability.journal import Journal, JournalError, Row
 
 
@@ -65,6 +67,47 @@ def trace_named(journal: Journal, name: str) -> Trace:
         what = "several traces begin" if found else "no trace begins"
         raise JournalError(f"There {what} so: `python -m src.observability traces` lists them")
     return trace(journal, found[0]["trace_id"])
+
+
+_DECISION = """
+SELECT o.start_ns, o.trace_id, o.agent, o.metadata, o.level,
+    (SELECT g.model FROM observations g WHERE g.trace_id = o.trace_id AND g.type = 'generation'
+     AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) AS model,
+    (SELECT sum(g.cost_usd) FROM observations g WHERE g.trace_id = o.trace_id AND g.type = 'generation') AS cost_usd
+FROM observations o WHERE o.name = 'trading_signal' AND o.type = 'event' AND o.start_ns >= :since_ns
+    AND (:agent IS NULL OR o.agent = :agent) ORDER BY o.start_ns DESC LIMIT :limit
+"""
+
+
+def decisions(journal: Journal, chosen: Chosen) -> list[Row]:
+    """The newest signals, the oldest of them first: NOTHING and unparsable ones included."""
+    found = journal.select(_DECISION, {"since_ns": chosen.since_ns, "agent": chosen.agent, "limit": chosen.limit})
+    return [{**row, "metadata": json.loads(row["metadata"] or "{}")} for row in reversed(found)]
+
+
+# What figures are summed by: SQL over one observation.
+GROUPS = {
+    "agent": "agent",
+    "model": "model",
+    "provider": "provider",
+    "session": "session_id",
+    "day": "strftime('%Y-%m-%d', start_ns / 1000000000, 'unixepoch')",
+}
+
+
+def figures_by(journal: Journal, by: str, since_ns: int) -> list[Figures]:
+    """What the calls of each group cost, and how they went."""
+    generations = journal.select(
+        f"SELECT {GROUPS[by]} AS grp, level, usage, cost_usd, start_ns, end_ns FROM observations"
+        " WHERE type = 'generation' AND start_ns >= ?",
+        (since_ns,),
+    )
+    signals = journal.select(
+        f"SELECT {GROUPS[by]} AS grp, count(*) AS found FROM observations"
+        " WHERE name = 'trading_signal' AND start_ns >= ? GROUP BY grp",
+        (since_ns,),
+    )
+    return figures(generations, {row["grp"]: row["found"] for row in signals})
 
 
 def as_json(found: Trace) -> dict[str, Any]:
