@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 
-.PHONY: demo test test-all check bench
+.PHONY: demo test test-all check bench bench-quick
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
 demo: .venv/.installed  ## the recorded feed through a model in this process, then what was traced
@@ -17,6 +17,12 @@ test: .venv/.installed-dev  ## the quick tests
 
 test-all: .venv/.installed-dev  ## the slow ones too
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+bench: .venv/.installed-dev  ## what tracing costs, beside OpenTelemetry and Langfuse
+	@$(BIN)/python -m benchmarks.bench
+
+bench-quick: .venv/.installed-dev
+	@$(BIN)/python -m benchmarks.bench --quick
 
 check: .venv/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .
