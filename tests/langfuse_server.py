@@ -8,7 +8,9 @@ with the official protobuf classes, keeps spans and scores, and refuses a batch 
 
 import gzip
 import json
+import socket
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
@@ -102,6 +104,90 @@ class LangfuseServer:
         if scheme != "Basic" or b64decode(encoded).decode() != f"{self.public_key}:{self.secret_key}":
             return Response('{"message":"Invalid credentials. Check the host."}', 401)
         return self.answer(request, body)
+
+
+def settings_for(url: str) -> dict[str, str]:
+    """The environment of a process that ships to this address, and does not wait long before it does."""
+    return {
+        "LANGFUSE_HOST": url,
+        "LANGFUSE_PUBLIC_KEY": LangfuseServer.public_key,
+        "LANGFUSE_SECRET_KEY": LangfuseServer.secret_key,
+        "LANGFUSE_FLUSH_INTERVAL": "0.1",
+    }
+
+
+class Backend:
+    """A Langfuse server at a fixed address that is away until `start`, and again after `stop`."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._port = listener.getsockname()[1]
+        self._server: HTTPServer | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of a process that ships here."""
+        return settings_for(f"http://127.0.0.1:{self._port}")
+
+    def start(self) -> LangfuseServer:
+        """Be there."""
+        self._server = HTTPServer("127.0.0.1", self._port)
+        server = LangfuseServer(self._server)
+        self._server.start()
+        return server
+
+    def stop(self) -> None:
+        """Be away."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+class RawServer:
+    """A socket that does with each connection what it is told; `close` ends it."""
+
+    def __init__(self, what: Callable[[socket.socket], None]) -> None:
+        self._what = what
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._what, args=(connection,), daemon=True).start()
+
+
+def reset(connection: socket.socket) -> None:
+    """Read a little, then break the connection off."""
+    connection.recv(100)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+
+
+def trickle(connection: socket.socket) -> None:
+    """An answer of one byte every 50 ms, without an end."""
+    connection.recv(100)
+    try:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        for _ in range(1000):
+            connection.sendall(b"x")
+            time.sleep(0.05)
+    except OSError:
+        connection.close()
+
+
+def silence(connection: socket.socket) -> None:
+    """No answer at all."""
+    time.sleep(30)
+    connection.close()
 
 
 def _plain(value: AnyValue) -> Any:

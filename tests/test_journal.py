@@ -20,7 +20,7 @@ from werkzeug import Response
 
 from src import config
 from src.observability import LangFuseTracker, ObservabilityContext, guard, observe_llm, runtime
-from src.observability.journal import Journal, JournalError
+from src.observability.journal import Journal, JournalError, Mark
 from src.observability.journal_schema import APPLICATION_ID, MIGRATIONS
 from src.observability.retention import Retention
 
@@ -246,3 +246,198 @@ def test_a_fleet_writes_at_once(journal: Any) -> None:
         process.join(60)
     asked = [row["model_parameters"]["prompt"] for row in journal.observations()]
     assert len(asked) == len(set(asked)) == 600
+
+
+def a_row(path: Path) -> dict[str, Any]:
+    """A row as it was journalled, to be made worse."""
+    kept = Journal(path)
+    (row,) = kept.select("SELECT * FROM observations")
+    kept.close()
+    return {name: value for name, value in row.items() if name not in ("seq", "reason")}
+
+
+@pytest.mark.failures_expected
+@pytest.mark.parametrize(
+    "bad",
+    [{"input": "\ud800"}, {"cost_usd": 2**70}, {"name": object()}, {"level": None}, {"cost_usd": "\udfff"}],
+    ids=str,
+)
+def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], journal: Any) -> None:
+    """It leaves a placeholder that says why, the others of its batch are whole."""
+    ask("good")
+    journal.observations()
+    runtime.close()
+    row = a_row(journal.path)
+    kept = Journal(journal.path)
+    rows = [{**row, "id": f"{number:016x}"} for number in range(3)]
+    kept.append([rows[0], {**rows[1], **bad}, rows[2]], [])
+    found = {each["id"]: each for each in kept.observations()}
+    kept.close()
+    assert found[rows[0]["id"]]["input"] == found[rows[2]["id"]]["input"]
+    assert len(found) == 4
+    assert "[NOT RECORDED" in found[rows[1]["id"]]["status_message"]
+
+
+def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal: Any) -> None:
+    """Neither SQLite nor protobuf refuses what a model or a terminal may say."""
+    ask("half an emoji \ud83d, and \x00")
+    assert LangFuseTracker().flush(5)
+    (row,) = journal.observations()
+    assert row["state"] == "shipped"
+    assert len(langfuse.spans) == 1
+
+
+@pytest.mark.failures_expected
+def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pages in the middle of the file turn to noise while we run: what comes after is in a new journal."""
+    for number in range(300):
+        ask("x" * 2000 + str(number))
+    assert len(journal.observations()) == 300
+    runtime.close()
+    pages = journal.path.stat().st_size // 4096
+    with journal.path.open("r+b") as file:
+        for page in range(1, pages):  # all but the first, which says that it is ours
+            file.seek(page * 4096)
+            file.write(os.urandom(4096))
+    ask("after")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
+    assert capsys.readouterr().err.count("is no journal of ours or is damaged") == 1
+    assert len(list(journal.path.parent.glob("journal.db.set-aside-*"))) >= 1
+
+
+@pytest.mark.failures_expected
+def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """OBSERVABILITY_JOURNAL names a folder by mistake: it stays, the message says what to do, calls go on."""
+    journal.path.mkdir(parents=True)
+    (journal.path / "history.csv").write_text("kept")
+    assert ask("now") == "BUY"
+    assert not runtime.running().recorder.flush(0.5)
+    assert "let OBSERVABILITY_JOURNAL name a file in it" in capsys.readouterr().err
+    assert (journal.path / "history.csv").read_text() == "kept"
+
+
+def test_an_old_journal_is_brought_up_to_date(journal: Any, monkeypatch: Any) -> None:
+    """Each missing migration is made, in one go, and what was in it is there."""
+    ask("old")
+    journal.observations()
+    runtime.close()
+    newer = (*MIGRATIONS, "ALTER TABLE observations ADD COLUMN mood TEXT;\nCREATE TABLE moods (mood TEXT);\n")
+    monkeypatch.setattr("src.observability.journal_file.MIGRATIONS", newer)
+    ask("new")
+    rows = journal.observations()
+    assert [(row["model_parameters"]["prompt"], row["mood"]) for row in rows] == [("old", None), ("new", None)]
+    kept = Journal(journal.path, create=False)
+    assert kept.select("PRAGMA user_version") == [{"user_version": len(newer)}]
+    assert kept.select("SELECT * FROM moods") == []
+    kept.close()
+
+
+@pytest.mark.failures_expected
+def test_a_migration_that_fails_leaves_the_old_version(journal: Any, monkeypatch: Any) -> None:
+    """All of it or nothing: the next start, with better code, finds the journal as it was."""
+    ask("old")
+    journal.observations()
+    runtime.close()
+    broken = (*MIGRATIONS, "CREATE TABLE moods (mood TEXT);\nCREATE TABLE moods (mood TEXT);\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("src.observability.journal_file.MIGRATIONS", broken)
+        with pytest.raises(JournalError, match="moods"):
+            Journal(journal.path)
+    kept = Journal(journal.path)
+    assert kept.select("SELECT name FROM sqlite_master WHERE name = 'moods'") == []
+    assert len(kept.observations()) == 1
+    kept.close()
+
+
+@pytest.mark.failures_expected
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
+def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
+    """As an ordinary user, root's journal: calls go on, the loss is said and counted, his file is as it was."""
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    tmp_path.chmod(0o755)
+    path = tmp_path / "journal.db"
+    Journal(path).close()
+    before = path.read_bytes()
+    code = (
+        "import os, genai_prices, base58, mnemonic\n"
+        "import src.observability.delivery, src.observability.sink, src.observability.threads\n"
+        "from tests.test_journal import ask\n"
+        "from src.observability import runtime\n"
+        "os.setuid(65534)\n"
+        "print(ask('now')); print(runtime.running().recorder.flush(0.5))\n"
+    )
+    worker = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=30, check=True,
+        env={**os.environ, "OBSERVABILITY_JOURNAL": str(path)},
+    )  # fmt: skip
+    assert worker.stdout == "BUY\nFalse\n"
+    assert worker.stderr.count("the journal cannot be written: [Errno 13] Permission denied") == 1
+    assert "observations are lost: 1" in worker.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_replaced_journal_is_noticed(journal: Any) -> None:
+    """An operator moves the file away while we run: it keeps what it had, the new one has what came after."""
+    ask("before")
+    journal.observations()
+    moved = journal.path.with_name("archive.db")
+    for suffix in ("", "-wal", "-shm"):
+        if (part := Path(f"{journal.path}{suffix}")).exists():
+            part.rename(f"{moved}{suffix}")
+    ask("after")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
+    kept = Journal(moved, create=False)
+    assert [row["model_parameters"]["prompt"] for row in kept.observations()] == ["before"]
+    kept.close()
+
+
+def test_a_repeated_append_changes_nothing(journal: Any) -> None:
+    """A recorder that never learnt that it had written writes again: what has been shipped since stays shipped."""
+    ask("now")
+    journal.observations()
+    runtime.close()
+    row = a_row(journal.path)
+    kept = Journal(journal.path)
+    kept.mark(Mark("observations", [row["id"]], "shipped"))
+    kept.append([{**row, "state": "pending"}], [])
+    assert [each["state"] for each in kept.observations()] == ["shipped"]
+    kept.close()
+
+
+def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
+    """Closed as interrupted while it still ran: the answer wins."""
+    ask("now")
+    journal.observations()
+    runtime.close()
+    row = a_row(journal.path)
+    kept = Journal(journal.path)
+    kept.append([{**row, "id": "1" * 16, "state": "open", "output": None, "end_ns": None, "process": "1-dead"}], [])
+    assert kept.interrupt("1-dead") == 1
+    kept.append([{**row, "id": "1" * 16}], [])
+    assert [each["output"] for each in kept.observations()] == ["BUY", "BUY"]
+    kept.close()
+
+
+def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> None:
+    """Leases run on the monotonic clock, which all processes share."""
+    kept = Journal(journal.path)
+    assert kept.take_lease("here", "1-a", lambda _: True)
+    monkeypatch.setattr(time, "time_ns", lambda: 2**62)
+    assert not kept.take_lease("here", "2-b", lambda _: True)
+    kept.close()
+
+
+def test_eight_processes_find_the_same_damage(journal: Any) -> None:
+    """One sets the file aside, all write to the one new journal."""
+    journal.path.parent.mkdir(parents=True)
+    journal.path.write_bytes(os.urandom(10_000))
+    spawn = multiprocessing.get_context("fork")
+    processes = [spawn.Process(target=write, args=(number,)) for number in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert len(journal.observations()) == 400
+    assert len(list(journal.path.parent.glob("journal.db.set-aside-*"))) == 1

@@ -7,6 +7,7 @@ Real processes that end in every way there is: what their calls had said is in t
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import pytest
 
 from src import config
 from src.observability import LangFuseTracker, runtime
-from tests.langfuse_server import LangfuseServer
+from tests.langfuse_server import LangfuseServer, RawServer, reset, settings_for, silence, trickle
 
 Start = Callable[..., "subprocess.Popen[str]"]
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
@@ -44,6 +45,21 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     for worker in started:
         worker.kill()
         worker.communicate()
+
+
+@pytest.fixture
+def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
+    """Starts a server that does with each connection what it is told; the settings point at it."""
+    servers: list[RawServer] = []
+
+    def serve(what: Callable[[socket.socket], None]) -> None:
+        servers.append(RawServer(what))
+        for name, value in settings_for(servers[-1].url).items():
+            monkeypatch.setenv(name, value)
+
+    yield serve
+    for server in servers:
+        server.close()
 
 
 def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
@@ -157,3 +173,72 @@ def test_exit_during_an_outage_is_quick(start: Start, journal: Any) -> None:
     rows = journal.observations()
     assert {row["state"] for row in rows} == {"pending"}
     assert len(rows) == 21
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_applications_own_handler_is_called(when: str, start: Start, journal: Any) -> None:
+    """Whether it was set before our first call or after: it ends the process its own way, nothing is lost."""
+    worker = start(0, f"own handler {when}")
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "ready\n"
+    worker.send_signal(signal.SIGTERM)
+    out, errors = worker.communicate(timeout=30)
+    assert (worker.returncode, out, errors) == (7, "own handler\n", "")
+    assert prompts(journal.observations())["a call"] == 1
+
+
+def returned(worker: "subprocess.Popen[str]") -> tuple[set[str], str]:
+    """The calls of which the worker told that they had returned, and what was said on stderr."""
+    out, errors = worker.communicate(timeout=30)
+    told = [line.split("|") for line in out.splitlines()]
+    return {name for what, name, _ in told if what == "returned"}, errors
+
+
+@pytest.mark.parametrize(("way", "status"), [("SIGTERM among threads", -signal.SIGTERM), ("daemon thread", 0)])
+def test_threads_that_call_to_the_end_lose_nothing(way: str, status: int, start: Start, journal: Any) -> None:
+    """A call that has returned is in the journal, however late in the process's end; and nothing is said of it."""
+    worker = start(0, way)
+    asked, errors = returned(worker)
+    assert (worker.returncode, errors) == (status, "")
+    assert len(asked) > 50
+    found = {row["model_parameters"]["prompt"] for row in journal.observations() if row["output"]}
+    assert asked <= found
+
+
+def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journal: Any) -> None:
+    """`Process.terminate` is SIGTERM: the child journals what it has, then dies of it."""
+    _, errors = ended(start(5, "terminated child"))
+    assert prompts(journal.observations()) == expected("first", 5) + expected("child", 20), errors
+
+
+def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
+    """Its forked children run no atexit: they close by its own finalizers, registered in the child."""
+    code = (
+        "from tests.test_shipper import ask\n"
+        "import sys\n"
+        "for name in [name for name in sys.modules if name.startswith('multiprocessing')]: del sys.modules[name]\n"
+        "ask('parent')\n"
+        "import multiprocessing\n"
+        "child = multiprocessing.get_context('fork').Process(target=ask, args=('child',))\n"
+        "child.start(); child.join(); sys.exit(child.exitcode)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=config.REPO_ROOT, timeout=30)
+    assert prompts(journal.observations()) == Counter(parent=1, child=1)
+
+
+@pytest.mark.parametrize("backend", [trickle, silence, reset])
+@pytest.mark.parametrize("way", ["return", "SIGTERM"])
+def test_an_end_during_an_outage_keeps_to_its_budget(
+    backend: Any, way: str, start: Start, raw_server: Any, journal: Any
+) -> None:
+    """A backend that hangs, in whatever way: a second more than the budget at the most, and all of it stays pending."""
+    raw_server(backend)
+    worker = start(20, "wait" if way == "SIGTERM" else "return", OBSERVABILITY_EXIT_SECONDS="0.5")
+    if way == "SIGTERM":
+        worker.terminate()
+    began = time.monotonic()
+    status, errors = ended(worker)
+    took = time.monotonic() - began
+    assert (status, "Traceback" in errors) == (-signal.SIGTERM if way == "SIGTERM" else 0, False)
+    assert took < 0.5 + 1
+    assert Counter(row["state"] for row in journal.observations()) == {"pending": 21}

@@ -6,7 +6,11 @@ A backend that is away, slow, broken, or of another mind: nothing is lost, nothi
 waits.
 """
 
+import itertools
 import socket
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -16,8 +20,13 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
-from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
-from tests.langfuse_server import TRACES, LangfuseServer
+from src import config
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
+from src.observability.delivery import _RENEW_SECONDS
+from src.observability.journal import _LEASE_NS, Mark
+from src.observability.journal_session import JournalSession
+from src.observability.wire import REQUEST_SECONDS
+from tests.langfuse_server import TRACES, LangfuseServer, RawServer, reset, settings_for, silence, trickle
 
 
 @observe_llm(name="llm_generation")
@@ -72,7 +81,7 @@ def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeyp
 
 
 def test_a_poisoned_row_is_found_and_the_others_go(langfuse: LangfuseServer, journal: Any) -> None:
-    """One row of many that the server refuses for good: it alone is rejected, with the server's words."""
+    """One row of 500 that the server refuses for good: it alone is rejected, with the server's words."""
     refused = threading.Event()
 
     def refuse(request: Request, body: bytes) -> Response | None:
@@ -83,14 +92,14 @@ def test_a_poisoned_row_is_found_and_the_others_go(langfuse: LangfuseServer, jou
 
     langfuse.answer = refuse
     with ObservabilityContext.agent_cycle("Agent"):
-        for number in range(100):
-            ask("poison" if number == 37 else str(number))
+        for number in range(500):
+            ask("poison" if number == 237 else str(number))
     assert LangFuseTracker().flush(20)
     assert refused.is_set()
-    assert states(journal) == {"shipped": 100, "rejected": 1}
+    assert states(journal) == {"shipped": 500, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "HTTP 400: Invalid span: poison"
-    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 100
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 500
     assert LangFuseTracker().health()["rejected"] == 1
 
 
@@ -133,58 +142,22 @@ def test_a_forbidden_key_is_not_tried_again(langfuse: LangfuseServer, journal: A
 
 @pytest.fixture
 def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
-    """A socket that takes connections and does with each what it is told; the settings point at it."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=16)
-    monkeypatch.setenv("LANGFUSE_HOST", f"http://127.0.0.1:{listener.getsockname()[1]}")
-    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-test-0123456789")
-    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-test-0123456789abcdef")
-    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.05")
+    """Starts a server that does with each connection what it is told; the settings point at it."""
+    servers: list[RawServer] = []
 
     def serve(what: Callable[[socket.socket], None]) -> None:
-        def run() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                threading.Thread(target=what, args=(connection,), daemon=True).start()
-
-        threading.Thread(target=run, daemon=True).start()
+        servers.append(RawServer(what))
+        for name, value in settings_for(servers[-1].url).items():
+            monkeypatch.setenv(name, value)
 
     yield serve
-    listener.close()
-
-
-def reset(connection: socket.socket) -> None:
-    """Read a little, then break the connection off."""
-    connection.recv(100)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    connection.close()
-
-
-def trickle(connection: socket.socket) -> None:
-    """An answer of one byte every 50 ms, without an end."""
-    connection.recv(100)
-    try:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        for _ in range(1000):
-            connection.sendall(b"x")
-            time.sleep(0.05)
-    except OSError:
-        connection.close()
-
-
-def silence(connection: socket.socket) -> None:
-    """No answer at all."""
-    time.sleep(30)
-    connection.close()
+    for server in servers:
+        server.close()
 
 
 @pytest.mark.parametrize("backend", [reset, trickle, silence])
 def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
     """Calls return at once, `flush` within its time, rows stay pending, and closing keeps to its budget."""
-    from src.observability import runtime
-
     raw_server(backend)
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
     ask("first")
@@ -248,3 +221,133 @@ def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatc
     wait_until(lambda: len(langfuse.scores) == 2)
     assert len(seen) == 2
     assert {score["name"] for score in langfuse.scores} == {"signal_action", "signal_confidence"}
+
+
+def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: Any, monkeypatch: Any) -> None:
+    """The backoff is capped however often it was tried: after two thousand failures it is tried again."""
+    monkeypatch.setattr("src.observability.shipper._LONGEST_BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr("src.observability.shipper._SHORTEST_PAUSE_SECONDS", 0.0)
+    connections = itertools.count(1)
+    seen = [0]
+
+    def refuse(connection: socket.socket) -> None:
+        seen[0] = next(connections)
+        reset(connection)
+
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0")
+    raw_server(refuse)
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0")
+    runtime.running().shipper._patience._failed = 1_990
+    ask("now")
+    wait_until(lambda: seen[0] > 20)
+    assert runtime.running().shipper._patience._failed > 2_000
+    monkeypatch.setattr("src.observability.shipper._LONGEST_BACKOFF_SECONDS", 60.0)
+    wait_until(lambda: runtime.running().shipper._patience.seconds() > 20)
+
+
+def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, journal: Any) -> None:
+    """While another holds the lease, nothing is sent twice: `flush` is true once the other has shipped, else false."""
+    ask("first")
+    assert LangFuseTracker().flush(5)
+    label = config.destination().label
+    other = JournalSession()
+    held = other.open()
+    assert held.take_lease(label, other.process, other.is_alive)
+    ask("second")
+    began = time.monotonic()
+    assert not LangFuseTracker().flush(0.4)
+    assert 0.3 < time.monotonic() - began < 2
+    assert len(langfuse.spans) == 1
+    (row,) = held.pending_observations(label, 10, 10**6, up_to=held.newest()[0])
+    ended = threading.Timer(0.2, lambda: None)
+    ended.start()
+    held.mark(Mark("observations", [row["id"]], "shipped"))
+    assert LangFuseTracker().flush(5)
+    assert len(langfuse.spans) == 1
+    ended.join()
+    other.close()
+
+
+def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journal: Any) -> None:
+    """Not after 30 seconds: its sign of life is gone with it."""
+    ask("first")
+    assert LangFuseTracker().flush(5)
+    code = (
+        "import os\n"
+        "from src import config\n"
+        "from src.observability.journal_session import JournalSession\n"
+        "session = JournalSession(); journal = session.open()\n"
+        "assert journal.take_lease(config.destination().label, session.process, session.is_alive)\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=config.REPO_ROOT, timeout=30)
+    ask("second")
+    assert LangFuseTracker().flush(5)
+    assert len(langfuse.spans) == 2
+
+
+def test_a_request_is_shorter_than_a_lease() -> None:
+    """So that nobody takes over while the server may still answer."""
+    assert (REQUEST_SECONDS + _RENEW_SECONDS) * 1e9 < _LEASE_NS
+
+
+def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """The server has the rows, the disk refuses to note it: noted later, before anything else is sent."""
+    ask("first")
+    assert journal.observations()
+    writer = sqlite3.connect(journal.path, isolation_level=None)
+    monkeypatch.setattr("src.observability.journal_file._BUSY_SECONDS", 0.05)
+    runtime.close()
+    langfuse.batches.clear()
+    blocked = threading.Event()
+
+    def block(request: Request, body: bytes) -> Response | None:
+        if not blocked.is_set():
+            writer_lock.set()
+            blocked.wait(5)
+        return None
+
+    writer_lock = threading.Event()
+    langfuse.answer = block
+    ask("second")
+    assert runtime.running().recorder.flush(5)
+    assert writer_lock.wait(5)
+    writer.execute("BEGIN IMMEDIATE")
+    blocked.set()
+    wait_until(lambda: "locked" in (runtime.running().shipper.last_error or ""))
+    writer.execute("ROLLBACK")
+    writer.close()
+    wait_until(lambda: states(journal) == {"shipped": 2})
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 1
+
+
+def latency(calls: int) -> list[float]:
+    """Microseconds that calls took, sorted."""
+    took = []
+    for number in range(calls):
+        began = time.perf_counter()
+        ask(str(number))
+        took.append((time.perf_counter() - began) * 1e6)
+        time.sleep(0.001)
+    return sorted(took)
+
+
+def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
+    """Beside a healthy one, in one run: broken, hanging, resetting, trickling, asking to wait, refusing the key."""
+    statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}}
+    found = {"healthy": latency(200)}
+    for status, headers in statuses.items():
+        monkeypatch.setattr(langfuse, "answer", lambda *_, s=status, h=headers: Response("no", s, h))
+        found[str(status)] = latency(200)
+        runtime.close()
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
+    for backend in (reset, trickle, silence):
+        raw_server(backend)
+        found[backend.__name__] = latency(200)
+        runtime.close()
+    print({name: [round(took[100]), round(took[198])] for name, took in found.items()})
+    for name, took in found.items():
+        assert took[100] < 2 * found["healthy"][100] + 50, name
+        assert took[198] < 50_000, name

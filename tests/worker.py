@@ -3,11 +3,15 @@
 Built with love by Moon Dev 🚀
 
 A process that makes traced calls, for tests that kill it: `python -m tests.worker CALLS WAY_OUT`. It prints `done` when
-its calls have returned, then goes the way it was told.
+its calls have returned, then goes the way it was told. Where it tells of single calls, it prints a line as each begins
+and returns: what, which, and when on the monotonic clock, which is the same for all processes.
 """
 
+import itertools
 import multiprocessing
 import os
+import random
+import signal
 import sys
 import threading
 import time
@@ -34,6 +38,82 @@ def calls(count: int, label: str) -> None:
     for number in range(count):
         ask(f"{label} {number}")
         time.sleep(0.001)
+
+
+def tell(what: str, label: str) -> None:
+    """One line to the test; the write of a short line is whole even where the process is killed in the next moment."""
+    os.write(1, f"{what}|{label}|{time.monotonic_ns()}\n".encode())
+
+
+@observe_llm
+def answer_slowly(prompt: str, seconds: float) -> str:
+    """A model call that takes its time."""
+    tell("begun", prompt)
+    time.sleep(seconds)
+    return "BUY"
+
+
+def told_calls(label: str, count: int, least: float, most: float) -> None:
+    """So many calls of so many seconds, each told of."""
+    for number in range(count):
+        answer_slowly(f"{label} {number}", random.uniform(least, most))
+        tell("returned", f"{label} {number}")
+
+
+def told_asks(label: str) -> None:
+    """Calls without an end, each told of."""
+    for number in itertools.count():
+        ask(f"{label} {number}")
+        tell("returned", f"{label} {number}")
+        time.sleep(0.001)
+
+
+def four_threads() -> None:
+    """Paced as models answer, in fast forward, until somebody kills the process."""
+    for thread in range(4):
+        threading.Thread(target=told_calls, args=(f"{os.getpid()}/{thread}", 10_000, 0.01, 0.2), daemon=True).start()
+    time.sleep(60)
+
+
+def one_of_a_fleet() -> None:
+    """Two hundred calls at a word on stdin."""
+    sys.stdin.readline()
+    told_calls(str(os.getpid()), int(os.environ["FLEET_CALLS"]), 0.03, 0.07)
+
+
+def own_handler(*, before: bool) -> None:
+    """An application with its own SIGTERM handler, set before or after its first call, that ends it in its own way."""
+    if not before:
+        ask("first call")
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: (print("own handler", flush=True), sys.exit(7)))
+    ask("a call")
+    print("ready", flush=True)
+    time.sleep(60)
+
+
+def daemon_thread() -> None:
+    """A thread that nobody joins calls on while the interpreter ends."""
+    threading.Thread(target=told_asks, args=("daemon",), daemon=True).start()
+    time.sleep(0.2)
+
+
+def kill_itself_while_threads_call() -> None:
+    """SIGTERM, with calls in four other threads; the main thread alone can catch it, once it has called itself."""
+    ask("main")
+    for thread in range(4):
+        threading.Thread(target=told_asks, args=(str(thread),), daemon=True).start()
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def terminated_child() -> None:
+    """A forked child of multiprocessing that its parent terminates."""
+    child = multiprocessing.get_context("fork").Process(target=lambda: (calls(20, "child"), time.sleep(60)))
+    child.start()
+    time.sleep(0.5)
+    child.terminate()
+    child.join()
 
 
 def fail() -> None:
@@ -84,10 +164,18 @@ WAYS_OUT: dict[str, Callable[[], object]] = {
     "multiprocessing fork": lambda: multiprocess("fork"),
     "multiprocessing spawn": lambda: multiprocess("spawn"),
     "pool": leave_a_pool_running,
+    "four threads": four_threads,
+    "fleet": one_of_a_fleet,
+    "own handler before": lambda: own_handler(before=True),
+    "own handler after": lambda: own_handler(before=False),
+    "daemon thread": daemon_thread,
+    "SIGTERM among threads": kill_itself_while_threads_call,
+    "terminated child": terminated_child,
 }
 
 if __name__ == "__main__":
-    with ObservabilityContext.agent_cycle("Worker"):
-        calls(int(sys.argv[1]), "first")
+    if int(sys.argv[1]):
+        with ObservabilityContext.agent_cycle("Worker"):
+            calls(int(sys.argv[1]), "first")
     print("done", flush=True)
     WAYS_OUT[sys.argv[2]]()

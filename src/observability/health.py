@@ -5,12 +5,13 @@ Built with love by Moon Dev 🚀
 What `LangFuseTracker().health()` reports: whether tracing itself is well.
 """
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from src import config
 from src.observability.guard import failures
-from src.observability.journal import Journal, JournalError
+from src.observability.journal import Journal
 from src.observability.retention import Retention
 
 if TYPE_CHECKING:
@@ -41,12 +42,8 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
 def _journal() -> dict[str, Any]:
     counts: dict[str, int] = {}
     oldest = None
-    try:
-        journal = Journal(config.journal_path(), create=False)
+    with contextlib.suppress(OSError), contextlib.closing(Journal(config.journal_path(), create=False)) as journal:
         counts, oldest = journal.counts(), journal.oldest_pending_ns()
-        journal.close()
-    except JournalError:
-        pass
     return {
         **{state: counts.get(state, 0) for state in ("shipped", "pending", "rejected", "local")},
         "oldest_pending_seconds": None if oldest is None else max(time.time() - oldest / 1e9, 0.0),

@@ -1,0 +1,77 @@
+"""
+🌙 Moon Dev's Flapping Backend
+Built with love by Moon Dev 🚀
+
+A Langfuse server that is well most of the time, then broken, then breaks connections off, in turn; it keeps only the
+ids of what it took, so that a million spans fit.
+"""
+
+import gzip
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+PHASES = ("well",) * 8 + ("broken", "resetting")
+PHASE_SECONDS = 0.5
+
+
+class FlappingBackend:
+    """On loopback, from construction to `close`."""
+
+    def __init__(self) -> None:
+        self.ids: set[bytes] = set()
+        self.repeated = 0
+        self.scores = 0
+        self.answers = dict.fromkeys(("well", "broken", "resetting"), 0)
+        self._began = time.monotonic()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def phase(self) -> str:
+        """How it is now."""
+        return PHASES[int((time.monotonic() - self._began) / PHASE_SECONDS) % len(PHASES)]
+
+    def take(self, path: str, body: bytes) -> None:
+        """Keep the ids of what has come."""
+        if path.endswith("scores"):
+            self.scores += 1
+            return
+        for resource in ExportTraceServiceRequest.FromString(gzip.decompress(body)).resource_spans:
+            for span in resource.scope_spans[0].spans:
+                self.repeated += span.span_id in self.ids
+                self.ids.add(span.span_id)
+
+
+def _handler_of(backend: FlappingBackend) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            """Answer as the phase has it."""
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            phase = backend.phase
+            backend.answers[phase] += 1
+            if phase == "resetting":
+                self.close_connection = True
+                return
+            if phase == "well":
+                backend.take(self.path, body)
+            self.send_response(200 if phase == "well" else 500)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    return Handler
