@@ -213,3 +213,8 @@ def test_a_megabyte_of_anything_takes_less_than_its_bound(repeated: str) -> None
         redact_text(text)
         took.append(time.perf_counter() - began)
     assert took[1] < max(40 * took[0], 1.0)
+
+
+def test_a_name_in_bytes_names_too() -> None:
+    """Headers come as bytes from some clients."""
+    assert redact((b"passwort", "0")) == ("passwort", "[REDACTED:named-secret]")

@@ -265,8 +265,8 @@ class _Walk:
         items = list(value)
         if is_secret_numbers(items):
             return "[REDACTED:solana-secret-key]"
-        if len(items) == 2 and type(items[0]) is str and type(items[1]) is str:  # a header
-            items = [items[0], self._named(items[0], items[1], depth)]
+        if len(items) == 2 and type(items[0]) in (str, bytes) and type(items[1]) is str:  # a header
+            items = [items[0], self._named(self.redacted(items[0], depth), items[1], depth)]
         done = self._together(items, depth, None)
         return tuple(done) if isinstance(value, tuple) else done
 
@@ -283,7 +283,7 @@ class _Walk:
 
     def _named(self, name: Any, value: Any, depth: int) -> Any:
         """The value of a field: masked whole where the name says secret."""
-        level = strength(name) if type(name) is str else 0
+        level = strength(_text_of(name))
         done = self.redacted(value, depth)
         if level == WEAK and type(done) is str and looks_random(done):
             return "[REDACTED:named-secret]"
