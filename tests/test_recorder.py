@@ -180,13 +180,13 @@ def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
     ask("the first one imports what it needs")
     assert len(journal.observations()) == 1
     took = []
-    for number in range(2, 32):
-        time.sleep(0.02 if number % 10 else 0.5)
+    for number in range(2, 17):
+        time.sleep(0.02 if number % 8 else 0.5)
         took.append(
             seconds_of(lambda n=number: (ask(str(n)), wait_until(lambda: runtime.running().recorder.journalled == n)))
         )
-    print(f"on disk after {sorted(took)[15] * 1000:.0f} ms, at most {max(took) * 1000:.0f} ms")
-    assert sorted(took)[-3] < 0.05  # two of thirty may have met another process
+    print(f"on disk after {sorted(took)[7] * 1000:.0f} ms, at most {max(took) * 1000:.0f} ms")
+    assert sorted(took)[-2] < 0.05  # one of fifteen may have met another process
 
 
 @pytest.mark.failures_expected

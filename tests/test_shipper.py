@@ -54,7 +54,7 @@ def answers(*responses: Response | None) -> Callable[[Request, bytes], Response 
     return lambda _request, _body: left.pop(0) if left else None
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 599])
 def test_what_may_pass_is_tried_again(status: int, langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
     """The same rows go again until the server has them, each of them once."""
     monkeypatch.setattr("src.observability.shipper._FIRST_BACKOFF_SECONDS", 0.05)
@@ -337,17 +337,17 @@ def latency(calls: int) -> list[float]:
 def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
     """Beside a healthy one, in one run: broken, hanging, resetting, trickling, asking to wait, refusing the key."""
     statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}}
-    found = {"healthy": latency(200)}
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
+    found = {"healthy": latency(80)}
     for status, headers in statuses.items():
         monkeypatch.setattr(langfuse, "answer", lambda *_, s=status, h=headers: Response("no", s, h))
-        found[str(status)] = latency(200)
+        found[str(status)] = latency(80)
         runtime.close()
-    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
     for backend in (reset, trickle, silence):
         raw_server(backend)
-        found[backend.__name__] = latency(200)
+        found[backend.__name__] = latency(80)
         runtime.close()
-    print({name: [round(took[100]), round(took[198])] for name, took in found.items()})
+    print({name: [round(took[40]), round(took[78])] for name, took in found.items()})
     for name, took in found.items():
-        assert took[100] < 2 * found["healthy"][100] + 50, name
-        assert took[198] < 50_000, name
+        assert took[40] < 2 * found["healthy"][40] + 50, name
+        assert took[78] < 50_000, name

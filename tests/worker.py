@@ -27,12 +27,6 @@ def ask(prompt: str) -> str:
     return f"BUY because of {prompt}"
 
 
-@observe_llm(name="llm_generation")
-def hang(prompt: str) -> None:
-    """A model call that does not return in time."""
-    time.sleep(60)
-
-
 def calls(count: int, label: str) -> None:
     """So many calls, faster than any model answers."""
     for number in range(count):
@@ -127,12 +121,6 @@ def vanish() -> None:
     os._exit(4)
 
 
-def wait_in_a_call() -> None:
-    """A call is in flight until somebody kills the process."""
-    threading.Thread(target=hang, args=("in flight",), daemon=True).start()
-    time.sleep(60)
-
-
 def fork() -> None:
     """Both sides call."""
     child = os.fork()
@@ -159,7 +147,6 @@ WAYS_OUT: dict[str, Callable[[], object]] = {
     "exception": fail,
     "os._exit": vanish,
     "wait": lambda: time.sleep(60),
-    "hang": wait_in_a_call,
     "fork": fork,
     "multiprocessing fork": lambda: multiprocess("fork"),
     "multiprocessing spawn": lambda: multiprocess("spawn"),

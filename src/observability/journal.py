@@ -194,15 +194,17 @@ class Journal:
         return self._delete("pending", limit, _FAR_FUTURE_NS)
 
     def _delete(self, state: str, limit: int, before_ns: int) -> int:
-        """Observations, and with the last of a trace its scores and tags."""
+        """Observations, and with the last of a trace its tags and scores; waiting scores only with waiting rows."""
         oldest = "SELECT seq FROM observations WHERE state = ? AND start_ns < ? ORDER BY start_ns LIMIT ?"
         if not self.select(oldest, (state, before_ns, 1)):
             return 0  # without having kept anybody from writing
-        query = f"DELETE FROM observations WHERE seq IN ({oldest}) RETURNING trace_id"
+        query = f"DELETE FROM observations WHERE seq IN ({oldest}) RETURNING trace_id, start_ns"
         with self._transaction():
             deleted = self._db.execute(query, (state, before_ns, limit)).fetchall()
-            for table in ("scores", "trace_tags"):
-                self._db.executemany(_ORPHANED.format(table), [(trace_id,) for (trace_id,) in set(map(tuple, deleted))])
+            traces = [(trace_id, state) for trace_id in {row["trace_id"] for row in deleted}]
+            self._db.executemany(_DELETE_TAGS, [(trace_id,) for trace_id, _ in traces])
+            self._db.executemany(_DELETE_SCORES, traces)
+            self._db.execute(_DELETE_LEFT_SCORES, (max(row["start_ns"] for row in deleted), limit))
         return len(deleted)
 
     def used_bytes(self) -> int:
@@ -291,7 +293,14 @@ WHERE state = 'open' AND process = :process"""
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
-_ORPHANED = "DELETE FROM {0} WHERE trace_id = ?1 AND NOT EXISTS (SELECT 1 FROM observations WHERE trace_id = ?1)"
+_ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {0}.trace_id)"
+_DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
+_DELETE_SCORES = f"""
+DELETE FROM scores WHERE trace_id = ?1 AND (state <> 'pending' OR ?2 = 'pending') AND {_ALONE.format("scores")}"""
+# Those that still waited when the last observation of their trace went.
+_DELETE_LEFT_SCORES = f"""
+DELETE FROM scores WHERE state <> 'pending' AND timestamp_ns <= ?1 AND {_ALONE.format("scores")}
+    AND seq IN (SELECT seq FROM scores ORDER BY seq LIMIT ?2)"""
 _WHAT_IT_WAS = frozenset({
     "id", "trace_id", "parent_id", "is_root", "type", "start_ns", "first_token_ns", "end_ns", "observation_id",
     "timestamp_ns", "destination", "state", "process",

@@ -233,8 +233,8 @@ class Recorder:
                     self._sink = self._make_sink()
                 self._sink.write(batch.opened, batch.ended)
         except OSError as error:  # disk full, file gone: calls go on, we try again
-            self._failing = True
             failures.note("journal", f"the journal cannot be written: {error}", cure="Trying again; calls go on.")
+            self._failing = True
             return False
         except Exception as error:  # noqa: BLE001 - our own mistake: the same batch would fail for ever
             self._drop(len(batch.ended), f"a batch could not be journalled ({type(error).__name__}: {error})")
