@@ -4,25 +4,30 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 
-.PHONY: demo test test-all check bench bench-quick
+.PHONY: demo test test-all check bench bench-quick bench-redaction
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
 demo: .venv/.installed  ## the recorded feed through a model in this process, then what was traced
 	@$(BIN)/python -m src.agents.liquidation_agent --replay $(SAMPLE)
 	@echo
-	@$(BIN)/python -m src.observability traces --session $$LANGFUSE_SESSION_ID
+	@$(BIN)/python -m src.observability traces --tree --session $$LANGFUSE_SESSION_ID
 
-test: .venv/.installed-dev  ## the quick tests
-	$(BIN)/python -m pytest
+test: export PYTEST_ADDOPTS := -n logical
+test: .venv/.installed-dev  ## the quick tests, on every core; ARGS="-k journal" for some of them
+	$(BIN)/pytest tests/ $(ARGS)
 
-test-all: .venv/.installed-dev  ## the slow ones too
-	$(BIN)/python -m pytest -m "slow or not slow"
+test-all: test  ## these, then the slow ones: a day and a million side by side, the others alone, as they time and kill
+	$(BIN)/pytest tests/ -m "slow and long" -n 2 $(ARGS)
+	$(BIN)/pytest tests/ -m "slow and not long" $(ARGS)
 
 bench: .venv/.installed-dev  ## what tracing costs, beside OpenTelemetry and Langfuse
 	@$(BIN)/python -m benchmarks.bench
 
 bench-quick: .venv/.installed-dev
 	@$(BIN)/python -m benchmarks.bench --quick
+
+bench-redaction: .venv/.installed-dev  ## what redaction takes, beside one plain regular expression
+	@$(BIN)/python -m benchmarks.bench_redaction
 
 check: .venv/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ figures move with the machine; the ratios of one run are what counts.
 """
 
 import argparse
+import json
 import os
 import platform
 import random
@@ -18,23 +19,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from benchmarks.libraries import PROMPT, Call, answer, configure, named
+
 PACE_SECONDS = 0.005  # 200 calls a second
-Call = Callable[[Any], Any]
+BUSY_PACE_SECONDS = 0.0005  # as fast as a fleet never asks, so that much is shipped meanwhile
+LONG_PROMPT = PROMPT * 100
+MESSAGES = [{"role": "user", "content": PROMPT[:1000]} for _ in range(200)]
 
 
 class Times(NamedTuple):
-    """Added microseconds: medians of the repeats' medians, 95th and 99th percentiles, and the medians' spread."""
+    """Added microseconds: medians of the repeats' medians and percentiles, the medians' spread, the longest."""
 
     median: float
     p95: float
     p99: float
     low: float
     high: float
+    longest: float
 
     @classmethod
     def of(cls, repeats: Sequence[Sequence[float]]) -> "Times":
@@ -42,51 +48,7 @@ class Times(NamedTuple):
         medians = [statistics.median(each) for each in repeats]
         ranks = [statistics.quantiles(each, n=100) for each in repeats]
         p95, p99 = (statistics.median(rank[at] for rank in ranks) for at in (94, 98))
-        return cls(statistics.median(medians), p95, p99, min(medians), max(medians))
-
-
-def answer(prompt: Any) -> str:  # noqa: ARG001 - what a model would be asked
-    """What is called: as little as can be."""
-    return "BUY\nLongs flushed out\nConfidence: 72%"
-
-
-def ours() -> Call:
-    """`@observe_llm`."""
-    from src.observability import observe_llm
-
-    return observe_llm(name="llm_generation")(answer)
-
-
-def bare_span(address: str) -> Call:
-    """A span of the OpenTelemetry SDK with ten attributes, batched and exported as OTLP."""
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{address}/v1/traces")))
-    tracer = provider.get_tracer("bench")
-
-    def call(prompt: Any) -> Any:
-        with tracer.start_as_current_span("llm_generation") as span:
-            result = answer(prompt)
-            span.set_attribute("input", prompt if isinstance(prompt, str) else str(prompt))
-            span.set_attribute("output", result)
-            for number in range(8):
-                span.set_attribute(f"attribute.{number}", number)
-            return result
-
-    return call
-
-
-def langfuse_observe(address: str) -> Call:
-    """Langfuse's `@observe`, with a tracer provider of its own."""
-    from langfuse import Langfuse, observe
-    from opentelemetry.sdk.trace import TracerProvider
-
-    Langfuse(public_key="pk-lf-bench", secret_key="sk-lf-bench", base_url=address, tracer_provider=TracerProvider())
-    decorated: Call = observe(name="llm_generation", as_type="generation")(answer)
-    return decorated
+        return cls(statistics.median(medians), p95, p99, min(medians), max(medians), max(map(max, repeats)))
 
 
 def measured(calls: dict[str, Call], prompt: Any, count: int, repeats: int, pace: float) -> dict[str, Times]:
@@ -94,6 +56,7 @@ def measured(calls: dict[str, Call], prompt: Any, count: int, repeats: int, pace
     names = [*calls, "plain"]
     taken: dict[str, list[list[float]]] = {name: [] for name in names}
     for _ in range(repeats):
+        flush()
         one = _round({**calls, "plain": answer}, prompt, count, pace)
         for name in names:
             taken[name].append(one[name])
@@ -122,7 +85,7 @@ def show(title: str, found: dict[str, Times]) -> None:
     for name, each in found.items():
         print(
             f"| {title} | {name} | {each.median:.1f} ({each.low:.1f}–{each.high:.1f}) | {each.p95:.0f} |"
-            f" {each.p99:.0f} | {each.median / span:.2f} | {each.median / langfuse:.3f} |",
+            f" {each.p99:.0f} | {each.longest:.0f} | {each.median / span:.2f} | {each.median / langfuse:.3f} |",
             flush=True,
         )
 
@@ -168,9 +131,42 @@ def stream_microseconds(chunks: int) -> float:
     return statistics.median(once(traced) - once(pieces) for _ in range(20))
 
 
-PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40  # 2 KB
-LONG_PROMPT = PROMPT * 100
-MESSAGES = [{"role": "user", "content": PROMPT[:1000]} for _ in range(200)]
+def in_processes(address: str, calls: int, repeats: int, pace: float) -> dict[str, dict[str, float]]:
+    """CPU microseconds of a call and growth in MB, of each library in processes of its own; medians."""
+    names = ["plain", "ours", "OpenTelemetry span", "Langfuse @observe"]
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    for _ in range(repeats):
+        for name in names:
+            found[name].append(_process(name, address, calls, pace))
+    return {
+        name: {what: statistics.median(one[what] for one in each) for what in each[0]} for name, each in found.items()
+    }
+
+
+def _process(name: str, address: str, calls: int, pace: float) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.process", name, address, str(calls), str(pace)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+_CREATE = """
+import os, time
+os.environ["ANTHROPIC_KEY"] = "sk-ant-api03-" + "0" * 95
+from src.models.model_factory import ModelFactory
+taken = []
+for _ in range(10):
+    began = time.perf_counter()
+    ModelFactory.create_model("anthropic")
+    taken.append((time.perf_counter() - began) * 1000)
+print("\\n", taken[0], max(taken[1:]))
+"""
+
+
+def create_milliseconds() -> tuple[float, float]:
+    """`create_model("anthropic")` in a fresh process: the first, and the slowest of the nine after it."""
+    done = subprocess.run([sys.executable, "-c", _CREATE], check=True, capture_output=True, text=True)
+    first, later = done.stdout.splitlines()[-1].split()
+    return float(first), float(later)
 
 
 def main() -> None:
@@ -184,26 +180,14 @@ def main() -> None:
     address = f"http://127.0.0.1:{sink.stdout.readline().strip()}"
     try:
         with tempfile.TemporaryDirectory() as folder:
-            _settings(address, folder)
+            configure(address, folder)
             _report(address, repeats, count)
     finally:
         sink.terminate()
 
 
-def _settings(address: str, folder: str) -> None:
-    os.environ.update(
-        PYTHON_DOTENV_DISABLED="1", ENABLE_LANGFUSE="true", LANGFUSE_HOST=address, LANGFUSE_PUBLIC_KEY="pk-lf-bench",
-        LANGFUSE_SECRET_KEY="sk-lf-bench-0123456789", OBSERVABILITY_JOURNAL=f"{folder}/journal.db",
-        LANGFUSE_FLUSH_INTERVAL="5",
-    )  # fmt: skip
-
-
 def _report(address: str, repeats: int, count: int) -> None:
-    calls = {
-        "ours": ours(),
-        "OpenTelemetry span": bare_span(address),
-        "Langfuse @observe": langfuse_observe(address),
-    }
+    calls = {name: make() for name, make in named(address).items() if name != "plain"}
     for call in calls.values():
         call(PROMPT)  # imports
     time.sleep(1)
@@ -211,36 +195,72 @@ def _report(address: str, repeats: int, count: int) -> None:
         f"Python {platform.python_version()}, langfuse {version('langfuse')}, opentelemetry-sdk"
         f" {version('opentelemetry-sdk')}, {platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}\n"
     )
-    print("| added to a call, µs | library | median (spread of repeats) | p95 | p99 | of a bare span | of Langfuse |")
-    print("|---|---|---|---|---|---|---|")
+    print("| added to a call, µs | library | median (spread) | p95 | p99 | longest | of a bare span | of Langfuse |")
+    print("|---|---|---|---|---|---|---|---|")
     show("2 KB, 200 calls a second", measured(calls, PROMPT, count // 2, repeats, PACE_SECONDS))
     short = measured(calls, PROMPT, count, repeats, 0)
     show("2 KB, back to back", short)
     long = measured(calls, LONG_PROMPT, count // 5, repeats, 0)
     show("200 KB of text, back to back", long)
     show("200 KB as 200 messages, back to back", measured(calls, MESSAGES, count // 5, repeats, 0))
-    print("\n| what | measured |")
-    print("|---|---|")
-    print(f"| 200 KB against 2 KB of text, ours | {long['ours'].median / short['ours'].median:.2f} times |")
-    os.environ["ENABLE_LANGFUSE"] = "false"
-    off = measured({"ours": calls["ours"]}, PROMPT, count * 5, repeats, 0)["ours"]
-    os.environ["ENABLE_LANGFUSE"] = "true"
-    print(f"| tracing off, added to a call | {off.median:.2f} µs |")
-    print(f"| a piece of a stream of 2,000 | {stream_microseconds(2000):.2f} µs |")
+    print("\n| what | measured | target |\n|---|---|---|")
+    _row("200 KB against 2 KB of text", f"{long['ours'].median / short['ours'].median:.2f} times", "1.3")
+    _row("tracing off, added to a call", f"{_off(calls['ours'], count * 5, repeats):.2f} µs", "2")
+    _row("a piece of a stream of 2,000", f"{stream_microseconds(2000):.2f} µs", "1")
+    flush()
     rate = {name: throughput(calls[name], 48, count * 20) for name in ("ours", "Langfuse @observe")}
-    print(
-        f"| 48 threads, {count * 20:,} calls, against Langfuse | {rate['ours'] / rate['Langfuse @observe']:.1f} times |"
-    )
+    times = rate["ours"] / rate["Langfuse @observe"]
+    _row(f"48 threads, {count * 20:,} calls, throughput against Langfuse", f"{times:.1f} times", "3")
+    _show_health()
+    _show_processes(address, repeats if repeats > 2 else 1, count)
     for flag in ("true", "false"):
         os.environ["ENABLE_LANGFUSE"] = flag
         took = import_milliseconds("from src.models.model_factory import ModelFactory", repeats * 2)
-        print(f"| importing the factory, ENABLE_LANGFUSE={flag} | {took:.0f} ms |")
+        _row(f"importing the factory, ENABLE_LANGFUSE={flag}", f"{took:.0f} ms", "120")
+    first, later = create_milliseconds()
+    _row("create_model: the first, with its SDK's import", f"{first:.0f} ms", "–")
+    _row("create_model: the slowest of the next nine", f"{later:.2f} ms", "1")
+
+
+def _row(what: str, found: str, target: str) -> None:
+    print(f"| {what} | {found} | {target} |", flush=True)
+
+
+def _off(call: Call, count: int, repeats: int) -> float:
+    os.environ["ENABLE_LANGFUSE"] = "false"
+    found = measured({"ours": call}, PROMPT, count, repeats, 0)["ours"]
     os.environ["ENABLE_LANGFUSE"] = "true"
+    return found.median
+
+
+def flush() -> None:
+    """Wait until all of ours is journalled and shipped: each measurement begins with an empty queue."""
     from src.observability import LangFuseTracker
 
     LangFuseTracker().flush(60)
+
+
+def _show_health() -> None:
+    from src.observability import LangFuseTracker
+
+    flush()
     health = LangFuseTracker().health()
-    print(f"| dropped of {health['recorded']:,} recorded | {health['dropped']:,} |")
+    _row(f"dropped of {health['recorded']:,} recorded", f"{health['dropped']:,}", "0")
+
+
+def _show_processes(address: str, repeats: int, count: int) -> None:
+    for title, pace in (("200 calls a second", PACE_SECONDS), ("as fast as they export", 0.0)):
+        found = in_processes(address, count if pace else count * 5, repeats, pace)
+        plain = found["plain"]["cpu_us"]
+        added = {name: each["cpu_us"] - plain for name, each in found.items() if name != "plain"}
+        said = ", ".join(f"{name} {us:.0f} µs" for name, us in added.items())
+        ratio = added["ours"] / added["Langfuse @observe"]
+        _row(f"CPU of the whole process added to a call, {title}: {said}", f"{ratio:.2f} of Langfuse", "1")
+    found = in_processes(address, count * 20, 1, BUSY_PACE_SECONDS)
+    said = ", ".join(f"{name} {each['stalls']:.0f} ({each['longest_ms']:.1f} ms)" for name, each in found.items())
+    _row(f"calls of {count * 20:,} that took over 5 ms, while it ships, and the longest: {said}", "ours", "0")
+    grown = _process("ours", address, count * 100, 0.0)["grown_mb"]
+    _row(f"memory after {count * 100:,} calls", f"{grown:+.1f} MB", "30")
 
 
 if __name__ == "__main__":

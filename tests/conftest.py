@@ -11,6 +11,7 @@ import os
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: the operator's .env is not the tests'
 
 import re
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,9 +24,14 @@ from src import config
 from src.models.model_factory import ModelFactory
 from src.observability import LangFuseTracker, context, guard, runtime
 from src.observability.journal import Journal, Row
+from src.observability.retention import Retention
 from tests.langfuse_server import LangfuseServer
 
-_SETTINGS = re.compile(r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE)")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where the suite runs in the background, all would ignore it
+
+_SETTINGS = re.compile(
+    r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +53,7 @@ def _forget() -> None:
     guard.failures.reset()
     LangFuseTracker._instance = LangFuseTracker._client = None
     config._complained.clear()
+    Retention.deleted_pending = 0
 
 
 @pytest.fixture(autouse=True)

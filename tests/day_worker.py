@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
@@ -21,7 +22,8 @@ from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
 from src.observability.journal import Journal
 
 WARM_UP = 10_000  # observations, after which memory must be flat
-LOOK_EVERY = 2_000
+THREADS = 8
+SIGNAL_EVERY = LOOK_EVERY = 2_000
 MOST_QUEUED = 4_000
 MOST_PENDING = 20_000
 
@@ -58,19 +60,27 @@ def retries(seconds: int) -> Iterator[int]:
         yield number
 
 
+def part(numbers: range) -> None:
+    """One thread's share; a signal now and then, since each of its scores is a request."""
+    for number in numbers:
+        ask(f"Longs of {number} USD were liquidated. BTC, ETH, SOL: what now?")
+        if number % SIGNAL_EVERY == 0:
+            ObservabilityContext.add_trading_signal("BUY", number % 100, "The day goes on")
+
+
 def day(count: int) -> dict[str, Any]:
-    """So many observations; a signal now and then, since each of its scores is a request."""
+    """So many observations from eight threads."""
     ask("the first of the day")
     LangFuseTracker().flush(5)
     journal, journal_mb, warm = Journal(config.journal_path(), create=False), 0.0, measured()
-    for number in range(1, count):
-        ask(f"Longs of {number} USD were liquidated. BTC, ETH, SOL: what now?")
-        if number % LOOK_EVERY == 0:
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(1, count, LOOK_EVERY):
+            numbers = range(start, min(start + LOOK_EVERY, count))
+            list(pool.map(part, [numbers[thread::THREADS] for thread in range(THREADS)]))
             wait_for_room(journal)
             journal_mb = largest_mb(journal_mb)
-            ObservabilityContext.add_trading_signal("BUY", number % 100, "The day goes on")
-        if number == min(WARM_UP, count // 2):
-            warm = measured()
+            if start <= min(WARM_UP, count // 2):
+                warm = measured()
     journal.close()
     all_shipped = any(LangFuseTracker().flush(60) for _ in retries(60))
     return {"all_shipped": all_shipped, "warm": warm, "end": measured(), "journal_mb": largest_mb(journal_mb),

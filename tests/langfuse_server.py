@@ -23,6 +23,8 @@ from werkzeug import Request, Response
 
 TRACES = "/api/public/otel/v1/traces"
 SCORES = "/api/public/scores"
+HEALTH = "/api/public/health"
+PROJECTS = "/api/public/projects"
 
 
 class ReceivedSpan:
@@ -51,10 +53,13 @@ class LangfuseServer:
         self.scores: list[dict[str, Any]] = []
         self.raw: list[bytes] = []  # bodies, unzipped
         self.requests: list[Request] = []
+        self.version = "4.60.0"
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self._lock = threading.Lock()
         httpserver.expect_request(TRACES, method="POST").respond_with_handler(self._take_spans)
         httpserver.expect_request(SCORES, method="POST").respond_with_handler(self._take_score)
+        httpserver.expect_request(HEALTH, method="GET").respond_with_handler(self._tell_health)
+        httpserver.expect_request(PROJECTS, method="GET").respond_with_handler(self._tell_projects)
 
     @property
     def spans(self) -> list[ReceivedSpan]:
@@ -95,6 +100,15 @@ class LangfuseServer:
         with self._lock:
             self.scores.append(score)
         return Response(json.dumps({"id": score["id"]}), 200, content_type="application/json")
+
+    def _tell_health(self, request: Request) -> Response:
+        """For everybody: it asks for no key."""
+        said = json.dumps({"status": "OK", "version": self.version})
+        return self.answer(request, b"") or Response(said, content_type="application/json")
+
+    def _tell_projects(self, request: Request) -> Response:
+        said = json.dumps({"data": [{"id": "1", "name": "Agents"}]})
+        return self._refusal(request, b"") or Response(said, content_type="application/json")
 
     def _refusal(self, request: Request, body: bytes) -> Response | None:
         with self._lock:
@@ -173,12 +187,23 @@ def reset(connection: socket.socket) -> None:
 
 
 def trickle(connection: socket.socket) -> None:
-    """An answer of one byte every 50 ms, without an end."""
+    """A head of one byte every 50 ms, without an end: what the answer is remains unknown."""
     connection.recv(100)
+    _slowly(connection, b"HTTP/1.1 200 OK\r\nX-Thinking: ")
+
+
+def trickle_after_the_status(connection: socket.socket) -> None:
+    """The answer's status and headers at once, then a body of one byte every 50 ms, without an end."""
+    while b"\r\n\r\n" not in connection.recv(65_536):
+        pass
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    _slowly(connection, b"")
+
+
+def _slowly(connection: socket.socket, beginning: bytes) -> None:
     try:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-        for _ in range(1000):
-            connection.sendall(b"x")
+        for byte in beginning + b"x" * 1000:
+            connection.sendall(bytes([byte]))
             time.sleep(0.05)
     except OSError:
         connection.close()

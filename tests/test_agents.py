@@ -416,4 +416,4 @@ def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
         assert (generation["provider"], generation["cost_usd"]) == ("local", 0.0)
         assert generation["usage"]["output"] > 0
         assert generation["end_ns"] > generation["start_ns"]
-    assert run("src.observability", "traces", "--session", "demo").count("📌") == 6
+    assert run("src.observability", "traces", "--tree", "--session", "demo").count("📌") == 6

@@ -120,3 +120,22 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         "with ObservabilityContext.agent_cycle('A'): ObservabilityContext.add_trading_signal('BUY', 1, 'x')\n"
     )
     assert modules_after(code).isdisjoint(HEAVY)
+
+
+def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
+    """`cprint` prints our own words alone; a line with a name, a reason or an error in it goes through `say`.
+
+    `config` is below redaction and quotes no value; the console shows what was redacted before it was journalled.
+    """
+    for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
+        if file.name == "say.py":
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "cprint":
+                assert isinstance(node.args[0], ast.Constant), f"{file}:{node.lineno}: say() it"
+
+
+def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without keys the start-up line is our own words, and nothing has to be searched for secrets."""
+    code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
+    assert "termcolor" in modules_after(code)

@@ -6,6 +6,7 @@ Built with love by Moon Dev 🚀
 import importlib
 import math
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_a_malformed_setting_is_said_once_and_takes_the_safe_value(
     """One red line with the variable's name; no text of it, and no exception into the agent."""
     monkeypatch.setenv(name, text)
     assert [getattr(config, name) for _ in range(3)] == [taken] * 3
-    out = capsys.readouterr().out
+    out = capsys.readouterr().err
     assert out.count(f"❌ {name} must be") == 1
     assert text not in out.replace("between -1", "")
 
@@ -99,6 +100,110 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert list(found) == sorted(found, key=lambda text: (-len(text), text))
 
 
+@pytest.mark.parametrize(
+    "key", ["sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d", "gsk_Ab3dEf6hIj9kLm2n", "AKIAIOSFODNN7EXAMPLE"]
+)
+def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would travel and be journalled in clear: one red line says to swap them, and it is masked as any secret."""
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", key)
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
+    assert [config.destination() for _ in range(3)] == [None] * 3
+    assert config.tracing_on()
+    assert config.missing_langfuse_keys() == []
+    assert key in config.secret_values()
+    said = capsys.readouterr().err
+    assert said.count("❌ LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env") == 1
+    assert key not in said
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["https://lf.example/?token=abcdefgh", "https://lf.example?token=abcdefgh", "https://lf.example/#abcdefgh",
+     "https://user:password@lf.example", "https://lf.example/7b5f18bebbce5aed6cd996991afeb6b9", "lf.example"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["LANGFUSE_HOST", "LANGFUSE_BASE_URL"])
+def test_a_host_that_may_carry_a_credential_ships_nothing(
+    name: str, host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is printed and journalled; and what was meant for one's own server does not go to the cloud instead."""
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-1")
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
+    monkeypatch.setenv(name, host)
+    assert config.destination() is None
+    said = capsys.readouterr().err
+    assert f"{name} must be an address" in said
+    assert host not in said
+    monkeypatch.setenv(name, "https://lf.example/langfuse/")
+    assert config.destination() == ("https://lf.example/langfuse", "pk-lf-1", "sk-lf-1")
+
+
+def test_what_is_assigned_is_held_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patched setting is not parsed, and ships no secret either."""
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
+    monkeypatch.setattr(config, "LANGFUSE_PUBLIC_KEY", "sk-lf-2", raising=False)
+    assert config.destination() is None
+    monkeypatch.setattr(config, "LANGFUSE_PUBLIC_KEY", "pk-lf-2")
+    monkeypatch.setattr(config, "LANGFUSE_HOST", "https://lf.example/?token=x", raising=False)
+    assert config.destination() is None
+
+
+SECRET_BY_NAME = (
+    "SOLANA_PRIVATE_KEY", "API_KEY_1", "OPENAI_API_KEYS", "OPENAI_KEY_BACKUP", "DB_PASS", "PGPASSWORD", "WALLET_PK",
+    "MNEMONIC_1", "RECOVERY_PHRASE", "SEED_WORDS", "X_BEARER", "SESSION_COOKIE", "SOLANA_KEYPAIR", "TARGET_TOKEN",
+    "telegram_token", "AUTH_HEADER", "GROQ_KEY_2_OLD",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SECRET_BY_NAME)
+def test_a_name_that_says_secret(name: str) -> None:
+    """Numbered, in the plural, abbreviated, with a suffix."""
+    assert config.is_secret(name, "QwErTyUiOp112233")
+
+
+SECRET_BY_VALUE = {
+    "SOLANA_RPC": "https://rpc.other.xyz/v1/8c5f18bebbce5aed6cd996991afeb6b9",
+    "HELIUS_RPC": "https://mainnet.helius.example/?cluster=mainnet&api-key=zzzz-9999-keyval",
+    "RPC_NODE": "https://rpc.other.xyz/4f6a2b1c-0d3e-4f5a-8b9c-0d1e2f3a4b5c/",
+    "REDIS": "redis://:rEdisPw99x@db", "BROKER": "amqp://trader:x1@mq:5672", "GIT": "https://ghp0123456789abcdef@host/x",
+    "TG_HOOK": "https://api.foo.xyz/hook?token=zzTOKENVALUEzz99",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SECRET_BY_VALUE)
+def test_an_address_with_credentials_whatever_its_name(name: str) -> None:
+    """In user, query or path."""
+    assert config.is_secret(name, SECRET_BY_VALUE[name])
+
+
+SHOWN = {
+    "SOLANA_PUBLIC_KEY": "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump", "WALLET_PUBKEY": "anything-public-7",
+    "TARGET_TOKEN": "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump",
+    "TRADED_TOKENS": "So11111111111111111111111111111111111111112,0x" + "aB" * 20,
+    "SSH_KEY": "/home/u/.ssh/id_ed25519", "GOOGLE_CREDENTIALS": "~/keys/service account.json",
+    "TLS_KEY": r"C:\keys\id.pem",
+    "A_KEY": "changeme", "B_KEY": "placeholder", "C_KEY": "your-groq-key", "D_KEY": "YOUR_API_KEY",
+    "E_KEY": "<your key>",
+    "F_KEY": "sk-your-key-here", "D_SECRET": "--------", "X_SECRET": "xxxxxxxxxxxx", "G_KEY": "${OPENAI_KEY}",
+    "LOCAL_KEY": "not-needed", "RANDOM_SEED": "20251124", "MAX_TOKENS": "16000000", "PWD": "/work/main/somewhere",
+    "EXPLORER": "https://solscan.io/token/9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump",
+    "HOMEPAGE": "https://github.com/moondevonyt/moon-dev-ai-agents-for-trading", "GIT_URL": "ssh://host/x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_is_no_secret_stays_in_sight(name: str) -> None:
+    """The operator's own addresses, public keys, paths, placeholders, numbers."""
+    assert not config.is_secret(name, SHOWN[name])
+
+
+def test_a_credential_is_no_address_by_its_letters() -> None:
+    """A name that says whose token it is counts for more than its value's looks."""
+    assert config.is_secret("BOT_TOKEN", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
+    assert config.is_secret("TARGET_KEY", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
+
+
 def test_a_number_is_finite_and_not_negative() -> None:
     """And comes as it is."""
     assert config.parse_number("X", "2.5") == 2.5
@@ -106,6 +211,13 @@ def test_a_number_is_finite_and_not_negative() -> None:
         with pytest.raises(config.SettingError):
             config.parse_number("X", text)
     assert math.isfinite(config.parse_number("X", "1e300"))
+
+
+def test_a_patched_flag_ends_with_its_patch() -> None:
+    """Recording follows it there and back."""
+    with patch.object(config, "ENABLE_LANGFUSE", False):
+        assert not config.recording().on
+    assert config.recording().on
 
 
 def test_a_relative_journal_is_relative_to_the_repo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

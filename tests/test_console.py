@@ -74,7 +74,7 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask("x", answer="a long answer " * 30)
     for columns in (80, 160):
-        lines = run("traces", columns=columns).output.splitlines()
+        lines = run("traces", "--tree", columns=columns).output.splitlines()
         assert max(map(len, lines)) <= columns
         assert "\x1b" not in "".join(lines)
     full = run("trace", "last", "--full").output
@@ -85,7 +85,7 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
 def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
     """A price that nobody knows is never 0, in trees and in sums."""
     ask("x", model="nobody-s-model")
-    assert "price unknown" in run("traces").output
+    assert "price unknown" in run("traces", "--tree").output
     (figures,) = [json.loads(line) for line in run("costs", "--by", "model", "--json").output.splitlines()]
     assert (figures["cost_usd"], figures["unpriced"]) == (None, 1)
     assert "unknown" in run("costs", "--by", "model").output
@@ -177,6 +177,7 @@ def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
         ObservabilityContext.add_trading_signal(f"BUY{evil}", 5, evil, evil)
     for command in (
         ["traces"],
+        ["traces", "--tree"],
         ["trace", "last", "--full"],
         ["decisions"],
         ["status"],

@@ -23,6 +23,7 @@ from src.observability import LangFuseTracker, ObservabilityContext, guard, obse
 from src.observability.journal import Journal, JournalError, Mark
 from src.observability.journal_schema import APPLICATION_ID, MIGRATIONS
 from src.observability.retention import Retention
+from tests.langfuse_server import settings_for
 
 DAY_NS = 86_400_000_000_000
 
@@ -229,7 +230,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
         pass
     assert kept.observations() == []
     assert [score["state"] for score in kept.scores()] == ["pending", "pending"]
-    kept.mark(Mark("scores", [score["id"] for score in kept.scores()], "shipped"))
+    kept.mark(Mark("scores", [(score["seq"], score["id"]) for score in kept.scores()], "shipped"))
     ask("later")
     assert len(journal.observations()) == 1
     runtime.close()
@@ -280,6 +281,20 @@ def write(number: int) -> None:
         ask(f"{number}/{each}")
 
 
+@pytest.mark.failures_expected
+def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: Any) -> None:
+    """Rows of half a megabyte that wait for Langfuse: as few of them go as make room."""
+    for name, value in settings_for("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
+    for number in range(40):
+        ask(f"{number} {'x' * 500_000}")
+        assert runtime.running().recorder.flush(10)
+    kept = len(journal.observations())
+    assert 12 <= kept <= 19
+    assert LangFuseTracker().health()["dropped"] == 40 - kept
+
+
 def a_row(path: Path) -> dict[str, Any]:
     """A row as it was journalled, to be made worse."""
     kept = Journal(path)
@@ -292,7 +307,7 @@ def a_row(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "bad",
     [{"input": "\ud800"}, {"cost_usd": 2**70}, {"name": object()}, {"level": None}, {"cost_usd": "\udfff"}],
-    ids=str,
+    ids=["half a character", "a number beyond 64 bits", "an object", "no level", "text for a number"],
 )
 def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], journal: Any) -> None:
     """It leaves a placeholder that says why, the others of its batch are whole."""
@@ -335,6 +350,25 @@ def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.C
     assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
     assert capsys.readouterr().err.count("is no journal of ours or is damaged") == 1
     assert len(list(journal.path.parent.glob("journal.db.set-aside-*"))) >= 1
+
+
+@pytest.mark.failures_expected
+def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
+    """An index that is noise, met by what asks where a trace went: what comes after is recorded in a new file."""
+    ask("before")
+    (row,) = journal.observations()
+    runtime.close()
+    db = sqlite3.connect(journal.path)
+    page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'observations_trace'").fetchone()[0]
+    size = db.execute("PRAGMA page_size").fetchone()[0]
+    db.close()
+    with journal.path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(os.urandom(size))
+    ObservabilityContext.record_outcome(row["trace_id"], pnl_usd=1)
+    ask("after")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
+    assert list(journal.path.parent.glob("journal.db.set-aside-*"))
 
 
 @pytest.mark.failures_expected
@@ -432,23 +466,40 @@ def test_a_repeated_append_changes_nothing(journal: Any) -> None:
     runtime.close()
     row = a_row(journal.path)
     kept = Journal(journal.path)
-    kept.mark(Mark("observations", [row["id"]], "shipped"))
+    kept.mark(Mark("observations", [(kept.newest()[0], row["id"])], "shipped"))
     kept.append([{**row, "state": "pending"}], [])
     assert [each["state"] for each in kept.observations()] == ["shipped"]
     kept.close()
 
 
-def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
-    """Closed as interrupted while it still ran: the answer wins."""
+def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
+    """A journal with a call that was closed as interrupted while it still ran, and the row that it ends as."""
     ask("now")
     journal.observations()
     runtime.close()
-    row = a_row(journal.path)
+    row = {**a_row(journal.path), "id": "1" * 16}
     kept = Journal(journal.path)
-    kept.append([{**row, "id": "1" * 16, "state": "open", "output": None, "end_ns": None, "process": "1-dead"}], [])
+    kept.append([{**row, "state": "open", "output": None, "end_ns": None, "process": "1-dead"}], [])
     assert kept.interrupt("1-dead") == 1
-    kept.append([{**row, "id": "1" * 16}], [])
+    return kept, row
+
+
+def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
+    """Closed as interrupted while it still ran: the answer wins."""
+    kept, row = interrupted(journal)
+    kept.append([row], [])
     assert [each["output"] for each in kept.observations()] == ["BUY", "BUY"]
+    kept.close()
+
+
+def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journal: Any) -> None:
+    """The note that the interruption is delivered does not reach the row that took its place."""
+    kept, row = interrupted(journal)
+    (shown,) = kept.observations("id = ?", (row["id"],))
+    kept.append([{**row, "state": "pending"}], [])
+    kept.mark(Mark("observations", [(shown["seq"], shown["id"])], "shipped"))
+    (whole,) = kept.observations("id = ?", (row["id"],))
+    assert (whole["state"], whole["output"]) == ("pending", "BUY")
     kept.close()
 
 

@@ -64,12 +64,17 @@ def test_a_prompt_that_is_too_long_is_said_with_its_cure(capsys: pytest.CaptureF
 FORKS = """
 import os, sys
 from src.models.model_factory import ModelFactory
+
+def say(what):
+    sys.stdout.flush()
+    os.write(1, f"{what}\\n".encode())  # whole, also where both processes write at once
+
 model = ModelFactory.create_model("local")
-print(bool(model.generate_response("", "hello", max_tokens=3)), flush=True)
+say(bool(model.generate_response("", "hello", max_tokens=3)))
 child = os.fork()
-print(bool(model.generate_response("", "hello", max_tokens=3)), flush=True)
+say(bool(model.generate_response("", "hello", max_tokens=3)))
 if child:
-    print(os.waitpid(child, 0)[1], flush=True)
+    say(os.waitpid(child, 0)[1])
 """
 
 

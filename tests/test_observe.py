@@ -341,7 +341,7 @@ def test_a_malformed_flag_stops_shipping_not_recording(
     """One red line that names the variable; calls go on and are journalled here, and nothing leaves."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "ture")
     assert add(1) == add(1) == 3
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "ENABLE_LANGFUSE" in line]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "ENABLE_LANGFUSE" in line]
     assert "❌" in line
     assert ".env" in line
     assert [row["state"] for row in journal.observations()] == ["local", "local"]

@@ -6,6 +6,7 @@ What the README tells a newcomer to type is what there is, and what the gate run
 """
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,12 @@ from typing import Any
 
 import pytest
 from pytest_httpserver import HTTPServer
+from typer.main import get_command
 
 from src import config
+from src.observability.cli import app
+from src.observability.wire import is_refused_plain_http
+from tests.langfuse_server import SCORES, TRACES
 from tests.providers.wire import Provider
 
 README = (config.REPO_ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,6 +54,18 @@ def test_every_command_of_the_console_has_help() -> None:
         assert "Example: " in ended.stdout
 
 
+def test_every_command_of_the_operations_page_is_one() -> None:
+    """With options that exist: each parses, up to where it would begin."""
+    page = (config.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    known = get_command(app)
+    lines = re.findall(r"^python -m src\.observability ([^#>|\n]*)", page, re.MULTILINE)
+    assert len(lines) > 10
+    for line in lines:
+        name, *arguments = shlex.split(line)
+        command = known.commands[name]  # type: ignore[attr-defined]
+        command.make_context(name, arguments)
+
+
 def test_its_example_is_one_trace(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
     """The agent in a few lines, run over Claude on loopback: a cycle, its generation and its signal."""
     claude = Provider("claude")
@@ -74,3 +91,27 @@ def test_the_map_knows_every_file() -> None:
         if file.name.startswith("__") or "console" in file.parts:
             continue
         assert file.name in MAP or any(family.fullmatch(file.name) for family in families), Path(file).name
+
+
+def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
+    """It listens where spans are posted, the proxy hands on the rest, and its exporter says what our shipper says."""
+    page = (config.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    wire = (config.REPO_ROOT / "src" / "observability" / "wire.py").read_text(encoding="utf-8")
+    spans, scores = re.findall(r'"(/api/public/[\w/]+)"', wire)
+    assert (spans, scores) == (TRACES, SCORES)
+    assert f"        traces_url_path: {spans}\n" in page
+    assert f"    location = {spans} {{\n" in page
+    assert scores.startswith("/api/public/")
+    assert "    location /api/public/ {\n" in page
+    (endpoint,) = re.findall(r"^    endpoint: https://langfuse\.example\.com(\S+)", page, re.MULTILINE)
+    assert f"{endpoint}/v1/traces" == spans
+    assert '      x-langfuse-ingestion-version: "4"\n' in page
+    assert '"x-langfuse-ingestion-version": "4"' in wire
+
+
+def test_the_settings_of_the_operations_page_exist() -> None:
+    """Under these names; and plain http is taken where the page says so."""
+    page = (config.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(LANGFUSE_\w+)=", page, re.MULTILINE)) <= set(config._SETTINGS)
+    assert not is_refused_plain_http(config.Destination("http://127.0.0.1:8080", "pk-lf-x", "sk-lf-x"))
+    assert is_refused_plain_http(config.Destination("http://tracing.example.com", "pk-lf-x", "sk-lf-x"))

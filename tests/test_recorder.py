@@ -5,13 +5,19 @@ Built with love by Moon Dev 🚀
 The queue and its thread, over a journal that is quick, slow, shut or broken: the caller waits for none of it.
 """
 
+import os
+import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from src import config
 from src.observability import LangFuseTracker, guard, observe_llm, recorder, runtime
 from src.observability.observation import Observation
 from src.observability.recorder import Recorder
@@ -61,7 +67,7 @@ def over(disk: Disk) -> Iterator[Recorder]:
 def ended(size: int = 10) -> Observation:
     """An observation as a caller leaves it."""
     observation = Observation("llm_generation", "generation")
-    observation.ended, observation.size = time.perf_counter_ns(), size
+    observation.ended, observation.output = time.perf_counter_ns(), "x" * size
     return observation
 
 
@@ -204,12 +210,89 @@ def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) ->
     assert guard.failures._counts["dropped"] == 1
 
 
+@pytest.mark.failures_expected
+def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: Path, monkeypatch: Any) -> None:
+    """An agent's last line must not hang: the answer is no."""
+    shut = tmp_path / "a file, not a folder"
+    shut.write_text("")
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
+    ask("now")
+    assert not LangFuseTracker().flush()
+
+
+@pytest.mark.failures_expected
+def test_health_of_a_journal_that_cannot_be_read_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
+    """Not nothing: None, and why."""
+    noise = tmp_path / "journal.db"
+    noise.write_bytes(os.urandom(10_000))
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(noise))
+    health = LangFuseTracker().health()
+    assert (health["pending"], health["shipped"]) == (None, None)
+    assert "the journal cannot be read" in health["last_error"]
+
+
+_DEAF = """
+import os, pathlib, sys
+from src.observability import ObservabilityContext, observe_llm, runtime
+ask = observe_llm(lambda prompt: "BUY")
+folder = pathlib.Path(os.environ["OBSERVABILITY_JOURNAL"]).parent
+folder.parent.mkdir(exist_ok=True)
+folder.write_text("a file where the folder should be")
+ask("the disk is shut, and nobody hears of it")
+ObservabilityContext.record_outcome("no id", pnl_usd=1)
+assert not runtime.flush(1)
+folder.unlink()
+ask("the disk is well")
+assert runtime.running().recorder.flush(10)
+print(runtime.health()["journalled"])
+"""
+
+
+@pytest.mark.parametrize("stderr", ["full", "closed", "a broken pipe"])
+def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """A log on the disk that is full, a `| tee` that died: calls go on, and are journalled once the disk is well."""
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journals" / "here" / "journal.db"))
+    where = {"full": "2>/dev/full", "closed": "2>&-", "a broken pipe": "2> >(exit)"}[stderr]
+    command = f"'{sys.executable}' -c \"$CODE\" {where}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=config.REPO_ROOT, env={**os.environ, "CODE": _DEAF}, stdout=subprocess.PIPE,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1:] == ["2"]
+
+
 def test_sync_is_on_disk_when_the_call_returns(journal: Any, monkeypatch: Any) -> None:
     """Seen by another connection, each time."""
     monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
     for number in range(1, 6):
         ask(str(number))
         assert runtime.running().recorder.journalled == number
+
+
+_SYNCED = """
+from src.observability import observe_llm, runtime
+ask = observe_llm(lambda prompt: "BUY")
+for number in range(6):
+    ask("now")
+runtime.running().recorder.flush(10)
+"""
+
+
+def syncs(durability: str, tmp_path: Path) -> int:
+    """How often six calls had the disk itself asked to hold something."""
+    told = tmp_path / durability
+    strace = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(told), sys.executable, "-c", _SYNCED]
+    settings = {"OBSERVABILITY_DURABILITY": durability, "OBSERVABILITY_JOURNAL": str(tmp_path / f"{durability}.db")}
+    subprocess.run(
+        strace, cwd=config.REPO_ROOT, env={**os.environ, **settings}, check=True, capture_output=True, timeout=60
+    )
+    return sum("sync(" in line for line in told.read_text().splitlines())
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_sync_waits_for_the_disk_itself(tmp_path: Path) -> None:
+    """Each call has the disk, not only the system, hold its row: a power cut is no kill."""
+    assert syncs("sync", tmp_path) >= syncs("async", tmp_path) + 6
 
 
 def test_health_counts_what_it_has_seen(journal: Any) -> None:

@@ -26,7 +26,17 @@ from src.observability.delivery import _RENEW_SECONDS
 from src.observability.journal import _LEASE_NS, Mark
 from src.observability.journal_session import JournalSession
 from src.observability.wire import REQUEST_SECONDS
-from tests.langfuse_server import TRACES, LangfuseServer, RawServer, reset, settings_for, silence, trickle
+from tests.langfuse_server import (
+    TRACES,
+    Backend,
+    LangfuseServer,
+    RawServer,
+    reset,
+    settings_for,
+    silence,
+    trickle,
+    trickle_after_the_status,
+)
 
 
 @observe_llm(name="llm_generation")
@@ -94,7 +104,8 @@ def test_a_poisoned_row_is_found_and_the_others_go(langfuse: LangfuseServer, jou
     with ObservabilityContext.agent_cycle("Agent"):
         for number in range(500):
             ask("poison" if number == 237 else str(number))
-    assert LangFuseTracker().flush(20)
+    assert not LangFuseTracker().flush(20)  # what was refused is not shipped
+    assert LangFuseTracker().flush(5)
     assert refused.is_set()
     assert states(journal) == {"shipped": 500, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
@@ -171,6 +182,48 @@ def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, jo
     assert time.monotonic() - began < 0.3 + 1
 
 
+def test_an_answer_whose_body_does_not_end_is_an_answer(raw_server: Any, journal: Any) -> None:
+    """The status says that the rows are taken: they are not sent again."""
+    posts: list[int] = []
+
+    def take(connection: socket.socket) -> None:
+        posts.append(1)
+        trickle_after_the_status(connection)
+
+    raw_server(take)
+    ask("first")
+    wait_until(lambda: set(states(journal)) == {"shipped"})
+    time.sleep(0.5)
+    assert len(posts) == 1
+
+
+def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server: Any, monkeypatch: Any) -> None:
+    """HTTP_PROXY is for what may be read on the way: a server on this machine is asked directly."""
+    here, asked = config.LANGFUSE_HOST, threading.Event()
+    raw_server(lambda connection: (asked.set(), connection.close()))
+    monkeypatch.setenv("HTTP_PROXY", config.LANGFUSE_HOST)
+    monkeypatch.setenv("ALL_PROXY", config.LANGFUSE_HOST)
+    monkeypatch.setenv("LANGFUSE_HOST", here)
+    ask("first")
+    assert LangFuseTracker().flush(10)
+    assert not asked.is_set()
+
+
+def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: LangfuseServer, monkeypatch: Any) -> None:
+    """Retry-After of an hour; then the settings name a server that is well."""
+    langfuse.answer = lambda _request, _body: Response("later", 429, headers={"Retry-After": "3600"})
+    ask("first")
+    assert not LangFuseTracker().flush(5)
+    well = Backend()
+    server = well.start()
+    for name, value in well.environment.items():
+        monkeypatch.setenv(name, value)
+    ask("second")
+    assert LangFuseTracker().flush(10)
+    assert len(server.spans) == 1
+    well.stop()
+
+
 def test_plain_http_beyond_loopback_is_refused(monkeypatch: Any, journal: Any, capsys: Any) -> None:
     """The keys do not travel in the open unless the operator says so; rows stay pending."""
     monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example")
@@ -223,6 +276,26 @@ def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatc
     assert {score["name"] for score in langfuse.scores} == {"signal_action", "signal_confidence"}
 
 
+def test_a_correction_that_is_told_while_the_first_is_under_way_is_sent_too(langfuse: LangfuseServer) -> None:
+    """What Langfuse has in the end is what was said last."""
+    under_way, told = threading.Event(), threading.Event()
+
+    def hold_first(request: Request, body: bytes) -> Response | None:
+        if request.path.endswith("scores") and not told.is_set():
+            under_way.set()
+            told.wait(5)
+        return None
+
+    langfuse.answer = hold_first
+    ObservabilityContext.record_outcome("ab" * 16, pnl_usd=-12.5)
+    assert under_way.wait(5)
+    ObservabilityContext.record_outcome("ab" * 16, pnl_usd=300)
+    assert runtime.running().recorder.flush(5)
+    told.set()
+    wait_until(lambda: [score["value"] for score in langfuse.scores] == [-12.5, 300])
+    assert LangFuseTracker().flush(5)
+
+
 def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: Any, monkeypatch: Any) -> None:
     """The backoff is capped however often it was tried: after two thousand failures it is tried again."""
     monkeypatch.setattr("src.observability.shipper._LONGEST_BACKOFF_SECONDS", 0.0)
@@ -261,7 +334,7 @@ def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, jo
     (row,) = held.pending_observations(label, 10, 10**6, up_to=held.newest()[0])
     ended = threading.Timer(0.2, lambda: None)
     ended.start()
-    held.mark(Mark("observations", [row["id"]], "shipped"))
+    held.mark(Mark("observations", [(row["seq"], row["id"])], "shipped"))
     assert LangFuseTracker().flush(5)
     assert len(langfuse.spans) == 1
     ended.join()
@@ -298,7 +371,7 @@ def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     ask("first")
     assert journal.observations()
     writer = sqlite3.connect(journal.path, isolation_level=None)
-    monkeypatch.setattr("src.observability.journal_file._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("src.observability.journal_connection.BUSY_SECONDS", 0.05)
     runtime.close()
     langfuse.batches.clear()
     blocked = threading.Event()
@@ -335,8 +408,8 @@ def latency(calls: int) -> list[float]:
 
 
 def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
-    """Beside a healthy one, in one run: broken, hanging, resetting, trickling, asking to wait, refusing the key."""
-    statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}}
+    """Beside a healthy one, in one run: away, broken, hanging, resetting, trickling, asking to wait, refusing."""
+    statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}, 400: {}}
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
     found = {"healthy": latency(80)}
     for status, headers in statuses.items():
@@ -347,6 +420,8 @@ def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, jour
         raw_server(backend)
         found[backend.__name__] = latency(80)
         runtime.close()
+    monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:9")  # nobody listens there
+    found["away"] = latency(80)
     print({name: [round(took[40]), round(took[78])] for name, took in found.items()})
     for name, took in found.items():
         assert took[40] < 2 * found["healthy"][40] + 50, name

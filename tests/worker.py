@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
-from src.observability import ObservabilityContext, observe_llm
+from src.observability import ObservabilityContext, observe_llm, runtime
 
 
 @observe_llm(name="llm_generation")
@@ -64,15 +65,34 @@ def told_asks(label: str) -> None:
 
 def four_threads() -> None:
     """Paced as models answer, in fast forward, until somebody kills the process."""
+    warm_up()
+    print("warm", flush=True)
     for thread in range(4):
         threading.Thread(target=told_calls, args=(f"{os.getpid()}/{thread}", 10_000, 0.01, 0.2), daemon=True).start()
     time.sleep(60)
 
 
+def warm_up() -> None:
+    """A first call as slow as a model's: what it has us import, and the journal that it has us make, are there."""
+    ask("warm-up")
+    runtime.running().recorder.flush(60)
+
+
+def warm_calls() -> None:
+    """So many calls of a process that has made one before."""
+    warm_up()
+    with ObservabilityContext.agent_cycle("Worker"):
+        calls(int(os.environ["WARM_CALLS"]), "first")
+    print("called", flush=True)
+    time.sleep(60)
+
+
 def one_of_a_fleet() -> None:
-    """Two hundred calls at a word on stdin."""
+    """So many calls at a word on stdin, once warm."""
+    warm_up()
+    print("warm", flush=True)
     sys.stdin.readline()
-    told_calls(str(os.getpid()), int(os.environ["FLEET_CALLS"]), 0.03, 0.07)
+    told_calls(str(os.getpid()), int(os.environ["FLEET_CALLS"]), 0.1, 0.2)
 
 
 def own_handler(*, before: bool) -> None:
@@ -98,6 +118,31 @@ def kill_itself_while_threads_call() -> None:
         threading.Thread(target=told_asks, args=(str(thread),), daemon=True).start()
     time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def terminate_by_another_thread() -> None:
+    """SIGTERM that the system hands to another thread while the main one sleeps."""
+    threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+    time.sleep(60)
+
+
+@observe_llm
+def ask_with_a_price(prompt: str) -> SimpleNamespace:
+    """A model call whose price the recorder's thread looks up, for which it imports the price table."""
+    return SimpleNamespace(
+        content="BUY", raw_response=None, model_name="gpt-4o", usage={"prompt_tokens": 1, "completion_tokens": 1}
+    )
+
+
+def import_sdks() -> None:
+    """Seconds of imports on the main thread, of modules that the recorder's thread needs too."""
+    ask_with_a_price("priced 0")
+    print("importing", flush=True)
+    import anthropic
+    import openai
+
+    print(anthropic, openai)
     time.sleep(60)
 
 
@@ -153,10 +198,13 @@ WAYS_OUT: dict[str, Callable[[], object]] = {
     "pool": leave_a_pool_running,
     "four threads": four_threads,
     "fleet": one_of_a_fleet,
+    "warm calls": warm_calls,
     "own handler before": lambda: own_handler(before=True),
     "own handler after": lambda: own_handler(before=False),
     "daemon thread": daemon_thread,
     "SIGTERM among threads": kill_itself_while_threads_call,
+    "SIGTERM to another thread": terminate_by_another_thread,
+    "imports": import_sdks,
     "terminated child": terminated_child,
 }
 

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from termcolor import cprint
-
 from src import config
 from src.agents.errors import AgentError, MarketDataError
 from src.agents.feed import Feed, parse_feed
-from src.observability.redaction import redact
+from src.observability.say import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +112,7 @@ class MoonDevAPI:
         local = host in ("localhost", "::1") or host.startswith("127.")
         if address.scheme == "http" and not local and self.base_url not in self._said:
             self._said.add(self.base_url)
-            cprint(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use it for nothing else", "yellow")
+            say(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use it for nothing else", "yellow")
 
 
 def _cure(status: int) -> tuple[str, bool]:
@@ -128,12 +126,12 @@ def _cure(status: int) -> tuple[str, bool]:
 
 def _say_broken(name: str, rows: int) -> None:
     if rows:
-        cprint(f"⚠️ {name}: {rows} broken rows skipped", "yellow")
+        say(f"⚠️ {name}: {rows} broken rows skipped", "yellow")
 
 
 def _or_said(read: Callable[[], _Result]) -> _Result | None:
     try:
         return read()
     except AgentError as error:
-        cprint(f"❌ {redact(str(error))}", "red")
+        say(f"❌ {error}", "red")
         return None

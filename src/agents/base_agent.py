@@ -21,7 +21,8 @@ from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
 from src.observability import ObservabilityContext
 from src.observability.context import Cycle
-from src.observability.redaction import redact
+from src.observability.redaction import redact_line
+from src.observability.say import say
 
 _Result = TypeVar("_Result")
 
@@ -84,8 +85,9 @@ class BaseAgent:
         decision = parse(answer)
         confidence = decision.confidence if decision.valid else "none given"  # 0 would be a score
         extra = {} if decision.valid else {"valid": False, "raw_answer": answer}
-        ObservabilityContext.add_trading_signal(decision.action, confidence, decision.reason, symbol=symbol, **extra)
-        _print_decision(decision)
+        reason = _shown_reason(answer, decision)
+        ObservabilityContext.add_trading_signal(decision.action, confidence, reason, symbol=symbol, **extra)
+        _print_decision(decision._replace(reason=reason))
         return decision
 
     def _ask(self, system_prompt: str, situation: str) -> str:
@@ -115,7 +117,7 @@ class BaseAgent:
             self.failed_passes += 1
             self._record(error)
             what = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
-            cprint(f"❌ {type(self).__name__}: this pass failed: {redact(what)}", "red")
+            say(f"❌ {type(self).__name__}: this pass failed: {what}", "red")
             return None
 
     def _record(self, error: Exception) -> None:
@@ -132,11 +134,18 @@ def _model_name() -> str | None:
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == asks_claude else None
 
 
+def _shown_reason(answer: str, decision: Decision) -> str:
+    """The reason as it is recorded and printed: read of the masked answer, since reading it drops signs (`*`, `_`, line
+    breaks) of which a secret may be made. What is decided is read of the answer as it came."""
+    masked = redact_line(answer)
+    return decision.reason if masked == answer else parse(masked).reason
+
+
 def _print_decision(decision: Decision) -> None:
     if decision.valid:
-        cprint(f"   ✅ {decision.action} ({decision.confidence:.0f}%) {decision.reason}", "green")
+        say(f"   ✅ {decision.action} ({decision.confidence:.0f}%) {decision.reason}", "green")
     else:
-        cprint(f"   ⚠️ NOTHING: {decision.reason}", "yellow")
+        say(f"   ⚠️ NOTHING: {decision.reason}", "yellow")
 
 
 def run_as_script(main: Callable[[], int]) -> int:

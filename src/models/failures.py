@@ -16,8 +16,7 @@ we know it. Both are redacted, since providers quote keys.
 import re
 from typing import TYPE_CHECKING, Any
 
-from termcolor import cprint
-
+from src.observability.say import say
 from src.observability.usage import field
 
 if TYPE_CHECKING:
@@ -30,7 +29,10 @@ class ModelAnswerError(ValueError):
     """The provider answered, but not with an answer."""
 
     def __init__(self, model_type: str, raw: Any) -> None:
-        super().__init__(f"{model_type} sent something that is no answer: {str(raw)[:_EXCERPT]!r}")
+        from src.observability.redaction import redact_line  # only a call that failed needs it
+
+        said = redact_line(str(raw))[:_EXCERPT]  # in this order: half a secret has no shape
+        super().__init__(f"{model_type} sent something that is no answer: {said!r}")
 
 
 class NoClientError(RuntimeError):
@@ -39,12 +41,10 @@ class NoClientError(RuntimeError):
 
 def say_failure(model: "BaseModel", error: Exception) -> None:
     """Print what went wrong, and the cure where we know it."""
-    from src.observability.redaction import redact  # only a call that failed needs it
-
-    cprint(f"❌ Model error: {redact(str(error))}", "red")
+    say(f"❌ Model error: {error}", "red")
     cure = _cure(model, error)
     if cure:
-        cprint(f"⚠️ {redact(cure)}", "yellow")
+        say(f"⚠️ {cure}", "yellow")
 
 
 def _cure(model: "BaseModel", error: Exception) -> str | None:
@@ -65,4 +65,4 @@ def _cure(model: "BaseModel", error: Exception) -> str | None:
 def say_empty(model_name: str, finish_reason: str | None) -> None:
     """Print that a model answered with nothing, and why."""
     cure = ". Raise max_tokens: thinking counts too" if finish_reason in ("length", "max_tokens") else ""
-    cprint(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")
+    say(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")

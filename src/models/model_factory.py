@@ -9,8 +9,6 @@ import os
 import threading
 from typing import Any, ClassVar, NamedTuple
 
-from termcolor import cprint
-
 from src import config
 from src.models.base_model import BaseModel
 from src.models.claude_model import ClaudeModel
@@ -23,6 +21,7 @@ from src.models.openai_model import OpenAIModel
 from src.models.openrouter_model import OpenRouterModel
 from src.models.xai_model import XAIModel
 from src.observability import LangFuseTracker
+from src.observability.say import say
 
 _langfuse_tracker = LangFuseTracker()  # says at start-up whether traces go to Langfuse
 
@@ -69,7 +68,7 @@ class ModelFactory:
         if model_type is None:
             model_type, model_name = cls._choose(model_name)
         known = cls._known(model_type)
-        if known is None or not cls._has_what_it_needs(known, say=True):
+        if known is None or not cls._has_what_it_needs(known, aloud=True):
             return None
         return cls._get(known, model_name or cls.DEFAULT_MODELS.get(known))
 
@@ -82,7 +81,7 @@ class ModelFactory:
     def is_model_available(cls, model_type: str) -> bool:
         """Whether the provider is known and has its key. Asks no network: an Ollama server may not run."""
         known = _canonical(model_type)
-        return known in cls.MODEL_IMPLEMENTATIONS and cls._has_what_it_needs(known, say=False)
+        return known in cls.MODEL_IMPLEMENTATIONS and cls._has_what_it_needs(known, aloud=False)
 
     @property
     def available_models(self) -> dict[str, Any]:
@@ -103,14 +102,14 @@ class ModelFactory:
         known = _canonical(model_type)
         if known in cls.MODEL_IMPLEMENTATIONS:
             return known
-        cprint(f"❌ Unknown model type {model_type!r}. Use one of: {', '.join(cls.MODEL_IMPLEMENTATIONS)}", "red")
+        say(f"❌ Unknown model type {model_type!r}. Use one of: {', '.join(cls.MODEL_IMPLEMENTATIONS)}", "red")
         return None
 
     @classmethod
-    def _has_what_it_needs(cls, model_type: str, say: bool) -> bool:
+    def _has_what_it_needs(cls, model_type: str, aloud: bool) -> bool:
         cure = cls._missing(model_type)
-        if cure and say:
-            cprint(f"⚠️ {cure}", "yellow")
+        if cure and aloud:
+            say(f"⚠️ {cure}", "yellow")
         return cure is None
 
     @classmethod
@@ -126,11 +125,15 @@ class ModelFactory:
     def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
         """The provider where none was named; a name that was meant for another one is dropped."""
         wanted = _canonical(config.AI_MODEL_TYPE)
-        missing = cls._missing(wanted) if cls._known(config.AI_MODEL_TYPE) else f"Correct AI_MODEL_TYPE {wanted!r}"
+        missing = (
+            cls._missing(wanted)
+            if cls._known(config.AI_MODEL_TYPE)
+            else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
+        )
         if missing is None:
             return wanted, model_name
         chosen = next((each for each in cls.MODEL_IMPLEMENTATIONS if cls._has_key(each)), "local")
-        cprint(f"🤖 {missing}. Until then: {chosen} ({cls.DEFAULT_MODELS.get(chosen)})", "cyan")
+        say(f"🤖 {missing}. Until then: {chosen} ({cls.DEFAULT_MODELS.get(chosen)})", "cyan")
         return chosen, None
 
     @classmethod
@@ -169,10 +172,8 @@ def _build(implementation: Any, api_key: str | None, model_name: str | None) -> 
     try:
         model: BaseModel = implementation(api_key, **named)
     except Exception as error:  # noqa: BLE001 - an SDK's own checks, or a third party's class: the agent goes on
-        from src.observability.redaction import redact
-
         cure = ". Run `pip install -r requirements.txt`" if isinstance(error, ImportError) else ""
-        cprint(f"❌ {implementation.__name__} cannot be built: {redact(str(error))}{cure}", "red")
+        say(f"❌ {implementation.__name__} cannot be built: {error}{cure}", "red")
         return None
     return model if model.is_available() else None
 

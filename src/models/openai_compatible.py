@@ -28,6 +28,9 @@ class OpenAICompatibleModel(BaseModel):
         """Build the SDK's client, which also imports the SDK; without the key it needs there is none."""
         if self.api_key_name and not self.api_key:
             return
+        # The SDK looks for `httpx` in `sys.modules` at every call, and fails a call where it finds half of it: our
+        # shipper's thread may be importing it just then.
+        import httpx  # noqa: F401
         import openai  # takes most of a second: not before a model is built
 
         settings = self._client_settings(self._base_url())

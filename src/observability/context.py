@@ -11,13 +11,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from src.config import tracing_on
+from src.config import Recording, recording, tracing_on
 from src.observability import runtime
-from src.observability.guard import guarded
+from src.observability.guard import failures, guarded
 from src.observability.observation import Observation, Score, reply_of, snapshot
 from src.observability.otel_context import foreign_parent
 
@@ -49,10 +49,10 @@ def current() -> Observation | None:
     return observation
 
 
-def calling_agent() -> str | None:
+def calling_agent(depth: int = 1) -> str | None:
     """The agent whose code is calling: the nearest caller in an `agents` folder, `whale_agent.py` as `WhaleAgent`;
-    in a thread, the agent that started it."""
-    frame: FrameType | None = sys._getframe(1)
+    in a thread, the agent that started it. The first `depth` callers are ours, and are passed by."""
+    frame: FrameType | None = sys._getframe(depth)
     while frame is not None:
         file = frame.f_code.co_filename
         agent = _AGENT_OF_FILE.get(file, "")
@@ -74,29 +74,24 @@ def _agent_of(file: str) -> str | None:
     return "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
 
 
-def start(name: str, type: str) -> Observation:
-    """Begin an observation under the current one, by the agent that the cycle, the caller, or the code names."""
-    parent = current()
+def start(name: str, type: str, parent: Observation | None, asked: Recording) -> Observation:
+    """Begin an observation under `parent`, by the agent that the cycle, the caller, or the code names."""
     if parent is not None:
-        return Observation(name, type, parent)
-    caller = calling_agent()
-    observation = Observation(name, type, None, foreign_parent())
-    observation.agent = caller
-    said = _said.get()
-    if said is not None and said.caller == caller:
-        observation.agent = said.agent_name
-        observation.metadata = said.metadata
+        observation = Observation(name, type, parent)
+    else:
+        observation = Observation(name, type, None, foreign_parent())
+        observation.agent = caller = calling_agent(3)
+        said = _said.get()
+        if said is not None and said.caller == caller:
+            observation.agent = said.agent_name
+            observation.metadata = said.metadata
+    if asked.durable:
+        observation.durable = True
     return observation
 
 
-def enter(observation: Observation) -> Token[Observation | None]:
-    """What happens from here on happens inside the observation, until `leave`."""
-    return _current.set(observation)
-
-
-def leave(token: Token[Observation | None]) -> None:
-    """Undo `enter`."""
-    _current.reset(token)
+enter = _current.set  # what happens from here on happens inside the observation, until `leave` of what this returns
+leave = _current.reset
 
 
 def finish(observation: Observation) -> None:
@@ -284,6 +279,33 @@ class ObservabilityContext:
                 _record_signal(_Signal.of(action, confidence, reasoning, symbol, kwargs))
 
     @staticmethod
+    def record_outcome(
+        trace_id: str, pnl_usd: float | None = None, pnl_pct: float | None = None, note: str | None = None
+    ) -> None:
+        """Record what the market made of a decision: scores on its trace. Said again, it replaces what was said.
+
+        Args:
+            trace_id: the decision's trace, as `current_trace_id()` or a cycle's `trace_id` gave it.
+            pnl_usd: profit or loss in USD.
+            pnl_pct: profit or loss in percent of the stake; one of the two at least.
+            note: anything worth knowing.
+        """
+        with guarded:
+            asked = recording()
+            if not asked.on:
+                return
+            from src.observability.outcomes import outcome_observation, scores_of_outcome
+
+            try:
+                scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
+            except ValueError as error:
+                failures.note("outcome", f"an outcome is not recorded: {error}", cure="Correct the call.")
+                return
+            outcome = outcome_observation(trace_id, scores)
+            outcome.durable = asked.durable
+            runtime.record(outcome)
+
+    @staticmethod
     def add_error(error: BaseException, context: dict[str, Any] | None = None) -> None:
         """Record an error: level ERROR on the running observation, else on the last generation's trace.
 
@@ -304,7 +326,7 @@ class ObservabilityContext:
 
 
 def _begin_cycle(agent_name: str, metadata: dict[str, Any], input: Any) -> Observation:
-    observation = start(str(agent_name), "agent")
+    observation = start(str(agent_name), "agent", current(), recording())
     observation.agent = str(agent_name)
     observation.add_metadata(metadata)
     observation.input = snapshot(input)
@@ -343,11 +365,10 @@ def _recent_of_caller() -> Observation | None:
 
 def _event(name: str, parent: Observation | None) -> Observation:
     """An event under `parent`, ended or not, else a trace of its own."""
-    return Observation(name, "event", parent) if parent is not None else start(name, "event")
+    return start(name, "event", parent, recording())
 
 
 ACTIONS = ("BUY", "SELL", "NOTHING")
-_MAX_TAG = 200  # characters; Langfuse shows no more of a list's entry
 
 
 class _Signal(NamedTuple):
@@ -387,11 +408,14 @@ class _Signal(NamedTuple):
             values["signal_confidence_raw"] = self.raw_confidence
         if self.symbol:
             values["trading_symbol"] = self.symbol
-        return {**values, **self.extra}
+        return {**self.extra, **values}  # no keyword of a caller overwrites what was decided
 
     def tags(self) -> list[str]:
-        """`signal:buy`, `confidence:85`; `signal:invalid` where it cannot be acted on."""
-        tags = [f"signal:{self.action.lower()}"[:_MAX_TAG]]
+        """`signal:buy`, `confidence:85`; `signal:invalid` where it cannot be acted on.
+
+        An action that is none stands in the event as it was given: as a tag, in small letters, it could hide a secret.
+        """
+        tags = [f"signal:{self.action.lower()}"] if self.action in ACTIONS else []
         if self.confidence is not None:
             tags.append(f"confidence:{int(self.confidence)}")
         return tags if self.valid else [*tags, "signal:invalid"]

@@ -6,8 +6,8 @@ Cost is computed here: what the provider itself reports, else genai-prices' data
 zero. No price is ever looked up on the network.
 """
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -54,6 +54,30 @@ def price(
         return None
     found = _find(_PROVIDER_IDS.get(provider or "", provider), model)
     return None if found is None else _priced(found, buckets, at or datetime.now(UTC))
+
+
+class PriceTable(NamedTuple):
+    """Whose prices these are, and how new they are at least."""
+
+    name: str
+    newest: date  # the last change of a price that it knows of
+
+
+def price_table() -> PriceTable:
+    """The price table in use. It bears no date of its own: the newest date in it says how old it is at the most."""
+    import genai_prices
+    from genai_prices.data_snapshot import get_snapshot
+
+    models = (model for provider in get_snapshot().providers for model in provider.models)
+    dates = [day for model in models for day in _start_dates(model) if day <= datetime.now(UTC).date()]
+    return PriceTable(f"genai-prices {genai_prices.__version__}", max(dates))
+
+
+def _start_dates(model: Any) -> Iterator[date]:
+    prices = model.prices if isinstance(model.prices, list) else []
+    for price in (*prices, *(model.price_variants or ())):
+        if isinstance(start := getattr(price.constraint, "start_date", None), date):
+            yield start
 
 
 class _Found(NamedTuple):

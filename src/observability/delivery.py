@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
 What the shipper's thread does with the pending rows of one Langfuse project: takes the lease, sends batches, and notes
-in the journal what the server made of them. An outcome that is known is noted before anything else is sent.
+in the journal what the server made of them. A reply that is known is noted before anything else is sent.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from src import config
 from src.observability.journal import DamagedJournalError, Journal, JournalError, Mark, Row
 from src.observability.journal_session import JournalSession
 from src.observability.otlp import request_of
-from src.observability.outcome import Outcome, Verdict
 from src.observability.redaction import redact
+from src.observability.server_reply import ServerReply, Verdict
 from src.observability.wire import Wire, is_refused_plain_http
 
 BATCH_ROWS = 500
@@ -30,8 +30,8 @@ _POLL_SECONDS = 0.05  # while another process ships
 class _Stopped(Exception):  # noqa: N818 - no error: rows stay pending
     """The rest is not sent now."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
+    def __init__(self, reply: ServerReply) -> None:
+        self.reply = reply
 
 
 class Delivery:
@@ -49,6 +49,7 @@ class Delivery:
         self._journal: Journal | None = None
         self._unnoted: list[Mark] = []  # what the server said while the journal could not be written
         self.settled = 0  # rows that the server has taken or refused
+        self.refused = 0  # of these
 
     def cut(self) -> None:
         """End a request that is under way, from another thread."""
@@ -70,7 +71,7 @@ class Delivery:
         """Whether the keys would travel without TLS beyond this machine, and nobody allowed it."""
         return is_refused_plain_http(self.destination)
 
-    def ship(self, wait_until: float) -> Outcome | None:
+    def ship(self, wait_until: float) -> ServerReply | None:
         """Ship what is pending now; None where each row is delivered or rejected, else why not.
 
         Args:
@@ -85,7 +86,7 @@ class Delivery:
         try:
             self._ship_all(journal, wait_until)
         except _Stopped as stopped:
-            return stopped.outcome
+            return stopped.reply
         except DamagedJournalError as error:
             journal.set_aside(error)
             raise
@@ -114,7 +115,7 @@ class Delivery:
         return self._renew_at > 0
 
     def _give_up_lease(self, journal: Journal) -> None:
-        if self._renew_at:
+        if self._renew_at and not self._unnoted:  # what only we know to be delivered, nobody else shall send
             self._renew_at = 0.0
             with contextlib.suppress(JournalError):  # it ends by itself
                 journal.give_up_leases(self._session.process)
@@ -140,36 +141,38 @@ class Delivery:
         """Send these rows and note what came of each; false where several are refused together."""
         if not self._has_lease(journal):
             raise _Stopped(_ELSEWHERE)
-        outcome = self._outcome_of(table, rows)
-        if outcome.verdict is Verdict.REFUSED and len(rows) > 1:
+        reply = self._reply_of(table, rows)
+        if reply.verdict is Verdict.REFUSED and len(rows) > 1:
             return False
-        if outcome.verdict not in (Verdict.DELIVERED, Verdict.REFUSED):
-            raise _Stopped(outcome)
-        self._unnoted.append(self._mark_of(table, rows, outcome))
+        if reply.verdict not in (Verdict.DELIVERED, Verdict.REFUSED):
+            raise _Stopped(reply)
+        self._unnoted.append(self._mark_of(table, rows, reply))
         self.settled += len(rows)
         self._note(journal)
         return True
 
-    def _outcome_of(self, table: str, rows: list[Row]) -> Outcome:
+    def _reply_of(self, table: str, rows: list[Row]) -> ServerReply:
         encode, send = self._ways[table]
         try:
             body = encode(rows)
         except Exception as error:  # noqa: BLE001 - one unreadable row must not stop the others
-            return Outcome(Verdict.REFUSED, f"it cannot be encoded: {type(error).__name__}: {error}")
+            return ServerReply(Verdict.REFUSED, f"it cannot be encoded: {type(error).__name__}: {error}")
         return send(body, self._seconds_left())
 
     @property
-    def _ways(self) -> dict[str, tuple[Callable[[list[Row]], bytes], Callable[[bytes, float], Outcome]]]:
+    def _ways(self) -> dict[str, tuple[Callable[[list[Row]], bytes], Callable[[bytes, float], ServerReply]]]:
         spans = partial(request_of, public_key=self.destination.public_key)
         return {"observations": (spans, self._wire.send_spans), "scores": (_score_body, self._wire.send_score)}
 
-    def _mark_of(self, table: str, rows: list[Row], outcome: Outcome) -> Mark:
-        ids = [row["id"] for row in rows]
-        if outcome.verdict is Verdict.DELIVERED:
-            return Mark(table, ids, "shipped")
-        words = str(redact(outcome.words))
-        self._say(f"Langfuse refuses a row of {table} for good: {words}")
-        return Mark(table, ids, "rejected", words)
+    def _mark_of(self, table: str, rows: list[Row], reply: ServerReply) -> Mark:
+        keys = [(row["seq"], row["id"]) for row in rows]
+        if reply.verdict is Verdict.DELIVERED:
+            return Mark(table, keys, "shipped")
+        words = str(redact(reply.words))
+        if not self.refused:  # a server that refuses one row may refuse them all
+            self._say(f"Langfuse refuses a row of {table} for good: {words}")
+        self.refused += len(rows)
+        return Mark(table, keys, "rejected", words)
 
     def _note(self, journal: Journal) -> None:
         """Write outcomes down. What cannot be written is kept, and written before anything else is sent."""
@@ -178,8 +181,8 @@ class Delivery:
             del self._unnoted[0]
 
 
-_ELSEWHERE = Outcome(Verdict.NOT_OURS, "another process is shipping")
-_NO_TIME = Outcome(Verdict.NOT_OURS, "the process ends")
+_ELSEWHERE = ServerReply(Verdict.NOT_OURS, "another process is shipping")
+_NO_TIME = ServerReply(Verdict.NOT_OURS, "the process ends")
 
 
 def _score_body(rows: list[Row]) -> bytes:

@@ -5,12 +5,11 @@ Built with love by Moon Dev 🚀
 Our own failures: said once each, counted, never raised into trading code; raised in tests (`strict`).
 """
 
-import sys
 import threading
 import time
 from types import TracebackType
 
-from termcolor import cprint
+from src.observability.say import complain
 
 strict = False  # tests set this: telemetry never breaks a trade, but always breaks a test
 
@@ -31,22 +30,34 @@ class Failures:
 
     def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
         """Count one failure; the first of its kind is printed, with what it means for the operator."""
-        from src.observability.redaction import redact  # here, since redaction itself is guarded
-
         with self._lock:
             seen = self._counts.get(kind, 0)
             self._counts[kind] = seen + 1
-            self.last, self.last_at = str(redact(message)), time.time()
+            self.last, self.last_at = _redacted(message), time.time()
         if not seen:
-            # On stderr: what an agent prints is the same with tracing on, off or failing.
-            cprint(f"⚠️ Observability: {self.last}. {cure}", "yellow", file=sys.stderr)
+            complain(f"⚠️ Observability: {self.last}. {cure}")
 
     def reset(self) -> None:
         """Forget everything: for a fork's child, and for tests."""
         self.__init__()  # type: ignore[misc]
 
 
+def _redacted(message: str) -> str:
+    try:
+        from src.observability.redaction import redact_line  # only a failure needs it
+    except ImportError:  # the interpreter is ending
+        return "[NOT RECORDED: redaction cannot be loaded any more]"
+    return redact_line(message)
+
+
 failures = Failures()
+
+
+def swallow(error: Exception) -> None:
+    """Count and say an error of our own bookkeeping; tests (`strict`) raise it."""
+    if strict:
+        raise error
+    failures.note(f"{type(error).__name__} in bookkeeping", f"{type(error).__name__}: {error}")
 
 
 class _Guarded:
@@ -58,11 +69,9 @@ class _Guarded:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> bool:
-        if error is None:
-            return False
         if strict or not isinstance(error, Exception):
             return False
-        failures.note(f"{type(error).__name__} in bookkeeping", f"{type(error).__name__}: {error}")
+        swallow(error)
         return True
 
 

@@ -24,7 +24,8 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
 
     Returns:
         `recorded`, `journalled`, `dropped` (observations of this process; also those deleted unshipped for room),
-        `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included), `oldest_pending_seconds`,
+        `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included; None where it cannot be read),
+        `oldest_pending_seconds`,
         `failures` (our own), `last_error`, `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
     """
     return {
@@ -34,20 +35,29 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         "journalled": recorder.journalled,
         "dropped": recorder.dropped + Retention.deleted_pending,
         **_journal(),
-        "failures": failures.total,
+        "failures": failures.total,  # after what may add to it
         **_last_error(shipper),
     }
 
 
 def _journal() -> dict[str, Any]:
-    counts: dict[str, int] = {}
+    """What is in it; None where that cannot be read, nothing where there is none yet."""
+    counts: dict[str, int] | None = {}
     oldest = None
-    with contextlib.suppress(OSError), contextlib.closing(Journal(config.journal_path(), create=False)) as journal:
-        counts, oldest = journal.counts(), journal.oldest_pending_ns()
+    if config.journal_path().exists():
+        try:
+            with contextlib.closing(Journal(config.journal_path(), create=False)) as journal:
+                counts, oldest = journal.counts(), journal.oldest_pending_ns()
+        except OSError as error:
+            counts = None
+            failures.note("health", f"the journal cannot be read: {error}", cure="doctor says what to do.")
     return {
-        **{state: counts.get(state, 0) for state in ("shipped", "pending", "rejected", "local")},
+        **{state: None if counts is None else counts.get(state, 0) for state in _STATES},
         "oldest_pending_seconds": None if oldest is None else max(time.time() - oldest / 1e9, 0.0),
     }
+
+
+_STATES = ("shipped", "pending", "rejected", "local")
 
 
 def _last_error(shipper: "Shipper") -> dict[str, Any]:

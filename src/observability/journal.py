@@ -11,70 +11,48 @@ A row's state is one of `open` (begun, not ended), `local` (recorded without key
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from src.observability.guard import failures
-from src.observability.journal_file import (
-    DamagedJournalError,
-    JournalError,
-    connected,
-    errors_named,
-    identity_of,
-    set_aside,
-)
+from src.observability.journal_connection import JournalConnection
+from src.observability.journal_file import DamagedJournalError, JournalError
 
 __all__ = ["DamagedJournalError", "Journal", "JournalError", "Mark", "Row"]
 
 Row = dict[str, Any]
 
 _LEASE_NS = 30_000_000_000
-_FAR_FUTURE_NS = 2**63 - 1
+_FAR_FUTURE_NS = _ANY_SIZE = 2**63 - 1
 
-_OBSERVATION_COLUMNS = (
+OBSERVATION_COLUMNS = (
     "id", "trace_id", "parent_id", "is_root", "type", "name", "trace_name", "agent",
     "start_ns", "first_token_ns", "end_ns", "session_id", "user_id", "environment", "release",
     "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
     "level", "status_message", "usage", "cost", "cost_usd", "cost_source",
     "destination", "state", "process",
 )  # fmt: skip
-_SCORE_COLUMNS = (
+SCORE_COLUMNS = (
     "id", "trace_id", "observation_id", "name", "data_type", "value", "comment", "environment", "session_id",
     "timestamp_ns", "destination", "state",
 )  # fmt: skip
 
 
 class Mark(NamedTuple):
-    """What became of rows: `state` of those with these ids in `table` (observations or scores), and why."""
+    """What became of rows: `state` of those with these `seq` and id in `table` (observations or scores), and why.
+
+    By both: what was corrected or completed since it was read is another row under the same id, and the `seq` of the
+    newest row is given again once that is deleted.
+    """
 
     table: str
-    ids: list[str]
+    keys: list[tuple[int, str]]
     state: str
     reason: str | None = None
 
 
-class Journal:
-    """One connection to the journal, for one thread; `create` it, or open what is there to read."""
-
-    def __init__(self, path: Path, *, create: bool = True) -> None:
-        self.path = path
-        self._db = connected(path, create=create)
-        self._identity = identity_of(path)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._db.close()
-
-    def is_there(self) -> bool:
-        """Whether the file is still the one that was opened; false once it was moved or deleted."""
-        return self._identity is not None and identity_of(self.path) == self._identity
-
-    def set_aside(self, why: Exception) -> None:
-        """Rename the file, which turned out to be damaged; the next `Journal` of that path begins a new one."""
-        if self._identity is not None:
-            set_aside(self.path, self._identity, why)
+class Journal(JournalConnection):
+    """The journal, for one thread at a time: what is written to it, and asked of it."""
 
     def append(self, observations: Sequence[Row], scores: Sequence[Row], *, durable: bool = False) -> None:
         """Write rows in one transaction: an open row of the same id is completed, a score of the same id replaced.
@@ -87,39 +65,25 @@ class Journal:
         Raises:
             JournalError: nothing was written; the same rows may be appended again.
         """
-        with errors_named():
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        with self._transaction():
+        with self.transaction(durable=durable) as db:
             for row in observations:
-                self._db.execute(_DELETE_UNFINISHED, (row["id"], INTERRUPTED))
-                self._insert(_INSERT_OBSERVATION, row)
+                if not _inserted(db, _INSERT_OBSERVATION, row):
+                    db.execute(_REOPEN_INTERRUPTED, (row["id"], INTERRUPTED))
+                    _inserted(db, _REPLACE_OPEN, row)
                 if row["tags"]:
-                    self._add_tags(row)
+                    tags = [(row["trace_id"], tag) for tag in json.loads(row["tags"])]
+                    db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
             for score in scores:
-                self._insert(_REPLACE_SCORE, score)
+                _inserted(db, _REPLACE_SCORE, score)
         if not self.is_there():
             raise JournalError(f"{self.path} was moved or deleted while it was written to")
-
-    def _insert(self, statement: str, row: Row) -> None:
-        """A row that SQLite refuses leaves a placeholder: it must not hold up, or take along, the others."""
-        try:
-            self._db.execute(statement, row)
-        except _REFUSED as error:
-            failures.note("refused row", f"a row could not be journalled: {type(error).__name__}: {error}")
-            self._db.execute(statement, _placeholder(row, error))
-
-    def _add_tags(self, row: Row) -> None:
-        tags = [(row["trace_id"], tag) for tag in json.loads(row["tags"])]
-        self._db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
 
     def interrupt(self, process: str) -> int:
         """Close what a dead process had begun: level WARNING, with its input; returns how many there were.
 
         They end with what is known last of their trace: later is unknown.
         """
-        with self._transaction():
-            found = self._db.execute(_INTERRUPT, {"process": process, "why": INTERRUPTED})
-        return found.rowcount
+        return self.change(_INTERRUPT, {"process": process, "why": INTERRUPTED})
 
     def processes_with_open_rows(self) -> list[str]:
         """Tokens of the processes that have begun something and not ended it."""
@@ -144,18 +108,27 @@ class Journal:
 
         Each row has the whole set of its trace's tags as known now.
         """
+        return self.with_trace_tags(
+            self.page(_PENDING.format("*", "observations"), (destination, up_to, limit), max_bytes)
+        )
+
+    def page(self, query: str, parameters: Sequence[Any] | dict[str, Any], max_bytes: int) -> list[Row]:
+        """The first rows of a query, about `max_bytes` of text at the most, but one at least where there is one."""
         taken: list[Row] = []
         size = 0
-        query = _PENDING.format("*", "observations")
-        with self._reading(query, (destination, up_to, limit)) as found:
+        with self.reading(query, parameters) as found:
             for each in found:
                 row = dict(each)
                 size += sum(len(value) for value in row.values() if isinstance(value, str))
                 if taken and size > max_bytes:
                     break
                 taken.append(row)
-        tags = self._tags({row["trace_id"] for row in taken})
-        return [{**row, "tags": tags.get(row["trace_id"], [])} for row in taken]
+        return taken
+
+    def with_trace_tags(self, rows: Sequence[Row]) -> list[Row]:
+        """Observations as they are shipped: each with the whole set of its trace's tags."""
+        tags = self._tags({row["trace_id"] for row in rows})
+        return [{**row, "tags": tags[row["trace_id"]]} for row in rows]
 
     def pending_scores(self, destination: str, limit: int, up_to: int) -> list[Row]:
         """The oldest pending scores of a destination."""
@@ -163,48 +136,53 @@ class Journal:
 
     def mark(self, mark: Mark) -> None:
         """Note what became of rows."""
-        query = f"UPDATE {mark.table} SET state = ?, reason = ? WHERE id = ?"
-        with self._transaction():
-            self._db.executemany(query, [(mark.state, mark.reason, row_id) for row_id in mark.ids])
+        query = f"UPDATE {mark.table} SET state = ?, reason = ? WHERE seq = ? AND id = ?"
+        with self.transaction() as db:
+            db.executemany(query, [(mark.state, mark.reason, *key) for key in mark.keys])
 
     def take_lease(self, name: str, owner: str, alive: Callable[[str], bool]) -> bool:
         """Take or keep the lease `name` for 30 s; false where another process that is alive (`alive(token)`) has it."""
-        now = time.monotonic_ns()  # the same for all processes, and no clock that is set moves it
-        with self._transaction():
-            held = self._db.execute("SELECT owner, expires_ns FROM leases WHERE name = ?", (name,)).fetchone()
-            if held and held["owner"] != owner and held["expires_ns"] > now and alive(held["owner"]):
+        if self._is_held(name, owner, alive):  # most often it is: asked without keeping anybody from writing
+            return False
+        with self.transaction() as db:
+            if self._is_held(name, owner, alive):
                 return False
-            self._db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (name, owner, now + _LEASE_NS))
+            expires = time.monotonic_ns() + _LEASE_NS
+            db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (name, owner, expires))
             return True
+
+    def _is_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> bool:
+        now = time.monotonic_ns()  # the same for all processes, and no clock that is set moves it
+        others = "SELECT owner FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
+        return any(alive(row["owner"]) for row in self.select(others, (name, owner, now)))
 
     def give_up_leases(self, owner: str) -> None:
         """End every lease of a process."""
-        with self._transaction():
-            self._db.execute("DELETE FROM leases WHERE owner = ?", (owner,))
+        self.change("DELETE FROM leases WHERE owner = ?", (owner,))
 
-    def delete_done(self, limit: int, before_ns: int = _FAR_FUTURE_NS) -> int:
+    def delete_done(self, limit: int, before_ns: int = _FAR_FUTURE_NS, max_bytes: int = _ANY_SIZE) -> int:
         """Delete the oldest rows that wait for nothing, begun before a time (Unix ns); how many.
 
-        Shipped ones first, then rejected ones, then those that were never to be shipped.
+        Shipped ones first, then rejected ones, then those that were never to be shipped; until `max_bytes` of text are
+        gone, or `limit` rows.
         """
-        return next(filter(None, (self._delete(state, limit, before_ns) for state in _DONE)), 0)
+        return next(filter(None, (self._delete(state, limit, before_ns, max_bytes) for state in _DONE)), 0)
 
-    def delete_pending(self, limit: int) -> int:
-        """Delete the oldest rows that Langfuse does not have yet; how many."""
-        return self._delete("pending", limit, _FAR_FUTURE_NS)
+    def delete_pending(self, limit: int, max_bytes: int) -> int:
+        """Delete the oldest rows that Langfuse does not have yet, likewise; how many."""
+        return self._delete("pending", limit, _FAR_FUTURE_NS, max_bytes)
 
-    def _delete(self, state: str, limit: int, before_ns: int) -> int:
+    def _delete(self, state: str, limit: int, before_ns: int, max_bytes: int) -> int:
         """Observations, and with the last of a trace its tags and scores; waiting scores only with waiting rows."""
-        oldest = "SELECT seq FROM observations WHERE state = ? AND start_ns < ? ORDER BY start_ns LIMIT ?"
-        if not self.select(oldest, (state, before_ns, 1)):
+        if not self.select(_OLDEST.format("seq"), (state, before_ns, 1)):
             return 0  # without having kept anybody from writing
-        query = f"DELETE FROM observations WHERE seq IN ({oldest}) RETURNING trace_id, start_ns"
-        with self._transaction():
-            deleted = self._db.execute(query, (state, before_ns, limit)).fetchall()
+        query = f"DELETE FROM observations WHERE seq IN ({_FEWEST}) RETURNING trace_id, start_ns"
+        with self.transaction() as db:
+            deleted = db.execute(query, (state, before_ns, limit, max_bytes)).fetchall()
             traces = [(trace_id, state) for trace_id in {row["trace_id"] for row in deleted}]
-            self._db.executemany(_DELETE_TAGS, [(trace_id,) for trace_id, _ in traces])
-            self._db.executemany(_DELETE_SCORES, traces)
-            self._db.execute(_DELETE_LEFT_SCORES, (max(row["start_ns"] for row in deleted), limit))
+            db.executemany(_DELETE_TAGS, [(trace_id,) for trace_id, _ in traces])
+            db.executemany(_DELETE_SCORES, traces)
+            db.execute(_DELETE_LEFT_SCORES, (max(row["start_ns"] for row in deleted), limit))
         return len(deleted)
 
     def used_bytes(self) -> int:
@@ -214,8 +192,7 @@ class Journal:
 
     def give_back_space(self) -> None:
         """Return free pages to the file system."""
-        with errors_named():
-            self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page and stop
+        self.script("PRAGMA incremental_vacuum")  # `execute` would free one page and stop
 
     def counts(self) -> dict[str, int]:
         """How many rows there are in each state, observations and scores together."""
@@ -235,8 +212,11 @@ class Journal:
         )
 
     def oldest_pending_ns(self) -> int | None:
-        """When the oldest pending observation began (Unix nanoseconds); None where nothing waits."""
-        found: int | None = self._value("SELECT min(start_ns) FROM observations WHERE state = 'pending'")
+        """When the oldest that waits began (Unix nanoseconds); None where nothing does."""
+        found: int | None = self._value(
+            "SELECT min(since) FROM (SELECT min(start_ns) AS since FROM observations WHERE state = 'pending'"
+            " UNION ALL SELECT min(timestamp_ns) FROM scores WHERE state = 'pending')"
+        )
         return found
 
     def observations(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
@@ -250,37 +230,32 @@ class Journal:
 
     def select(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
         """Rows of any query."""
-        with self._reading(query, parameters) as found:
+        with self.reading(query, parameters) as found:
             return [dict(row) for row in found]
 
+    def origin_of(self, trace_id: str) -> Row | None:
+        """Destination, environment and session of a trace; None where nothing of it is here."""
+        found = self.select(
+            "SELECT destination, environment, session_id FROM observations WHERE trace_id = ?"
+            " ORDER BY is_root DESC LIMIT 1",
+            (trace_id,),
+        )
+        return found[0] if found else None
+
+    def change(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
+        """One statement in a transaction of its own; how many rows it changed."""
+        with self.transaction() as db:
+            return db.execute(query, parameters).rowcount
+
     def _value(self, query: str, parameters: Sequence[Any] = ()) -> Any:
-        with self._reading(query, parameters) as found:
+        with self.reading(query, parameters) as found:
             return found.fetchone()[0]
 
     def _tags(self, trace_ids: set[str]) -> dict[str, list[str]]:
-        query = "SELECT tag FROM trace_tags WHERE trace_id = ? ORDER BY tag"
-        return {trace_id: [row["tag"] for row in self.select(query, (trace_id,))] for trace_id in trace_ids}
-
-    @contextmanager
-    def _reading(self, query: str, parameters: Sequence[Any] | dict[str, Any]) -> Iterator[sqlite3.Cursor]:
-        with errors_named():
-            cursor = self._db.execute(query, parameters)
-            try:
-                yield cursor
-            finally:
-                cursor.close()  # ends the read transaction, which would keep the WAL from being reused
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with errors_named():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # a full disk has SQLite roll back by itself
-                    self._db.execute("ROLLBACK")
-                raise
+        tags: dict[str, list[str]] = {trace_id: [] for trace_id in trace_ids}
+        for row in self.select(_TAGS, (json.dumps([*trace_ids]),)):
+            tags[row["trace_id"]].append(row["tag"])
+        return tags
 
 
 INTERRUPTED = "interrupted: the process ended during this call"
@@ -290,6 +265,13 @@ UPDATE observations SET level = 'WARNING', status_message = :why,
     end_ns = (SELECT max(max(known.start_ns, ifnull(known.end_ns, 0))) FROM observations AS known
               WHERE known.trace_id = observations.trace_id)
 WHERE state = 'open' AND process = :process"""
+_TAGS = "SELECT * FROM trace_tags WHERE trace_id IN (SELECT value FROM json_each(?)) ORDER BY tag"
+_OLDEST = "SELECT {} FROM observations WHERE state = ? AND start_ns < ? ORDER BY start_ns LIMIT ?"
+_SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(metadata), 0) AS size"
+# As many of the oldest as it takes: a few rows may hold what thousands do.
+_FEWEST = f"""SELECT seq FROM (
+    SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
+    FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
@@ -307,6 +289,15 @@ _WHAT_IT_WAS = frozenset({
 })  # fmt: skip
 
 
+def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
+    """Whether it was inserted. A row that SQLite refuses leaves a placeholder: it must not hold up the others."""
+    try:
+        return db.execute(statement, row).rowcount > 0
+    except _REFUSED as error:
+        failures.note("refused row", f"a row could not be journalled: {type(error).__name__}: {error}")
+        return db.execute(statement, _placeholder(row, error)).rowcount > 0
+
+
 def _placeholder(row: Row, error: Exception) -> Row:
     """What can be kept of a row that SQLite refuses: that it was, when, and why no more is known."""
     why = f"[NOT RECORDED: {type(error).__name__}]"
@@ -315,17 +306,22 @@ def _placeholder(row: Row, error: Exception) -> Row:
     return {name: value if name in _WHAT_IT_WAS else said.get(name) for name, value in row.items()}
 
 
-def _insert(verb: str, table: str, columns: Sequence[str]) -> str:
+def _insert(verb: str, table: str, columns: Sequence[str], where: str = "true") -> str:
     values = ", ".join(f":{column}" for column in columns)
-    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES ({values})"
+    return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {values} WHERE {where}"
 
 
-# An open row gives way to the ended one, and so does one that was closed as interrupted while its call still ran.
-_DELETE_UNFINISHED = "DELETE FROM observations WHERE id = ? AND (state = 'open' OR status_message = ?)"
+# An open row gives way to the ended one, and so does one that was closed as interrupted while its call still ran:
+# it is open again first, which takes it out of the sums.
+_REOPEN_INTERRUPTED = "UPDATE observations SET state = 'open' WHERE id = ? AND status_message = ? AND state <> 'open'"
+_REPLACE_OPEN = _insert(
+    "INSERT OR REPLACE", "observations", OBSERVATION_COLUMNS,
+    where="EXISTS (SELECT 1 FROM observations WHERE id = :id AND state = 'open')",
+)  # fmt: skip
 # An ended row comes once: a repeat, by a recorder that never learnt that it had written, changes nothing. It is
 # inserted, not updated, so that the order of arrival is that of completion: a root after its children.
-_INSERT_OBSERVATION = _insert("INSERT", "observations", _OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
-_REPLACE_SCORE = _insert("INSERT OR REPLACE", "scores", _SCORE_COLUMNS)
+_INSERT_OBSERVATION = _insert("INSERT", "observations", OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
+_REPLACE_SCORE = _insert("INSERT OR REPLACE", "scores", SCORE_COLUMNS)
 _DECODED = ("model_parameters", "input", "output", "metadata", "tags", "usage", "cost")
 
 

@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from src.observability.guard import failures
 from src.observability.journal_schema import APPLICATION_ID, MIGRATIONS
 
-_BUSY_SECONDS = 10.0
+BUSY_SECONDS = 10.0
 _WAL_BYTES = 8 * 1024 * 1024  # what its write-ahead log may keep of the disk between two bursts
+_KEEP_WAL_SMALL = f"PRAGMA journal_size_limit = {_WAL_BYTES}"
 
 
 class JournalError(OSError):
@@ -32,21 +34,35 @@ class DamagedJournalError(JournalError):
     """The file is damaged, or is none of ours."""
 
 
-def connected(path: Path, *, create: bool) -> sqlite3.Connection:
+class Connected(NamedTuple):
+    """A connection, and what tells the file that it is of from another one of the same name."""
+
+    db: sqlite3.Connection
+    identity: tuple[int, int] | None
+
+
+def connected(path: Path, *, create: bool) -> Connected:
     """A connection to the journal at `path`; with `create`, one is made, migrated or begun anew where need be.
 
     Raises:
         JournalError: where there can be none, or none to read.
     """
-    if not create:
-        return _to_read(path)
+    if not create and not path.is_file():
+        raise JournalError(f"There is no journal at {path} yet: run an agent first")
+    try:
+        if (found := _up_to_date(path)) is not None:  # a fleet that starts need not queue
+            return found
+    except JournalError:  # of which more is known below, where one process at a time looks
+        if not create:
+            raise
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one_process(path):
         try:
-            return _usable(path)
+            db = _usable(path)
         except DamagedJournalError as error:
             _rename(path, error)
-            return _usable(path)
+            db = _usable(path)
+        return Connected(db, identity_of(path))
 
 
 def set_aside(path: Path, identity: tuple[int, int], why: Exception) -> None:
@@ -78,17 +94,24 @@ def errors_named() -> Iterator[None]:
         raise DamagedJournalError(str(error)) from error
 
 
-def _to_read(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise JournalError(f"There is no journal at {path} yet: run an agent first")
+def _up_to_date(path: Path) -> Connected | None:
+    """A connection to a journal at which nothing is to be done; None where there is none, or something is."""
+    identity = identity_of(path)
+    if identity is None or not path.is_file():
+        return None
     db = _connect(path)
     try:
         with errors_named():
             _check(db, path)
+            is_wal = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+            db.execute(_KEEP_WAL_SMALL)
+            if is_wal and _version(db) == len(MIGRATIONS) and identity_of(path) == identity:
+                return Connected(db, identity)
     except BaseException:
         db.close()
         raise
-    return db
+    db.close()
+    return None
 
 
 def _usable(path: Path) -> sqlite3.Connection:
@@ -103,7 +126,7 @@ def _usable(path: Path) -> sqlite3.Connection:
             _check(db, path)  # before anything is changed: it may be another program's
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+            db.execute(_KEEP_WAL_SMALL)
             _migrate(db)
     except BaseException:
         db.close()
@@ -113,7 +136,7 @@ def _usable(path: Path) -> sqlite3.Connection:
 
 def _connect(path: Path) -> sqlite3.Connection:
     with errors_named():
-        db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+        db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     db.row_factory = sqlite3.Row
     return db
 
@@ -133,11 +156,21 @@ def _migrate(db: sqlite3.Connection) -> None:
         return
     db.execute("BEGIN IMMEDIATE")
     for migration in MIGRATIONS[_version(db) :]:
-        for statement in migration.split(";\n"):
+        for statement in _statements(migration):
             db.execute(statement)
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     db.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one: `executescript` would commit before the first."""
+    statement = ""
+    for line in script.splitlines():
+        statement += f"{line}\n"
+        if sqlite3.complete_statement(statement):  # a trigger has statements within
+            yield statement
+            statement = ""
 
 
 def _version(db: sqlite3.Connection) -> int:

@@ -4,9 +4,28 @@ Built with love by Moon Dev 🚀
 
 The tables of the journal, as a list of migrations: version n is what the first n of them make. A migration that has
 been released is never changed; the next one is appended.
+
+Sums by the hour (`hourly`) are kept by triggers, so that they are right whoever writes, a process with last week's code
+too. A row counts once it has ended: an open one does not, one that was closed as interrupted does until its true end
+takes its place. Rows that retention lets go of stay counted: what was spent stays spent.
 """
 
 APPLICATION_ID = 0x4D4F4F4E  # "MOON": how we know a file of ours
+COUNTED = (
+    "calls", "errors", "priced", "unpriced", "decisions", "input", "input_cached_tokens", "input_cache_creation",
+    "output", "output_reasoning_tokens", "cost_usd",
+)  # fmt: skip
+_BUCKETS = ("input", "input_cached_tokens", "input_cache_creation", "output", "output_reasoning_tokens")
+_TOKENS = ", ".join(
+    f"ifnull(json_extract(CASE WHEN json_valid(usage) THEN usage END, '$.{bucket}'), 0) AS {bucket}"
+    for bucket in _BUCKETS
+)
+_ADD = (
+    f"INSERT INTO hourly SELECT hour, agent, provider, model, {', '.join(f'sum({{0}}{name})' for name in COUNTED)}"
+    " FROM counted WHERE {1} GROUP BY hour, agent, provider, model"
+    " ON CONFLICT (hour, agent, provider, model) DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED)
+)
 
 MIGRATIONS = (
     """
@@ -79,5 +98,40 @@ CREATE TABLE leases (
     owner TEXT NOT NULL,              -- a process
     expires_ns INTEGER NOT NULL       -- monotonic nanoseconds
 ) WITHOUT ROWID;
+""",
+    f"""
+CREATE VIEW counted AS                -- what one ended observation adds to the sums
+SELECT seq, start_ns, start_ns / 3600000000000 AS hour,
+    ifnull(agent, '') AS agent, ifnull(provider, '') AS provider, ifnull(model, '') AS model, session_id,
+    type = 'generation' AS calls,
+    type = 'generation' AND level = 'ERROR' AS errors,
+    type = 'generation' AND cost_usd IS NOT NULL AS priced,
+    type = 'generation' AND cost_usd IS NULL AND level <> 'ERROR' AS unpriced,
+    type = 'event' AS decisions,
+    {_TOKENS},
+    ifnull(cost_usd, 0.0) AS cost_usd
+FROM observations WHERE state <> 'open' AND (type = 'generation' OR type = 'event' AND name = 'trading_signal');
+CREATE TABLE hourly (
+    hour INTEGER NOT NULL,            -- since 1970-01-01 00:00 UTC
+    agent TEXT NOT NULL,              -- '': unknown, like provider and model
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    {", ".join(f"{name} NOT NULL" for name in COUNTED)},
+    PRIMARY KEY (hour, agent, provider, model)
+) WITHOUT ROWID;
+CREATE TRIGGER observations_ended AFTER INSERT ON observations WHEN new.state <> 'open' BEGIN
+    {_ADD.format("+", "seq = new.seq")};
+END;
+CREATE TRIGGER observations_closed AFTER UPDATE OF state ON observations
+WHEN old.state = 'open' AND new.state <> 'open' BEGIN
+    {_ADD.format("+", "seq = new.seq")};
+END;
+CREATE TRIGGER observations_reopened BEFORE UPDATE OF state ON observations
+WHEN old.state <> 'open' AND new.state = 'open' BEGIN
+    {_ADD.format("-", "seq = old.seq")};
+END;
+{_ADD.format("+", "true")};
+CREATE INDEX observations_signals ON observations (start_ns) WHERE name = 'trading_signal';
+CREATE INDEX scores_state ON scores (state);
 """,
 )

@@ -71,15 +71,14 @@ class LangFuseTracker:
             host=to.host,
             flush_interval=config.LANGFUSE_FLUSH_INTERVAL,
         )
-        cprint(f"✅ LangFuse observability initialized! Traces go to {to.host}", "green")
+        cprint("✅ LangFuse observability initialized!", "green")  # where to, `status` says
 
     def _warn_once(self) -> None:
-        if not self._warned:
+        if not self._warned and config.missing_langfuse_keys():  # a malformed one is said by `config`
             self._warned = True
-            missing = " and ".join(config.missing_langfuse_keys())
             cprint(
-                f"⚠️ LangFuse keys not found in .env - observability disabled there; set {missing}. Calls are recorded"
-                " in the local journal",
+                "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"
+                " LANGFUSE_PUBLIC_KEY. Calls are recorded in the local journal",
                 "yellow",
             )
 

@@ -8,7 +8,6 @@ takes time (binding arguments, redaction, counting, pricing, JSON) is the record
 
 import os
 import random
-import threading
 import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -43,6 +42,7 @@ class Observation:
 
     agent: str | None = None
     owner: Any = None  # the instance whose method was called
+    thread = 0  # that called it
     bind: Signature | None = None  # makes named arguments of `args` and `kwargs`, on the recorder's thread
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
@@ -59,7 +59,9 @@ class Observation:
     status_message: str | None = None
     tags: list[str] | None = None
     scores: "tuple[Score, ...]" = ()
-    size = 0  # characters it keeps alive, roughly
+    durable = False  # on disk before the call returns
+    noted = False  # the recorder has noted that it has begun
+    size = 0  # characters it keeps alive, roughly, once the recorder has it
     first_token: int | None = None
     ended: int | None = None
 
@@ -72,10 +74,11 @@ class Observation:
     ) -> None:
         self.id = _ids.getrandbits(64) or 1
         self.name, self.type, self.parent, self.foreign_parent = name, type, parent, foreign_parent
-        self.trace_id = _trace_of(parent, foreign_parent)
         if parent is not None:
+            self.trace_id: int = parent.trace_id
             self.agent = parent.agent
-        self.thread = threading.get_ident()
+        else:
+            self.trace_id = foreign_parent[0] if foreign_parent else _ids.getrandbits(128) or 1
         self.started = time.perf_counter_ns()
 
     @property
@@ -95,10 +98,27 @@ class Observation:
             return self.parent.hex_id
         return f"{self.foreign_parent[1]:016x}" if self.foreign_parent else None
 
+    def weigh(self) -> int:
+        """Set `size`."""
+        output = self.output
+        size = len(output) if type(output) is str else size_of(output)
+        for value in self.args:
+            size += len(value) if type(value) is str else size_of(value)
+        if self.kwargs:
+            size += size_of(self.kwargs)
+        for held in (self.pieces, self.input, self.metadata, self.replies):
+            if held:
+                size += size_of(held)
+        self.size = size
+        return size
+
     def add_metadata(self, values: dict[str, Any]) -> None:
         """Merge a snapshot of `values` into the metadata; later values win."""
         kept = snapshot(values)
         self.metadata = {**self.metadata, **kept} if self.metadata else kept
+
+
+OUTCOME = "moondev.outcome"  # the type of what carries an outcome's scores to the journal, and is no observation there
 
 
 class Score(NamedTuple):
@@ -129,22 +149,17 @@ def reply_of(result: Any) -> Any:
     )
 
 
-def _trace_of(parent: Observation | None, foreign_parent: tuple[int, int] | None) -> int:
-    if parent is not None:
-        return parent.trace_id
-    return foreign_parent[0] if foreign_parent else _ids.getrandbits(128) or 1
-
-
 IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
 _MAX_ITEMS = 10_000
 _MAX_DEPTH = 12
-_MAX_TEXT = 1_000_000
+_MAX_TEXT = 16_000_000  # characters: redaction takes no more
 
 
 def snapshot(value: Any, depth: int = 0) -> Any:
     """`value` as it is now: itself where it is immutable, a bounded copy of lists and dicts, text of anything else.
 
-    At most 10,000 items of a container, 12 levels, and a million characters of an object's text are kept.
+    At most 10,000 items of a container and 12 levels are kept. An object's text is kept whole or not at all, since a
+    secret that is cut in the middle has no shape by which it is known.
     """
     kind = type(value)
     if kind in IMMUTABLE:
@@ -166,7 +181,8 @@ def _first(items: Any) -> Any:
 
 def _text_of(value: Any) -> str:
     try:
-        return str(value)[:_MAX_TEXT]
+        text = str(value)
+        return text if len(text) <= _MAX_TEXT else "[NOT RECORDED: text too long]"
     except Exception as error:  # noqa: BLE001 - an argument's own __str__ may do anything
         return f"[NOT RECORDED: {type(value).__name__} cannot be shown: {type(error).__name__}]"
 
@@ -178,6 +194,6 @@ def size_of(value: Any) -> int:
         return len(value)
     if kind is dict:
         return sum(map(size_of, value.values())) + 64 * len(value)
-    if kind is list:
+    if kind is list or kind is tuple:
         return sum(map(size_of, value)) + 16 * len(value)
-    return 16
+    return size_of(value.content) if kind is Reply else 16

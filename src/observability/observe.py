@@ -2,7 +2,7 @@
 🌙 Moon Dev's observe_llm
 Built with love by Moon Dev 🚀
 
-A call is traced here. `_traced` holds what all kinds of functions share; each of the four shells below holds only its
+A call is traced here. `_Call` holds what all kinds of functions share; each of the four shells below holds only its
 own `await` or `yield`.
 """
 
@@ -11,13 +11,13 @@ import inspect
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from src.config import setting, tracing_on
-from src.observability import context, otel_context, runtime
-from src.observability.guard import guarded
-from src.observability.observation import IMMUTABLE, Observation, reply_of, size_of, snapshot
+from src.config import Recording, recording
+from src.observability import context, runtime
+from src.observability.guard import guarded, swallow
+from src.observability.observation import IMMUTABLE, Observation, reply_of, snapshot
+from src.observability.otel_context import attach, detach
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -57,7 +57,10 @@ def observe_llm(
 class _Label:
     """What is known of a decorated function before it is called."""
 
-    __slots__ = ("_fn", "_signature", "as_type", "capture_input", "capture_output", "is_method", "name")
+    __slots__ = (
+        "_defaults", "_fn", "_names", "_rest", "_signature", "as_type", "capture_input", "capture_output", "is_method",
+        "name",
+    )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], name: str, as_type: str, capture_input: bool, capture_output: bool):
         code = getattr(inspect.unwrap(fn), "__code__", None)
@@ -66,82 +69,96 @@ class _Label:
         self.is_method = code is not None and code.co_varnames[:1] in (("self",), ("cls",))
         self._fn = fn
         self._signature: inspect.Signature | None = None
+        self._names: tuple[str, ...] = ()
+        self._defaults: dict[str, Any] = {}
+        self._rest = ""
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name, defaults included; raises TypeError where the call had the wrong ones."""
-        if self._signature is None:
-            signature = inspect.signature(self._fn)
-            named = list(signature.parameters.values())
-            self._signature = signature.replace(parameters=named[1:] if self.is_method else named)
-        bound = self._signature.bind(*args, **kwargs)
+        signature = self._signature or self._inspect()
+        names = self._names
+        given = {**self._defaults, **dict(zip(names, args, strict=False)), **kwargs}
+        if len(args) <= len(names) and given.keys() == set(names) and kwargs.keys().isdisjoint(names[: len(args)]):
+            return {name: given[name] for name in names}
+        bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        extra = bound.arguments.pop(self._rest(inspect.Parameter.VAR_KEYWORD), {})
+        extra = bound.arguments.pop(self._rest, {})
         return {**bound.arguments, **extra}
 
-    def _rest(self, kind: Any) -> str:
-        assert self._signature is not None  # noqa: S101 - for the type checker
-        return next((each.name for each in self._signature.parameters.values() if each.kind is kind), "")
+    def _inspect(self) -> inspect.Signature:
+        """Note what most calls are bound by: plain names, and what they are unless given; the signature knows all."""
+        signature = inspect.signature(self._fn)
+        parameters = list(signature.parameters.values())[1 if self.is_method else 0 :]
+        plain = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.VAR_KEYWORD)]
+        if plain == parameters:
+            self._names = tuple(each.name for each in plain if each.kind is each.POSITIONAL_OR_KEYWORD)
+        self._defaults = {each.name: each.default for each in plain if each.default is not each.empty}
+        self._rest = next((each.name for each in plain if each.kind is each.VAR_KEYWORD), "")
+        self._signature = signature.replace(parameters=parameters)
+        return self._signature
 
 
-class _traced:  # noqa: N801 - reads as what it does: `with _traced(...)`
-    """One call as an observation; inside a call that it is part of, only what it answered is noted there."""
+class _Call:
+    """One call as an observation; inside a call that it is part of, only what it answered is noted there.
 
-    __slots__ = ("_args", "_inside", "_kwargs", "_label", "_otel", "_token", "observation")
+    This is the caller's path: no lock, no serialisation, few function calls (docs/performance.md).
+    """
 
-    def __init__(self, label: _Label, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._label, self._args, self._kwargs = label, args, kwargs
-        self.observation: Observation | None = None
-        self._inside: Observation | None = None
-        self._token: Token[Observation | None] | None = None
-        self._otel: Any = None
+    observation: Observation | None = None
+    _inside: Observation | None = None
+    _token: "Token[Observation | None] | None" = None
+    _otel: Any = None
 
-    def __enter__(self) -> Callable[[Any], None]:
-        self.start()
-        self.resume()
-        return self.record
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
-    ) -> None:
-        self.suspend()
-        self.end(error)
-
-    def start(self) -> None:
+    def __init__(self, label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Note the arguments, begin the observation."""
-        with guarded:
-            label, args = self._label, self._args
+        if not asked.on:
+            return
+        try:
+            outer = context.current()
             owner = args[0] if label.is_method and args else None
-            self._inside = _call_around(owner, label.name)
-            if self._inside is None:
-                observation = context.start(label.name, label.as_type)
-                observation.owner = owner
-                observation.capture_output = label.capture_output and setting("LANGFUSE_CAPTURE_OUTPUT")
-                if label.capture_input and setting("LANGFUSE_CAPTURE_INPUT"):
-                    _keep_arguments(observation, label, args[1:] if label.is_method else args, self._kwargs)
-                self.observation = observation
-                runtime.opened(observation)
+            if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
+                self._inside = around
+                return
+            self.observation = observation = context.start(label.name, label.as_type, outer, asked)
+            if owner is not None:
+                observation.owner, observation.thread = owner, threading.get_ident()
+            if not (label.capture_output and asked.capture_output):
+                observation.capture_output = False
+            if label.capture_input and asked.capture_input:
+                given = args[1:] if label.is_method else args
+                observation.bind = label.bind
+                observation.args = given if IMMUTABLE.issuperset(map(type, given)) else tuple(map(snapshot, given))
+                if kwargs:
+                    observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
+            runtime.opened(observation)
+        except Exception as error:  # noqa: BLE001 - ours, not the agent's
+            swallow(error)
 
     def resume(self) -> None:
         """What happens from here on happens inside the observation."""
         if self.observation is not None:
             self._token = context.enter(self.observation)
-            self._otel = otel_context.attach(self.observation)
+            self._otel = attach(self.observation)
 
     def suspend(self) -> None:
         """Undo `resume`: a generator's caller is not inside it."""
-        if self._token is not None:
-            otel_context.detach(self._otel)
-            context.leave(self._token)
+        token = self._token
+        if token is not None:
             self._token = None
+            if self._otel is not None:
+                detach(self._otel)
+            context.leave(token)
 
     def record(self, result: Any) -> None:
         """Note what was returned."""
-        with guarded:
-            if self.observation is not None:
-                self.observation.output = result = reply_of(result)
-                self.observation.size += size_of(getattr(result, "content", result))
+        try:
+            observation = self.observation
+            if observation is not None:
+                observation.output = result if type(result) in IMMUTABLE else reply_of(result)
             elif self._inside is not None and hasattr(result, "content"):
                 self._inside.replies += (reply_of(result),)
+        except Exception as error:  # noqa: BLE001
+            swallow(error)
 
     def piece(self, piece: Any) -> None:
         """Note what was yielded."""
@@ -155,31 +172,25 @@ class _traced:  # noqa: N801 - reads as what it does: `with _traced(...)`
 
     def end(self, error: BaseException | None = None) -> None:
         """The observation is over, with an error or without."""
-        with guarded:
-            if self.observation is not None:
-                self.observation.size += size_of(self.observation.pieces)
-                if error is not None:
-                    context.note_error(self.observation, error)
-                context.finish(self.observation)
+        self.suspend()
+        observation = self.observation
+        if observation is None:
+            return
+        try:
+            if error is not None:
+                context.note_error(observation, error)
+            context.finish(observation)
+        except Exception as failure:  # noqa: BLE001
+            swallow(failure)
 
 
-def _call_around(owner: Any, name: str) -> Observation | None:
+def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
     """The open call of the same name on the same instance in this thread that a call made now is part of."""
-    outer = context.current() if owner is not None else None
     while outer is not None:
         if outer.owner is owner and outer.name == name and outer.thread == threading.get_ident():
             return outer
         outer = outer.parent
     return None
-
-
-def _keep_arguments(observation: Observation, label: _Label, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    observation.bind = label.bind
-    observation.args = tuple([value if type(value) in IMMUTABLE else snapshot(value) for value in args])
-    observation.kwargs = {
-        name: value if type(value) in IMMUTABLE else snapshot(value) for name, value in kwargs.items()
-    }
-    observation.size = sum(map(size_of, observation.args)) + sum(map(size_of, observation.kwargs.values()))
 
 
 def _kept_piece(piece: Any) -> Any:
@@ -204,34 +215,49 @@ def _observed(fn: _Function, label: _Label) -> _Function:
 
 def _plain(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not tracing_on():
+        asked = recording()
+        if not asked.on:
             return fn(*args, **kwargs)
-        with _traced(label, args, kwargs) as record:
+        call = _Call(label, asked, args, kwargs)
+        call.resume()
+        try:
             result = fn(*args, **kwargs)
-            record(result)
-            return result
+            call.record(result)
+        except BaseException as error:
+            call.end(error)
+            raise
+        call.end()
+        return result
 
     return wrapper
 
 
 def _coroutine(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        if not tracing_on():
+        asked = recording()
+        if not asked.on:
             return await fn(*args, **kwargs)
-        with _traced(label, args, kwargs) as record:
+        call = _Call(label, asked, args, kwargs)
+        call.resume()
+        try:
             result = await fn(*args, **kwargs)
-            record(result)
-            return result
+            call.record(result)
+        except BaseException as error:
+            call.end(error)
+            raise
+        call.end()
+        return result
 
     return wrapper
 
 
 def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        if not tracing_on():
+        asked = recording()
+        if not asked.on:
             return (yield from fn(*args, **kwargs))
-        call, inner = _traced(label, args, kwargs), fn(*args, **kwargs)
-        call.start()
+        inner = fn(*args, **kwargs)
+        call = _Call(label, asked, args, kwargs)
         step: Callable[[Any], Any] = inner.send
         value: Any = None
         try:
@@ -259,7 +285,7 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
     return wrapper
 
 
-def _close(call: _traced, inner: Generator[Any, Any, Any]) -> None:
+def _close(call: _Call, inner: Generator[Any, Any, Any]) -> None:
     call.resume()
     try:
         inner.close()
@@ -269,9 +295,8 @@ def _close(call: _traced, inner: Generator[Any, Any, Any]) -> None:
 
 def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        call, inner = _traced(label, args, kwargs), fn(*args, **kwargs)
-        if tracing_on():
-            call.start()
+        inner = fn(*args, **kwargs)
+        call = _Call(label, recording(), args, kwargs)
         step: Callable[[Any], Any] = inner.asend
         value: Any = None
         try:
@@ -298,7 +323,7 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
     return wrapper
 
 
-async def _aclose(call: _traced, inner: AsyncGenerator[Any, Any]) -> None:
+async def _aclose(call: _Call, inner: AsyncGenerator[Any, Any]) -> None:
     call.resume()
     try:
         await inner.aclose()

@@ -7,16 +7,17 @@ Journal rows as the OTLP message that Langfuse reads: one span an observation. T
 """
 
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-Row = dict[str, Any]
+from src.observability.journal import Row
+from src.observability.politely import politely
 
 # With any other scope the server copies every raw attribute into the observation's metadata.
 _SCOPE = "langfuse-sdk"
@@ -25,28 +26,49 @@ _PRICED_AS_FREE = json.dumps({"input": 0, "output": 0})
 
 def request_of(rows: Iterable[Row], public_key: str) -> bytes:
     """An `ExportTraceServiceRequest` of journal rows; roots last, so that their tags are the ones shown."""
+    return _message(rows, public_key).SerializeToString()
+
+
+def json_of(rows: Iterable[Row], public_key: str) -> str:
+    """The same message as OTLP/JSON, on one line.
+
+    Identifiers are hex digits there, not base64 (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
+    """
+    message = MessageToDict(_message(rows, public_key), use_integers_for_enums=True)
+    for span in message["resourceSpans"][0]["scopeSpans"][0].get("spans", ()):
+        span |= {name: b64decode(span[name]).hex() for name in _IDENTIFIERS if name in span}
+    return json.dumps(message, ensure_ascii=False)
+
+
+_IDENTIFIERS = ("traceId", "spanId", "parentSpanId")
+
+
+def _message(rows: Iterable[Row], public_key: str) -> ExportTraceServiceRequest:
     children_first = sorted(rows, key=lambda row: row["is_root"])
-    scope = InstrumentationScope(name=_SCOPE, attributes=[_attribute("public_key", public_key)])
-    spans = ScopeSpans(scope=scope, spans=[span_of(row) for row in children_first])
-    resource = Resource(attributes=[_attribute("service.name", "moon-dev-ai-agents")])
-    message = ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[spans])])
-    return message.SerializeToString()
+    scope = {"name": _SCOPE, "attributes": [_attribute("public_key", public_key)]}
+    resource = {"attributes": [_attribute("service.name", "moon-dev-ai-agents")]}
+    around: Any = {"resource": resource, "scope_spans": [{"scope": scope}]}
+    message = ExportTraceServiceRequest(resource_spans=[around])
+    spans = message.resource_spans[0].scope_spans[0].spans
+    for row in politely(children_first):
+        spans.add(**span_of(row))
+    return message
 
 
-def span_of(row: Row) -> Span:
-    """One row as a span."""
+def span_of(row: Row) -> dict[str, Any]:
+    """One row as a span: the fields of `opentelemetry.proto.trace.v1.Span`."""
     failed = row["level"] == "ERROR"
-    return Span(
-        trace_id=bytes.fromhex(row["trace_id"]),
-        span_id=bytes.fromhex(row["id"]),
-        parent_span_id=bytes.fromhex(row["parent_id"] or ""),
-        name=row["name"],
-        kind=Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=row["start_ns"],
-        end_time_unix_nano=row["end_ns"],
-        attributes=[_attribute(name, value) for name, value in _attributes(row) if value is not None],
-        status=Status(code=Status.STATUS_CODE_ERROR if failed else Status.STATUS_CODE_UNSET),
-    )
+    return {
+        "trace_id": bytes.fromhex(row["trace_id"]),
+        "span_id": bytes.fromhex(row["id"]),
+        "parent_span_id": bytes.fromhex(row["parent_id"] or ""),
+        "name": row["name"],
+        "kind": Span.SPAN_KIND_INTERNAL,
+        "start_time_unix_nano": row["start_ns"],
+        "end_time_unix_nano": row["end_ns"],
+        "attributes": [_attribute(name, value) for name, value in _attributes(row) if value is not None],
+        "status": {"code": Status.STATUS_CODE_ERROR if failed else Status.STATUS_CODE_UNSET},
+    }
 
 
 def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
@@ -98,13 +120,16 @@ def _iso(nanoseconds: int) -> str:
     return json.dumps(datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat().replace("+00:00", "Z"))
 
 
-def _attribute(name: str, value: Any) -> KeyValue:
-    return KeyValue(key=name, value=_value(value))
+# Messages as dicts: protobuf makes them where they belong, in a third of the time that it takes to make and copy each.
 
 
-def _value(value: Any) -> AnyValue:
+def _attribute(name: str, value: Any) -> dict[str, Any]:
+    return {"key": name, "value": _value(value)}
+
+
+def _value(value: Any) -> dict[str, Any]:
     if isinstance(value, bool):
-        return AnyValue(bool_value=value)
+        return {"bool_value": value}
     if isinstance(value, list):
-        return AnyValue(array_value=ArrayValue(values=[_value(each) for each in value]))
-    return AnyValue(string_value=str(value))
+        return {"array_value": {"values": [_value(each) for each in value]}}
+    return {"string_value": str(value)}

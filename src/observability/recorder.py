@@ -19,12 +19,12 @@ OWN_THREADS = "moondev-observability"  # how our threads are named
 MAX_QUEUED = 50_000  # entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
-_POLL_SECONDS = 0.01  # between looks at the queue while calls come in: on disk well within 50 ms
+_POLL_SECONDS = 0.01  # between looks at the queue while calls come in: a fleet of 48 has 50 ms for one journal
 _IDLE_POLL_SECONDS = 0.025  # and while none do; a caller need wake nobody, which would cost it a lock
 _IDLE_AFTER = 100  # empty looks
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
-_PAUSE_SECONDS = 2.0  # what a fork waits for a batch at most
+PAUSE_SECONDS = 2.0  # what a fork waits for a batch, or an import, at most
 _LOOK_SECONDS = 0.02  # at whether the journal fails, by who waits for it
 _RETRY_SECONDS = 0.5  # while the journal cannot be written
 
@@ -54,7 +54,8 @@ class Recorder:
     def __init__(self, make_sink: Callable[[], Sink]) -> None:
         self._make_sink = make_sink  # called on the recorder's thread: it imports what the caller's need not wait for
         self._sink: Sink | None = None
-        self._queue: deque[Any] = deque()  # Observation: ended; (Observation,): opened; Event: all before it is written
+        self._queue: deque[Any] = deque()  # Observation: ended; Event: somebody waits until all before it is written
+        self._running: dict[int, Observation] = {}  # begun and not ended, by id
         self._queued_bytes = 0
         self._in_hand = 0  # ended ones, taken from the queue and not written yet
         self._hurry = threading.Event()
@@ -73,17 +74,23 @@ class Recorder:
         return self._in_hand + sum(type(entry) is Observation for entry in self._queue.copy())
 
     def opened(self, observation: Observation) -> None:
-        """Note that an observation has begun, as evidence should the process die in it; not where there is no room."""
-        if not self._full():
-            self._append((observation,))
+        """An observation has begun: where it still runs when the thread looks, that is noted, as evidence should the
+        process die in it."""
+        self._running[observation.id] = observation
+        if self._thread is None:
+            self._start()
 
     def put(self, observation: Observation) -> None:
         """Hand over an ended observation; at the queue's bound, wait a little, then drop and count it."""
-        if self._full() and not self._has_room_soon():
+        self._running.pop(observation.id, None)
+        queue = self._queue
+        if (len(queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES) and not self._has_room_soon():
             self._drop(1, "the recorder cannot keep up")
             return
-        self._queued_bytes += observation.size
-        self._append(observation)
+        self._queued_bytes += observation.weigh()
+        queue.append(observation)
+        if self._thread is None:
+            self._start()
 
     def flush(self, timeout: float | None = None, *, patient: bool = True) -> bool:
         """Wait until everything handed over so far is journalled; False where that took longer than `timeout` seconds.
@@ -125,9 +132,8 @@ class Recorder:
             self._sink.abandon()
 
     def pause(self) -> bool:
-        """Before a fork: wait until the thread is between two batches, for a child inherits half-done imports as they
-        are; whether `resume` is due."""
-        return self._at_work.acquire(timeout=_PAUSE_SECONDS)
+        """Before a fork: wait until the thread is between two batches; whether `resume` is due."""
+        return self._at_work.acquire(timeout=PAUSE_SECONDS)
 
     def resume(self) -> None:
         """After a fork, in the parent."""
@@ -172,10 +178,14 @@ class Recorder:
 
     def _run(self) -> None:
         empty_looks = 0
-        while self._queue or not self._stopping:
-            if self._queue:
+        while True:
+            last = self._stopping
+            batch = self._take_batch()
+            if any(batch):
                 empty_looks = 0
-                self._write_batch(self._take_batch())
+                self._write_batch(batch)
+            elif last:
+                break
             else:
                 empty_looks += 1
                 self._hurry.wait(_POLL_SECONDS if empty_looks < _IDLE_AFTER else _IDLE_POLL_SECONDS)
@@ -216,14 +226,19 @@ class Recorder:
             if type(entry) is Observation:
                 batch.ended.append(entry)
                 size += entry.size
-            elif type(entry) is tuple:
-                batch.opened.append(entry[0])
             else:
                 batch.flushes.append(entry)
+        batch.opened.extend(self._newly_begun())  # last: what a flush waits for has begun before it
         self._in_hand = len(batch.ended)
         # Callers add to it without a lock: what they lost is put right whenever the queue is empty.
         self._queued_bytes = max(self._queued_bytes - size, 0) if self._queue else 0
         return batch
+
+    def _newly_begun(self) -> list[Observation]:
+        begun = [each for each in self._running.copy().values() if not each.noted]
+        for each in begun:
+            each.noted = True
+        return begun
 
     def _try_write(self, batch: _Batch) -> bool:
         """Whether the batch is done with."""

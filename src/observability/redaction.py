@@ -6,12 +6,15 @@ A secret is masked here, before anything touches disk or wire: `redact(value)` f
 line. A match becomes `[REDACTED:rule]`; what cannot be redacted becomes `[NOT RECORDED: why]`, never the original.
 `docs/redaction.md` says what is covered and what is not.
 
-    redact ─▶ walk ─▶ redact_text ─▶ Scan ─▶ rules ─▶ spans ─▶ markers
-                                             own secrets           redaction_own.py
-                                             wallets, seeds        redaction_wallets.py, redaction_seeds.py
-                                             shapes of keys        redaction_rules.py
-                                             names, headers, URLs  redaction_names.py
-                                             the operator's        below
+    redact ─▶ Redactor ─▶ redact_text ─▶ Scan ─▶ rules ─▶ spans ─▶ markers ─▶ once more across the texts of the value
+                                                                             redaction_spread.py
+                                                 own secrets           redaction_own.py
+                                                 wallets, seeds        redaction_wallets.py, redaction_seeds.py
+                                                 shapes of keys        redaction_rules.py
+                                                 name = value          redaction_pairs.py, …_names.py, …_values.py
+                                                 headers               redaction_headers.py
+                                                 addresses             redaction_urls.py
+                                                 the operator's        redaction_operator.py
 """
 
 import re
@@ -19,12 +22,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from src import config
-from src.observability.redaction_names import STRONG, WEAK, headers, is_value, looks_random, named, strength, urls
+from src.observability.redaction_headers import headers
+from src.observability.redaction_names import NONE, strength
+from src.observability.redaction_operator import operator_patterns, operator_spans
 from src.observability.redaction_own import OwnSecrets
+from src.observability.redaction_pairs import named
 from src.observability.redaction_rules import SHAPES, pem_keys, shapes
 from src.observability.redaction_scan import Scan, Span
 from src.observability.redaction_seeds import seed_phrases
-from src.observability.redaction_wallets import byte_arrays, is_keypair, is_secret_numbers, wallet_keys
+from src.observability.redaction_spread import without_spread
+from src.observability.redaction_urls import urls
+from src.observability.redaction_values import is_secret, is_secret_item, is_secret_number
+from src.observability.redaction_wallets import (
+    byte_arrays,
+    is_account,
+    is_evm_key,
+    is_keypair,
+    is_secret_numbers,
+    wallet_keys,
+)
 
 # Where two rules claim the same text, the earlier one names it.
 _FINDERS: tuple[Callable[[Scan], Iterable[Span]], ...] = (
@@ -36,6 +52,9 @@ RULES = frozenset(SHAPES) | {
     "pem-private-key", "rpc-url", "seed-phrase", "solana-secret-key", "url-credentials", "webhook-url",
     "wif-private-key",
 }  # fmt: skip
+
+_Check = Callable[[str, str], bool]  # whether a value is a secret under a name
+_NAMED = "[REDACTED:named-secret]"
 
 CYCLE = "[NOT RECORDED: cycle]"
 TOO_DEEP = "[NOT RECORDED: too deep]"
@@ -51,6 +70,7 @@ MAX_DEPTH = 32
 MAX_ITEMS = 100_000  # of all containers of one value together
 MAX_TEXT = 16_000_000  # characters; four times what the largest context windows hold
 _PASSES = 8
+_SHORT, _MAX_CLEAN = 64, 4096  # names, models, symbols: what comes back in every row is searched once
 
 # Our own markers are left alone, so that redaction of redacted text changes nothing.
 _MARKERS = re.compile(rf"(\[REDACTED:(?:{'|'.join(sorted(RULES))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
@@ -63,16 +83,23 @@ def redact(value: Any) -> Any:
     and None stay, sets become lists, any other object becomes its redacted text. A string without a match is returned
     as the same object.
     """
-    try:
-        return _Walk().redacted(value, 0)
-    except Exception:  # noqa: BLE001 - fail closed: a field that cannot be redacted is not recorded
-        return FAILED
+    return Redactor().redact(value)
 
 
 def redact_text(text: str) -> str:
     """`text` without secrets; the same object where there are none; never raises."""
     try:
         return _redacted(text, _rules())
+    except Exception:  # noqa: BLE001 - fail closed
+        return FAILED
+
+
+def redact_line(text: str) -> str:
+    """`redact_text` for a line that is printed: while the operator's patterns are refused it is masked by the other
+    rules, since an agent prints the same however its tracing is set up. Never raises.
+    """
+    try:
+        return _searched(text, _rules())
     except Exception:  # noqa: BLE001 - fail closed
         return FAILED
 
@@ -85,31 +112,7 @@ def check_patterns() -> None:
             at all (as a malformed LANGFUSE_CAPTURE_INPUT records no prompts): what the operator wanted hidden is
             unknown, and a journal cannot be unwritten.
     """
-    _operator_patterns(config.OBSERVABILITY_REDACT_PATTERNS or "")
-
-
-# A repetition inside a repetition, (a+)+, may take exponential time; `re` cannot be interrupted.
-_NESTED_REPETITION = re.compile(r"\((?:[^()\\]|\\.)*(?:[*+]|,\})(?!\+)(?:[^()\\]|\\.)*\)(?:[*+]|\{\d*,\d*\})")
-
-
-def _operator_patterns(text: str) -> list[re.Pattern[str]]:
-    return [_operator_pattern(line.strip()) for line in text.replace("\\n", "\n").splitlines() if line.strip()]
-
-
-def _operator_pattern(line: str) -> re.Pattern[str]:
-    try:
-        pattern = re.compile(line)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise _refusal(line, str(error)) from error
-    if pattern.match(""):
-        raise _refusal(line, "it matches the empty text")
-    if _NESTED_REPETITION.search(line):
-        raise _refusal(line, "a repetition inside a repetition may take forever")
-    return pattern
-
-
-def _refusal(line: str, reason: str) -> config.SettingError:
-    return config.SettingError(f"OBSERVABILITY_REDACT_PATTERNS has {line!r}, which is refused: {reason}")
+    operator_patterns(config.OBSERVABILITY_REDACT_PATTERNS or "")
 
 
 class _Rules:
@@ -118,9 +121,10 @@ class _Rules:
     def __init__(self, secrets: tuple[str, ...], patterns: str, allowed: str) -> None:
         self.made_of = (secrets, patterns, allowed)
         self.own = OwnSecrets(secrets)
+        self.clean: set[str] = set()  # short texts that were searched, and nothing found
         self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         try:
-            self.patterns, self.refused = _operator_patterns(patterns), False
+            self.patterns, self.refused = operator_patterns(patterns), False
         except config.SettingError:
             self.patterns, self.refused = [], True
 
@@ -130,11 +134,19 @@ class _Rules:
         for finder in _FINDERS:
             found += finder(scan)
         for pattern in self.patterns:
-            found += [Span(*match.span(), "operator") for match in pattern.finditer(scan.text) if match.group()]
+            found += operator_spans(pattern, scan.text)
         if scan.decoded:
             inner = self.spans(scan.decoded.scan)
             found += [Span(*scan.decoded.original(start, end), rule) for start, end, rule in inner]
         return found
+
+    def remember(self, text: str) -> str:
+        """A text that is clean."""
+        if len(text) <= _SHORT:
+            if len(self.clean) >= _MAX_CLEAN:
+                self.clean.clear()
+            self.clean.add(text)
+        return text
 
     def allows(self, text: str, span: Span) -> bool:
         """Whether the span lies inside a string that the operator allows."""
@@ -152,7 +164,8 @@ def _rules() -> _Rules:
     """The rules for the environment as it is now: rebuilt when a secret or a setting changed."""
     global _current
     secrets = config.secret_values()
-    patterns, allowed = config.OBSERVABILITY_REDACT_PATTERNS or "", config.OBSERVABILITY_REDACT_ALLOW or ""
+    patterns = config.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
+    allowed = config.setting("OBSERVABILITY_REDACT_ALLOW") or ""
     known = _current.made_of
     if secrets is not known[0] or patterns != known[1] or allowed != known[2]:
         _current = _Rules(secrets, patterns, allowed)
@@ -162,12 +175,18 @@ def _rules() -> _Rules:
 def _redacted(text: str, rules: _Rules) -> str:
     if rules.refused:
         return text if _MARKERS.fullmatch(text) else BAD_PATTERN
+    return _searched(text, rules)
+
+
+def _searched(text: str, rules: _Rules) -> str:
+    if len(text) <= _SHORT and text in rules.clean:
+        return text
     if len(text) > MAX_TEXT:
         return TOO_LONG
     for _ in range(_PASSES):  # a mask may uncover another match beside it; the second pass nearly always finds none
         done = _masked_beside_markers(text, rules)
         if done is text:
-            return text
+            return rules.remember(text)
         text = done
     return FAILED
 
@@ -176,12 +195,9 @@ def _masked_beside_markers(text: str, rules: _Rules) -> str:
     if "[REDACTED:" not in text and "[NOT RECORDED:" not in text:
         return _masked(text, rules)
     parts = _MARKERS.split(text)
-    done = [part if at % 2 else _masked(part, rules) for at, part in enumerate(parts)]
-    return text if all(map(_is, parts, done)) else "".join(done)
-
-
-def _is(one: str, other: str) -> bool:
-    return one is other
+    known = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # they are often alike
+    done = [part if at % 2 else known[part] for at, part in enumerate(parts)]
+    return text if done == parts else "".join(done)
 
 
 def _masked(text: str, rules: _Rules) -> str:
@@ -209,13 +225,40 @@ def _merged(spans: Sequence[Span]) -> Iterator[Span]:
     yield Span(start, end, spans[best].rule)
 
 
-class _Walk:
-    """One pass over one value: what is open above it, and how much of the bound is left."""
+def _fresh(key: Any, taken: dict[Any, Any], counts: dict[Any, int]) -> str:
+    """`key (2)`, `key (3)`, …: the next that is not taken; counted on, or thousands of markers take seconds."""
+    while True:
+        counts[key] = counts.get(key, 1) + 1
+        fresh = f"{key} ({counts[key]})"
+        if fresh not in taken:
+            return fresh
+
+
+class Redactor:
+    """`redact` by the environment as it is now, for several values in a row."""
 
     def __init__(self) -> None:
         self._rules = _rules()
-        self._open: set[int] = set()
-        self._left = MAX_ITEMS
+        self._open: set[int] = set()  # containers around the value
+        self._left = 0  # items that the value may still have
+
+    def redact(self, value: Any) -> Any:
+        """`value` without secrets; never raises."""
+        try:
+            self._left = MAX_ITEMS
+            return self._whole(value)
+        except Exception:  # noqa: BLE001 - fail closed: a field that cannot be redacted is not recorded
+            self._open.clear()
+            return FAILED
+
+    def _whole(self, value: Any) -> Any:
+        for _ in range(_PASSES):  # a key that is masked as a word of a phrase names its value a secret
+            done = self.redacted(value, 0)
+            value = without_spread(done)
+            if value is done:
+                return done
+            self._left = MAX_ITEMS
+        return FAILED
 
     def redacted(self, value: Any, depth: int) -> Any:
         """`value` without secrets."""
@@ -223,7 +266,7 @@ class _Walk:
         if kind is str:
             return _redacted(value, self._rules)
         if value is None or kind in (int, float, bool):
-            return value
+            return self._number(value)
         if isinstance(value, dict | list | tuple | set | frozenset):
             return self._container(value, depth)
         if isinstance(value, bytes | bytearray | memoryview):
@@ -249,45 +292,40 @@ class _Walk:
         if is_secret_numbers(values):
             return "[REDACTED:solana-secret-key]"
         done: dict[Any, Any] = {}
-        for name, inner in zip(value, self._together(values, depth, list(value)), strict=True):
-            done[self._key(name, done)] = inner
+        counts: dict[Any, int] = {}  # how often a key came, as several secrets have one marker
+        names = ["private_key" if name == "key" else name for name in value] if is_account(value) else list(value)
+        for name, inner in zip(value, self._together(values, depth, names), strict=True):
+            key = self._key(name)
+            done[_fresh(key, done, counts) if key in done else key] = inner
         return done
 
-    def _key(self, name: Any, taken: dict[Any, Any]) -> Any:
-        key = name if type(name) in (int, float, bool, type(None)) else _redacted(_text_of(name), self._rules)
-        fresh, count = key, 1
-        while fresh in taken:
-            count += 1
-            fresh = f"{key} ({count})"
-        return fresh
+    def _number(self, value: Any) -> Any:
+        return "[REDACTED:own-secret]" if value in self._rules.own.numbers else value
+
+    def _key(self, name: Any) -> Any:
+        if type(name) in (int, float, bool, type(None)):
+            return self._number(name)
+        return _redacted(_text_of(name), self._rules)
 
     def _list(self, value: Any, depth: int) -> Any:
         items = list(value)
         if is_secret_numbers(items):
             return "[REDACTED:solana-secret-key]"
-        if len(items) == 2 and type(items[0]) in (str, bytes) and type(items[1]) is str:  # a header
-            items = [items[0], self._named(self.redacted(items[0], depth), items[1], depth)]
+        if len(items) == 2 and {type(items[0]), type(items[1])} <= {str, bytes}:  # a header
+            items = [items[0], self._named(self.redacted(items[0], depth), items[1], depth, is_secret_item)]
         done = self._together(items, depth, None)
         return tuple(done) if isinstance(value, tuple) else done
 
     def _together(self, items: list[Any], depth: int, names: list[Any] | None) -> list[Any]:
-        """The items redacted; as a seed phrase may be spread over twelve of them, short strings are read in a row."""
-        masked = _phrase_in(items) if len(items) >= 12 else frozenset()
-        done = []
-        for at, item in enumerate(items):
-            if at in masked:
-                done.append("[REDACTED:seed-phrase]")
-            else:
-                done.append(self._named(names[at], item, depth) if names else self.redacted(item, depth))
-        return done
+        if names is None:
+            return [self.redacted(item, depth) for item in items]
+        return [self._named(name, item, depth) for name, item in zip(names, items, strict=True)]
 
-    def _named(self, name: Any, value: Any, depth: int) -> Any:
+    def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
         """The value of a field: masked whole where the name says secret."""
-        level = strength(_text_of(name))
-        done = self.redacted(value, depth)
-        if level == WEAK and type(done) is str and looks_random(done):
-            return "[REDACTED:named-secret]"
-        return _all_masked(done) if level == STRONG else done
+        said = _text_of(name)
+        names = (said, _redacted(said, self._rules))  # what stands in the journal names it too
+        return _masked_field(max(names, key=strength), self.redacted(value, depth), check)
 
     def _binary(self, value: bytes) -> str:
         if is_keypair(value):
@@ -298,31 +336,25 @@ class _Walk:
             return BINARY
 
 
-def _all_masked(value: Any) -> Any:
-    """A field named as a secret: its text, its number or its list of these is masked; deeper data speaks for itself."""
+def _masked_field(name: str, value: Any, check: _Check) -> Any:
+    """The text, the number or the list of these in a field that is named as a secret; deeper data speaks for itself."""
+    if type(value) is str and is_evm_key(name, value):
+        return "[REDACTED:evm-private-key]"
+    if strength(name) == NONE:
+        return value
     if type(value) is str:
-        return value if _MARKERS.fullmatch(value) or not is_value(value) else "[REDACTED:named-secret]"
+        return _NAMED if not _MARKERS.fullmatch(value) and check(name, value) else value
     if type(value) is int:
-        return "[REDACTED:named-secret]"
-    if isinstance(value, list | tuple) and all(type(item) in (str, int) for item in value) and value:
-        return "[REDACTED:named-secret]" if type(value[0]) is int else type(value)(map(_all_masked, value))
+        return _NAMED if is_secret_number(name, value) else value
+    if isinstance(value, list | tuple) and all(type(item) in (str, int) for item in value):
+        return _NAMED if _are_bytes(name, value) else type(value)(_masked_field(name, item, check) for item in value)
     return value
 
 
-_PHRASE_WORD = 24  # characters: a word, its number, its quotes
-
-
-def _phrase_in(items: Sequence[Any]) -> frozenset[int]:
-    """Which of the items make up a seed phrase, one word an item."""
-    words = [item if type(item) is str and len(item) <= _PHRASE_WORD else "0" for item in items]
-    text = "\n".join(words)
-    spans = list(seed_phrases(Scan(text)))
-    found, start = set(), 0
-    for at, word in enumerate(words):
-        if any(span.start < start + len(word) and start < span.end for span in spans):
-            found.add(at)
-        start += len(word) + 1
-    return frozenset(found)
+def _are_bytes(name: str, numbers: Sequence[Any]) -> bool:
+    """Whether these are a key as its bytes."""
+    bytelike = all(type(number) is int and 0 <= number < 256 for number in numbers)
+    return len(numbers) >= 16 and bytelike and is_secret_number(name, 10**9)
 
 
 def _text_of(value: Any) -> str:

@@ -9,10 +9,9 @@ from the text only in characters that were replaced one for one.
 import re
 import string
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 
 class Span(NamedTuple):
@@ -26,20 +25,65 @@ class Span(NamedTuple):
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
 LONG_RUN = 20  # the shortest key that is known by its shape alone: AWS's, AKIA and 16 more
 
-# Escapes whose last letter would stick to the word behind them: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…".
-_ESCAPE = re.compile(
-    r"(?<!\\)\\++(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|%[0-9a-fA-F]{2}|\x1b\[[0-9;]{0,12}m"
-)  # backslashes are counted once, from the first of them
-_ESCAPE_STARTS = ("\\", "%", "\x1b")
+# Escapes whose last letter would stick to the word behind them: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…". By
+# what they begin with, since `re` skips to a literal ten times faster than to any of several.
+_ESCAPES = {
+    # backslashes are counted once, from the first of them
+    "\\": re.compile(r"\\(?<!\\\\)\\*+(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
+    "%": re.compile(r"%[0-9a-fA-F]{2}"),
+    "\x1b": re.compile(r"\x1b\[[0-9;]{0,12}m"),
+}
+_DIGIT = re.compile(r"\d")
+CONTINUATION = bytes(range(0x80, 0xC0))  # UTF-8 (RFC 3629): the bytes behind a character's first
+_ASCII_OR_MARK = bytes(code if code < 0x80 else ord("?") for code in range(256))
 _IS_TOKEN = bytes(ord("x") if chr(code) in TOKEN_LETTERS else ord(" ") for code in range(256))
 _LONG = b"x" * LONG_RUN
 
 
+def all_but(letters: str) -> bytes:
+    """What `bytes.translate` deletes so that these ASCII letters stay."""
+    return bytes(code for code in range(256) if chr(code) not in letters)
+
+
+NOT_ALNUM = all_but(string.ascii_letters + string.digits)
+_OTHERS = frozenset(NOT_ALNUM)
+
+
 def without_escapes(text: str) -> str:
     """`text` with escape sequences overwritten by as many spaces; the same object where there are none."""
-    if not any(start in text for start in _ESCAPE_STARTS):
-        return text
-    return _ESCAPE.sub(lambda match: " " * len(match.group()), text)
+    for start, escape in _ESCAPES.items():
+        if start in text:
+            text = escape.sub(lambda match: " " * len(match.group()), text)
+    return text
+
+
+def as_ascii(text: str) -> bytes:
+    """One byte a character, `?` for what is not ASCII; `encode("ascii", "replace")` takes 30 µs for each of these."""
+    return first_bytes(text, _ASCII_OR_MARK)
+
+
+def first_bytes(text: str, meaning: bytes) -> bytes:
+    """The first byte of each character in UTF-8, as `meaning` (256 bytes) translates it."""
+    return _first_bytes(text.encode("utf-8", "surrogatepass"), meaning)
+
+
+def _first_bytes(utf8: bytes, meaning: bytes) -> bytes:
+    return utf8.translate(meaning) if utf8.isascii() else utf8.translate(meaning, CONTINUATION)
+
+
+# Reduced: small letters, with a mark for each accent; everything else, digits too, is a space. By first bytes in UTF-8:
+# c3 to c5 are Latin letters with accents, cc and cd accents that stand alone.
+_ACCENTED, _ACCENT, _SPACE = 1, 2, ord(" ")
+
+
+def _reduced_byte(code: int) -> int:
+    if code < 0x80:
+        return ord(chr(code).lower()) if chr(code).isalpha() else _SPACE
+    return _ACCENTED if 0xC3 <= code <= 0xC5 else _ACCENT if 0xCC <= code <= 0xCD else _SPACE
+
+
+REDUCED = bytes(map(_reduced_byte, range(256)))
+_SAMPLE, _MANY = 500, 0.58  # words, and which part of them may be different: half of them are, in English
 
 
 # A line break as it comes in wrapped text, in quotes of mail, between string literals, and escaped in JSON.
@@ -50,7 +94,21 @@ _BREAK = re.compile(
 _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 
 
-_UNICODE = re.compile(r"\\{1,4}u([0-9a-fA-F]{4})")
+# JSON's \u escapes and escaped slashes (RFC 8259 section 7), and percent-encoding (RFC 3986 section 2.1), whose bytes
+# of one character are read together.
+_NEXT = r"%[89abAB][0-9a-fA-F]"  # a byte of a character behind its first: RFC 3629
+_ENCODED = re.compile(
+    r"\\{1,4}(?:u(?P<unicode>[0-9a-fA-F]{4})|/)"
+    rf"|(?P<percent>%(?:[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}}))"
+)
+_BACKSLASHED, _PERCENT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|/)"), re.compile("%[0-9a-fA-F]{2}")
+_MOST_DECODED = 3  # an address that was encoded within an address that was encoded; no software goes further
+
+
+def _meant(match: re.Match[str]) -> str:
+    if match["percent"]:
+        return bytes.fromhex(match["percent"].replace("%", "")).decode(errors="replace")
+    return chr(int(match["unicode"], 16)) if match["unicode"] else "/"
 
 
 class Rewritten:
@@ -78,56 +136,141 @@ class Rewritten:
         return start + offset - self._offsets[at], start + offset - self._offsets[at] + 1
 
 
+_T = TypeVar("_T")
+
+
+class _View(Generic[_T]):
+    """`functools.cached_property` without its lock, which takes longer than a view of a short text (Python 3.11)."""
+
+    def __init__(self, make: Callable[[Any], _T]) -> None:
+        self._make = make
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, scan: Any, _: type) -> _T:
+        made = scan.__dict__[self._name] = self._make(scan)
+        return made
+
+
 class Scan:
     """A text and its views, each built when a rule first asks for it.
 
-    Searching bytes for a literal takes about 0.5 ns a character, a regular expression that begins with a class 10 ns:
+    Searching a text for a literal takes about 0.5 ns a character, a regular expression that begins with a class 10 ns:
     so rules look for literals here first, and turn to an expression only where one stands.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.ascii = text.encode("ascii", "replace")  # one byte per character: offsets are the text's
+        self.depth = 0  # how often it was decoded
+        self._digit = (0, -1)  # from where on, and where, the next digit is known to stand
+        self._utf8 = text.encode("utf-8", "surrogatepass")
+        # one byte per character: offsets are the text's
+        self.ascii = self._utf8 if text.isascii() else self._utf8.translate(_ASCII_OR_MARK, CONTINUATION)
 
-    @cached_property
-    def low(self) -> bytes:
-        """The text in lower case, one byte per character."""
-        return self.ascii.lower()
+    def digit_after(self, at: int) -> int:
+        """Where the first digit from `at` on stands; the text's length where there is none."""
+        known_from, digit = self._digit
+        if not known_from <= at <= digit:
+            match = _DIGIT.search(self.text, at)
+            self._digit = at, digit = at, match.start() if match else len(self.text)
+        return digit
 
-    @cached_property
+    @_View
+    def low(self) -> str:
+        """The text in lower case, `?` for what is not ASCII."""
+        return self.text.lower() if self.text.isascii() else self.ascii.decode().lower()
+
+    @_View
     def plain(self) -> str:
         """The text without escape sequences."""
         return without_escapes(self.text)
 
-    @cached_property
+    @_View
+    def plain_utf8(self) -> bytes:
+        """`plain` in UTF-8; of what is not ASCII it is longer than the text."""
+        return self._utf8 if self.plain is self.text else self.plain.encode("utf-8", "surrogatepass")
+
+    @_View
+    def plain_ascii(self) -> bytes:
+        """`plain`, one byte per character."""
+        return self.ascii if self.plain is self.text else _first_bytes(self.plain_utf8, _ASCII_OR_MARK)
+
+    @_View
+    def alnum(self) -> tuple[bytes, ...]:
+        """The letters and digits alone, of the text and of `plain`."""
+        return tuple(view.translate(None, NOT_ALNUM) for view in self._with_and_without_escapes)
+
+    @_View
+    def alnum_places(self) -> tuple[list[int], ...]:
+        """Where each of `alnum` stands in the text."""
+        views = self._with_and_without_escapes
+        return tuple([at for at, code in enumerate(view) if code not in _OTHERS] for view in views)
+
+    @property
+    def _with_and_without_escapes(self) -> Iterable[bytes]:
+        return dict.fromkeys((self.ascii, self.plain_ascii))  # often they are one
+
+    @_View
     def joined(self) -> Rewritten | None:
         """The text without its line breaks; None where it has none."""
         if not any(sign in self.text for sign in _BREAK_SIGNS):
             return None
         return Rewritten(self.text, _BREAK, lambda _: "")
 
-    @cached_property
+    @_View
     def decoded(self) -> Rewritten | None:
-        r"""The text with its \u escapes decoded, which in JSON spell whole words; None where it has none."""
-        if "\\u" not in self.text or not _UNICODE.search(self.text):
+        r"""The text with \u escapes, escaped slashes and %XX decoded, as they spell names; None where it has none."""
+        text = self.text
+        if self.depth >= _MOST_DECODED or not (
+            ("\\" in text and _BACKSLASHED.search(text)) or ("%" in text and _PERCENT.search(text))
+        ):
             return None
-        return Rewritten(self.text, _UNICODE, lambda match: chr(int(match[1], 16)))
+        view = Rewritten(self.text, _ENCODED, _meant)
+        view.scan.depth = self.depth + 1
+        return view
 
-    @cached_property
+    @_View
     def runs(self) -> list[tuple[int, int]]:
         """Where `plain` has 20 or more letters, digits, `_`, `.` or `-` in a row."""
-        return list(_long_runs(self.plain))
+        return list(_long_runs(self.plain_ascii))
 
-    def anchors(self, literal: bytes) -> Iterator[int]:
+    @_View
+    def reduced(self) -> bytes:
+        """`plain` in small letters, one byte per character: a mark for an accent, a space for what is no letter."""
+        return _first_bytes(self.plain_utf8, REDUCED)
+
+    @_View
+    def words(self) -> list[bytes]:
+        """What `reduced` has between its spaces."""
+        return self.reduced.split()
+
+    @_View
+    def _vocabulary(self) -> str:
+        """Each word once: a page of prose has few that differ. One of keys and hashes has many: there it is the text
+        itself, and where escapes were taken out, as their last letter may begin a word."""
+        sample = {*self.words[:_SAMPLE]}
+        if self.plain is not self.text or len(sample) > _MANY * _SAMPLE:
+            return self.low
+        return b" ".join({*self.words} if len(self.words) > _SAMPLE else sample).decode()
+
+    def said(self, words: Iterable[str]) -> list[str]:
+        """Which of these (of a to z) may stand in the text, in any case, also inside others: asked first, as most do
+        not."""
+        vocabulary = self._vocabulary
+        return [word for word in words if word in vocabulary]
+
+    def anchors(self, literal: str) -> Iterator[int]:
         """Where `literal` (lower case) stands in the text, in any case."""
-        at = self.low.find(literal)
+        find, step = self.low.find, len(literal)
+        at = find(literal)
         while at >= 0:
             yield at
-            at = self.low.find(literal, at + len(literal))
+            at = find(literal, at + step)
 
 
-def _long_runs(plain: str) -> Iterator[tuple[int, int]]:
-    mapped = plain.encode("ascii", "replace").translate(_IS_TOKEN)
+def _long_runs(plain: bytes) -> Iterator[tuple[int, int]]:
+    mapped = plain.translate(_IS_TOKEN)
     start = mapped.find(_LONG)
     while start >= 0:
         end = mapped.find(b" ", start)

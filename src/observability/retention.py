@@ -13,7 +13,7 @@ from src import config
 from src.observability.guard import failures
 from src.observability.journal import Journal
 
-STEP_ROWS = 500
+STEP_ROWS = 200
 _STEPS = 4  # at one go: the recorder has calls to journal meanwhile
 _DAY_NS = 86_400_000_000_000
 _FULL, _ROOM = 0.95, 0.9  # of the size limit: when rows go, and how far, so that not every row has another one deleted
@@ -47,10 +47,11 @@ class Retention:
     def _make_room(self, journal: Journal) -> int:
         if not self.is_due(journal):
             return 0
-        return journal.delete_done(STEP_ROWS) or self._delete_pending(journal)
+        too_much = int(journal.used_bytes() - _limit() * _ROOM)
+        return journal.delete_done(STEP_ROWS, max_bytes=too_much) or self._delete_pending(journal, too_much)
 
-    def _delete_pending(self, journal: Journal) -> int:
-        lost = journal.delete_pending(STEP_ROWS)
+    def _delete_pending(self, journal: Journal, too_much: int) -> int:
+        lost = journal.delete_pending(STEP_ROWS, too_much)
         if lost:
             type(self).deleted_pending += lost
             failures.note(

@@ -15,11 +15,10 @@ from src import config
 from src.observability import cost
 from src.observability.answer import Answer, read_answer
 from src.observability.guard import guarded
+from src.observability.journal import Row
 from src.observability.observation import IMMUTABLE, Observation, Reply
-from src.observability.redaction import redact
+from src.observability.redaction import Redactor, redact
 from src.observability.usage import add_buckets, usage_buckets
-
-Row = dict[str, Any]
 
 _MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
@@ -114,10 +113,10 @@ def _times(observation: Observation) -> Row:
 
 def _circumstances() -> Row:
     return {
-        "session_id": config.LANGFUSE_SESSION_ID,
-        "user_id": config.LANGFUSE_USER_ID,
-        "environment": config.LANGFUSE_TRACING_ENVIRONMENT or "default",
-        "release": config.LANGFUSE_RELEASE,
+        "session_id": config.setting("LANGFUSE_SESSION_ID"),
+        "user_id": config.setting("LANGFUSE_USER_ID"),
+        "environment": config.setting("LANGFUSE_TRACING_ENVIRONMENT") or "default",
+        "release": config.setting("LANGFUSE_RELEASE"),
     }
 
 
@@ -239,19 +238,21 @@ _CONTENT = (
     "agent", "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
     "usage", "cost", "cost_usd", "cost_source",
 )  # fmt: skip
+_IDS = ("id", "trace_id", "parent_id")  # hex of ours
 _JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags")
 
 
 def _clean(row: Row) -> Row:
     """Redacted, and JSON where a column holds more than text."""
-    return {
-        name: _encodable(_json(redact(value)) if name in _JSON_COLUMNS else _redacted_text(value))
-        for name, value in row.items()
-    }
+    redactor = Redactor()
+    return {name: _clean_value(name, value, redactor) for name, value in row.items()}
 
 
-def _redacted_text(value: Any) -> Any:
-    return redact(value) if isinstance(value, str) else value
+def _clean_value(name: str, value: Any, redactor: Redactor) -> Any:
+    if value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS):
+        return value
+    clean = redactor.redact(value)
+    return _encodable(_json(clean) if name in _JSON_COLUMNS else clean)
 
 
 def _encodable(value: Any) -> Any:
@@ -265,13 +266,16 @@ def _encodable(value: Any) -> Any:
     return value
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str).encode  # `dumps` makes one each time
+
+
 def _json(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+        return _encode(value)
     except ValueError:  # NaN and infinity have no JSON
-        return json.dumps(_finite(value), ensure_ascii=False, default=str)
+        return _encode(_finite(value))
 
 
 def _finite(value: Any) -> Any:

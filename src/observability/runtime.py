@@ -8,19 +8,20 @@ lives beside `LangFuseTracker`, which is only its face, so that a test that null
 
 import atexit
 import os
-import signal
 import sys
 import threading
 import time
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from src.config import setting, tracing_on
+from src.observability import forks, signals
 from src.observability.guard import failures, guarded
 from src.observability.recorder import Recorder
 from src.observability.shipper import Shipper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from src.observability.observation import Observation
     from src.observability.recorder import Sink
 
@@ -42,7 +43,7 @@ class Runtime:
     def flush(self, timeout: float | None) -> bool:
         """Journal what is queued, ship what is pending; whether nothing is left, within `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        written = self.recorder.flush(timeout)
+        written = self.recorder.flush(timeout, patient=timeout is not None)
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
     def close(self, exit_seconds: float) -> None:
@@ -50,6 +51,11 @@ class Runtime:
         self.recorder.flush(_JOURNAL_SECONDS, patient=False)
         self.shipper.stop(exit_seconds)
         self.recorder.stop(_JOURNAL_SECONDS)
+
+    def pause(self) -> "tuple[Callable[[], None], ...]":
+        """Before a fork: wait until neither imports anything, for a child inherits half-done imports as they are; what
+        is to be called after it, in the parent."""
+        return tuple(each.resume for each in (self.recorder, self.shipper) if each.pause())
 
     def abandon(self) -> None:
         """In a fork's child: all of this is the parent's."""
@@ -76,23 +82,24 @@ def _begin() -> Runtime:
 
             threads.install()
             _close_with_the_process()
+            signals.watch()
             _runtime = Runtime()
         return _runtime
 
 
 def record(observation: "Observation") -> None:
     """Hand an ended observation to the recorder; with durability `sync`, wait until it is on disk."""
-    recorder = running().recorder
+    recorder = (_runtime or _begin()).recorder
     recorder.put(observation)
-    if _ending or setting("OBSERVABILITY_DURABILITY") == "sync":
+    if _ending or observation.durable:
         recorder.flush(_JOURNAL_SECONDS, patient=False)
 
 
 def opened(observation: "Observation") -> None:
     """Note that an observation has begun, as evidence should the process die in it."""
-    recorder = running().recorder
+    recorder = (_runtime or _begin()).recorder
     recorder.opened(observation)
-    if setting("OBSERVABILITY_DURABILITY") == "sync":
+    if observation.durable:
         recorder.flush(_JOURNAL_SECONDS, patient=False)
 
 
@@ -132,32 +139,28 @@ def _close_with_the_process() -> None:
 
 
 def catch_sigterm() -> None:
-    """Close on SIGTERM too, where the application has no handler of its own; one it has, or sets later, stays."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _on_sigterm)
+    """Close on SIGTERM too, where the application has no handler of its own."""
+    signals.catch_sigterm(_end)
 
 
-def _on_sigterm(_signal: int, _frame: FrameType | None) -> None:
-    _end()
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGTERM)  # end as ever: the parent sees the same exit status
-
-
-_paused = False
+_paused: "tuple[Callable[[], None], ...]" = ()
 
 
 def _before_fork() -> None:
     global _paused
-    _paused = _runtime is not None and _runtime.recorder.pause()
+    _paused = _runtime.pause() if _runtime is not None else ()
+    forks.before()
 
 
 def _in_parent() -> None:
-    if _paused and _runtime is not None:
-        _runtime.recorder.resume()
+    forks.after()
+    for resume in _paused:
+        resume()
 
 
 def _in_child() -> None:
     global _runtime, _creating, _ending
+    forks.after()
     if _runtime is not None:
         _runtime.abandon()
         _inherited.append(_runtime)

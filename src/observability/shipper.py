@@ -7,16 +7,14 @@ process ends. What it delivers, and how, stands in `delivery.py`, which this thr
 """
 
 import random
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
-from termcolor import cprint
-
 from src import config
-from src.observability.outcome import Outcome, Verdict
-from src.observability.recorder import OWN_THREADS
+from src.observability.recorder import OWN_THREADS, PAUSE_SECONDS
+from src.observability.say import complain
+from src.observability.server_reply import ServerReply, Verdict
 
 if TYPE_CHECKING:
     from src.observability.delivery import Delivery
@@ -40,6 +38,7 @@ class Shipper:
         self._thread: threading.Thread | None = None
         self._is_left_to_stop = False
         self._starting = threading.Lock()
+        self._importing = threading.Lock()
         self._wake = threading.Event()
         self._flushes: list[_Flush] = []
         self._deadline = _NEVER  # monotonic seconds, once the process is ending
@@ -93,6 +92,14 @@ class Shipper:
             self._delivery.cut()
         self._thread.join(_GRACE_SECONDS)
 
+    def pause(self) -> bool:
+        """Before a fork: wait until the thread has imported what it needs; whether `resume` is due."""
+        return self._importing.acquire(timeout=PAUSE_SECONDS)
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        self._importing.release()
+
     def abandon(self) -> None:
         """In a fork's child: leave what was inherited to the parent."""
         if self._delivery is not None:
@@ -113,7 +120,7 @@ class Shipper:
             self._delivery.close()
 
     def _pass(self, wait_until: float, *, hurried: bool) -> bool:
-        """Ship all that is pending; False where something is left."""
+        """Ship all that is pending; False where something is left, or was refused."""
         destination = config.destination()
         if destination is None:
             return True
@@ -121,22 +128,26 @@ class Shipper:
             delivery = self._delivery_to(destination)
             if self._must_wait(delivery, hurried):
                 return False
-            settled = delivery.settled
-            outcome = delivery.ship(wait_until)
+            settled, refused = delivery.settled, delivery.refused
+            reply = delivery.ship(wait_until)
             if delivery.settled > settled:
                 self._patience.won()
+            if delivery.refused > refused and reply is None:
+                return False
         except Exception as error:  # noqa: BLE001 - a locked or missing journal, anything: tried again later
-            outcome = Outcome(Verdict.NOT_NOW, f"{type(error).__name__}: {error}")
-        return self._answer(destination, outcome)
+            reply = ServerReply(Verdict.NOT_NOW, f"{type(error).__name__}: {error}")
+        return self._answer(destination, reply)
 
     def _delivery_to(self, destination: config.Destination) -> "Delivery":
-        from src.observability.delivery import Delivery
+        with self._importing:  # and httpx imports the half of itself only for the first client
+            from src.observability.delivery import Delivery
 
-        if self._delivery is None or self._delivery.destination != destination:
-            if self._delivery is not None:
-                self._delivery.close()
-            self._delivery = Delivery(destination, self._seconds_left, self._say)
-        return self._delivery
+            if self._delivery is None or self._delivery.destination != destination:
+                if self._delivery is not None:
+                    self._delivery.close()
+                    self._patience = _Patience()  # what the last host asked for is not this one's
+                self._delivery = Delivery(destination, self._seconds_left, self._say)
+            return self._delivery
 
     def _must_wait(self, delivery: "Delivery", hurried: bool) -> bool:
         if delivery.is_refused_plain_http():
@@ -147,26 +158,26 @@ class Shipper:
             return True
         return delivery.destination == self._unusable or self._patience.must_wait(hurried)
 
-    def _answer(self, destination: config.Destination, outcome: Outcome | None) -> bool:
+    def _answer(self, destination: config.Destination, reply: ServerReply | None) -> bool:
         """What follows from how a pass ended; whether all was shipped."""
-        if outcome is None:
+        if reply is None:
             self._patience.won()
-        elif outcome.verdict is Verdict.LOCKED_OUT:
+        elif reply.verdict is Verdict.LOCKED_OUT:
             self._unusable = destination
             self._say(
-                f"{destination.host} refuses the key {destination.public_key} ({outcome.words}). Correct"
+                f"{destination.host} refuses the key {destination.public_key} ({reply.words}). Correct"
                 " LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST; until then rows stay pending"
             )
-        elif outcome.verdict is Verdict.NOT_NOW and self._patience.lost(outcome.retry_after) == 1:
-            self._say(f"Langfuse cannot be reached now ({outcome.words}). Rows stay pending and are sent later")
-        return outcome is None
+        elif reply.verdict is Verdict.NOT_NOW and self._patience.lost(reply.retry_after) == 1 and not self._stopping:
+            self._say(f"Langfuse cannot be reached now ({reply.words}). Rows stay pending and are sent later")
+        return reply is None
 
     def _say(self, words: str) -> None:
-        from src.observability.redaction import redact
+        from src.observability.redaction import redact_line
 
-        said, self.last_error, self.last_error_at = self.last_error, str(redact(words)), time.time()
+        said, self.last_error, self.last_error_at = self.last_error, redact_line(words), time.time()
         if self.last_error != said:
-            cprint(f"⚠️ {self.last_error}.", "yellow", file=sys.stderr)
+            complain(f"⚠️ {self.last_error}.")
 
     def _seconds_left(self) -> float:
         return max(self._deadline - time.monotonic(), 0.0)

@@ -14,9 +14,13 @@ from src import config
 from src.observability.guard import failures
 from src.observability.journal import DamagedJournalError, Journal, Row
 from src.observability.journal_session import JournalSession
-from src.observability.observation import Observation
+from src.observability.observation import OUTCOME, Observation
+from src.observability.outcomes import rows_of_outcome
+from src.observability.politely import politely
+from src.observability.redaction import check_patterns
 from src.observability.retention import Retention
 from src.observability.rows import placeholder_row, row_of, scores_of
+from src.observability.say import complain
 
 _TIDY_SECONDS = 30.0
 
@@ -30,22 +34,26 @@ class JournalSink:
         self._process: str | None = None
         self._retention = Retention()
         self._next_tidy = 0.0  # monotonic seconds
+        _refuse_bad_patterns()
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal these in one transaction; raises where that failed and should be tried again."""
         journal = self._open()
-        destination = config.destination()
-        rows, scores = self._rows(ended, destination)
-        begun = [_addressed(_row_or_placeholder(each)[0], destination, "open") for each in opened if each.ended is None]
-        recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
         try:
-            journal.append(recorded, scores, durable=config.setting("OBSERVABILITY_DURABILITY") == "sync")
+            self._append(journal, opened, ended)
         except DamagedJournalError as error:
             journal.set_aside(error)
             raise
+        self._tidy_now_and_then(journal)
+
+    def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
+        destination = _journalled(config.destination())
+        rows, scores = self._rows(journal, ended, destination)
+        begun = [_addressed(_row_or_placeholder(each)[0], destination, "open") for each in opened if each.ended is None]
+        recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
+        journal.append(recorded, scores, durable=config.setting("OBSERVABILITY_DURABILITY") == "sync")
         if destination is not None:
             self._ship()
-        self._tidy_now_and_then(journal)
 
     def close(self) -> None:
         """Give the journal back."""
@@ -63,6 +71,15 @@ class JournalSink:
         return journal
 
     def _tidy_now_and_then(self, journal: Journal) -> None:
+        """What is written is written: a failure here is not the batch's."""
+        try:
+            self._tidy_if_due(journal)
+        except DamagedJournalError as error:
+            journal.set_aside(error)
+        except OSError as error:
+            failures.note("tidy", f"the journal cannot be tidied now: {error}", cure="Tried again later.")
+
+    def _tidy_if_due(self, journal: Journal) -> None:
         """By one process at a time: show what died in flight, and let go of what is old or too much."""
         now = time.monotonic()
         if now < self._next_tidy and not self._retention.is_due(journal):
@@ -76,16 +93,27 @@ class JournalSink:
             journal.give_up_leases(process)
 
     def _rows(
-        self, ended: Iterable[Observation], destination: config.Destination | None
+        self, journal: Journal, ended: Iterable[Observation], destination: config.Destination | None
     ) -> tuple[list[Row], list[Row]]:
         rows: list[Row] = []
         scores: list[Row] = []
-        for observation in ended:
+        label = destination.label if destination else None
+        for observation in politely(ended):
+            if observation.type == OUTCOME:
+                scores += rows_of_outcome(journal, observation.hex_trace_id, observation.scores, label)
+                continue
             row, its_scores = _row_or_placeholder(observation)
             rows.append(_addressed(row, destination, "pending"))
             scores += [_addressed(score, destination, "pending") for score in its_scores]
-            time.sleep(0)  # lets go of the interpreter: an agent may be waiting for it
         return rows, scores
+
+
+def _refuse_bad_patterns() -> None:
+    """At the start: what of the operator's own patterns cannot be, in full, since they alone can correct it."""
+    try:
+        check_patterns()
+    except config.SettingError as error:
+        complain(f"❌ {error}. Correct it in .env; until then no text is recorded.", "red")
 
 
 def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
@@ -96,6 +124,15 @@ def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
     except Exception as error:  # noqa: BLE001 - arguments and answers may be anything
         failures.note("row", f"an observation could not be read: {type(error).__name__}: {error}")
         return placeholder_row(observation, error), []
+
+
+def _journalled(destination: config.Destination | None) -> config.Destination | None:
+    """The destination, unless its host or public key is a secret: it would stand in every row. Then rows stay here."""
+    if destination is None or not any(secret in destination.label for secret in config.secret_values()):
+        return destination
+    what = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY holds a secret: rows stay in the local journal"
+    failures.note("destination", what, cure="Correct them in .env.")
+    return None
 
 
 def _addressed(row: Row, destination: config.Destination | None, state: str) -> Row:

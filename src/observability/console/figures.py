@@ -2,16 +2,12 @@
 🌙 Moon Dev's Figures
 Built with love by Moon Dev 🚀
 
-What calls cost and how they went, summed over any grouping of them.
+What the calls of one group cost and how they went.
 """
 
-import json
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
-
-from src.observability.journal import Row
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 
 class Figures(NamedTuple):
@@ -20,49 +16,66 @@ class Figures(NamedTuple):
     group: str
     calls: int
     errors: int
-    input_tokens: int
-    cached_tokens: int  # of the input
-    output_tokens: int
+    input_tokens: int  # all that was asked
+    cached_tokens: int  # of the input, read from a cache
+    written_tokens: int  # of the input, written to one
+    output_tokens: int  # all that was answered
+    reasoning_tokens: int  # of the output
     cost_usd: float | None  # of the calls whose price is known; None where none is
-    unpriced: int  # calls that have tokens, or should, and no price
+    unpriced: int  # calls that did not fail and have no price
     decisions: int
     p50_ms: float | None
     p95_ms: float | None
+    p99_ms: float | None
+    first_token_p50_ms: float | None  # of the streamed calls
 
     @property
     def cost_per_decision(self) -> float | None:
-        """USD; None where there was no decision, or a price is unknown."""
-        return self.cost_usd / self.decisions if self.decisions and self.cost_usd is not None else None
+        """USD; None where there was no decision, or the price of any call is unknown."""
+        known = self.decisions and self.cost_usd is not None and not self.unpriced
+        return self.cost_usd / self.decisions if known and self.cost_usd is not None else None
+
+    @property
+    def cache_hit_share(self) -> float | None:
+        """Of the tokens asked, those that came from a cache; None where none are known."""
+        return self.cached_tokens / self.input_tokens if self.input_tokens else None
+
+    @property
+    def error_share(self) -> float:
+        """Of the calls."""
+        return self.errors / self.calls if self.calls else 0.0
+
+    @property
+    def unpriced_share(self) -> float:
+        """Of the calls."""
+        return self.unpriced / self.calls if self.calls else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts."""
+        shares = ("cost_per_decision", "cache_hit_share", "error_share", "unpriced_share")
+        return {**self._asdict(), **{name: getattr(self, name) for name in shares}}
 
 
-def figures(generations: Iterable[Row], decisions: dict[str, int]) -> list[Figures]:
-    """One row a group, the dearest first. `generations` have a `grp`; `decisions` counts signals by group."""
-    grouped: dict[str, list[Row]] = defaultdict(list)
-    for row in generations:
-        grouped[row["grp"] or "unknown"].append(row)
-    found = [_of(group, rows, decisions.get(group, 0)) for group, rows in grouped.items()]
-    return sorted(found, key=lambda each: (-(each.cost_usd or 0.0), -each.calls, each.group))
+_ADDED = (
+    "calls", "errors", "input_tokens", "cached_tokens", "written_tokens", "output_tokens", "reasoning_tokens",
+    "unpriced", "decisions",
+)  # fmt: skip
 
 
-def _of(group: str, rows: Sequence[Row], decisions: int) -> Figures:
-    usages = [json.loads(row["usage"]) for row in rows if row["usage"]]
-    costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
-    took = sorted((row["end_ns"] - row["start_ns"]) / 1e6 for row in rows if row["end_ns"] is not None)
+def total(found: Sequence[Figures]) -> Figures:
+    """All groups together; quantiles of quantiles are none, so its times are unknown."""
+    known = [each.cost_usd for each in found if each.cost_usd is not None]
     return Figures(
-        group,
-        len(rows),
-        sum(row["level"] == "ERROR" for row in rows),
-        sum(count for usage in usages for bucket, count in usage.items() if bucket.startswith("input")),
-        sum(usage.get("input_cached_tokens", 0) for usage in usages),
-        sum(count for usage in usages for bucket, count in usage.items() if bucket.startswith("output")),
-        sum(costs) if costs else None,
-        sum(row["cost_usd"] is None and row["level"] != "ERROR" for row in rows),
-        decisions,
-        _quantile(took, 0.50),
-        _quantile(took, 0.95),
+        group="total",
+        **{name: sum(getattr(each, name) for each in found) for name in _ADDED},
+        cost_usd=math.fsum(known) if known else None,
+        p50_ms=None,
+        p95_ms=None,
+        p99_ms=None,
+        first_token_p50_ms=None,
     )
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """The smallest value that at least `share` of all do not exceed (nearest rank)."""
-    return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] if ordered else None
+def quantile(ordered: Sequence[int], share: float) -> float | None:
+    """Milliseconds: the smallest of these nanoseconds that at least `share` of all do not exceed (nearest rank)."""
+    return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] / 1e6 if ordered else None

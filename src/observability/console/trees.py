@@ -12,12 +12,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from src.observability.console.queries import Trace
-from src.observability.console.shown import duration, moment, money, one_line, safe, text_of, tokens
+from src.observability.console.said import said_of
+from src.observability.console.shown import duration, gain, gain_percent, moment, money, one_line, safe, text_of, tokens
+from src.observability.console.tables import LEVEL_STYLES, decision_text
 from src.observability.journal import Row
 
 _ICONS = {"agent": "🤖", "generation": "🧠", "event": "📌", "tool": "🔧"}
-_COLOURS = {"ERROR": "red", "WARNING": "yellow"}
-_ACTIONS = {"BUY": "bold green", "SELL": "bold red", "NOTHING": "bold yellow"}
 
 
 def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableType:
@@ -27,7 +27,25 @@ def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableT
     head = Text(f"{moment(trace.observations[0]['start_ns'])}  trace {trace.id[:8]}", style="dim")
     if address := langfuse_address(trace):
         head.append(f"  {address}")
-    return Group(head, *(_branch(row, trace, full, width) for row in roots))
+    branches = [_branch(row, trace, full, width) for row in roots]
+    return Group(head, *branches, *_outcome(trace, full, width))
+
+
+def _outcome(trace: Trace, full: bool, width: int) -> Iterator[Text]:
+    """What the market made of it, and any other score of the whole trace: a line each, whatever is in a note."""
+    for score in trace.scores:
+        if score["observation_id"] is None:
+            said = f"{_value_of(score)}  {score['comment'] or ''}".rstrip()
+            yield Text(f"⚖️ {one_line(said, 2 * len(said) if full else width - 3)}")
+
+
+def _value_of(score: Row) -> str:
+    value = score["value"]
+    if not isinstance(value, int | float):
+        return f"{score['name']} {value}"
+    if score["name"] == "pnl_usd":
+        return gain(value)
+    return gain_percent(value) if score["name"] == "pnl_pct" else f"{score['name']} {value}"
 
 
 def langfuse_address(trace: Trace) -> str | None:
@@ -50,9 +68,9 @@ def _branch(row: Row, trace: Trace, full: bool, width: int) -> Tree:
 
 
 def _label(row: Row) -> Text:
-    text = Text(f"{_ICONS.get(row['type'], '▸')} ", style=_COLOURS.get(row["level"], ""))
+    text = Text(f"{_ICONS.get(row['type'], '▸')} ", style=LEVEL_STYLES.get(row["level"], ""))
     if row["name"] == "trading_signal":
-        return _signal(text, row)
+        return text.append_text(decision_text(said_of(row["metadata"])))
     facts = list(_facts(row))
     if row["type"] != "generation" or row["name"] != "llm_generation":
         facts.insert(0, one_line(row["name"], 40))
@@ -60,23 +78,10 @@ def _label(row: Row) -> Text:
     return text.append("".join(f"  {fact}" for fact in facts[1:]))
 
 
-def _signal(text: Text, row: Row) -> Text:
-    said = row["metadata"] or {}
-    action = str(said.get("signal_action"))
-    text.append(one_line(action, 20), style=_ACTIONS.get(action, "bold"))
-    if said.get("signal_confidence") is not None:
-        text.append(f" {said['signal_confidence']:g}%")
-    if said.get("trading_symbol"):
-        text.append(f" {one_line(str(said['trading_symbol']), 20)}")
-    if said.get("signal_valid") is False:
-        text.append("  not a valid decision", style="yellow")
-    return text
-
-
 def _facts(row: Row) -> Iterator[str]:
     took = None if row["end_ns"] is None else row["end_ns"] - row["start_ns"]
     if row["type"] == "generation":
-        yield one_line("/".join(filter(None, (row["provider"], row["model"]))), 40)
+        yield one_line("/".join(filter(None, (row["provider"], row["model"]))), 40) or "unknown model"
         yield tokens(row["usage"]) or "tokens unknown"
         yield duration(took)
         yield money(row["cost_usd"])
@@ -87,9 +92,9 @@ def _facts(row: Row) -> Iterator[str]:
 def _details(row: Row, full: bool, width: int) -> Iterator[Text]:
     """The answer, the reason, the error, each as a line; with `full`, all of it, and the prompt too."""
     if row["status_message"]:
-        yield Text(_cut(row["status_message"], full, width), style=_COLOURS.get(row["level"], ""))
+        yield Text(_cut(row["status_message"], full, width), style=LEVEL_STYLES.get(row["level"], ""))
     if row["name"] == "trading_signal":
-        yield Text(_cut(str((row["metadata"] or {}).get("signal_reasoning")), full, width), style="dim")
+        yield Text(_cut(said_of(row["metadata"]).reason, full, width), style="dim")
         return
     if row["input"] is not None and (full or row["type"] == "agent"):
         yield Text("in:  " + _cut(text_of(row["input"]), full, width - 5), style="cyan")

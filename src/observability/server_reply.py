@@ -1,8 +1,8 @@
 """
-🌙 Moon Dev's Outcomes
+🌙 Moon Dev's Replies
 Built with love by Moon Dev 🚀
 
-What came of sending something to Langfuse.
+What came of sending something to Langfuse: the server's answer, or that there was none.
 
     Verdict
     ├── delivered   2xx
@@ -26,7 +26,7 @@ class Verdict(Enum):
     NOT_OURS = "not ours"
 
 
-class Outcome(NamedTuple):
+class ServerReply(NamedTuple):
     """A verdict, the server's words, and how many seconds it asks us to wait."""
 
     verdict: Verdict

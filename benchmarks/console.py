@@ -1,0 +1,95 @@
+"""
+🌙 Moon Dev's Console Benchmark
+Built with love by Moon Dev 🚀
+
+How long each command takes on a journal of a million observations, and how long a recorder that writes meanwhile waits
+for the journal at the most:
+
+    python -m benchmarks.console [FILE]
+
+FILE is such a journal (`python -m tests.million FILE`); a copy of it is written to. Without it one is made.
+"""
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from src.observability.journal import Journal
+from tests import million
+
+COMMANDS = (
+    "status", "status --json", "decisions", "decisions --agent WhaleAgent3 --limit 100", "traces", "trace last",
+    "costs", "costs --by model", "costs --by session", "costs --what-if gpt-4o", "export --output {folder}/out.jsonl",
+    "export --format parquet --output {folder}/out.parquet", "export --format csv --output {folder}/out.csv", "doctor",
+    "prune --older-than 13d --dry-run", "prune --older-than 13d",
+)  # fmt: skip
+
+
+def write(path: Path, stop: Event, waits: Any) -> None:
+    """Append a trace every 20 ms, as a busy agent does; tell the longest append since the last question."""
+    journal = Journal(path)
+    longest, seed = 0.0, 0
+    while not stop.is_set():
+        if waits.poll():
+            waits.recv()
+            waits.send(longest)
+            longest = 0.0
+        seed += 1
+        began = time.perf_counter()
+        million.fill(journal, 1, days=0.00001, seed=-seed)
+        longest = max(longest, time.perf_counter() - began)
+        time.sleep(0.02)
+    journal.close()
+
+
+def measure(path: Path, folder: Path) -> None:
+    """Run each command three times beside the writer; print the best time, and the writer's longest wait."""
+    stop, (ours, theirs) = multiprocessing.Event(), multiprocessing.Pipe()
+    writer = multiprocessing.Process(target=write, args=(path, stop, theirs))
+    writer.start()
+    print(f"{'command':60} {'seconds':>8} {'longest append, ms':>20}")
+    for command in ("(nothing)", *COMMANDS):
+        ask(ours)
+        took = [run(command.format(folder=folder), path) for _ in range(3)]
+        print(f"{command:60} {min(took):8.2f} {1000 * ask(ours):20.1f}", flush=True)
+    stop.set()
+    writer.join()
+
+
+def ask(pipe: Any) -> float:
+    """The writer's longest append since it was last asked, in seconds."""
+    pipe.send(None)
+    return float(pipe.recv())
+
+
+def run(command: str, path: Path) -> float:
+    """Seconds of one command, the start of its process included."""
+    if command == "(nothing)":
+        time.sleep(2)
+        return 0.0
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "src.observability", *command.split()],
+        check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "OBSERVABILITY_JOURNAL": str(path)},
+    )  # fmt: skip
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(dir="/var/tmp" if Path("/var/tmp").is_dir() else None) as name:
+        copy = Path(name) / "journal.db"
+        if len(sys.argv) > 1:
+            shutil.copy(sys.argv[1], copy)
+        else:
+            made = Journal(copy)
+            million.fill(made, 333_334)
+            made.close()
+        measure(copy, Path(name))

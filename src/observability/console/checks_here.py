@@ -1,0 +1,162 @@
+"""
+🌙 Moon Dev's Checks of This Machine
+Built with love by Moon Dev 🚀
+
+Settings, the journal and its disk, what waits in it, and the price table.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from src import config
+from src.observability import cost
+from src.observability.console import clock, queries_health
+from src.observability.console.findings import Finding, fault, fine, warning
+from src.observability.console.options import DOCTOR
+from src.observability.console.sending import obstacles
+from src.observability.console.shown import duration, one_line
+from src.observability.console.since import parse_since
+from src.observability.journal import DamagedJournalError, Journal, JournalError
+
+_LONG_NS, _VERY_LONG_NS = 600 * 10**9, 3600 * 10**9  # what a row may wait
+_LITTLE_BYTES = 200 * 1024 * 1024
+_OLD_PRICES_DAYS = 120
+_NAMED, _SHORT_ID = 5, 8  # traces, digits
+_FIX = f"{DOCTOR} --fix"
+
+
+def settings() -> Iterator[Finding]:
+    """Is tracing on, who says so, can every setting be read, and what keeps anything from being sent?"""
+    found = list(obstacles())
+    for error in config.malformed():
+        if not error.startswith("ENABLE_LANGFUSE "):  # said by its obstacle
+            yield fault("settings", error, "correct it in .env or the environment")
+    if config.tracing_on():
+        yield fine("tracing", f"on, says {config.origin('ENABLE_LANGFUSE')}")
+    yield from found
+    if not config.missing_langfuse_keys():
+        yield fine("keys", f"there, from {config.origin('LANGFUSE_SECRET_KEY')}")
+
+
+def journal() -> Iterator[Finding]:
+    """Is it there, can it be read and written, is it sound, is there room, what does it hold?"""
+    path = config.journal_path()
+    yield from _disk(path)
+    if path.is_dir():
+        yield fault("journal", f"{path} is a folder", "let OBSERVABILITY_JOURNAL name a file in it")
+        return
+    if not path.exists():
+        yield warning("journal", f"none at {path} yet", "run an agent: the first call makes one")
+        return
+    try:
+        opened = Journal(path, create=False)
+    except DamagedJournalError as error:
+        yield fault("journal", f"damaged: {error}", f"{_FIX} sets it aside and begins a new one")
+        return
+    except JournalError as error:
+        yield fault("journal", str(error), f"see who owns {path} and its folder, and which version of this repo runs")
+        return
+    try:
+        yield from _contents(opened)
+    except DamagedJournalError as error:
+        yield fault("journal", f"damaged: {error}", f"{_FIX} sets it aside and begins a new one")
+    finally:
+        opened.close()
+
+
+def _disk(path: Path) -> Iterator[Finding]:
+    folder = next(parent for parent in path.parents if parent.exists())
+    free, limit = shutil.disk_usage(folder).free, config.setting("OBSERVABILITY_MAX_MB") * 2**20
+    room = f"{free / 2**30:,.1f} GB free at {folder}"
+    if free < _LITTLE_BYTES:
+        yield fault("disk", room, "make room: what cannot be written waits in memory, then is lost")
+    elif free < limit:
+        yield warning("disk", f"{room}, less than OBSERVABILITY_MAX_MB", "make room, or lower OBSERVABILITY_MAX_MB")
+    else:
+        yield fine("disk", room)
+    for aside in sorted(path.parent.glob(f"{path.name}.set-aside-*")):
+        if not aside.name.endswith(("-wal", "-shm")):
+            yield warning("journal", f"an earlier one was set aside: {aside}", "read it with sqlite3, or delete it")
+
+
+def _contents(journal: Journal) -> Iterator[Finding]:
+    broken = queries_health.first_fault(journal)
+    if broken is not None:
+        yield fault("journal", f"damaged: {one_line(broken, 200)}", f"{_FIX} sets it aside and begins a new one")
+        return
+    try:
+        queries_health.check_writable(journal)
+        yield fine("journal", f"readable, writable and sound: {journal.path}, {journal.used_bytes() / 2**20:,.1f} MB")
+    except JournalError as error:
+        yield fault("journal", f"it cannot be written: {error}", f"give {journal.path} to the user who runs the agents")
+    yield from _waiting(journal)
+    yield from _rejected(journal)
+    yield from _recorded(journal)
+
+
+def _waiting(journal: Journal) -> Iterator[Finding]:
+    to = config.destination()
+    waiting = queries_health.waiting(journal)
+    for row in waiting:
+        host, _, key = row["destination"].partition("|")
+        if to is None or row["destination"] != to.label:
+            said = f"{row['rows']:,} rows wait for the project of {key} at {host}, which the settings do not name"
+            yield warning("pending", said, "set its keys and host once and run: python -m src.observability ship")
+            continue
+        age = clock.now_ns() - row["oldest_ns"]
+        said = f"{row['rows']:,} rows, the oldest from {duration(age)} ago"
+        if age > _VERY_LONG_NS:
+            yield fault("pending", said, "see what is said of the server, then: python -m src.observability ship")
+        elif age > _LONG_NS:
+            yield warning("pending", said, "python -m src.observability ship sends them now")
+        else:
+            yield fine("pending", said)
+    if not waiting:
+        yield fine("pending", "nothing waits")
+
+
+def _rejected(journal: Journal) -> Iterator[Finding]:
+    found = queries_health.rejected(journal)
+    for row in found:
+        said = f"Langfuse refused {row['rows']:,} rows: {one_line(row['reason'] or 'without a word', 300)}"
+        yield fault("rejected", said, f"correct what it says, then {_FIX} sends them again")
+    if not found:
+        yield fine("rejected", "no row was refused")
+
+
+def _recorded(journal: Journal) -> Iterator[Finding]:
+    week = parse_since("7d")
+    lost = queries_health.not_recorded(journal, week)
+    if lost:
+        said = f"{lost:,} calls of the last 7 days could not be recorded: only that they were"
+        yield warning("own failures", said, "python -m src.observability traces --tree shows why; please report it")
+    else:
+        yield fine("own failures", "none of the last 7 days")
+    yield _outcomes(queries_health.outcomes_of_nothing(journal, week))
+    for row in queries_health.unpriced(journal, week):
+        name = one_line("/".join(filter(None, (row["provider"], row["model"]))) or "a model without a name", 60)
+        yield warning(
+            "prices", f"unknown for {name}: {row['calls']:,} calls of the last 7 days", "pip install -U genai-prices"
+        )
+
+
+def _outcomes(strangers: list[str]) -> Finding:
+    """A slip in an id is told by nobody else: an outcome is taken from whoever tells it, wherever its trace is."""
+    if not strangers:
+        return fine("outcomes", "none of the last 7 days is of a trace that is not here")
+    names = ", ".join(name[:_SHORT_ID] for name in strangers[:_NAMED]) + (", …" if len(strangers) > _NAMED else "")
+    said = f"{len(strangers):,} of the last 7 days name a trace that is not here: {names}"
+    return warning(
+        "outcomes", said, "python -m src.observability decisions shows the ids; another machine's are no fault"
+    )
+
+
+def prices() -> Iterator[Finding]:
+    """How old is the price table?"""
+    table = cost.price_table()
+    said = f"{table.name}, which knows prices up to {table.newest}"
+    if (clock.today() - table.newest).days > _OLD_PRICES_DAYS:
+        yield warning("prices", said, "pip install -U genai-prices")
+    else:
+        yield fine("prices", said)

@@ -1,0 +1,124 @@
+"""
+🌙 Moon Dev's Report Page
+Built with love by Moon Dev 🚀
+
+One self-contained page of what the journal knows: the queries' figures, Vega's pictures, Jinja's escaping. Whatever a
+model, an agent or a market wrote is text there; the one script, which sorts tables, is allowed by its hash.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from src.observability.console import (
+    clock,
+    queries,
+    queries_figures,
+    queries_outcomes,
+    queries_report,
+    report_charts,
+    report_series,
+)
+from src.observability.console.figures import total
+from src.observability.console.queries_figures import Calls
+from src.observability.console.report_series import Chart
+from src.observability.console.said import finite, readable, said_of
+from src.observability.console.shown import gain, gain_percent, milliseconds, moment, money_briefly, plain
+from src.observability.console.verdicts import Class, calibration
+from src.observability.journal import Journal, Row
+
+_FOLDER = Path(__file__).parent
+_MOST_DECISIONS = 50
+
+
+class Asked(NamedTuple):
+    """What the page is about: since a time (Unix nanoseconds), of one agent or model, or of all."""
+
+    since_ns: int
+    agent: str | None = None
+    model: str | None = None
+
+
+def page(journal: Journal, asked: Asked) -> str:
+    """The page as HTML."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(money=money_briefly, milliseconds=milliseconds, share=_share, moment=moment)
+    environment.filters.update(plain=plain, outcome=_outcome, cost=_cost)
+    script = (_FOLDER / "report.js").read_text(encoding="utf-8")
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.j2").render(script=script, digest=digest, **_content(journal, asked))
+
+
+def _content(journal: Journal, asked: Asked) -> dict[str, Any]:
+    by_agent, by_model = (queries_figures.figures(journal, Calls(by, *asked)) for by in ("agent", "model"))
+    chosen = queries.Chosen(None, asked.agent, asked.model, asked.since_ns, _MOST_DECISIONS)
+    decided = queries.decisions(journal, chosen)
+    begin = max(asked.since_ns, queries.oldest_ns(journal) or 0)
+    return {
+        "made": moment(clock.now_ns()),
+        "since": moment(begin) if begin else "the beginning",
+        "of": [name for name in (asked.agent, asked.model) if name],
+        "total": total(by_agent),
+        "tables": [("agent", by_agent), ("model", by_model)],
+        "charts": _charts(journal, asked),
+        "calibration": _calibration(readable(queries_outcomes.judged(journal, queries_outcomes.Judged(*asked)))),
+        "decisions": list(map(_decision, reversed(decided))),
+    }
+
+
+def _decision(row: Row) -> Row:
+    outcome = row["pnl_pct"] if row["pnl_usd"] is None else row["pnl_usd"]
+    return {**row, "said": said_of(row["metadata"]), "outcome": finite(outcome)}
+
+
+def _charts(journal: Journal, asked: Asked) -> list[Chart]:
+    days, signals = queries_report.days(journal, *asked), queries_report.signals(journal, *asked)
+    calendar = report_series.calendar(row["day"] for row in (*days, *signals))
+    days, signals = ([row for row in rows if row["day"] >= calendar[0]] for rows in (days, signals))
+    found = [
+        report_series.spend(days, "agent", calendar),
+        report_series.spend(days, "model", calendar),
+        report_series.latency(queries_report.latencies(journal, *asked)),
+        report_series.errors(days, calendar),
+        report_series.decisions(signals, calendar),
+    ]
+    return [chart for chart in found if chart.svg or chart.beneath]
+
+
+def _calibration(judged: Sequence[Row]) -> dict[str, Any]:
+    """A row a class of confidence: cases, mean confidence, share that was profitable, with its interval."""
+    rows = [_percent(each) for each in calibration(judged)]
+    return {"rows": rows, "svg": report_charts.calibration(rows) if rows else "", "cases": len(judged)}
+
+
+def _percent(each: Class) -> Row:
+    share = 100 * each.hits / each.cases
+    says = f"{each.confidence:.0f} % confident: {each.hits} of {each.cases} profitable, {share:.0f} %"
+    return {
+        "confidence": round(each.confidence, 1), "cases": each.cases, "hits": round(share, 1),
+        "low": round(100 * each.low, 1), "high": round(100 * each.high, 1), "says": says, "few": each.few,
+    }  # fmt: skip
+
+
+def _outcome(row: Row) -> str:
+    usd, percent = finite(row["pnl_usd"]), finite(row["pnl_pct"])
+    if usd is None and percent is None:
+        return "–"
+    if not row["stands"]:
+        return "″"
+    return gain_percent(percent or 0.0) if usd is None else gain(usd)
+
+
+def _cost(row: Row) -> str:
+    """Of the whole trace, beside the decision that it stands for."""
+    if not row["stands"]:
+        return "″"
+    return money_briefly(row["cost_usd"]) if row["calls"] else "–"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

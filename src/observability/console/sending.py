@@ -1,0 +1,54 @@
+"""
+🌙 Moon Dev's Sending
+Built with love by Moon Dev 🚀
+
+Why nothing is sent to Langfuse: said once, for `status` and `doctor`.
+"""
+
+import re
+from collections.abc import Iterator
+
+from src import config
+from src.observability.console.findings import Finding, fault, warning
+
+
+def obstacles() -> Iterator[Finding]:
+    """What keeps observations recorded now from being sent, the first reason first; nothing where they are sent."""
+    yield from _flag()
+    yield from _keys()
+    yield from _plain_http()
+
+
+def _flag() -> Iterator[Finding]:
+    origin = config.origin("ENABLE_LANGFUSE")
+    if not config.tracing_on():
+        what = f"off, says {origin}: calls are not recorded"
+        yield warning("tracing", what, f"set ENABLE_LANGFUSE=true ({origin})")
+    elif not config.ENABLE_LANGFUSE:  # neither on nor off
+        what = next(
+            (error for error in config.malformed() if error.startswith("ENABLE_LANGFUSE ")),
+            "the flag is neither on nor off",
+        )
+        yield fault("settings", f"{what}; it comes from {origin}", f"correct it in {origin}")
+
+
+def _keys() -> Iterator[Finding]:
+    missing = config.missing_langfuse_keys()
+    if len(missing) == 1:
+        yield fault("keys", f"{missing[0]} is not set, the other one is", f"set {missing[0]} in .env")
+    elif missing:
+        yield warning("keys", "no keys are set", f"for Langfuse set {' and '.join(missing)} in .env")
+
+
+_SURELY_TAKEN = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
+
+
+def _plain_http() -> Iterator[Finding]:
+    to = config.destination()
+    if to is None or config.setting("LANGFUSE_ALLOW_HTTP") or _SURELY_TAKEN.match(to.host):
+        return  # without the import below, which takes longer than all the rest of `status`
+    from src.observability.wire import is_refused_plain_http
+
+    if is_refused_plain_http(to):
+        what = f"{to.host} has no TLS, and your keys would travel in the open: nothing is sent"
+        yield fault("server", what, "use https://, or set LANGFUSE_ALLOW_HTTP=true if the way there is safe")

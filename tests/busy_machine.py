@@ -1,0 +1,64 @@
+"""
+🌙 Moon Dev's Watch over a Busy Machine
+Built with love by Moon Dev 🚀
+
+What we promise of a machine that has time cannot be asked of one that has none. A process of its own asks to run every
+few milliseconds and notes how much later it was let: that time is not ours.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from types import TracebackType
+
+_EVERY_SECONDS = 0.005
+
+
+class Watch:
+    """Watches while it is open; asked afterwards."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with us
+        self._waits: list[tuple[int, int]] = []
+
+    def __enter__(self) -> "Watch":
+        self._process = subprocess.Popen([sys.executable, "-m", __name__], stdout=self._file)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._file.seek(0)
+        waits = (line.split() for line in self._file.read().split("\n")[:-1])
+        self._waits = [(int(wanted), int(ran)) for wanted, ran in waits]
+        self._file.close()
+
+    def rest(self, seconds: float) -> None:
+        """Sleep for so long that a machine that has time has had so many seconds; while the watch is open."""
+        until = self._looks() + seconds / _EVERY_SECONDS
+        while self._looks() < until:
+            time.sleep(_EVERY_SECONDS)
+
+    def _looks(self) -> int:
+        written = self._file.fileno()
+        return os.pread(written, os.fstat(written).st_size, 0).count(b"\n")
+
+    def kept_waiting_ns(self, since: int, until: int) -> int:
+        """For how long, between two moments (monotonic nanoseconds), somebody who wanted to run could not."""
+        return sum(max(min(ran, until) - max(wanted, since), 0) for wanted, ran in self._waits)
+
+
+def main() -> None:
+    """A line each time: when it wanted to run, and when it did."""
+    while True:
+        wanted = time.monotonic_ns() + int(_EVERY_SECONDS * 1e9)
+        time.sleep(_EVERY_SECONDS)
+        print(wanted, time.monotonic_ns(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""
+🌙 Moon Dev's Printed Tables
+Built with love by Moon Dev 🚀
+
+What a screen says, read back as an operator reads it: tables as cells, amounts and lengths of time as numbers.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+_UNITS = {"ms": 1e6, "s": 1e9, "min": 60e9, "hours": 3600e9, "days": 86_400e9}  # nanoseconds
+
+
+def cells(lines: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a table, by the names of its columns: those stand where no line says anything for two columns."""
+    head, _, *rows = lines
+    edges = list(_edges([head, *rows]))
+    names, *found = ([line[begin:end].strip() for begin, end in edges] for line in (head, *rows))
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _edges(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
+    wide = max(map(len, lines))
+    said = "".join(" " if all(line[at : at + 1] in ("", " ") for line in lines) else "x" for at in range(wide))
+    for found in re.finditer(r"x(?:x| (?! ))*", said):
+        yield found.span()
+
+
+def amount(text: str) -> float:
+    """`$0.002926`, `-$12.50`, `+0.80%`, `1,796`, `free`; NaN where it is unknown, or there is none."""
+    if text in ("–", "unknown", "price unknown", "?"):
+        return math.nan
+    return 0.0 if text == "free" else float(re.sub(r"[$,%]", "", text))
+
+
+def least_digit(text: str) -> float:
+    """By how much a number may differ from what is printed of it: half of the last digit, and a little."""
+    digits = re.search(r"\.(\d+)", text)
+    return 0.501 * 10.0 ** -(len(digits[1]) if digits else 0)
+
+
+def is_about(text: str, value: float) -> bool:
+    """Whether this is how a number is printed, in as many digits as it has."""
+    said = amount(text)
+    return math.isnan(said) if math.isnan(value) else abs(said - value) <= least_digit(text)
+
+
+def took_about(text: str, nanoseconds: float) -> bool:
+    """Whether this is how a length of time is printed."""
+    if text == "<1 ms":
+        return nanoseconds < 1e6
+    number, unit = text.split()
+    return abs(float(number) * _UNITS[unit] - nanoseconds) <= least_digit(number) * _UNITS[unit]
