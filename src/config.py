@@ -448,7 +448,14 @@ def _is_public(name: str, value: str) -> bool:
     if traded and all(is_address(each.strip()) for each in value.split(",")):
         return True
     is_setting = _NUMBER_NAME.search(name) and value.isdecimal()
-    return bool(is_setting) or _PATH.fullmatch(value) is not None
+    return bool(is_setting) or _is_path(name, value)
+
+
+def _is_path(name: str, value: str) -> bool:
+    """Whether it is where something lies: by its root, as the shell's own `PWD`, or because something lies there."""
+    if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
+        return True
+    return os.sep in value and os.path.exists(value)  # noqa: PTH110 - that of Path raises on a key too long for a name
 
 
 def is_address(text: str) -> bool:

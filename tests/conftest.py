@@ -2,8 +2,8 @@
 🌙 Moon Dev's Test Setup
 Built with love by Moon Dev 🚀
 
-Every test starts as a fresh process would: no key, no `.env`, a journal of its own, nothing open; it fails where
-observability itself failed, and where something calls beyond this machine.
+Every test starts as a fresh process would: no key, no secret of this machine, no `.env`, a journal of its own, nothing
+open; it fails where observability itself failed, and where something calls beyond this machine.
 """
 
 import os
@@ -36,7 +36,7 @@ _SETTINGS = re.compile(
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if _SETTINGS.search(name)]:
+    for name in [name for name, value in os.environ.items() if _SETTINGS.search(name) or config.is_secret(name, value)]:
         monkeypatch.delenv(name)
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal" / "journal.db"))

@@ -186,7 +186,8 @@ SHOWN = {
     "A_KEY": "changeme", "B_KEY": "placeholder", "C_KEY": "your-groq-key", "D_KEY": "YOUR_API_KEY",
     "E_KEY": "<your key>",
     "F_KEY": "sk-your-key-here", "D_SECRET": "--------", "X_SECRET": "xxxxxxxxxxxx", "G_KEY": "${OPENAI_KEY}",
-    "LOCAL_KEY": "not-needed", "RANDOM_SEED": "20251124", "MAX_TOKENS": "16000000", "PWD": "/work/main/somewhere",
+    "LOCAL_KEY": "not-needed", "RANDOM_SEED": "20251124", "MAX_TOKENS": "16000000", "PWD": "/Projects/moon dev/agents",
+    "OLDPWD": "/check/work/main", "STATUS_KEY": "/proc/self/status",
     "EXPLORER": "https://solscan.io/token/9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump",
     "HOMEPAGE": "https://github.com/moondevonyt/moon-dev-ai-agents-for-trading", "GIT_URL": "ssh://host/x",
 }  # fmt: skip
@@ -202,6 +203,12 @@ def test_a_credential_is_no_address_by_its_letters() -> None:
     """A name that says whose token it is counts for more than its value's looks."""
     assert config.is_secret("BOT_TOKEN", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
     assert config.is_secret("TARGET_KEY", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
+
+
+def test_a_key_with_slashes_is_no_path() -> None:
+    """Of any length: of base64, and of PEM, which is longer than a file's name may be."""
+    assert config.is_secret("SIGNING_KEY", "/kH7s9+sdK/" * 400)
+    assert config.is_secret("DB_PWD", "/kH7s9sdK/x")
 
 
 def test_a_number_is_finite_and_not_negative() -> None:
