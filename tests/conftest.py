@@ -60,8 +60,8 @@ def _forget() -> None:
 def _observability_itself_does_not_fail(request: pytest.FixtureRequest, _as_in_a_new_process: None) -> Iterator[None]:
     yield
     if "failures_expected" not in request.keywords:
-        if runtime._runtime is not None:
-            runtime._runtime.recorder.flush(5)
+        if runtime.active is not None:
+            runtime.active.recorder.flush(5)
         assert guard.failures.total == 0, guard.failures.last
 
 

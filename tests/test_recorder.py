@@ -175,6 +175,26 @@ def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> Non
     assert len({observation.id for observation in disk.written}) == 4000
 
 
+def test_it_may_be_stopped_while_another_thread_starts_it(
+    disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ends while an agent makes its first call."""
+    start, starting = threading.Thread.start, threading.Event()
+
+    def slowly(thread: threading.Thread) -> None:
+        starting.set()
+        time.sleep(0.1)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", slowly)
+    agent = threading.Thread(target=lambda: over.put(ended()))
+    start(agent)
+    assert starting.wait(5)
+    assert over.stop(5)
+    agent.join()
+    assert len(disk.written) == 1
+
+
 @observe_llm(name="llm_generation")
 def ask(prompt: str) -> str:
     """A model call that answers at once."""

@@ -26,6 +26,8 @@ class Answer(NamedTuple):
 
 def read_answer(result: Any) -> Answer:
     """Read what a model call returned, whatever it is. Never raises."""
+    if type(result) is str:
+        return Answer(result)
     content = None if isinstance(result, dict) else field(result, "content")
     raw = _raw(result)
     if content is None and raw is None:

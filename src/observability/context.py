@@ -7,12 +7,12 @@ What is being observed right now, in this thread or asyncio task, and what agent
 
 import os
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from src.config import Recording, recording, tracing_on
@@ -53,33 +53,35 @@ def calling_agent(depth: int = 1) -> str | None:
     """The agent whose code is calling: the nearest caller in an `agents` folder, `whale_agent.py` as `WhaleAgent`;
     in a thread, the agent that started it. The first `depth` callers are ours, and are passed by."""
     frame: FrameType | None = sys._getframe(depth)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        agent = _AGENT_OF_FILE.get(file, "")
-        if agent == "":
-            agent = _AGENT_OF_FILE[file] = _agent_of(file)
-        if agent is not None:
+    agent_of = _agent_of
+    while frame:
+        if agent := agent_of[frame.f_code.co_filename]:
             return agent
         frame = frame.f_back
     return _starter.get()
 
 
-_AGENT_OF_FILE: dict[str, str | None] = {}  # bounded by the number of source files
+class _AgentOfFile(dict[str, str | None]):
+    """The agent whose source file it is, or None; bounded by the number of source files."""
+
+    def __missing__(self, file: str) -> str | None:
+        path = Path(file)
+        name = "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
+        is_agent = path.parent.name == "agents" and path.stem not in ("base_agent", "__init__")
+        self[file] = agent = name if is_agent else None
+        return agent
 
 
-def _agent_of(file: str) -> str | None:
-    path = Path(file)
-    if path.parent.name != "agents" or path.stem in ("base_agent", "__init__"):
-        return None
-    return "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
+_agent_of = _AgentOfFile()
 
 
 def start(name: str, type: str, parent: Observation | None, asked: Recording) -> Observation:
     """Begin an observation under `parent`, by the agent that the cycle, the caller, or the code names."""
-    if parent is not None:
-        observation = Observation(name, type, parent)
-    else:
-        observation = Observation(name, type, None, foreign_parent())
+    observation = Observation(name, type, parent)
+    if parent is None:
+        if "opentelemetry.context" in sys.modules and (foreign := foreign_parent()) is not None:
+            observation.foreign_parent = foreign
+            observation.trace_id = foreign[0]
         observation.agent = caller = calling_agent(3)
         said = _said.get()
         if said is not None and said.caller == caller:
@@ -96,10 +98,10 @@ leave = _current.reset
 
 def finish(observation: Observation) -> None:
     """Mark an observation as ended, remember it for a signal that comes late, and hand it to the recorder."""
-    observation.ended = time.perf_counter_ns()
+    observation.ended = perf_counter_ns()
     if observation.type == "generation":
         _recent.set(observation)
-    runtime.record(observation)
+    (runtime.active or runtime.running()).recorder.put(observation)
 
 
 class Carried(NamedTuple):
@@ -303,7 +305,7 @@ class ObservabilityContext:
                 return
             outcome = outcome_observation(trace_id, scores)
             outcome.durable = asked.durable
-            runtime.record(outcome)
+            runtime.running().recorder.put(outcome)
 
     @staticmethod
     def add_error(error: BaseException, context: dict[str, Any] | None = None) -> None:
@@ -330,7 +332,7 @@ def _begin_cycle(agent_name: str, metadata: dict[str, Any], input: Any) -> Obser
     observation.agent = str(agent_name)
     observation.add_metadata(metadata)
     observation.input = snapshot(input)
-    runtime.opened(observation)
+    runtime.running().recorder.opened(observation)
     return observation
 
 

@@ -8,18 +8,22 @@ takes time (binding arguments, redaction, counting, pricing, JSON) is the record
 
 import os
 import random
-import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from time import perf_counter_ns
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
+
+if TYPE_CHECKING:
+    from contextvars import Token
 
 Signature = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
 
 # A generator of our own: agents may call `random.seed(42)`, in 48 processes at once.
 _ids = random.Random()  # noqa: S311 - identifiers, not secrets; seeded by the system's entropy
+_bits = _ids.getrandbits
 os.register_at_fork(after_in_child=_ids.seed)
 
 
@@ -40,6 +44,8 @@ class Observation:
     attribute of the class until it is set, which is what makes a new one cheap.
     """
 
+    parent: "Observation | None" = None
+    foreign_parent: tuple[int, int] | None = None
     agent: str | None = None
     owner: Any = None  # the instance whose method was called
     thread = 0  # that called it
@@ -61,25 +67,23 @@ class Observation:
     scores: "tuple[Score, ...]" = ()
     durable = False  # on disk before the call returns
     noted = False  # the recorder has noted that it has begun
+    token: "Token[Observation | None] | None" = None  # while its code runs: what leaves its context
+    otel: Any = None  # likewise, of OpenTelemetry's
     size = 0  # characters it keeps alive, roughly, once the recorder has it
     first_token: int | None = None
     ended: int | None = None
 
-    def __init__(
-        self,
-        name: str,
-        type: str,
-        parent: "Observation | None" = None,
-        foreign_parent: tuple[int, int] | None = None,
-    ) -> None:
-        self.id = _ids.getrandbits(64) or 1
-        self.name, self.type, self.parent, self.foreign_parent = name, type, parent, foreign_parent
-        if parent is not None:
-            self.trace_id: int = parent.trace_id
-            self.agent = parent.agent
+    def __init__(self, name: str, type: str, parent: "Observation | None" = None) -> None:
+        self.id = _bits(64) or 1
+        self.name = name
+        self.type = type
+        if parent is None:
+            self.trace_id = _bits(128) or 1
         else:
-            self.trace_id = foreign_parent[0] if foreign_parent else _ids.getrandbits(128) or 1
-        self.started = time.perf_counter_ns()
+            self.parent = parent
+            self.trace_id = parent.trace_id
+            self.agent = parent.agent
+        self.started = perf_counter_ns()
 
     @property
     def hex_id(self) -> str:
@@ -104,11 +108,8 @@ class Observation:
         size = len(output) if type(output) is str else size_of(output)
         for value in self.args:
             size += len(value) if type(value) is str else size_of(value)
-        if self.kwargs:
-            size += size_of(self.kwargs)
-        for held in (self.pieces, self.input, self.metadata, self.replies):
-            if held:
-                size += size_of(held)
+        if self.kwargs or self.pieces or self.input or self.metadata or self.replies:
+            size += size_of((self.kwargs, self.pieces, self.input, self.metadata, self.replies))
         self.size = size
         return size
 

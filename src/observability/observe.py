@@ -2,25 +2,24 @@
 🌙 Moon Dev's observe_llm
 Built with love by Moon Dev 🚀
 
-A call is traced here. `_Call` holds what all kinds of functions share; each of the four shells below holds only its
-own `await` or `yield`.
+A call is traced here, from `_begin` to `_end` or `_fail`, which all kinds of functions share; each of the four shells
+below holds only its own `await` or `yield`.
 """
 
 import functools
 import inspect
-import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from sys import modules
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any, NamedTuple, TypeVar, cast, overload
 
 from src.config import Recording, recording
-from src.observability import context, runtime
+from src.observability import runtime
+from src.observability.context import current, enter, finish, leave, note_error, start
 from src.observability.guard import guarded, swallow
 from src.observability.observation import IMMUTABLE, Observation, reply_of, snapshot
 from src.observability.otel_context import attach, detach
-
-if TYPE_CHECKING:
-    from contextvars import Token
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -98,96 +97,101 @@ class _Label:
         return self._signature
 
 
-class _Call:
-    """One call as an observation; inside a call that it is part of, only what it answered is noted there.
+class _Part(NamedTuple):
+    """A call that is part of the one around it: only what it answers is noted, there."""
 
-    This is the caller's path: no lock, no serialisation, few function calls (docs/performance.md).
+    around: Observation
+
+
+_Traced = Observation | _Part | None
+
+
+def _begin(label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
+    """Begin a call's observation and note its arguments; what happens from here on happens inside it.
+
+    This and `_end` are the caller's path: no lock, no serialisation, and few functions, since after a model's answer
+    each one's code must come from memory (docs/performance.md).
     """
+    try:
+        outer = current()
+        owner = args[0] if label.is_method and args else None
+        if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
+            return _Part(around)
+        observation = start(label.name, label.as_type, outer, asked)
+        if owner is not None:
+            observation.owner = owner
+            observation.thread = get_ident()
+        if not (label.capture_output and asked.capture_output):
+            observation.capture_output = False
+        if label.capture_input and asked.capture_input:
+            observation.bind = label.bind
+            given = args[1:] if label.is_method else args
+            observation.args = given if IMMUTABLE.issuperset(map(type, given)) else tuple(map(snapshot, given))
+            if kwargs:
+                observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
+        (runtime.active or runtime.running()).recorder.opened(observation)
+        _resume(observation)
+    except Exception as error:  # noqa: BLE001 - ours, not the agent's
+        swallow(error)
+        return None
+    return observation
 
-    observation: Observation | None = None
-    _inside: Observation | None = None
-    _token: "Token[Observation | None] | None" = None
-    _otel: Any = None
 
-    def __init__(self, label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Note the arguments, begin the observation."""
-        if not asked.on:
-            return
-        try:
-            outer = context.current()
-            owner = args[0] if label.is_method and args else None
-            if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
-                self._inside = around
-                return
-            self.observation = observation = context.start(label.name, label.as_type, outer, asked)
-            if owner is not None:
-                observation.owner, observation.thread = owner, threading.get_ident()
-            if not (label.capture_output and asked.capture_output):
-                observation.capture_output = False
-            if label.capture_input and asked.capture_input:
-                given = args[1:] if label.is_method else args
-                observation.bind = label.bind
-                observation.args = given if IMMUTABLE.issuperset(map(type, given)) else tuple(map(snapshot, given))
-                if kwargs:
-                    observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
-            runtime.opened(observation)
-        except Exception as error:  # noqa: BLE001 - ours, not the agent's
-            swallow(error)
+def _resume(call: _Traced) -> None:
+    """What happens from here on happens inside the observation."""
+    if type(call) is Observation:
+        call.token = enter(call)
+        if "opentelemetry.trace" in modules:
+            call.otel = attach(call)
 
-    def resume(self) -> None:
-        """What happens from here on happens inside the observation."""
-        if self.observation is not None:
-            self._token = context.enter(self.observation)
-            self._otel = attach(self.observation)
 
-    def suspend(self) -> None:
-        """Undo `resume`: a generator's caller is not inside it."""
-        token = self._token
-        if token is not None:
-            self._token = None
-            if self._otel is not None:
-                detach(self._otel)
-            context.leave(token)
+def _suspend(call: _Traced) -> None:
+    """Undo `_resume`: a generator's caller is not inside it."""
+    if type(call) is Observation and (token := call.token) is not None:
+        call.token = None
+        if call.otel is not None:
+            detach(call.otel)
+        leave(token)
 
-    def record(self, result: Any) -> None:
-        """Note what was returned."""
-        try:
-            observation = self.observation
-            if observation is not None:
-                observation.output = result if type(result) in IMMUTABLE else reply_of(result)
-            elif self._inside is not None and hasattr(result, "content"):
-                self._inside.replies += (reply_of(result),)
-        except Exception as error:  # noqa: BLE001
-            swallow(error)
 
-    def piece(self, piece: Any) -> None:
-        """Note what was yielded."""
-        observation = self.observation
-        if observation is None:
-            return
-        if observation.pieces is None:
-            observation.pieces = []
-            observation.first_token = time.perf_counter_ns()
-        observation.pieces.append(piece if type(piece) in IMMUTABLE else _kept_piece(piece))
+def _piece(call: _Traced, piece: Any) -> None:
+    """Note what was yielded."""
+    if type(call) is Observation:
+        if call.pieces is None:
+            call.pieces = []
+            call.first_token = perf_counter_ns()
+        call.pieces.append(piece if type(piece) in IMMUTABLE else _kept_piece(piece))
 
-    def end(self, error: BaseException | None = None) -> None:
-        """The observation is over, with an error or without."""
-        self.suspend()
-        observation = self.observation
-        if observation is None:
-            return
-        try:
+
+def _end(call: _Traced, result: Any = None) -> None:
+    """The call is over; note what it returned."""
+    _suspend(call)
+    try:
+        if type(call) is Observation:
+            call.output = result if type(result) in IMMUTABLE else reply_of(result)
+            finish(call)
+        elif isinstance(call, _Part) and hasattr(result, "content"):
+            call.around.replies += (reply_of(result),)
+    except Exception as error:  # noqa: BLE001
+        swallow(error)
+
+
+def _fail(call: _Traced, error: BaseException | None) -> None:
+    """The call is over; note what it raised, or nothing where its reader left."""
+    _suspend(call)
+    try:
+        if type(call) is Observation:
             if error is not None:
-                context.note_error(observation, error)
-            context.finish(observation)
-        except Exception as failure:  # noqa: BLE001
-            swallow(failure)
+                note_error(call, error)
+            finish(call)
+    except Exception as failure:  # noqa: BLE001
+        swallow(failure)
 
 
 def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
     """The open call of the same name on the same instance in this thread that a call made now is part of."""
     while outer is not None:
-        if outer.owner is owner and outer.name == name and outer.thread == threading.get_ident():
+        if outer.owner is owner and outer.name == name and outer.thread == get_ident():
             return outer
         outer = outer.parent
     return None
@@ -218,15 +222,13 @@ def _plain(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
         asked = recording()
         if not asked.on:
             return fn(*args, **kwargs)
-        call = _Call(label, asked, args, kwargs)
-        call.resume()
+        call = _begin(label, asked, args, kwargs)
         try:
             result = fn(*args, **kwargs)
-            call.record(result)
         except BaseException as error:
-            call.end(error)
+            _fail(call, error)
             raise
-        call.end()
+        _end(call, result)
         return result
 
     return wrapper
@@ -237,15 +239,13 @@ def _coroutine(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
         asked = recording()
         if not asked.on:
             return await fn(*args, **kwargs)
-        call = _Call(label, asked, args, kwargs)
-        call.resume()
+        call = _begin(label, asked, args, kwargs)
         try:
             result = await fn(*args, **kwargs)
-            call.record(result)
         except BaseException as error:
-            call.end(error)
+            _fail(call, error)
             raise
-        call.end()
+        _end(call, result)
         return result
 
     return wrapper
@@ -257,17 +257,18 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
         if not asked.on:
             return (yield from fn(*args, **kwargs))
         inner = fn(*args, **kwargs)
-        call = _Call(label, asked, args, kwargs)
+        call = _begin(label, asked, args, kwargs)
+        _suspend(call)
         step: Callable[[Any], Any] = inner.send
         value: Any = None
         try:
             while True:
-                call.resume()
+                _resume(call)
                 try:
                     piece = step(value)
                 finally:
-                    call.suspend()
-                call.piece(piece)
+                    _suspend(call)
+                _piece(call, piece)
                 try:
                     step, value = inner.send, (yield piece)
                 except GeneratorExit:
@@ -276,37 +277,39 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
                 except BaseException as thrown:  # noqa: BLE001 - `.throw()` by the caller: the function's to answer
                     step, value = inner.throw, thrown
         except StopIteration as stop:
-            call.end()
+            _end(call)
             return stop.value
         except BaseException as error:
-            call.end(None if isinstance(error, GeneratorExit) else error)
+            _fail(call, None if isinstance(error, GeneratorExit) else error)
             raise
 
     return wrapper
 
 
-def _close(call: _Call, inner: Generator[Any, Any, Any]) -> None:
-    call.resume()
+def _close(call: _Traced, inner: Generator[Any, Any, Any]) -> None:
+    _resume(call)
     try:
         inner.close()
     finally:
-        call.suspend()
+        _suspend(call)
 
 
 def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = fn(*args, **kwargs)
-        call = _Call(label, recording(), args, kwargs)
+        asked = recording()
+        call = _begin(label, asked, args, kwargs) if asked.on else None
+        _suspend(call)
         step: Callable[[Any], Any] = inner.asend
         value: Any = None
         try:
             while True:
-                call.resume()
+                _resume(call)
                 try:
                     piece = await step(value)
                 finally:
-                    call.suspend()
-                call.piece(piece)
+                    _suspend(call)
+                _piece(call, piece)
                 try:
                     step, value = inner.asend, (yield piece)
                 except GeneratorExit:
@@ -315,17 +318,17 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
                 except BaseException as thrown:  # noqa: BLE001 - `.athrow()` by the caller: the function's to answer
                     step, value = inner.athrow, thrown
         except StopAsyncIteration:
-            call.end()
+            _end(call)
         except BaseException as error:
-            call.end(None if isinstance(error, GeneratorExit) else error)
+            _fail(call, None if isinstance(error, GeneratorExit) else error)
             raise
 
     return wrapper
 
 
-async def _aclose(call: _Call, inner: AsyncGenerator[Any, Any]) -> None:
-    call.resume()
+async def _aclose(call: _Traced, inner: AsyncGenerator[Any, Any]) -> None:
+    _resume(call)
     try:
         await inner.aclose()
     finally:
-        call.suspend()
+        _suspend(call)

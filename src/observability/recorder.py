@@ -19,11 +19,11 @@ OWN_THREADS = "moondev-observability"  # how our threads are named
 MAX_QUEUED = 50_000  # entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
-_POLL_SECONDS = 0.01  # between looks at the queue while calls come in: a fleet of 48 has 50 ms for one journal
-_IDLE_POLL_SECONDS = 0.025  # and while none do; a caller need wake nobody, which would cost it a lock
-_IDLE_AFTER = 100  # empty looks
+_POLL_SECONDS = 0.025  # between looks at the queue, half of what a call may take to the disk: a caller wakes nobody,
+# which would cost it a lock, and each look evicts from the processor's caches what the agent's next call needs
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
+JOURNAL_SECONDS = 20.0  # what an ending process, or a call that is to be on disk, waits for the disk
 PAUSE_SECONDS = 2.0  # what a fork waits for a batch, or an import, at most
 _LOOK_SECONDS = 0.02  # at whether the journal fails, by who waits for it
 _RETRY_SECONDS = 0.5  # while the journal cannot be written
@@ -51,7 +51,8 @@ class _Batch(NamedTuple):
 class Recorder:
     """Takes observations from any thread, and journals them from its own."""
 
-    def __init__(self, make_sink: Callable[[], Sink]) -> None:
+    def __init__(self, make_sink: Callable[[], Sink], *, at_once: bool = False) -> None:
+        """`at_once`: the process ends, and each call waits until it is on disk."""
         self._make_sink = make_sink  # called on the recorder's thread: it imports what the caller's need not wait for
         self._sink: Sink | None = None
         self._queue: deque[Any] = deque()  # Observation: ended; Event: somebody waits until all before it is written
@@ -59,6 +60,7 @@ class Recorder:
         self._queued_bytes = 0
         self._in_hand = 0  # ended ones, taken from the queue and not written yet
         self._hurry = threading.Event()
+        self.at_once = at_once
         self._stopping = False
         self._failing = False  # the journal cannot be written
         self._thread: threading.Thread | None = None
@@ -79,9 +81,12 @@ class Recorder:
         self._running[observation.id] = observation
         if self._thread is None:
             self._start()
+        if observation.durable:
+            self.flush(JOURNAL_SECONDS, patient=False)
 
     def put(self, observation: Observation) -> None:
-        """Hand over an ended observation; at the queue's bound, wait a little, then drop and count it."""
+        """Hand over an ended observation; a durable one is on disk when this returns, where the disk takes it. At the
+        queue's bound, wait a little, then drop and count it."""
         self._running.pop(observation.id, None)
         queue = self._queue
         if (len(queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES) and not self._has_room_soon():
@@ -91,6 +96,8 @@ class Recorder:
         queue.append(observation)
         if self._thread is None:
             self._start()
+        if observation.durable or self.at_once:
+            self.flush(JOURNAL_SECONDS, patient=False)
 
     def flush(self, timeout: float | None = None, *, patient: bool = True) -> bool:
         """Wait until everything handed over so far is journalled; False where that took longer than `timeout` seconds.
@@ -116,15 +123,22 @@ class Recorder:
         """Journal what is queued and end the thread; False where that took longer than `timeout` seconds."""
         self._stopping = True
         self._hurry.set()
-        thread = self._thread
+        deadline = time.monotonic() + timeout
+        thread = self._started(deadline)
         if thread is None:  # nothing was recorded, or the interpreter is past starting threads
             if self._queue:
                 self._run()
             return True
-        thread.join(timeout)
+        thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
             self._drop(self.waiting, f"the journal could not be written within {timeout:g} s")
         return not thread.is_alive()
+
+    def _started(self, deadline: float) -> threading.Thread | None:
+        """The thread, if there is one; where another thread is just starting it, once it runs."""
+        while (thread := self._thread) is not None and thread.ident is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return thread if thread is not None and thread.ident is not None else None
 
     def abandon(self) -> None:
         """In a fork's child: what is queued and open here is the parent's to write."""
@@ -177,18 +191,16 @@ class Recorder:
             self._starting.release()
 
     def _run(self) -> None:
-        empty_looks = 0
         while True:
+            next_look = time.monotonic() + _POLL_SECONDS
             last = self._stopping
             batch = self._take_batch()
             if any(batch):
-                empty_looks = 0
                 self._write_batch(batch)
             elif last:
                 break
-            else:
-                empty_looks += 1
-                self._hurry.wait(_POLL_SECONDS if empty_looks < _IDLE_AFTER else _IDLE_POLL_SECONDS)
+            if len(batch.ended) < _BATCH and not self._stopping:
+                self._hurry.wait(max(next_look - time.monotonic(), 0))
                 self._hurry.clear()
         self._end()
 

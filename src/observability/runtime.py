@@ -16,23 +16,20 @@ from typing import TYPE_CHECKING, Any
 from src.config import setting, tracing_on
 from src.observability import forks, signals
 from src.observability.guard import failures, guarded
-from src.observability.recorder import Recorder
+from src.observability.recorder import JOURNAL_SECONDS, Recorder
 from src.observability.shipper import Shipper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from src.observability.observation import Observation
     from src.observability.recorder import Sink
-
-_JOURNAL_SECONDS = 20.0  # what an ending process waits for its own disk
 
 
 class Runtime:
     """A recorder, and a shipper once there is something to ship or to wait for."""
 
     def __init__(self) -> None:
-        self.recorder = Recorder(self._make_sink)
+        self.recorder = Recorder(self._make_sink, at_once=_ending)
         self.shipper = Shipper()
 
     def _make_sink(self) -> "Sink":
@@ -48,9 +45,9 @@ class Runtime:
 
     def close(self, exit_seconds: float) -> None:
         """Journal everything, also what other threads do meanwhile; spend at most `exit_seconds` on the network."""
-        self.recorder.flush(_JOURNAL_SECONDS, patient=False)
+        self.recorder.flush(JOURNAL_SECONDS, patient=False)
         self.shipper.stop(exit_seconds)
-        self.recorder.stop(_JOURNAL_SECONDS)
+        self.recorder.stop(JOURNAL_SECONDS)
 
     def pause(self) -> "tuple[Callable[[], None], ...]":
         """Before a fork: wait until neither imports anything, for a child inherits half-done imports as they are; what
@@ -63,7 +60,7 @@ class Runtime:
         self.shipper.abandon()
 
 
-_runtime: Runtime | None = None
+active: Runtime | None = None  # read on the caller's path, where a function's call counts
 _ending = False
 _creating = threading.RLock()
 _inherited: list[Runtime] = []  # a fork's child never closes, and never uses, what its parent had open
@@ -71,61 +68,47 @@ _inherited: list[Runtime] = []  # a fork's child never closes, and never uses, w
 
 def running() -> Runtime:
     """The runtime of this process."""
-    return _runtime or _begin()
+    return active or _begin()
 
 
 def _begin() -> Runtime:
-    global _runtime
+    global active
     with _creating:
-        if _runtime is None:
+        if active is None:
             from src.observability import threads
 
             threads.install()
             _close_with_the_process()
             signals.watch()
-            _runtime = Runtime()
-        return _runtime
-
-
-def record(observation: "Observation") -> None:
-    """Hand an ended observation to the recorder; with durability `sync`, wait until it is on disk."""
-    recorder = (_runtime or _begin()).recorder
-    recorder.put(observation)
-    if _ending or observation.durable:
-        recorder.flush(_JOURNAL_SECONDS, patient=False)
-
-
-def opened(observation: "Observation") -> None:
-    """Note that an observation has begun, as evidence should the process die in it."""
-    recorder = (_runtime or _begin()).recorder
-    recorder.opened(observation)
-    if observation.durable:
-        recorder.flush(_JOURNAL_SECONDS, patient=False)
+            active = Runtime()
+        return active
 
 
 def flush(timeout: float | None = None) -> bool:
     """Journal what is queued and ship what is pending; whether nothing is left, within `timeout` seconds."""
-    if _runtime is None and not tracing_on():
+    if active is None and not tracing_on():
         return True
     return running().flush(timeout)
 
 
 def close() -> None:
     """Journal and ship what there is, and stop; the next observation begins a new runtime."""
-    global _runtime
-    if _runtime is None:
+    global active
+    if active is None:
         return
     try:
         with guarded:
-            _runtime.close(setting("OBSERVABILITY_EXIT_SECONDS"))
+            active.close(setting("OBSERVABILITY_EXIT_SECONDS"))
     finally:
-        _runtime = None
+        active = None
 
 
 def _end() -> None:
     """Close; what other threads still record is on disk before their call returns, for the process may end any time."""
     global _ending
     _ending = True
+    if active is not None:
+        active.recorder.at_once = True
     close()
 
 
@@ -148,7 +131,7 @@ _paused: "tuple[Callable[[], None], ...]" = ()
 
 def _before_fork() -> None:
     global _paused
-    _paused = _runtime.pause() if _runtime is not None else ()
+    _paused = active.pause() if active is not None else ()
     forks.before()
 
 
@@ -159,12 +142,12 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    global _runtime, _creating, _ending
+    global active, _creating, _ending
     forks.after()
-    if _runtime is not None:
-        _runtime.abandon()
-        _inherited.append(_runtime)
-    _runtime, _ending = None, False
+    if active is not None:
+        active.abandon()
+        _inherited.append(active)
+    active, _ending = None, False
     _creating = threading.RLock()
     failures.reset()
 
