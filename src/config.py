@@ -16,6 +16,7 @@ import re
 import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -296,7 +297,8 @@ def _error_in(name: str) -> SettingError | None:
     return None
 
 
-class Recording(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Recording:
     """What the settings say of recording at one moment."""
 
     on: bool
@@ -306,17 +308,31 @@ class Recording(NamedTuple):
 
 
 _RECORDING = ("ENABLE_LANGFUSE", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT", "OBSERVABILITY_DURABILITY")
-_raw_recording_names = [_raw_name[name] for name in _RECORDING]
-_recording: tuple[Any, Recording] = ((), Recording(False, False, False, False))  # raw texts, and what they say
+_FLAG, _INPUT, _OUTPUT, _DURABILITY = map(_encode, _RECORDING)
+_UNREAD = object()
+_recording = (_UNREAD, _UNREAD, _UNREAD, _UNREAD, Recording(False, False, False, False))  # raw texts; what they say
 
 
 def recording() -> Recording:
     """Every traced call asks this once: one look at the four variables, and what they said when they last changed."""
+    flag, captured_input, captured_output, durability, said = _recording
+    raw = _raw_environ.get
+    if (
+        raw(_FLAG) is flag
+        and raw(_INPUT) is captured_input
+        and raw(_OUTPUT) is captured_output
+        and raw(_DURABILITY) is durability
+        and not _assigned
+    ):
+        return said
+    return _read_recording()
+
+
+def _read_recording() -> Recording:
     global _recording
-    raw = list(map(_raw_environ.get, _raw_recording_names))
-    if raw != _recording[0]:
-        _recording = (raw, _recording_of(*map(_read, _RECORDING)))
-    return _recording_of(*map(setting, _RECORDING)) if _assigned else _recording[1]
+    flag, captured_input, captured_output, durability = map(_raw_environ.get, (_FLAG, _INPUT, _OUTPUT, _DURABILITY))
+    _recording = (flag, captured_input, captured_output, durability, _recording_of(*map(_read, _RECORDING)))
+    return _recording_of(*map(setting, _RECORDING))
 
 
 def _recording_of(flag: bool | None, capture_input: bool, capture_output: bool, durability: str) -> Recording:

@@ -8,6 +8,7 @@ Which trace a call, a signal or an error belongs to, and whose it is.
 import asyncio
 import sys
 import threading
+import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from src.observability import ObservabilityContext, observe_llm
+from src.observability import ObservabilityContext, observe_llm, otel_context
 
 signal = ObservabilityContext.add_trading_signal
 
@@ -279,11 +280,26 @@ def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch)
     assert journal.observations() == []
 
 
-def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(journal: Any) -> None:
+class _ContextKeptElsewhere:
+    """OpenTelemetry's own, so that only its public getter tells what is active."""
+
+    def __init__(self, context: Any) -> None:
+        self.attach, self.get_current, self.detach = context.attach, context.get_current, context.detach
+
+
+@pytest.mark.parametrize("kept", ["as in OpenTelemetry today", "elsewhere"])
+def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
+    kept: str, journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a process that uses OpenTelemetry of its own, both see one tree."""
+    import opentelemetry.context
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 
+    monkeypatch.setattr(otel_context, "_current", None)
+    if kept == "elsewhere":
+        runtime_context = _ContextKeptElsewhere(opentelemetry.context._RUNTIME_CONTEXT)
+        monkeypatch.setattr(opentelemetry.context, "_RUNTIME_CONTEXT", runtime_context)
     tracer = TracerProvider().get_tracer("other")
     seen = []
 
@@ -303,6 +319,15 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(journal:
     assert row["trace_id"] == f"{around.get_span_context().trace_id:032x}"
     assert row["parent_id"] == f"{around.get_span_context().span_id:016x}"
     assert f"{seen[0].parent.span_id:016x}" == row["id"]
+
+
+def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread: its modules are there, and nothing is in them yet."""
+    monkeypatch.setattr(otel_context, "_current", None)
+    for name in ("opentelemetry.trace", "opentelemetry.context"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+        ask()
+    assert [row["parent_id"] for row in journal.observations()] == [None, None]
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 can inherit context by itself")

@@ -53,33 +53,31 @@ def calling_agent(depth: int = 1) -> str | None:
     """The agent whose code is calling: the nearest caller in an `agents` folder, `whale_agent.py` as `WhaleAgent`;
     in a thread, the agent that started it. The first `depth` callers are ours, and are passed by."""
     frame: FrameType | None = sys._getframe(depth)
-    agent_of = _agent_of
+    known = _agent_of_file
     while frame:
-        if agent := agent_of[frame.f_code.co_filename]:
+        file = frame.f_code.co_filename
+        if agent := known[file] if file in known else _agent_of(file):
             return agent
         frame = frame.f_back
     return _starter.get()
 
 
-class _AgentOfFile(dict[str, str | None]):
-    """The agent whose source file it is, or None; bounded by the number of source files."""
-
-    def __missing__(self, file: str) -> str | None:
-        path = Path(file)
-        name = "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
-        is_agent = path.parent.name == "agents" and path.stem not in ("base_agent", "__init__")
-        self[file] = agent = name if is_agent else None
-        return agent
+_agent_of_file: dict[str, str | None] = {}  # bounded by the number of source files
 
 
-_agent_of = _AgentOfFile()
+def _agent_of(file: str) -> str | None:
+    path = Path(file)
+    name = "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
+    is_agent = path.parent.name == "agents" and path.stem not in ("base_agent", "__init__")
+    _agent_of_file[file] = agent = name if is_agent else None
+    return agent
 
 
 def start(name: str, type: str, parent: Observation | None, asked: Recording) -> Observation:
     """Begin an observation under `parent`, by the agent that the cycle, the caller, or the code names."""
     observation = Observation(name, type, parent)
     if parent is None:
-        if "opentelemetry.context" in sys.modules and (foreign := foreign_parent()) is not None:
+        if "opentelemetry.trace" in sys.modules and (foreign := foreign_parent()) is not None:
             observation.foreign_parent = foreign
             observation.trace_id = foreign[0]
         observation.agent = caller = calling_agent(3)

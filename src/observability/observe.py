@@ -57,8 +57,8 @@ class _Label:
     """What is known of a decorated function before it is called."""
 
     __slots__ = (
-        "_defaults", "_fn", "_names", "_rest", "_signature", "as_type", "capture_input", "capture_output", "is_method",
-        "name",
+        "_defaults", "_fn", "_names", "_rest", "_signature", "as_type", "bind", "capture_input", "capture_output",
+        "is_method", "name",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], name: str, as_type: str, capture_input: bool, capture_output: bool):
@@ -71,8 +71,9 @@ class _Label:
         self._names: tuple[str, ...] = ()
         self._defaults: dict[str, Any] = {}
         self._rest = ""
+        self.bind = self._bind  # made once, and not at every call
 
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name, defaults included; raises TypeError where the call had the wrong ones."""
         signature = self._signature or self._inspect()
         names = self._names
