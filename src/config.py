@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -370,7 +371,12 @@ def missing_langfuse_keys() -> list[str]:
 
 def journal_path() -> Path:
     """Where the journal lies; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
-    return REPO_ROOT / Path(setting("OBSERVABILITY_JOURNAL")).expanduser()
+    return _under_repo(setting("OBSERVABILITY_JOURNAL"), os.environ.get("HOME"))
+
+
+@lru_cache(maxsize=8)  # every batch of the recorder asks
+def _under_repo(path: str, _home: str | None) -> Path:
+    return REPO_ROOT / Path(path).expanduser()
 
 
 def base_url(provider: str, default: str | None) -> str | None:

@@ -53,12 +53,15 @@ def calling_agent(depth: int = 1) -> str | None:
     """The agent whose code is calling: the nearest caller in an `agents` folder, `whale_agent.py` as `WhaleAgent`;
     in a thread, the agent that started it. The first `depth` callers are ours, and are passed by."""
     frame: FrameType | None = sys._getframe(depth)
-    known = _agent_of_file
-    while frame:
-        file = frame.f_code.co_filename
-        if agent := known[file] if file in known else _agent_of(file):
-            return agent
-        frame = frame.f_back
+    agent_of = _agent_of_file
+    try:
+        while frame:
+            if agent := agent_of[frame.f_code.co_filename]:
+                return agent
+            frame = frame.f_back
+    except KeyError as file:  # that has not called before
+        agent_of[file.args[0]] = _agent_of(file.args[0])
+        return calling_agent(depth + 1)
     return _starter.get()
 
 
@@ -67,10 +70,9 @@ _agent_of_file: dict[str, str | None] = {}  # bounded by the number of source fi
 
 def _agent_of(file: str) -> str | None:
     path = Path(file)
-    name = "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
-    is_agent = path.parent.name == "agents" and path.stem not in ("base_agent", "__init__")
-    _agent_of_file[file] = agent = name if is_agent else None
-    return agent
+    if path.parent.name != "agents" or path.stem in ("base_agent", "__init__"):
+        return None
+    return "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
 
 
 def start(name: str, type: str, parent: Observation | None, asked: Recording) -> Observation:

@@ -128,6 +128,8 @@ def _attribute(name: str, value: Any) -> dict[str, Any]:
 
 
 def _value(value: Any) -> dict[str, Any]:
+    if type(value) is str:
+        return {"string_value": value}
     if isinstance(value, bool):
         return {"bool_value": value}
     if isinstance(value, list):
