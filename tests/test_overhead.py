@@ -18,7 +18,7 @@ from src import config
 from src.observability import observe_llm
 from tests.counting import counted
 
-MOST_CALLS = 44  # 36 of a call, 3 more where OpenTelemetry is imported, 4 of the count; Langfuse's `@observe` makes 1,376
+MOST_CALLS = 44  # 36 of a call, 3 more where OpenTelemetry is imported, 4 of the count; Langfuse's makes 1,376
 WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "protobuf", "httpx", "genai_prices")
 
 

@@ -19,7 +19,7 @@ OWN_THREADS = "moondev-observability"  # how our threads are named
 MAX_QUEUED = 50_000  # entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
-_POLL_SECONDS = 0.025  # between looks at the queue, half of what a call may take to the disk: a caller wakes nobody,
+_POLL_SECONDS = 0.015  # between looks at the queue: a fleet of 48 has 50 ms for one journal. A caller wakes nobody,
 # which would cost it a lock, and each look evicts from the processor's caches what the agent's next call needs
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
