@@ -6,6 +6,7 @@ A decorated function is the function it was, and each call of it is one observat
 """
 
 import asyncio
+import contextvars
 import inspect
 import threading
 from collections.abc import AsyncGenerator, Generator
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from src import config
-from src.observability import ObservabilityContext, observe_llm
+from src.observability import ObservabilityContext, guard, observe_llm
 
 
 class Answer(NamedTuple):
@@ -173,11 +174,18 @@ class Awkward:
     __repr__ = __len__ = __eq__ = __hash__ = __str__  # type: ignore[assignment]
 
 
+class Hostile:
+    """Not even its class can be asked for."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("no")
+
+
 @pytest.mark.parametrize(
     "value",
     [
-        Awkward(), {"self": None}, float("nan"), float("inf"), 10**400, b"\xff\x00", "\ud800 lone", "nul \x00 in it",
-        {1: 2, (3, 4): {5}}, {"a": Awkward()}, object, threading.Lock(), "x" * 3_000_000,
+        Awkward(), {"self": None}, float("nan"), float("inf"), 10**400, b"\xff\x00", "\ud800 lone",
+        "nul \x00 in it", {1: 2, (3, 4): {5}}, {"a": Awkward()}, object, threading.Lock(), "x" * 3_000_000,
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -194,6 +202,51 @@ def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal
     (row,) = journal.observations()
     assert row["name"] == "echo"
     assert row["level"] == "DEFAULT"
+
+
+def test_a_coroutine_that_is_closed_from_another_context(journal: Any) -> None:
+    """As the garbage collector may do it: the closing raises nothing, and the call is recorded."""
+    waiting = aadd(1)
+    contextvars.copy_context().run(waiting.send, None)
+    waiting.close()
+    assert [(row["name"], row["level"]) for row in journal.observations()] == [("slow_add", "WARNING")]
+
+
+def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None:
+    """As argument and as answer, and inside of either."""
+
+    @observe_llm
+    def echo(value: Any) -> Any:
+        return value
+
+    hostile = Hostile()
+    assert echo(hostile) is hostile
+    echo([hostile])
+    alone, inside = (row["output"] for row in journal.observations())
+    assert alone == "[NOT RECORDED: Hostile cannot be shown: RuntimeError]"
+    assert inside == [alone]
+
+
+@pytest.mark.failures_expected
+def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what the function returns or raises, nor the observation."""
+
+    def mistaken(_: Any) -> Any:
+        raise AssertionError("ours")
+
+    monkeypatch.setattr(guard, "strict", False)
+    for name in ("snapshot", "reply_of", "note_error"):
+        monkeypatch.setattr(f"src.observability.observe.{name}", mistaken)
+
+    @observe_llm
+    def echo(value: Any) -> Any:
+        return [*value, 1 / len(value)]
+
+    assert echo([1]) == [1, 1.0]
+    with pytest.raises(ZeroDivisionError):
+        echo([])
+    assert [(row["name"], row["parent_id"]) for row in journal.observations()] == [("echo", None), ("echo", None)]
+    assert guard.failures.total == 4
 
 
 def test_send_and_throw_reach_the_generator(journal: Any) -> None:

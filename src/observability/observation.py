@@ -138,16 +138,19 @@ def reply_of(result: Any) -> Any:
     """What a call returned, as it is now: a `Reply` where it answers like a model (has `content`), else a snapshot."""
     if type(result) in IMMUTABLE:
         return result
-    content = getattr(result, "content", _NOTHING)
-    if content is _NOTHING:
-        return snapshot(result)
-    usage = getattr(result, "usage", None)
-    return Reply(
-        snapshot(content),
-        dict(usage) if isinstance(usage, dict) else usage,
-        getattr(result, "model_name", None),
-        getattr(result, "raw_response", None),
-    )
+    try:
+        content = getattr(result, "content", _NOTHING)
+        if content is _NOTHING:
+            return snapshot(result)
+        usage = getattr(result, "usage", None)
+        return Reply(
+            snapshot(content),
+            dict(usage) if isinstance(usage, dict) else usage,
+            getattr(result, "model_name", None),
+            getattr(result, "raw_response", None),
+        )
+    except Exception as error:  # noqa: BLE001 - an answer's own properties may do anything
+        return _unreadable(result, error)
 
 
 IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
@@ -167,6 +170,13 @@ def snapshot(value: Any, depth: int = 0) -> Any:
         return value
     if depth >= _MAX_DEPTH:
         return f"[deeper than {_MAX_DEPTH} levels]"
+    try:
+        return _copy(value, depth)
+    except Exception as error:  # noqa: BLE001 - so may an argument's, and an argument's `__str__`
+        return _unreadable(value, error)
+
+
+def _copy(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         kept = {k if type(k) in IMMUTABLE else str(k): snapshot(v, depth + 1) for k, v in _first(value.items())}
         return kept if len(value) <= _MAX_ITEMS else {**kept, "[not recorded]": f"{len(value) - _MAX_ITEMS} more"}
@@ -181,11 +191,12 @@ def _first(items: Any) -> Any:
 
 
 def _text_of(value: Any) -> str:
-    try:
-        text = str(value)
-        return text if len(text) <= _MAX_TEXT else "[NOT RECORDED: text too long]"
-    except Exception as error:  # noqa: BLE001 - an argument's own __str__ may do anything
-        return f"[NOT RECORDED: {type(value).__name__} cannot be shown: {type(error).__name__}]"
+    text = str(value)
+    return text if len(text) <= _MAX_TEXT else "[NOT RECORDED: text too long]"
+
+
+def _unreadable(value: Any, error: Exception) -> str:
+    return f"[NOT RECORDED: {type(value).__name__} cannot be shown: {type(error).__name__}]"
 
 
 def size_of(value: Any) -> int:

@@ -113,6 +113,7 @@ def _begin(label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[
     This and `_end` are the caller's path: no lock, no serialisation, and few functions, since after a model's answer
     each one's code must come from memory (docs/performance.md).
     """
+    observation = None
     try:
         outer = current()
         owner = args[0] if label.is_method and args else None
@@ -131,10 +132,9 @@ def _begin(label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[
             if kwargs:
                 observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
         (runtime.active or runtime.running()).recorder.opened(observation)
-        _resume(observation)
     except Exception as error:  # noqa: BLE001 - ours, not the agent's
         swallow(error)
-        return None
+    _resume(observation)
     return observation
 
 
@@ -152,7 +152,10 @@ def _suspend(call: _Traced) -> None:
         call.token = None
         if call.otel is not None:
             detach(call.otel)
-        leave(token)
+        try:  # noqa: SIM105 - two functions less on the caller's path
+            leave(token)
+        except ValueError:  # closed from another context, where nothing of it is open
+            pass
 
 
 def _piece(call: _Traced, piece: Any) -> None:
@@ -169,8 +172,10 @@ def _end(call: _Traced, result: Any = None) -> None:
     _suspend(call)
     try:
         if type(call) is Observation:
-            call.output = result if type(result) in IMMUTABLE else reply_of(result)
-            finish(call)
+            try:
+                call.output = result if type(result) in IMMUTABLE else reply_of(result)
+            finally:  # a call whose answer cannot be read was made all the same
+                finish(call)
         elif isinstance(call, _Part) and hasattr(result, "content"):
             call.around.replies += (reply_of(result),)
     except Exception as error:  # noqa: BLE001
@@ -182,9 +187,11 @@ def _fail(call: _Traced, error: BaseException | None) -> None:
     _suspend(call)
     try:
         if type(call) is Observation:
-            if error is not None:
-                note_error(call, error)
-            finish(call)
+            try:
+                if error is not None:
+                    note_error(call, error)
+            finally:
+                finish(call)
     except Exception as failure:  # noqa: BLE001
         swallow(failure)
 

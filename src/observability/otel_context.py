@@ -41,7 +41,7 @@ def _find_current() -> Callable[[], Any]:
 def attach(observation: "Observation") -> Any:
     """Make the observation the parent of spans begun from here on; returns what `detach` takes, or None. To be asked
     where `opentelemetry.trace` is imported."""
-    trace = modules["opentelemetry.trace"]
+    trace: Any = modules.get("opentelemetry.trace")
     try:
         if trace._TRACER_PROVIDER is None:
             return None  # no span is made that could nest; the public getter reads the environment, 1 µs each time
