@@ -22,9 +22,10 @@ from werkzeug import Request, Response
 
 from src import config
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
-from src.observability.delivery import _RENEW_SECONDS
-from src.observability.journal import _LEASE_NS, Mark
+from src.observability.delivery import _RENEW_SECONDS, Delivery
+from src.observability.journal import _LEASE_NS, JournalError, Mark
 from src.observability.journal_session import JournalSession
+from src.observability.server_reply import Verdict
 from src.observability.wire import REQUEST_SECONDS
 from tests.langfuse_server import (
     TRACES,
@@ -394,6 +395,83 @@ def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     writer.close()
     wait_until(lambda: states(journal) == {"shipped": 2})
     assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 1
+
+
+def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
+    """These calls are journalled, and nothing is running that would ship them."""
+    healthy, langfuse.answer = langfuse.answer, lambda _request, _body: Response("away", 500)
+    for prompt in prompts:
+        ask(prompt)
+    assert not LangFuseTracker().flush(5)
+    runtime.close()
+    langfuse.answer = healthy
+    langfuse.requests.clear()
+
+
+@pytest.fixture
+def delivery() -> Iterator[Callable[[], Delivery]]:
+    """Makes what a process has to deliver with: a way to Langfuse, and to the journal, of its own."""
+    made: list[Delivery] = []
+
+    def make() -> Delivery:
+        made.append(Delivery(config.destination(), lambda: 60.0, print))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def execute(path: Any, statement: str) -> list[Any]:
+    """One statement from outside of the process's own journal."""
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        return db.execute(statement).fetchall()
+    finally:
+        db.close()
+
+
+REFUSE_MARKS = "CREATE TRIGGER full BEFORE UPDATE OF state ON observations BEGIN SELECT the_disk_is_full(); END"
+SHIP = """
+from src import config
+from src.observability.delivery import Delivery
+reply = Delivery(config.destination(), lambda: 60.0, print).ship(0.0)
+print(reply.words if reply else "all is shipped")
+"""
+
+
+def shipped_by_another_process() -> str:
+    """What a process says that would ship all that is pending."""
+    run = [sys.executable, "-c", SHIP]
+    done = subprocess.run(run, check=True, cwd=config.REPO_ROOT, timeout=60, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_nobody_else_sends_what_we_could_not_note(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
+) -> None:
+    """The server has it, the journal takes leases and no outcomes: we keep the lease until it takes them again."""
+    monkeypatch.setattr("src.observability.journal._LEASE_NS", 10**12)  # however slow the machine
+    leave_pending(langfuse, "first")
+    ours, theirs = delivery(), delivery()
+    execute(journal.path, REFUSE_MARKS)
+    for _ in range(3):
+        with pytest.raises(JournalError, match="the_disk_is_full"):
+            ours.ship(0.0)
+        assert theirs.ship(0.0).verdict is Verdict.NOT_OURS
+    assert shipped_by_another_process() == "another process is shipping"
+    assert execute(journal.path, "SELECT state FROM observations") == [("pending",)]
+    assert len(langfuse.requests) == 1
+
+    execute(journal.path, "DROP TRIGGER full")
+    assert ours.ship(0.0) is None
+    assert execute(journal.path, "SELECT state FROM observations") == [("shipped",)]
+    assert execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == []
+    assert len(langfuse.requests) == 1
+    leave_pending(langfuse, "second")
+    assert shipped_by_another_process() == "all is shipped"
+    assert len(langfuse.requests) == 1
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 2
 
 
 def latency(calls: int) -> list[float]:
