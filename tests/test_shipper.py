@@ -7,6 +7,7 @@ waits.
 """
 
 import itertools
+import os
 import socket
 import sqlite3
 import subprocess
@@ -15,6 +16,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ from src.observability.journal import _LEASE_NS, JournalError, Mark
 from src.observability.journal_session import JournalSession
 from src.observability.server_reply import Verdict
 from src.observability.wire import REQUEST_SECONDS
+from tests.busy_machine import Watch
 from tests.langfuse_server import (
     TRACES,
     Backend,
@@ -181,6 +185,73 @@ def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, jo
     began = time.monotonic()
     runtime.close()
     assert time.monotonic() - began < 0.3 + 1
+
+
+def test_after_a_slow_name_lookup_nothing_is_sent_by_who_was_closed_in_it(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """Closing does not wait for the system to find the host; the connection that it finds too late carries nothing."""
+    looked_up, found = threading.Event(), threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        looked_up.set()
+        assert found.wait(60)
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
+    ask("first")
+    assert looked_up.wait(30)
+    shipping = runtime.running().shipper._thread
+    runtime.close()
+    assert shipping.is_alive()
+    assert not langfuse.requests
+    found.set()
+    shipping.join(30)
+    assert not shipping.is_alive()
+    assert not langfuse.requests
+    assert states(journal) == {"pending": 1}
+
+
+LOOK_UP = """
+import sys
+from src.observability import observe_llm
+observe_llm(lambda: "BUY")()
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
+    """A name server that answers nobody, and how a command is run that asks no other."""
+    settings = folder / "resolv.conf"
+    settings.write_text("nameserver 127.0.0.77\noptions timeout:30 attempts:2\n")
+    run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
+    if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.77", 53))
+        server.settimeout(30)
+        yield server, run
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
+def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
+    """The system's own lookup, of a minute, which nothing can cut: the exit keeps to its budget and a second."""
+    for name, value in settings_for("https://langfuse.example").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
+    with silent_resolver(tmp_path) as (server, run), Watch() as watch:
+        command = [*run, sys.executable, "-c", LOOK_UP]
+        with subprocess.Popen(command, cwd=config.REPO_ROOT, stdin=subprocess.PIPE) as process:
+            assert b"\x08langfuse\x07example" in server.recv(512)
+            began = time.monotonic_ns()
+            process.communicate(b"end\n", timeout=30)
+            ended = time.monotonic_ns()
+    assert process.returncode == 0
+    assert ended - began - watch.kept_waiting_ns(began, ended) < (0.3 + 1) * 1e9
+    assert states(journal) == {"pending": 1}
 
 
 def test_an_answer_whose_body_does_not_end_is_an_answer(raw_server: Any, journal: Any) -> None:
