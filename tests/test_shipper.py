@@ -26,7 +26,7 @@ from werkzeug import Request, Response
 from src import config
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
 from src.observability.delivery import _RENEW_SECONDS, Delivery
-from src.observability.journal import _LEASE_NS, JournalError, Mark
+from src.observability.journal import LEASE_SECONDS, JournalError, Mark
 from src.observability.journal_session import JournalSession
 from src.observability.server_reply import Verdict
 from src.observability.wire import REQUEST_SECONDS
@@ -433,7 +433,7 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
 
 def test_a_request_is_shorter_than_a_lease() -> None:
     """So that nobody takes over while the server may still answer."""
-    assert (REQUEST_SECONDS + _RENEW_SECONDS) * 1e9 < _LEASE_NS
+    assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
 
 
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
@@ -518,11 +518,8 @@ def shipped_by_another_process() -> str:
     return done.stdout.strip()
 
 
-def test_nobody_else_sends_what_we_could_not_note(
-    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
-) -> None:
+def test_nobody_else_sends_what_we_could_not_note(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
     """The server has it, the journal takes leases and no outcomes: we keep the lease until it takes them again."""
-    monkeypatch.setattr("src.observability.journal._LEASE_NS", 10**12)  # however slow the machine
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
     execute(journal.path, REFUSE_MARKS)
@@ -530,6 +527,7 @@ def test_nobody_else_sends_what_we_could_not_note(
         with pytest.raises(JournalError, match="the_disk_is_full"):
             ours.ship(0.0)
         assert theirs.ship(0.0).verdict is Verdict.NOT_OURS
+    execute(journal.path, "UPDATE leases SET expires_ns = expires_ns + 1000000000000")  # however slow the machine
     assert shipped_by_another_process() == "another process is shipping"
     assert execute(journal.path, "SELECT state FROM observations") == [("pending",)]
     assert len(langfuse.requests) == 1
@@ -543,6 +541,38 @@ def test_nobody_else_sends_what_we_could_not_note(
     assert shipped_by_another_process() == "all is shipped"
     assert len(langfuse.requests) == 1
     assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 2
+
+
+def test_who_takes_over_waits_as_another_process_was_told(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
+) -> None:
+    """Of all that ship, one hears Retry-After: the others ask no sooner, also in a hurry, and then they do."""
+    leave_pending(langfuse, "first")
+    ours, theirs = delivery(), delivery()
+    langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
+    assert ours.ship(0.0).retry_after == 600
+    reply = theirs.ship(time.monotonic() + 60)
+    assert (reply.verdict, reply.words) == (Verdict.NOT_NOW, "it asked another process to wait")
+    assert 0 < reply.retry_after < 600
+    assert shipped_by_another_process() == "it asked another process to wait"
+    assert len(langfuse.requests) == 1
+
+    langfuse.answer = lambda _request, _body: None
+    now = time.monotonic_ns
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now() + 600 * 10**9)
+    assert theirs.ship(0.0) is None
+    assert len(langfuse.requests) == 2
+
+
+def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
+    """An operator who starts all of them anew, after an hour's Retry-After, need not wait for the hour."""
+    leave_pending(langfuse, "first")
+    langfuse.answer = answers(Response("slow down", 503, {"Retry-After": "3600"}))
+    told = delivery()
+    assert told.ship(0.0).retry_after == 3600
+    told.close()
+    assert shipped_by_another_process() == "all is shipped"
+    assert len(langfuse.requests) == 2
 
 
 def latency(calls: int) -> list[float]:
