@@ -27,8 +27,10 @@ from src import config
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
 from src.observability.delivery import _RENEW_SECONDS, Delivery
 from src.observability.journal import LEASE_SECONDS, JournalError, Mark
+from src.observability.journal_file import BUSY_SECONDS
 from src.observability.journal_session import JournalSession
 from src.observability.server_reply import Verdict
+from src.observability.shipper import _NOTE_SECONDS
 from src.observability.wire import REQUEST_SECONDS
 from tests.busy_machine import Watch
 from tests.langfuse_server import (
@@ -431,11 +433,6 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
     assert len(langfuse.spans) == 2
 
 
-def test_a_request_is_shorter_than_a_lease() -> None:
-    """So that nobody takes over while the server may still answer."""
-    assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
-
-
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
@@ -518,16 +515,19 @@ def shipped_by_another_process() -> str:
     return done.stdout.strip()
 
 
-def test_nobody_else_sends_what_we_could_not_note(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
+def test_nobody_else_sends_what_we_could_not_note(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
+) -> None:
     """The server has it, the journal takes leases and no outcomes: we keep the lease until it takes them again."""
+    now, later = time.monotonic_ns, itertools.count(0, int(0.8 * LEASE_SECONDS * 1e9))
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
     execute(journal.path, REFUSE_MARKS)
-    for _ in range(3):
+    for passed in itertools.islice(later, 4):
+        monkeypatch.setattr(time, "monotonic_ns", lambda passed=passed: now() + passed)
         with pytest.raises(JournalError, match="the_disk_is_full"):
             ours.ship(0.0)
         assert theirs.ship(0.0).verdict is Verdict.NOT_OURS
-    execute(journal.path, "UPDATE leases SET expires_ns = expires_ns + 1000000000000")  # however slow the machine
     assert shipped_by_another_process() == "another process is shipping"
     assert execute(journal.path, "SELECT state FROM observations") == [("pending",)]
     assert len(langfuse.requests) == 1
@@ -541,6 +541,30 @@ def test_nobody_else_sends_what_we_could_not_note(langfuse: LangfuseServer, jour
     assert shipped_by_another_process() == "all is shipped"
     assert len(langfuse.requests) == 1
     assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 2
+
+
+def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
+    """However long the backend was away before: the lease that keeps others from sending again does not last."""
+    monkeypatch.setattr("src.observability.shipper._NOTE_SECONDS", 0.1)
+    leave_pending(langfuse, "first")
+
+    def refuse_marks(_request: Request, _body: bytes) -> None:
+        runtime.running().shipper._patience._failed = 10
+        execute(journal.path, REFUSE_MARKS)
+
+    langfuse.answer = refuse_marks
+    runtime.running().shipper.start()
+    wait_until(lambda: runtime.running().shipper._patience._failed > 12)
+    execute(journal.path, "DROP TRIGGER full")
+    wait_until(lambda: states(journal) == {"shipped": 1})
+    wait_until(lambda: execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == [])
+    assert len(langfuse.requests) == 1
+
+
+def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
+    """So that nobody takes over while the server may still answer, or the journal not be written."""
+    assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
+    assert 2 * BUSY_SECONDS + _NOTE_SECONDS < LEASE_SECONDS
 
 
 def test_who_takes_over_waits_as_another_process_was_told(

@@ -52,6 +52,11 @@ class Delivery:
         self.settled = 0  # rows that the server has taken or refused
         self.refused = 0  # of these
 
+    @property
+    def has_unnoted(self) -> bool:
+        """Whether we know what became of rows and the journal does not."""
+        return bool(self._unnoted)
+
     def cut(self) -> None:
         """End a request that is under way, from another thread."""
         self._wire.cut()
@@ -109,12 +114,15 @@ class Delivery:
     def _has_lease(self, journal: Journal) -> bool:
         if self._seconds_left() <= 0:
             raise _Stopped(_NO_TIME)
-        now = time.monotonic()
-        if now >= self._renew_at:
-            mine = journal.take_lease(self.destination.label, self._session.process, self._session.is_alive)
-            self._renew_at = now + _RENEW_SECONDS if mine else 0.0
+        if time.monotonic() >= self._renew_at:
+            self._take_lease(journal)
             self._wait_as_others_were_told(journal)
         return self._renew_at > 0
+
+    def _take_lease(self, journal: Journal) -> None:
+        now = time.monotonic()
+        mine = journal.take_lease(self.destination.label, self._session.process, self._session.is_alive)
+        self._renew_at = now + _RENEW_SECONDS if mine else 0.0
 
     def _wait_as_others_were_told(self, journal: Journal) -> None:
         """Looked at after the lease was asked for: who was told noted it before giving up the lease."""
@@ -129,9 +137,12 @@ class Delivery:
                 journal.take_lease(self._told_to_wait, self._session.process, self._session.is_alive, seconds)
 
     def _give_up_lease(self, journal: Journal) -> None:
-        if self._renew_at and not self._unnoted:  # what only we know to be delivered, nobody else shall send
-            self._renew_at = 0.0
-            with contextlib.suppress(JournalError):  # it ends by itself
+        """Or keep it: what only we know to be delivered, nobody else shall send."""
+        with contextlib.suppress(JournalError):  # it ends by itself
+            if self._unnoted:
+                self._take_lease(journal)
+            elif self._renew_at:
+                self._renew_at = 0.0
                 journal.give_up_lease(self.destination.label, self._session.process)
 
     def _ship_some(self, journal: Journal, newest: tuple[int, int]) -> None:
