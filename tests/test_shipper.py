@@ -227,13 +227,13 @@ sys.stdin.readline()
 @contextmanager
 def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
     """A name server that answers nobody, and how a command is run that asks no other."""
-    settings = folder / "resolv.conf"
-    settings.write_text("nameserver 127.0.0.77\noptions timeout:30 attempts:2\n")
+    settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
+    settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
     run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
     if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind(("127.0.0.77", 53))
+        server.bind((address, 53))  # a process's own: suites may run side by side
         server.settimeout(30)
         yield server, run
 
