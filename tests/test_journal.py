@@ -12,6 +12,8 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -272,6 +274,40 @@ def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
     assert "Raise OBSERVABILITY_MAX_MB" in capsys.readouterr().err
     kept.select("PRAGMA wal_checkpoint(TRUNCATE)")
     assert journal.path.stat().st_size < 0.5 * 1024 * 1024
+    kept.close()
+
+
+@contextmanager
+def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
+    """Whenever we sleep, another connection writes; how many observations it found each time."""
+    other, found, sleep = sqlite3.connect(path, timeout=0, isolation_level=None), [], time.sleep
+
+    def take_turn(seconds: float) -> None:
+        other.execute("BEGIN IMMEDIATE")  # refused at once where the journal is not free
+        found.append(other.execute("SELECT count(*) FROM observations").fetchone()[0])
+        other.execute("COMMIT")
+        sleep(seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", take_turn)
+        yield found
+    other.close()
+
+
+def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: Any) -> None:
+    """Between one and the next, and not after the last at one go: our own queue waits no longer than that."""
+    for number in range(60):
+        ask(str(number))
+    assert len(journal.observations()) == 60
+    runtime.close()
+    aged(journal.path, 31)
+    monkeypatch.setattr("src.observability.retention.STEP_ROWS", 10)
+    monkeypatch.setattr("src.observability.retention._STEPS", 3)
+    kept = Journal(journal.path)
+    with counting_others_turns(journal.path, monkeypatch) as found:
+        assert [Retention().tidy(kept) for _ in range(3)] == [True, True, False]
+    assert found == [50, 40, 20, 10]
+    assert kept.observations() == []
     kept.close()
 
 

@@ -7,6 +7,7 @@ waits.
 """
 
 import itertools
+import os
 import socket
 import sqlite3
 import subprocess
@@ -15,6 +16,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,10 +25,14 @@ from werkzeug import Request, Response
 
 from src import config
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
-from src.observability.delivery import _RENEW_SECONDS
-from src.observability.journal import _LEASE_NS, Mark
+from src.observability.delivery import _RENEW_SECONDS, Delivery
+from src.observability.journal import LEASE_SECONDS, JournalError, Mark
+from src.observability.journal_file import BUSY_SECONDS
 from src.observability.journal_session import JournalSession
+from src.observability.server_reply import Verdict
+from src.observability.shipper import _NOTE_SECONDS
 from src.observability.wire import REQUEST_SECONDS
+from tests.busy_machine import Watch
 from tests.langfuse_server import (
     TRACES,
     Backend,
@@ -180,6 +187,73 @@ def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, jo
     began = time.monotonic()
     runtime.close()
     assert time.monotonic() - began < 0.3 + 1
+
+
+def test_after_a_slow_name_lookup_nothing_is_sent_by_who_was_closed_in_it(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """Closing does not wait for the system to find the host; the connection that it finds too late carries nothing."""
+    looked_up, found = threading.Event(), threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        looked_up.set()
+        assert found.wait(60)
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
+    ask("first")
+    assert looked_up.wait(30)
+    shipping = runtime.running().shipper._thread
+    runtime.close()
+    assert shipping.is_alive()
+    assert not langfuse.requests
+    found.set()
+    shipping.join(30)
+    assert not shipping.is_alive()
+    assert not langfuse.requests
+    assert states(journal) == {"pending": 1}
+
+
+LOOK_UP = """
+import sys
+from src.observability import observe_llm
+observe_llm(lambda: "BUY")()
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
+    """A name server that answers nobody, and how a command is run that asks no other."""
+    settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
+    settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
+    run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
+    if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((address, 53))  # a process's own: suites may run side by side
+        server.settimeout(30)
+        yield server, run
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
+def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
+    """The system's own lookup, of a minute, which nothing can cut: the exit keeps to its budget and a second."""
+    for name, value in settings_for("https://langfuse.example").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
+    with silent_resolver(tmp_path) as (server, run), Watch() as watch:
+        command = [*run, sys.executable, "-c", LOOK_UP]
+        with subprocess.Popen(command, cwd=config.REPO_ROOT, stdin=subprocess.PIPE) as process:
+            assert b"\x08langfuse\x07example" in server.recv(512)
+            began = time.monotonic_ns()
+            process.communicate(b"end\n", timeout=30)
+            ended = time.monotonic_ns()
+    assert process.returncode == 0
+    assert ended - began - watch.kept_waiting_ns(began, ended) < (0.3 + 1) * 1e9
+    assert states(journal) == {"pending": 1}
 
 
 def test_an_answer_whose_body_does_not_end_is_an_answer(raw_server: Any, journal: Any) -> None:
@@ -359,11 +433,6 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
     assert len(langfuse.spans) == 2
 
 
-def test_a_request_is_shorter_than_a_lease() -> None:
-    """So that nobody takes over while the server may still answer."""
-    assert (REQUEST_SECONDS + _RENEW_SECONDS) * 1e9 < _LEASE_NS
-
-
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
@@ -394,6 +463,140 @@ def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     writer.close()
     wait_until(lambda: states(journal) == {"shipped": 2})
     assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 1
+
+
+def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
+    """These calls are journalled, and nothing is running that would ship them."""
+    healthy, langfuse.answer = langfuse.answer, lambda _request, _body: Response("away", 500)
+    for prompt in prompts:
+        ask(prompt)
+    assert not LangFuseTracker().flush(5)
+    runtime.close()
+    langfuse.answer = healthy
+    langfuse.requests.clear()
+
+
+@pytest.fixture
+def delivery() -> Iterator[Callable[[], Delivery]]:
+    """Makes what a process has to deliver with: a way to Langfuse, and to the journal, of its own."""
+    made: list[Delivery] = []
+
+    def make() -> Delivery:
+        made.append(Delivery(config.destination(), lambda: 60.0, print))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def execute(path: Any, statement: str) -> list[Any]:
+    """One statement from outside of the process's own journal."""
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        return db.execute(statement).fetchall()
+    finally:
+        db.close()
+
+
+REFUSE_MARKS = "CREATE TRIGGER full BEFORE UPDATE OF state ON observations BEGIN SELECT the_disk_is_full(); END"
+SHIP = """
+from src import config
+from src.observability.delivery import Delivery
+reply = Delivery(config.destination(), lambda: 60.0, print).ship(0.0)
+print(reply.words if reply else "all is shipped")
+"""
+
+
+def shipped_by_another_process() -> str:
+    """What a process says that would ship all that is pending."""
+    run = [sys.executable, "-c", SHIP]
+    done = subprocess.run(run, check=True, cwd=config.REPO_ROOT, timeout=60, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_nobody_else_sends_what_we_could_not_note(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
+) -> None:
+    """The server has it, the journal takes leases and no outcomes: we keep the lease until it takes them again."""
+    now, later = time.monotonic_ns, itertools.count(0, int(0.8 * LEASE_SECONDS * 1e9))
+    leave_pending(langfuse, "first")
+    ours, theirs = delivery(), delivery()
+    execute(journal.path, REFUSE_MARKS)
+    for passed in itertools.islice(later, 4):
+        monkeypatch.setattr(time, "monotonic_ns", lambda passed=passed: now() + passed)
+        with pytest.raises(JournalError, match="the_disk_is_full"):
+            ours.ship(0.0)
+        assert theirs.ship(0.0).verdict is Verdict.NOT_OURS
+    assert shipped_by_another_process() == "another process is shipping"
+    assert execute(journal.path, "SELECT state FROM observations") == [("pending",)]
+    assert len(langfuse.requests) == 1
+
+    execute(journal.path, "DROP TRIGGER full")
+    assert ours.ship(0.0) is None
+    assert execute(journal.path, "SELECT state FROM observations") == [("shipped",)]
+    assert execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == []
+    assert len(langfuse.requests) == 1
+    leave_pending(langfuse, "second")
+    assert shipped_by_another_process() == "all is shipped"
+    assert len(langfuse.requests) == 1
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 2
+
+
+def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
+    """However long the backend was away before: the lease that keeps others from sending again does not last."""
+    monkeypatch.setattr("src.observability.shipper._NOTE_SECONDS", 0.1)
+    leave_pending(langfuse, "first")
+
+    def refuse_marks(_request: Request, _body: bytes) -> None:
+        runtime.running().shipper._patience._failed = 10
+        execute(journal.path, REFUSE_MARKS)
+
+    langfuse.answer = refuse_marks
+    runtime.running().shipper.start()
+    wait_until(lambda: runtime.running().shipper._patience._failed > 12)
+    execute(journal.path, "DROP TRIGGER full")
+    wait_until(lambda: states(journal) == {"shipped": 1})
+    wait_until(lambda: execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == [])
+    assert len(langfuse.requests) == 1
+
+
+def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
+    """So that nobody takes over while the server may still answer, or the journal not be written."""
+    assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
+    assert 2 * BUSY_SECONDS + _NOTE_SECONDS < LEASE_SECONDS
+
+
+def test_who_takes_over_waits_as_another_process_was_told(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
+) -> None:
+    """Of all that ship, one hears Retry-After: the others ask no sooner, also in a hurry, and then they do."""
+    leave_pending(langfuse, "first")
+    ours, theirs = delivery(), delivery()
+    langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
+    assert ours.ship(0.0).retry_after == 600
+    reply = theirs.ship(time.monotonic() + 60)
+    assert (reply.verdict, reply.words) == (Verdict.NOT_NOW, "it asked another process to wait")
+    assert 0 < reply.retry_after < 600
+    assert shipped_by_another_process() == "it asked another process to wait"
+    assert len(langfuse.requests) == 1
+
+    langfuse.answer = lambda _request, _body: None
+    now = time.monotonic_ns
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now() + 600 * 10**9)
+    assert theirs.ship(0.0) is None
+    assert len(langfuse.requests) == 2
+
+
+def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
+    """An operator who starts all of them anew, after an hour's Retry-After, need not wait for the hour."""
+    leave_pending(langfuse, "first")
+    langfuse.answer = answers(Response("slow down", 503, {"Retry-After": "3600"}))
+    told = delivery()
+    assert told.ship(0.0).retry_after == 3600
+    told.close()
+    assert shipped_by_another_process() == "all is shipped"
+    assert len(langfuse.requests) == 2
 
 
 def latency(calls: int) -> list[float]:

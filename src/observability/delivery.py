@@ -41,6 +41,7 @@ class Delivery:
         self, destination: config.Destination, seconds_left: Callable[[], float], say: Callable[[str], None]
     ) -> None:
         self.destination = destination
+        self._told_to_wait = f"{destination.label} told to wait"  # a lease of who was, for as long as that
         self._seconds_left = seconds_left  # until the process must have ended
         self._say = say
         self._wire = Wire(destination)
@@ -50,6 +51,11 @@ class Delivery:
         self._unnoted: list[Mark] = []  # what the server said while the journal could not be written
         self.settled = 0  # rows that the server has taken or refused
         self.refused = 0  # of these
+
+    @property
+    def has_unnoted(self) -> bool:
+        """Whether we know what became of rows and the journal does not."""
+        return bool(self._unnoted)
 
     def cut(self) -> None:
         """End a request that is under way, from another thread."""
@@ -108,17 +114,36 @@ class Delivery:
     def _has_lease(self, journal: Journal) -> bool:
         if self._seconds_left() <= 0:
             raise _Stopped(_NO_TIME)
-        now = time.monotonic()
-        if now >= self._renew_at:
-            mine = journal.take_lease(self.destination.label, self._session.process, self._session.is_alive)
-            self._renew_at = now + _RENEW_SECONDS if mine else 0.0
+        if time.monotonic() >= self._renew_at:
+            self._take_lease(journal)
+            self._wait_as_others_were_told(journal)
         return self._renew_at > 0
 
+    def _take_lease(self, journal: Journal) -> None:
+        now = time.monotonic()
+        mine = journal.take_lease(self.destination.label, self._session.process, self._session.is_alive)
+        self._renew_at = now + _RENEW_SECONDS if mine else 0.0
+
+    def _wait_as_others_were_told(self, journal: Journal) -> None:
+        """Looked at after the lease was asked for: who was told noted it before giving up the lease."""
+        seconds = journal.seconds_held(self._told_to_wait, self._session.process, self._session.is_alive)
+        if seconds:
+            raise _Stopped(ServerReply(Verdict.NOT_NOW, "it asked another process to wait", seconds))
+
+    def _tell_others(self, journal: Journal, seconds: float | None) -> None:
+        """As long as this process lives: after a start of all of them, or of the machine, Langfuse is asked again."""
+        if seconds:
+            with contextlib.suppress(JournalError):  # then Langfuse tells them
+                journal.take_lease(self._told_to_wait, self._session.process, self._session.is_alive, seconds)
+
     def _give_up_lease(self, journal: Journal) -> None:
-        if self._renew_at and not self._unnoted:  # what only we know to be delivered, nobody else shall send
-            self._renew_at = 0.0
-            with contextlib.suppress(JournalError):  # it ends by itself
-                journal.give_up_leases(self._session.process)
+        """Or keep it: what only we know to be delivered, nobody else shall send."""
+        with contextlib.suppress(JournalError):  # it ends by itself
+            if self._unnoted:
+                self._take_lease(journal)
+            elif self._renew_at:
+                self._renew_at = 0.0
+                journal.give_up_lease(self.destination.label, self._session.process)
 
     def _ship_some(self, journal: Journal, newest: tuple[int, int]) -> None:
         """One batch of observations; scores once there are none left."""
@@ -145,6 +170,7 @@ class Delivery:
         if reply.verdict is Verdict.REFUSED and len(rows) > 1:
             return False
         if reply.verdict not in (Verdict.DELIVERED, Verdict.REFUSED):
+            self._tell_others(journal, reply.retry_after)
             raise _Stopped(reply)
         self._unnoted.append(self._mark_of(table, rows, reply))
         self.settled += len(rows)

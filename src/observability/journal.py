@@ -22,7 +22,7 @@ __all__ = ["DamagedJournalError", "Journal", "JournalError", "Mark", "Row"]
 
 Row = dict[str, Any]
 
-_LEASE_NS = 30_000_000_000
+LEASE_SECONDS = 30.0
 _FAR_FUTURE_NS = _ANY_SIZE = 2**63 - 1
 
 OBSERVATION_COLUMNS = (
@@ -140,25 +140,27 @@ class Journal(JournalConnection):
         with self.transaction() as db:
             db.executemany(query, [(mark.state, mark.reason, *key) for key in mark.keys])
 
-    def take_lease(self, name: str, owner: str, alive: Callable[[str], bool]) -> bool:
-        """Take or keep the lease `name` for 30 s; false where another process that is alive (`alive(token)`) has it."""
-        if self._is_held(name, owner, alive):  # most often it is: asked without keeping anybody from writing
+    def take_lease(self, name: str, owner: str, alive: Callable[[str], bool], seconds: float = LEASE_SECONDS) -> bool:
+        """Take or keep the lease `name`; false where another process that is alive (`alive(token)`) has it."""
+        if self.seconds_held(name, owner, alive):  # most often it is: asked without keeping anybody from writing
             return False
         with self.transaction() as db:
-            if self._is_held(name, owner, alive):
+            if self.seconds_held(name, owner, alive):
                 return False
-            expires = time.monotonic_ns() + _LEASE_NS
+            expires = time.monotonic_ns() + int(seconds * 1e9)
             db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (name, owner, expires))
             return True
 
-    def _is_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> bool:
+    def seconds_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> float:
+        """For how long another process that is alive may still have the lease `name`; 0 where none has."""
         now = time.monotonic_ns()  # the same for all processes, and no clock that is set moves it
-        others = "SELECT owner FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
-        return any(alive(row["owner"]) for row in self.select(others, (name, owner, now)))
+        others = "SELECT owner, expires_ns FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
+        found = self.select(others, (name, owner, now))
+        return max(((row["expires_ns"] - now) / 1e9 for row in found if alive(row["owner"])), default=0.0)
 
-    def give_up_leases(self, owner: str) -> None:
-        """End every lease of a process."""
-        self.change("DELETE FROM leases WHERE owner = ?", (owner,))
+    def give_up_lease(self, name: str, owner: str) -> None:
+        """End the lease `name`, if this process has it."""
+        self.change("DELETE FROM leases WHERE name = ? AND owner = ?", (name, owner))
 
     def delete_done(self, limit: int, before_ns: int = _FAR_FUTURE_NS, max_bytes: int = _ANY_SIZE) -> int:
         """Delete the oldest rows that wait for nothing, begun before a time (Unix ns); how many.

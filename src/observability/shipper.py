@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
+_NOTE_SECONDS = 5.0  # while the journal cannot be told what Langfuse said: sooner than the lease ends
 _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_FLUSH_SECONDS = 60.0  # where the caller sets no limit
 _GRACE_SECONDS = 0.5  # for a connection that was cut to be noticed
@@ -184,6 +185,8 @@ class Shipper:
 
     def _pause(self) -> float:
         """Until the next pass: the interval, or sooner after a failure that may be over soon."""
+        if self._delivery is not None and self._delivery.has_unnoted:
+            self._patience.back_off_at_most(_NOTE_SECONDS)
         wait = self._patience.seconds() or float(config.setting("LANGFUSE_FLUSH_INTERVAL"))
         return max(wait, _SHORTEST_PAUSE_SECONDS)
 
@@ -207,6 +210,10 @@ class _Patience:
         self._told_until = now + (retry_after or 0.0)
         self._failed += 1
         return self._failed
+
+    def back_off_at_most(self, seconds: float) -> None:
+        """Where it is not the server that is waited for."""
+        self._backoff_until = min(self._backoff_until, time.monotonic() + seconds)
 
     def must_wait(self, hurried: bool) -> bool:
         """Whether it is too early; who is in a hurry waits only where the server said so."""

@@ -90,7 +90,7 @@ class JournalSink:
             close_interrupted(journal, self._session.is_alive)
             if self._retention.tidy(journal):
                 self._next_tidy = now
-            journal.give_up_leases(process)
+            journal.give_up_lease("tidy", process)
 
     def _rows(
         self, journal: Journal, ended: Iterable[Observation], destination: config.Destination | None

@@ -52,8 +52,10 @@ class Wire:
     def cut(self) -> None:
         """End a request that is under way in another thread: it gets a connection error.
 
-        Shut down, not closed: a closed descriptor's number may already belong to another connection.
+        One that is only looking up the host's name is cut once it has a connection. Shut down, not closed: a closed
+        descriptor's number may already belong to another connection.
         """
+        self._deadline = 0.0  # first: the connection may be made just now
         stream = self._stream
         raw = stream.get_extra_info("socket") if stream is not None else None
         if raw is not None:
@@ -115,7 +117,7 @@ class Wire:
     def _note_stream(self, event: str, info: dict[str, Any]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._stream = info["return_value"]
-            if time.monotonic() >= self._deadline:  # the time went by in looking up the host's name
+            if time.monotonic() >= self._deadline:  # it went by, or we were cut, in looking up the host's name
                 self.cut()
 
 
