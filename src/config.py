@@ -331,9 +331,12 @@ def recording() -> Recording:
 
 def _read_recording() -> Recording:
     global _recording
+    if _assigned:
+        return _recording_of(*map(setting, _RECORDING))
     flag, captured_input, captured_output, durability = map(_raw_environ.get, (_FLAG, _INPUT, _OUTPUT, _DURABILITY))
-    _recording = (flag, captured_input, captured_output, durability, _recording_of(*map(_read, _RECORDING)))
-    return _recording_of(*map(setting, _RECORDING))
+    said = _recording_of(*map(_read, _RECORDING))
+    _recording = (flag, captured_input, captured_output, durability, said)
+    return said
 
 
 def _recording_of(flag: bool | None, capture_input: bool, capture_output: bool, durability: str) -> Recording:
@@ -477,7 +480,7 @@ def _is_path(name: str, value: str) -> bool:
     """Whether it is where something lies: by its root, as the shell's own `PWD`, or because something lies there."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
-    return os.sep in value and os.path.exists(value)  # noqa: PTH110 - that of Path raises on a key too long for a name
+    return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117 - that of Path raises on a key too long for a name
 
 
 def is_address(text: str) -> bool:

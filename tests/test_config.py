@@ -209,6 +209,7 @@ def test_a_key_with_slashes_is_no_path() -> None:
     """Of any length: of base64, and of PEM, which is longer than a file's name may be."""
     assert config.is_secret("SIGNING_KEY", "/kH7s9+sdK/" * 400)
     assert config.is_secret("DB_PWD", "/kH7s9sdK/x")
+    assert config.is_secret("API_TOKEN", "src/models"), "whatever folder the process is in"
 
 
 def test_a_number_is_finite_and_not_negative() -> None:

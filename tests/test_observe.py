@@ -7,8 +7,10 @@ A decorated function is the function it was, and each call of it is one observat
 
 import asyncio
 import contextvars
+import gc
 import inspect
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -16,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from src import config
-from src.observability import ObservabilityContext, guard, observe_llm
+from src.observability import ObservabilityContext, context, guard, observe_llm
 
 
 class Answer(NamedTuple):
@@ -204,12 +206,72 @@ def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal
     assert row["level"] == "DEFAULT"
 
 
-def test_a_coroutine_that_is_closed_from_another_context(journal: Any) -> None:
-    """As the garbage collector may do it: the closing raises nothing, and the call is recorded."""
+@pytest.fixture(params=["no OpenTelemetry", "OpenTelemetry in use"])
+def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the application has a tracer provider of its own."""
+    if request.param == "OpenTelemetry in use":
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
+
+
+@pytest.mark.usefixtures("with_and_without_opentelemetry")
+def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """As the garbage collector may do it: the closing raises and says nothing, and the call is recorded."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
     assert [(row["name"], row["level"]) for row in journal.observations()] == [("slow_add", "WARNING")]
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("with_and_without_opentelemetry")
+def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: Any) -> None:
+    """Prompts and answers of a thread's calls go with the thread once they are journalled: nothing refers in a ring."""
+    seen: list[weakref.ref[Any]] = []
+
+    @observe_llm(name="llm_generation")
+    def ask() -> str:
+        seen.append(weakref.ref(context.current()))
+        return "BUY"
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+        assert len(journal.observations()) == 5
+        ask()  # what the recorder's thread still has in hand is the last of them
+        assert len(journal.observations()) == 6
+        assert [observation() for observation in seen[:5]] == [None] * 5
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: Any) -> None:
+    """Also where it yields nothing."""
+
+    @observe_llm(as_type="agent")
+    def decides() -> Generator[str, None, None]:
+        ObservabilityContext.add_trading_signal("BUY", 80, "Longs flushed out")
+        yield from ()
+
+    @observe_llm(as_type="agent")
+    async def adecides() -> AsyncGenerator[str, None]:
+        ObservabilityContext.add_trading_signal("BUY", 80, "Longs flushed out")
+        for piece in ():
+            yield piece
+
+    async def read() -> list[str]:
+        return [piece async for piece in adecides()]
+
+    assert (asyncio.run(read()) if asynchronous else list(decides())) == []
+    outputs = [row["output"] for row in journal.observations() if row["type"] == "agent"]
+    assert [output["action"] for output in outputs] == ["BUY"]
 
 
 def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None:

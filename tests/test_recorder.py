@@ -175,8 +175,9 @@ def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> Non
     assert len({observation.id for observation in disk.written}) == 4000
 
 
+@pytest.mark.parametrize("starts", [True, False], ids=["it starts", "there can be no more threads"])
 def test_it_may_be_stopped_while_another_thread_starts_it(
-    disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
+    starts: bool, disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that ends while an agent makes its first call."""
     start, starting = threading.Thread.start, threading.Event()
@@ -184,6 +185,8 @@ def test_it_may_be_stopped_while_another_thread_starts_it(
     def slowly(thread: threading.Thread) -> None:
         starting.set()
         time.sleep(0.1)
+        if not starts:
+            raise RuntimeError("can't start new thread")
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", slowly)
@@ -193,6 +196,31 @@ def test_it_may_be_stopped_while_another_thread_starts_it(
     assert over.stop(5)
     agent.join()
     assert len(disk.written) == 1
+
+
+def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That call too waits until it is on disk."""
+
+    class MadeAsTheProcessEnds(runtime.Shipper):
+        def __init__(self) -> None:
+            runtime._end()
+            super().__init__()
+
+    monkeypatch.setattr(runtime, "_ending", False)
+    monkeypatch.setattr(runtime, "Shipper", MadeAsTheProcessEnds)
+    assert runtime.running().recorder.at_once
+
+
+def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
+    disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large answers fill a batch before two hundred of them do: the next one follows at once."""
+    monkeypatch.setattr(recorder, "_POLL_SECONDS", 60.0)
+    disk.open.clear()
+    for _ in range(40):
+        over.put(ended(size=1_000_000))
+    disk.open.set()
+    wait_until(lambda: len(disk.written) >= 32)
 
 
 @observe_llm(name="llm_generation")

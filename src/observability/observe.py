@@ -2,7 +2,7 @@
 🌙 Moon Dev's observe_llm
 Built with love by Moon Dev 🚀
 
-A call is traced here, from `_begin` to `_end` or `_fail`, which all kinds of functions share; each of the four shells
+A call is traced here, from `_begin` to `_end` or `_stop`, which all kinds of functions share; each of the four shells
 below holds only its own `await` or `yield`.
 """
 
@@ -148,14 +148,16 @@ def _resume(call: _Traced) -> None:
 
 def _suspend(call: _Traced) -> None:
     """Undo `_resume`: a generator's caller is not inside it."""
-    if type(call) is Observation and (token := call.token) is not None:
-        call.token = None
-        if call.otel is not None:
-            detach(call.otel)
-        try:  # noqa: SIM105 - two functions less on the caller's path
-            leave(token)
-        except ValueError:  # closed from another context, where nothing of it is open
-            pass
+    if type(call) is not Observation or (token := call.token) is None:
+        return
+    otel = call.otel
+    call.token = call.otel = None
+    try:
+        leave(token)
+    except ValueError:  # closed from another context, where nothing of it is open
+        return
+    if otel is not None:
+        detach(otel)
 
 
 def _piece(call: _Traced, piece: Any) -> None:
@@ -167,7 +169,7 @@ def _piece(call: _Traced, piece: Any) -> None:
         call.pieces.append(piece if type(piece) in IMMUTABLE else _kept_piece(piece))
 
 
-def _end(call: _Traced, result: Any = None) -> None:
+def _end(call: _Traced, result: Any) -> None:
     """The call is over; note what it returned."""
     _suspend(call)
     try:
@@ -176,14 +178,14 @@ def _end(call: _Traced, result: Any = None) -> None:
                 call.output = result if type(result) in IMMUTABLE else reply_of(result)
             finally:  # a call whose answer cannot be read was made all the same
                 finish(call)
-        elif isinstance(call, _Part) and hasattr(result, "content"):
+        elif type(call) is _Part and hasattr(result, "content"):
             call.around.replies += (reply_of(result),)
     except Exception as error:  # noqa: BLE001
         swallow(error)
 
 
-def _fail(call: _Traced, error: BaseException | None) -> None:
-    """The call is over; note what it raised, or nothing where its reader left."""
+def _stop(call: _Traced, error: BaseException | None = None) -> None:
+    """The call is over without a result; note what it raised, if it did."""
     _suspend(call)
     try:
         if type(call) is Observation:
@@ -234,7 +236,7 @@ def _plain(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
-            _fail(call, error)
+            _stop(call, error)
             raise
         _end(call, result)
         return result
@@ -251,7 +253,7 @@ def _coroutine(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
-            _fail(call, error)
+            _stop(call, error)
             raise
         _end(call, result)
         return result
@@ -285,10 +287,10 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
                 except BaseException as thrown:  # noqa: BLE001 - `.throw()` by the caller: the function's to answer
                     step, value = inner.throw, thrown
         except StopIteration as stop:
-            _end(call)
+            _stop(call)
             return stop.value
         except BaseException as error:
-            _fail(call, None if isinstance(error, GeneratorExit) else error)
+            _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
 
     return wrapper
@@ -326,9 +328,9 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
                 except BaseException as thrown:  # noqa: BLE001 - `.athrow()` by the caller: the function's to answer
                     step, value = inner.athrow, thrown
         except StopAsyncIteration:
-            _end(call)
+            _stop(call)
         except BaseException as error:
-            _fail(call, None if isinstance(error, GeneratorExit) else error)
+            _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
 
     return wrapper

@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
 The queue between the agents and the journal, and the one thread that empties it. The caller appends and leaves; it
-takes no lock, and wakes the thread only where that has gone to sleep.
+takes no lock and wakes nobody: the thread looks by itself.
 """
 
 import threading
@@ -19,8 +19,10 @@ OWN_THREADS = "moondev-observability"  # how our threads are named
 MAX_QUEUED = 50_000  # entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
-_POLL_SECONDS = 0.015  # between looks at the queue: a fleet of 48 has 50 ms for one journal. A caller wakes nobody,
-# which would cost it a lock, and each look evicts from the processor's caches what the agent's next call needs
+# Between looks at the queue: a fleet of 48 has 50 ms for one journal. To be woken would cost the callers a lock, and to
+# look more often what the processor's caches hold for their next call.
+_POLL_SECONDS = 0.015
+_START_SECONDS = 1.0  # for a thread to be started; a signal's handler may have interrupted who does it
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
 JOURNAL_SECONDS = 20.0  # what an ending process, or a call that is to be on disk, waits for the disk
@@ -51,8 +53,7 @@ class _Batch(NamedTuple):
 class Recorder:
     """Takes observations from any thread, and journals them from its own."""
 
-    def __init__(self, make_sink: Callable[[], Sink], *, at_once: bool = False) -> None:
-        """`at_once`: the process ends, and each call waits until it is on disk."""
+    def __init__(self, make_sink: Callable[[], Sink]) -> None:
         self._make_sink = make_sink  # called on the recorder's thread: it imports what the caller's need not wait for
         self._sink: Sink | None = None
         self._queue: deque[Any] = deque()  # Observation: ended; Event: somebody waits until all before it is written
@@ -60,7 +61,7 @@ class Recorder:
         self._queued_bytes = 0
         self._in_hand = 0  # ended ones, taken from the queue and not written yet
         self._hurry = threading.Event()
-        self.at_once = at_once
+        self.at_once = False  # the process ends: a call waits until it is on disk
         self._stopping = False
         self._failing = False  # the journal cannot be written
         self._thread: threading.Thread | None = None
@@ -135,9 +136,10 @@ class Recorder:
         return not thread.is_alive()
 
     def _started(self, deadline: float) -> threading.Thread | None:
-        """The thread, if there is one; where another thread is just starting it, once it runs."""
-        while (thread := self._thread) is not None and thread.ident is None and time.monotonic() < deadline:
-            time.sleep(0.001)
+        """The thread, if there is one; where another one is just starting it, once that is done."""
+        if self._starting.acquire(timeout=min(max(deadline - time.monotonic(), 0.0), _START_SECONDS)):
+            self._starting.release()
+        thread = self._thread
         return thread if thread is not None and thread.ident is not None else None
 
     def abandon(self) -> None:
@@ -199,7 +201,7 @@ class Recorder:
                 self._write_batch(batch)
             elif last:
                 break
-            if len(batch.ended) < _BATCH and not self._stopping:
+            if len(self._queue) < _BATCH and self._queued_bytes < _BATCH_BYTES and not self._stopping:
                 self._hurry.wait(max(next_look - time.monotonic(), 0))
                 self._hurry.clear()
         self._end()

@@ -29,7 +29,7 @@ class Runtime:
     """A recorder, and a shipper once there is something to ship or to wait for."""
 
     def __init__(self) -> None:
-        self.recorder = Recorder(self._make_sink, at_once=_ending)
+        self.recorder = Recorder(self._make_sink)
         self.shipper = Shipper()
 
     def _make_sink(self) -> "Sink":
@@ -81,6 +81,7 @@ def _begin() -> Runtime:
             _close_with_the_process()
             signals.watch()
             active = Runtime()
+            active.recorder.at_once = _ending
         return active
 
 
