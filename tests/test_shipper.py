@@ -85,6 +85,23 @@ def test_what_may_pass_is_tried_again(status: int, langfuse: LangfuseServer, jou
     assert f"HTTP {status}" in LangFuseTracker().health()["last_error"]
 
 
+PAGE = "<!DOCTYPE html><html><title>Log in to the hotel's network</title></html>"
+
+
+@pytest.mark.parametrize("mimetype", ["text/html", "text/plain"])
+def test_a_page_is_no_answer_of_langfuse(
+    mimetype: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever answers 200 with one, a hotel's network or a wrong host, has not taken the rows: they go again."""
+    monkeypatch.setattr("src.observability.shipper._FIRST_BACKOFF_SECONDS", 0.05)
+    langfuse.answer = answers(Response(PAGE, 200, mimetype=mimetype))
+    ask("now")
+    wait_until(lambda: len(langfuse.spans) == 1)
+    wait_until(lambda: states(journal) == {"shipped": 1})
+    assert len(langfuse.requests) == 2
+    assert "a web page answers, not Langfuse: see LANGFUSE_HOST" in capsys.readouterr().err
+
+
 def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
     """Not before the server's own time, also when somebody flushes."""
     monkeypatch.setattr("src.observability.shipper._FIRST_BACKOFF_SECONDS", 0.01)

@@ -5,7 +5,7 @@ Built with love by Moon Dev 🚀
 What came of sending something to Langfuse: the server's answer, or that there was none.
 
     Verdict
-    ├── delivered   2xx
+    ├── delivered   2xx, unless it is a web page
     ├── refused     400, 413, 422: this body, for good
     ├── locked out  401, 403: these keys
     ├── not now     any other answer, or none: try again, after `retry_after` seconds where the server says so

@@ -146,16 +146,23 @@ def _body_of(answer: httpx.Response) -> str:
 
 
 def _reply(answer: httpx.Response, body: str) -> ServerReply:
-    if answer.is_success:
+    if answer.is_success and not _is_page(answer, body):
         return ServerReply(Verdict.DELIVERED, f"HTTP {answer.status_code}")
     said = answer.headers.get("Location") if answer.is_redirect else body
     said = redact_line(said or "")[:_WORDS]  # in this order: half a secret has no shape
     words = f"HTTP {answer.status_code}: {said}".rstrip(": ")
+    if answer.is_success:
+        return ServerReply(Verdict.NOT_NOW, f"a web page answers, not Langfuse: see LANGFUSE_HOST; {words}")
     if answer.status_code in (401, 403):
         return ServerReply(Verdict.LOCKED_OUT, words)
     if answer.status_code in (400, 413, 422):
         return ServerReply(Verdict.REFUSED, words)
     return ServerReply(Verdict.NOT_NOW, words, _retry_after(answer.headers.get("Retry-After")))
+
+
+def _is_page(answer: httpx.Response, body: str) -> bool:
+    """Of a network that wants a login first, a proxy or another server: Langfuse answers with JSON or protobuf."""
+    return "html" in answer.headers.get("Content-Type", "") or body.lstrip().startswith("<")
 
 
 def _retry_after(text: str | None) -> float | None:
