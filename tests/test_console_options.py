@@ -167,6 +167,8 @@ def _findings() -> list[Any]:
 NO_KEYS = "for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env"
 BOOLEAN = "ENABLE_LANGFUSE must be true or false (or 1/0, yes/no, on/off); it comes from the environment"
 NO_TLS = "http://langfuse.example.com has no TLS, and your keys would travel in the open: nothing is sent"
+NO_ADDRESS = "LANGFUSE_HOST must be an address like https://cloud.langfuse.com, without credentials"
+SWAPPED = "LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env"
 KEYS = settings_for("https://langfuse.example.com")
 REASONS = {
     "no keys": ({}, "kept here", "no keys are set", NO_KEYS),
@@ -175,6 +177,10 @@ REASONS = {
         "set LANGFUSE_PUBLIC_KEY in .env",
     ),
     "malformed": ({**KEYS, "ENABLE_LANGFUSE": "maybe"}, "kept here", BOOLEAN, "correct it in the environment"),
+    "no address": ({**KEYS, "LANGFUSE_HOST": "foo"}, "kept here", NO_ADDRESS, "correct it in the environment"),
+    "swapped keys": (
+        {**KEYS, "LANGFUSE_PUBLIC_KEY": "sk-lf-0123456789"}, "kept here", SWAPPED, "correct it in the environment",
+    ),
     "no TLS": (
         {**KEYS, "LANGFUSE_HOST": "http://langfuse.example.com"}, "kept here", NO_TLS,
         "use https://, or set LANGFUSE_ALLOW_HTTP=true if the way there is safe",
@@ -192,7 +198,20 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, filled: Path) -> N
     assert (found["shipping"], found["reason"], found["cure"]) == (shipping, reason, cure)
     findings = [json.loads(line) for line in run("doctor --json", **environment).stdout.splitlines()]
     assert [each["cure"] for each in findings if each["what"] == reason] == [cure]
-    assert f"{reason})\n   → {cure}\n" in run("ship", COLUMNS="200", **environment).stderr or case == "no TLS"
+
+
+@pytest.mark.parametrize("case", [case for case in REASONS if case != "no TLS"])
+@pytest.mark.parametrize("command", ["ship", "ship --include-local --yes"])
+def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, filled: Path) -> None:
+    """The same reason and cure again, and nothing is sent; for scripts as JSON too."""
+    environment, _, reason, cure = REASONS[case]
+    result = run(command, COLUMNS="200", **environment)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "❌ Nowhere to ship to (" in result.stderr
+    assert f": {reason})\n   → {cure}\n" in result.stderr
+    found = json.loads(run(f"{command} --json", **environment).stdout)
+    assert (found["delivered"], found["waiting"], found["cure"]) == (0, None, cure)
+    assert reason in found["why"]
 
 
 def test_tracing_that_is_off_says_who_says_so(filled: Path) -> None:

@@ -30,7 +30,7 @@ def settings() -> Iterator[Finding]:
     """Is tracing on, who says so, can every setting be read, and what keeps anything from being sent?"""
     found = list(obstacles())
     for error in config.malformed():
-        if not error.startswith("ENABLE_LANGFUSE "):  # said by its obstacle
+        if not any(obstacle.what.startswith(error) for obstacle in found):
             yield fault("settings", error, "correct it in .env or the environment")
     if config.tracing_on():
         yield fine("tracing", f"on, says {config.origin('ENABLE_LANGFUSE')}")

@@ -8,7 +8,7 @@ What an operator does with the journal: have what waits delivered now, and let g
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console
@@ -49,11 +49,12 @@ def ship(
     to = config.destination()
     if to is None:
         obstacle = next(obstacles())
-        _complain(f"Nowhere to ship to ({obstacle.about}: {obstacle.what})", obstacle.cure)
-        raise typer.Exit(1)
+        _end(f"Nowhere to ship to ({obstacle.about}: {obstacle.what})", obstacle.cure, as_json)
     with opened() as journal:
+        if include_local and not yes:
+            _ask(queries_health.local_rows(journal), to, as_json)
         if include_local:
-            _address_local(journal, to, yes)
+            queries_health.address(journal, to.label)
         shipped = _ship(journal, to)
     if as_json:
         show_json(shipped._asdict())
@@ -112,15 +113,27 @@ def _complain(what: str, cure: str | None) -> None:
     cprint(paragraph("  ", f"→ {cure}"), "red", file=sys.stderr)
 
 
-def _address_local(journal: Journal, to: config.Destination, yes: bool) -> None:
-    count = queries_health.local_rows(journal)
-    if not count:
-        return
-    said = f"{count:,} rows were recorded without keys. Send them, prompts and answers included, to {to.host}?"
-    if not yes and not typer.confirm(said, err=True):
-        cprint("🤖 Nothing was sent", "cyan", file=sys.stderr)
-        raise typer.Exit(1)
-    queries_health.address(journal, to.label)
+def _end(what: str, cure: str | None, as_json: bool) -> NoReturn:
+    """Nothing was sent, and this is why; what was not looked at is None."""
+    _complain(what, cure)
+    if as_json:
+        show_json(dict.fromkeys(_Shipped._fields) | {"delivered": 0, "why": what, "cure": cure})
+    raise typer.Exit(1)
+
+
+def _ask(rows: int, to: config.Destination, as_json: bool) -> None:
+    """End the command unless the operator says yes."""
+    said = f"{rows:,} rows were recorded without keys. Send them, prompts and answers included, to {to.host}?"
+    try:
+        if not rows or typer.confirm(said, err=True):
+            return
+    except typer.Abort as abort:  # Ctrl-C, or nobody there: only its context tells which
+        print(file=sys.stderr)
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise typer.Exit(_INTERRUPTED) from None
+        _end("Nobody answers: nothing was sent", "add --yes to send them unasked", as_json)
+    cprint("🤖 Nothing was sent", "cyan", file=sys.stderr)
+    raise typer.Exit(1)
 
 
 def _deliver(to: config.Destination, rows: int) -> "ServerReply | None":

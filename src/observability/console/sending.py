@@ -16,6 +16,7 @@ def obstacles() -> Iterator[Finding]:
     """What keeps observations recorded now from being sent, the first reason first; nothing where they are sent."""
     yield from _flag()
     yield from _keys()
+    yield from _unreadable()
     yield from _plain_http()
 
 
@@ -38,6 +39,17 @@ def _keys() -> Iterator[Finding]:
         yield fault("keys", f"{missing[0]} is not set, the other one is", f"set {missing[0]} in .env")
     elif missing:
         yield warning("keys", "no keys are set", f"for Langfuse set {' and '.join(missing)} in .env")
+
+
+_NEEDED = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_BASE_URL", "LANGFUSE_HOST")
+
+
+def _unreadable() -> Iterator[Finding]:
+    """A key or a host whose text is none; nothing where another variable has the host."""
+    if config.destination() is None:
+        for error in config.malformed():
+            if (name := error.partition(" ")[0]) in _NEEDED:
+                yield fault("settings", error, f"correct it in {config.origin(name)}")
 
 
 _SURELY_TAKEN = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
