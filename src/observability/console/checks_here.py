@@ -14,7 +14,8 @@ from src.observability import cost
 from src.observability.console import clock, queries_health
 from src.observability.console.findings import Finding, fault, fine, warning
 from src.observability.console.options import DOCTOR
-from src.observability.console.sending import obstacles
+from src.observability.console.place import is_awaited, nearest_folder, shut
+from src.observability.console.sending import obstacles, refused_patterns
 from src.observability.console.shown import duration, one_line
 from src.observability.console.since import parse_since
 from src.observability.journal import DamagedJournalError, Journal, JournalError
@@ -28,6 +29,7 @@ _FIX = f"{DOCTOR} --fix"
 
 def settings() -> Iterator[Finding]:
     """Is tracing on, who says so, can every setting be read, and what keeps anything from being sent?"""
+    yield from refused_patterns()
     found = list(obstacles())
     for error in config.malformed():
         if not any(obstacle.what.startswith(error) for obstacle in found):
@@ -43,10 +45,11 @@ def journal() -> Iterator[Finding]:
     """Is it there, can it be read and written, is it sound, is there room, what does it hold?"""
     path = config.journal_path()
     yield from _disk(path)
-    if path.is_dir():
-        yield fault("journal", f"{path} is a folder", "let OBSERVABILITY_JOURNAL name a file in it")
+    if (wrong := shut(path)) is not None:
+        yield wrong
         return
-    if not path.exists():
+    yield from _set_aside(path)
+    if is_awaited(path):
         yield warning("journal", f"none at {path} yet", "run an agent: the first call makes one")
         return
     try:
@@ -66,7 +69,7 @@ def journal() -> Iterator[Finding]:
 
 
 def _disk(path: Path) -> Iterator[Finding]:
-    folder = next(parent for parent in path.parents if parent.exists())
+    folder = nearest_folder(path)
     free, limit = shutil.disk_usage(folder).free, config.setting("OBSERVABILITY_MAX_MB") * 2**20
     room = f"{free / 2**30:,.1f} GB free at {folder}"
     if free < _LITTLE_BYTES:
@@ -75,6 +78,9 @@ def _disk(path: Path) -> Iterator[Finding]:
         yield warning("disk", f"{room}, less than OBSERVABILITY_MAX_MB", "make room, or lower OBSERVABILITY_MAX_MB")
     else:
         yield fine("disk", room)
+
+
+def _set_aside(path: Path) -> Iterator[Finding]:
     for aside in sorted(path.parent.glob(f"{path.name}.set-aside-*")):
         if not aside.name.endswith(("-wal", "-shm")):
             yield warning("journal", f"an earlier one was set aside: {aside}", "read it with sqlite3, or delete it")

@@ -17,7 +17,8 @@ import typer
 from termcolor import cprint
 
 from src.observability.console import queries, queries_outcomes
-from src.observability.console.options import AsJson, opened
+from src.observability.console.options import AsJson, complain, opened
+from src.observability.console.sending import refused_patterns
 from src.observability.console.shown import gain, gain_percent, one_line
 from src.observability.console.trade_files import Broken, lines_of
 from src.observability.console.trades import Checked, Several, checked
@@ -45,6 +46,8 @@ def outcome(
 
     Example: python -m src.observability outcome 9dbed5bf --pnl-usd -12.5 --note "stopped out"
     """
+    if note is not None:
+        _check_notes()
     with opened() as journal:
         try:
             trace_id = queries.trace_id_named(journal, trace)
@@ -55,6 +58,13 @@ def outcome(
         journal.append([], found)
         judges = queries_outcomes.can_be_judged(journal, trace_id)
     _say_outcome(found, judges, as_json)
+
+
+def _check_notes() -> None:
+    """End the command where a note would be lost: under patterns that are refused, no text is recorded."""
+    for refused in refused_patterns():
+        complain(f"No outcome is taken: a note would be lost, since {refused.what}", refused.cure)
+        raise typer.Exit(1)
 
 
 def _say_outcome(found: Sequence[Row], judges: bool, as_json: bool) -> None:
@@ -89,6 +99,8 @@ def outcomes(
     several = Several.ADD_UP if add_up else Several.LAST if last else Several.REFUSED
     with opened() as journal:
         found = checked(journal, lines_of(trades, column), several)
+        if any(row["comment"] for rows in found.outcomes for row in rows):
+            _check_notes()
         _say_broken(found.broken, as_json)
         if not dry_run:
             with _ctrl_c_waits():

@@ -17,7 +17,7 @@ from termcolor import cprint
 
 from src import config
 from src.observability.console import clock, queries_health
-from src.observability.console.options import DOCTOR, AsJson, opened
+from src.observability.console.options import DOCTOR, AsJson, complain, opened
 from src.observability.console.screen import paragraph, show_json
 from src.observability.console.sending import obstacles
 from src.observability.console.shown import moment
@@ -89,9 +89,9 @@ def _ship(journal: Journal, to: config.Destination) -> _Shipped:
 
 def _say(shipped: _Shipped) -> None:
     if shipped.waiting:
-        _complain(f"{shipped.waiting:,} rows still wait: {shipped.why}", shipped.cure)
+        complain(f"{shipped.waiting:,} rows still wait: {shipped.why}", shipped.cure)
     elif shipped.refused:
-        _complain(f"Langfuse refused {shipped.refused:,} rows for good", f"{DOCTOR} shows why")
+        complain(f"Langfuse refused {shipped.refused:,} rows for good", f"{DOCTOR} shows why")
     elif shipped.delivered:
         cprint(f"✅ {shipped.delivered:,} rows delivered to {shipped.host}", "green")
     else:
@@ -108,14 +108,9 @@ def _cure(why: "ServerReply") -> str:
     return f"try again later, or see: {DOCTOR}"
 
 
-def _complain(what: str, cure: str | None) -> None:
-    cprint(paragraph("❌", what), "red", file=sys.stderr)
-    cprint(paragraph("  ", f"→ {cure}"), "red", file=sys.stderr)
-
-
 def _end(what: str, cure: str | None, as_json: bool) -> NoReturn:
     """Nothing was sent, and this is why; what was not looked at is None."""
-    _complain(what, cure)
+    complain(what, cure)
     if as_json:
         show_json(dict.fromkeys(_Shipped._fields) | {"delivered": 0, "why": what, "cure": cure})
     raise typer.Exit(1)

@@ -14,7 +14,7 @@ from src.observability.console.figures import Figures, total
 from src.observability.console.options import AsJson, opened
 from src.observability.console.queries_figures import Calls
 from src.observability.console.screen import paragraph, show, show_json, width
-from src.observability.console.sending import obstacles
+from src.observability.console.sending import obstacles, refused_patterns
 from src.observability.console.shown import duration, local_time, moment, money, one_line, safe
 from src.observability.console.since import parse_since
 from src.observability.console.tables import decisions_table, spend_table
@@ -41,11 +41,12 @@ def status(as_json: AsJson = False) -> None:
 
 def _facts(journal: Journal) -> dict[str, Any]:
     obstacle, to = next(obstacles(), None), config.destination()
+    trouble = next(refused_patterns(), obstacle) if config.tracing_on() else obstacle
     return {
         "tracing": config.tracing_on(),
         "shipping": f"shipped to {to.host}" if to is not None and obstacle is None else "kept here",
-        "reason": obstacle and obstacle.what,
-        "cure": obstacle and obstacle.cure,
+        "reason": trouble and trouble.what,
+        "cure": trouble and trouble.cure,
         "missing": config.missing_langfuse_keys(),
         "journal": str(journal.path),
         "bytes": journal.used_bytes(),

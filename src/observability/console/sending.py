@@ -2,7 +2,7 @@
 🌙 Moon Dev's Sending
 Built with love by Moon Dev 🚀
 
-Why nothing is sent to Langfuse: said once, for `status` and `doctor`.
+Why nothing is sent to Langfuse, or no text is recorded: said once, for all commands.
 """
 
 import re
@@ -18,6 +18,19 @@ def obstacles() -> Iterator[Finding]:
     yield from _keys()
     yield from _unreadable()
     yield from _plain_http()
+
+
+def refused_patterns() -> Iterator[Finding]:
+    """What is wrong with the operator's patterns: until that is corrected no text is recorded."""
+    if not config.setting("OBSERVABILITY_REDACT_PATTERNS"):
+        return  # without the import below, which `status` does not need
+    from src.observability.redaction import check_patterns, redact_line
+
+    try:
+        check_patterns()
+    except config.SettingError as error:
+        cure = f"correct it in {config.origin('OBSERVABILITY_REDACT_PATTERNS')}: until then no text is recorded"
+        yield fault("settings", redact_line(str(error)), cure)
 
 
 def _flag() -> Iterator[Finding]:
