@@ -159,6 +159,7 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     ("answer", "weight", "words"),
     [
         (Response("down", 503), "fault", "is not well: HTTP 503 down"),
+        (Response("what?", 404), "fault", "is not well: HTTP 404 what?"),
         (
             Response("", 302, {"Location": "https://elsewhere.example"}),
             "fault",
@@ -175,6 +176,7 @@ def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, wor
     found = said("server")
     assert found[0] == weight
     assert words in found[1]
+    assert ("or correct LANGFUSE_HOST" in str(found[2])) == ("404" in words)
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
@@ -228,6 +230,10 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
         )  # fmt: skip
         filled.append([row], [])
         assert said("pending")[0] == weight
+        lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
+        waits = f"the oldest row has waited for {age} min"
+        assert lines[0].endswith(waits if weight != "fine" else config.LANGFUSE_HOST)
+        assert ("→ python -m src.observability doctor asks the server why" in lines[1]) == (weight != "fine")
         filled.mark(Mark("observations", [(filled.newest()[0], row["id"])], "shipped"))
     filled.append([{**row, "id": "f" * 16, "destination": "https://other.example|pk-lf-other"}], [])
     weight, what, _ = said("pending")

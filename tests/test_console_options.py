@@ -86,6 +86,24 @@ def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, filled: Path
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
+def test_an_outcome_that_is_none(arguments: str, filled: Path) -> None:
+    """Status 2, and the options are named."""
+    result = run(f"outcome last {arguments}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for --pnl-usd, --pnl-pct: " in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "costs", "traces --tree", "decisions", "doctor", "trace last --json"])
+def test_a_reader_that_leaves_at_once_is_no_fault(command: str, filled: Path) -> None:
+    """As in `| head -1`, even one that reads nothing: status 0, and not a word."""
+    script = f"{sys.executable} -m src.observability {command} | true; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+
+
 def test_a_report_of_all_takes_no_limit(filled: Path) -> None:
     """It is refused, not ignored."""
     result = run("decisions --report --limit 5")

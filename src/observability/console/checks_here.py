@@ -15,12 +15,12 @@ from src.observability.console import clock, queries_health
 from src.observability.console.findings import Finding, fault, fine, warning
 from src.observability.console.options import DOCTOR
 from src.observability.console.place import is_awaited, nearest_folder, shut
-from src.observability.console.sending import obstacles, refused_patterns
+from src.observability.console.sending import LONG_NS, obstacles, refused_patterns
 from src.observability.console.shown import duration, one_line
 from src.observability.console.since import parse_since
 from src.observability.journal import DamagedJournalError, Journal, JournalError
 
-_LONG_NS, _VERY_LONG_NS = 600 * 10**9, 3600 * 10**9  # what a row may wait
+_VERY_LONG_NS = 3600 * 10**9  # what a row may wait; see `LONG_NS`
 _LITTLE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
 _NAMED, _SHORT_ID = 5, 8  # traces, digits
@@ -114,7 +114,7 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
         said = f"{row['rows']:,} rows, the oldest from {duration(age)} ago"
         if age > _VERY_LONG_NS:
             yield fault("pending", said, "see what is said of the server, then: python -m src.observability ship")
-        elif age > _LONG_NS:
+        elif age > LONG_NS:
             yield warning("pending", said, "python -m src.observability ship sends them now")
         else:
             yield fine("pending", said)

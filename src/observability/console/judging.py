@@ -23,7 +23,7 @@ from src.observability.console.shown import gain, gain_percent, one_line
 from src.observability.console.trade_files import Broken, lines_of
 from src.observability.console.trades import Checked, Several, checked
 from src.observability.journal import JournalError, Row
-from src.observability.outcomes import append_in_steps, rows_of_outcome, scores_of_outcome
+from src.observability.outcomes import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
 
 _MOST_SAID = 20  # broken lines
 
@@ -46,18 +46,26 @@ def outcome(
 
     Example: python -m src.observability outcome 9dbed5bf --pnl-usd -12.5 --note "stopped out"
     """
+    _check_numbers(pnl_usd, pnl_pct)
     if note is not None:
         _check_notes()
     with opened() as journal:
         try:
             trace_id = queries.trace_id_named(journal, trace)
-            scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
         except ValueError as error:
             raise JournalError(str(error)) from None
+        scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
         found = rows_of_outcome(journal, trace_id, scores, None)  # the journal knows where the trace went
         journal.append([], found)
         judges = queries_outcomes.can_be_judged(journal, trace_id)
     _say_outcome(found, judges, as_json)
+
+
+def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
+    try:
+        values_of_outcome(pnl_usd, pnl_pct)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--pnl-usd, --pnl-pct") from None
 
 
 def _check_notes() -> None:

@@ -6,15 +6,17 @@ One screen: is tracing on and well, what did the last day cost, what was decided
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from src import config
 from src.observability.console import clock, queries, queries_figures
 from src.observability.console.figures import Figures, total
+from src.observability.console.findings import Finding
 from src.observability.console.options import AsJson, opened
 from src.observability.console.queries_figures import Calls
 from src.observability.console.screen import paragraph, show, show_json, width
-from src.observability.console.sending import obstacles, refused_patterns
+from src.observability.console.sending import obstacles, refused_patterns, stuck
 from src.observability.console.shown import duration, local_time, moment, money, one_line, safe
 from src.observability.console.since import parse_since
 from src.observability.console.tables import decisions_table, spend_table
@@ -40,11 +42,11 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _facts(journal: Journal) -> dict[str, Any]:
-    obstacle, to = next(obstacles(), None), config.destination()
-    trouble = next(refused_patterns(), obstacle) if config.tracing_on() else obstacle
+    to, oldest = config.destination(), journal.oldest_pending_ns()
+    trouble = _trouble(oldest)
     return {
         "tracing": config.tracing_on(),
-        "shipping": f"shipped to {to.host}" if to is not None and obstacle is None else "kept here",
+        "shipping": f"shipped to {to.host}" if to is not None and not any(obstacles()) else "kept here",
         "reason": trouble and trouble.what,
         "cure": trouble and trouble.cure,
         "missing": config.missing_langfuse_keys(),
@@ -52,10 +54,17 @@ def _facts(journal: Journal) -> dict[str, Any]:
         "bytes": journal.used_bytes(),
         "began_ns": queries.oldest_ns(journal),
         "rows": journal.counts(),
-        "oldest_pending_ns": journal.oldest_pending_ns(),
+        "oldest_pending_ns": oldest,
         "agents": queries_figures.figures(journal, Calls("agent", parse_since("24h")), timed=False),
         "decisions": queries.decisions(journal, queries.Chosen(limit=5)),
     }
+
+
+def _trouble(oldest_pending_ns: int | None) -> Finding | None:
+    """Of all that keeps text from being recorded, or what was recorded from being sent, the first."""
+    if not config.tracing_on():
+        return next(obstacles())
+    return next(chain(refused_patterns(), obstacles(), stuck(oldest_pending_ns)), None)
 
 
 def _show(found: dict[str, Any]) -> None:

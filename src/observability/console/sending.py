@@ -9,7 +9,12 @@ import re
 from collections.abc import Iterator
 
 from src import config
+from src.observability.console import clock
 from src.observability.console.findings import Finding, fault, warning
+from src.observability.console.options import DOCTOR
+from src.observability.console.shown import duration
+
+LONG_NS = 600 * 10**9  # what a row may wait
 
 
 def obstacles() -> Iterator[Finding]:
@@ -31,6 +36,13 @@ def refused_patterns() -> Iterator[Finding]:
     except config.SettingError as error:
         cure = f"correct it in {config.origin('OBSERVABILITY_REDACT_PATTERNS')}: until then no text is recorded"
         yield fault("settings", redact_line(str(error)), cure)
+
+
+def stuck(oldest_pending_ns: int | None) -> Iterator[Finding]:
+    """What was to be sent has waited for long, whatever the settings say; Unix nanoseconds. Why, the server knows."""
+    waited = 0 if oldest_pending_ns is None else clock.now_ns() - oldest_pending_ns
+    if waited > LONG_NS:
+        yield warning("pending", f"the oldest row has waited for {duration(waited)}", f"{DOCTOR} asks the server why")
 
 
 def _flag() -> Iterator[Finding]:
