@@ -338,7 +338,7 @@ def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) ->
     filled.append([observation_row(id="1" * 16, trace_id="a" * 32, type="span", name=why, trace_name=why,
                                    start_ns=time.time_ns(), status_message=why)], [])  # fmt: skip
     assert said("own failures")[:2] == (
-        "warning", "1 calls of the last 7 days could not be recorded: only that they were",
+        "warning", "1 call of the last 7 days could not be recorded: only that they were",
     )  # fmt: skip
 
 

@@ -107,6 +107,8 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
         assert result.stderr.endswith(end)
         assert "500 rows were recorded without keys" in result.output
         rows(local=500)
+    found = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
+    assert (found["delivered"], found["cure"]) == (0, "add --yes to send them unasked")
     assert langfuse.requests == []
     result = run("ship", "--include-local", answer="y\n")
     assert (result.exit_code, "✅ 500 rows delivered" in result.output) == (0, True)

@@ -27,7 +27,7 @@ from src.observability import ObservabilityContext, observe_llm
 from src.observability.cli import app
 from src.observability.journal import Journal
 from tests.langfuse_server import settings_for
-from tests.million import fill
+from tests.million import fill, observation_row
 from tests.test_console import one_cycle
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -260,6 +260,41 @@ def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, filled:
     found = json.loads(run("status --json", **settings).stdout)
     assert (found["shipping"] == f"shipped to {host}", found["reason"] is None) == (sent, sent)
     assert (found["cure"] is None) == sent
+
+
+def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
+    """In its tree and its line; and it is in no latency, though a call like any other."""
+    journal, trace_id = Journal(filled), "b" * 32
+    row = observation_row(
+        id="a" * 16, trace_id=trace_id, type="generation", name="llm_generation", trace_name="x", agent="DeadAgent",
+        start_ns=time.time_ns(), model="m", state="open", process="1-dead",
+    )  # fmt: skip
+    journal.append([row], [])
+    assert journal.interrupt("1-dead") == 1
+    journal.close()
+    assert "m  tokens unknown  duration unknown  price unknown" in run(f"trace {trace_id}").stdout
+    assert "  unknown  WARNING" in run("traces --agent DeadAgent", COLUMNS="200").stdout
+    found = json.loads(run("costs --agent DeadAgent --json").stdout)
+    assert (found["calls"], found["p50_ms"], found["p99_ms"]) == (1, None, None)
+    assert "💰 The last 24 hours: " in run("status").stdout
+
+
+def test_nothing_found_says_what_helps(filled: Path) -> None:
+    """Further back than `all` there is nothing; sessions have names."""
+    names = "🤖 No trace there: python -m src.observability costs --by session names the sessions"
+    assert run("traces --session nosuch").stderr == f"{names}\n"
+    assert run("traces --session nosuch --since 1h").stderr == f"{names}, or look further back with --since\n"
+    assert run("decisions --since 2099-01-01").stderr == (
+        "🤖 No decision there: run an agent, or look further back with --since\n"
+    )
+
+
+def test_one_is_no_plural_and_export_says_that_it_replaces(filled: Path, tmp_path: Path) -> None:
+    """In what is counted, and in the help."""
+    assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
+    assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
+    assert "replaces one of that name" in run("export --help", COLUMNS="200").stdout
 
 
 def test_ship_names_the_local_rows_that_it_leaves(filled: Path, langfuse: Any) -> None:

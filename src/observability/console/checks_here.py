@@ -16,7 +16,7 @@ from src.observability.console.findings import Finding, fault, fine, warning
 from src.observability.console.options import DOCTOR
 from src.observability.console.place import is_awaited, nearest_folder, shut
 from src.observability.console.sending import LONG_NS, obstacles, refused_patterns
-from src.observability.console.shown import duration, one_line
+from src.observability.console.shown import duration, how_many, one_line
 from src.observability.console.since import parse_since
 from src.observability.journal import DamagedJournalError, Journal, JournalError
 
@@ -111,7 +111,7 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
             yield warning("pending", said, "set its keys and host once and run: python -m src.observability ship")
             continue
         age = clock.now_ns() - row["oldest_ns"]
-        said = f"{row['rows']:,} rows, the oldest from {duration(age)} ago"
+        said = f"{how_many(row['rows'], 'row')}, the oldest from {duration(age)} ago"
         if age > _VERY_LONG_NS:
             yield fault("pending", said, "see what is said of the server, then: python -m src.observability ship")
         elif age > LONG_NS:
@@ -125,7 +125,7 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
 def _rejected(journal: Journal) -> Iterator[Finding]:
     found = queries_health.rejected(journal)
     for row in found:
-        said = f"Langfuse refused {row['rows']:,} rows: {one_line(row['reason'] or 'without a word', 300)}"
+        said = f"Langfuse refused {how_many(row['rows'], 'row')}: {one_line(row['reason'] or 'without a word', 300)}"
         yield fault("rejected", said, f"correct what it says, then {_FIX} sends them again")
     if not found:
         yield fine("rejected", "no row was refused")
@@ -135,7 +135,7 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
     week = parse_since("7d")
     lost = queries_health.not_recorded(journal, week)
     if lost:
-        said = f"{lost:,} calls of the last 7 days could not be recorded: only that they were"
+        said = f"{how_many(lost, 'call')} of the last 7 days could not be recorded: only that they were"
         yield warning("own failures", said, "python -m src.observability traces --tree shows why; please report it")
     else:
         yield fine("own failures", "none of the last 7 days")
@@ -143,7 +143,9 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
     for row in queries_health.unpriced(journal, week):
         name = one_line("/".join(filter(None, (row["provider"], row["model"]))) or "a model without a name", 60)
         yield warning(
-            "prices", f"unknown for {name}: {row['calls']:,} calls of the last 7 days", "pip install -U genai-prices"
+            "prices",
+            f"unknown for {name}: {how_many(row['calls'], 'call')} of the last 7 days",
+            "pip install -U genai-prices",
         )
 
 

@@ -19,7 +19,7 @@ from termcolor import cprint
 from src.observability.console import queries, queries_outcomes
 from src.observability.console.options import AsJson, complain, opened
 from src.observability.console.sending import refused_patterns
-from src.observability.console.shown import gain, gain_percent, one_line
+from src.observability.console.shown import gain, gain_percent, how_many, one_line
 from src.observability.console.trade_files import Broken, lines_of
 from src.observability.console.trades import Checked, Several, checked
 from src.observability.journal import JournalError, Row
@@ -148,7 +148,7 @@ def _say_taken(found: Checked, unjudged: int, dry_run: bool, as_json: bool) -> N
         return
     what = "would be taken" if dry_run else "taken"
     if taken:
-        cprint(f"✅ Outcomes of {taken:,} traces {what}", "green")
+        cprint(f"✅ Outcomes of {how_many(taken, 'trace')} {what}", "green")
     if unjudged:
         cprint(f"⚠️ {unjudged:,} of them have no valid BUY or SELL to judge", "yellow", file=sys.stderr)
     if broken:

@@ -20,7 +20,7 @@ from src.observability.console import clock, queries_health
 from src.observability.console.options import DOCTOR, AsJson, complain, opened
 from src.observability.console.screen import paragraph, show_json
 from src.observability.console.sending import obstacles
-from src.observability.console.shown import moment
+from src.observability.console.shown import how_many, moment
 from src.observability.console.since import parse_since
 from src.observability.journal import Journal
 from src.observability.retention import STEP_ROWS
@@ -51,10 +51,8 @@ def ship(
         obstacle = next(obstacles())
         _end(f"Nowhere to ship to ({obstacle.about}: {obstacle.what})", obstacle.cure, as_json)
     with opened() as journal:
-        if include_local and not yes:
-            _ask(queries_health.local_rows(journal), to, as_json)
         if include_local:
-            queries_health.address(journal, to.label)
+            _address_local(journal, to, yes, as_json)
         shipped = _ship(journal, to)
     if as_json:
         show_json(shipped._asdict())
@@ -91,13 +89,13 @@ def _say(shipped: _Shipped) -> None:
     if shipped.waiting:
         complain(f"{shipped.waiting:,} rows still wait: {shipped.why}", shipped.cure)
     elif shipped.refused:
-        complain(f"Langfuse refused {shipped.refused:,} rows for good", f"{DOCTOR} shows why")
+        complain(f"Langfuse refused {how_many(shipped.refused, 'row')} for good", f"{DOCTOR} shows why")
     elif shipped.delivered:
-        cprint(f"✅ {shipped.delivered:,} rows delivered to {shipped.host}", "green")
+        cprint(f"✅ {how_many(shipped.delivered, 'row')} delivered to {shipped.host}", "green")
     else:
         cprint(f"✅ Nothing waits for {shipped.host}", "green")
     if shipped.local:
-        cprint(f"🤖 {shipped.local:,} local rows: --include-local sends them", "cyan")
+        cprint(f"🤖 {how_many(shipped.local, 'local row')}: --include-local sends them", "cyan")
 
 
 def _cure(why: "ServerReply") -> str:
@@ -116,11 +114,19 @@ def _end(what: str, cure: str | None, as_json: bool) -> NoReturn:
     raise typer.Exit(1)
 
 
+def _address_local(journal: Journal, to: config.Destination, yes: bool, as_json: bool) -> None:
+    rows = queries_health.local_rows(journal)
+    if rows and not yes:
+        _ask(rows, to, as_json)
+    if rows:
+        queries_health.address(journal, to.label)
+
+
 def _ask(rows: int, to: config.Destination, as_json: bool) -> None:
     """End the command unless the operator says yes."""
     said = f"{rows:,} rows were recorded without keys. Send them, prompts and answers included, to {to.host}?"
     try:
-        if not rows or typer.confirm(said, err=True):
+        if typer.confirm(said, err=True):
             return
     except typer.Abort as abort:  # Ctrl-C, or nobody there: only its context tells which
         print(file=sys.stderr)

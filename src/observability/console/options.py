@@ -53,9 +53,10 @@ def opened() -> Iterator[Journal]:
         journal.close()
 
 
-def nothing(what: str) -> None:
-    """Say that nothing was found, and what to do; that is no fault."""
-    cprint(f"🤖 No {what} there: run an agent, or look further back with --since", "cyan", file=sys.stderr)
+def nothing(what: str, since_ns: int, cure: str = "run an agent") -> None:
+    """Say that nothing was found since then (Unix nanoseconds), and what to do; that is no fault."""
+    back = ", or look further back with --since" if since_ns > 0 else ""
+    cprint(f"🤖 No {what} there: {cure}{back}", "cyan", file=sys.stderr)
 
 
 def complain(what: str, cure: str | None) -> None:

@@ -17,7 +17,7 @@ from src.observability.console.options import AsJson, opened
 from src.observability.console.queries_figures import Calls
 from src.observability.console.screen import paragraph, show, show_json, width
 from src.observability.console.sending import obstacles, refused_patterns, stuck
-from src.observability.console.shown import duration, local_time, moment, money, one_line, safe
+from src.observability.console.shown import duration, how_many, local_time, moment, money, one_line, safe
 from src.observability.console.since import parse_since
 from src.observability.console.tables import decisions_table, spend_table
 from src.observability.journal import Journal
@@ -103,7 +103,7 @@ def _show_spend(agents: Sequence[Figures]) -> None:
     spent = total(agents)
     failed = f", {spent.errors:,} failed" if spent.errors else ""
     unknown = f" and {spent.unpriced:,} of unknown price" if spent.unpriced and spent.cost_usd is not None else ""
-    said = f"The last 24 hours: {spent.calls:,} calls{failed}, {money(spent.cost_usd)}{unknown}"
+    said = f"The last 24 hours: {how_many(spent.calls, 'call')}{failed}, {money(spent.cost_usd)}{unknown}"
     print(f"\n{paragraph('💰', said)}")
     show(*spend_table(agents[:_AGENTS], width()))
     if len(agents) > _AGENTS:
