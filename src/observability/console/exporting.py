@@ -28,7 +28,7 @@ _MOST_ROWS = 5000
 def export(
     form: Annotated[Format, typer.Option("--format", help="What kind of file.")] = Format.jsonl,
     output: Annotated[
-        Path | None, typer.Option(help="Where to, instead of a file that is there; stdout unless given.")
+        Path | None, typer.Option(help="Where to; a file of that name is replaced. Stdout unless given.")
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Scores and outcomes, not observations.")] = False,
     agent: Agent = None,
@@ -38,8 +38,9 @@ def export(
 ) -> None:
     """Everything that has ended, as recorded (and so redacted), in order of arrival; or every score.
 
-    A file is there whole or not at all, and replaces one of that name. In CSV, text that begins like a formula has a '
-    before it.
+    A file is there whole or not at all, and replaces one of that name.
+
+    In CSV, text that begins like a formula has a ' before it.
 
     Example: python -m src.observability export --format parquet --output november.parquet --since 2026-11-01
     """

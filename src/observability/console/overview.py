@@ -85,7 +85,7 @@ def _show(found: dict[str, Any]) -> None:
 def _tracing(found: dict[str, Any]) -> str:
     if not found["tracing"]:
         return f"Tracing is {safe(found['reason'])}"
-    why = f": {one_line(found['reason'], 200)}" if found["reason"] else ""
+    why = f": {one_line(found['reason'], 400)}" if found["reason"] else ""
     return f"Tracing is on, {safe(found['shipping'])}{why}"
 
 
