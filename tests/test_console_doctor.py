@@ -6,9 +6,11 @@ Each thing that can be wrong with tracing, made wrong for real: what `doctor` sa
 """
 
 import json
+import os
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -107,6 +109,41 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said("settings")[:2] == ("fault", "OBSERVABILITY_MAX_MB must be a number of at least 0")
 
 
+REFUSED = "OBSERVABILITY_REDACT_PATTERNS has '*', which is refused: nothing to repeat at position 0"
+
+
+def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first finding, with the reason; what is said of all else can be read, and secrets in it are masked."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "*")
+    monkeypatch.setenv("MY_SECRET", "hunter2-hunter2")
+    status, findings = doctor()
+    assert status == 1
+    cure = "correct it in the environment: until then no text is recorded"
+    assert findings[0] == {"weight": "fault", "about": "settings", "what": REFUSED, "cure": cure}
+    assert all("NOT RECORDED" not in each["what"] for each in findings)
+    assert said("pending") == ("fine", "nothing waits", None)
+    lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
+    assert lines[:2] == [f"🤖 Tracing is on, kept here: {REFUSED}", f"   → {cure}"]
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "hunter2-hunter2(")
+    assert "hunter2" not in CliRunner().invoke(app, ["status"]).output + json.dumps(doctor()[1])
+
+
+def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path) -> None:
+    """Neither told one by one nor from a file: nothing is taken; without a note an outcome is."""
+    trace_id = filled.observations("is_root")[0]["trace_id"]
+    (tmp_path / "trades.csv").write_text(f"trace_id,pnl_usd,note\n{trace_id},5,stopped out\n")
+    environment, before = {"OBSERVABILITY_REDACT_PATTERNS": "*", "COLUMNS": "300"}, len(filled.scores())
+    for command in (
+        ["outcome", trace_id, "--pnl-usd", "5", "--note", "stopped out"],
+        ["outcomes", "--import", str(tmp_path / "trades.csv")],
+    ):
+        result = CliRunner().invoke(app, command, env=environment)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"❌ No outcome is taken: a note would be lost, since {REFUSED}\n   → correct it in" in result.stderr
+    assert len(filled.scores()) == before
+    assert CliRunner().invoke(app, ["outcome", trace_id, "--pnl-usd", "5"], env=environment).exit_code == 0
+
+
 def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens there; and plain http beyond this machine is not even tried."""
     for name, value in Backend().environment.items():
@@ -122,6 +159,7 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     ("answer", "weight", "words"),
     [
         (Response("down", 503), "fault", "is not well: HTTP 503 down"),
+        (Response("what?", 404), "fault", "is not well: HTTP 404 what?"),
         (
             Response("", 302, {"Location": "https://elsewhere.example"}),
             "fault",
@@ -138,6 +176,7 @@ def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, wor
     found = said("server")
     assert found[0] == weight
     assert words in found[1]
+    assert ("or correct LANGFUSE_HOST" in str(found[2])) == ("404" in words)
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
@@ -191,6 +230,10 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
         )  # fmt: skip
         filled.append([row], [])
         assert said("pending")[0] == weight
+        lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
+        waits = f"the oldest row has waited for {age} min"
+        assert lines[0].endswith(waits if weight != "fine" else config.LANGFUSE_HOST)
+        assert ("→ python -m src.observability doctor asks the server why" in lines[1]) == (weight != "fine")
         filled.mark(Mark("observations", [(filled.newest()[0], row["id"])], "shipped"))
     filled.append([{**row, "id": "f" * 16, "destination": "https://other.example|pk-lf-other"}], [])
     weight, what, _ = said("pending")
@@ -255,6 +298,37 @@ def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
     assert not config.journal_path().exists()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+@pytest.mark.parametrize("command", ["doctor --json", "doctor --fix --json", "status", "tail", "decisions"])
+def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path: Path) -> None:
+    """As an ordinary user: said with its cure, not `run an agent`, be it that he may look into it or not."""
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    folder = tmp_path / "shut"
+    folder.mkdir()
+    folder.chmod(mode)
+    code = (
+        "import os, sys, genai_prices, httpx, rich.progress, src.observability.wire\n"
+        "from src.observability.cli import app\n"
+        f"os.setuid(65534); app({command.split()!r})"
+    )
+    path = folder / "observability" / "journal.db"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=30, check=False,
+        env={**os.environ, "OBSERVABILITY_JOURNAL": str(path), "COLUMNS": "400"},
+    )  # fmt: skip
+    what = f"{folder} cannot be written by this user, who has no journal at {path}"
+    cure = "give it to the user who runs the agents, or let OBSERVABILITY_JOURNAL name another file"
+    assert ended.returncode == 1
+    if command.startswith("doctor"):
+        first = json.loads(ended.stdout.splitlines()[0])
+        assert first == {"weight": "fault", "about": "journal", "what": what, "cure": cure}
+    else:
+        assert (ended.stdout, ended.stderr) == ("", f"❌ {what}: {cure}\n")
+
+
 def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) -> None:
     """Models in use without a price are named, by their calls."""
     fill(filled, 100, days=3, seed=2)
@@ -264,7 +338,7 @@ def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) ->
     filled.append([observation_row(id="1" * 16, trace_id="a" * 32, type="span", name=why, trace_name=why,
                                    start_ns=time.time_ns(), status_message=why)], [])  # fmt: skip
     assert said("own failures")[:2] == (
-        "warning", "1 calls of the last 7 days could not be recorded: only that they were",
+        "warning", "1 call of the last 7 days could not be recorded: only that they were",
     )  # fmt: skip
 
 

@@ -101,11 +101,14 @@ def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
 def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any) -> None:
     """How many is said first; `n`, and no answer at all, send nothing; `y` and `--yes` do."""
     assert "Nothing waits" in run("ship").output
-    for answer in ("n\n", ""):
+    for answer, end in (("n\n", "🤖 Nothing was sent\n"), ("", "\n   → add --yes to send them unasked\n")):
         result = run("ship", "--include-local", answer=answer)
         assert result.exit_code == 1
+        assert result.stderr.endswith(end)
         assert "500 rows were recorded without keys" in result.output
         rows(local=500)
+    found = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
+    assert (found["delivered"], found["cure"]) == (0, "add --yes to send them unasked")
     assert langfuse.requests == []
     result = run("ship", "--include-local", answer="y\n")
     assert (result.exit_code, "✅ 500 rows delivered" in result.output) == (0, True)
@@ -115,16 +118,26 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[Any]:
+def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
     """A command in a process of its own that takes Ctrl-C (a suite in the background hands on that it is ignored)."""
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", *arguments], cwd=config.REPO_ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "100"},
+        stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "100"},
     ) as process:  # fmt: skip
         try:
             yield process
         finally:
             process.kill()
+
+
+def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) -> None:
+    """Status 130."""
+    with started("ship", "--include-local", stdin=subprocess.PIPE) as process:
+        assert process.stderr.read(3) == "500"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    rows(local=500)
+    assert langfuse.requests == []
 
 
 def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:

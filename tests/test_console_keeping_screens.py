@@ -143,14 +143,17 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
     deliver(journal)
     narrow, wide = (seen("status", columns).partition("\n\n")[0] for columns in (80, 160))
     assert narrow == snapshot("""\
-🤖 Tracing is on, shipped to https://langfuse.example.com
+🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has
+   waited for 22 min
+   → python -m src.observability doctor asks the server why
    2026-11-18 11:16:40 UTC, 11:16 UTC here
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the
    oldest pending from 22 min ago\
 """)
     assert wide == snapshot("""\
-🤖 Tracing is on, shipped to https://langfuse.example.com
+🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has waited for 22 min
+   → python -m src.observability doctor asks the server why
    2026-11-18 11:16:40 UTC, 11:16 UTC here
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the oldest pending from 22 min ago\
@@ -208,7 +211,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
 ⚠️ outcomes: 1 of the last 7 days name a trace that is not here: deadbeef
    → python -m src.observability decisions shows the ids; another machine's are
    no fault
-⚠️ prices: unknown for openrouter/nobody-s-model: 1 calls of the last 7 days
+⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices
 ✅ tracing: on, says the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
@@ -225,7 +228,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
    → set its keys and host once and run: python -m src.observability ship
 ⚠️ outcomes: 1 of the last 7 days name a trace that is not here: deadbeef
    → python -m src.observability decisions shows the ids; another machine's are no fault
-⚠️ prices: unknown for openrouter/nobody-s-model: 1 calls of the last 7 days
+⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices
 ✅ tracing: on, says the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal

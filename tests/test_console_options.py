@@ -27,7 +27,7 @@ from src.observability import ObservabilityContext, observe_llm
 from src.observability.cli import app
 from src.observability.journal import Journal
 from tests.langfuse_server import settings_for
-from tests.million import fill
+from tests.million import fill, observation_row
 from tests.test_console import one_cycle
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -84,6 +84,24 @@ def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, filled: Path
     result = run(f"{name} --limit {limit}")
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
+def test_an_outcome_that_is_none(arguments: str, filled: Path) -> None:
+    """Status 2, and the options are named."""
+    result = run(f"outcome last {arguments}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for --pnl-usd, --pnl-pct: " in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "costs", "traces --tree", "decisions", "doctor", "trace last --json"])
+def test_a_reader_that_leaves_at_once_is_no_fault(command: str, filled: Path) -> None:
+    """As in `| head -1`, even one that reads nothing: status 0, and not a word."""
+    script = f"{sys.executable} -m src.observability {command} | true; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
 
 
 def test_a_report_of_all_takes_no_limit(filled: Path) -> None:
@@ -167,6 +185,8 @@ def _findings() -> list[Any]:
 NO_KEYS = "for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env"
 BOOLEAN = "ENABLE_LANGFUSE must be true or false (or 1/0, yes/no, on/off); it comes from the environment"
 NO_TLS = "http://langfuse.example.com has no TLS, and your keys would travel in the open: nothing is sent"
+NO_ADDRESS = "LANGFUSE_HOST must be an address like https://cloud.langfuse.com, without credentials"
+SWAPPED = "LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env"
 KEYS = settings_for("https://langfuse.example.com")
 REASONS = {
     "no keys": ({}, "kept here", "no keys are set", NO_KEYS),
@@ -175,6 +195,10 @@ REASONS = {
         "set LANGFUSE_PUBLIC_KEY in .env",
     ),
     "malformed": ({**KEYS, "ENABLE_LANGFUSE": "maybe"}, "kept here", BOOLEAN, "correct it in the environment"),
+    "no address": ({**KEYS, "LANGFUSE_HOST": "foo"}, "kept here", NO_ADDRESS, "correct it in the environment"),
+    "swapped keys": (
+        {**KEYS, "LANGFUSE_PUBLIC_KEY": "sk-lf-0123456789"}, "kept here", SWAPPED, "correct it in the environment",
+    ),
     "no TLS": (
         {**KEYS, "LANGFUSE_HOST": "http://langfuse.example.com"}, "kept here", NO_TLS,
         "use https://, or set LANGFUSE_ALLOW_HTTP=true if the way there is safe",
@@ -192,7 +216,20 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, filled: Path) -> N
     assert (found["shipping"], found["reason"], found["cure"]) == (shipping, reason, cure)
     findings = [json.loads(line) for line in run("doctor --json", **environment).stdout.splitlines()]
     assert [each["cure"] for each in findings if each["what"] == reason] == [cure]
-    assert f"{reason})\n   → {cure}\n" in run("ship", COLUMNS="200", **environment).stderr or case == "no TLS"
+
+
+@pytest.mark.parametrize("case", [case for case in REASONS if case != "no TLS"])
+@pytest.mark.parametrize("command", ["ship", "ship --include-local --yes"])
+def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, filled: Path) -> None:
+    """The same reason and cure again, and nothing is sent; for scripts as JSON too."""
+    environment, _, reason, cure = REASONS[case]
+    result = run(command, COLUMNS="200", **environment)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "❌ Nowhere to ship to (" in result.stderr
+    assert f": {reason})\n   → {cure}\n" in result.stderr
+    found = json.loads(run(f"{command} --json", **environment).stdout)
+    assert (found["delivered"], found["waiting"], found["cure"]) == (0, None, cure)
+    assert reason in found["why"]
 
 
 def test_tracing_that_is_off_says_who_says_so(filled: Path) -> None:
@@ -223,6 +260,41 @@ def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, filled:
     found = json.loads(run("status --json", **settings).stdout)
     assert (found["shipping"] == f"shipped to {host}", found["reason"] is None) == (sent, sent)
     assert (found["cure"] is None) == sent
+
+
+def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
+    """In its tree and its line; and it is in no latency, though a call like any other."""
+    journal, trace_id = Journal(filled), "b" * 32
+    row = observation_row(
+        id="a" * 16, trace_id=trace_id, type="generation", name="llm_generation", trace_name="x", agent="DeadAgent",
+        start_ns=time.time_ns(), model="m", state="open", process="1-dead",
+    )  # fmt: skip
+    journal.append([row], [])
+    assert journal.interrupt("1-dead") == 1
+    journal.close()
+    assert "m  tokens unknown  duration unknown  price unknown" in run(f"trace {trace_id}").stdout
+    assert "  unknown  WARNING" in run("traces --agent DeadAgent", COLUMNS="200").stdout
+    found = json.loads(run("costs --agent DeadAgent --json").stdout)
+    assert (found["calls"], found["p50_ms"], found["p99_ms"]) == (1, None, None)
+    assert "💰 The last 24 hours: " in run("status").stdout
+
+
+def test_nothing_found_says_what_helps(filled: Path) -> None:
+    """Further back than `all` there is nothing; sessions have names."""
+    names = "🤖 No trace there: python -m src.observability costs --by session names the sessions"
+    assert run("traces --session nosuch").stderr == f"{names}\n"
+    assert run("traces --session nosuch --since 1h").stderr == f"{names}, or look further back with --since\n"
+    assert run("decisions --since 2099-01-01").stderr == (
+        "🤖 No decision there: run an agent, or look further back with --since\n"
+    )
+
+
+def test_one_is_no_plural_and_export_says_that_it_replaces(filled: Path, tmp_path: Path) -> None:
+    """In what is counted, and in the help."""
+    assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
+    assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
+    assert "replaces one of that name" in run("export --help", COLUMNS="200").stdout
 
 
 def test_ship_names_the_local_rows_that_it_leaves(filled: Path, langfuse: Any) -> None:

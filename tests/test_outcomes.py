@@ -110,13 +110,19 @@ def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, j
     assert len({score["id"] for score in sent}) == 1
 
 
-@pytest.mark.parametrize("arguments", [["ffffffff", "--pnl-usd", "1"], ["last"], ["last", "--pnl-usd", "nan"]])
-def test_the_command_says_what_is_wrong(arguments: list[str], journal: Any) -> None:
-    """An unknown trace, no value, a value that is none: status 1."""
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["ffffffff", "--pnl-usd", "1"], 1, "❌"),
+        (["last"], 2, "Invalid value for --pnl-usd, --pnl-pct"),
+        (["last", "--pnl-usd", "nan"], 2, "Invalid value for --pnl-usd, --pnl-pct"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: list[str], status: int, words: str, journal: Any) -> None:
+    """An unknown trace is status 1; no value, and a value that is none, status 2."""
     decide()
     told = run("outcome", *arguments)
-    assert told.exit_code == 1
-    assert "❌" in told.output
+    assert (told.exit_code, words in told.output) == (status, True)
     assert outcomes(journal) == []
 
 
@@ -218,8 +224,8 @@ def test_a_slip_of_the_keyboard_is_no_profit(value: str, journal: Any, tmp_path:
     trace = decide()
     told = run("outcomes", "--json", "--import", table(tmp_path, f"{trace};{value}", header="trace_id;pnl_usd"))
     assert list(broken_lines(told)) == [2]
-    assert run("outcome", "last", "--pnl-usd", value).exit_code == 1
-    assert run("outcome", "last", "--pnl-pct", "1e10").exit_code == 1
+    assert run("outcome", "last", "--pnl-usd", value).exit_code == 2
+    assert run("outcome", "last", "--pnl-pct", "1e10").exit_code == 2
     assert outcomes(journal) == []
     assert run("outcome", "last", "--pnl-usd", "-1e12").exit_code == 0
     assert "-$1.00 T" in run("decisions").stdout

@@ -8,7 +8,12 @@ key and no network.
 Exit status: 0 all is well; 1 something is wrong, which is said; 2 a command or an option is; 130 Ctrl-C ended it.
 """
 
+import os
+import sys
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from src.observability.console import (
     costing,
@@ -22,8 +27,28 @@ from src.observability.console import (
     reporting,
 )
 
+
+class _Commands(TyperGroup):
+    """A reader that left, as `head` does, has all that it wanted: status 0."""
+
+    def invoke(self, ctx: Any) -> object:
+        """Run the command, and have all it printed arrive."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+            raise typer.Exit(0) from None
+
+
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help=__doc__.split("\n\n", 1)[1], pretty_exceptions_enable=False
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    help=__doc__.split("\n\n", 1)[1],
+    pretty_exceptions_enable=False,
 )
 
 for command in (

@@ -37,14 +37,20 @@ def scores_of_outcome(trace_id: str, pnl_usd: Any = None, pnl_pct: Any = None, n
     name = str(trace_id).strip().lower()
     if not _TRACE_ID.fullmatch(name):
         raise ValueError(f"{str(trace_id)[:40]!r} is no trace id: 32 hex digits, as current_trace_id() gives them")
-    values = {"pnl_usd": pnl_usd, "pnl_pct": pnl_pct}
-    given = {key: _number(key, value) for key, value in values.items() if value is not None}
-    if not given:
-        raise ValueError("an outcome needs pnl_usd, pnl_pct or both")
+    given = values_of_outcome(pnl_usd, pnl_pct)
     comment = None if note is None else str(note)
     return tuple(
         Score(str(uuid.uuid5(uuid.UUID(name), f"outcome/{key}")), key, value, comment) for key, value in given.items()
     )
+
+
+def values_of_outcome(pnl_usd: Any = None, pnl_pct: Any = None) -> dict[str, float]:
+    """Those that are given, by name. Raises ValueError as `scores_of_outcome`."""
+    values = {"pnl_usd": pnl_usd, "pnl_pct": pnl_pct}
+    given = {key: _number(key, value) for key, value in values.items() if value is not None}
+    if not given:
+        raise ValueError("an outcome needs pnl_usd, pnl_pct or both")
+    return given
 
 
 def _number(name: str, value: Any) -> float:

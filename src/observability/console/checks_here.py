@@ -14,12 +14,13 @@ from src.observability import cost
 from src.observability.console import clock, queries_health
 from src.observability.console.findings import Finding, fault, fine, warning
 from src.observability.console.options import DOCTOR
-from src.observability.console.sending import obstacles
-from src.observability.console.shown import duration, one_line
+from src.observability.console.place import is_awaited, nearest_folder, shut
+from src.observability.console.sending import LONG_NS, obstacles, refused_patterns
+from src.observability.console.shown import duration, how_many, one_line
 from src.observability.console.since import parse_since
 from src.observability.journal import DamagedJournalError, Journal, JournalError
 
-_LONG_NS, _VERY_LONG_NS = 600 * 10**9, 3600 * 10**9  # what a row may wait
+_VERY_LONG_NS = 3600 * 10**9  # what a row may wait; see `LONG_NS`
 _LITTLE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
 _NAMED, _SHORT_ID = 5, 8  # traces, digits
@@ -28,9 +29,10 @@ _FIX = f"{DOCTOR} --fix"
 
 def settings() -> Iterator[Finding]:
     """Is tracing on, who says so, can every setting be read, and what keeps anything from being sent?"""
+    yield from refused_patterns()
     found = list(obstacles())
     for error in config.malformed():
-        if not error.startswith("ENABLE_LANGFUSE "):  # said by its obstacle
+        if not any(obstacle.what.startswith(error) for obstacle in found):
             yield fault("settings", error, "correct it in .env or the environment")
     if config.tracing_on():
         yield fine("tracing", f"on, says {config.origin('ENABLE_LANGFUSE')}")
@@ -43,10 +45,11 @@ def journal() -> Iterator[Finding]:
     """Is it there, can it be read and written, is it sound, is there room, what does it hold?"""
     path = config.journal_path()
     yield from _disk(path)
-    if path.is_dir():
-        yield fault("journal", f"{path} is a folder", "let OBSERVABILITY_JOURNAL name a file in it")
+    if (wrong := shut(path)) is not None:
+        yield wrong
         return
-    if not path.exists():
+    yield from _set_aside(path)
+    if is_awaited(path):
         yield warning("journal", f"none at {path} yet", "run an agent: the first call makes one")
         return
     try:
@@ -66,7 +69,7 @@ def journal() -> Iterator[Finding]:
 
 
 def _disk(path: Path) -> Iterator[Finding]:
-    folder = next(parent for parent in path.parents if parent.exists())
+    folder = nearest_folder(path)
     free, limit = shutil.disk_usage(folder).free, config.setting("OBSERVABILITY_MAX_MB") * 2**20
     room = f"{free / 2**30:,.1f} GB free at {folder}"
     if free < _LITTLE_BYTES:
@@ -75,6 +78,9 @@ def _disk(path: Path) -> Iterator[Finding]:
         yield warning("disk", f"{room}, less than OBSERVABILITY_MAX_MB", "make room, or lower OBSERVABILITY_MAX_MB")
     else:
         yield fine("disk", room)
+
+
+def _set_aside(path: Path) -> Iterator[Finding]:
     for aside in sorted(path.parent.glob(f"{path.name}.set-aside-*")):
         if not aside.name.endswith(("-wal", "-shm")):
             yield warning("journal", f"an earlier one was set aside: {aside}", "read it with sqlite3, or delete it")
@@ -105,10 +111,10 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
             yield warning("pending", said, "set its keys and host once and run: python -m src.observability ship")
             continue
         age = clock.now_ns() - row["oldest_ns"]
-        said = f"{row['rows']:,} rows, the oldest from {duration(age)} ago"
+        said = f"{how_many(row['rows'], 'row')}, the oldest from {duration(age)} ago"
         if age > _VERY_LONG_NS:
             yield fault("pending", said, "see what is said of the server, then: python -m src.observability ship")
-        elif age > _LONG_NS:
+        elif age > LONG_NS:
             yield warning("pending", said, "python -m src.observability ship sends them now")
         else:
             yield fine("pending", said)
@@ -119,7 +125,7 @@ def _waiting(journal: Journal) -> Iterator[Finding]:
 def _rejected(journal: Journal) -> Iterator[Finding]:
     found = queries_health.rejected(journal)
     for row in found:
-        said = f"Langfuse refused {row['rows']:,} rows: {one_line(row['reason'] or 'without a word', 300)}"
+        said = f"Langfuse refused {how_many(row['rows'], 'row')}: {one_line(row['reason'] or 'without a word', 300)}"
         yield fault("rejected", said, f"correct what it says, then {_FIX} sends them again")
     if not found:
         yield fine("rejected", "no row was refused")
@@ -129,7 +135,7 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
     week = parse_since("7d")
     lost = queries_health.not_recorded(journal, week)
     if lost:
-        said = f"{lost:,} calls of the last 7 days could not be recorded: only that they were"
+        said = f"{how_many(lost, 'call')} of the last 7 days could not be recorded: only that they were"
         yield warning("own failures", said, "python -m src.observability traces --tree shows why; please report it")
     else:
         yield fine("own failures", "none of the last 7 days")
@@ -137,7 +143,9 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
     for row in queries_health.unpriced(journal, week):
         name = one_line("/".join(filter(None, (row["provider"], row["model"]))) or "a model without a name", 60)
         yield warning(
-            "prices", f"unknown for {name}: {row['calls']:,} calls of the last 7 days", "pip install -U genai-prices"
+            "prices",
+            f"unknown for {name}: {how_many(row['calls'], 'call')} of the last 7 days",
+            "pip install -U genai-prices",
         )
 
 

@@ -58,10 +58,14 @@ def _reached(host: str, health: "httpx.Response") -> Iterator[Finding]:
                     "let LANGFUSE_HOST name the address itself: keys follow no redirect")  # fmt: skip
     elif not health.is_success:
         said = f"{host} is not well: HTTP {health.status_code} {one_line(health.text, 200)}"
-        yield fault("server", said, "see to the server; rows stay pending meanwhile")
+        yield fault("server", said, f"see to the server{_elsewhere(health)}; rows stay pending meanwhile")
     else:
         yield from _versions(host, health)
     yield from _clock(health)
+
+
+def _elsewhere(answer: "httpx.Response") -> str:
+    return ", or correct LANGFUSE_HOST" if answer.status_code == 404 else ""
 
 
 def _versions(host: str, health: "httpx.Response") -> Iterator[Finding]:
@@ -100,4 +104,5 @@ def _keys(to: config.Destination, answer: "httpx.Response") -> Iterator[Finding]
         said = f"the server refuses {to.public_key} (HTTP {answer.status_code})"
         yield fault("keys", said, "correct LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST")
     else:
-        yield warning("keys", f"not known whether they are accepted: HTTP {answer.status_code}", "try again later")
+        said = f"not known whether they are accepted: HTTP {answer.status_code}"
+        yield warning("keys", said, f"try again later{_elsewhere(answer)}")

@@ -27,7 +27,7 @@ from src.observability.console.options import (
 )
 from src.observability.console.queries_figures import Calls
 from src.observability.console.screen import show, show_json, width
-from src.observability.console.shown import moment, one_line
+from src.observability.console.shown import how_many, moment, one_line
 from src.observability.console.tables import figures_table, repriced_table
 from src.observability.console.what_if import price_table_words, priced_as, repriced
 from src.observability.journal import Journal
@@ -80,7 +80,7 @@ def costs(
         print(f"💰 Since {moment(calls.since_ns)}" if calls.since_ns > 0 else "💰 Of all time")
         show(*figures_table(found, total(everything), by.value, width()))
     else:
-        nothing("call")
+        nothing("call", calls.since_ns)
 
 
 def _known(journal: Journal, calls: Calls) -> Calls:
@@ -111,10 +111,10 @@ def _what_if(calls: Calls, name: str, limit: int | None, as_json: bool) -> None:
         for line in _doubts(untold):
             print(line)
     else:
-        nothing("call")
+        nothing("call", calls.since_ns)
 
 
 def _doubts(untold: int) -> Iterator[str]:
     yield "Another model counts and answers in tokens of its own: a first estimate."
     if untold:
-        yield f"{untold:,} calls whose tokens are unknown are not in it."
+        yield f"{how_many(untold, 'call')} whose tokens are unknown are not in it."

@@ -17,10 +17,11 @@ from src import config
 from src.observability.console import checks_here, checks_server, queries_health
 from src.observability.console.findings import Finding, Weight
 from src.observability.console.options import AsJson
+from src.observability.console.place import is_there
 from src.observability.console.screen import show, show_json
 from src.observability.console.shown import safe
 from src.observability.journal import DamagedJournalError, Journal, JournalError
-from src.observability.redaction import redact
+from src.observability.redaction import redact_line
 
 _ICONS = {Weight.FAULT: ("❌", "red"), Weight.WARNING: ("⚠️", "yellow"), Weight.FINE: ("✅", "green")}
 
@@ -46,10 +47,10 @@ def doctor(
 
 
 def _examined() -> list[Finding]:
-    """No key is ever shown: what is said goes through redaction as well."""
+    """No key is ever shown: what is said goes through redaction as well, whatever the operator's patterns are."""
     checks = (checks_here.settings, checks_here.journal, checks_here.prices, checks_server.server)
     found = [finding for check in checks for finding in check()]
-    return [finding._replace(what=safe(str(redact(finding.what)))) for finding in found]
+    return [finding._replace(what=safe(redact_line(finding.what))) for finding in found]
 
 
 def _table(found: list[Finding]) -> Table:
@@ -65,7 +66,7 @@ def _table(found: list[Finding]) -> Table:
 
 def _fix() -> None:
     path = config.journal_path()
-    if not path.exists():
+    if not is_there(path):
         return
     try:
         journal = Journal(path)  # sets aside what is no journal, and begins a new one

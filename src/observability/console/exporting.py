@@ -18,6 +18,7 @@ from termcolor import cprint
 from src.observability.console import export_formats, queries_pages
 from src.observability.console.export_formats import Format
 from src.observability.console.options import MOST, SINCE, Agent, Model, Since, known_names, opened, since_ns
+from src.observability.console.shown import how_many
 from src.observability.journal import OBSERVATION_COLUMNS, SCORE_COLUMNS, Journal, JournalError, Row
 
 _ROWS = {Format.otlp: 500}  # of a page; a message is what the shipper sends at once
@@ -26,7 +27,9 @@ _MOST_ROWS = 5000
 
 def export(
     form: Annotated[Format, typer.Option("--format", help="What kind of file.")] = Format.jsonl,
-    output: Annotated[Path | None, typer.Option(help="Where to; stdout unless given.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Where to; a file of that name is replaced. Stdout unless given.")
+    ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Scores and outcomes, not observations.")] = False,
     agent: Agent = None,
     model: Model = None,
@@ -35,7 +38,9 @@ def export(
 ) -> None:
     """Everything that has ended, as recorded (and so redacted), in order of arrival; or every score.
 
-    A file is there whole or not at all. In CSV, text that begins like a formula has a ' before it.
+    A file is there whole or not at all, and replaces one of that name.
+
+    In CSV, text that begins like a formula has a ' before it.
 
     Example: python -m src.observability export --format parquet --output november.parquet --since 2026-11-01
     """
@@ -48,7 +53,7 @@ def export(
         wanted = queries_pages.Wanted(*known_names(journal, agent, model), begin, limit)
         rows = _export(journal, wanted, form, scores, file)
     if output is not None:
-        cprint(f"✅ {rows:,} {'scores' if scores else 'observations'} in {output}", "green", file=sys.stderr)
+        cprint(f"✅ {how_many(rows, 'score' if scores else 'observation')} in {output}", "green", file=sys.stderr)
 
 
 def _export(journal: Journal, wanted: queries_pages.Wanted, form: Format, scores: bool, file: IO[bytes]) -> int:

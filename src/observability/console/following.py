@@ -28,6 +28,7 @@ from src.observability.console.options import (
     opened,
     since_ns,
 )
+from src.observability.console.place import is_awaited
 from src.observability.console.queries_pages import Wanted
 from src.observability.console.said import said_of
 from src.observability.console.screen import WIDE, show, show_json, width
@@ -64,9 +65,9 @@ def tail(
 
 def _wait_for_a_journal() -> None:
     path = config.journal_path()
-    if not path.exists():
+    if is_awaited(path):
         cprint(f"🤖 No journal at {path} yet: waiting for an agent", "cyan", file=sys.stderr)
-    while not config.journal_path().exists():
+    while is_awaited(config.journal_path()):
         time.sleep(_LOOK_SECONDS)
 
 

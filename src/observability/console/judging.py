@@ -17,12 +17,13 @@ import typer
 from termcolor import cprint
 
 from src.observability.console import queries, queries_outcomes
-from src.observability.console.options import AsJson, opened
-from src.observability.console.shown import gain, gain_percent, one_line
+from src.observability.console.options import AsJson, complain, opened
+from src.observability.console.sending import refused_patterns
+from src.observability.console.shown import gain, gain_percent, how_many, one_line
 from src.observability.console.trade_files import Broken, lines_of
 from src.observability.console.trades import Checked, Several, checked
 from src.observability.journal import JournalError, Row
-from src.observability.outcomes import append_in_steps, rows_of_outcome, scores_of_outcome
+from src.observability.outcomes import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
 
 _MOST_SAID = 20  # broken lines
 
@@ -45,16 +46,33 @@ def outcome(
 
     Example: python -m src.observability outcome 9dbed5bf --pnl-usd -12.5 --note "stopped out"
     """
+    _check_numbers(pnl_usd, pnl_pct)
+    if note is not None:
+        _check_notes()
     with opened() as journal:
         try:
             trace_id = queries.trace_id_named(journal, trace)
-            scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
         except ValueError as error:
             raise JournalError(str(error)) from None
+        scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
         found = rows_of_outcome(journal, trace_id, scores, None)  # the journal knows where the trace went
         journal.append([], found)
         judges = queries_outcomes.can_be_judged(journal, trace_id)
     _say_outcome(found, judges, as_json)
+
+
+def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
+    try:
+        values_of_outcome(pnl_usd, pnl_pct)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--pnl-usd, --pnl-pct") from None
+
+
+def _check_notes() -> None:
+    """End the command where a note would be lost: under patterns that are refused, no text is recorded."""
+    for refused in refused_patterns():
+        complain(f"No outcome is taken: a note would be lost, since {refused.what}", refused.cure)
+        raise typer.Exit(1)
 
 
 def _say_outcome(found: Sequence[Row], judges: bool, as_json: bool) -> None:
@@ -89,6 +107,8 @@ def outcomes(
     several = Several.ADD_UP if add_up else Several.LAST if last else Several.REFUSED
     with opened() as journal:
         found = checked(journal, lines_of(trades, column), several)
+        if any(row["comment"] for rows in found.outcomes for row in rows):
+            _check_notes()
         _say_broken(found.broken, as_json)
         if not dry_run:
             with _ctrl_c_waits():
@@ -128,7 +148,7 @@ def _say_taken(found: Checked, unjudged: int, dry_run: bool, as_json: bool) -> N
         return
     what = "would be taken" if dry_run else "taken"
     if taken:
-        cprint(f"✅ Outcomes of {taken:,} traces {what}", "green")
+        cprint(f"✅ Outcomes of {how_many(taken, 'trace')} {what}", "green")
     if unjudged:
         cprint(f"⚠️ {unjudged:,} of them have no valid BUY or SELL to judge", "yellow", file=sys.stderr)
     if broken:

@@ -8,7 +8,7 @@ What an operator does with the journal: have what waits delivered now, and let g
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,10 +17,10 @@ from termcolor import cprint
 
 from src import config
 from src.observability.console import clock, queries_health
-from src.observability.console.options import DOCTOR, AsJson, opened
+from src.observability.console.options import DOCTOR, AsJson, complain, opened
 from src.observability.console.screen import paragraph, show_json
 from src.observability.console.sending import obstacles
-from src.observability.console.shown import moment
+from src.observability.console.shown import how_many, moment
 from src.observability.console.since import parse_since
 from src.observability.journal import Journal
 from src.observability.retention import STEP_ROWS
@@ -49,11 +49,10 @@ def ship(
     to = config.destination()
     if to is None:
         obstacle = next(obstacles())
-        _complain(f"Nowhere to ship to ({obstacle.about}: {obstacle.what})", obstacle.cure)
-        raise typer.Exit(1)
+        _end(f"Nowhere to ship to ({obstacle.about}: {obstacle.what})", obstacle.cure, as_json)
     with opened() as journal:
         if include_local:
-            _address_local(journal, to, yes)
+            _address_local(journal, to, yes, as_json)
         shipped = _ship(journal, to)
     if as_json:
         show_json(shipped._asdict())
@@ -88,15 +87,15 @@ def _ship(journal: Journal, to: config.Destination) -> _Shipped:
 
 def _say(shipped: _Shipped) -> None:
     if shipped.waiting:
-        _complain(f"{shipped.waiting:,} rows still wait: {shipped.why}", shipped.cure)
+        complain(f"{shipped.waiting:,} rows still wait: {shipped.why}", shipped.cure)
     elif shipped.refused:
-        _complain(f"Langfuse refused {shipped.refused:,} rows for good", f"{DOCTOR} shows why")
+        complain(f"Langfuse refused {how_many(shipped.refused, 'row')} for good", f"{DOCTOR} shows why")
     elif shipped.delivered:
-        cprint(f"✅ {shipped.delivered:,} rows delivered to {shipped.host}", "green")
+        cprint(f"✅ {how_many(shipped.delivered, 'row')} delivered to {shipped.host}", "green")
     else:
         cprint(f"✅ Nothing waits for {shipped.host}", "green")
     if shipped.local:
-        cprint(f"🤖 {shipped.local:,} local rows: --include-local sends them", "cyan")
+        cprint(f"🤖 {how_many(shipped.local, 'local row')}: --include-local sends them", "cyan")
 
 
 def _cure(why: "ServerReply") -> str:
@@ -107,20 +106,35 @@ def _cure(why: "ServerReply") -> str:
     return f"try again later, or see: {DOCTOR}"
 
 
-def _complain(what: str, cure: str | None) -> None:
-    cprint(paragraph("❌", what), "red", file=sys.stderr)
-    cprint(paragraph("  ", f"→ {cure}"), "red", file=sys.stderr)
+def _end(what: str, cure: str | None, as_json: bool) -> NoReturn:
+    """Nothing was sent, and this is why; what was not looked at is None."""
+    complain(what, cure)
+    if as_json:
+        show_json(dict.fromkeys(_Shipped._fields) | {"delivered": 0, "why": what, "cure": cure})
+    raise typer.Exit(1)
 
 
-def _address_local(journal: Journal, to: config.Destination, yes: bool) -> None:
-    count = queries_health.local_rows(journal)
-    if not count:
-        return
-    said = f"{count:,} rows were recorded without keys. Send them, prompts and answers included, to {to.host}?"
-    if not yes and not typer.confirm(said, err=True):
-        cprint("🤖 Nothing was sent", "cyan", file=sys.stderr)
-        raise typer.Exit(1)
-    queries_health.address(journal, to.label)
+def _address_local(journal: Journal, to: config.Destination, yes: bool, as_json: bool) -> None:
+    rows = queries_health.local_rows(journal)
+    if rows and not yes:
+        _ask(rows, to, as_json)
+    if rows:
+        queries_health.address(journal, to.label)
+
+
+def _ask(rows: int, to: config.Destination, as_json: bool) -> None:
+    """End the command unless the operator says yes."""
+    said = f"{rows:,} rows were recorded without keys. Send them, prompts and answers included, to {to.host}?"
+    try:
+        if typer.confirm(said, err=True):
+            return
+    except typer.Abort as abort:  # Ctrl-C, or nobody there: only its context tells which
+        print(file=sys.stderr)
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise typer.Exit(_INTERRUPTED) from None
+        _end("Nobody answers: nothing was sent", "add --yes to send them unasked", as_json)
+    cprint("🤖 Nothing was sent", "cyan", file=sys.stderr)
+    raise typer.Exit(1)
 
 
 def _deliver(to: config.Destination, rows: int) -> "ServerReply | None":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from src.observability.console.said import Said, said_of
 from src.observability.console.shown import asked_and_answered
-from src.observability.journal import Row
+from src.observability.journal import INTERRUPTED, Row
 
 _LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
 
@@ -21,6 +21,7 @@ class Listed(NamedTuple):
     id: str
     start_ns: int
     took_ns: int | None  # of all of it; None while something of it runs
+    interrupted: bool  # something of it: its end is the last that is known, not how long it took
     name: str  # its agent's, else its own
     model: str | None  # the last that was asked
     said: Said | None  # the decision that it stands for
@@ -38,6 +39,7 @@ def listed(rows: Sequence[Row]) -> Listed:
         id=rows[0]["trace_id"],
         start_ns=rows[0]["start_ns"],
         took_ns=None if None in ends else max(ends) - rows[0]["start_ns"],
+        interrupted=any(row["status_message"] == INTERRUPTED for row in rows),
         name=next((row["agent"] for row in rows if row["agent"]), rows[0]["trace_name"]),
         model=calls[-1]["model"] if calls else None,
         said=_decision(rows),

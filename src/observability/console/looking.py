@@ -32,6 +32,7 @@ from src.observability.console.trees import tree_of
 from src.observability.journal import Journal
 
 _DECISIONS = 20
+_SESSIONS = "python -m src.observability costs --by session"
 Newest = Annotated[
     int | None, typer.Option(min=1, max=MOST, help=f"The newest so many, {_DECISIONS} unless given; not with --report.")
 ]
@@ -65,7 +66,7 @@ def decisions(
     elif found:
         show(*decisions_table(found, width()))
     else:
-        nothing("decision")
+        nothing("decision", chosen.since_ns)
 
 
 def traces(
@@ -88,7 +89,8 @@ def traces(
         as_a_list = not (tree or full or as_json)
         shown = _list(journal, chosen) if as_a_list else _show_each(queries.traces(journal, chosen), as_json, full)
     if not shown:
-        nothing("trace")
+        other = session not in (None, "last")
+        nothing("trace", chosen.since_ns, f"{_SESSIONS} names the sessions" if other else "run an agent")
 
 
 def _list(journal: Journal, chosen: queries.Chosen) -> int:

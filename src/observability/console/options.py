@@ -16,6 +16,8 @@ from termcolor import cprint
 
 from src import config
 from src.observability.console import queries
+from src.observability.console.place import shut
+from src.observability.console.screen import paragraph
 from src.observability.console.shown import one_line
 from src.observability.console.since import parse_since
 from src.observability.journal import DamagedJournalError, Journal, JournalError
@@ -38,8 +40,8 @@ def opened() -> Iterator[Journal]:
     """The journal to read; what is wrong with it is said, and ends the command with status 1."""
     path = config.journal_path()
     try:
-        if path.is_dir():
-            raise JournalError(f"{path} is a folder: let OBSERVABILITY_JOURNAL name a file in it")
+        if (wrong := shut(path)) is not None:
+            raise JournalError(f"{wrong.what}: {wrong.cure}")
         journal = Journal(path, create=False)
     except JournalError as error:
         _end(error)
@@ -51,9 +53,16 @@ def opened() -> Iterator[Journal]:
         journal.close()
 
 
-def nothing(what: str) -> None:
-    """Say that nothing was found, and what to do; that is no fault."""
-    cprint(f"🤖 No {what} there: run an agent, or look further back with --since", "cyan", file=sys.stderr)
+def nothing(what: str, since_ns: int, cure: str = "run an agent") -> None:
+    """Say that nothing was found since then (Unix nanoseconds), and what to do; that is no fault."""
+    back = ", or look further back with --since" if since_ns > 0 else ""
+    cprint(f"🤖 No {what} there: {cure}{back}", "cyan", file=sys.stderr)
+
+
+def complain(what: str, cure: str | None) -> None:
+    """Say on stderr what is wrong, and below it what helps."""
+    cprint(paragraph("❌", what), "red", file=sys.stderr)
+    cprint(paragraph("  ", f"→ {cure}"), "red", file=sys.stderr)
 
 
 def _end(error: JournalError) -> NoReturn:

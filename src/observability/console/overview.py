@@ -6,16 +6,18 @@ One screen: is tracing on and well, what did the last day cost, what was decided
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from src import config
 from src.observability.console import clock, queries, queries_figures
 from src.observability.console.figures import Figures, total
+from src.observability.console.findings import Finding
 from src.observability.console.options import AsJson, opened
 from src.observability.console.queries_figures import Calls
 from src.observability.console.screen import paragraph, show, show_json, width
-from src.observability.console.sending import obstacles
-from src.observability.console.shown import duration, local_time, moment, money, one_line, safe
+from src.observability.console.sending import obstacles, refused_patterns, stuck
+from src.observability.console.shown import duration, how_many, local_time, moment, money, one_line, safe
 from src.observability.console.since import parse_since
 from src.observability.console.tables import decisions_table, spend_table
 from src.observability.journal import Journal
@@ -40,21 +42,29 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _facts(journal: Journal) -> dict[str, Any]:
-    obstacle, to = next(obstacles(), None), config.destination()
+    to, oldest = config.destination(), journal.oldest_pending_ns()
+    trouble = _trouble(oldest)
     return {
         "tracing": config.tracing_on(),
-        "shipping": f"shipped to {to.host}" if to is not None and obstacle is None else "kept here",
-        "reason": obstacle and obstacle.what,
-        "cure": obstacle and obstacle.cure,
+        "shipping": f"shipped to {to.host}" if to is not None and not any(obstacles()) else "kept here",
+        "reason": trouble and trouble.what,
+        "cure": trouble and trouble.cure,
         "missing": config.missing_langfuse_keys(),
         "journal": str(journal.path),
         "bytes": journal.used_bytes(),
         "began_ns": queries.oldest_ns(journal),
         "rows": journal.counts(),
-        "oldest_pending_ns": journal.oldest_pending_ns(),
+        "oldest_pending_ns": oldest,
         "agents": queries_figures.figures(journal, Calls("agent", parse_since("24h")), timed=False),
         "decisions": queries.decisions(journal, queries.Chosen(limit=5)),
     }
+
+
+def _trouble(oldest_pending_ns: int | None) -> Finding | None:
+    """Of all that keeps text from being recorded, or what was recorded from being sent, the first."""
+    if not config.tracing_on():
+        return next(obstacles())
+    return next(chain(refused_patterns(), obstacles(), stuck(oldest_pending_ns)), None)
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -75,7 +85,7 @@ def _show(found: dict[str, Any]) -> None:
 def _tracing(found: dict[str, Any]) -> str:
     if not found["tracing"]:
         return f"Tracing is {safe(found['reason'])}"
-    why = f": {one_line(found['reason'], 200)}" if found["reason"] else ""
+    why = f": {one_line(found['reason'], 400)}" if found["reason"] else ""
     return f"Tracing is on, {safe(found['shipping'])}{why}"
 
 
@@ -93,7 +103,7 @@ def _show_spend(agents: Sequence[Figures]) -> None:
     spent = total(agents)
     failed = f", {spent.errors:,} failed" if spent.errors else ""
     unknown = f" and {spent.unpriced:,} of unknown price" if spent.unpriced and spent.cost_usd is not None else ""
-    said = f"The last 24 hours: {spent.calls:,} calls{failed}, {money(spent.cost_usd)}{unknown}"
+    said = f"The last 24 hours: {how_many(spent.calls, 'call')}{failed}, {money(spent.cost_usd)}{unknown}"
     print(f"\n{paragraph('💰', said)}")
     show(*spend_table(agents[:_AGENTS], width()))
     if len(agents) > _AGENTS:

@@ -79,7 +79,8 @@ def traces(journal: Journal, chosen: Chosen) -> Iterator[Trace]:
 
 
 _IN_A_LINE = """
-SELECT trace_id, trace_name, type, name, agent, model, start_ns, end_ns, level, metadata, usage, cost_usd
+SELECT trace_id, trace_name, type, name, agent, model, start_ns, end_ns, level, status_message, metadata, usage,
+    cost_usd
 FROM observations WHERE trace_id = ? ORDER BY start_ns, seq
 """
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from src.observability.console.figures import Figures, quantile
-from src.observability.journal import Journal, Row
+from src.observability.journal import INTERRUPTED, Journal, Row
 from src.observability.journal_schema import COUNTED
 
 _HOUR_NS = 3_600_000_000_000
@@ -128,13 +128,18 @@ def _times(journal: Journal, calls: Calls) -> dict[str, _Times]:
 
 
 def _rows(journal: Journal, calls: Calls, columns: str) -> Iterator[Row]:
-    """Every call that had ended when this began, a page at a time: however fast others come, it ends."""
+    """Every call that had ended when this began, a page at a time: however fast others come, it ends.
+
+    Not those that were interrupted: how long they took nobody knows, nor what they used.
+    """
     query = (
         f"SELECT start_ns, seq, {GROUPS[calls.by][1]} AS grp, {columns} FROM observations"
         " WHERE start_ns >= :since_ns AND (start_ns, seq) > (:start_ns, :seq) AND seq <= :last AND type = 'generation'"
-        f" AND end_ns IS NOT NULL AND {_CHOSEN} ORDER BY start_ns, seq LIMIT {_PAGE_ROWS}"
+        f" AND end_ns IS NOT NULL AND status_message IS NOT :interrupted AND {_CHOSEN}"
+        f" ORDER BY start_ns, seq LIMIT {_PAGE_ROWS}"
     )
-    after: dict[str, Any] = {**calls._asdict(), "last": journal.newest()[0], "start_ns": -(2**63), "seq": 0}
+    after: dict[str, Any] = {**calls._asdict(), "last": journal.newest()[0], "interrupted": INTERRUPTED}
+    after |= {"start_ns": -(2**63), "seq": 0}
     while page := journal.select(query, after):
         yield from page
         after |= {"start_ns": page[-1]["start_ns"], "seq": page[-1]["seq"]}

@@ -2,21 +2,47 @@
 🌙 Moon Dev's Sending
 Built with love by Moon Dev 🚀
 
-Why nothing is sent to Langfuse: said once, for `status` and `doctor`.
+Why nothing is sent to Langfuse, or no text is recorded: said once, for all commands.
 """
 
 import re
 from collections.abc import Iterator
 
 from src import config
+from src.observability.console import clock
 from src.observability.console.findings import Finding, fault, warning
+from src.observability.console.options import DOCTOR
+from src.observability.console.shown import duration
+
+LONG_NS = 600 * 10**9  # what a row may wait
 
 
 def obstacles() -> Iterator[Finding]:
     """What keeps observations recorded now from being sent, the first reason first; nothing where they are sent."""
     yield from _flag()
     yield from _keys()
+    yield from _unreadable()
     yield from _plain_http()
+
+
+def refused_patterns() -> Iterator[Finding]:
+    """What is wrong with the operator's patterns: until that is corrected no text is recorded."""
+    if not config.setting("OBSERVABILITY_REDACT_PATTERNS"):
+        return  # without the import below, which `status` does not need
+    from src.observability.redaction import check_patterns, redact_line
+
+    try:
+        check_patterns()
+    except config.SettingError as error:
+        cure = f"correct it in {config.origin('OBSERVABILITY_REDACT_PATTERNS')}: until then no text is recorded"
+        yield fault("settings", redact_line(str(error)), cure)
+
+
+def stuck(oldest_pending_ns: int | None) -> Iterator[Finding]:
+    """What was to be sent has waited for long, whatever the settings say; Unix nanoseconds. Why, the server knows."""
+    waited = 0 if oldest_pending_ns is None else clock.now_ns() - oldest_pending_ns
+    if waited > LONG_NS:
+        yield warning("pending", f"the oldest row has waited for {duration(waited)}", f"{DOCTOR} asks the server why")
 
 
 def _flag() -> Iterator[Finding]:
@@ -38,6 +64,17 @@ def _keys() -> Iterator[Finding]:
         yield fault("keys", f"{missing[0]} is not set, the other one is", f"set {missing[0]} in .env")
     elif missing:
         yield warning("keys", "no keys are set", f"for Langfuse set {' and '.join(missing)} in .env")
+
+
+_NEEDED = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_BASE_URL", "LANGFUSE_HOST")
+
+
+def _unreadable() -> Iterator[Finding]:
+    """A key or a host whose text is none; nothing where another variable has the host."""
+    if config.destination() is None:
+        for error in config.malformed():
+            if (name := error.partition(" ")[0]) in _NEEDED:
+                yield fault("settings", error, f"correct it in {config.origin(name)}")
 
 
 _SURELY_TAKEN = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)

@@ -87,6 +87,11 @@ def count(number: int) -> str:
 _UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # of US dollars
 
 
+def how_many(number: int, noun: str) -> str:
+    """`1 call`, `1,234 calls`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def gain(usd: float | None) -> str:
     """A profit or loss: `+$3.00`, `-$12.50`, `+$1.25 M`; what rounds to nothing has no sign."""
     if usd is None:

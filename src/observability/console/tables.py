@@ -187,7 +187,7 @@ def traces_table(found: Sequence[Listed], room: int) -> list[Text]:
         Column("decision", decided, 7, _LEAST_DECISION),
         Column("tokens", [tokens_briefly(each.tokens) for each in found], 1, right=True),
         Column("cost", [_money(each.cost_usd) if each.calls else "–" for each in found], 4, right=True),
-        Column("took", [duration(each.took_ns) for each in found], 2, right=True),
+        Column("took", ["unknown" if each.interrupted else duration(each.took_ns) for each in found], 2, right=True),
     ]
     if any(each.level != "DEFAULT" for each in found):
         columns.append(Column("level", [_level(each.level) for each in found], 6))

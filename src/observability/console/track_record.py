@@ -18,6 +18,7 @@ from src.observability.console.queries_figures import Calls, figures
 from src.observability.console.queries_outcomes import Judged
 from src.observability.console.said import readable
 from src.observability.console.screen import show, show_json, width
+from src.observability.console.shown import how_many
 from src.observability.console.tables import balance_table, calibration_table, verdicts_table
 from src.observability.console.verdicts import FEW, Class, Verdict, calibration, verdicts
 from src.observability.journal import Journal
@@ -33,7 +34,7 @@ def report(which: Judged, as_json: bool) -> None:
     if as_json:
         _print_lines(found, calibration(judged))
     elif judged:
-        print(f"⚖️ {len(judged):,} BUY and SELL decisions whose outcome is known (95 % intervals)")
+        print(f"⚖️ {how_many(len(judged), 'BUY and SELL decision')} whose outcome is known (95 % intervals)")
         _show(found, calibration(judged))
     else:
         cprint("🤖 No outcome yet: python -m src.observability outcome TRACE --pnl-usd -12.5", "cyan", file=sys.stderr)

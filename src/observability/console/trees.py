@@ -15,7 +15,7 @@ from src.observability.console.queries import Trace
 from src.observability.console.said import said_of
 from src.observability.console.shown import duration, gain, gain_percent, moment, money, one_line, safe, text_of, tokens
 from src.observability.console.tables import LEVEL_STYLES, decision_text
-from src.observability.journal import Row
+from src.observability.journal import INTERRUPTED, Row
 
 _ICONS = {"agent": "🤖", "generation": "🧠", "event": "📌", "tool": "🔧"}
 
@@ -79,14 +79,20 @@ def _label(row: Row) -> Text:
 
 
 def _facts(row: Row) -> Iterator[str]:
-    took = None if row["end_ns"] is None else row["end_ns"] - row["start_ns"]
+    took = _took(row)
     if row["type"] == "generation":
         yield one_line("/".join(filter(None, (row["provider"], row["model"]))), 40) or "unknown model"
         yield tokens(row["usage"]) or "tokens unknown"
-        yield duration(took)
+        yield took
         yield money(row["cost_usd"])
     else:
-        yield duration(took)
+        yield took
+
+
+def _took(row: Row) -> str:
+    if row["status_message"] == INTERRUPTED:
+        return "duration unknown"  # its end is only the last that its trace tells
+    return duration(None if row["end_ns"] is None else row["end_ns"] - row["start_ns"])
 
 
 def _details(row: Row, full: bool, width: int) -> Iterator[Text]:
