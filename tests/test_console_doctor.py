@@ -155,6 +155,12 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has no TLS" in said("server")[1]
 
 
+def test_a_page_accepts_no_keys(langfuse: Any) -> None:
+    """A hotel's network answers every question with 200."""
+    langfuse.answer = lambda _request, _: Response("<html>Log in", 200)
+    assert said("keys")[:2] == ("warning", "not known whether they are accepted: HTTP 200")
+
+
 @pytest.mark.parametrize(
     ("answer", "weight", "words"),
     [

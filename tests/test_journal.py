@@ -114,9 +114,10 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
     code = (
         "import os, sys, genai_prices, base58, mnemonic\n"
         "import src.observability.shipper, src.observability.sink, src.observability.threads\n"
+        "from src.observability import health, runtime\n"
         "from tests.test_journal import ask\n"
         "os.setuid(65534)\n"  # from here on much of the disk, such as root's own Python, is out of reach
-        "print(ask('while shut'), flush=True); sys.stdin.readline()\n"
+        "print(ask('while shut'), runtime.health()['pending'], flush=True); sys.stdin.readline()\n"
         "from src.observability import LangFuseTracker\n"
         "print(LangFuseTracker().flush(10))"
     )
@@ -125,7 +126,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
         cwd=config.REPO_ROOT, env={**os.environ, "OBSERVABILITY_JOURNAL": str(folder / "journal.db")},
     )  # fmt: skip
     assert worker.stdout is not None
-    assert worker.stdout.readline() == "BUY\n"
+    assert worker.stdout.readline() == "BUY None\n"
     time.sleep(0.5)
     os.chown(folder, 65534, 65534)
     out, errors = worker.communicate("\n", timeout=30)

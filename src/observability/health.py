@@ -44,13 +44,13 @@ def _journal() -> dict[str, Any]:
     """What is in it; None where that cannot be read, nothing where there is none yet."""
     counts: dict[str, int] | None = {}
     oldest = None
-    if config.journal_path().exists():
-        try:
+    try:
+        if config.journal_path().exists():
             with contextlib.closing(Journal(config.journal_path(), create=False)) as journal:
                 counts, oldest = journal.counts(), journal.oldest_pending_ns()
-        except OSError as error:
-            counts = None
-            failures.note("health", f"the journal cannot be read: {error}", cure="doctor says what to do.")
+    except OSError as error:
+        counts = None
+        failures.note("health", f"the journal cannot be read: {error}", cure="doctor says what to do.")
     return {
         **{state: None if counts is None else counts.get(state, 0) for state in _STATES},
         "oldest_pending_seconds": None if oldest is None else max(time.time() - oldest / 1e9, 0.0),

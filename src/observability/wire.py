@@ -146,7 +146,7 @@ def _body_of(answer: httpx.Response) -> str:
 
 
 def _reply(answer: httpx.Response, body: str) -> ServerReply:
-    if answer.is_success and not _is_page(answer, body):
+    if answer.is_success and not is_page(answer, body):
         return ServerReply(Verdict.DELIVERED, f"HTTP {answer.status_code}")
     said = answer.headers.get("Location") if answer.is_redirect else body
     said = redact_line(said or "")[:_WORDS]  # in this order: half a secret has no shape
@@ -160,7 +160,7 @@ def _reply(answer: httpx.Response, body: str) -> ServerReply:
     return ServerReply(Verdict.NOT_NOW, words, _retry_after(answer.headers.get("Retry-After")))
 
 
-def _is_page(answer: httpx.Response, body: str) -> bool:
+def is_page(answer: httpx.Response, body: str) -> bool:
     """Of a network that wants a login first, a proxy or another server: Langfuse answers with JSON or protobuf."""
     return "html" in answer.headers.get("Content-Type", "") or body.lstrip().startswith("<")
 

@@ -98,7 +98,9 @@ def _clock(answer: "httpx.Response") -> Iterator[Finding]:
 
 
 def _keys(to: config.Destination, answer: "httpx.Response") -> Iterator[Finding]:
-    if answer.is_success:
+    from src.observability.wire import is_page
+
+    if answer.is_success and not is_page(answer, answer.text):
         yield fine("keys", "accepted by the server")
     elif answer.status_code in (401, 403):
         said = f"the server refuses {to.public_key} (HTTP {answer.status_code})"
