@@ -91,16 +91,16 @@ def test_the_charts_say_what_the_journal_has(filled: None, report: Any) -> None:
     assert "nobody-s-model: $" not in html
     failed = calls.assign(failed=calls["level"] == "ERROR").groupby("day")["failed"].agg(["sum", "count"])
     errors = {
-        day: (int(some), int(count)) for day, some, count in _said(html, r"([\d-]+): (\d+) of (\d+) calls failed")
+        day: (int(some), int(count)) for day, some, count in _said(html, r"([\d-]+): (\d+) of (\d+) calls? failed")
     }
     assert errors == {day: (row["sum"], row["count"]) for day, row in failed.iterrows()}
     signals = rows[rows["name"] == "trading_signal"]
     actions = signals["metadata"].map(lambda said: said["signal_action"])
-    decided = {f"{day}, {action}": int(count) for day, action, count in _said(html, r"(.*), (\w+): (\d+) decisions")}
+    decided = {f"{day}, {action}": int(count) for day, action, count in _said(html, r"(.*), (\w+): (\d+) decisions?")}
     assert decided == {
         f"{day}, {each}": count for (day, each), count in signals.groupby(["day", actions]).size().items()
     }
-    assert sum(int(count) for (count,) in _said(html, r".* s, .*: (\d+) calls")) == len(calls)
+    assert sum(int(count) for (count,) in _said(html, r".* s, .*: (\d+) calls?")) == len(calls)
 
 
 def _calls(*days_ago_and_models: tuple[int, str]) -> None:
@@ -144,7 +144,7 @@ def test_no_call_is_missing_from_the_latencies(report: Any) -> None:
     """Of eight models five stand alone, the rest together."""
     _calls(*[(0, f"m{number}") for number in range(8) for _ in range(10 - number)])
     html = report().read_text(encoding="utf-8")
-    found = {model: int(count) for model, count in _said(html, r"0\.1–0\.3 s, (.*): (\d+) calls")}
+    found = {model: int(count) for model, count in _said(html, r"0\.1–0\.3 s, (.*): (\d+) calls?")}
     assert found == {"m0": 10, "m1": 9, "m2": 8, "m3": 7, "m4": 6, "all others": 5 + 4 + 3}
 
 
@@ -165,7 +165,7 @@ def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
     made.close()
     assert f"<b>{calls['n']}</b><span>model calls" in html
     assert f"<b>{calls['n']}</b><span>decisions" in html
-    assert sum(int(count) for (count,) in _said(html, r".*, \w+: (\d+) decisions")) == calls["n"]
+    assert sum(int(count) for (count,) in _said(html, r".*, \w+: (\d+) decisions?")) == calls["n"]
     assert "gpt-4o-mini" not in html
 
 
@@ -182,7 +182,7 @@ def test_pictures_have_names(filled: None, report: Any) -> None:
 def test_what_came_of_decisions_is_shown_with_its_doubt(filled: None, report: Any) -> None:
     """A class of confidence, its cases, its hits, and how wide the interval is."""
     html = report().read_text(encoding="utf-8")
-    classes = _said(html, r"(\d+) % confident: (\d+) of (\d+) profitable, (\d+) %")
+    classes = _said(html, r"(\d+)% confident: (\d+) of (\d+) profitable, (\d+)%")
     cases = sum(int(count) for _, _, count, _ in classes)
     assert len(classes) == 5
     assert f"<p>{cases} BUY and SELL decisions" in html
