@@ -23,7 +23,7 @@ from src.observability import ObservabilityContext, observe_llm
 from src.observability.cli import app
 from src.observability.console.report_series import calendar
 from src.observability.console.verdicts import wilson
-from src.observability.journal import Journal
+from src.observability.journal import INTERRUPTED, Journal, Row
 from tests import million
 
 DAY_NS = 86_400_000_000_000
@@ -157,6 +157,58 @@ def test_what_nobody_can_price_is_text(report: Any) -> None:
     assert "0.1–0.3 s, nobody: 2 calls" in html
 
 
+def _ticks(html: str, title: str) -> list[str]:
+    """What the upright axis of a picture says, from the ground up."""
+    drawn = html.split(f"<h2>{title}</h2>")[1].split("</section>")[0].split('aria-label="Y-axis')[1]
+    return re.findall(r"<text[^>]*>([^<]*)</text>", drawn.split("mark-rule role-axis-domain")[0].split("aria-label")[0])
+
+
+def test_where_all_is_free_spend_is_a_sentence(report: Any) -> None:
+    """In a low card of its own, not two tall ones without a picture; of one call, not `1 calls`."""
+    _append(_call(0, cost_usd=0.0), _call(1, model="nobody"))
+    html = report().read_text(encoding="utf-8")
+    assert "<h2>Spend</h2><p>Not drawn: 1 call of unknown price; all others were free.</p>" in html
+    assert "Spend by" not in html
+    assert "1 call of unknown price</span>" in html
+    assert 'class="card chart"><h2>Confidence' not in html
+    assert not re.search(r"\b1 (calls|decisions)\b", html)
+
+
+def test_axes_suit_what_is_counted(report: Any) -> None:
+    """Calls are whole, and a day without an error is a point on the ground of an axis."""
+    _append(_call(0))
+    html = report().read_text(encoding="utf-8")
+    assert _ticks(html, "Latency") == ["0", "1"]
+    errors = _ticks(html, "Errors")
+    assert (errors[0], errors[-1], len(set(errors))) == ("0%", "10%", len(errors))
+
+
+def test_what_is_unknown_of_a_call_is_not_shown_as_known(report: Any) -> None:
+    """The tokens of one that failed, and how long one took whose process died during it."""
+    _append(_call(0, level="ERROR"), _call(1, model="cut", level="WARNING", status_message=INTERRUPTED))
+    html = report().read_text(encoding="utf-8")
+    assert _said(html, r"0\.1–0\.3 s, (.*): 1 call") == [("m",)]
+    by_model = html.split("<h2>By model</h2>")[1].split("</section>")[0]
+    unknown = '<td class="number" data-value="">–</td>'
+    assert by_model.count(f"{unknown * 3}</tr>") == 2
+
+
+def _append(*rows: Row) -> None:
+    made = Journal(config.journal_path())
+    made.append(list(rows), [])
+    made.close()
+
+
+def _call(number: int, **known: Any) -> Row:
+    """A call of a tenth of a second, some minutes ago."""
+    start_ns = time.time_ns() - 60_000_000_000 * (number + 1)
+    fixed = {"type": "generation", "name": "g", "trace_name": "g", "model": "m", "agent": "A"}
+    return million.observation_row(
+        id=f"{number:016x}", trace_id=f"{number:032x}", start_ns=start_ns, end_ns=start_ns + 100_000_000,
+        **{**fixed, **known},
+    )  # fmt: skip
+
+
 def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
     """Calls, decisions and outcomes are those of the model, however it is written."""
     html = report("--model", "DEEPSEEK-chat").read_text(encoding="utf-8")
@@ -231,6 +283,18 @@ TEXT_SIZES = """Math.min(...[...document.querySelectorAll('.card svg')].flatMap(
     const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
     return [...svg.querySelectorAll('text')].map(text => parseFloat(getComputedStyle(text).fontSize) * scale); }))"""
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("filled")
+def test_a_phone_shows_what_was_decided(report: Any, browser: Any) -> None:
+    """Action, symbol and confidence, without scrolling sideways."""
+    page = browser.new_page(viewport={"width": 400, "height": 844})
+    page.goto(report().as_uri())
+    row = page.locator("section:has(h2:text-is('The last decisions')) tbody tr").first
+    cells = row.locator("td").evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")
+    assert row.locator("td").first.text_content() in ("BUY", "SELL", "NOTHING")
+    assert max(cells[:3]) <= 400 - 12
 
 
 @pytest.mark.slow

@@ -55,10 +55,13 @@ def svg(spec: dict[str, Any], label: str) -> str:
 
 def stacked(
     rows: Sequence[Row], x: str, y: str, colour: str, *,
-    colours: dict[str, str], order: Sequence[str], label: str, form: str = "~s", step: float = 1,
+    colours: dict[str, str], order: Sequence[str], label: str, form: str = "~s",
 ) -> str:  # fmt: skip
-    """Bars of `y` over `x`, which is each of `order`, in parts by `colour`; ticks of `y` are `step` apart at least."""
-    axis = {"format": form, "tickCount": 4, "tickMinStep": step}
+    """Bars of `y` over `x`, which is each of `order`, in parts by `colour`. No tick of few calls is a part of one."""
+    axis: dict[str, Any] = {"format": form, "tickCount": 4}
+    if all(isinstance(row[y], int) for row in rows):
+        most = max(sum(row[y] for row in rows if row[x] == each) for each in order)
+        axis |= {"values": list(range(most + 1))} if most < axis["tickCount"] else {}
     scale = {"domain": list(colours), "range": list(colours.values())}
     return svg({
         "width": _WIDTH, "height": _HEIGHT, "data": {"values": list(rows)}, "mark": {"type": "bar", "maxbarsize": 40},

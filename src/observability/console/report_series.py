@@ -66,7 +66,6 @@ def _spend(known: Sequence[Part], by: str, kept: Sequence[str], calendar: Sequen
         colours=_colours(kept),
         order=calendar,
         form="$~g",
-        step=0,
         label=f"Spend by {by}, USD a day",
     )
 
