@@ -23,7 +23,7 @@ from src.observability import ObservabilityContext, observe_llm
 from src.observability.cli import app
 from src.observability.console.report_series import calendar
 from src.observability.console.verdicts import wilson
-from src.observability.journal import Journal
+from src.observability.journal import INTERRUPTED, Journal, Row
 from tests import million
 
 DAY_NS = 86_400_000_000_000
@@ -91,16 +91,16 @@ def test_the_charts_say_what_the_journal_has(filled: None, report: Any) -> None:
     assert "nobody-s-model: $" not in html
     failed = calls.assign(failed=calls["level"] == "ERROR").groupby("day")["failed"].agg(["sum", "count"])
     errors = {
-        day: (int(some), int(count)) for day, some, count in _said(html, r"([\d-]+): (\d+) of (\d+) calls failed")
+        day: (int(some), int(count)) for day, some, count in _said(html, r"([\d-]+): (\d+) of (\d+) calls? failed")
     }
     assert errors == {day: (row["sum"], row["count"]) for day, row in failed.iterrows()}
     signals = rows[rows["name"] == "trading_signal"]
     actions = signals["metadata"].map(lambda said: said["signal_action"])
-    decided = {f"{day}, {action}": int(count) for day, action, count in _said(html, r"(.*), (\w+): (\d+) decisions")}
+    decided = {f"{day}, {action}": int(count) for day, action, count in _said(html, r"(.*), (\w+): (\d+) decisions?")}
     assert decided == {
         f"{day}, {each}": count for (day, each), count in signals.groupby(["day", actions]).size().items()
     }
-    assert sum(int(count) for (count,) in _said(html, r".* s, .*: (\d+) calls")) == len(calls)
+    assert sum(int(count) for (count,) in _said(html, r".* s, .*: (\d+) calls?")) == len(calls)
 
 
 def _calls(*days_ago_and_models: tuple[int, str]) -> None:
@@ -144,7 +144,7 @@ def test_no_call_is_missing_from_the_latencies(report: Any) -> None:
     """Of eight models five stand alone, the rest together."""
     _calls(*[(0, f"m{number}") for number in range(8) for _ in range(10 - number)])
     html = report().read_text(encoding="utf-8")
-    found = {model: int(count) for model, count in _said(html, r"0\.1–0\.3 s, (.*): (\d+) calls")}
+    found = {model: int(count) for model, count in _said(html, r"0\.1–0\.3 s, (.*): (\d+) calls?")}
     assert found == {"m0": 10, "m1": 9, "m2": 8, "m3": 7, "m4": 6, "all others": 5 + 4 + 3}
 
 
@@ -157,6 +157,58 @@ def test_what_nobody_can_price_is_text(report: Any) -> None:
     assert "0.1–0.3 s, nobody: 2 calls" in html
 
 
+def _ticks(html: str, title: str) -> list[str]:
+    """What the upright axis of a picture says, from the ground up."""
+    drawn = html.split(f"<h2>{title}</h2>")[1].split("</section>")[0].split('aria-label="Y-axis')[1]
+    return re.findall(r"<text[^>]*>([^<]*)</text>", drawn.split("mark-rule role-axis-domain")[0].split("aria-label")[0])
+
+
+def test_where_all_is_free_spend_is_a_sentence(report: Any) -> None:
+    """In a low card of its own, not two tall ones without a picture; of one call, not `1 calls`."""
+    _append(_call(0, cost_usd=0.0), _call(1, model="nobody"))
+    html = report().read_text(encoding="utf-8")
+    assert "<h2>Spend</h2><p>Not drawn: 1 call of unknown price; all others were free.</p>" in html
+    assert "Spend by" not in html
+    assert "1 call of unknown price</span>" in html
+    assert 'class="card chart"><h2>Confidence' not in html
+    assert not re.search(r"\b1 (calls|decisions)\b", html)
+
+
+def test_axes_suit_what_is_counted(report: Any) -> None:
+    """Calls are whole, and a day without an error is a point on the ground of an axis."""
+    _append(_call(0))
+    html = report().read_text(encoding="utf-8")
+    assert _ticks(html, "Latency") == ["0", "1"]
+    errors = _ticks(html, "Errors")
+    assert (errors[0], errors[-1], len(set(errors))) == ("0%", "10%", len(errors))
+
+
+def test_what_is_unknown_of_a_call_is_not_shown_as_known(report: Any) -> None:
+    """The tokens of one that failed, and how long one took whose process died during it."""
+    _append(_call(0, level="ERROR"), _call(1, model="cut", level="WARNING", status_message=INTERRUPTED))
+    html = report().read_text(encoding="utf-8")
+    assert _said(html, r"0\.1–0\.3 s, (.*): 1 call") == [("m",)]
+    by_model = html.split("<h2>By model</h2>")[1].split("</section>")[0]
+    unknown = '<td class="number" data-value="">–</td>'
+    assert by_model.count(f"{unknown * 3}</tr>") == 2
+
+
+def _append(*rows: Row) -> None:
+    made = Journal(config.journal_path())
+    made.append(list(rows), [])
+    made.close()
+
+
+def _call(number: int, **known: Any) -> Row:
+    """A call of a tenth of a second, some minutes ago."""
+    start_ns = time.time_ns() - 60_000_000_000 * (number + 1)
+    fixed = {"type": "generation", "name": "g", "trace_name": "g", "model": "m", "agent": "A"}
+    return million.observation_row(
+        id=f"{number:016x}", trace_id=f"{number:032x}", start_ns=start_ns, end_ns=start_ns + 100_000_000,
+        **{**fixed, **known},
+    )  # fmt: skip
+
+
 def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
     """Calls, decisions and outcomes are those of the model, however it is written."""
     html = report("--model", "DEEPSEEK-chat").read_text(encoding="utf-8")
@@ -165,7 +217,7 @@ def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
     made.close()
     assert f"<b>{calls['n']}</b><span>model calls" in html
     assert f"<b>{calls['n']}</b><span>decisions" in html
-    assert sum(int(count) for (count,) in _said(html, r".*, \w+: (\d+) decisions")) == calls["n"]
+    assert sum(int(count) for (count,) in _said(html, r".*, \w+: (\d+) decisions?")) == calls["n"]
     assert "gpt-4o-mini" not in html
 
 
@@ -182,7 +234,7 @@ def test_pictures_have_names(filled: None, report: Any) -> None:
 def test_what_came_of_decisions_is_shown_with_its_doubt(filled: None, report: Any) -> None:
     """A class of confidence, its cases, its hits, and how wide the interval is."""
     html = report().read_text(encoding="utf-8")
-    classes = _said(html, r"(\d+) % confident: (\d+) of (\d+) profitable, (\d+) %")
+    classes = _said(html, r"(\d+)% confident: (\d+) of (\d+) profitable, (\d+)%")
     cases = sum(int(count) for _, _, count, _ in classes)
     assert len(classes) == 5
     assert f"<p>{cases} BUY and SELL decisions" in html
@@ -231,6 +283,18 @@ TEXT_SIZES = """Math.min(...[...document.querySelectorAll('.card svg')].flatMap(
     const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
     return [...svg.querySelectorAll('text')].map(text => parseFloat(getComputedStyle(text).fontSize) * scale); }))"""
 SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("filled")
+def test_a_phone_shows_what_was_decided(report: Any, browser: Any) -> None:
+    """Action, symbol and confidence, without scrolling sideways."""
+    page = browser.new_page(viewport={"width": 400, "height": 844})
+    page.goto(report().as_uri())
+    row = page.locator("section:has(h2:text-is('The last decisions')) tbody tr").first
+    cells = row.locator("td").evaluate_all("cells => cells.map(cell => cell.getBoundingClientRect().right)")
+    assert row.locator("td").first.text_content() in ("BUY", "SELL", "NOTHING")
+    assert max(cells[:3]) <= 400 - 12
 
 
 @pytest.mark.slow

@@ -89,3 +89,33 @@ def test_it_survives_a_fork_and_lets_both_processes_end() -> None:
         env={**os.environ, "ENABLE_LANGFUSE": "false"},
     )
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["True", "True", "True", "0"])
+
+
+INTERRUPTED = """
+import os, signal
+from src.models.local_server import LocalServer
+
+os.sched_setaffinity(0, {0})  # where a thread that was just begun waits its turn, as on a busy machine
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for _ in range(4):
+    server = LocalServer()
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        server.address()
+    except KeyboardInterrupt:
+        print("stopped")
+    server.stop()
+"""
+
+
+def test_ctrl_c_while_it_starts_ends_the_process() -> None:
+    """A server that has not begun its loop could not be ended, and the process would wait for it for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd=config.REPO_ROOT,
+        env={**os.environ, "ENABLE_LANGFUSE": "false"},
+    )
+    assert (done.returncode, done.stdout.split()[-4:]) == (0, ["stopped"] * 4)

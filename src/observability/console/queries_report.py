@@ -5,7 +5,7 @@ Built with love by Moon Dev 🚀
 What the report draws: sums by day, latencies by class, decisions by day, and what the market made of them.
 """
 
-from src.observability.journal import Journal, Row
+from src.observability.journal import INTERRUPTED, Journal, Row
 
 _HOUR_NS = 3_600_000_000_000
 _DAY = "strftime('%Y-%m-%d', {} / 1000000000, 'unixepoch')"
@@ -35,12 +35,14 @@ def days(journal: Journal, since_ns: int, agent: str | None, model: str | None) 
 
 
 def latencies(journal: Journal, since_ns: int, agent: str | None, model: str | None) -> list[Row]:
-    """Per model: how many calls took how long, by number of class."""
+    """Per model: how many calls took how long, by number of class; how long one took that its process did not see the
+    end of, nobody knows."""
     return journal.select(
         f"SELECT model, CASE {_CLASS} ELSE {len(LATENCY_CLASSES) - 1} END AS class, count(*) AS calls"
         f" FROM observations WHERE type = 'generation' AND end_ns IS NOT NULL AND start_ns >= :since_ns AND {_CHOSEN}"
+        " AND status_message IS NOT :interrupted"
         " GROUP BY model, class",
-        {"since_ns": since_ns, "agent": agent, "model": model},
+        {"since_ns": since_ns, "agent": agent, "model": model, "interrupted": INTERRUPTED},
     )
 
 

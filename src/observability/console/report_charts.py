@@ -15,6 +15,12 @@ from src.observability.journal import Row
 SERIES = [f"var(--series-{number})" for number in range(1, 7)]
 ACTIONS = {"BUY": "var(--buy)", "SELL": "var(--sell)", "NOTHING": "var(--nothing)", "unreadable": "var(--muted)"}
 _WIDTH, _HEIGHT = 300, 180  # drawn small, so that what is written in it can be read on a phone
+_TOPS = (
+    0.1,
+    0.2,
+    0.5,
+    1,
+)  # of an axis of shares: nothing failed is a line on the ground, not a picture without an axis
 _CONFIG = {
     "background": None,
     "view": {"stroke": None},
@@ -49,15 +55,19 @@ def svg(spec: dict[str, Any], label: str) -> str:
 
 def stacked(
     rows: Sequence[Row], x: str, y: str, colour: str, *,
-    colours: dict[str, str], order: Sequence[str], form: str, label: str,
+    colours: dict[str, str], order: Sequence[str], label: str, form: str = "~s",
 ) -> str:  # fmt: skip
-    """Bars of `y` over `x`, which is each of `order`, in parts by `colour`."""
+    """Bars of `y` over `x`, which is each of `order`, in parts by `colour`. No tick of few calls is a part of one."""
+    axis: dict[str, Any] = {"format": form, "tickCount": 4}
+    if all(isinstance(row[y], int) for row in rows):
+        most = max(sum(row[y] for row in rows if row[x] == each) for each in order)
+        axis |= {"values": list(range(most + 1))} if most < axis["tickCount"] else {}
     scale = {"domain": list(colours), "range": list(colours.values())}
     return svg({
         "width": _WIDTH, "height": _HEIGHT, "data": {"values": list(rows)}, "mark": {"type": "bar", "maxbarsize": 40},
         "encoding": {
             "x": _x(x, order),
-            "y": {"field": y, "type": "quantitative", "title": None, "axis": {"format": form, "tickCount": 4}},
+            "y": {"field": y, "type": "quantitative", "title": None, "axis": axis},
             "color": {"field": colour, "type": "nominal", "scale": scale},
             "order": {"field": "order", "type": "quantitative"},
             "description": {"field": "says"},
@@ -65,16 +75,18 @@ def stacked(
     }, label)  # fmt: skip
 
 
-def line(rows: Sequence[Row], x: str, y: str, *, form: str, label: str) -> str:
-    """A line of `y` over `x`, with its points; broken where `y` is None."""
+def shares(rows: Sequence[Row], x: str, y: str, *, label: str) -> str:
+    """A line of the share `y` over `x`, with its points; broken where `y` is None."""
+    most = max((row[y] or 0 for row in rows), default=0)
+    top = next(each for each in _TOPS if each >= most)
     return svg({
         "width": _WIDTH, "height": _HEIGHT, "data": {"values": list(rows)},
         "mark": {"type": "line", "color": "var(--sell)", "strokeWidth": 2,
                  "point": {"color": "var(--sell)", "size": 36}},
         "encoding": {
             "x": _x(x, [row[x] for row in rows]),
-            "y": {"field": y, "type": "quantitative", "title": None, "axis": {"format": form, "tickCount": 4},
-                  "scale": {"zero": True}},
+            "y": {"field": y, "type": "quantitative", "title": None, "axis": {"format": ".0%", "tickCount": 4},
+                  "scale": {"domain": [0, top]}},
             "description": {"field": "says"},
         },
     }, label)  # fmt: skip

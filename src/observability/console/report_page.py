@@ -21,7 +21,7 @@ from src.observability.console import (
     report_charts,
     report_series,
 )
-from src.observability.console.figures import total
+from src.observability.console.figures import Figures, total
 from src.observability.console.queries_figures import Calls
 from src.observability.console.report_series import Chart
 from src.observability.console.said import finite, readable, said_of
@@ -47,7 +47,7 @@ def page(journal: Journal, asked: Asked) -> str:
 
     environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(money=money_briefly, milliseconds=milliseconds, share=_share, moment=moment)
-    environment.filters.update(plain=plain, outcome=_outcome, cost=_cost)
+    environment.filters.update(plain=plain, outcome=_outcome, cost=_cost, counted=report_series.counted, tokens=_tokens)
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(script=script, digest=digest, **_content(journal, asked))
@@ -80,8 +80,7 @@ def _charts(journal: Journal, asked: Asked) -> list[Chart]:
     calendar = report_series.calendar(row["day"] for row in (*days, *signals))
     days, signals = ([row for row in rows if row["day"] >= calendar[0]] for rows in (days, signals))
     found = [
-        report_series.spend(days, "agent", calendar),
-        report_series.spend(days, "model", calendar),
+        *report_series.spends(days, calendar),
         report_series.latency(queries_report.latencies(journal, *asked)),
         report_series.errors(days, calendar),
         report_series.decisions(signals, calendar),
@@ -97,7 +96,7 @@ def _calibration(judged: Sequence[Row]) -> dict[str, Any]:
 
 def _percent(each: Class) -> Row:
     share = 100 * each.hits / each.cases
-    says = f"{each.confidence:.0f} % confident: {each.hits} of {each.cases} profitable, {share:.0f} %"
+    says = f"{each.confidence:.0f}% confident: {each.hits} of {each.cases} profitable, {share:.0f}%"
     return {
         "confidence": round(each.confidence, 1), "cases": each.cases, "hits": round(share, 1),
         "low": round(100 * each.low, 1), "high": round(100 * each.high, 1), "says": says, "few": each.few,
@@ -118,6 +117,11 @@ def _cost(row: Row) -> str:
     if not row["stands"]:
         return "″"
     return money_briefly(row["cost_usd"]) if row["calls"] else "–"
+
+
+def _tokens(number: int, of: Figures) -> str:
+    """Where no call told any, they are unknown, not 0."""
+    return f"{number:,}" if of.input_tokens or of.output_tokens else "–"
 
 
 def _share(value: float | None) -> str:

@@ -32,6 +32,16 @@ class Chart(NamedTuple):
     beneath: str = ""
 
 
+def spends(days: Sequence[Row], calendar: Sequence[str]) -> list[Chart]:
+    """By agent and by model; a sentence where there is no bar to draw, nothing where all was free."""
+    if any(row["cost_usd"] for row in days):
+        return [spend(days, by, calendar) for by in ("agent", "model")]
+    unpriced = sum(row["unpriced"] for row in days)
+    free = "; all others were free" if any(row["cost_usd"] == 0 for row in days) else ""
+    said = f"Not drawn: {counted(unpriced, 'call')} of unknown price{free}."
+    return [Chart("Spend", "", "", said)] if unpriced else []
+
+
 def spend(days: Sequence[Row], by: str, calendar: Sequence[str]) -> Chart:
     """Bars of the dearest series; what all others cost, and what has no price, is text: neither dwarfs a bar."""
     known = [(row["day"], _name(row[by]), row["cost_usd"]) for row in days if row["cost_usd"] is not None]
@@ -39,7 +49,7 @@ def spend(days: Sequence[Row], by: str, calendar: Sequence[str]) -> Chart:
     kept = _largest(totals, _MOST_SERIES + 1)
     others = [usd for series, usd in totals.items() if series not in kept]
     which = f"the {len(kept)} dearest; " if others else ""
-    svg = _spend([part for part in known if part[1] in kept], by, kept, calendar) if any(totals.values()) else ""
+    svg = _spend([part for part in known if part[1] in kept], by, kept, calendar)
     return Chart(f"Spend by {by}", f"USD a day; {which}days are UTC", svg, _beneath(others, days))
 
 
@@ -49,14 +59,21 @@ def _spend(known: Sequence[Part], by: str, kept: Sequence[str], calendar: Sequen
         for (day, series), usd in _summed(known).items()
     ]
     return report_charts.stacked(
-        rows, "day", "USD", by, colours=_colours(kept), order=calendar, form="$~g", label=f"Spend by {by}, USD a day"
+        rows,
+        "day",
+        "USD",
+        by,
+        colours=_colours(kept),
+        order=calendar,
+        form="$~g",
+        label=f"Spend by {by}, USD a day",
     )
 
 
 def _beneath(others: Sequence[float], days: Sequence[Row]) -> str:
     unpriced = sum(row["unpriced"] for row in days)
-    said = [f"{len(others):,} others together: {money_briefly(sum(others))}."] if others else []
-    return " ".join([*said, f"Not in it: {unpriced:,} calls of unknown price."] if unpriced else said)
+    said = [f"{counted(len(others), 'other')} together: {money_briefly(sum(others))}."] if others else []
+    return " ".join([*said, f"Not in it: {counted(unpriced, 'call')} of unknown price."] if unpriced else said)
 
 
 def latency(found: Sequence[Row]) -> Chart:
@@ -73,11 +90,11 @@ def _latency(known: Sequence[Part], series: Sequence[str]) -> str:
     names = [name for _, name in queries_report.LATENCY_CLASSES]
     rows = [
         {"took": names[at], "calls": calls, "model": model, "order": series.index(model),
-         "says": f"{names[at]}, {model}: {calls} calls"}
+         "says": f"{names[at]}, {model}: {counted(calls, 'call')}"}
         for (at, model), calls in _summed(known).items()
     ]  # fmt: skip
     return report_charts.stacked(
-        rows, "took", "calls", "model", colours=_colours(series), order=names, form="~s",
+        rows, "took", "calls", "model", colours=_colours(series), order=names,
         label="Latency: calls by how long they took, and model",
     )  # fmt: skip
 
@@ -87,12 +104,12 @@ def errors(days: Sequence[Row], calendar: Sequence[str]) -> Chart:
     calls, failed = (_totals((None, row["day"], row[name]) for row in days) for name in ("calls", "errors"))
     rows = [
         {"day": day, "errors": failed[day] / calls[day],
-         "says": f"{day}: {failed[day]} of {calls[day]} calls failed"}
+         "says": f"{day}: {failed[day]} of {counted(calls[day], 'call')} failed"}
         if day in calls else {"day": day, "errors": None, "says": f"{day}: no call"}
         for day in calendar
     ]  # fmt: skip
     label = "Errors: share of the calls of a day"
-    svg = report_charts.line(rows, "day", "errors", form=".0%", label=label) if rows else ""
+    svg = report_charts.shares(rows, "day", "errors", label=label) if rows else ""
     return Chart("Errors", "share of the calls of a day", svg)
 
 
@@ -101,7 +118,7 @@ def decisions(found: Sequence[Row], calendar: Sequence[str]) -> Chart:
     order = list(report_charts.ACTIONS)
     rows = [
         {"day": row["day"], "action": action, "decisions": row["found"], "order": order.index(action),
-         "says": f"{row['day']}, {action}: {row['found']} decisions"}
+         "says": f"{row['day']}, {action}: {counted(row['found'], 'decision')}"}
         for row in found
         for action in [row["action"] if row["action"] in order else "unreadable"]
     ]  # fmt: skip
@@ -109,9 +126,14 @@ def decisions(found: Sequence[Row], calendar: Sequence[str]) -> Chart:
     colours = {name: colour for name, colour in report_charts.ACTIONS.items() if name in there}
     svg = report_charts.stacked(
         rows, "day", "decisions", "action", colours=colours, order=calendar,
-        form="~s", label="Decisions of a day, by action",
+        label="Decisions of a day, by action",
     ) if rows else ""  # fmt: skip
     return Chart("Decisions", "of a day, by action", svg)
+
+
+def counted(number: float, what: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def calendar(days: Iterable[str]) -> list[str]:
