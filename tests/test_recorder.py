@@ -198,6 +198,30 @@ def test_it_may_be_stopped_while_another_thread_starts_it(
     assert len(disk.written) == 1
 
 
+class _Overtaken:
+    """A lock that another thread takes as soon as it is let go of."""
+
+    def __init__(self, other: Callable[[], None]) -> None:
+        self._lock, self._others = threading.RLock(), [other]
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if self._others:
+            self._others.pop()()
+
+
+def test_each_failure_is_said_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever another thread says at the same moment."""
+    failures = guard.Failures()
+    failures._lock = _Overtaken(lambda: failures.note("theirs", "their fault", cure="Their cure."))  # type: ignore[assignment]
+    failures.note("ours", "our fault", cure="Our cure.")
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["⚠️ Observability: their fault. Their cure.", "⚠️ Observability: our fault. Our cure."]
+
+
 def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """That call too waits until it is on disk."""
 

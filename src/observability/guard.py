@@ -30,12 +30,13 @@ class Failures:
 
     def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
         """Count one failure; the first of its kind is printed, with what it means for the operator."""
+        what = _redacted(message)
         with self._lock:
             seen = self._counts.get(kind, 0)
             self._counts[kind] = seen + 1
-            self.last, self.last_at = _redacted(message), time.time()
+            self.last, self.last_at = what, time.time()
         if not seen:
-            complain(f"⚠️ Observability: {self.last}. {cure}")
+            complain(f"⚠️ Observability: {what}. {cure}")
 
     def reset(self) -> None:
         """Forget everything: for a fork's child, and for tests."""

@@ -10,7 +10,7 @@ import contextlib
 import sys
 from typing import TextIO
 
-from termcolor import cprint
+from termcolor import colored
 
 
 def say(text: str, colour: str, *, file: TextIO | None = None) -> None:
@@ -23,7 +23,7 @@ def say(text: str, colour: str, *, file: TextIO | None = None) -> None:
     """
     from src.observability.redaction import redact_line  # a process that says nothing does not load it
 
-    cprint(redact_line(text), colour, file=file)
+    print(f"{colored(redact_line(text), colour)}\n", end="", file=file)  # at once: two threads' lines do not mix
 
 
 def complain(text: str, colour: str = "yellow") -> None:
