@@ -309,7 +309,7 @@ class Recording:
 
 
 _RECORDING = ("ENABLE_LANGFUSE", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT", "OBSERVABILITY_DURABILITY")
-_FLAG, _INPUT, _OUTPUT, _DURABILITY = map(_encode, _RECORDING)
+_FLAG, _INPUT, _OUTPUT, _DURABILITY = (_raw_name[name] for name in _RECORDING)
 _UNREAD = object()
 _recording = (_UNREAD, _UNREAD, _UNREAD, _UNREAD, Recording(False, False, False, False))  # raw texts; what they say
 
@@ -480,7 +480,8 @@ def _is_path(name: str, value: str) -> bool:
     """Whether it is where something lies: by its root, as the shell's own `PWD`, or because something lies there."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
-    return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117 - that of Path raises on a key too long for a name
+    # Not by Path, whose `exists` raises on a key that is too long for a name.
+    return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117
 
 
 def is_address(text: str) -> bool:

@@ -61,6 +61,14 @@ def test_a_prompt_that_is_too_long_is_said_with_its_cure(capsys: pytest.CaptureF
     assert "⚠️ Shorten the prompt, or use a model with a longer context" in capsys.readouterr().out
 
 
+def in_a_process(code: str, seconds: float) -> "subprocess.CompletedProcess[str]":
+    """Code that ran in a process of its own, which had so long to end."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, cwd=config.REPO_ROOT,
+        env={**os.environ, "ENABLE_LANGFUSE": "false"},
+    )  # fmt: skip
+
+
 FORKS = """
 import os, sys
 from src.models.model_factory import ModelFactory
@@ -80,14 +88,7 @@ if child:
 
 def test_it_survives_a_fork_and_lets_both_processes_end() -> None:
     """Each process has a server of its own, and none hangs when it ends."""
-    done = subprocess.run(
-        [sys.executable, "-c", FORKS],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=config.REPO_ROOT,
-        env={**os.environ, "ENABLE_LANGFUSE": "false"},
-    )
+    done = in_a_process(FORKS, seconds=60)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["True", "True", "True", "0"])
 
 
@@ -110,12 +111,5 @@ for _ in range(4):
 
 def test_ctrl_c_while_it_starts_ends_the_process() -> None:
     """A server that has not begun its loop could not be ended, and the process would wait for it for ever."""
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        cwd=config.REPO_ROOT,
-        env={**os.environ, "ENABLE_LANGFUSE": "false"},
-    )
+    done = in_a_process(INTERRUPTED, seconds=30)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["stopped"] * 4)

@@ -140,10 +140,6 @@ class _Rules:
             found += [Span(*scan.decoded.original(start, end), rule) for start, end, rule in inner]
         return found
 
-    def knows(self, text: str) -> bool:
-        """Whether the text was searched before and is clean."""
-        return len(text) <= _SHORT and not self.refused and text in self.clean
-
     def remember(self, text: str) -> str:
         """A text that is clean."""
         if len(text) <= _SHORT:
@@ -177,14 +173,14 @@ def _rules() -> _Rules:
 
 
 def _redacted(text: str, rules: _Rules) -> str:
-    if rules.knows(text):
-        return text
     if rules.refused:
         return text if _MARKERS.fullmatch(text) else BAD_PATTERN
     return _searched(text, rules)
 
 
 def _searched(text: str, rules: _Rules) -> str:
+    if len(text) <= _SHORT and text in rules.clean:
+        return text
     if len(text) > MAX_TEXT:
         return TOO_LONG
     for _ in range(_PASSES):  # a mask may uncover another match beside it; the second pass nearly always finds none
@@ -248,9 +244,9 @@ class Redactor:
 
     def redact(self, value: Any) -> Any:
         """`value` without secrets; never raises."""
-        if type(value) is str and self._rules.knows(value):  # most fields of a row are as in the row before
-            return value
         try:
+            if type(value) is str:  # as most fields of a row: nothing to walk
+                return _redacted(value, self._rules)
             self._left = MAX_ITEMS
             return self._whole(value)
         except Exception:  # noqa: BLE001 - fail closed: a field that cannot be redacted is not recorded

@@ -14,7 +14,7 @@ from src.observability import cost
 from src.observability.console import clock, queries_health
 from src.observability.console.findings import Finding, fault, fine, warning
 from src.observability.console.options import DOCTOR
-from src.observability.console.place import is_awaited, nearest_folder, shut
+from src.observability.console.place import is_there, nearest_folder, shut
 from src.observability.console.sending import LONG_NS, obstacles, refused_patterns
 from src.observability.console.shown import duration, how_many, one_line
 from src.observability.console.since import parse_since
@@ -49,7 +49,7 @@ def journal() -> Iterator[Finding]:
         yield wrong
         return
     yield from _set_aside(path)
-    if is_awaited(path):
+    if not is_there(path):
         yield warning("journal", f"none at {path} yet", "run an agent: the first call makes one")
         return
     try:

@@ -25,7 +25,7 @@ from src.observability.console.figures import Figures, total
 from src.observability.console.queries_figures import Calls
 from src.observability.console.report_series import Chart
 from src.observability.console.said import finite, readable, said_of
-from src.observability.console.shown import gain, gain_percent, milliseconds, moment, money_briefly, plain
+from src.observability.console.shown import gain, gain_percent, how_many, milliseconds, moment, money_briefly, plain
 from src.observability.console.verdicts import Class, calibration
 from src.observability.journal import Journal, Row
 
@@ -47,7 +47,7 @@ def page(journal: Journal, asked: Asked) -> str:
 
     environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(money=money_briefly, milliseconds=milliseconds, share=_share, moment=moment)
-    environment.filters.update(plain=plain, outcome=_outcome, cost=_cost, counted=report_series.counted, tokens=_tokens)
+    environment.filters.update(plain=plain, outcome=_outcome, cost=_cost, how_many=how_many, tokens=_tokens)
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html.j2").render(script=script, digest=digest, **_content(journal, asked))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from src.observability.console import clock, queries_report, report_charts
 from src.observability.console.queries_figures import UNKNOWN
-from src.observability.console.shown import money_briefly, plain
+from src.observability.console.shown import how_many, money_briefly, plain
 from src.observability.journal import Row
 
 _MOST_SERIES = 5  # a sixth colour is that of all others
@@ -38,7 +38,7 @@ def spends(days: Sequence[Row], calendar: Sequence[str]) -> list[Chart]:
         return [spend(days, by, calendar) for by in ("agent", "model")]
     unpriced = sum(row["unpriced"] for row in days)
     free = "; all others were free" if any(row["cost_usd"] == 0 for row in days) else ""
-    said = f"Not drawn: {counted(unpriced, 'call')} of unknown price{free}."
+    said = f"Not drawn: {how_many(unpriced, 'call')} of unknown price{free}."
     return [Chart("Spend", "", "", said)] if unpriced else []
 
 
@@ -72,8 +72,8 @@ def _spend(known: Sequence[Part], by: str, kept: Sequence[str], calendar: Sequen
 
 def _beneath(others: Sequence[float], days: Sequence[Row]) -> str:
     unpriced = sum(row["unpriced"] for row in days)
-    said = [f"{counted(len(others), 'other')} together: {money_briefly(sum(others))}."] if others else []
-    return " ".join([*said, f"Not in it: {counted(unpriced, 'call')} of unknown price."] if unpriced else said)
+    said = [f"{how_many(len(others), 'other')} together: {money_briefly(sum(others))}."] if others else []
+    return " ".join([*said, f"Not in it: {how_many(unpriced, 'call')} of unknown price."] if unpriced else said)
 
 
 def latency(found: Sequence[Row]) -> Chart:
@@ -90,7 +90,7 @@ def _latency(known: Sequence[Part], series: Sequence[str]) -> str:
     names = [name for _, name in queries_report.LATENCY_CLASSES]
     rows = [
         {"took": names[at], "calls": calls, "model": model, "order": series.index(model),
-         "says": f"{names[at]}, {model}: {counted(calls, 'call')}"}
+         "says": f"{names[at]}, {model}: {how_many(calls, 'call')}"}
         for (at, model), calls in _summed(known).items()
     ]  # fmt: skip
     return report_charts.stacked(
@@ -104,7 +104,7 @@ def errors(days: Sequence[Row], calendar: Sequence[str]) -> Chart:
     calls, failed = (_totals((None, row["day"], row[name]) for row in days) for name in ("calls", "errors"))
     rows = [
         {"day": day, "errors": failed[day] / calls[day],
-         "says": f"{day}: {failed[day]} of {counted(calls[day], 'call')} failed"}
+         "says": f"{day}: {failed[day]} of {how_many(calls[day], 'call')} failed"}
         if day in calls else {"day": day, "errors": None, "says": f"{day}: no call"}
         for day in calendar
     ]  # fmt: skip
@@ -118,7 +118,7 @@ def decisions(found: Sequence[Row], calendar: Sequence[str]) -> Chart:
     order = list(report_charts.ACTIONS)
     rows = [
         {"day": row["day"], "action": action, "decisions": row["found"], "order": order.index(action),
-         "says": f"{row['day']}, {action}: {counted(row['found'], 'decision')}"}
+         "says": f"{row['day']}, {action}: {how_many(row['found'], 'decision')}"}
         for row in found
         for action in [row["action"] if row["action"] in order else "unreadable"]
     ]  # fmt: skip
@@ -129,11 +129,6 @@ def decisions(found: Sequence[Row], calendar: Sequence[str]) -> Chart:
         label="Decisions of a day, by action",
     ) if rows else ""  # fmt: skip
     return Chart("Decisions", "of a day, by action", svg)
-
-
-def counted(number: float, what: str) -> str:
-    """`1 call`, `2 calls`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def calendar(days: Iterable[str]) -> list[str]:

@@ -87,7 +87,7 @@ def count(number: int) -> str:
 _UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # of US dollars
 
 
-def how_many(number: int, noun: str) -> str:
+def how_many(number: float, noun: str) -> str:
     """`1 call`, `1,234 calls`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
