@@ -22,8 +22,8 @@ import base58
 from mnemonic import Mnemonic
 
 from src import config
-from src.observability.redaction import redact
-from src.observability.redaction_rules import SHAPES
+from src.observability.redaction.key_formats import SHAPES
+from src.observability.redaction.redactor import redact
 
 REPEATS = 5
 KB = 1_000

@@ -21,7 +21,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from src.observability.journal import Journal
+from src.observability.journal.store import Journal
 from tests import million
 
 COMMANDS = (

@@ -22,9 +22,9 @@ from pytest_httpserver import HTTPServer
 
 from src import config
 from src.models.model_factory import ModelFactory
-from src.observability import LangFuseTracker, context, guard, runtime
-from src.observability.journal import Journal, Row
-from src.observability.retention import Retention
+from src.observability import LangFuseTracker, context, internal_errors, runtime
+from src.observability.journal.retention import Retention
+from src.observability.journal.store import Journal, Row
 from tests.langfuse_server import LangfuseServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where the suite runs in the background, all would ignore it
@@ -40,7 +40,7 @@ def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.delenv(name)
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal" / "journal.db"))
-    monkeypatch.setattr(guard, "strict", True)
+    monkeypatch.setattr(internal_errors, "strict", True)
     _forget()
     yield
     runtime.close()
@@ -50,7 +50,7 @@ def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def _forget() -> None:
     ModelFactory.clear()
     context.clear()
-    guard.failures.reset()
+    internal_errors.failures.reset()
     LangFuseTracker._instance = LangFuseTracker._client = None
     config._complained.clear()
     Retention.deleted_pending = 0
@@ -62,7 +62,7 @@ def _observability_itself_does_not_fail(request: pytest.FixtureRequest, _as_in_a
     if "failures_expected" not in request.keywords:
         if runtime.active is not None:
             runtime.active.recorder.flush(5)
-        assert guard.failures.total == 0, guard.failures.last
+        assert internal_errors.failures.total == 0, internal_errors.failures.last
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.observability.journal import Journal, Row
+from src.observability.journal.store import Journal, Row
 
 AGENTS = [f"{name}Agent{number}" for name in ("Whale", "Funding", "Liquidation", "Swarm") for number in range(12)]
 MODELS = (  # provider, model, USD per million tokens in and out; None: nobody knows

@@ -31,10 +31,10 @@ HOMES = {
     "langfuse": {"observability/langfuse_tracker.py"},
     "openai": {"models/openai_compatible.py"},
     "anthropic": {"models/claude_model.py"},
-    "genai_prices": {"observability/cost.py"},
+    "genai_prices": {"observability/recording/cost.py"},
     "xllamacpp": {"models/local_server.py"},
     "opentelemetry": {
-        "observability/otlp.py", "observability/otel_context.py", "observability/langfuse_tracker.py",
+        "observability/shipping/otlp.py", "observability/tracing/otel.py", "observability/langfuse_tracker.py",
     },
 }  # fmt: skip
 HEAVY = ("langfuse", "opentelemetry", "openai", "anthropic", "genai_prices", "pandas", "httpx", "sqlite3", "rich")
@@ -137,5 +137,5 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
 
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without keys the start-up line is our own words, and nothing has to be searched for secrets."""
-    code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
+    code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction.redactor' not in sys.modules"
     assert "termcolor" in modules_after(code)

@@ -20,9 +20,9 @@ from typer.main import get_command
 
 from src import config
 from src.models.local_server import LocalServer
-from src.observability.cli import app
-from src.observability.journal import Row
-from src.observability.wire import is_refused_plain_http
+from src.observability.console.app import app
+from src.observability.journal.store import Row
+from src.observability.shipping.client import is_refused_plain_http
 from tests.langfuse_server import SCORES, TRACES
 from tests.providers.wire import Provider
 
@@ -134,7 +134,7 @@ def test_the_map_knows_every_file() -> None:
 def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
     """It listens where spans are posted, the proxy hands on the rest, and its exporter says what our shipper says."""
     page = (config.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    wire = (config.REPO_ROOT / "src" / "observability" / "wire.py").read_text(encoding="utf-8")
+    wire = (config.REPO_ROOT / "src/observability/shipping/client.py").read_text(encoding="utf-8")
     spans, scores = re.findall(r'"(/api/public/[\w/]+)"', wire)
     assert (spans, scores) == (TRACES, SCORES)
     assert f"        traces_url_path: {spans}\n" in page

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from src import config
 from src.agents.errors import AgentError, MarketDataError
-from src.agents.feed import Feed, parse_feed
-from src.observability.say import say
+from src.agents.liquidations import Feed, parse_feed
+from src.observability.terminal import say
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 from termcolor import cprint
 
 from src import config
+from src.agents.decision import GRAMMAR, Decision, parse
 from src.agents.errors import AgentError
-from src.agents.three_lines import GRAMMAR, Decision, parse
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
 from src.observability import ObservabilityContext
 from src.observability.context import Cycle
-from src.observability.redaction import redact_line
-from src.observability.say import say
+from src.observability.redaction.redactor import redact_line
+from src.observability.terminal import say
 
 _Result = TypeVar("_Result")
 

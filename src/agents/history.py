@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from src.observability.say import say
+from src.observability.terminal import say
 
 _KEPT = timedelta(hours=24)
 

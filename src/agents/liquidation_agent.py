@@ -26,11 +26,11 @@ from termcolor import cprint
 from src import config
 from src.agents.api import MoonDevAPI
 from src.agents.base_agent import BaseAgent, run_as_script
+from src.agents.decision import INSTRUCTION, Decision
 from src.agents.errors import FeedError
-from src.agents.feed import Window, read_feed, runs_of_windows, window_of
 from src.agents.history import History, Values
-from src.agents.three_lines import INSTRUCTION, Decision
-from src.observability.say import say
+from src.agents.liquidations import Window, read_feed, runs_of_windows, window_of
+from src.observability.terminal import say
 
 THRESHOLD = 0.5  # a rise by half over the previous window
 CHECK_INTERVAL = timedelta(minutes=10)

@@ -21,10 +21,10 @@ from termcolor import cprint
 from src import config
 from src.agents.api import MoonDevAPI
 from src.agents.base_agent import BaseAgent, run_as_script
+from src.agents.decision import INSTRUCTION, Decision
 from src.agents.errors import MarketDataError
 from src.agents.history import History, Values
-from src.agents.three_lines import INSTRUCTION, Decision
-from src.observability.say import say
+from src.observability.terminal import say
 
 THRESHOLD = 1.31  # times the average change
 CHANGES_TO_LEARN = 3  # an average of fewer says nothing

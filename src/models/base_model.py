@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from src import config
-from src.models.failures import ModelAnswerError, NoClientError, say_empty, say_failure
+from src.models.errors import ModelAnswerError, NoClientError, say_empty, say_failure
 from src.models.overrides import LABEL, trace_overrides
 from src.models.prompt import Prompt, unique_prompt
 from src.models.streaming import ChatPieces, InThread, Pieces, aclosing_if_it_can, closing_if_it_can
 from src.observability import ObservabilityContext, observe_llm
-from src.observability.answer import read_answer, split_reasoning
 from src.observability.context import annotate
-from src.observability.usage import field
+from src.observability.recording.answer import read_answer, split_reasoning
+from src.observability.recording.usage import field
 
 _NOT_PARAMETERS = frozenset({"model", "messages", "system", "stream", "stream_options", "extra_body"})
 

@@ -8,11 +8,11 @@ The Anthropic SDK: the only file that imports it.
 from typing import Any, ClassVar
 
 from src import config
+from src.models.async_clients import CLOSE_AFTER_ANSWER, PerLoop
 from src.models.base_model import BaseModel, ModelResponse, usage_as_dict
-from src.models.failures import ModelAnswerError
-from src.models.per_loop import CLOSE_AFTER_ANSWER, PerLoop
+from src.models.errors import ModelAnswerError
 from src.models.prompt import Prompt
-from src.observability.usage import field
+from src.observability.recording.usage import field
 
 
 class ClaudeModel(BaseModel):

@@ -21,7 +21,7 @@ from src.models.openai_model import OpenAIModel
 from src.models.openrouter_model import OpenRouterModel
 from src.models.xai_model import XAIModel
 from src.observability import LangFuseTracker
-from src.observability.say import say
+from src.observability.terminal import say
 
 _langfuse_tracker = LangFuseTracker()  # says at start-up whether traces go to Langfuse
 

@@ -8,8 +8,8 @@ The OpenAI SDK, for every provider that speaks its protocol: the only file that 
 from typing import Any
 
 from src import config
+from src.models.async_clients import CLOSE_AFTER_ANSWER, PerLoop
 from src.models.base_model import BaseModel
-from src.models.per_loop import CLOSE_AFTER_ANSWER, PerLoop
 
 _OPENAI_S_OWN = ("OpenAI-Organization", "OpenAI-Project")
 

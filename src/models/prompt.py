@@ -11,7 +11,7 @@ import random
 import time
 from typing import Any, NamedTuple
 
-from src.observability.say import say
+from src.observability.terminal import say
 
 _nonces = random.Random()  # noqa: S311 - our own, so that an agent's `random.seed` neither fixes nor feels it
 os.register_at_fork(after_in_child=_nonces.seed)

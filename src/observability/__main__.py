@@ -3,6 +3,6 @@
 Built with love by Moon Dev 🚀
 """
 
-from src.observability.cli import app
+from .console.app import app
 
 app(prog_name="python -m src.observability")

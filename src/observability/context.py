@@ -16,10 +16,11 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from src.config import Recording, recording, tracing_on
-from src.observability import runtime
-from src.observability.guard import failures, guarded
-from src.observability.observation import Observation, Score, reply_of, snapshot
-from src.observability.otel_context import foreign_parent
+
+from . import runtime
+from .internal_errors import failures, guarded
+from .tracing.observation import Observation, Score, reply_of, snapshot
+from .tracing.otel import foreign_parent
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -296,7 +297,7 @@ class ObservabilityContext:
             asked = recording()
             if not asked.on:
                 return
-            from src.observability.outcomes import outcome_observation, scores_of_outcome
+            from .recording.outcome import outcome_observation, scores_of_outcome
 
             try:
                 scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)

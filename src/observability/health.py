@@ -10,13 +10,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from src import config
-from src.observability.guard import failures
-from src.observability.journal import Journal
-from src.observability.retention import Retention
+
+from .internal_errors import failures
+from .journal.retention import Retention
+from .journal.store import Journal
 
 if TYPE_CHECKING:
-    from src.observability.recorder import Recorder
-    from src.observability.shipper import Shipper
+    from .recording.recorder import Recorder
+    from .shipping.shipper import Shipper
 
 
 def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:

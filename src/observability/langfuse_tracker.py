@@ -10,8 +10,9 @@ from typing import Any, Optional
 from termcolor import cprint
 
 from src import config
-from src.observability import runtime
-from src.observability.observe import observe_llm
+
+from . import runtime
+from .tracing.observe import observe_llm
 
 __all__ = ["LangFuseTracker", "Langfuse", "observe_llm"]
 

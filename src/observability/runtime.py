@@ -14,15 +14,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from src.config import setting, tracing_on
-from src.observability import forks, signals
-from src.observability.guard import failures, guarded
-from src.observability.recorder import JOURNAL_SECONDS, Recorder
-from src.observability.shipper import Shipper
+
+from . import forks, signals
+from .internal_errors import failures, guarded
+from .recording.recorder import JOURNAL_SECONDS, Recorder
+from .shipping.shipper import Shipper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from src.observability.recorder import Sink
+    from .recording.recorder import Sink
 
 
 class Runtime:
@@ -33,7 +34,7 @@ class Runtime:
         self.shipper = Shipper()
 
     def _make_sink(self) -> "Sink":
-        from src.observability.sink import JournalSink
+        from .recording.writer import JournalSink
 
         return JournalSink(self.shipper.start)
 
@@ -75,7 +76,7 @@ def _begin() -> Runtime:
     global active
     with _creating:
         if active is None:
-            from src.observability import threads
+            from .tracing import threads
 
             threads.install()
             _close_with_the_process()
@@ -158,6 +159,6 @@ os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_ch
 
 def health() -> dict[str, Any]:
     """What `LangFuseTracker().health()` reports."""
-    from src.observability.health import report
+    from .health import report
 
     return report(running().recorder, running().shipper)

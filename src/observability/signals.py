@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from src.observability.recorder import OWN_THREADS
+from .recording.recorder import OWN_THREADS
 
 _PATIENCE_SECONDS = 0.5  # that the main thread stands still for; then it goes on until all is closed
 _LOOK_SECONDS = 0.01

@@ -15,12 +15,13 @@ import typer
 from termcolor import cprint
 
 from src import config
-from src.observability.console import queries
-from src.observability.console.place import shut
-from src.observability.console.screen import paragraph
-from src.observability.console.shown import one_line
-from src.observability.console.since import parse_since
-from src.observability.journal import DamagedJournalError, Journal, JournalError
+
+from ..journal.store import DamagedJournalError, Journal, JournalError
+from .checks.place import shut
+from .queries import traces
+from .render.format import one_line
+from .render.layout import paragraph
+from .time_range import parse_since
 
 MOST = 1_000_000  # rows that anybody may ask for at once
 DOCTOR = "python -m src.observability doctor"
@@ -88,10 +89,10 @@ def known_names(journal: Journal, agent: str | None, model: str | None) -> tuple
 
 def known_name(journal: Journal, what: str, asked: str | None) -> str | None:
     """One of them; see `known_names`."""
-    found = None if asked is None else queries.name_like(journal, what, asked)
+    found = None if asked is None else traces.name_like(journal, what, asked)
     if asked is None or found is not None:
         return found
-    names = [one_line(name, 40) for name in queries.names(journal, what)]
+    names = [one_line(name, 40) for name in traces.names(journal, what)]
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     if names:
         raise JournalError(

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from src.observability.console import queries
-from src.observability.console.trade_files import Broken, Told
-from src.observability.journal import Journal, JournalError, Row
-from src.observability.observation import Score
-from src.observability.outcomes import rows_of_outcome, scores_of_outcome
+from ..journal.store import Journal, JournalError, Row
+from ..recording.outcome import rows_of_outcome, scores_of_outcome
+from ..tracing.observation import Score
+from .queries import traces
+from .trades_csv import Broken, Told
 
 _SURE = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # shorter ones may be an exchange's order numbers
 
@@ -65,7 +65,7 @@ def _by_trace(journal: Journal, lines: Iterable[Told | Broken], broken: list[Bro
 def _trace_id(journal: Journal, name: str) -> str:
     if not _SURE.fullmatch(name):
         raise ValueError(f"{name[:40]!r} names no trace: give its id, or the first 8 digits of it at the least")
-    return queries.trace_id_named(journal, name)
+    return traces.trace_id_named(journal, name)
 
 
 def _scores(trace_id: str, told: Sequence[Told], several: Several) -> tuple[Score, ...]:

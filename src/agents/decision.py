@@ -1,0 +1,95 @@
+"""
+🌙 Moon Dev's Three Lines
+Built with love by Moon Dev 🚀
+
+The answer that every trading agent asks for: the action, the reason, `Confidence: X%`. With real money behind it,
+what is not clearly that is no decision: NOTHING, marked invalid, with what the model said.
+"""
+
+import re
+from typing import NamedTuple
+
+from src.observability.recording.answer import split_reasoning
+
+INSTRUCTION = """Respond in exactly 3 lines:
+Line 1: only BUY, SELL or NOTHING
+Line 2: one short reason
+Line 3: Confidence: X% (0 to 100)"""
+
+# GBNF of llama.cpp: what makes a small local model keep to it. Small letters, or it shouts and drifts into codes.
+GRAMMAR = r"""
+root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
+reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."
+"""
+
+# A hyphen ends the action only after a space: "Sell-off" and "Buy-side" are words of a reason.
+_ACTION = re.compile(
+    r"(?:(?:line 1|final|action|decision|signal|recommendation|answer)\s*(?:[:=–—-]\s*)?)*"
+    r"\b(BUY|SELL|NOTHING)(?:\W*$|\s*[:,.;|!–—]+\s*(.*)|\s+-+\s*(.*))",
+    re.IGNORECASE,
+)
+_OTHER_ACTIONS = re.compile(r"(?:or\s+)?(?i:buy|sell|nothing)\b|.*\b(?:BUY|SELL|NOTHING)\b")
+_NUMBER = r"(\d{1,9}(?:\.\d{1,9})?)(?:\s?/\s?(10|100)\b)?"
+_CONFIDENCE = re.compile(
+    rf"confidence(?:\s+(?:level|score|rating))?(?:\s+is)?\W{{0,10}}{_NUMBER}|^{_NUMBER}\s?%$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_REASON_LABEL = re.compile(r"^reason(?:ing)?\s*[:–—-]\s*", re.IGNORECASE)
+_DECORATION = " _#>\"'"
+_NUMBERING = re.compile(r"^(?:(?:\(?\d[.)]|[-•])\s+|line [23]\s*[:–—-]\s*)", re.IGNORECASE)
+_NOT_A_WORD = re.compile(r"^\W+")
+
+
+class Decision(NamedTuple):
+    """What an answer says; `valid` where it says it clearly."""
+
+    action: str
+    confidence: float  # as the model gave it: a percentage, not clamped
+    reason: str
+    valid: bool
+
+
+def parse(answer: str) -> Decision:
+    """The decision in a model's answer: markdown, labels, numbering and a preamble are forgiven, ambiguity is not."""
+    lines = [line for line in map(_plain, split_reasoning(answer)[0].splitlines()) if line]
+    actions = [(at, found) for at, line in enumerate(lines) if (found := _ACTION.match(_NOT_A_WORD.sub("", line)))]
+    named = {found[1].upper() for _, found in actions}
+    unclear = len(named) > 1 or any(_OTHER_ACTIONS.match(_rest(found)) for _, found in actions)
+    confidence = _confidence(lines)
+    if unclear or not named or confidence is None:
+        return Decision("NOTHING", 0.0, _why_not(lines, unclear, bool(named), confidence), valid=False)
+    at, found = actions[0]
+    return Decision(found[1].upper(), confidence, _reason([_rest(found), *lines[at + 1 :]]), valid=True)
+
+
+def _plain(line: str) -> str:
+    """A line without markdown, numbering, and what would steer a terminal."""
+    shown = "".join(each if each.isprintable() else " " for each in line if each not in "*`")
+    return _NUMBERING.sub("", shown.strip(_DECORATION)).strip(_DECORATION)
+
+
+def _rest(found: re.Match[str]) -> str:
+    return found[2] or found[3] or ""
+
+
+def _confidence(lines: list[str]) -> float | None:
+    found = _CONFIDENCE.search("\n".join(lines))
+    if found is None:
+        return None
+    return float(found[1] or found[3]) * 100 / float(found[2] or found[4] or 100)
+
+
+def _reason(lines: list[str]) -> str:
+    before = [line[: found.start()] if (found := _CONFIDENCE.search(line)) else line for line in lines]
+    kept = [_REASON_LABEL.sub("", line).rstrip(" -–—|,;(") for line in before]
+    return " ".join(line for line in kept if line)
+
+
+def _why_not(lines: list[str], unclear: bool, has_action: bool, confidence: float | None) -> str:
+    if not lines:
+        return "The model gave no answer"
+    if unclear:
+        return "The model named more than one action"
+    if not has_action and confidence is None:
+        return "The model did not answer in three lines"
+    return f"The model's answer lacks {'a confidence' if has_action else 'an action (BUY, SELL or NOTHING)'}"

@@ -1,0 +1,1 @@
+"""Tables, trees and formats for the terminal."""

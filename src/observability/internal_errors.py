@@ -1,0 +1,79 @@
+"""
+🌙 Moon Dev's Observability Guard
+Built with love by Moon Dev 🚀
+
+Our own failures: said once each, counted, never raised into trading code; raised in tests (`strict`).
+"""
+
+import threading
+import time
+from types import TracebackType
+
+from .terminal import complain
+
+strict = False  # tests set this: telemetry never breaks a trade, but always breaks a test
+
+
+class Failures:
+    """Counts of what went wrong inside observability itself, by kind; `health()` shows them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a signal's handler may note while the thread it interrupts does
+        self._counts: dict[str, int] = {}
+        self.last: str | None = None
+        self.last_at: float | None = None  # Unix seconds
+
+    @property
+    def total(self) -> int:
+        """How many there were since the process started."""
+        return sum(self._counts.values())
+
+    def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
+        """Count one failure; the first of its kind is printed, with what it means for the operator."""
+        what = _redacted(message)
+        with self._lock:
+            seen = self._counts.get(kind, 0)
+            self._counts[kind] = seen + 1
+            self.last, self.last_at = what, time.time()
+        if not seen:
+            complain(f"⚠️ Observability: {what}. {cure}")
+
+    def reset(self) -> None:
+        """Forget everything: for a fork's child, and for tests."""
+        self.__init__()  # type: ignore[misc]
+
+
+def _redacted(message: str) -> str:
+    try:
+        from .redaction.redactor import redact_line  # only a failure needs it
+    except ImportError:  # the interpreter is ending
+        return "[NOT RECORDED: redaction cannot be loaded any more]"
+    return redact_line(message)
+
+
+failures = Failures()
+
+
+def swallow(error: Exception) -> None:
+    """Count and say an error of our own bookkeeping; tests (`strict`) raise it."""
+    if strict:
+        raise error
+    failures.note(f"{type(error).__name__} in bookkeeping", f"{type(error).__name__}: {error}")
+
+
+class _Guarded:
+    """`with guarded:` around our own bookkeeping, never around the wrapped call."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> bool:
+        if strict or not isinstance(error, Exception):
+            return False
+        swallow(error)
+        return True
+
+
+guarded = _Guarded()

@@ -1,0 +1,1 @@
+"""The SQLite journal: what every observation and score is kept in."""

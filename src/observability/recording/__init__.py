@@ -1,0 +1,1 @@
+"""On the recorder's thread: an observation becomes a row, redacted, counted and priced."""

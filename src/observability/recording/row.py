@@ -1,0 +1,287 @@
+"""
+🌙 Moon Dev's Journal Rows
+Built with love by Moon Dev 🚀
+
+What an observation becomes on the recorder's thread: arguments bound and read, answer read, every field redacted,
+tokens counted, priced, JSON. A row is a plain dict, one key a column of the journal.
+"""
+
+import json
+import math
+import time
+from typing import Any
+
+from src import config
+
+from ..internal_errors import guarded
+from ..journal.store import Row
+from ..redaction.redactor import Redactor, redact
+from ..tracing.observation import IMMUTABLE, Observation, Reply
+from . import cost
+from .answer import Answer, read_answer
+from .usage import add_buckets, usage_buckets
+
+_MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
+_MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
+
+
+def row_of(observation: Observation) -> Row:
+    """The journal row of an observation, ended or still open (then without output and end)."""
+    answer = read_answer(observation.output if _has_answer(observation) else _last(observation.replies))
+    bound = _bound(observation)
+    parameters = _parameters(observation, bound)
+    asked = observation.model or _text_attribute(observation.owner, "model_name")
+    model = answer.model or asked
+    provider = observation.provider or _text_attribute(observation.owner, "model_type")
+    row = {
+        **_identity(observation),
+        **_times(observation),
+        **_circumstances(),
+        "provider": provider,
+        "model": model,
+        "model_requested": asked or model,
+        "model_parameters": parameters,
+        "input": _input_of(observation, bound, parameters),
+        "output": _output_of(observation, answer),
+        "metadata": _metadata_of(observation, answer),
+        "tags": observation.tags,
+        **_verdict(observation, answer),
+    }
+    return {**_clean(row), **_tokens_and_cost(observation, provider, model)}
+
+
+def placeholder_row(observation: Observation, error: Exception) -> Row:
+    """What is left of an observation that cannot be read: that it was, when, and why no more is known."""
+    nothing = dict.fromkeys(_CONTENT)
+    why = f"[NOT RECORDED: {type(error).__name__}]"
+    row = {**nothing, **_identity(observation), **_times(observation), **_circumstances()}
+    return _clean({**row, "level": "WARNING", "status_message": why})
+
+
+def scores_of(observation: Observation, row: Row) -> list[Row]:
+    """The journal rows of the scores that came with an observation (a signal's)."""
+    return [_score_row(score, row) for score in observation.scores or ()]
+
+
+def _score_row(score: Any, row: Row) -> Row:
+    numeric = isinstance(score.value, int | float)
+    return {
+        "id": score.id,
+        "trace_id": row["trace_id"],
+        "observation_id": row["id"],
+        "name": score.name,
+        "data_type": "NUMERIC" if numeric else "CATEGORICAL",
+        "value": score.value if numeric else _encodable(redact(score.value)),
+        "comment": _encodable(redact(score.comment)),
+        "environment": row["environment"],
+        "session_id": row["session_id"],
+        "timestamp_ns": row["end_ns"],
+    }
+
+
+def _identity(observation: Observation) -> Row:
+    root = observation
+    while root.parent is not None:
+        root = root.parent
+    return {
+        "id": observation.hex_id,
+        "trace_id": observation.hex_trace_id,
+        "parent_id": observation.hex_parent_id,
+        "is_root": int(observation.parent is None),
+        "type": observation.type,
+        "name": observation.name,
+        "trace_name": root.agent or root.name,
+        "agent": observation.agent,
+    }
+
+
+_CLOCK_STEP_NS = 1_000_000
+_clock_offset = 0
+
+
+def _times(observation: Observation) -> Row:
+    """Wall-clock nanoseconds: the monotonic readings, moved by what the two clocks differ."""
+    global _clock_offset
+    offset = time.time_ns() - time.perf_counter_ns()
+    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:  # the same for all rows, so that none seems to precede its parent
+        _clock_offset = offset
+    return {
+        "start_ns": observation.started + _clock_offset,
+        "first_token_ns": None if observation.first_token is None else observation.first_token + _clock_offset,
+        "end_ns": None if observation.ended is None else observation.ended + _clock_offset,
+    }
+
+
+def _circumstances() -> Row:
+    return {
+        "session_id": config.setting("LANGFUSE_SESSION_ID"),
+        "user_id": config.setting("LANGFUSE_USER_ID"),
+        "environment": config.setting("LANGFUSE_TRACING_ENVIRONMENT") or "default",
+        "release": config.setting("LANGFUSE_RELEASE"),
+    }
+
+
+def _bound(observation: Observation) -> dict[str, Any]:
+    if observation.bind is None:
+        return {}
+    try:
+        return observation.bind(observation.args, observation.kwargs)
+    except TypeError:  # the call itself had the wrong arguments, and said so to its caller
+        return {"args": list(observation.args), "kwargs": observation.kwargs}
+
+
+def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
+    """What was really sent where the models layer said it, else the call's small arguments."""
+    if observation.type != "generation":
+        return None
+    if observation.model_parameters is not None:
+        return observation.model_parameters
+    return {
+        name: value
+        for name, value in bound.items()
+        if name not in _MESSAGES
+        and type(value) in IMMUTABLE
+        and value is not None
+        and len(str(value)) <= _MAX_PARAMETER
+    } or None
+
+
+def _input_of(observation: Observation, bound: dict[str, Any], parameters: dict[str, Any] | None) -> Any:
+    if observation.input is not None or not bound:
+        return observation.input
+    if observation.type != "generation":
+        return bound
+    if _MESSAGES.keys() & bound.keys():
+        return [{"role": role, "content": bound[name]} for name, role in _MESSAGES.items() if name in bound]
+    return {name: value for name, value in bound.items() if name not in (parameters or {})} or None
+
+
+def _has_answer(observation: Observation) -> bool:
+    return isinstance(observation.output, Reply) or not observation.replies
+
+
+def _last(replies: tuple[Any, ...]) -> Any:
+    return replies[-1] if replies else None
+
+
+def _output_of(observation: Observation, answer: Answer) -> Any:
+    if not observation.capture_output:
+        return None
+    if observation.pieces:
+        text = all(isinstance(piece, str) for piece in observation.pieces)
+        return "".join(observation.pieces) if text else observation.pieces
+    if isinstance(observation.output, Reply) or observation.output is None:
+        return answer.output
+    return observation.output
+
+
+def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
+    found = {"finish_reason": answer.finish_reason, "reasoning": answer.reasoning}
+    if not observation.capture_output:
+        found["reasoning"] = None
+    return {**(observation.metadata or {}), **{name: value for name, value in found.items() if value is not None}}
+
+
+def _verdict(observation: Observation, answer: Answer) -> Row:
+    level, message = observation.level, observation.status_message
+    asked = observation.type == "generation" and observation.ended is not None
+    if level is None and asked and not observation.pieces and answer.output is None:
+        level, message = "WARNING", "the model gave no answer"
+    return {"level": level or "DEFAULT", "status_message": message}
+
+
+def _tokens_and_cost(observation: Observation, provider: str | None, model: str | None) -> Row:
+    if observation.type != "generation":
+        return {"usage": None, "cost": None, "cost_usd": None, "cost_source": None}
+    buckets, reported = _usage_of(observation, provider)
+    priced = None
+    with guarded:
+        if buckets is not None or reported is not None:
+            priced = cost.price(provider, model, buckets, reported=reported)
+    return {
+        "usage": None if buckets is None else json.dumps(buckets),
+        "cost": None if priced is None else json.dumps(priced.details),
+        "cost_usd": None if priced is None else priced.details["total"],
+        "cost_source": None if priced is None else priced.source,
+    }
+
+
+def _usage_of(observation: Observation, provider: str | None) -> tuple[dict[str, int] | None, float | None]:
+    """Tokens and reported cost, of every answer that the call paid for."""
+    answers = [read_answer(reply) for reply in _paid_for(observation)]
+    buckets: dict[str, int] | None = None
+    for answer in answers:
+        found = usage_buckets(answer.usage, provider=provider)
+        buckets = add_buckets(buckets, found) if buckets and found else found or buckets
+    reported = [answer.reported_cost for answer in answers if answer.reported_cost is not None]
+    return buckets, sum(reported) if reported else None
+
+
+def _paid_for(observation: Observation) -> list[Any]:
+    """The answers of inner calls, and the call's own where that is not one of them handed on."""
+    own, inner = observation.output, list(observation.replies)
+    if not isinstance(own, Reply):
+        return inner or [own]
+    handed_on = any(own.usage is None or own.usage == reply.usage for reply in inner if isinstance(reply, Reply))
+    return inner if handed_on else [*inner, own]
+
+
+def _text_attribute(owner: Any, name: str) -> str | None:
+    if owner is None:
+        return None
+    value = None
+    with guarded:
+        value = getattr(owner, name, None)
+    return value if isinstance(value, str) else None
+
+
+_CONTENT = (
+    "agent", "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
+    "usage", "cost", "cost_usd", "cost_source",
+)  # fmt: skip
+_IDS = ("id", "trace_id", "parent_id")  # hex of ours
+_JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags")
+
+
+def _clean(row: Row) -> Row:
+    """Redacted, and JSON where a column holds more than text."""
+    redactor = Redactor()
+    return {name: _clean_value(name, value, redactor) for name, value in row.items()}
+
+
+def _clean_value(name: str, value: Any, redactor: Redactor) -> Any:
+    if value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS):
+        return value
+    clean = redactor.redact(value)
+    return _encodable(_json(clean) if name in _JSON_COLUMNS else clean)
+
+
+def _encodable(value: Any) -> Any:
+    """Text without what neither SQLite nor protobuf takes: surrogates are joined, lone ones become U+FFFD."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str).encode  # `dumps` makes one each time
+
+
+def _json(value: Any) -> str | None:
+    if value is None:
+        return None
+    try:
+        return _encode(value)
+    except ValueError:  # NaN and infinity have no JSON
+        return _encode(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,149 @@
+"""
+🌙 Moon Dev's Journal Sink
+Built with love by Moon Dev 🚀
+
+Where the recorder's thread writes: observations become rows, rows get their destination, and go to the journal in
+one transaction. What this imports is imported on that thread, so no caller waits for it.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from src import config
+
+from ..background import politely
+from ..internal_errors import failures
+from ..journal.retention import Retention
+from ..journal.session import JournalSession
+from ..journal.store import DamagedJournalError, Journal, Row
+from ..redaction.redactor import check_patterns
+from ..terminal import complain
+from ..tracing.observation import OUTCOME, Observation
+from .outcome import rows_of_outcome
+from .row import placeholder_row, row_of, scores_of
+
+_TIDY_SECONDS = 30.0
+
+
+class JournalSink:
+    """Implements `recorder.Sink` over the journal that the settings name now."""
+
+    def __init__(self, ship: Callable[[], Any]) -> None:
+        self._ship = ship  # called where there is something to ship
+        self._session = JournalSession()
+        self._process: str | None = None
+        self._retention = Retention()
+        self._next_tidy = 0.0  # monotonic seconds
+        _refuse_bad_patterns()
+
+    def write(self, opened: list[Observation], ended: list[Observation]) -> None:
+        """Journal these in one transaction; raises where that failed and should be tried again."""
+        journal = self._open()
+        try:
+            self._append(journal, opened, ended)
+        except DamagedJournalError as error:
+            journal.set_aside(error)
+            raise
+        self._tidy_now_and_then(journal)
+
+    def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
+        destination = _journalled(config.destination())
+        rows, scores = self._rows(journal, ended, destination)
+        begun = [_addressed(_row_or_placeholder(each)[0], destination, "open") for each in opened if each.ended is None]
+        recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
+        journal.append(recorded, scores, durable=config.setting("OBSERVABILITY_DURABILITY") == "sync")
+        if destination is not None:
+            self._ship()
+
+    def close(self) -> None:
+        """Give the journal back."""
+        self._session.close()
+
+    def abandon(self) -> None:
+        """In a fork's child: leave what was inherited to the parent."""
+        self._session.abandon()
+
+    def _open(self) -> Journal:
+        journal = self._session.open()
+        if self._process != self._session.process:
+            self._process = self._session.process
+            self._next_tidy = 0.0
+        return journal
+
+    def _tidy_now_and_then(self, journal: Journal) -> None:
+        """What is written is written: a failure here is not the batch's."""
+        try:
+            self._tidy_if_due(journal)
+        except DamagedJournalError as error:
+            journal.set_aside(error)
+        except OSError as error:
+            failures.note("tidy", f"the journal cannot be tidied now: {error}", cure="Tried again later.")
+
+    def _tidy_if_due(self, journal: Journal) -> None:
+        """By one process at a time: show what died in flight, and let go of what is old or too much."""
+        now = time.monotonic()
+        if now < self._next_tidy and not self._retention.is_due(journal):
+            return
+        self._next_tidy = now + _TIDY_SECONDS
+        process = self._session.process
+        if journal.take_lease("tidy", process, self._session.is_alive):
+            close_interrupted(journal, self._session.is_alive)
+            if self._retention.tidy(journal):
+                self._next_tidy = now
+            journal.give_up_lease("tidy", process)
+
+    def _rows(
+        self, journal: Journal, ended: Iterable[Observation], destination: config.Destination | None
+    ) -> tuple[list[Row], list[Row]]:
+        rows: list[Row] = []
+        scores: list[Row] = []
+        label = destination.label if destination else None
+        for observation in politely(ended):
+            if observation.type == OUTCOME:
+                scores += rows_of_outcome(journal, observation.hex_trace_id, observation.scores, label)
+                continue
+            row, its_scores = _row_or_placeholder(observation)
+            rows.append(_addressed(row, destination, "pending"))
+            scores += [_addressed(score, destination, "pending") for score in its_scores]
+        return rows, scores
+
+
+def _refuse_bad_patterns() -> None:
+    """At the start: what of the operator's own patterns cannot be, in full, since they alone can correct it."""
+    try:
+        check_patterns()
+    except config.SettingError as error:
+        complain(f"❌ {error}. Correct it in .env; until then no text is recorded.", "red")
+
+
+def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
+    """A row whatever happens: an observation that cannot be read must not hold up, or take along, the others."""
+    try:
+        row = row_of(observation)
+        return row, scores_of(observation, row)
+    except Exception as error:  # noqa: BLE001 - arguments and answers may be anything
+        failures.note("row", f"an observation could not be read: {type(error).__name__}: {error}")
+        return placeholder_row(observation, error), []
+
+
+def _journalled(destination: config.Destination | None) -> config.Destination | None:
+    """The destination, unless its host or public key is a secret: it would stand in every row. Then rows stay here."""
+    if destination is None or not any(secret in destination.label for secret in config.secret_values()):
+        return destination
+    what = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY holds a secret: rows stay in the local journal"
+    failures.note("destination", what, cure="Correct them in .env.")
+    return None
+
+
+def _addressed(row: Row, destination: config.Destination | None, state: str) -> Row:
+    if destination is None:
+        return {**row, "destination": None, "state": "open" if state == "open" else "local"}
+    return {**row, "destination": destination.label, "state": state}
+
+
+def close_interrupted(journal: Journal, is_alive: Callable[[str], bool]) -> None:
+    """Show what was in flight in processes that have died since."""
+    for process in journal.processes_with_open_rows():
+        if not is_alive(process):
+            journal.interrupt(process)

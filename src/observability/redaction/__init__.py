@@ -1,0 +1,1 @@
+"""A secret is masked here, before anything touches disk or wire."""

@@ -1,0 +1,197 @@
+"""
+🌙 Moon Dev's Redaction of What Is Spread
+Built with love by Moon Dev 🚀
+
+A seed phrase with a word in each message, in each row or in each key, and a key of 64 bytes in rows of sixteen: no text
+alone shows them. So data that is redacted already (plain then, finite and without cycles) is read once more across its
+texts: column by column, as `[{"word": …}, {"word": …}]` has them, and all values in a row.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+from .scan import Scan
+from .seed_phrases import RULE, rest_of_phrases, seed_phrases
+from .wallets import is_secret_numbers
+
+_PHRASE, _NUMBERS = f"[REDACTED:{RULE}]", "[REDACTED:solana-secret-key]"
+_MARKER = re.compile(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
+_BREAK, _MASKED = "0", "\ue000"  # stands between no two words of a phrase; what is masked already (private use)
+_READ = {str, dict, list, tuple}
+_EDGE = 400  # characters: a long text may begin or end with a part of a phrase; what is inside was read by itself
+_SHORTEST = 23  # characters: twelve words of one letter
+
+_Part = tuple[int, int]  # from where to where of a text
+
+
+def without_spread(value: Any) -> Any:
+    """`value`, which is redacted, without seed phrases and keys that are spread over it; of the same shape.
+
+    The same object where there are none.
+    """
+    if not isinstance(value, dict | list | tuple):
+        return value
+    value = _without_numbers(value)[0]
+    masks = _Texts(value).masks() if type(value) in _READ else {}
+    return _Masker(masks).masked(value) if masks else value
+
+
+class _Place:
+    """Where texts stand that are read together: the same field of every row."""
+
+    def __init__(self, places: "list[_Place]") -> None:
+        self.numbers: list[int] = []  # of its texts
+        self.keys: list[int] = []  # of the keys of its dicts
+        self._inside: dict[Any, _Place] = {}
+        self._places = places
+        places.append(self)
+
+    def at(self, key: Any) -> "_Place":
+        """The place of a field of its dicts; `word1` and `word2` are one."""
+        if key not in self._inside:
+            name = key.rstrip("0123456789") if type(key) is str else 0
+            self._inside[key] = self._inside.get(name) or _Place(self._places)
+            self._inside[name] = self._inside[key]
+        return self._inside[key]
+
+
+class _Texts:
+    """The texts of a value, in the order in which `_Masker` meets them, and which of them are read together."""
+
+    def __init__(self, value: Any) -> None:
+        self._texts: list[str] = []
+        self._values: list[int] = []  # the numbers of those that are no keys
+        self._places: list[_Place] = []
+        self._read(value, _Place(self._places))
+
+    def _read(self, value: Any, place: _Place) -> None:
+        if type(value) is str:
+            place.numbers.append(len(self._texts))
+            self._values.append(len(self._texts))
+            self._texts.append(value)
+        elif isinstance(value, dict):
+            for key, inner in value.items():
+                if type(key) is str:
+                    place.keys.append(len(self._texts))
+                    self._texts.append(key)
+                if type(inner) in _READ:
+                    self._read(inner, place.at(key))
+        else:
+            inside = place.at(None)
+            for inner in value:
+                if type(inner) in _READ:
+                    self._read(inner, inside)
+
+    def masks(self) -> dict[int, list[_Part]]:
+        """Number of a text -> its parts that belong to a phrase."""
+        found: dict[int, list[_Part]] = {}
+        columns = [self._values, *(each for place in self._places for each in (place.numbers, place.keys))]
+        for column in {tuple(column) for column in columns if len(column) > 1}:  # what one text holds was found in it
+            for number, part in self._phrases_in(column):
+                found.setdefault(number, []).append(part)
+        return found
+
+    def _phrases_in(self, column: Sequence[int]) -> Iterator[tuple[int, _Part]]:
+        lines = [_readable(self._texts[number]) for number in column]
+        joined = "\n".join(lines)
+        spans = list(seed_phrases(Scan(joined))) if len(joined) >= _SHORTEST else []
+        spans += rest_of_phrases(joined, _MASKED) if _MASKED in joined else []
+        begins = list(accumulate((len(line) + 1 for line in lines), initial=0)) if spans else []
+        for start, end, _ in spans:
+            for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
+                part = max(start - begins[at], 0), min(end - begins[at], len(lines[at]))
+                yield column[at], self._in_text(column[at], len(lines[at]), *part)
+
+    def _in_text(self, number: int, length: int, start: int, end: int) -> _Part:
+        """A part of what was read of a text, in the text itself."""
+        cut = len(self._texts[number]) - length  # from its middle
+        return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
+
+
+def _sign(marker: re.Match[str]) -> str:
+    return (_MASKED if marker.group() == _PHRASE else _BREAK) * len(marker.group())
+
+
+def _readable(text: str) -> str:
+    """What of a text may be a part of a phrase: not the middle of a long one, and no marker."""
+    if "[" in text:
+        text = _MARKER.sub(_sign, text)
+    return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{_BREAK}\n{text[-_EDGE:]}"
+
+
+class _Masker:
+    """Walks a value as `_Texts` does, and puts markers where the masks say."""
+
+    def __init__(self, masks: dict[int, list[_Part]]) -> None:
+        self._masks = masks
+        self._number = -1
+
+    def masked(self, value: Any) -> Any:
+        """`value` with its masks."""
+        if type(value) is str:
+            return self._text(value)
+        if isinstance(value, dict):
+            return self._dict(value)
+        return type(value)(map(self.masked, value)) if isinstance(value, list | tuple) else value
+
+    def _text(self, text: str) -> str:
+        self._number += 1
+        for start, end in reversed(list(_merged(self._masks.get(self._number, ())))):
+            text = text[:start] + _PHRASE + text[end:]
+        return text
+
+    def _dict(self, value: dict[Any, Any]) -> dict[Any, Any]:
+        done: dict[Any, Any] = {}
+        for key, inner in value.items():
+            fresh = name = self._text(key) if type(key) is str else key
+            count = 1
+            while fresh in done:
+                count += 1
+                fresh = f"{name} ({count})"
+            done[fresh] = self.masked(inner)
+        return done
+
+
+def _merged(parts: Iterable[_Part]) -> Iterator[_Part]:
+    """The parts in order, overlapping ones as one."""
+    begin = done = -1
+    for start, end in sorted(parts):
+        if start > done:
+            if done > begin:
+                yield begin, done
+            begin, done = start, end
+        done = max(done, end)
+    if done > begin:
+        yield begin, done
+
+
+_BYTES, _NUMBERED = 64, 128  # of a Solana secret key; of one whose every byte has its number
+
+
+def _without_numbers(value: Any) -> tuple[Any, list[int]]:
+    """`value` without secret keys in rows of numbers, and its numbers in a row, as far as these may be such a key."""
+    names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
+    numbers: list[int] = []
+    changed = False
+    for at, item in enumerate(items):
+        if type(item) is int and len(numbers) <= _NUMBERED:
+            numbers.append(item)
+        elif type(item) in _READ and type(item) is not str:
+            items[at], inner = _without_numbers(item)
+            changed = changed or items[at] is not item
+            numbers += inner[: _NUMBERED + 1 - len(numbers)]
+    if _is_key(numbers):
+        return _NUMBERS, []
+    if not changed:
+        return value, numbers
+    return (dict(zip(names, items, strict=True)) if names is not None else type(value)(items)), numbers
+
+
+def _is_key(numbers: list[Any]) -> bool:
+    if len(numbers) == _NUMBERED and numbers[0] in (0, 1):  # [[0, 174], [1, 47], …]
+        numbered = range(numbers[0], numbers[0] + _BYTES)
+        return numbers[::2] == [*numbered] and is_secret_numbers(numbers[1::2])
+    return len(numbers) == _BYTES and is_secret_numbers(numbers)

@@ -1,0 +1,229 @@
+"""
+🌙 Moon Dev's Redaction Pairs
+Built with love by Moon Dev 🚀
+
+`name = value` as code, `.env`, JSON, YAML, TOML, XML, Markdown, tables, flags and prose write it, where the name says
+secret.
+"""
+
+import re
+from collections.abc import Iterator
+
+from .names import NONE, SERVICES, STRONG, WEAK, is_password, is_variable, strength, word_set
+from .scan import TOKEN_LETTERS, Scan, Span
+from .values import (
+    IDENTIFIER,
+    digits_of,
+    is_jumbled,
+    is_mixed,
+    is_public,
+    is_query_key,
+    is_secret,
+    is_secret_item,
+    is_value,
+    looks_random,
+)
+
+# What the names end with, in lower case; and the rest of the pair behind such an end.
+_NAME_ENDS = (
+    "key", "secret", "token", "password", "passwd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
+    "credential", "authorization", "pass",
+)  # fmt: skip
+_QUOTE = r"\\{0,15}(?:\"\"\"|'''|[\"'`])"
+_PAIR = re.compile(
+    rf"(?i:s?(?:_?(?:b64|hex|value|header|\d))?)(?P<close>\\{{0,15}}[\"'`])?[\])]?\*{{0,3}}(?:(?P<sep>"
+    r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}"  # YAML's block scalars
+    r"|\s{0,8}(?::=|=>|==?|:|\|)\s{0,8}(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
+    r"|\s{1,4}(?:is|was|provided:|given:|used:)\s{1,4}|>(?=[^\s<>]{4}))"
+    r"|(?P<loose>\s{0,4}(?:->|→)\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))|\s{1,4}(?=\\{0,15}[\"'`])"
+    r"|\t{1,8}|\s{1,4}))"
+    rf"(?:[bBrRuU]{{1,2}}(?=\\{{0,15}}[\"']))?(?:(?P<quote>{_QUOTE})|(?P<bare>[^\s\"'`,;&|<>(){{}}\[\]\\]{{1,128}}))"
+)
+# `--api-key VALUE` of a command line.
+_ARGUMENT = re.compile(
+    r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
+)
+_REST = re.compile(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # of a longer one, once it is known to be a secret
+_LINE = re.compile(r"[^\s\"'`<>|\\]{4,4096}")  # a line of `.env` ends its value, and no sign inside it
+_LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
+_NUMBERS = re.compile(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}+")  # bytes of a key
+_CALL = re.compile(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
+_TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
+_LONGEST_NAME = 64
+_LONGEST_VALUE = 4096
+_WEAK_REACH = 160  # characters: what looks random has digits, and soon
+_SPACED_OWNERS = (
+    "api", "secret", "private", "access", "auth", "signing", "encryption", "wallet", "bot", "session", "service",
+    "recovery", "seed", "pass", "mnemonic", *sorted(SERVICES),
+)  # fmt: skip
+
+
+def named(scan: Scan) -> Iterator[Span]:
+    """Values whose name says secret: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
+    for end in scan.said(_NAME_ENDS):
+        masked = 0  # what stands inside a value that is masked needs no second look
+        for at in _name_ends(scan, end):
+            stop = at + len(end)
+            goes_on = scan.low[stop : stop + 1] in _GO_ON  # `keyboard`, and the pass of `password`
+            if at >= masked and not goes_on and (span := _pair(scan, at, stop)):
+                masked = span.end
+                yield span
+
+
+_GO_ON = frozenset("acdefgijklmnopqrtuwxyz")  # keys, keyB64, keyHex and keyValue end here
+
+# A name that is `key` or `token` and nothing more is in every line of some prompts. It is worth a look if a letter or
+# an owner stands before it, or what looks random behind it: `looks_random` and `is_query_key` ask for 16 letters.
+_TO_VALUE = r"(?:[a-z0-9_]{0,8}+[^a-z0-9_]{1,24}+){1,3}"  # signs, and a word as in `token provided: …`
+
+
+def _lone(end: str) -> re.Pattern[str]:
+    owned = "|".join(rf"(?<={owner} {end})" for owner in _SPACED_OWNERS)
+    random = rf"{_TO_VALUE}(?=[a-z+/_=-]{{0,160}}+\d)[a-z0-9+/_=-]{{16}}"
+    return re.compile(rf"{end}(?:(?<=[a-z0-9_.-]{end})|(?<=[a-z] {end})(?:{owned})|(?={random}))")
+
+
+_LONE = {end: _lone(end) for end in ("key", "token")}
+
+
+def _name_ends(scan: Scan, end: str) -> Iterator[int]:
+    return (match.start() for match in _LONE[end].finditer(scan.low)) if end in _LONE else scan.anchors(end)
+
+
+def _pair(scan: Scan, at: int, end: int) -> Span | None:
+    start, name = _name(scan.text, at, end)
+    level = strength(name)
+    needs_digits = level == WEAK or name.lower().endswith("pass")
+    if level == NONE or (needs_digits and scan.digit_after(end) > end + _WEAK_REACH):
+        return None
+    match = _PAIR.match(scan.text, end)
+    if name.startswith("--") and (match is None or match["loose"]):
+        match = _ARGUMENT.match(scan.text, end)
+    if match is None or match["bare"] in ("=", ":"):  # `KEYS = [` has no value but a list
+        return _numbers(scan.text, level, end) or _list(scan.text, name, end)
+    if match["sep"] == ">" and scan.text[max(0, start - 1) : start] != "<":
+        return None
+    first, last = _value(scan.text, start, name, match)
+    in_query = start > 0 and scan.text[start - 1] in "?&;"
+    if not _is_secret_pair(name, match, scan.text[first:last], in_query):
+        return None
+    rest = _REST.match(scan.text, last) if match["bare"] else None
+    return Span(first, rest.end() if rest else last, "named-secret")
+
+
+def _name(text: str, at: int, end: int) -> tuple[int, str]:
+    """Where the name begins whose last part stands at `[at:end]`, and the name; `API key` is one of two words."""
+    last = text[at - 1 : at]
+    if last == " ":
+        before = text[max(0, at - _LONGEST_NAME) : at]
+        spaced = before[:-1].lower().endswith(_SPACED_OWNERS)
+        return at, f"{before.split()[-1]} {text[at:end]}" if spaced else text[at:end]
+    if last not in _TOKEN_LETTERS:
+        return at, text[at:end]
+    before = text[max(0, at - _LONGEST_NAME) : at]
+    start = at - len(before) + len(before.rstrip(TOKEN_LETTERS))
+    return start, text[start:end]
+
+
+def _numbers(text: str, level: int, end: int) -> Span | None:
+    """`SECRET_KEY=[7, 31, …]`: a key as its bytes."""
+    bracket = text.find("[", end, end + 8) if level == STRONG else -1
+    match = _NUMBERS.match(text, bracket) if bracket >= 0 else None
+    return Span(match.start() + 1, match.end(), "named-secret") if match else None
+
+
+_LIST = re.compile(r"[sS]?(?:\\{0,15}[\"'`])?\s{0,4}[:=]\s{0,4}[\[(]\s{0,16}")
+_ITEM = re.compile(r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,16}(?:,\s{0,16}|[\])])")
+
+
+def _list(text: str, name: str, end: int) -> Span | None:
+    """`"api_keys": ["…", "…"]`: what such a name makes a secret, from the first of them to the last."""
+    match = _LIST.match(text, end)
+    found: list[int] = []
+    while match and (match := _ITEM.match(text, match.end())):
+        if len(match["value"]) >= 4 and is_secret(name, match["value"]):
+            found += match.span("value")
+    return Span(found[0], found[-1], "named-secret") if found else None
+
+
+def _value(text: str, start: int, name: str, match: re.Match[str]) -> tuple[int, int]:
+    """Where the value stands."""
+    if match["quote"]:
+        return match.end(), _quoted_end(text, match.end(), match["quote"])
+    begins_line = start == 0 or text[max(0, start - 8) : start].endswith(_LINE_STARTS)
+    if match["sep"] == "=" and name.isupper() and begins_line and (line := _LINE.match(text, match.start("bare"))):
+        return line.span()
+    return match.span("bare")
+
+
+def _quoted_end(text: str, start: int, quote: str) -> int:
+    """Where a quoted value ends: with its quote, which is escaped as often as the first was, or with its line."""
+    mark = quote.lstrip("\\")
+    depth = len(quote) - len(mark)
+    limit = start + _LONGEST_VALUE
+    at = text.find(mark, start, limit)
+    while at > start and text[at - 1] == "\\":
+        escapes = at - start - len(text[start:at].rstrip("\\"))
+        if escapes <= depth or escapes % (2 * depth + 2) == depth:
+            at -= min(escapes, depth)
+            break
+        at = text.find(mark, at + 1, limit)
+    end = at if at >= 0 else min(len(text), limit)
+    return end if len(mark) > 1 else min(_line_end(text, start, end), end)
+
+
+def _line_end(text: str, start: int, end: int) -> int:
+    """Where the line that begins at `start` ends, `end` at the latest."""
+    return min(at if at >= 0 else end for at in (text.find("\n", start, end), text.find("\r", start, end)))
+
+
+def _is_secret_pair(name: str, match: re.Match[str], value: str, in_query: bool) -> bool:
+    if strength(name) == WEAK:
+        random = looks_random(value) or (in_query and is_query_key(value))
+        return not match["loose"] and random and is_value(value)
+    if match["loose"]:
+        return _is_loose_secret(name, match, value)
+    if match["quote"]:
+        check = is_secret_item if match["sep"].strip() == "," else is_secret
+        return len(value) >= 4 and check(name, value)
+    return is_secret(name, value) and _is_bare_secret(name, match, value)
+
+
+def _is_loose_secret(name: str, match: re.Match[str], value: str) -> bool:
+    """`API key - …`, `password '…' rejected`, `HELIUS_API_KEY …`: prose goes on so too, and not in such letters."""
+    if strength(name) != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(name, value):
+        return False
+    if match["quote"] or not match["loose"].isspace() or "\t" in match["loose"]:
+        return True
+    return len(value) >= 16 and digits_of(value) >= 3 and (not is_public(value) or is_variable(name))
+
+
+def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
+    """Without quotes the value may be code (`api_key=api_key`, `key = get_key()`) or prose (`API key: missing`)."""
+    after = match.start("bare") + len(value)
+    if match.string[after : after + 1] in ("(", "[") or _CALL.fullmatch(value):
+        return False
+    by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # "password: …", "my password is …"
+    password = is_password(name)
+    if IDENTIFIER.match(value) and not is_jumbled(value):
+        said = not by_word or (match["sep"].strip(" *\t") == ":" and _stands_alone(value, match.string, after))
+        return password and said and "." not in value and strength(value) == NONE and len(value) >= 6
+    if value.isdigit() and not password:
+        return len(value) >= 16
+    if not by_word or is_jumbled(value):
+        return len(value) >= 8
+    return len(value) >= (6 if password else 8) and any(map(str.isdigit, value))
+
+
+# What forms and errors say of a password in one word: Django's and Keycloak's messages, PAM's, labels of fields.
+_OF_PASSWORDS = word_set(
+    "required optional missing invalid incorrect expired protected changed rejected accepted failed disabled enabled "
+    "mismatch mismatched hidden blank needed forgotten unchanged unset prompted verified correct strong stored saved "
+    "default string hashed encrypted supplied provided unknown present absent always nothing please expires"
+)
+
+
+def _stands_alone(value: str, text: str, after: int) -> bool:
+    """Whether a word is all that stands behind `password:`: prose goes on, and forms say one of a few words."""
+    goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
+    return not goes_on and value.lower() not in _OF_PASSWORDS

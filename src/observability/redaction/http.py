@@ -1,0 +1,139 @@
+"""
+🌙 Moon Dev's Redaction of Addresses
+Built with love by Moon Dev 🚀
+
+Passwords before a host, keys of RPC nodes in path or query, tokens of webhooks. An address may come whole, without its
+scheme, or as an HTTP client's error tells it, with host and path apart:
+
+    HTTPSConnectionPool(host='eth-mainnet.g.alchemy.com', port=443): Max retries exceeded with url: /v2/KEY
+
+Addresses that are URL-encoded or have their slashes escaped are read in `Scan.decoded`.
+"""
+
+import re
+from collections.abc import Iterator
+
+from .scan import Scan, Span
+from .values import is_value
+
+# Credentials before the host: RFC 3986 section 3.2.1 (userinfo).
+_USERINFO = re.compile(r"(?P<user>[^\s/@:\"'<>\\?#]{0,256})(?::(?P<password>[^\s/@\"'<>\\?#]{1,512}))?@")
+# RFC 3986 wants / ? # @ encoded, and drivers of databases take them as they are: there the last @ before a host ends
+# the password. Schemes: docs.sqlalchemy.org (database URLs), mongodb.com/docs (connection strings), redis.io, AMQP.
+_DATABASES = (
+    "postgres", "postgresql", "mysql", "mariadb", "mongodb", "redis", "rediss", "amqp", "amqps", "mssql", "oracle",
+    "clickhouse", "cockroachdb", "timescaledb", "snowflake", "nats", "ldap", "ldaps", "smtp", "smtps", "sftp", "ftp",
+)  # fmt: skip
+_DATABASE_USERINFO = re.compile(
+    r"(?P<user>[^\s/@:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
+)
+
+_LONGEST_USERINFO = 800  # characters, of both expressions
+
+
+def urls(scan: Scan) -> Iterator[Span]:
+    """Passwords before a host, and keys of RPC nodes and webhooks in path or query."""
+    for at in scan.anchors("://") if "@" in scan.text else ():
+        if scan.low.find("@", at, at + _LONGEST_USERINFO) < 0:  # most are news
+            continue
+        match = _DATABASE_USERINFO.match(scan.text, at + 3) if _is_database(scan.text[max(0, at - 40) : at]) else None
+        if match := match or _USERINFO.match(scan.text, at + 3):
+            yield from _userinfo(match)
+    yield from _keys(scan)
+
+
+def _is_database(before: str) -> bool:
+    """Whether what stands before `://` ends with the scheme of a database, as `postgresql+asyncpg` does."""
+    scheme = before.lower()
+    return scheme.endswith(_DATABASES) or scheme.rpartition("+")[0].endswith(_DATABASES)
+
+
+def _userinfo(match: re.Match[str]) -> Iterator[Span]:
+    password = match["password"]
+    if password and is_value(password):
+        yield Span(*match.span("password"), "url-credentials")
+    elif not password and len(match["user"]) >= 16 and any(map(str.isdigit, match["user"])):
+        yield Span(*match.span("user"), "url-credentials")
+
+
+# Hosts of RPC nodes, by what they end with: their first long segment, or a parameter that is called a key, is the
+# user's. Guides and explorers stand on other hosts of the same companies (www., docs., the bare domain).
+_NODES = (
+    ".g.alchemy.com", ".alchemyapi.io",  # /v2/KEY, /nft/v3/KEY: alchemy.com/docs/reference
+    ".infura.io",  # /v3/KEY, /ws/v3/KEY: docs.metamask.io/services
+    ".quiknode.pro",  # /KEY/, 40 hex: quicknode.com/docs
+    "rpc.ankr.com",  # /eth/KEY, 64 hex: ankr.com/docs/rpc-service
+    ".getblock.io",  # /KEY: docs.getblock.io
+    ".core.chainstack.com", ".p2pify.com",  # /KEY: docs.chainstack.com
+    ".rpcpool.com",  # /KEY: docs.triton.one
+    ".drpc.org",  # /ogrpc?network=solana&dkey=KEY, /eth/KEY: drpc.org/docs
+    ".blastapi.io",  # /KEY: docs.blastapi.io
+    ".nodereal.io",  # /v1/KEY: docs.nodereal.io
+    ".api.syndica.io",  # /api-key/KEY: docs.syndica.io
+    ".gateway.tenderly.co", ".rpc.tenderly.co",  # /KEY: docs.tenderly.co/node
+    ".extrnode.com",  # /KEY: docs.extrnode.com
+    ".llamarpc.com",  # /rpc/KEY: llamarpc.com
+)  # fmt: skip
+# Their key stands in the query alone; paths hold addresses: helius.dev/docs/api-reference/endpoints
+_BY_QUERY = ("helius-rpc.com", ".helius.xyz", ".helius.dev")
+_GUIDES = ("www.", "docs.", "blog.", "support.", "status.", "dashboard.", "console.", "developer.", "developers.")
+# api.slack.com/messaging/webhooks (services; workflows and triggers: Workflow Builder), and
+# discord.com/developers/docs/resources/webhook
+_WEBHOOK = re.compile(
+    r"/webhooks/\d{16,20}/$|/(?:services|workflows|triggers)/T[A-Z0-9]{6,14}/(?:[A-Z0-9]{6,20}/){1,2}$"
+)
+_MARKS = tuple(
+    mark.strip(".") for mark in (*_NODES, *_BY_QUERY, "/webhooks/", "/services/t", "/workflows/t", "/triggers/t")
+)
+_KEY = re.compile(r"[A-Za-z0-9_-]{16,256}")
+_ADDRESS = re.compile("0x[0-9a-fA-F]+")  # of a contract, a transaction: a key may begin with 0x too, once in 4,000
+_WORDS = re.compile(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
+_PARAMETER = re.compile(r"[?&;](?P<name>[\w-]{1,40})=$")
+_SAYS_KEY = ("key", "token", "secret", "auth")
+_NO_HOST = re.compile(r"[^a-z0-9.-]+")
+_BEFORE, _AFTER = 256, 160  # characters around a path in which its host may stand
+_ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
+
+
+def _keys(scan: Scan) -> Iterator[Span]:
+    """Long runs behind `/` or `=` whose address is that of a node or a webhook."""
+    runs = [run for run in scan.runs if run[0] and scan.text[run[0] - 1] in "/="]
+    if not runs or not any(mark in scan.low for mark in _MARKS):
+        return
+    for start, _ in runs:
+        match = _KEY.match(scan.text, start)
+        if match and (rule := _rule_of(match, scan.text)):
+            yield Span(*match.span(), rule)
+
+
+def _rule_of(match: re.Match[str], text: str) -> str | None:
+    before = text[max(0, match.start() - _BEFORE) : match.start()].translate(_ENDS)
+    address = before.rsplit(None, 1)[-1]
+    if _WEBHOOK.search(address):
+        return "webhook-url"
+    host, path = _split(address)
+    hosts = [host] if host else _NO_HOST.split(f"{before} {text[match.end() : match.end() + _AFTER]}".lower())
+    if address.endswith("="):
+        parameter = _PARAMETER.search(address)
+        said = parameter and parameter["name"].lower().endswith(_SAYS_KEY)
+        return "rpc-url" if said and any(_is_node(each, _NODES + _BY_QUERY) for each in hosts) else None
+    return "rpc-url" if _is_key(match.group(), path) and any(_is_node(each, _NODES) for each in hosts) else None
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Host and path of an address that ends with its path, or with its query; the host is empty where it has none."""
+    rest = address.rpartition("://")[2]
+    host, slash, path = rest.partition("/" if "/" in rest.partition("?")[0] else "?")
+    host = host.rpartition("@")[2].rpartition("=")[2].partition(":")[0].lower()
+    return host, slash + path
+
+
+def _is_node(host: str, nodes: tuple[str, ...]) -> bool:
+    return host.endswith(nodes) and not host.startswith(_GUIDES)
+
+
+def _is_key(segment: str, path: str) -> bool:
+    """Whether a segment is the key: the first long one, and no placeholder, address or hash."""
+    if _ADDRESS.fullmatch(segment) or _WORDS.fullmatch(segment) or not is_value(segment):
+        return False
+    return all(len(part) < 20 for part in path.split("/"))

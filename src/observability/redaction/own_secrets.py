@@ -1,0 +1,239 @@
+"""
+🌙 Moon Dev's Redaction of Our Own Secrets
+Built with love by Moon Dev 🚀
+
+The exact values of our environment's secrets, in the forms in which software writes them: as they are, URL-encoded,
+escaped for JSON or HTML, base64 (also inside a larger blob, as in an `Authorization: Basic`), hex; each also broken
+over lines.
+
+A text is searched for a hundred such forms in microseconds because it is first reduced to its capitals (or digits, or
+small letters): what a form is reduced to stands in what the text is reduced to, line breaks or not, and that is short.
+"""
+
+import html
+import json
+import re
+import string
+from base64 import b64encode
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from src import config
+
+from .scan import NOT_ALNUM, Rewritten, Scan, Span, all_but, as_ascii, without_escapes
+
+RULE = "own-secret"
+_MIN = 8  # characters: shorter values would mask ordinary words
+
+
+class Form(NamedTuple):
+    """One way in which a secret may be written."""
+
+    text: str
+    ignore_case: bool = False
+    blob: bool = False  # base64: neighbouring letters carry bits of the secret too
+
+    @property
+    def letters(self) -> bytes:
+        """Its letters and digits, in lower case where case is ignored."""
+        letters = as_ascii(self.text).translate(None, NOT_ALNUM)
+        return letters.lower() if self.ignore_case else letters
+
+    def letters_of(self, scan: Scan) -> list[bytes]:
+        """Those of a text and of its `plain`, as they compare to these."""
+        return [view.lower() for view in scan.alnum] if self.ignore_case else [*scan.alnum]
+
+
+# What a text is reduced to, by deleting everything else; the first that leaves a form enough to be told by.
+_REDUCTIONS = (all_but(string.ascii_uppercase), all_but(string.digits), all_but(string.ascii_lowercase))
+_ENOUGH = (4, 5, 6)
+_BY_DIGITS, _BY_SMALL = 1, 2  # hex goes by its digits: its letters come in both cases
+
+_QUERY_SECRET = re.compile(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
+_LINE_TAG = re.compile(rb"<br ?/?>", re.IGNORECASE)  # its letters are no letters of a secret
+_INDENTED = re.compile(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and what indents the next line
+_HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{32,}$")
+
+
+class OwnSecrets:
+    """The secrets of one state of the environment, ready to be searched for."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._reduced: tuple[dict[str, list[Form]], ...] = ({}, {}, {})
+        self._short: list[Form] = []
+        secrets = {part for value in values for part in _parts(value)}
+        self.numbers = frozenset(int(each) for each in secrets if each.isdecimal() and str(int(each)) == each)
+        for secret in secrets:
+            for form in _forms(secret):
+                self._file(form)
+
+    def _file(self, form: Form) -> None:
+        for kind in range(len(_REDUCTIONS)):
+            if form.ignore_case and kind != _BY_DIGITS:
+                continue
+            reduced = _reduce(form.text, kind)
+            if len(reduced) >= _ENOUGH[kind]:
+                self._reduced[kind].setdefault(reduced, []).append(form)
+                return
+        self._short.append(form)
+
+    def spans(self, scan: Scan) -> Iterator[Span]:
+        """Where any form of any secret stands in the text."""
+        for form in self._candidates(scan):
+            if _may_stand(form, scan):
+                yield from _find(form, scan)
+
+    def _candidates(self, scan: Scan) -> Iterator[Form]:
+        for kind, forms in enumerate(self._reduced):
+            if forms:
+                # without escapes: the "n" of an escaped line break is no letter of a secret
+                letters = _letters(_unbroken(scan) if kind == _BY_SMALL else scan.ascii, kind)
+                for reduced in [reduced for reduced in forms if reduced in letters]:
+                    yield from forms[reduced]
+        yield from self._short
+
+
+def _unbroken(scan: Scan) -> bytes:
+    return _LINE_TAG.sub(b"", scan.plain_ascii) if "<br" in scan.low else scan.plain_ascii
+
+
+def _reduce(text: str, kind: int) -> str:
+    return _letters(as_ascii(without_escapes(text) if kind == _BY_SMALL else text), kind)
+
+
+def _letters(text: bytes, kind: int) -> str:
+    """What is left of it, as text: a short one is found in a text eight times faster than bytes are in bytes."""
+    return text.translate(None, _REDUCTIONS[kind]).decode()
+
+
+def _parts(value: str) -> Iterator[str]:
+    """The value, and what it is made of: errors quote an address's password, or one key of a list, without the rest."""
+    yield value
+    if "://" in value:
+        for address in filter(_is_long, re.split(r"[,;\s]+", value)):
+            if config.is_secret("", address):
+                yield address
+            yield from filter(_is_long, map(unquote, _credentials(address)))
+    elif not value.startswith("{"):
+        yield from filter(_is_piece, (piece.strip(" \"'[]") for piece in re.split("[,;|\n]", value)))
+
+
+def _credentials(text: str) -> Iterator[str]:
+    try:
+        address = urlsplit(text)
+    except ValueError:  # no address; it is masked as a whole
+        return
+    yield address.password or ""
+    for pair in address.query.split("&"):
+        name, _, said = pair.partition("=")
+        if _QUERY_SECRET.search(name) or _is_jumbled(said):
+            yield said
+    yield from filter(_is_jumbled, address.path.split("/"))
+
+
+def _is_long(piece: str) -> bool:
+    return len(piece) >= _MIN
+
+
+def _is_jumbled(piece: str) -> bool:
+    return len(piece) >= 16 and any(map(str.isdigit, piece)) and not config.is_address(piece)
+
+
+def _is_piece(piece: str) -> bool:
+    """Whether a part of a list is a secret by itself, not a word of a phrase, an address, or a line around a key."""
+    plain = piece.isalpha() and (piece.islower() or piece.isupper() or piece.istitle())
+    return _is_long(piece) and not plain and not re.search(r"\s|^--", piece) and not config.is_address(piece)
+
+
+def _forms(secret: str) -> set[Form]:
+    raw = secret.encode("utf-8", "surrogatepass")
+    forms = {Form(text) for text in _writings(secret, raw)}
+    forms |= {Form(core, blob=True) for core in _base64_cores(raw)}
+    forms |= {Form(text, ignore_case=True) for text in (raw.hex(), _each(raw, "%"), _each(raw, "\\x"))}
+    if _HEX_KEY.match(secret):
+        forms.add(Form(secret.removeprefix("0x"), ignore_case=True))
+    return forms
+
+
+def _each(raw: bytes, sign: str) -> str:
+    """Every byte escaped, as `encodeURIComponent` of a cautious client or a C string has them."""
+    return sign + raw.hex(sign[-1]).replace(sign[-1], sign)
+
+
+def _writings(secret: str, raw: bytes) -> set[str]:
+    in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
+    in_url = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="").replace("%20", "+")}
+    in_url |= {re.sub("%..", lambda match: match.group().lower(), text) for text in in_url}
+    in_url |= {quote(text, safe="") for text in in_url}  # a URL as the parameter of another
+    twice = {json.dumps(text)[1:-1] for text in in_json} | {text.replace("/", "\\/") for text in in_json}
+    return {secret, html.escape(secret), html.escape(secret, quote=False), repr(raw)[2:-1]} | in_json | in_url | twice
+
+
+def _base64_cores(raw: bytes) -> Iterator[str]:
+    """The letters that are the secret's alone wherever it begins in a blob: RFC 4648, three bytes to four letters."""
+    for before in range(3):
+        encoded = b64encode(b"\0" * before + raw).decode()
+        first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        core = encoded[first:last]
+        yield from {core, core.replace("+", "-").replace("/", "_")}
+
+
+def _may_stand(form: Form, scan: Scan) -> bool:
+    """Whether the form's letters and digits stand in a row in the text's, whatever breaks it over lines."""
+    if "<br" in scan.low:
+        return True
+    letters = form.letters
+    return any(letters in view for view in form.letters_of(scan))
+
+
+def _find(form: Form, scan: Scan) -> Iterator[Span]:
+    found = list(_occurrences(form, scan))
+    if joined := scan.joined:
+        found = [joined.original(start, end) for start, end in _occurrences(form, joined.scan)] or found
+    if not found and "\\" in scan.text:
+        indented = Rewritten(scan.text, _INDENTED, lambda _: "")
+        found = [indented.original(start, end) for start, end in _occurrences(form, indented.scan)]
+    for start, end in [*found, *_broken(form, scan, known=len(found))]:
+        yield _widened(form, scan.text, start, end)
+    if " " in form.text:
+        for match in re.finditer(r"\s+".join(map(re.escape, form.text.split())), scan.plain):
+            yield Span(match.start(), match.end(), RULE)
+
+
+_SURE = 12  # letters and digits: as many in a row are no coincidence, whatever stands between them
+
+
+def _broken(form: Form, scan: Scan, known: int) -> Iterator[tuple[int, int]]:
+    """Where the form's letters and digits stand in a row, broken by anything: quotes, colons, invisible signs; looked
+    for where they stand more often than is `known`."""
+    letters = form.letters
+    if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # numbers of a table stand in a row too
+        return
+    for number, kept in enumerate(form.letters_of(scan)):
+        if kept.count(letters) > known:
+            yield from _in_a_row(letters, kept, scan.alnum_places[number])
+
+
+def _in_a_row(letters: bytes, kept: bytes, offsets: list[int]) -> Iterator[tuple[int, int]]:
+    at = kept.find(letters)
+    while at >= 0:
+        yield offsets[at], offsets[at + len(letters) - 1] + 1
+        at = kept.find(letters, at + len(letters))
+
+
+def _occurrences(form: Form, scan: Scan) -> Iterator[tuple[int, int]]:
+    text, sought = (scan.low, form.text.lower()) if form.ignore_case else (scan.text, form.text)
+    at = text.find(sought)
+    while at >= 0:
+        yield at, at + len(sought)
+        at = text.find(sought, at + len(sought))
+
+
+def _widened(form: Form, text: str, start: int, end: int) -> Span:
+    """The span, with the letters beside a base64 core that carry the rest of its bits, and with its padding."""
+    if form.blob:
+        start -= 1 if text[start - 1 : start].isalnum() else 0
+        end += 1 if text[end : end + 1].isalnum() else 0
+        end += len(text[end : end + 2]) - len(text[end : end + 2].lstrip("="))
+    return Span(start, end, RULE)

@@ -1,0 +1,361 @@
+"""
+🌙 Moon Dev's Redaction
+Built with love by Moon Dev 🚀
+
+A secret is masked here, before anything touches disk or wire: `redact(value)` for anything, `redact_text(text)` for a
+line. A match becomes `[REDACTED:rule]`; what cannot be redacted becomes `[NOT RECORDED: why]`, never the original.
+`docs/redaction.md` says what is covered and what is not.
+
+    redact ─▶ Redactor ─▶ redact_text ─▶ Scan ─▶ rules ─▶ spans ─▶ markers ─▶ once more across the texts of the value
+                                                                             redaction_spread.py
+                                                 own secrets           redaction_own.py
+                                                 wallets, seeds        redaction_wallets.py, redaction_seeds.py
+                                                 shapes of keys        redaction_rules.py
+                                                 name = value          redaction_pairs.py, …_names.py, …_values.py
+                                                 headers               redaction_headers.py
+                                                 addresses             redaction_urls.py
+                                                 the operator's        redaction_operator.py
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from src import config
+
+from .across_fields import without_spread
+from .assignments import named
+from .headers import headers
+from .http import urls
+from .key_formats import SHAPES, pem_keys, shapes
+from .names import NONE, strength
+from .operator_patterns import operator_patterns, operator_spans
+from .own_secrets import OwnSecrets
+from .scan import Scan, Span
+from .seed_phrases import seed_phrases
+from .values import is_secret, is_secret_item, is_secret_number
+from .wallets import byte_arrays, is_account, is_evm_key, is_keypair, is_secret_numbers, wallet_keys
+
+# Where two rules claim the same text, the earlier one names it.
+_FINDERS: tuple[Callable[[Scan], Iterable[Span]], ...] = (
+    seed_phrases, wallet_keys, byte_arrays, pem_keys, shapes, urls, headers, named,
+)  # fmt: skip
+
+RULES = frozenset(SHAPES) | {
+    "authorization", "evm-private-key", "extended-private-key", "named-secret", "operator", "own-secret",
+    "pem-private-key", "rpc-url", "seed-phrase", "solana-secret-key", "url-credentials", "webhook-url",
+    "wif-private-key",
+}  # fmt: skip
+
+_Check = Callable[[str, str], bool]  # whether a value is a secret under a name
+_NAMED = "[REDACTED:named-secret]"
+
+CYCLE = "[NOT RECORDED: cycle]"
+TOO_DEEP = "[NOT RECORDED: too deep]"
+TOO_MANY = "[NOT RECORDED: too many items]"
+TOO_LONG = "[NOT RECORDED: text too long]"
+NO_TEXT = "[NOT RECORDED: no text can be made of it]"
+BINARY = "[NOT RECORDED: binary data]"
+BAD_PATTERN = "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
+FAILED = "[NOT RECORDED: redaction failed]"
+_PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTERN, FAILED)
+
+MAX_DEPTH = 32
+MAX_ITEMS = 100_000  # of all containers of one value together
+MAX_TEXT = 16_000_000  # characters; four times what the largest context windows hold
+_PASSES = 8
+_SHORT, _MAX_CLEAN = 64, 4096  # names, models, symbols: what comes back in every row is searched once
+
+# Our own markers are left alone, so that redaction of redacted text changes nothing.
+_MARKERS = re.compile(rf"(\[REDACTED:(?:{'|'.join(sorted(RULES))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
+
+
+def redact(value: Any) -> Any:
+    """`value` without secrets, as plain data of the same shape; never raises.
+
+    Strings are redacted anywhere, keys and values; a field whose name says secret is masked whole. Numbers, booleans
+    and None stay, sets become lists, any other object becomes its redacted text. A string without a match is returned
+    as the same object.
+    """
+    return Redactor().redact(value)
+
+
+def redact_text(text: str) -> str:
+    """`text` without secrets; the same object where there are none; never raises."""
+    try:
+        return _redacted(text, _rules())
+    except Exception:  # noqa: BLE001 - fail closed
+        return FAILED
+
+
+def redact_line(text: str) -> str:
+    """`redact_text` for a line that is printed: while the operator's patterns are refused it is masked by the other
+    rules, since an agent prints the same however its tracing is set up. Never raises.
+    """
+    try:
+        return _searched(text, _rules())
+    except Exception:  # noqa: BLE001 - fail closed
+        return FAILED
+
+
+def check_patterns() -> None:
+    """Compile the operator's patterns.
+
+    Raises:
+        SettingError: naming the first pattern that is refused, and why. Until it is corrected, `redact` records no text
+            at all (as a malformed LANGFUSE_CAPTURE_INPUT records no prompts): what the operator wanted hidden is
+            unknown, and a journal cannot be unwritten.
+    """
+    operator_patterns(config.OBSERVABILITY_REDACT_PATTERNS or "")
+
+
+class _Rules:
+    """What one state of the environment and settings asks for."""
+
+    def __init__(self, secrets: tuple[str, ...], patterns: str, allowed: str) -> None:
+        self.made_of = (secrets, patterns, allowed)
+        self.own = OwnSecrets(secrets)
+        self.clean: set[str] = set()  # short texts that were searched, and nothing found
+        self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
+        try:
+            self.patterns, self.refused = operator_patterns(patterns), False
+        except config.SettingError:
+            self.patterns, self.refused = [], True
+
+    def spans(self, scan: Scan) -> list[Span]:
+        """What is to be masked in the text, in order of precedence."""
+        found = [*self.own.spans(scan)]
+        for finder in _FINDERS:
+            found += finder(scan)
+        for pattern in self.patterns:
+            found += operator_spans(pattern, scan.text)
+        if scan.decoded:
+            inner = self.spans(scan.decoded.scan)
+            found += [Span(*scan.decoded.original(start, end), rule) for start, end, rule in inner]
+        return found
+
+    def remember(self, text: str) -> str:
+        """A text that is clean."""
+        if len(text) <= _SHORT:
+            if len(self.clean) >= _MAX_CLEAN:
+                self.clean.clear()
+            self.clean.add(text)
+        return text
+
+    def allows(self, text: str, span: Span) -> bool:
+        """Whether the span lies inside a string that the operator allows."""
+        return any(
+            text.find(allowed, max(0, span.end - len(allowed)), span.start + len(allowed)) >= 0
+            for allowed in self.allowed
+            if len(allowed) >= span.end - span.start
+        )
+
+
+_current = _Rules((), "", "")
+
+
+def _rules() -> _Rules:
+    """The rules for the environment as it is now: rebuilt when a secret or a setting changed."""
+    global _current
+    secrets = config.secret_values()
+    patterns = config.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
+    allowed = config.setting("OBSERVABILITY_REDACT_ALLOW") or ""
+    known = _current.made_of
+    if secrets is not known[0] or patterns != known[1] or allowed != known[2]:
+        _current = _Rules(secrets, patterns, allowed)
+    return _current
+
+
+def _redacted(text: str, rules: _Rules) -> str:
+    if rules.refused:
+        return text if _MARKERS.fullmatch(text) else BAD_PATTERN
+    return _searched(text, rules)
+
+
+def _searched(text: str, rules: _Rules) -> str:
+    if len(text) <= _SHORT and text in rules.clean:
+        return text
+    if len(text) > MAX_TEXT:
+        return TOO_LONG
+    for _ in range(_PASSES):  # a mask may uncover another match beside it; the second pass nearly always finds none
+        done = _masked_beside_markers(text, rules)
+        if done is text:
+            return rules.remember(text)
+        text = done
+    return FAILED
+
+
+def _masked_beside_markers(text: str, rules: _Rules) -> str:
+    if "[REDACTED:" not in text and "[NOT RECORDED:" not in text:
+        return _masked(text, rules)
+    parts = _MARKERS.split(text)
+    known = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # they are often alike
+    done = [part if at % 2 else known[part] for at, part in enumerate(parts)]
+    return text if done == parts else "".join(done)
+
+
+def _masked(text: str, rules: _Rules) -> str:
+    if len(text) < 4:  # nothing that short is a secret
+        return text
+    spans = [span for span in rules.spans(Scan(text)) if not rules.allows(text, span)]
+    if not spans:
+        return text
+    parts, done = [], 0
+    for start, end, rule in _merged(spans):
+        parts += [text[done:start], f"[REDACTED:{rule}]"]
+        done = end
+    return "".join([*parts, text[done:]])
+
+
+def _merged(spans: Sequence[Span]) -> Iterator[Span]:
+    """Overlapping spans as one, named by the rule of highest precedence among them."""
+    ranked = sorted((span.start, -span.end, rank, span) for rank, span in enumerate(spans))
+    start, end, best = ranked[0][3].start, ranked[0][3].end, ranked[0][2]
+    for _, _, rank, span in ranked[1:]:
+        if span.start >= end:
+            yield Span(start, end, spans[best].rule)
+            start, end, best = span.start, span.end, rank
+        end, best = max(end, span.end), min(best, rank)
+    yield Span(start, end, spans[best].rule)
+
+
+def _fresh(key: Any, taken: dict[Any, Any], counts: dict[Any, int]) -> str:
+    """`key (2)`, `key (3)`, …: the next that is not taken; counted on, or thousands of markers take seconds."""
+    while True:
+        counts[key] = counts.get(key, 1) + 1
+        fresh = f"{key} ({counts[key]})"
+        if fresh not in taken:
+            return fresh
+
+
+class Redactor:
+    """`redact` by the environment as it is now, for several values in a row."""
+
+    def __init__(self) -> None:
+        self._rules = _rules()
+        self._open: set[int] = set()  # containers around the value
+        self._left = 0  # items that the value may still have
+
+    def redact(self, value: Any) -> Any:
+        """`value` without secrets; never raises."""
+        try:
+            if type(value) is str:  # as most fields of a row: nothing to walk
+                return _redacted(value, self._rules)
+            self._left = MAX_ITEMS
+            return self._whole(value)
+        except Exception:  # noqa: BLE001 - fail closed: a field that cannot be redacted is not recorded
+            self._open.clear()
+            return FAILED
+
+    def _whole(self, value: Any) -> Any:
+        for _ in range(_PASSES):  # a key that is masked as a word of a phrase names its value a secret
+            done = self.redacted(value, 0)
+            value = without_spread(done)
+            if value is done:
+                return done
+            self._left = MAX_ITEMS
+        return FAILED
+
+    def redacted(self, value: Any, depth: int) -> Any:
+        """`value` without secrets."""
+        kind = type(value)
+        if kind is str:
+            return _redacted(value, self._rules)
+        if value is None or kind in (int, float, bool):
+            return self._number(value)
+        if isinstance(value, dict | list | tuple | set | frozenset):
+            return self._container(value, depth)
+        if isinstance(value, bytes | bytearray | memoryview):
+            return self._binary(bytes(value))
+        return _redacted(_text_of(value), self._rules)
+
+    def _container(self, value: Any, depth: int) -> Any:
+        if id(value) in self._open:
+            return CYCLE
+        if depth >= MAX_DEPTH:
+            return TOO_DEEP
+        self._left -= len(value)
+        if self._left < 0:
+            return TOO_MANY
+        self._open.add(id(value))
+        try:
+            return self._dict(value, depth + 1) if isinstance(value, dict) else self._list(value, depth + 1)
+        finally:
+            self._open.discard(id(value))
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> Any:
+        values = list(value.values())
+        if is_secret_numbers(values):
+            return "[REDACTED:solana-secret-key]"
+        done: dict[Any, Any] = {}
+        counts: dict[Any, int] = {}  # how often a key came, as several secrets have one marker
+        names = ["private_key" if name == "key" else name for name in value] if is_account(value) else list(value)
+        for name, inner in zip(value, self._together(values, depth, names), strict=True):
+            key = self._key(name)
+            done[_fresh(key, done, counts) if key in done else key] = inner
+        return done
+
+    def _number(self, value: Any) -> Any:
+        return "[REDACTED:own-secret]" if value in self._rules.own.numbers else value
+
+    def _key(self, name: Any) -> Any:
+        if type(name) in (int, float, bool, type(None)):
+            return self._number(name)
+        return _redacted(_text_of(name), self._rules)
+
+    def _list(self, value: Any, depth: int) -> Any:
+        items = list(value)
+        if is_secret_numbers(items):
+            return "[REDACTED:solana-secret-key]"
+        if len(items) == 2 and {type(items[0]), type(items[1])} <= {str, bytes}:  # a header
+            items = [items[0], self._named(self.redacted(items[0], depth), items[1], depth, is_secret_item)]
+        done = self._together(items, depth, None)
+        return tuple(done) if isinstance(value, tuple) else done
+
+    def _together(self, items: list[Any], depth: int, names: list[Any] | None) -> list[Any]:
+        if names is None:
+            return [self.redacted(item, depth) for item in items]
+        return [self._named(name, item, depth) for name, item in zip(names, items, strict=True)]
+
+    def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
+        """The value of a field: masked whole where the name says secret."""
+        said = _text_of(name)
+        names = (said, _redacted(said, self._rules))  # what stands in the journal names it too
+        return _masked_field(max(names, key=strength), self.redacted(value, depth), check)
+
+    def _binary(self, value: bytes) -> str:
+        if is_keypair(value):
+            return "[REDACTED:solana-secret-key]"
+        try:
+            return _redacted(value.decode(), self._rules)
+        except UnicodeDecodeError:
+            return BINARY
+
+
+def _masked_field(name: str, value: Any, check: _Check) -> Any:
+    """The text, the number or the list of these in a field that is named as a secret; deeper data speaks for itself."""
+    if type(value) is str and is_evm_key(name, value):
+        return "[REDACTED:evm-private-key]"
+    if strength(name) == NONE:
+        return value
+    if type(value) is str:
+        return _NAMED if not _MARKERS.fullmatch(value) and check(name, value) else value
+    if type(value) is int:
+        return _NAMED if is_secret_number(name, value) else value
+    if isinstance(value, list | tuple) and all(type(item) in (str, int) for item in value):
+        return _NAMED if _are_bytes(name, value) else type(value)(_masked_field(name, item, check) for item in value)
+    return value
+
+
+def _are_bytes(name: str, numbers: Sequence[Any]) -> bool:
+    """Whether these are a key as its bytes."""
+    bytelike = all(type(number) is int and 0 <= number < 256 for number in numbers)
+    return len(numbers) >= 16 and bytelike and is_secret_number(name, 10**9)
+
+
+def _text_of(value: Any) -> str:
+    """`str(value)`, exactly a string; a placeholder where that fails."""
+    try:
+        return str.__str__(value) if isinstance(value, str) else "".join(str(value))
+    except Exception:  # noqa: BLE001 - an object's own __str__ may do anything
+        return NO_TEXT

@@ -1,0 +1,336 @@
+"""
+🌙 Moon Dev's Redaction of Seed Phrases
+Built with love by Moon Dev 🚀
+
+BIP-39 seed phrases of 12, 15, 18, 21 and 24 words in the ten official languages, in any case, with any separator,
+numbered or labelled, alone or inside prose; confirmed by their checksum. Sources: BIP-39, and bip-0039-wordlists.md for
+what each language takes as equal.
+
+Every text is asked one cheap question first: are there twelve words of any list in a row? Prose answers no.
+"""
+
+import re
+import unicodedata
+from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import cache, lru_cache, reduce
+from hashlib import sha256
+from itertools import groupby
+from typing import Any
+
+from .scan import CONTINUATION, REDUCED, Scan, Span, first_bytes
+
+RULE = "seed-phrase"
+LANGUAGES = (
+    "english", "japanese", "korean", "spanish", "chinese_simplified", "chinese_traditional", "french", "italian",
+    "czech", "portuguese",
+)  # fmt: skip
+LENGTHS = (12, 15, 18, 21, 24)
+_FEWEST = min(LENGTHS)
+_CUT = 4  # letters: words may be cut to these, by which BIP-39 keeps the words of a Latin list apart
+_ACCENTS = re.compile("[\u0300-\u036f]+")
+
+
+@lru_cache(maxsize=8192)
+def _folded(word: str) -> str:
+    """`word` in small letters and without accents, which Spanish and French take as equal; kana keep their marks."""
+    if word.isascii():
+        return word.lower()
+    return _ACCENTS.sub("", unicodedata.normalize("NFKD", word.lower()))
+
+
+@cache
+def _words_of(language: str) -> tuple[str, ...]:
+    """Read on first use: import time is the agents' time."""
+    from mnemonic import Mnemonic
+
+    return tuple(Mnemonic(language).wordlist)
+
+
+@cache
+def _lists() -> dict[str, dict[str, int]]:
+    """Language -> folded word -> its number; and once more, for words that are cut."""
+    lists = {name: {_folded(word): at for at, word in enumerate(_words_of(name))} for name in LANGUAGES}
+    latin = [name for name in LANGUAGES if next(iter(lists[name])).isascii()]
+    return lists | {f"{name}, cut": {word[:_CUT]: at for word, at in lists[name].items()} for name in latin}
+
+
+# ── Is there a phrase at all? ────────────────────────────────────────────────────────────────────────────────────────
+
+# What may stand between the words of a phrase: numbers and labels of a list, tags, what a log or a chat says of each,
+# what leads from one half to the other.
+_LABELS = ("word", "index", "position", "number", "w")  # `word 3: …`, `{"index": 3, "word": …}`
+_LEVELS = ("info", "debug", "warning", "warn", "error", "critical", "trace", "notice")
+_KEYS = ("role", "content", "text", "value", "name", "type", "id", "w", "i", "n")
+_ROLES = ("user", "assistant", "system", "tool")
+_LINKS = ("and", "then", "the", "first", "second", "last", "next", "other", "remaining", "final", "six", "twelve")
+_HALVES = ("half", "part", "words", "word", "rest")
+_TAGS = ("li", "ol", "ul", "td", "tr", "p", "span", "div", "br", "b", "strong", "em", "code")
+_BETWEEN = frozenset(
+    word.encode()
+    for word in (*_LABELS, *_LEVELS, *_KEYS, *_ROLES, *_LINKS, *_HALVES, *_TAGS, "seed", "mnemonic", "phrase", "to",
+                 "st", "nd", "rd", "th", "t", "z", "utc")
+)  # fmt: skip
+
+_REDUCED_WORD = re.compile(rb"[a-z\x01\x02]+")
+_EAST_ASIAN_WORD = re.compile("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # jamo, kana, CJK, hangul
+
+
+@cache
+def _latin() -> frozenset[bytes]:
+    """The words of the six Latin lists as they stand in a reduced text, however accented, whole or cut."""
+    words = {word for name in LANGUAGES for word in _words_of(name) if _folded(word).isascii()}
+    written = {form for word in words for form in (unicodedata.normalize("NFC", word), word, _folded(word))}
+    return frozenset(first_bytes(form, REDUCED) for word in written for form in (word, word[:_CUT]))
+
+
+@cache
+def _latin_or_between() -> frozenset[bytes]:
+    return _latin() | _BETWEEN
+
+
+@cache
+def _east_asian() -> frozenset[bytes]:
+    """The words of the other four lists, composed and decomposed."""
+    words = {word for name in LANGUAGES for word in _words_of(name) if not _folded(word).isascii()}
+    return frozenset(form.encode() for word in words for form in (word, unicodedata.normalize("NFC", word)))
+
+
+# Kana, CJK and hangul by their first bytes, so that words may be told by their kinds of letters alone: a word of the
+# lists has one kind, and a clause of Japanese or Chinese prose several, or too many.
+_IS_EAST_ASIAN = bytes(
+    ord("k" if code == 0xE3 else "c" if 0xE4 <= code <= 0xE9 else "h" if code == 0xE1 or 0xEA <= code <= 0xED else " ")
+    for code in range(256)
+)
+_KINDS = frozenset({b"c"} | {kind * count for kind in (b"k", b"h") for count in range(1, 17)})
+_CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # begin with the byte of kana
+_SIGNS = {  # what keeps words apart beside ASCII, by what it begins with in UTF-8
+    lead: re.compile(lead + b"[\x80-\xbf]" * rest)
+    for lead, rest in ((b"\xc2", 1), (b"\xe2", 2), (b"\xe3\x80", 1), (b"\xef", 2), (b"\xf0", 3))
+}
+_SPACED = bytes(code if code >= 0x80 else ord(" ") for code in range(256))
+_STRIDE = 3
+_SAMPLED = b"\1" * (_FEWEST // _STRIDE)
+_RUN = b"\1" * _FEWEST
+_RUNS = re.compile(rb"\x01{12,}")
+
+
+def _kinds(scan: Scan) -> bytes:
+    """What kind of letter each character is; nothing where hardly any is beyond ASCII."""
+    few = len(scan.plain_utf8) <= len(scan.plain) + _FEWEST
+    return b"" if few else scan.plain_utf8.translate(_IS_EAST_ASIAN, CONTINUATION)
+
+
+def _stretches(scan: Scan, kinds: bytes) -> Iterator[tuple[int, int]]:
+    """Where twelve words of any lists stand with nothing between them that keeps them apart."""
+    if _has_run(scan.words, _latin_or_between()):
+        offsets = [match.span() for match in _REDUCED_WORD.finditer(scan.reduced)]
+        yield from _runs_of(scan.words, offsets, _latin_or_between(), _latin())
+    if kinds and _has_east_asian_run(scan.plain, scan.plain_utf8, kinds):
+        found = list(_EAST_ASIAN_WORD.finditer(scan.plain))
+        words = [match.group().encode() for match in found]
+        yield from _runs_of(words, [match.span() for match in found], _east_asian(), _east_asian())
+
+
+def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
+    signs = {lead for lead in _SIGNS if lead in encoded}
+    if _CJK_SIGN in signs:
+        for sign in _CJK_SIGNS:
+            plain = plain.replace(sign, " ")
+        encoded = plain.encode("utf-8", "surrogatepass")
+        kinds = encoded.translate(_IS_EAST_ASIAN, CONTINUATION)
+    is_korean = kinds.count(b"h") > len(kinds) // 4  # whose words all have one kind
+    if not is_korean and not _has_run(kinds.split(), _KINDS):
+        return False
+    for lead in signs:
+        encoded = _SIGNS[lead].sub(b" ", encoded)
+    return _has_run(encoded.translate(_SPACED).split(), _east_asian())
+
+
+def _has_run(words: Sequence[Any], known: Container[Any]) -> bool:
+    """Whether twelve words in a row are known; looks at every third word first, as most texts end there."""
+    if len(words) < _FEWEST:
+        return False
+    listed = known.__contains__
+    sampled = bytes(map(listed, words[::_STRIDE]))
+    at = sampled.find(_SAMPLED)
+    while at >= 0:
+        begin = max(0, at * _STRIDE - _STRIDE + 1)
+        window = bytes(map(listed, words[begin : at * _STRIDE + _FEWEST]))
+        if _RUN in window:
+            return True
+        next_run = begin + window.rfind(0) + 1  # begins there or later
+        at = sampled.find(_SAMPLED, max(at + 1, -(-next_run // _STRIDE)))
+    return False
+
+
+def _runs_of(
+    words: Sequence[bytes], offsets: Sequence[tuple[int, int]], known: frozenset[bytes], listed: frozenset[bytes]
+) -> Iterator[tuple[int, int]]:
+    """From where to where known words stand in a row, twelve of them listed, and not one again and again."""
+    for run in _RUNS.finditer(bytes(map(known.__contains__, words))):
+        found = list(filter(listed.__contains__, words[run.start() : run.end()]))
+        if len(found) >= _FEWEST and len({*found}) > 1:
+            yield offsets[run.start()][0], offsets[run.end() - 1][1]
+
+
+# ── Which words are it? ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _any(words: Iterable[str]) -> str:
+    return f"(?:{'|'.join(words)})"
+
+
+_WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f\u3099\u309a])+")
+_NUMBER = r"(?:0?[1-9]|1\d|2[0-4])"
+_GAP = re.compile(rf"[\W_]{{0,250}}+(?:{_NUMBER}(?:[\W_]{{1,250}}+|$)){{0,4}}", re.IGNORECASE)
+_QUOTE = r"\\{0,4}[\"'`]"
+_NOISE = re.compile(
+    r"</?[a-z][^<>]{0,120}>"  # <li>
+    # 2025-12-11 10:00:01,123 INFO
+    r"|(?<!\d)(?:\d{4}-\d\d-\d\d[T ]?)?\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|UTC|[+-]\d\d:?\d\d)?"
+    rf"(?:[\s\[\]|:-]{{0,4}}{_any(_LEVELS)}(?![a-z]))?"
+    # SEED_WORD_1=, word 3:, "index": 3
+    rf"|(?<![a-z])(?:[a-z]{{1,20}}_){{0,4}}{_any(_LABELS)}"
+    rf"(?=[\W_]{{0,4}}{_NUMBER}(?![a-z\d])|[\"'\\]{{0,4}}\s{{0,4}}[:=])"
+    # "role": "user", "content":
+    rf"|{_QUOTE}role{_QUOTE}\s{{0,4}}:\s{{0,4}}{_QUOTE}{_any(_ROLES)}{_QUOTE}|{_QUOTE}{_any(_KEYS)}{_QUOTE}\s{{0,4}}:"
+    # and the second half:, words 7-12:
+    rf"|(?<![a-z\d])(?:(?:{_any(_LINKS)}|\d{{1,2}})\s{{1,2}}){{0,4}}{_any(_HALVES)}"
+    r"(?:\s?\d{1,2}(?:\s?(?:-|–|to)\s?\d{1,2})?)?\s?:"
+    r"|(?<![a-z])and(?![a-z])|(?<=\d)(?:st|nd|rd|th)(?![a-z])",
+    re.IGNORECASE,
+)
+
+_MAY_BE_NOISY = re.compile(r"[\d<=:\"']|\band\b", re.IGNORECASE)
+
+
+def seed_phrases(scan: Scan) -> Iterator[Span]:
+    """Where a phrase stands whose checksum holds."""
+    judge, kinds = _Judge(), _kinds(scan)
+    for start, end in _stretches(scan, kinds):
+        piece = scan.plain[start:end]
+        quiet = _NOISE.sub(lambda match: " " * len(match.group()), piece) if _MAY_BE_NOISY.search(piece) else piece
+        # noise may also be words of the phrase: both are read
+        for view in (piece,) if quiet == piece else (piece, quiet):
+            for first, last in _phrases(view, judge):
+                yield Span(start + first, start + last, RULE)
+    if b"c" * _FEWEST in kinds:
+        yield from _unspaced(scan.plain, judge)
+
+
+def _phrases(text: str, judge: "_Judge") -> Iterator[tuple[int, int]]:
+    spans = [match.span() for match in _WORD.finditer(text)]
+    words = [_folded(text[start:end]) for start, end in spans]
+    for numbers in _lists().values():
+        for found in _RUNS.finditer(bytes(map(numbers.__contains__, words))) if _has_run(words, numbers) else ():
+            for first, last in _unbroken(spans, *found.span(), text):
+                for at, end in _valid([numbers[word] for word in words[first:last]], judge):
+                    yield spans[first + at][0], spans[first + end - 1][1]
+
+
+_REST = re.compile(rb"\x01{3,}")
+
+
+def rest_of_phrases(text: str, marker: str) -> Iterator[Span]:
+    """Three or more words of one list beside a phrase that is masked already, where `marker` stands.
+
+    Half of a phrase of 24 words is one of twelve by chance, once in ten: then the other half must go too.
+    """
+    spans = [match.span() for match in _WORD.finditer(text)]
+    words = [_folded(text[start:end]) for start, end in spans]
+    for numbers in _lists().values():
+        for found in _REST.finditer(bytes(map(numbers.__contains__, words))):
+            for first, last in _unbroken(spans, *found.span(), text):
+                before = spans[first - 1][1] if first else 0
+                after = spans[last][0] if last < len(spans) else len(text)
+                if last - first >= 3 and marker in text[before:after]:
+                    yield Span(spans[first][0], spans[last - 1][1], RULE)
+
+
+_PLAIN_GAPS = frozenset({" ", "\n", ",", ", ", '", "'})
+
+
+def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str) -> Iterator[tuple[int, int]]:
+    """The words from `first` to `last` in parts that have nothing but separators between their words."""
+    begin = first
+    for at in range(first + 1, last):
+        gap = spans[at - 1][1], spans[at][0]
+        if text[slice(*gap)] not in _PLAIN_GAPS and not _GAP.fullmatch(text, *gap):
+            yield begin, at
+            begin = at
+    yield begin, last
+
+
+# ── Does its checksum hold? ──────────────────────────────────────────────────────────────────────────────────────────
+
+_MOST_CHECKS = 60_000  # of one text, a twentieth of a second: twelve thousand words of a list are no prompt
+_VARIED = 8  # different words among twelve: of 10^9 phrases one has fewer
+
+
+class _Judge:
+    """Knows whether the checksum of a phrase holds, and has no time for more than some tens of thousands in a text."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, dict[int, bool]] = {length: {} for length in LENGTHS}
+
+    def has_time_for(self, words: int) -> bool:
+        return sum(map(len, self._known.values())) + words * len(LENGTHS) <= _MOST_CHECKS
+
+    def holds(self, value: int, length: int) -> bool:
+        """`value` has 11 bits a word, one bit of checksum for every 32 of entropy: BIP-39."""
+        known = self._known[length]
+        if value not in known:
+            check = length // 3
+            entropy = (value >> check).to_bytes((length * 11 - check) // 8, "big")
+            known[value] = value & (1 << check) - 1 == sha256(entropy).digest()[0] >> 8 - check
+        return known[value]
+
+
+def _valid(numbers: Sequence[int], judge: _Judge) -> Iterator[tuple[int, int]]:
+    """From which word to which there are phrases. They may overlap: all are masked, as one of them is the phrase."""
+    yield from _of_one_word(numbers, judge)
+    if len(set(numbers)) < _VARIED:  # a column of `long` and `short`
+        return
+    if not judge.has_time_for(len(numbers)):
+        yield 0, len(numbers)  # fail closed
+        return
+    varied = [len(set(numbers[at : at + _FEWEST])) >= _VARIED for at in range(len(numbers) - _FEWEST + 1)]
+    for length in LENGTHS:
+        mask, value = (1 << length * 11) - 1, 0
+        for at, number in enumerate(numbers, start=1 - length):
+            value = (value << 11 | number) & mask
+            if at >= 0 and varied[at] and judge.holds(value, length):
+                yield at, at + length
+
+
+def _of_one_word(numbers: Sequence[int], judge: _Judge) -> Iterator[tuple[int, int]]:
+    """The wallets of tests: one word again and again, and another to make the checksum hold."""
+    end = 0
+    for number, group in groupby(numbers):
+        count = len(list(group))
+        end += count
+        for length in LENGTHS if end < len(numbers) else ():
+            if count >= length - 1 and judge.holds(_value([*[number] * (length - 1), numbers[end]]), length):
+                yield end - length + 1, end + 1
+
+
+def _value(numbers: Iterable[int]) -> int:
+    return reduce(lambda value, number: value << 11 | number, numbers)
+
+
+# Chinese phrases are also written without blanks; as any clause of twelve common characters has one chance in sixteen,
+# there the words before it must say what it is.
+_SAYS_PHRASE = re.compile(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
+_CHINESE_WORD = re.compile("[\u4e00-\u9fff]{12,}")
+
+
+def _unspaced(plain: str, judge: _Judge) -> Iterator[Span]:
+    for word in _CHINESE_WORD.finditer(plain):
+        if _SAYS_PHRASE.search(plain, max(0, word.start() - 40), word.start() + 8):
+            for language in ("chinese_simplified", "chinese_traditional"):
+                for start, end in _phrases_in_word(word.group(), _lists()[language], judge):
+                    yield Span(word.start() + start, word.start() + end, RULE)
+
+
+def _phrases_in_word(word: str, numbers: dict[str, int], judge: _Judge) -> Iterable[tuple[int, int]]:
+    return _valid([numbers[letter] for letter in word], judge) if all(map(numbers.__contains__, word)) else ()

@@ -1,0 +1,130 @@
+"""
+🌙 Moon Dev's Redaction Values
+Built with love by Moon Dev 🚀
+
+Whether what stands under a name is a secret: no placeholder, number, address, code or prose.
+"""
+
+import re
+import string
+
+from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_public, strength, words_of
+from .wallets import is_address
+
+# What stands for a value without being one; the whole value must be that. Sources: the notations of shells, Python,
+# JavaScript and templates, and what `.env` examples and documentation write.
+_NOT_A_VALUE = re.compile(
+    r"[*.xX•_-]+"
+    r"|<[a-z][a-z _.-]*\d?>|\[[a-z][a-z _.-]*\d?\]"
+    r"|\$(?:[a-z_]+|(?-i:[A-Z_][A-Z0-9_]*)|\d{1,2}|\{[^{}]*\}|\([^()]*\)|env:\w+)(?:[/:.][\w./-]*)?"
+    r"|%\w+%|%\(\w+\)s|\{{1,2}[\w .!:\[\]|]*\}{1,2}"
+    r"|(?:sk-)?your[ _-][a-z]*(?:[ _.-]+[a-z]+)*[ _-]?\d{0,2}|my[_-]?(?:api|secret|key)(?:[ _-]?[a-z]+)*"
+    r"|[\w-]{0,12}(?:\.{3}|…|\*{3,})[\w-]{0,6}"
+    r"|(?:(?:os\.)?(?:environ|getenv)|process\.env|import\.meta\.env|env|config|settings|self|this|args|kwargs)"
+    r"(?:[.(\[][\w.()\[\]\"' ,-]*)?"
+    r"|(?:none|null|nil|true|false|undefined|required|optional|missing|invalid|empty|unset|not[ _]?set|string|str|int"
+    r"|bool|bytes|any|hidden|redacted|masked|placeholder|changeme|example|unknown|n/?a)"
+    r"(?:[.,:;!?)]*|[ |\[(][a-z ,.;:'\]()|-]*)",
+    re.IGNORECASE,
+)
+_MARKER = ("[REDACTED:", "[NOT RECORDED:")
+_DECIMAL = re.compile(r"[+-]?\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?|\d{4}(?:-\d{2,4}){1,2}")  # a price, a count, a date
+_TICKER = re.compile(r"\$?[A-Z]{2,10}(?:[-/][A-Z]{2,10})?\d?")
+_PHRASE = re.compile(r"[A-Za-z](?:[A-Za-z _-]|[,.:;!?](?=\s|$))*")
+IDENTIFIER = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*$")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+$")
+_BASE58 = re.compile(r"[1-9A-HJ-NP-Za-km-z]+$")
+_NO_DIGITS = dict.fromkeys(map(ord, string.digits))
+_ONE_RUN = re.compile(r"[A-Za-z0-9+/_=-]{20,}$")
+
+
+def is_value(text: str) -> bool:
+    """Whether `text` may be a secret: not empty, not a placeholder, no name of a type or of another variable."""
+    text = text.strip()
+    return bool(text) and not text.startswith(_MARKER) and not _NOT_A_VALUE.fullmatch(text)
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether the value, which is known to be one (in quotes, or a field), is a secret under this name."""
+    level = strength(name)
+    if level == WEAK:
+        return looks_random(value) and is_value(value)
+    if level == NONE or not is_value(value) or _is_harmless(name, value.strip()):
+        return False
+    if level == VARIABLE:
+        return is_mixed(value) and not (words_of(name)[-1:] == ["token"] and is_public(value))
+    return value.lower() != value or is_mixed(value) or not name.lower().endswith("authorization")
+
+
+def _is_harmless(name: str, value: str) -> bool:
+    """Whether the value is a number, a ticker or an address, which under this name are no secret."""
+    if value.startswith("0x") and len(value) == 42 and _HEX.match(value):
+        return True  # 20 bytes are an address: a private key has 32
+    if may_be_public(name) and is_address(value):
+        return True
+    if _DECIMAL.fullmatch(value):
+        return not value.isdigit() or len(value) < (4 if is_password(name) else 8)
+    return name.lower().endswith(("key", "keys", "token", "tokens")) and _TICKER.fullmatch(value) is not None
+
+
+def is_secret_number(name: str, number: int) -> bool:
+    """Whether a number is a secret under this name: a PIN or a key, and no count."""
+    if strength(name) < STRONG or name.lower().endswith("tokens"):
+        return False
+    return abs(number) >= (1000 if is_password(name) else 10_000_000)
+
+
+def is_secret_item(name: str, value: str) -> bool:
+    """Whether the second of two is the secret that the first names, as in a list of headers, and no word."""
+    wordy = _PHRASE.fullmatch(value) and not is_jumbled(value)
+    return is_secret(name, value) and not wordy and not _DECIMAL.fullmatch(value)
+
+
+def is_mixed(value: str) -> bool:
+    """Whether letters and digits are mixed in it, as in what a machine made; or letters that are no words."""
+    if len(value) < 8 or " " in value:
+        return False
+    digits = digits_of(value)
+    return (digits > 0 and sum(map(str.isalpha, value)) > 1) or is_jumbled(value)
+
+
+def looks_random(text: str) -> bool:
+    """Whether `text` is a key by its looks: 20 or more letters in both cases and digits, and nothing public."""
+    if text.lower() == text or text.upper() == text or not _ONE_RUN.match(text):
+        return False
+    if _UUID.match(text) or _HEX.match(text) or is_public(text):
+        return False
+    return digits_of(text) >= 3 and "_" not in text and text.count("-") < 3
+
+
+def digits_of(text: str) -> int:
+    """How many digits there are in it."""
+    return len(text) - len(text.translate(_NO_DIGITS))
+
+
+def is_public(text: str) -> bool:
+    """Whether `text` is an address of Solana or Bitcoin, or as long as a signature, or as an address or hash of EVM."""
+    if _BASE58.match(text):
+        return is_address(text) or 86 <= len(text) <= 88
+    return bool(_HEX.match(text)) and len(text) in (40, 42, 64, 66)
+
+
+_LONG_WORD = 20  # letters; words of English that are longer stand in no configuration
+_UNSPEAKABLE = re.compile(r"[b-df-hj-np-tv-xz]{5}")
+
+
+def is_jumbled(value: str) -> bool:
+    """Whether 16 or more letters are no words run together: a word has four letters on average, and vowels."""
+    part = max(value.split("-"), key=len)
+    if len(part) < 16 or not part.isalpha():
+        return False
+    if part.islower() or part.isupper():
+        return len(part) >= _LONG_WORD or _UNSPEAKABLE.search(part.lower()) is not None
+    return len(NAME_WORD.findall(part)) * 3.5 > len(part)
+
+
+def is_query_key(value: str) -> bool:
+    """Whether `?key=value` or `?token=value` is a credential: 16 letters and digits mixed, and nothing public."""
+    digits = digits_of(value)
+    return len(value) >= 16 and digits >= 3 and len(value) - digits >= 3 and value.isalnum() and not is_public(value)

@@ -1,0 +1,317 @@
+"""
+🌙 Moon Dev's Redaction of Wallets
+Built with love by Moon Dev 🚀
+
+Keys of wallets, verified rather than guessed: what has a checksum or a public half is a secret only if that holds, so
+that addresses, transaction hashes and signatures stay visible. The libraries that know the formats (`base58`,
+`cryptography`, `mnemonic`) are imported when the first candidate turns up.
+"""
+
+import re
+from base64 import b64decode
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from .scan import Scan, Span
+
+_TOKEN = re.compile(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}+(?![0-9A-Za-z])")
+_LENGTHS = range(50, 131)  # of a token: a WIF key, the shortest, has 51 letters; 64 bytes in hex with their 0x have 130
+_HASH_LENGTHS = (64, 66)  # of 32 bytes in hex, without and with 0x
+_EVM, _SOLANA = "evm-private-key", "solana-secret-key"
+_HEX = re.compile(r"(?:0[xX])?[0-9a-fA-F]+$")
+
+
+def wallet_keys(scan: Scan) -> Iterator[Span]:
+    """Solana, EVM, WIF and extended private keys among the long runs of the text."""
+    tokens = list(_tokens(scan))
+    yield from (Span(start, end, rule) for start, end, token in tokens if (rule := _rule_of(token)))
+    yield from _evm_keys(scan, [(start, end) for start, end, token in tokens if len(token) in _HASH_LENGTHS])
+    yield from _in_base64(scan)
+
+
+def _tokens(scan: Scan) -> Iterator[tuple[int, int, bytes]]:
+    """From where to where there are as many letters and digits in a row as keys have, and what they are."""
+    for start, end in scan.runs:
+        if end - start >= _LENGTHS.start:
+            run = scan.plain_ascii[start:end]
+            if not run.isalnum():  # words between dots or hyphens
+                yield from ((*match.span(), match.group()) for match in _TOKEN.finditer(scan.plain_ascii, start, end))
+            elif len(run) in _LENGTHS:
+                yield start, end, run
+
+
+def _is_hex(text: str, size: int) -> bool:
+    """Whether `text` is so many bytes in hex, with their 0x or without."""
+    return len(text[2:] if text[:2] in ("0x", "0X") else text) == 2 * size and _HEX.match(text) is not None
+
+
+@lru_cache(maxsize=4096)  # a page of signatures comes back in every prompt of a conversation
+def _rule_of(token: bytes) -> str | None:
+    """What a token is by itself, whatever stands around it."""
+    text = token.decode()
+    if text[0] in _WIF_STARTS and len(text) in _WIF_LENGTHS:
+        return "wif-private-key" if _is_wif(text) else None
+    if text[1:4] == "prv" and text[0] in _EXTENDED_STARTS:
+        return "extended-private-key" if _is_extended(text) else None
+    if len(text) in _SOLANA_HEX_LENGTHS and _is_hex(text, 64):
+        return _SOLANA if is_keypair(bytes.fromhex(text[-128:])) else None
+    return _SOLANA if len(text) in _SOLANA_LENGTHS and _is_solana(text) else None
+
+
+# Base58Check with version 80 (mainnet) or ef (testnet), 32 bytes, and 01 if compressed:
+# en.bitcoin.it/wiki/Wallet_import_format
+_WIF_LENGTHS, _WIF_STARTS = (51, 52), "5KL9c"
+# Base58Check of 78 bytes whose key begins with 00: BIP-32 "Serialization format"; the letters: SLIP-132
+_EXTENDED_STARTS = "xyztuvYZUV"
+# 64 bytes in base58: docs.solana.com/wallet-guide; leading zeros make it shorter. In hex, without and with 0x
+_SOLANA_LENGTHS, _SOLANA_HEX_LENGTHS = range(80, 89), (128, 130)
+
+
+def _is_wif(token: str) -> bool:
+    payload = _checked(token)
+    return payload is not None and payload[0] in (0x80, 0xEF) and len(payload) in (33, 34)
+
+
+def _is_extended(token: str) -> bool:
+    payload = _checked(token)
+    return payload is not None and len(payload) == 78 and payload[45] == 0  # BIP-32
+
+
+def _checked(token: str) -> bytes | None:
+    """What `token` encodes, if its checksum holds."""
+    from base58 import b58decode_check
+
+    try:
+        return bytes(b58decode_check(token))
+    except ValueError:
+        return None
+
+
+def _is_solana(token: str) -> bool:
+    from base58 import b58decode
+
+    try:
+        return is_keypair(bytes(b58decode(token)))
+    except ValueError:
+        return False
+
+
+@lru_cache(maxsize=4096)
+def is_address(token: str) -> bool:
+    """Whether `token` is 32 bytes in base58, as every address of Solana is, or 25, as those of Bitcoin are."""
+    from base58 import b58decode
+
+    try:
+        return 26 <= len(token) <= 44 and len(b58decode(token)) in (25, 32)
+    except ValueError:
+        return False
+
+
+def is_keypair(key: bytes) -> bool:
+    """Whether the last 32 bytes are the Ed25519 public key of the first 32: a Solana secret key, no signature.
+
+    Source: the file format of solana-keygen (docs.anza.xyz/cli/wallets/file-system), RFC 8032.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    if len(key) != 64:
+        return False
+    return Ed25519PrivateKey.from_private_bytes(key[:32]).public_key().public_bytes_raw() == key[32:]
+
+
+# 64 bytes in base64, as web3.js and Phantom's exports have them: 86 letters and two signs of padding (RFC 4648)
+_BASE64_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
+_IS_BASE64 = bytes(ord("x") if chr(code) in _BASE64_LETTERS else ord(" ") for code in range(256))
+_IN_BASE64 = 86
+
+
+def _in_base64(scan: Scan) -> Iterator[Span]:
+    mapped = scan.plain_ascii.translate(_IS_BASE64)
+    start = mapped.find(b"x" * _IN_BASE64)
+    while start >= 0:
+        end = mapped.find(b" ", start)
+        end = end if end >= 0 else len(mapped)
+        if end - start == _IN_BASE64 and _is_solana_base64(scan.plain[start:end]):
+            yield Span(
+                start, end + len(scan.plain[end : end + 2]) - len(scan.plain[end : end + 2].lstrip("=")), _SOLANA
+            )
+        start = mapped.find(b"x" * _IN_BASE64, end)
+
+
+@lru_cache(maxsize=4096)
+def _is_solana_base64(token: str) -> bool:
+    return is_keypair(b64decode(token.replace("-", "+").replace("_", "/") + "=="))
+
+
+# 32 bytes of hex are a private key, a transaction or a block: only the words around them tell, and only if they assign
+# the one to the other. Words from the error texts and docs of eth-account, web3.py and hyperliquid-python-sdk
+# (`secret_key`, `Account.from_key`, `api_wallet`), from ganache's list, and in the languages of the seed phrases.
+_SAYS_PRIVATE = (
+    r"priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])private(?=[\s:=]{1,3}$)"
+    r"|from_?key(?=\()|seed[\s_-]?hex|clés? privées?|clave privada|chave privada|chiave privata|私钥|私鑰|秘密鍵|개인키"
+)
+_SAYS_HELD = (
+    r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
+    r"|(?:api|agent)[\s_-]?wallet|hyper_?liquid_agent"
+)
+_SAYS_KEY = re.compile(rf"(?P<private>{_SAYS_PRIVATE})|(?P<held>{_SAYS_HELD})", re.IGNORECASE)
+_CLOSE = r"(?:_?(?:\d{1,2}|hex|value))?[\s\"'`*\\)\]]{0,8}"
+_LINK = {
+    # `private key: …`, `private key (hex): …`, `private key of address 0x…: …`, `Private Keys\n(0) …`, and the errors
+    # of eth-account and eth-keys, which end with a colon
+    "private": re.compile(
+        _CLOSE + r"(?:\([^()\n]{1,40}\)\s?)?"
+        r"(?:(?:of|for)\s"
+        r"(?:(?:the|my|this|your|our|address|wallet|account|signer|owner|agent|trader|deployer|bot)\s?){0,4}"
+        r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s(?:\w{1,20}+\s?){1,4}+(?=[:=]))?"
+        r"(?:(?:must|should|format|length|has)\b[^\n]{0,100}:)?"
+        r"(?:[\s\"'`*\\:=|,>(\[{–—→-]|\b(?:is|was|are)\b|#?\d{1,2}[.):])*",
+        re.IGNORECASE,
+    ),
+    "held": re.compile(_CLOSE + r"(?::=|=>|==?|:)[\s\"'`*\\(\[]{0,8}"),
+}
+_KEY_FOLLOWS = re.compile(
+    r"[\s\"'`)\],]{0,4}(?:is|was|as|[(—–:|<=-]+|←)?[\s(]{0,3}(?:(?:my|the|your|our|a|its)\s)?(?:\w{1,12}\s){0,2}private\s?key"
+    r"(?=\s{0,2}(?:[).,;!?\"'\]|}]|$|\n|of\b|for\b))",
+    re.IGNORECASE,
+)
+# An account as JSON: `{"address": "0x…", "key": "0x…"}`, in this order or the other.
+_MARK = r"\\{0,7}[\"']"
+_IS_ADDRESS = rf"{_MARK}address{_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}0x[0-9a-fA-F]{{40}}{_MARK}"
+_IS_KEY = rf"{_MARK}(?:key|pk){_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}$"
+_ACCOUNT = re.compile(rf"{_IS_ADDRESS}\s{{0,4}},\s{{0,8}}{_IS_KEY}", re.IGNORECASE)
+_ENDS_WITH_KEY = re.compile(_IS_KEY, re.IGNORECASE)
+_ADDRESS_FOLLOWS = re.compile(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
+_NEXT_OF_LIST = re.compile(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
+_REACH = 160  # characters
+# Each of these expressions has one of these inside.
+_HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "clave", "chave", "chiave")
+_FOREIGN_HINTS = ("clé", "私", "秘密", "개인")
+_LONGEST_HINT = max(map(len, _HINTS))
+
+
+def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
+    """Which of these tokens, as long as 32 bytes in hex, are such a key."""
+    hints = _hints(scan) if places else []
+    listed = -1  # where the last key ended: another may follow it in a list
+    for start, end in places if hints else ():
+        near = bisect_left(hints, start - _REACH - _LONGEST_HINT)
+        is_near = near < len(hints) and hints[near] <= end + _REACH
+        if (listed >= 0 or is_near) and _is_evm_key_at(scan.plain, start, end, listed):
+            yield Span(start, end, _EVM)
+            listed = end
+
+
+def _hints(scan: Scan) -> list[int]:
+    """Where words of keys stand, asked once and not around each hash of a page."""
+    accounts = scan.said(("address",))  # else a `"key"` is one of storage, or of a row
+    found = [at for hint in scan.said(_HINTS) for at in scan.anchors(hint)]
+    if not scan.text.isascii():
+        found += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
+    return sorted(at for at in found if accounts or scan.low[at - 1 : at + 4] != '"key"')
+
+
+def _is_evm_key_at(text: str, start: int, end: int, listed: int) -> bool:
+    if not _is_hex(text[start:end], 32):
+        return False
+    if listed >= 0 and _NEXT_OF_LIST.fullmatch(text, listed, start):
+        return True
+    before = text[max(0, start - _REACH) : start]
+    if _assigns_key(before) or _KEY_FOLLOWS.match(text, end) or _ACCOUNT.search(before):
+        return True
+    return bool(_ADDRESS_FOLLOWS.match(text, end) and _ENDS_WITH_KEY.search(before[-24:]))
+
+
+def _assigns_key(before: str) -> bool:
+    """Whether the text before 32 bytes says that they are a private key."""
+    said = list(_SAYS_KEY.finditer(before))[-1:]
+    return bool(said and _LINK[said[0].lastgroup or ""].fullmatch(before, said[0].end()))
+
+
+def is_evm_key(name: str, value: str) -> bool:
+    """Whether the field `name` holds the private key of an EVM chain."""
+    return _is_hex(value, 32) and _assigns_key(f"{name}: ")
+
+
+def is_account(fields: Mapping[Any, Any]) -> bool:
+    """Whether these are the fields of an account, whose `key` is private: `{"address": "0x…", "key": "0x…"}`."""
+    address, key = fields.get("address"), fields.get("key")
+    if not isinstance(address, str) or not isinstance(key, str) or len(address) != 42:
+        return False
+    return bool(_HEX.match(address)) and is_evm_key("private_key", key)
+
+
+# 64 numbers of a byte each, as solana-keygen writes them: in quotes or not, in hex or not, with commas, line breaks,
+# the hyphens of YAML or the bars of a table between them; after JSON.stringify(Uint8Array) each with its index.
+_BETWEEN = r"[\"']?[\s,;|-]{1,24}[\"']?"
+_LISTS = (
+    re.compile(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}}){{63,}}+(?!\d|\.\d)"),
+    re.compile(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}}){{63,}}+(?![0-9a-fA-F])"),
+    re.compile(
+        r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\d{1,2}[\"']?\s{0,4}:\s{0,4}\d{1,3}){63}+"
+    ),
+)
+_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s{0,4}:)")
+_HEX_BYTE = re.compile(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
+_LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
+_SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
+_NO_LETTERS = b" " * 127
+_KEY_BYTES = 64
+_FEWEST_DIFFERENT = 30  # of 64 random bytes 57 are different; 30 or fewer once in 10**20 keys
+_MOST_LOOKED_AT, _MOST_DERIVED = 50_000, 2_000  # windows of one list: 50 ms, and public keys: 100 ms
+
+
+def byte_arrays(scan: Scan) -> Iterator[Span]:
+    """Solana secret keys as 64 numbers, with or without brackets, on one line or many, alone or among others."""
+    for pattern in _lists(scan):
+        for match in pattern.finditer(scan.plain):
+            numbers = _NUMBER.findall(match.group())
+            for at in _keypairs(numbers):
+                yield _span_of(match, at)
+
+
+def _lists(scan: Scan) -> Iterator[re.Pattern[str]]:
+    """What may find a list in it: most texts have neither 64 numbers in a row nor as many bytes in hex."""
+    in_decimal, in_hex, with_indexes = _LISTS
+    if _NO_LETTERS in scan.reduced and _SHORTEST_LIST in scan.plain_ascii.translate(_LIST_LETTERS):
+        yield from (in_decimal, with_indexes)
+    if scan.low.count("0x") >= _KEY_BYTES and len(_HEX_BYTE.findall(scan.low)) >= _KEY_BYTES:
+        yield in_hex
+
+
+def _span_of(match: re.Match[str], at: int) -> Span:
+    """Where the 64 numbers from the `at`th on stand."""
+    numbers = list(islice(_NUMBER.finditer(match.group()), at, at + _KEY_BYTES))
+    return Span(match.start() + numbers[0].start(), match.start() + numbers[-1].end(), _SOLANA)
+
+
+def _keypairs(numbers: Sequence[Any]) -> Iterator[int]:
+    """Where 64 of the numbers in a row are a secret key."""
+    if len(set(numbers)) < _FEWEST_DIFFERENT:
+        return
+    values = [_byte(number) for number in numbers]
+    left = _MOST_DERIVED
+    for at in range(min(len(values) - _KEY_BYTES + 1, _MOST_LOOKED_AT)):
+        window = values[at : at + _KEY_BYTES]
+        if len(set(window)) >= _FEWEST_DIFFERENT and min(window) >= 0 and left:
+            left -= 1
+            if is_keypair(bytes(window)):
+                yield at
+
+
+def _byte(number: Any) -> int:
+    """The byte that a number or its text is; -1 if it is none."""
+    if type(number) is str and len(number) <= 4:
+        base = 16 if number[:2] == "0x" else 10
+        number = int(number, base) if number.isascii() and _NUMBER.fullmatch(number) else -1
+    return number if type(number) is int and 0 <= number < 256 else -1
+
+
+def is_secret_numbers(numbers: Sequence[Any]) -> bool:
+    """Whether the 64 bytes of a Solana secret key are among these, as numbers or their texts."""
+    if len(numbers) < _KEY_BYTES or type(numbers[0]) not in (int, str):
+        return False
+    return any(True for _ in _keypairs([item if type(item) in (int, str) else -1 for item in numbers]))

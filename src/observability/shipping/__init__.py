@@ -1,0 +1,1 @@
+"""Telemetry leaves the process here: rows are sent to Langfuse."""

@@ -1,0 +1,345 @@
+"""
+🌙 Moon Dev's observe_llm
+Built with love by Moon Dev 🚀
+
+A call is traced here, from `_begin` to `_end` or `_stop`, which all kinds of functions share; each of the four shells
+below holds only its own `await` or `yield`.
+"""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator
+from sys import modules
+from threading import get_ident
+from time import perf_counter_ns
+from typing import Any, NamedTuple, TypeVar, cast, overload
+
+from src.config import Recording, recording
+
+from .. import runtime
+from ..context import current, enter, finish, leave, note_error, start
+from ..internal_errors import guarded, swallow
+from .observation import IMMUTABLE, Observation, reply_of, snapshot
+from .otel import attach, detach
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@overload
+def observe_llm(name: _Function) -> _Function: ...
+@overload
+def observe_llm(
+    name: str | None = None, capture_input: bool = True, capture_output: bool = True, as_type: str = "generation"
+) -> Callable[[_Function], _Function]: ...
+def observe_llm(
+    name: Any = None, capture_input: bool = True, capture_output: bool = True, as_type: str = "generation"
+) -> Any:
+    """Decorate a function so that each call of it is one observation; decided anew on every call.
+
+    Works bare (`@observe_llm`) and with arguments, on sync and async functions, generators and async generators.
+    A call inside a call of the same name on the same instance is part of that call, not one more.
+
+    Args:
+        name: what the observation is called; the function's name unless given.
+        capture_input: whether to record the arguments.
+        capture_output: whether to record the result.
+        as_type: Langfuse's observation type (generation, agent, tool, chain, span, ...).
+    """
+    if callable(name):
+        return _observed(name, _Label(name, name.__name__, as_type, capture_input, capture_output))
+
+    def decorate(fn: _Function) -> _Function:
+        return _observed(fn, _Label(fn, name or fn.__name__, as_type, capture_input, capture_output))
+
+    return decorate
+
+
+class _Label:
+    """What is known of a decorated function before it is called."""
+
+    __slots__ = (
+        "_defaults", "_fn", "_names", "_rest", "_signature", "as_type", "bind", "capture_input", "capture_output",
+        "is_method", "name",
+    )  # fmt: skip
+
+    def __init__(self, fn: Callable[..., Any], name: str, as_type: str, capture_input: bool, capture_output: bool):
+        code = getattr(inspect.unwrap(fn), "__code__", None)
+        self.name, self.as_type = name, as_type
+        self.capture_input, self.capture_output = capture_input, capture_output
+        self.is_method = code is not None and code.co_varnames[:1] in (("self",), ("cls",))
+        self._fn = fn
+        self._signature: inspect.Signature | None = None
+        self._names: tuple[str, ...] = ()
+        self._defaults: dict[str, Any] = {}
+        self._rest = ""
+        self.bind = self._bind  # made once, and not at every call
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Arguments by name, defaults included; raises TypeError where the call had the wrong ones."""
+        signature = self._signature or self._inspect()
+        names = self._names
+        given = {**self._defaults, **dict(zip(names, args, strict=False)), **kwargs}
+        if len(args) <= len(names) and given.keys() == set(names) and kwargs.keys().isdisjoint(names[: len(args)]):
+            return {name: given[name] for name in names}
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        extra = bound.arguments.pop(self._rest, {})
+        return {**bound.arguments, **extra}
+
+    def _inspect(self) -> inspect.Signature:
+        """Note what most calls are bound by: plain names, and what they are unless given; the signature knows all."""
+        signature = inspect.signature(self._fn)
+        parameters = list(signature.parameters.values())[1 if self.is_method else 0 :]
+        plain = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.VAR_KEYWORD)]
+        if plain == parameters:
+            self._names = tuple(each.name for each in plain if each.kind is each.POSITIONAL_OR_KEYWORD)
+        self._defaults = {each.name: each.default for each in plain if each.default is not each.empty}
+        self._rest = next((each.name for each in plain if each.kind is each.VAR_KEYWORD), "")
+        self._signature = signature.replace(parameters=parameters)
+        return self._signature
+
+
+class _Part(NamedTuple):
+    """A call that is part of the one around it: only what it answers is noted, there."""
+
+    around: Observation
+
+
+_Traced = Observation | _Part | None
+
+
+def _begin(label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
+    """Begin a call's observation and note its arguments; what happens from here on happens inside it.
+
+    This and `_end` are the caller's path: no lock, no serialisation, and few functions, since after a model's answer
+    each one's code must come from memory (docs/performance.md).
+    """
+    observation = None
+    try:
+        outer = current()
+        owner = args[0] if label.is_method and args else None
+        if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
+            return _Part(around)
+        observation = start(label.name, label.as_type, outer, asked)
+        if owner is not None:
+            observation.owner = owner
+            observation.thread = get_ident()
+        if not (label.capture_output and asked.capture_output):
+            observation.capture_output = False
+        if label.capture_input and asked.capture_input:
+            observation.bind = label.bind
+            given = args[1:] if label.is_method else args
+            observation.args = given if IMMUTABLE.issuperset(map(type, given)) else tuple(map(snapshot, given))
+            if kwargs:
+                observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
+        (runtime.active or runtime.running()).recorder.opened(observation)
+    except Exception as error:  # noqa: BLE001 - ours, not the agent's
+        swallow(error)
+    _resume(observation)
+    return observation
+
+
+def _resume(call: _Traced) -> None:
+    """What happens from here on happens inside the observation."""
+    if type(call) is Observation:
+        call.token = enter(call)
+        if "opentelemetry.trace" in modules:
+            call.otel = attach(call)
+
+
+def _suspend(call: _Traced) -> None:
+    """Undo `_resume`: a generator's caller is not inside it."""
+    if type(call) is not Observation or (token := call.token) is None:
+        return
+    otel = call.otel
+    call.token = call.otel = None
+    try:
+        leave(token)
+    except ValueError:  # closed from another context, where nothing of it is open
+        return
+    if otel is not None:
+        detach(otel)
+
+
+def _piece(call: _Traced, piece: Any) -> None:
+    """Note what was yielded."""
+    if type(call) is Observation:
+        if call.pieces is None:
+            call.pieces = []
+            call.first_token = perf_counter_ns()
+        call.pieces.append(piece if type(piece) in IMMUTABLE else _kept_piece(piece))
+
+
+def _end(call: _Traced, result: Any) -> None:
+    """The call is over; note what it returned."""
+    _suspend(call)
+    try:
+        if type(call) is Observation:
+            try:
+                call.output = result if type(result) in IMMUTABLE else reply_of(result)
+            finally:  # a call whose answer cannot be read was made all the same
+                finish(call)
+        elif type(call) is _Part and hasattr(result, "content"):
+            call.around.replies += (reply_of(result),)
+    except Exception as error:  # noqa: BLE001
+        swallow(error)
+
+
+def _stop(call: _Traced, error: BaseException | None = None) -> None:
+    """The call is over without a result; note what it raised, if it did."""
+    _suspend(call)
+    try:
+        if type(call) is Observation:
+            try:
+                if error is not None:
+                    note_error(call, error)
+            finally:
+                finish(call)
+    except Exception as failure:  # noqa: BLE001
+        swallow(failure)
+
+
+def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
+    """The open call of the same name on the same instance in this thread that a call made now is part of."""
+    while outer is not None:
+        if outer.owner is owner and outer.name == name and outer.thread == get_ident():
+            return outer
+        outer = outer.parent
+    return None
+
+
+def _kept_piece(piece: Any) -> Any:
+    with guarded:
+        return snapshot(piece)
+    return None
+
+
+def _observed(fn: _Function, label: _Label) -> _Function:
+    if inspect.isasyncgenfunction(fn):
+        wrapper: Any = _async_generator(fn, label)
+    elif inspect.isgeneratorfunction(fn):
+        wrapper = _generator(fn, label)
+    elif inspect.iscoroutinefunction(fn):
+        wrapper = _coroutine(fn, label)
+    else:
+        wrapper = _plain(fn, label)
+    functools.update_wrapper(wrapper, fn)
+    wrapper.__observed__ = True  # so that a model class is not wrapped twice
+    return cast("_Function", wrapper)
+
+
+def _plain(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        asked = recording()
+        if not asked.on:
+            return fn(*args, **kwargs)
+        call = _begin(label, asked, args, kwargs)
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            _stop(call, error)
+            raise
+        _end(call, result)
+        return result
+
+    return wrapper
+
+
+def _coroutine(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        asked = recording()
+        if not asked.on:
+            return await fn(*args, **kwargs)
+        call = _begin(label, asked, args, kwargs)
+        try:
+            result = await fn(*args, **kwargs)
+        except BaseException as error:
+            _stop(call, error)
+            raise
+        _end(call, result)
+        return result
+
+    return wrapper
+
+
+def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        asked = recording()
+        if not asked.on:
+            return (yield from fn(*args, **kwargs))
+        inner = fn(*args, **kwargs)
+        call = _begin(label, asked, args, kwargs)
+        _suspend(call)
+        step: Callable[[Any], Any] = inner.send
+        value: Any = None
+        try:
+            while True:
+                _resume(call)
+                try:
+                    piece = step(value)
+                finally:
+                    _suspend(call)
+                _piece(call, piece)
+                try:
+                    step, value = inner.send, (yield piece)
+                except GeneratorExit:
+                    _close(call, inner)
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 - `.throw()` by the caller: the function's to answer
+                    step, value = inner.throw, thrown
+        except StopIteration as stop:
+            _stop(call)
+            return stop.value
+        except BaseException as error:
+            _stop(call, None if isinstance(error, GeneratorExit) else error)
+            raise
+
+    return wrapper
+
+
+def _close(call: _Traced, inner: Generator[Any, Any, Any]) -> None:
+    _resume(call)
+    try:
+        inner.close()
+    finally:
+        _suspend(call)
+
+
+def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        inner = fn(*args, **kwargs)
+        asked = recording()
+        call = _begin(label, asked, args, kwargs) if asked.on else None
+        _suspend(call)
+        step: Callable[[Any], Any] = inner.asend
+        value: Any = None
+        try:
+            while True:
+                _resume(call)
+                try:
+                    piece = await step(value)
+                finally:
+                    _suspend(call)
+                _piece(call, piece)
+                try:
+                    step, value = inner.asend, (yield piece)
+                except GeneratorExit:
+                    await _aclose(call, inner)
+                    raise
+                except BaseException as thrown:  # noqa: BLE001 - `.athrow()` by the caller: the function's to answer
+                    step, value = inner.athrow, thrown
+        except StopAsyncIteration:
+            _stop(call)
+        except BaseException as error:
+            _stop(call, None if isinstance(error, GeneratorExit) else error)
+            raise
+
+    return wrapper
+
+
+async def _aclose(call: _Traced, inner: AsyncGenerator[Any, Any]) -> None:
+    _resume(call)
+    try:
+        await inner.aclose()
+    finally:
+        _suspend(call)

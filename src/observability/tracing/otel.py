@@ -1,0 +1,70 @@
+"""
+🌙 Moon Dev's OpenTelemetry Context
+Built with love by Moon Dev 🚀
+
+Lets spans of other libraries nest under our observations, and ours under theirs. Only where a process uses
+OpenTelemetry: with no tracer provider set and no span active nobody reads the context, and none is made.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from sys import modules
+from typing import TYPE_CHECKING, Any
+
+from ..internal_errors import guarded
+
+if TYPE_CHECKING:
+    from .observation import Observation
+
+
+def foreign_parent() -> tuple[int, int] | None:
+    """The active span of another library as (trace id, span id), or None. To be asked where `opentelemetry.trace` is
+    imported."""
+    if not (_current or _find_current())():
+        return None
+    active = modules["opentelemetry.trace"].get_current_span().get_span_context()
+    return (active.trace_id, active.span_id) if active.is_valid else None
+
+
+_current: Callable[[], Any] | None = None  # returns the active context, which is empty where no span is active
+
+
+def _find_current() -> Callable[[], Any]:
+    """The variable in which OpenTelemetry keeps its context, else its public getter, which is two functions more."""
+    global _current
+    context = modules.get("opentelemetry.context")
+    variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
+    _current = variable.get if isinstance(variable, ContextVar) else getattr(context, "get_current", None)
+    return _current or dict  # another thread is just importing it: nothing is active
+
+
+def attach(observation: "Observation") -> Any:
+    """Make the observation the parent of spans begun from here on; returns what `detach` takes, or None. To be asked
+    where `opentelemetry.trace` is imported."""
+    trace: Any = modules.get("opentelemetry.trace")
+    try:
+        if trace._TRACER_PROVIDER is None:
+            return None  # no span is made that could nest; the public getter reads the environment, 1 µs each time
+    except AttributeError:
+        if not hasattr(trace, "get_tracer_provider"):  # another thread is just importing it
+            return None
+    with guarded:
+        return _attached(trace, observation)
+
+
+def _attached(trace: Any, observation: "Observation") -> Any:
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return None
+    from opentelemetry import context
+
+    ours = trace.SpanContext(observation.trace_id, observation.id, is_remote=False, trace_flags=trace.TraceFlags(1))
+    return context.attach(trace.set_span_in_context(trace.NonRecordingSpan(ours)))
+
+
+def detach(token: Any) -> None:
+    """Undo `attach`."""
+    if token is not None:
+        with guarded:
+            from opentelemetry import context
+
+            context.detach(token)

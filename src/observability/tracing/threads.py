@@ -1,0 +1,58 @@
+"""
+🌙 Moon Dev's Thread Context
+Built with love by Moon Dev 🚀
+
+Carries the open observation into `threading.Thread` and `ThreadPoolExecutor`, which Python (before 3.14) starts with
+an empty context. Installed once, when tracing first runs; with nothing open and nothing said, a thread starts as ever.
+"""
+
+import functools
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as _pool
+from typing import Any
+
+from src.config import tracing_on
+
+from .. import context
+from ..recording.recorder import OWN_THREADS
+
+_installed = False
+
+
+def install() -> None:
+    """Wrap `Thread.start` and `ThreadPoolExecutor.submit`, once per process."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    threading.Thread.start = _carrying_start(threading.Thread.start)  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = _carrying_submit(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
+
+
+def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(start)
+    def carrying_start(self: threading.Thread) -> None:
+        if tracing_on() and not _outlives_its_starter(self):
+            carried = context.carried()
+            if not carried.empty:
+                self.run = functools.partial(context.run_carried, carried, self.run)  # type: ignore[method-assign]
+        start(self)
+
+    return carrying_start
+
+
+def _outlives_its_starter(thread: threading.Thread) -> bool:
+    """A pool's worker, whose tasks each bring their own context instead, and our own threads."""
+    return getattr(thread, "_target", None) is _pool._worker or thread.name.startswith(OWN_THREADS)
+
+
+def _carrying_submit(submit: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(submit)
+    def carrying_submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        if not tracing_on():
+            return submit(self, fn, *args, **kwargs)
+        return submit(self, context.run_carried, context.carried(), fn, *args, **kwargs)
+
+    return carrying_submit

@@ -1,0 +1,134 @@
+"""
+🌙 Moon Dev's Market Data API Tests
+Built with love by Moon Dev 🚀
+
+The API on loopback, as it answers and as it fails.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src.agents.api import MoonDevAPI
+from tests.agents.test_liquidations import row
+
+KEY = "moondev-key-0123456789"
+
+
+@pytest.fixture
+def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> MoonDevAPI:
+    """Address and key from the environment, no pauses between tries."""
+    monkeypatch.setenv("MOONDEV_API_KEY", KEY)
+    monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for(""))
+    monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
+    return MoonDevAPI()
+
+
+def test_liquidations_are_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """The key goes along as a header, the limit as a parameter; broken rows are said."""
+    httpserver.expect_request(
+        "/files/liq_data.csv", query_string="limit=7", headers={"X-API-Key": KEY}
+    ).respond_with_data(f'{row(1, 500, "BUY")}\r\n{row(0)}\r\n"a",b\r\n')
+    frame = api.get_liquidation_data(limit=7)
+    assert frame is not None
+    assert list(frame["usd"]) == [1000, 500]
+    assert "⚠️ liq_data.csv: 1 broken rows skipped" in capsys.readouterr().out
+
+
+def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows without their numbers are left out, and said."""
+    httpserver.expect_request("/files/oi.csv").respond_with_data(
+        "symbol,time,openInterest,price\nBTCUSDT,1,10,90000\nETHUSDT,1,oops,3000\n"
+    )
+    frame = api.get_oi_data()
+    assert frame is not None
+    assert frame.to_dict("records") == [{"symbol": "BTCUSDT", "time": 1, "openInterest": 10.0, "price": 90000}]
+    assert "⚠️ oi.csv: 1 broken rows skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "tries"),
+    [
+        (401, "HTTP 401: correct MOONDEV_API_KEY in .env", 1),
+        (302, "HTTP 302: check MOONDEV_API_URL in .env", 1),
+        (404, "HTTP 404: check MOONDEV_API_URL in .env", 1),
+        (429, "HTTP 429: try again later", 3),
+        (500, "HTTP 500: try again later", 3),
+    ],
+)
+def test_a_refusal_names_its_cure(
+    status: int, words: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What may pass is tried three times, what cannot is not; nothing raises, and the key is not shown."""
+    httpserver.expect_request("/files/oi.csv").respond_with_data(KEY, status)
+    assert api.get_oi_data() is None
+    out = capsys.readouterr().out
+    assert f"❌ {httpserver.url_for('').rstrip('/')} answers {words}" in out
+    assert KEY not in out
+    assert len(httpserver.log) == tries
+
+
+def test_the_third_try_may_bring_it(api: MoonDevAPI, httpserver: HTTPServer) -> None:
+    """Two hiccups are not even said."""
+    for status in (503, 500):
+        httpserver.expect_ordered_request("/files/liq_data.csv").respond_with_data("", status)
+    httpserver.expect_ordered_request("/files/liq_data.csv").respond_with_data(row(0))
+    frame = api.get_liquidation_data()
+    assert frame is not None
+    assert len(frame) == 1
+
+
+@pytest.mark.parametrize("text", ["", "<html>Bad gateway</html>", "a,b\n1,2\n", "\0\1\2", '"'])
+def test_what_is_no_data_is_said(
+    text: str, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A success that holds something else: a line each, which names the file."""
+    for name in ("liq_data.csv", "oi.csv"):
+        httpserver.expect_request(f"/files/{name}").respond_with_data(text)
+    assert api.get_liquidation_data() is None
+    assert api.get_oi_data() is None
+    out = capsys.readouterr().out
+    assert "❌ liq_data.csv holds no liquidation" in out
+    assert "❌ oi.csv" in out
+
+
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A refused connection names the address and the setting."""
+    monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
+    assert MoonDevAPI(KEY, "http://127.0.0.1:9").get_oi_data() is None
+    assert "❌ http://127.0.0.1:9 cannot be reached" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("address", ["api.moondev.com", "ftp://api.moondev.com", "http://"])
+def test_an_address_that_is_none(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said what one looks like, without a request."""
+    assert MoonDevAPI(KEY, address).get_oi_data() is None
+    assert "❌ MOONDEV_API_URL must be an address like http://api.moondev.com:8000" in capsys.readouterr().out
+
+
+def test_without_a_key_it_is_named(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """No request goes out, and the line says what to set."""
+    assert MoonDevAPI(base_url=httpserver.url_for("")).get_liquidation_data() is None
+    assert "❌ Set MOONDEV_API_KEY in .env to read live market data" in capsys.readouterr().out
+    assert httpserver.log == []
+
+
+@pytest.fixture
+def _nothing_said() -> Iterator[None]:
+    MoonDevAPI._said.clear()
+    yield
+    MoonDevAPI._said.clear()
+
+
+@pytest.mark.usefixtures("_nothing_said")
+def test_a_key_over_plain_http_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Per address, and not of this machine."""
+    monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
+    for address in ("http://market.invalid:8000", "http://market.invalid:8000", "http://127.0.0.1:9", "http://[::1]:9"):
+        MoonDevAPI(KEY, address).get_oi_data()
+    out = capsys.readouterr().out
+    assert out.count("over plain http") == 1
+    assert "⚠️ MOONDEV_API_KEY goes to market.invalid over plain http" in out

@@ -1,0 +1,94 @@
+"""
+🌙 Moon Dev's Liquidation Feed Tests
+Built with love by Moon Dev 🚀
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from src.agents.errors import FeedError
+from src.agents.liquidations import parse_feed, read_feed, runs_of_windows
+
+SAMPLE = Path(__file__).parents[2] / "src/data/samples/liquidations_2025-12-11.csv"
+ROW = "BTC,SELL,LIMIT,IOC,1,100,101,FILLED,1,1,{time},{usd}"
+HEADER = "symbol,side,type,time_in_force,quantity,price,average_price,status,filled_qty,total_qty,timestamp,usd_value"
+
+
+def row(minute: float, usd: float = 1000, side: str = "SELL") -> str:
+    """One forced order, at a minute of 2025."""
+    return ROW.format(time=1_735_689_600_000 + int(minute * 60_000), usd=usd).replace("SELL", side)
+
+
+@pytest.mark.parametrize("header", [[], [HEADER], [HEADER + ",datetime"]])
+@pytest.mark.parametrize("extra", ["", ",2025-12-11 01:36:23"])
+def test_twelve_or_thirteen_columns_with_a_header_or_without(header: list[str], extra: str) -> None:
+    """All the shapes of the API's file are the same feed; a header is no broken row."""
+    feed = parse_feed([*header, row(0) + extra, row(1, 500, "BUY") + extra], "feed.csv")
+    assert feed.broken == 0
+    assert list(feed.events["side"]) == ["SELL", "BUY"]
+    assert list(feed.events["usd"]) == [1000, 500]
+    assert feed.events["time"].iloc[0] == pd.Timestamp("2025-01-01", tz="UTC")
+
+
+def test_broken_rows_are_skipped_and_counted() -> None:
+    """No number, no side, no time or one in seconds, NaN, a stray quote, a huge line: the good rows are all there."""
+    broken = [
+        "BTC,SELL", row(0).replace("SELL", "HOLD"), ROW.format(time="yesterday", usd=1), ROW.format(time=1e30, usd=1),
+        row(0, float("nan")), row(0, float("inf")), row(0, -5), "\0,\0", row(0) + ",a,b,c", ROW.format(time=5, usd=""),
+        ROW.format(time=1_735_689_600, usd=1), 'BTC,"SELL', "x" * 200_000,
+    ]  # fmt: skip
+    feed = parse_feed([row(0), *broken, row(1)], "feed.csv")
+    assert len(feed.events) == 2
+    assert feed.broken == len(broken)
+
+
+def test_case_spaces_and_quotes_are_forgiven() -> None:
+    """As a spreadsheet saves the file; blank lines are no rows."""
+    quoted = ", ".join(f'"{cell}"' for cell in row(0, 500, "buy").split(","))
+    feed = parse_feed(["\n", quoted + "\r\n", "  \n"], "feed.csv")
+    assert (feed.broken, list(feed.events["side"]), list(feed.events["usd"])) == (0, ["BUY"], [500])
+
+
+def test_rows_come_in_order_of_time() -> None:
+    """The API's file is not sorted."""
+    feed = parse_feed([row(5), row(1), row(3)], "feed.csv")
+    assert feed.events["time"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "empty", "binary", "another csv"])
+def test_what_is_no_feed_is_said_with_its_cure(kind: str, tmp_path: Path) -> None:
+    """The message names the file and what to do."""
+    path = tmp_path / "feed.csv"
+    if kind == "directory":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes({"empty": b"", "binary": bytes(range(256)) * 9, "another csv": b"a,b\n1,2\n"}[kind])
+    with pytest.raises(FeedError, match=r"--replay|each row needs") as error:
+        read_feed(path)
+    assert str(path) in str(error.value)
+
+
+def test_windows_are_counted_from_the_first_event() -> None:
+    """Fifteen minutes each, longs and shorts apart, with what was liquidated most."""
+    feed = parse_feed([row(2), row(10, 500, "BUY"), row(16.9), row(17.1, 7), row(30, 9, "BUY")], "feed.csv")
+    (windows,) = runs_of_windows(feed.events, 15)
+    assert [(window.longs_usd, window.shorts_usd) for window in windows] == [(2000, 500), (7, 9)]
+    assert windows[0].start == pd.Timestamp("2025-01-01 00:02", tz="UTC")
+    assert windows[1].start == windows[0].end
+    assert windows[0].top_symbols == ["BTC $2,500"]
+
+
+def test_a_silence_longer_than_a_window_begins_anew() -> None:
+    """What came before is no comparison for what comes after."""
+    feed = parse_feed([row(0), row(100), row(101), row(116)], "feed.csv")
+    assert [len(run) for run in runs_of_windows(feed.events, 15)] == [1, 2]
+
+
+def test_the_sample_spans_the_recorded_windows() -> None:
+    """The slice that comes with the repo: one stray event, then seven windows of real orders."""
+    feed = read_feed(SAMPLE)
+    assert (len(feed.events), feed.broken) == (1831, 0)
+    assert [len(run) for run in runs_of_windows(feed.events, 15)] == [1, 7]
+    assert SAMPLE.stat().st_size < 200_000

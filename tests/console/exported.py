@@ -1,0 +1,102 @@
+"""
+🌙 Moon Dev's Export in pandas
+Built with love by Moon Dev 🚀
+
+What the journal holds, by way of `export --format parquet`, and what that comes to: computed by pandas, from what the
+README says of a decision's model, of a trace's cost, and of the decision that an outcome is about.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from typer.testing import CliRunner
+
+from src.observability.console.app import app
+
+_COLUMNS = [
+    "seq", "id", "trace_id", "parent_id", "type", "name", "agent", "start_ns", "first_token_ns", "end_ns", "model",
+    "metadata", "level", "usage", "cost_usd", "state",
+]  # fmt: skip
+_LEVELS = ["DEBUG", "DEFAULT", "WARNING", "ERROR"]
+
+
+class Exported(NamedTuple):
+    """All observations and scores."""
+
+    observations: pd.DataFrame
+    scores: pd.DataFrame
+
+    @property
+    def calls(self) -> pd.DataFrame:
+        """Calls in order, with the tokens asked and answered."""
+        calls = self.observations.query("type == 'generation'").sort_values(["start_ns", "seq"])
+        for name in ("input", "output"):
+            calls[f"{name}_tokens"] = [_tokens(text, name) for text in calls["usage"]]
+        return calls.assign(unpriced=calls["cost_usd"].isna() & (calls["level"] != "ERROR"))
+
+    @property
+    def signals(self) -> pd.DataFrame:
+        """Decisions in order: with the model asked last before them, and the cost and outcome of their trace."""
+        signals = self.observations.query("type == 'event' and name == 'trading_signal'")
+        signals = signals.sort_values(["start_ns", "seq"]).drop(columns=["model", "cost_usd"])
+        said = pd.DataFrame([json.loads(text) for text in signals["metadata"]], index=signals.index)
+        asked = self.calls[["trace_id", "start_ns", "model"]]
+        signals = _with_stand(pd.merge_asof(signals.join(said), asked, on="start_ns", by="trace_id"))
+        signals = signals.join(costs(self.calls), on="trace_id").join(self._outcomes(), on="trace_id")
+        return signals.fillna({"calls": 0})
+
+    @property
+    def traces(self) -> pd.DataFrame:
+        """One row a trace in order: when it began, how long it took, its calls' tokens and cost, its worst level."""
+        rows = self.observations.assign(level=pd.Categorical(self.observations["level"], _LEVELS, ordered=True))
+        grouped = rows.groupby("trace_id")
+        traces = pd.DataFrame({
+            "start_ns": grouped["start_ns"].min(), "took_ns": grouped["end_ns"].max() - grouped["start_ns"].min(),
+            "agent": grouped["agent"].first(), "level": grouped["level"].max().astype(str),
+        })  # fmt: skip
+        calls = self.calls.groupby("trace_id")
+        traces = traces.join(calls[["input_tokens", "output_tokens"]].sum(min_count=1)).join(calls["model"].last())
+        return traces.join(costs(self.calls)).fillna({"calls": 0}).sort_values("start_ns").reset_index()
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """The decisions whose outcome is known: the last valid BUY or SELL of its trace; `hit`: it had a profit."""
+        known = self.signals.query("trade and stands and (pnl_usd.notna() or pnl_pct.notna())")
+        return known.assign(hit=known["pnl_usd"].fillna(known["pnl_pct"]) > 0)
+
+    def _outcomes(self) -> pd.DataFrame:
+        known = self.scores[self.scores["name"].isin(["pnl_usd", "pnl_pct"])]
+        found = known.pivot(index="trace_id", columns="name", values="number")
+        return found.reindex(columns=["pnl_usd", "pnl_pct"]).astype(float)
+
+
+def exported(folder: Path) -> Exported:
+    """All of the test's journal; whole numbers stay whole."""
+    frames = []
+    for option, columns in (([], _COLUMNS), (["--scores"], None)):
+        file = folder / "all.parquet"
+        result = CliRunner().invoke(app, ["export", "--format", "parquet", "--output", str(file), *option])
+        assert result.exit_code == 0, result.output
+        frames.append(pd.read_parquet(file, columns=columns, dtype_backend="numpy_nullable"))
+    return Exported(*frames)
+
+
+def costs(calls: pd.DataFrame) -> pd.DataFrame:
+    """What the calls of each trace cost, and how many there were."""
+    traces = calls.groupby("trace_id")
+    known = traces["cost_usd"].sum(min_count=1).astype(float).mask(traces["unpriced"].any())
+    return pd.DataFrame({"cost_usd": known, "calls": traces.size()})
+
+
+def _tokens(usage: Any, name: str) -> float:
+    return math.nan if pd.isna(usage) else sum(n for key, n in json.loads(usage).items() if key.startswith(name))
+
+
+def _with_stand(signals: pd.DataFrame) -> pd.DataFrame:
+    """Whether it can be acted on, and whether its trace's cost and outcome stand beside it: the last trade, or last."""
+    trades = signals["signal_valid"] & signals["signal_action"].isin(["BUY", "SELL"])
+    last = signals.assign(trade=trades).sort_values(["trade", "seq"]).groupby("trace_id")["seq"].last()
+    return signals.assign(trade=trades, stands=signals["seq"] == signals["trace_id"].map(last))

@@ -1,0 +1,312 @@
+"""
+🌙 Moon Dev's Costs Tests
+Built with love by Moon Dev 🚀
+
+Every number that `costs` and `status` print, against pandas over the Parquet export.
+"""
+
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from typer.testing import CliRunner
+
+from src import config
+from src.observability.console.app import app
+from src.observability.console.queries import totals
+from src.observability.console.render.format import count, duration
+from src.observability.journal.store import Journal
+from src.observability.recording import cost
+from tests.console.exported import exported
+from tests.console.printed import amount, cells, is_about, took_about
+from tests.console.test_numbers import check_decisions, check_traces, judge
+from tests.console.test_report_numbers import check_printed_report, check_report
+from tests.million import fill
+
+DAY_NS = 86_400_000_000_000
+COLUMNS = [
+    "trace_id", "type", "name", "agent", "provider", "model", "session_id", "level", "usage", "cost_usd",
+    "start_ns", "first_token_ns", "end_ns",
+]  # fmt: skip
+
+
+@pytest.fixture
+def filled() -> Iterator[Journal]:
+    """900 observations over two days, up to now."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 300, days=2)
+    yield journal
+    journal.close()
+
+
+def run(*arguments: str, columns: int = 80) -> Any:
+    """A command, in a pipe as wide as it says."""
+    return CliRunner().invoke(app, [*arguments], env={"COLUMNS": str(columns)})
+
+
+def lines(*arguments: str) -> list[Any]:
+    """What a command prints with --json."""
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line) for line in result.output.splitlines()]
+
+
+def frame() -> pandas.DataFrame:
+    """The whole journal, by way of the export."""
+    command = [sys.executable, "-m", "src.observability", "export", "--format", "parquet"]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=config.REPO_ROOT, timeout=300)
+    return pandas.read_parquet(
+        io.BytesIO(done.stdout), columns=COLUMNS, dtype_backend="numpy_nullable"
+    )  # floats would round times
+
+
+def rank(values: pandas.Series, share: float) -> float:
+    """The nearest-rank quantile, in milliseconds."""
+    ordered = sorted(values)
+    return ordered[math.ceil(len(ordered) * share) - 1] / 1e6
+
+
+def expected(calls: pandas.DataFrame) -> dict[str, Any]:
+    """The figures of these calls by pandas."""
+    usage = pandas.DataFrame([json.loads(text) for text in calls["usage"].dropna()]).fillna(0)
+    took, first = calls["end_ns"] - calls["start_ns"], (calls["first_token_ns"] - calls["start_ns"]).dropna()
+    asked = usage["input"].sum() + usage.get("input_cached_tokens", pandas.Series(0)).sum()
+    return {
+        "calls": len(calls),
+        "errors": (calls["level"] == "ERROR").sum(),
+        "input_tokens": asked,
+        "cached_tokens": usage.get("input_cached_tokens", pandas.Series(0)).sum(),
+        "output_tokens": usage["output"].sum(),
+        "cost_usd": None if calls["cost_usd"].isna().all() else pytest.approx(calls["cost_usd"].sum(), rel=1e-9),
+        "unpriced": (calls["cost_usd"].isna() & (calls["level"] != "ERROR")).sum(),
+        "p50_ms": rank(took, 0.5),
+        "p95_ms": rank(took, 0.95),
+        "p99_ms": rank(took, 0.99),
+        "first_token_p50_ms": rank(first, 0.5) if len(first) else None,
+    }
+
+
+@pytest.mark.parametrize("by", ["agent", "model", "provider", "day", "session"])
+def test_every_figure_is_that_of_pandas(by: str, filled: Journal) -> None:
+    """Calls, errors, tokens, spend, unknown prices, latencies, by each grouping; all is counted, and once."""
+    compare(frame(), by)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_million_observations(tmp_path: Path) -> None:
+    """The same over a million, written in a fleet's batches; and what the other commands say of them."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 333_334)
+    everything = frame()
+    assert len(everything) == 1_000_002
+    for by in ("agent", "model", "day"):
+        compare(everything, by)
+    (found,) = lines("status")
+    assert found["rows"] == {"local": 1_000_002 + 666_668}
+    judge(journal, 2_000)
+    journal.close()
+    check_decisions(exported(tmp_path), 2_000)
+    check_traces(exported(tmp_path), 2_000)
+    check_report(exported(tmp_path))
+    check_printed_report()
+
+
+@pytest.mark.slow
+def test_the_recorded_feed_through_the_real_model(tmp_path: Path) -> None:
+    """Replayed as `make demo` does, with the model inside the process."""
+    sample = "src/data/samples/liquidations_2025-12-11.csv"
+    command = [sys.executable, "-m", "src.agents.liquidation_agent", "--replay", sample]
+    subprocess.run(command, check=True, cwd=config.REPO_ROOT, timeout=300, stdout=subprocess.DEVNULL)
+    everything = frame()
+    assert (everything["type"] == "generation").sum() == 6
+    for by in ("agent", "model", "provider", "day", "session"):
+        compare(everything, by)
+    check_decisions(exported(tmp_path), 1_000)
+    check_traces(exported(tmp_path), 1_000)
+
+
+def compare(everything: pandas.DataFrame, by: str) -> None:
+    """What `costs` says of all of it, grouped so, against pandas."""
+    everything["day"] = pandas.to_datetime(everything["start_ns"]).dt.strftime("%Y-%m-%d")
+    everything["session"] = everything["session_id"]
+    calls = everything[everything["type"] == "generation"]
+    shown = {each["group"]: each for each in lines("costs", "--by", by)}
+    assert set(shown) == set(calls[by])
+    for group, mine in calls.groupby(by):
+        figures = expected(mine)
+        assert {name: shown[group][name] for name in figures} == figures
+    decided = everything[everything["name"] == "trading_signal"].merge(
+        calls[["trace_id", "model", "provider"]], on="trace_id", suffixes=("_own", "")
+    )
+    assert {group: each["decisions"] for group, each in shown.items()} == decided[by].value_counts().to_dict()
+
+
+@pytest.mark.parametrize("by", ["agent", "model", "day"])
+def test_the_table_has_the_same_figures(by: str, filled: Journal) -> None:
+    """As many digits of each as it shows."""
+    rows = cells(run("costs", "--by", by, columns=200).stdout.splitlines()[1:])
+    found = {each["group"]: each for each in lines("costs", "--by", by)}
+    assert [row["day (UTC)" if by == "day" else by] for row in rows] == [*found, "total"]
+    for row, each in zip(rows, found.values(), strict=False):
+        check_row(row, each)
+    for name, key in (("calls", "calls"), ("decisions", "decisions"), ("tokens in", "input_tokens")):
+        assert amount(rows[-1][name]) == sum(each[key] for each in found.values())
+    assert is_about(rows[-1]["spend"], sum(each["cost_usd"] or 0 for each in found.values()))
+
+
+def check_row(row: dict[str, str], each: dict[str, Any]) -> None:
+    """One line of the table and the figures for scripts, which are those of pandas."""
+    known = {name: math.nan if value is None else value for name, value in each.items() if name != "group"}
+    whole = {"calls": "calls", "decisions": "decisions", "tokens in": "input_tokens", "out": "output_tokens"}
+    assert all(amount(row[name]) == known[key] for name, key in whole.items())
+    assert is_about(row["spend"], known["cost_usd"])
+    assert is_about(row["each"], known["cost_per_decision"])
+    for name, key in (("errors", "error_share"), ("no price", "unpriced_share"), ("cached", "cache_hit_share")):
+        assert is_about(row[name].replace("–", "0"), 100 * known[key])
+    for name, key in (("p50", "p50_ms"), ("p95", "p95_ms"), ("p99", "p99_ms"), ("1st token", "first_token_p50_ms")):
+        assert (row[name] == "–") == math.isnan(known[key])
+        assert row[name] == "–" or took_about(row[name], known[key] * 1e6)
+
+
+def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
+    """Whole hours come from the sums, the broken one from the rows; and agent and model are obeyed."""
+    everything = frame()
+    calls = everything[everything["type"] == "generation"].sort_values("start_ns")
+    for place in (0, 1, 77, 150, 298):
+        since = pandas.to_datetime(calls["start_ns"].iloc[place]).ceil("us").isoformat()
+        left = calls[calls["start_ns"] >= pandas.Timestamp(since).value]
+        shown = lines("costs", "--since", since)
+        assert sum(each["calls"] for each in shown) == len(left)
+        assert sum(each["cost_usd"] or 0 for each in shown) == pytest.approx(left["cost_usd"].sum())
+    agent, model = calls["agent"].iloc[0], calls["model"].iloc[0]
+    mine = calls[(calls["agent"] == agent) & (calls["model"] == model)]
+    (shown,) = lines("costs", "--agent", agent, "--model", model)
+    assert (shown["calls"], shown["decisions"]) == (len(mine), len(mine))
+
+
+def test_the_derived_figures(filled: Journal) -> None:
+    """Spend per decision only where every price is known; shares are of the calls, and of the tokens asked."""
+    for each in lines("costs", "--by", "model"):
+        assert each["cache_hit_share"] == pytest.approx(each["cached_tokens"] / each["input_tokens"])
+        assert each["error_share"] == each["errors"] / each["calls"]
+        if each["group"] == "nobody-s-model":
+            assert (each["cost_usd"], each["cost_per_decision"]) == (None, None)
+            assert each["unpriced"] == each["calls"] - each["errors"] > 0
+        else:
+            assert each["cost_per_decision"] == pytest.approx(each["cost_usd"] / each["decisions"])
+
+
+def test_the_sums_outlive_the_rows(filled: Journal) -> None:
+    """What retention let go of was spent all the same; latencies are unknown then."""
+    before = lines("costs", "--by", "model")
+    while filled.delete_done(500):
+        pass
+    after = lines("costs", "--by", "model")
+    for was, is_now in zip(before, after, strict=True):
+        same = ("group", "calls", "errors", "cost_usd", "input_tokens", "output_tokens", "unpriced")
+        assert {name: was[name] for name in same} == {name: is_now[name] for name in same}
+        assert is_now["p50_ms"] is None
+    assert "–" in run("costs").output
+
+
+def test_status_is_right(filled: Journal) -> None:
+    """Its spend, calls and errors of 24 hours, and how many rows there are."""
+    everything = frame()
+    recent = everything[(everything["type"] == "generation") & (everything["start_ns"] >= time.time_ns() - DAY_NS)]
+    (found,) = lines("status")
+    assert abs(sum(each["calls"] for each in found["agents"]) - len(recent)) <= 1  # the clock went on
+    assert sum(each["cost_usd"] or 0 for each in found["agents"]) == pytest.approx(recent["cost_usd"].sum(), rel=0.02)
+    assert found["rows"] == {"local": 900 + 600}
+    assert len(found["decisions"]) == 5
+
+
+def test_the_screen_of_status_has_the_same_figures() -> None:
+    """Rows by state, the day's calls, failures, spend and unknown prices, in all and by agent."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 200, days=0.5)
+    journal.close()
+    calls = frame().query("type == 'generation'")
+    shown = run("status", columns=120).stdout
+    failed = (calls["level"] == "ERROR").sum()
+    unpriced = (calls["cost_usd"].isna() & (calls["level"] != "ERROR")).sum()
+    (said,) = re.findall(r"24 hours: 200 calls, (\d+) failed, (\S+) and (\d+) of unknown price\n", shown)
+    assert (int(said[0]), int(said[2])) == (failed, unpriced)
+    assert is_about(said[1], calls["cost_usd"].sum())
+    assert f"{journal.path.stat().st_size / 2**20:.1f} MB, since 12 hours ago, 1,000 local" in shown
+    agents = calls.groupby("agent")
+    for row in cells(shown.split("unknown price\n")[1].split("and 4")[0].splitlines()):
+        mine = agents.get_group(row["agent"])
+        assert (row["calls"], row["decisions"]) == (str(len(mine)), str(len(mine)))
+        assert is_about(row["spend"], mine["cost_usd"].sum())
+
+
+def test_what_if_reprices_the_tokens(filled: Journal) -> None:
+    """Against the price of each call, summed here; calls without tokens are none of it."""
+    calls = frame().query("type == 'generation'").dropna(subset="usage")
+    shown = {each["group"]: each for each in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
+    for model, mine in calls.groupby("model"):
+        prices = [cost.price(None, "gpt-4o", json.loads(text)) for text in mine["usage"]]
+        assert shown[model]["what_if_usd"] == pytest.approx(sum(each.details["total"] for each in prices if each))
+        assert shown[model]["calls"] == len(mine)
+    assert shown["nobody-s-model"]["recorded_usd"] is None
+    assert shown["nobody-s-model"]["change"] is None
+    assert shown["llama3.2"]["recorded_usd"] == 0
+    assert shown["gpt-4o-mini"]["change"] > 5
+    assert "genai-prices" in shown["gpt-4o-mini"]["prices"]
+    assert lines("costs", "--what-if", "openai/gpt-4o") == [
+        {**each, "model": "openai/gpt-4o"} for each in lines("costs", "--what-if", "gpt-4o")
+    ]
+
+
+def test_figures_end_while_calls_go_on(filled: Journal) -> None:
+    """A busy fleet has another call done for each that is read: that one is the next command's."""
+    seen, known = 0, sum(each["calls"] for each in lines("costs", "--what-if", "gpt-4o"))
+    for _ in totals.tokens(filled, totals.Calls("agent")):
+        seen += 1
+        fill(filled, 1, days=0.00001, seed=seen)
+        assert seen <= known
+    assert seen == known
+
+
+def test_a_model_without_a_price_is_no_what_if(filled: Journal) -> None:
+    """Said with the cure, exit status 1."""
+    result = run("costs", "--what-if", "nobody-s-model")
+    assert result.exit_code == 1
+    assert "pip install -U genai-prices" in result.stderr
+
+
+def test_the_price_table_tells_its_age() -> None:
+    """The last change of a price that it knows, none of the future."""
+    table = cost.price_table()
+    assert date(2026, 1, 1) < table.newest <= datetime.now(UTC).date()
+    assert table.name.startswith("genai-prices 0.")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, 160])
+def test_every_table_fits(columns: int, filled: Journal) -> None:
+    """No line is wider than the terminal, and no number is cut."""
+    for command in (["costs"], ["costs", "--by", "model"], ["costs", "--what-if", "gpt-4o"], ["status"]):
+        shown = run(*command, columns=columns).output.replace(str(config.journal_path()), "").split("📌")[0]
+        assert max(map(len, shown.splitlines())) <= columns
+        assert not [line for line in shown.splitlines() if "…" in line[19:]]
+
+
+def test_large_numbers_stay_short() -> None:
+    """Tokens by the million, time by the day."""
+    assert [count(999_999), count(1_234_567), count(2_500_000_000)] == ["999,999", "1.2 M", "2.5 G"]
+    assert [duration(7200 * 10**9), duration(14 * DAY_NS), duration(90 * 10**9)] == ["2 hours", "14 days", "90.0 s"]

@@ -1,0 +1,366 @@
+"""
+🌙 Moon Dev's Doctor Tests
+Built with love by Moon Dev 🚀
+
+Each thing that can be wrong with tracing, made wrong for real: what `doctor` says of it, its cure and its exit status.
+"""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from typer.testing import CliRunner
+from werkzeug import Response
+
+from src import config
+from src.observability import LangFuseTracker, ObservabilityContext, runtime
+from src.observability.console.app import app
+from src.observability.journal.store import Journal, Mark
+from tests.console.test_journal_views import one_cycle
+from tests.langfuse_server import HEALTH, Backend, RawServer, settings_for
+from tests.million import fill, observation_row
+
+HOUR_NS = 3_600_000_000_000
+
+
+def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """Its exit status and findings."""
+    result = CliRunner().invoke(app, ["doctor", "--json", *arguments])
+    return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def said(about: str, *arguments: str) -> tuple[str, str, str | None]:
+    """Weight, words and cure of the worst finding about something; only faults end with status 1."""
+    status, findings = doctor(*arguments)
+    assert status == int(any(each["weight"] == "fault" for each in findings))
+    worst = next(each for each in findings if each["about"] == about)
+    return worst["weight"], worst["what"], worst["cure"]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Iterator[Journal]:
+    """A journal with rows that were recorded without keys."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 20)
+    yield journal
+    journal.close()
+
+
+def test_all_is_well(langfuse: Any) -> None:
+    """Nothing but fine findings, keys not shown, exit status 0."""
+    one_cycle()
+    assert LangFuseTracker().flush(10)
+    status, findings = doctor()
+    assert [each for each in findings if each["weight"] != "fine"] == []
+    assert status == 0
+    about = {each["about"] for each in findings}
+    assert about == {
+        "tracing", "keys", "disk", "journal", "pending", "rejected", "own failures", "outcomes", "prices", "server",
+        "clock",
+    }  # fmt: skip
+    shown = CliRunner().invoke(app, ["doctor"]).output
+    assert langfuse.secret_key not in shown + json.dumps(findings)
+    assert "✅ keys: accepted by the server" in shown
+
+
+def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults, then warnings, then what is fine; each of the first two with its cure."""
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another-0123456789")
+    langfuse.version = "4.16.0"
+    status, findings = doctor()
+    weights = [each["weight"] for each in findings]
+    assert weights == sorted(weights, key=["fault", "warning", "fine"].index)
+    assert set(weights) == {"fault", "warning", "fine"}
+    assert all(each["cure"] for each in findings if each["weight"] != "fine")
+    assert status == 1
+    result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "80"})
+    assert result.exit_code == 1
+    assert result.output.startswith("❌ keys: the server refuses pk-lf-test")
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flag and who says so; half a pair of keys; text that cannot be read."""
+    assert said("tracing") == ("fine", "on, says the default", None)
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    assert said("tracing")[:2] == ("warning", "off, says the environment: calls are not recorded")
+    config.ENV_FILE.write_text("ENABLE_LANGFUSE=false\n")
+    assert said("tracing")[1] == "off, says .env: calls are not recorded"
+    monkeypatch.delenv("ENABLE_LANGFUSE")
+    assert said("keys")[0] == "warning"
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-0123456789")
+    assert said("keys") == (
+        "fault",
+        "LANGFUSE_PUBLIC_KEY is not set, the other one is",
+        "set LANGFUSE_PUBLIC_KEY in .env",
+    )
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "lots")
+    assert said("settings")[:2] == ("fault", "OBSERVABILITY_MAX_MB must be a number of at least 0")
+
+
+REFUSED = "OBSERVABILITY_REDACT_PATTERNS has '*', which is refused: nothing to repeat at position 0"
+
+
+def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first finding, with the reason; what is said of all else can be read, and secrets in it are masked."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "*")
+    monkeypatch.setenv("MY_SECRET", "hunter2-hunter2")
+    status, findings = doctor()
+    assert status == 1
+    cure = "correct it in the environment: until then no text is recorded"
+    assert findings[0] == {"weight": "fault", "about": "settings", "what": REFUSED, "cure": cure}
+    assert all("NOT RECORDED" not in each["what"] for each in findings)
+    assert said("pending") == ("fine", "nothing waits", None)
+    lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
+    assert lines[:2] == [f"🤖 Tracing is on, kept here: {REFUSED}", f"   → {cure}"]
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "hunter2-hunter2(")
+    assert "hunter2" not in CliRunner().invoke(app, ["status"]).output + json.dumps(doctor()[1])
+
+
+def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path) -> None:
+    """Neither told one by one nor from a file: nothing is taken; without a note an outcome is."""
+    trace_id = filled.observations("is_root")[0]["trace_id"]
+    (tmp_path / "trades.csv").write_text(f"trace_id,pnl_usd,note\n{trace_id},5,stopped out\n")
+    environment, before = {"OBSERVABILITY_REDACT_PATTERNS": "*", "COLUMNS": "300"}, len(filled.scores())
+    for command in (
+        ["outcome", trace_id, "--pnl-usd", "5", "--note", "stopped out"],
+        ["outcomes", "--import", str(tmp_path / "trades.csv")],
+    ):
+        result = CliRunner().invoke(app, command, env=environment)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"❌ No outcome is taken: a note would be lost, since {REFUSED}\n   → correct it in" in result.stderr
+    assert len(filled.scores()) == before
+    assert CliRunner().invoke(app, ["outcome", trace_id, "--pnl-usd", "5"], env=environment).exit_code == 0
+
+
+def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens there; and plain http beyond this machine is not even tried."""
+    for name, value in Backend().environment.items():
+        monkeypatch.setenv(name, value)
+    weight, what, cure = said("server")
+    assert (weight, cure) == ("fault", "correct LANGFUSE_HOST, or see to network and server")
+    assert "cannot be reached" in what
+    monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example.com")
+    assert "has no TLS" in said("server")[1]
+
+
+def test_a_page_accepts_no_keys(langfuse: Any) -> None:
+    """A hotel's network answers every question with 200."""
+    langfuse.answer = lambda _request, _: Response("<html>Log in", 200)
+    assert said("keys")[:2] == ("warning", "not known whether they are accepted: HTTP 200")
+
+
+@pytest.mark.parametrize(
+    ("answer", "weight", "words"),
+    [
+        (Response("down", 503), "fault", "is not well: HTTP 503 down"),
+        (Response("what?", 404), "fault", "is not well: HTTP 404 what?"),
+        (
+            Response("", 302, {"Location": "https://elsewhere.example"}),
+            "fault",
+            "redirects to https://elsewhere.example",
+        ),
+        (Response("<html>hello", 200), "fault", "does not answer like Langfuse"),
+        (Response('{"version": "3.20.1"}', 200), "fault", "too old"),
+        (Response('{"version": "4.16.0"}', 200), "warning", "wants 4.59 or newer"),
+    ],
+)
+def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, words: str, langfuse: Any) -> None:
+    """Broken, moved, another program, too old."""
+    langfuse.answer = lambda request, _: answer if request.path == HEALTH else None
+    found = said("server")
+    assert found[0] == weight
+    assert words in found[1]
+    assert ("or correct LANGFUSE_HOST" in str(found[2])) == ("404" in words)
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces would land in the past or the future."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(10_000)
+        body = b'{"version": "4.60.0"}'
+        date = formatdate(time.time() + seconds, usegmt=True)
+        head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        connection.close()
+
+    server = RawServer(answer)
+    for name, value in settings_for(server.url).items():
+        monkeypatch.setenv(name, value)
+    weight, what, _ = said("clock")
+    server.close()
+    assert weight == "fault"
+    assert ("behind" if seconds > 0 else "ahead of") in what
+
+
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Self-signed, over real TLS."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
+         "-days", "1", "-subj", "/CN=localhost"], check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HTTPServer("127.0.0.1", 0, ssl_context=context) as server:
+        for name, value in settings_for(f"https://127.0.0.1:{server.port}").items():
+            monkeypatch.setenv(name, value)
+        weight, what, cure = said("server")
+    assert weight == "fault"
+    assert "cannot prove who it is" in what
+    assert cure is not None
+    assert "SSL_CERT_FILE" in cure
+
+
+def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
+    """Ten minutes are a warning, an hour is a fault; rows of another project are named."""
+    label = config.destination().label  # type: ignore[union-attr]
+    for age, weight in ((1, "fine"), (15, "warning"), (90, "fault")):
+        start = time.time_ns() - age * HOUR_NS // 60
+        row = observation_row(
+            id=f"{age:016x}", trace_id="a" * 32, type="span", name="x", trace_name="x", start_ns=start, end_ns=start,
+            state="pending", destination=label,
+        )  # fmt: skip
+        filled.append([row], [])
+        assert said("pending")[0] == weight
+        lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
+        waits = f"the oldest row has waited for {age} min"
+        assert lines[0].endswith(waits if weight != "fine" else config.LANGFUSE_HOST)
+        assert ("→ python -m src.observability doctor asks the server why" in lines[1]) == (weight != "fine")
+        filled.mark(Mark("observations", [(filled.newest()[0], row["id"])], "shipped"))
+    filled.append([{**row, "id": "f" * 16, "destination": "https://other.example|pk-lf-other"}], [])
+    weight, what, _ = said("pending")
+    assert weight == "warning"
+    assert "1 rows wait for the project of pk-lf-other at https://other.example" in what
+
+
+def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
+    """With the server's words; `--fix` puts them back, and the next pass delivers them."""
+    langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
+    one_cycle()
+    assert LangFuseTracker().flush(10)
+    weight, what, cure = said("rejected")
+    assert (weight, cure) == (
+        "fault",
+        "correct what it says, then python -m src.observability doctor --fix sends them again",
+    )
+    assert "Langfuse refused 3 rows" in what
+    assert "are wrong" in what
+    assert "\x1b" not in what
+    langfuse.answer = lambda _request, _body: None
+    assert said("rejected", "--fix")[0] == "fine"
+    assert LangFuseTracker().flush(10)
+    assert len(langfuse.spans) == 3
+
+
+@pytest.mark.failures_expected
+@pytest.mark.parametrize("where", [0, 40])
+def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -> None:
+    """Damaged at its head, or in its middle; without `--fix` nothing is touched."""
+    filled.close()
+    path = config.journal_path()
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size * where // 100)
+        file.write(b"\xff" * 60_000)
+    broken = path.read_bytes()
+    weight, what, cure = said("journal")
+    assert weight == "fault"
+    assert "damaged" in what
+    assert "doctor --fix" in str(cure)
+    assert path.read_bytes() == broken
+    status, _ = doctor("--fix")
+    assert status == 0
+    assert "set aside" in said("journal")[1]
+    assert [
+        each.read_bytes()
+        for each in path.parent.glob("*.set-aside-*")
+        if "-wal" not in each.name and "-shm" not in each.name
+    ] == [broken]
+    one_cycle()
+
+
+def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
+    """No journal yet is a warning; one of a newer version a fault that names its cure."""
+    filled.change("PRAGMA user_version = 99")
+    assert "update it (git pull)" in said("journal")[1]
+    filled.close()
+    for file in config.journal_path().parent.iterdir():
+        file.unlink()
+    assert said("journal")[0] == "warning"
+    assert doctor("--fix")[0] == 0
+    assert not config.journal_path().exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+@pytest.mark.parametrize("command", ["doctor --json", "doctor --fix --json", "status", "tail", "decisions"])
+def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path: Path) -> None:
+    """As an ordinary user: said with its cure, not `run an agent`, be it that he may look into it or not."""
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    folder = tmp_path / "shut"
+    folder.mkdir()
+    folder.chmod(mode)
+    code = (
+        "import os, sys, genai_prices, httpx, rich.progress, src.observability.shipping.client\n"
+        "from src.observability.console.app import app\n"
+        f"os.setuid(65534); app({command.split()!r})"
+    )
+    path = folder / "observability" / "journal.db"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=30, check=False,
+        env={**os.environ, "OBSERVABILITY_JOURNAL": str(path), "COLUMNS": "400"},
+    )  # fmt: skip
+    what = f"{folder} cannot be written by this user, who has no journal at {path}"
+    cure = "give it to the user who runs the agents, or let OBSERVABILITY_JOURNAL name another file"
+    assert ended.returncode == 1
+    if command.startswith("doctor"):
+        first = json.loads(ended.stdout.splitlines()[0])
+        assert first == {"weight": "fault", "about": "journal", "what": what, "cure": cure}
+    else:
+        assert (ended.stdout, ended.stderr) == ("", f"❌ {what}: {cure}\n")
+
+
+def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) -> None:
+    """Models in use without a price are named, by their calls."""
+    fill(filled, 100, days=3, seed=2)
+    assert "unknown for openrouter/nobody-s-model: " in said("prices")[1]
+    assert said("own failures")[0] == "fine"
+    why = "[NOT RECORDED: ValueError]"
+    filled.append([observation_row(id="1" * 16, trace_id="a" * 32, type="span", name=why, trace_name=why,
+                                   start_ns=time.time_ns(), status_message=why)], [])  # fmt: skip
+    assert said("own failures")[:2] == (
+        "warning", "1 call of the last 7 days could not be recorded: only that they were",
+    )  # fmt: skip
+
+
+def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
+    """A slip in an id, by whatever way it was told: counted by trace, named, with its cure; and no fault."""
+    trace_id = filled.observations("is_root")[0]["trace_id"]
+    ObservabilityContext.record_outcome(trace_id, pnl_usd=1)
+    assert said("outcomes")[0] == "fine"
+    for wrong in ("deadbeef" * 4, trace_id[:-1] + ("0" if trace_id[-1] != "0" else "1")):
+        ObservabilityContext.record_outcome(wrong, pnl_usd=1, pnl_pct=2)
+    assert runtime.running().recorder.flush(5)
+    weight, what, cure = said("outcomes")
+    assert (weight, what) == (
+        "warning",
+        f"2 of the last 7 days name a trace that is not here: {trace_id[:8]}, deadbeef",
+    )
+    assert "decisions shows the ids" in str(cure)
+    filled.change("UPDATE scores SET timestamp_ns = timestamp_ns - ? WHERE name LIKE 'pnl_%'", (8 * 24 * HOUR_NS,))
+    assert said("outcomes")[0] == "fine"

@@ -1,0 +1,282 @@
+"""
+🌙 Moon Dev's Verdict Tests
+Built with love by Moon Dev 🚀
+
+Whether decisions were any good: figures that pandas has too, intervals that cover, and no belief in five trades.
+"""
+
+import json
+import math
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from src import config
+from src.observability.console.app import app
+from src.observability.console.evaluation import _T, mean_interval
+from src.observability.journal.store import Journal, Row
+from src.observability.recording.outcome import rows_of_outcome, scores_of_outcome
+from tests.million import observation_row
+
+
+@pytest.fixture
+def made() -> Iterator[Journal]:
+    """The journal, to be written to."""
+    journal = Journal(config.journal_path())
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def decide(made: Journal) -> Callable[..., str]:
+    """A trace of these calls (model and USD; None: no price, "failed": none to pay), then these decisions; its id."""
+    ids = count(1)
+
+    def trace(
+        decisions: Sequence[tuple[str, float | None]] = (("BUY", 70),), agent: str = "WhaleAgent",
+        calls: Sequence[tuple[str, Any]] = (), **outcome: float,
+    ) -> str:  # fmt: skip
+        trace_id = f"{next(ids):032x}"
+
+        def row(**known: Any) -> Row:
+            shared = {"trace_id": trace_id, "trace_name": agent, "agent": agent}
+            return observation_row(**shared, id=f"{(at := next(ids)):016x}", start_ns=at, end_ns=at, **known)
+
+        rows = [
+            row(type="generation", name="llm_generation", model=model, provider="p",
+                level="ERROR" if usd == "failed" else "DEFAULT", cost_usd=None if usd == "failed" else usd)
+            for model, usd in calls
+        ]  # fmt: skip
+        for action, confidence in decisions:
+            said = {"signal_action": action, "signal_confidence": confidence, "signal_valid": confidence is not None}
+            rows.append(row(type="event", name="trading_signal", metadata=json.dumps(said)))
+        made.append(rows, [])
+        if outcome:
+            made.append([], rows_of_outcome(made, trace_id, scores_of_outcome(trace_id, **outcome), None))
+        return trace_id
+
+    return trace
+
+
+def run(*arguments: str) -> str:
+    """What a command prints in 80 columns."""
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def report(*options: str) -> list[Row]:
+    """The lines of the report for scripts."""
+    return [json.loads(line) for line in run("decisions", "--report", "--json", *options).splitlines()]
+
+
+def verdict(by: str, group: str, *options: str) -> Row:
+    """The one of a group."""
+    [found] = [row for row in report(*options) if row["by"] == by and row["group"] == group]
+    return found
+
+
+@pytest.fixture
+def judged(decide: Any) -> pd.DataFrame:
+    """Sixty decisions of two agents and what came of them, as pandas has them."""
+    chance, rows = random.Random(7), []
+    for number in range(60):
+        confidence, agent = chance.randint(1, 100), chance.choice(["WhaleAgent", "LunaAgent"])
+        pnl = round(chance.gauss(1, 10), 2)
+        decide([(chance.choice(["BUY", "SELL"]), confidence)], agent, pnl_usd=pnl)
+        rows.append({"agent": agent, "confidence": confidence, "pnl": pnl, "hit": pnl > 0})
+        if number % 10 == 0:
+            decide([("NOTHING", 50)], agent, pnl_usd=5)
+    return pd.DataFrame(rows)
+
+
+def test_the_verdict_is_what_pandas_computes(judged: pd.DataFrame) -> None:
+    """Cases, hits, mean, Brier score and calibration; NOTHING has no outcome."""
+    told = report()
+    for row in (each for each in told if each["by"] == "agent"):
+        its = judged[judged["agent"] == row["group"]]
+        assert (row["cases"], row["hits"]) == (len(its), its["hit"].sum())
+        assert row["mean_usd"] == pytest.approx(its["pnl"].mean())
+        assert row["brier"] == pytest.approx(((its["confidence"] / 100 - its["hit"]) ** 2).mean())
+        assert row["hit_low"] < row["hit_share"] < row["hit_high"]
+        assert row["mean_low"] < row["mean_usd"] < row["mean_high"]
+    classes = judged.groupby((judged["confidence"] // 20).clip(upper=4))["hit"].agg(["size", "sum"])
+    assert [(each["cases"], each["hits"]) for each in told if each["by"] == "confidence"] == [
+        tuple(row) for row in classes.to_numpy()
+    ]
+
+
+def test_student_s_quantiles_are_student_s() -> None:
+    """Below each of them lie 97.5 % of the distribution, by the trapezoidal rule."""
+    for freedom, quantile in enumerate(_T, start=1):
+        at = np.linspace(0, quantile, 20_001)
+        scale = math.gamma((freedom + 1) / 2) / math.sqrt(freedom * math.pi) / math.gamma(freedom / 2)
+        assert np.trapezoid(scale * (1 + at**2 / freedom) ** (-(freedom + 1) / 2), at) == pytest.approx(0.475, abs=3e-5)
+
+
+@pytest.mark.parametrize(
+    ("profits", "mean", "least"),
+    [
+        (lambda chance: chance.normal(1, 10, 5), 1.0, 0.94),
+        (lambda chance: chance.uniform(-5, 10, 5), 2.5, 0.92),
+        (lambda chance: chance.exponential(5, 5) - 4, 1.0, 0.86),
+    ],
+    ids=["normal", "even", "skewed"],
+)
+def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -> None:
+    """In 4,000 series of five, the interval has the true mean about as often as it says; skew costs it some."""
+    chance = np.random.default_rng(5)
+    found = [mean_interval(list(profits(chance))) for _ in range(4_000)]
+    assert sum(each is not None and each[0] <= mean <= each[1] for each in found) / 4_000 >= least
+
+
+@pytest.mark.parametrize("values", [[], [3.0], [10.0] * 5, [10.0] * 50])
+def test_what_shows_no_spread_has_no_interval(values: list[float]) -> None:
+    """One trade, or five of the same profit, say nothing of the next one."""
+    assert mean_interval(values) is None
+
+
+def test_the_interval_of_many_is_resampled() -> None:
+    """About the t interval of normal cases, and the same in whatever order they come."""
+    values = np.random.default_rng(3).normal(2, 5, 50)
+    low, high = mean_interval(list(values)) or (0, 0)
+    half = 2.01 * values.std(ddof=1) / math.sqrt(50)
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.5)
+    assert mean_interval(sorted(values)) == (low, high)
+
+
+def test_each_small_group_is_marked(decide: Any) -> None:
+    """However many cases there are in all; of equal profits the interval is a question mark."""
+    for number in range(40):
+        decide([("BUY", 70)], "OldAgent", pnl_usd=number - 10)
+    for _ in range(5):
+        decide([("SELL", 30)], "NewAgent", pnl_usd=10)
+    told = [" ".join(line.split()) for line in run("decisions", "--report").splitlines()]
+    assert told[told.index("NewAgent 5 few 100% +$10.00 0.49") + 1] == "hits 57 to 100%, mean ?, Brier ?"
+    beneath = told[told.index("OldAgent 40 72% +$9.50 0.20") + 1]
+    assert beneath == "hits 57 to 84%, mean +$5.72 to +$13.12, Brier 0.14 to 0.26"
+    assert told[-1].startswith("⚠️ few: fewer than 30 cases")
+    assert [row["few"] for row in report() if row["by"] == "agent"] == [False, True]
+
+
+def test_bounds_have_the_digits_of_their_mean(decide: Any) -> None:
+    """And what rounds to nothing has no sign."""
+    for pnl in (-3.9, -3.74, -0.001):
+        decide(agent="A" if pnl < -1 else "B", pnl_usd=pnl)
+    told = run("decisions", "--report")
+    assert "-$3.82 " in told
+    assert "-$4.84 to -$2.80" in told
+    assert " $0.00 " in told
+    assert "-$0.00" not in told
+
+
+def test_each_figure_counts_its_own_cases(decide: Any) -> None:
+    """Percents are no dollars, and who promised nothing broke no promise."""
+    decide(pnl_usd=4)
+    decide(pnl_usd=2)
+    decide(pnl_pct=-1)
+    row = verdict("agent", "WhaleAgent")
+    assert (row["cases"], row["hits"], row["usd_cases"], row["brier_cases"]) == (3, 2, 2, 3)
+    assert (row["mean_usd"], row["pnl_usd"]) == (3, 6)
+    assert row["brier"] == pytest.approx((2 * 0.09 + 0.49) / 3)
+    assert 0 <= row["brier_low"] < row["brier"] < row["brier_high"] <= 1
+    assert "+$3.00 of 2" in run("decisions", "--report")
+
+
+def test_net_is_less_what_all_calls_cost(decide: Any) -> None:
+    """Those of NOTHING, of decisions without an outcome, and of outcomes told in percent too; a failed one is free."""
+    decide(calls=[("m", 0.5)], pnl_usd=10)
+    decide(calls=[("m", 0.25), ("m", "failed")], pnl_pct=3)
+    decide([("NOTHING", 60)], calls=[("m", 1.0)])
+    decide([], calls=[("m", 2.0)])
+    decide(agent="OtherAgent", calls=[("m", 4.0)])
+    row = verdict("agent", "WhaleAgent")
+    assert (row["pnl_usd"], row["usd_cases"], row["calls"], row["calls_usd"], row["net_usd"]) == (10, 1, 5, 3.75, 6.25)
+    other = verdict("agent", "OtherAgent")
+    assert (other["cases"], other["pnl_usd"], other["calls_usd"], other["net_usd"]) == (0, None, 4.0, None)
+    assert "WhaleAgent  +$10.00      1      $3.75         –  +$6.25" in run("decisions", "--report")
+
+
+def test_a_model_pays_for_its_own_calls(decide: Any) -> None:
+    """A decision is that of the model asked last before it; what another one cost in its trace is the other's."""
+    decide(calls=[("dear", 5.0), ("cheap", 0.5)], pnl_usd=10)
+    dear, cheap = verdict("model", "dear"), verdict("model", "cheap")
+    assert (dear["cases"], dear["calls_usd"]) == (0, 5.0)
+    assert (cheap["cases"], cheap["calls_usd"], cheap["net_usd"]) == (1, 0.5, 9.5)
+
+
+def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
+    """And it is said of how many calls; who asked no model paid nothing."""
+    decide(calls=[("m", 0.5), ("m", None)], pnl_usd=10)
+    decide(agent="RuleAgent", pnl_usd=2)
+    row = verdict("agent", "WhaleAgent")
+    assert (row["calls_usd"], row["unpriced"], row["net_usd"]) == (None, 1, None)
+    told = run("decisions", "--report")
+    assert "WhaleAgent  +$10.00      1    unknown    1 of 2  unknown" in told
+    assert "RuleAgent    +$2.00      1    no call         –   +$2.00" in told
+    assert verdict("agent", "RuleAgent")["net_usd"] == 2
+
+
+@pytest.mark.parametrize(
+    ("calls", "usd", "said"),
+    [
+        ([], None, "–"),
+        ([("m", 0.5), ("m", 0.25)], 0.75, "$0.75"),
+        ([("m", 0.25), ("m", "failed")], 0.25, "$0.25"),
+        ([("m", 0.5), ("m", None)], None, "unknown"),
+        ([("m", "failed"), ("m", "failed")], None, "unknown"),
+    ],
+    ids=["no call", "priced", "one failed", "one without a price", "all failed"],
+)
+def test_a_trace_costs_the_same_everywhere(
+    calls: list[Any], usd: float | None, said: str, decide: Any, tmp_path: Path
+) -> None:
+    """No price is not 0; what failed adds nothing, and where all failed, nobody knows. Who asks nobody pays nothing."""
+    decide(calls=calls, pnl_usd=1)
+    assert [json.loads(line)["cost_usd"] for line in run("decisions", "--json").splitlines()] == [usd]
+    assert run("decisions").splitlines()[2].split()[-1] == said
+    assert run("traces").splitlines()[2].split("<1 ms")[0].split()[-1] == said
+    row = verdict("agent", "WhaleAgent")
+    assert row["calls_usd"] == (usd if calls else 0.0)
+    assert row["net_usd"] == (None if said == "unknown" else 1 - (usd or 0))
+    paid = re.escape(said if calls else "no call")
+    assert re.search(rf"WhaleAgent  \+\$1\.00 +1 +{paid} ", run("decisions", "--report"))
+    run("report", "--html", str(tmp_path / "page.html"), "--since", "1970-01-01")
+    on_the_page = said + "00" * said.startswith("$")
+    assert f'>{on_the_page}</td><td class="reason">' in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_the_last_valid_decision_of_a_trace_is_judged(decide: Any) -> None:
+    """Once, however many there are in it."""
+    decide([("BUY", 90), ("SELL", 20), ("SELL", None), ("NOTHING", 50)], pnl_usd=-1)
+    assert [(row["confidence"], row["cases"]) for row in report() if row["by"] == "confidence"] == [(20, 1)]
+    assert verdict("agent", "WhaleAgent")["cases"] == 1
+
+
+def test_money_looks_the_same_on_page_and_terminal(decide: Any, tmp_path: Path) -> None:
+    """However much of it there is."""
+    for profit in ({"pnl_usd": 5}, {"pnl_usd": -1e12}, {"pnl_pct": -0.8}):
+        decide(calls=[("m", 0.5)], **profit)
+    run("report", "--html", str(tmp_path / "page.html"), "--since", "1970-01-01")
+    page, told = (tmp_path / "page.html").read_text(encoding="utf-8"), run("decisions")
+    assert all(said in page and said in told for said in ("+$5.00", "-$1.00 T", "-0.80%"))
+    assert "3 few" in page
+
+
+@pytest.mark.usefixtures("judged")
+def test_the_report_fits_a_narrow_terminal() -> None:
+    """Eighty columns, no colour when piped."""
+    told = run("decisions", "--report")
+    assert max(map(len, told.splitlines())) <= 80
+    assert "\x1b" not in told
+    assert "60 BUY and SELL decisions" in told
+    assert "…" not in told
+    assert "+$" in run("decisions")

@@ -1,0 +1,149 @@
+"""
+🌙 Moon Dev's Export Tests
+Built with love by Moon Dev 🚀
+
+The journal as files for other programs, read back with those programs.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from typer.testing import CliRunner
+
+from src import config
+from src.observability import LangFuseTracker, ObservabilityContext
+from src.observability.console.app import app
+from src.observability.journal.store import Journal
+from tests.console.test_journal_views import ask, one_cycle, run  # noqa: F401 - a fixture
+from tests.million import fill
+
+
+def exported(*arguments: str) -> bytes:
+    """What a process prints; it ends well and says nothing else."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "src.observability", "export", *arguments],
+        capture_output=True, cwd=config.REPO_ROOT, timeout=60, check=True, env=os.environ,
+    )  # fmt: skip
+    assert ended.stderr == b""
+    return ended.stdout
+
+
+@pytest.fixture
+def filled() -> Journal:
+    """A journal with 300 observations and 200 scores."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 100)
+    return journal
+
+
+def test_every_format_has_every_row(filled: Journal, tmp_path: Path) -> None:
+    """JSON lines, CSV and Parquet hold what the journal holds, by value."""
+    rows = sorted(filled.observations(), key=lambda row: row["seq"])
+    assert [json.loads(line) for line in exported().splitlines()] == rows
+    texts = list(csv.DictReader(exported("--format", "csv").decode().splitlines()))
+    assert [text["id"] for text in texts] == [row["id"] for row in rows]
+    assert [json.loads(text["input"] or "null") for text in texts] == [row["input"] for row in rows]
+    (tmp_path / "all.parquet").write_bytes(exported("--format", "parquet"))
+    frame = pandas.read_parquet(tmp_path / "all.parquet")
+    assert list(frame["id"]) == [row["id"] for row in rows]
+    assert frame["cost_usd"].sum() == pytest.approx(sum(row["cost_usd"] or 0 for row in rows), rel=1e-12)
+    assert frame["cost_usd"].isna().sum() == sum(row["cost_usd"] is None for row in rows)
+    assert frame["start_ns"].dtype == "int64"
+    filled.close()
+
+
+def test_scores_are_rows_of_their_own(filled: Journal, tmp_path: Path) -> None:
+    """A number and a text column, since Parquet wants one type in each."""
+    (tmp_path / "scores.parquet").write_bytes(exported("--format", "parquet", "--scores"))
+    frame = pandas.read_parquet(tmp_path / "scores.parquet")
+    assert set(frame["text"].dropna()) == {"SELL"}
+    assert set(frame["number"].dropna()) == {64.0}
+    assert len(frame) == len(filled.scores())
+    filled.close()
+
+
+def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:  # noqa: F811
+    """Each line is a message; as protobuf it is the very span that arrived."""
+    one_cycle()
+    assert LangFuseTracker().flush(10)
+    (line,) = run("export", "--format", "otlp").output.splitlines()
+    message = json.loads(line)
+    spans = message["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert {span["traceId"] for span in spans} == {langfuse.spans[0].trace_id}
+    for span in spans:  # protobuf's own JSON has base64 where OTLP has hex digits
+        for name in ("traceId", "spanId", "parentSpanId"):
+            if name in span:
+                span[name] = b64encode(bytes.fromhex(span[name])).decode()
+    assert ParseDict(message, ExportTraceServiceRequest()) == langfuse.batches[0]
+
+
+def test_it_takes_agent_model_and_time(run: Any) -> None:  # noqa: F811
+    """What is still running is not exported."""
+    one_cycle("WhaleAgent")
+    one_cycle("FundingAgent", model="gpt-4o-mini")
+    with ObservabilityContext.agent_cycle("OpenAgent"):
+        assert len(run("export").output.splitlines()) == 6
+    assert len(run("export", "--agent", "WhaleAgent").output.splitlines()) == 3
+    assert len(run("export", "--model", "gpt-4o-mini").output.splitlines()) == 1
+    assert run("export", "--since", "2999-01-01").output == ""
+    assert len(run("export", "--scores", "--agent", "WhaleAgent").output.splitlines()) == 2
+    assert run("export", "--since", "whenever").exit_code == 2
+
+
+def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:  # noqa: F811
+    """0600, named once it is done; what cannot be written is said."""
+    one_cycle()
+    file = tmp_path / "out.jsonl"
+    result = run("export", "--output", str(file))
+    assert "✅ 3 observations in" in result.stderr
+    assert (len(file.read_text().splitlines()), file.stat().st_mode & 0o777) == (3, 0o600)
+    assert run("export", "--output", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+    for wrong in (tmp_path / "no" / "folder.csv", tmp_path):
+        result = run("export", "--output", str(wrong))
+        assert result.exit_code == 1
+        assert "cannot be written" in result.stderr
+    assert [each for each in tmp_path.iterdir() if each.name.startswith(".out")] == []
+
+
+def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp_path: Path) -> None:
+    """Said, exit status 1, and no draft is left beside it."""
+    filled.close()
+    with filled.path.open("r+b") as journal:
+        journal.seek(filled.path.stat().st_size // 2)
+        journal.write(b"\xff" * 100_000)
+    file = tmp_path / "out.csv"
+    file.write_text("old")
+    result = CliRunner().invoke(app, ["export", "--format", "csv", "--output", str(file)])
+    assert (result.exit_code, file.read_text()) == (1, "old")
+    assert "malformed" in result.stderr
+    assert [each for each in tmp_path.iterdir() if each.name.startswith(".out")] == []
+
+
+def test_a_spreadsheet_runs_nothing(run: Any) -> None:  # noqa: F811
+    """Text that begins like a formula does not in CSV."""
+    with ObservabilityContext.agent_cycle("=HYPERLINK(1)"):
+        ask("x")
+    rows = list(csv.DictReader(run("export", "--format", "csv").output.splitlines()))
+    assert {row["agent"] for row in rows} == {"'=HYPERLINK(1)"}
+
+
+def test_a_reader_that_goes_away_is_no_fault(filled: Journal) -> None:
+    """As in `export | head -1`."""
+    filled.close()
+    command = f"{sys.executable} -m src.observability export | head -1"
+    ended = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False
+    )
+    assert (len(ended.stdout.splitlines()), ended.stderr) == (1, "")

@@ -1,0 +1,140 @@
+"""
+🌙 Moon Dev's Hostile Signals Tests
+Built with love by Moon Dev 🚀
+
+An agent may hand over anything under any name: no screen ends by it, and nothing overwrites what was decided.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from src import config
+from src.observability import ObservabilityContext
+from src.observability.console.app import app
+from src.observability.console.signal import Said, said_of
+from src.observability.journal.store import Journal
+from tests.console.test_journal_views import ask
+from tests.million import observation_row
+
+FIELDS = ("signal_action", "signal_confidence", "signal_reasoning", "signal_valid", "trading_symbol")
+VALUES = ('"high"', "[1, 2]", '{"a": 1}', "true", "false", "1e400", "-1e400", "null", "7", "1" + "0" * 400)
+WHOLE = {"signal_action": "SELL", "signal_confidence": 64, "signal_reasoning": "why", "signal_valid": True}
+SCREENS = (
+    "status", "status --json", "decisions", "decisions --json", "decisions --report", "decisions --report --json",
+    "traces", "traces --tree", "traces --full", "traces --json", "costs", "costs --by model", "export", "doctor",
+    "export --scores", "prune --dry-run",
+)  # fmt: skip
+
+
+def run(command: str) -> Result:
+    """A command, as wide as it says."""
+    return CliRunner().invoke(app, command.split(), env={"COLUMNS": "100"})
+
+
+@pytest.fixture
+def hostile() -> int:
+    """A signal with its call and its outcome for every value in every field, and some whose metadata is no object."""
+    texts = [json.dumps({**WHOLE, field: "@"}).replace('"@"', value) for field in FIELDS for value in VALUES]
+    texts += ["[]", '"text"', "5", "null", "{}"]
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    for number, text in enumerate(texts):
+        journal.append(*_decided(number, text))
+    journal.close()
+    return len(texts)
+
+
+def _decided(number: int, metadata: str) -> tuple[list[Any], list[Any]]:
+    at = (1_795_000_000 + number) * 10**9
+    shared = {"trace_id": f"{number:032x}", "agent": "Evil", "trace_name": "Evil", "start_ns": at, "end_ns": at}
+    call = observation_row(id=f"{number:015x}c", type="generation", name="llm_generation", model="m", **shared)
+    event = observation_row(id=f"{number:015x}e", type="event", name="trading_signal", metadata=metadata, **shared)
+    score = {
+        "id": f"{number}-pnl", "trace_id": shared["trace_id"], "observation_id": None, "name": "pnl_usd",
+        "data_type": "NUMERIC", "value": 1.5, "comment": None, "environment": "default", "session_id": None,
+        "timestamp_ns": at, "destination": None, "state": "local",
+    }  # fmt: skip
+    return [call, event], [score]
+
+
+def _strictly(line: str) -> Any:
+    def no_json(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(line, parse_constant=no_json)
+
+
+@pytest.mark.parametrize("command", SCREENS)
+def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> None:
+    """Text, lists, objects, truth and infinity in every field; lines for scripts stay JSON."""
+    result = run(command + (" --limit 1000" if command.startswith("traces") else ""))
+    assert result.exception is None, result.exception
+    assert result.exit_code == 0
+    if "--json" in command or command.startswith("export"):
+        assert [_strictly(line) for line in result.stdout.splitlines()]
+
+
+def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> None:
+    """Each trace by its id, and all decisions in the report."""
+    for number in range(hostile):
+        assert run(f"trace {number:032x}").exit_code == 0
+    file = tmp_path / "report.html"
+    assert run(f"report --html {file}").exit_code == 0
+    assert "inf" not in file.read_text().split("The last decisions")[1]
+
+
+def test_tail_survives_it(hostile: int) -> None:
+    """A line each, after the day's."""
+    command = [sys.executable, "-m", "src.observability", "tail", "--limit", "1000"]
+    with subprocess.Popen(command, cwd=config.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        lines = [process.stdout.readline() for _ in range(hostile + 1)]
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(10), process.stderr.read()) == (0, b"")
+    assert all(lines)
+
+
+def test_a_keyword_overwrites_nothing(journal: Any) -> None:
+    """Not the confidence, not whether it is valid: an agent's own keywords are kept only under other names."""
+    with ObservabilityContext.agent_cycle("A"):
+        ask("x")
+        ObservabilityContext.add_trading_signal(
+            "SELL", 50, "r", signal_confidence="high", signal_valid="yes", signal_action="BUY", venue="dydx"
+        )
+    (said,) = [row["metadata"] for row in journal.observations() if row["name"] == "trading_signal"]
+    assert said == {
+        "signal_action": "SELL", "signal_confidence": 50.0, "signal_reasoning": "r", "signal_valid": True,
+        "venue": "dydx",
+    }  # fmt: skip
+
+
+def test_what_has_not_its_type_is_unknown() -> None:
+    """A ? where a text should be, None where a number should."""
+    assert said_of({**WHOLE, "trading_symbol": "ETH"}) == Said("SELL", 64.0, "why", "ETH", True)
+    odd = {"signal_action": [1], "signal_confidence": True, "signal_reasoning": {}, "signal_valid": "yes"}
+    assert said_of(odd) == Said("?", None, "?", "", False)
+    for nothing in (None, [], "text", 5, {}):
+        assert said_of(nothing) == Said("?", None, "", "", True)
+
+
+def test_a_note_forges_no_trace(journal: Any) -> None:
+    """A line break in it breaks no line, in folded trees and in whole ones."""
+    with ObservabilityContext.agent_cycle("A") as cycle:
+        ObservabilityContext.add_trading_signal("SELL", 50, "r")
+    forged = "2026-11-24 00:00:00 UTC  trace deadbeef"
+    journal.observations()
+    assert cycle.trace_id is not None
+    ObservabilityContext.record_outcome(cycle.trace_id, pnl_usd=-1.0, note=f"stopped\n\n{forged}\n🤖 B  1 ms")
+    journal.observations()
+    for command in ("traces --tree", "traces --full", f"trace {cycle.trace_id} --full"):
+        lines = run(command).stdout.splitlines()
+        assert sum(line.startswith("20") for line in lines) == 1
+        assert any(line.startswith("⚖️ -$1.00 stopped 2026-11-24") for line in lines)

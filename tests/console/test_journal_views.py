@@ -1,0 +1,214 @@
+"""
+🌙 Moon Dev's Console Tests
+Built with love by Moon Dev 🚀
+
+What `python -m src.observability` prints, over a journal that calls have filled.
+"""
+
+import json
+import time
+from typing import Any, NamedTuple
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
+from src.observability.console.app import app
+from src.observability.console.render.format import money, one_line, safe
+from src.observability.console.time_range import parse_since
+
+
+class Answer(NamedTuple):
+    """What a model answers."""
+
+    content: str
+    usage: Any
+    model_name: str
+    raw_response: Any = None
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str, model: str = "claude-haiku-4-5", answer: str = "BUY", tokens: int = 100) -> Answer:
+    """A model call."""
+    return Answer(answer, {"prompt_tokens": tokens, "completion_tokens": 10}, model)
+
+
+@pytest.fixture
+def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command on the test's journal, as wide as it says; nothing is coloured, as in a pipe."""
+
+    def command(*arguments: str, columns: int = 80) -> Result:
+        journal.observations()
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return CliRunner().invoke(app, [*arguments])
+
+    return command
+
+
+def one_cycle(name: str = "WhaleAgent", **options: Any) -> None:
+    """A cycle that asks and decides."""
+    with ObservabilityContext.agent_cycle(name, input={"oi": 5}):
+        ask("What now?", **options)
+        ObservabilityContext.add_trading_signal("SELL", 64, "Whales leave the pool", "ETH")
+
+
+def test_a_trace_is_a_tree(run: Any) -> None:
+    """The cycle, what it asked with tokens and cost, what it decided and why; by `last` or how its id begins."""
+    one_cycle()
+    shown = run("trace", "last").output
+    lines = shown.splitlines()
+    assert lines[1].startswith("🤖 WhaleAgent  ")
+    assert "├── in:  oi: 5" in shown
+    assert "├── 🧠 claude-haiku-4-5  100 → 10 tokens" in shown
+    assert "$0.00015" in shown
+    assert "└── 📌 SELL 64% ETH" in shown
+    assert "    └── Whales leave the pool" in shown
+    (trace,) = [json.loads(line) for line in run("traces", "--json").output.splitlines()]
+    assert run("trace", trace["id"][:6]).output == shown
+    assert [row["type"] for row in trace["observations"]] == ["agent", "generation", "event"]
+    assert len(trace["scores"]) == 2
+
+
+def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
+    """At 80 columns and 160, and piped without colour."""
+    with ObservabilityContext.agent_cycle("WhaleAgent"):
+        ask("x", answer="a long answer " * 30)
+    for columns in (80, 160):
+        lines = run("traces", "--tree", columns=columns).output.splitlines()
+        assert max(map(len, lines)) <= columns
+        assert "\x1b" not in "".join(lines)
+    full = run("trace", "last", "--full").output
+    assert "…" not in full
+    assert full.count("answer") == 30 + 30 + 1  # answered, asked for, and the argument's name
+
+
+def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
+    """A price that nobody knows is never 0, in trees and in sums."""
+    ask("x", model="nobody-s-model")
+    assert "price unknown" in run("traces", "--tree").output
+    (figures,) = [json.loads(line) for line in run("costs", "--by", "model", "--json").output.splitlines()]
+    assert (figures["cost_usd"], figures["unpriced"]) == (None, 1)
+    assert "unknown" in run("costs", "--by", "model").output
+    assert (money(None), money(0.0), money(0.000015), money(1234.5)) == (
+        "price unknown", "free", "$0.000015", "$1,234.50",
+    )  # fmt: skip
+
+
+def test_costs_are_the_sums_of_the_calls(run: Any, journal: Any) -> None:
+    """Checked against the rows, summed here by hand."""
+    for number in range(12):
+        one_cycle("WhaleAgent" if number % 3 else "FundingAgent", tokens=100 * number)
+    with pytest.raises(ZeroDivisionError):
+        observe_llm(name="llm_generation")(lambda: 1 / 0)()
+    rows = [row for row in journal.observations() if row["type"] == "generation"]
+    for by, column in (("agent", "agent"), ("model", "model")):
+        shown = {
+            each["group"]: each for each in map(json.loads, run("costs", "--by", by, "--json").output.splitlines())
+        }
+        assert sum(each["calls"] for each in shown.values()) == len(rows) == 13
+        for group, each in shown.items():
+            mine = [row for row in rows if (row[column] or "unknown") == group]
+            assert each["calls"] == len(mine)
+            assert each["errors"] == sum(row["level"] == "ERROR" for row in mine)
+            known = [row["cost_usd"] for row in mine if row["cost_usd"] is not None]
+            assert each["cost_usd"] == (pytest.approx(sum(known)) if known else None)
+            assert each["input_tokens"] == sum(row["usage"]["input"] for row in mine if row["usage"])
+            took = sorted((row["end_ns"] - row["start_ns"]) / 1e6 for row in mine)
+            assert each["p50_ms"] == took[(len(took) + 1) // 2 - 1]
+    assert {"WhaleAgent", "FundingAgent"} <= set(run("costs").output.split())
+
+
+def test_every_decision_is_listed(run: Any) -> None:
+    """NOTHING and invalid ones too, the newest last, with the model that was asked."""
+    one_cycle()
+    ObservabilityContext.add_trading_signal("NOTHING", 0, "no edge")
+    ObservabilityContext.add_trading_signal("HODL", "very", "unclear")
+    rows = [json.loads(line) for line in run("decisions", "--json").output.splitlines()]
+    assert [row["metadata"]["signal_action"] for row in rows] == ["SELL", "NOTHING", "HODL"]
+    assert rows[0]["model"] == "claude-haiku-4-5"
+    assert rows[0]["cost_usd"] == pytest.approx(0.00015)
+    shown = run("decisions", columns=160).output
+    assert "HODL ?" in shown
+    assert "Whales leave the pool" in shown
+    assert len(run("decisions", "--agent", "WhaleAgent", "--json").output.splitlines()) == 1
+
+
+def test_status_is_one_screen(run: Any, langfuse: Any) -> None:
+    """Tracing, shipping, the journal, a day's calls and the last decisions."""
+    for _ in range(10):
+        one_cycle()
+    assert LangFuseTracker().flush(10)
+    shown = run("status").output
+    assert f"🤖 Tracing is on, shipped to {langfuse_host(shown)}" in shown
+    assert "50 shipped" in shown
+    assert "10 calls" in shown
+    assert shown.count("SELL 64%") == 5
+    assert len(shown.splitlines()) <= 40
+
+
+def langfuse_host(shown: str) -> str:
+    """The address that the first line names."""
+    return shown.split("shipped to ")[1].split()[0]
+
+
+def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any) -> None:
+    """`/trace/ID` leads to the project's page."""
+    one_cycle()
+    assert LangFuseTracker().flush(10)
+    shown = run("trace", "last", columns=200).output
+    assert "/trace/" in shown
+    assert shown.startswith("20")
+
+
+@pytest.mark.parametrize("name", ["' OR 1=1 --", "g" * 32, "", "../../etc", "a" * 33, "%", "deadbeef"])
+def test_a_strange_id_is_answered_with_what_to_do(name: str, run: Any) -> None:
+    """SQL in it is no SQL; nothing is found, and the exit status says so."""
+    one_cycle()
+    result = run("trace", name)
+    assert result.exit_code == 1
+    assert "❌" in result.stderr
+
+
+def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
+    """Escape sequences, control characters and bidirectional overrides are written out."""
+    evil = "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066 \r\n\x9b31m[bold]markup[/bold]"
+    with ObservabilityContext.agent_cycle(f"Agent{evil}"):
+        ask(evil, answer=evil)
+        ObservabilityContext.add_trading_signal(f"BUY{evil}", 5, evil, evil)
+    for command in (
+        ["traces"],
+        ["traces", "--tree"],
+        ["trace", "last", "--full"],
+        ["decisions"],
+        ["status"],
+        ["costs"],
+        ["traces", "--json"],
+    ):
+        shown = run(*command, columns=160).output
+        assert not any(character in shown for character in "\x1b\x07\x9b\u202e\u2066\r"), command
+    assert "[bold]" in run("trace", "last", "--full").output
+    assert safe("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
+    assert one_line("one\ntwo", 20) == "one two"
+
+
+def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: Any, tmp_path: Any) -> None:
+    """Nothing recorded yet is no fault; no journal is."""
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "none.db"))
+    for command in ("status", "traces", "decisions", "costs"):
+        result = run(command)
+        assert result.exit_code == 1
+        assert "run an agent first" in result.stderr
+    assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("24h", 86400), ("7d", 604800), ("2w", 1209600), ("30m", 1800), (" 1H ", 3600)]
+)
+def test_since_is_a_span_or_a_time(text: str, seconds: int) -> None:
+    """Spans count back from now; dates are UTC unless they say otherwise."""
+    assert parse_since(text) == pytest.approx(time.time_ns() - seconds * 10**9, abs=10**9)
+    assert parse_since("2026-11-01") == 1_793_491_200 * 10**9
+    assert parse_since("2026-11-01T01:00+01:00") == parse_since("2026-11-01")
+    for wrong in ("yesterday", "-1h", "7", "2026-13-01", "h", "1e3d"):
+        with pytest.raises(ValueError, match="is no time: use 24h"):
+            parse_since(wrong)

@@ -1,0 +1,215 @@
+"""
+🌙 Moon Dev's Console Numbers Tests
+Built with love by Moon Dev 🚀
+
+Every number of `decisions`, `traces` and `trace`, for scripts and on the screen, against pandas over the Parquet
+export.
+"""
+
+import json
+import math
+import random
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from src.observability.console.app import app
+from src.observability.journal.store import Journal
+from src.observability.recording.outcome import rows_of_outcome, scores_of_outcome
+from tests.console.exported import Exported, exported
+from tests.console.printed import cells, is_about, took_about
+from tests.console.test_evaluation import decide, made  # noqa: F401 - fixtures
+from tests.million import fill
+
+
+def invoke(command: str, columns: int = 240) -> Result:
+    """A command in a pipe of this width."""
+    return CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
+
+
+def run(command: str) -> list[str]:
+    """The lines of one that ends well, blank ones left out."""
+    result = invoke(command)
+    assert result.exit_code == 0, result.output
+    return [line for line in result.stdout.splitlines() if line.strip()]
+
+
+def told(command: str) -> list[Any]:
+    """What it prints for scripts."""
+    return [json.loads(line) for line in run(f"{command} --json")]
+
+
+@pytest.fixture
+def varied(made: Journal, decide: Callable[..., str]) -> Journal:  # noqa: F811
+    """300 traces of a fleet and some of several calls and decisions; outcomes of a half, some of them corrected."""
+    fill(made, 300, days=2)
+    ask_others(made, 100)
+    judge(made, 150)
+    trades = [("BUY", 70.0), ("SELL", 20.5), ("SELL", None), ("NOTHING", 50.0)]
+    decide(trades, calls=[("dear", 5.0), ("cheap", 0.5)], pnl_usd=-1)
+    decide(calls=[("cheap", 0.5), ("cheap", None)], pnl_pct=3.125)
+    decide(calls=[("deaf", "failed"), ("deaf", "failed")], pnl_usd=2)
+    decide([("NOTHING", 60.0), ("HODL", None)], agent="RuleAgent")
+    decide(agent="RuleAgent", pnl_usd=0.5)
+    return made
+
+
+def ask_others(journal: Journal, traces: int) -> None:
+    """In so many traces, a second call, which ends after all else: what the next trace's model answered."""
+    calls = journal.select("SELECT * FROM observations WHERE type = 'generation' LIMIT ?", (traces + 1,))
+    own = ("trace_id", "parent_id", "agent", "session_id", "trace_name")
+    second = [
+        {**other, **{name: call[name] for name in own}, "id": f"{number:016x}", "start_ns": call["start_ns"] + 1000,
+         "end_ns": call["end_ns"] + 2_000_000_000}
+        for number, (call, other) in enumerate(pairwise(calls), start=10**9)
+    ]  # fmt: skip
+    journal.append(second, [])
+
+
+def judge(journal: Journal, traces: int) -> None:
+    """Outcomes of so many traces: in USD, some in percent alone; one in four is corrected."""
+    chance = random.Random(6)
+    ids = [row["trace_id"] for row in journal.select("SELECT trace_id FROM observations WHERE is_root")]
+    for trace_id in chance.sample(ids, traces):
+        for _ in range(1 + (chance.random() < 0.25)):
+            usd = chance.gauss(1, 10)
+            outcome = scores_of_outcome(trace_id, *((None, usd) if trace_id[0] in "012" else (usd, usd / 7)))
+            journal.append([], rows_of_outcome(journal, trace_id, outcome, None))
+
+
+def same(shown: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """The same columns and rows in the same order, whatever their types; what is unknown here is so there."""
+    assert list(shown.columns) == list(expected.columns)
+    for name in shown:
+        for left, right in zip(shown[name], expected[name], strict=True):
+            assert alike(left, right), name
+
+
+def alike(left: Any, right: Any) -> bool:
+    """The same value; sums of fractions may differ by how they were added."""
+    if pd.isna(left) or pd.isna(right):
+        return bool(pd.isna(left) and pd.isna(right))
+    return math.isclose(left, right, rel_tol=1e-9) if isinstance(left, float) else bool(left == right)
+
+
+def check_decisions(found: Exported, limit: int) -> None:
+    """Each row: model, calls, confidence, cost and outcome, for scripts and in the table."""
+    expected = found.signals.tail(limit)
+    columns = ["start_ns", "trace_id", "agent", "model", "level", "calls", "cost_usd", "pnl_usd", "pnl_pct", "stands"]
+    shown = pd.DataFrame(told(f"decisions --limit {limit}"))
+    same(shown[columns], expected[columns])
+    said = pd.DataFrame(list(shown["metadata"]))[["signal_action", "signal_confidence"]]
+    same(said, expected[["signal_action", "signal_confidence"]])
+    rows = cells(run(f"decisions --limit {limit}"))
+    assert len(rows) == len(expected)
+    for row, (_, wanted) in zip(rows, expected.iterrows(), strict=True):
+        check_decision(row, wanted)
+
+
+def check_decision(row: dict[str, str], wanted: Any) -> None:
+    """One line of the table."""
+    assert (row["trace"], row["agent"]) == (wanted["trace_id"][:8], wanted["agent"])
+    assert row["model"] == ("" if pd.isna(wanted["model"]) else wanted["model"])
+    confidence, outcome = wanted["signal_confidence"], row.get("outcome", "–")  # no column where none is known
+    assert row["decision"].startswith(
+        f"{wanted['signal_action']} {'' if pd.isna(confidence) else f'{confidence:g}%'}".strip()
+    )
+    if not wanted["stands"]:
+        assert (row["cost"], outcome) in (("″", "″"), ("″", "–"))
+        return
+    assert (row["cost"] == "–") == (wanted["calls"] == 0)
+    assert is_about(row["cost"], wanted["cost_usd"])
+    assert is_about(outcome, wanted["pnl_pct"] if pd.isna(wanted["pnl_usd"]) else wanted["pnl_usd"])
+    assert ("%" in outcome) == (pd.isna(wanted["pnl_usd"]) and not pd.isna(wanted["pnl_pct"]))
+
+
+def check_traces(found: Exported, limit: int) -> None:
+    """Each row: duration, tokens, cost, level; and for scripts each observation and score as it was exported."""
+    expected = found.traces.tail(limit)
+    rows = cells(run(f"traces --limit {limit}"))
+    assert len(rows) == len(expected)
+    for row, (_, wanted) in zip(rows, expected.iterrows(), strict=True):
+        assert (row["trace"], row["agent"]) == (wanted["trace_id"][:8], wanted["agent"])
+        assert row["model"] == ("" if pd.isna(wanted["model"]) else wanted["model"])
+        assert (row.get("level") or "DEFAULT") == wanted["level"]  # no column where all is well
+        assert (row["cost"] == "–") == (wanted["calls"] == 0)
+        assert is_about(row["cost"], wanted["cost_usd"])
+        assert took_about(row["took"], wanted["took_ns"])
+        tokens = row["tokens"].split(" → ") if row["tokens"] != "–" else ["–", "–"]
+        assert all(map(is_about, tokens, wanted[["input_tokens", "output_tokens"]])), row
+    whole = told(f"traces --limit {limit}")
+    assert [each["id"] for each in whole] == list(expected["trace_id"])
+    check_whole(whole, found)
+
+
+def check_whole(traces: Sequence[dict[str, Any]], found: Exported) -> None:
+    """What `traces --json` and `trace --json` say: each observation and score, in order."""
+    order = {trace["id"]: at for at, trace in enumerate(traces)}
+    rows, scores = (each.assign(at=each["trace_id"].map(order)).dropna(subset="at") for each in found)
+    rows = rows.sort_values(["at", "start_ns", "seq"])
+    shown = pd.DataFrame([row for trace in traces for row in trace["observations"]])
+    columns = ["id", "parent_id", "start_ns", "first_token_ns", "end_ns", "type", "level", "cost_usd", "state"]
+    same(shown[columns], rows[columns])
+    assert list(shown["usage"]) == [None if pd.isna(text) else json.loads(text) for text in rows["usage"]]
+    scores = scores.assign(value=scores["number"].astype(object).fillna(scores["text"])).sort_values(["at", "seq"])
+    shown = pd.DataFrame([score for trace in traces for score in trace["scores"]], columns=["name", "value"])
+    same(shown, scores[["name", "value"]])
+
+
+_CALL = re.compile(r"🧠 (?P<model>.+?)  (?P<tokens>.*?)  (?P<took><?[\d.]+ \w+)  (?P<cost>\S.*)$")
+_TOKENS = re.compile(r"([\d,]+) → ([\d,]+) tokens(?: \(([\d,]+) cached\))?$")
+
+
+def check_tree(trace: dict[str, Any], lines: Sequence[str]) -> None:
+    """The figures of a tree are those that scripts get: of its calls, its cycle, and its outcome."""
+    calls = [each for each in trace["observations"] if each["type"] == "generation"]
+    shown = [match for line in lines if (match := _CALL.search(line))]
+    assert len(shown) == len(calls)
+    for call, match in zip(calls, shown, strict=True):
+        usage = call["usage"] or {}
+        told = [sum(n for key, n in usage.items() if key.startswith(name)) for name in ("input", "output")]
+        tokens = _TOKENS.match(match["tokens"])
+        assert (match["tokens"] == "tokens unknown") == (call["usage"] is None)
+        assert tokens is None or [int((n or "0").replace(",", "")) for n in tokens.groups()] == [
+            *told, usage.get("input_cached_tokens", 0),
+        ]  # fmt: skip
+        assert took_about(match["took"], call["end_ns"] - call["start_ns"])
+        assert is_about(match["cost"], math.nan if call["cost_usd"] is None else call["cost_usd"])
+    for cycle in (each for each in trace["observations"] if each["type"] == "agent"):
+        assert took_about(lines[1].split("  ")[1], cycle["end_ns"] - cycle["start_ns"])
+    told_outcomes = {line.split()[1] for line in lines if line.startswith("⚖️")}
+    known = {score["name"]: score["value"] for score in trace["scores"] if score["observation_id"] is None}
+    assert len(told_outcomes) == len(known)
+    assert all(any(is_about(said, value) for said in told_outcomes) for value in known.values())
+
+
+def test_decisions(varied: Journal, tmp_path: Path) -> None:
+    """All of them, and the newest alone."""
+    found = exported(tmp_path)
+    assert found.signals["cost_usd"].isna().any()
+    for limit in (1000, 7):
+        check_decisions(found, limit)
+
+
+def test_traces(varied: Journal, tmp_path: Path) -> None:
+    """All of them, and the newest alone."""
+    found = exported(tmp_path)
+    for limit in (1000, 7):
+        check_traces(found, limit)
+
+
+def test_a_trace(varied: Journal, tmp_path: Path) -> None:
+    """The newest ones, some that failed, some without a price, and each of the strange ones."""
+    found = exported(tmp_path)
+    failed, unpriced = found.traces.query("level == 'ERROR'"), found.traces.query("calls > 0 and cost_usd.isna()")
+    chosen = pd.concat([found.traces.head(4), found.traces.tail(4), failed.head(3), unpriced.tail(3)])
+    for trace_id in chosen["trace_id"]:
+        (whole,) = told(f"trace {trace_id}")
+        check_whole([whole], found)
+        check_tree(whole, run(f"trace {trace_id}"))

@@ -1,0 +1,385 @@
+"""
+🌙 Moon Dev's Console Options Tests
+Built with love by Moon Dev 🚀
+
+What the commands have in common: their options and help, what they say where there is no journal to read, and why
+nothing is sent.
+"""
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+from src import config
+from src.observability import ObservabilityContext, observe_llm
+from src.observability.console.app import app
+from src.observability.journal.store import Journal
+from tests.console.test_journal_views import one_cycle
+from tests.langfuse_server import settings_for
+from tests.million import fill, observation_row
+
+COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+READING = (
+    "status", "decisions", "decisions --report", "traces", "trace last", "costs", "costs --what-if gpt-4o", "export",
+    "prune", "report --html {folder}/r.html", "outcome last --pnl-usd 1",
+)  # fmt: skip
+FIX = "python -m src.observability doctor --fix sets it aside, and a new one begins"
+
+
+def run(command: str, **environment: str) -> Result:
+    """A command in a pipe of 80 columns."""
+    return CliRunner().invoke(app, command.split(), env={"COLUMNS": "80", **environment})
+
+
+@pytest.fixture
+def filled() -> Path:
+    """A journal of twenty traces, recorded without keys; its path."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 20)
+    journal.close()
+    return journal.path
+
+
+def _options(name: str) -> dict[str, Any]:
+    return {option: parameter for parameter in COMMANDS[name].params for option in parameter.opts}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example_and_the_options_that_mean_something(name: str) -> None:
+    """--json for scripts but where a file is written or a format chosen; --since is the same everywhere, and said."""
+    assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
+    options = _options(name)
+    assert ("--json" in options) or name in ("export", "report", "outcome", "outcomes")
+    if name in ("decisions", "traces", "costs", "tail", "export", "report"):
+        assert {"--since", "--agent", "--model"} <= set(options)
+        assert options["--since"].default == "all"
+        assert "[default: all]" in " ".join(run(f"{name} --help").stdout.replace("│", " ").split())
+    if name in ("decisions", "traces", "costs", "tail", "export"):
+        assert "--limit" in options
+
+
+def test_the_help_lists_what_an_exit_status_means() -> None:
+    """Nought, one, two, and Ctrl-C's."""
+    said = " ".join(run("--help").stdout.split())
+    assert "Exit status: 0 all is well; 1 something is wrong, which is said; 2 a command or an option is; 130" in said
+
+
+@pytest.mark.parametrize("name", ["decisions", "traces", "costs", "tail", "export"])
+@pytest.mark.parametrize("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
+def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, filled: Path) -> None:
+    """Status 2 beyond that, and no traceback."""
+    result = run(f"{name} --limit {limit}")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
+def test_an_outcome_that_is_none(arguments: str, filled: Path) -> None:
+    """Status 2, and the options are named."""
+    result = run(f"outcome last {arguments}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for --pnl-usd, --pnl-pct: " in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "costs", "traces --tree", "decisions", "doctor", "trace last --json"])
+def test_a_reader_that_leaves_at_once_is_no_fault(command: str, filled: Path) -> None:
+    """As in `| head -1`, even one that reads nothing: status 0, and not a word."""
+    script = f"{sys.executable} -m src.observability {command} | true; echo ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("0\n", "")
+
+
+def test_a_report_of_all_takes_no_limit(filled: Path) -> None:
+    """It is refused, not ignored."""
+    result = run("decisions --report --limit 5")
+    assert result.exit_code == 2
+    assert "--report is of all" in result.stderr
+
+
+def test_export_takes_the_newest(filled: Path) -> None:
+    """So many of what was chosen, in order of arrival."""
+    everything = [json.loads(line)["seq"] for line in run("export").stdout.splitlines()]
+    assert [json.loads(line)["seq"] for line in run("export --limit 7").stdout.splitlines()] == everything[-7:]
+    agent = json.loads(run("export --limit 1").stdout)["agent"]
+    of_agent = [json.loads(line)["seq"] for line in run(f"export --agent {agent}").stdout.splitlines()]
+    assert [json.loads(line)["seq"] for line in run(f"export --agent {agent} --limit 2").stdout.splitlines()] == (
+        of_agent[-2:]
+    )
+    assert len(run("export --scores --limit 5").stdout.splitlines()) == 5
+    assert len(run("export --limit 1000").stdout.splitlines()) == len(everything)
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
+    """What to do, in these words."""
+    result = run(command.format(folder=tmp_path))
+    where = config.journal_path()
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"❌ There is no journal at {where} yet: run an agent first\n"
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_journal_that_is_damaged(command: str, filled: Path, tmp_path: Path) -> None:
+    """Where it lies and what mends it, at its head and in its middle."""
+    filled.write_bytes(b"\xff" * 50_000)
+    result = run(command.format(folder=tmp_path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"❌ The journal at {filled} is damaged (file is not a database): {FIX}\n"
+
+
+@pytest.mark.failures_expected
+def test_a_journal_that_is_damaged_in_the_middle_is_mended_as_said(filled: Path) -> None:
+    """What the message says is what helps."""
+    whole = filled.read_bytes()
+    with filled.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xff" * (len(whole) - 8192))
+    result = run("costs --what-if gpt-4o")
+    assert result.exit_code == 1
+    assert result.stderr == f"❌ The journal at {filled} is damaged (database disk image is malformed): {FIX}\n"
+    assert run("doctor --fix").exit_code == 0
+    assert run("status").exit_code == 0
+
+
+@pytest.mark.parametrize("command", READING)
+def test_a_journal_that_is_newer(command: str, filled: Path, tmp_path: Path) -> None:
+    """This repo is to be updated; nothing is touched."""
+    journal = Journal(filled)
+    journal.change("PRAGMA user_version = 99")
+    journal.close()
+    result = run(command.format(folder=tmp_path))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"❌ {filled} was written by a newer version of this repo: update it (git pull)\n"
+
+
+@pytest.mark.parametrize("command", [*READING, "tail"])
+def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
+    """Is no journal that an agent would make."""
+    config.journal_path().mkdir(parents=True)
+    result = run(command.format(folder=tmp_path))
+    said = f"{config.journal_path()} is a folder: let OBSERVABILITY_JOURNAL name a file in it"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"❌ {said}\n")
+    (finding,) = [each for each in _findings() if each["about"] == "journal"]
+    assert (finding["weight"], finding["cure"]) == ("fault", "let OBSERVABILITY_JOURNAL name a file in it")
+
+
+def _findings() -> list[Any]:
+    return [json.loads(line) for line in run("doctor --json").stdout.splitlines()]
+
+
+NO_KEYS = "for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env"
+BOOLEAN = "ENABLE_LANGFUSE must be true or false (or 1/0, yes/no, on/off); it comes from the environment"
+NO_TLS = "http://langfuse.example.com has no TLS, and your keys would travel in the open: nothing is sent"
+NO_ADDRESS = "LANGFUSE_HOST must be an address like https://cloud.langfuse.com, without credentials"
+SWAPPED = "LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env"
+KEYS = settings_for("https://langfuse.example.com")
+REASONS = {
+    "no keys": ({}, "kept here", "no keys are set", NO_KEYS),
+    "one key": (
+        {"LANGFUSE_SECRET_KEY": "sk-lf-0123456789"}, "kept here", "LANGFUSE_PUBLIC_KEY is not set, the other one is",
+        "set LANGFUSE_PUBLIC_KEY in .env",
+    ),
+    "malformed": ({**KEYS, "ENABLE_LANGFUSE": "maybe"}, "kept here", BOOLEAN, "correct it in the environment"),
+    "no address": ({**KEYS, "LANGFUSE_HOST": "foo"}, "kept here", NO_ADDRESS, "correct it in the environment"),
+    "swapped keys": (
+        {**KEYS, "LANGFUSE_PUBLIC_KEY": "sk-lf-0123456789"}, "kept here", SWAPPED, "correct it in the environment",
+    ),
+    "no TLS": (
+        {**KEYS, "LANGFUSE_HOST": "http://langfuse.example.com"}, "kept here", NO_TLS,
+        "use https://, or set LANGFUSE_ALLOW_HTTP=true if the way there is safe",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_status_and_doctor_say_why_nothing_is_sent(case: str, filled: Path) -> None:
+    """The same reason with the same cure, for people and for scripts."""
+    environment, shipping, reason, cure = REASONS[case]
+    lines = run("status", COLUMNS="200", **environment).stdout.splitlines()
+    assert lines[:2] == [f"🤖 Tracing is on, {shipping}: {reason}", f"   → {cure}"]
+    found = json.loads(run("status --json", **environment).stdout)
+    assert (found["shipping"], found["reason"], found["cure"]) == (shipping, reason, cure)
+    findings = [json.loads(line) for line in run("doctor --json", **environment).stdout.splitlines()]
+    assert [each["cure"] for each in findings if each["what"] == reason] == [cure]
+
+
+@pytest.mark.parametrize("case", [case for case in REASONS if case != "no TLS"])
+@pytest.mark.parametrize("command", ["ship", "ship --include-local --yes"])
+def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, filled: Path) -> None:
+    """The same reason and cure again, and nothing is sent; for scripts as JSON too."""
+    environment, _, reason, cure = REASONS[case]
+    result = run(command, COLUMNS="200", **environment)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "❌ Nowhere to ship to (" in result.stderr
+    assert f": {reason})\n   → {cure}\n" in result.stderr
+    found = json.loads(run(f"{command} --json", **environment).stdout)
+    assert (found["delivered"], found["waiting"], found["cure"]) == (0, None, cure)
+    assert reason in found["why"]
+
+
+def test_tracing_that_is_off_says_who_says_so(filled: Path) -> None:
+    """And that nothing is recorded, not that it is kept here."""
+    lines = run("status", ENABLE_LANGFUSE="false", **KEYS).stdout.splitlines()
+    assert lines[:2] == [
+        "🤖 Tracing is off, says the environment: calls are not recorded",
+        "   → set ENABLE_LANGFUSE=true (the environment)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "sent"),
+    [
+        ("https://langfuse.example.com", "false", True),
+        ("http://localhost:3000", "false", True),
+        ("http://127.0.0.1", "false", True),
+        ("http://127.0.0.2:3000/path", "false", True),
+        ("http://[::1]:3000", "false", True),
+        ("http://langfuse.example.com", "true", True),
+        ("http://localhost.example.com", "false", False),
+        ("http://127.0.0.1.example.com", "false", False),
+    ],
+)
+def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, filled: Path) -> None:
+    """With keys, a flag, and TLS or a way that is safe: as the shipper itself sees it."""
+    settings = {**KEYS, "LANGFUSE_HOST": host, "LANGFUSE_ALLOW_HTTP": allowed}
+    found = json.loads(run("status --json", **settings).stdout)
+    assert (found["shipping"] == f"shipped to {host}", found["reason"] is None) == (sent, sent)
+    assert (found["cure"] is None) == sent
+
+
+def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
+    """In its tree and its line; and it is in no latency, though a call like any other."""
+    journal, trace_id = Journal(filled), "b" * 32
+    row = observation_row(
+        id="a" * 16, trace_id=trace_id, type="generation", name="llm_generation", trace_name="x", agent="DeadAgent",
+        start_ns=time.time_ns(), model="m", state="open", process="1-dead",
+    )  # fmt: skip
+    journal.append([row], [])
+    assert journal.interrupt("1-dead") == 1
+    journal.close()
+    assert "m  tokens unknown  duration unknown  price unknown" in run(f"trace {trace_id}").stdout
+    assert "  unknown  WARNING" in run("traces --agent DeadAgent", COLUMNS="200").stdout
+    found = json.loads(run("costs --agent DeadAgent --json").stdout)
+    assert (found["calls"], found["p50_ms"], found["p99_ms"]) == (1, None, None)
+    assert "💰 The last 24 hours: " in run("status").stdout
+
+
+def test_nothing_found_says_what_helps(filled: Path) -> None:
+    """Further back than `all` there is nothing; sessions have names."""
+    names = "🤖 No trace there: python -m src.observability costs --by session names the sessions"
+    assert run("traces --session nosuch").stderr == f"{names}\n"
+    assert run("traces --session nosuch --since 1h").stderr == f"{names}, or look further back with --since\n"
+    assert run("decisions --since 2099-01-01").stderr == (
+        "🤖 No decision there: run an agent, or look further back with --since\n"
+    )
+
+
+def test_one_is_no_plural_and_export_says_that_it_replaces(filled: Path, tmp_path: Path) -> None:
+    """In what is counted, and in the help."""
+    assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
+    assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
+    assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
+    assert "replaces one of that name" in run("export --help", COLUMNS="200").stdout
+
+
+def test_ship_names_the_local_rows_that_it_leaves(filled: Path, langfuse: Any) -> None:
+    """Nothing waits, but not everything is there."""
+    assert run("ship").stdout.splitlines()[1] == "🤖 100 local rows: --include-local sends them"
+    found = json.loads(run("ship --json").stdout)
+    assert found == {
+        "host": config.LANGFUSE_HOST, "delivered": 0, "refused": 0, "waiting": 0, "why": None, "cure": None,
+        "local": 100,
+    }  # fmt: skip
+    found = json.loads(run("ship --include-local --yes --json").stdout)
+    assert (found["delivered"], found["local"]) == (100, 0)
+
+
+def test_prune_counts_for_scripts(filled: Path) -> None:
+    """What would go, and what went."""
+    would = json.loads(run("prune --older-than 1h --dry-run --json").stdout)
+    assert (would["found"], would["gone"], would["dry_run"]) == ({"local": 60}, 0, True)
+    went = json.loads(run("prune --older-than 1h --json").stdout)
+    assert (went["found"], went["gone"], went["waiting"]) == ({"local": 60}, 60, 0)
+
+
+def test_tail_waits_for_a_journal(journal: Any) -> None:
+    """It says so, and shows what then comes; one failure of a call within a cycle is told once."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "src.observability", "tail"], cwd=config.REPO_ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "80"},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"🤖 No journal at {config.journal_path()} yet: waiting for an agent\n"
+        _fail_in_a_cycle()
+        one_cycle("LateAgent")
+        journal.observations()
+        lines = [process.stdout.readline() for _ in range(3)]
+        time.sleep(0.7)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(10) == 0
+    assert lines[0].startswith("── ")
+    assert [line.split()[1] for line in lines[1:]] == ["FailAgent", "LateAgent"]
+    assert "ZeroDivisionError: no" in lines[1]
+    assert rest == ""
+
+
+def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
+    with subprocess.Popen(
+        [sys.executable, "-m", "src.observability", "tail", *arguments], cwd=config.REPO_ROOT, text=True,
+        stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": str(columns)},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        found = [process.stdout.readline() for _ in range(lines)]
+        process.send_signal(signal.SIGINT)
+        return [*found, *process.stdout.read().splitlines(keepends=True)]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 130])
+def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
+    """Chinese names and reasons too, which take two columns a character; the date stands where it changes."""
+    with ObservabilityContext.agent_cycle("鯨魚觀察員代理程式第一號"):
+        ObservabilityContext.add_trading_signal("SELL", 64, "鯨魚離開資金池" * 40, "以太")
+    journal.observations()
+    day, line = _tail(columns=columns, lines=2)
+    assert day.startswith("── 20")
+    assert cell_len(line.rstrip("\n")) <= columns
+    assert "SELL 64%" in line
+
+
+def test_tail_begins_where_it_is_told(filled: Path) -> None:
+    """--since bounds what it begins with, --limit how much of it; names are matched without case."""
+    journal = Journal(filled, create=False)
+    signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")
+    journal.close()
+    since = f"{datetime.fromtimestamp(signals[15]['start_ns'] / 1e9 - 1, UTC):%Y-%m-%dT%H:%M:%S}"
+    lines = _tail("--since", since, "--limit", "100", "--json", columns=130, lines=5)
+    assert [json.loads(line)["start_ns"] for line in lines] == [each["start_ns"] for each in signals[15:]]
+    agent = signals[-1]["agent"]
+    found = _tail("--agent", agent.upper(), "--limit", "1", columns=130, lines=2)
+    assert (len(found), agent in found[1]) == (2, True)
+
+
+def _fail_in_a_cycle() -> None:
+    @observe_llm(name="llm_generation")
+    def fail() -> None:
+        raise ZeroDivisionError("no liquidity")
+
+    with pytest.raises(ZeroDivisionError), ObservabilityContext.agent_cycle("FailAgent"):
+        fail()

@@ -1,0 +1,352 @@
+"""
+🌙 Moon Dev's Screen Tests
+Built with love by Moon Dev 🚀
+
+Whole screens as an operator sees them, at 80 and 160 columns, and the same commands over journals that are empty,
+missing, damaged, of another version or being written.
+"""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+from typer.testing import CliRunner, Result
+
+from src import config
+from src.observability.console.app import app
+from src.observability.journal.store import Journal
+from tests.million import fill, observation_row
+
+START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC
+LOOKING = ("status", "decisions", "traces", "traces --tree", "trace last", "costs", "costs --what-if gpt-4o")
+ALL = (*LOOKING, "export", "prune --dry-run", "doctor")
+
+
+def run(command: str, columns: int = 80) -> Result:
+    """A command in a pipe of this width."""
+    return CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
+
+
+def screen(command: str, columns: int) -> str:
+    """What it prints, without the spaces at the ends of lines."""
+    result = run(command, columns)
+    assert (result.exit_code, result.stderr) == (0, "")
+    return "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def filled() -> Iterator[Journal]:
+    """Four traces of 2026-11-18, the same in each run."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 4, days=0.01, until_ns=START_NS)
+    yield journal
+    journal.close()
+
+
+def test_decisions(filled: Journal) -> None:
+    """At 160 columns with model, cost and the whole reason."""
+    assert screen("decisions", 80) == snapshot("""\
+time (UTC)   trace     agent          model           decision              cost
+────────────────────────────────────────────────────────────────────────────────
+11-18 10:52  cd613e30  WhaleAgent4    claude-…ku-4-5  NOTHING 58% ETH  $0.002926
+  open interest falls while funding stays negative and whales move coins to the…
+11-18 10:55  1a2b8f1f  FundingAgent8  claude-…ku-4-5  NOTHING 30% ETH  $0.001693
+  open interest falls while funding stays negative and whales move coins to the…
+11-18 10:59  f3c64af7  FundingAgent6  claude-…ku-4-5  BUY 39% ETH      $0.003356
+  open interest falls while funding stays negative and whales move coins to the…
+11-18 11:03  f0dfb4a5  Liquid…Agent8  deepseek-chat   BUY 100% BTC      $0.00099
+  open interest falls while funding stays negative and whales move coins to the…\
+""")
+    assert screen("decisions", 160) == snapshot("""\
+time (UTC)      trace     agent              model             decision              cost  reason
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+11-18 10:52:18  cd613e30  WhaleAgent4        claude-haiku-4-5  NOTHING 58% ETH  $0.002926  open interest falls while funding stays negative and whales move coi…
+11-18 10:55:54  1a2b8f1f  FundingAgent8      claude-haiku-4-5  NOTHING 30% ETH  $0.001693  open interest falls while funding stays negative and whales move coi…
+11-18 10:59:30  f3c64af7  FundingAgent6      claude-haiku-4-5  BUY 39% ETH      $0.003356  open interest falls while funding stays negative and whales move coi…
+11-18 11:03:05  f0dfb4a5  LiquidationAgent8  deepseek-chat     BUY 100% BTC      $0.00099  open interest falls while funding stays negative and whales move coi…\
+""")
+
+
+def test_a_trace(filled: Journal) -> None:
+    """As a tree."""
+    assert screen("trace last", 80) == snapshot("""\
+2026-11-18 11:03:03 UTC  trace f0dfb4a5
+🤖 LiquidationAgent8  1.9 s
+├── in:  open_interest: 0.5209384176131452
+├── 🧠 deepseek/deepseek-chat  3,861 → 382 tokens (899 cached)  1.9 s  $0.00099
+│   └── out: SELL open interest falls while funding stays negative and whal…
+└── 📌 BUY 100% BTC
+    └── open interest falls while funding stays negative and whales move co…\
+""")
+    assert screen("trace last", 160) == snapshot("""\
+2026-11-18 11:03:03 UTC  trace f0dfb4a5
+🤖 LiquidationAgent8  1.9 s
+├── in:  open_interest: 0.5209384176131452
+├── 🧠 deepseek/deepseek-chat  3,861 → 382 tokens (899 cached)  1.9 s  $0.00099
+│   └── out: SELL open interest falls while funding stays negative and whales move coins to the exchange before liquidations
+└── 📌 BUY 100% BTC
+    └── open interest falls while funding stays negative and whales move coins to the exchange before liquidations\
+""")
+
+
+def test_traces(filled: Journal) -> None:
+    """A line a trace, the newest last."""
+    assert screen("traces", 80) == snapshot("""\
+time (UTC)   trace     agent       model       decision              cost   took
+────────────────────────────────────────────────────────────────────────────────
+11-18 10:52  cd613e30  Whale…ent4  claud…-4-5  NOTHING 58% ETH  $0.002926  2.9 s
+11-18 10:55  1a2b8f1f  Fundi…ent8  claud…-4-5  NOTHING 30% ETH  $0.001693  2.9 s
+11-18 10:59  f3c64af7  Fundi…ent6  claud…-4-5  BUY 39% ETH      $0.003356  2.1 s
+11-18 11:03  f0dfb4a5  Liqui…ent8  deeps…chat  BUY 100% BTC      $0.00099  1.9 s\
+""")
+    assert screen("traces", 160) == snapshot("""\
+time (UTC)      trace     agent              model             decision              tokens       cost   took
+─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+11-18 10:52:15  cd613e30  WhaleAgent4        claude-haiku-4-5  NOTHING 58% ETH  1,796 → 226  $0.002926  2.9 s
+11-18 10:55:51  1a2b8f1f  FundingAgent8      claude-haiku-4-5  NOTHING 30% ETH  1,215 → 275  $0.001693  2.9 s
+11-18 10:59:27  f3c64af7  FundingAgent6      claude-haiku-4-5  BUY 39% ETH      2,251 → 221  $0.003356  2.1 s
+11-18 11:03:03  f0dfb4a5  LiquidationAgent8  deepseek-chat     BUY 100% BTC     3,861 → 382   $0.00099  1.9 s\
+""")
+
+
+def test_the_report_on_decisions(filled: Journal) -> None:
+    """What came of them: four trades are not believed."""
+    for number, row in enumerate(filled.observations("is_root")):
+        run(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
+    narrow = screen("decisions --report", 80)
+    assert narrow == snapshot("""\
+⚖️ 2 BUY and SELL decisions whose outcome is known (95 % intervals)
+agent              cases  hits  mean PnL  Brier
+───────────────────────────────────────────────
+FundingAgent6      1 few  100%    +$8.00   0.37
+  hits 21 to 100%, mean ?, Brier ?
+LiquidationAgent8  1 few    0%    -$1.25   1.00
+  hits 0 to 79%, mean ?, Brier ?
+
+model             cases  hits  mean PnL  Brier
+──────────────────────────────────────────────
+claude-haiku-4-5  1 few  100%    +$8.00   0.37
+  hits 21 to 100%, mean ?, Brier ?
+deepseek-chat     1 few    0%    -$1.25   1.00
+  hits 0 to 79%, mean ?, Brier ?
+
+confidence  cases  profitable    interval
+─────────────────────────────────────────
+       39%  1 few        100%  21 to 100%
+      100%  1 few          0%    0 to 79%
+
+💰 Their PnL, less what all calls cost: those that came to NOTHING too
+agent                 PnL  cases  all calls  no price     net
+─────────────────────────────────────────────────────────────
+FundingAgent6      +$8.00      1  $0.003356         –  +$8.00
+LiquidationAgent8  -$1.25      1   $0.00099         –  -$1.25
+FundingAgent8           –      0  $0.001693         –       –
+WhaleAgent4             –      0  $0.002926         –       –
+
+model                PnL  cases  all calls  no price     net
+────────────────────────────────────────────────────────────
+claude-haiku-4-5  +$8.00      1  $0.007975         –  +$7.99
+deepseek-chat     -$1.25      1   $0.00099         –  -$1.25
+
+⚠️ few: fewer than 30 cases: look at the intervals, not at the means\
+""")
+    assert screen("decisions --report", 160) == narrow
+
+
+def test_costs(filled: Journal) -> None:
+    """At 160 columns with tokens, p99 and the first token."""
+    assert screen("costs --by model --since 2026-11-01", 80) == snapshot("""\
+💰 Since 2026-11-01 00:00:00 UTC
+model             calls  errors      spend  no price    p50    p95
+──────────────────────────────────────────────────────────────────────────
+claude-haiku-4-5      3       –  $0.007975         –  2.9 s  2.9 s  ██████
+deepseek-chat         1       –   $0.00099         –  1.9 s  1.9 s  █
+total                 4       –  $0.008965         –      –      –\
+""")
+    assert screen("costs --by model --since 2026-11-01", 160) == snapshot("""\
+💰 Since 2026-11-01 00:00:00 UTC
+model             calls  errors      spend  no price    p50    p95    p99  1st token  decisions       each  cached  tokens in    out  thinking
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+claude-haiku-4-5      3       –  $0.007975         –  2.9 s  2.9 s  2.9 s          –          3  $0.002658     17%      5,262    722         0  ██████
+deepseek-chat         1       –   $0.00099         –  1.9 s  1.9 s  1.9 s          –          1   $0.00099     23%      3,861    382         0  █
+total                 4       –  $0.008965         –      –      –      –          –          4  $0.002241     20%      9,123  1,104         0\
+""")
+
+
+def test_agent_and_model_choose(filled: Journal) -> None:
+    """Decisions and traces of a model are those whose calls it answered."""
+    for command in ("decisions", "traces"):
+        assert len(run(f"{command} --model claude-haiku-4-5 --json").stdout.splitlines()) == 3
+        assert len(run(f"{command} --model deepseek-chat --json").stdout.splitlines()) == 1
+        assert len(run(f"{command} --agent WhaleAgent4 --model deepseek-chat --json").stdout.splitlines()) == 0
+        assert len(run(f"{command} --agent WhaleAgent4 --limit 1 --json").stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_a_pipe_gets_no_colour(command: str, filled: Journal) -> None:
+    """And no other escape sequence."""
+    result = run(command)
+    assert result.exit_code == 0
+    assert "\x1b" not in result.output
+
+
+def test_a_terminal_gets_colour(filled: Journal) -> None:
+    """Over a real pseudo-terminal."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "src.observability", "decisions"]
+    subprocess.run(command, stdout=slave, check=True, cwd=config.REPO_ROOT, timeout=30,
+                   env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""})  # fmt: skip
+    os.close(slave)
+    shown = os.read(master, 100_000).decode(errors="replace")
+    os.close(master)
+    assert re.search(r"\x1b\[1;3[123]m(BUY|SELL|NOTHING)", shown)
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_an_empty_journal(command: str) -> None:
+    """Is no fault, but for a trace that is asked for by name."""
+    config.journal_path().parent.mkdir()
+    Journal(config.journal_path()).close()
+    result = run(command)
+    assert result.exit_code == int(command == "trace last")
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [each for each in ALL if each != "doctor"])
+@pytest.mark.parametrize("what", ["missing", "damaged", "newer", "another program's", "a folder"])
+def test_a_journal_that_is_none(command: str, what: str, filled: Journal) -> None:
+    """Said in one line with what to do, exit status 1; and not touched."""
+    path = filled.path
+    filled.change("PRAGMA user_version = 99" if what == "newer" else "PRAGMA user_version = 2")
+    filled.change("PRAGMA application_id = 1" if what == "another program's" else "PRAGMA user_version")
+    filled.close()
+    if what == "damaged":
+        path.write_bytes(b"\xff" * 50_000)
+    elif what in ("missing", "a folder"):
+        path.unlink()
+    if what == "a folder":
+        path.mkdir()
+    before = path.read_bytes() if path.is_file() else None
+    result = run(command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("❌ ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_journal_that_is_being_written(filled: Journal) -> None:
+    """Every command beside two other processes that never rest: no lock, no half trace in what is shown."""
+    before = filled.newest()[0]
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITES, str(filled.path), seed]) for seed in ("100", "9000")]
+    try:
+        while filled.newest()[0] == before:
+            time.sleep(0.02)
+        for command in (*ALL, "prune --older-than 1d", "doctor --fix"):
+            result = run(command)
+            assert (result.exit_code, "locked" in result.output) == (0, False), result.output
+        assert all(writer.poll() is None for writer in writers)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+
+
+_WRITES = """
+import itertools, pathlib, sys
+from src.observability.journal.store import Journal
+from tests.million import fill
+journal = Journal(pathlib.Path(sys.argv[1]))
+for seed in itertools.count(int(sys.argv[2])):
+    fill(journal, 5, days=0.001, seed=seed)
+"""
+
+
+def test_a_prompt_of_ten_megabytes(filled: Journal, tmp_path: Path) -> None:
+    """Folded to a line in trees and tables, whole in every export."""
+    text = "price " * 1_700_000
+    row = observation_row(id="1" * 16, trace_id="a" * 32, type="generation", name="llm_generation", trace_name="x",
+                          start_ns=START_NS, end_ns=START_NS + 1, model="m" * 1000, agent="A" * 1000,
+                          input=f'"{text}"', output=f'"{text}"', status_message=text, level="ERROR")  # fmt: skip
+    filled.append([row], [])
+    for command in ("trace last", "traces", "traces --tree", "costs", "status"):
+        assert max(map(len, run(command).output.splitlines())) <= max(80, len(str(filled.path)) + 3)
+    for form in ("jsonl", "csv", "parquet"):
+        assert run(f"export --format {form} --output {tmp_path / form}").exit_code == 0
+        assert (tmp_path / form).stat().st_size > 1000
+    assert text in (tmp_path / "csv").read_text()
+
+
+HOSTILE = (
+    "\x1b]0;owned\x07\x1b[2J", "\u202egnp.exe\u2066", "\x9b31m", "\r\nfake line", "[bold red]markup[/]", "مرحبا שלום",
+    "'; DROP TABLE observations; --", "\x00", "😀\u200d🚀", "\ud7ff\ue000",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_in_every_column(text: str, filled: Journal) -> None:
+    """Neither escape sequences nor overrides reach the terminal, nothing is lost, and no row breaks a screen."""
+    row = observation_row(id="1" * 16, trace_id="a" * 32, type="event", name="trading_signal", trace_name=text,
+                          start_ns=START_NS, end_ns=START_NS, agent=text, session_id=text, status_message=text,
+                          level="ERROR", metadata=_json(text), provider=text, model=text)  # fmt: skip
+    call = {**row, "id": "2" * 16, "type": "generation", "name": text, "input": _json(text), "output": _json(text)}
+    filled.append([row, call], [])
+    for command in (*LOOKING, "trace last --full", "costs --by session", "costs --by model", "doctor"):
+        shown = run(command).output
+        assert not set("\x1b\x07\x9b\r\x00\u202e\u2066\ue000") & set(shown), command
+    assert len(filled.observations()) == 14
+
+
+def _json(text: str) -> str:
+    return json.dumps({"signal_action": text, "signal_confidence": 5, "signal_reasoning": text, "trading_symbol": text})
+
+
+@pytest.mark.parametrize("name", ["agent", "model", "session"])
+def test_options_are_values_not_sql(name: str, filled: Journal) -> None:
+    """What is asked for is bound, never pasted."""
+    evil = "x'OR'1'='1"
+    if name == "session":
+        assert run(f"traces --session {evil}").stdout == ""
+    else:
+        assert run(f"costs --{name} {evil} --json").stdout == ""
+        assert run(f"export --{name} {evil}").stdout == ""
+    assert len(filled.observations()) == 12
+
+
+@pytest.mark.parametrize(
+    "since", ["2026-02-30", "0", "-1", "99999999d", "24", "h24", "2026-11-01T25:00", "now", "1e9d", "٣d", "'", "24h;"]
+)
+def test_strange_times_are_refused(since: str, filled: Journal) -> None:
+    """With what is taken, and exit status 2."""
+    for command in ("costs", "decisions", "traces", "export"):
+        result = run(f"{command} --since {since}")
+        assert result.exit_code == 2
+        assert "use 24h" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "since", ["0001-01-01", "1969-12-31", "9999-12-31T23:59:59", "2026-11-18T12:06+01:00", "999999w"]
+)
+def test_times_far_away_are_times(since: str, filled: Journal) -> None:
+    """Before the epoch, in the far future, with an offset."""
+    for command in ("costs", "decisions", "traces", "export"):
+        result = run(f"{command} --since {since}")
+        assert result.exit_code == 0, (command, result.output, result.exception)

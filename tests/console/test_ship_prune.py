@@ -1,0 +1,228 @@
+"""
+🌙 Moon Dev's Keeping Tests
+Built with love by Moon Dev 🚀
+
+`ship`, `prune` and `tail`: what waits arrives, what is old goes, what happens is seen.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+from werkzeug import Response
+
+from src import config
+from src.observability import LangFuseTracker, ObservabilityContext
+from src.observability.console.app import app
+from src.observability.journal.store import Journal
+from tests.console.test_journal_views import ask, one_cycle
+from tests.langfuse_server import TRACES, Backend
+from tests.million import fill, observation_row
+
+DAY_NS = 86_400_000_000_000
+
+
+def run(*arguments: str, answer: str | None = None) -> Result:
+    """A command; `answer` is typed."""
+    return CliRunner().invoke(app, [*arguments], input=answer)
+
+
+def rows(**states: int) -> None:
+    """What the journal holds, by state."""
+    journal = Journal(config.journal_path(), create=False)
+    assert journal.counts() == states
+    journal.close()
+
+
+@pytest.fixture
+def filled() -> Iterator[Journal]:
+    """300 observations over ten days, recorded without keys."""
+    config.journal_path().parent.mkdir()
+    journal = Journal(config.journal_path())
+    fill(journal, 100, days=10)
+    yield journal
+    journal.close()
+
+
+def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """Three observations and two scores that wait for a backend that is away."""
+    backend = Backend()
+    for name, value in backend.environment.items():
+        monkeypatch.setenv(name, value)
+    one_cycle()
+    assert not LangFuseTracker().flush(10)
+    return backend
+
+
+def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Status 1 while the backend is away, 0 once all is there."""
+    backend = pending(monkeypatch)
+    result = run("ship")
+    assert result.exit_code == 1
+    assert "❌ 5 rows still wait: ConnectError" in result.stderr
+    server = backend.start()
+    result = run("ship")
+    assert (result.exit_code, "✅ 5 rows delivered" in result.output) == (0, True)
+    assert (len(server.spans), len(server.scores)) == (3, 2)
+    assert "✅ Nothing waits" in run("ship").output
+    assert len(server.spans) == 3
+    backend.stop()
+
+
+def test_ship_says_what_was_refused(langfuse: Any) -> None:
+    """And ends with status 1."""
+    langfuse.answer = lambda request, _: Response("busy", 500)
+    one_cycle()
+    assert not LangFuseTracker().flush(10)
+    langfuse.answer = lambda request, _: Response("bad tags", 400) if request.path == TRACES else None
+    result = run("ship")
+    assert result.exit_code == 1
+    assert "refused 3 rows for good" in result.stderr
+    rows(rejected=3, shipped=2)
+
+
+def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
+    """Said with the cure; `--include-local` changes nothing either."""
+    result = run("ship", "--include-local", "--yes")
+    assert result.exit_code == 1
+    assert "set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env" in result.stderr
+    rows(local=500)
+
+
+def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any) -> None:
+    """How many is said first; `n`, and no answer at all, send nothing; `y` and `--yes` do."""
+    assert "Nothing waits" in run("ship").output
+    for answer, end in (("n\n", "🤖 Nothing was sent\n"), ("", "\n   → add --yes to send them unasked\n")):
+        result = run("ship", "--include-local", answer=answer)
+        assert result.exit_code == 1
+        assert result.stderr.endswith(end)
+        assert "500 rows were recorded without keys" in result.output
+        rows(local=500)
+    found = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
+    assert (found["delivered"], found["cure"]) == (0, "add --yes to send them unasked")
+    assert langfuse.requests == []
+    result = run("ship", "--include-local", answer="y\n")
+    assert (result.exit_code, "✅ 500 rows delivered" in result.output) == (0, True)
+    assert (len(langfuse.spans), len(langfuse.scores)) == (300, 200)
+    rows(shipped=500)
+    assert run("ship", "--include-local").exit_code == 0
+
+
+@contextmanager
+def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
+    """A command in a process of its own that takes Ctrl-C (a suite in the background hands on that it is ignored)."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "src.observability", *arguments], cwd=config.REPO_ROOT, text=True,
+        stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "100"},
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) -> None:
+    """Status 130."""
+    with started("ship", "--include-local", stdin=subprocess.PIPE) as process:
+        assert process.stderr.read(3) == "500"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    rows(local=500)
+    assert langfuse.requests == []
+
+
+def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
+    """Status 130 at once, and what was not delivered still waits."""
+    langfuse.answer = lambda _request, _body: time.sleep(1)
+    with started("ship", "--include-local", "--yes") as process:
+        wait_for(lambda: langfuse.requests)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        assert "still waits" in process.stderr.read()
+    journal = Journal(config.journal_path(), create=False)
+    assert journal.counts().get("shipped", 0) < 500
+    journal.close()
+
+
+def wait_for(what: Any) -> None:
+    """Until it is so, ten seconds at the most."""
+    for _ in range(1000):
+        if what():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came")
+
+
+def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
+    """First said, then done; what waits for Langfuse stays, and what it cost stays in the sums."""
+    old = observation_row(id="1" * 16, trace_id="a" * 32, type="span", name="x", trace_name="x", end_ns=1,
+                          start_ns=time.time_ns() - 9 * DAY_NS, state="pending", destination="h|k")  # fmt: skip
+    filled.append([old], [])
+    spent = run("costs", "--json").output.count("\n")
+    result = run("prune", "--older-than", "5d", "--dry-run")
+    said = int(result.output.split("Would let go of ")[1].split(" observations begun before")[0])
+    assert f"   {said} local\n" in result.output
+    assert 130 < said < 170
+    assert len(filled.observations()) == 301
+    assert "1 stay, since Langfuse does not have them yet" in result.output
+    assert f"Let go of {said} observations" in run("prune", "--older-than", "5d").output
+    assert len(filled.observations()) == 301 - said
+    assert "Let go of 0 observations" in run("prune").output
+    assert "none" in run("prune", "--dry-run").output
+    assert run("costs", "--json").output.count("\n") == spent
+    for wrong in ("2999-01-01", "soon", "-5d"):
+        assert run("prune", "--older-than", wrong).exit_code == 2
+    assert len(filled.observations()) == 301 - said
+
+
+def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
+    """What there is, then what comes, also of cycles that end late; Ctrl-C is a clean exit."""
+    one_cycle("EarlyAgent")
+    journal.observations()
+    with started("tail", "--json") as process:
+        first = json.loads(process.stdout.readline())
+        assert (first["agent"], first["model"]) == ("EarlyAgent", "claude-haiku-4-5")
+        assert first["metadata"]["signal_action"] == "SELL"
+        with pytest.raises(ZeroDivisionError):
+            a_cycle_that_fails(journal)
+        journal.observations()
+        late = json.loads(process.stdout.readline())
+        assert (late["agent"], late["level"]) == ("LateAgent", "ERROR")
+        assert "no liquidity" in late["status_message"]
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(10), process.stderr.read()) == (0, "")
+
+
+def a_cycle_that_fails(journal: Any) -> None:
+    """It is journalled as open, and seen so, before it ends."""
+    with ObservabilityContext.agent_cycle("LateAgent"):
+        journal.observations()
+        time.sleep(0.6)
+        raise ZeroDivisionError("no liquidity")
+
+
+def test_tail_of_one_model_says_who_decided(journal: Any) -> None:
+    """Agent and model are obeyed; nothing that a model writes reaches the terminal."""
+    one_cycle("WhaleAgent")
+    one_cycle("OtherAgent", model="gpt-4o-mini")
+    with ObservabilityContext.agent_cycle("Evil\x1b[2J"):
+        ask("x", model="gpt-4o-mini")
+        ObservabilityContext.add_trading_signal("BUY", 5, "\x1b]0;owned\x07 \u202etxt", "E\x1bTH")
+    journal.observations()
+    with started("tail", "--model", "gpt-4o-mini") as process:
+        day, *shown = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert re.fullmatch(r"── 20\d\d-\d\d-\d\d, \w+\n", day)
+    assert "OtherAgent" in shown[0]
+    assert "📌 SELL 64% ETH" in shown[0]
+    assert not set("\x1b\x07\u202e") & set(shown[1])

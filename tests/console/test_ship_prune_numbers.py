@@ -1,0 +1,136 @@
+"""
+🌙 Moon Dev's Keeping Numbers Tests
+Built with love by Moon Dev 🚀
+
+How much `prune`, `ship` and `export` say that they removed, delivered and wrote, against pandas over the Parquet export
+before and after.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from werkzeug import Response
+
+from src.observability.journal.store import Journal
+from tests.console.exported import exported
+from tests.console.test_numbers import decide, invoke, judge, made, varied  # noqa: F401 - fixtures
+from tests.langfuse_server import LangfuseServer
+from tests.million import fill
+
+
+@pytest.fixture
+def delivered(varied: Journal) -> Journal:  # noqa: F811
+    """The same, much of it shipped, some of it refused, some of it waiting."""
+    for state, every in (("shipped", 2), ("rejected", 21), ("pending", 25)):
+        for table in ("observations", "scores"):
+            varied.change(f"UPDATE {table} SET state = ?, destination = 'h|k' WHERE seq % ? = 0", (state, every))
+    return varied
+
+
+def size(path: Path) -> int:
+    """Bytes of all pages that hold something."""
+    with closing(sqlite3.connect(path)) as db:
+        pages, free, each = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
+    return int((pages - free) * each)
+
+
+_PAGES = ("page_count", "freelist_count", "page_size")
+
+
+def test_prune(delivered: Journal, tmp_path: Path) -> None:
+    """Rows by their state, bytes, and what stays: what waits, and what is newer; then the same on the screen."""
+    before = exported(tmp_path)
+    for share, form in ((0.3, "--json"), (0.6, "")):
+        starts = before.observations["start_ns"]
+        cut = pd.Timestamp(int(starts.quantile(share))).floor("us")
+        old = before.observations[starts < cut.value]
+        states, used = old["state"].value_counts().to_dict(), size(delivered.path)
+        would = invoke(f"prune --older-than {cut.isoformat()} --dry-run --json")
+        said = invoke(f"prune --older-than {cut.isoformat()} {form}").stdout
+        freed, waiting = used - size(delivered.path), states.pop("pending")
+        if form:
+            known = {"before_ns": cut.value, "found": states, "waiting": waiting}
+            assert json.loads(would.stdout) == {**known, "dry_run": True, "gone": 0, "freed_bytes": 0}
+            gone = {"dry_run": False, "gone": sum(states.values()), "freed_bytes": freed}
+            assert json.loads(said) == {**known, **gone}
+        else:
+            counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+            assert said.splitlines() == [
+                f"🧹 Let go of {sum(states.values())} observations begun before {cut:%Y-%m-%d %H:%M:%S} UTC",
+                f"   {counts}, {freed / 2**20:.1f} MB given back",
+                f"⚠️ {waiting} stay, since Langfuse does not have them yet",
+                "   → python -m src.observability ship",
+            ]
+        after = exported(tmp_path)
+        stays = before.observations[(starts >= cut.value) | (before.observations["state"] == "pending")]
+        assert list(after.observations["seq"]) == list(stays["seq"])
+        of_those = before.scores["trace_id"].isin(stays["trace_id"]) | (before.scores["state"] == "pending")
+        assert list(after.scores["seq"]) == list(before.scores[of_those]["seq"])
+        before = after
+
+
+def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:  # noqa: F811
+    """What it says it delivered is what came, and what the rows say; so is what was refused, waits, or is left here."""
+    fill(made, 20)
+    judge(made, 10)
+    before = exported(tmp_path)
+    rows = sum(map(len, before))
+    assert json.loads(invoke("ship --json").stdout)["local"] == rows
+    assert f"🤖 {rows} local rows: --include-local sends them" in invoke("ship").stdout
+    bad = before.scores["trace_id"].iloc[-1]
+    langfuse.answer = lambda _, body: refusal if bytes.fromhex(bad) in body or bad.encode() in body else None
+    refusal = Response("bad tags", 400)
+    told = json.loads(invoke("ship --include-local --yes --json").stdout)
+    after = pd.concat(exported(tmp_path))
+    assert told["refused"] == (after["state"] == "rejected").sum() == (pd.concat(before)["trace_id"] == bad).sum()
+    assert told["delivered"] == (after["state"] == "shipped").sum() == len(langfuse.spans) + len(langfuse.scores)
+    assert (told["delivered"] + told["refused"], told["waiting"], told["local"]) == (rows, 0, 0)
+
+
+def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:  # noqa: F811
+    """Where the server breaks down half way; then all of the rest, on the screen."""
+    fill(made, 20)
+    rows = sum(map(len, exported(tmp_path)))
+    langfuse.answer = lambda *_: Response("busy", 503) if len(langfuse.scores) >= 15 else None
+    told = json.loads(invoke("ship --include-local --yes --json").stdout)
+    waiting = (pd.concat(exported(tmp_path))["state"] == "pending").sum()
+    assert (told["waiting"], told["delivered"], told["refused"]) == (waiting, rows - waiting, 0)
+    assert rows - waiting == len(langfuse.spans) + len(langfuse.scores) == 60 + 15
+    assert f"❌ {waiting} rows still wait: HTTP 503: busy" in invoke("ship").stderr
+    langfuse.answer = lambda *_: None
+    assert invoke("ship").stdout.startswith(f"✅ {waiting} rows delivered to http://")
+
+
+def test_export(varied: Journal, tmp_path: Path) -> None:  # noqa: F811
+    """As many as it says, which are those that pandas chooses from all of them; in each format."""
+    found = exported(tmp_path)
+    rows, scores = found
+    middle = pd.Timestamp(int(rows["start_ns"].median())).floor("us")
+    agent = rows["agent"].mode()[0]
+    for options, wanted in (
+        ("", rows),
+        (f"--agent {agent} --model gpt-4o-mini", rows.query("agent == @agent and model == 'gpt-4o-mini'")),
+        (f"--since {middle.isoformat()}", rows[rows["start_ns"] >= middle.value]),
+        ("--limit 100", rows.tail(100)),
+        ("--scores", scores),
+        (f"--scores --agent {agent}", scores[scores["trace_id"].isin(rows.query("agent == @agent")["trace_id"])]),
+    ):
+        what = "scores" if "scores" in options else "observations"
+        for form in ("jsonl", "csv", "parquet"):
+            file = tmp_path / f"some.{form}"
+            assert invoke(f"export --format {form} --output {file} {options}").stderr == (
+                f"✅ {len(wanted):,} {what} in {file}\n"
+            )
+            assert list(_READERS[form](file)["seq"]) == list(wanted["seq"])
+
+
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "jsonl": lambda file: pd.DataFrame([json.loads(line) for line in file.read_text().splitlines()]),
+    "csv": pd.read_csv,
+    "parquet": pd.read_parquet,
+}

@@ -1,0 +1,341 @@
+"""
+🌙 Moon Dev's Keeping Screens Tests
+Built with love by Moon Dev 🚀
+
+Whole screens of the commands that tell how tracing is and keep its journal, at 80 and 160 columns, on 2026-11-18 in a
+journal whose path is as long in each run. What differs from machine to machine, versions and free room, is replaced.
+"""
+# ruff: noqa: E501 - screens of 160 columns
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+from rich.cells import cell_len
+
+from src import config
+from src.observability.console import clock
+from src.observability.journal.store import Journal, Row
+from tests.console.test_screens import START_NS, _in_utc, run  # noqa: F401 - an autouse fixture
+from tests.langfuse_server import settings_for
+from tests.million import fill, observation_row
+
+MINUTE_NS = 60_000_000_000
+CHANGES = (
+    (r"/tmp/moon-\w{8}", "/tmp/moon-journal"),
+    (r"127\.0\.0\.1:\d{5}", "127.0.0.1:30000"),
+    (r"localhost:\d{5}", "localhost:30000"),
+    (r"[\d,.]+ GB free", "50.0 GB free"),
+    (r"genai-prices [\d.]+", "genai-prices 0.2.3"),
+    (r"up to 20\d\d-\d\d-\d\d", "up to 2026-11-09"),
+    (r"the SDK is [\d.]+", "the SDK is 5.0.4"),
+)
+
+
+def seen(command: str, columns: int, status: int = 0) -> str:
+    """What an operator sees, spaces at the ends of lines left out."""
+    result = run(command, columns)
+    assert result.exit_code == status, result.output
+    return told(result.output, columns)
+
+
+def told(output: str, columns: int) -> str:
+    """The same on every machine."""
+    lines = [line.rstrip() for line in output.strip("\n").splitlines()]
+    assert max(cell_len(line) for line in lines) <= columns
+    text = "\n".join(lines)
+    for pattern, instead in CHANGES:
+        text = re.sub(pattern, instead, text)
+    return text
+
+
+@pytest.fixture
+def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
+    """Six traces of 2026-11-18, ten minutes ago, and a call that failed."""
+    monkeypatch.setattr(clock, "now_ns", lambda: START_NS + 10 * MINUTE_NS)
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
+    with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as folder:
+        monkeypatch.setenv("OBSERVABILITY_JOURNAL", f"{folder}/journal.db")
+        made = Journal(Path(folder) / "journal.db")
+        fill(made, 6, days=0.01, until_ns=START_NS)
+        made.append([failed_call()], [])
+        yield made
+        made.close()
+
+
+def failed_call() -> Row:
+    """Outside of any cycle."""
+    return observation_row(
+        id="f" * 16, trace_id="f" * 32, type="generation", name="llm_generation", trace_name="WhaleAgent4",
+        agent="WhaleAgent4", model="claude-haiku-4-5", provider="claude", level="ERROR", start_ns=START_NS,
+        end_ns=START_NS + MINUTE_NS, status_message="APIStatusError: HTTP 503: upstream connect error, try again later",
+    )  # fmt: skip
+
+
+def test_status(journal: Journal) -> None:
+    """Nothing is sent, and a word why."""
+    assert seen("status", 80) == snapshot("""\
+🤖 Tracing is on, kept here: no keys are set
+   → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
+   2026-11-18 11:16:40 UTC, 11:16 UTC here
+📒 /tmp/moon-journal/journal.db
+   0.1 MB, since 24 min ago, 31 local
+
+💰 The last 24 hours: 7 calls, 1 failed, $0.009141
+agent              calls  errors  decisions      spend  no price
+────────────────────────────────────────────────────────────────────────
+FundingAgent6          1       –          1  $0.003356         –  ██████
+WhaleAgent4            2     50%          1  $0.002926         –  █████
+FundingAgent8          1       –          1  $0.001693         –  ███
+LiquidationAgent8      1       –          1   $0.00099         –  ██
+WhaleAgent1            1       –          1  $0.000176         –
+LiquidationAgent5      1       –          1       free         –
+
+📌 The last decisions
+time (UTC)   trace     agent              decision         reason
+────────────────────────────────────────────────────────────────────────────────
+11-18 10:54  1a2b8f1f  FundingAgent8      NOTHING 30% ETH  open interest falls …
+11-18 10:57  f3c64af7  FundingAgent6      BUY 39% ETH      open interest falls …
+11-18 10:59  f0dfb4a5  LiquidationAgent8  BUY 100% BTC     open interest falls …
+11-18 11:01  bb968a43  WhaleAgent1        NOTHING 30% ETH  open interest falls …
+11-18 11:04  5a702cfa  LiquidationAgent5  SELL 8% ETH      open interest falls …\
+""")
+    assert seen("status", 160) == snapshot("""\
+🤖 Tracing is on, kept here: no keys are set
+   → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
+   2026-11-18 11:16:40 UTC, 11:16 UTC here
+📒 /tmp/moon-journal/journal.db
+   0.1 MB, since 24 min ago, 31 local
+
+💰 The last 24 hours: 7 calls, 1 failed, $0.009141
+agent              calls  errors  decisions      spend  no price
+────────────────────────────────────────────────────────────────────────
+FundingAgent6          1       –          1  $0.003356         –  ██████
+WhaleAgent4            2     50%          1  $0.002926         –  █████
+FundingAgent8          1       –          1  $0.001693         –  ███
+LiquidationAgent8      1       –          1   $0.00099         –  ██
+WhaleAgent1            1       –          1  $0.000176         –
+LiquidationAgent5      1       –          1       free         –
+
+📌 The last decisions
+time (UTC)      trace     agent              decision         reason
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+11-18 10:54:42  1a2b8f1f  FundingAgent8      NOTHING 30% ETH  open interest falls while funding stays negative and whales move coins to the exchange before liq…
+11-18 10:57:06  f3c64af7  FundingAgent6      BUY 39% ETH      open interest falls while funding stays negative and whales move coins to the exchange before liq…
+11-18 10:59:29  f0dfb4a5  LiquidationAgent8  BUY 100% BTC     open interest falls while funding stays negative and whales move coins to the exchange before liq…
+11-18 11:01:53  bb968a43  WhaleAgent1        NOTHING 30% ETH  open interest falls while funding stays negative and whales move coins to the exchange before liq…
+11-18 11:04:17  5a702cfa  LiquidationAgent5  SELL 8% ETH      open interest falls while funding stays negative and whales move coins to the exchange before liq…\
+""")
+
+
+def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With keys; much is shipped, some waits, some was refused."""
+    for name, value in settings_for("https://langfuse.example.com").items():
+        monkeypatch.setenv(name, value)
+    deliver(journal)
+    narrow, wide = (seen("status", columns).partition("\n\n")[0] for columns in (80, 160))
+    assert narrow == snapshot("""\
+🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has
+   waited for 22 min
+   → python -m src.observability doctor asks the server why
+   2026-11-18 11:16:40 UTC, 11:16 UTC here
+📒 /tmp/moon-journal/journal.db
+   0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the
+   oldest pending from 22 min ago\
+""")
+    assert wide == snapshot("""\
+🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has waited for 22 min
+   → python -m src.observability doctor asks the server why
+   2026-11-18 11:16:40 UTC, 11:16 UTC here
+📒 /tmp/moon-journal/journal.db
+   0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the oldest pending from 22 min ago\
+""")
+
+
+def deliver(journal: Journal) -> None:
+    """Some of it, as far as the settings say where to."""
+    to = config.destination()
+    label = to.label if to is not None else "https://langfuse.example.com|pk-lf-0123456789"
+    journal.change("UPDATE observations SET state = 'shipped', destination = ?", (label,))
+    journal.change("UPDATE observations SET state = 'pending' WHERE seq % 4 = 0")
+    reason = "HTTP 400: Invalid request data: tags.3 must be a string, not a number"
+    journal.change("UPDATE observations SET state = 'rejected', reason = ? WHERE seq % 9 = 0", (reason,))
+
+
+def test_doctor(journal: Journal, langfuse: Any) -> None:
+    """All is well."""
+    journal.change("DELETE FROM observations WHERE level = 'ERROR'")
+    narrow = seen("doctor", 80)
+    assert narrow == snapshot("""\
+✅ tracing: on, says the default
+✅ keys: there, from the environment
+✅ disk: 50.0 GB free at /tmp/moon-journal
+✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
+✅ pending: nothing waits
+✅ rejected: no row was refused
+✅ own failures: none of the last 7 days
+✅ outcomes: none of the last 7 days is of a trace that is not here
+✅ prices: genai-prices 0.2.3, which knows prices up to 2026-11-09
+✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
+✅ clock: within a minute of the server's
+✅ keys: accepted by the server\
+""")
+    assert seen("doctor", 160) == narrow
+
+
+def test_doctor_of_what_is_wrong(journal: Journal) -> None:
+    """Without keys, with rows of another project, refused ones, a slip in an outcome and a price that nobody knows."""
+    deliver(journal)
+    unknown = {"model": "nobody-s-model", "provider": "openrouter", "level": "DEFAULT"}
+    journal.append([{**failed_call(), "id": "e" * 16, **unknown}], [])
+    journal.change("INSERT INTO scores SELECT seq + 100, 'x', 'deadbeef', NULL, 'pnl_usd', 'NUMERIC', 1, NULL,"
+                   " NULL, NULL, ?, NULL, 'local', NULL FROM scores LIMIT 1", (START_NS,))  # fmt: skip
+    assert seen("doctor", 80, status=1) == snapshot("""\
+❌ rejected: Langfuse refused 2 rows: HTTP 400: Invalid request data: tags.3
+   must be a string, not a number
+   → correct what it says, then python -m src.observability doctor --fix sends
+   them again
+⚠️ keys: no keys are set
+   → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
+⚠️ pending: 4 rows wait for the project of pk-lf-0123456789 at
+   https://langfuse.example.com, which the settings do not name
+   → set its keys and host once and run: python -m src.observability ship
+⚠️ outcomes: 1 of the last 7 days name a trace that is not here: deadbeef
+   → python -m src.observability decisions shows the ids; another machine's are
+   no fault
+⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
+   → pip install -U genai-prices
+✅ tracing: on, says the default
+✅ disk: 50.0 GB free at /tmp/moon-journal
+✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
+✅ own failures: none of the last 7 days
+✅ prices: genai-prices 0.2.3, which knows prices up to 2026-11-09\
+""")
+    assert seen("doctor", 160, status=1) == snapshot("""\
+❌ rejected: Langfuse refused 2 rows: HTTP 400: Invalid request data: tags.3 must be a string, not a number
+   → correct what it says, then python -m src.observability doctor --fix sends them again
+⚠️ keys: no keys are set
+   → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
+⚠️ pending: 4 rows wait for the project of pk-lf-0123456789 at https://langfuse.example.com, which the settings do not name
+   → set its keys and host once and run: python -m src.observability ship
+⚠️ outcomes: 1 of the last 7 days name a trace that is not here: deadbeef
+   → python -m src.observability decisions shows the ids; another machine's are no fault
+⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
+   → pip install -U genai-prices
+✅ tracing: on, says the default
+✅ disk: 50.0 GB free at /tmp/moon-journal
+✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
+✅ own failures: none of the last 7 days
+✅ prices: genai-prices 0.2.3, which knows prices up to 2026-11-09\
+""")
+
+
+def test_tail(journal: Journal) -> None:
+    """Decisions and errors; it goes on until Ctrl-C."""
+    narrow, wide = (tail(columns) for columns in (80, 160))
+    assert until_ctrl_c(narrow, 80) == snapshot("""\
+── 2026-11-18, UTC
+10:52:18  WhaleAgent4         📌 NOTHING 58% ETH    open interest falls while f…
+10:54:42  FundingAgent8       📌 NOTHING 30% ETH    open interest falls while f…
+10:57:06  FundingAgent6       📌 BUY 39% ETH        open interest falls while f…
+10:59:29  LiquidationAgent8   📌 BUY 100% BTC       open interest falls while f…
+11:01:53  WhaleAgent1         📌 NOTHING 30% ETH    open interest falls while f…
+11:04:17  LiquidationAgent5   📌 SELL 8% ETH        open interest falls while f…
+11:06:40  WhaleAgent4         ❌ llm_generation     APIStatusError: HTTP 503: u…\
+""")
+    assert until_ctrl_c(wide, 160) == snapshot("""\
+── 2026-11-18, UTC
+10:52:18  WhaleAgent4         claude-haiku-4-5          📌 NOTHING 58% ETH    open interest falls while funding stays negative and whales move coins to the exc…
+10:54:42  FundingAgent8       claude-haiku-4-5          📌 NOTHING 30% ETH    open interest falls while funding stays negative and whales move coins to the exc…
+10:57:06  FundingAgent6       claude-haiku-4-5          📌 BUY 39% ETH        open interest falls while funding stays negative and whales move coins to the exc…
+10:59:29  LiquidationAgent8   deepseek-chat             📌 BUY 100% BTC       open interest falls while funding stays negative and whales move coins to the exc…
+11:01:53  WhaleAgent1         gpt-4o-mini               📌 NOTHING 30% ETH    open interest falls while funding stays negative and whales move coins to the exc…
+11:04:17  LiquidationAgent5   llama3.2                  📌 SELL 8% ETH        open interest falls while funding stays negative and whales move coins to the exc…
+11:06:40  WhaleAgent4         claude-haiku-4-5          ❌ llm_generation     APIStatusError: HTTP 503: upstream connect error, try again later\
+""")
+
+
+def tail(columns: int) -> subprocess.Popen[str]:
+    """In a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "src.observability", "tail"], cwd=config.REPO_ROOT, text=True, stdout=subprocess.PIPE,
+        env={**os.environ, "COLUMNS": str(columns)},
+    )  # fmt: skip
+
+
+def until_ctrl_c(process: subprocess.Popen[str], columns: int, lines: int = 8) -> str:
+    """So many lines of it, and what comes after."""
+    assert process.stdout is not None
+    with process, process.stdout as shown:
+        found = [shown.readline() for _ in range(lines)]
+        process.send_signal(signal.SIGINT)
+        return told("".join([*found, shown.read()]), columns)
+
+
+def test_prune(journal: Journal) -> None:
+    """First said, then done; the rest waits."""
+    deliver(journal)
+    assert seen("prune --older-than 2026-11-18T11:00 --dry-run", 80) == snapshot("""\
+🧹 Would let go of 9 observations begun before 2026-11-18 11:00:00 UTC
+   1 rejected, 8 shipped
+⚠️ 3 stay, since Langfuse does not have them yet
+   → python -m src.observability ship\
+""")
+    assert seen("prune --older-than 2026-11-18T11:00", 80) == snapshot("""\
+🧹 Let go of 9 observations begun before 2026-11-18 11:00:00 UTC
+   1 rejected, 8 shipped, 0.0 MB given back
+⚠️ 3 stay, since Langfuse does not have them yet
+   → python -m src.observability ship\
+""")
+    assert seen("prune --older-than 2026-11-18T11:00", 160) == snapshot("""\
+🧹 Let go of 0 observations begun before 2026-11-18 11:00:00 UTC
+   0.0 MB given back
+⚠️ 3 stay, since Langfuse does not have them yet
+   → python -m src.observability ship\
+""")
+
+
+def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what was recorded with keys, unless asked for more; then the keys are wrong; then one is missing."""
+    assert seen("ship", 80) == snapshot("""\
+✅ Nothing waits for http://localhost:30000
+🤖 31 local rows: --include-local sends them\
+""")
+    assert seen("ship --include-local --yes", 80) == snapshot("✅ 31 rows delivered to http://localhost:30000")
+    deliver(journal)
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another")
+    assert seen("ship", 80, status=1) == snapshot("""\
+❌ 4 rows still wait: HTTP 401: {"message":"Invalid credentials. Check the
+   host."}
+   → correct the LANGFUSE keys in .env; see: python -m src.observability doctor\
+""")
+    assert seen("ship", 160, status=1) == snapshot("""\
+❌ 4 rows still wait: HTTP 401: {"message":"Invalid credentials. Check the host."}
+   → correct the LANGFUSE keys in .env; see: python -m src.observability doctor\
+""")
+    monkeypatch.delenv("LANGFUSE_SECRET_KEY")
+    assert seen("ship", 80, status=1) == snapshot("""\
+❌ Nowhere to ship to (keys: LANGFUSE_SECRET_KEY is not set, the other one is)
+   → set LANGFUSE_SECRET_KEY in .env\
+""")
+
+
+def test_outcome(journal: Journal) -> None:
+    """Of a trade; of none."""
+    trade, none = "1a2b8f1f", "fffffff"
+    assert seen(f"outcome {trade} --pnl-usd -12.5 --pnl-pct 0.8 --note slipped", 80) == snapshot("""\
+✅ 1a2b8f1f: pnl_usd -$12.50, pnl_pct +0.80%
+⚠️ Stored, but there is nothing to judge: no valid BUY or SELL there\
+""")
+    assert seen(f"outcome {none} --pnl-usd 3", 80) == snapshot("""\
+✅ ffffffff: pnl_usd +$3.00
+⚠️ Stored, but there is nothing to judge: no valid BUY or SELL there\
+""")

@@ -1,0 +1,175 @@
+"""
+🌙 Moon Dev's Journal Sums Tests
+Built with love by Moon Dev 🚀
+
+The sums by the hour are those of the rows, whatever happens to the rows.
+"""
+
+import json
+import multiprocessing
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src import config
+from src.observability import ObservabilityContext, observe_llm
+from src.observability.journal.schema import APPLICATION_ID, COUNTED, MIGRATIONS
+from src.observability.journal.store import INTERRUPTED, Journal, Mark, Row
+from tests.million import fill, observation_row
+
+HOUR_NS = 3_600_000_000_000
+
+
+@pytest.fixture
+def journal_file() -> Path:
+    """Where the test's journal lies."""
+    config.journal_path().parent.mkdir()
+    return config.journal_path()
+
+
+def kept(journal: Journal) -> dict[Any, Any]:
+    """The sums that the journal keeps, without those that have come to nothing."""
+    rows = journal.select("SELECT * FROM hourly")
+    found = {tuple(row[key] for key in ("hour", "agent", "provider", "model")): row for row in rows}
+    return {key: _values(row) for key, row in found.items() if any(row[name] for name in COUNTED)}
+
+
+def _values(row: Any) -> Row:
+    return {name: round(row[name], 9) for name in COUNTED if row[name]}
+
+
+def summed(journal: Journal) -> dict[Any, Any]:
+    """The same, summed here from the rows."""
+    sums: dict[Any, Counter[str]] = {}
+    for row in journal.observations("state <> 'open'"):
+        key = (row["start_ns"] // HOUR_NS, row["agent"] or "", row["provider"] or "", row["model"] or "")
+        if row["type"] == "generation":
+            failed, priced = row["level"] == "ERROR", row["cost_usd"] is not None
+            counts = Counter({"calls": 1, "errors": failed, "priced": priced, "unpriced": not priced and not failed})
+            counts.update(row["usage"] or {})
+            counts["cost_usd"] += row["cost_usd"] or 0
+            sums.setdefault(key, Counter()).update(counts)
+        elif row["name"] == "trading_signal":
+            sums.setdefault(key, Counter()).update(decisions=1)
+    return {key: _values(counts) for key, counts in sums.items()}
+
+
+def test_they_are_the_sums_of_the_rows(journal_file: Path) -> None:
+    """Tokens by bucket, money, errors, calls without a price, decisions: 300 traces over two days."""
+    journal = Journal(journal_file)
+    fill(journal, 300, days=2)
+    assert kept(journal) == summed(journal)
+    assert sum(each.get("calls", 0) for each in kept(journal).values()) == 300
+    journal.close()
+
+
+def test_a_call_counts_once_it_has_ended(journal: Any) -> None:
+    """Not while it runs; a repeat of what was written changes nothing."""
+    with ObservabilityContext.agent_cycle("A"):
+
+        @observe_llm(name="llm_generation")
+        def ask() -> str:
+            journal.observations()
+            reader = Journal(journal.path, create=False)
+            assert kept(reader) == {}
+            reader.close()
+            return "BUY"
+
+        ask()
+    rows = [{**row, "input": json.dumps(row["input"])} for row in journal.observations()]
+    writer = Journal(journal.path)
+    assert sum(each["calls"] for each in kept(writer).values()) == 1
+    plain = [{name: json.dumps(v) if isinstance(v, dict | list) else v for name, v in row.items()} for row in rows]
+    writer.append(plain, [])
+    assert kept(writer) == summed(writer)
+    writer.close()
+
+
+def test_an_interrupted_call_counts_until_its_true_end_comes(journal_file: Path) -> None:
+    """Closed by another process: a call without a price. Then it turns out to be alive: with its tokens and cost."""
+    call = observation_row(
+        id="a" * 16, trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=time.time_ns()
+    )
+    ended = {
+        **call, "end_ns": call["start_ns"] + 5, "usage": json.dumps({"input": 7, "output": 2}), "cost_usd": 0.5,
+    }  # fmt: skip
+    journal = Journal(journal_file)
+    journal.append([{**call, "end_ns": None, "state": "open", "process": "1-dead"}], [])
+    assert kept(journal) == {}
+    assert journal.interrupt("1-dead") == 1
+    assert list(kept(journal).values()) == [{"calls": 1, "unpriced": 1}]
+    assert journal.observations()[0]["status_message"] == INTERRUPTED
+    journal.mark(Mark("observations", [(journal.newest()[0], call["id"])], "shipped"))
+    journal.append([ended], [])
+    assert list(kept(journal).values()) == [{"calls": 1, "priced": 1, "input": 7, "output": 2, "cost_usd": 0.5}]
+    assert kept(journal) == summed(journal)
+    journal.close()
+
+
+def test_what_was_spent_stays_spent(journal_file: Path) -> None:
+    """Shipping changes no sum, and rows that retention lets go of stay counted; interrupted ones too."""
+    journal = Journal(journal_file)
+    fill(journal, 50)
+    call = observation_row(id="a" * 16, trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=1)
+    journal.append([{**call, "end_ns": None, "state": "open", "process": "1-dead"}], [])
+    journal.interrupt("1-dead")
+    before = kept(journal)
+    journal.mark(Mark("observations", [(row["seq"], row["id"]) for row in journal.observations()[:40]], "shipped"))
+    while journal.delete_done(20):
+        pass
+    assert journal.observations() == []
+    assert kept(journal) == before
+    journal.close()
+
+
+def _write(path: Path, seed: int) -> None:
+    journal = Journal(path)
+    fill(journal, 400, days=1, seed=seed, until_ns=1_790_000_000_000_000_000)
+    journal.close()
+
+
+def test_several_processes_add_up(journal_file: Path) -> None:
+    """Four that write the same hours at once."""
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_write, args=(journal_file, seed)) for seed in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    journal = Journal(journal_file, create=False)
+    assert kept(journal) == summed(journal)
+    assert sum(each.get("calls", 0) for each in kept(journal).values()) == 1600
+    journal.close()
+
+
+@pytest.mark.parametrize("create", [True, False], ids=["by a recorder", "by the console"])
+def test_a_journal_of_version_1_gets_them(journal_file: Path, tmp_path: Path, create: bool) -> None:
+    """Rows intact, sums filled; and who still writes with the old code is counted as well."""
+    new = Journal(tmp_path / "new.db")
+    fill(new, 100, days=1)
+    rows, sums = new.observations(), kept(new)
+    new.close()
+    old = sqlite3.connect(journal_file)
+    old.executescript(f"PRAGMA journal_mode = WAL; {MIGRATIONS[0]}")
+    old.execute("ATTACH ? AS new", (str(tmp_path / "new.db"),))
+    for table in ("observations", "scores", "trace_tags"):
+        old.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")
+    old.commit()
+    old.execute("DETACH new")
+    old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    migrated = Journal(journal_file, create=create)
+    assert migrated.observations() == rows
+    assert kept(migrated) == sums
+    columns = "id, trace_id, is_root, type, name, trace_name, start_ns, level, state, process, agent"
+    old.execute(f"INSERT INTO observations ({columns}) VALUES ('z', 'z', 1, 'generation', 'x', 'x', 1, 'DEFAULT',"
+                " 'local', 'old', 'OldAgent')")  # fmt: skip
+    old.commit()
+    assert kept(migrated) == summed(migrated)
+    assert (0, "OldAgent", "", "") in kept(migrated)
+    old.close()
+    migrated.close()

@@ -1,0 +1,563 @@
+"""
+🌙 Moon Dev's Journal Tests
+Built with love by Moon Dev 🚀
+
+The audit trail as a file: who may read it, what becomes of a damaged one, and what it lets go of.
+"""
+
+import multiprocessing
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug import Response
+
+from src import config
+from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, observe_llm, runtime
+from src.observability.journal.retention import Retention
+from src.observability.journal.schema import APPLICATION_ID, MIGRATIONS
+from src.observability.journal.store import Journal, JournalError, Mark
+from tests.langfuse_server import settings_for
+
+DAY_NS = 86_400_000_000_000
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str) -> str:
+    """A model call that answers at once."""
+    return "BUY"
+
+
+def test_it_is_the_operators_alone(journal: Any) -> None:
+    """0600 in a folder of 0700, ours by its application id, in WAL mode, giving space back."""
+    ask("now")
+    assert len(journal.observations()) == 1
+    assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(journal.path.parent.stat().st_mode) == 0o700
+    db = sqlite3.connect(journal.path)
+    found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "auto_vacuum")}
+    assert found == {"journal_mode": "wal", "auto_vacuum": 2}
+    assert db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    assert db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+    db.close()
+
+
+@pytest.mark.failures_expected
+@pytest.mark.parametrize("damage", ["random bytes", "truncated", "a directory", "another program's", "a text"])
+def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Under a dated name, said once, nothing of it lost, and a new one begun."""
+    path = journal.path
+    path.parent.mkdir(parents=True)
+    if damage == "a directory":
+        path.mkdir()
+    elif damage == "truncated":
+        for number in range(200):
+            ask("x" * 1000 + str(number))
+        journal.observations()
+        runtime.close()
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == "another program's":
+        db = sqlite3.connect(path)
+        db.execute("CREATE TABLE theirs (x)")
+        db.commit()
+        db.close()
+    else:
+        path.write_bytes(os.urandom(50_000) if damage == "random bytes" else b"no database at all\n" * 100)
+    ask("first")
+    ask("second")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()][-2:] == ["first", "second"]
+    aside = [file for file in path.parent.glob("journal.db.set-aside-*") if not file.name.endswith(("-wal", "-shm"))]
+    said = capsys.readouterr().err
+    if damage == "truncated" and not aside:  # SQLite could still read what is left of it
+        assert "set aside" not in internal_errors.failures._counts
+    else:
+        assert len(aside) == 1
+        assert said.count("is no journal of ours or is damaged") == 1
+        assert str(aside[0]) in said
+
+
+@pytest.mark.failures_expected
+def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is neither read nor set aside: the message says to update; calls go on."""
+    ask("now")
+    journal.observations()
+    runtime.close()
+    db = sqlite3.connect(journal.path)
+    db.execute("PRAGMA user_version = 99")
+    db.commit()
+    db.close()
+    assert ask("later") == "BUY"
+    assert not LangFuseTracker().flush(0.3)
+    assert "newer version of this repo: update it" in capsys.readouterr().err
+    with pytest.raises(JournalError, match="newer version"):
+        Journal(journal.path, create=False)
+
+
+@pytest.mark.failures_expected
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
+def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
+    """As an ordinary user: calls go on, one line says why, what the queue held is journalled once it can be."""
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    folder = tmp_path / "shut"
+    folder.mkdir(mode=0o700)
+    code = (
+        "import os, sys, genai_prices, base58, mnemonic\n"
+        "import src.observability.shipping.shipper, src.observability.recording.writer, src.observability.tracing.threads\n"
+        "from src.observability import health, runtime\n"
+        "from tests.journal.test_store import ask\n"
+        "os.setuid(65534)\n"  # from here on much of the disk, such as root's own Python, is out of reach
+        "print(ask('while shut'), runtime.health()['pending'], flush=True); sys.stdin.readline()\n"
+        "from src.observability import LangFuseTracker\n"
+        "print(LangFuseTracker().flush(10))"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=config.REPO_ROOT, env={**os.environ, "OBSERVABILITY_JOURNAL": str(folder / "journal.db")},
+    )  # fmt: skip
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "BUY None\n"
+    time.sleep(0.5)
+    os.chown(folder, 65534, 65534)
+    out, errors = worker.communicate("\n", timeout=30)
+    assert out.endswith("True\n"), errors
+    assert errors.count("the journal cannot be written") == 1
+    assert len(Journal(folder / "journal.db", create=False).observations()) == 1
+
+
+@pytest.mark.failures_expected
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
+def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
+    """On a tmpfs of 1 MB: calls return, nothing that was on it is lost, and with room again the rest is journalled."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(disk / "o" / "journal.db"))
+        ask("first")
+        assert len(journal.observations()) == 1
+        filler = disk / "filler"
+        with pytest.raises(OSError, match="No space"):
+            filler.write_bytes(b"x" * 2**21)
+        for number in range(20):
+            assert ask(f"{number} " + "y" * 5000) == "BUY"
+        assert not runtime.running().recorder.flush(0.3)
+        filler.unlink()
+        assert len(journal.observations()) == 21
+    finally:
+        runtime.close()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.failures_expected
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
+def test_a_read_only_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
+    """Calls return, one line says why; once it can be written, everything that was queued is journalled."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", str(disk)], check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(disk / "o" / "journal.db"))
+        for number in range(20):
+            assert ask(str(number)) == "BUY"
+        assert not runtime.running().recorder.flush(0.3)
+        assert "Read-only file system" in (internal_errors.failures.last or "")
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        assert len(journal.observations()) == 20
+        assert LangFuseTracker().health()["dropped"] == 0
+    finally:
+        runtime.close()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_journal_that_is_deleted_while_we_run_is_begun_anew(journal: Any) -> None:
+    """An operator who clears the folder loses what was in it, not what comes."""
+    ask("before")
+    journal.observations()
+    for file in journal.path.parent.iterdir():
+        if file.is_file():
+            file.unlink()
+    ask("after")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
+
+
+def aged(path: Path, days: float, where: str = "1") -> None:
+    """Make rows older than they are."""
+    db = sqlite3.connect(path)
+    db.execute(f"UPDATE observations SET start_ns = start_ns - ? WHERE {where}", (int(days * DAY_NS),))
+    db.commit()
+    db.close()
+
+
+def test_old_rows_go_by_age_pending_ones_stay(langfuse: Any, journal: Any) -> None:
+    """Local, shipped and rejected rows after 30 days, with their scores and tags; what waits is kept."""
+    ObservabilityContext.add_trading_signal("BUY", 50, "why")
+    ask("shipped")
+    assert LangFuseTracker().flush(5)
+    langfuse.answer = lambda _request, _body: Response("broken", 500)
+    ask("pending")
+    assert len(journal.observations()) == 3
+    runtime.close()
+    aged(journal.path, 31)
+    kept = Journal(journal.path)
+    while Retention().tidy(kept):
+        pass
+    assert [row["model_parameters"]["prompt"] for row in kept.observations()] == ["pending"]
+    assert kept.scores() == []
+    assert kept.select("SELECT * FROM trace_tags") == []
+    kept.close()
+
+
+def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> None:
+    """The shipped observations of its trace go by age; it stays until it is shipped, and goes then."""
+    langfuse.answer = lambda request, _body: Response("broken", 500) if request.path.endswith("scores") else None
+    ObservabilityContext.add_trading_signal("BUY", 50, "why")
+    assert not LangFuseTracker().flush(5)
+    runtime.close()
+    aged(journal.path, 31)
+    kept = Journal(journal.path)
+    while Retention().tidy(kept):
+        pass
+    assert kept.observations() == []
+    assert [score["state"] for score in kept.scores()] == ["pending", "pending"]
+    kept.mark(Mark("scores", [(score["seq"], score["id"]) for score in kept.scores()], "shipped"))
+    ask("later")
+    assert len(journal.observations()) == 1
+    runtime.close()
+    aged(journal.path, -1)  # so that it began after those scores
+    assert kept.delete_done(10) == 1
+    assert kept.scores() == []
+    kept.close()
+
+
+@pytest.mark.failures_expected
+def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
+    journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file shrinks with them; a pending row goes only where nothing else is left, counted and said."""
+    monkeypatch.setattr(Retention, "deleted_pending", 0)
+    for number in range(400):
+        ask(f"{number} " + "x" * 5000)
+    assert len(journal.observations()) == 400
+    runtime.close()
+    db = sqlite3.connect(journal.path)
+    db.execute("UPDATE observations SET state = 'pending' WHERE seq > 300")
+    db.commit()
+    db.close()
+    kept = Journal(journal.path)
+    before = kept.used_bytes()
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1.2")
+    monkeypatch.setattr("src.observability.journal.retention.STEP_ROWS", 50)
+    retention = Retention()
+    while retention.tidy(kept):
+        pass
+    assert kept.used_bytes() < 1.2 * 1024 * 1024 < before
+    assert len(kept.observations("state = 'pending'")) == 100
+    assert Retention.deleted_pending == 0
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "0.3")
+    while retention.tidy(kept):
+        pass
+    assert Retention.deleted_pending > 0
+    assert len(kept.observations()) == 100 - Retention.deleted_pending
+    assert "Raise OBSERVABILITY_MAX_MB" in capsys.readouterr().err
+    kept.select("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert journal.path.stat().st_size < 0.5 * 1024 * 1024
+    kept.close()
+
+
+@contextmanager
+def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
+    """Whenever we sleep, another connection writes; how many observations it found each time."""
+    other, found, sleep = sqlite3.connect(path, timeout=0, isolation_level=None), [], time.sleep
+
+    def take_turn(seconds: float) -> None:
+        other.execute("BEGIN IMMEDIATE")  # refused at once where the journal is not free
+        found.append(other.execute("SELECT count(*) FROM observations").fetchone()[0])
+        other.execute("COMMIT")
+        sleep(seconds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "sleep", take_turn)
+        yield found
+    other.close()
+
+
+def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: Any) -> None:
+    """Between one and the next, and not after the last at one go: our own queue waits no longer than that."""
+    for number in range(60):
+        ask(str(number))
+    assert len(journal.observations()) == 60
+    runtime.close()
+    aged(journal.path, 31)
+    monkeypatch.setattr("src.observability.journal.retention.STEP_ROWS", 10)
+    monkeypatch.setattr("src.observability.journal.retention._STEPS", 3)
+    kept = Journal(journal.path)
+    with counting_others_turns(journal.path, monkeypatch) as found:
+        assert [Retention().tidy(kept) for _ in range(3)] == [True, True, False]
+    assert found == [50, 40, 20, 10]
+    assert kept.observations() == []
+    kept.close()
+
+
+def write(number: int) -> None:
+    """One process of a fleet."""
+    for each in range(50):
+        ask(f"{number}/{each}")
+
+
+@pytest.mark.failures_expected
+def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: Any) -> None:
+    """Rows of half a megabyte that wait for Langfuse: as few of them go as make room."""
+    for name, value in settings_for("http://127.0.0.1:9").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
+    for number in range(40):
+        ask(f"{number} {'x' * 500_000}")
+        assert runtime.running().recorder.flush(10)
+    kept = len(journal.observations())
+    assert 12 <= kept <= 19
+    assert LangFuseTracker().health()["dropped"] == 40 - kept
+
+
+def a_row(path: Path) -> dict[str, Any]:
+    """A row as it was journalled, to be made worse."""
+    kept = Journal(path)
+    (row,) = kept.select("SELECT * FROM observations")
+    kept.close()
+    return {name: value for name, value in row.items() if name not in ("seq", "reason")}
+
+
+@pytest.mark.failures_expected
+@pytest.mark.parametrize(
+    "bad",
+    [{"input": "\ud800"}, {"cost_usd": 2**70}, {"name": object()}, {"level": None}, {"cost_usd": "\udfff"}],
+    ids=["half a character", "a number beyond 64 bits", "an object", "no level", "text for a number"],
+)
+def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], journal: Any) -> None:
+    """It leaves a placeholder that says why, the others of its batch are whole."""
+    ask("good")
+    journal.observations()
+    runtime.close()
+    row = a_row(journal.path)
+    kept = Journal(journal.path)
+    rows = [{**row, "id": f"{number:016x}"} for number in range(3)]
+    kept.append([rows[0], {**rows[1], **bad}, rows[2]], [])
+    found = {each["id"]: each for each in kept.observations()}
+    kept.close()
+    assert found[rows[0]["id"]]["input"] == found[rows[2]["id"]]["input"]
+    assert len(found) == 4
+    assert "[NOT RECORDED" in found[rows[1]["id"]]["status_message"]
+
+
+def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal: Any) -> None:
+    """Neither SQLite nor protobuf refuses what a model or a terminal may say."""
+    ask("half an emoji \ud83d, and \x00")
+    assert LangFuseTracker().flush(5)
+    (row,) = journal.observations()
+    assert row["state"] == "shipped"
+    assert len(langfuse.spans) == 1
+
+
+@pytest.mark.failures_expected
+def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pages in the middle of the file turn to noise while we run: what comes after is in a new journal."""
+    for number in range(300):
+        ask("x" * 2000 + str(number))
+    assert len(journal.observations()) == 300
+    runtime.close()
+    pages = journal.path.stat().st_size // 4096
+    with journal.path.open("r+b") as file:
+        for page in range(1, pages):  # all but the first, which says that it is ours
+            file.seek(page * 4096)
+            file.write(os.urandom(4096))
+    ask("after")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
+    assert capsys.readouterr().err.count("is no journal of ours or is damaged") == 1
+    assert len(list(journal.path.parent.glob("journal.db.set-aside-*"))) >= 1
+
+
+@pytest.mark.failures_expected
+def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
+    """An index that is noise, met by what asks where a trace went: what comes after is recorded in a new file."""
+    ask("before")
+    (row,) = journal.observations()
+    runtime.close()
+    db = sqlite3.connect(journal.path)
+    page = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'observations_trace'").fetchone()[0]
+    size = db.execute("PRAGMA page_size").fetchone()[0]
+    db.close()
+    with journal.path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(os.urandom(size))
+    ObservabilityContext.record_outcome(row["trace_id"], pnl_usd=1)
+    ask("after")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
+    assert list(journal.path.parent.glob("journal.db.set-aside-*"))
+
+
+@pytest.mark.failures_expected
+def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """OBSERVABILITY_JOURNAL names a folder by mistake: it stays, the message says what to do, calls go on."""
+    journal.path.mkdir(parents=True)
+    (journal.path / "history.csv").write_text("kept")
+    assert ask("now") == "BUY"
+    assert not runtime.running().recorder.flush(0.5)
+    assert "let OBSERVABILITY_JOURNAL name a file in it" in capsys.readouterr().err
+    assert (journal.path / "history.csv").read_text() == "kept"
+
+
+def test_an_old_journal_is_brought_up_to_date(journal: Any, monkeypatch: Any) -> None:
+    """Each missing migration is made, in one go, and what was in it is there."""
+    ask("old")
+    journal.observations()
+    runtime.close()
+    newer = (*MIGRATIONS, "ALTER TABLE observations ADD COLUMN mood TEXT;\nCREATE TABLE moods (mood TEXT);\n")
+    monkeypatch.setattr("src.observability.journal.file.MIGRATIONS", newer)
+    ask("new")
+    rows = journal.observations()
+    assert [(row["model_parameters"]["prompt"], row["mood"]) for row in rows] == [("old", None), ("new", None)]
+    kept = Journal(journal.path, create=False)
+    assert kept.select("PRAGMA user_version") == [{"user_version": len(newer)}]
+    assert kept.select("SELECT * FROM moods") == []
+    kept.close()
+
+
+@pytest.mark.failures_expected
+def test_a_migration_that_fails_leaves_the_old_version(journal: Any, monkeypatch: Any) -> None:
+    """All of it or nothing: the next start, with better code, finds the journal as it was."""
+    ask("old")
+    journal.observations()
+    runtime.close()
+    broken = (*MIGRATIONS, "CREATE TABLE moods (mood TEXT);\nCREATE TABLE moods (mood TEXT);\n")
+    with monkeypatch.context() as patched:
+        patched.setattr("src.observability.journal.file.MIGRATIONS", broken)
+        with pytest.raises(JournalError, match="moods"):
+            Journal(journal.path)
+    kept = Journal(journal.path)
+    assert kept.select("SELECT name FROM sqlite_master WHERE name = 'moods'") == []
+    assert len(kept.observations()) == 1
+    kept.close()
+
+
+@pytest.mark.failures_expected
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
+def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
+    """As an ordinary user, root's journal: calls go on, the loss is said and counted, his file is as it was."""
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == 0 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    tmp_path.chmod(0o755)
+    path = tmp_path / "journal.db"
+    Journal(path).close()
+    before = path.read_bytes()
+    code = (
+        "import os, genai_prices, base58, mnemonic\n"
+        "import src.observability.shipping.delivery, src.observability.recording.writer, src.observability.tracing.threads\n"
+        "from tests.journal.test_store import ask\n"
+        "from src.observability import runtime\n"
+        "os.setuid(65534)\n"
+        "print(ask('now')); print(runtime.running().recorder.flush(0.5))\n"
+    )
+    worker = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=30, check=True,
+        env={**os.environ, "OBSERVABILITY_JOURNAL": str(path)},
+    )  # fmt: skip
+    assert worker.stdout == "BUY\nFalse\n"
+    assert worker.stderr.count("the journal cannot be written: [Errno 13] Permission denied") == 1
+    assert "observations are lost: 1" in worker.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_replaced_journal_is_noticed(journal: Any) -> None:
+    """An operator moves the file away while we run: it keeps what it had, the new one has what came after."""
+    ask("before")
+    journal.observations()
+    moved = journal.path.with_name("archive.db")
+    for suffix in ("", "-wal", "-shm"):
+        if (part := Path(f"{journal.path}{suffix}")).exists():
+            part.rename(f"{moved}{suffix}")
+    ask("after")
+    assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
+    kept = Journal(moved, create=False)
+    assert [row["model_parameters"]["prompt"] for row in kept.observations()] == ["before"]
+    kept.close()
+
+
+def test_a_repeated_append_changes_nothing(journal: Any) -> None:
+    """A recorder that never learnt that it had written writes again: what has been shipped since stays shipped."""
+    ask("now")
+    journal.observations()
+    runtime.close()
+    row = a_row(journal.path)
+    kept = Journal(journal.path)
+    kept.mark(Mark("observations", [(kept.newest()[0], row["id"])], "shipped"))
+    kept.append([{**row, "state": "pending"}], [])
+    assert [each["state"] for each in kept.observations()] == ["shipped"]
+    kept.close()
+
+
+def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
+    """A journal with a call that was closed as interrupted while it still ran, and the row that it ends as."""
+    ask("now")
+    journal.observations()
+    runtime.close()
+    row = {**a_row(journal.path), "id": "1" * 16}
+    kept = Journal(journal.path)
+    kept.append([{**row, "state": "open", "output": None, "end_ns": None, "process": "1-dead"}], [])
+    assert kept.interrupt("1-dead") == 1
+    return kept, row
+
+
+def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
+    """Closed as interrupted while it still ran: the answer wins."""
+    kept, row = interrupted(journal)
+    kept.append([row], [])
+    assert [each["output"] for each in kept.observations()] == ["BUY", "BUY"]
+    kept.close()
+
+
+def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journal: Any) -> None:
+    """The note that the interruption is delivered does not reach the row that took its place."""
+    kept, row = interrupted(journal)
+    (shown,) = kept.observations("id = ?", (row["id"],))
+    kept.append([{**row, "state": "pending"}], [])
+    kept.mark(Mark("observations", [(shown["seq"], shown["id"])], "shipped"))
+    (whole,) = kept.observations("id = ?", (row["id"],))
+    assert (whole["state"], whole["output"]) == ("pending", "BUY")
+    kept.close()
+
+
+def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> None:
+    """Leases run on the monotonic clock, which all processes share."""
+    kept = Journal(journal.path)
+    assert kept.take_lease("here", "1-a", lambda _: True)
+    monkeypatch.setattr(time, "time_ns", lambda: 2**62)
+    assert not kept.take_lease("here", "2-b", lambda _: True)
+    kept.close()
+
+
+def test_eight_processes_find_the_same_damage(journal: Any) -> None:
+    """One sets the file aside, all write to the one new journal."""
+    journal.path.parent.mkdir(parents=True)
+    journal.path.write_bytes(os.urandom(10_000))
+    spawn = multiprocessing.get_context("fork")
+    processes = [spawn.Process(target=write, args=(number,)) for number in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert len(journal.observations()) == 400
+    assert len(list(journal.path.parent.glob("journal.db.set-aside-*"))) == 1

@@ -1,0 +1,126 @@
+"""
+🌙 Moon Dev's Answer Tests
+Built with love by Moon Dev 🚀
+"""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion
+
+from src.models.base_model import ModelResponse
+from src.observability.recording.answer import read_answer, split_reasoning
+from src.observability.tracing.observation import reply_of
+from tests.providers.wire import ANSWER, PROVIDERS, Provider
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
+    """Model, tokens and finish reason are the provider's own words, whatever the subclass handed on of them."""
+    provider = Provider(name)
+    response = ModelResponse(ANSWER, provider.recorded["answer"], "asked-for", None)
+    answer = read_answer(reply_of(response))
+    assert (answer.output, answer.model) == (ANSWER, provider.expected["model"])
+    assert answer.finish_reason == provider.expected["finish_reason"]
+    assert answer.usage == provider.recorded["answer"]["usage"]
+    assert answer.reasoning == provider.expected.get("reasoning")
+    assert answer.reported_cost == provider.recorded["answer"]["usage"].get("cost")
+
+
+def test_an_sdk_s_objects_are_read_like_their_json() -> None:
+    """An OpenAI SDK's response, as a raw response and by itself."""
+    completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
+    for result in (reply_of(ModelResponse(ANSWER, completion, "gpt-5-mini")), completion):
+        answer = read_answer(result)
+        assert (answer.model, answer.finish_reason) == ("gpt-5-mini-2025-08-07", "stop")
+        assert answer.usage.prompt_tokens == 1200
+
+
+def test_an_sdk_s_message_is_its_content() -> None:
+    """The plan's own example returns `response.choices[0].message`."""
+    completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
+    assert read_answer(reply_of(completion.choices[0].message)).output == ANSWER
+
+
+def test_a_part_of_the_usage_gives_way_to_the_whole() -> None:
+    """The existing repo's Claude class hands on only `completion_tokens`."""
+    raw = Provider("claude").recorded["answer"]
+    answer = read_answer(ModelResponse(ANSWER, raw, "claude-haiku-4-5", {"completion_tokens": 31}))
+    assert answer.usage == raw["usage"]
+
+
+def test_a_sum_over_several_requests_is_kept() -> None:
+    """A subclass that asks twice and adds up knows more than its last raw response."""
+    own = {"prompt_tokens": 5000, "completion_tokens": 400, "total_tokens": 5400}
+    assert read_answer(ModelResponse(ANSWER, Provider("groq").recorded["answer"], "m", own)).usage == own
+
+
+def test_ollama_s_own_api_counts_beside_the_message() -> None:
+    """The existing repo's Ollama class keeps the whole JSON as the raw response, and no usage."""
+    raw = {"model": "llama3.2", "done_reason": "stop", "prompt_eval_count": 26, "eval_count": 290}
+    answer = read_answer(ModelResponse("hello", raw, "llama3.2"))
+    assert (answer.usage, answer.finish_reason) == (raw, "stop")
+
+
+def test_gemini_s_own_sdk_is_read() -> None:
+    """The existing repo's Gemini class keeps the response object, and no usage."""
+    raw = SimpleNamespace(
+        usage_metadata=SimpleNamespace(prompt_token_count=20, candidates_token_count=5),
+        candidates=[SimpleNamespace(finish_reason=SimpleNamespace(name="STOP"))],
+        model_version="gemini-2.5-flash",
+    )
+    answer = read_answer(ModelResponse("hello", raw, "gemini-2.5-flash"))
+    assert (answer.usage.prompt_token_count, answer.finish_reason) == (20, "STOP")
+
+
+PLAIN: dict[str, Any] = {
+    "text": "BUY",
+    "a number": 85,
+    "a dict": {"action": "BUY", "model": "Tesla"},
+    "a list": [1, 2],
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("case", PLAIN)
+def test_a_plain_value_is_the_answer_itself(case: str) -> None:
+    """A decorated function may return anything."""
+    answer = read_answer(PLAIN[case])
+    assert answer.output == PLAIN[case]
+    assert (answer.model, answer.usage, answer.finish_reason, answer.reported_cost) == (None, None, None, None)
+
+
+def test_nothing_is_raised_by_a_hostile_result() -> None:
+    """Properties of what a subclass returns may raise."""
+
+    class Hostile:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    assert read_answer(Hostile()).output is None
+    assert read_answer(ModelResponse("hi", Hostile(), "m")).output == "hi"
+
+
+REASONING = {
+    "thinking first": ("<think>\nlongs are squeezed\n</think>\n\nBUY", "BUY", "longs are squeezed"),
+    "no thinking": ("BUY", "BUY", None),
+    "cut off while thinking": ("<think>longs are", "", "longs are"),
+    "empty thinking": ("<think>\n\n</think>\nBUY", "BUY", None),
+    "the word in the answer": ("Use <think> tags", "Use <think> tags", None),
+}
+
+
+@pytest.mark.parametrize("case", REASONING)
+def test_thinking_is_kept_out_of_the_answer(case: str) -> None:
+    """It is reasoning, not output."""
+    text, output, reasoning = REASONING[case]
+    assert split_reasoning(text) == (output, reasoning)
+    answer = read_answer(ModelResponse(text, None, "m"))
+    assert (answer.output, answer.reasoning) == (output, reasoning)
+
+
+def test_anthropic_s_thinking_blocks_are_reasoning() -> None:
+    """Blocks of type `thinking` stand beside the text."""
+    raw = {"content": [{"type": "thinking", "thinking": "squeezed"}, {"type": "text", "text": "BUY"}]}
+    assert read_answer(ModelResponse("BUY", raw, "claude-haiku-4-5")).reasoning == "squeezed"

@@ -1,0 +1,384 @@
+"""
+🌙 Moon Dev's Outcome Tests
+Built with love by Moon Dev 🚀
+
+What the market made of decisions: told, corrected, imported, and shipped.
+"""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from src import config
+from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, runtime
+from src.observability.console.app import app
+from src.observability.journal.store import SCORE_COLUMNS, Journal, JournalError
+from src.observability.recording.outcome import append_in_steps
+from tests.langfuse_server import LangfuseServer
+from tests.million import observation_row
+
+
+def decide(confidence: float = 70, action: str = "BUY", agent: str = "WhaleAgent") -> str:
+    """One decision; its trace."""
+    with ObservabilityContext.agent_cycle(agent) as cycle:
+        ObservabilityContext.add_trading_signal(action, confidence, "because")
+    assert cycle.trace_id is not None
+    return cycle.trace_id
+
+
+def run(*arguments: str) -> Result:
+    """A command of the console, once what was recorded is journalled."""
+    runtime.flush(5)
+    return CliRunner().invoke(app, arguments)
+
+
+def outcomes(journal: Any) -> list[tuple[str, str, float, str | None]]:
+    """Trace, name, value and note of each."""
+    journal.observations()
+    reader = Journal(config.journal_path(), create=False)
+    found = reader.scores("name LIKE 'pnl_%'", ())
+    reader.close()
+    return [(row["trace_id"], row["name"], row["value"], row["comment"]) for row in found]
+
+
+def test_an_outcome_is_two_scores_and_a_correction_replaces(journal: Any) -> None:
+    """However it is told."""
+    trace = decide()
+    runtime.flush(5)
+    ObservabilityContext.record_outcome(trace, pnl_usd=-12.5, pnl_pct=-0.8, note="stopped out")
+    assert outcomes(journal) == [(trace, "pnl_usd", -12.5, "stopped out"), (trace, "pnl_pct", -0.8, "stopped out")]
+    told = run("outcome", trace[:8], "--pnl-usd", "3", "--note", "key sk-ant-api03-" + "x" * 90)
+    assert told.exit_code == 0, told.output
+    assert "pnl_usd +$3.00\n" in told.output
+    assert sorted(outcomes(journal)) == [
+        (trace, "pnl_pct", -0.8, "stopped out"), (trace, "pnl_usd", 3.0, "key [REDACTED:anthropic-key]"),
+    ]  # fmt: skip
+    assert len(journal.observations()) == 2  # no observation of its own
+    shown = run("trace", "last").output
+    assert "⚖️ +$3.00 key [REDACTED:anthropic-key]\n" in shown
+    assert "⚖️ -0.80% stopped out\n" in shown
+
+
+def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a decision is."""
+    monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
+    ObservabilityContext.record_outcome(decide(), pnl_usd=1)
+    reader = Journal(config.journal_path(), create=False)
+    assert [row["value"] for row in reader.scores("name = 'pnl_usd'", ())] == [1.0]
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"pnl_usd": math.nan},
+        {"pnl_usd": math.inf},
+        {"pnl_usd": 1e300},
+        {"pnl_pct": "much"},
+        {"trace_id": "x' OR 1=1"},
+    ],
+)
+@pytest.mark.failures_expected
+def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], journal: Any, capfd: Any) -> None:
+    """What is wrong, once; nothing is recorded."""
+    ObservabilityContext.record_outcome(**{"trace_id": decide(), **given})
+    assert outcomes(journal) == []
+    assert internal_errors.failures.total == 1
+    assert "an outcome is not recorded" in capfd.readouterr().err
+
+
+def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, journal: Any) -> None:
+    """As scores with fixed ids: a correction has the id of what it corrects."""
+    trace = decide()
+    assert LangFuseTracker().flush(5)
+    ObservabilityContext.record_outcome(trace, pnl_usd=1)
+    assert LangFuseTracker().flush(5)
+    assert run("outcome", "last", "--pnl-usd", "2").exit_code == 0
+    assert LangFuseTracker().flush(5)
+    sent = [score for score in langfuse.scores if score["name"] == "pnl_usd"]
+    assert [(score["traceId"], score["value"]) for score in sent] == [(trace, 1.0), (trace, 2.0)]
+    assert len({score["id"] for score in sent}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["ffffffff", "--pnl-usd", "1"], 1, "❌"),
+        (["last"], 2, "Invalid value for --pnl-usd, --pnl-pct"),
+        (["last", "--pnl-usd", "nan"], 2, "Invalid value for --pnl-usd, --pnl-pct"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: list[str], status: int, words: str, journal: Any) -> None:
+    """An unknown trace is status 1; no value, and a value that is none, status 2."""
+    decide()
+    told = run("outcome", *arguments)
+    assert (told.exit_code, words in told.output) == (status, True)
+    assert outcomes(journal) == []
+
+
+def table(folder: Path, *lines: str, header: str = "trace_id,pnl_usd,note") -> str:
+    """A file of trades, its first line below the header being line 2; its name."""
+    file = folder / "trades.csv"
+    file.write_text("\n".join([header, *lines]), encoding="utf-8")
+    return str(file)
+
+
+def broken_lines(told: Result) -> dict[int, str]:
+    """What an import with --json says of each line that it could not take."""
+    said = [json.loads(line) for line in told.stdout.splitlines()]
+    return {each["line"]: each["error"] for each in said if "line" in each}
+
+
+def test_a_file_is_imported_its_broken_lines_named(journal: Any, tmp_path: Path) -> None:
+    """A BOM, semicolons, quoted line breaks, prefixes of ids; the good lines are taken, once."""
+    first, second, third = decide(), decide(), decide()
+    file = tmp_path / "trades.csv"
+    lines = [
+        "Trace;PnL_USD;note", f'{first[:12]};-12.5;"stopped\nout"', f"{third};nan;", f"{third};1e400;",
+        "nobody;1;", ";1;", f"{third};\x1b[2J;", f"{second};7;x" + "y" * 200,
+    ]  # fmt: skip
+    file.write_text("\ufeff" + "\r\n".join(lines), encoding="utf-8")
+    dry = run("outcomes", "--import", str(file), "--column", "trace", "--dry-run")
+    assert outcomes(journal) == []
+    told = run("outcomes", "--import", str(file), "--column", "trace")
+    assert told.exit_code == dry.exit_code == 1
+    assert [(trace, value) for trace, _, value, _ in outcomes(journal)] == [(first, -12.5), (second, 7.0)]
+    assert outcomes(journal)[0][3] == "stopped\nout"
+    assert [line for line in range(2, 11) if f"Line {line}:" in told.output] == [4, 5, 6, 7, 8]
+    assert "\x1b[2J" not in told.output
+    assert "Outcomes of 2 traces taken" in told.output
+    run("outcomes", "--import", str(file), "--column", "trace")
+    assert len(outcomes(journal)) == 2
+
+
+@pytest.mark.parametrize(
+    "broken", ['{},2,"bro"ken', '{},2,"an open quote', "{},2," + "x" * (16 * 2**20 + 1), "{},1,2,3"],
+    ids=["text after a quote", "an open quote", "a cell of 16 MB", "too many cells"],
+)  # fmt: skip
+def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) -> None:
+    """Those above and below are taken."""
+    first, second, third = decide(), decide(), decide()
+    lines = (f'{first},1,"two\nlines"', broken.format(second), f"{third},3", f'{second},4,"fine"')
+    told = run("outcomes", "--json", "--import", table(tmp_path, *lines))
+    assert list(broken_lines(told)) == [4]
+    assert json.loads(told.stdout.splitlines()[-1]) == {"taken": 3, "broken": 1, "unjudged": 0, "dry_run": False}
+    assert {(trace, value) for trace, _, value, _ in outcomes(journal)} == {(first, 1.0), (third, 3.0), (second, 4.0)}
+    assert told.exit_code == 1
+
+
+@pytest.mark.parametrize("name", ["b", "7", "last", "0x12345678", "12_34567", "abcdefg8"])
+def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Path) -> None:
+    """No order number is taken for the beginning of an id, and `last` is nobody's trade."""
+    traces = [decide() for _ in range(20)]
+    short = traces[0][:7]
+    told = run(
+        "outcomes", "--json", "--import", table(tmp_path, f"{name},1", f"{short},1", f"{traces[1][:8].upper()},2")
+    )
+    assert list(broken_lines(told)) == [2, 3]
+    assert [(trace, value) for trace, _, value, _ in outcomes(journal)] == [(traces[1], 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("option", "stored"), [([], []), (["--last"], [-2.0]), (["--sum"], [7.5])], ids=["neither", "last", "sum"]
+)
+def test_partial_fills_are_added_up_where_that_is_said(
+    option: list[str], stored: list[float], journal: Any, tmp_path: Path
+) -> None:
+    """Nobody guesses: without a word, each of the lines is refused; the others are taken."""
+    fills, other = decide(), decide()
+    file = table(tmp_path, f"{fills},9.5,one", f"{other},1", f"{fills[:10]},-2,two")
+    told = run("outcomes", "--json", "--import", file, *option)
+    assert list(broken_lines(told)) == ([] if option else [2, 4])
+    assert all("2, 4 name one trace: say --sum" in why for why in broken_lines(told).values())
+    assert [value for trace, _, value, _ in outcomes(journal) if trace == fills] == stored
+    assert [value for trace, _, value, _ in outcomes(journal) if trace == other] == [1.0]
+    run("outcomes", "--import", file, *option)
+    assert [value for trace, _, value, _ in outcomes(journal) if trace == fills] == stored
+
+
+def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> None:
+    """A fill that cannot be read leaves no half of a sum behind; percents of parts are no percent of the whole."""
+    first, second = decide(), decide()
+    lines = (f"{first},1,", f"{second},2,3", f"{first},x,", f"{second},2,3")
+    told = run("outcomes", "--sum", "--json", "--import", table(tmp_path, *lines, header="trace_id,pnl_usd,pnl_pct"))
+    assert list(broken_lines(told)) == [2, 3, 4, 5]
+    assert outcomes(journal) == []
+    assert "line 4 of its trace" in broken_lines(told)[2]
+    assert "percents do not add up" in broken_lines(told)[3]
+    assert run("outcomes", "--sum", "--last", "--import", "trades.csv").exit_code == 2
+
+
+@pytest.mark.parametrize("value", ["1_000", "1e13", "-1e300", "1,5"])
+def test_a_slip_of_the_keyboard_is_no_profit(value: str, journal: Any, tmp_path: Path) -> None:
+    """In a file, in a command: said, and not stored."""
+    trace = decide()
+    told = run("outcomes", "--json", "--import", table(tmp_path, f"{trace};{value}", header="trace_id;pnl_usd"))
+    assert list(broken_lines(told)) == [2]
+    assert run("outcome", "last", "--pnl-usd", value).exit_code == 2
+    assert run("outcome", "last", "--pnl-pct", "1e10").exit_code == 2
+    assert outcomes(journal) == []
+    assert run("outcome", "last", "--pnl-usd", "-1e12").exit_code == 0
+    assert "-$1.00 T" in run("decisions").stdout
+
+
+@pytest.mark.parametrize("lines", [[], ["x,1", "y,2"]], ids=["nothing below the header", "all of it broken"])
+def test_an_import_of_nothing_is_a_failure(lines: list[str], journal: Any, tmp_path: Path) -> None:
+    """Never a green line over an all-broken file."""
+    decide()
+    told = run("outcomes", "--import", table(tmp_path, *lines))
+    assert told.exit_code == 1
+    assert told.stdout == ""
+    assert "❌ No outcome is taken" in told.stderr
+
+
+def many(traces: int) -> list[str]:
+    """That many decided traces in the journal; their ids."""
+    runtime.flush(5)
+    names = [f"{number:032x}" for number in range(traces)]
+    signal_ = '{"signal_action": "BUY", "signal_valid": true}'
+    made = Journal(config.journal_path())
+    rows = [
+        observation_row(
+            id=name[16:], trace_id=name, type="event", name="trading_signal", trace_name="A", start_ns=1,
+            metadata=signal_,
+        )
+        for name in names
+    ]  # fmt: skip
+    made.append(rows, [])
+    made.close()
+    return names
+
+
+def importing(file: Path, *options: str) -> subprocess.Popen[str]:
+    """An import in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "src.observability", "outcomes", "--import", str(file), *options],
+        cwd=config.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: Path) -> None:
+    """Thousands of good lines have been read when it comes."""
+    names = many(3_000)
+    pipe = tmp_path / "trades.csv"
+    os.mkfifo(pipe)
+    importer = importing(pipe)
+    with pipe.open("w") as file:  # more than the pipe holds: it is being read
+        file.write("trace_id,pnl_usd\n" + "".join(f"{name},1\n" for name in names))
+        file.flush()
+        importer.send_signal(signal.SIGINT)
+        said, _ = importer.communicate(timeout=30)
+    assert importer.returncode != 0
+    assert "taken" not in said
+    assert outcomes(journal) == []
+
+
+def test_ctrl_c_while_it_is_written_waits_for_the_rest(journal: Any, tmp_path: Path) -> None:
+    """All of the file had been checked: it is there whole."""
+    names = many(5_000)
+    importer = importing(Path(table(tmp_path, *(f"{name},1" for name in names))))
+    reader = Journal(config.journal_path(), create=False)
+    while not (first := reader.select("SELECT count(*) AS written FROM scores")[0]["written"]):
+        time.sleep(0.001)
+    importer.send_signal(signal.SIGINT)
+    said, _ = importer.communicate(timeout=30)
+    assert first < 5_000
+    assert importer.returncode == 0
+    assert "being written to its end" in said
+    assert "Outcomes of 5,000 traces taken" in said
+    assert reader.select("SELECT count(*) AS written FROM scores")[0]["written"] == 5_000
+    reader.close()
+
+
+def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
+    """Two rows of each of these notes, as they go into the journal."""
+    empty = dict.fromkeys(SCORE_COLUMNS)
+    fixed = {"name": "pnl_usd", "data_type": "NUMERIC", "value": 1.0, "timestamp_ns": 1, "state": "local"}
+    return [
+        [{**empty, **fixed, "id": f"{number}-{name}", "trace_id": str(number), "comment": note} for name in "ab"]
+        for number, note in enumerate(notes)
+    ]
+
+
+def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
+    """However long the file is, and however long its notes are: SQLite is asked what one transaction holds."""
+    many(1)
+    writer, statements = Journal(config.journal_path()), list[str]()
+    writer._db.set_trace_callback(statements.append)
+    append_in_steps(writer, rows_of_outcomes(["x"] * 450 + ["x" * 900_000] * 3))
+    verbs = "".join({"BEGIN": "|", "INSERT": "+"}.get(each.split()[0], "") for each in statements)
+    assert [len(step) for step in verbs.split("|")[1:]] == [200, 200, 200, 200, 100, 2, 2, 2]
+    writer.close()
+
+
+def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> None:
+    """Where the disk is full; the same again takes the rest."""
+    many(1)
+    writer, lines = Journal(config.journal_path()), rows_of_outcomes(["x" * 1_000] * 350)
+    writer.select(f"PRAGMA max_page_count = {writer.used_bytes() // 4096 + 100}")
+    with pytest.raises(JournalError, match=r"full.* 100 of 350 outcomes are in: the same command again"):
+        append_in_steps(writer, lines)
+    assert len(writer.scores()) == 200
+    writer.select("PRAGMA max_page_count = 100000")
+    append_in_steps(writer, lines)
+    assert len(writer.scores()) == 700
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("trace_id,profit", "has neither pnl_usd nor pnl_pct"),
+        ("id,pnl_usd", "has no column 'trace_id'"),
+        ("", "has no column 'trace_id'"),
+        ("trace_id,pnl_usd,PnL_USD", "has 2 columns 'pnl_usd'"),
+    ],
+)
+def test_a_file_without_its_columns_says_so(header: str, said: str, tmp_path: Path, journal: Any) -> None:
+    """And is not half read; the file is named once."""
+    trace = decide()
+    file = table(tmp_path, f"{trace},1,2", header=header)
+    told = run("outcomes", "--import", file)
+    assert told.exit_code == 1
+    assert told.stderr.startswith(f"❌ {file} {said}")
+    assert outcomes(journal) == []
+
+
+def test_an_outcome_of_no_decision_is_stored_and_said(journal: Any, tmp_path: Path) -> None:
+    """There is nothing that it could judge: no valid BUY or SELL."""
+    trace = decide(50, "NOTHING")
+    told = run("outcome", "last", "--pnl-usd", "2")
+    assert told.exit_code == 0
+    assert "⚠️ Stored, but there is nothing to judge" in told.stderr
+    assert [row[:3] for row in outcomes(journal)] == [(trace, "pnl_usd", 2.0)]
+    imported = run("outcomes", "--import", table(tmp_path, f"{trace},3"))
+    assert "⚠️ 1 of them have no valid BUY or SELL" in imported.stderr
+    decide()
+    assert run("outcome", "last", "--pnl-usd", "2").stderr == ""
+
+
+def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
+    """One object on one line, a note's line breaks in it or not."""
+    trace = decide()
+    told = run("outcome", "last", "--pnl-usd", "-2", "--pnl-pct", "0.5", "--note", "a\nb", "--json")
+    assert json.loads(told.stdout) == {
+        "trace_id": trace, "pnl_usd": -2.0, "pnl_pct": 0.5, "note": "a\nb", "judges": True,
+    }  # fmt: skip
+    assert outcomes(journal)[0][3] == "a\nb"
+
+
+def test_a_name_that_fits_several_traces_is_refused_in_words(journal: Any) -> None:
+    """Which name none, or several."""
+    many(2)
+    assert "❌ Several traces begin so:" in run("outcome", "0000", "--pnl-usd", "1").stderr
+    assert "❌ No trace begins so:" in run("outcome", "ffff", "--pnl-usd", "1").stderr

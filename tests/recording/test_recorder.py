@@ -1,0 +1,380 @@
+"""
+🌙 Moon Dev's Recorder Tests
+Built with love by Moon Dev 🚀
+
+The queue and its thread, over a journal that is quick, slow, shut or broken: the caller waits for none of it.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src import config
+from src.observability import LangFuseTracker, internal_errors, observe_llm, runtime
+from src.observability.recording import recorder
+from src.observability.recording.recorder import Recorder
+from src.observability.tracing.observation import Observation
+
+
+class Disk:
+    """A sink that keeps what it is given, and fails as it is told."""
+
+    def __init__(self) -> None:
+        self.written: list[Observation] = []
+        self.error: Exception | None = None
+        self.open = threading.Event()
+        self.open.set()
+        self.closed = 0
+
+    def write(self, opened: list[Observation], ended: list[Observation]) -> None:
+        """Keep them, unless `error` says otherwise."""
+        self.open.wait()
+        if self.error is not None:
+            raise self.error
+        self.written += ended
+
+    def close(self) -> None:
+        """Count it."""
+        self.closed += 1
+
+    def abandon(self) -> None:
+        """Nothing to leave."""
+
+
+@pytest.fixture
+def disk() -> Disk:
+    """Where the recorder under test writes."""
+    return Disk()
+
+
+@pytest.fixture
+def over(disk: Disk) -> Iterator[Recorder]:
+    """A recorder over it."""
+    recorder = Recorder(lambda: disk)
+    yield recorder
+    disk.error = None
+    disk.open.set()
+    recorder.stop(5)
+
+
+def ended(size: int = 10) -> Observation:
+    """An observation as a caller leaves it."""
+    observation = Observation("llm_generation", "generation")
+    observation.ended, observation.output = time.perf_counter_ns(), "x" * size
+    return observation
+
+
+def seconds_of(what: Callable[[], Any]) -> float:
+    """How long it took."""
+    began = time.monotonic()
+    what()
+    return time.monotonic() - began
+
+
+def wait_until(what: Callable[[], bool]) -> None:
+    """Poll for something that another thread brings about."""
+    deadline = time.monotonic() + 10
+    while not what():
+        assert time.monotonic() < deadline, "not within its time"
+        time.sleep(0.005)
+
+
+@pytest.mark.failures_expected
+@pytest.mark.parametrize(("limit", "value", "size"), [("MAX_QUEUED", 100, 1), ("MAX_QUEUED_BYTES", 1000, 10)])
+def test_a_full_queue_drops_what_comes_and_counts_it(
+    limit: str, value: int, size: int, disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A caller waits 50 ms for room, then goes on; what was queued before is written; what was dropped is said once."""
+    monkeypatch.setattr(recorder, limit, value)
+    disk.open.clear()
+    over.put(ended(size))
+    wait_until(lambda: over.waiting == 1 and not over._queue)
+    for _ in range(100):
+        over.put(ended(size))
+    assert 0.04 < seconds_of(lambda: over.put(ended(size))) < 0.5
+    over.put(ended(size))
+    assert (over.dropped, over.waiting) == (2, 101)
+    disk.open.set()
+    assert over.flush(5)
+    assert (len(disk.written), over.journalled, over.dropped) == (101, 101, 2)
+    assert capsys.readouterr().err.count("the recorder cannot keep up") == 1
+
+
+@pytest.mark.failures_expected
+def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder, monkeypatch: Any) -> None:
+    """While the journal cannot be written, a full queue drops at once: each call would wait 50 ms for nothing."""
+    monkeypatch.setattr(recorder, "MAX_QUEUED", 10)
+    disk.error = OSError("No space left on device")
+    over.put(ended())
+    wait_until(lambda: over._failing)
+    for _ in range(10):
+        over.put(ended())
+    assert seconds_of(lambda: [over.put(ended()) for _ in range(100)]) < 0.04
+    assert over.dropped == 100
+    for _ in range(50):
+        over.opened(Observation("llm_generation", "generation"))
+    assert len(over._queue) == 10
+    disk.error = None
+    assert over.flush(5)
+    assert over.journalled == len(disk.written) == 11
+
+
+@pytest.mark.failures_expected
+def test_what_cannot_be_written_at_the_end_is_counted(
+    disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One last try, then the number that is lost, in one line, and no waiting for a miracle."""
+    disk.error = OSError("No space left on device")
+    for _ in range(700):
+        over.put(ended())
+    wait_until(lambda: over._failing)
+    assert seconds_of(lambda: over.stop(10)) < 2
+    assert (over.dropped, over.waiting, over.journalled) == (700, 0, 0)
+    assert "observations are lost: 700" in capsys.readouterr().err
+
+
+@pytest.mark.failures_expected
+def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
+    """Not the ones after it: only what the system refuses is tried again."""
+    disk.error = TypeError("our mistake")
+    over.put(ended())
+    wait_until(lambda: over.dropped == 1)
+    disk.error = None
+    over.put(ended())
+    assert over.flush(5)
+    assert (over.journalled, over.dropped) == (1, 1)
+
+
+def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> None:
+    """A thread that outlives `stop` loses nothing: its observation is written and the journal given back again."""
+    over.put(ended())
+    assert over.stop(5)
+    for number in range(2, 12):
+        over.put(ended())
+        assert over.flush(5)
+        assert len(disk.written) == number
+    wait_until(lambda: disk.closed == 11)
+
+
+def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> None:
+    """Eight threads put while another stops the recorder: every one is written, once."""
+    threads = [threading.Thread(target=lambda: [over.put(ended()) for _ in range(500)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    over.stop(5)
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: len(disk.written) == 4000)
+    assert len({observation.id for observation in disk.written}) == 4000
+
+
+@pytest.mark.parametrize("starts", [True, False], ids=["it starts", "there can be no more threads"])
+def test_it_may_be_stopped_while_another_thread_starts_it(
+    starts: bool, disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ends while an agent makes its first call."""
+    start, starting = threading.Thread.start, threading.Event()
+
+    def slowly(thread: threading.Thread) -> None:
+        starting.set()
+        time.sleep(0.1)
+        if not starts:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", slowly)
+    agent = threading.Thread(target=lambda: over.put(ended()))
+    start(agent)
+    assert starting.wait(5)
+    assert over.stop(5)
+    agent.join()
+    assert len(disk.written) == 1
+
+
+class _Overtaken:
+    """A lock that another thread takes as soon as it is let go of."""
+
+    def __init__(self, other: Callable[[], None]) -> None:
+        self._lock, self._others = threading.RLock(), [other]
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if self._others:
+            self._others.pop()()
+
+
+def test_each_failure_is_said_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever another thread says at the same moment."""
+    failures = internal_errors.Failures()
+    failures._lock = _Overtaken(lambda: failures.note("theirs", "their fault", cure="Their cure."))  # type: ignore[assignment]
+    failures.note("ours", "our fault", cure="Our cure.")
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["⚠️ Observability: their fault. Their cure.", "⚠️ Observability: our fault. Our cure."]
+
+
+def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That call too waits until it is on disk."""
+
+    class MadeAsTheProcessEnds(runtime.Shipper):
+        def __init__(self) -> None:
+            runtime._end()
+            super().__init__()
+
+    monkeypatch.setattr(runtime, "_ending", False)
+    monkeypatch.setattr(runtime, "Shipper", MadeAsTheProcessEnds)
+    assert runtime.running().recorder.at_once
+
+
+def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
+    disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large answers fill a batch before two hundred of them do: the next one follows at once."""
+    monkeypatch.setattr(recorder, "_POLL_SECONDS", 60.0)
+    disk.open.clear()
+    for _ in range(40):
+        over.put(ended(size=1_000_000))
+    disk.open.set()
+    wait_until(lambda: len(disk.written) >= 32)
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str) -> str:
+    """A model call that answers at once."""
+    return "BUY"
+
+
+def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
+    """Of its end, where the machine has time; paced as a model answers, also after a silence."""
+    ask("the first one imports what it needs")
+    assert len(journal.observations()) == 1
+    took = []
+    for number in range(2, 17):
+        time.sleep(0.02 if number % 8 else 0.5)
+        took.append(
+            seconds_of(lambda n=number: (ask(str(n)), wait_until(lambda: runtime.running().recorder.journalled == n)))
+        )
+    print(f"on disk after {sorted(took)[7] * 1000:.0f} ms, at most {max(took) * 1000:.0f} ms")
+    assert sorted(took)[-2] < 0.05  # one of fifteen may have met another process
+
+
+@pytest.mark.failures_expected
+def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) -> None:
+    """`sync` waits for the disk, not for the operator: with the journal shut, calls return, and are counted later."""
+    shut = tmp_path / "a file, not a folder"
+    shut.write_text("")
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
+    monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
+    assert seconds_of(lambda: [ask(str(number)) for number in range(20)]) < 2
+    health = LangFuseTracker().health()
+    assert (health["recorded"], health["journalled"]) == (20, 0)
+    assert "the journal cannot be written" in (internal_errors.failures.last or "")
+    runtime.close()
+    assert internal_errors.failures._counts["dropped"] == 1
+
+
+@pytest.mark.failures_expected
+def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: Path, monkeypatch: Any) -> None:
+    """An agent's last line must not hang: the answer is no."""
+    shut = tmp_path / "a file, not a folder"
+    shut.write_text("")
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
+    ask("now")
+    assert not LangFuseTracker().flush()
+
+
+@pytest.mark.failures_expected
+def test_health_of_a_journal_that_cannot_be_read_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
+    """Not nothing: None, and why."""
+    noise = tmp_path / "journal.db"
+    noise.write_bytes(os.urandom(10_000))
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(noise))
+    health = LangFuseTracker().health()
+    assert (health["pending"], health["shipped"]) == (None, None)
+    assert "the journal cannot be read" in health["last_error"]
+
+
+_DEAF = """
+import os, pathlib, sys
+from src.observability import ObservabilityContext, observe_llm, runtime
+ask = observe_llm(lambda prompt: "BUY")
+folder = pathlib.Path(os.environ["OBSERVABILITY_JOURNAL"]).parent
+folder.parent.mkdir(exist_ok=True)
+folder.write_text("a file where the folder should be")
+ask("the disk is shut, and nobody hears of it")
+ObservabilityContext.record_outcome("no id", pnl_usd=1)
+assert not runtime.flush(1)
+folder.unlink()
+ask("the disk is well")
+assert runtime.running().recorder.flush(10)
+print(runtime.health()["journalled"])
+"""
+
+
+@pytest.mark.parametrize("stderr", ["full", "closed", "a broken pipe"])
+def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Path, monkeypatch: Any) -> None:
+    """A log on the disk that is full, a `| tee` that died: calls go on, and are journalled once the disk is well."""
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journals" / "here" / "journal.db"))
+    where = {"full": "2>/dev/full", "closed": "2>&-", "a broken pipe": "2> >(exit)"}[stderr]
+    command = f"'{sys.executable}' -c \"$CODE\" {where}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=config.REPO_ROOT, env={**os.environ, "CODE": _DEAF}, stdout=subprocess.PIPE,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1:] == ["2"]
+
+
+def test_sync_is_on_disk_when_the_call_returns(journal: Any, monkeypatch: Any) -> None:
+    """Seen by another connection, each time."""
+    monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
+    for number in range(1, 6):
+        ask(str(number))
+        assert runtime.running().recorder.journalled == number
+
+
+_SYNCED = """
+from src.observability import observe_llm, runtime
+ask = observe_llm(lambda prompt: "BUY")
+for number in range(6):
+    ask("now")
+runtime.running().recorder.flush(10)
+"""
+
+
+def syncs(durability: str, tmp_path: Path) -> int:
+    """How often six calls had the disk itself asked to hold something."""
+    told = tmp_path / durability
+    strace = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(told), sys.executable, "-c", _SYNCED]
+    settings = {"OBSERVABILITY_DURABILITY": durability, "OBSERVABILITY_JOURNAL": str(tmp_path / f"{durability}.db")}
+    subprocess.run(
+        strace, cwd=config.REPO_ROOT, env={**os.environ, **settings}, check=True, capture_output=True, timeout=60
+    )
+    return sum("sync(" in line for line in told.read_text().splitlines())
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_sync_waits_for_the_disk_itself(tmp_path: Path) -> None:
+    """Each call has the disk, not only the system, hold its row: a power cut is no kill."""
+    assert syncs("sync", tmp_path) >= syncs("async", tmp_path) + 6
+
+
+def test_health_counts_what_it_has_seen(journal: Any) -> None:
+    """Recorded is journalled, dropped and waiting together, at any moment."""
+    for number in range(300):
+        ask(str(number))
+        if number % 50 == 0:
+            assert LangFuseTracker().health()["recorded"] <= number + 1
+    assert len(journal.observations()) == 300
+    health = LangFuseTracker().health()
+    assert (health["recorded"], health["journalled"], health["local"], health["dropped"]) == (300, 300, 300, 0)
+    assert health["oldest_pending_seconds"] is None

@@ -1,0 +1,110 @@
+"""
+🌙 Moon Dev's Tests of Redaction's Speed
+Built with love by Moon Dev 🚀
+
+What a page of ordinary rows costs, counted in calls rather than milliseconds: a count is the same on a busy machine.
+`benchmarks/bench_redaction.py` has the milliseconds.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import base58
+import pytest
+
+from src.observability.redaction.redactor import redact, redact_text
+from tests.redaction.corpus import FEED, SECRETS
+from tests.tracing.counting import counted
+
+Row = Callable[[random.Random], str]
+
+
+def _hash(make: random.Random) -> str:
+    return f"0x{make.randbytes(32).hex()}"
+
+
+def _base58(make: random.Random, size: int) -> str:
+    return base58.b58encode(make.randbytes(size)).decode()
+
+
+# What stands in prompts a thousand times -> a row of it, and the most calls and searches by an expression that one row
+# more may cost. Without a look for literals first, each cost ten to thirty.
+ROWS: dict[str, tuple[Row, float, float]] = {
+    "transactions": (lambda make: f'{{"symbol": "BTC", "price": 97123.5, "tx": "{_hash(make)}"}}, ', 13, 0),
+    "transactions and a key": (lambda make: f'{{"key": "a", "price": 97123.5, "tx": "{_hash(make)}"}}, ', 16, 0),
+    "signatures": (lambda make: f'{{"slot": 7, "signature": "{_base58(make, 64)}"}}, ', 25, 1),
+    "addresses": (lambda make: f'{{"rank": 1, "owner": "{_base58(make, 32)}"}}, ', 6, 0),
+    "key levels": (lambda _: "| BTC | 97,123.5 | +1.2% | key level |\n", 0, 0),
+    "tokens": (lambda _: '{"token": "BONK", "price": 0.0001}, ', 1, 0),
+    "news": (lambda _: '{"url": "https://coindesk.com/markets/2025/12/11/btc-falls"}, ', 14, 0),
+    "Japanese": (lambda _: "ビットコインの価格が急落し、ロングの清算が相次いだ。", 0, 0),
+    "Chinese": (lambda _: "比特币价格上涨，多头清算一千二百万美元，市场情绪谨慎。\n", 0, 0),
+    "Korean": (lambda _: "비트코인 가격이 급락하며 롱 포지션 청산이 이어졌다.\n", 0, 0),
+    "French": (lambda _: "Le marché a chuté après les liquidations; la clé est la prudence.\n", 0, 0),
+    "market rows": (lambda make: f"BTC,SELL,LIMIT,IOC,{make.random():.3f},97123.5,FILLED,1765417055314\n", 0, 0),
+}
+
+
+def _calls(value: Any) -> Counter[str]:
+    """How often anything is called, and how often a regular expression is asked, while `value` is redacted."""
+    redact(value)  # imports and caches
+    with counted() as calls:
+        redact(value)
+    searches = sum(number for name, number in calls.items() if ".Pattern." in name)
+    return Counter(calls=calls.total(), searches=searches)
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
+    """A page of ordinary rows is not asked row by row for what it cannot hold."""
+    row, most_calls, most_searches = ROWS[rows]
+    make = random.Random(rows)
+    page = [row(make) for _ in range(800)]
+    few, many = _calls("".join(page[:400])), _calls("".join(page))
+    assert redact_text("".join(page)) == "".join(page)
+    assert many["calls"] - few["calls"] <= most_calls * 400 + 20
+    assert many["searches"] - few["searches"] <= most_searches * 400 + 20
+
+
+def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
+    """The recorded feed, once and twenty times: what is called is called on the whole."""
+    text = FEED.read_text(encoding="utf-8")[:10_000]
+    assert _calls(text * 20)["calls"] <= _calls(text)["calls"] * 1.2
+
+
+NEAR_MATCHES = (
+    "助记词的一是",
+    "的 ",
+    "abandon ",
+    "zoo, ",
+    "1. abandon ",
+    "word 1: zoo ",
+    "<li>zoo</li>",
+    "long short ",
+)
+
+
+@pytest.mark.parametrize("repeated", NEAR_MATCHES)
+def test_near_matches_of_seed_phrases_take_linear_time(repeated: str) -> None:
+    """Twice the words, twice the calls: not four times."""
+    once, twice = (_calls(repeated * count)["calls"] for count in (1000, 2000))
+    assert twice <= once * 2.2
+
+
+def test_a_text_of_words_of_the_list_is_checked_up_to_a_bound() -> None:
+    """A megabyte of them would be a million checksums: what cannot be checked in time is masked."""
+    from mnemonic import Mnemonic
+
+    words = random.Random(1).choices(Mnemonic("english").wordlist, k=20_000)
+    assert redact_text(" ".join(words)) == "[REDACTED:seed-phrase]"
+    assert _calls(" ".join(words))["calls"] < 20 * len(words)
+
+
+def test_thousands_of_keys_with_one_marker_take_linear_time() -> None:
+    """Twice the keys, twice the calls; each is kept."""
+    make = random.Random(1)
+    once, twice = ({SECRETS["aws-key"](make): [None] for _ in range(count)} for count in (500, 1000))
+    assert len(redact(twice)) == 1000
+    assert _calls(twice)["calls"] <= _calls(once)["calls"] * 2.2

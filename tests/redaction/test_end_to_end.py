@@ -1,0 +1,260 @@
+"""
+🌙 Moon Dev's Leak Tests
+Built with love by Moon Dev 🚀
+
+Secrets planted where only one test can: in settings, names, the server's words, what is cut or printed. Then the raw
+bytes of the journal and its WAL, of every body that Langfuse received, and of what was printed, are searched for them
+in every encoding. `test_redaction_matrix.py` has every provider and every way out.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Response
+
+from src import config
+from src.models.model_factory import ModelFactory
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
+from src.observability.redaction.redactor import BAD_PATTERN
+from tests.langfuse_server import LangfuseServer
+from tests.providers.wire import Provider, one_certificate
+from tests.redaction.corpus import SECRETS
+from tests.redaction.encodings import ENCODINGS, bytes_under, found
+
+OWN = "Tr4de&Pass/word+1-exchange"  # of the environment, by no other rule's shape
+GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
+
+
+def forms(secret: str) -> list[str]:
+    """As software writes it; of a secret that we know only by its shape, that shape."""
+    written = [write(secret) for write in ENCODINGS.values()] if secret == OWN else [secret]
+    return [*written, secret.lower(), secret.upper()]
+
+
+@pytest.fixture(autouse=True)
+def _own_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EXCHANGE_API_SECRET", OWN)
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
+    monkeypatch.setenv("AI_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def nothing_leaks(langfuse: LangfuseServer, journal: Any, capfd: pytest.CaptureFixture[str]) -> Any:
+    """Searches all that stays or leaves for these secrets; that something was recorded is checked too."""
+
+    def search(*secrets: str, shipped: bool = True) -> None:
+        LangFuseTracker().flush(10)
+        rows = journal.observations()
+        assert rows
+        files = bytes_under(journal.path.parent)  # with the WAL, which is gone once the journal is closed
+        runtime.close()
+        files += bytes_under(journal.path.parent)
+        printed = "".join(capfd.readouterr()).encode()
+        sent = b"".join(langfuse.raw)
+        assert rows[0]["id"].encode() in files
+        assert bool(sent) == shipped
+        for where, what in {"journal": files, "wire": sent, "printed": printed}.items():
+            for secret in secrets:
+                assert not found(forms(secret), what), f"they are in the {where}"
+
+    return search
+
+
+@pytest.mark.parametrize("secret", [OWN, GROQ])
+def test_no_field_that_an_agent_fills_leaks(secret: str, nothing_leaks: Any) -> None:
+    """Names, types, metadata, tags, arguments, answers, reasons, comments, errors, contexts, symbols."""
+
+    @observe_llm(name=f"call {secret}")
+    def call(prompt: Any, **options: Any) -> Any:
+        ObservabilityContext.add_agent_metadata("trading", "Agent", note=secret, **{f"k {secret}": [secret]})
+        return {"answer": f"use {secret}", "tool_arguments": [{"header": f"Authorization: Bearer {secret}"}]}
+
+    @observe_llm
+    def fails(prompt: str) -> None:
+        raise ConnectionError(f"https://user:{quote(secret, safe='')}@exchange.example refused {secret}")
+
+    with ObservabilityContext.agent_cycle(f"A {secret}", f"type {secret}", {secret: secret}, more=secret) as cycle:
+        call(f"my key is {secret}", messages=[{"content": secret}], small=secret, blob=secret.encode())
+        ObservabilityContext.add_trading_signal("BUY", f"85 {secret}", f"because {secret}", f"BTC{secret}", x=secret)
+        ObservabilityContext.add_trading_signal(f"HODL {secret}", 5, secret)
+        ObservabilityContext.add_trading_signal(f"{'x' * (190 - len('signal:'))} {secret}", 5, "an action cut at 200")
+        ObservabilityContext.add_error(ValueError(secret), {"context": secret, secret: 1})
+        cycle.set_output({"out": secret})
+    ObservabilityContext.record_outcome(str(cycle.trace_id), pnl_usd=1.5, note=f"stopped out, {secret}")
+    with pytest.raises(ConnectionError):
+        fails(secret)
+    nothing_leaks(secret)
+
+
+@pytest.mark.parametrize("setting", ["LANGFUSE_SESSION_ID", "LANGFUSE_USER_ID", "LANGFUSE_RELEASE"])
+def test_no_setting_leaks(setting: str, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Session, user and release are the operator's own text, and masked as any other."""
+    monkeypatch.setenv(setting, f"run {GROQ} {OWN}")
+    observe_llm(lambda: "BUY")()
+    nothing_leaks(OWN, GROQ)
+
+
+def test_secrets_of_every_rule_stay_here(nothing_leaks: Any) -> None:
+    """One of each, in a prompt and an answer."""
+    import random
+
+    planted = [make(random.Random(rule)) for rule, make in SECRETS.items()]
+    for secret in planted:
+        observe_llm(lambda prompt: f"you said {prompt}")(secret)
+    nothing_leaks(*planted)
+
+
+def ship_a_row_that_is_refused(langfuse: LangfuseServer, words: str) -> None:
+    """With these words, once."""
+    answers = [Response(words, 400)]
+    langfuse.answer = lambda _request, _body: answers.pop() if answers else None
+    observe_llm(lambda: "BUY")()
+    LangFuseTracker().flush(5)
+
+
+def test_health_and_the_start_up_line_leak_nothing(langfuse: LangfuseServer, capfd: Any, nothing_leaks: Any) -> None:
+    """What the server says of a refused row is masked before it is kept, shown or printed."""
+    ship_a_row_that_is_refused(langfuse, f"bad value {GROQ} {OWN}")
+    assert "[REDACTED:" in LangFuseTracker().health()["last_error"]
+    observe_llm(lambda: "BUY")()
+    nothing_leaks(OWN, GROQ)
+
+
+def parts_of(secret: str) -> list[str]:
+    """What a cut may leave of it, from twelve characters on."""
+    return [secret[:size] for size in range(12, len(secret))]
+
+
+@pytest.mark.parametrize("left", [14, 25])
+def test_a_reason_is_redacted_before_it_is_cut(left: int, langfuse: LangfuseServer, nothing_leaks: Any) -> None:
+    """Of what the server says 500 characters are kept, and a cut secret has no form by which it is known."""
+    ship_a_row_that_is_refused(langfuse, f"{'z' * (499 - left)} {OWN}")
+    assert "zzz" in LangFuseTracker().health()["last_error"]
+    observe_llm(lambda: "BUY")()
+    nothing_leaks(OWN, *parts_of(OWN))
+
+
+@pytest.mark.parametrize("size", [1_000_000, 16_000_000])
+def test_an_objects_text_is_not_cut_before_it_is_redacted(size: int, nothing_leaks: Any) -> None:
+    """It is recorded whole or not at all."""
+
+    class Long:
+        def __str__(self) -> str:
+            return "y " * (size // 2 - 6) + OWN
+
+    observe_llm(lambda thing: "BUY")(Long())
+    nothing_leaks(OWN, *parts_of(OWN))
+
+
+def test_an_answer_that_is_none_is_redacted_before_it_is_quoted(nothing_leaks: Any) -> None:
+    """Of a strange answer 200 characters are quoted."""
+    from src.models.errors import ModelAnswerError
+
+    error = ModelAnswerError("openai", {"oops": f"{'z' * 170} {OWN}"})
+    assert "zzz" in str(error)
+    assert not [part for part in parts_of(OWN) if part in str(error)]
+    ObservabilityContext.add_error(error)
+    nothing_leaks(OWN, *parts_of(OWN))
+
+
+def test_swapped_keys_leak_nothing(
+    langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The secret key in the public one's place is neither sent nor journalled; calls are recorded here."""
+    secret = "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", secret)
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
+    LangFuseTracker()
+    observe_llm(lambda prompt: "BUY")(f"why is {secret} refused?")
+    assert not LangFuseTracker().enabled
+    nothing_leaks(secret, shipped=False)
+
+
+@pytest.mark.parametrize(
+    "host", ["https://lf.example/?token={}", "https://user:{}@lf.example", "https://lf.example/{}"]
+)
+def test_a_host_with_a_token_leaks_nothing(
+    host: str, langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the start-up line nor the destination of a row shows it."""
+    token = "7b5f18bebbce5aed6cd996991afeb6b9"
+    monkeypatch.setenv("LANGFUSE_HOST", host.format(token))
+    LangFuseTracker()
+    observe_llm(lambda: "BUY")()
+    nothing_leaks(token, shipped=False)
+
+
+@pytest.mark.failures_expected
+def test_a_short_secret_in_the_host_keeps_rows_here(
+    langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The host stands in every row; what is known to be a secret must not."""
+    monkeypatch.setenv("GATEWAY_SECRET", "hunter2-hunter2")
+    monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:1/hunter2-hunter2")
+    LangFuseTracker()
+    observe_llm(lambda: "BUY")()
+    runtime.running().recorder.flush(10)
+    out, err = capfd.readouterr()
+    assert "✅ LangFuse observability initialized!" in out
+    assert "Correct them in .env" in err
+    nothing_leaks("hunter2-hunter2", shipped=False)
+
+
+STARRED = "Tr4de*Pass_word`1-exchange"
+
+
+def test_what_agents_print_leaks_nothing(
+    nothing_leaks: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A decision's reason, read without its markdown; a swarm's answers and consensus; a file, a type, a name."""
+    from src.agents import liquidation_agent, swarm_agent
+    from src.agents.base_agent import BaseAgent
+    from src.models.errors import say_empty
+
+    monkeypatch.setenv("OTHER_SECRET", STARRED)
+    provider = Provider("openai")
+    said = f"Longs rose, {GROQ} {OWN} {json.dumps(STARRED)[1:-1]}"
+    provider.recorded = json.loads(json.dumps(provider.recorded).replace("Long liquidations rose", said))
+    httpserver.expect_request(provider.recorded["path"], method="POST").respond_with_handler(
+        lambda request: provider._respond(request, "answer")
+    )
+    provider.configure(monkeypatch, httpserver.url_for(""))
+    monkeypatch.setenv("AI_MODEL_TYPE", "openai")
+    agent = BaseAgent("risk")
+    decision = agent.decide("You trade", "Longs")
+    assert decision.action == "BUY"
+    assert GROQ in decision.reason
+    swarm_agent.main(["What now?"])
+    liquidation_agent.main(["--replay", f"/tmp/{GROQ}/{STARRED}"])
+    say_empty(f"model {OWN}", STARRED)
+    monkeypatch.setenv("AI_MODEL_TYPE", STARRED)
+    ModelFactory.create_model()
+    shown = capfd.readouterr().out
+    assert "✅ BUY (72%) Longs rose, [REDACTED:groq-key] [REDACTED:own-secret] [REDACTED:own-secret]" in shown
+    assert "🤖 openai: BUY\nLongs rose, [REDACTED:groq-key]" in shown, shown
+    for secret in (GROQ, OWN, STARRED, STARRED.lower(), "".join(each for each in STARRED if each not in "*`")):
+        assert secret not in shown
+    ObservabilityContext.add_error(ValueError("the last"))
+    nothing_leaks(OWN, GROQ, STARRED, "".join(each for each in STARRED if each not in "*`"))
+
+
+def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
+    """In red, with its text and reason; the agent goes on, and nothing of what it asked is recorded until then."""
+    code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, check=True,
+        env={**os.environ, "OBSERVABILITY_REDACT_PATTERNS": "acct-[0-9"},
+    )  # fmt: skip
+    assert done.stdout == "BUY\n"
+    assert done.stderr.count("acct-[0-9") == 1
+    assert "unterminated character set" in done.stderr
+    assert "Correct it in .env" in done.stderr
+    assert journal.observations()[0]["output"] == BAD_PATTERN
+    assert b"a private prompt" not in journal.path.read_bytes()

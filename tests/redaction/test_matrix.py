@@ -1,0 +1,266 @@
+"""
+🌙 Moon Dev's Leak Matrix
+Built with love by Moon Dev 🚀
+
+Every provider × every way out × every encoding of every planted secret. A cell is a label with a secret behind it:
+where it comes to rest, the label must have a marker behind it and no more; and of the secret no form may stand
+anywhere: in the raw bytes of the journal and its WAL, in what Langfuse received, in what was printed.
+
+The same run with a secret that nobody told us of is the check of the check: there the search finds every cell.
+"""
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src.models.base_model import BaseModel
+from src.models.model_factory import ModelFactory
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
+from tests.langfuse_server import LangfuseServer
+from tests.providers.wire import PROVIDERS, WAYS, Provider, one_certificate, ways_of
+from tests.redaction.corpus import SECRETS
+from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, bytes_under, found
+
+OWN = 'Tr4de&Pass/word+1"exch\\ange'  # no rule knows it by its shape
+_PIECE = 50  # characters of a stream
+_RULE_OF = {"claude": "anthropic-key", "gemini": "google-key"}
+
+
+class Cell(NamedTuple):
+    """A secret in one of its encodings, behind a label that finds it again."""
+
+    label: str
+    written: str
+    rule: str = "own-secret"
+    around: tuple[int, int] = (0, 0)  # letters before and after the secret that are not its own
+
+    def planted(self, way: str) -> str:
+        """As it goes in."""
+        return f"({way}: {self.label}) {self.written} ;"
+
+    def masked(self, way: str) -> str:
+        """As it must come out; of a larger blob only the beginning is known."""
+        return f"({way}: {self.label}) " + ("" if any(self.around) else f"[REDACTED:{self.rule}] ;")
+
+    @property
+    def core(self) -> str:
+        """What must not come out."""
+        before, after = self.around
+        return self.written[before : len(self.written) - after]
+
+
+def text_of(cells: Iterable[Cell], way: str) -> str:
+    """All that one way out is given."""
+    return "\n".join(cell.planted(way) for cell in cells)
+
+
+class Stage:
+    """A provider on loopback and its model; what it answers next is what it is told to."""
+
+    def __init__(self, name: str, server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.provider, self.monkeypatch, self._outcome = Provider(name), monkeypatch, "answer"
+        server.expect_request(self.provider.recorded["path"], method="POST").respond_with_handler(
+            lambda request: self.provider._respond(request, self._outcome)
+        )
+        self.provider.configure(monkeypatch, server.url_for(""))
+
+    def model(self) -> BaseModel:
+        """As the factory builds it."""
+        model = ModelFactory.create_model(self.provider.name)
+        assert model is not None
+        return model
+
+    def answers(self, said: str) -> None:
+        """This, whole or in pieces that cut secrets in two."""
+        recorded, self._outcome = Provider(self.provider.name).recorded, "answer"
+        events = recorded["stream"]
+        spoken = next(at for at, event in enumerate(events) if _saying("", event) != event)
+        pieces = [_saying(said[at : at + _PIECE], events[spoken]) for at in range(0, len(said), _PIECE)]
+        stream = [*events[:spoken], *pieces, *events[spoken + 1 :]]
+        self.provider.recorded |= {"answer": _saying(said, recorded["answer"]), "stream": stream}
+
+    def refuses(self, status: str, said: str) -> None:
+        """With an error that quotes this."""
+        self._outcome = status
+        self.provider.recorded["errors"][status] = {"error": {"message": f"Incorrect API key provided: {said}"}}
+
+
+def _saying(said: str, event: Any) -> Any:
+    """An answer or an event of a stream as it was recorded, with this in place of its first words."""
+    if isinstance(event, dict):
+        return {name: _saying(said, inner) for name, inner in event.items()}
+    if isinstance(event, list):
+        return [_saying(said, inner) for inner in event]
+    return said if isinstance(event, str) and event.startswith("BUY") else event
+
+
+def cells_of(name: str) -> list[Cell]:
+    """All that is planted: a secret of ours in every encoding, and somebody's key that is known by its shape."""
+    rule = _RULE_OF.get(name, f"{name}-key")
+    key = SECRETS.get(rule, SECRETS["groq-key"])(random.Random(name))
+    unseen = "with an invisible character inside"
+    cells = [Cell(form, write(OWN)) for form, write in {**ENCODINGS, unseen: BREAKS[unseen]}.items()]
+    cells += [Cell(form, write(OWN), around=(12, 4)) for form, write in BLOBS.items()]
+    return [*cells, Cell("by shape", key, rule if rule in SECRETS else "groq-key")]
+
+
+Way = Callable[[Stage, str], None]
+
+
+def _prompt(stage: Stage, said: str) -> None:
+    stage.answers("BUY")
+    stage.model().generate_response("You trade", said, temperature=0.3)
+
+
+def _answer(stage: Stage, said: str) -> None:
+    stage.answers(said)
+    for way in ways_of(stage.provider.name):
+        if "stream" not in way:
+            WAYS[way](stage.model(), "You trade", "Longs +80 %")
+
+
+def _stream(stage: Stage, said: str) -> None:
+    stage.answers(said)
+    for way in ways_of(stage.provider.name):
+        if "stream" in way:
+            WAYS[way](stage.model(), "You trade", "Longs +80 %")
+
+
+def _sdk_exception(stage: Stage, said: str) -> None:
+    *ways, last = ways_of(stage.provider.name)
+    for way, status in {**dict.fromkeys(ways, "401"), last: "503"}.items():
+        stage.refuses(status, said)
+        with pytest.raises(Exception, match="503") if status == "503" else nullcontext():
+            WAYS[way](stage.model(), "You trade", "Longs +80 %")
+
+
+def _exception(_: Stage, said: str) -> None:
+    @observe_llm
+    def fails() -> None:
+        raise ConnectionError(f"refused: {said}")
+
+    with pytest.raises(ConnectionError):
+        fails()
+
+
+def _tool_arguments(stage: Stage, said: str) -> None:
+    @observe_llm(as_type="tool")
+    def order(symbol: str, **arguments: Any) -> str:
+        return "filled"
+
+    order("BTC", headers=[("note", said)])
+    stage.answers("BUY")
+    stage.model().generate_response("You trade", "Longs", tools=[{"type": "function", "description": said}])
+
+
+def _metadata(_: Stage, said: str) -> None:
+    ObservabilityContext.add_agent_metadata("trading", "Agent", note=said, **{said: 1})
+
+
+def _tags(_: Stage, said: str) -> None:
+    ObservabilityContext.add_trading_signal(said, 85, "an action that is none is no tag")
+
+
+def _signal_reasoning(_: Stage, said: str) -> None:
+    ObservabilityContext.add_trading_signal("BUY", 85, said, symbol="BTC")
+
+
+def _error_context(_: Stage, said: str) -> None:
+    ObservabilityContext.add_error(ValueError("refused"), {"request": {"body": said}})
+
+
+def _score_comment(_: Stage, said: str) -> None:
+    trace = ObservabilityContext.current_trace_id()
+    ObservabilityContext.record_outcome(str(trace), pnl_usd=1.5, note=said)
+
+
+def _session_id(stage: Stage, said: str) -> None:
+    stage.monkeypatch.setenv("LANGFUSE_SESSION_ID", said)
+    observe_llm(lambda: "BUY")()
+
+
+WAYS_OUT: dict[str, Way] = {
+    "prompt": _prompt, "success": _answer, "stream": _stream, "exception": _exception,
+    "tool arguments": _tool_arguments, "metadata": _metadata, "tags": _tags, "signal reasoning": _signal_reasoning,
+    "error context": _error_context, "score comment": _score_comment, "SDK exception": _sdk_exception,
+    "session id": _session_id,  # the last: rows take the session that is set when they are written
+}  # fmt: skip
+PRINTED = ("SDK exception",)
+
+
+class Traces(NamedTuple):
+    """All that stays or leaves of a run, as bytes."""
+
+    files: bytes  # the journal's, with its WAL
+    rows: bytes  # its texts: in the file a long one lies on several pages, and what is sought may be cut in two
+    sent: bytes
+    printed: bytes
+
+    def ways_to(self, where: str) -> Iterable[str]:
+        """The ways out that lead to a place."""
+        return {"files": (), "rows": WAYS_OUT, "sent": WAYS_OUT, "printed": PRINTED}[where]
+
+
+def _texts_of(journal: Path) -> bytes:
+    """Every text of every table."""
+    with sqlite3.connect(journal) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = [row for table in tables for row in database.execute(f"SELECT * FROM {table}")]
+    database.close()
+    return "\n".join(value for row in rows for value in row if isinstance(value, str)).encode()
+
+
+@pytest.fixture
+def run(
+    langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> Callable[[str, str | None], tuple[list[Cell], Traces]]:  # fmt: skip
+    """Every way out of one provider, each given the same cells."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
+    monkeypatch.setenv("AI_MAX_RETRIES", "0")
+
+    def run(name: str, variable: str | None) -> tuple[list[Cell], Traces]:
+        stage, cells = Stage(name, httpserver, monkeypatch), cells_of(name)
+        if variable:
+            monkeypatch.setenv(stage.provider.recorded["key_name"] or variable, OWN)
+        with ObservabilityContext.agent_cycle("MatrixAgent"):
+            for way, leave in WAYS_OUT.items():
+                leave(stage, text_of(cells, way))
+        LangFuseTracker().flush(10)
+        assert Path(f"{journal.path}-wal").stat().st_size, "there is no WAL to search"
+        files = bytes_under(journal.path.parent)
+        runtime.close()
+        files += bytes_under(journal.path.parent)
+        printed = "".join(capfd.readouterr()).encode()
+        return cells, Traces(files, _texts_of(journal.path), b"\n".join(langfuse.raw), printed)
+
+    return run
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
+    """The key that the SDK was given (a provider without one: an exchange's), and one that is known by its shape."""
+    cells, traces = run(name, "EXCHANGE_API_SECRET")
+    for where, what in traces._asdict().items():
+        assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"
+        masked = [cell.masked(way) for way in traces.ways_to(where) for cell in cells]
+        unescaped = what.replace(b"\\", b"")  # of an escape the first signs may be left
+        assert not [each for each in masked if each.encode() not in unescaped], f"they are not in the {where}"
+
+
+@pytest.mark.parametrize("name", ["claude", "openai"])
+def test_the_search_finds_every_cell_of_a_secret_that_nobody_told_us_of(name: str, run: Any) -> None:
+    """So it would find a leak: the same run, without the secret in the environment."""
+    cells, traces = run(name, None)
+    unknown = [cell for cell in cells if cell.rule == "own-secret"]
+    for where, what in traces._asdict().items():
+        planted = [cell.planted(way) for way in traces.ways_to(where) for cell in unknown]
+        assert found(planted, what) == planted, where
+    cores = [cell.core for cell in unknown]
+    assert found(cores, traces.files) == cores

@@ -1,0 +1,222 @@
+"""
+🌙 Moon Dev's Own Secrets Tests
+Built with love by Moon Dev 🚀
+
+The operator's own: the values of their environment, in every form in which software writes them; their patterns, none
+of which may stop trading.
+"""
+
+import json
+import random
+import re
+import string
+import time
+
+import pytest
+
+from src import config
+from src.observability.redaction.redactor import BAD_PATTERN, check_patterns, redact, redact_line, redact_text
+from tests.redaction.corpus import CONTEXTS
+from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, found
+
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzKEYq"
+MASK = "[REDACTED:own-secret]"
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXCHANGE_API_SECRET", SECRET)
+
+
+OURS = (
+    SECRET, "abcdefghijklm", "пароль-секрет-9", "1234567890123", "Tr4de&Pass/word+1", 'quote"d\\secret77',
+    "hunter2-hunter2", "ünïcode-pässwörd-9",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ENCODINGS)
+def test_a_form_of_a_secret(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of it is left, wherever it stands."""
+    for secret in OURS:
+        monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
+        done = redact_text(f"see {ENCODINGS[form](secret)} there")
+        assert done.replace("\\", "") == f"see {MASK} there"
+
+
+def _random_secret(make: random.Random) -> str:
+    """Of 14 to 43 signs, as people and machines choose them."""
+    letters = make.choice((string.ascii_letters + string.digits, string.ascii_letters + string.digits + "!$&+/=?@_-"))
+    return "x9" + "".join(make.choices(letters, k=make.randrange(10, 40))) + "K7"
+
+
+@pytest.mark.parametrize("form", ENCODINGS)
+def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in this form, in every text of a trading process."""
+    make = random.Random(form)
+    for place in CONTEXTS.values():
+        secret = _random_secret(make)
+        monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
+        written = ENCODINGS[form](secret)
+        done = redact_text(place(written))
+        assert MASK in done, place(written)
+        assert not found([written, secret[2:-2]], done.encode()), done
+
+
+@pytest.mark.parametrize("form", BLOBS)
+def test_a_secret_in_a_larger_blob(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it begins in it, and of the letters around it only those stay that have none of its bits."""
+    for secret in OURS:
+        monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
+        done = redact_text(f"see {BLOBS[form](secret)} there")
+        assert re.fullmatch(r"see [A-Za-z0-9]{8,11}\[REDACTED:own-secret\][A-Za-z0-9]{0,2}=* there", done), done
+
+
+@pytest.mark.parametrize("form", BREAKS)
+def test_a_secret_broken_by_anything(form: str) -> None:
+    """Twelve letters and digits of it in a row are no coincidence."""
+    assert redact_text(f"see {BREAKS[form](SECRET)} there") == f"see {MASK} there"
+
+
+def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it has been loaded into the environment or not."""
+    config.ENV_FILE.write_text("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n", encoding="utf-8")
+    monkeypatch.setenv("SOMETHING", "else")  # a file alone is read when the process starts
+    assert redact_text("see only-in-the-file-0123") == f"see {MASK}"
+
+
+def test_numbers_of_a_table_are_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret of digits is one in a piece, not the digits of neighbouring cells."""
+    monkeypatch.setenv("PIN_TOKEN", "1234567890123")
+    assert redact_text("| 12345.67 | 890123 |") == "| 12345.67 | 890123 |"
+
+
+def test_a_secret_number_is_masked_as_a_number_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In data it is no text: as a value, a float, a key."""
+    monkeypatch.setenv("PIN_TOKEN", "1234567890123")
+    assert redact({"n": 1234567890123, "f": [1234567890123.0], 1234567890123: True}) == {
+        "n": MASK,
+        "f": [MASK],
+        MASK: True,
+    }
+    assert redact([123456789012, True, None, 2.5]) == [123456789012, True, None, 2.5]
+
+
+def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors quote one of them; words, short pieces and addresses of the list are none."""
+    address = "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump"
+    monkeypatch.setenv("OPENAI_API_KEYS", f"multiKeyOneXx11, multiKeyTwoYy22;short,electric,{address}")
+    assert redact_text("bad multiKeyOneXx11 or multiKeyTwoYy22") == f"bad {MASK} or {MASK}"
+    assert redact_text(f"electric short {address}") == f"electric short {address}"
+
+
+@pytest.mark.parametrize(
+    ("value", "quoted"),
+    [
+        ("https://rpc.other.xyz/v1/8c5f18bebbce5aed6cd996991afeb6b9", "8c5f18bebbce5aed6cd996991afeb6b9"),
+        ("https://rpc.example/?cluster=mainnet-beta&api-key=zzzz-9999-keyval", "zzzz-9999-keyval"),
+        ("redis://:rEdisPw99x@db", "rEdisPw99x"),
+    ],
+)
+def test_the_credential_of_an_address_is_a_secret(value: str, quoted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the variable is called, with the rest of the address or without; not the network's name."""
+    monkeypatch.setenv("SOLANA_NODE", value)
+    assert redact_text(f"for {value} there") == f"for {MASK} there"
+    assert redact_text(f"for {quoted} on mainnet-beta") == f"for {MASK} on mainnet-beta"
+
+
+def test_each_of_several_addresses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its credential is a secret by itself; an address without one stays; what is no address is masked as a whole."""
+    public = "https://api.mainnet-beta.solana.com"
+    monkeypatch.setenv("RPC_URLS", f"{public},https://rpc.example/?api-key=zzzz-9999-keyval")
+    assert redact_text(f"{public} or zzzz-9999-keyval") == f"{public} or {MASK}"
+    monkeypatch.setenv("RPC_URLS", "https://[no-address?api-key=zzzz-9999-keyval")
+    assert redact_text("for https://[no-address?api-key=zzzz-9999-keyval") == f"for {MASK}"
+
+
+def test_a_secret_that_is_set_as_a_public_key_stays_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Langfuse's own public key is none, whatever other variable holds it."""
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", SECRET)
+    assert redact_text(f"see {SECRET}") == f"see {MASK}"
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-0123456789")
+    monkeypatch.setenv("LF_KEY", "pk-lf-0123456789")
+    assert redact_text("see pk-lf-0123456789") == "see pk-lf-0123456789"
+
+
+def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A public key, the token that is traded, a path, a row of dashes."""
+    shown = {
+        "SOLANA_PUBLIC_KEY": "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T",
+        "TARGET_TOKEN": "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump",
+        "SSH_KEY": "/home/u/.ssh/id_ed25519",
+        "D_SECRET": "--------",
+    }
+    for name, value in shown.items():
+        monkeypatch.setenv(name, value)
+    text = "buy {TARGET_TOKEN} from {SOLANA_PUBLIC_KEY}, see {SSH_KEY}\n|{D_SECRET}|".format(**shown)
+    assert redact_text(text) is text
+
+
+def test_a_number_that_a_key_has_is_left_to_it() -> None:
+    """Where several keys have one marker, they are numbered."""
+    three = {SECRET: [1.5], f"{MASK} (2)": [2.5], SECRET.encode(): [3.5]}
+    assert list(redact(three).values()) == list(three.values())
+
+
+def test_nothing_beside_our_own_secrets_takes_more_than_its_time() -> None:
+    """Near-matches, and a secret that comes again and again, at three seconds a megabyte; this thread's time."""
+    for text in ("%77" * 66_000, "\\x77" * 50_000, SECRET[:-1] * 6_000, "a\\n\\t" * 40_000):
+        began = time.thread_time()
+        redact_text(text)
+        assert time.thread_time() - began < 0.6
+
+
+REFUSED = (
+    "(a|a)+b", "(a|aa)+b", "(a+)+b", "((a+))+b", "(?P<n>a+)*b", "(a?)+b", "(?:ab?)*c", "(a|aa){30}b", "(.*,){8}x",
+    "(?:a{1,20}){2,}b", "(?:[a-z]+-)*acct", r"((\w|\d)x)+!", "a.*b.*c.*d", "([(]|[(]+)+x",
+)  # fmt: skip
+ACCEPTED = {
+    "acct-[0-9]+": "acct-123", r"(?:\d{1,3}\.){3}\d{1,3}": "10.0.0.1", r"(?i)desk-(?:london|york)": "DESK-York",
+    r"\(a|b\)+": "b))", "x[+*(|]+y": "x+(y", "k(?:ey|EY)=\\w+": "kEY=v", "(?:ab){2,}c": "ababc",
+    r"\w+@\w+": "me@here", ".*hidden": "this is hidden", r"BEGIN[\s\S]{1,1500}?END": "BEGIN" + "x\n" * 700 + "END",
+    r"one\ntwo": "one\ntwo", "(a++)+b": "aab",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", REFUSED)
+def test_a_pattern_that_may_take_forever_is_refused(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`re` cannot be interrupted and holds the lock that the agent needs; the message names the cure."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
+    with pytest.raises(config.SettingError, match="may take forever: write what repeats as one class"):
+        check_patterns()
+    assert redact_text("x" * 50) == BAD_PATTERN
+
+
+@pytest.mark.parametrize("pattern", ACCEPTED)
+def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the text is long, and its match lies across two of the windows in which it is searched."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
+    check_patterns()
+    for before in (0, 1, 2040, 4090, 10_000):
+        assert redact_text("-" * before + f"\n{ACCEPTED[pattern]}\n") == "-" * before + "\n[REDACTED:operator]\n"
+
+
+@pytest.mark.parametrize("pattern", [r"\w+@\w+", ".*hidden", r"BEGIN[\s\S]{1,1500}?END", "(a++)+b"])
+@pytest.mark.parametrize("repeated", ["a", "@a", "BEGIN"])
+def test_no_accepted_pattern_stops_trading(pattern: str, repeated: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times the text takes four times as long, not sixteen times."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
+    took = []
+    for size in (6_000, 24_000):
+        began = time.thread_time()
+        redact_text((repeated * size)[:size])
+        took.append(time.thread_time() - began)
+    assert took[1] < max(10 * took[0], 0.5)
+
+
+def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lines are masked by the other rules: how tracing is set up changes no output."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "(")
+    assert redact_line(f"✅ BUY (85%) not {SECRET}") == f"✅ BUY (85%) not {MASK}"
+    assert redact_line("✅ BUY (85%)") == "✅ BUY (85%)"
+    assert redact_text("✅ BUY (85%)") == BAD_PATTERN
+    assert json.dumps(redact({"note": "✅ BUY (85%)"})).count(BAD_PATTERN) == 2

@@ -1,0 +1,234 @@
+"""
+🌙 Moon Dev's Tests of Seed Phrases
+Built with love by Moon Dev 🚀
+
+However a phrase is written, in one text or spread over the items, rows and keys of data; and what looks like one.
+"""
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import base58
+import pytest
+
+from src.observability.recording.row import row_of
+from src.observability.redaction.redactor import redact, redact_text
+from src.observability.tracing.observation import Observation
+from tests.redaction.corpus import LANGUAGES, SECRETS, phrase
+
+Words = Sequence[str]
+MARKER = "[REDACTED:seed-phrase]"
+
+
+def _ordinal(number: int) -> str:
+    return f"{number}{ {1: 'st', 2: 'nd', 3: 'rd', 21: 'st', 22: 'nd', 23: 'rd'}.get(number, 'th') }"
+
+
+def _each(words: Words, form: Callable[[int, str], str], separator: str = "\n") -> str:
+    return separator.join(form(number, word) for number, word in enumerate(words, start=1))
+
+
+TEXTS: dict[str, Callable[[Words], str]] = {
+    "a list of HTML": lambda words: f"<ol>{_each(words, lambda _, word: f'<li>{word}</li>', '')}</ol>",
+    "spans with numbers": lambda words: _each(words, lambda at, word: f"<span>{at}</span><span>{word}</span>", ""),
+    "ordinals": lambda words: _each(words, lambda at, word: f"{_ordinal(at)} {word}", ", "),
+    "variables": lambda words: _each(words, lambda at, word: f"SEED_WORD_{at}={word}"),
+    "and before the last": lambda words: f"{', '.join(words[:-1])} and {words[-1]}",
+    "log lines": lambda words: _each(words, lambda at, word: f"2025-12-11 10:00:{at:02d},123 INFO {word}"),
+    "bracketed log lines": lambda words: _each(words, lambda at, word: f"[2025-12-11T10:00:{at:02d}Z] [DEBUG] {word}"),
+    "halves": lambda words: f"{' '.join(words[:6])}\nand the second half:\n{' '.join(words[6:])}",
+    "first and last": lambda words: f"First 6 words: {' '.join(words[:6])}\nLast words: {' '.join(words[6:])}",
+    "far apart": lambda words: (" " * 50).join(words),
+    "objects in JSON": lambda words: json.dumps([{"index": at, "word": word} for at, word in enumerate(words)]),
+    "messages in JSON": lambda words: json.dumps([{"role": "user", "content": word} for word in words]),
+    "rows in JSON": lambda words: json.dumps([words[at : at + 4] for at in range(0, len(words), 4)]),
+    "numbered": lambda words: _each(words, lambda at, word: f"{at}. {word}"),
+    "labelled": lambda words: _each(words, lambda at, word: f"Word #{at} - {word}"),
+    "a table": lambda words: "| # | word |\n|---|---|\n" + _each(words, lambda at, word: f"| {at} | {word} |"),
+}
+
+DATA: dict[str, Callable[[Words], Any]] = {
+    "objects": lambda words: [{"index": at, "word": word} for at, word in enumerate(words, start=1)],
+    "objects of one field": lambda words: [{"w": word} for word in words],
+    "pairs": lambda words: [[at, word] for at, word in enumerate(words)],
+    "rows of four": lambda words: [list(words[at : at + 4]) for at in range(0, len(words), 4)],
+    "keys": lambda words: {word: at for at, word in enumerate(words)},
+    "keys of rows": lambda words: [{word: True} for word in words],
+    "halves": lambda words: [" ".join(words[:6]), " ".join(words[6:])],
+    "halves by name": lambda words: {"first": " ".join(words[:6]), "second": " ".join(words[6:])},
+    "messages": lambda words: [{"role": "user", "content": word} for word in words],
+    "a dialogue": lambda words: [
+        {"role": ("user", "assistant")[at % 2], "content": word} for at, word in enumerate(words)
+    ],
+    "messages with prose around": lambda words: [
+        {"content": f"They are: {' '.join(words[:5])}"}, {"content": " ".join(words[5:]) + " . Bye."}
+    ],
+    "numbered fields": lambda words: {f"word{at}": word for at, word in enumerate(words, start=1)},
+    "a list": list,
+    "a tuple": tuple,
+}  # fmt: skip
+
+
+def _strings(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False).replace(MARKER, "").lower()
+
+
+def _left(words: Words, value: Any) -> list[str]:
+    """The words that can still be read; short ones stand in others."""
+    return [word for word in words if len(word) > 4 and word.lower() in _strings(value)]
+
+
+@pytest.mark.parametrize("form", TEXTS)
+def test_a_phrase_in_a_text_is_found_however_it_is_written(form: str) -> None:
+    """In lists, logs, variables, halves and JSON, of all languages and lengths."""
+    make = random.Random(form)
+    for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
+        words = phrase(make, language, strength).split()
+        done = redact_text(TEXTS[form](words))
+        assert MARKER in done, TEXTS[form](words)
+        assert not _left(words, done), done
+
+
+def _different(make: random.Random, language: str, strength: int) -> Words:
+    """A phrase without a word twice, which a dict has once."""
+    while True:
+        words = phrase(make, language, strength).split()
+        if len(set(words)) == len(words):
+            return words
+
+
+@pytest.mark.parametrize("form", DATA)
+def test_a_phrase_is_found_that_is_spread_over_data(form: str) -> None:
+    """A word in each item, row, message or key; what is left has the same shape, and is redacted no further."""
+    make = random.Random(form)
+    for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
+        words = _different(make, language, strength)
+        value = DATA[form](words)
+        done = redact(value)
+        assert MARKER in json.dumps(done), value
+        assert not _left(words, done), done
+        assert (type(done), len(done)) == (type(value), len(value))
+        assert redact(done) == done
+
+
+def _nested(make: random.Random, pieces: list[str]) -> Any:
+    """The pieces in order, in lists and dicts within each other."""
+    if len(pieces) == 1:
+        return pieces[0]
+    cut = make.randrange(1, len(pieces))
+    parts = [_nested(make, pieces[:cut]), _nested(make, pieces[cut:])]
+    return make.choice([parts, tuple(parts), dict(zip("ab", parts, strict=True)), [7, *parts]])
+
+
+def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
+    """In pieces of any length, at any depth: no more than two words are left, which an accidental name may cut off."""
+    make = random.Random("nested")
+    for _ in range(300):
+        words = phrase(make, make.choice(LANGUAGES), make.choice((128, 160, 192, 224, 256))).split()
+        cuts = sorted(make.sample(range(1, len(words)), make.randrange(1, 6)))
+        pieces = [" ".join(words[begin:end]) for begin, end in zip([0, *cuts], [*cuts, len(words)], strict=True)]
+        value = _nested(make, pieces)
+        done = redact(value)
+        assert len(_left(words, done)) <= 2, (value, done)
+        assert redact(done) == done
+
+
+@pytest.mark.parametrize("language", ["english", "spanish", "french", "italian", "czech", "portuguese"])
+def test_words_that_are_cut_to_four_letters_are_found(language: str) -> None:
+    """By these BIP-39 tells the words of a Latin list apart; steel plates have no room for more."""
+    import unicodedata
+
+    make = random.Random(language)
+    for strength in (128, 256):
+        words = [unicodedata.normalize("NFC", word)[:4] for word in phrase(make, language, strength).split()]
+        assert redact_text(f"steel: {' '.join(words)}") == f"steel: {MARKER}"
+
+
+@pytest.mark.parametrize("words", ["abandon " * 11 + "about", "zoo " * 11 + "wrong", "test " * 11 + "junk"])
+def test_the_wallets_of_tests_are_found(words: str) -> None:
+    """One word again and again: BIP-39's vectors, Hardhat's default."""
+    assert redact_text(f"mnemonic is {words}.") == f"mnemonic is {MARKER}."
+    assert set(redact(words.split())) == {MARKER}
+
+
+def _key_of_bytes() -> list[int]:
+    return list(base58.b58decode(SECRETS["solana-secret-key"](random.Random(3))))
+
+
+KEYS: dict[str, Callable[[list[int]], Any]] = {
+    "rows of sixteen": lambda key: [key[at : at + 16] for at in range(0, 64, 16)],
+    "halves": lambda key: {"first": key[:32], "second": key[32:]},
+    "pairs": lambda key: [[at, byte] for at, byte in enumerate(key)],
+    "objects": lambda key: [{"index": at, "value": byte} for at, byte in enumerate(key, start=1)],
+}
+
+
+@pytest.mark.parametrize("form", KEYS)
+def test_a_key_of_bytes_is_found_in_rows(form: str) -> None:
+    """As a table or `Object.entries` shows it; 64 other numbers stay."""
+    key = _key_of_bytes()
+    assert redact({"rows": KEYS[form](key)}) == {"rows": "[REDACTED:solana-secret-key]"}
+    other = {"rows": KEYS[form]([*key[:-1], key[-1] ^ 1])}
+    assert redact(other) == other
+
+
+def test_a_phrase_over_messages_never_reaches_a_row() -> None:
+    """The journal's columns hold valid JSON of the same shape, without a word of it."""
+    words = phrase(random.Random(11)).split()
+    observation = Observation("generation", "call")
+    observation.input = [{"role": "user", "content": word} for word in words]
+    observation.ended = observation.started
+    stored = json.loads(row_of(observation)["input"])
+    assert stored == [{"role": "user", "content": MARKER} for _ in words]
+
+
+def test_what_stands_around_a_spread_phrase_stays() -> None:
+    """Only its words are masked: not the numbers, the roles, the prose before and after."""
+    words = phrase(random.Random(12)).split()
+    value = [{"n": 1, "say": f"My words are: {' '.join(words[:7])}"}, {"n": 2, "say": f"{' '.join(words[7:])}. Bye."}]
+    assert redact(value) == [{"n": 1, "say": f"My words are: {MARKER}"}, {"n": 2, "say": f"{MARKER}. Bye."}]
+
+
+def test_long_texts_are_read_together_at_their_ends() -> None:
+    """The first half at the end of one prompt, the second at the beginning of the next."""
+    words, prose = phrase(random.Random(13)).split(), "Longs were liquidated on BTC. " * 100
+    value = [f"{prose}{' '.join(words[:6])}", f"{' '.join(words[6:])}. {prose}"]
+    assert redact(value) == [f"{prose}{MARKER}", f"{MARKER}. {prose}"]
+
+
+COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
+
+
+def test_columns_of_the_market_stay() -> None:
+    """Sides, symbols and notes are words of the list too, row after row: a phrase has more of them."""
+    make = random.Random("columns")
+    for _ in range(200):
+        rows = [{"side": make.choice(COLUMNS), "order": make.choice(COLUMNS), "qty": at} for at in range(40)]
+        assert redact(rows) == rows
+        text = "\n".join(f"{at}. {row['side']}" for at, row in enumerate(rows[:24], start=1))
+        assert redact_text(text) is text
+
+
+def test_failing_checksums_stay_in_data_too() -> None:
+    """Of words in rows and messages, only those are a phrase whose checksum holds."""
+    from mnemonic import Mnemonic
+
+    make, known, tried = random.Random("failing"), Mnemonic("english"), 0
+    while tried < 100:
+        words = make.choices(known.wordlist, k=12)
+        if not known.check(" ".join(words)) and len(set(words)) == 12 and "secret" not in words:
+            tried += 1
+            for form in DATA.values():
+                assert redact(form(words)) == form(words)
+
+
+def test_ordinary_conversations_stay_as_they_are() -> None:
+    """A hundred messages of words of this file, which speaks of phrases and words."""
+    prose = Path(__file__).read_text(encoding="utf-8").split()
+    make = random.Random("prose")
+    value = [{"role": "user", "content": " ".join(make.choices(prose, k=9))} for _ in range(100)]
+    assert redact(value) == value

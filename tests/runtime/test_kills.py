@@ -1,0 +1,256 @@
+"""
+🌙 Moon Dev's Kill Tests
+Built with love by Moon Dev 🚀
+
+Processes that are killed in the middle of their work, one of them or two of a whole fleet: what had returned is there,
+what was in flight is shown, and the next one ships it.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from src import config
+from src.observability import LangFuseTracker, observe_llm, runtime
+from src.observability.journal.store import INTERRUPTED, Journal, Row
+from tests.langfuse_server import Backend, LangfuseServer
+from tests.runtime.busy_machine import Watch
+
+WITHIN_NS = 50_000_000  # an observation is on disk so long after its call's end, on a machine that has time
+
+
+class Told(NamedTuple):
+    """What a worker said of its calls: name ▸ monotonic nanoseconds."""
+
+    begun: dict[str, int]
+    returned: dict[str, int]
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+    """A Langfuse server that is away; the settings name it."""
+    backend = Backend()
+    for name, value in backend.environment.items():
+        monkeypatch.setenv(name, value)
+    yield backend
+    runtime.close()
+    backend.stop()
+
+
+def start(count: int, way: str, **environment: str) -> "subprocess.Popen[str]":
+    """A worker of which `done` was heard."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.runtime.worker", str(count), way], cwd=config.REPO_ROOT,
+        env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True,
+    )  # fmt: skip
+    heard(worker, "done")
+    return worker
+
+
+def heard(worker: "subprocess.Popen[str]", word: str) -> None:
+    """Wait for this line of the worker's."""
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == f"{word}\n"
+
+
+def kill(worker: "subprocess.Popen[str]") -> int:
+    """SIGKILL; when, at the latest, on the monotonic clock."""
+    worker.kill()
+    worker.wait()
+    return time.monotonic_ns()
+
+
+def told_by(worker: "subprocess.Popen[str]") -> Told:
+    """Everything it said until its end."""
+    told = Told({}, {})
+    for line in worker.communicate()[0].splitlines():
+        what, name, when = line.split("|")
+        getattr(told, what)[name] = int(when)
+    return told
+
+
+def opened_cleanly(path: Path) -> list[Row]:
+    """Every generation of the journal, which a new process has opened, found whole, and put in order."""
+    db = sqlite3.connect(path)
+    assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    db.close()
+    journal = Journal(path, create=False)
+    rows = journal.observations("type = 'generation'")
+    journal.close()
+    return rows
+
+
+def prompt_of(row: Row) -> str:
+    """What was asked."""
+    prompt: str = row["model_parameters"]["prompt"]
+    return prompt
+
+
+def had_time(machine: Watch, since: int, killed: int) -> bool:
+    """Whether what happened then had its 50 ms before the kill."""
+    return killed - since - machine.kept_waiting_ns(since, killed) > WITHIN_NS
+
+
+def next_start() -> None:
+    """This process records something: the first thing its recorder does is to look after the dead."""
+
+    @observe_llm(name="next_start")
+    def ask(number: int) -> str:
+        return "BUY"
+
+    runtime.close()
+    ask(1)
+    assert runtime.running().recorder.flush(10)
+
+
+@pytest.mark.parametrize(
+    ("durability", "count"),
+    [
+        pytest.param("async", 200, id="async, 200 calls"),
+        pytest.param("sync", 50, id="sync, 50 calls"),
+        pytest.param("async", 1000, id="async, 1,000 calls", marks=pytest.mark.slow),
+        pytest.param("sync", 1000, id="sync, 1,000 calls", marks=pytest.mark.slow),
+    ],
+)
+def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, backend: Backend) -> None:
+    """SIGKILL 100 ms after the last call returned, or at once with `sync`, the backend away: all arrive later, once."""
+    worker = start(0, "warm calls", WARM_CALLS=str(count), OBSERVABILITY_DURABILITY=durability)
+    with Watch() as machine:
+        heard(worker, "called")
+        machine.rest(0.1 if durability == "async" else 0)
+        kill(worker)
+    told_by(worker)
+    langfuse = backend.start()
+    next_start()
+    assert LangFuseTracker().flush(30)
+    ids = [span.id for span in langfuse.spans]
+    assert len(ids) == len(set(ids)) == count + 3  # the worker's cycle, its call before that, and our own call
+    rows = [row for row in opened_cleanly(config.journal_path()) if row["name"] == "llm_generation"]
+    assert sorted(map(prompt_of, rows)) == sorted(["warm-up", *(f"first {number}" for number in range(count))])
+    assert {row["level"] for row in rows} == {"DEFAULT"}
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(kills: int, journal: Any) -> None:
+    """Four threads of calls: what had returned 50 ms before is there whole; the others as interrupted, with input."""
+    lost = interrupted = 0
+    for _ in range(kills):
+        worker = start(0, "four threads")
+        with Watch() as machine:
+            heard(worker, "warm")
+            machine.rest(random.uniform(0.1, 0.8))
+            before = time.monotonic_ns()
+            kill(worker)
+        told = told_by(worker)
+        next_start()
+        rows = {prompt_of(row): row for row in opened_cleanly(journal.path) if row["name"] == "answer_slowly"}
+        for name, when in told.returned.items():
+            if had_time(machine, when, before):
+                assert rows[name]["output"] == "BUY", f"{name} returned {(before - when) / 1e6:.0f} ms before the kill"
+        for name in told.begun.keys() - told.returned.keys():
+            if had_time(machine, told.begun[name], before):
+                ended = rows[name]["output"] == "BUY"  # and was killed before it could tell
+                assert ended or rows[name]["status_message"] == INTERRUPTED, rows[name]
+        interrupted += sum(row["status_message"] == INTERRUPTED for row in rows.values())
+        lost += len(told.returned.keys() - rows.keys())
+        assert not [row for row in rows.values() if row["state"] == "open"]
+    print(f"{kills} kills: {interrupted} interrupted, {lost} of the last 50 ms lost")
+    assert interrupted
+
+
+def shipper_of(path: Path) -> int | None:
+    """The process that holds the lease of the destination now."""
+    db = sqlite3.connect(path, timeout=10)
+    found = db.execute("SELECT owner FROM leases WHERE name <> 'tidy'").fetchone()
+    db.close()
+    return int(found[0].split("-")[0]) if found else None
+
+
+def set_going(fleet: "list[subprocess.Popen[str]]") -> None:
+    """All at once, when the last one is warm."""
+    for worker in fleet:
+        heard(worker, "warm")
+    for worker in fleet:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+
+
+def wait_for_rows(path: Path, count: int) -> None:
+    """Until the fleet is under way."""
+    deadline = time.monotonic() + 60
+    with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
+        while db.execute("SELECT count(*) FROM observations").fetchone()[0] < count:
+            assert time.monotonic() < deadline, "the fleet does not get under way"
+            time.sleep(0.2)
+
+
+def kill_shippers(path: Path, fleet: "list[subprocess.Popen[str]]", seconds: float) -> dict[int, int]:
+    """Kill two processes of the fleet, each while it ships; when, by process id."""
+    killed: dict[int, int] = {}
+    deadline = time.monotonic() + seconds
+    while len(killed) < 2:
+        assert time.monotonic() < deadline, "nobody was caught shipping"
+        pid = shipper_of(path)
+        if pid is not None and pid not in killed and any(worker.pid == pid for worker in fleet):
+            killed[pid] = time.monotonic_ns()
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(0.5)
+    return killed
+
+
+def batches_that_repeat(langfuse: LangfuseServer) -> int:
+    """How many batches held a span that an earlier one had."""
+    seen: set[bytes] = set()
+    repeating = 0
+    for batch in langfuse.batches:
+        ids = {span.span_id for span in batch.resource_spans[0].scope_spans[0].spans}
+        repeating += bool(ids & seen)
+        seen |= ids
+    return repeating
+
+
+@pytest.mark.parametrize(
+    ("processes", "calls"),
+    [pytest.param(6, 25, id="6 x 25"), pytest.param(48, 200, id="48 x 200", marks=pytest.mark.slow)],
+)
+def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, backend: Backend) -> None:
+    """One journal, one shipper at a time: every call but the last 50 ms of the killed, on the wire once; what a killed
+    shipper had under way, one batch at the most, may come twice."""
+    langfuse = backend.start()
+    path = config.journal_path()
+    Journal(path).close()
+    fleet = [start(0, "fleet", FLEET_CALLS=str(calls)) for _ in range(processes)]
+    try:
+        with Watch() as machine:
+            set_going(fleet)
+            wait_for_rows(path, processes * calls // 5)
+            killed = kill_shippers(path, fleet, 20)
+        told = {worker.pid: told_by(worker) for worker in fleet}
+    finally:
+        for worker in fleet:
+            worker.kill()
+    next_start()
+    assert LangFuseTracker().flush(60)
+    rows = {prompt_of(row): row for row in opened_cleanly(path) if row["name"] == "answer_slowly"}
+    for pid, its in told.items():
+        assert (len(its.returned) == calls) == (pid not in killed)
+        for name, when in its.returned.items():
+            if pid not in killed or had_time(machine, when, killed[pid]):
+                assert rows[name]["output"] == "BUY", (name, (killed[pid] - when) / 1e6)
+    repeated = batches_that_repeat(langfuse)
+    busy = [machine.kept_waiting_ns(when - 2 * WITHIN_NS, when) // 1_000_000 for when in killed.values()]
+    print(f"{len(rows)} rows, {repeated} batches sent twice; of its last 100 ms the machine was too busy for {busy} ms")
+    assert repeated <= 2 * len(killed)  # one batch each, which the next shipper may cut in two
+    assert {span.id for span in langfuse.spans} >= {row["id"] for row in rows.values()}

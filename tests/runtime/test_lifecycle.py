@@ -1,0 +1,206 @@
+"""
+🌙 Moon Dev's Life Cycle Tests
+Built with love by Moon Dev 🚀
+
+Real processes that end in every way there is: what their calls had said is in the journal, and reaches Langfuse.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from src import config
+from tests.langfuse_server import RawServer, reset, settings_for, silence, trickle
+
+Start = Callable[..., "subprocess.Popen[str]"]
+NOWHERE = "http://127.0.0.1:9"  # nobody listens there
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts a worker in this test's environment; waits until its calls have returned."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(calls: int, way: str, **environment: str) -> "subprocess.Popen[str]":
+        worker = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.runtime.worker", str(calls), way],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=config.REPO_ROOT,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+        started.append(worker)
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "done\n", worker.communicate()[1]
+        return worker
+
+    yield begin
+    for worker in started:
+        worker.kill()
+        worker.communicate()
+
+
+@pytest.fixture
+def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
+    """Starts a server that does with each connection what it is told; the settings point at it."""
+    servers: list[RawServer] = []
+
+    def serve(what: Callable[[socket.socket], None]) -> None:
+        servers.append(RawServer(what))
+        for name, value in settings_for(servers[-1].url).items():
+            monkeypatch.setenv(name, value)
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit status and what was said on stderr."""
+    _, errors = worker.communicate(timeout=30)
+    return worker.returncode, errors
+
+
+def prompts(rows: list[dict[str, Any]]) -> Counter[str]:
+    """What was asked, how often."""
+    return Counter(row["model_parameters"]["prompt"] for row in rows if row["type"] == "generation")
+
+
+def expected(label: str, count: int) -> Counter[str]:
+    """What was asked by `calls`."""
+    return Counter(f"{label} {number}" for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("way", "status"), [("return", 0), ("sys.exit", 3), ("exception", 1), ("os._exit", 4), ("pool", 0)]
+)
+def test_a_process_that_ends_by_itself_loses_nothing(way: str, status: int, start: Start, journal: Any) -> None:
+    """Every call is journalled, the exit status is the agent's own, and nothing of ours is on stderr."""
+    found, errors = ended(start(50, way))
+    assert found == status
+    assert "Observability" not in errors
+    assert ("Traceback" in errors) == (way == "exception")
+    rows = journal.observations()
+    assert prompts(rows) - Counter({"from the pool": 1}) == expected("first", 50)
+    assert ("from the pool" in prompts(rows)) == (way == "pool")
+    assert {row["state"] for row in rows} == {"local"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_loses_nothing(number: signal.Signals, start: Start, journal: Any) -> None:
+    """The process still dies of the signal, as its parent expects, with everything journalled."""
+    worker = start(50, "wait")
+    worker.send_signal(number)
+    status, errors = ended(worker)
+    assert status == -number, errors
+    assert prompts(journal.observations()) == expected("first", 50)
+
+
+def test_a_signal_wakes_a_sleeping_agent(start: Start, journal: Any) -> None:
+    """Wherever the system delivers it: Python alone would let the main thread sleep on, for a minute here."""
+    began = time.monotonic()
+    status, errors = ended(start(20, "SIGTERM to another thread"))
+    assert (status, errors) == (-signal.SIGTERM, "")
+    assert time.monotonic() - began < 10
+    assert prompts(journal.observations()) == expected("first", 20)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05])
+def test_a_signal_in_the_middle_of_an_import_loses_nothing(after: float, start: Start, journal: Any) -> None:
+    """The main thread holds what the recorder's thread waits for: it goes on importing until all is journalled."""
+    worker = start(0, "imports")
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "importing\n"
+    time.sleep(after)
+    began = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    status, errors = ended(worker)
+    assert status == -signal.SIGTERM, errors
+    assert time.monotonic() - began < 15
+    assert prompts(journal.observations()) == expected("priced", 1)
+
+
+@pytest.mark.parametrize("way", ["fork", "multiprocessing fork", "multiprocessing spawn"])
+def test_both_sides_of_a_fork_are_recorded(way: str, start: Start, journal: Any) -> None:
+    """Parent and child each journal their own calls, once."""
+    status, errors = ended(start(20, way))
+    assert status == 0, errors
+    asked = expected("first", 20) + expected("child", 20) + (expected("parent", 20) if way == "fork" else Counter())
+    assert prompts(journal.observations()) == asked
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_applications_own_handler_is_called(when: str, start: Start, journal: Any) -> None:
+    """Whether it was set before our first call or after: it ends the process its own way, nothing is lost."""
+    worker = start(0, f"own handler {when}")
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "ready\n"
+    worker.send_signal(signal.SIGTERM)
+    out, errors = worker.communicate(timeout=30)
+    assert (worker.returncode, out, errors) == (7, "own handler\n", "")
+    assert prompts(journal.observations())["a call"] == 1
+
+
+def returned(worker: "subprocess.Popen[str]") -> tuple[set[str], str]:
+    """The calls of which the worker told that they had returned, and what was said on stderr."""
+    out, errors = worker.communicate(timeout=30)
+    told = [line.split("|") for line in out.splitlines()]
+    return {name for what, name, _ in told if what == "returned"}, errors
+
+
+@pytest.mark.parametrize(("way", "status"), [("SIGTERM among threads", -signal.SIGTERM), ("daemon thread", 0)])
+def test_threads_that_call_to_the_end_lose_nothing(way: str, status: int, start: Start, journal: Any) -> None:
+    """A call that has returned is in the journal, however late in the process's end; and nothing is said of it."""
+    worker = start(0, way)
+    asked, errors = returned(worker)
+    assert (worker.returncode, errors) == (status, "")
+    assert len(asked) > 10  # so that some fell into its end
+    found = {row["model_parameters"]["prompt"] for row in journal.observations() if row["output"]}
+    assert asked <= found
+
+
+def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journal: Any) -> None:
+    """`Process.terminate` is SIGTERM: the child journals what it has, then dies of it."""
+    _, errors = ended(start(5, "terminated child"))
+    assert prompts(journal.observations()) == expected("first", 5) + expected("child", 20), errors
+
+
+def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
+    """Its forked children run no atexit: they close by its own finalizers, registered in the child."""
+    code = (
+        "from tests.shipping.test_shipper import ask\n"
+        "import sys\n"
+        "for name in [name for name in sys.modules if name.startswith('multiprocessing')]: del sys.modules[name]\n"
+        "ask('parent')\n"
+        "import multiprocessing\n"
+        "child = multiprocessing.get_context('fork').Process(target=ask, args=('child',))\n"
+        "child.start(); child.join(); sys.exit(child.exitcode)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=config.REPO_ROOT, timeout=30)
+    assert prompts(journal.observations()) == Counter(parent=1, child=1)
+
+
+@pytest.mark.parametrize(
+    ("way", "backend"), [("return", silence), ("return", reset), ("return", None), ("wait", silence), ("wait", trickle)]
+)
+def test_an_end_during_an_outage_keeps_to_its_budget(
+    way: str, backend: Any, start: Start, raw_server: Any, journal: Any
+) -> None:
+    """By itself or of SIGTERM, while the backend hangs, in whatever way, or is away: a second more than the budget at
+    the most, the exit status as ever, and all of it stays pending."""
+    raw_server(backend or silence)
+    worker = start(20, way, OBSERVABILITY_EXIT_SECONDS="0.5", **({} if backend else {"LANGFUSE_HOST": NOWHERE}))
+    if way == "wait":
+        worker.terminate()
+    began = time.monotonic()
+    status, errors = ended(worker)
+    took = time.monotonic() - began
+    assert (status, "Traceback" in errors) == (-signal.SIGTERM if way == "wait" else 0, False)
+    assert took < 0.5 + 1
+    assert Counter(row["state"] for row in journal.observations()) == {"pending": 21}

@@ -1,0 +1,216 @@
+"""
+🌙 Moon Dev's Test Worker
+Built with love by Moon Dev 🚀
+
+A process that makes traced calls, for tests that kill it: `python -m tests.runtime.worker CALLS WAY_OUT`. It prints `done` when
+its calls have returned, then goes the way it was told. Where it tells of single calls, it prints a line as each begins
+and returns: what, which, and when on the monotonic clock, which is the same for all processes.
+"""
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+from src.observability import ObservabilityContext, observe_llm, runtime
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str) -> str:
+    """A model call that answers at once."""
+    return f"BUY because of {prompt}"
+
+
+def calls(count: int, label: str) -> None:
+    """So many calls, faster than any model answers."""
+    for number in range(count):
+        ask(f"{label} {number}")
+        time.sleep(0.001)
+
+
+def tell(what: str, label: str) -> None:
+    """One line to the test; the write of a short line is whole even where the process is killed in the next moment."""
+    os.write(1, f"{what}|{label}|{time.monotonic_ns()}\n".encode())
+
+
+@observe_llm
+def answer_slowly(prompt: str, seconds: float) -> str:
+    """A model call that takes its time."""
+    tell("begun", prompt)
+    time.sleep(seconds)
+    return "BUY"
+
+
+def told_calls(label: str, count: int, least: float, most: float) -> None:
+    """So many calls of so many seconds, each told of."""
+    for number in range(count):
+        answer_slowly(f"{label} {number}", random.uniform(least, most))
+        tell("returned", f"{label} {number}")
+
+
+def told_asks(label: str) -> None:
+    """Calls without an end, each told of."""
+    for number in itertools.count():
+        ask(f"{label} {number}")
+        tell("returned", f"{label} {number}")
+        time.sleep(0.001)
+
+
+def four_threads() -> None:
+    """Paced as models answer, in fast forward, until somebody kills the process."""
+    warm_up()
+    print("warm", flush=True)
+    for thread in range(4):
+        threading.Thread(target=told_calls, args=(f"{os.getpid()}/{thread}", 10_000, 0.01, 0.2), daemon=True).start()
+    time.sleep(60)
+
+
+def warm_up() -> None:
+    """A first call as slow as a model's: what it has us import, and the journal that it has us make, are there."""
+    ask("warm-up")
+    runtime.running().recorder.flush(60)
+
+
+def warm_calls() -> None:
+    """So many calls of a process that has made one before."""
+    warm_up()
+    with ObservabilityContext.agent_cycle("Worker"):
+        calls(int(os.environ["WARM_CALLS"]), "first")
+    print("called", flush=True)
+    time.sleep(60)
+
+
+def one_of_a_fleet() -> None:
+    """So many calls at a word on stdin, once warm."""
+    warm_up()
+    print("warm", flush=True)
+    sys.stdin.readline()
+    told_calls(str(os.getpid()), int(os.environ["FLEET_CALLS"]), 0.1, 0.2)
+
+
+def own_handler(*, before: bool) -> None:
+    """An application with its own SIGTERM handler, set before or after its first call, that ends it in its own way."""
+    if not before:
+        ask("first call")
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: (print("own handler", flush=True), sys.exit(7)))
+    ask("a call")
+    print("ready", flush=True)
+    time.sleep(60)
+
+
+def daemon_thread() -> None:
+    """A thread that nobody joins calls on while the interpreter ends."""
+    threading.Thread(target=told_asks, args=("daemon",), daemon=True).start()
+    time.sleep(0.2)
+
+
+def kill_itself_while_threads_call() -> None:
+    """SIGTERM, with calls in four other threads; the main thread alone can catch it, once it has called itself."""
+    ask("main")
+    for thread in range(4):
+        threading.Thread(target=told_asks, args=(str(thread),), daemon=True).start()
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def terminate_by_another_thread() -> None:
+    """SIGTERM that the system hands to another thread while the main one sleeps."""
+    threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+    time.sleep(60)
+
+
+@observe_llm
+def ask_with_a_price(prompt: str) -> SimpleNamespace:
+    """A model call whose price the recorder's thread looks up, for which it imports the price table."""
+    return SimpleNamespace(
+        content="BUY", raw_response=None, model_name="gpt-4o", usage={"prompt_tokens": 1, "completion_tokens": 1}
+    )
+
+
+def import_sdks() -> None:
+    """Seconds of imports on the main thread, of modules that the recorder's thread needs too."""
+    ask_with_a_price("priced 0")
+    print("importing", flush=True)
+    import anthropic
+    import openai
+
+    print(anthropic, openai)
+    time.sleep(60)
+
+
+def terminated_child() -> None:
+    """A forked child of multiprocessing that its parent terminates."""
+    child = multiprocessing.get_context("fork").Process(target=lambda: (calls(20, "child"), time.sleep(60)))
+    child.start()
+    time.sleep(0.5)
+    child.terminate()
+    child.join()
+
+
+def fail() -> None:
+    """An exception that nobody handles."""
+    raise RuntimeError("the agent failed")
+
+
+def vanish() -> None:
+    """Past every hook, once the last 50 ms are on disk."""
+    time.sleep(0.15)
+    os._exit(4)
+
+
+def fork() -> None:
+    """Both sides call."""
+    child = os.fork()
+    calls(20, "parent" if child else "child")
+    if child:
+        os.waitpid(child, 0)
+
+
+def multiprocess(method: str) -> None:
+    """A child of multiprocessing calls; it runs no atexit."""
+    process = multiprocessing.get_context(method).Process(target=calls, args=(20, "child"))
+    process.start()
+    process.join()
+
+
+def leave_a_pool_running() -> None:
+    """A task of a pool asks while the main thread has ended."""
+    ThreadPoolExecutor(2).submit(lambda: (time.sleep(0.2), ask("from the pool")))
+
+
+WAYS_OUT: dict[str, Callable[[], object]] = {
+    "return": lambda: None,
+    "sys.exit": lambda: sys.exit(3),
+    "exception": fail,
+    "os._exit": vanish,
+    "wait": lambda: time.sleep(60),
+    "fork": fork,
+    "multiprocessing fork": lambda: multiprocess("fork"),
+    "multiprocessing spawn": lambda: multiprocess("spawn"),
+    "pool": leave_a_pool_running,
+    "four threads": four_threads,
+    "fleet": one_of_a_fleet,
+    "warm calls": warm_calls,
+    "own handler before": lambda: own_handler(before=True),
+    "own handler after": lambda: own_handler(before=False),
+    "daemon thread": daemon_thread,
+    "SIGTERM among threads": kill_itself_while_threads_call,
+    "SIGTERM to another thread": terminate_by_another_thread,
+    "imports": import_sdks,
+    "terminated child": terminated_child,
+}
+
+if __name__ == "__main__":
+    if int(sys.argv[1]):
+        with ObservabilityContext.agent_cycle("Worker"):
+            calls(int(sys.argv[1]), "first")
+    print("done", flush=True)
+    WAYS_OUT[sys.argv[2]]()

@@ -1,0 +1,648 @@
+"""
+🌙 Moon Dev's Shipper Tests
+Built with love by Moon Dev 🚀
+
+A backend that is away, slow, broken, or of another mind: nothing is lost, nothing known is sent twice, the agent never
+waits.
+"""
+
+import itertools
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug import Request, Response
+
+from src import config
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
+from src.observability.journal.file import BUSY_SECONDS
+from src.observability.journal.session import JournalSession
+from src.observability.journal.store import LEASE_SECONDS, JournalError, Mark
+from src.observability.shipping.client import REQUEST_SECONDS
+from src.observability.shipping.delivery import _RENEW_SECONDS, Delivery
+from src.observability.shipping.server_reply import Verdict
+from src.observability.shipping.shipper import _NOTE_SECONDS
+from tests.langfuse_server import (
+    TRACES,
+    Backend,
+    LangfuseServer,
+    RawServer,
+    reset,
+    settings_for,
+    silence,
+    trickle,
+    trickle_after_the_status,
+)
+from tests.runtime.busy_machine import Watch
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str) -> str:
+    """A model call that answers at once."""
+    return "BUY"
+
+
+def states(journal: Any) -> Counter[str]:
+    """How many observations are in which state."""
+    return Counter(row["state"] for row in journal.observations())
+
+
+def wait_until(what: Callable[[], bool], seconds: float = 10) -> None:
+    """Poll for something that another thread brings about."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "not within its time"
+        time.sleep(0.01)
+
+
+def answers(*responses: Response | None) -> Callable[[Request, bytes], Response | None]:
+    """These answers one after another, then as a healthy server; None takes what came."""
+    left = list(responses)
+    return lambda _request, _body: left.pop(0) if left else None
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 599])
+def test_what_may_pass_is_tried_again(status: int, langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
+    """The same rows go again until the server has them, each of them once."""
+    monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
+    langfuse.answer = answers(*[Response("not now", status)] * 3)
+    for number in range(5):
+        ask(str(number))
+    wait_until(lambda: len(langfuse.spans) == 5)
+    wait_until(lambda: states(journal) == {"shipped": 5})
+    assert len({span.id for span in langfuse.spans}) == 5
+    assert len(langfuse.requests) == 4
+    assert f"HTTP {status}" in LangFuseTracker().health()["last_error"]
+
+
+PAGE = "<!DOCTYPE html><html><title>Log in to the hotel's network</title></html>"
+
+
+@pytest.mark.parametrize("mimetype", ["text/html", "text/plain"])
+def test_a_page_is_no_answer_of_langfuse(
+    mimetype: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever answers 200 with one, a hotel's network or a wrong host, has not taken the rows: they go again."""
+    monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
+    langfuse.answer = answers(Response(PAGE, 200, mimetype=mimetype))
+    ask("now")
+    wait_until(lambda: len(langfuse.spans) == 1)
+    wait_until(lambda: states(journal) == {"shipped": 1})
+    assert len(langfuse.requests) == 2
+    assert "a web page answers, not Langfuse: see LANGFUSE_HOST" in capsys.readouterr().err
+
+
+def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
+    """Not before the server's own time, also when somebody flushes."""
+    monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
+    langfuse.answer = answers(Response("slow down", 429, {"Retry-After": "1"}))
+    ask("now")
+    wait_until(lambda: len(langfuse.requests) == 1)
+    began = time.monotonic()
+    assert not LangFuseTracker().flush(0.3)
+    wait_until(lambda: len(langfuse.spans) == 1)
+    assert time.monotonic() - began > 0.9
+
+
+def test_a_poisoned_row_is_found_and_the_others_go(langfuse: LangfuseServer, journal: Any) -> None:
+    """One row of 500 that the server refuses for good: it alone is rejected, with the server's words."""
+    refused = threading.Event()
+
+    def refuse(request: Request, body: bytes) -> Response | None:
+        if b"poison" in body:
+            refused.set()
+            return Response("Invalid span: poison", 400)
+        return None
+
+    langfuse.answer = refuse
+    with ObservabilityContext.agent_cycle("Agent"):
+        for number in range(500):
+            ask("poison" if number == 237 else str(number))
+    assert not LangFuseTracker().flush(20)  # what was refused is not shipped
+    assert LangFuseTracker().flush(5)
+    assert refused.is_set()
+    assert states(journal) == {"shipped": 500, "rejected": 1}
+    (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
+    assert row["reason"] == "HTTP 400: Invalid span: poison"
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 500
+    assert LangFuseTracker().health()["rejected"] == 1
+
+
+def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: Any) -> None:
+    """413 is an answer to the batch, not to its rows."""
+    langfuse.answer = lambda _request, body: Response("too large", 413) if len(body) > 20_000 else None
+    for number in range(40):
+        ask(f"{number} " + "x" * 1000)
+    assert LangFuseTracker().flush(20)
+    assert states(journal) == {"shipped": 40}
+
+
+def test_a_refused_key_is_said_once_and_shipping_waits_for_new_settings(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which key, at which host, what to do; no second request until the settings change, then all of it goes."""
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-wrong-0123456789")
+    for number in range(5):
+        ask(str(number))
+        assert not LangFuseTracker().flush(0.5)
+    assert len(langfuse.requests) == 1
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if langfuse.public_key in line]
+    assert "Correct LANGFUSE_PUBLIC_KEY" in said
+    assert "sk-lf" not in said
+    assert states(journal) == {"pending": 5}
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", langfuse.secret_key)
+    assert LangFuseTracker().flush(10)
+    assert states(journal) == {"shipped": 5}
+
+
+def test_a_forbidden_key_is_not_tried_again(langfuse: LangfuseServer, journal: Any) -> None:
+    """403 says the same of the keys as 401."""
+    langfuse.answer = answers(Response("forbidden", 403))
+    for _ in range(3):
+        ask("now")
+        assert not LangFuseTracker().flush(0.5)
+    assert len(langfuse.requests) == 1
+    assert states(journal) == {"pending": 3}
+
+
+@pytest.fixture
+def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
+    """Starts a server that does with each connection what it is told; the settings point at it."""
+    servers: list[RawServer] = []
+
+    def serve(what: Callable[[socket.socket], None]) -> None:
+        servers.append(RawServer(what))
+        for name, value in settings_for(servers[-1].url).items():
+            monkeypatch.setenv(name, value)
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+@pytest.mark.parametrize("backend", [reset, trickle, silence])
+def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
+    """Calls return at once, `flush` within its time, rows stay pending, and closing keeps to its budget."""
+    raw_server(backend)
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
+    ask("first")
+    began = time.monotonic()
+    assert not LangFuseTracker().flush(0.4)
+    ask("while it hangs")
+    assert time.monotonic() - began < 2
+    assert set(states(journal)) == {"pending"}
+    began = time.monotonic()
+    runtime.close()
+    assert time.monotonic() - began < 0.3 + 1
+
+
+def test_after_a_slow_name_lookup_nothing_is_sent_by_who_was_closed_in_it(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """Closing does not wait for the system to find the host; the connection that it finds too late carries nothing."""
+    looked_up, found = threading.Event(), threading.Event()
+    look_up = socket.getaddrinfo
+
+    def slowly(*args: Any, **kwargs: Any) -> Any:
+        looked_up.set()
+        assert found.wait(60)
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
+    ask("first")
+    assert looked_up.wait(30)
+    shipping = runtime.running().shipper._thread
+    runtime.close()
+    assert shipping.is_alive()
+    assert not langfuse.requests
+    found.set()
+    shipping.join(30)
+    assert not shipping.is_alive()
+    assert not langfuse.requests
+    assert states(journal) == {"pending": 1}
+
+
+LOOK_UP = """
+import sys
+from src.observability import observe_llm
+observe_llm(lambda: "BUY")()
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
+    """A name server that answers nobody, and how a command is run that asks no other."""
+    settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
+    settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
+    run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
+    if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((address, 53))  # a process's own: suites may run side by side
+        server.settimeout(30)
+        yield server, run
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
+def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
+    """The system's own lookup, of a minute, which nothing can cut: the exit keeps to its budget and a second."""
+    for name, value in settings_for("https://langfuse.example").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
+    with silent_resolver(tmp_path) as (server, run), Watch() as watch:
+        command = [*run, sys.executable, "-c", LOOK_UP]
+        with subprocess.Popen(command, cwd=config.REPO_ROOT, stdin=subprocess.PIPE) as process:
+            assert b"\x08langfuse\x07example" in server.recv(512)
+            began = time.monotonic_ns()
+            process.communicate(b"end\n", timeout=30)
+            ended = time.monotonic_ns()
+    assert process.returncode == 0
+    assert ended - began - watch.kept_waiting_ns(began, ended) < (0.3 + 1) * 1e9
+    assert states(journal) == {"pending": 1}
+
+
+def test_an_answer_whose_body_does_not_end_is_an_answer(raw_server: Any, journal: Any) -> None:
+    """The status says that the rows are taken: they are not sent again."""
+    posts: list[int] = []
+
+    def take(connection: socket.socket) -> None:
+        posts.append(1)
+        trickle_after_the_status(connection)
+
+    raw_server(take)
+    ask("first")
+    wait_until(lambda: set(states(journal)) == {"shipped"})
+    time.sleep(0.5)
+    assert len(posts) == 1
+
+
+def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server: Any, monkeypatch: Any) -> None:
+    """HTTP_PROXY is for what may be read on the way: a server on this machine is asked directly."""
+    here, asked = config.LANGFUSE_HOST, threading.Event()
+    raw_server(lambda connection: (asked.set(), connection.close()))
+    monkeypatch.setenv("HTTP_PROXY", config.LANGFUSE_HOST)
+    monkeypatch.setenv("ALL_PROXY", config.LANGFUSE_HOST)
+    monkeypatch.setenv("LANGFUSE_HOST", here)
+    ask("first")
+    assert LangFuseTracker().flush(10)
+    assert not asked.is_set()
+
+
+def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: LangfuseServer, monkeypatch: Any) -> None:
+    """Retry-After of an hour; then the settings name a server that is well."""
+    langfuse.answer = lambda _request, _body: Response("later", 429, headers={"Retry-After": "3600"})
+    ask("first")
+    assert not LangFuseTracker().flush(5)
+    well = Backend()
+    server = well.start()
+    for name, value in well.environment.items():
+        monkeypatch.setenv(name, value)
+    ask("second")
+    assert LangFuseTracker().flush(10)
+    assert len(server.spans) == 1
+    well.stop()
+
+
+def test_plain_http_beyond_loopback_is_refused(monkeypatch: Any, journal: Any, capsys: Any) -> None:
+    """The keys do not travel in the open unless the operator says so; rows stay pending."""
+    monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example")
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-test-0123456789")
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-test-0123456789abcdef")
+    ask("now")
+    assert not LangFuseTracker().flush(2)
+    assert capsys.readouterr().err.count("LANGFUSE_ALLOW_HTTP=true") == 1
+    assert states(journal) == {"pending": 1}
+
+
+def test_a_redirect_is_not_followed(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
+    """Credentials go to no other host."""
+    langfuse.answer = lambda request, _body: Response("", 307, {"Location": f"http://localhost:9{TRACES}"})
+    ask("now")
+    assert not LangFuseTracker().flush(1)
+    assert "HTTP 307" in LangFuseTracker().health()["last_error"]
+    assert states(journal) == {"pending": 1}
+
+
+def test_health_tells_what_there_is(langfuse: LangfuseServer, monkeypatch: Any) -> None:
+    """Counts, the age of what waits, the last error and when."""
+    langfuse.answer = lambda _request, _body: Response("broken", 500)
+    ObservabilityContext.add_trading_signal("BUY", 50, "why")
+    assert not LangFuseTracker().flush(1)
+    health = LangFuseTracker().health()
+    assert (health["recorded"], health["journalled"], health["dropped"], health["failures"]) == (1, 1, 0, 0)
+    assert (health["pending"], health["shipped"], health["rejected"]) == (3, 0, 0)
+    assert 0 <= health["oldest_pending_seconds"] < 30
+    assert "HTTP 500: broken" in health["last_error"]
+    assert time.time() - health["last_error_at"] < 30
+    assert (health["tracing"], health["shipping"]) == (True, True)
+
+
+def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatch: Any) -> None:
+    """The server replaces it: a repeat changes nothing."""
+    monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
+    seen: list[bytes] = []
+
+    def fail_once(request: Request, body: bytes) -> Response | None:
+        if request.path.endswith("scores") and body not in seen:
+            seen.append(body)
+            return Response("try again", 500)
+        return None
+
+    langfuse.answer = fail_once
+    ObservabilityContext.add_trading_signal("BUY", 50, "why")
+    wait_until(lambda: len(langfuse.scores) == 2)
+    assert len(seen) == 2
+    assert {score["name"] for score in langfuse.scores} == {"signal_action", "signal_confidence"}
+
+
+def test_a_correction_that_is_told_while_the_first_is_under_way_is_sent_too(langfuse: LangfuseServer) -> None:
+    """What Langfuse has in the end is what was said last."""
+    under_way, told = threading.Event(), threading.Event()
+
+    def hold_first(request: Request, body: bytes) -> Response | None:
+        if request.path.endswith("scores") and not told.is_set():
+            under_way.set()
+            told.wait(5)
+        return None
+
+    langfuse.answer = hold_first
+    ObservabilityContext.record_outcome("ab" * 16, pnl_usd=-12.5)
+    assert under_way.wait(5)
+    ObservabilityContext.record_outcome("ab" * 16, pnl_usd=300)
+    assert runtime.running().recorder.flush(5)
+    told.set()
+    wait_until(lambda: [score["value"] for score in langfuse.scores] == [-12.5, 300])
+    assert LangFuseTracker().flush(5)
+
+
+def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: Any, monkeypatch: Any) -> None:
+    """The backoff is capped however often it was tried: after two thousand failures it is tried again."""
+    monkeypatch.setattr("src.observability.shipping.shipper._LONGEST_BACKOFF_SECONDS", 0.0)
+    monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.0)
+    connections = itertools.count(1)
+    seen = [0]
+
+    def refuse(connection: socket.socket) -> None:
+        seen[0] = next(connections)
+        if seen[0] == 1:  # the shipper waits for this answer, and counts nothing meanwhile
+            runtime.running().shipper._patience._failed = 1_990
+        reset(connection)
+
+    raw_server(refuse)
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0")
+    ask("now")
+    wait_until(lambda: seen[0] > 20)
+    assert runtime.running().shipper._patience._failed > 2_000
+    monkeypatch.setattr("src.observability.shipping.shipper._LONGEST_BACKOFF_SECONDS", 60.0)
+    wait_until(lambda: runtime.running().shipper._patience.seconds() > 20)
+
+
+def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, journal: Any) -> None:
+    """While another holds the lease, nothing is sent twice: `flush` is true once the other has shipped, else false."""
+    ask("first")
+    assert LangFuseTracker().flush(5)
+    label = config.destination().label
+    other = JournalSession()
+    held = other.open()
+    assert held.take_lease(label, other.process, other.is_alive)
+    ask("second")
+    began = time.monotonic()
+    assert not LangFuseTracker().flush(0.4)
+    assert 0.3 < time.monotonic() - began < 2
+    assert len(langfuse.spans) == 1
+    (row,) = held.pending_observations(label, 10, 10**6, up_to=held.newest()[0])
+    ended = threading.Timer(0.2, lambda: None)
+    ended.start()
+    held.mark(Mark("observations", [(row["seq"], row["id"])], "shipped"))
+    assert LangFuseTracker().flush(5)
+    assert len(langfuse.spans) == 1
+    ended.join()
+    other.close()
+
+
+def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journal: Any) -> None:
+    """Not after 30 seconds: its sign of life is gone with it."""
+    ask("first")
+    assert LangFuseTracker().flush(5)
+    code = (
+        "import os\n"
+        "from src import config\n"
+        "from src.observability.journal.session import JournalSession\n"
+        "session = JournalSession(); journal = session.open()\n"
+        "assert journal.take_lease(config.destination().label, session.process, session.is_alive)\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=config.REPO_ROOT, timeout=30)
+    ask("second")
+    assert LangFuseTracker().flush(5)
+    assert len(langfuse.spans) == 2
+
+
+def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """The server has the rows, the disk refuses to note it: noted later, before anything else is sent."""
+    ask("first")
+    assert journal.observations()
+    writer = sqlite3.connect(journal.path, isolation_level=None)
+    monkeypatch.setattr("src.observability.journal.connection.BUSY_SECONDS", 0.05)
+    runtime.close()
+    langfuse.batches.clear()
+    blocked = threading.Event()
+
+    def block(request: Request, body: bytes) -> Response | None:
+        if not blocked.is_set():
+            writer_lock.set()
+            blocked.wait(5)
+        return None
+
+    writer_lock = threading.Event()
+    langfuse.answer = block
+    ask("second")
+    assert runtime.running().recorder.flush(5)
+    assert writer_lock.wait(5)
+    writer.execute("BEGIN IMMEDIATE")
+    blocked.set()
+    wait_until(lambda: "locked" in (runtime.running().shipper.last_error or ""))
+    writer.execute("ROLLBACK")
+    writer.close()
+    wait_until(lambda: states(journal) == {"shipped": 2})
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 1
+
+
+def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
+    """These calls are journalled, and nothing is running that would ship them."""
+    healthy, langfuse.answer = langfuse.answer, lambda _request, _body: Response("away", 500)
+    for prompt in prompts:
+        ask(prompt)
+    assert not LangFuseTracker().flush(5)
+    runtime.close()
+    langfuse.answer = healthy
+    langfuse.requests.clear()
+
+
+@pytest.fixture
+def delivery() -> Iterator[Callable[[], Delivery]]:
+    """Makes what a process has to deliver with: a way to Langfuse, and to the journal, of its own."""
+    made: list[Delivery] = []
+
+    def make() -> Delivery:
+        made.append(Delivery(config.destination(), lambda: 60.0, print))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def execute(path: Any, statement: str) -> list[Any]:
+    """One statement from outside of the process's own journal."""
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        return db.execute(statement).fetchall()
+    finally:
+        db.close()
+
+
+REFUSE_MARKS = "CREATE TRIGGER full BEFORE UPDATE OF state ON observations BEGIN SELECT the_disk_is_full(); END"
+SHIP = """
+from src import config
+from src.observability.delivery import Delivery
+reply = Delivery(config.destination(), lambda: 60.0, print).ship(0.0)
+print(reply.words if reply else "all is shipped")
+"""
+
+
+def shipped_by_another_process() -> str:
+    """What a process says that would ship all that is pending."""
+    run = [sys.executable, "-c", SHIP]
+    done = subprocess.run(run, check=True, cwd=config.REPO_ROOT, timeout=60, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_nobody_else_sends_what_we_could_not_note(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
+) -> None:
+    """The server has it, the journal takes leases and no outcomes: we keep the lease until it takes them again."""
+    now, later = time.monotonic_ns, itertools.count(0, int(0.8 * LEASE_SECONDS * 1e9))
+    leave_pending(langfuse, "first")
+    ours, theirs = delivery(), delivery()
+    execute(journal.path, REFUSE_MARKS)
+    for passed in itertools.islice(later, 4):
+        monkeypatch.setattr(time, "monotonic_ns", lambda passed=passed: now() + passed)
+        with pytest.raises(JournalError, match="the_disk_is_full"):
+            ours.ship(0.0)
+        assert theirs.ship(0.0).verdict is Verdict.NOT_OURS
+    assert shipped_by_another_process() == "another process is shipping"
+    assert execute(journal.path, "SELECT state FROM observations") == [("pending",)]
+    assert len(langfuse.requests) == 1
+
+    execute(journal.path, "DROP TRIGGER full")
+    assert ours.ship(0.0) is None
+    assert execute(journal.path, "SELECT state FROM observations") == [("shipped",)]
+    assert execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == []
+    assert len(langfuse.requests) == 1
+    leave_pending(langfuse, "second")
+    assert shipped_by_another_process() == "all is shipped"
+    assert len(langfuse.requests) == 1
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 2
+
+
+def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
+    """However long the backend was away before: the lease that keeps others from sending again does not last."""
+    monkeypatch.setattr("src.observability.shipping.shipper._NOTE_SECONDS", 0.1)
+    leave_pending(langfuse, "first")
+
+    def refuse_marks(_request: Request, _body: bytes) -> None:
+        runtime.running().shipper._patience._failed = 10
+        execute(journal.path, REFUSE_MARKS)
+
+    langfuse.answer = refuse_marks
+    runtime.running().shipper.start()
+    wait_until(lambda: runtime.running().shipper._patience._failed > 12)
+    execute(journal.path, "DROP TRIGGER full")
+    wait_until(lambda: states(journal) == {"shipped": 1})
+    wait_until(lambda: execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == [])
+    assert len(langfuse.requests) == 1
+
+
+def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
+    """So that nobody takes over while the server may still answer, or the journal not be written."""
+    assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
+    assert 2 * BUSY_SECONDS + _NOTE_SECONDS < LEASE_SECONDS
+
+
+def test_who_takes_over_waits_as_another_process_was_told(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
+) -> None:
+    """Of all that ship, one hears Retry-After: the others ask no sooner, also in a hurry, and then they do."""
+    leave_pending(langfuse, "first")
+    ours, theirs = delivery(), delivery()
+    langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
+    assert ours.ship(0.0).retry_after == 600
+    reply = theirs.ship(time.monotonic() + 60)
+    assert (reply.verdict, reply.words) == (Verdict.NOT_NOW, "it asked another process to wait")
+    assert 0 < reply.retry_after < 600
+    assert shipped_by_another_process() == "it asked another process to wait"
+    assert len(langfuse.requests) == 1
+
+    langfuse.answer = lambda _request, _body: None
+    now = time.monotonic_ns
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now() + 600 * 10**9)
+    assert theirs.ship(0.0) is None
+    assert len(langfuse.requests) == 2
+
+
+def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
+    """An operator who starts all of them anew, after an hour's Retry-After, need not wait for the hour."""
+    leave_pending(langfuse, "first")
+    langfuse.answer = answers(Response("slow down", 503, {"Retry-After": "3600"}))
+    told = delivery()
+    assert told.ship(0.0).retry_after == 3600
+    told.close()
+    assert shipped_by_another_process() == "all is shipped"
+    assert len(langfuse.requests) == 2
+
+
+def latency(calls: int) -> list[float]:
+    """Microseconds that calls took, sorted."""
+    took = []
+    for number in range(calls):
+        began = time.perf_counter()
+        ask(str(number))
+        took.append((time.perf_counter() - began) * 1e6)
+        time.sleep(0.001)
+    return sorted(took)
+
+
+def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
+    """Beside a healthy one, in one run: away, broken, hanging, resetting, trickling, asking to wait, refusing."""
+    statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}, 400: {}}
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
+    found = {"healthy": latency(80)}
+    for status, headers in statuses.items():
+        monkeypatch.setattr(langfuse, "answer", lambda *_, s=status, h=headers: Response("no", s, h))
+        found[str(status)] = latency(80)
+        runtime.close()
+    for backend in (reset, trickle, silence):
+        raw_server(backend)
+        found[backend.__name__] = latency(80)
+        runtime.close()
+    monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:9")  # nobody listens there
+    found["away"] = latency(80)
+    print({name: [round(took[40]), round(took[78])] for name, took in found.items()})
+    for name, took in found.items():
+        assert took[40] < 2 * found["healthy"][40] + 50, name
+        assert took[78] < 50_000, name

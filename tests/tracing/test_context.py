@@ -1,0 +1,347 @@
+"""
+🌙 Moon Dev's Context Tests
+Built with love by Moon Dev 🚀
+
+Which trace a call, a signal or an error belongs to, and whose it is.
+"""
+
+import asyncio
+import sys
+import threading
+import types
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.observability import ObservabilityContext, observe_llm
+from src.observability.tracing import otel
+
+signal = ObservabilityContext.add_trading_signal
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str = "What now?") -> str:
+    """A model call."""
+    return "BUY"
+
+
+def by_name(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The one row of that name."""
+    (row,) = [row for row in rows if row["name"] == name]
+    return row
+
+
+@pytest.fixture
+def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
+    """Makes an agent as the existing repo has them: a module in an `agents` folder, with no tracing code."""
+
+    def make(file: str, code: str) -> Any:
+        folder = tmp_path / "agents"
+        folder.mkdir(exist_ok=True)
+        path = folder / file
+        path.write_text(code)
+        namespace: dict[str, Any] = {"ask": ask, "ObservabilityContext": ObservabilityContext}
+        exec(compile(code, str(path), "exec"), namespace)
+        return namespace
+
+    return make
+
+
+def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any) -> None:
+    """The open cycle has the decision; an event under it has the plan's metadata."""
+    with ObservabilityContext.agent_cycle("WhaleAgent", "whale", {"oi_usd": 5}, exchange="hyperliquid") as cycle:
+        signal("sell", "85%", "Whales leave", "ETH", leverage=3)
+    root, event = journal.observations()
+    assert root["type"] == "agent"
+    assert {root["name"], root["trace_name"], root["agent"]} == {"WhaleAgent"}
+    assert root["trace_id"] == cycle.trace_id
+    assert root["metadata"] == {"agent_type": "whale", "exchange": "hyperliquid"}
+    assert root["output"] == {"action": "SELL", "confidence": 85.0, "reasoning": "Whales leave", "symbol": "ETH"}
+    assert event["parent_id"] == root["id"]
+    assert event["metadata"] == {
+        "signal_action": "SELL", "signal_confidence": 85.0, "signal_confidence_raw": "85%", "signal_valid": True,
+        "signal_reasoning": "Whales leave", "trading_symbol": "ETH", "leverage": 3,
+    }  # fmt: skip
+    assert event["tags"] == ["signal:sell", "confidence:85"]
+    assert [(score["name"], score["value"]) for score in journal.scores()] == [
+        ("signal_action", "SELL"), ("signal_confidence", 85.0),
+    ]  # fmt: skip
+
+
+def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
+    """A cycle that decides per symbol has a list of decisions, and scores that do not overwrite each other."""
+    with ObservabilityContext.agent_cycle("Agent"):
+        for symbol in ("BTC", "ETH", "SOL"):
+            signal("BUY", 70, "Up", symbol)
+    assert [each["symbol"] for each in journal.observations()[0]["output"]] == ["BTC", "ETH", "SOL"]
+    assert len({score["id"] for score in journal.scores()}) == 6
+
+
+@pytest.mark.parametrize(
+    ("confidence", "kept"),
+    [(85, 85), ("85%", 85), (" 72.5 % ", 72.5), (-3, 0), (250, 100), ("1e9", 100), (float("inf"), 100), (True, 1)],
+)
+def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) -> None:
+    """Numbers and numeric text, clamped to 0 to 100, with the raw value beside where it was another."""
+    signal("BUY", confidence, "why")
+    (event,) = journal.observations()
+    assert event["metadata"]["signal_confidence"] == kept
+    assert event["metadata"]["signal_valid"] is True
+    assert ("signal_confidence_raw" in event["metadata"]) == (confidence != kept)
+
+
+@pytest.mark.parametrize(
+    ("action", "confidence"),
+    [("HODL", 50), ("", 50), (None, 50), ("BUY", "very"), ("BUY", None), ("BUY", float("nan")), ("BUY", object())],
+)
+def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confidence: Any, journal: Any) -> None:
+    """An action that is none, or a confidence that is no number: as given, with a tag that finds it."""
+    signal(action, confidence, "why")
+    (event,) = journal.observations()
+    assert event["metadata"]["signal_action"] == str(action)
+    assert event["metadata"]["signal_valid"] is False
+    assert "signal:invalid" in event["tags"]
+    assert event["output"]["valid"] is False
+
+
+def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(journal: Any, agent_file: Any) -> None:
+    """The existing agents decide after the model call has ended, with no cycle open."""
+    code = "def run():\n ask()\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n"
+    agent_file("funding_agent.py", code)["run"]()
+    generation, event = journal.observations()
+    assert event["trace_id"] == generation["trace_id"]
+    assert event["parent_id"] == generation["id"]
+    assert generation["agent"] == event["agent"] == "FundingAgent"
+
+
+def test_a_signal_never_lands_on_another_agents_trace(journal: Any, agent_file: Any) -> None:
+    """Two agents in one loop: the one that asked nothing gets a trace of its own."""
+    asking = agent_file("funding_agent.py", "def run():\n ask()\n")
+    deciding = agent_file("chart_agent.py", "def run():\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n")
+    asking["run"]()
+    deciding["run"]()
+    generation, event = journal.observations()
+    assert event["trace_id"] != generation["trace_id"]
+    assert event["is_root"]
+    assert (generation["agent"], event["agent"]) == ("FundingAgent", "ChartAgent")
+
+
+def test_agents_are_told_apart_as_they_are(journal: Any, agent_file: Any) -> None:
+    """Without a line of tracing code, in the agent's own thread and in a pool that it starts."""
+    code = (
+        "import threading\nfrom concurrent.futures import ThreadPoolExecutor\n"
+        "def run():\n"
+        " ask()\n"
+        " thread = threading.Thread(target=ask)\n thread.start()\n thread.join()\n"
+        " with ThreadPoolExecutor(1) as pool:\n  pool.submit(ask).result()\n"
+    )
+    agent_file("copybot_agent.py", code)["run"]()
+    agent_file("rbi_agent.py", code)["run"]()
+    assert [row["agent"] for row in journal.observations()] == ["CopybotAgent"] * 3 + ["RbiAgent"] * 3
+
+
+def test_a_cycle_names_the_agent_whoever_calls(journal: Any, agent_file: Any) -> None:
+    """The current cycle wins over the file."""
+    helper = agent_file("helper_agent.py", "def run():\n ask()\n")
+    with ObservabilityContext.agent_cycle("SwarmAgent"):
+        helper["run"]()
+    assert by_name(journal.observations(), "llm_generation")["agent"] == "SwarmAgent"
+
+
+def test_metadata_outside_a_trace_applies_to_what_follows(journal: Any) -> None:
+    """The plan's `add_agent_metadata` before the call: the next observations of this context have it."""
+    ObservabilityContext.add_agent_metadata("risk", "RiskAgent", trading_pair="BTC/USD")
+    ask()
+    (row,) = journal.observations()
+    assert (row["agent"], row["trace_name"]) == ("RiskAgent", "RiskAgent")
+    assert row["metadata"] == {"agent_type": "risk", "trading_pair": "BTC/USD"}
+
+
+def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
+    """Inside an observation it is merged there; the plan's `model` kind never renames the agent."""
+
+    @observe_llm
+    def asks() -> None:
+        ObservabilityContext.add_agent_metadata("model", "claude", nonce=7)
+
+    with ObservabilityContext.agent_cycle("RiskAgent"):
+        asks()
+    row = by_name(journal.observations(), "asks")
+    assert row["metadata"] == {"model_type": "claude", "nonce": 7}
+    assert row["agent"] == "RiskAgent"
+
+
+def test_an_error_is_on_the_observation_that_runs(journal: Any) -> None:
+    """Level ERROR with type, message and context, also where the agent swallows the exception."""
+    with ObservabilityContext.agent_cycle("Agent"):
+        ObservabilityContext.add_error(ValueError("no candles"), {"symbol": "BTC"})
+    (row,) = journal.observations()
+    assert (row["level"], row["status_message"]) == ("ERROR", "ValueError: no candles")
+    assert row["metadata"]["error_context"] == {"symbol": "BTC"}
+
+
+def test_an_error_after_the_call_is_an_event_on_its_trace(journal: Any, agent_file: Any) -> None:
+    """And in a trace of its own where nothing was asked before."""
+    ObservabilityContext.add_error(ValueError("alone"))
+    code = "def run():\n ask()\n ObservabilityContext.add_error(ValueError('after'))\n"
+    agent_file("risk_agent.py", code)["run"]()
+    alone, generation, after = journal.observations()
+    assert alone["is_root"]
+    assert (after["type"], after["parent_id"], after["level"]) == ("event", generation["id"], "ERROR")
+    assert generation["level"] == "DEFAULT"
+
+
+def test_an_exception_ends_its_cycle(journal: Any) -> None:
+    """It comes out as it was, and the cycle has it."""
+    with pytest.raises(ZeroDivisionError), ObservabilityContext.agent_cycle("Agent"):
+        1 / 0  # noqa: B018
+    (root,) = journal.observations()
+    assert (root["level"], root["status_message"]) == ("ERROR", "ZeroDivisionError: division by zero")
+
+
+def test_an_interrupted_cycle_is_no_fault(journal: Any) -> None:
+    """Ctrl-C in a cycle is a WARNING."""
+    with pytest.raises(KeyboardInterrupt), ObservabilityContext.agent_cycle("Agent"):
+        raise KeyboardInterrupt
+    assert journal.observations()[0]["level"] == "WARNING"
+
+
+def test_a_thread_that_outlives_its_cycle_opens_traces_of_its_own(journal: Any) -> None:
+    """An ended observation is nobody's parent: a listener's later calls are new traces in the same session."""
+    go, done = threading.Event(), threading.Event()
+
+    def listener() -> None:
+        ask("inside")
+        done.set()
+        go.wait(5)
+        ask("after")
+
+    with ObservabilityContext.agent_cycle("Agent"):
+        thread = threading.Thread(target=listener)
+        thread.start()
+        done.wait(5)
+    go.set()
+    thread.join()
+    root, inside, after = journal.observations()
+    assert inside["parent_id"] == root["id"]
+    assert after["is_root"]
+    assert after["trace_id"] != root["trace_id"]
+    assert after["session_id"] == root["session_id"]
+    assert after["agent"] == "Agent"
+
+
+def test_a_pools_old_worker_takes_each_tasks_own_cycle(journal: Any) -> None:
+    """A pool that lives longer than a cycle: a task belongs to the cycle that submitted it, not to the pool's first."""
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            with ObservabilityContext.agent_cycle("Agent"):
+                pool.submit(ask).result()
+        pool.submit(ask).result()
+    rows = journal.observations()
+    assert [row["name"] for row in rows] == ["Agent", "llm_generation"] * 3 + ["llm_generation"]
+    assert [row["parent_id"] for row in rows] == [None, rows[0]["id"], None, rows[2]["id"], None, rows[4]["id"], None]
+
+
+def test_a_signal_from_a_thread_belongs_to_the_open_cycle(journal: Any) -> None:
+    """After `to_thread` or in a pool there is no last generation to guess from: the cycle is carried along."""
+
+    async def decide() -> None:
+        with ObservabilityContext.agent_cycle("Agent"):
+            await asyncio.to_thread(ask)
+            await asyncio.to_thread(signal, "BUY", 50, "why")
+
+    asyncio.run(decide())
+    root, generation, event = journal.observations()
+    assert generation["parent_id"] == event["parent_id"] == root["id"]
+    assert root["output"]["action"] == "BUY"
+
+
+def test_the_trace_id_is_known_while_and_after_asking(journal: Any, agent_file: Any) -> None:
+    """`current_trace_id()` is what an agent writes into its own trade log."""
+    code = "def run():\n ask()\n return ObservabilityContext.current_trace_id()\n"
+    assert ObservabilityContext.current_trace_id() is None
+    trace_id = agent_file("log_agent.py", code)["run"]()
+    assert trace_id == journal.observations()[0]["trace_id"]
+    assert len(trace_id) == 32
+
+
+def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With tracing off all of it is there, does nothing, and needs nothing."""
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    ObservabilityContext.add_agent_metadata("risk", "RiskAgent")
+    with ObservabilityContext.agent_cycle("Agent", input=1) as cycle:
+        cycle.set_input(2)
+        cycle.set_output(3)
+        signal("BUY", 1, "why")
+        ObservabilityContext.add_error(ValueError("x"))
+    assert cycle.trace_id is None
+    assert journal.observations() == []
+
+
+class _ContextKeptElsewhere:
+    """OpenTelemetry's own, so that only its public getter tells what is active."""
+
+    def __init__(self, context: Any) -> None:
+        self.attach, self.get_current, self.detach = context.attach, context.get_current, context.detach
+
+
+@pytest.mark.parametrize("kept", ["as in OpenTelemetry today", "elsewhere"])
+def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
+    kept: str, journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process that uses OpenTelemetry of its own, both see one tree."""
+    import opentelemetry.context
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    monkeypatch.setattr(otel, "_current", None)
+    if kept == "elsewhere":
+        runtime_context = _ContextKeptElsewhere(opentelemetry.context._RUNTIME_CONTEXT)
+        monkeypatch.setattr(opentelemetry.context, "_RUNTIME_CONTEXT", runtime_context)
+    tracer = TracerProvider().get_tracer("other")
+    seen = []
+
+    @observe_llm
+    def asks() -> None:
+        with tracer.start_as_current_span("theirs, inside") as span:
+            seen.append(span)
+
+    before = trace._TRACER_PROVIDER
+    trace._TRACER_PROVIDER = TracerProvider()  # as an application of OpenTelemetry sets it, for this test alone
+    try:
+        with tracer.start_as_current_span("theirs, around") as around:
+            asks()
+    finally:
+        trace._TRACER_PROVIDER = before
+    (row,) = journal.observations()
+    assert row["trace_id"] == f"{around.get_span_context().trace_id:032x}"
+    assert row["parent_id"] == f"{around.get_span_context().span_id:016x}"
+    assert f"{seen[0].parent.span_id:016x}" == row["id"]
+
+
+def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread: its modules are there, and nothing is in them yet."""
+    monkeypatch.setattr(otel, "_current", None)
+    for name in ("opentelemetry.trace", "opentelemetry.context"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+        ask()
+    assert [row["parent_id"] for row in journal.observations()] == [None, None]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 can inherit context by itself")
+def test_a_subclass_of_thread_with_its_own_run_is_carried_too(journal: Any) -> None:
+    """`run` may be overridden, as the existing agents' listeners do."""
+
+    class Listener(threading.Thread):
+        def run(self) -> None:
+            ask()
+
+    with ObservabilityContext.agent_cycle("Agent"):
+        listener = Listener()
+        listener.start()
+        listener.join()
+    root, generation = journal.observations()
+    assert generation["parent_id"] == root["id"]

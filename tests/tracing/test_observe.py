@@ -1,0 +1,477 @@
+"""
+🌙 Moon Dev's observe_llm Tests
+Built with love by Moon Dev 🚀
+
+A decorated function is the function it was, and each call of it is one observation.
+"""
+
+import asyncio
+import contextvars
+import gc
+import inspect
+import threading
+import weakref
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+
+from src import config
+from src.observability import ObservabilityContext, context, internal_errors, observe_llm
+
+
+class Answer(NamedTuple):
+    """What a model answers."""
+
+    content: Any
+    usage: Any = None
+    model_name: str | None = None
+    raw_response: Any = None
+
+
+@observe_llm
+def add(x: int, y: int = 2) -> int:
+    """Adds."""
+    return x + y
+
+
+@observe_llm(name="slow_add", as_type="tool")
+async def aadd(x: int, y: int = 2) -> int:
+    """Adds, later."""
+    await asyncio.sleep(0)
+    return x + y
+
+
+@observe_llm(name="count", as_type="span")
+def count(limit: int) -> Generator[int, str | None, str]:
+    """Counts; what is sent to it is yielded back."""
+    said = []
+    for number in range(limit):
+        try:
+            said.append((yield number))
+        except ValueError as error:
+            said.append(f"caught {error}")
+    return f"counted to {limit}, was told {said}"
+
+
+@observe_llm(name="acount", as_type="span")
+async def acount(limit: int) -> AsyncGenerator[int, str]:
+    """Counts, later."""
+    for number in range(limit):
+        try:
+            said = yield number
+        except ValueError as error:
+            said = f"caught {error}"
+        if said:
+            yield said  # type: ignore[misc]
+
+
+def test_it_is_still_the_same_function() -> None:
+    """Name, docstring, signature and kind are the function's own."""
+    assert (add.__name__, add.__doc__) == ("add", "Adds.")
+    assert str(inspect.signature(add)) == "(x: int, y: int = 2) -> int"
+    assert inspect.iscoroutinefunction(aadd)
+    assert inspect.isgeneratorfunction(count)
+    assert inspect.isasyncgenfunction(acount)
+
+
+def test_a_call_is_one_observation(journal: Any) -> None:
+    """Bare or with arguments: name, type, arguments by name with defaults, and the result."""
+    assert add(1) == 3
+    assert asyncio.run(aadd(1, y=5)) == 6
+    first, second = journal.observations()
+    assert (first["name"], first["type"], first["model_parameters"], first["output"]) == (
+        "add", "generation", {"x": 1, "y": 2}, 3,
+    )  # fmt: skip
+    assert (second["name"], second["type"], second["input"], second["output"]) == (
+        "slow_add", "tool", {"x": 1, "y": 5}, 6,
+    )  # fmt: skip
+
+
+def test_the_flag_is_asked_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off, nothing is recorded; on again, the same function is."""
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    assert add(1) == 3
+    assert journal.observations() == []
+    monkeypatch.setenv("ENABLE_LANGFUSE", "true")
+    assert add(1) == 3
+    assert len(journal.observations()) == 1
+
+
+@pytest.mark.parametrize("way", ["decorator", "setting"])
+def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Input and output stay out, by the decorator's arguments or by the settings; the call is there all the same."""
+    if way == "setting":
+        monkeypatch.setenv("LANGFUSE_CAPTURE_INPUT", "false")
+        monkeypatch.setenv("LANGFUSE_CAPTURE_OUTPUT", "false")
+    keep = way == "setting"
+
+    @observe_llm(capture_input=keep, capture_output=keep)
+    def asks(system_prompt: str, question: str) -> Answer:
+        return Answer("private answer", {"prompt_tokens": 3, "completion_tokens": 2}, "claude-haiku-4-5")
+
+    @observe_llm(capture_input=keep, capture_output=keep)
+    def streams(question: str) -> Generator[str, None, None]:
+        yield "private piece"
+
+    asks("private prompt", "private question")
+    list(streams("private question"))
+    first, second = journal.observations()
+    assert "private" not in str(first) + str(second)
+    assert first["usage"] == {"input": 3, "output": 2}
+
+
+def test_an_exception_is_the_callers_and_the_traces(journal: Any) -> None:
+    """The very same exception object comes out; the trace has its type and words."""
+    error = KeyError("BTC")
+
+    @observe_llm
+    def fails() -> None:
+        raise error
+
+    with pytest.raises(KeyError) as caught:
+        fails()
+    assert caught.value is error
+    (row,) = journal.observations()
+    assert (row["level"], row["status_message"]) == ("ERROR", "KeyError: 'BTC'")
+    assert row["metadata"]["error_type"] == "KeyError"
+
+
+def test_wrong_arguments_are_the_functions_to_refuse(journal: Any) -> None:
+    """The TypeError is Python's own, and on the trace with the arguments as given."""
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+        add()  # type: ignore[call-arg]
+    (row,) = journal.observations()
+    assert row["level"] == "ERROR"
+    assert row["status_message"].startswith("TypeError")
+
+
+def test_a_mutable_argument_is_recorded_as_it_was(journal: Any) -> None:
+    """What the caller changes after the call does not change what was sent, nor what was answered."""
+    messages = [{"role": "user", "content": "What now?"}]
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+
+    @observe_llm
+    def asks(messages: list[dict[str, str]]) -> Answer:
+        return Answer([{"type": "text", "text": "BUY"}], usage)
+
+    answer = asks(messages)
+    messages[0]["content"] = "changed"
+    messages.append({"role": "user", "content": "added"})
+    answer.content[0]["text"] = "SELL"
+    usage["prompt_tokens"] = 999
+    (row,) = journal.observations()
+    assert row["input"] == {"messages": [{"role": "user", "content": "What now?"}]}
+    assert row["output"] == [{"type": "text", "text": "BUY"}]
+    assert row["usage"] == {"input": 3, "output": 2}
+
+
+class Awkward:
+    """Cannot be shown, compared or measured."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __len__ = __eq__ = __hash__ = __str__  # type: ignore[assignment]
+
+
+class Hostile:
+    """Not even its class can be asked for."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Awkward(), {"self": None}, float("nan"), float("inf"), 10**400, b"\xff\x00", "\ud800 lone",
+        "nul \x00 in it", {1: 2, (3, 4): {5}}, {"a": Awkward()}, object, threading.Lock(), "x" * 3_000_000,
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal: Any) -> None:
+    """No argument or result, however awkward, raises from the tracing or loses the observation."""
+    if isinstance(value, dict) and "self" in value:
+        value["self"] = value
+
+    @observe_llm
+    def echo(value: Any) -> Any:
+        return value
+
+    assert echo(value) is value
+    (row,) = journal.observations()
+    assert row["name"] == "echo"
+    assert row["level"] == "DEFAULT"
+
+
+@pytest.fixture(params=["no OpenTelemetry", "OpenTelemetry in use"])
+def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the application has a tracer provider of its own."""
+    if request.param == "OpenTelemetry in use":
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
+
+
+@pytest.mark.usefixtures("with_and_without_opentelemetry")
+def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """As the garbage collector may do it: the closing raises and says nothing, and the call is recorded."""
+    waiting = aadd(1)
+    contextvars.copy_context().run(waiting.send, None)
+    waiting.close()
+    assert [(row["name"], row["level"]) for row in journal.observations()] == [("slow_add", "WARNING")]
+    assert not caplog.records
+
+
+@pytest.mark.usefixtures("with_and_without_opentelemetry")
+def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: Any) -> None:
+    """Prompts and answers of a thread's calls go with the thread once they are journalled: nothing refers in a ring."""
+    seen: list[weakref.ref[Any]] = []
+
+    @observe_llm(name="llm_generation")
+    def ask() -> str:
+        seen.append(weakref.ref(context.current()))
+        return "BUY"
+
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join()
+        assert len(journal.observations()) == 5
+        ask()  # what the recorder's thread still has in hand is the last of them
+        assert len(journal.observations()) == 6
+        assert [observation() for observation in seen[:5]] == [None] * 5
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: Any) -> None:
+    """Also where it yields nothing."""
+
+    @observe_llm(as_type="agent")
+    def decides() -> Generator[str, None, None]:
+        ObservabilityContext.add_trading_signal("BUY", 80, "Longs flushed out")
+        yield from ()
+
+    @observe_llm(as_type="agent")
+    async def adecides() -> AsyncGenerator[str, None]:
+        ObservabilityContext.add_trading_signal("BUY", 80, "Longs flushed out")
+        for piece in ():
+            yield piece
+
+    async def read() -> list[str]:
+        return [piece async for piece in adecides()]
+
+    assert (asyncio.run(read()) if asynchronous else list(decides())) == []
+    outputs = [row["output"] for row in journal.observations() if row["type"] == "agent"]
+    assert [output["action"] for output in outputs] == ["BUY"]
+
+
+def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None:
+    """As argument and as answer, and inside of either."""
+
+    @observe_llm
+    def echo(value: Any) -> Any:
+        return value
+
+    hostile = Hostile()
+    assert echo(hostile) is hostile
+    echo([hostile])
+    alone, inside = (row["output"] for row in journal.observations())
+    assert alone == "[NOT RECORDED: Hostile cannot be shown: RuntimeError]"
+    assert inside == [alone]
+
+
+@pytest.mark.failures_expected
+def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what the function returns or raises, nor the observation."""
+
+    def mistaken(_: Any) -> Any:
+        raise AssertionError("ours")
+
+    monkeypatch.setattr(internal_errors, "strict", False)
+    for name in ("snapshot", "reply_of", "note_error"):
+        monkeypatch.setattr(f"src.observability.tracing.observe.{name}", mistaken)
+
+    @observe_llm
+    def echo(value: Any) -> Any:
+        return [*value, 1 / len(value)]
+
+    assert echo([1]) == [1, 1.0]
+    with pytest.raises(ZeroDivisionError):
+        echo([])
+    assert [(row["name"], row["parent_id"]) for row in journal.observations()] == [("echo", None), ("echo", None)]
+    assert internal_errors.failures.total == 4
+
+
+def test_send_and_throw_reach_the_generator(journal: Any) -> None:
+    """Values and exceptions go in, the return value comes out, and the pieces are on the trace."""
+    counting = count(3)
+    assert next(counting) == 0
+    assert counting.send("go on") == 1
+    assert counting.throw(ValueError("stop it")) == 2
+    with pytest.raises(StopIteration) as end:
+        next(counting)
+    assert end.value.value == "counted to 3, was told ['go on', 'caught stop it', None]"
+    (row,) = journal.observations()
+    assert (row["output"], row["level"]) == ([0, 1, 2], "DEFAULT")
+    assert row["start_ns"] <= row["first_token_ns"] <= row["end_ns"]
+
+
+async def test_asend_and_athrow_reach_the_async_generator(journal: Any) -> None:
+    """The same for async generators."""
+    counting = acount(2)
+    assert await anext(counting) == 0
+    assert await counting.asend("go on") == "go on"
+    assert await anext(counting) == 1
+    assert await counting.athrow(ValueError("stop it")) == "caught stop it"
+    assert [each async for each in counting] == []
+    (row,) = journal.observations()
+    assert row["output"] == [0, "go on", 1, "caught stop it"]
+
+
+def test_a_stream_that_is_closed_early_has_ended(journal: Any) -> None:
+    """What came until then is recorded, without a fault; the generator's own `finally` has run."""
+    closed = []
+
+    @observe_llm
+    def pieces() -> Generator[str, None, None]:
+        try:
+            yield "BUY"
+            yield "never asked for"
+        finally:
+            closed.append(True)
+
+    stream = pieces()
+    assert next(stream) == "BUY"
+    stream.close()
+    assert closed == [True]
+    (row,) = journal.observations()
+    assert (row["output"], row["level"]) == ("BUY", "DEFAULT")
+
+
+def test_a_generators_caller_is_not_inside_it(journal: Any) -> None:
+    """Between two pieces the caller's own calls are no children of the stream; calls of the stream's body are."""
+
+    @observe_llm(name="stream")
+    def stream() -> Generator[int, None, None]:
+        yield add(1)
+        yield add(2)
+
+    for _ in stream():
+        aside = observe_llm(name="aside")(lambda: None)
+        aside()
+    rows = {row["id"]: row for row in journal.observations()}
+    inner = [row for row in rows.values() if row["name"] == "add"]
+    assert len(inner) == 2
+    assert all(rows[row["parent_id"]]["name"] == "stream" for row in inner)
+    assert all(row["is_root"] for row in rows.values() if row["name"] == "aside")
+
+
+async def test_asyncio_timeout_still_works(journal: Any) -> None:
+    """`asyncio.timeout` around a traced coroutine raises TimeoutError; the call is on the trace, cancelled."""
+
+    @observe_llm
+    async def never() -> None:
+        await asyncio.sleep(60)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await never()
+    (row,) = journal.observations()
+    assert (row["level"], row["status_message"]) == ("WARNING", "CancelledError")
+
+
+def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
+    """An override that asks twice is one generation, with the usage of both added."""
+
+    class Base:
+        model_name, model_type = "claude-haiku-4-5", "claude"
+
+        @observe_llm(name="llm_generation")
+        def generate_response(self, prompt: str) -> Answer:
+            return Answer(f"answer to {prompt}", {"prompt_tokens": 10, "completion_tokens": 5})
+
+    class Twice(Base):
+        @observe_llm(name="llm_generation")
+        def generate_response(self, prompt: str) -> Answer:
+            super().generate_response(prompt)
+            return super().generate_response(prompt + ", again")
+
+    assert Twice().generate_response("now").content == "answer to now, again"
+    (row,) = journal.observations()
+    assert row["usage"] == {"input": 20, "output": 10}
+    assert row["output"] == "answer to now, again"
+
+
+def test_the_same_instance_in_a_thread_is_a_call_of_its_own(journal: Any) -> None:
+    """The guard against double counting is not carried into threads."""
+
+    class Fan:
+        @observe_llm(name="llm_generation")
+        def ask(self, depth: int) -> str:
+            if depth:
+                with ThreadPoolExecutor(2) as pool:
+                    list(pool.map(self.ask, [0, 0]))
+            return "BUY"
+
+    Fan().ask(1)
+    rows = journal.observations()
+    assert len(rows) == 3
+    assert [row["is_root"] for row in rows] == [1, 0, 0]
+
+
+def test_methods_of_every_kind_can_be_decorated(journal: Any) -> None:
+    """Instance, class and static methods; `self` and `cls` are no arguments."""
+
+    class Kinds:
+        @observe_llm
+        def of_instance(self, x: str) -> str:
+            return x
+
+        @classmethod
+        @observe_llm
+        def of_class(cls, x: str) -> str:
+            return x
+
+        @staticmethod
+        @observe_llm
+        def of_none(x: str) -> str:
+            return x
+
+    assert Kinds().of_instance("a") + Kinds.of_class("b") + Kinds.of_none("c") == "abc"
+    assert [row["model_parameters"] for row in journal.observations()] == [{"x": "a"}, {"x": "b"}, {"x": "c"}]
+
+
+def test_a_malformed_flag_stops_shipping_not_recording(
+    journal: Any, langfuse: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One red line that names the variable; calls go on and are journalled here, and nothing leaves."""
+    monkeypatch.setenv("ENABLE_LANGFUSE", "ture")
+    assert add(1) == add(1) == 3
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "ENABLE_LANGFUSE" in line]
+    assert "❌" in line
+    assert ".env" in line
+    assert [row["state"] for row in journal.observations()] == ["local", "local"]
+    assert langfuse.requests == []
+    assert config.ENABLE_LANGFUSE is False
+
+
+def test_a_recursive_call_in_a_cycle_keeps_its_tree(journal: Any) -> None:
+    """Plain functions, which have no instance, are an observation each time."""
+
+    @observe_llm(as_type="span")
+    def descend(depth: int) -> int:
+        return depth and descend(depth - 1)
+
+    with ObservabilityContext.agent_cycle("Agent"):
+        descend(3)
+    rows = journal.observations()
+    assert [row["parent_id"] for row in rows] == [None, *(row["id"] for row in rows[:-1])]

@@ -1,0 +1,115 @@
+"""
+🌙 Moon Dev's Overhead Tests
+Built with love by Moon Dev 🚀
+
+What a traced call costs its caller, as far as it can be counted: a count does not flake. Times are `make bench`'s.
+"""
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from src import config
+from src.observability import observe_llm
+from tests.tracing.counting import counted
+
+MOST_CALLS = 44  # 36 of a call, 3 more where OpenTelemetry is imported, 4 of the count; Langfuse's makes 1,376
+WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "protobuf", "httpx", "genai_prices")
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str, temperature: float = 0.3) -> str:
+    """A model call that answers at once."""
+    return "BUY"
+
+
+@pytest.fixture
+def calls_of_one(journal: Any) -> Any:
+    """Counts the calls that one traced call makes, once all that happens once has happened; in a thread, since whose
+    code is calling is looked for up the stack, and pytest's is 40 frames high."""
+
+    def count(prompt: str) -> Counter[str]:
+        found: list[Counter[str]] = []
+
+        def work() -> None:
+            for _ in range(3):
+                ask(prompt)
+            with counted() as calls:
+                ask(prompt)
+            found.append(calls)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return found[0]
+
+    return count
+
+
+def test_a_traced_call_makes_few_calls_and_none_that_work(calls_of_one: Any) -> None:
+    """No serialisation, no redaction, no database, no lock on the caller's thread."""
+    calls = calls_of_one("Longs were liquidated")
+    assert 10 < calls.total() <= MOST_CALLS, calls
+    modules = {name.rpartition(".")[0] for name in calls}
+    assert not [name for name in modules for work in WORK if work in name]
+    assert not [name for name in calls if "acquire" in name or "lock" in name.lower() or "Event" in name]
+
+
+def test_the_callers_cost_does_not_grow_with_the_prompt(calls_of_one: Any) -> None:
+    """200 KB is handed over as 2 KB is."""
+    assert calls_of_one("x" * 2_000) == calls_of_one("x" * 200_000)
+
+
+def test_tracing_off_is_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four settings are looked at, and nothing else."""
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    ask("warm")
+    with counted() as calls:
+        ask("cold")
+    ours = [name for name in calls if name.startswith("src.observability")]
+    assert ours == ["src.observability.tracing.observe._plain.<locals>.wrapper"], calls
+    assert calls.total() <= 12
+
+
+_BURST = """
+import os, sys, threading
+from src.observability import observe_llm, runtime
+ask = observe_llm(lambda prompt: "BUY")
+for _ in range(10):
+    ask("warm")
+runtime.flush(10)
+runtime.running().recorder.pause()
+print(threading.get_native_id(), flush=True)
+sys.stdin.readline()
+for number in range(1000):
+    ask("prompt")
+os._exit(0)
+"""
+_MEMORY = {"brk", "mmap", "munmap", "madvise", "mremap"}
+_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # the word to go on, and the end
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_traced_call_asks_the_system_for_nothing(journal: Any) -> None:
+    """A thousand calls: the caller's thread makes no system call but for memory and the interpreter's lock."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", _BURST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=config.REPO_ROOT
+    )
+    assert worker.stdout is not None
+    tracer = subprocess.Popen(["strace", "-p", worker.stdout.readline().strip()], stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    attached = tracer.stderr.readline()
+    worker.communicate("go\n", timeout=30)
+    traced = tracer.communicate(timeout=30)[1]
+    if "attached" not in attached:
+        pytest.skip(f"strace may not attach here: {attached.strip()}")
+    made = Counter(line.split("(")[0].split()[0] for line in traced.splitlines() if line.strip())
+    assert made["exit_group"] == 1, made
+    others = {name: count for name, count in made.items() if name not in _MEMORY | _ENDS | {"futex"}}
+    assert sum(others.values()) < 10, made
+    assert made["read"] <= 2, made
