@@ -21,7 +21,7 @@ from collections.abc import Callable
 import base58
 from mnemonic import Mnemonic
 
-from src import config
+from src.observability import settings
 from src.observability.redaction.key_formats import SHAPES
 from src.observability.redaction.redactor import redact
 
@@ -40,7 +40,7 @@ _GENERIC = (
 )  # fmt: skip
 PLAIN = re.compile("|".join([*map(re.escape, SECRETS.values()), *SHAPES.values(), *_GENERIC]))
 
-FEED = (config.REPO_ROOT / "src/data/samples/liquidations_2025-12-11.csv").read_text(encoding="utf-8")
+FEED = (settings.REPO_ROOT / "src/data/samples/liquidations_2025-12-11.csv").read_text(encoding="utf-8")
 PROSE = (
     "You are Moon Dev's liquidation agent. Longs of 12,345,678 USD were liquidated in fifteen minutes on BTC, ETH and"
     " SOL; the price is 97,123.5 and funding 0.01%. Decide: BUY, SELL or NOTHING, and say why in one sentence.\n"

@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
-from src import config
 from src.models.model_factory import ModelFactory
-from src.observability import LangFuseTracker, context, internal_errors, runtime
+from src.observability import LangFuseTracker, internal_errors, runtime, settings
 from src.observability.journal.retention import Retention
 from src.observability.journal.store import Journal, Row
+from src.observability.redaction import environment
+from src.observability.tracing import current
 from tests.langfuse_server import LangfuseServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where the suite runs in the background, all would ignore it
@@ -36,9 +37,11 @@ _SETTINGS = re.compile(
 
 @pytest.fixture(autouse=True)
 def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name, value in os.environ.items() if _SETTINGS.search(name) or config.is_secret(name, value)]:
+    for name in [
+        name for name, value in os.environ.items() if _SETTINGS.search(name) or environment.is_secret(name, value)
+    ]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
+    monkeypatch.setattr(settings, "ENV_FILE", tmp_path / "no.env")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal" / "journal.db"))
     monkeypatch.setattr(internal_errors, "strict", True)
     _forget()
@@ -49,10 +52,11 @@ def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def _forget() -> None:
     ModelFactory.clear()
-    context.clear()
+    current.clear()
     internal_errors.failures.reset()
     LangFuseTracker._instance = LangFuseTracker._client = None
-    config._complained.clear()
+    settings.reported.clear()
+    settings.forget()
     Retention.deleted_pending = 0
 
 
@@ -77,13 +81,25 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect_here)
 
 
+@pytest.fixture
+def write_env_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Writes the `.env` of the test."""
+
+    def write(text: str) -> None:
+        monkeypatch.delenv("PYTHON_DOTENV_DISABLED")
+        settings.ENV_FILE.write_text(text, encoding="utf-8")
+        settings.forget()
+
+    return write
+
+
 class JournalReader:
     """The test's journal, read as the console does; what is queued is journalled first."""
 
     @property
     def path(self) -> Path:
         """Where it lies."""
-        return config.journal_path()
+        return settings.journal_path()
 
     def observations(self) -> list[Row]:
         """All observations in order of their start, JSON columns decoded."""

@@ -10,22 +10,26 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from src import config
 from src import observability as menu
+from src.observability import settings
 
-SRC = config.REPO_ROOT / "src"
-# config ◀ observability ◀ models ◀ agents: what each layer may import of the others.
+SRC = settings.REPO_ROOT / "src"
+OBSERVABILITY = SRC / "observability"
+# observability ◀ config ◀ models ◀ agents: what each layer may import of the others.
 LAYERS = {
-    "config": set(),
-    "observability": {"config", "observability"},
+    "observability": {"observability"},
+    "config": {"observability"},
     "models": {"config", "observability", "models"},
     "agents": {"config", "observability", "models", "agents"},
 }
+MAX_FILES = 13  # of code in one folder of the package
 # One library, one file.
 HOMES = {
     "langfuse": {"observability/langfuse_tracker.py"},
@@ -40,23 +44,103 @@ HOMES = {
 HEAVY = ("langfuse", "opentelemetry", "openai", "anthropic", "genai_prices", "pandas", "httpx", "sqlite3", "rich")
 
 
-def imports(file: Path) -> Iterator[str]:
+def module_of(file: Path) -> str:
+    """`src/a/b.py` as `src.a.b`, a package as itself."""
+    return ".".join(file.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(file): file for file in SRC.rglob("*.py")}
+
+
+class _Imports(ast.NodeVisitor):
+    """Collects the modules that run when a file's imports run: all but those for the type checker alone."""
+
+    def __init__(self, package: str) -> None:
+        self.package, self.found = package, set[str]()
+
+    def visit_If(self, node: ast.If) -> None:
+        if getattr(node.test, "id", None) != "TYPE_CHECKING":
+            self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.found.update(alias.name for alias in node.names)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        base = self.package.split(".")[: len(self.package.split(".")) - node.level + 1] if node.level else []
+        module = ".".join([*base, *([node.module] if node.module else [])])
+        face = getattr(import_module(module), "__all__", ()) if module in MODULES else ()
+        names = {f"{module}.{alias.name}" for alias in node.names if alias.name not in face}
+        self.found.update(names & MODULES.keys() or {module})
+
+
+def imports(file: Path) -> set[str]:
     """Every module that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "src")
+    module = module_of(file)
+    visitor = _Imports(module if file.name == "__init__.py" else module.rpartition(".")[0])
+    visitor.visit(ast.parse(file.read_text(encoding="utf-8")))
+    return visitor.found
+
+
+def package_of(module: str) -> str:
+    """The room that a module of the package stands in: `journal`, or a module beside the rooms, as `settings`."""
+    return [*module.split("."), "", ""][2]
+
+
+def cycle_in(graph: dict[str, set[str]]) -> list[str]:
+    """A way from a node back to itself, if there is one."""
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
 
 
 def test_the_arrows_point_one_way() -> None:
-    """Observability knows nothing of models or agents, models nothing of agents."""
-    for file in SRC.rglob("*.py"):
-        layer = file.relative_to(SRC).parts[0].removesuffix(".py")
-        for module in imports(file):
-            if layer in LAYERS and module.startswith("src."):
-                assert module.split(".")[1] in LAYERS[layer], f"{file} imports {module}"
+    """Observability knows nothing of the config, models or agents; models nothing of agents."""
+    for module, file in MODULES.items():
+        layer = [*module.split("."), ""][1]
+        for imported in imports(file):
+            if layer and imported.startswith("src."):
+                assert imported.split(".")[1] in LAYERS[layer], f"{file} imports {imported}"
+
+
+def test_the_package_imports_itself_relatively() -> None:
+    """So that it works under whatever name the operator's repo gives it."""
+    for file in OBSERVABILITY.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("src"), f"{file}:{node.lineno}"
+
+
+def test_there_are_no_circles() -> None:
+    """Neither among modules nor among packages; an import inside a function counts as well."""
+    modules = {module: imports(file) & MODULES.keys() - {module} for module, file in MODULES.items()}
+    for module, imported in modules.items():  # a package's face imports its children, which is no circle
+        imported -= {parent for parent in MODULES if module.startswith(f"{parent}.")}
+    assert cycle_in(modules) == []
+    packages: dict[str, set[str]] = {}
+    for module, imported in modules.items():
+        if module.startswith("src.observability."):
+            rooms = {package_of(name) for name in imported if name.startswith("src.observability.")}
+            packages.setdefault(package_of(module), set()).update(rooms - {package_of(module)})
+    assert cycle_in(packages) == []
+
+
+def test_a_package_is_entered_by_its_face() -> None:
+    """Nobody outside imports below `__init__`."""
+    for module, file in MODULES.items():
+        for imported in imports(file):
+            room = package_of(imported)
+            if imported.startswith("src.observability.") and (OBSERVABILITY / room).is_dir():
+                own = module.startswith(f"src.observability.{room}")
+                assert own or imported == f"src.observability.{room}" or room == "console", f"{module}: {imported}"
+
+
+def test_a_folder_is_held_in_the_head() -> None:
+    """No more files than one takes in at a glance."""
+    for folder in (OBSERVABILITY, *filter(Path.is_dir, OBSERVABILITY.rglob("*"))):
+        files = [file for file in folder.glob("*.py") if not file.name.startswith("__")]
+        assert len(files) <= MAX_FILES, folder
 
 
 @pytest.mark.parametrize("library", HOMES)
@@ -70,10 +154,10 @@ def test_a_library_has_one_home(library: str) -> None:
     assert found == HOMES[library]
 
 
-def test_only_config_reads_the_environment() -> None:
+def test_only_settings_reads_the_environment() -> None:
     """So that a setting has one name, one parser and one default."""
     for file in SRC.rglob("*.py"):
-        if file.name != "config.py":
+        if file.name not in ("settings.py", "environment.py"):
             assert not re.search(r"os\.(environ|getenv)", file.read_text(encoding="utf-8")), file
 
 
@@ -85,10 +169,10 @@ def test_the_package_is_a_menu() -> None:
 
 def test_every_setting_is_in_env_example() -> None:
     """And the other way round: no variable there that nobody reads."""
-    text = (config.REPO_ROOT / ".env_example").read_text(encoding="utf-8")
+    text = (settings.REPO_ROOT / ".env_example").read_text(encoding="utf-8")
     listed = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", text, re.MULTILINE))
     code = "".join(file.read_text(encoding="utf-8") for file in SRC.rglob("*.py"))
-    assert set(config._SETTINGS) <= listed
+    assert {*settings.SETTINGS, *config._SETTINGS} <= listed
     assert {name for name in listed if f'"{name}"' not in code} == set()
 
 
@@ -96,7 +180,7 @@ def modules_after(code: str) -> set[str]:
     """What a fresh process has imported after running `code`."""
     program = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)))"
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=config.REPO_ROOT, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT, timeout=60
     )
     return {name.split(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
 
@@ -125,10 +209,10 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
     """`cprint` prints our own words alone; a line with a name, a reason or an error in it goes through `say`.
 
-    `config` is below redaction and quotes no value; the console shows what was redacted before it was journalled.
+    `settings` is below redaction and quotes no value; the console shows what was redacted before it was journalled.
     """
     for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
-        if file.name == "say.py":
+        if file.name in ("terminal.py", "settings.py"):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "cprint":
@@ -137,5 +221,5 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
 
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without keys the start-up line is our own words, and nothing has to be searched for secrets."""
-    code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction.redactor' not in sys.modules"
+    code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
     assert "termcolor" in modules_after(code)

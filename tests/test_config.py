@@ -6,11 +6,14 @@ Built with love by Moon Dev 🚀
 import importlib
 import math
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from src import config
+from src.observability import settings
+from src.observability.redaction import environment
 
 
 @pytest.mark.parametrize(
@@ -20,14 +23,14 @@ from src import config
 )  # fmt: skip
 def test_a_boolean_is_true_or_false(text: str, value: bool) -> None:
     """In any case, and with the usual synonyms."""
-    assert config.parse_bool("ENABLE_LANGFUSE", text) is value
+    assert settings.parse_bool("ENABLE_LANGFUSE", text) is value
 
 
 @pytest.mark.parametrize("text", ["ture", "2", "enabled", "sk-lf-a-secret", "None"])
 def test_a_boolean_that_is_none_is_refused(text: str) -> None:
     """The message names the variable and what it takes, never the text: it may be a secret in the wrong place."""
-    with pytest.raises(config.SettingError, match="ENABLE_LANGFUSE must be true or false") as error:
-        config.parse_bool("ENABLE_LANGFUSE", text)
+    with pytest.raises(settings.SettingError, match="ENABLE_LANGFUSE must be true or false") as error:
+        settings.parse_bool("ENABLE_LANGFUSE", text)
     assert text not in str(error.value)
 
 
@@ -37,8 +40,8 @@ def test_a_boolean_that_is_none_is_refused(text: str) -> None:
         ("LANGFUSE_FLUSH_INTERVAL", "soon", 30), ("LANGFUSE_FLUSH_INTERVAL", "-1", 30),
         ("LANGFUSE_FLUSH_INTERVAL", "inf", 30), ("AI_MAX_RETRIES", "1.5", 2),
         ("LANGFUSE_CAPTURE_INPUT", "maybe", False), ("LANGFUSE_CAPTURE_OUTPUT", "maybe", False),
-        ("LANGFUSE_HOST", "langfuse.example", "https://cloud.langfuse.com"),
-        ("LANGFUSE_HOST", "https://user:password@langfuse.example", "https://cloud.langfuse.com"),
+        ("LANGFUSE_HOST", "langfuse.example", None),
+        ("LANGFUSE_HOST", "https://user:password@langfuse.example", None),
         ("OBSERVABILITY_DURABILITY", "always", "async"), ("LANGFUSE_TRACING_ENVIRONMENT", "langfuse-prod", None),
         ("LANGFUSE_TRACING_ENVIRONMENT", "Paper Trading", None), ("ENABLE_LANGFUSE", "maybe", False),
     ],
@@ -48,7 +51,8 @@ def test_a_malformed_setting_is_said_once_and_takes_the_safe_value(
 ) -> None:
     """One red line with the variable's name; no text of it, and no exception into the agent."""
     monkeypatch.setenv(name, text)
-    assert [getattr(config, name) for _ in range(3)] == [taken] * 3
+    of_config = name in config.__all__
+    assert [getattr(config, name) if of_config else settings.setting(name) for _ in range(3)] == [taken] * 3
     out = capsys.readouterr().err
     assert out.count(f"❌ {name} must be") == 1
     assert text not in out.replace("between -1", "")
@@ -58,8 +62,8 @@ def test_a_malformed_setting_is_said_once_and_takes_the_safe_value(
 def test_empty_values_and_placeholders_count_as_missing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copied `.env_example` is no key."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", text)
-    assert config.LANGFUSE_SECRET_KEY is None
-    assert config.destination() is None
+    assert settings.setting("LANGFUSE_SECRET_KEY") is None
+    assert settings.destination() is None
 
 
 def test_settings_are_live_and_an_assigned_one_wins_until_reload(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,21 +73,21 @@ def test_settings_are_live_and_an_assigned_one_wins_until_reload(monkeypatch: py
     monkeypatch.setenv("ENABLE_LANGFUSE", "true")
     assert config.ENABLE_LANGFUSE is True
     config.ENABLE_LANGFUSE = False
-    assert config.tracing_on() is False
+    assert settings.tracing_on() is False
     importlib.reload(config)
     assert config.ENABLE_LANGFUSE is True
 
 
 def test_the_host_goes_by_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """`LANGFUSE_HOST` first, then the SDK's newer `LANGFUSE_BASE_URL`, without a trailing slash."""
-    assert config.LANGFUSE_HOST == "https://cloud.langfuse.com"
+    assert settings.setting("LANGFUSE_HOST") == "https://cloud.langfuse.com"
     monkeypatch.setenv("LANGFUSE_BASE_URL", "https://eu.example/")
-    assert config.LANGFUSE_HOST == "https://eu.example"
+    assert settings.setting("LANGFUSE_HOST") == "https://eu.example"
     monkeypatch.setenv("LANGFUSE_HOST", "https://us.example")
-    assert config.LANGFUSE_HOST == "https://us.example"
+    assert settings.setting("LANGFUSE_HOST") == "https://us.example"
 
 
-def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     """Secret-looking names, and addresses with credentials, also in `.env`; not what is short or public."""
     for name, value in {
         "SOLANA_PRIVATE_KEY": "solana-private-0123", "RPC_ENDPOINT": "https://rpc.example/?api-key=abcdef012345",
@@ -91,8 +95,8 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "HARMLESS_URL": "https://example.com/path", "OPENAI_KEY": "your_openai_key_here",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    (tmp_path / "no.env").write_text("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
-    found = config.secret_values()
+    write_env_file("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
+    found = environment.secret_values()
     for secret in ("solana-private-0123", "correct horse battery", "only-in-the-file-0123"):
         assert secret in found
     assert "https://rpc.example/?api-key=abcdef012345" in found
@@ -109,10 +113,10 @@ def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     """It would travel and be journalled in clear: one red line says to swap them, and it is masked as any secret."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", key)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
-    assert [config.destination() for _ in range(3)] == [None] * 3
-    assert config.tracing_on()
-    assert config.missing_langfuse_keys() == []
-    assert key in config.secret_values()
+    assert [settings.destination() for _ in range(3)] == [None] * 3
+    assert settings.tracing_on()
+    assert settings.missing_langfuse_keys() == []
+    assert key in environment.secret_values()
     said = capsys.readouterr().err
     assert said.count("❌ LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env") == 1
     assert key not in said
@@ -131,22 +135,12 @@ def test_a_host_that_may_carry_a_credential_ships_nothing(
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-1")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
     monkeypatch.setenv(name, host)
-    assert config.destination() is None
+    assert settings.destination() is None
     said = capsys.readouterr().err
     assert f"{name} must be an address" in said
     assert host not in said
     monkeypatch.setenv(name, "https://lf.example/langfuse/")
-    assert config.destination() == ("https://lf.example/langfuse", "pk-lf-1", "sk-lf-1")
-
-
-def test_what_is_assigned_is_held_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A patched setting is not parsed, and ships no secret either."""
-    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
-    monkeypatch.setattr(config, "LANGFUSE_PUBLIC_KEY", "sk-lf-2", raising=False)
-    assert config.destination() is None
-    monkeypatch.setattr(config, "LANGFUSE_PUBLIC_KEY", "pk-lf-2")
-    monkeypatch.setattr(config, "LANGFUSE_HOST", "https://lf.example/?token=x", raising=False)
-    assert config.destination() is None
+    assert settings.destination() == ("https://lf.example/langfuse", "pk-lf-1", "sk-lf-1")
 
 
 SECRET_BY_NAME = (
@@ -159,7 +153,7 @@ SECRET_BY_NAME = (
 @pytest.mark.parametrize("name", SECRET_BY_NAME)
 def test_a_name_that_says_secret(name: str) -> None:
     """Numbered, in the plural, abbreviated, with a suffix."""
-    assert config.is_secret(name, "QwErTyUiOp112233")
+    assert environment.is_secret(name, "QwErTyUiOp112233")
 
 
 SECRET_BY_VALUE = {
@@ -174,7 +168,7 @@ SECRET_BY_VALUE = {
 @pytest.mark.parametrize("name", SECRET_BY_VALUE)
 def test_an_address_with_credentials_whatever_its_name(name: str) -> None:
     """In user, query or path."""
-    assert config.is_secret(name, SECRET_BY_VALUE[name])
+    assert environment.is_secret(name, SECRET_BY_VALUE[name])
 
 
 SHOWN = {
@@ -196,40 +190,40 @@ SHOWN = {
 @pytest.mark.parametrize("name", SHOWN)
 def test_what_is_no_secret_stays_in_sight(name: str) -> None:
     """The operator's own addresses, public keys, paths, placeholders, numbers."""
-    assert not config.is_secret(name, SHOWN[name])
+    assert not environment.is_secret(name, SHOWN[name])
 
 
 def test_a_credential_is_no_address_by_its_letters() -> None:
     """A name that says whose token it is counts for more than its value's looks."""
-    assert config.is_secret("BOT_TOKEN", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
-    assert config.is_secret("TARGET_KEY", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
+    assert environment.is_secret("BOT_TOKEN", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
+    assert environment.is_secret("TARGET_KEY", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
 
 
 def test_a_key_with_slashes_is_no_path() -> None:
     """Of any length: of base64, and of PEM, which is longer than a file's name may be."""
-    assert config.is_secret("SIGNING_KEY", "/kH7s9+sdK/" * 400)
-    assert config.is_secret("DB_PWD", "/kH7s9sdK/x")
-    assert config.is_secret("API_TOKEN", "src/models"), "whatever folder the process is in"
+    assert environment.is_secret("SIGNING_KEY", "/kH7s9+sdK/" * 400)
+    assert environment.is_secret("DB_PWD", "/kH7s9sdK/x")
+    assert environment.is_secret("API_TOKEN", "src/models"), "whatever folder the process is in"
 
 
 def test_a_number_is_finite_and_not_negative() -> None:
     """And comes as it is."""
-    assert config.parse_number("X", "2.5") == 2.5
+    assert settings.parse_number("X", "2.5") == 2.5
     for text in ("nan", "-0.1", "1e999", "two"):
-        with pytest.raises(config.SettingError):
-            config.parse_number("X", text)
-    assert math.isfinite(config.parse_number("X", "1e300"))
+        with pytest.raises(settings.SettingError):
+            settings.parse_number("X", text)
+    assert math.isfinite(settings.parse_number("X", "1e300"))
 
 
 def test_a_patched_flag_ends_with_its_patch() -> None:
     """Recording follows it there and back."""
     with patch.object(config, "ENABLE_LANGFUSE", False):
-        assert not config.recording().on
-    assert config.recording().on
+        assert not settings.recording().on
+    assert settings.recording().on
 
 
 def test_a_relative_journal_is_relative_to_the_repo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Not to the folder in which an agent happens to be started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", "src/data/x.db")
-    assert config.journal_path() == config.REPO_ROOT / "src/data/x.db"
+    assert settings.journal_path() == settings.REPO_ROOT / "src/data/x.db"

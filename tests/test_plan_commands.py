@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from src import config
+from src.observability import settings
 
 COMMANDS = [
     'python -c "from src import config; print(config.ENABLE_LANGFUSE)"',
@@ -60,7 +60,7 @@ def test_the_plans_command_runs_as_written(command: str) -> None:
     """Exit status 0, and no traceback on the way."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False,
+        ["bash", "-c", command], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False,
         env={**os.environ, "PATH": path},
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr

@@ -18,24 +18,24 @@ import pytest
 from pytest_httpserver import HTTPServer
 from typer.main import get_command
 
-from src import config
 from src.models.local_server import LocalServer
+from src.observability import settings
 from src.observability.console.app import app
 from src.observability.journal.store import Row
 from src.observability.shipping.client import is_refused_plain_http
 from tests.langfuse_server import SCORES, TRACES
 from tests.providers.wire import Provider
 
-README = (config.REPO_ROOT / "README.md").read_text(encoding="utf-8")
-MAP = (config.REPO_ROOT / "CLAUDE.md").read_text(encoding="utf-8")
+README = (settings.REPO_ROOT / "README.md").read_text(encoding="utf-8")
+MAP = (settings.REPO_ROOT / "CLAUDE.md").read_text(encoding="utf-8")
 
 
 def test_the_test_command_is_the_one_that_the_gate_runs() -> None:
     """`make test`, first thing in `.ci/run`; and `make demo` is a target too."""
     assert re.findall(r"^make (\w+)", README, re.MULTILINE) == ["demo", "test"]
-    gate = (config.REPO_ROOT / ".ci/run").read_text(encoding="utf-8")
+    gate = (settings.REPO_ROOT / ".ci/run").read_text(encoding="utf-8")
     assert re.findall(r"^make (\w+)", gate, re.MULTILINE)[0] == "test"
-    makefile = (config.REPO_ROOT / "Makefile").read_text(encoding="utf-8")
+    makefile = (settings.REPO_ROOT / "Makefile").read_text(encoding="utf-8")
     assert set(re.findall(r"^(\w[\w-]*):", makefile, re.MULTILINE)) >= {"demo", "test", "test-all", "check"}
 
 
@@ -43,7 +43,7 @@ def test_the_three_lines_switch_langfuse_on() -> None:
     """They are settings that exist, under the names that the code reads."""
     lines = re.findall(r"^(LANGFUSE_\w+)=", README, re.MULTILINE)
     assert lines == ["LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_HOST"]
-    assert set(lines) <= set(config._SETTINGS)
+    assert set(lines) <= set(settings.SETTINGS)
 
 
 def test_every_command_of_the_console_has_help() -> None:
@@ -52,7 +52,7 @@ def test_every_command_of_the_console_has_help() -> None:
     for command in shown - {"--help"}:
         ended = subprocess.run(
             [sys.executable, "-m", "src.observability", command, "--help"],
-            capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False,
+            capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False,
         )  # fmt: skip
         assert ended.returncode == 0
         assert "Example: " in ended.stdout
@@ -60,7 +60,7 @@ def test_every_command_of_the_console_has_help() -> None:
 
 def test_every_command_of_the_operations_page_is_one() -> None:
     """With options that exist: each parses, up to where it would begin."""
-    page = (config.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     known = get_command(app)
     lines = re.findall(r"^python -m src\.observability ([^#>|\n]*)", page, re.MULTILINE)
     assert len(lines) > 10
@@ -78,7 +78,7 @@ def example(tmp_path: Path, journal: Any) -> Callable[[], list[Row]]:
         (file, code) = re.findall(r"Save this as\n`(src/agents/\w+\.py)`:\n\n```python\n(.*?)```", README, re.DOTALL)[0]
         (command,) = re.findall(rf"^python (-m {file[:-3].replace('/', '.')}) ", README, re.MULTILINE)
         shutil.copytree(
-            config.REPO_ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("data", "__pycache__")
+            settings.REPO_ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("data", "__pycache__")
         )
         (tmp_path / file).write_text(code, encoding="utf-8")
         ended = subprocess.run(
@@ -119,13 +119,13 @@ def test_its_example_needs_no_key(example: Callable[[], list[Row]]) -> None:
 def test_every_file_that_it_links_is_there() -> None:
     """No dead link within the repo."""
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
-        assert (config.REPO_ROOT / target).exists(), target
+        assert (settings.REPO_ROOT / target).exists(), target
 
 
 def test_the_map_knows_every_file() -> None:
     """Each module of `src` is named in CLAUDE.md, by its name or its family's."""
     families = [re.compile(r".*_model\.py"), re.compile(r"redaction.*\.py"), re.compile(r".*_agent\.py")]
-    for file in (config.REPO_ROOT / "src").rglob("*.py"):
+    for file in (settings.REPO_ROOT / "src").rglob("*.py"):
         if file.name.startswith("__") or "console" in file.parts:
             continue
         assert file.name in MAP or any(family.fullmatch(file.name) for family in families), Path(file).name
@@ -133,8 +133,8 @@ def test_the_map_knows_every_file() -> None:
 
 def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
     """It listens where spans are posted, the proxy hands on the rest, and its exporter says what our shipper says."""
-    page = (config.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    wire = (config.REPO_ROOT / "src/observability/shipping/client.py").read_text(encoding="utf-8")
+    page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    wire = (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text(encoding="utf-8")
     spans, scores = re.findall(r'"(/api/public/[\w/]+)"', wire)
     assert (spans, scores) == (TRACES, SCORES)
     assert f"        traces_url_path: {spans}\n" in page
@@ -149,7 +149,7 @@ def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
 
 def test_the_settings_of_the_operations_page_exist() -> None:
     """Under these names; and plain http is taken where the page says so."""
-    page = (config.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^(LANGFUSE_\w+)=", page, re.MULTILINE)) <= set(config._SETTINGS)
-    assert not is_refused_plain_http(config.Destination("http://127.0.0.1:8080", "pk-lf-x", "sk-lf-x"))
-    assert is_refused_plain_http(config.Destination("http://tracing.example.com", "pk-lf-x", "sk-lf-x"))
+    page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^(LANGFUSE_\w+)=", page, re.MULTILINE)) <= set(settings.SETTINGS)
+    assert not is_refused_plain_http(settings.Destination("http://127.0.0.1:8080", "pk-lf-x", "sk-lf-x"))
+    assert is_refused_plain_http(settings.Destination("http://tracing.example.com", "pk-lf-x", "sk-lf-x"))

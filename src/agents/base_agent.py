@@ -21,7 +21,7 @@ from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
 from src.observability import ObservabilityContext
 from src.observability.context import Cycle
-from src.observability.redaction.redactor import redact_line
+from src.observability.redaction import redact_line
 from src.observability.terminal import say
 
 _Result = TypeVar("_Result")

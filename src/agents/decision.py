@@ -9,7 +9,7 @@ what is not clearly that is no decision: NOTHING, marked invalid, with what the 
 import re
 from typing import NamedTuple
 
-from src.observability.recording.answer import split_reasoning
+from src.observability.recording import split_reasoning
 
 INSTRUCTION = """Respond in exactly 3 lines:
 Line 1: only BUY, SELL or NOTHING

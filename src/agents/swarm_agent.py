@@ -23,7 +23,7 @@ from src import config
 from src.agents.base_agent import BaseAgent, run_as_script
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
-from src.observability.redaction.redactor import redact
+from src.observability.redaction import redact
 from src.observability.terminal import say
 
 TIMEOUT_SECONDS = 120.0  # per model, all asked at once

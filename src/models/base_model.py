@@ -22,9 +22,8 @@ from src.models.overrides import LABEL, trace_overrides
 from src.models.prompt import Prompt, unique_prompt
 from src.models.streaming import ChatPieces, InThread, Pieces, aclosing_if_it_can, closing_if_it_can
 from src.observability import ObservabilityContext, observe_llm
-from src.observability.context import annotate
-from src.observability.recording.answer import read_answer, split_reasoning
-from src.observability.recording.usage import field
+from src.observability.recording import field, read_answer, split_reasoning
+from src.observability.tracing import annotate
 
 _NOT_PARAMETERS = frozenset({"model", "messages", "system", "stream", "stream_options", "extra_body"})
 

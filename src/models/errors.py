@@ -16,7 +16,7 @@ we know it. Both are redacted, since providers quote keys.
 import re
 from typing import TYPE_CHECKING, Any
 
-from src.observability.recording.usage import field
+from src.observability.recording import field
 from src.observability.terminal import say
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ModelAnswerError(ValueError):
     """The provider answered, but not with an answer."""
 
     def __init__(self, model_type: str, raw: Any) -> None:
-        from src.observability.redaction.redactor import redact_line  # only a call that failed needs it
+        from src.observability.redaction import redact_line  # only a call that failed needs it
 
         said = redact_line(str(raw))[:_EXCERPT]  # in this order: half a secret has no shape
         super().__init__(f"{model_type} sent something that is no answer: {said!r}")

@@ -5,6 +5,6 @@ Built with love by Moon Dev 🚀
 
 from .context import ObservabilityContext
 from .langfuse_tracker import LangFuseTracker
-from .tracing.observe import observe_llm
+from .tracing import observe_llm
 
 __all__ = ["LangFuseTracker", "ObservabilityContext", "observe_llm"]

@@ -9,15 +9,13 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from src import config
-
+from . import settings
 from .internal_errors import failures
-from .journal.retention import Retention
-from .journal.store import Journal
+from .journal import Journal, Retention
 
 if TYPE_CHECKING:
-    from .recording.recorder import Recorder
-    from .shipping.shipper import Shipper
+    from .recording import Recorder
+    from .shipping import Shipper
 
 
 def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
@@ -30,8 +28,8 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         `failures` (our own), `last_error`, `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
     """
     return {
-        "tracing": config.tracing_on(),
-        "shipping": config.destination() is not None,
+        "tracing": settings.tracing_on(),
+        "shipping": settings.destination() is not None,
         "recorded": recorder.journalled + recorder.dropped + recorder.waiting,
         "journalled": recorder.journalled,
         "dropped": recorder.dropped + Retention.deleted_pending,
@@ -46,8 +44,8 @@ def _journal() -> dict[str, Any]:
     counts: dict[str, int] | None = {}
     oldest = None
     try:
-        if config.journal_path().exists():
-            with contextlib.closing(Journal(config.journal_path(), create=False)) as journal:
+        if settings.journal_path().exists():
+            with contextlib.closing(Journal(settings.journal_path(), create=False)) as journal:
                 counts, oldest = journal.counts(), journal.oldest_pending_ns()
     except OSError as error:
         counts = None

@@ -45,7 +45,7 @@ class Failures:
 
 def _redacted(message: str) -> str:
     try:
-        from .redaction.redactor import redact_line  # only a failure needs it
+        from .redaction import redact_line  # only a failure needs it
     except ImportError:  # the interpreter is ending
         return "[NOT RECORDED: redaction cannot be loaded any more]"
     return redact_line(message)

@@ -9,10 +9,8 @@ from typing import Any, Optional
 
 from termcolor import cprint
 
-from src import config
-
-from . import runtime
-from .tracing.observe import observe_llm
+from . import runtime, settings
+from .tracing import observe_llm
 
 __all__ = ["LangFuseTracker", "Langfuse", "observe_llm"]
 
@@ -57,12 +55,10 @@ class LangFuseTracker:
         return cls._instance
 
     def __init__(self) -> None:
-        if config.tracing_on():
-            runtime.catch_sigterm()
-        if self._client is None and config.ENABLE_LANGFUSE:
-            self._connect(config.destination())
+        if self._client is None and settings.setting("ENABLE_LANGFUSE"):
+            self._connect(settings.destination())
 
-    def _connect(self, to: config.Destination | None) -> None:
+    def _connect(self, to: settings.Destination | None) -> None:
         if to is None:
             self._warn_once()
             return
@@ -70,12 +66,12 @@ class LangFuseTracker:
             secret_key=to.secret_key,
             public_key=to.public_key,
             host=to.host,
-            flush_interval=config.LANGFUSE_FLUSH_INTERVAL,
+            flush_interval=settings.setting("LANGFUSE_FLUSH_INTERVAL"),
         )
         cprint("✅ LangFuse observability initialized!", "green")  # where to, `status` says
 
     def _warn_once(self) -> None:
-        if not self._warned and config.missing_langfuse_keys():  # a malformed one is said by `config`
+        if not self._warned and settings.missing_langfuse_keys():  # a malformed one is said by `config`
             self._warned = True
             cprint(
                 "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"
@@ -86,7 +82,7 @@ class LangFuseTracker:
     @property
     def enabled(self) -> bool:
         """Whether traces go to Langfuse: the flag is on and the keys are there."""
-        return config.destination() is not None
+        return settings.destination() is not None
 
     @property
     def client(self) -> Any:

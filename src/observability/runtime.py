@@ -13,17 +13,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from src.config import setting, tracing_on
-
-from . import forks, signals
+from . import forks
 from .internal_errors import failures, guarded
-from .recording.recorder import JOURNAL_SECONDS, Recorder
-from .shipping.shipper import Shipper
+from .recording import JOURNAL_SECONDS, Recorder
+from .settings import setting, tracing_on
+from .shipping import Shipper
+from .tracing import Observation, carry_into_threads, set_processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .recording.recorder import Sink
+    from .recording import Sink
 
 
 class Runtime:
@@ -34,7 +34,7 @@ class Runtime:
         self.shipper = Shipper()
 
     def _make_sink(self) -> "Sink":
-        from .recording.writer import JournalSink
+        from .recording import JournalSink
 
         return JournalSink(self.shipper.start)
 
@@ -61,7 +61,19 @@ class Runtime:
         self.shipper.abandon()
 
 
-active: Runtime | None = None  # read on the caller's path, where a function's call counts
+class _Starter:
+    """The processor until the first observation, which begins the runtime."""
+
+    def on_start(self, observation: Observation) -> None:
+        running().recorder.on_start(observation)
+
+    def on_end(self, observation: Observation) -> None:
+        running().recorder.on_end(observation)
+
+
+active: Runtime | None = None
+_starter = _Starter()
+set_processor(_starter)
 _ending = False
 _creating = threading.RLock()
 _inherited: list[Runtime] = []  # a fork's child never closes, and never uses, what its parent had open
@@ -76,13 +88,11 @@ def _begin() -> Runtime:
     global active
     with _creating:
         if active is None:
-            from .tracing import threads
-
-            threads.install()
+            carry_into_threads()
             _close_with_the_process()
-            signals.watch()
             active = Runtime()
             active.recorder.at_once = _ending
+            set_processor(active.recorder)
         return active
 
 
@@ -103,6 +113,7 @@ def close() -> None:
             active.close(setting("OBSERVABILITY_EXIT_SECONDS"))
     finally:
         active = None
+        set_processor(_starter)
 
 
 def _end() -> None:
@@ -120,12 +131,6 @@ def _close_with_the_process() -> None:
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:  # its forked children end without atexit
         multiprocessing.Finalize(None, _end, exitpriority=0)
-    catch_sigterm()
-
-
-def catch_sigterm() -> None:
-    """Close on SIGTERM too, where the application has no handler of its own."""
-    signals.catch_sigterm(_end)
 
 
 _paused: "tuple[Callable[[], None], ...]" = ()
@@ -150,6 +155,7 @@ def _in_child() -> None:
         active.abandon()
         _inherited.append(active)
     active, _ending = None, False
+    set_processor(_starter)
     _creating = threading.RLock()
     failures.reset()
 

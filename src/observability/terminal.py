@@ -21,7 +21,7 @@ def say(text: str, colour: str, *, file: TextIO | None = None) -> None:
         colour: green, yellow, red or cyan, as termcolor knows them.
         file: where to, if not stdout.
     """
-    from .redaction.redactor import redact_line  # a process that says nothing does not load it
+    from .redaction import redact_line  # a process that says nothing does not load it
 
     print(f"{colored(redact_line(text), colour)}\n", end="", file=file)  # at once: two threads' lines do not mix
 

@@ -20,12 +20,12 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from src import config
 from src.agents import liquidation_agent, swarm_agent, whale_agent
 from src.agents.liquidation_agent import LiquidationAgent
 from src.agents.swarm_agent import SwarmAgent
 from src.agents.whale_agent import WhaleAgent
 from src.models.local_server import LocalServer
+from src.observability import settings
 from tests.agents.test_liquidations import SAMPLE, row
 from tests.providers.wire import ANSWER, Provider
 
@@ -350,7 +350,7 @@ def script(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_without_a_key_the_agents_say_what_to_do(tmp_path: Path) -> None:
     """Run as scripts, from anywhere: initialised, the variable named, exit status 0."""
     for name in ("liquidation_agent", "whale_agent"):
-        ended = script(str(config.REPO_ROOT / f"src/agents/{name}.py"), cwd=tmp_path)
+        ended = script(str(settings.REPO_ROOT / f"src/agents/{name}.py"), cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
         assert "Set MOONDEV_API_KEY in .env to run live" in ended.stdout
 
@@ -384,7 +384,7 @@ def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFi
 
 def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
     """The message names the file, and the sample that is there."""
-    ended = script("-m", "src.agents.liquidation_agent", "--replay", "nowhere.csv", cwd=config.REPO_ROOT)
+    ended = script("-m", "src.agents.liquidation_agent", "--replay", "nowhere.csv", cwd=settings.REPO_ROOT)
     assert ended.returncode == 1
     assert "❌ There is no file nowhere.csv" in ended.stdout
     assert "Traceback" not in ended.stderr
@@ -398,7 +398,7 @@ def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
 
     def run(*command: str) -> str:
         ended = subprocess.run(
-            [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, cwd=config.REPO_ROOT,
+            [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, cwd=settings.REPO_ROOT,
             timeout=110, check=False,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr

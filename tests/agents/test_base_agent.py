@@ -18,7 +18,7 @@ import pytest
 from src import config
 from src.agents.base_agent import BaseAgent
 from src.agents.errors import AgentError
-from src.observability import ObservabilityContext
+from src.observability import ObservabilityContext, settings
 from tests.providers.wire import KEY, one_certificate
 
 
@@ -127,7 +127,7 @@ def test_ctrl_c_is_how_an_agent_is_stopped() -> None:
         "run_as_script(lambda: BaseAgent('risk').run_forever(lambda: print('looks', flush=True), 1))"
     )
     agent = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=config.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-c", code], cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "ENABLE_LANGFUSE": "false"},
     )  # fmt: skip
     assert agent.stdout is not None

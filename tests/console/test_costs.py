@@ -21,7 +21,7 @@ import pandas
 import pytest
 from typer.testing import CliRunner
 
-from src import config
+from src.observability import settings
 from src.observability.console.app import app
 from src.observability.console.queries import totals
 from src.observability.console.render.format import count, duration
@@ -43,8 +43,8 @@ COLUMNS = [
 @pytest.fixture
 def filled() -> Iterator[Journal]:
     """900 observations over two days, up to now."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 300, days=2)
     yield journal
     journal.close()
@@ -65,7 +65,7 @@ def lines(*arguments: str) -> list[Any]:
 def frame() -> pandas.DataFrame:
     """The whole journal, by way of the export."""
     command = [sys.executable, "-m", "src.observability", "export", "--format", "parquet"]
-    done = subprocess.run(command, capture_output=True, check=True, cwd=config.REPO_ROOT, timeout=300)
+    done = subprocess.run(command, capture_output=True, check=True, cwd=settings.REPO_ROOT, timeout=300)
     return pandas.read_parquet(
         io.BytesIO(done.stdout), columns=COLUMNS, dtype_backend="numpy_nullable"
     )  # floats would round times
@@ -108,8 +108,8 @@ def test_every_figure_is_that_of_pandas(by: str, filled: Journal) -> None:
 @pytest.mark.timeout(1200)
 def test_a_million_observations(tmp_path: Path) -> None:
     """The same over a million, written in a fleet's batches; and what the other commands say of them."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 333_334)
     everything = frame()
     assert len(everything) == 1_000_002
@@ -130,7 +130,7 @@ def test_the_recorded_feed_through_the_real_model(tmp_path: Path) -> None:
     """Replayed as `make demo` does, with the model inside the process."""
     sample = "src/data/samples/liquidations_2025-12-11.csv"
     command = [sys.executable, "-m", "src.agents.liquidation_agent", "--replay", sample]
-    subprocess.run(command, check=True, cwd=config.REPO_ROOT, timeout=300, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, cwd=settings.REPO_ROOT, timeout=300, stdout=subprocess.DEVNULL)
     everything = frame()
     assert (everything["type"] == "generation").sum() == 6
     for by in ("agent", "model", "provider", "day", "session"):
@@ -236,8 +236,8 @@ def test_status_is_right(filled: Journal) -> None:
 
 def test_the_screen_of_status_has_the_same_figures() -> None:
     """Rows by state, the day's calls, failures, spend and unknown prices, in all and by agent."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 200, days=0.5)
     journal.close()
     calls = frame().query("type == 'generation'")
@@ -301,7 +301,7 @@ def test_the_price_table_tells_its_age() -> None:
 def test_every_table_fits(columns: int, filled: Journal) -> None:
     """No line is wider than the terminal, and no number is cut."""
     for command in (["costs"], ["costs", "--by", "model"], ["costs", "--what-if", "gpt-4o"], ["status"]):
-        shown = run(*command, columns=columns).output.replace(str(config.journal_path()), "").split("📌")[0]
+        shown = run(*command, columns=columns).output.replace(str(settings.journal_path()), "").split("📌")[0]
         assert max(map(len, shown.splitlines())) <= columns
         assert not [line for line in shown.splitlines() if "…" in line[19:]]
 

@@ -22,8 +22,7 @@ from pytest_httpserver import HTTPServer
 from typer.testing import CliRunner
 from werkzeug import Response
 
-from src import config
-from src.observability import LangFuseTracker, ObservabilityContext, runtime
+from src.observability import LangFuseTracker, ObservabilityContext, runtime, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal, Mark
 from tests.console.test_journal_views import one_cycle
@@ -50,8 +49,8 @@ def said(about: str, *arguments: str) -> tuple[str, str, str | None]:
 @pytest.fixture
 def filled(tmp_path: Path) -> Iterator[Journal]:
     """A journal with rows that were recorded without keys."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 20)
     yield journal
     journal.close()
@@ -90,12 +89,12 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
     assert max(map(len, result.output.splitlines())) <= 80
 
 
-def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     """The flag and who says so; half a pair of keys; text that cannot be read."""
     assert said("tracing") == ("fine", "on, says the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert said("tracing")[:2] == ("warning", "off, says the environment: calls are not recorded")
-    config.ENV_FILE.write_text("ENABLE_LANGFUSE=false\n")
+    write_env_file("ENABLE_LANGFUSE=false\n")
     assert said("tracing")[1] == "off, says .env: calls are not recorded"
     monkeypatch.delenv("ENABLE_LANGFUSE")
     assert said("keys")[0] == "warning"
@@ -227,7 +226,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pyte
 
 def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
     """Ten minutes are a warning, an hour is a fault; rows of another project are named."""
-    label = config.destination().label  # type: ignore[union-attr]
+    label = settings.destination().label  # type: ignore[union-attr]
     for age, weight in ((1, "fine"), (15, "warning"), (90, "fault")):
         start = time.time_ns() - age * HOUR_NS // 60
         row = observation_row(
@@ -238,7 +237,7 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
         assert said("pending")[0] == weight
         lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
         waits = f"the oldest row has waited for {age} min"
-        assert lines[0].endswith(waits if weight != "fine" else config.LANGFUSE_HOST)
+        assert lines[0].endswith(waits if weight != "fine" else settings.setting("LANGFUSE_HOST"))
         assert ("→ python -m src.observability doctor asks the server why" in lines[1]) == (weight != "fine")
         filled.mark(Mark("observations", [(filled.newest()[0], row["id"])], "shipped"))
     filled.append([{**row, "id": "f" * 16, "destination": "https://other.example|pk-lf-other"}], [])
@@ -271,7 +270,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
 def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -> None:
     """Damaged at its head, or in its middle; without `--fix` nothing is touched."""
     filled.close()
-    path = config.journal_path()
+    path = settings.journal_path()
     with path.open("r+b") as file:
         file.seek(path.stat().st_size * where // 100)
         file.write(b"\xff" * 60_000)
@@ -297,11 +296,11 @@ def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
     filled.change("PRAGMA user_version = 99")
     assert "update it (git pull)" in said("journal")[1]
     filled.close()
-    for file in config.journal_path().parent.iterdir():
+    for file in settings.journal_path().parent.iterdir():
         file.unlink()
     assert said("journal")[0] == "warning"
     assert doctor("--fix")[0] == 0
-    assert not config.journal_path().exists()
+    assert not settings.journal_path().exists()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
@@ -322,7 +321,7 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
     )
     path = folder / "observability" / "journal.db"
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=30, check=False,
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=30, check=False,
         env={**os.environ, "OBSERVABILITY_JOURNAL": str(path), "COLUMNS": "400"},
     )  # fmt: skip
     what = f"{folder} cannot be written by this user, who has no journal at {path}"

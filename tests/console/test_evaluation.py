@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from src import config
+from src.observability import settings
 from src.observability.console.app import app
 from src.observability.console.evaluation import _T, mean_interval
 from src.observability.journal.store import Journal, Row
@@ -30,7 +30,7 @@ from tests.million import observation_row
 @pytest.fixture
 def made() -> Iterator[Journal]:
     """The journal, to be written to."""
-    journal = Journal(config.journal_path())
+    journal = Journal(settings.journal_path())
     yield journal
     journal.close()
 

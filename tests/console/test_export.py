@@ -20,8 +20,7 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from typer.testing import CliRunner
 
-from src import config
-from src.observability import LangFuseTracker, ObservabilityContext
+from src.observability import LangFuseTracker, ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.console.test_journal_views import ask, one_cycle, run  # noqa: F401 - a fixture
@@ -32,7 +31,7 @@ def exported(*arguments: str) -> bytes:
     """What a process prints; it ends well and says nothing else."""
     ended = subprocess.run(
         [sys.executable, "-m", "src.observability", "export", *arguments],
-        capture_output=True, cwd=config.REPO_ROOT, timeout=60, check=True, env=os.environ,
+        capture_output=True, cwd=settings.REPO_ROOT, timeout=60, check=True, env=os.environ,
     )  # fmt: skip
     assert ended.stderr == b""
     return ended.stdout
@@ -41,8 +40,8 @@ def exported(*arguments: str) -> bytes:
 @pytest.fixture
 def filled() -> Journal:
     """A journal with 300 observations and 200 scores."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 100)
     return journal
 
@@ -144,6 +143,6 @@ def test_a_reader_that_goes_away_is_no_fault(filled: Journal) -> None:
     filled.close()
     command = f"{sys.executable} -m src.observability export | head -1"
     ended = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False
+        ["bash", "-c", command], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False
     )
     assert (len(ended.stdout.splitlines()), ended.stderr) == (1, "")

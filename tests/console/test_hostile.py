@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from src import config
-from src.observability import ObservabilityContext
+from src.observability import ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.console.signal import Said, said_of
 from src.observability.journal.store import Journal
@@ -43,8 +42,8 @@ def hostile() -> int:
     """A signal with its call and its outcome for every value in every field, and some whose metadata is no object."""
     texts = [json.dumps({**WHOLE, field: "@"}).replace('"@"', value) for field in FIELDS for value in VALUES]
     texts += ["[]", '"text"', "5", "null", "{}"]
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     for number, text in enumerate(texts):
         journal.append(*_decided(number, text))
     journal.close()
@@ -93,7 +92,7 @@ def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> No
 def test_tail_survives_it(hostile: int) -> None:
     """A line each, after the day's."""
     command = [sys.executable, "-m", "src.observability", "tail", "--limit", "1000"]
-    with subprocess.Popen(command, cwd=config.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         lines = [process.stdout.readline() for _ in range(hostile + 1)]

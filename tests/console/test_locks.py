@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from src import config
+from src.observability import settings
 from src.observability.journal.store import Journal
 from tests.million import fill
 from tests.runtime.busy_machine import Watch
@@ -103,7 +103,7 @@ def longest_wait(command: str) -> int:
 def run(command: str) -> str:
     """What it says on stderr; one that goes on is ended as Ctrl-C does."""
     with subprocess.Popen(
-        [sys.executable, "-m", "src.observability", *command.split()], cwd=config.REPO_ROOT, text=True,
+        [sys.executable, "-m", "src.observability", *command.split()], cwd=settings.REPO_ROOT, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
@@ -118,8 +118,8 @@ def writing() -> Iterator[list[tuple[int, int]]]:
     """A process that appends meanwhile; afterwards, when each of its appends began and ended."""
     found: list[tuple[int, int]] = []
     with tempfile.TemporaryFile("w+") as file:
-        command = [sys.executable, "-m", __name__, str(config.journal_path())]
-        with subprocess.Popen(command, cwd=config.REPO_ROOT, stdout=file) as writer:
+        command = [sys.executable, "-m", __name__, str(settings.journal_path())]
+        with subprocess.Popen(command, cwd=settings.REPO_ROOT, stdout=file) as writer:
             while not os.fstat(file.fileno()).st_size:
                 time.sleep(0.01)
             yield found

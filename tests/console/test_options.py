@@ -22,8 +22,7 @@ from rich.cells import cell_len
 from typer.main import get_command
 from typer.testing import CliRunner, Result
 
-from src import config
-from src.observability import ObservabilityContext, observe_llm
+from src.observability import ObservabilityContext, observe_llm, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.console.test_journal_views import one_cycle
@@ -46,8 +45,8 @@ def run(command: str, **environment: str) -> Result:
 @pytest.fixture
 def filled() -> Path:
     """A journal of twenty traces, recorded without keys; its path."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 20)
     journal.close()
     return journal.path
@@ -99,7 +98,7 @@ def test_a_reader_that_leaves_at_once_is_no_fault(command: str, filled: Path) ->
     """As in `| head -1`, even one that reads nothing: status 0, and not a word."""
     script = f"{sys.executable} -m src.observability {command} | true; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=60, check=False
+        ["bash", "-c", script], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False
     )
     assert (ended.stdout, ended.stderr) == ("0\n", "")
 
@@ -128,7 +127,7 @@ def test_export_takes_the_newest(filled: Path) -> None:
 def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
     """What to do, in these words."""
     result = run(command.format(folder=tmp_path))
-    where = config.journal_path()
+    where = settings.journal_path()
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"❌ There is no journal at {where} yet: run an agent first\n"
 
@@ -170,9 +169,9 @@ def test_a_journal_that_is_newer(command: str, filled: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("command", [*READING, "tail"])
 def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
     """Is no journal that an agent would make."""
-    config.journal_path().mkdir(parents=True)
+    settings.journal_path().mkdir(parents=True)
     result = run(command.format(folder=tmp_path))
-    said = f"{config.journal_path()} is a folder: let OBSERVABILITY_JOURNAL name a file in it"
+    said = f"{settings.journal_path()} is a folder: let OBSERVABILITY_JOURNAL name a file in it"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"❌ {said}\n")
     (finding,) = [each for each in _findings() if each["about"] == "journal"]
     assert (finding["weight"], finding["cure"]) == ("fault", "let OBSERVABILITY_JOURNAL name a file in it")
@@ -302,8 +301,8 @@ def test_ship_names_the_local_rows_that_it_leaves(filled: Path, langfuse: Any) -
     assert run("ship").stdout.splitlines()[1] == "🤖 100 local rows: --include-local sends them"
     found = json.loads(run("ship --json").stdout)
     assert found == {
-        "host": config.LANGFUSE_HOST, "delivered": 0, "refused": 0, "waiting": 0, "why": None, "cure": None,
-        "local": 100,
+        "host": settings.setting("LANGFUSE_HOST"), "delivered": 0, "refused": 0, "waiting": 0, "why": None,
+        "cure": None, "local": 100,
     }  # fmt: skip
     found = json.loads(run("ship --include-local --yes --json").stdout)
     assert (found["delivered"], found["local"]) == (100, 0)
@@ -320,12 +319,12 @@ def test_prune_counts_for_scripts(filled: Path) -> None:
 def test_tail_waits_for_a_journal(journal: Any) -> None:
     """It says so, and shows what then comes; one failure of a call within a cycle is told once."""
     with subprocess.Popen(
-        [sys.executable, "-m", "src.observability", "tail"], cwd=config.REPO_ROOT, text=True,
+        [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "80"},
     ) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stderr is not None
-        assert process.stderr.readline() == f"🤖 No journal at {config.journal_path()} yet: waiting for an agent\n"
+        assert process.stderr.readline() == f"🤖 No journal at {settings.journal_path()} yet: waiting for an agent\n"
         _fail_in_a_cycle()
         one_cycle("LateAgent")
         journal.observations()
@@ -342,7 +341,7 @@ def test_tail_waits_for_a_journal(journal: Any) -> None:
 
 def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
     with subprocess.Popen(
-        [sys.executable, "-m", "src.observability", "tail", *arguments], cwd=config.REPO_ROOT, text=True,
+        [sys.executable, "-m", "src.observability", "tail", *arguments], cwd=settings.REPO_ROOT, text=True,
         stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": str(columns)},
     ) as process:  # fmt: skip
         assert process.stdout is not None

@@ -18,8 +18,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from src import config
-from src.observability import ObservabilityContext, observe_llm
+from src.observability import ObservabilityContext, observe_llm, settings
 from src.observability.console.app import app
 from src.observability.console.evaluation import wilson
 from src.observability.console.report.series import calendar
@@ -48,7 +47,7 @@ def report(journal: Any, tmp_path: Path) -> Any:
 @pytest.fixture
 def filled() -> None:
     """A fortnight of four hundred traces, and what came of a hundred decisions."""
-    made = Journal(config.journal_path())
+    made = Journal(settings.journal_path())
     million.fill(made, 400)
     traces = made.select("SELECT trace_id FROM observations WHERE name = 'trading_signal' ORDER BY seq LIMIT 100")
     made.append([], [_outcome(row["trace_id"], number) for number, row in enumerate(traces)])
@@ -73,7 +72,7 @@ def _said(html: str, form: str) -> list[tuple[str, ...]]:
 def test_the_charts_say_what_the_journal_has(filled: None, report: Any) -> None:
     """Every figure in their accessible text, computed once more by pandas from the rows."""
     html = report().read_text(encoding="utf-8")
-    reader = Journal(config.journal_path(), create=False)
+    reader = Journal(settings.journal_path(), create=False)
     rows = pd.DataFrame(reader.observations("type = 'generation' OR name = 'trading_signal'"))
     reader.close()
     rows["day"] = pd.to_datetime(rows["start_ns"], unit="ns").dt.strftime("%Y-%m-%d")
@@ -114,7 +113,7 @@ def _calls(*days_ago_and_models: tuple[int, str]) -> None:
         )
         for number, (days, model) in enumerate(days_ago_and_models)
     ]  # fmt: skip
-    made = Journal(config.journal_path())
+    made = Journal(settings.journal_path())
     made.append(rows, [])
     made.close()
 
@@ -194,7 +193,7 @@ def test_what_is_unknown_of_a_call_is_not_shown_as_known(report: Any) -> None:
 
 
 def _append(*rows: Row) -> None:
-    made = Journal(config.journal_path())
+    made = Journal(settings.journal_path())
     made.append(list(rows), [])
     made.close()
 
@@ -212,7 +211,7 @@ def _call(number: int, **known: Any) -> Row:
 def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
     """Calls, decisions and outcomes are those of the model, however it is written."""
     html = report("--model", "DEEPSEEK-chat").read_text(encoding="utf-8")
-    made = Journal(config.journal_path(), create=False)
+    made = Journal(settings.journal_path(), create=False)
     (calls,) = made.select("SELECT count(*) AS n FROM observations WHERE model = 'deepseek-chat'")
     made.close()
     assert f"<b>{calls['n']}</b><span>model calls" in html
@@ -249,7 +248,7 @@ def test_the_interval_is_wilsons() -> None:
 
 def test_an_empty_journal_has_a_page_too(report: Any) -> None:
     """It says what to do."""
-    Journal(config.journal_path()).close()
+    Journal(settings.journal_path()).close()
     html = report().read_text(encoding="utf-8")
     assert "Nothing recorded in this time" in html
     assert 'role="img"' not in html

@@ -20,7 +20,7 @@ import pytest
 from inline_snapshot import snapshot
 from typer.testing import CliRunner, Result
 
-from src import config
+from src.observability import settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.million import fill, observation_row
@@ -54,8 +54,8 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def filled() -> Iterator[Journal]:
     """Four traces of 2026-11-18, the same in each run."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 4, days=0.01, until_ns=START_NS)
     yield journal
     journal.close()
@@ -212,7 +212,7 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
     """Over a real pseudo-terminal."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "src.observability", "decisions"]
-    subprocess.run(command, stdout=slave, check=True, cwd=config.REPO_ROOT, timeout=30,
+    subprocess.run(command, stdout=slave, check=True, cwd=settings.REPO_ROOT, timeout=30,
                    env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""})  # fmt: skip
     os.close(slave)
     shown = os.read(master, 100_000).decode(errors="replace")
@@ -223,8 +223,8 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
 @pytest.mark.parametrize("command", ALL)
 def test_an_empty_journal(command: str) -> None:
     """Is no fault, but for a trace that is asked for by name."""
-    config.journal_path().parent.mkdir()
-    Journal(config.journal_path()).close()
+    settings.journal_path().parent.mkdir()
+    Journal(settings.journal_path()).close()
     result = run(command)
     assert result.exit_code == int(command == "trace last")
     assert "Traceback" not in result.output

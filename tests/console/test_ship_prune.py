@@ -20,8 +20,7 @@ import pytest
 from typer.testing import CliRunner, Result
 from werkzeug import Response
 
-from src import config
-from src.observability import LangFuseTracker, ObservabilityContext
+from src.observability import LangFuseTracker, ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.console.test_journal_views import ask, one_cycle
@@ -38,7 +37,7 @@ def run(*arguments: str, answer: str | None = None) -> Result:
 
 def rows(**states: int) -> None:
     """What the journal holds, by state."""
-    journal = Journal(config.journal_path(), create=False)
+    journal = Journal(settings.journal_path(), create=False)
     assert journal.counts() == states
     journal.close()
 
@@ -46,8 +45,8 @@ def rows(**states: int) -> None:
 @pytest.fixture
 def filled() -> Iterator[Journal]:
     """300 observations over ten days, recorded without keys."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 100, days=10)
     yield journal
     journal.close()
@@ -121,7 +120,7 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
 def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
     """A command in a process of its own that takes Ctrl-C (a suite in the background hands on that it is ignored)."""
     with subprocess.Popen(
-        [sys.executable, "-m", "src.observability", *arguments], cwd=config.REPO_ROOT, text=True,
+        [sys.executable, "-m", "src.observability", *arguments], cwd=settings.REPO_ROOT, text=True,
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "100"},
     ) as process:  # fmt: skip
         try:
@@ -148,7 +147,7 @@ def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
         assert "still waits" in process.stderr.read()
-    journal = Journal(config.journal_path(), create=False)
+    journal = Journal(settings.journal_path(), create=False)
     assert journal.counts().get("shipped", 0) < 500
     journal.close()
 

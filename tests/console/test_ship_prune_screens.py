@@ -21,7 +21,7 @@ import pytest
 from inline_snapshot import snapshot
 from rich.cells import cell_len
 
-from src import config
+from src.observability import settings
 from src.observability.console import clock
 from src.observability.journal.store import Journal, Row
 from tests.console.test_screens import START_NS, _in_utc, run  # noqa: F401 - an autouse fixture
@@ -162,7 +162,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 
 def deliver(journal: Journal) -> None:
     """Some of it, as far as the settings say where to."""
-    to = config.destination()
+    to = settings.destination()
     label = to.label if to is not None else "https://langfuse.example.com|pk-lf-0123456789"
     journal.change("UPDATE observations SET state = 'shipped', destination = ?", (label,))
     journal.change("UPDATE observations SET state = 'pending' WHERE seq % 4 = 0")
@@ -266,7 +266,7 @@ def test_tail(journal: Journal) -> None:
 def tail(columns: int) -> subprocess.Popen[str]:
     """In a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "src.observability", "tail"], cwd=config.REPO_ROOT, text=True, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True, stdout=subprocess.PIPE,
         env={**os.environ, "COLUMNS": str(columns)},
     )  # fmt: skip
 

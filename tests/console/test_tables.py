@@ -18,8 +18,7 @@ from rich.cells import cell_len
 from rich.text import Text
 from typer.testing import CliRunner, Result
 
-from src import config
-from src.observability import ObservabilityContext, observe_llm
+from src.observability import ObservabilityContext, observe_llm, settings
 from src.observability.console.app import app
 from src.observability.console.render.format import both_ends, gain, gain_percent, one_line, padded, signed
 from src.observability.console.render.layout import Column, table
@@ -31,8 +30,8 @@ from tests.million import fill, observation_row
 @pytest.fixture
 def filled() -> Any:
     """300 traces of a fleet, over two days up to now."""
-    config.journal_path().parent.mkdir()
-    journal = Journal(config.journal_path())
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
     fill(journal, 300, days=2)
     yield journal
     journal.close()
@@ -197,7 +196,7 @@ def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
     for command in ("decisions", "traces", "costs", "status", "doctor"):
         done = subprocess.run(
             [sys.executable, "-m", "src.observability", command], capture_output=True, text=True, check=True,
-            cwd=config.REPO_ROOT, timeout=60,
+            cwd=settings.REPO_ROOT, timeout=60,
         )  # fmt: skip
         assert "…" not in done.stdout
         assert not [line for line in done.stdout.splitlines() if line != line.rstrip()]
@@ -210,7 +209,7 @@ def test_times_tell_their_zone(filled: Journal) -> None:
     for command in ("decisions", "traces", "status"):
         done = subprocess.run(
             [sys.executable, "-m", "src.observability", command], capture_output=True, text=True, check=True,
-            cwd=config.REPO_ROOT, timeout=60, env={**os.environ, "TZ": "Asia/Tokyo"},
+            cwd=settings.REPO_ROOT, timeout=60, env={**os.environ, "TZ": "Asia/Tokyo"},
         )  # fmt: skip
         assert "time (JST)" in done.stdout
     assert shown("costs --by day")[1].startswith("day (UTC)")

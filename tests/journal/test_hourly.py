@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from src import config
-from src.observability import ObservabilityContext, observe_llm
+from src.observability import ObservabilityContext, observe_llm, settings
 from src.observability.journal.schema import APPLICATION_ID, COUNTED, MIGRATIONS
 from src.observability.journal.store import INTERRUPTED, Journal, Mark, Row
 from tests.million import fill, observation_row
@@ -27,8 +26,8 @@ HOUR_NS = 3_600_000_000_000
 @pytest.fixture
 def journal_file() -> Path:
     """Where the test's journal lies."""
-    config.journal_path().parent.mkdir()
-    return config.journal_path()
+    settings.journal_path().parent.mkdir()
+    return settings.journal_path()
 
 
 def kept(journal: Journal) -> dict[Any, Any]:

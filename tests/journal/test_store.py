@@ -20,8 +20,7 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
-from src import config
-from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, observe_llm, runtime
+from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, observe_llm, runtime, settings
 from src.observability.journal.retention import Retention
 from src.observability.journal.schema import APPLICATION_ID, MIGRATIONS
 from src.observability.journal.store import Journal, JournalError, Mark
@@ -113,7 +112,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     code = (
         "import os, sys, genai_prices, base58, mnemonic\n"
-        "import src.observability.shipping.shipper, src.observability.recording.writer, src.observability.tracing.threads\n"
+        "import src.observability.shipping.shipper, src.observability.recording.writer\n"
         "from src.observability import health, runtime\n"
         "from tests.journal.test_store import ask\n"
         "os.setuid(65534)\n"  # from here on much of the disk, such as root's own Python, is out of reach
@@ -123,7 +122,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
     )
     worker = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=config.REPO_ROOT, env={**os.environ, "OBSERVABILITY_JOURNAL": str(folder / "journal.db")},
+        cwd=settings.REPO_ROOT, env={**os.environ, "OBSERVABILITY_JOURNAL": str(folder / "journal.db")},
     )  # fmt: skip
     assert worker.stdout is not None
     assert worker.stdout.readline() == "BUY None\n"
@@ -465,14 +464,14 @@ def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
     before = path.read_bytes()
     code = (
         "import os, genai_prices, base58, mnemonic\n"
-        "import src.observability.shipping.delivery, src.observability.recording.writer, src.observability.tracing.threads\n"
+        "import src.observability.shipping.delivery, src.observability.recording.writer\n"
         "from tests.journal.test_store import ask\n"
         "from src.observability import runtime\n"
         "os.setuid(65534)\n"
         "print(ask('now')); print(runtime.running().recorder.flush(0.5))\n"
     )
     worker = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, timeout=30, check=True,
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=30, check=True,
         env={**os.environ, "OBSERVABILITY_JOURNAL": str(path)},
     )  # fmt: skip
     assert worker.stdout == "BUY\nFalse\n"

@@ -21,6 +21,7 @@ from src.models.local_model import LocalModel
 from src.models.local_server import LocalServer
 from src.models.model_factory import ModelFactory
 from src.models.xai_model import XAIModel
+from src.observability import settings
 from tests.providers.wire import KEY, PROVIDERS, Provider
 
 KEYED = tuple(name for name in PROVIDERS if ModelFactory.MODEL_IMPLEMENTATIONS[name].api_key_name)
@@ -229,7 +230,7 @@ def test_importing_the_factory_imports_no_sdk() -> None:
     """An agent that starts waits for nothing that it may not need."""
     code = f"import sys; import src.models.model_factory; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=config.REPO_ROOT
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT
     )
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -241,7 +242,7 @@ def test_a_model_finds_the_whole_of_what_the_shipper_imports() -> None:
         " print(hasattr(sys.modules.get('httpx'), 'Response'))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=config.REPO_ROOT,
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT,
         env={**os.environ, "OPENAI_KEY": "a-key-of-no-one"},
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "True"

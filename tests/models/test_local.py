@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from src import config
 from src.models.local_server import LocalServer
 from src.models.model_factory import ModelFactory
+from src.observability import settings
 
 pytestmark = [
     pytest.mark.slow,
@@ -64,7 +64,7 @@ def test_a_prompt_that_is_too_long_is_said_with_its_cure(capsys: pytest.CaptureF
 def in_a_process(code: str, seconds: float) -> "subprocess.CompletedProcess[str]":
     """Code that ran in a process of its own, which had so long to end."""
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, cwd=config.REPO_ROOT,
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, cwd=settings.REPO_ROOT,
         env={**os.environ, "ENABLE_LANGFUSE": "false"},
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion
 
 from src.models.base_model import ModelResponse
 from src.observability.recording.answer import read_answer, split_reasoning
-from src.observability.tracing.observation import reply_of
+from src.observability.tracing.snapshot import reply_of
 from tests.providers.wire import ANSWER, PROVIDERS, Provider
 
 

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from src import config
-from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, runtime
+from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, runtime, settings
 from src.observability.console.app import app
 from src.observability.journal.store import SCORE_COLUMNS, Journal, JournalError
 from src.observability.recording.outcome import append_in_steps
@@ -44,7 +43,7 @@ def run(*arguments: str) -> Result:
 def outcomes(journal: Any) -> list[tuple[str, str, float, str | None]]:
     """Trace, name, value and note of each."""
     journal.observations()
-    reader = Journal(config.journal_path(), create=False)
+    reader = Journal(settings.journal_path(), create=False)
     found = reader.scores("name LIKE 'pnl_%'", ())
     reader.close()
     return [(row["trace_id"], row["name"], row["value"], row["comment"]) for row in found]
@@ -72,7 +71,7 @@ def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch
     """As a decision is."""
     monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
     ObservabilityContext.record_outcome(decide(), pnl_usd=1)
-    reader = Journal(config.journal_path(), create=False)
+    reader = Journal(settings.journal_path(), create=False)
     assert [row["value"] for row in reader.scores("name = 'pnl_usd'", ())] == [1.0]
     reader.close()
 
@@ -246,7 +245,7 @@ def many(traces: int) -> list[str]:
     runtime.flush(5)
     names = [f"{number:032x}" for number in range(traces)]
     signal_ = '{"signal_action": "BUY", "signal_valid": true}'
-    made = Journal(config.journal_path())
+    made = Journal(settings.journal_path())
     rows = [
         observation_row(
             id=name[16:], trace_id=name, type="event", name="trading_signal", trace_name="A", start_ns=1,
@@ -263,7 +262,7 @@ def importing(file: Path, *options: str) -> subprocess.Popen[str]:
     """An import in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "src.observability", "outcomes", "--import", str(file), *options],
-        cwd=config.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
 
@@ -287,7 +286,7 @@ def test_ctrl_c_while_it_is_written_waits_for_the_rest(journal: Any, tmp_path: P
     """All of the file had been checked: it is there whole."""
     names = many(5_000)
     importer = importing(Path(table(tmp_path, *(f"{name},1" for name in names))))
-    reader = Journal(config.journal_path(), create=False)
+    reader = Journal(settings.journal_path(), create=False)
     while not (first := reader.select("SELECT count(*) AS written FROM scores")[0]["written"]):
         time.sleep(0.001)
     importer.send_signal(signal.SIGINT)
@@ -313,7 +312,7 @@ def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
 def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
     """However long the file is, and however long its notes are: SQLite is asked what one transaction holds."""
     many(1)
-    writer, statements = Journal(config.journal_path()), list[str]()
+    writer, statements = Journal(settings.journal_path()), list[str]()
     writer._db.set_trace_callback(statements.append)
     append_in_steps(writer, rows_of_outcomes(["x"] * 450 + ["x" * 900_000] * 3))
     verbs = "".join({"BEGIN": "|", "INSERT": "+"}.get(each.split()[0], "") for each in statements)
@@ -324,7 +323,7 @@ def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
 def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> None:
     """Where the disk is full; the same again takes the rest."""
     many(1)
-    writer, lines = Journal(config.journal_path()), rows_of_outcomes(["x" * 1_000] * 350)
+    writer, lines = Journal(settings.journal_path()), rows_of_outcomes(["x" * 1_000] * 350)
     writer.select(f"PRAGMA max_page_count = {writer.used_bytes() // 4096 + 100}")
     with pytest.raises(JournalError, match=r"full.* 100 of 350 outcomes are in: the same command again"):
         append_in_steps(writer, lines)

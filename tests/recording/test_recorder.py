@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from src import config
-from src.observability import LangFuseTracker, internal_errors, observe_llm, runtime
+from src.observability import LangFuseTracker, internal_errors, observe_llm, runtime, settings
 from src.observability.recording import recorder
 from src.observability.recording.recorder import Recorder
 from src.observability.tracing.observation import Observation
@@ -95,12 +94,12 @@ def test_a_full_queue_drops_what_comes_and_counts_it(
     """A caller waits 50 ms for room, then goes on; what was queued before is written; what was dropped is said once."""
     monkeypatch.setattr(recorder, limit, value)
     disk.open.clear()
-    over.put(ended(size))
+    over.on_end(ended(size))
     wait_until(lambda: over.waiting == 1 and not over._queue)
     for _ in range(100):
-        over.put(ended(size))
-    assert 0.04 < seconds_of(lambda: over.put(ended(size))) < 0.5
-    over.put(ended(size))
+        over.on_end(ended(size))
+    assert 0.04 < seconds_of(lambda: over.on_end(ended(size))) < 0.5
+    over.on_end(ended(size))
     assert (over.dropped, over.waiting) == (2, 101)
     disk.open.set()
     assert over.flush(5)
@@ -113,14 +112,14 @@ def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder
     """While the journal cannot be written, a full queue drops at once: each call would wait 50 ms for nothing."""
     monkeypatch.setattr(recorder, "MAX_QUEUED", 10)
     disk.error = OSError("No space left on device")
-    over.put(ended())
+    over.on_end(ended())
     wait_until(lambda: over._failing)
     for _ in range(10):
-        over.put(ended())
-    assert seconds_of(lambda: [over.put(ended()) for _ in range(100)]) < 0.04
+        over.on_end(ended())
+    assert seconds_of(lambda: [over.on_end(ended()) for _ in range(100)]) < 0.04
     assert over.dropped == 100
     for _ in range(50):
-        over.opened(Observation("llm_generation", "generation"))
+        over.on_start(Observation("llm_generation", "generation"))
     assert len(over._queue) == 10
     disk.error = None
     assert over.flush(5)
@@ -134,7 +133,7 @@ def test_what_cannot_be_written_at_the_end_is_counted(
     """One last try, then the number that is lost, in one line, and no waiting for a miracle."""
     disk.error = OSError("No space left on device")
     for _ in range(700):
-        over.put(ended())
+        over.on_end(ended())
     wait_until(lambda: over._failing)
     assert seconds_of(lambda: over.stop(10)) < 2
     assert (over.dropped, over.waiting, over.journalled) == (700, 0, 0)
@@ -145,20 +144,20 @@ def test_what_cannot_be_written_at_the_end_is_counted(
 def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
     """Not the ones after it: only what the system refuses is tried again."""
     disk.error = TypeError("our mistake")
-    over.put(ended())
+    over.on_end(ended())
     wait_until(lambda: over.dropped == 1)
     disk.error = None
-    over.put(ended())
+    over.on_end(ended())
     assert over.flush(5)
     assert (over.journalled, over.dropped) == (1, 1)
 
 
 def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> None:
     """A thread that outlives `stop` loses nothing: its observation is written and the journal given back again."""
-    over.put(ended())
+    over.on_end(ended())
     assert over.stop(5)
     for number in range(2, 12):
-        over.put(ended())
+        over.on_end(ended())
         assert over.flush(5)
         assert len(disk.written) == number
     wait_until(lambda: disk.closed == 11)
@@ -166,7 +165,7 @@ def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> 
 
 def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> None:
     """Eight threads put while another stops the recorder: every one is written, once."""
-    threads = [threading.Thread(target=lambda: [over.put(ended()) for _ in range(500)]) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: [over.on_end(ended()) for _ in range(500)]) for _ in range(8)]
     for thread in threads:
         thread.start()
     over.stop(5)
@@ -191,7 +190,7 @@ def test_it_may_be_stopped_while_another_thread_starts_it(
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", slowly)
-    agent = threading.Thread(target=lambda: over.put(ended()))
+    agent = threading.Thread(target=lambda: over.on_end(ended()))
     start(agent)
     assert starting.wait(5)
     assert over.stop(5)
@@ -243,7 +242,7 @@ def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
     monkeypatch.setattr(recorder, "_POLL_SECONDS", 60.0)
     disk.open.clear()
     for _ in range(40):
-        over.put(ended(size=1_000_000))
+        over.on_end(ended(size=1_000_000))
     disk.open.set()
     wait_until(lambda: len(disk.written) >= 32)
 
@@ -328,7 +327,7 @@ def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Pat
     where = {"full": "2>/dev/full", "closed": "2>&-", "a broken pipe": "2> >(exit)"}[stderr]
     command = f"'{sys.executable}' -c \"$CODE\" {where}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=config.REPO_ROOT, env={**os.environ, "CODE": _DEAF}, stdout=subprocess.PIPE,
+        ["bash", "-c", command], cwd=settings.REPO_ROOT, env={**os.environ, "CODE": _DEAF}, stdout=subprocess.PIPE,
         text=True, timeout=60,
     )  # fmt: skip
     assert done.stdout.splitlines()[-1:] == ["2"]
@@ -355,9 +354,9 @@ def syncs(durability: str, tmp_path: Path) -> int:
     """How often six calls had the disk itself asked to hold something."""
     told = tmp_path / durability
     strace = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(told), sys.executable, "-c", _SYNCED]
-    settings = {"OBSERVABILITY_DURABILITY": durability, "OBSERVABILITY_JOURNAL": str(tmp_path / f"{durability}.db")}
+    variables = {"OBSERVABILITY_DURABILITY": durability, "OBSERVABILITY_JOURNAL": str(tmp_path / f"{durability}.db")}
     subprocess.run(
-        strace, cwd=config.REPO_ROOT, env={**os.environ, **settings}, check=True, capture_output=True, timeout=60
+        strace, cwd=settings.REPO_ROOT, env={**os.environ, **variables}, check=True, capture_output=True, timeout=60
     )
     return sum("sync(" in line for line in told.read_text().splitlines())
 

@@ -19,9 +19,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from src import config
 from src.models.model_factory import ModelFactory
-from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime, settings
 from src.observability.redaction.redactor import BAD_PATTERN
 from tests.langfuse_server import LangfuseServer
 from tests.providers.wire import Provider, one_certificate
@@ -249,7 +248,7 @@ def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
     """In red, with its text and reason; the agent goes on, and nothing of what it asked is recorded until then."""
     code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=config.REPO_ROOT, check=True,
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, check=True,
         env={**os.environ, "OBSERVABILITY_REDACT_PATTERNS": "acct-[0-9"},
     )  # fmt: skip
     assert done.stdout == "BUY\n"

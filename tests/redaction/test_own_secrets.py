@@ -11,10 +11,11 @@ import random
 import re
 import string
 import time
+from typing import Any
 
 import pytest
 
-from src import config
+from src.observability import settings
 from src.observability.redaction.redactor import BAD_PATTERN, check_patterns, redact, redact_line, redact_text
 from tests.redaction.corpus import CONTEXTS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, found
@@ -77,9 +78,9 @@ def test_a_secret_broken_by_anything(form: str) -> None:
     assert redact_text(f"see {BREAKS[form](SECRET)} there") == f"see {MASK} there"
 
 
-def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     """Whether it has been loaded into the environment or not."""
-    config.ENV_FILE.write_text("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n", encoding="utf-8")
+    write_env_file("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
     monkeypatch.setenv("SOMETHING", "else")  # a file alone is read when the process starts
     assert redact_text("see only-in-the-file-0123") == f"see {MASK}"
 
@@ -186,7 +187,7 @@ ACCEPTED = {
 def test_a_pattern_that_may_take_forever_is_refused(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`re` cannot be interrupted and holds the lock that the agent needs; the message names the cure."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
-    with pytest.raises(config.SettingError, match="may take forever: write what repeats as one class"):
+    with pytest.raises(settings.SettingError, match="may take forever: write what repeats as one class"):
         check_patterns()
     assert redact_text("x" * 50) == BAD_PATTERN
 

@@ -2,8 +2,8 @@
 🌙 Moon Dev's Day Worker
 Built with love by Moon Dev 🚀
 
-A fleet's day in fast forward: `python -m tests.runtime.day_worker OBSERVATIONS` records them as fast as the recorder and the
-shipper take them, and prints, as JSON, what that did to the process.
+A fleet's day in fast forward: `python -m tests.runtime.day_worker OBSERVATIONS` records them as fast as the recorder
+and the shipper take them, and prints, as JSON, what that did to the process.
 """
 
 import gc
@@ -17,8 +17,7 @@ from typing import Any
 
 import psutil
 
-from src import config
-from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime, settings
 from src.observability.journal.store import Journal
 
 WARM_UP = 10_000  # observations, after which memory must be flat
@@ -50,7 +49,7 @@ def wait_for_room(journal: Journal) -> None:
 
 def largest_mb(so_far: float) -> float:
     """The journal's file, at its largest."""
-    return max(so_far, config.journal_path().stat().st_size / 2**20)
+    return max(so_far, settings.journal_path().stat().st_size / 2**20)
 
 
 def retries(seconds: int) -> Iterator[int]:
@@ -72,7 +71,7 @@ def day(count: int) -> dict[str, Any]:
     """So many observations from eight threads."""
     ask("the first of the day")
     LangFuseTracker().flush(5)
-    journal, journal_mb, warm = Journal(config.journal_path(), create=False), 0.0, measured()
+    journal, journal_mb, warm = Journal(settings.journal_path(), create=False), 0.0, measured()
     with ThreadPoolExecutor(THREADS) as pool:
         for start in range(1, count, LOOK_EVERY):
             numbers = range(start, min(start + LOOK_EVERY, count))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from src import config
+from src.observability import settings
 from tests.runtime.flapping_backend import FlappingBackend
 
 MAX_MB = 48
@@ -37,10 +37,10 @@ def backend() -> Iterator[FlappingBackend]:
 def test_a_day_leaves_nothing_behind_but_its_journal(count: int, backend: FlappingBackend) -> None:
     """Each observation arrives once; memory, threads, handles and the journal's size stay where they were."""
     keys = {"LANGFUSE_PUBLIC_KEY": "pk-lf-test-0123456789", "LANGFUSE_SECRET_KEY": "sk-lf-test-0123456789abcdef"}
-    settings = {"LANGFUSE_HOST": backend.url, "LANGFUSE_FLUSH_INTERVAL": "0.5", "OBSERVABILITY_MAX_MB": str(MAX_MB)}
+    variables = {"LANGFUSE_HOST": backend.url, "LANGFUSE_FLUSH_INTERVAL": "0.5", "OBSERVABILITY_MAX_MB": str(MAX_MB)}
     worker = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.runtime.day_worker", str(count)],
-        capture_output=True, text=True, cwd=config.REPO_ROOT, env={**os.environ, **keys, **settings}, check=True,
+        capture_output=True, text=True, cwd=settings.REPO_ROOT, env={**os.environ, **keys, **variables}, check=True,
     )  # fmt: skip
     found = json.loads(worker.stdout.splitlines()[-1])
     print(found, backend.answers)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from src import config
+from src.observability import settings
 from src.observability.journal.store import Journal
 from tests.langfuse_server import Backend
 
@@ -78,7 +78,7 @@ else:
 def run(code: str, *arguments: str) -> None:
     """A process that does this, and its children."""
     command = [sys.executable, "-c", _CALLS + code, *arguments]
-    done = subprocess.run(command, cwd=config.REPO_ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=settings.REPO_ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

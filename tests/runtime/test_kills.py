@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from src import config
-from src.observability import LangFuseTracker, observe_llm, runtime
+from src.observability import LangFuseTracker, observe_llm, runtime, settings
 from src.observability.journal.store import INTERRUPTED, Journal, Row
 from tests.langfuse_server import Backend, LangfuseServer
 from tests.runtime.busy_machine import Watch
@@ -50,7 +49,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
 def start(count: int, way: str, **environment: str) -> "subprocess.Popen[str]":
     """A worker of which `done` was heard."""
     worker = subprocess.Popen(
-        [sys.executable, "-m", "tests.runtime.worker", str(count), way], cwd=config.REPO_ROOT,
+        [sys.executable, "-m", "tests.runtime.worker", str(count), way], cwd=settings.REPO_ROOT,
         env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         text=True,
     )  # fmt: skip
@@ -136,7 +135,7 @@ def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, back
     assert LangFuseTracker().flush(30)
     ids = [span.id for span in langfuse.spans]
     assert len(ids) == len(set(ids)) == count + 3  # the worker's cycle, its call before that, and our own call
-    rows = [row for row in opened_cleanly(config.journal_path()) if row["name"] == "llm_generation"]
+    rows = [row for row in opened_cleanly(settings.journal_path()) if row["name"] == "llm_generation"]
     assert sorted(map(prompt_of, rows)) == sorted(["warm-up", *(f"first {number}" for number in range(count))])
     assert {row["level"] for row in rows} == {"DEFAULT"}
 
@@ -229,7 +228,7 @@ def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, bac
     """One journal, one shipper at a time: every call but the last 50 ms of the killed, on the wire once; what a killed
     shipper had under way, one batch at the most, may come twice."""
     langfuse = backend.start()
-    path = config.journal_path()
+    path = settings.journal_path()
     Journal(path).close()
     fleet = [start(0, "fleet", FLEET_CALLS=str(calls)) for _ in range(processes)]
     try:

@@ -2,9 +2,9 @@
 🌙 Moon Dev's Test Worker
 Built with love by Moon Dev 🚀
 
-A process that makes traced calls, for tests that kill it: `python -m tests.runtime.worker CALLS WAY_OUT`. It prints `done` when
-its calls have returned, then goes the way it was told. Where it tells of single calls, it prints a line as each begins
-and returns: what, which, and when on the monotonic clock, which is the same for all processes.
+A process that makes traced calls, for tests that kill it: `python -m tests.runtime.worker CALLS WAY_OUT`. It prints
+`done` when its calls have returned, then goes the way it was told. Where it tells of single calls, it prints a line as
+each begins and returns: what, which, and when on the monotonic clock, which is the same for all processes.
 """
 
 import itertools
@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 from src.observability import ObservabilityContext, observe_llm, runtime
 
@@ -111,38 +110,10 @@ def daemon_thread() -> None:
     time.sleep(0.2)
 
 
-def kill_itself_while_threads_call() -> None:
-    """SIGTERM, with calls in four other threads; the main thread alone can catch it, once it has called itself."""
-    ask("main")
-    for thread in range(4):
-        threading.Thread(target=told_asks, args=(str(thread),), daemon=True).start()
-    time.sleep(0.3)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(60)
-
-
-def terminate_by_another_thread() -> None:
-    """SIGTERM that the system hands to another thread while the main one sleeps."""
-    threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
-    time.sleep(60)
-
-
-@observe_llm
-def ask_with_a_price(prompt: str) -> SimpleNamespace:
-    """A model call whose price the recorder's thread looks up, for which it imports the price table."""
-    return SimpleNamespace(
-        content="BUY", raw_response=None, model_name="gpt-4o", usage={"prompt_tokens": 1, "completion_tokens": 1}
-    )
-
-
-def import_sdks() -> None:
-    """Seconds of imports on the main thread, of modules that the recorder's thread needs too."""
-    ask_with_a_price("priced 0")
-    print("importing", flush=True)
-    import anthropic
-    import openai
-
-    print(anthropic, openai)
+def show_handler() -> None:
+    """Print what SIGTERM does, and the wake-up descriptor; then wait for the signal."""
+    time.sleep(0.15)
+    print(repr(signal.getsignal(signal.SIGTERM)), signal.set_wakeup_fd(-1), flush=True)
     time.sleep(60)
 
 
@@ -202,9 +173,7 @@ WAYS_OUT: dict[str, Callable[[], object]] = {
     "own handler before": lambda: own_handler(before=True),
     "own handler after": lambda: own_handler(before=False),
     "daemon thread": daemon_thread,
-    "SIGTERM among threads": kill_itself_while_threads_call,
-    "SIGTERM to another thread": terminate_by_another_thread,
-    "imports": import_sdks,
+    "SIGTERM's handler": show_handler,
     "terminated child": terminated_child,
 }
 

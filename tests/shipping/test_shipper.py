@@ -23,8 +23,7 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
-from src import config
-from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime, settings
 from src.observability.journal.file import BUSY_SECONDS
 from src.observability.journal.session import JournalSession
 from src.observability.journal.store import LEASE_SECONDS, JournalError, Mark
@@ -263,7 +262,7 @@ def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, 
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
     with silent_resolver(tmp_path) as (server, run), Watch() as watch:
         command = [*run, sys.executable, "-c", LOOK_UP]
-        with subprocess.Popen(command, cwd=config.REPO_ROOT, stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(command, cwd=settings.REPO_ROOT, stdin=subprocess.PIPE) as process:
             assert b"\x08langfuse\x07example" in server.recv(512)
             began = time.monotonic_ns()
             process.communicate(b"end\n", timeout=30)
@@ -290,10 +289,10 @@ def test_an_answer_whose_body_does_not_end_is_an_answer(raw_server: Any, journal
 
 def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server: Any, monkeypatch: Any) -> None:
     """HTTP_PROXY is for what may be read on the way: a server on this machine is asked directly."""
-    here, asked = config.LANGFUSE_HOST, threading.Event()
+    here, asked = settings.setting("LANGFUSE_HOST"), threading.Event()
     raw_server(lambda connection: (asked.set(), connection.close()))
-    monkeypatch.setenv("HTTP_PROXY", config.LANGFUSE_HOST)
-    monkeypatch.setenv("ALL_PROXY", config.LANGFUSE_HOST)
+    monkeypatch.setenv("HTTP_PROXY", settings.setting("LANGFUSE_HOST"))
+    monkeypatch.setenv("ALL_PROXY", settings.setting("LANGFUSE_HOST"))
     monkeypatch.setenv("LANGFUSE_HOST", here)
     ask("first")
     assert LangFuseTracker().flush(10)
@@ -413,7 +412,7 @@ def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, jo
     """While another holds the lease, nothing is sent twice: `flush` is true once the other has shipped, else false."""
     ask("first")
     assert LangFuseTracker().flush(5)
-    label = config.destination().label
+    label = settings.destination().label
     other = JournalSession()
     held = other.open()
     assert held.take_lease(label, other.process, other.is_alive)
@@ -438,13 +437,13 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
     assert LangFuseTracker().flush(5)
     code = (
         "import os\n"
-        "from src import config\n"
+        "from src.observability import settings\n"
         "from src.observability.journal.session import JournalSession\n"
         "session = JournalSession(); journal = session.open()\n"
-        "assert journal.take_lease(config.destination().label, session.process, session.is_alive)\n"
+        "assert journal.take_lease(settings.destination().label, session.process, session.is_alive)\n"
         "os._exit(0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=config.REPO_ROOT, timeout=30)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=settings.REPO_ROOT, timeout=30)
     ask("second")
     assert LangFuseTracker().flush(5)
     assert len(langfuse.spans) == 2
@@ -499,7 +498,7 @@ def delivery() -> Iterator[Callable[[], Delivery]]:
     made: list[Delivery] = []
 
     def make() -> Delivery:
-        made.append(Delivery(config.destination(), lambda: 60.0, print))
+        made.append(Delivery(settings.destination(), lambda: 60.0, print))
         return made[-1]
 
     yield make
@@ -518,9 +517,9 @@ def execute(path: Any, statement: str) -> list[Any]:
 
 REFUSE_MARKS = "CREATE TRIGGER full BEFORE UPDATE OF state ON observations BEGIN SELECT the_disk_is_full(); END"
 SHIP = """
-from src import config
-from src.observability.delivery import Delivery
-reply = Delivery(config.destination(), lambda: 60.0, print).ship(0.0)
+from src.observability import settings
+from src.observability.shipping.delivery import Delivery
+reply = Delivery(settings.destination(), lambda: 60.0, print).ship(0.0)
 print(reply.words if reply else "all is shipped")
 """
 
@@ -528,7 +527,7 @@ print(reply.words if reply else "all is shipped")
 def shipped_by_another_process() -> str:
     """What a process says that would ship all that is pending."""
     run = [sys.executable, "-c", SHIP]
-    done = subprocess.run(run, check=True, cwd=config.REPO_ROOT, timeout=60, capture_output=True, text=True)
+    done = subprocess.run(run, check=True, cwd=settings.REPO_ROOT, timeout=60, capture_output=True, text=True)
     return done.stdout.strip()
 
 

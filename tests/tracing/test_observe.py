@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from src import config
-from src.observability import ObservabilityContext, context, internal_errors, observe_llm
+from src.observability import ObservabilityContext, internal_errors, observe_llm
+from src.observability.tracing import current_observation
 
 
 class Answer(NamedTuple):
@@ -233,7 +234,7 @@ def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: A
 
     @observe_llm(name="llm_generation")
     def ask() -> str:
-        seen.append(weakref.ref(context.current()))
+        seen.append(weakref.ref(current_observation()))
         return "BUY"
 
     gc.collect()

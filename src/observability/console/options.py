@@ -14,9 +14,8 @@ from typing import Annotated, NoReturn
 import typer
 from termcolor import cprint
 
-from src import config
-
-from ..journal.store import DamagedJournalError, Journal, JournalError
+from .. import settings
+from ..journal import DamagedJournalError, Journal, JournalError
 from .checks.place import shut
 from .queries import traces
 from .render.format import one_line
@@ -39,7 +38,7 @@ SINCE = "all"  # unless told otherwise, in every command
 @contextmanager
 def opened() -> Iterator[Journal]:
     """The journal to read; what is wrong with it is said, and ends the command with status 1."""
-    path = config.journal_path()
+    path = settings.journal_path()
     try:
         if (wrong := shut(path)) is not None:
             raise JournalError(f"{wrong.what}: {wrong.cure}")
@@ -73,7 +72,7 @@ def _end(error: JournalError) -> NoReturn:
 
 def words_of(error: JournalError) -> str:
     """What is wrong with the journal, where it lies, and the cure; SQLite's own words know neither."""
-    where = config.journal_path()
+    where = settings.journal_path()
     if isinstance(error, DamagedJournalError):
         what = error if str(where) in str(error) else f"The journal at {where} is damaged ({error})"
         return f"{what}: {DOCTOR} --fix sets it aside, and a new one begins"

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ..journal.store import JournalError
+from ..journal import JournalError
 from ..recording import cost
 
 Price = Callable[[dict[str, int]], float | None]  # of one call's usage, USD

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..journal.store import Row
+from ..journal import Row
 
 _UNREADABLE = "?"
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import NamedTuple
 
-from ..journal.store import Journal, JournalError, Row
-from ..recording.outcome import rows_of_outcome, scores_of_outcome
-from ..tracing.observation import Score
+from ..journal import Journal, JournalError, Row
+from ..recording import rows_of_outcome, scores_of_outcome
+from ..tracing import Score
 from .queries import traces
 from .trades_csv import Broken, Told
 

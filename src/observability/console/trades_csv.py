@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from ..journal.store import JournalError
+from ..journal import JournalError
 
 _LARGEST_CELL = 16 * 2**20  # characters
 _VALUES = ("pnl_usd", "pnl_pct", "note")

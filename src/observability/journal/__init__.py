@@ -1,1 +1,45 @@
 """The SQLite journal: what every observation and score is kept in."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .retention import STEP_ROWS, Retention
+    from .schema import COUNTED
+    from .session import JournalSession
+    from .store import (
+        INTERRUPTED,
+        OBSERVATION_COLUMNS,
+        SCORE_COLUMNS,
+        DamagedJournalError,
+        Journal,
+        JournalError,
+        Mark,
+        Row,
+    )
+
+__all__ = [
+    "COUNTED",
+    "INTERRUPTED",
+    "OBSERVATION_COLUMNS",
+    "SCORE_COLUMNS",
+    "STEP_ROWS",
+    "DamagedJournalError",
+    "Journal",
+    "JournalError",
+    "JournalSession",
+    "Mark",
+    "Retention",
+    "Row",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "store": "DamagedJournalError INTERRUPTED Journal JournalError Mark OBSERVATION_COLUMNS Row SCORE_COLUMNS",
+        "session": "JournalSession",
+        "retention": "Retention STEP_ROWS",
+        "schema": "COUNTED",
+    },
+)

@@ -9,8 +9,7 @@ which other processes write, by one process at a time.
 
 import time
 
-from src import config
-
+from .. import settings
 from ..internal_errors import failures
 from .store import Journal
 
@@ -44,7 +43,7 @@ class Retention:
 
     def _step(self, journal: Journal) -> bool:
         """One step; whether something was deleted."""
-        too_old = time.time_ns() - int(config.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
+        too_old = time.time_ns() - int(settings.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
         deleted = journal.delete_done(STEP_ROWS, before_ns=too_old) or self._make_room(journal)
         if deleted:
             journal.give_back_space()
@@ -69,5 +68,5 @@ class Retention:
 
 
 def _limit() -> float:
-    megabytes: float = config.setting("OBSERVABILITY_MAX_MB")
+    megabytes: float = settings.setting("OBSERVABILITY_MAX_MB")
     return megabytes * 1024 * 1024

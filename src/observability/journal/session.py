@@ -8,8 +8,7 @@ another file, or the file is gone.
 
 from pathlib import Path
 
-from src import config
-
+from .. import settings
 from .liveness import Alive, clear_away, is_alive
 from .store import Journal
 
@@ -23,7 +22,7 @@ class JournalSession:
 
     def open(self) -> Journal:
         """The journal that the settings name now. Raises JournalError or OSError where there can be none."""
-        path = config.journal_path()
+        path = settings.journal_path()
         if self._journal is not None and (self._journal.path != path or not self._journal.is_there()):
             self.close()
         if self._journal is None:

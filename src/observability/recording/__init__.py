@@ -1,1 +1,42 @@
 """On the recorder's thread: an observation becomes a row, redacted, counted and priced."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .answer import read_answer, split_reasoning
+    from .cost import price, price_table
+    from .outcome import append_in_steps, outcome_observation, rows_of_outcome, scores_of_outcome, values_of_outcome
+    from .recorder import JOURNAL_SECONDS, Recorder, Sink
+    from .usage import field
+    from .writer import JournalSink
+
+__all__ = [
+    "JOURNAL_SECONDS",
+    "JournalSink",
+    "Recorder",
+    "Sink",
+    "append_in_steps",
+    "field",
+    "outcome_observation",
+    "price",
+    "price_table",
+    "read_answer",
+    "rows_of_outcome",
+    "scores_of_outcome",
+    "split_reasoning",
+    "values_of_outcome",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "recorder": "JOURNAL_SECONDS Recorder Sink",
+        "writer": "JournalSink",
+        "answer": "read_answer split_reasoning",
+        "usage": "field",
+        "cost": "price price_table",
+        "outcome": "append_in_steps outcome_observation rows_of_outcome scores_of_outcome values_of_outcome",
+    },
+)

@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..journal.store import Journal, JournalError, Row
-from ..redaction.redactor import redact
-from ..tracing.observation import OUTCOME, Observation, Score
+from ..journal import Journal, JournalError, Row
+from ..redaction import redact
+from ..tracing import OUTCOME, Observation, Score
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _LARGEST = {"pnl_usd": 1e12, "pnl_pct": 1e9}  # beyond that it is a slip of the keyboard

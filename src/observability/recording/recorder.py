@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from ..background import OWN_THREADS, PAUSE_SECONDS
 from ..internal_errors import failures
-from ..tracing.observation import Observation
+from ..tracing import Observation
 
-OWN_THREADS = "moondev-observability"  # how our threads are named
 MAX_QUEUED = 50_000  # entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
@@ -26,7 +26,6 @@ _START_SECONDS = 1.0  # for a thread to be started; a signal's handler may have 
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
 JOURNAL_SECONDS = 20.0  # what an ending process, or a call that is to be on disk, waits for the disk
-PAUSE_SECONDS = 2.0  # what a fork waits for a batch, or an import, at most
 _LOOK_SECONDS = 0.02  # at whether the journal fails, by who waits for it
 _RETRY_SECONDS = 0.5  # while the journal cannot be written
 
@@ -76,7 +75,7 @@ class Recorder:
         """How many ended observations are not journalled yet."""
         return self._in_hand + sum(type(entry) is Observation for entry in self._queue.copy())
 
-    def opened(self, observation: Observation) -> None:
+    def on_start(self, observation: Observation) -> None:
         """An observation has begun: where it still runs when the thread looks, that is noted, as evidence should the
         process die in it."""
         self._running[observation.id] = observation
@@ -85,7 +84,7 @@ class Recorder:
         if observation.durable:
             self.flush(JOURNAL_SECONDS, patient=False)
 
-    def put(self, observation: Observation) -> None:
+    def on_end(self, observation: Observation) -> None:
         """Hand over an ended observation; a durable one is on disk when this returns, where the disk takes it. At the
         queue's bound, wait a little, then drop and count it."""
         self._running.pop(observation.id, None)

@@ -11,12 +11,11 @@ import math
 import time
 from typing import Any
 
-from src import config
-
+from .. import settings
 from ..internal_errors import guarded
-from ..journal.store import Row
-from ..redaction.redactor import Redactor, redact
-from ..tracing.observation import IMMUTABLE, Observation, Reply
+from ..journal import Row
+from ..redaction import Redactor, redact
+from ..tracing import IMMUTABLE, Observation, Reply
 from . import cost
 from .answer import Answer, read_answer
 from .usage import add_buckets, usage_buckets
@@ -114,10 +113,10 @@ def _times(observation: Observation) -> Row:
 
 def _circumstances() -> Row:
     return {
-        "session_id": config.setting("LANGFUSE_SESSION_ID"),
-        "user_id": config.setting("LANGFUSE_USER_ID"),
-        "environment": config.setting("LANGFUSE_TRACING_ENVIRONMENT") or "default",
-        "release": config.setting("LANGFUSE_RELEASE"),
+        "session_id": settings.setting("LANGFUSE_SESSION_ID"),
+        "user_id": settings.setting("LANGFUSE_USER_ID"),
+        "environment": settings.setting("LANGFUSE_TRACING_ENVIRONMENT") or "default",
+        "release": settings.setting("LANGFUSE_RELEASE"),
     }
 
 

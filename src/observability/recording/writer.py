@@ -10,16 +10,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from src import config
-
-from ..background import politely
+from .. import settings
+from ..background import yielding
 from ..internal_errors import failures
-from ..journal.retention import Retention
-from ..journal.session import JournalSession
-from ..journal.store import DamagedJournalError, Journal, Row
-from ..redaction.redactor import check_patterns
+from ..journal import DamagedJournalError, Journal, JournalSession, Retention, Row
+from ..redaction import check_patterns, secret_values
 from ..terminal import complain
-from ..tracing.observation import OUTCOME, Observation
+from ..tracing import OUTCOME, Observation
 from .outcome import rows_of_outcome
 from .row import placeholder_row, row_of, scores_of
 
@@ -48,11 +45,11 @@ class JournalSink:
         self._tidy_now_and_then(journal)
 
     def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
-        destination = _journalled(config.destination())
+        destination = _journalled(settings.destination())
         rows, scores = self._rows(journal, ended, destination)
         begun = [_addressed(_row_or_placeholder(each)[0], destination, "open") for each in opened if each.ended is None]
         recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
-        journal.append(recorded, scores, durable=config.setting("OBSERVABILITY_DURABILITY") == "sync")
+        journal.append(recorded, scores, durable=settings.setting("OBSERVABILITY_DURABILITY") == "sync")
         if destination is not None:
             self._ship()
 
@@ -94,12 +91,12 @@ class JournalSink:
             journal.give_up_lease("tidy", process)
 
     def _rows(
-        self, journal: Journal, ended: Iterable[Observation], destination: config.Destination | None
+        self, journal: Journal, ended: Iterable[Observation], destination: settings.Destination | None
     ) -> tuple[list[Row], list[Row]]:
         rows: list[Row] = []
         scores: list[Row] = []
         label = destination.label if destination else None
-        for observation in politely(ended):
+        for observation in yielding(ended):
             if observation.type == OUTCOME:
                 scores += rows_of_outcome(journal, observation.hex_trace_id, observation.scores, label)
                 continue
@@ -113,7 +110,7 @@ def _refuse_bad_patterns() -> None:
     """At the start: what of the operator's own patterns cannot be, in full, since they alone can correct it."""
     try:
         check_patterns()
-    except config.SettingError as error:
+    except settings.SettingError as error:
         complain(f"❌ {error}. Correct it in .env; until then no text is recorded.", "red")
 
 
@@ -127,16 +124,16 @@ def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
         return placeholder_row(observation, error), []
 
 
-def _journalled(destination: config.Destination | None) -> config.Destination | None:
+def _journalled(destination: settings.Destination | None) -> settings.Destination | None:
     """The destination, unless its host or public key is a secret: it would stand in every row. Then rows stay here."""
-    if destination is None or not any(secret in destination.label for secret in config.secret_values()):
+    if destination is None or not any(secret in destination.label for secret in secret_values()):
         return destination
     what = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY holds a secret: rows stay in the local journal"
     failures.note("destination", what, cure="Correct them in .env.")
     return None
 
 
-def _addressed(row: Row, destination: config.Destination | None, state: str) -> Row:
+def _addressed(row: Row, destination: settings.Destination | None, state: str) -> Row:
     if destination is None:
         return {**row, "destination": None, "state": "open" if state == "open" else "local"}
     return {**row, "destination": destination.label, "state": state}

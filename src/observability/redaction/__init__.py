@@ -1,1 +1,27 @@
 """A secret is masked here, before anything touches disk or wire."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .environment import is_secret, secret_values
+    from .redactor import Redactor, check_patterns, redact, redact_line, redact_text
+
+__all__ = [
+    "Redactor",
+    "check_patterns",
+    "is_secret",
+    "redact",
+    "redact_line",
+    "redact_text",
+    "secret_values",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "redactor": "Redactor check_patterns redact redact_line redact_text",
+        "environment": "is_secret secret_values",
+    },
+)

@@ -12,8 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from src import config
-
+from .. import settings
 from .scan import Span
 
 _PARTS = re.compile(
@@ -88,5 +87,5 @@ def operator_spans(pattern: re.Pattern[str], text: str) -> Iterator[Span]:
                 yield Span(*match.span(), "operator")
 
 
-def _refusal(line: str, reason: str) -> config.SettingError:
-    return config.SettingError(f"OBSERVABILITY_REDACT_PATTERNS has {line!r}, which is refused: {reason}")
+def _refusal(line: str, reason: str) -> settings.SettingError:
+    return settings.SettingError(f"OBSERVABILITY_REDACT_PATTERNS has {line!r}, which is refused: {reason}")

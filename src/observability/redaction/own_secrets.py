@@ -19,8 +19,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from src import config
-
+from .environment import is_address, is_secret
 from .scan import NOT_ALNUM, Rewritten, Scan, Span, all_but, as_ascii, without_escapes
 
 RULE = "own-secret"
@@ -112,7 +111,7 @@ def _parts(value: str) -> Iterator[str]:
     yield value
     if "://" in value:
         for address in filter(_is_long, re.split(r"[,;\s]+", value)):
-            if config.is_secret("", address):
+            if is_secret("", address):
                 yield address
             yield from filter(_is_long, map(unquote, _credentials(address)))
     elif not value.startswith("{"):
@@ -137,13 +136,13 @@ def _is_long(piece: str) -> bool:
 
 
 def _is_jumbled(piece: str) -> bool:
-    return len(piece) >= 16 and any(map(str.isdigit, piece)) and not config.is_address(piece)
+    return len(piece) >= 16 and any(map(str.isdigit, piece)) and not is_address(piece)
 
 
 def _is_piece(piece: str) -> bool:
     """Whether a part of a list is a secret by itself, not a word of a phrase, an address, or a line around a key."""
     plain = piece.isalpha() and (piece.islower() or piece.isupper() or piece.istitle())
-    return _is_long(piece) and not plain and not re.search(r"\s|^--", piece) and not config.is_address(piece)
+    return _is_long(piece) and not plain and not re.search(r"\s|^--", piece) and not is_address(piece)
 
 
 def _forms(secret: str) -> set[Form]:

@@ -21,12 +21,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from src import config
-
+from .. import settings
 from .across_fields import without_spread
 from .assignments import named
-from .headers import headers
-from .http import urls
+from .environment import secret_values
+from .http import headers, urls
 from .key_formats import SHAPES, pem_keys, shapes
 from .names import NONE, strength
 from .operator_patterns import operator_patterns, operator_spans
@@ -106,7 +105,7 @@ def check_patterns() -> None:
             at all (as a malformed LANGFUSE_CAPTURE_INPUT records no prompts): what the operator wanted hidden is
             unknown, and a journal cannot be unwritten.
     """
-    operator_patterns(config.OBSERVABILITY_REDACT_PATTERNS or "")
+    operator_patterns(settings.setting("OBSERVABILITY_REDACT_PATTERNS") or "")
 
 
 class _Rules:
@@ -119,7 +118,7 @@ class _Rules:
         self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         try:
             self.patterns, self.refused = operator_patterns(patterns), False
-        except config.SettingError:
+        except settings.SettingError:
             self.patterns, self.refused = [], True
 
     def spans(self, scan: Scan) -> list[Span]:
@@ -157,9 +156,9 @@ _current = _Rules((), "", "")
 def _rules() -> _Rules:
     """The rules for the environment as it is now: rebuilt when a secret or a setting changed."""
     global _current
-    secrets = config.secret_values()
-    patterns = config.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
-    allowed = config.setting("OBSERVABILITY_REDACT_ALLOW") or ""
+    secrets = secret_values()
+    patterns = settings.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
+    allowed = settings.setting("OBSERVABILITY_REDACT_ALLOW") or ""
     known = _current.made_of
     if secrets is not known[0] or patterns != known[1] or allowed != known[2]:
         _current = _Rules(secrets, patterns, allowed)

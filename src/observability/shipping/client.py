@@ -18,9 +18,8 @@ from typing import Any
 
 import httpx
 
-from src import config
-
-from ..redaction.redactor import redact_line
+from .. import settings
+from ..redaction import redact_line
 from .server_reply import ServerReply, Verdict
 
 _CONNECT_SECONDS = 5.0
@@ -34,7 +33,7 @@ _BODY_BYTES, _BODY_SECONDS = 65_536, 1.0  # of an answer that are read: its stat
 class Wire:
     """The connection; closed and made anew when the settings name another project."""
 
-    def __init__(self, destination: config.Destination) -> None:
+    def __init__(self, destination: settings.Destination) -> None:
         self.destination = destination
         self._stream: Any = None  # of the one connection, to cut it short
         self._deadline = 0.0  # monotonic seconds, of the request under way
@@ -122,10 +121,10 @@ class Wire:
                 self.cut()
 
 
-def is_refused_plain_http(destination: config.Destination) -> bool:
+def is_refused_plain_http(destination: settings.Destination) -> bool:
     """Whether the keys would travel without TLS beyond this machine, and nobody allowed it."""
     url = httpx.URL(destination.host)
-    return url.scheme == "http" and not _is_loopback(url.host) and not config.setting("LANGFUSE_ALLOW_HTTP")
+    return url.scheme == "http" and not _is_loopback(url.host) and not settings.setting("LANGFUSE_ALLOW_HTTP")
 
 
 def _is_loopback(host: str) -> bool:

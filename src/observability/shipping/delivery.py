@@ -13,11 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from src import config
-
-from ..journal.session import JournalSession
-from ..journal.store import DamagedJournalError, Journal, JournalError, Mark, Row
-from ..redaction.redactor import redact
+from .. import settings
+from ..journal import DamagedJournalError, Journal, JournalError, JournalSession, Mark, Row
+from ..redaction import redact
 from .client import Wire, is_refused_plain_http
 from .otlp import request_of
 from .server_reply import ServerReply, Verdict
@@ -39,7 +37,7 @@ class Delivery:
     """The way to one project, and to the journal; used by one thread, but for `cut`."""
 
     def __init__(
-        self, destination: config.Destination, seconds_left: Callable[[], float], say: Callable[[str], None]
+        self, destination: settings.Destination, seconds_left: Callable[[], float], say: Callable[[str], None]
     ) -> None:
         self.destination = destination
         self._told_to_wait = f"{destination.label} told to wait"  # a lease of who was, for as long as that

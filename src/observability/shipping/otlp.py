@@ -16,8 +16,8 @@ from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from ..background import politely
-from ..journal.store import Row
+from ..background import yielding
+from ..journal import Row
 
 # With any other scope the server copies every raw attribute into the observation's metadata.
 _SCOPE = "langfuse-sdk"
@@ -50,7 +50,7 @@ def _message(rows: Iterable[Row], public_key: str) -> ExportTraceServiceRequest:
     around: Any = {"resource": resource, "scope_spans": [{"scope": scope}]}
     message = ExportTraceServiceRequest(resource_spans=[around])
     spans = message.resource_spans[0].scope_spans[0].spans
-    for row in politely(children_first):
+    for row in yielding(children_first):
         spans.add(**span_of(row))
     return message
 

@@ -11,9 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from src import config
-
-from ..recording.recorder import OWN_THREADS, PAUSE_SECONDS
+from .. import settings
+from ..background import OWN_THREADS, PAUSE_SECONDS
 from ..terminal import complain
 from .server_reply import ServerReply, Verdict
 
@@ -45,7 +44,7 @@ class Shipper:
         self._flushes: list[_Flush] = []
         self._deadline = _NEVER  # monotonic seconds, once the process is ending
         self._patience = _Patience()
-        self._unusable: config.Destination | None = None  # until the settings change
+        self._unusable: settings.Destination | None = None  # until the settings change
 
     @property
     def _stopping(self) -> bool:
@@ -70,7 +69,7 @@ class Shipper:
 
         One attempt is made: where Langfuse cannot be reached, the answer is False at once.
         """
-        if config.destination() is None:
+        if settings.destination() is None:
             return True
         if self._stopping:
             return False
@@ -123,7 +122,7 @@ class Shipper:
 
     def _pass(self, wait_until: float, *, hurried: bool) -> bool:
         """Ship all that is pending; False where something is left, or was refused."""
-        destination = config.destination()
+        destination = settings.destination()
         if destination is None:
             return True
         try:
@@ -140,7 +139,7 @@ class Shipper:
             reply = ServerReply(Verdict.NOT_NOW, f"{type(error).__name__}: {error}")
         return self._answer(destination, reply)
 
-    def _delivery_to(self, destination: config.Destination) -> "Delivery":
+    def _delivery_to(self, destination: settings.Destination) -> "Delivery":
         with self._importing:  # and httpx imports the half of itself only for the first client
             from .delivery import Delivery
 
@@ -160,7 +159,7 @@ class Shipper:
             return True
         return delivery.destination == self._unusable or self._patience.must_wait(hurried)
 
-    def _answer(self, destination: config.Destination, reply: ServerReply | None) -> bool:
+    def _answer(self, destination: settings.Destination, reply: ServerReply | None) -> bool:
         """What follows from how a pass ended; whether all was shipped."""
         if reply is None:
             self._patience.won()
@@ -175,7 +174,7 @@ class Shipper:
         return reply is None
 
     def _say(self, words: str) -> None:
-        from ..redaction.redactor import redact_line
+        from ..redaction import redact_line
 
         said, self.last_error, self.last_error_at = self.last_error, redact_line(words), time.time()
         if self.last_error != said:
@@ -188,7 +187,7 @@ class Shipper:
         """Until the next pass: the interval, or sooner after a failure that may be over soon."""
         if self._delivery is not None and self._delivery.has_unnoted:
             self._patience.back_off_at_most(_NOTE_SECONDS)
-        wait = self._patience.seconds() or float(config.setting("LANGFUSE_FLUSH_INTERVAL"))
+        wait = self._patience.seconds() or float(settings.setting("LANGFUSE_FLUSH_INTERVAL"))
         return max(wait, _SHORTEST_PAUSE_SECONDS)
 
 

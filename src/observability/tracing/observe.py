@@ -14,13 +14,13 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import Any, NamedTuple, TypeVar, cast, overload
 
-from src.config import Recording, recording
-
-from .. import runtime
-from ..context import current, enter, finish, leave, note_error, start
 from ..internal_errors import guarded, swallow
-from .observation import IMMUTABLE, Observation, reply_of, snapshot
+from ..settings import CaptureSettings, recording
+from . import current
+from .current import current_observation, enter, finish, leave, note_error, start
+from .observation import Observation
 from .otel import attach, detach
+from .snapshot import IMMUTABLE, reply_of, snapshot
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -108,7 +108,7 @@ class _Part(NamedTuple):
 _Traced = Observation | _Part | None
 
 
-def _begin(label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
+def _begin(label: _Label, asked: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
     """Begin a call's observation and note its arguments; what happens from here on happens inside it.
 
     This and `_end` are the caller's path: no lock, no serialisation, and few functions, since after a model's answer
@@ -116,7 +116,7 @@ def _begin(label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[
     """
     observation = None
     try:
-        outer = current()
+        outer = current_observation()
         owner = args[0] if label.is_method and args else None
         if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
             return _Part(around)
@@ -132,7 +132,7 @@ def _begin(label: _Label, asked: Recording, args: tuple[Any, ...], kwargs: dict[
             observation.args = given if IMMUTABLE.issuperset(map(type, given)) else tuple(map(snapshot, given))
             if kwargs:
                 observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
-        (runtime.active or runtime.running()).recorder.opened(observation)
+        current.processor.on_start(observation)
     except Exception as error:  # noqa: BLE001 - ours, not the agent's
         swallow(error)
     _resume(observation)

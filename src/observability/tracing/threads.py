@@ -13,15 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import thread as _pool
 from typing import Any
 
-from src.config import tracing_on
-
-from .. import context
-from ..recording.recorder import OWN_THREADS
+from ..background import OWN_THREADS
+from ..settings import tracing_on
+from . import current
 
 _installed = False
 
 
-def install() -> None:
+def carry_into_threads() -> None:
     """Wrap `Thread.start` and `ThreadPoolExecutor.submit`, once per process."""
     global _installed
     if _installed:
@@ -35,9 +34,9 @@ def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(start)
     def carrying_start(self: threading.Thread) -> None:
         if tracing_on() and not _outlives_its_starter(self):
-            carried = context.carried()
+            carried = current.carried()
             if not carried.empty:
-                self.run = functools.partial(context.run_carried, carried, self.run)  # type: ignore[method-assign]
+                self.run = functools.partial(current.run_carried, carried, self.run)  # type: ignore[method-assign]
         start(self)
 
     return carrying_start
@@ -53,6 +52,6 @@ def _carrying_submit(submit: Callable[..., Any]) -> Callable[..., Any]:
     def carrying_submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if not tracing_on():
             return submit(self, fn, *args, **kwargs)
-        return submit(self, context.run_carried, context.carried(), fn, *args, **kwargs)
+        return submit(self, current.run_carried, current.carried(), fn, *args, **kwargs)
 
     return carrying_submit

@@ -9,9 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from src import config
-
-from ...journal.store import DamagedJournalError, Journal, JournalError
+from ... import settings
+from ...journal import DamagedJournalError, Journal, JournalError
 from ...recording import cost
 from .. import clock
 from ..options import DOCTOR
@@ -29,23 +28,23 @@ _NAMED, _SHORT_ID = 5, 8  # traces, digits
 _FIX = f"{DOCTOR} --fix"
 
 
-def settings() -> Iterator[Finding]:
+def settings_readable() -> Iterator[Finding]:
     """Is tracing on, who says so, can every setting be read, and what keeps anything from being sent?"""
     yield from refused_patterns()
     found = list(obstacles())
-    for error in config.malformed():
+    for error in settings.malformed():
         if not any(obstacle.what.startswith(error) for obstacle in found):
             yield fault("settings", error, "correct it in .env or the environment")
-    if config.tracing_on():
-        yield fine("tracing", f"on, says {config.origin('ENABLE_LANGFUSE')}")
+    if settings.tracing_on():
+        yield fine("tracing", f"on, says {settings.origin('ENABLE_LANGFUSE')}")
     yield from found
-    if not config.missing_langfuse_keys():
-        yield fine("keys", f"there, from {config.origin('LANGFUSE_SECRET_KEY')}")
+    if not settings.missing_langfuse_keys():
+        yield fine("keys", f"there, from {settings.origin('LANGFUSE_SECRET_KEY')}")
 
 
 def journal() -> Iterator[Finding]:
     """Is it there, can it be read and written, is it sound, is there room, what does it hold?"""
-    path = config.journal_path()
+    path = settings.journal_path()
     yield from _disk(path)
     if (wrong := shut(path)) is not None:
         yield wrong
@@ -72,7 +71,7 @@ def journal() -> Iterator[Finding]:
 
 def _disk(path: Path) -> Iterator[Finding]:
     folder = nearest_folder(path)
-    free, limit = shutil.disk_usage(folder).free, config.setting("OBSERVABILITY_MAX_MB") * 2**20
+    free, limit = shutil.disk_usage(folder).free, settings.setting("OBSERVABILITY_MAX_MB") * 2**20
     room = f"{free / 2**30:,.1f} GB free at {folder}"
     if free < _LITTLE_BYTES:
         yield fault("disk", room, "make room: what cannot be written waits in memory, then is lost")
@@ -104,7 +103,7 @@ def _contents(journal: Journal) -> Iterator[Finding]:
 
 
 def _waiting(journal: Journal) -> Iterator[Finding]:
-    to = config.destination()
+    to = settings.destination()
     waiting = health.waiting(journal)
     for row in waiting:
         host, _, key = row["destination"].partition("|")

@@ -8,8 +8,7 @@ Why nothing is sent to Langfuse, or no text is recorded: said once, for all comm
 import re
 from collections.abc import Iterator
 
-from src import config
-
+from ... import settings
 from .. import clock
 from ..options import DOCTOR
 from ..render.format import duration
@@ -28,14 +27,14 @@ def obstacles() -> Iterator[Finding]:
 
 def refused_patterns() -> Iterator[Finding]:
     """What is wrong with the operator's patterns: until that is corrected no text is recorded."""
-    if not config.setting("OBSERVABILITY_REDACT_PATTERNS"):
+    if not settings.setting("OBSERVABILITY_REDACT_PATTERNS"):
         return  # without the import below, which `status` does not need
-    from ...redaction.redactor import check_patterns, redact_line
+    from ...redaction import check_patterns, redact_line
 
     try:
         check_patterns()
-    except config.SettingError as error:
-        cure = f"correct it in {config.origin('OBSERVABILITY_REDACT_PATTERNS')}: until then no text is recorded"
+    except settings.SettingError as error:
+        cure = f"correct it in {settings.origin('OBSERVABILITY_REDACT_PATTERNS')}: until then no text is recorded"
         yield fault("settings", redact_line(str(error)), cure)
 
 
@@ -47,20 +46,20 @@ def stuck(oldest_pending_ns: int | None) -> Iterator[Finding]:
 
 
 def _flag() -> Iterator[Finding]:
-    origin = config.origin("ENABLE_LANGFUSE")
-    if not config.tracing_on():
+    origin = settings.origin("ENABLE_LANGFUSE")
+    if not settings.tracing_on():
         what = f"off, says {origin}: calls are not recorded"
         yield warning("tracing", what, f"set ENABLE_LANGFUSE=true ({origin})")
-    elif not config.ENABLE_LANGFUSE:  # neither on nor off
+    elif not settings.setting("ENABLE_LANGFUSE"):  # neither on nor off
         what = next(
-            (error for error in config.malformed() if error.startswith("ENABLE_LANGFUSE ")),
+            (error for error in settings.malformed() if error.startswith("ENABLE_LANGFUSE ")),
             "the flag is neither on nor off",
         )
         yield fault("settings", f"{what}; it comes from {origin}", f"correct it in {origin}")
 
 
 def _keys() -> Iterator[Finding]:
-    missing = config.missing_langfuse_keys()
+    missing = settings.missing_langfuse_keys()
     if len(missing) == 1:
         yield fault("keys", f"{missing[0]} is not set, the other one is", f"set {missing[0]} in .env")
     elif missing:
@@ -72,20 +71,20 @@ _NEEDED = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_BASE_URL", "LANGFUSE_HOST")
 
 def _unreadable() -> Iterator[Finding]:
     """A key or a host whose text is none; nothing where another variable has the host."""
-    if config.destination() is None:
-        for error in config.malformed():
+    if settings.destination() is None:
+        for error in settings.malformed():
             if (name := error.partition(" ")[0]) in _NEEDED:
-                yield fault("settings", error, f"correct it in {config.origin(name)}")
+                yield fault("settings", error, f"correct it in {settings.origin(name)}")
 
 
 _SURELY_TAKEN = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
 
 
 def _plain_http() -> Iterator[Finding]:
-    to = config.destination()
-    if to is None or config.setting("LANGFUSE_ALLOW_HTTP") or _SURELY_TAKEN.match(to.host):
+    to = settings.destination()
+    if to is None or settings.setting("LANGFUSE_ALLOW_HTTP") or _SURELY_TAKEN.match(to.host):
         return  # without the import below, which takes longer than all the rest of `status`
-    from ...shipping.client import is_refused_plain_http
+    from ...shipping import is_refused_plain_http
 
     if is_refused_plain_http(to):
         what = f"{to.host} has no TLS, and your keys would travel in the open: nothing is sent"

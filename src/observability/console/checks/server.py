@@ -12,8 +12,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from src import config
-
+from ... import settings
 from ..render.format import one_line
 from .findings import Finding, fault, fine, warning
 from .obstacles import obstacles
@@ -29,9 +28,9 @@ _SKEW_SECONDS = 60
 
 def server() -> Iterator[Finding]:
     """Nothing where nothing is sent: `settings` says why."""
-    from ...shipping.client import Wire
+    from ...shipping import Wire
 
-    to = config.destination()
+    to = settings.destination()
     if to is None or any(obstacles()):
         return
     wire = Wire(to)
@@ -98,8 +97,8 @@ def _clock(answer: "httpx.Response") -> Iterator[Finding]:
         yield fine("clock", "within a minute of the server's")
 
 
-def _keys(to: config.Destination, answer: "httpx.Response") -> Iterator[Finding]:
-    from ...shipping.client import is_page
+def _keys(to: settings.Destination, answer: "httpx.Response") -> Iterator[Finding]:
+    from ...shipping import is_page
 
     if answer.is_success and not is_page(answer, answer.text):
         yield fine("keys", "accepted by the server")

@@ -11,7 +11,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from ...journal.store import Journal
+from ...journal import Journal
 from ..options import MOST, SINCE, Agent, AsJson, Model, Since, known_names, nothing, opened, since_ns
 from ..queries import totals
 from ..queries.figures import total

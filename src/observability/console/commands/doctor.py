@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 from termcolor import cprint
 
-from src import config
-
-from ...journal.store import DamagedJournalError, Journal, JournalError
-from ...redaction.redactor import redact_line
+from ... import settings
+from ...journal import DamagedJournalError, Journal, JournalError
+from ...redaction import redact_line
 from ..checks import local, server
 from ..checks.findings import Finding, Weight
 from ..checks.place import is_there
@@ -50,7 +49,7 @@ def doctor(
 
 def _examined() -> list[Finding]:
     """No key is ever shown: what is said goes through redaction as well, whatever the operator's patterns are."""
-    checks = (local.settings, local.journal, local.prices, server.server)
+    checks = (local.settings_readable, local.journal, local.prices, server.server)
     found = [finding for check in checks for finding in check()]
     return [finding._replace(what=safe(redact_line(finding.what))) for finding in found]
 
@@ -67,7 +66,7 @@ def _table(found: list[Finding]) -> Table:
 
 
 def _fix() -> None:
-    path = config.journal_path()
+    path = settings.journal_path()
     if not is_there(path):
         return
     try:

@@ -15,7 +15,7 @@ from typing import IO, Annotated
 import typer
 from termcolor import cprint
 
-from ...journal.store import OBSERVATION_COLUMNS, SCORE_COLUMNS, Journal, JournalError, Row
+from ...journal import OBSERVATION_COLUMNS, SCORE_COLUMNS, Journal, JournalError, Row
 from ..options import MOST, SINCE, Agent, Model, Since, known_names, opened, since_ns
 from ..queries import pages as queries_pages
 from ..render.format import how_many

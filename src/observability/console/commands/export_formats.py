@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import IO, Any
 
-from src import config
-
-from ...journal.store import Journal, JournalError, Row
+from ... import settings
+from ...journal import Journal, JournalError, Row
 from ..signal import json_text
 
 
@@ -63,12 +62,12 @@ def _objects(page: list[Row]) -> Iterator[str]:
 
 def _messages(page: list[Row]) -> Iterator[str]:
     """What the shipper sends, one message a line; rows that were recorded without keys go as if we had sent them."""
-    from ...shipping.otlp import json_of
+    from ...shipping import json_of
 
     projects: dict[str, list[Row]] = defaultdict(list)
     for row in page:
         projects[(row["destination"] or "").partition("|")[2]].append(row)
-    ours = config.setting("LANGFUSE_PUBLIC_KEY") or ""
+    ours = settings.setting("LANGFUSE_PUBLIC_KEY") or ""
     return (json_of(rows, key or ours) for key, rows in projects.items())
 
 

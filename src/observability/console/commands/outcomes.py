@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import typer
 from termcolor import cprint
 
-from ...journal.store import JournalError, Row
-from ...recording.outcome import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
+from ...journal import JournalError, Row
+from ...recording import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
 from ..checks.obstacles import refused_patterns
 from ..options import AsJson, complain, opened
 from ..queries import decisions, traces

@@ -15,10 +15,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from termcolor import cprint
 
-from src import config
-
-from ...journal.retention import STEP_ROWS
-from ...journal.store import Journal
+from ... import settings
+from ...journal import STEP_ROWS, Journal
 from .. import clock
 from ..checks.obstacles import obstacles
 from ..options import DOCTOR, AsJson, complain, opened
@@ -28,8 +26,7 @@ from ..render.layout import paragraph, show_json
 from ..time_range import parse_since
 
 if TYPE_CHECKING:
-    from ...shipping.delivery import Delivery
-    from ...shipping.server_reply import ServerReply
+    from ...shipping import Delivery, ServerReply
 
 _PATIENCE_SECONDS = 60.0  # for another process that is shipping
 _LOOK_SECONDS = 0.1
@@ -48,7 +45,7 @@ def ship(
 
     Example: python -m src.observability ship --include-local
     """
-    to = config.destination()
+    to = settings.destination()
     if to is None:
         obstacle = next(obstacles())
         _end(f"Nowhere to ship to ({obstacle.about}: {obstacle.what})", obstacle.cure, as_json)
@@ -76,7 +73,7 @@ class _Shipped(NamedTuple):
     local: int  # recorded without keys
 
 
-def _ship(journal: Journal, to: config.Destination) -> _Shipped:
+def _ship(journal: Journal, to: settings.Destination) -> _Shipped:
     waiting, refused = journal.pending(to.label), _refused(journal)
     reply = _deliver(to, waiting) if waiting else None
     refused = _refused(journal) - refused
@@ -101,7 +98,7 @@ def _say(shipped: _Shipped) -> None:
 
 
 def _cure(why: "ServerReply") -> str:
-    from ...shipping.server_reply import Verdict
+    from ...shipping import Verdict
 
     if why.verdict is Verdict.LOCKED_OUT:
         return f"correct the LANGFUSE keys in .env; see: {DOCTOR}"
@@ -116,7 +113,7 @@ def _end(what: str, cure: str | None, as_json: bool) -> NoReturn:
     raise typer.Exit(1)
 
 
-def _address_local(journal: Journal, to: config.Destination, yes: bool, as_json: bool) -> None:
+def _address_local(journal: Journal, to: settings.Destination, yes: bool, as_json: bool) -> None:
     rows = health.local_rows(journal)
     if rows and not yes:
         _ask(rows, to, as_json)
@@ -124,7 +121,7 @@ def _address_local(journal: Journal, to: config.Destination, yes: bool, as_json:
         health.address(journal, to.label)
 
 
-def _ask(rows: int, to: config.Destination, as_json: bool) -> None:
+def _ask(rows: int, to: settings.Destination, as_json: bool) -> None:
     """End the command unless the operator says yes."""
     said = f"{rows:,} rows were recorded without keys. Send them, prompts and answers included, to {to.host}?"
     try:
@@ -139,9 +136,9 @@ def _ask(rows: int, to: config.Destination, as_json: bool) -> None:
     raise typer.Exit(1)
 
 
-def _deliver(to: config.Destination, rows: int) -> "ServerReply | None":
+def _deliver(to: settings.Destination, rows: int) -> "ServerReply | None":
     """Ship with a bar of how far it is; None where each row is delivered or refused, else why not."""
-    from ...shipping.delivery import Delivery
+    from ...shipping import Delivery
 
     found: list[ServerReply | None] = []
     delivery = Delivery(to, lambda: float("inf"), lambda _words: None)
@@ -161,7 +158,7 @@ def _deliver(to: config.Destination, rows: int) -> "ServerReply | None":
 
 
 def _shipped(delivery: "Delivery") -> "ServerReply | None":
-    from ...shipping.server_reply import ServerReply, Verdict
+    from ...shipping import ServerReply, Verdict
 
     try:
         if delivery.is_refused_plain_http():
@@ -238,7 +235,7 @@ def _say_pruned(pruned: _Pruned) -> None:
 def _before(older_than: str | None) -> int:
     now = clock.now_ns()
     if older_than is None:
-        return now - int(config.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
+        return now - int(settings.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
     try:
         before = parse_since(older_than)
     except ValueError as error:

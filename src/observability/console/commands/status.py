@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from src import config
-
-from ...journal.store import Journal
+from ... import settings
+from ...journal import Journal
 from .. import clock
 from ..checks.findings import Finding
 from ..checks.obstacles import obstacles, refused_patterns, stuck
@@ -44,14 +43,14 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _facts(journal: Journal) -> dict[str, Any]:
-    to, oldest = config.destination(), journal.oldest_pending_ns()
+    to, oldest = settings.destination(), journal.oldest_pending_ns()
     trouble = _trouble(oldest)
     return {
-        "tracing": config.tracing_on(),
+        "tracing": settings.tracing_on(),
         "shipping": f"shipped to {to.host}" if to is not None and not any(obstacles()) else "kept here",
         "reason": trouble and trouble.what,
         "cure": trouble and trouble.cure,
-        "missing": config.missing_langfuse_keys(),
+        "missing": settings.missing_langfuse_keys(),
         "journal": str(journal.path),
         "bytes": journal.used_bytes(),
         "began_ns": traces.oldest_ns(journal),
@@ -64,7 +63,7 @@ def _facts(journal: Journal) -> dict[str, Any]:
 
 def _trouble(oldest_pending_ns: int | None) -> Finding | None:
     """Of all that keeps text from being recorded, or what was recorded from being sent, the first."""
-    if not config.tracing_on():
+    if not settings.tracing_on():
         return next(obstacles())
     return next(chain(refused_patterns(), obstacles(), stuck(oldest_pending_ns)), None)
 

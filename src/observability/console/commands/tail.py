@@ -15,9 +15,8 @@ import typer
 from rich.text import Text
 from termcolor import cprint
 
-from src import config
-
-from ...journal.store import Journal, JournalError, Row
+from ... import settings
+from ...journal import Journal, JournalError, Row
 from ..checks.place import is_awaited
 from ..options import MOST, SINCE, Agent, AsJson, Model, Since, known_names, opened, since_ns
 from ..queries import pages
@@ -55,10 +54,10 @@ def tail(
 
 
 def _wait_for_a_journal() -> None:
-    path = config.journal_path()
+    path = settings.journal_path()
     if is_awaited(path):
         cprint(f"🤖 No journal at {path} yet: waiting for an agent", "cyan", file=sys.stderr)
-    while is_awaited(config.journal_path()):
+    while is_awaited(settings.journal_path()):
         time.sleep(_LOOK_SECONDS)
 
 

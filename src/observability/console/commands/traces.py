@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ...journal.store import Journal
+from ...journal import Journal
 from ..options import MOST, SINCE, Agent, AsJson, Full, Limit, Model, Since, known_names, nothing, opened, since_ns
 from ..queries import traces as queries
 from ..queries.decisions import Judged

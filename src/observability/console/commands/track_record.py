@@ -11,7 +11,7 @@ from itertools import chain
 
 from termcolor import cprint
 
-from ...journal.store import Journal
+from ...journal import Journal
 from ..evaluation import FEW, Class, Verdict, calibration, verdicts
 from ..options import known_names, opened
 from ..queries import decisions, traces

@@ -7,7 +7,7 @@ Decisions beside what the market made of them.
 
 from typing import NamedTuple
 
-from ...journal.store import Journal, Row
+from ...journal import Journal, Row
 
 
 class Judged(NamedTuple):

@@ -5,7 +5,7 @@ Built with love by Moon Dev 🚀
 What waits, what was refused, what could not be priced or recorded; and what an operator does about it.
 """
 
-from ...journal.store import Journal, Row
+from ...journal import Journal, Row
 
 _STEP_ROWS = 500  # of one transaction: no writer waits long
 _TABLES = ("observations", "scores")

@@ -8,7 +8,7 @@ A trace in a line: what of its observations a list shows.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ...journal.store import INTERRUPTED, Row
+from ...journal import INTERRUPTED, Row
 from ..render.format import asked_and_answered
 from ..signal import Said, said_of
 

@@ -9,7 +9,7 @@ waits and memory stays small.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ...journal.store import Journal, Row
+from ...journal import Journal, Row
 
 PAGE_BYTES = 8 * 1024 * 1024  # of text
 

@@ -5,7 +5,7 @@ Built with love by Moon Dev 🚀
 What the report draws: sums by day, latencies by class, decisions by day, and what the market made of them.
 """
 
-from ...journal.store import INTERRUPTED, Journal, Row
+from ...journal import INTERRUPTED, Journal, Row
 
 _HOUR_NS = 3_600_000_000_000
 _DAY = "strftime('%Y-%m-%d', {} / 1000000000, 'unixepoch')"

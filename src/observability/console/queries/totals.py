@@ -13,8 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ...journal.schema import COUNTED
-from ...journal.store import INTERRUPTED, Journal, Row
+from ...journal import COUNTED, INTERRUPTED, Journal, Row
 from .figures import Figures, quantile
 
 _HOUR_NS = 3_600_000_000_000

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ...journal.store import Journal, JournalError, Row
+from ...journal import Journal, JournalError, Row
 from .listing import Listed, listed
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.text import Text
 
-from ...journal.store import Row
+from ...journal import Row
 from ..evaluation import Class, Mean, Verdict
 from ..queries.figures import Figures
 from ..queries.listing import Listed

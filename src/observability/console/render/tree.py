@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from ...journal.store import INTERRUPTED, Row
+from ...journal import INTERRUPTED, Row
 from ..queries.traces import Trace
 from ..signal import said_of
 from .format import duration, gain, gain_percent, moment, money, one_line, safe, text_of, tokens

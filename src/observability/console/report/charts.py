@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from ...journal.store import Row
+from ...journal import Row
 
 SERIES = [f"var(--series-{number})" for number in range(1, 7)]
 ACTIONS = {"BUY": "var(--buy)", "SELL": "var(--sell)", "NOTHING": "var(--nothing)", "unreadable": "var(--muted)"}

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...journal.store import Journal, Row
+from ...journal import Journal, Row
 from .. import clock
 from ..evaluation import Class, calibration
 from ..queries import decisions, report, totals, traces

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from ...journal.store import Row
+from ...journal import Row
 from .. import clock
 from ..queries import report
 from ..queries.totals import UNKNOWN

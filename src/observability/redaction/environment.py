@@ -1,0 +1,116 @@
+"""Which variables of the environment and `.env` hold secrets: by their name, or addresses by what they carry."""
+
+import os
+import re
+from typing import Any
+
+from .. import settings
+
+# What a variable's name ends with, a number or `_BACKUP` and the like left out, where its value is a secret.
+_SECRET_NAME = re.compile(
+    r"(?:(?:KEY|SECRET|TOKEN|CREDENTIAL|PASSWORD|MNEMONIC|KEYPAIR|COOKIE)S?|PASSWD|PASSPHRASE|PHRASE|SEED|DSN|SID|BEARER"
+    r"|AUTHORIZATION|AUTH_HEADER|(?:SEED|RECOVERY|BACKUP|MNEMONIC)_WORDS|(?:^|_)(?:PASS|PWD|PW|PK|JWT))"
+    r"(?:_?\d+|_(?:BACKUP|OLD|NEW|PROD|LIVE|TEST|DEV|MAIN|VALUE|BASE64|B64|HEX|JSON))*$",
+    re.IGNORECASE,
+)
+_PUBLIC_KEY = re.compile(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's, in every row's destination
+_PUBLIC_NAME = re.compile(r"(?:^|_)(?:PUBLIC|PUB|PUBLISHABLE)(?:_|KEY|$)", re.IGNORECASE)
+_NUMBER_NAME = re.compile(r"SEED$|TOKENS$", re.IGNORECASE)  # RANDOM_SEED, MAX_TOKENS
+_TRADED_TOKEN = re.compile(r"TOKENS?(?:_?\d+)?$", re.IGNORECASE)
+_CREDENTIAL_TOKEN = re.compile(
+    r"(?:API|ACCESS|AUTH|BEARER|BOT|REFRESH|SESSION|SECRET|PRIVATE|ID|USER|APP|LOGIN)_?TOKENS?", re.IGNORECASE
+)
+_ADDRESS_NAME = re.compile(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
+_ADDRESS_WITH_SECRET = re.compile(
+    r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE
+)
+# An address's credentials, sure enough to go by whatever the variable is called.
+_ADDRESS_CREDENTIAL = re.compile(
+    r"://[^/\s@]*:[^/\s@]+@|://[^/\s@:]{16,}@|[?&][\w-]*(?:key|token|secret|password|auth|sig)[\w-]*=[^&\s]{4,}"
+    r"|/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])"
+    r"|/(?=(?:[a-z_-]{0,99}\d){3})(?=[\d_-]{0,99}[a-z])[\w-]{0,99}?[a-z\d]{16}",
+    re.IGNORECASE,
+)
+_PATH = re.compile(
+    r"(?:~|\.{1,2}|/(?:home|Users|root|etc|var|opt|tmp|mnt|run|usr|srv|app|data|media|work|workspace|secrets|Volumes))/"
+    r"[\w./ @-]*|[A-Za-z]:\\.*"
+)
+_STANDS_FOR_A_VALUE = re.compile(
+    r"(?:[a-z]{2,5}[-_])?your(?:[-_][a-z0-9]{1,20}){0,6}[-_](?:key|token|secret|password|passphrase|phrase|seed|here|value)"
+    r"|<[^<>]*>|\$\{\w+\}|\{\{.*\}\}|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined"
+    r"|not[-_ ]?(?:set|needed)|(?:sk-)?no[-_]key[-_](?:needed|required)|[-=*_.#~+ ]+|(.)\1*",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
+_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_EVM_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_MIN_SECRET_LENGTH = 8
+_secrets_seen: tuple[dict[Any, Any], tuple[str, ...]] = ({}, ())
+
+
+def secret_values() -> tuple[str, ...]:
+    """The values that must never be on disk or wire: of secret-looking variables, and addresses (of RPC nodes,
+    webhooks, databases) that carry credentials, in the environment and in `.env`; eight characters or more, longest
+    first.
+
+    The same tuple object as long as the environment is unchanged.
+    """
+    global _secrets_seen
+    if _secrets_seen[0] != settings.raw_environ:
+        known = {**settings.env_file(), **os.environ}
+        found = {text.strip() for name, text in known.items() if text and is_secret(name, text.strip())}
+        found -= {text for text in found if _PUBLIC_KEY.match(text)}  # under another name
+        _secrets_seen = (dict(settings.raw_environ), tuple(sorted(found, key=lambda text: (-len(text), text))))
+    return _secrets_seen[1]
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable's value is a secret: by its name (`*_KEY`, `*_SECRET`, ...), or an address by what it carries.
+
+    Not what is shorter than eight characters, stands for a value (`your_key_here`, `changeme`), or is public: a public
+    key, a path, a token's address.
+    """
+    if len(value) < _MIN_SECRET_LENGTH or settings.PLACEHOLDER.match(value) or _STANDS_FOR_A_VALUE.fullmatch(value):
+        return False
+    if _ADDRESS.match(value):
+        return _is_secret_address(name, value)
+    return _SECRET_NAME.search(name) is not None and not _is_public(name, value)
+
+
+def _is_secret_address(name: str, value: str) -> bool:
+    if _SECRET_NAME.search(name):
+        return True
+    value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)  # of a token
+    by_name = _ADDRESS_NAME.search(name) and _ADDRESS_WITH_SECRET.search(value)
+    return bool(by_name) or _ADDRESS_CREDENTIAL.search(value) is not None
+
+
+def _is_public(name: str, value: str) -> bool:
+    if _PUBLIC_NAME.search(name) and not re.search("SECRET|PRIVATE", name, re.IGNORECASE):
+        return not settings.SECRET_KEY.match(value)
+    traded = _TRADED_TOKEN.search(name) and not _CREDENTIAL_TOKEN.search(name)
+    if traded and all(is_address(each.strip()) for each in value.split(",")):
+        return True
+    is_setting = _NUMBER_NAME.search(name) and value.isdecimal()
+    return bool(is_setting) or _is_path(name, value)
+
+
+def _is_path(name: str, value: str) -> bool:
+    """Whether it is where something lies: by its root, as the shell's own `PWD`, or because something lies there."""
+    if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
+        return True
+    # Not by Path, whose `exists` raises on a key that is too long for a name.
+    return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is an address: of Solana (32 bytes in base58) or of an EVM chain (0x and 40 hex digits)."""
+    if _EVM_ADDRESS.fullmatch(text):
+        return True
+    if not 32 <= len(text) <= 44 or not all(map(_BASE58.__contains__, text)):
+        return False
+    number = 0
+    for letter in text:
+        number = number * 58 + _BASE58.index(letter)
+    zeros = len(text) - len(text.lstrip("1"))
+    return zeros + (number.bit_length() + 7) // 8 == 32

@@ -1,0 +1,382 @@
+"""Every setting of the package, and its only reader of the environment.
+
+A setting comes from, in this order: the plan's four names in the sibling `config` module (`CONFIG_NAMES`), the
+environment, `.env`, the default. Settings are *live*: each read sees the environment as it is now. `.env` is read
+once, into a dictionary of this module's own, and never into `os.environ`: code that does not load it must not see it.
+Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing.
+"""
+
+import contextlib
+import math
+import os
+import re
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+from sys import modules
+from typing import Any, NamedTuple
+
+from termcolor import cprint
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
+ENV_FILE = REPO_ROOT / ".env"
+
+# What an operator may write, assign or patch in `config.py` beside this package; it wins over the environment.
+CONFIG_NAMES = ("ENABLE_LANGFUSE", "LANGFUSE_FLUSH_INTERVAL", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT")
+_CONFIG_MODULE = ".".join([*(__package__ or "").split(".")[:-1], "config"])
+
+
+class SettingError(ValueError):
+    """A setting's text cannot be read; the message names the variable and what it takes."""
+
+
+class Destination(NamedTuple):
+    """Where a recorded observation is delivered: a Langfuse host and the project its keys belong to."""
+
+    host: str
+    public_key: str
+    secret_key: str
+
+    @property
+    def label(self) -> str:
+        """What the journal keeps of it: host and public key, never the secret."""
+        return f"{self.host}|{self.public_key}"
+
+
+def parse_bool(name: str, text: str) -> bool:
+    """Return `text` as a boolean: true/false, 1/0, yes/no, on/off in any case.
+
+    Raises:
+        SettingError: on anything else. The text is not quoted: it may be a secret set under the wrong name.
+    """
+    value = text.strip().lower()
+    if value in ("true", "1", "yes", "on"):
+        return True
+    if value in ("false", "0", "no", "off"):
+        return False
+    raise SettingError(f"{name} must be true or false (or 1/0, yes/no, on/off)")
+
+
+def parse_number(name: str, text: str) -> float:
+    """Return `text` as a finite number of at least 0. Raises SettingError on anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise SettingError(f"{name} must be a number of at least 0")
+    return value
+
+
+def parse_count(name: str, text: str) -> int:
+    """Return `text` as a whole number of at least 0. Raises SettingError on anything else."""
+    value = parse_number(name, text)
+    if not value.is_integer():
+        raise SettingError(f"{name} must be a whole number")
+    return int(value)
+
+
+def parse_durability(name: str, text: str) -> str:
+    """Return `text` as `async` or `sync`. Raises SettingError on anything else."""
+    value = text.strip().lower()
+    if value not in ("async", "sync"):
+        raise SettingError(f"{name} must be async or sync")
+    return value
+
+
+def parse_host(name: str, text: str) -> str:
+    """Return `text` as an http(s) address without a trailing slash. Raises SettingError on anything else.
+
+    The address is printed, journalled and quoted in errors. So an address that may carry a credential (a user, a
+    query, a path part of 20 characters or more) is refused.
+    """
+    value = text.strip().rstrip("/")
+    if not _HOST.fullmatch(value):
+        raise SettingError(f"{name} must be an address like https://cloud.langfuse.com, without credentials")
+    return value
+
+
+def parse_public_key(name: str, text: str) -> str:
+    """Return `text` as a public key, which is sent and journalled in clear. Raises SettingError on a secret key."""
+    value = text.strip()
+    if SECRET_KEY.match(value):
+        raise SettingError(f"{name} holds a secret key: swap the two in .env")
+    return value
+
+
+def parse_environment(name: str, text: str) -> str:
+    """Return `text` as a Langfuse environment. Raises SettingError on names that the server files under `default`."""
+    value = text.strip()
+    if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
+        raise SettingError(f"{name} must be 1 to 40 of a-z, 0-9, _ and -, and not begin with langfuse")
+    return value
+
+
+def parse_text(_name: str, text: str) -> str:
+    """Return `text` without surrounding white space."""
+    return text.strip()
+
+
+Parser = Callable[[str, str], Any]
+_PROCESS_SESSION = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}"
+
+# name -> (parser, default). A malformed value takes its fallback of `_SAFE`, else the default.
+SETTINGS: dict[str, tuple[Parser, Any]] = {
+    "ENABLE_LANGFUSE": (parse_bool, True),
+    "LANGFUSE_SECRET_KEY": (parse_text, None),
+    "LANGFUSE_PUBLIC_KEY": (parse_public_key, None),
+    "LANGFUSE_BASE_URL": (parse_host, None),  # the SDK's newer name for LANGFUSE_HOST
+    "LANGFUSE_HOST": (parse_host, None),
+    "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),  # seconds between batches
+    "LANGFUSE_CAPTURE_INPUT": (parse_bool, True),  # prompts
+    "LANGFUSE_CAPTURE_OUTPUT": (parse_bool, True),  # answers
+    "LANGFUSE_ALLOW_HTTP": (parse_bool, False),  # plain http to a host other than loopback
+    "LANGFUSE_SESSION_ID": (parse_text, _PROCESS_SESSION),
+    "LANGFUSE_USER_ID": (parse_text, None),
+    "LANGFUSE_TRACING_ENVIRONMENT": (parse_environment, None),
+    "LANGFUSE_RELEASE": (parse_text, None),
+    "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
+    "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
+    "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
+    "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
+    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # what an ending process may spend on disk and network
+    "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one a line
+    "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
+}
+# Fallback for a malformed setting, and the words printed for it. For ENABLE_LANGFUSE, None means: journal, do not ship.
+_NOTHING_SENT = (None, "calls are recorded here and nothing is sent")
+_SAFE: dict[str, tuple[Any, str]] = {
+    "ENABLE_LANGFUSE": _NOTHING_SENT,
+    "LANGFUSE_PUBLIC_KEY": _NOTHING_SENT,
+    "LANGFUSE_BASE_URL": _NOTHING_SENT,  # a typing error must not send a self-hosted server's traces to the cloud
+    "LANGFUSE_HOST": _NOTHING_SENT,
+    "LANGFUSE_CAPTURE_INPUT": (False, "prompts are not recorded"),
+    "LANGFUSE_CAPTURE_OUTPUT": (False, "answers are not recorded"),
+}
+_DEFAULT_HOST = "https://cloud.langfuse.com"
+_HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
+# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs), to find one set as a public key.
+SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
+PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
+reported: set[tuple[str, str]] = set()  # malformed settings that were printed
+
+# `os.environ.get` encodes its key and decodes its value each time, which would cost more than the rest of a traced
+# call's path. The dict behind it does not, and returns the same object as long as a variable is unchanged.
+raw_environ: Any = getattr(os.environ, "_data", os.environ)
+_encode: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
+
+
+def env_file() -> Mapping[str, str | None]:
+    """The variables of `.env`, read once."""
+    return _variables_of(ENV_FILE)
+
+
+@lru_cache(maxsize=2)
+def _variables_of(file: Path) -> Mapping[str, str | None]:
+    from dotenv import dotenv_values  # loaded lazily: most reads find the variable in the environment
+
+    disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").lower() in ("1", "true", "t", "yes", "y")  # python-dotenv's
+    return {} if disabled else dotenv_values(file)
+
+
+def env(name: str) -> str | None:
+    """The variable `name` of the environment or `.env`; None where it is unset, empty or a placeholder."""
+    text = os.environ.get(name)
+    if text is None:
+        text = env_file().get(name)
+    text = (text or "").strip()
+    return None if not text or PLACEHOLDER.match(text) else text
+
+
+class Reader:
+    """Reads the settings of one table (name: parser and default), and parses a text again only when it has changed.
+
+    `fallbacks` are the values of malformed settings, each with the words that are printed for it.
+    """
+
+    def __init__(self, table: dict[str, tuple[Parser, Any]], fallbacks: dict[str, tuple[Any, str]]) -> None:
+        self.table = table
+        self._fallbacks = fallbacks
+        self._keys = {name: _encode(name) for name in table}
+        # Raw text and the value parsed from it; the table itself stands for a text that was never read.
+        self._parsed: dict[str, tuple[Any, Any]] = dict.fromkeys(table, (table, None))
+
+    def __call__(self, name: str) -> Any:
+        """The value of the setting `name`."""
+        raw = raw_environ.get(self._keys[name])
+        parsed = self._parsed[name]
+        if parsed[0] is not raw:
+            self._parsed[name] = parsed = (raw, self._parse(name))
+        return parsed[1]
+
+    def forget(self) -> None:
+        """Parse every setting anew at its next read."""
+        self._parsed = dict.fromkeys(self.table, (self.table, None))
+
+    def malformed(self) -> list[str]:
+        """One message for each setting whose text cannot be read."""
+        return [str(error) for name in self.table if (error := self.error_in(name)) is not None]
+
+    def error_in(self, name: str) -> SettingError | None:
+        """The reason why the text of the setting `name` cannot be read, if it cannot."""
+        text = env(name)
+        try:
+            if text is not None:
+                self.table[name][0](name, text)
+        except SettingError as error:
+            return error
+        return None
+
+    def _parse(self, name: str) -> Any:
+        parse, default = self.table[name]
+        text = env(name)
+        if text is None:
+            return default
+        try:
+            return parse(name, text)
+        except SettingError as error:
+            value, meanwhile = self._fallbacks.get(name, (default, "the default holds"))
+            _report(name, text, error, meanwhile)
+            return value
+
+
+def _report(name: str, text: str, error: SettingError, meanwhile: str) -> None:
+    if (name, text) not in reported:
+        reported.add((name, text))
+        cure = "" if "in .env" in str(error) else " Correct it in .env;"
+        with contextlib.suppress(OSError, ValueError):  # a stderr that cannot be written is no error of the agent's
+            cprint(f"❌ {error}{'.' if cure else ';'}{cure} until then {meanwhile}.", "red", file=sys.stderr)
+
+
+read = Reader(SETTINGS, _SAFE)
+malformed = read.malformed
+_MISSING = object()
+
+
+def forget() -> None:
+    """Read `.env` again, and parse every setting anew: for tests."""
+    global _capture
+    _variables_of.cache_clear()
+    read.forget()
+    _capture = _NEVER_READ
+
+
+def setting(name: str) -> Any:
+    """The value of the setting `name`. Cheap.
+
+    `LANGFUSE_HOST` is served by `LANGFUSE_BASE_URL` too, and is None where the one that is set is malformed.
+    """
+    if name in CONFIG_NAMES and (value := _config().get(name, _MISSING)) is not _MISSING:
+        return value
+    return _host() if name == "LANGFUSE_HOST" else read(name)
+
+
+def _config() -> dict[str, Any]:
+    """The names in the sibling `config` module, if it is imported; its own `__getattr__` is never asked."""
+    module = modules.get(_CONFIG_MODULE)
+    return _NOTHING if module is None else vars(module)
+
+
+def _host() -> str | None:
+    name = next((name for name in ("LANGFUSE_HOST", "LANGFUSE_BASE_URL") if env(name)), None)
+    host: str | None = _DEFAULT_HOST if name is None else read(name)
+    return host
+
+
+_NOTHING: dict[str, Any] = {}
+
+
+def origin(name: str) -> str:
+    """Where the setting `name` comes from: `config.py`, `the environment`, `.env`, or `the default`."""
+    if name in CONFIG_NAMES and name in _config():
+        return "config.py"
+    text = env(name)
+    if text is None:
+        return "the default"
+    return ".env" if (env_file().get(name) or "").strip() == text else "the environment"
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """The settings of recording at one moment."""
+
+    __slots__ = ("capture_input", "capture_output", "durable", "on")
+
+    on: bool
+    capture_input: bool
+    capture_output: bool
+    durable: bool  # an append is part of the call
+
+
+_CAPTURE = ("ENABLE_LANGFUSE", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT", "OBSERVABILITY_DURABILITY")
+_FLAG_KEY, _INPUT_KEY, _OUTPUT_KEY, _DURABILITY_KEY = map(_encode, _CAPTURE)
+_FLAG, _INPUT, _OUTPUT, _ = _CAPTURE
+_UNREAD = object()
+_NEVER_READ = (_UNREAD, _UNREAD, _UNREAD, _UNREAD, CaptureSettings(False, False, False, False))
+_capture: tuple[Any, ...] = _NEVER_READ  # the raw texts of the four variables, and the settings parsed from them
+
+
+def recording() -> CaptureSettings:
+    """The settings of recording. Every traced call asks once, so nothing is parsed while the variables are the same."""
+    parsed: CaptureSettings
+    flag, captured_input, captured_output, durability, parsed = _capture
+    raw = raw_environ.get
+    if (
+        raw(_FLAG_KEY) is flag
+        and raw(_INPUT_KEY) is captured_input
+        and raw(_OUTPUT_KEY) is captured_output
+        and raw(_DURABILITY_KEY) is durability
+        and (
+            _CONFIG_MODULE not in modules
+            or not (_FLAG in (names := modules[_CONFIG_MODULE].__dict__) or _INPUT in names or _OUTPUT in names)
+        )
+    ):
+        return parsed
+    return _read_recording()
+
+
+def _read_recording() -> CaptureSettings:
+    global _capture
+    raw = tuple(map(raw_environ.get, (_FLAG_KEY, _INPUT_KEY, _OUTPUT_KEY, _DURABILITY_KEY)))
+    parsed = _recording_of(*map(setting, _CAPTURE))
+    if _config().keys().isdisjoint(_CAPTURE):
+        _capture = (*raw, parsed)
+    return parsed
+
+
+def _recording_of(flag: bool | None, capture_input: bool, capture_output: bool, durability: str) -> CaptureSettings:
+    on = bool(flag) or flag is None  # a malformed flag stops shipping, not recording
+    return CaptureSettings(on, bool(capture_input), bool(capture_output), durability == "sync")
+
+
+def tracing_on() -> bool:
+    """Whether calls are recorded in the journal: unless ENABLE_LANGFUSE is set to false."""
+    return recording().on
+
+
+def destination() -> Destination | None:
+    """The Langfuse project that observations recorded now go to; None where the flag is off or a key is missing."""
+    host, public_key, secret_key = map(setting, ("LANGFUSE_HOST", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"))
+    if not setting("ENABLE_LANGFUSE") or not secret_key or not public_key or not host:
+        return None
+    return Destination(host, public_key, secret_key)
+
+
+def missing_langfuse_keys() -> list[str]:
+    """Names of the Langfuse keys that are not set, in the order in which `.env_example` lists them."""
+    keys = ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY")
+    return [name for name in keys if not setting(name) and read.error_in(name) is None]
+
+
+def journal_path() -> Path:
+    """Where the journal lies; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
+    return _under_repo(setting("OBSERVABILITY_JOURNAL"), os.environ.get("HOME"))
+
+
+@lru_cache(maxsize=8)  # every batch of the recorder asks
+def _under_repo(path: str, _home: str | None) -> Path:
+    return REPO_ROOT / Path(path).expanduser()

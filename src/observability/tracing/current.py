@@ -1,0 +1,234 @@
+"""What is being observed right now, in this thread or asyncio task; where an observation starts and ends."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from ..internal_errors import guarded
+from ..settings import CaptureSettings, tracing_on
+from .observation import Observation
+from .otel import foreign_parent
+from .snapshot import reply_of, snapshot
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_Result = TypeVar("_Result")
+
+
+class _Announced(NamedTuple):
+    """What `add_agent_metadata` said outside a trace: applies to what the same caller does next in this context."""
+
+    caller: str | None
+    agent_name: str
+    metadata: dict[str, Any]
+
+
+class Processor(Protocol):
+    """Takes observations as they start and end, on the caller's thread (OpenTelemetry's span processor)."""
+
+    def on_start(self, observation: Observation) -> None:
+        """Take note of a running observation."""
+
+    def on_end(self, observation: Observation) -> None:
+        """Take over an ended observation."""
+
+
+processor: Processor  # an attribute, since a function's call counts on the caller's path
+
+
+def set_processor(new: Processor) -> None:
+    """Hand all observations to `new` from now on."""
+    global processor
+    processor = new
+
+
+def on_start(observation: Observation) -> None:
+    """Hand a started observation to the processor."""
+    processor.on_start(observation)
+
+
+def on_end(observation: Observation) -> None:
+    """Hand an ended observation to the processor."""
+    processor.on_end(observation)
+
+
+_current: ContextVar[Observation | None] = ContextVar("moondev_observation", default=None)
+_recent: ContextVar[Observation | None] = ContextVar("moondev_recent_generation", default=None)
+_announced: ContextVar[_Announced | None] = ContextVar("moondev_agent_metadata", default=None)
+_starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=None)
+
+
+def current_observation() -> Observation | None:
+    """The innermost observation that is still running; an ended one is nobody's parent."""
+    observation = _current.get()
+    while observation is not None and observation.ended is not None:
+        observation = observation.parent
+    return observation
+
+
+def calling_agent(depth: int = 1) -> str | None:
+    """The agent whose code is calling: the nearest caller in an `agents` folder, `whale_agent.py` as `WhaleAgent`;
+    in a thread, the agent that started it. The first `depth` callers are ours, and are passed by."""
+    frame: FrameType | None = sys._getframe(depth)
+    agent_of = _agent_of_file
+    try:
+        while frame:
+            if agent := agent_of[frame.f_code.co_filename]:
+                return agent
+            frame = frame.f_back
+    except KeyError as file:  # that has not called before
+        agent_of[file.args[0]] = _agent_of(file.args[0])
+        return calling_agent(depth + 1)
+    return _starter.get()
+
+
+_agent_of_file: dict[str, str | None] = {}  # bounded by the number of source files
+
+
+def _agent_of(file: str) -> str | None:
+    path = Path(file)
+    if path.parent.name != "agents" or path.stem in ("base_agent", "__init__"):
+        return None
+    return "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
+
+
+def start(name: str, type: str, parent: Observation | None, asked: CaptureSettings) -> Observation:
+    """Begin an observation under `parent`, by the agent that the cycle, the caller, or the code names."""
+    observation = Observation(name, type, parent)
+    if parent is None:
+        if "opentelemetry.trace" in sys.modules and (foreign := foreign_parent()) is not None:
+            observation.foreign_parent = foreign
+            observation.trace_id = foreign[0]
+        observation.agent = caller = calling_agent(3)
+        announced = _announced.get()
+        if announced is not None and announced.caller == caller:
+            observation.agent = announced.agent_name
+            observation.metadata = announced.metadata
+    if asked.durable:
+        observation.durable = True
+    return observation
+
+
+enter = _current.set  # what happens from here on happens inside the observation, until `leave` of what this returns
+leave = _current.reset
+
+
+def finish(observation: Observation) -> None:
+    """Mark an observation as ended, remember it for a signal that comes late, and hand it to the recorder."""
+    observation.ended = perf_counter_ns()
+    if observation.type == "generation":
+        _recent.set(observation)
+    processor.on_end(observation)
+
+
+class Carried(NamedTuple):
+    """What goes along into another thread: the open observation and who speaks, never an ended generation."""
+
+    current: Observation | None
+    announced: _Announced | None
+    starter: str | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether a thread would start the same without it."""
+        return self == (None, None, None)
+
+
+def carried() -> Carried:
+    """What a thread or pool task started here should know."""
+    observation = current_observation()
+    return Carried(observation, _announced.get(), observation.agent if observation else calling_agent())
+
+
+def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> _Result:
+    """Call `fn` in this thread, in the context that was carried here."""
+    tokens = (_current.set(carried.current), _announced.set(carried.announced), _starter.set(carried.starter))
+    recent = _recent.set(None)
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        _recent.reset(recent)
+        _current.reset(tokens[0])
+        _announced.reset(tokens[1])
+        _starter.reset(tokens[2])
+
+
+def clear() -> None:
+    """Nothing is observed here: for a fork's child, whose parent's observations end elsewhere, and for tests."""
+    _current.set(None)
+    _recent.set(None)
+    _announced.set(None)
+    _starter.set(None)
+
+
+os.register_at_fork(after_in_child=clear)
+
+
+def annotate(
+    *,
+    metadata: dict[str, Any] | None = None,
+    model_parameters: dict[str, Any] | None = None,
+    model: str | None = None,
+    provider: str | None = None,
+    answer: Any = None,
+) -> None:
+    """Say more about the running observation; does nothing outside one. For the models layer.
+
+    Args:
+        metadata: merged into what is there.
+        model_parameters: what was really sent, in place of what the arguments asked for.
+        model: the model asked for.
+        provider: its provider.
+        answer: a `ModelResponse` (or alike) whose usage and finish reason belong to a streamed answer.
+    """
+    with guarded:
+        observation = current_observation()
+        if observation is None or not tracing_on():
+            return
+        if metadata:
+            observation.add_metadata(metadata)
+        if model_parameters is not None:
+            observation.model_parameters = snapshot(model_parameters)
+        observation.model = model or observation.model
+        observation.provider = provider or observation.provider
+        if answer is not None:
+            observation.replies += (reply_of(answer),)
+
+
+def note_error(observation: Observation, error: BaseException, context: dict[str, Any] | None = None) -> None:
+    """Level and text of an error; a cancelled or interrupted call is a WARNING, not a fault."""
+    message = _message_of(error)
+    status = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if context is None and observation.status_message == status:
+        return  # said before, with its context
+    observation.level = "ERROR" if isinstance(error, Exception) else "WARNING"
+    observation.status_message = status
+    said = {"error_type": type(error).__name__, "error_message": message, "error_context": context or {}}
+    observation.add_metadata(said)
+
+
+def _message_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - an exception's own __str__ may do anything
+        return f"[NOT RECORDED: its text cannot be shown: {type(broken).__name__}]"
+
+
+def recent_of_caller() -> Observation | None:
+    """The last generation that ended in this context, if the agent that made it is the one that is calling now."""
+    recent = _recent.get()
+    if recent is None:
+        return None
+    announced, caller = _announced.get(), calling_agent()
+    speaker = announced.agent_name if announced is not None and announced.caller == caller else caller
+    return recent if recent.agent == speaker else None
+
+
+def announce(agent_name: str, metadata: dict[str, Any]) -> None:
+    """Keep the agent's name and metadata for the observations that follow in this context, outside a trace."""
+    _announced.set(_Announced(calling_agent(), str(agent_name), snapshot(metadata)))
