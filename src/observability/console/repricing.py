@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..journal import JournalError
-from ..recording import cost
+from ..recording import price, price_table
 
 Price = Callable[[dict[str, int]], float | None]  # of one call's usage, USD
 
@@ -34,10 +34,10 @@ def priced_as(name: str) -> Price:
     """
     provider, _, rest = name.partition("/")
     for where, model in ((None, name), (provider, rest)):
-        if cost.price(where, model, {"input": 1, "output": 1}) is not None:
+        if price(where, model, {"input": 1, "output": 1}) is not None:
 
             def price(usage: dict[str, int], where: str | None = where, model: str = model) -> float | None:
-                paid = cost.price(where, model, {"input": 0, "output": 0, **usage})
+                paid = price(where, model, {"input": 0, "output": 0, **usage})
                 return None if paid is None else paid.details["total"]
 
             return price
@@ -47,7 +47,7 @@ def priced_as(name: str) -> Price:
 
 def price_table_words() -> str:
     """Which price table, and how new: `genai-prices 0.2.3, prices as of 2026-10-14 or later`."""
-    table = cost.price_table()
+    table = price_table()
     return f"{table.name}, prices as of {table.newest} or later"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ... import settings
 from ...journal import DamagedJournalError, Journal, JournalError
-from ...recording import cost
+from ...recording import price_table
 from .. import clock
 from ..options import DOCTOR
 from ..queries import health
@@ -163,7 +163,7 @@ def _outcomes(strangers: list[str]) -> Finding:
 
 def prices() -> Iterator[Finding]:
     """How old is the price table?"""
-    table = cost.price_table()
+    table = price_table()
     said = f"{table.name}, which knows prices up to {table.newest}"
     if (clock.today() - table.newest).days > _OLD_PRICES_DAYS:
         yield warning("prices", said, "pip install -U genai-prices")
