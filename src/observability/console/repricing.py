@@ -36,11 +36,11 @@ def priced_as(name: str) -> Price:
     for where, model in ((None, name), (provider, rest)):
         if price(where, model, {"input": 1, "output": 1}) is not None:
 
-            def price(usage: dict[str, int], where: str | None = where, model: str = model) -> float | None:
+            def priced(usage: dict[str, int], where: str | None = where, model: str = model) -> float | None:
                 paid = price(where, model, {"input": 0, "output": 0, **usage})
                 return None if paid is None else paid.details["total"]
 
-            return price
+            return priced
     raise JournalError(f"No price is known of {name!r}: write it as its provider does, or update the price table with"
                        " `pip install -U genai-prices`")  # fmt: skip
 
