@@ -207,7 +207,7 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
-    """`cprint` prints our own words alone; a line with a name, a reason or an error in it goes through `say`.
+    """`cprint` prints our own words alone; a line with a name, a reason or an error in it goes through `echo`.
 
     `settings` is below redaction and quotes no value; the console shows what was redacted before it was journalled.
     """
@@ -216,7 +216,7 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "cprint":
-                assert isinstance(node.args[0], ast.Constant), f"{file}:{node.lineno}: say() it"
+                assert isinstance(node.args[0], ast.Constant), f"{file}:{node.lineno}: echo() it"
 
 
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:

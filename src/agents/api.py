@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from src import config
 from src.agents.errors import AgentError, MarketDataError
 from src.agents.liquidations import Feed, parse_feed
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ class MoonDevAPI:
         local = host in ("localhost", "::1") or host.startswith("127.")
         if address.scheme == "http" and not local and self.base_url not in self._said:
             self._said.add(self.base_url)
-            say(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use it for nothing else", "yellow")
+            echo(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use it for nothing else", "yellow")
 
 
 def _cure(status: int) -> tuple[str, bool]:
@@ -126,12 +126,12 @@ def _cure(status: int) -> tuple[str, bool]:
 
 def _say_broken(name: str, rows: int) -> None:
     if rows:
-        say(f"⚠️ {name}: {rows} broken rows skipped", "yellow")
+        echo(f"⚠️ {name}: {rows} broken rows skipped", "yellow")
 
 
 def _or_said(read: Callable[[], _Result]) -> _Result | None:
     try:
         return read()
     except AgentError as error:
-        say(f"❌ {error}", "red")
+        echo(f"❌ {error}", "red")
         return None

@@ -22,7 +22,7 @@ from src.models.model_factory import ModelFactory
 from src.observability import ObservabilityContext
 from src.observability.context import Cycle
 from src.observability.redaction import redact_line
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 _Result = TypeVar("_Result")
 
@@ -117,7 +117,7 @@ class BaseAgent:
             self.failed_passes += 1
             self._record(error)
             what = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
-            say(f"❌ {type(self).__name__}: this pass failed: {what}", "red")
+            echo(f"❌ {type(self).__name__}: this pass failed: {what}", "red")
             return None
 
     def _record(self, error: Exception) -> None:
@@ -143,9 +143,9 @@ def _shown_reason(answer: str, decision: Decision) -> str:
 
 def _print_decision(decision: Decision) -> None:
     if decision.valid:
-        say(f"   ✅ {decision.action} ({decision.confidence:.0f}%) {decision.reason}", "green")
+        echo(f"   ✅ {decision.action} ({decision.confidence:.0f}%) {decision.reason}", "green")
     else:
-        say(f"   ⚠️ NOTHING: {decision.reason}", "yellow")
+        echo(f"   ⚠️ NOTHING: {decision.reason}", "yellow")
 
 
 def run_as_script(main: Callable[[], int]) -> int:

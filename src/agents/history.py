@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 _KEPT = timedelta(hours=24)
 
@@ -37,7 +37,7 @@ class History:
         oldest = datetime.now(UTC) - _KEPT
         read = [self._record(row) for row in self._rows()]
         if broken := read.count(None):
-            say(f"⚠️ {self.file.name}: {broken} rows cannot be read and are left out", "yellow")
+            echo(f"⚠️ {self.file.name}: {broken} rows cannot be read and are left out", "yellow")
         return [record for record in read if record is not None and record.at >= oldest]
 
     def last(self, within: timedelta) -> Values | None:

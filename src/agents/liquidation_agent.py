@@ -30,7 +30,7 @@ from src.agents.decision import INSTRUCTION, Decision
 from src.agents.errors import FeedError
 from src.agents.history import History, Values
 from src.agents.liquidations import Window, read_feed, runs_of_windows, window_of
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 THRESHOLD = 0.5  # a rise by half over the previous window
 CHECK_INTERVAL = timedelta(minutes=10)
@@ -69,7 +69,7 @@ class LiquidationAgent(BaseAgent):
         """
         feed = read_feed(file)
         if feed.broken:
-            say(f"⚠️ {file.name}: {feed.broken} broken rows skipped, {len(feed.events)} liquidations read", "yellow")
+            echo(f"⚠️ {file.name}: {feed.broken} broken rows skipped, {len(feed.events)} liquidations read", "yellow")
         decisions: list[Decision] = []
         for before, now in chain.from_iterable(map(pairwise, runs_of_windows(feed.events, self.window_minutes))):
             decision = self.run_safely(partial(self.consider, before, now))
@@ -94,7 +94,7 @@ class LiquidationAgent(BaseAgent):
 
     def run(self) -> None:
         """The live loop."""
-        say(f"🤖 Luna looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops her", "cyan")
+        echo(f"🤖 Luna looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops her", "cyan")
         self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
 
 
@@ -173,12 +173,12 @@ def _replay(agent: LiquidationAgent, file: Path, once: bool) -> int:
     try:
         decisions = agent.replay(file, once)
     except FeedError as error:
-        say(f"❌ {error}", "red")
+        echo(f"❌ {error}", "red")
         return 1
     if agent.failed_passes:
-        say(f"⚠️ Replayed {file.name}: {len(decisions)} decisions, {agent.failed_passes} failed passes", "yellow")
+        echo(f"⚠️ Replayed {file.name}: {len(decisions)} decisions, {agent.failed_passes} failed passes", "yellow")
         return 1
-    say(f"✅ Replayed {file.name}: {len(decisions)} decisions", "green")
+    echo(f"✅ Replayed {file.name}: {len(decisions)} decisions", "green")
     return 0
 
 

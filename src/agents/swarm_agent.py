@@ -24,7 +24,7 @@ from src.agents.base_agent import BaseAgent, run_as_script
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
 from src.observability.redaction import redact
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 TIMEOUT_SECONDS = 120.0  # per model, all asked at once
 SYSTEM_PROMPT = "You are an expert market analyst. Answer briefly and name your confidence."
@@ -148,11 +148,11 @@ def main(given: Sequence[str] | None = None) -> int:
         return 0
     result = SwarmAgent().query(prompt)
     for name, reply in result["responses"].items():
-        say(f"🤖 {name}: {reply['response'] or reply['error']}", "cyan")
+        echo(f"🤖 {name}: {reply['response'] or reply['error']}", "cyan")
     if not result["metadata"]["successful_responses"]:
         cprint("❌ No model answered", "red")
         return 1
-    say(f"✅ {result['consensus_summary']}", "green")
+    echo(f"✅ {result['consensus_summary']}", "green")
     return 0
 
 

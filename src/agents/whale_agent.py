@@ -24,7 +24,7 @@ from src.agents.base_agent import BaseAgent, run_as_script
 from src.agents.decision import INSTRUCTION, Decision
 from src.agents.errors import MarketDataError
 from src.agents.history import History, Values
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 THRESHOLD = 1.31  # times the average change
 CHANGES_TO_LEARN = 3  # an average of fewer says nothing
@@ -64,7 +64,7 @@ class WhaleAgent(BaseAgent):
 
     def run(self) -> None:
         """The live loop."""
-        say(f"🤖 Dez looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops him", "cyan")
+        echo(f"🤖 Dez looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops him", "cyan")
         self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
 
 

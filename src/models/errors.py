@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from src.observability.recording import field
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 if TYPE_CHECKING:
     from src.models.base_model import BaseModel
@@ -41,10 +41,10 @@ class NoClientError(RuntimeError):
 
 def say_failure(model: "BaseModel", error: Exception) -> None:
     """Print what went wrong, and the cure where we know it."""
-    say(f"❌ Model error: {error}", "red")
+    echo(f"❌ Model error: {error}", "red")
     cure = _cure(model, error)
     if cure:
-        say(f"⚠️ {cure}", "yellow")
+        echo(f"⚠️ {cure}", "yellow")
 
 
 def _cure(model: "BaseModel", error: Exception) -> str | None:
@@ -65,4 +65,4 @@ def _cure(model: "BaseModel", error: Exception) -> str | None:
 def say_empty(model_name: str, finish_reason: str | None) -> None:
     """Print that a model answered with nothing, and why."""
     cure = ". Raise max_tokens: thinking counts too" if finish_reason in ("length", "max_tokens") else ""
-    say(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")
+    echo(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")

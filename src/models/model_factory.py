@@ -21,7 +21,7 @@ from src.models.openai_model import OpenAIModel
 from src.models.openrouter_model import OpenRouterModel
 from src.models.xai_model import XAIModel
 from src.observability import LangFuseTracker
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 _langfuse_tracker = LangFuseTracker()  # says at start-up whether traces go to Langfuse
 
@@ -102,14 +102,14 @@ class ModelFactory:
         known = _canonical(model_type)
         if known in cls.MODEL_IMPLEMENTATIONS:
             return known
-        say(f"❌ Unknown model type {model_type!r}. Use one of: {', '.join(cls.MODEL_IMPLEMENTATIONS)}", "red")
+        echo(f"❌ Unknown model type {model_type!r}. Use one of: {', '.join(cls.MODEL_IMPLEMENTATIONS)}", "red")
         return None
 
     @classmethod
     def _has_what_it_needs(cls, model_type: str, aloud: bool) -> bool:
         cure = cls._missing(model_type)
         if cure and aloud:
-            say(f"⚠️ {cure}", "yellow")
+            echo(f"⚠️ {cure}", "yellow")
         return cure is None
 
     @classmethod
@@ -133,7 +133,7 @@ class ModelFactory:
         if missing is None:
             return wanted, model_name
         chosen = next((each for each in cls.MODEL_IMPLEMENTATIONS if cls._has_key(each)), "local")
-        say(f"🤖 {missing}. Until then: {chosen} ({cls.DEFAULT_MODELS.get(chosen)})", "cyan")
+        echo(f"🤖 {missing}. Until then: {chosen} ({cls.DEFAULT_MODELS.get(chosen)})", "cyan")
         return chosen, None
 
     @classmethod
@@ -173,7 +173,7 @@ def _build(implementation: Any, api_key: str | None, model_name: str | None) -> 
         model: BaseModel = implementation(api_key, **named)
     except Exception as error:  # noqa: BLE001 - an SDK's own checks, or a third party's class: the agent goes on
         cure = ". Run `pip install -r requirements.txt`" if isinstance(error, ImportError) else ""
-        say(f"❌ {implementation.__name__} cannot be built: {error}{cure}", "red")
+        echo(f"❌ {implementation.__name__} cannot be built: {error}{cure}", "red")
         return None
     return model if model.is_available() else None
 

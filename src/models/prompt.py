@@ -11,7 +11,7 @@ import random
 import time
 from typing import Any, NamedTuple
 
-from src.observability.terminal import say
+from src.observability.terminal import echo
 
 _nonces = random.Random()  # noqa: S311 - our own, so that an agent's `random.seed` neither fixes nor feels it
 os.register_at_fork(after_in_child=_nonces.seed)
@@ -43,7 +43,7 @@ def _text(value: Any, argument: str) -> str:
     """An argument as text: dicts and lists as JSON, anything else as it shows itself; what is no text is said."""
     if isinstance(value, str) or value is None:
         return value or ""
-    say(f"⚠️ {argument} is a {type(value).__name__}, not text: sent as {_how(value)}. Pass a string instead", "yellow")
+    echo(f"⚠️ {argument} is a {type(value).__name__}, not text: sent as {_how(value)}. Pass a string instead", "yellow")
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return json.dumps(value, ensure_ascii=False, default=str) if _how(value) == "JSON" else str(value)

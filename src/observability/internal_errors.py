@@ -9,7 +9,7 @@ import threading
 import time
 from types import TracebackType
 
-from .terminal import complain
+from .terminal import warn
 
 strict = False  # tests set this: telemetry never breaks a trade, but always breaks a test
 
@@ -36,7 +36,7 @@ class Failures:
             self._counts[kind] = seen + 1
             self.last, self.last_at = what, time.time()
         if not seen:
-            complain(f"⚠️ Observability: {what}. {cure}")
+            warn(f"⚠️ Observability: {what}. {cure}")
 
     def reset(self) -> None:
         """Forget everything: for a fork's child, and for tests."""

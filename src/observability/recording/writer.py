@@ -15,7 +15,7 @@ from ..background import yielding
 from ..internal_errors import failures
 from ..journal import DamagedJournalError, Journal, JournalSession, Retention, Row
 from ..redaction import check_patterns, secret_values
-from ..terminal import complain
+from ..terminal import warn
 from ..tracing import OUTCOME, Observation
 from .outcome import rows_of_outcome
 from .row import placeholder_row, row_of, scores_of
@@ -111,7 +111,7 @@ def _refuse_bad_patterns() -> None:
     try:
         check_patterns()
     except settings.SettingError as error:
-        complain(f"❌ {error}. Correct it in .env; until then no text is recorded.", "red")
+        warn(f"❌ {error}. Correct it in .env; until then no text is recorded.", "red")
 
 
 def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:

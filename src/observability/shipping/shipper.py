@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .. import settings
 from ..background import OWN_THREADS, PAUSE_SECONDS
-from ..terminal import complain
+from ..terminal import warn
 from .server_reply import ServerReply, Verdict
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Shipper:
 
         said, self.last_error, self.last_error_at = self.last_error, redact_line(words), time.time()
         if self.last_error != said:
-            complain(f"⚠️ {self.last_error}.")
+            warn(f"⚠️ {self.last_error}.")
 
     def _seconds_left(self) -> float:
         return max(self._deadline - time.monotonic(), 0.0)
