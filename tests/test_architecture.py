@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Architecture Tests
-Built with love by Moon Dev 🚀
-
-The layers, what is imported where and when, and that settings are read in one place.
-"""
+"""The layers, the faces of packages, the time of heavy imports, and the map of all this in CLAUDE.md."""
 
 import ast
 import json
@@ -22,6 +17,7 @@ from src.observability import settings
 
 SRC = settings.REPO_ROOT / "src"
 OBSERVABILITY = SRC / "observability"
+MAP = settings.REPO_ROOT / "CLAUDE.md"
 # observability ◀ config ◀ models ◀ agents: what each layer may import of the others.
 LAYERS = {
     "observability": {"observability"},
@@ -152,6 +148,40 @@ def test_a_library_has_one_home(library: str) -> None:
         if any(module.split(".")[0] == library for module in imports(file))
     }
     assert found == HOMES[library]
+
+
+def files_of_map(root: str) -> dict[str, str]:
+    """The paths in the tree of CLAUDE.md that begins with `root`, folders with a slash, each with its whole line."""
+    tree = re.search(rf"^```\n{root}/\n(.*?)^```", MAP.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert tree, f"CLAUDE.md has no tree of {root}/"
+    lines, folders = {}, [f"{root}/"]
+    for line in tree[1].splitlines():
+        branch, name = re.findall(r"^([│ ]*)[├└]── (\S+)", line)[0]
+        path = folders[len(branch) // 4] + name
+        folders[len(branch) // 4 + 1 :] = [path]
+        lines[path] = line
+    return lines
+
+
+def paths_on_disk(root: str) -> set[str]:
+    """Every folder and file of code under `root`, but for `__init__.py`, which its folder's line is about."""
+    paths = {f"{path.relative_to(settings.REPO_ROOT)}{'/' * path.is_dir()}" for path in (SRC.parent / root).rglob("*")}
+    return {path for path in paths if not re.search(r"/__(pycache|init)__|^src/data/|^src/__init__", path)}
+
+
+def assert_mapped(root: str, disk: set[str]) -> None:
+    """Fail with the lines to add to CLAUDE.md, or to remove."""
+    lines = files_of_map(root)
+    wrong = [f"add a line for {path}, with what it does" for path in sorted(disk - lines.keys())]
+    wrong += [f"remove the line of {path}:  {lines[path].strip()}" for path in sorted(lines.keys() - disk)]
+    if wrong:
+        pytest.fail("The tree in CLAUDE.md is not the one on disk:\n" + "\n".join(wrong), pytrace=False)
+
+
+def test_the_map_is_the_tree_on_disk() -> None:
+    """Every file of `src`, every folder of `tests` and the files beside them: no more, no less."""
+    assert_mapped("src", paths_on_disk("src"))
+    assert_mapped("tests", {path for path in paths_on_disk("tests") if path.endswith("/") or path.count("/") == 1})
 
 
 def test_only_settings_reads_the_environment() -> None:
