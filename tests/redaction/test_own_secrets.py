@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from src.observability import settings
+from src.observability.redaction import operator_patterns
 from src.observability.redaction.redactor import BAD_PATTERN, check_patterns, redact, redact_line, redact_text
 from tests.redaction.corpus import CONTEXTS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, found
@@ -171,38 +172,78 @@ def test_nothing_beside_our_own_secrets_takes_more_than_its_time() -> None:
         assert time.thread_time() - began < 0.6
 
 
-REFUSED = (
-    "(a|a)+b", "(a|aa)+b", "(a+)+b", "((a+))+b", "(?P<n>a+)*b", "(a?)+b", "(?:ab?)*c", "(a|aa){30}b", "(.*,){8}x",
-    "(?:a{1,20}){2,}b", "(?:[a-z]+-)*acct", r"((\w|\d)x)+!", "a.*b.*c.*d", "([(]|[(]+)+x",
-)  # fmt: skip
+needs_re2 = pytest.mark.skipif(operator_patterns.re2 is None, reason="google-re2 is not installed")
+REFUSED = {
+    "(": "missing \\)",
+    "(?<=desk )london": "look-around",
+    "london(?! desk)": "look-around",
+    r"(\w+) \1": "back-references",
+    "(a++)b": "bad repetition operator",
+    "x*": "it matches the empty text",
+    r"[\s\S]{1,900}x": "it is too large: write \\+ or \\*",
+}
+# Pattern -> a text that it matches whole. `re` would take forever for some of these.
 ACCEPTED = {
     "acct-[0-9]+": "acct-123", r"(?:\d{1,3}\.){3}\d{1,3}": "10.0.0.1", r"(?i)desk-(?:london|york)": "DESK-York",
     r"\(a|b\)+": "b))", "x[+*(|]+y": "x+(y", "k(?:ey|EY)=\\w+": "kEY=v", "(?:ab){2,}c": "ababc",
-    r"\w+@\w+": "me@here", ".*hidden": "this is hidden", r"BEGIN[\s\S]{1,1500}?END": "BEGIN" + "x\n" * 700 + "END",
-    r"one\ntwo": "one\ntwo", "(a++)+b": "aab",
+    r"\w+@\w+": "me@here", ".*hidden": "this is hidden", r"BEGIN[\s\S]*?END": "BEGIN" + "x\n" * 700 + "END",
+    r"one\ntwo": "one\ntwo", "(a|aa)+b": "aaab", "(a+)+b": "aab", "(?:[a-z]+-)*acct": "my-acct", "(.*,){3}x": "a,b,c,x",
+    r"(?m)^desk \d+$": "desk 7", "é+": "éé", "🌙+": "🌙🌙",
 }  # fmt: skip
 
 
+@needs_re2
 @pytest.mark.parametrize("pattern", REFUSED)
-def test_a_pattern_that_may_take_forever_is_refused(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`re` cannot be interrupted and holds the lock that the agent needs; the message names the cure."""
+def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it is corrected no text is recorded."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
-    with pytest.raises(settings.SettingError, match="may take forever: write what repeats as one class"):
+    with pytest.raises(settings.SettingError, match=REFUSED[pattern]) as error:
         check_patterns()
+    assert repr(pattern) in str(error.value)
     assert redact_text("x" * 50) == BAD_PATTERN
 
 
+def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what to install, and no text is recorded."""
+    monkeypatch.setattr(operator_patterns, "re2", None)
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
+    with pytest.raises(settings.SettingError, match="pip install google-re2"):
+        check_patterns()
+    assert redact_text("acct-1") == BAD_PATTERN
+
+
+@needs_re2
 @pytest.mark.parametrize("pattern", ACCEPTED)
 def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the text is long, and its match lies across two of the windows in which it is searched."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     check_patterns()
     for before in (0, 1, 2040, 4090, 10_000):
-        assert redact_text("-" * before + f"\n{ACCEPTED[pattern]}\n") == "-" * before + "\n[REDACTED:operator]\n"
+        for filling in "-ü":
+            assert (
+                redact_text(filling * before + f"\n{ACCEPTED[pattern]}\n")
+                == filling * before + "\n[REDACTED:operator]\n"
+            )
 
 
-@pytest.mark.parametrize("pattern", [r"\w+@\w+", ".*hidden", r"BEGIN[\s\S]{1,1500}?END", "(a++)+b"])
-@pytest.mark.parametrize("repeated", ["a", "@a", "BEGIN"])
+@needs_re2
+def test_the_edges_of_a_window_are_no_edges_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`^`, `$` and `\\b` match where the text has a beginning, an end or a word's edge."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "^aa\naa$\n\\baa\n aa\\b")
+    text = f"b{'a' * 20_000}b"
+    assert redact_text(text) is text
+
+
+@needs_re2
+def test_a_text_that_utf_8_cannot_hold_is_searched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a surrogate pair comes out of a JSON that was cut."""
+    monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
+    assert redact_text("\ud83c acct-12 é") == "\ud83c [REDACTED:operator] é"
+
+
+@needs_re2
+@pytest.mark.parametrize("pattern", [r"\w+@\w+", ".*hidden", r"BEGIN[\s\S]*?END", "(a|aa)+b", "(.*,){8}x"])
+@pytest.mark.parametrize("repeated", ["a", "@a", "BEGIN", "a,"])
 def test_no_accepted_pattern_stops_trading(pattern: str, repeated: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four times the text takes four times as long, not sixteen times."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)

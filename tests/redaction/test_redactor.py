@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from src.models.model_factory import ModelFactory
-from src.observability.redaction import http
+from src.observability.redaction import http, operator_patterns
 from src.observability.redaction.redactor import (
     BINARY,
     CYCLE,
@@ -40,6 +40,7 @@ from tests.providers.wire import Provider, ask, one_certificate
 from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
 
+needs_re2 = pytest.mark.skipif(operator_patterns.re2 is None, reason="google-re2 is not installed")
 NOT_GENERATED = {"operator", "own-secret"}  # tested by themselves below
 
 
@@ -50,6 +51,7 @@ def assert_gone(secret: str, done: str) -> None:
     assert not left, (left, done)
 
 
+@needs_re2
 def test_every_rule_has_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """The corpus, the rules that exist and the markers that are seen are the same."""
     assert SECRETS.keys() | PLACED.keys() == RULES - NOT_GENERATED
@@ -426,6 +428,7 @@ def test_a_changed_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> N
     assert redact_text("put your_new_api_key_here into .env") == "put your_new_api_key_here into .env"
 
 
+@needs_re2
 def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pattern of the operator's masks, an allowed string stays whatever else says."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", r"ACC-\d{6}" + "\n" + "desk-[a-z]+")
@@ -435,7 +438,7 @@ def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) 
     assert redact_text(f"a documented example: {key}") == f"a documented example: {key}"
 
 
-@pytest.mark.parametrize("pattern", ["(", "(a+)+", "x*", "[z-a]"])
+@pytest.mark.parametrize("pattern", ["(", "(a+)+\\1", "x*", "[z-a]"])
 def test_a_bad_pattern_records_no_text_until_it_is_corrected(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the operator wanted hidden is unknown, and a journal cannot be unwritten."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
