@@ -2,8 +2,8 @@
 🌙 Moon Dev's Clients per Event Loop
 Built with love by Moon Dev 🚀
 
-An SDK's asynchronous client is bound to the event loop that it first runs in, and agents call `asyncio.run` more than
-once. So each loop has its own.
+One asynchronous SDK client per event loop. Such a client is bound to the loop that it first runs in, and agents call
+`asyncio.run` more than once.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# A loop ends without telling its clients; a connection kept open would outlive it. So none is.
+# A closing loop does not close its clients, and an open connection would outlive the loop. So none is kept open.
 CLOSE_AFTER_ANSWER = {"Connection": "close"}
 
 
 class PerLoop:
-    """The client of the running event loop."""
+    """Clients by event loop, built by `build`."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build
@@ -25,7 +25,7 @@ class PerLoop:
         self._lock = threading.Lock()
 
     def client(self) -> Any:
-        """Built where this loop has none."""
+        """The client of the running loop, built on first use."""
         loop = asyncio.get_running_loop()
         with self._lock:
             if loop not in self._clients:

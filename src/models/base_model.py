@@ -2,11 +2,11 @@
 🌙 Moon Dev's Base Model
 Built with love by Moon Dev 🚀
 
-What every model is: `generate_response` asks, `agenerate_response` asks and waits, `stream_response` and
-`astream_response` ask and listen. Each is one generation in the trace, in a subclass that overrides it too.
+The base of every model: `generate_response`, and its asynchronous and streaming kin `agenerate_response`,
+`stream_response` and `astream_response`. Each call is one generation in the trace, in a subclass that overrides it too.
 
-A provider of ours is `_request` and `_parse`, which are pure, and `_send` and its kin, which touch the SDK. As they
-stand here they speak the OpenAI protocol to whatever `initialize_client` made of `self.client`.
+A provider implements `_request` and `_parse`, which are pure, and `_send`, `_asend`, `_open` and `_aopen`, which touch
+the SDK. The implementations here speak the OpenAI protocol with the client that `initialize_client` built.
 """
 
 import asyncio
@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from src import config
-from src.models.errors import ModelAnswerError, NoClientError, say_empty, say_failure
+from src.models.errors import ErrorPolicy, ModelAnswerError, NoClientError, print_empty_answer
 from src.models.overrides import LABEL, trace_overrides
 from src.models.prompt import Prompt, unique_prompt
-from src.models.streaming import ChatPieces, InThread, Pieces, aclosing_if_it_can, closing_if_it_can
+from src.models.streaming import ChatPieces, InThread, Pieces, Transcript, aclosing_if_possible, closing_if_possible
 from src.observability import ObservabilityContext, observe_llm
 from src.observability.recording import field, read_answer, split_reasoning
 from src.observability.tracing import annotate
 
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 _NOT_PARAMETERS = frozenset({"model", "messages", "system", "stream", "stream_options", "extra_body"})
 
 
@@ -41,9 +42,9 @@ class ModelResponse:
 class BaseModel(ABC):
     """A language model of one provider."""
 
-    AVAILABLE_MODELS: ClassVar[Mapping[str, Any]] = {}  # name -> what it is good for
+    AVAILABLE_MODELS: ClassVar[Mapping[str, Any]] = {}  # name -> description
     api_key_name: str | None = None  # the variable that holds its key
-    connection_cure: str | None = None  # what to do where nobody answers
+    connection_cure: str | None = None  # printed where the server cannot be reached
     model_name: str
 
     def __init__(self, api_key: str | None, **kwargs: Any) -> None:
@@ -52,17 +53,17 @@ class BaseModel(ABC):
         self.initialize_client(**kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Trace what the subclass overrides, and what it gets from a mixin."""
+        """Trace the methods that the subclass overrides or inherits from a mixin."""
         super().__init_subclass__(**kwargs)
         trace_overrides(cls)
 
     @abstractmethod
     def initialize_client(self, **kwargs: Any) -> None:
-        """Make `self.client`; leave it None where something is missing."""
+        """Build `self.client`; leave it None where a key is missing."""
 
     @abstractmethod
     def is_available(self) -> bool:
-        """Whether this model can be asked."""
+        """Whether this model has a client."""
 
     @property
     @abstractmethod
@@ -78,25 +79,22 @@ class BaseModel(ABC):
         max_tokens: int | None = None,
         **options: Any,
     ) -> ModelResponse | None:
-        """Ask the model; None where that failed, which is printed.
+        """Return the model's answer, or None after an error, which is printed.
 
         Args:
-            system_prompt: who the model is; may be empty.
+            system_prompt: the model's role; may be empty.
             user_content: the question. A dict or list is sent as JSON.
             temperature: 0 to 2; None leaves it to the provider.
             max_tokens: limit of the answer, thinking included.
-            **options: more parameters of the provider's API; `grammar` (GBNF) only the local model takes.
+            **options: more parameters of the provider's API. `grammar` (GBNF) is sent to the local model only.
 
         Raises:
-            Exception: the SDK's own, where its text has a 503, for the agent's retry logic.
+            Exception: the SDK's own, where its text contains 503, for the agent's retry logic.
         """
-        try:
+        with ErrorPolicy(self):
             request = self._prepare(system_prompt, user_content, temperature, max_tokens, options)
             return self._answer(self._send(request))
-        except Exception as error:
-            if self._is_to_raise(error):
-                raise
-            return None
+        return None
 
     @observe_llm(name=LABEL)
     async def agenerate_response(
@@ -107,14 +105,11 @@ class BaseModel(ABC):
         max_tokens: int | None = None,
         **options: Any,
     ) -> ModelResponse | None:
-        """Ask the model without blocking the event loop; otherwise `generate_response`."""
-        try:
+        """Return the model's answer without blocking the event loop; otherwise as `generate_response`."""
+        with ErrorPolicy(self):
             request = self._prepare(system_prompt, user_content, temperature, max_tokens, options)
             return self._answer(await self._asend(request))
-        except Exception as error:
-            if self._is_to_raise(error):
-                raise
-            return None
+        return None
 
     @observe_llm(name=LABEL)
     def stream_response(
@@ -125,10 +120,10 @@ class BaseModel(ABC):
         max_tokens: int | None = None,
         **options: Any,
     ) -> Iterator[str]:
-        """Ask the model and yield its answer as it comes; a failure is printed and ends it, a 503 is raised."""
-        with contextlib.closing(self._listen(system_prompt, user_content, temperature, max_tokens, options)) as pieces:
-            while (piece := self._next_of(pieces)) is not None:
-                yield piece
+        """Yield the model's answer as it arrives. An error is printed and ends the stream; a 503 is raised."""
+        with contextlib.closing(self._listen(system_prompt, user_content, temperature, max_tokens, options)) as texts:
+            while (text := self._next_of(texts)) is not None:
+                yield text
 
     @observe_llm(name=LABEL)
     async def astream_response(
@@ -139,14 +134,14 @@ class BaseModel(ABC):
         max_tokens: int | None = None,
         **options: Any,
     ) -> AsyncIterator[str]:
-        """Ask the model and yield its answer as it comes, without blocking; otherwise `stream_response`."""
+        """Yield the model's answer without blocking the event loop; otherwise as `stream_response`."""
         async with contextlib.aclosing(
             self._alisten(system_prompt, user_content, temperature, max_tokens, options)
-        ) as pieces:
-            while (piece := await self._anext_of(pieces)) is not None:
-                yield piece
+        ) as texts:
+            while (text := await self._anext_of(texts)) is not None:
+                yield text
 
-    # Pure: what is sent, and what an answer says.
+    # Pure: the request, and the answer in a response.
 
     def _request(
         self, prompt: Prompt, temperature: float | None, max_tokens: int | None, **options: Any
@@ -164,7 +159,7 @@ class BaseModel(ABC):
         return {name: value for name, value in request.items() if value is not None}
 
     def _parse(self, raw: Any) -> ModelResponse:
-        """The answer in what the SDK returned. Raises ModelAnswerError where there is none."""
+        """The answer in the SDK's response. Raises ModelAnswerError where there is none."""
         choices = field(raw, "choices")
         if not isinstance(choices, list) or not choices or field(choices[0], "message") is None:
             raise ModelAnswerError(self.model_type, raw)
@@ -172,7 +167,7 @@ class BaseModel(ABC):
         return ModelResponse(content.strip(), raw, self.model_name, usage_as_dict(field(raw, "usage")))
 
     def _pieces(self) -> Pieces:
-        """What puts this protocol's streams together."""
+        """A collector for the events of this protocol's streams."""
         return ChatPieces()
 
     # The SDK: the only lines that do I/O.
@@ -185,12 +180,12 @@ class BaseModel(ABC):
 
     def _open(self, request: dict[str, Any]) -> Any:
         """A stream's events; closed by the caller."""
-        return self.client.chat.completions.create(**request, stream=True, stream_options={"include_usage": True})
+        return self.client.chat.completions.create(**request, **STREAMED)
 
     async def _aopen(self, request: dict[str, Any]) -> Any:
         return InThread(await asyncio.to_thread(self._open, request))
 
-    # What all four share.
+    # Shared by all four methods.
 
     def _prepare(
         self,
@@ -200,6 +195,7 @@ class BaseModel(ABC):
         max_tokens: int | None,
         options: dict[str, Any],
     ) -> dict[str, Any]:
+        """The request to send; the trace shows the model and the parameters."""
         max_tokens = max_tokens or getattr(self, "max_tokens", None)
         ObservabilityContext.add_agent_metadata(
             agent_type="model",
@@ -209,89 +205,72 @@ class BaseModel(ABC):
             max_tokens=max_tokens,
         )
         if self.client is None:
-            raise NoClientError(self._what_is_missing())
+            raise NoClientError(self._no_client_message())
         prompt = unique_prompt(system_prompt, user_content)
         request = self._request(prompt, temperature, max_tokens, **options)
-        said: dict[str, Any] = {"nonce": prompt.nonce, "nonce_time": prompt.sent_at}
-        if temperature is not None and "temperature" not in request:
-            said["temperature_not_sent"] = temperature
-        annotate(metadata=said, model_parameters=_parameters_of(request))
+        annotate(metadata=_metadata_of(prompt, temperature, request), model_parameters=_parameters_of(request))
         return request
 
-    def _what_is_missing(self) -> str:
+    def _no_client_message(self) -> str:
         if self.api_key_name:
             return f"Set {self.api_key_name} in .env to use {self.model_type}"
-        return f"{self.model_type} has no client to ask with: initialize_client made none"
+        return f"{self.model_type} has no client: initialize_client built none"
 
     def _answer(self, raw: Any) -> ModelResponse:
         response = self._parse(raw)
         if not response.content:
-            say_empty(self.model_name, read_answer(response).finish_reason)
+            print_empty_answer(self.model_name, read_answer(response).finish_reason)
         return response
 
-    def _is_to_raise(self, error: Exception) -> bool:
-        """Note a failure, and print it unless it is a 503, which the agent's retry logic handles."""
-        if "503" in str(error):
-            ObservabilityContext.add_error(error, {"error_type": "rate_limit"})
-            return True
-        ObservabilityContext.add_error(error)
-        say_failure(self, error)
-        return False
-
-    def _listen(self, *asked: Any) -> Generator[str, None, None]:
-        request, pieces, shown = self._prepare(*asked), self._pieces(), []
+    @contextlib.contextmanager
+    def _transcript(self) -> Iterator[Transcript]:
+        """The transcript of one stream, which the trace gets however the stream ends."""
+        transcript = Transcript(self._pieces())
         try:
-            with closing_if_it_can(self._open(request)) as events:
-                for piece in _texts(events, pieces):
-                    shown.append(piece)
-                    yield piece
-            self._check_end(pieces, shown)
+            yield transcript
+            self._check(transcript)
         finally:
-            annotate(answer=self._streamed(pieces, shown))
+            raw = transcript.raw()
+            annotate(answer=ModelResponse(transcript.text, raw, self.model_name, usage_as_dict(raw["usage"])))
 
-    async def _alisten(self, *asked: Any) -> AsyncGenerator[str, None]:
-        request, pieces, shown = self._prepare(*asked), self._pieces(), []
-        try:
-            async with aclosing_if_it_can(await self._aopen(request)) as events:
+    def _check(self, transcript: Transcript) -> None:
+        if not transcript.text and transcript.finish_reason is None:
+            raise ModelAnswerError(self.model_type, "a stream without text and without an end")
+        if not transcript.text:
+            print_empty_answer(self.model_name, transcript.finish_reason)
+
+    def _listen(self, *arguments: Any) -> Generator[str, None, None]:
+        request = self._prepare(*arguments)
+        with self._transcript() as transcript:
+            with closing_if_possible(self._open(request)) as events:
+                for event in events:
+                    yield from transcript.texts_of(event)
+            yield from transcript.rest()
+
+    async def _alisten(self, *arguments: Any) -> AsyncGenerator[str, None]:
+        request = self._prepare(*arguments)
+        with self._transcript() as transcript:
+            async with aclosing_if_possible(await self._aopen(request)) as events:
                 async for event in events:
-                    if piece := pieces.take(event):
-                        shown.append(piece)
-                        yield piece
-            if piece := pieces.rest():
-                shown.append(piece)
-                yield piece
-            self._check_end(pieces, shown)
-        finally:
-            annotate(answer=self._streamed(pieces, shown))
+                    for text in transcript.texts_of(event):
+                        yield text
+            for text in transcript.rest():
+                yield text
 
-    def _check_end(self, pieces: Pieces, shown: list[str]) -> None:
-        if not shown and pieces.finish_reason is None:
-            raise ModelAnswerError(self.model_type, "a stream without an end or a beginning")
-        if not shown:
-            say_empty(self.model_name, pieces.finish_reason)
+    # Only the wait for a text is under the error policy: an exception thrown in at the `yield` is the caller's own.
 
-    def _streamed(self, pieces: Pieces, shown: list[str]) -> ModelResponse:
-        raw = pieces.raw()
-        return ModelResponse("".join(shown), raw, self.model_name, usage_as_dict(raw["usage"]))
+    def _next_of(self, texts: Iterator[str]) -> str | None:
+        with ErrorPolicy(self):
+            return next(texts, None)
+        return None
 
-    def _next_of(self, pieces: Iterator[str]) -> str | None:
-        try:
-            return next(pieces, None)
-        except Exception as error:
-            if self._is_to_raise(error):
-                raise
-            return None
-
-    async def _anext_of(self, pieces: AsyncIterator[str]) -> str | None:
-        try:
-            return await anext(pieces, None)
-        except Exception as error:
-            if self._is_to_raise(error):
-                raise
-            return None
+    async def _anext_of(self, texts: AsyncIterator[str]) -> str | None:
+        with ErrorPolicy(self):
+            return await anext(texts, None)
+        return None
 
     def _client_settings(self, base_url: str | None) -> dict[str, Any]:
-        """What both SDKs' clients take."""
+        """The arguments of an SDK's client."""
         return {
             "api_key": self.api_key,
             "base_url": base_url,
@@ -300,18 +279,17 @@ class BaseModel(ABC):
         }
 
 
-def _texts(events: Any, pieces: Pieces) -> Iterator[str]:
-    for event in events:
-        if piece := pieces.take(event):
-            yield piece
-    if piece := pieces.rest():
-        yield piece
+def _metadata_of(prompt: Prompt, temperature: float | None, request: dict[str, Any]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {"nonce": prompt.nonce, "nonce_time": prompt.sent_at}
+    if temperature is not None and "temperature" not in request:
+        metadata["temperature_not_sent"] = temperature
+    return metadata
 
 
 def _parameters_of(request: dict[str, Any]) -> dict[str, Any]:
-    sent = {name: value for name, value in request.items() if name not in _NOT_PARAMETERS}
+    parameters = {name: value for name, value in request.items() if name not in _NOT_PARAMETERS}
     grammar = field(request.get("extra_body"), "grammar")
-    return {**sent, "grammar": grammar} if grammar else sent
+    return {**parameters, "grammar": grammar} if grammar else parameters
 
 
 def usage_as_dict(usage: Any) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Claude Model
 Built with love by Moon Dev 🚀
 
-The Anthropic SDK: the only file that imports it.
+Claude over the Anthropic SDK, which only this file imports.
 """
 
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from src.observability.recording import field
 
 
 class ClaudeModel(BaseModel):
-    """Anthropic's Claude. Its API takes no temperature any more: the trace says so where an agent passes one."""
+    """Anthropic's Claude. Its API refuses a temperature; the trace shows one that an agent passed."""
 
     model_type = "claude"
     api_key_name = "ANTHROPIC_KEY"
@@ -36,7 +36,7 @@ class ClaudeModel(BaseModel):
         super().__init__(api_key, **kwargs)
 
     def initialize_client(self, **_kwargs: Any) -> None:
-        """Build the SDK's client, which also imports the SDK; without a key there is none."""
+        """Import the SDK and build its client, unless the key is missing."""
         if not self.api_key:
             return
         import anthropic  # takes two seconds on a slow machine: not before a model is built
@@ -46,7 +46,7 @@ class ClaudeModel(BaseModel):
         self._async = PerLoop(lambda: anthropic.AsyncAnthropic(**settings, default_headers=CLOSE_AFTER_ANSWER))
 
     def is_available(self) -> bool:
-        """Whether there is a client to ask with."""
+        """Whether the client was built."""
         return self.client is not None
 
     def _request(
@@ -59,7 +59,7 @@ class ClaudeModel(BaseModel):
         options.pop("grammar", None)
         request = {
             "model": self.model_name,
-            "max_tokens": max_tokens or config.AI_MAX_TOKENS,  # the API insists on one
+            "max_tokens": max_tokens or config.AI_MAX_TOKENS,  # the API requires one
             "messages": [{"role": "user", "content": prompt.user}],
             **options,
         }
@@ -89,7 +89,7 @@ class ClaudeModel(BaseModel):
 
 
 class _MessagePieces:
-    """Events of an Anthropic stream: usage comes in two of them, the later counts being the whole."""
+    """Events of an Anthropic stream. Usage stands in two of them; the later counts are totals."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None

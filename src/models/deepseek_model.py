@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class DeepSeekModel(OpenAICompatibleModel):
-    """DeepSeek; its reasoners return their thinking beside the answer."""
+    """DeepSeek; its reasoner models return their thinking separately."""
 
     model_type = "deepseek"
     api_key_name = "DEEPSEEK_KEY"

@@ -1,68 +1,100 @@
 """
-🌙 Moon Dev's Model Failures
+🌙 Moon Dev's Model Errors
 Built with love by Moon Dev 🚀
 
-What the operator reads when a model call fails: one red line with what happened, one yellow line with the cure where
-we know it. Both are redacted, since providers quote keys.
+The models' exceptions, and the lines printed for a failed call: a red one with the error, a yellow one with its cure.
+Both are redacted, since providers quote keys.
 
     ValueError
-    ├── PromptError       (prompt.py) nothing was asked, nothing is sent
-    └── ModelAnswerError  the provider answered something that is no answer
+    ├── PromptError       (prompt.py) the prompt is empty, nothing is sent
+    └── ModelAnswerError  the provider returned an unexpected response
     RuntimeError
-    └── NoClientError     the model was built without what it needs
+    └── NoClientError     the model was built without its key or its server
     everything else is the SDK's own, and passes through with its type and text
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, ClassVar, Protocol
 
+from src.observability import ObservabilityContext
 from src.observability.recording import field
 from src.observability.terminal import echo
 
-if TYPE_CHECKING:
-    from src.models.base_model import BaseModel
-
-_EXCERPT = 200
+_EXCERPT = 200  # characters of an unexpected response
 
 
 class ModelAnswerError(ValueError):
-    """The provider answered, but not with an answer."""
+    """The provider returned something other than an answer."""
 
     def __init__(self, model_type: str, raw: Any) -> None:
-        from src.observability.redaction import redact_line  # only a call that failed needs it
+        from src.observability.redaction import redact_line  # only a failed call loads it
 
-        said = redact_line(str(raw))[:_EXCERPT]  # in this order: half a secret has no shape
-        super().__init__(f"{model_type} sent something that is no answer: {said!r}")
+        excerpt = redact_line(str(raw))[:_EXCERPT]  # redact first: half a secret matches no rule
+        super().__init__(f"{model_type} returned an unexpected response: {excerpt!r}")
 
 
 class NoClientError(RuntimeError):
-    """The model has no client to ask with; the message says what it lacks."""
+    """The model has no client; the message names the missing key."""
 
 
-def say_failure(model: "BaseModel", error: Exception) -> None:
-    """Print what went wrong, and the cure where we know it."""
+class Model(Protocol):
+    """The attributes of a model that the cure of an error depends on."""
+
+    AVAILABLE_MODELS: ClassVar[Mapping[str, Any]]
+    api_key_name: str | None
+    connection_cure: str | None
+
+    @property
+    def model_type(self) -> str:
+        """The provider's name."""
+
+
+class ErrorPolicy:
+    """A context that records an error, prints it, and swallows it. A 503 is raised, for the agent's retry logic."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        unavailable = "503" in str(error)
+        ObservabilityContext.add_error(error, {"error_type": "rate_limit"} if unavailable else None)
+        if not unavailable:
+            print_error(self._model, error)
+        return not unavailable
+
+
+def print_error(model: Model, error: Exception) -> None:
+    """Print an error, and its cure where we know one."""
     echo(f"❌ Model error: {error}", "red")
     cure = _cure(model, error)
     if cure:
         echo(f"⚠️ {cure}", "yellow")
 
 
-def _cure(model: "BaseModel", error: Exception) -> str | None:
-    status = field(error, "status_code")
+def _cure(model: Model, error: Exception) -> str | None:
+    status, kind, text = field(error, "status_code"), type(error).__name__, str(error).lower()
     name = getattr(model, "model_name", "unknown")
     if status in (401, 403) and model.api_key_name:
         return f"Check {model.api_key_name} in .env"
-    if status in (400, 404) and name not in model.AVAILABLE_MODELS and re.search("model", str(error), re.IGNORECASE):
-        known = ", ".join(model.AVAILABLE_MODELS)
-        return f"{model.model_type} may not know the model {name!r}. It has, among others: {known}"
-    if status in (400, 413) and re.search("context|too long|too large", str(error), re.IGNORECASE):
+    if status in (400, 404) and name not in model.AVAILABLE_MODELS and "model" in text:
+        return f"{model.model_type} may not have a model {name!r}. Known models: {', '.join(model.AVAILABLE_MODELS)}"
+    if status in (400, 413) and re.search("context|too long|too large", text):
         return "Shorten the prompt, or use a model with a longer context"
-    if type(error).__name__ == "APITimeoutError":
+    if kind == "APITimeoutError":
         return "Raise AI_TIMEOUT_SECONDS in .env if this model needs longer"
-    return model.connection_cure if type(error).__name__ == "APIConnectionError" else None
+    return model.connection_cure if kind == "APIConnectionError" else None
 
 
-def say_empty(model_name: str, finish_reason: str | None) -> None:
-    """Print that a model answered with nothing, and why."""
+def print_empty_answer(model_name: str, finish_reason: str | None) -> None:
+    """Print that an answer is empty, with the reason and the cure."""
     cure = ". Raise max_tokens: thinking counts too" if finish_reason in ("length", "max_tokens") else ""
     echo(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")

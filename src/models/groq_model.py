@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class GroqModel(OpenAICompatibleModel):
-    """Groq: open models, answered fast."""
+    """Groq: open-weight models on fast hardware."""
 
     model_type = "groq"
     api_key_name = "GROQ_API_KEY"

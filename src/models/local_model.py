@@ -10,7 +10,7 @@ from src.models.local_server import LocalServer, server
 from src.models.openai_compatible import OpenAICompatibleModel
 from src.models.prompt import Prompt
 
-_SAMPLING = {"repeat_penalty": 1.15, "dry_multiplier": 0.8}  # or so small a model soon repeats itself for ever
+_SAMPLING = {"repeat_penalty": 1.15, "dry_multiplier": 0.8}  # without these, so small a model repeats itself endlessly
 
 
 class LocalModel(OpenAICompatibleModel):
@@ -25,12 +25,12 @@ class LocalModel(OpenAICompatibleModel):
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether the model can run here, or an address was given where it does."""
+        """Whether the model can run here, or LOCAL_BASE_URL names a server."""
         return bool(config.base_url("local", None)) or LocalServer.is_installed()
 
     def initialize_client(self, **kwargs: Any) -> None:
-        """Start the server inside this process, where it does not run yet."""
-        self.max_tokens = config.AI_MAX_TOKENS  # without a limit a small model may go on until its context is full
+        """Build the client, and start the server inside this process on first use."""
+        self.max_tokens = config.AI_MAX_TOKENS  # without a limit a small model may write until its context is full
         if not self.is_installed():
             return
         super().initialize_client(**kwargs)
@@ -46,7 +46,7 @@ class LocalModel(OpenAICompatibleModel):
         request = super()._request(prompt, temperature, max_tokens, **options)
         return {**request, "extra_body": {**_SAMPLING, **({"grammar": grammar} if grammar else {})}}
 
-    def _prepare(self, *asked: Any) -> dict[str, Any]:
+    def _prepare(self, *arguments: Any) -> dict[str, Any]:
         if self.client is not None and self._address != self._base_url():
             self.initialize_client()  # after a fork the server has another address
-        return super()._prepare(*asked)
+        return super()._prepare(*arguments)

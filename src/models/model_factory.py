@@ -2,7 +2,7 @@
 🌙 Moon Dev's Model Factory
 Built with love by Moon Dev 🚀
 
-Builds models when they are asked for, one of each provider and name. Importing this imports no SDK and asks no network.
+Builds models on demand, one per provider and name. Importing this module loads no SDK and opens no connection.
 """
 
 import os
@@ -23,20 +23,20 @@ from src.models.xai_model import XAIModel
 from src.observability import LangFuseTracker
 from src.observability.terminal import echo
 
-_langfuse_tracker = LangFuseTracker()  # says at start-up whether traces go to Langfuse
+_langfuse_tracker = LangFuseTracker()  # prints at start-up whether traces go to Langfuse
 
 _ALIASES = {"anthropic": "claude", "google": "gemini", "grok": "xai"}
 
 
 class _Built(NamedTuple):
-    """A model, and the settings that it was built from: it is built anew where they have changed."""
+    """A model, and the settings it was built from: changed settings build a new one."""
 
     model: BaseModel
     settings: tuple[Any, ...]
 
 
 class ModelFactory:
-    """Every provider by its type. What cannot be built is said, with what to do, and is None."""
+    """Every provider by its type. A model that cannot be built is None, and a line with the cure is printed."""
 
     MODEL_IMPLEMENTATIONS: ClassVar[dict[str, Any]] = {
         "claude": ClaudeModel,
@@ -58,34 +58,37 @@ class ModelFactory:
 
     @classmethod
     def create_model(cls, model_type: str | None = None, model_name: str | None = None) -> BaseModel | None:
-        """The model of this provider and name; None where it cannot be had, which is printed with its cure.
+        """The model of this provider and name; None where it cannot be built, with the cure printed.
 
         Args:
             model_type: claude (or anthropic), openai, deepseek, groq, gemini (google), xai (grok), ollama, openrouter
-                or local. Left out, AI_MODEL_TYPE, else the first provider that has a key, else local.
-            model_name: the provider's name for the model; its default unless given.
+                or local. Default: AI_MODEL_TYPE, else the first provider with a key, else local.
+            model_name: the provider's name for the model. Default: that of `DEFAULT_MODELS`.
         """
         if model_type is None:
             model_type, model_name = cls._choose(model_name)
-        known = cls._known(model_type)
-        if known is None or not cls._has_what_it_needs(known, aloud=True):
+        provider = cls._provider(model_type)
+        if provider is None:
             return None
-        return cls._get(known, model_name or cls.DEFAULT_MODELS.get(known))
+        if cure := cls._missing(provider):
+            echo(f"⚠️ {cure}", "yellow")
+            return None
+        return cls._get(provider, model_name or cls.DEFAULT_MODELS.get(provider))
 
     @classmethod
     def get_model(cls, model_type: str, model_name: str | None = None) -> BaseModel | None:
-        """`create_model`, under the name that most agents use."""
+        """The same as `create_model`, under the name that most agents use."""
         return cls.create_model(model_type, model_name)
 
     @classmethod
     def is_model_available(cls, model_type: str) -> bool:
-        """Whether the provider is known and has its key. Asks no network: an Ollama server may not run."""
-        known = _canonical(model_type)
-        return known in cls.MODEL_IMPLEMENTATIONS and cls._has_what_it_needs(known, aloud=False)
+        """Whether the provider exists and has its key. Opens no connection: an Ollama server may be down."""
+        provider = _canonical(model_type)
+        return provider in cls.MODEL_IMPLEMENTATIONS and cls._missing(provider) is None
 
     @property
     def available_models(self) -> dict[str, Any]:
-        """The models of each provider that has its key: type to `AVAILABLE_MODELS`."""
+        """`AVAILABLE_MODELS` by type, of each provider that has its key."""
         return {
             model_type: implementation.AVAILABLE_MODELS
             for model_type, implementation in self.MODEL_IMPLEMENTATIONS.items()
@@ -94,27 +97,20 @@ class ModelFactory:
 
     @classmethod
     def clear(cls) -> None:
-        """Forget the models that were built."""
+        """Forget all models built so far."""
         cls._built.clear()
 
     @classmethod
-    def _known(cls, model_type: Any) -> str | None:
-        known = _canonical(model_type)
-        if known in cls.MODEL_IMPLEMENTATIONS:
-            return known
+    def _provider(cls, model_type: Any) -> str | None:
+        provider = _canonical(model_type)
+        if provider in cls.MODEL_IMPLEMENTATIONS:
+            return provider
         echo(f"❌ Unknown model type {model_type!r}. Use one of: {', '.join(cls.MODEL_IMPLEMENTATIONS)}", "red")
         return None
 
     @classmethod
-    def _has_what_it_needs(cls, model_type: str, aloud: bool) -> bool:
-        cure = cls._missing(model_type)
-        if cure and aloud:
-            echo(f"⚠️ {cure}", "yellow")
-        return cure is None
-
-    @classmethod
     def _missing(cls, model_type: str) -> str | None:
-        """What to do before this provider can be used; None where nothing is missing."""
+        """The cure for a missing key or package of this provider; None where nothing is missing."""
         implementation = cls.MODEL_IMPLEMENTATIONS[model_type]
         if hasattr(implementation, "is_installed") and not implementation.is_installed():
             return str(implementation.install_cure)
@@ -123,18 +119,14 @@ class ModelFactory:
 
     @classmethod
     def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
-        """The provider where none was named; a name that was meant for another one is dropped."""
-        wanted = _canonical(config.AI_MODEL_TYPE)
-        missing = (
-            cls._missing(wanted)
-            if cls._known(config.AI_MODEL_TYPE)
-            else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
-        )
-        if missing is None:
-            return wanted, model_name
-        chosen = next((each for each in cls.MODEL_IMPLEMENTATIONS if cls._has_key(each)), "local")
-        echo(f"🤖 {missing}. Until then: {chosen} ({cls.DEFAULT_MODELS.get(chosen)})", "cyan")
-        return chosen, None
+        """The provider where none was named. A fallback drops `model_name`, which is another provider's."""
+        provider = cls._provider(config.AI_MODEL_TYPE)
+        problem = cls._missing(provider) if provider else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
+        if provider and not problem:
+            return provider, model_name
+        fallback = next((name for name in cls.MODEL_IMPLEMENTATIONS if cls._has_key(name)), "local")
+        echo(f"🤖 {problem}. Until then: {fallback} ({cls.DEFAULT_MODELS.get(fallback)})", "cyan")
+        return fallback, None
 
     @classmethod
     def _has_key(cls, model_type: str) -> bool:
@@ -171,7 +163,7 @@ def _build(implementation: Any, api_key: str | None, model_name: str | None) -> 
     named = {} if model_name is None else {"model_name": model_name}
     try:
         model: BaseModel = implementation(api_key, **named)
-    except Exception as error:  # noqa: BLE001 - an SDK's own checks, or a third party's class: the agent goes on
+    except Exception as error:  # noqa: BLE001 - an SDK's checks or a third party's class may raise anything
         cure = ". Run `pip install -r requirements.txt`" if isinstance(error, ImportError) else ""
         echo(f"❌ {implementation.__name__} cannot be built: {error}{cure}", "red")
         return None
@@ -181,10 +173,10 @@ def _build(implementation: Any, api_key: str | None, model_name: str | None) -> 
 model_factory = ModelFactory()
 
 
-def _in_child() -> None:
-    """Sockets and locks of the parent are not a fork's child's to use."""
+def _after_fork_in_child() -> None:
+    """Drop the parent's sockets and locks: a forked child must not use them."""
     ModelFactory._building = threading.RLock()
     ModelFactory.clear()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(after_in_child=_after_fork_in_child)

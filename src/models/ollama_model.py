@@ -9,11 +9,11 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class OllamaModel(OpenAICompatibleModel):
-    """Models that an Ollama server on this machine runs: no key, no cost."""
+    """Models of an Ollama server on this machine: no key, no cost."""
 
     model_type = "ollama"
     base_url = "http://localhost:11434/v1"
-    connection_cure = "Start Ollama with `ollama serve`, or set OLLAMA_BASE_URL in .env to where it runs"
+    connection_cure = "Start Ollama with `ollama serve`, or set OLLAMA_BASE_URL in .env to its address"
     default_model = "llama3.2"
     AVAILABLE_MODELS: ClassVar[dict[str, str]] = {
         "llama3.2": "small, all-round; `ollama pull llama3.2`",

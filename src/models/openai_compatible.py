@@ -2,20 +2,20 @@
 🌙 Moon Dev's OpenAI-Compatible Models
 Built with love by Moon Dev 🚀
 
-The OpenAI SDK, for every provider that speaks its protocol: the only file that imports it.
+The base of the providers that speak the OpenAI protocol, over the OpenAI SDK, which only this file imports.
 """
 
 from typing import Any
 
 from src import config
 from src.models.async_clients import CLOSE_AFTER_ANSWER, PerLoop
-from src.models.base_model import BaseModel
+from src.models.base_model import STREAMED, BaseModel
 
-_OPENAI_S_OWN = ("OpenAI-Organization", "OpenAI-Project")
+_ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
 
 
 class OpenAICompatibleModel(BaseModel):
-    """A provider behind the OpenAI protocol: data until it misbehaves."""
+    """A provider with an OpenAI-compatible API. A subclass is data, plus a method where the provider differs."""
 
     base_url: str
     default_model: str
@@ -25,23 +25,22 @@ class OpenAICompatibleModel(BaseModel):
         super().__init__(api_key, **kwargs)
 
     def initialize_client(self, **_kwargs: Any) -> None:
-        """Build the SDK's client, which also imports the SDK; without the key it needs there is none."""
+        """Import the SDK and build its client, unless the key is missing."""
         if self.api_key_name and not self.api_key:
             return
-        # The SDK looks for `httpx` in `sys.modules` at every call, and fails a call where it finds half of it: our
-        # shipper's thread may be importing it just then.
+        # The SDK looks for `httpx` in `sys.modules` at every call, and fails while another thread is importing it.
         import httpx  # noqa: F401
         import openai  # takes most of a second: not before a model is built
 
         settings = self._client_settings(self._base_url())
-        settings["api_key"] = self.api_key or "none"  # the SDK insists on one
-        # OPENAI_ORG_ID and OPENAI_PROJECT_ID of the environment are OpenAI's to know.
-        hidden: Any = {} if self.model_type == "openai" else dict.fromkeys(_OPENAI_S_OWN, openai.Omit())
+        settings["api_key"] = self.api_key or "none"  # the SDK requires one
+        # The SDK sends OPENAI_ORG_ID and OPENAI_PROJECT_ID to any host; only OpenAI may receive them.
+        hidden: Any = {} if self.model_type == "openai" else dict.fromkeys(_ACCOUNT_HEADERS, openai.Omit())
         self.client = openai.OpenAI(**settings, default_headers=hidden)
         self._async = PerLoop(lambda: openai.AsyncOpenAI(**settings, default_headers={**hidden, **CLOSE_AFTER_ANSWER}))
 
     def is_available(self) -> bool:
-        """Whether there is a client to ask with."""
+        """Whether the client was built."""
         return self.client is not None
 
     def _base_url(self) -> str | None:
@@ -51,6 +50,4 @@ class OpenAICompatibleModel(BaseModel):
         return await self._async.client().chat.completions.create(**request)
 
     async def _aopen(self, request: dict[str, Any]) -> Any:
-        return await self._async.client().chat.completions.create(
-            **request, stream=True, stream_options={"include_usage": True}
-        )
+        return await self._async.client().chat.completions.create(**request, **STREAMED)

@@ -10,7 +10,7 @@ from src.models.prompt import Prompt
 
 
 class OpenRouterModel(OpenAICompatibleModel):
-    """OpenRouter: many providers behind one key. It reports what each call cost."""
+    """OpenRouter: many providers behind one key. It reports the cost of each call."""
 
     model_type = "openrouter"
     api_key_name = "OPENROUTER_API_KEY"

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Model Overrides
 Built with love by Moon Dev 🚀
 
-Subclasses override `generate_response`; each call of one is a generation all the same, and exactly one.
+Traces the methods that a model class overrides: each call is exactly one generation.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from typing import Any
 
 from src.observability import observe_llm
 
-LABEL = "llm_generation"  # one for all methods, so that a call of `super()` is part of the call around it
+LABEL = "llm_generation"  # the same for all methods, so that a `super()` call is part of the call around it
 
 
-# A subclass that overrides `generate_response` alone means all ways of asking: the others then go through it, and are
-# not traced themselves, since the call that they make is.
+# In a subclass that overrides `generate_response` alone, the other three methods call the override. They are not traced
+# themselves: the call of the override is.
 
 
 async def _agenerate_through(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -45,7 +45,7 @@ for _follower in _FOLLOWERS.values():
 
 
 def trace_overrides(cls: Any) -> None:
-    """Trace what a model class overrides, and what it gets from a mixin; called when the class is made."""
+    """Trace the methods that a model class overrides or inherits from a mixin; called when the class is created."""
     for name in ("generate_response", *_FOLLOWERS):
         method = getattr(cls, name)
         if inspect.isfunction(method) and not hasattr(method, "__observed__"):
@@ -63,5 +63,5 @@ def _follow_override(cls: Any) -> None:
 
 
 def _depth(cls: type, name: str) -> int:
-    """How far up the method resolution order `name` is defined."""
-    return next(depth for depth, each in enumerate(cls.__mro__) if name in vars(each))
+    """The position of `name`'s definition in the method resolution order."""
+    return next(depth for depth, base in enumerate(cls.__mro__) if name in vars(base))

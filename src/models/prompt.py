@@ -2,7 +2,7 @@
 🌙 Moon Dev's Prompt
 Built with love by Moon Dev 🚀
 
-What is sent of what an agent wrote: text, made unique so that no cache on the way answers in the model's place.
+Turns an agent's prompt into the messages to send: text, made unique so that no cache answers in the model's place.
 """
 
 import json
@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 
 from src.observability.terminal import echo
 
-_nonces = random.Random()  # noqa: S311 - our own, so that an agent's `random.seed` neither fixes nor feels it
+_nonces = random.Random()  # noqa: S311 - apart from `random`, whose sequence is the agent's
 os.register_at_fork(after_in_child=_nonces.seed)
 
 
 class PromptError(ValueError):
-    """There is nothing to ask; the message names the argument to give."""
+    """The prompt is empty; the message names the argument to give."""
 
 
 class Prompt(NamedTuple):
-    """The two messages as they are sent, and what made them unique."""
+    """The two messages as sent, with their nonce and timestamp."""
 
     system: str | None
     user: str
@@ -31,7 +31,7 @@ class Prompt(NamedTuple):
 
 
 def unique_prompt(system_prompt: Any, user_content: Any) -> Prompt:
-    """The messages to send. Raises PromptError where there is nothing to ask."""
+    """The messages to send. Raises PromptError for an empty prompt."""
     system, user = _text(system_prompt, "system_prompt"), _text(user_content, "user_content")
     if not user.strip():
         raise PromptError("The prompt is empty: give user_content the text that the model should answer")
@@ -40,14 +40,12 @@ def unique_prompt(system_prompt: Any, user_content: Any) -> Prompt:
 
 
 def _text(value: Any, argument: str) -> str:
-    """An argument as text: dicts and lists as JSON, anything else as it shows itself; what is no text is said."""
+    """An argument as text: a dict or list as JSON, anything else by `str`. Prints a warning if it is not a string."""
     if isinstance(value, str) or value is None:
         return value or ""
-    echo(f"⚠️ {argument} is a {type(value).__name__}, not text: sent as {_how(value)}. Pass a string instead", "yellow")
+    as_json = isinstance(value, dict | list | tuple)
+    form = "JSON" if as_json else "plain text"
+    echo(f"⚠️ {argument} has type {type(value).__name__}: sent as {form}. Pass a string instead", "yellow")
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return json.dumps(value, ensure_ascii=False, default=str) if _how(value) == "JSON" else str(value)
-
-
-def _how(value: Any) -> str:
-    return "JSON" if isinstance(value, dict | list | tuple) else "its text"
+    return json.dumps(value, ensure_ascii=False, default=str) if as_json else str(value)

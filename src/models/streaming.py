@@ -2,7 +2,7 @@
 🌙 Moon Dev's Streams
 Built with love by Moon Dev 🚀
 
-What arrives in pieces, put together: text for the caller, and for the trace the answer as one response.
+Joins the events of a stream: text for the caller as it arrives, and the whole answer as one response for the trace.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _END = object()
 
 
 class Pieces(Protocol):
-    """Puts a stream's events together, one protocol each."""
+    """Collects the events of a stream; one class per protocol."""
 
     finish_reason: str | None
 
@@ -25,14 +25,49 @@ class Pieces(Protocol):
         """Text for the caller in this event; empty where it has none."""
 
     def rest(self) -> str:
-        """Text that was held back; after the last event."""
+        """Text that was held back, after the last event."""
 
     def raw(self) -> dict[str, Any]:
-        """All that was said besides the text, in the shape of a response that was not streamed."""
+        """The events in the shape of an unstreamed response, without the text."""
+
+
+class Transcript:
+    """The text of one stream so far, and its other fields."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._texts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The text that the caller has received."""
+        return "".join(self._texts)
+
+    @property
+    def finish_reason(self) -> str | None:
+        """The provider's reason for the end; None before it, or where the stream broke off."""
+        return self._pieces.finish_reason
+
+    def texts_of(self, event: Any) -> list[str]:
+        """The text in an event, as a list of one or none."""
+        return self._note(self._pieces.take(event))
+
+    def rest(self) -> list[str]:
+        """The text that was held back until the last event, as a list of one or none."""
+        return self._note(self._pieces.rest())
+
+    def raw(self) -> dict[str, Any]:
+        """The stream in the shape of an unstreamed response."""
+        return self._pieces.raw()
+
+    def _note(self, text: str) -> list[str]:
+        texts = [text] if text else []
+        self._texts += texts
+        return texts
 
 
 class ChatPieces:
-    """Chunks of the OpenAI protocol. Reasoning is kept apart, whether it comes beside the content or inside it."""
+    """Chunks of the OpenAI protocol. Reasoning is kept apart, whether it arrives beside the content or inside it."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
@@ -42,7 +77,7 @@ class ChatPieces:
         self._thinking = ThinkFilter()
 
     def take(self, event: Any) -> str:
-        """Text for the caller in this chunk. The last one has usage and no choices."""
+        """Text for the caller in this chunk. The last chunk has usage and no choices."""
         self._model = field(event, "model") or self._model
         self._usage = field(event, "usage") or field(event, "x_groq", "usage") or self._usage
         choices = field(event, "choices")
@@ -54,7 +89,7 @@ class ChatPieces:
         return self._thinking.feed(field(delta, "content") or "")
 
     def rest(self) -> str:
-        """Text that looked like the beginning of thinking and was none."""
+        """Text that looked like the beginning of a `<think>` tag and is none."""
         return self._thinking.rest()
 
     def raw(self) -> dict[str, Any]:
@@ -66,7 +101,7 @@ class ChatPieces:
 
 
 class ThinkFilter:
-    """Holds back a `<think>…</think>` at the beginning of a text that comes in pieces."""
+    """Holds back a `<think>…</think>` at the beginning of a streamed text."""
 
     def __init__(self) -> None:
         self.reasoning = ""
@@ -74,7 +109,7 @@ class ThinkFilter:
         self._state = "before"  # then "inside", "trimming" (white space after the thinking), "after"
 
     def feed(self, piece: str) -> str:
-        """What of the text so far can be shown now."""
+        """The text that can be released after this piece."""
         if self._state == "after":
             return piece
         self._held += piece
@@ -88,7 +123,7 @@ class ThinkFilter:
         return self._release() if self._state == "after" else ""
 
     def rest(self) -> str:
-        """What is still held at the end and is no thinking."""
+        """The text still held at the end, unless it is thinking."""
         if self._state == "inside":
             self.reasoning, self._held = self._held.strip(), ""
         return self._release()
@@ -110,14 +145,14 @@ class ThinkFilter:
         return released
 
 
-def closing_if_it_can(events: Any) -> Any:
+def closing_if_possible(events: Any) -> Any:
     """Close a stream when done, if it can be closed: an SDK's can, a plain iterator cannot."""
     return contextlib.closing(events) if hasattr(events, "close") else contextlib.nullcontext(events)
 
 
 @contextlib.asynccontextmanager
-async def aclosing_if_it_can(events: Any) -> AsyncIterator[Any]:
-    """`closing_if_it_can`, asynchronously."""
+async def aclosing_if_possible(events: Any) -> AsyncIterator[Any]:
+    """`closing_if_possible`, asynchronously."""
     try:
         yield events
     finally:
@@ -143,5 +178,5 @@ class InThread:
 
     async def close(self) -> None:
         """Close the blocking stream."""
-        with closing_if_it_can(self._events):
+        with closing_if_possible(self._events):
             return

@@ -292,7 +292,7 @@ def test_an_unknown_model_name_lists_known_ones(
     assert model is not None
     assert model.generate_response("", "hello") is None
     assert (
-        "⚠️ deepseek may not know the model 'deepsek-chat'. It has, among others: deepseek-chat, deepseek-reasoner,"
+        "⚠️ deepseek may not have a model 'deepsek-chat'. Known models: deepseek-chat, deepseek-reasoner,"
         in capsys.readouterr().out
     )
 

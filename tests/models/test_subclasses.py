@@ -252,6 +252,15 @@ def test_a_503_is_raised_unchanged(journal: Any) -> None:
     assert journal.observations()[0]["level"] == "ERROR"
 
 
+def test_what_a_caller_throws_into_a_stream_is_the_callers(capsys: pytest.CaptureFixture[str]) -> None:
+    """It comes back out, and is not printed as an error of the model."""
+    stream = Inheriting().stream_response("You trade", "Longs +80 %")
+    assert next(stream) == "BUY"
+    with pytest.raises(ValueError, match="mine"):
+        stream.throw(ValueError("mine"))  # type: ignore[attr-defined]
+    assert "❌" not in capsys.readouterr().out
+
+
 def test_an_agent_s_random_numbers_are_its_own() -> None:
     """The nonce neither follows nor moves what `random.seed` fixed."""
     import random
@@ -272,11 +281,11 @@ BAD_PROMPTS: dict[str, tuple[Any, str, str | None]] = {
     "missing": (None, "❌ Model error: The prompt is empty: give user_content the text", None),
     "a dict": (
         {"symbol": "BTC", "change": 80},
-        "⚠️ user_content is a dict, not text: sent as JSON. Pass a string instead",
+        "⚠️ user_content has type dict: sent as JSON. Pass a string instead",
         '{"symbol": "BTC", "change": 80}',
     ),
-    "a number": (80, "⚠️ user_content is a int, not text: sent as its text. Pass a string instead", "80"),
-    "bytes": (b"Longs", "⚠️ user_content is a bytes, not text: sent as its text. Pass a string instead", "Longs"),
+    "a number": (80, "⚠️ user_content has type int: sent as plain text. Pass a string instead", "80"),
+    "bytes": (b"Longs", "⚠️ user_content has type bytes: sent as plain text. Pass a string instead", "Longs"),
 }
 
 

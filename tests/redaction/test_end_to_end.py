@@ -215,7 +215,7 @@ def test_what_agents_print_leaks_nothing(
     """A decision's reason, read without its markdown; a swarm's answers and consensus; a file, a type, a name."""
     from src.agents import liquidation_agent, swarm_agent
     from src.agents.base_agent import BaseAgent
-    from src.models.errors import say_empty
+    from src.models.errors import print_empty_answer
 
     monkeypatch.setenv("OTHER_SECRET", STARRED)
     provider = Provider("openai")
@@ -232,7 +232,7 @@ def test_what_agents_print_leaks_nothing(
     assert GROQ in decision.reason
     swarm_agent.main(["What now?"])
     liquidation_agent.main(["--replay", f"/tmp/{GROQ}/{STARRED}"])
-    say_empty(f"model {OWN}", STARRED)
+    print_empty_answer(f"model {OWN}", STARRED)
     monkeypatch.setenv("AI_MODEL_TYPE", STARRED)
     ModelFactory.create_model()
     shown = capfd.readouterr().out
