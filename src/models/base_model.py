@@ -18,11 +18,12 @@ from typing import Any, ClassVar
 
 from src import config
 from src.models.errors import ErrorPolicy, ModelAnswerError, NoClientError, print_empty_answer
+from src.models.fields import field
 from src.models.overrides import LABEL, trace_overrides
 from src.models.prompt import Prompt, unique_prompt
 from src.models.streaming import ChatPieces, InThread, Pieces, Transcript, aclosing_if_possible, closing_if_possible
 from src.observability import ObservabilityContext, observe_llm
-from src.observability.recording import field, read_answer, split_reasoning
+from src.observability.recording import read_answer, split_reasoning
 from src.observability.tracing import annotate
 
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}

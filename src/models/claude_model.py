@@ -11,8 +11,8 @@ from src import config
 from src.models.async_clients import CLOSE_AFTER_ANSWER, PerLoop
 from src.models.base_model import BaseModel, ModelResponse, usage_as_dict
 from src.models.errors import ModelAnswerError
+from src.models.fields import field
 from src.models.prompt import Prompt
-from src.observability.recording import field
 
 
 class ClaudeModel(BaseModel):

@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Protocol
 
+from src.models.fields import field
 from src.observability import ObservabilityContext
-from src.observability.recording import field
 from src.observability.terminal import echo
 
 _EXCERPT = 200  # characters of an unexpected response

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from src.observability.recording import field
+from src.models.fields import field
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _END = object()

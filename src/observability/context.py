@@ -6,7 +6,7 @@ What agents may say about what they are doing.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .internal_errors import failures, guarded
@@ -89,8 +89,9 @@ class ObservabilityContext:
                 note_error(observation, error)
             raise
         finally:
-            with guarded:
+            with guarded, suppress(ValueError):  # closed from another context, where nothing of it is open
                 leave(token)
+            with guarded:
                 finish(observation)
 
     @staticmethod

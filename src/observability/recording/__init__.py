@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from .cost import price, price_table
     from .outcome import append_in_steps, outcome_observation, rows_of_outcome, scores_of_outcome, values_of_outcome
     from .recorder import JOURNAL_SECONDS, Recorder, Sink
-    from .usage import field
     from .writer import JournalSink
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "Recorder",
     "Sink",
     "append_in_steps",
-    "field",
     "outcome_observation",
     "price",
     "price_table",
@@ -35,7 +33,6 @@ __getattr__ = lazy_exports(
         "recorder": "JOURNAL_SECONDS Recorder Sink",
         "writer": "JournalSink",
         "answer": "read_answer split_reasoning",
-        "usage": "field",
         "cost": "price price_table",
         "outcome": "append_in_steps outcome_observation rows_of_outcome scores_of_outcome values_of_outcome",
     },

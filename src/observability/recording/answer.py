@@ -55,7 +55,7 @@ def split_reasoning(content: Any) -> tuple[Any, str | None]:
 
 
 def _is_plain(result: Any) -> bool:
-    return isinstance(result, dict | list | tuple | str | int | float | bytes) and not hasattr(result, "raw_response")
+    return isinstance(result, dict | list | str | int | float | bytes) or type(result) is tuple
 
 
 def _raw(result: Any) -> Any:
@@ -78,7 +78,7 @@ def _finish_reason(raw: Any) -> str | None:
     for holder in (_first_of(raw, "choices"), raw, _first_of(raw, "candidates")):
         for name in ("finish_reason", "stop_reason", "done_reason", "finishReason"):
             reason = field(holder, name)
-            text = reason if isinstance(reason, str) else field(reason, "name")
+            text = reason if isinstance(reason, str) else field(reason, "name") or field(reason, "_name_")
             if isinstance(text, str):
                 return str(getattr(text, "value", text))
     return None

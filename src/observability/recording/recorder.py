@@ -25,6 +25,7 @@ _POLL_SECONDS = 0.015
 _START_SECONDS = 1.0  # for a thread to be started; a signal's handler may have interrupted who does it
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
+_BEHIND = 100  # entries: from here on answers are weighed with all that they hold
 JOURNAL_SECONDS = 20.0  # what an ending process, or a call that is to be on disk, waits for the disk
 _LOOK_SECONDS = 0.02  # at whether the journal fails, by who waits for it
 _RETRY_SECONDS = 0.5  # while the journal cannot be written
@@ -89,10 +90,11 @@ class Recorder:
         queue's bound, wait a little, then drop and count it."""
         self._running.pop(observation.id, None)
         queue = self._queue
-        if (len(queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES) and not self._has_room_soon():
+        length = len(queue)
+        if (length >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES) and not self._has_room_soon():
             self._drop(1, "the recorder cannot keep up")
             return
-        self._queued_bytes += observation.weigh()
+        self._queued_bytes += observation.weigh(whole=length > _BEHIND)
         queue.append(observation)
         if self._thread is None:
             self._start()

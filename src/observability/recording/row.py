@@ -15,12 +15,13 @@ from .. import settings
 from ..internal_errors import guarded
 from ..journal import Row
 from ..redaction import Redactor, redact
-from ..tracing import IMMUTABLE, Observation, Reply
+from ..tracing import IMMUTABLE, Observation, Reply, field_of, has_class
 from . import cost
 from .answer import Answer, read_answer
 from .usage import add_buckets, usage_buckets
 
 _MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
+_LONGEST_SECRET = 4096  # characters: a PEM key's
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
 
 
@@ -167,11 +168,19 @@ def _output_of(observation: Observation, answer: Answer) -> Any:
     if not observation.capture_output:
         return None
     if observation.pieces:
-        text = all(isinstance(piece, str) for piece in observation.pieces)
-        return "".join(observation.pieces) if text else observation.pieces
+        return _stream_of(observation.pieces, observation.pieces_left_out)
     if isinstance(observation.output, Reply) or observation.output is None:
         return answer.output
     return observation.output
+
+
+def _stream_of(pieces: list[Any], left_out: int) -> Any:
+    """The whole of a stream; where pieces were left out, without the last characters: half a secret is not masked."""
+    rest = [f"[{left_out} more]"] if left_out else []
+    if not all(isinstance(piece, str) for piece in pieces):
+        return [*pieces, *rest]
+    text = "".join(pieces)
+    return "".join([text[:-_LONGEST_SECRET], *rest]) if left_out else text
 
 
 def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
@@ -228,9 +237,10 @@ def _paid_for(observation: Observation) -> list[Any]:
 def _text_attribute(owner: Any, name: str) -> str | None:
     if owner is None:
         return None
-    value = None
-    with guarded:
-        value = getattr(owner, name, None)
+    value = field_of(owner, name)
+    if value is None and has_class(type(owner), "models.base_model", "BaseModel"):
+        with guarded:
+            value = getattr(owner, name, None)  # `model_type` is a property there
     return value if isinstance(value, str) else None
 
 

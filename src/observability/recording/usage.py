@@ -8,6 +8,8 @@ Providers' token counts as disjoint Langfuse buckets: `input`, `input_cached_tok
 
 from typing import Any, NamedTuple
 
+from ..tracing import field_of, library_of
+
 _Path = tuple[str, ...]
 
 
@@ -92,13 +94,28 @@ def add_buckets(first: dict[str, int], second: dict[str, int]) -> dict[str, int]
 
 
 def field(value: Any, *path: str) -> Any:
-    """What stands at `path` in nested dicts and objects; None where nothing does. Never raises."""
+    """The value at `path` in nested dicts and objects; None where there is none. Never raises.
+
+    Of an object only plain data is read (`tracing.field_of`), except of Google's messages, which have properties alone.
+    """
     for name in path:
-        try:
-            value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
-        except Exception:  # noqa: BLE001 - a foreign object's property may do anything
-            return None
+        if type(value) is dict:
+            value = value.get(name)
+        elif library_of(type(value)) in _PROPERTIES_ALONE:
+            value = _property_of(value, name)
+        else:
+            value = field_of(value, name)
     return value
+
+
+_PROPERTIES_ALONE = ("google", "proto")
+
+
+def _property_of(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name, None)
+    except Exception:  # noqa: BLE001 - a property that cannot answer raises what it likes
+        return None
 
 
 def _habit_of(usage: Any) -> _Habit | None:

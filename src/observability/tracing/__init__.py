@@ -1,5 +1,6 @@
 """On the caller's thread: what is being observed, and how a call becomes an observation."""
 
+from .attributes import field_of, has_class, library_of
 from .current import (
     Processor,
     annotate,
@@ -36,8 +37,11 @@ __all__ = [
     "carry_into_threads",
     "current_observation",
     "enter",
+    "field_of",
     "finish",
+    "has_class",
     "leave",
+    "library_of",
     "new_event",
     "note_error",
     "observe_llm",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .snapshot import size_of, snapshot
+from .snapshot import Reply, size_of, snapshot, weight_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -23,6 +23,10 @@ Signature = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
 _ids = random.Random()  # noqa: S311 - identifiers, not secrets; seeded by the system's entropy
 _bits = _ids.getrandbits
 os.register_at_fork(after_in_child=_ids.seed)
+
+
+MAX_STREAM_SIZE = 1_000_000  # characters that are kept of one stream
+_PIECE_SIZE = 64  # what a kept piece takes beside its characters
 
 
 class Observation:
@@ -44,7 +48,8 @@ class Observation:
     input: Any = None
     output: Any = None
     capture_output = True
-    pieces: list[Any] | None = None  # of a stream
+    pieces: list[Any] | None = None  # of a stream, up to `MAX_STREAM_SIZE`
+    pieces_left_out = 0
     replies: tuple[Any, ...] = ()  # answers of calls inside this one that count as this one
     metadata: dict[str, Any] | None = None
     model_parameters: dict[str, Any] | None = None
@@ -91,14 +96,28 @@ class Observation:
             return self.parent.hex_id
         return f"{self.foreign_parent[1]:016x}" if self.foreign_parent else None
 
-    def weigh(self) -> int:
-        """Set `size`."""
+    def add_piece(self, piece: Any) -> None:
+        """Keep what a stream yielded, a snapshot, unless there is too much of it; then it is counted alone."""
+        self.size += size_of(piece) + _PIECE_SIZE
+        if self.size > MAX_STREAM_SIZE or not self.capture_output or self.pieces is None:
+            self.pieces_left_out += 1
+        else:
+            self.pieces.append(piece)
+
+    def weigh(self, *, whole: bool = False) -> int:
+        """Set `size`.
+
+        Args:
+            whole: include the providers' own responses, which takes several microseconds each.
+        """
         output = self.output
         size = len(output) if type(output) is str else size_of(output)
         for value in self.args:
             size += len(value) if type(value) is str else size_of(value)
         if self.kwargs or self.pieces or self.input or self.metadata or self.replies:
             size += size_of((self.kwargs, self.pieces, self.input, self.metadata, self.replies))
+        if whole:
+            size += sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
         self.size = size
         return size
 

@@ -14,13 +14,13 @@ from threading import get_ident
 from time import perf_counter_ns
 from typing import Any, NamedTuple, TypeVar, cast, overload
 
-from ..internal_errors import guarded, swallow
+from ..internal_errors import swallow
 from ..settings import CaptureSettings, recording
 from . import current
 from .current import current_observation, enter, finish, leave, note_error, start
 from .observation import Observation
 from .otel import attach, detach
-from .snapshot import IMMUTABLE, reply_of, snapshot
+from .snapshot import IMMUTABLE_IDS, Reply, reply_of, snapshot
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -45,13 +45,15 @@ def observe_llm(
         capture_output: whether to record the result.
         as_type: Langfuse's observation type (generation, agent, tool, chain, span, ...).
     """
-    if callable(name):
-        return _observed(name, _Label(name, name.__name__, as_type, capture_input, capture_output))
 
-    def decorate(fn: _Function) -> _Function:
-        return _observed(fn, _Label(fn, name or fn.__name__, as_type, capture_input, capture_output))
+    def decorate(fn: Any) -> Any:
+        if isinstance(fn, staticmethod | classmethod):
+            return type(fn)(decorate(fn.__func__))
+        return _observed(fn, _Label(fn, label or fn.__name__, as_type, capture_input, capture_output))
 
-    return decorate
+    is_bare = callable(name) or isinstance(name, classmethod)
+    label = None if is_bare else name
+    return decorate(name) if is_bare else decorate
 
 
 class _Label:
@@ -129,14 +131,27 @@ def _begin(label: _Label, asked: CaptureSettings, args: tuple[Any, ...], kwargs:
         if label.capture_input and asked.capture_input:
             observation.bind = label.bind
             given = args[1:] if label.is_method else args
-            observation.args = given if IMMUTABLE.issuperset(map(type, given)) else tuple(map(snapshot, given))
+            plain = IMMUTABLE_IDS.issuperset(map(id, map(type, given)))
+            observation.args = given if plain else tuple(map(snapshot, given))
             if kwargs:
                 observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
         current.processor.on_start(observation)
-    except Exception as error:  # noqa: BLE001 - ours, not the agent's
-        swallow(error)
+    except BaseException as error:  # noqa: BLE001 - told apart there
+        _give_up(observation, error)
     _resume(observation)
     return observation
+
+
+def _give_up(observation: Observation | None, error: BaseException) -> None:
+    """Swallow an error of ours; one of the agent's (its alarm, Ctrl-C) passes through, and ends the observation."""
+    try:
+        if not isinstance(error, Exception):
+            raise error
+        swallow(error)
+    except BaseException:
+        if observation is not None:
+            finish(observation)
+        raise
 
 
 def _resume(call: _Traced) -> None:
@@ -164,10 +179,13 @@ def _suspend(call: _Traced) -> None:
 def _piece(call: _Traced, piece: Any) -> None:
     """Note what was yielded."""
     if type(call) is Observation:
-        if call.pieces is None:
-            call.pieces = []
+        if call.first_token is None:
             call.first_token = perf_counter_ns()
-        call.pieces.append(piece if type(piece) in IMMUTABLE else _kept_piece(piece))
+            call.pieces = []
+        try:
+            call.add_piece(snapshot(piece))
+        except Exception as error:  # noqa: BLE001
+            swallow(error)
 
 
 def _end(call: _Traced, result: Any) -> None:
@@ -176,11 +194,11 @@ def _end(call: _Traced, result: Any) -> None:
     try:
         if type(call) is Observation:
             try:
-                call.output = result if type(result) in IMMUTABLE else reply_of(result)
+                call.output = result if type(result) is str else reply_of(result)
             finally:  # a call whose answer cannot be read was made all the same
                 finish(call)
-        elif type(call) is _Part and hasattr(result, "content"):
-            call.around.replies += (reply_of(result),)
+        elif type(call) is _Part and type(reply := reply_of(result)) is Reply:
+            call.around.replies += (reply,)
     except Exception as error:  # noqa: BLE001
         swallow(error)
 
@@ -205,12 +223,6 @@ def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | 
         if outer.owner is owner and outer.name == name and outer.thread == get_ident():
             return outer
         outer = outer.parent
-    return None
-
-
-def _kept_piece(piece: Any) -> Any:
-    with guarded:
-        return snapshot(piece)
     return None
 
 

@@ -1,10 +1,19 @@
-"""Arguments and answers as they are now: immutable values by reference, bounded copies of the rest."""
+"""Arguments and answers as they are now: immutable values by reference, a bounded copy of plain data.
+
+Everything here runs on the caller's thread, on values that the agent still uses. So nothing of a value is run that is
+neither plain data nor of a type known by name: no `str()`, no property, no method. A table is recorded as its shape.
+"""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from types import NoneType
+from enum import Enum
+from itertools import islice
+from pathlib import PurePath
+from types import FunctionType, NoneType, SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from .attributes import field_of, fields_of, has_class, is_dataclass, library_of, type_name
 
 
 class Reply(NamedTuple):
@@ -16,72 +25,137 @@ class Reply(NamedTuple):
     raw_response: Any
 
 
+IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
+# The same as ids, which can be looked up without calling a metaclass's `__hash__` or `__eq__`.
+IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
+MAX_NODES = 5_000  # values of a snapshot, over all its levels: about a millisecond
+_CONTAINER_NODES = 8  # a list or dict takes as long as so many values
+_MAX_DEPTH = 12
 _NOTHING = object()
 
 
 def reply_of(result: Any) -> Any:
     """What a call returned, as it is now: a `Reply` where it answers like a model (has `content`), else a snapshot."""
-    if type(result) in IMMUTABLE:
+    if id(type(result)) in IMMUTABLE_IDS:
         return result
-    try:
-        content = getattr(result, "content", _NOTHING)
-        if content is _NOTHING:
-            return snapshot(result)
-        usage = getattr(result, "usage", None)
-        return Reply(
-            snapshot(content),
-            dict(usage) if isinstance(usage, dict) else usage,
-            getattr(result, "model_name", None),
-            getattr(result, "raw_response", None),
-        )
-    except Exception as error:  # noqa: BLE001 - an answer's own properties may do anything
-        return _unreadable(result, error)
+    content = field_of(result, "content", _NOTHING)
+    if content is _NOTHING:
+        return snapshot(result)
+    usage = field_of(result, "usage")
+    raw = field_of(result, "raw_response")
+    return Reply(
+        snapshot(content),
+        dict(usage) if type(usage) is dict else usage,
+        field_of(result, "model_name"),
+        result if raw is None and _is_pydantic(type(result)) else raw,  # an SDK's own message
+    )
 
 
-IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
-_MAX_ITEMS = 10_000
-_MAX_DEPTH = 12
-_MAX_TEXT = 16_000_000  # characters: redaction takes no more
+def snapshot(value: Any) -> Any:
+    """`value` as it is now: itself where it is immutable, a copy of plain data, the name of anything else.
 
-
-def snapshot(value: Any, depth: int = 0) -> Any:
-    """`value` as it is now: itself where it is immutable, a bounded copy of lists and dicts, text of anything else.
-
-    At most 10,000 items of a container and 12 levels are kept. An object's text is kept whole or not at all, since a
-    secret that is cut in the middle has no shape by which it is known.
+    At most `MAX_NODES` values and 12 levels are kept; what is left out is counted in its place.
     """
-    kind = type(value)
-    if kind in IMMUTABLE:
-        return value
-    if depth >= _MAX_DEPTH:
-        return f"[deeper than {_MAX_DEPTH} levels]"
-    try:
-        return _copy(value, depth)
-    except Exception as error:  # noqa: BLE001 - so may an argument's, and an argument's `__str__`
-        return _unreadable(value, error)
+    return value if id(type(value)) in IMMUTABLE_IDS else _Copier().copy(value, 0)
 
 
-def _copy(value: Any, depth: int) -> Any:
-    if isinstance(value, dict):
-        kept = {k if type(k) in IMMUTABLE else str(k): snapshot(v, depth + 1) for k, v in _first(value.items())}
-        return kept if len(value) <= _MAX_ITEMS else {**kept, "[not recorded]": f"{len(value) - _MAX_ITEMS} more"}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = [snapshot(item, depth + 1) for item in _first(value)]
-        return items if len(value) <= _MAX_ITEMS else [*items, f"[{len(value) - _MAX_ITEMS} more]"]
-    return _text_of(value)
+class _Copier:
+    """Copies one value, with one budget of nodes for all that it holds."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = MAX_NODES
+
+    def copy(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if id(kind) in IMMUTABLE_IDS:
+            self._left -= 1
+            return value
+        self._left -= _CONTAINER_NODES
+        if depth >= _MAX_DEPTH:
+            return f"[deeper than {_MAX_DEPTH} levels]"
+        if issubclass(kind, dict):
+            return self._dict(value, depth)
+        if issubclass(kind, list):
+            return self._list(list.__getitem__(value, slice(MAX_NODES)), list.__len__(value), depth)
+        if issubclass(kind, tuple):
+            return self._list(list(tuple.__getitem__(value, slice(MAX_NODES))), tuple.__len__(value), depth)
+        if kind is set or kind is frozenset:
+            return self._list(list(islice(value, MAX_NODES)), len(value), depth)
+        return self._object(value, kind, depth)
+
+    def _list(self, items: list[Any], length: int, depth: int) -> list[Any]:
+        del items[max(self._left, 0) :]
+        if IMMUTABLE_IDS.issuperset(map(id, map(type, items))):
+            self._left -= len(items)
+            kept = items
+        else:
+            kept = [self.copy(item, depth + 1) for item in items if self._left > 0]
+        missing = length - len(kept)
+        return [*kept, f"[{missing} more]"] if missing > 0 else kept
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        length = dict.__len__(value)
+        kept: dict[Any, Any] = {}
+        try:
+            for key, item in islice(dict.items(value), max(self._left, 0)):
+                if self._left <= 0:
+                    break
+                kept[_key(key)] = self.copy(item, depth + 1)
+        except RuntimeError:  # another thread changed its size
+            return {**kept, "[not recorded]": "it changed meanwhile"}
+        return kept if len(kept) >= length else {**kept, "[not recorded]": f"{length - len(kept)} more"}
+
+    def _object(self, value: Any, kind: type, depth: int) -> Any:
+        plain = _plain(value, kind)
+        if plain is not _NOTHING:
+            return plain
+        if issubclass(kind, Enum):
+            return self.copy(field_of(value, "_value_"), depth + 1)
+        if kind is SimpleNamespace or is_dataclass(kind) or _is_pydantic(kind):
+            return self._dict(fields_of(value), depth)
+        return _shape(value, kind)
 
 
-def _first(items: Any) -> Any:
-    return items if len(items) <= _MAX_ITEMS else list(items)[:_MAX_ITEMS]
+def _key(key: Any) -> Any:
+    if id(type(key)) in IMMUTABLE_IDS:
+        return key
+    return str(snapshot(key))  # of plain data alone: a snapshot has nothing else in it
 
 
-def _text_of(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _MAX_TEXT else "[NOT RECORDED: text too long]"
+_BASES = (  # of subclasses, each with what makes a value of the base itself
+    (str, str.__str__), (int, int.__index__), (float, float.__float__), (datetime, datetime.isoformat),
+    (date, date.isoformat), (PurePath, PurePath.__str__), (bytearray, bytes), (Decimal, Decimal.__str__),
+)  # fmt: skip
 
 
-def _unreadable(value: Any, error: Exception) -> str:
-    return f"[NOT RECORDED: {type(value).__name__} cannot be shown: {type(error).__name__}]"
+def _plain(value: Any, kind: type) -> Any:
+    """The value of a subclass of a plain type (`numpy.float64`, a `str` that is an Enum, a path), as the plain type."""
+    for base, make in _BASES:
+        if issubclass(kind, base):
+            return make(value)
+    return _NOTHING
+
+
+def _is_pydantic(kind: type) -> bool:
+    """Whether it is a model of pydantic, as all answers of the OpenAI, Anthropic and Groq SDKs are."""
+    return has_class(kind, "pydantic.main", "BaseModel")
+
+
+def _shape(value: Any, kind: type) -> Any:
+    """The shape of a table or an array, the name of anything else."""
+    if kind is FunctionType:
+        return f"[function {value.__name__}]"
+    if library_of(kind) not in ("numpy", "pandas"):
+        return f"[{type_name(kind)}]"
+    shape = getattr(value, "shape", None)
+    if shape == ():
+        return value.item()
+    size = "x".join(map(str, shape)) if type(shape) is tuple else ""
+    columns = [name for name in getattr(value, "columns", ())[:20] if type(name) is str]
+    names = f": {', '.join(columns)}" if columns else ""
+    return f"[{type_name(kind)} {size}{names}]"
 
 
 def size_of(value: Any) -> int:
@@ -94,3 +168,8 @@ def size_of(value: Any) -> int:
     if kind is list or kind is tuple:
         return sum(map(size_of, value)) + 16 * len(value)
     return size_of(value.content) if kind is Reply else 16
+
+
+def weight_of(value: Any) -> int:
+    """Roughly the characters that a provider's own response keeps alive, from its first `MAX_NODES` values."""
+    return size_of(snapshot(fields_of(value) or value))

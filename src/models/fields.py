@@ -1,0 +1,13 @@
+"""Reading a provider's answer, whatever it is made of."""
+
+from typing import Any
+
+
+def field(value: Any, *path: str) -> Any:
+    """The value at `path` in nested dicts and objects; None where there is none. Never raises."""
+    for name in path:
+        try:
+            value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)
+        except Exception:  # noqa: BLE001 - a foreign object's property may do anything
+            return None
+    return value

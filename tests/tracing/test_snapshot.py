@@ -1,0 +1,306 @@
+"""Arguments and answers are noted without running any of their code, in full where they are small."""
+
+import collections
+import contextlib
+import contextvars
+import dataclasses
+import enum
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock, call
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.observability import ObservabilityContext, internal_errors, observe_llm, runtime
+from src.observability.tracing.attributes import field_of
+from src.observability.tracing.observation import MAX_STREAM_SIZE
+from src.observability.tracing.snapshot import MAX_NODES, Reply, reply_of, snapshot
+
+
+def nodes_of(value: Any) -> int:
+    """The values in a snapshot, over all its levels."""
+    if isinstance(value, dict):
+        return 1 + sum(map(nodes_of, value.values()))
+    return 1 + sum(map(nodes_of, value)) if isinstance(value, list) else 1
+
+
+def ring() -> list[Any]:
+    """A list that holds itself twelve times."""
+    state: list[Any] = []
+    state += [state] * 12
+    return state
+
+
+def shared() -> list[Any]:
+    """Ten references to ten references to …: 10^11 paths over 12 lists."""
+    state: list[Any] = ["x"]
+    for _ in range(11):
+        state = [state] * 10
+    return state
+
+
+def portfolio() -> dict[str, Any]:
+    """Positions that know their portfolio."""
+    state: dict[str, Any] = {"name": "portfolio"}
+    state["positions"] = [{"symbol": f"S{number}", "portfolio": state} for number in range(12)]
+    return state
+
+
+LARGE: dict[str, Any] = {
+    "a ring": ring(),
+    "shared lists": shared(),
+    "a portfolio": portfolio(),
+    "rows of closes": [[1.5] * 100 for _ in range(9_999)],
+    "a million numbers": list(range(1_000_000)),
+    "an order book": {"bids": [[1.5, 2.5]] * 5_000, "asks": [[1.5, 2.5]] * 5_000},
+    "a set": set(range(100_000)),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_snapshot_is_bounded_as_a_whole(case: str) -> None:
+    """However its parts refer to each other, and the record counts what it left out."""
+    kept = snapshot(LARGE[case])
+    assert nodes_of(kept) <= 2 * MAX_NODES  # the values, and a mark for each container that was cut
+    assert "more" in str(kept) or "deeper than" in str(kept)
+
+
+class Meta(type):
+    """A metaclass that nobody can look up a class of."""
+
+    def __eq__(cls, other: object) -> bool:
+        raise SystemExit
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Tick(metaclass=Meta):
+    """Of such a class."""
+
+
+class Lazy:
+    """Does its work when it is shown, as Django's QuerySet."""
+
+    shown = 0
+
+    def __repr__(self) -> str:
+        type(self).shown += 1
+        return "rows"
+
+    @property
+    def content(self) -> str:
+        """Read from the network."""
+        type(self).shown += 1
+        return "rows"
+
+
+@dataclasses.dataclass
+class Position:
+    """Plain data."""
+
+    symbol: str
+    size: float
+
+
+class Side(str, enum.Enum):
+    """An action as agents keep it."""
+
+    BUY = "BUY"
+
+
+Candle = collections.namedtuple("Candle", "open close")
+FRAME = pd.DataFrame({"open": [1.0, 2.0], "close": [1.5, 2.5]})
+SHOWN: dict[str, tuple[Any, Any]] = {
+    "a dataclass": (Position("BTC", 0.5), {"symbol": "BTC", "size": 0.5}),
+    "a namespace": (SimpleNamespace(a=1), {"a": 1}),
+    "a named tuple": (Candle(1, 2), [1, 2]),
+    "an enum": (Side.BUY, "BUY"),
+    "a path": (Path("/tmp/x"), "/tmp/x"),
+    "a frame": (FRAME, "[DataFrame 2x2: open, close]"),
+    "a column": (FRAME["open"], "[Series 2]"),
+    "an array": (np.zeros((3, 4)), "[ndarray 3x4]"),
+    "a number of numpy's": (np.float64(1.5), 1.5),
+    "an integer of numpy's": (np.int64(3), 3),
+    "a time of pandas'": (pd.Timestamp("2026-01-01"), "2026-01-01T00:00:00"),
+    "keys of two parts": ({("BTC", "USD"): 1}, {"['BTC', 'USD']": 1}),
+    "an object": (Lazy(), "[Lazy]"),
+    "an object of a strange class": ([Tick()], ["[Tick]"]),
+    "a function": (ring, "[function ring]"),
+}
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_values_are_shown_as_plain_data(case: str) -> None:
+    """Fields of plain classes, shapes of tables, names of the rest."""
+    value, expected = SHOWN[case]
+    kept = snapshot(value)
+    assert kept == expected
+    assert type(kept) is type(expected)
+
+
+def test_a_call_runs_no_code_of_its_arguments_or_answer(journal: Any) -> None:
+    """No method of a mock, no property, no text of a lazy query, no hash of a class."""
+
+    @observe_llm(as_type="tool")
+    def place(exchange: Any, *_: Any) -> Any:
+        exchange.order("BTC", 1)
+        return exchange
+
+    exchange = MagicMock()
+    place(exchange, Lazy(), Tick())
+    observe_llm(as_type="tool")(lambda value: value)(Lazy())
+    assert len(journal.observations()) == 2
+    assert exchange.mock_calls == [call.order("BTC", 1)]
+    assert Lazy.shown == 0
+
+
+def test_an_owners_properties_are_not_read(journal: Any) -> None:
+    """A round robin goes on where it was."""
+
+    class Robin:
+        asked = 0
+
+        @property
+        def model_name(self) -> str:
+            self.asked += 1
+            return "ab"[self.asked % 2]
+
+        @observe_llm
+        def ask(self) -> str:
+            return self.model_name
+
+    robin = Robin()
+    assert [robin.ask() for _ in range(4)] == ["b", "a", "b", "a"]
+    assert len(journal.observations()) == 4
+    assert robin.asked == 4
+
+
+class Stream:
+    """A response of `requests` whose body has not been read."""
+
+    def __init__(self) -> None:
+        self._content = False
+        self.status_code = 200
+
+    @property
+    def content(self) -> bytes:
+        """Reads the stream to its end."""
+        raise AssertionError("the stream was read")
+
+
+def test_a_response_that_streams_is_not_read(journal: Any) -> None:
+    """It is the agent's to read."""
+    answer = Stream()
+    assert observe_llm(as_type="tool")(lambda: answer)() is answer
+    assert journal.observations()[0]["output"] == "[Stream]"
+
+
+def test_an_answer_is_read_from_its_fields() -> None:
+    """Of an instance, of slots, and of what pydantic calls extra."""
+
+    class Slotted:
+        __slots__ = ("content", "usage")
+
+    slotted = Slotted()
+    slotted.content = "BUY"
+    assert reply_of(slotted) == Reply("BUY", None, None, None)
+    assert field_of(slotted, "usage", "unset") == "unset"
+    assert reply_of(SimpleNamespace(content="SELL", usage={"input_tokens": 1}))[:2] == ("SELL", {"input_tokens": 1})
+
+
+def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever it rings, also in the middle of our bookkeeping, each one reaches the agent."""
+    monkeypatch.setattr(internal_errors, "strict", False)
+    candles = LARGE["rows of closes"]
+    ask = observe_llm(as_type="tool")(lambda _: "BUY")
+    rung = caught = 0
+
+    def ring(*_: Any) -> None:
+        nonlocal rung
+        rung += 1
+        raise TimeoutError("the agent's own")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        while rung < 200:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0001 + rung * 0.000003)
+                for _ in range(1000):
+                    ask(candles)
+            except TimeoutError:
+                caught += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught == rung
+    assert internal_errors.failures.total == 0
+
+
+def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
+    """As FastAPI closes its dependencies, and anyio its tasks."""
+
+    def dependency() -> Iterator[None]:
+        with ObservabilityContext.agent_cycle("Api"):
+            yield
+
+    opened = dependency()
+    contextvars.copy_context().run(next, opened)
+    with contextlib.suppress(StopIteration):
+        contextvars.copy_context().run(next, opened)
+    (row,) = journal.observations()
+    assert (row["name"], row["end_ns"] is None) == ("Api", False)
+
+
+@pytest.mark.parametrize("capture_output", [True, False])
+def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -> None:
+    """Up to a million characters, without half a secret at the cut; the rest is counted."""
+
+    @observe_llm(as_type="tool", capture_output=capture_output)
+    def prices() -> Iterator[str]:
+        for number in range(3_000):
+            yield f"{number:1000d}"
+
+    assert sum(1 for _ in prices()) == 3_000
+    output = journal.observations()[0]["output"]
+    if capture_output:
+        assert len(output) < MAX_STREAM_SIZE
+        assert output.endswith(" more]")
+    else:
+        assert output is None
+
+
+def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(journal: Any) -> None:
+    """So that the queue's bound counts a provider's raw response too."""
+    answer = SimpleNamespace(content="BUY", raw_response={"logprobs": b"x" * 500_000}, usage=None)
+    observe_llm(lambda: answer)()
+    recorder = runtime.running().recorder
+    with recorder._at_work:  # the recorder's thread waits
+        started = time.monotonic()
+        while recorder._queued_bytes < 10_000_000 and time.monotonic() - started < 20:
+            observe_llm(lambda: answer)()
+    assert recorder._queued_bytes >= 0
+    assert recorder.waiting < 400
+    assert len(journal.observations()) > 100
+
+
+@pytest.mark.parametrize("decorator", [staticmethod, classmethod])
+@pytest.mark.parametrize("bare", [True, False])
+def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool, journal: Any) -> None:
+    """And the method is what it was."""
+    observed = observe_llm if bare else observe_llm(as_type="tool")
+
+    class Agent:
+        @observed
+        @decorator
+        def ask(*args: Any) -> str:
+            return f"BUY after {len(args)}"
+
+    expected = "BUY after 2" if decorator is classmethod else "BUY after 1"
+    assert (Agent.ask("x"), Agent().ask("x")) == (expected, expected)
+    assert [row["name"] for row in journal.observations()] == ["ask", "ask"]
