@@ -57,6 +57,7 @@ def _forget() -> None:
     LangFuseTracker._instance = LangFuseTracker._client = None
     settings.reported.clear()
     settings.forget()
+    environment.forget()
     Retention.deleted_pending = 0
 
 

@@ -7,16 +7,19 @@ of which may stop trading.
 """
 
 import json
+import os
 import random
 import re
 import string
+import subprocess
+import sys
 import time
 from typing import Any
 
 import pytest
 
 from src.observability import settings
-from src.observability.redaction import operator_patterns
+from src.observability.redaction import environment, operator_patterns
 from src.observability.redaction.redactor import BAD_PATTERN, check_patterns, redact, redact_line, redact_text
 from tests.redaction.corpus import CONTEXTS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, found
@@ -262,3 +265,32 @@ def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.Monke
     assert redact_line("✅ BUY (85%)") == "✅ BUY (85%)"
     assert redact_text("✅ BUY (85%)") == BAD_PATTERN
     assert json.dumps(redact({"note": "✅ BUY (85%)"})).count(BAD_PATTERN) == 2
+
+
+def test_a_key_that_was_popped_from_the_environment_stays_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Agents pop their keys, and what they recorded is redacted later."""
+    redact_text("at the start")
+    monkeypatch.delenv("EXCHANGE_API_SECRET")
+    assert redact_text(f"call with {SECRET}") == f"call with {MASK}"
+
+
+def test_only_the_newest_values_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is renewed every minute does not fill the memory, nor slow down every text."""
+    for number in range(200):
+        monkeypatch.setenv("EXCHANGE_API_SECRET", f"renewed-secret-{number:03}")
+        environment.secret_values()
+    assert len(environment.secret_values()) <= environment._MOST_REMEMBERED + 1
+    assert redact_text("renewed-secret-000 renewed-secret-190") == f"renewed-secret-000 {MASK}"
+
+
+def test_the_secrets_of_a_process_are_read_when_redaction_is_imported() -> None:
+    """A key may be popped before the first text is redacted."""
+    code = (
+        "import os; import src.observability.redaction.redactor as redactor; os.environ.pop('MEXC_API_KEY');"
+        "print(redactor.redact_text('key mx0vglQ7e2Lr5sT9wZ1aB3cD6f'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, check=True,
+        env={**os.environ, "MEXC_API_KEY": "mx0vglQ7e2Lr5sT9wZ1aB3cD6f"},
+    )  # fmt: skip
+    assert done.stdout == f"key {MASK}\n"

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+import base58
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from src.models.model_factory import ModelFactory
-from src.observability.redaction import http, operator_patterns
+from src.observability.redaction import http, operator_patterns, wallets
 from src.observability.redaction.redactor import (
     BINARY,
     CYCLE,
@@ -351,6 +352,31 @@ def test_a_solana_key_as_data_is_found() -> None:
     other = [*key[:-1], (key[-1] + 1) % 256]
     assert redact(other) == other
     assert redact(list(map(str, other))) == list(map(str, other))
+
+
+def test_a_keypair_is_verified_as_ed25519_has_it() -> None:
+    """By RFC 8032's first vector and by a library's keys; a changed bit of either half is found."""
+    seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+    public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    assert wallets.is_keypair(seed + public)
+    make = random.Random("keypairs")
+    for _ in range(50):
+        key = corpus.solana(make)
+        assert wallets.is_keypair(key)
+        bit = make.randrange(512)
+        assert not wallets.is_keypair((int.from_bytes(key, "big") ^ 1 << bit).to_bytes(64, "big"))
+
+
+def test_an_address_is_verified_by_its_bytes() -> None:
+    """Of Solana, Bitcoin and EVM chains; 25 bytes without a checksum, and base58 of other lengths, are none."""
+    make = random.Random("addresses")
+    for _ in range(50):
+        assert wallets.is_address(base58.b58encode(make.randbytes(32)).decode())
+        assert wallets.is_address(base58.b58encode_check(b"\0" + make.randbytes(20)).decode())
+        assert wallets.is_address(f"0x{make.randbytes(20).hex()}")
+        assert not wallets.is_address(base58.b58encode(b"\1" + make.randbytes(24)).decode())
+        assert not wallets.is_address(base58.b58encode(b"\1" + make.randbytes(29)).decode())
+    assert not wallets.is_address("0OIl" * 9)
 
 
 def test_an_evm_key_is_told_by_what_assigns_it() -> None:

@@ -9,22 +9,20 @@ texts: column by column, as `[{"word": …}, {"word": …}]` has them, and all v
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .scan import Scan
+from .scan import Scan, Span, marker, masked
 from .seed_phrases import RULE, rest_of_phrases, seed_phrases
 from .wallets import is_secret_numbers
 
-_PHRASE, _NUMBERS = f"[REDACTED:{RULE}]", "[REDACTED:solana-secret-key]"
+_PHRASE, _NUMBERS = marker(RULE), marker("solana-secret-key")
 _MARKER = re.compile(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
 _BREAK, _MASKED = "0", "\ue000"  # stands between no two words of a phrase; what is masked already (private use)
 _READ = {str, dict, list, tuple}
 _EDGE = 400  # characters: a long text may begin or end with a part of a phrase; what is inside was read by itself
 _SHORTEST = 23  # characters: twelve words of one letter
-
-_Part = tuple[int, int]  # from where to where of a text
 
 
 def without_spread(value: Any) -> Any:
@@ -85,16 +83,16 @@ class _Texts:
                 if type(inner) in _READ:
                     self._read(inner, inside)
 
-    def masks(self) -> dict[int, list[_Part]]:
+    def masks(self) -> dict[int, list[Span]]:
         """Number of a text -> its parts that belong to a phrase."""
-        found: dict[int, list[_Part]] = {}
+        found: dict[int, list[Span]] = {}
         columns = [self._values, *(each for place in self._places for each in (place.numbers, place.keys))]
         for column in {tuple(column) for column in columns if len(column) > 1}:  # what one text holds was found in it
             for number, part in self._phrases_in(column):
                 found.setdefault(number, []).append(part)
         return found
 
-    def _phrases_in(self, column: Sequence[int]) -> Iterator[tuple[int, _Part]]:
+    def _phrases_in(self, column: Sequence[int]) -> Iterator[tuple[int, Span]]:
         lines = [_readable(self._texts[number]) for number in column]
         joined = "\n".join(lines)
         spans = list(seed_phrases(Scan(joined))) if len(joined) >= _SHORTEST else []
@@ -102,13 +100,14 @@ class _Texts:
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0)) if spans else []
         for start, end, _ in spans:
             for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
-                part = max(start - begins[at], 0), min(end - begins[at], len(lines[at]))
-                yield column[at], self._in_text(column[at], len(lines[at]), *part)
+                first, last = max(start - begins[at], 0), min(end - begins[at], len(lines[at]))
+                if first < last:
+                    yield column[at], self._in_text(column[at], len(lines[at]), first, last)
 
-    def _in_text(self, number: int, length: int, start: int, end: int) -> _Part:
+    def _in_text(self, number: int, length: int, start: int, end: int) -> Span:
         """A part of what was read of a text, in the text itself."""
         cut = len(self._texts[number]) - length  # from its middle
-        return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
+        return Span(start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0), RULE)
 
 
 def _sign(marker: re.Match[str]) -> str:
@@ -125,7 +124,7 @@ def _readable(text: str) -> str:
 class _Masker:
     """Walks a value as `_Texts` does, and puts markers where the masks say."""
 
-    def __init__(self, masks: dict[int, list[_Part]]) -> None:
+    def __init__(self, masks: dict[int, list[Span]]) -> None:
         self._masks = masks
         self._number = -1
 
@@ -139,33 +138,27 @@ class _Masker:
 
     def _text(self, text: str) -> str:
         self._number += 1
-        for start, end in reversed(list(_merged(self._masks.get(self._number, ())))):
-            text = text[:start] + _PHRASE + text[end:]
-        return text
+        return masked(text, self._masks.get(self._number, ()))
 
     def _dict(self, value: dict[Any, Any]) -> dict[Any, Any]:
         done: dict[Any, Any] = {}
+        counts: dict[Any, int] = {}
         for key, inner in value.items():
-            fresh = name = self._text(key) if type(key) is str else key
-            count = 1
-            while fresh in done:
-                count += 1
-                fresh = f"{name} ({count})"
-            done[fresh] = self.masked(inner)
+            name = self._text(key) if type(key) is str else key
+            done[unused(name, done, counts) if name in done else name] = self.masked(inner)
         return done
 
 
-def _merged(parts: Iterable[_Part]) -> Iterator[_Part]:
-    """The parts in order, overlapping ones as one."""
-    begin = done = -1
-    for start, end in sorted(parts):
-        if start > done:
-            if done > begin:
-                yield begin, done
-            begin, done = start, end
-        done = max(done, end)
-    if done > begin:
-        yield begin, done
+def unused(key: Any, existing: dict[Any, Any], counts: dict[Any, int]) -> str:
+    """The first of `key (2)`, `key (3)`, … that `existing` lacks, as several secrets have one marker.
+
+    `counts` remembers the last number of each key: without it, thousands of markers would take quadratic time.
+    """
+    while True:
+        counts[key] = counts.get(key, 1) + 1
+        name = f"{key} ({counts[key]})"
+        if name not in existing:
+            return name
 
 
 _BYTES, _NUMBERED = 64, 128  # of a Solana secret key; of one whose every byte has its number

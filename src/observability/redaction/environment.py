@@ -2,9 +2,12 @@
 
 import os
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from .. import settings
+from .values import PLACEHOLDER
+from .wallets import is_address
 
 # What a variable's name ends with, a number or `_BACKUP` and the like left out, where its value is a secret.
 _SECRET_NAME = re.compile(
@@ -35,33 +38,50 @@ _PATH = re.compile(
     r"(?:~|\.{1,2}|/(?:home|Users|root|etc|var|opt|tmp|mnt|run|usr|srv|app|data|media|work|workspace|secrets|Volumes))/"
     r"[\w./ @-]*|[A-Za-z]:\\.*"
 )
-_STANDS_FOR_A_VALUE = re.compile(
-    r"(?:[a-z]{2,5}[-_])?your(?:[-_][a-z0-9]{1,20}){0,6}[-_](?:key|token|secret|password|passphrase|phrase|seed|here|value)"
-    r"|<[^<>]*>|\$\{\w+\}|\{\{.*\}\}|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined"
-    r"|not[-_ ]?(?:set|needed)|(?:sk-)?no[-_]key[-_](?:needed|required)|[-=*_.#~+ ]+|(.)\1*",
-    re.IGNORECASE,
-)
+_STANDS_FOR_A_VALUE = re.compile(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_EVM_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
-_MIN_SECRET_LENGTH = 8
-_secrets_seen: tuple[dict[Any, Any], tuple[str, ...]] = ({}, ())
+_SHORTEST = 8  # characters: shorter values would mask ordinary words
+_MOST_REMEMBERED = 64  # values; each is searched for in thirty forms
+
+_environ: dict[Any, Any] = {}  # the environment that was read last
+_remembered: dict[str, None] = {}  # every secret that was read, the newest last
+_secrets: tuple[str, ...] = ()
 
 
 def secret_values() -> tuple[str, ...]:
-    """The values that must never be on disk or wire: of secret-looking variables, and addresses (of RPC nodes,
-    webhooks, databases) that carry credentials, in the environment and in `.env`; eight characters or more, longest
-    first.
+    """Return the values that must never be on disk or wire, longest first.
+
+    These are the values of secret-looking variables, and addresses (of RPC nodes, webhooks, databases) that carry
+    credentials, in the environment and in `.env`; eight characters or more. A value that was removed from the
+    environment stays a secret: agents pop their keys, and what they recorded is redacted later.
 
     The same tuple object as long as the environment is unchanged.
     """
-    global _secrets_seen
-    if _secrets_seen[0] != settings.raw_environ:
-        known = {**settings.env_file(), **os.environ}
-        found = {text.strip() for name, text in known.items() if text and is_secret(name, text.strip())}
-        found -= {text for text in found if _PUBLIC_KEY.match(text)}  # under another name
-        _secrets_seen = (dict(settings.raw_environ), tuple(sorted(found, key=lambda text: (-len(text), text))))
-    return _secrets_seen[1]
+    global _environ, _secrets
+    if _environ != settings.raw_environ:
+        _environ = dict(settings.raw_environ)
+        variables = {**settings.env_file(), **os.environ}
+        values = {text.strip() for name, text in variables.items() if text and is_secret(name, text.strip())}
+        _remember(text for text in values if not _PUBLIC_KEY.match(text))
+        _secrets = tuple(sorted(_remembered, key=lambda text: (-len(text), text)))
+    return _secrets
+
+
+def _remember(values: Iterable[str]) -> None:
+    current = dict.fromkeys(values)
+    for text in current:
+        _remembered.pop(text, None)
+    old = list(_remembered)
+    for text in old[: max(0, len(old) + len(current) - max(len(current), _MOST_REMEMBERED))]:
+        del _remembered[text]
+    _remembered.update(current)
+
+
+def forget() -> None:
+    """Drop every remembered secret, as in a new process."""
+    global _environ
+    _environ = {}
+    _remembered.clear()
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -70,7 +90,7 @@ def is_secret(name: str, value: str) -> bool:
     Not what is shorter than eight characters, stands for a value (`your_key_here`, `changeme`), or is public: a public
     key, a path, a token's address.
     """
-    if len(value) < _MIN_SECRET_LENGTH or settings.PLACEHOLDER.match(value) or _STANDS_FOR_A_VALUE.fullmatch(value):
+    if len(value) < _SHORTEST or _STANDS_FOR_A_VALUE.fullmatch(value):
         return False
     if _ADDRESS.match(value):
         return _is_secret_address(name, value)
@@ -89,7 +109,7 @@ def _is_public(name: str, value: str) -> bool:
     if _PUBLIC_NAME.search(name) and not re.search("SECRET|PRIVATE", name, re.IGNORECASE):
         return not settings.SECRET_KEY.match(value)
     traded = _TRADED_TOKEN.search(name) and not _CREDENTIAL_TOKEN.search(name)
-    if traded and all(is_address(each.strip()) for each in value.split(",")):
+    if traded and all(is_address(part.strip()) for part in value.split(",")):
         return True
     is_setting = _NUMBER_NAME.search(name) and value.isdecimal()
     return bool(is_setting) or _is_path(name, value)
@@ -103,14 +123,4 @@ def _is_path(name: str, value: str) -> bool:
     return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117
 
 
-def is_address(text: str) -> bool:
-    """Whether `text` is an address: of Solana (32 bytes in base58) or of an EVM chain (0x and 40 hex digits)."""
-    if _EVM_ADDRESS.fullmatch(text):
-        return True
-    if not 32 <= len(text) <= 44 or not all(map(_BASE58.__contains__, text)):
-        return False
-    number = 0
-    for letter in text:
-        number = number * 58 + _BASE58.index(letter)
-    zeros = len(text) - len(text.lstrip("1"))
-    return zeros + (number.bit_length() + 7) // 8 == 32
+secret_values()  # now: a key may be popped from the environment before the first text is redacted

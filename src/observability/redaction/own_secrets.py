@@ -19,8 +19,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from .environment import is_address, is_secret
+from .environment import is_secret
 from .scan import NOT_ALNUM, Rewritten, Scan, Span, all_but, as_ascii, without_escapes
+from .wallets import is_address
 
 RULE = "own-secret"
 _MIN = 8  # characters: shorter values would mask ordinary words

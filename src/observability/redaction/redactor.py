@@ -18,11 +18,11 @@ line. A match becomes `[REDACTED:rule]`; what cannot be redacted becomes `[NOT R
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import settings
-from .across_fields import without_spread
+from .across_fields import unused, without_spread
 from .assignments import named
 from .environment import secret_values
 from .http import headers, urls
@@ -30,7 +30,7 @@ from .key_formats import SHAPES, pem_keys, shapes
 from .names import NONE, strength
 from .operator_patterns import operator_patterns, operator_spans
 from .own_secrets import OwnSecrets
-from .scan import Scan, Span
+from .scan import MASKED, NOT_RECORDED, Scan, Span, marker, masked
 from .seed_phrases import seed_phrases
 from .values import is_secret, is_secret_item, is_secret_number
 from .wallets import byte_arrays, is_account, is_evm_key, is_keypair, is_secret_numbers, wallet_keys
@@ -47,7 +47,7 @@ RULES = frozenset(SHAPES) | {
 }  # fmt: skip
 
 _Check = Callable[[str, str], bool]  # whether a value is a secret under a name
-_NAMED = "[REDACTED:named-secret]"
+_NAMED, _OWN, _EVM, _SOLANA = map(marker, ("named-secret", "own-secret", "evm-private-key", "solana-secret-key"))
 
 CYCLE = "[NOT RECORDED: cycle]"
 TOO_DEEP = "[NOT RECORDED: too deep]"
@@ -185,7 +185,7 @@ def _searched(text: str, rules: _Rules) -> str:
 
 
 def _masked_beside_markers(text: str, rules: _Rules) -> str:
-    if "[REDACTED:" not in text and "[NOT RECORDED:" not in text:
+    if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
     parts = _MARKERS.split(text)
     known = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # they are often alike
@@ -196,35 +196,7 @@ def _masked_beside_markers(text: str, rules: _Rules) -> str:
 def _masked(text: str, rules: _Rules) -> str:
     if len(text) < 4:  # nothing that short is a secret
         return text
-    spans = [span for span in rules.spans(Scan(text)) if not rules.allows(text, span)]
-    if not spans:
-        return text
-    parts, done = [], 0
-    for start, end, rule in _merged(spans):
-        parts += [text[done:start], f"[REDACTED:{rule}]"]
-        done = end
-    return "".join([*parts, text[done:]])
-
-
-def _merged(spans: Sequence[Span]) -> Iterator[Span]:
-    """Overlapping spans as one, named by the rule of highest precedence among them."""
-    ranked = sorted((span.start, -span.end, rank, span) for rank, span in enumerate(spans))
-    start, end, best = ranked[0][3].start, ranked[0][3].end, ranked[0][2]
-    for _, _, rank, span in ranked[1:]:
-        if span.start >= end:
-            yield Span(start, end, spans[best].rule)
-            start, end, best = span.start, span.end, rank
-        end, best = max(end, span.end), min(best, rank)
-    yield Span(start, end, spans[best].rule)
-
-
-def _fresh(key: Any, taken: dict[Any, Any], counts: dict[Any, int]) -> str:
-    """`key (2)`, `key (3)`, …: the next that is not taken; counted on, or thousands of markers take seconds."""
-    while True:
-        counts[key] = counts.get(key, 1) + 1
-        fresh = f"{key} ({counts[key]})"
-        if fresh not in taken:
-            return fresh
+    return masked(text, [span for span in rules.spans(Scan(text)) if not rules.allows(text, span)])
 
 
 class Redactor:
@@ -285,17 +257,17 @@ class Redactor:
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         values = list(value.values())
         if is_secret_numbers(values):
-            return "[REDACTED:solana-secret-key]"
+            return _SOLANA
         done: dict[Any, Any] = {}
         counts: dict[Any, int] = {}  # how often a key came, as several secrets have one marker
         names = ["private_key" if name == "key" else name for name in value] if is_account(value) else list(value)
         for name, inner in zip(value, self._together(values, depth, names), strict=True):
             key = self._key(name)
-            done[_fresh(key, done, counts) if key in done else key] = inner
+            done[unused(key, done, counts) if key in done else key] = inner
         return done
 
     def _number(self, value: Any) -> Any:
-        return "[REDACTED:own-secret]" if value in self._rules.own.numbers else value
+        return _OWN if value in self._rules.own.numbers else value
 
     def _key(self, name: Any) -> Any:
         if type(name) in (int, float, bool, type(None)):
@@ -305,7 +277,7 @@ class Redactor:
     def _list(self, value: Any, depth: int) -> Any:
         items = list(value)
         if is_secret_numbers(items):
-            return "[REDACTED:solana-secret-key]"
+            return _SOLANA
         if len(items) == 2 and {type(items[0]), type(items[1])} <= {str, bytes}:  # a header
             items = [items[0], self._named(self.redacted(items[0], depth), items[1], depth, is_secret_item)]
         done = self._together(items, depth, None)
@@ -324,7 +296,7 @@ class Redactor:
 
     def _binary(self, value: bytes) -> str:
         if is_keypair(value):
-            return "[REDACTED:solana-secret-key]"
+            return _SOLANA
         try:
             return _redacted(value.decode(), self._rules)
         except UnicodeDecodeError:
@@ -334,7 +306,7 @@ class Redactor:
 def _masked_field(name: str, value: Any, check: _Check) -> Any:
     """The text, the number or the list of these in a field that is named as a secret; deeper data speaks for itself."""
     if type(value) is str and is_evm_key(name, value):
-        return "[REDACTED:evm-private-key]"
+        return _EVM
     if strength(name) == NONE:
         return value
     if type(value) is str:

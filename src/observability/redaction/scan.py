@@ -9,7 +9,7 @@ from the text only in characters that were replaced one for one.
 import re
 import string
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -20,6 +20,39 @@ class Span(NamedTuple):
     start: int
     end: int
     rule: str
+
+
+MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # how our markers begin
+
+
+def marker(rule: str) -> str:
+    """What stands in a secret's place."""
+    return f"{MASKED}{rule}]"
+
+
+def merged(spans: Sequence[Span]) -> Iterator[Span]:
+    """Yield overlapping spans as one, in order; where they overlap, the first of `spans` names the rule."""
+    ranked = sorted((span.start, -span.end, rank, span) for rank, span in enumerate(spans))
+    if not ranked:
+        return
+    start, end, best = ranked[0][3].start, ranked[0][3].end, ranked[0][2]
+    for _, _, rank, span in ranked[1:]:
+        if span.start >= end:
+            yield Span(start, end, spans[best].rule)
+            start, end, best = span.start, span.end, rank
+        end, best = max(end, span.end), min(best, rank)
+    yield Span(start, end, spans[best].rule)
+
+
+def masked(text: str, spans: Sequence[Span]) -> str:
+    """`text` with a marker in place of each span; the same object where there are none."""
+    if not spans:
+        return text
+    parts, done = [], 0
+    for start, end, rule in merged(spans):
+        parts += [text[done:start], marker(rule)]
+        done = end
+    return "".join([*parts, text[done:]])
 
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"

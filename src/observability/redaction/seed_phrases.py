@@ -17,6 +17,8 @@ from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
+from mnemonic import Mnemonic
+
 from .scan import CONTINUATION, REDUCED, Scan, Span, first_bytes
 
 RULE = "seed-phrase"
@@ -40,9 +42,7 @@ def _folded(word: str) -> str:
 
 @cache
 def _words_of(language: str) -> tuple[str, ...]:
-    """Read on first use: import time is the agents' time."""
-    from mnemonic import Mnemonic
-
+    """Loaded on first use: the lists are ten files."""
     return tuple(Mnemonic(language).wordlist)
 
 

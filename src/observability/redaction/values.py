@@ -9,12 +9,19 @@ import re
 import string
 
 from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_public, strength, words_of
+from .scan import MASKED, NOT_RECORDED
 from .wallets import is_address
 
-# What stands for a value without being one; the whole value must be that. Sources: the notations of shells, Python,
-# JavaScript and templates, and what `.env` examples and documentation write.
+# Placeholders of `.env` examples and documentation; the whole value must be one.
+PLACEHOLDER = (
+    r"(?:[a-z]{2,5}[-_])?your(?:[-_][a-z0-9]{1,20}){0,6}[-_](?:key|token|secret|password|passphrase|phrase|seed|here|value)"
+    r"|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined|not[-_ ]?(?:set|needed)"
+    r"|(?:sk-)?no[-_]key[-_](?:needed|required)|\$\{\w+\}|\{\{.*\}\}"
+)
+# Beside these, the notations of shells, Python, JavaScript and templates for a value that stands elsewhere.
 _NOT_A_VALUE = re.compile(
-    r"[*.xX•_-]+"
+    rf"{PLACEHOLDER}"
+    r"|[*.xX•_-]+"
     r"|<[a-z][a-z _.-]*\d?>|\[[a-z][a-z _.-]*\d?\]"
     r"|\$(?:[a-z_]+|(?-i:[A-Z_][A-Z0-9_]*)|\d{1,2}|\{[^{}]*\}|\([^()]*\)|env:\w+)(?:[/:.][\w./-]*)?"
     r"|%\w+%|%\(\w+\)s|\{{1,2}[\w .!:\[\]|]*\}{1,2}"
@@ -27,7 +34,6 @@ _NOT_A_VALUE = re.compile(
     r"(?:[.,:;!?)]*|[ |\[(][a-z ,.;:'\]()|-]*)",
     re.IGNORECASE,
 )
-_MARKER = ("[REDACTED:", "[NOT RECORDED:")
 _DECIMAL = re.compile(r"[+-]?\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?|\d{4}(?:-\d{2,4}){1,2}")  # a price, a count, a date
 _TICKER = re.compile(r"\$?[A-Z]{2,10}(?:[-/][A-Z]{2,10})?\d?")
 _PHRASE = re.compile(r"[A-Za-z](?:[A-Za-z _-]|[,.:;!?](?=\s|$))*")
@@ -42,7 +48,7 @@ _ONE_RUN = re.compile(r"[A-Za-z0-9+/_=-]{20,}$")
 def is_value(text: str) -> bool:
     """Whether `text` may be a secret: not empty, not a placeholder, no name of a type or of another variable."""
     text = text.strip()
-    return bool(text) and not text.startswith(_MARKER) and not _NOT_A_VALUE.fullmatch(text)
+    return bool(text) and not text.startswith((MASKED, NOT_RECORDED)) and not _NOT_A_VALUE.fullmatch(text)
 
 
 def is_secret(name: str, value: str) -> bool:
