@@ -13,6 +13,7 @@ os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: the
 import re
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from src.observability.journal.retention import Retention
 from src.observability.journal.store import Journal, Row
 from src.observability.redaction import environment
 from src.observability.tracing import current
-from tests.langfuse_server import LangfuseServer
+from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where the suite runs in the background, all would ignore it
 
@@ -80,6 +81,16 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
+
+
+@pytest.fixture(autouse=True)
+def _a_quick_test_starts_no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        pytest.fail("a test that starts a process is slow: mark it so")
+
+    if "slow" not in request.keywords:
+        monkeypatch.setattr(subprocess.Popen, "__init__", refuse)
+        monkeypatch.setattr(os, "fork", refuse)
 
 
 @pytest.fixture
@@ -136,3 +147,18 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.1")
     return server
+
+
+@pytest.fixture
+def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
+    """Starts a server that does with each connection what it is told; the settings point at it."""
+    servers: list[RawServer] = []
+
+    def serve(what: Callable[[socket.socket], None]) -> None:
+        servers.append(RawServer(what))
+        for name, value in settings_for(servers[-1].url).items():
+            monkeypatch.setenv(name, value)
+
+    yield serve
+    for server in servers:
+        server.close()

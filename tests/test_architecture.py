@@ -215,6 +215,7 @@ def modules_after(code: str) -> set[str]:
     return {name.split(".")[0] for name in json.loads(ended.stdout.splitlines()[-1])}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["true", "false"])
 def test_nothing_heavy_is_imported_before_it_is_needed(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The factory, an agent's context and a call that is not traced load no SDK, no database, no pandas."""
@@ -225,6 +226,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(flag: str, monkeypatch: p
     assert loaded.isdisjoint(HEAVY)
 
 
+@pytest.mark.slow
 def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls and signals with the flag off: not even sqlite3."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
@@ -249,6 +251,7 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
                 assert isinstance(node.args[0], ast.Constant), f"{file}:{node.lineno}: echo() it"
 
 
+@pytest.mark.slow
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without keys the start-up line is our own words, and nothing has to be searched for secrets."""
     code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"

@@ -347,6 +347,7 @@ def script(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_without_a_key_the_agents_say_what_to_do(tmp_path: Path) -> None:
     """Run as scripts, from anywhere: initialised, the variable named, exit status 0."""
     for name in ("liquidation_agent", "whale_agent"):
@@ -382,6 +383,7 @@ def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFi
     assert "--window takes minutes: from 0.1 to 1440" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
     """The message names the file, and the sample that is there."""
     ended = script("-m", "src.agents.liquidation_agent", "--replay", "nowhere.csv", cwd=settings.REPO_ROOT)

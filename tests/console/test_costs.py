@@ -64,10 +64,10 @@ def lines(*arguments: str) -> list[Any]:
 
 def frame() -> pandas.DataFrame:
     """The whole journal, by way of the export."""
-    command = [sys.executable, "-m", "src.observability", "export", "--format", "parquet"]
-    done = subprocess.run(command, capture_output=True, check=True, cwd=settings.REPO_ROOT, timeout=300)
+    done = run("export", "--format", "parquet")
+    assert (done.exit_code, done.stderr) == (0, "")
     return pandas.read_parquet(
-        io.BytesIO(done.stdout), columns=COLUMNS, dtype_backend="numpy_nullable"
+        io.BytesIO(done.stdout_bytes), columns=COLUMNS, dtype_backend="numpy_nullable"
     )  # floats would round times
 
 

@@ -214,6 +214,7 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
     assert ("behind" if seconds > 0 else "ahead of") in what
 
 
+@pytest.mark.slow
 def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Self-signed, over real TLS."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
@@ -312,6 +313,7 @@ def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
     assert not settings.journal_path().exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 @pytest.mark.parametrize("command", ["doctor --json", "doctor --fix --json", "status", "tail", "decisions"])

@@ -7,7 +7,6 @@ The journal as files for other programs, read back with those programs.
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from base64 import b64encode
@@ -28,13 +27,10 @@ from tests.million import fill
 
 
 def exported(*arguments: str) -> bytes:
-    """What a process prints; it ends well and says nothing else."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "src.observability", "export", *arguments],
-        capture_output=True, cwd=settings.REPO_ROOT, timeout=60, check=True, env=os.environ,
-    )  # fmt: skip
-    assert ended.stderr == b""
-    return ended.stdout
+    """The bytes that the command prints; it ends well and prints nothing else."""
+    result = CliRunner().invoke(app, ["export", *arguments])
+    assert (result.exit_code, result.stderr) == (0, "")
+    return result.stdout_bytes
 
 
 @pytest.fixture
@@ -138,6 +134,7 @@ def test_a_spreadsheet_runs_nothing(run: Any) -> None:  # noqa: F811
     assert {row["agent"] for row in rows} == {"'=HYPERLINK(1)"}
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_fault(filled: Journal) -> None:
     """As in `export | head -1`."""
     filled.close()

@@ -89,6 +89,7 @@ def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> No
     assert "inf" not in file.read_text().split("The last decisions")[1]
 
 
+@pytest.mark.slow
 def test_tail_survives_it(hostile: int) -> None:
     """A line each, after the day's."""
     command = [sys.executable, "-m", "src.observability", "tail", "--limit", "1000"]

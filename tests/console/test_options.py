@@ -93,6 +93,7 @@ def test_an_outcome_that_is_none(arguments: str, filled: Path) -> None:
     assert "Invalid value for --pnl-usd, --pnl-pct: " in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "costs", "traces --tree", "decisions", "doctor", "trace last --json"])
 def test_a_reader_that_leaves_at_once_is_no_fault(command: str, filled: Path) -> None:
     """As in `| head -1`, even one that reads nothing: status 0, and not a word."""
@@ -316,6 +317,7 @@ def test_prune_counts_for_scripts(filled: Path) -> None:
     assert (went["found"], went["gone"], went["waiting"]) == ({"local": 60}, 60, 0)
 
 
+@pytest.mark.slow
 def test_tail_waits_for_a_journal(journal: Any) -> None:
     """It says so, and shows what then comes; one failure of a call within a cycle is told once."""
     with subprocess.Popen(
@@ -350,6 +352,7 @@ def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
         return [*found, *process.stdout.read().splitlines(keepends=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 130])
 def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
     """Chinese names and reasons too, which take two columns a character; the date stands where it changes."""
@@ -362,6 +365,7 @@ def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
     assert "SELL 64%" in line
 
 
+@pytest.mark.slow
 def test_tail_begins_where_it_is_told(filled: Path) -> None:
     """--since bounds what it begins with, --limit how much of it; names are matched without case."""
     journal = Journal(filled, create=False)

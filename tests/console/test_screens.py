@@ -208,6 +208,7 @@ def test_a_pipe_gets_no_colour(command: str, filled: Journal) -> None:
     assert "\x1b" not in result.output
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_colour(filled: Journal) -> None:
     """Over a real pseudo-terminal."""
     master, slave = pty.openpty()
@@ -253,6 +254,7 @@ def test_a_journal_that_is_none(command: str, what: str, filled: Journal) -> Non
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_being_written(filled: Journal) -> None:
     """Every command beside two other processes that never rest: no lock, no half trace in what is shown."""
     before = filled.newest()[0]

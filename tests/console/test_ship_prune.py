@@ -129,6 +129,7 @@ def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) -> None:
     """Status 130."""
     with started("ship", "--include-local", stdin=subprocess.PIPE) as process:
@@ -139,6 +140,7 @@ def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) ->
     assert langfuse.requests == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
     """Status 130 at once, and what was not delivered still waits."""
     langfuse.answer = lambda _request, _body: time.sleep(1)
@@ -183,6 +185,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
     assert len(filled.observations()) == 301 - said
 
 
+@pytest.mark.slow
 def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
     """What there is, then what comes, also of cycles that end late; Ctrl-C is a clean exit."""
     one_cycle("EarlyAgent")
@@ -209,6 +212,7 @@ def a_cycle_that_fails(journal: Any) -> None:
         raise ZeroDivisionError("no liquidity")
 
 
+@pytest.mark.slow
 def test_tail_of_one_model_says_who_decided(journal: Any) -> None:
     """Agent and model are obeyed; nothing that a model writes reaches the terminal."""
     one_cycle("WhaleAgent")

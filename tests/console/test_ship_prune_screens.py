@@ -238,6 +238,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
 """)
 
 
+@pytest.mark.slow
 def test_tail(journal: Journal) -> None:
     """Decisions and errors; it goes on until Ctrl-C."""
     narrow, wide = (tail(columns) for columns in (80, 160))

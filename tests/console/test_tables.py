@@ -191,6 +191,7 @@ def test_status_of_a_fleet_is_one_screen(filled: Journal) -> None:
     assert "agents more: python -m src.observability costs --since 24h" in "".join(lines)
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
     """Without COLUMNS nothing is cut at 80, and no line ends in spaces."""
     for command in ("decisions", "traces", "costs", "status", "doctor"):
@@ -204,6 +205,7 @@ def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
             assert done.stdout.count("before liquidations") == 20
 
 
+@pytest.mark.slow
 def test_times_tell_their_zone(filled: Journal) -> None:
     """The operator's own, in the header; days of costs are UTC."""
     for command in ("decisions", "traces", "status"):

@@ -131,6 +131,7 @@ def _write(path: Path, seed: int) -> None:
     journal.close()
 
 
+@pytest.mark.slow
 def test_several_processes_add_up(journal_file: Path) -> None:
     """Four that write the same hours at once."""
     spawn = multiprocessing.get_context("spawn")

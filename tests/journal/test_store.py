@@ -100,6 +100,7 @@ def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixtu
         Journal(journal.path, create=False)
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
@@ -134,6 +135,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
     assert len(Journal(folder / "journal.db", create=False).observations()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
@@ -160,6 +162,7 @@ def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: An
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_read_only_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
@@ -451,6 +454,7 @@ def test_a_migration_that_fails_leaves_the_old_version(journal: Any, monkeypatch
     kept.close()
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
@@ -548,6 +552,7 @@ def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> N
     kept.close()
 
 
+@pytest.mark.slow
 def test_eight_processes_find_the_same_damage(journal: Any) -> None:
     """One sets the file aside, all write to the one new journal."""
     journal.path.parent.mkdir(parents=True)

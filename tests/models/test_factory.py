@@ -226,6 +226,7 @@ def test_our_own_agents_default_is_claude_s() -> None:
 HEAVY = ("langfuse", "opentelemetry", "sqlite3", "openai", "anthropic", "xllamacpp", "genai_prices", "pandas", "httpx")
 
 
+@pytest.mark.slow
 def test_importing_the_factory_imports_no_sdk() -> None:
     """An agent that starts waits for nothing that it may not need."""
     code = f"import sys; import src.models.model_factory; print([name for name in {HEAVY} if name in sys.modules])"
@@ -235,6 +236,7 @@ def test_importing_the_factory_imports_no_sdk() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_a_model_finds_the_whole_of_what_the_shipper_imports() -> None:
     """The OpenAI SDK fails a call while `httpx` is half imported, as it is when the shipper's thread first needs it."""
     code = (

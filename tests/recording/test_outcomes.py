@@ -266,6 +266,7 @@ def importing(file: Path, *options: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: Path) -> None:
     """Thousands of good lines have been read when it comes."""
     names = many(3_000)
@@ -282,6 +283,7 @@ def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: P
     assert outcomes(journal) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_it_is_written_waits_for_the_rest(journal: Any, tmp_path: Path) -> None:
     """All of the file had been checked: it is there whole."""
     names = many(5_000)

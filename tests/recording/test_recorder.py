@@ -320,6 +320,7 @@ print(runtime.health()["journalled"])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stderr", ["full", "closed", "a broken pipe"])
 def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Path, monkeypatch: Any) -> None:
     """A log on the disk that is full, a `| tee` that died: calls go on, and are journalled once the disk is well."""
@@ -361,6 +362,7 @@ def syncs(durability: str, tmp_path: Path) -> int:
     return sum("sync(" in line for line in told.read_text().splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_sync_waits_for_the_disk_itself(tmp_path: Path) -> None:
     """Each call has the disk, not only the system, hold its row: a power cut is no kill."""

@@ -244,6 +244,7 @@ def test_what_agents_print_leaks_nothing(
     nothing_leaks(OWN, GROQ, STARRED, "".join(each for each in STARRED if each not in "*`"))
 
 
+@pytest.mark.slow
 def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
     """In red, with its text and reason; the agent goes on, and nothing of what it asked is recorded until then."""
     code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"

@@ -16,6 +16,7 @@ import pytest
 from src.observability import settings
 from tests.runtime.flapping_backend import FlappingBackend
 
+pytestmark = pytest.mark.slow
 MAX_MB = 48
 
 
@@ -31,7 +32,7 @@ def backend() -> Iterator[FlappingBackend]:
     "count",
     [
         pytest.param(2_000, id="an hour"),
-        pytest.param(1_000_000, id="24 h", marks=[pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param(1_000_000, id="24 h", marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
 def test_a_day_leaves_nothing_behind_but_its_journal(count: int, backend: FlappingBackend) -> None:

@@ -18,6 +18,8 @@ from src.observability import settings
 from src.observability.journal.store import Journal
 from tests.langfuse_server import Backend
 
+pytestmark = pytest.mark.slow
+
 _CALLS = """
 import os, sys, threading, time
 from src.observability import observe_llm, runtime

@@ -25,6 +25,7 @@ from src.observability.journal.store import INTERRUPTED, Journal, Row
 from tests.langfuse_server import Backend, LangfuseServer
 from tests.runtime.busy_machine import Watch
 
+pytestmark = pytest.mark.slow
 WITHIN_NS = 50_000_000  # an observation is on disk so long after its call's end, on a machine that has time
 
 
@@ -118,8 +119,8 @@ def next_start() -> None:
     [
         pytest.param("async", 200, id="async, 200 calls"),
         pytest.param("sync", 50, id="sync, 50 calls"),
-        pytest.param("async", 1000, id="async, 1,000 calls", marks=pytest.mark.slow),
-        pytest.param("sync", 1000, id="sync, 1,000 calls", marks=pytest.mark.slow),
+        pytest.param("async", 1000, id="async, 1,000 calls"),
+        pytest.param("sync", 1000, id="sync, 1,000 calls"),
     ],
 )
 def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, backend: Backend) -> None:
@@ -140,7 +141,7 @@ def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, back
     assert {row["level"] for row in rows} == {"DEFAULT"}
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, 20])
 def test_kills_at_random_moments(kills: int, journal: Any) -> None:
     """Four threads of calls: what had returned 50 ms before is there whole; the others as interrupted, with input."""
     lost = interrupted = 0
@@ -222,7 +223,7 @@ def batches_that_repeat(langfuse: LangfuseServer) -> int:
 
 @pytest.mark.parametrize(
     ("processes", "calls"),
-    [pytest.param(6, 25, id="6 x 25"), pytest.param(48, 200, id="48 x 200", marks=pytest.mark.slow)],
+    [pytest.param(6, 25, id="6 x 25"), pytest.param(48, 200, id="48 x 200")],
 )
 def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, backend: Backend) -> None:
     """One journal, one shipper at a time: every call but the last 50 ms of the killed, on the wire once; what a killed

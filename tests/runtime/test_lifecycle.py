@@ -7,7 +7,6 @@ Real processes that end in every way there is: what their calls had said is in t
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,8 +17,9 @@ from typing import Any
 import pytest
 
 from src.observability import settings
-from tests.langfuse_server import RawServer, reset, settings_for, silence, trickle
+from tests.langfuse_server import reset, silence, trickle
 
+pytestmark = pytest.mark.slow
 Start = Callable[..., "subprocess.Popen[str]"]
 NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 
@@ -44,21 +44,6 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     for worker in started:
         worker.kill()
         worker.communicate()
-
-
-@pytest.fixture
-def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
-    """Starts a server that does with each connection what it is told; the settings point at it."""
-    servers: list[RawServer] = []
-
-    def serve(what: Callable[[socket.socket], None]) -> None:
-        servers.append(RawServer(what))
-        for name, value in settings_for(servers[-1].url).items():
-            monkeypatch.setenv(name, value)
-
-    yield serve
-    for server in servers:
-        server.close()
 
 
 def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:

@@ -35,7 +35,6 @@ from tests.langfuse_server import (
     TRACES,
     Backend,
     LangfuseServer,
-    RawServer,
     reset,
     settings_for,
     silence,
@@ -174,21 +173,6 @@ def test_a_forbidden_key_is_not_tried_again(langfuse: LangfuseServer, journal: A
     assert states(journal) == {"pending": 3}
 
 
-@pytest.fixture
-def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
-    """Starts a server that does with each connection what it is told; the settings point at it."""
-    servers: list[RawServer] = []
-
-    def serve(what: Callable[[socket.socket], None]) -> None:
-        servers.append(RawServer(what))
-        for name, value in settings_for(servers[-1].url).items():
-            monkeypatch.setenv(name, value)
-
-    yield serve
-    for server in servers:
-        server.close()
-
-
 @pytest.mark.parametrize("backend", [reset, trickle, silence])
 def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
     """Calls return at once, `flush` within its time, rows stay pending, and closing keeps to its budget."""
@@ -254,6 +238,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
         yield server, run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
 def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
     """The system's own lookup, of a minute, which nothing can cut: the exit keeps to its budget and a second."""
@@ -431,6 +416,7 @@ def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, jo
     other.close()
 
 
+@pytest.mark.slow
 def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journal: Any) -> None:
     """Not after 30 seconds: its sign of life is gone with it."""
     ask("first")
@@ -531,6 +517,7 @@ def shipped_by_another_process() -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_nobody_else_sends_what_we_could_not_note(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
@@ -583,6 +570,7 @@ def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
     assert 2 * BUSY_SECONDS + _NOTE_SECONDS < LEASE_SECONDS
 
 
+@pytest.mark.slow
 def test_who_takes_over_waits_as_another_process_was_told(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
@@ -604,6 +592,7 @@ def test_who_takes_over_waits_as_another_process_was_told(
     assert len(langfuse.requests) == 2
 
 
+@pytest.mark.slow
 def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
     """An operator who starts all of them anew, after an hour's Retry-After, need not wait for the hour."""
     leave_pending(langfuse, "first")

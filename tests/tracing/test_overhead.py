@@ -93,6 +93,7 @@ _MEMORY = {"brk", "mmap", "munmap", "madvise", "mremap"}
 _ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # the word to go on, and the end
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_traced_call_asks_the_system_for_nothing(journal: Any) -> None:
     """A thousand calls: the caller's thread makes no system call but for memory and the interpreter's lock."""
