@@ -89,7 +89,7 @@ class ObservabilityContext:
                 note_error(observation, error)
             raise
         finally:
-            with guarded, suppress(ValueError):  # closed from another context, where nothing of it is open
+            with guarded, suppress(ValueError):  # closed from another context, in which it was never entered
                 leave(token)
             with guarded:
                 finish(observation)

@@ -1,4 +1,4 @@
-"""What is being observed right now, in this thread or asyncio task; where an observation starts and ends."""
+"""The observation that is open in this thread or asyncio task, and where each one starts and ends."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class _Announced(NamedTuple):
-    """What `add_agent_metadata` said outside a trace: applies to what the same caller does next in this context."""
+    """Metadata given outside a trace: it applies to the same caller's next observations in this context."""
 
     caller: str | None
     agent_name: str
@@ -64,7 +64,7 @@ _starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=
 
 
 def current_observation() -> Observation | None:
-    """The innermost observation that is still running; an ended one is nobody's parent."""
+    """The innermost observation that is still running, or None. An ended one becomes no parent."""
     observation = _current.get()
     while observation is not None and observation.ended is not None:
         observation = observation.parent
@@ -72,8 +72,13 @@ def current_observation() -> Observation | None:
 
 
 def calling_agent(depth: int = 1) -> str | None:
-    """The agent whose code is calling: the nearest caller in an `agents` folder, `whale_agent.py` as `WhaleAgent`;
-    in a thread, the agent that started it. The first `depth` callers are ours, and are passed by."""
+    """The agent whose code is calling, or None: the nearest caller in a folder named `agents`, by its file.
+
+    `whale_agent.py` is `WhaleAgent`. In a thread without such a caller, the agent that started the thread.
+
+    Args:
+        depth: number of frames to skip, which are ours.
+    """
     frame: FrameType | None = sys._getframe(depth)
     agent_of = _agent_of_file
     try:
@@ -81,7 +86,7 @@ def calling_agent(depth: int = 1) -> str | None:
             if agent := agent_of[frame.f_code.co_filename]:
                 return agent
             frame = frame.f_back
-    except KeyError as file:  # that has not called before
+    except KeyError as file:  # its first call
         agent_of[file.args[0]] = _agent_of(file.args[0])
         return calling_agent(depth + 1)
     return _starter.get()
@@ -97,8 +102,8 @@ def _agent_of(file: str) -> str | None:
     return "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
 
 
-def start(name: str, type: str, parent: Observation | None, asked: CaptureSettings) -> Observation:
-    """Begin an observation under `parent`, by the agent that the cycle, the caller, or the code names."""
+def start(name: str, type: str, parent: Observation | None, capture: CaptureSettings) -> Observation:
+    """Start an observation under `parent`. Its agent is named by the cycle around it, by the caller, or by the code."""
     observation = Observation(name, type, parent)
     if parent is None:
         if "opentelemetry.trace" in sys.modules and (foreign := foreign_parent()) is not None:
@@ -109,12 +114,12 @@ def start(name: str, type: str, parent: Observation | None, asked: CaptureSettin
         if announced is not None and announced.caller == caller:
             observation.agent = announced.agent_name
             observation.metadata = announced.metadata
-    if asked.durable:
+    if capture.durable:
         observation.durable = True
     return observation
 
 
-enter = _current.set  # what happens from here on happens inside the observation, until `leave` of what this returns
+enter = _current.set  # makes an observation the current one; `leave` takes the returned token
 leave = _current.reset
 
 
@@ -127,7 +132,7 @@ def finish(observation: Observation) -> None:
 
 
 class Carried(NamedTuple):
-    """What goes along into another thread: the open observation and who speaks, never an ended generation."""
+    """Context for another thread: the open observation and the agent's name, never an ended generation."""
 
     current: Observation | None
     announced: _Announced | None
@@ -140,13 +145,13 @@ class Carried(NamedTuple):
 
 
 def carried() -> Carried:
-    """What a thread or pool task started here should know."""
+    """The context for a thread or pool task that is started here."""
     observation = current_observation()
     return Carried(observation, _announced.get(), observation.agent if observation else calling_agent())
 
 
 def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> _Result:
-    """Call `fn` in this thread, in the context that was carried here."""
+    """Call `fn` in the carried context."""
     tokens = (_current.set(carried.current), _announced.set(carried.announced), _starter.set(carried.starter))
     recent = _recent.set(None)
     try:
@@ -159,7 +164,7 @@ def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **k
 
 
 def clear() -> None:
-    """Nothing is observed here: for a fork's child, whose parent's observations end elsewhere, and for tests."""
+    """Forget all context: for a fork's child, where the parent's observations never end, and for tests."""
     _current.set(None)
     _recent.set(None)
     _announced.set(None)
@@ -177,14 +182,14 @@ def annotate(
     provider: str | None = None,
     answer: Any = None,
 ) -> None:
-    """Say more about the running observation; does nothing outside one. For the models layer.
+    """Add to the running observation; without one, do nothing. For the models layer.
 
     Args:
-        metadata: merged into what is there.
-        model_parameters: what was really sent, in place of what the arguments asked for.
-        model: the model asked for.
+        metadata: merged into the existing metadata.
+        model_parameters: the parameters that were really sent; they replace the call's arguments.
+        model: the requested model.
         provider: its provider.
-        answer: a `ModelResponse` (or alike) whose usage and finish reason belong to a streamed answer.
+        answer: a `ModelResponse` (or alike) with the usage and finish reason of a streamed answer.
     """
     with guarded:
         observation = current_observation()
@@ -201,15 +206,15 @@ def annotate(
 
 
 def note_error(observation: Observation, error: BaseException, context: dict[str, Any] | None = None) -> None:
-    """Level and text of an error; a cancelled or interrupted call is a WARNING, not a fault."""
+    """Record an error's level and text. A cancelled or interrupted call is a WARNING."""
     message = _message_of(error)
     status = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if context is None and observation.status_message == status:
-        return  # said before, with its context
+        return  # recorded before, with its context
     observation.level = "ERROR" if isinstance(error, Exception) else "WARNING"
     observation.status_message = status
-    said = {"error_type": type(error).__name__, "error_message": message, "error_context": context or {}}
-    observation.add_metadata(said)
+    details = {"error_type": type(error).__name__, "error_message": message, "error_context": context or {}}
+    observation.add_metadata(details)
 
 
 def _message_of(error: BaseException) -> str:
@@ -220,13 +225,13 @@ def _message_of(error: BaseException) -> str:
 
 
 def recent_of_caller() -> Observation | None:
-    """The last generation that ended in this context, if the agent that made it is the one that is calling now."""
+    """The last generation that ended in this context, if the same agent made it that is calling now."""
     recent = _recent.get()
     if recent is None:
         return None
     announced, caller = _announced.get(), calling_agent()
-    speaker = announced.agent_name if announced is not None and announced.caller == caller else caller
-    return recent if recent.agent == speaker else None
+    agent = announced.agent_name if announced is not None and announced.caller == caller else caller
+    return recent if recent.agent == agent else None
 
 
 def announce(agent_name: str, metadata: dict[str, Any]) -> None:

@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Observation
-Built with love by Moon Dev 🚀
+"""One observation as the caller's thread leaves it: references, a few numbers and two clock reads.
 
-One traced thing, as the caller's thread leaves it: references, a few numbers, and two clock reads. Everything that
-takes time (binding arguments, redaction, counting, pricing, JSON) is the recorder's.
+Everything that takes time (binding arguments, redaction, counting, pricing, JSON) is the recorder's.
 """
 
 import os
@@ -33,15 +30,15 @@ class Observation:
     """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
 
     `ended` is None while it runs. `parent` is the observation that was open around it, or None; `foreign_parent` is
-    an active OpenTelemetry span of another library (trace id, span id). What most observations do not have is an
-    attribute of the class until it is set, which is what makes a new one cheap.
+    an active OpenTelemetry span of another library (trace id, span id). Rare fields are attributes of the class until
+    they are set, which makes a new observation cheap.
     """
 
     parent: "Observation | None" = None
     foreign_parent: tuple[int, int] | None = None
     agent: str | None = None
     owner: Any = None  # the instance whose method was called
-    thread = 0  # that called it
+    thread = 0  # the id of the calling thread
     bind: Signature | None = None  # makes named arguments of `args` and `kwargs`, on the recorder's thread
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
@@ -50,7 +47,7 @@ class Observation:
     capture_output = True
     pieces: list[Any] | None = None  # of a stream, up to `MAX_STREAM_SIZE`
     pieces_left_out = 0
-    replies: tuple[Any, ...] = ()  # answers of calls inside this one that count as this one
+    replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this one
     metadata: dict[str, Any] | None = None
     model_parameters: dict[str, Any] | None = None
     model: str | None = None
@@ -60,10 +57,10 @@ class Observation:
     tags: list[str] | None = None
     scores: "tuple[Score, ...]" = ()
     durable = False  # on disk before the call returns
-    noted = False  # the recorder has noted that it has begun
-    token: "Token[Observation | None] | None" = None  # while its code runs: what leaves its context
-    otel: Any = None  # likewise, of OpenTelemetry's
-    size = 0  # characters it keeps alive, roughly, once the recorder has it
+    noted = False  # the recorder has journalled its start
+    token: "Token[Observation | None] | None" = None  # while its code runs: leaves its context
+    otel: Any = None  # while its code runs: leaves OpenTelemetry's context
+    size = 0  # characters it keeps alive, roughly, once the recorder has it; of a stream, so far
     first_token: int | None = None
     ended: int | None = None
 
@@ -97,7 +94,7 @@ class Observation:
         return f"{self.foreign_parent[1]:016x}" if self.foreign_parent else None
 
     def add_piece(self, piece: Any) -> None:
-        """Keep what a stream yielded, a snapshot, unless there is too much of it; then it is counted alone."""
+        """Keep a stream's piece, a snapshot. Beyond `MAX_STREAM_SIZE` pieces are only counted."""
         self.size += size_of(piece) + _PIECE_SIZE
         if self.size > MAX_STREAM_SIZE or not self.capture_output or self.pieces is None:
             self.pieces_left_out += 1
@@ -127,7 +124,7 @@ class Observation:
         self.metadata = {**self.metadata, **kept} if self.metadata else kept
 
 
-OUTCOME = "moondev.outcome"  # the type of what carries an outcome's scores to the journal, and is no observation there
+OUTCOME = "moondev.outcome"  # type of an observation that only carries an outcome's scores to the journal
 
 
 class Score(NamedTuple):

@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's observe_llm
-Built with love by Moon Dev 🚀
+"""observe_llm: a call is traced here, from `_begin` to `_end` or `_stop`.
 
-A call is traced here, from `_begin` to `_end` or `_stop`, which all kinds of functions share; each of the four shells
-below holds only its own `await` or `yield`.
+All kinds of functions share these; each of the four shells at the end holds only its own `await` or `yield`.
 """
 
 import functools
@@ -57,7 +54,7 @@ def observe_llm(
 
 
 class _Label:
-    """What is known of a decorated function before it is called."""
+    """Everything about a decorated function that is the same for all its calls."""
 
     __slots__ = (
         "_defaults", "_fn", "_names", "_rest", "_signature", "as_type", "bind", "capture_input", "capture_output",
@@ -74,10 +71,10 @@ class _Label:
         self._names: tuple[str, ...] = ()
         self._defaults: dict[str, Any] = {}
         self._rest = ""
-        self.bind = self._bind  # made once, and not at every call
+        self.bind = self._bind  # made once instead of at every call
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Arguments by name, defaults included; raises TypeError where the call had the wrong ones."""
+        """Arguments by name, defaults included. Raises TypeError if the function takes no such arguments."""
         signature = self._signature or self._inspect()
         names = self._names
         given = {**self._defaults, **dict(zip(names, args, strict=False)), **kwargs}
@@ -89,20 +86,20 @@ class _Label:
         return {**bound.arguments, **extra}
 
     def _inspect(self) -> inspect.Signature:
-        """Note what most calls are bound by: plain names, and what they are unless given; the signature knows all."""
+        """Prepare the quick way for plain parameters: their names and defaults. The signature serves all others."""
         signature = inspect.signature(self._fn)
         parameters = list(signature.parameters.values())[1 if self.is_method else 0 :]
-        plain = [each for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.VAR_KEYWORD)]
+        plain = [item for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.VAR_KEYWORD)]
         if plain == parameters:
-            self._names = tuple(each.name for each in plain if each.kind is each.POSITIONAL_OR_KEYWORD)
-        self._defaults = {each.name: each.default for each in plain if each.default is not each.empty}
-        self._rest = next((each.name for each in plain if each.kind is each.VAR_KEYWORD), "")
+            self._names = tuple(item.name for item in plain if item.kind is item.POSITIONAL_OR_KEYWORD)
+        self._defaults = {item.name: item.default for item in plain if item.default is not item.empty}
+        self._rest = next((item.name for item in plain if item.kind is item.VAR_KEYWORD), "")
         self._signature = signature.replace(parameters=parameters)
         return self._signature
 
 
 class _Part(NamedTuple):
-    """A call that is part of the one around it: only what it answers is noted, there."""
+    """A call that is part of the call around it (`super()`): only its answer is noted, there."""
 
     around: Observation
 
@@ -110,11 +107,11 @@ class _Part(NamedTuple):
 _Traced = Observation | _Part | None
 
 
-def _begin(label: _Label, asked: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
-    """Begin a call's observation and note its arguments; what happens from here on happens inside it.
+def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
+    """Start a call's observation, note its arguments and make it the current one.
 
-    This and `_end` are the caller's path: no lock, no serialisation, and few functions, since after a model's answer
-    each one's code must come from memory (docs/performance.md).
+    This and `_end` are the caller's path: no lock, no serialisation, and few functions. After a model's answer the
+    code of each function must be fetched from memory again (docs/performance.md).
     """
     observation = None
     try:
@@ -122,13 +119,13 @@ def _begin(label: _Label, asked: CaptureSettings, args: tuple[Any, ...], kwargs:
         owner = args[0] if label.is_method and args else None
         if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
             return _Part(around)
-        observation = start(label.name, label.as_type, outer, asked)
+        observation = start(label.name, label.as_type, outer, capture)
         if owner is not None:
             observation.owner = owner
             observation.thread = get_ident()
-        if not (label.capture_output and asked.capture_output):
+        if not (label.capture_output and capture.capture_output):
             observation.capture_output = False
-        if label.capture_input and asked.capture_input:
+        if label.capture_input and capture.capture_input:
             observation.bind = label.bind
             given = args[1:] if label.is_method else args
             plain = IMMUTABLE_IDS.issuperset(map(id, map(type, given)))
@@ -155,7 +152,7 @@ def _give_up(observation: Observation | None, error: BaseException) -> None:
 
 
 def _resume(call: _Traced) -> None:
-    """What happens from here on happens inside the observation."""
+    """Make the observation the current one."""
     if type(call) is Observation:
         call.token = enter(call)
         if "opentelemetry.trace" in modules:
@@ -163,21 +160,21 @@ def _resume(call: _Traced) -> None:
 
 
 def _suspend(call: _Traced) -> None:
-    """Undo `_resume`: a generator's caller is not inside it."""
+    """Undo `_resume`: the caller of a generator is outside of it."""
     if type(call) is not Observation or (token := call.token) is None:
         return
     otel = call.otel
     call.token = call.otel = None
     try:
         leave(token)
-    except ValueError:  # closed from another context, where nothing of it is open
+    except ValueError:  # closed from another context, in which it was never entered
         return
     if otel is not None:
         detach(otel)
 
 
 def _piece(call: _Traced, piece: Any) -> None:
-    """Note what was yielded."""
+    """Note a yielded piece."""
     if type(call) is Observation:
         if call.first_token is None:
             call.first_token = perf_counter_ns()
@@ -189,13 +186,13 @@ def _piece(call: _Traced, piece: Any) -> None:
 
 
 def _end(call: _Traced, result: Any) -> None:
-    """The call is over; note what it returned."""
+    """End the call and note its result."""
     _suspend(call)
     try:
         if type(call) is Observation:
             try:
                 call.output = result if type(result) is str else reply_of(result)
-            finally:  # a call whose answer cannot be read was made all the same
+            finally:  # the call is recorded even if its answer cannot be read
                 finish(call)
         elif type(call) is _Part and type(reply := reply_of(result)) is Reply:
             call.around.replies += (reply,)
@@ -204,7 +201,7 @@ def _end(call: _Traced, result: Any) -> None:
 
 
 def _stop(call: _Traced, error: BaseException | None = None) -> None:
-    """The call is over without a result; note what it raised, if it did."""
+    """End the call without a result, and note its exception if there is one."""
     _suspend(call)
     try:
         if type(call) is Observation:
@@ -218,7 +215,7 @@ def _stop(call: _Traced, error: BaseException | None = None) -> None:
 
 
 def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
-    """The open call of the same name on the same instance in this thread that a call made now is part of."""
+    """The open call of the same name, on the same instance, in this thread: a new call is part of it."""
     while outer is not None:
         if outer.owner is owner and outer.name == name and outer.thread == get_ident():
             return outer
@@ -242,10 +239,10 @@ def _observed(fn: _Function, label: _Label) -> _Function:
 
 def _plain(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        asked = recording()
-        if not asked.on:
+        capture = recording()
+        if not capture.on:
             return fn(*args, **kwargs)
-        call = _begin(label, asked, args, kwargs)
+        call = _begin(label, capture, args, kwargs)
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
@@ -259,10 +256,10 @@ def _plain(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
 
 def _coroutine(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        asked = recording()
-        if not asked.on:
+        capture = recording()
+        if not capture.on:
             return await fn(*args, **kwargs)
-        call = _begin(label, asked, args, kwargs)
+        call = _begin(label, capture, args, kwargs)
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
@@ -276,11 +273,11 @@ def _coroutine(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
 
 def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        asked = recording()
-        if not asked.on:
+        capture = recording()
+        if not capture.on:
             return (yield from fn(*args, **kwargs))
         inner = fn(*args, **kwargs)
-        call = _begin(label, asked, args, kwargs)
+        call = _begin(label, capture, args, kwargs)
         _suspend(call)
         step: Callable[[Any], Any] = inner.send
         value: Any = None
@@ -320,8 +317,8 @@ def _close(call: _Traced, inner: Generator[Any, Any, Any]) -> None:
 def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = fn(*args, **kwargs)
-        asked = recording()
-        call = _begin(label, asked, args, kwargs) if asked.on else None
+        capture = recording()
+        call = _begin(label, capture, args, kwargs) if capture.on else None
         _suspend(call)
         step: Callable[[Any], Any] = inner.asend
         value: Any = None

@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's OpenTelemetry Context
-Built with love by Moon Dev 🚀
+"""Nests spans of other OpenTelemetry libraries under our observations, and ours under theirs.
 
-Lets spans of other libraries nest under our observations, and ours under theirs. Only where a process uses
-OpenTelemetry: with no tracer provider set and no span active nobody reads the context, and none is made.
+Only where the process uses OpenTelemetry. Without a tracer provider and an active span, nobody reads the context.
 """
 
 from collections.abc import Callable
@@ -18,8 +15,7 @@ if TYPE_CHECKING:
 
 
 def foreign_parent() -> tuple[int, int] | None:
-    """The active span of another library as (trace id, span id), or None. To be asked where `opentelemetry.trace` is
-    imported."""
+    """The active span of another library as (trace id, span id), or None. Requires `opentelemetry.trace`."""
     if not (_current or _find_current())():
         return None
     active = modules["opentelemetry.trace"].get_current_span().get_span_context()
@@ -30,23 +26,25 @@ _current: Callable[[], Any] | None = None  # returns the active context, which i
 
 
 def _find_current() -> Callable[[], Any]:
-    """The variable in which OpenTelemetry keeps its context, else its public getter, which is two functions more."""
+    """The getter of OpenTelemetry's context variable, else its public one, which calls two functions more."""
     global _current
     context = modules.get("opentelemetry.context")
     variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
     _current = variable.get if isinstance(variable, ContextVar) else getattr(context, "get_current", None)
-    return _current or dict  # another thread is just importing it: nothing is active
+    return _current or dict  # another thread is importing it right now: no span is active
 
 
 def attach(observation: "Observation") -> Any:
-    """Make the observation the parent of spans begun from here on; returns what `detach` takes, or None. To be asked
-    where `opentelemetry.trace` is imported."""
+    """Make the observation the parent of new spans. Return the token for `detach`, or None.
+
+    Requires `opentelemetry.trace`.
+    """
     trace: Any = modules.get("opentelemetry.trace")
     try:
         if trace._TRACER_PROVIDER is None:
-            return None  # no span is made that could nest; the public getter reads the environment, 1 µs each time
+            return None  # no provider, no spans; its public getter would read the environment, 1 µs each time
     except AttributeError:
-        if not hasattr(trace, "get_tracer_provider"):  # another thread is just importing it
+        if not hasattr(trace, "get_tracer_provider"):  # another thread is importing it right now
             return None
     with guarded:
         return _attached(trace, observation)

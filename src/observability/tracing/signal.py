@@ -25,21 +25,21 @@ class Signal(NamedTuple):
     def of(cls, action: Any, confidence: Any, reasoning: Any, symbol: Any, extra: dict[str, Any]) -> "Signal":
         """Return the signal; an unknown action or confidence is kept as given and marked invalid."""
         text = str(action)
-        known = text.strip().upper()
+        action = text.strip().upper()
         number = _percent(confidence)
-        valid = known in ACTIONS and number is not None and bool(extra.get("valid", True))
+        valid = action in ACTIONS and number is not None and bool(extra.get("valid", True))
         kept = {key: value for key, value in extra.items() if key != "valid"}
-        return cls(known if known in ACTIONS else text, number, confidence, str(reasoning), symbol, kept, valid)
+        return cls(action if action in ACTIONS else text, number, confidence, str(reasoning), symbol, kept, valid)
 
     def decision(self) -> dict[str, Any]:
         """The signal as the cycle's output shows it."""
-        shown: dict[str, Any] = {"action": self.action, "confidence": self.confidence, "reasoning": self.reasoning}
+        decision: dict[str, Any] = {"action": self.action, "confidence": self.confidence, "reasoning": self.reasoning}
         if self.symbol:
-            shown["symbol"] = self.symbol
-        return shown if self.valid else {**shown, "valid": False}
+            decision["symbol"] = self.symbol
+        return decision if self.valid else {**decision, "valid": False}
 
     def metadata(self) -> dict[str, Any]:
-        """The plan's metadata names, and what came along."""
+        """The plan's metadata names, and the caller's additional values."""
         values: dict[str, Any] = {
             "signal_action": self.action,
             "signal_confidence": self.confidence,
@@ -50,12 +50,12 @@ class Signal(NamedTuple):
             values["signal_confidence_raw"] = self.raw_confidence
         if self.symbol:
             values["trading_symbol"] = self.symbol
-        return {**self.extra, **values}  # no keyword of a caller overwrites what was decided
+        return {**self.extra, **values}  # an additional value never overwrites the decision
 
     def tags(self) -> list[str]:
-        """`signal:buy`, `confidence:85`; `signal:invalid` where it cannot be acted on.
+        """`signal:buy`, `confidence:85`; `signal:invalid` where nobody can act on it.
 
-        An action that is none stands in the event as it was given: as a tag, in small letters, it could hide a secret.
+        An unknown action stands in the event as given and becomes no tag: in small letters a secret is not recognised.
         """
         tags = [f"signal:{self.action.lower()}"] if self.action in ACTIONS else []
         if self.confidence is not None:
@@ -64,7 +64,7 @@ class Signal(NamedTuple):
 
 
 def _percent(value: Any) -> float | None:
-    """`value` as a number from 0 to 100; None where it is none."""
+    """`value` as a number from 0 to 100; None if it is not a number."""
     try:
         number = float(value.strip().rstrip("%").strip() if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
@@ -73,7 +73,7 @@ def _percent(value: Any) -> float | None:
 
 
 def new_event(name: str, parent: Observation | None) -> Observation:
-    """An event under `parent`, ended or not, else a trace of its own."""
+    """Start an event under `parent`, which may have ended; without one, in a trace of its own."""
     return start(name, "event", parent, recording())
 
 
@@ -91,15 +91,15 @@ def record_signal(signal: Signal) -> None:
 
 
 def _decide(target: Observation | None, signal: Signal) -> None:
-    """The decision becomes the output of the cycles that are open around it; several decisions, a list of them."""
+    """Make the decision the output of the open cycles around it; several decisions become a list."""
     while target is not None:
         if target.type == "agent" and target.ended is None:
-            so_far = target.output
+            earlier = target.output
             decision = signal.decision()
-            if isinstance(so_far, list):
-                target.output = [*so_far, decision]
+            if isinstance(earlier, list):
+                target.output = [*earlier, decision]
             else:
-                target.output = [so_far, decision] if isinstance(so_far, dict) and "action" in so_far else decision
+                target.output = [earlier, decision] if isinstance(earlier, dict) and "action" in earlier else decision
         target = target.parent
 
 

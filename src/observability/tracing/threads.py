@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Thread Context
-Built with love by Moon Dev 🚀
+"""Carries the open observation into `threading.Thread` and `ThreadPoolExecutor`.
 
-Carries the open observation into `threading.Thread` and `ThreadPoolExecutor`, which Python (before 3.14) starts with
-an empty context. Installed once, when tracing first runs; with nothing open and nothing said, a thread starts as ever.
+Python (before 3.14) starts both with an empty context. Installed once, with the first observation.
 """
 
 import functools
@@ -43,7 +40,7 @@ def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
 
 
 def _outlives_its_starter(thread: threading.Thread) -> bool:
-    """A pool's worker, whose tasks each bring their own context instead, and our own threads."""
+    """Whether it is one of our own threads, or a pool's worker, whose tasks each carry their own context."""
     return getattr(thread, "_target", None) is _pool._worker or thread.name.startswith(OWN_THREADS)
 
 
