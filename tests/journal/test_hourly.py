@@ -154,7 +154,7 @@ def test_a_journal_of_version_1_gets_them(journal_file: Path, tmp_path: Path, cr
     rows, sums = new.observations(), kept(new)
     new.close()
     old = sqlite3.connect(journal_file)
-    old.executescript(f"PRAGMA journal_mode = WAL; {MIGRATIONS[0]}")
+    old.executescript(f"PRAGMA journal_mode = WAL; {MIGRATIONS[0].script}")
     old.execute("ATTACH ? AS new", (str(tmp_path / "new.db"),))
     for table in ("observations", "scores", "trace_tags"):
         old.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")

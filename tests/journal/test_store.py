@@ -22,7 +22,7 @@ from werkzeug import Response
 
 from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, observe_llm, runtime, settings
 from src.observability.journal.retention import Retention
-from src.observability.journal.schema import APPLICATION_ID, MIGRATIONS
+from src.observability.journal.schema import APPLICATION_ID, FORMAT
 from src.observability.journal.store import Journal, JournalError, Mark
 from tests.langfuse_server import settings_for
 
@@ -45,7 +45,7 @@ def test_it_is_the_operators_alone(journal: Any) -> None:
     found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "auto_vacuum")}
     assert found == {"journal_mode": "wal", "auto_vacuum": 2}
     assert db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-    assert db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+    assert db.execute("PRAGMA user_version").fetchone()[0] == FORMAT
     db.close()
 
 
@@ -79,7 +79,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
         assert "set aside" not in internal_errors.failures._counts
     else:
         assert len(aside) == 1
-        assert said.count("is no journal of ours or is damaged") == 1
+        assert said.count("is damaged, or not a journal of this program") == 1
         assert str(aside[0]) in said
 
 
@@ -387,7 +387,7 @@ def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.C
             file.write(os.urandom(4096))
     ask("after")
     assert [row["model_parameters"]["prompt"] for row in journal.observations()] == ["after"]
-    assert capsys.readouterr().err.count("is no journal of ours or is damaged") == 1
+    assert capsys.readouterr().err.count("is damaged, or not a journal of this program") == 1
     assert len(list(journal.path.parent.glob("journal.db.set-aside-*"))) >= 1
 
 
@@ -419,39 +419,6 @@ def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys:
     assert not runtime.running().recorder.flush(0.5)
     assert "let OBSERVABILITY_JOURNAL name a file in it" in capsys.readouterr().err
     assert (journal.path / "history.csv").read_text() == "kept"
-
-
-def test_an_old_journal_is_brought_up_to_date(journal: Any, monkeypatch: Any) -> None:
-    """Each missing migration is made, in one go, and what was in it is there."""
-    ask("old")
-    journal.observations()
-    runtime.close()
-    newer = (*MIGRATIONS, "ALTER TABLE observations ADD COLUMN mood TEXT;\nCREATE TABLE moods (mood TEXT);\n")
-    monkeypatch.setattr("src.observability.journal.file.MIGRATIONS", newer)
-    ask("new")
-    rows = journal.observations()
-    assert [(row["model_parameters"]["prompt"], row["mood"]) for row in rows] == [("old", None), ("new", None)]
-    kept = Journal(journal.path, create=False)
-    assert kept.select("PRAGMA user_version") == [{"user_version": len(newer)}]
-    assert kept.select("SELECT * FROM moods") == []
-    kept.close()
-
-
-@pytest.mark.failures_expected
-def test_a_migration_that_fails_leaves_the_old_version(journal: Any, monkeypatch: Any) -> None:
-    """All of it or nothing: the next start, with better code, finds the journal as it was."""
-    ask("old")
-    journal.observations()
-    runtime.close()
-    broken = (*MIGRATIONS, "CREATE TABLE moods (mood TEXT);\nCREATE TABLE moods (mood TEXT);\n")
-    with monkeypatch.context() as patched:
-        patched.setattr("src.observability.journal.file.MIGRATIONS", broken)
-        with pytest.raises(JournalError, match="moods"):
-            Journal(journal.path)
-    kept = Journal(journal.path)
-    assert kept.select("SELECT name FROM sqlite_master WHERE name = 'moods'") == []
-    assert len(kept.observations()) == 1
-    kept.close()
 
 
 @pytest.mark.slow

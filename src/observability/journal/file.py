@@ -1,58 +1,58 @@
-"""
-🌙 Moon Dev's Journal File
-Built with love by Moon Dev 🚀
+"""Open the journal's file: create a missing one, migrate an old one, set aside a damaged or foreign one.
 
-The journal as a file: made where there is none, brought up to date where it is old, set aside where it is damaged or
-another program's.
-
-    OSError
-    └── JournalError           it cannot be used now: try again later, the message names the cure
-        └── DamagedJournalError    it never will be: it is set aside, and a new one begun
+OSError
+└── JournalError           the journal cannot be used now: try again later, the message names the cure
+    └── DamagedJournalError    the file can never be used: it is set aside, and a new one begun
 """
 
 import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
 from ..internal_errors import failures
-from .schema import APPLICATION_ID, MIGRATIONS
+from .migration import format_of, is_migrated, migrate
+from .schema import APPLICATION_ID, FORMAT
 
 BUSY_SECONDS = 10.0
-_WAL_BYTES = 8 * 1024 * 1024  # what its write-ahead log may keep of the disk between two bursts
+_WAL_BYTES = 8 * 1024 * 1024  # size to which SQLite cuts the write-ahead log between two bursts
 _KEEP_WAL_SMALL = f"PRAGMA journal_size_limit = {_WAL_BYTES}"
 
 
 class JournalError(OSError):
-    """The journal cannot be used; the message names the cure. Nothing is lost by it but what the queue cannot hold."""
+    """The journal cannot be used; the message names the cure. Rows stay in the recorder's queue meanwhile."""
 
 
 class DamagedJournalError(JournalError):
-    """The file is damaged, or is none of ours."""
+    """The file is damaged, or not a journal of this program."""
 
 
 class Connected(NamedTuple):
-    """A connection, and what tells the file that it is of from another one of the same name."""
+    """A connection, and the device and inode of its file: another file may take its name."""
 
     db: sqlite3.Connection
     identity: tuple[int, int] | None
 
 
 def connected(path: Path, *, create: bool) -> Connected:
-    """A connection to the journal at `path`; with `create`, one is made, migrated or begun anew where need be.
+    """Connect to the journal at `path`.
+
+    Args:
+        path: the journal's file.
+        create: create a missing journal, and replace a damaged one.
 
     Raises:
-        JournalError: where there can be none, or none to read.
+        JournalError: the journal cannot be created, or there is none to read.
     """
     if not create and not path.is_file():
         raise JournalError(f"There is no journal at {path} yet: run an agent first")
     try:
-        if (found := _up_to_date(path)) is not None:  # a fleet that starts need not queue
-            return found
-    except JournalError:  # of which more is known below, where one process at a time looks
+        if (existing := _up_to_date(path)) is not None:  # without the lock: a fleet that starts need not queue
+            return existing
+    except JournalError:  # examined again below, by one process at a time
         if not create:
             raise
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -66,36 +66,36 @@ def connected(path: Path, *, create: bool) -> Connected:
 
 
 def set_aside(path: Path, identity: tuple[int, int], why: Exception) -> None:
-    """Rename a damaged journal, unless another process has done so: the next that opens `path` begins a new one."""
+    """Rename a damaged journal, unless another process did; the next connection to `path` begins a new one."""
     with _only_one_process(path):
         if identity_of(path) == identity:
             _rename(path, why)
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of the same name; None where there is none."""
+    """The device and inode of a file; None if there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 @contextmanager
 def errors_named() -> Iterator[None]:
-    """SQLite's errors as ours. What it says of single rows stays as it is."""
+    """Raise SQLite's errors as JournalError; errors about single rows pass through."""
     try:
         yield
     except sqlite3.OperationalError as error:
         raise JournalError(str(error)) from error
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError):
+        if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)):
             raise
         raise DamagedJournalError(str(error)) from error
 
 
 def _up_to_date(path: Path) -> Connected | None:
-    """A connection to a journal at which nothing is to be done; None where there is none, or something is."""
+    """A connection to a journal that is complete and migrated; None if it is missing or needs work."""
     identity = identity_of(path)
     if identity is None or not path.is_file():
         return None
@@ -105,7 +105,7 @@ def _up_to_date(path: Path) -> Connected | None:
             _check(db, path)
             is_wal = db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
             db.execute(_KEEP_WAL_SMALL)
-            if is_wal and _version(db) == len(MIGRATIONS) and identity_of(path) == identity:
+            if is_wal and is_migrated(db) and identity_of(path) == identity:
                 return Connected(db, identity)
     except BaseException:
         db.close()
@@ -116,18 +116,18 @@ def _up_to_date(path: Path) -> Connected | None:
 
 def _usable(path: Path) -> sqlite3.Connection:
     if path.is_dir():
-        if any(path.iterdir()):  # not ours to move
+        if any(path.iterdir()):  # the operator's: it is not renamed
             raise JournalError(f"{path} is a folder: let OBSERVABILITY_JOURNAL name a file in it")
         raise DamagedJournalError(f"{path} is an empty folder")
     path.touch(mode=0o600)
     db = _connect(path)
     try:
         with errors_named():
-            _check(db, path)  # before anything is changed: it may be another program's
+            _check(db, path)  # before any change: the file may be another program's
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(_KEEP_WAL_SMALL)
-            _migrate(db)
+            migrate(db, path)
     except BaseException:
         db.close()
         raise
@@ -143,51 +143,24 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-    if tables and not ours:
+    is_ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if tables and not is_ours:
         raise DamagedJournalError(f"{path} is a database of another program")
-    if _version(db) > len(MIGRATIONS):
+    if format_of(db) > FORMAT:
         raise JournalError(f"{path} was written by a newer version of this repo: update it (git pull)")
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    """All that is missing or nothing; a process that was killed in it leaves the old version."""
-    if _version(db) == len(MIGRATIONS):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    for migration in MIGRATIONS[_version(db) :]:
-        for statement in _statements(migration):
-            db.execute(statement)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    db.execute("COMMIT")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """One by one: `executescript` would commit before the first."""
-    statement = ""
-    for line in script.splitlines():
-        statement += f"{line}\n"
-        if sqlite3.complete_statement(statement):  # a trigger has statements within
-            yield statement
-            statement = ""
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
 def _rename(path: Path, why: Exception) -> None:
-    aside = path.with_name(f"{path.name}.set-aside-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S-%f}")
+    aside = path.with_name(f"{path.name}.set-aside-{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S-%f}")
     for suffix in ("-wal", "-shm", ""):
         if (part := Path(f"{path}{suffix}")).exists():
             part.rename(f"{aside}{suffix}")
-    failures.note("set aside", f"{path} is no journal of ours or is damaged ({why})", cure=f"Kept as {aside}.")
+    failures.note("set aside", f"{path} is damaged, or not a journal of this program ({why})", cure=f"Kept as {aside}.")
 
 
 @contextmanager
 def _only_one_process(path: Path) -> Iterator[None]:
-    """So that of several processes that find a damaged file one sets it aside, and none the new one."""
+    """Hold the lock file: of several processes that meet a damaged journal, one sets it aside."""
     lock = Path(f"{path}.lock")
     lock.touch(mode=0o600)
     with lock.open("a") as file:
@@ -195,4 +168,4 @@ def _only_one_process(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # a child forked meanwhile has inherited the lock
+            fcntl.flock(file, fcntl.LOCK_UN)  # explicitly: a child forked meanwhile has inherited the lock

@@ -1,16 +1,34 @@
-"""
-🌙 Moon Dev's Journal Schema
-Built with love by Moon Dev 🚀
+"""The tables of the journal, as a list of migrations: number n of `MIGRATIONS` is the nth that was released.
 
-The tables of the journal, as a list of migrations: version n is what the first n of them make. A migration that has
-been released is never changed; the next one is appended.
+To change the schema, append a `Migration`. Agents are updated one by one, so code that does not know it goes on writing
+to the migrated journal. Three rules keep that possible:
+
+1. A released migration never changes (a test holds their checksums).
+2. A migration only adds: a table, a view, an index, a trigger, or a column that may be NULL. `trace_tags`, `leases` and
+   `hourly` get no columns, because older code inserts into them by position. A view or a trigger may be replaced.
+3. `PRAGMA user_version` stays `FORMAT`, the number that older code compares. The numbers of later migrations stand in
+   the table `migrations`. Only a migration that older code cannot write to raises `FORMAT`, and stops that code.
 
 Sums by the hour (`hourly`) are kept by triggers, so that they are right whoever writes, a process with last week's code
 too. A row counts once it has ended: an open one does not, one that was closed as interrupted does until its true end
-takes its place. Rows that retention lets go of stay counted: what was spent stays spent.
+takes its place. Rows that retention deletes stay counted: money spent stays spent.
 """
 
-APPLICATION_ID = 0x4D4F4F4E  # "MOON": how we know a file of ours
+from typing import NamedTuple
+
+
+class Migration(NamedTuple):
+    """One step from an older schema to a newer one."""
+
+    script: str
+    in_pieces: bool = (
+        False  # repeat the script, each time in its own transaction, until its last statement changes nothing
+    )
+    changes: str | None = None  # a query for existing rows that will change; if there are any, a backup comes first
+
+
+APPLICATION_ID = 0x4D4F4F4E  # "MOON": marks a file as a journal of this program
+FORMAT = 2  # `user_version`: the oldest code that may write is the one that knows this many migrations
 COUNTED = (
     "calls", "errors", "priced", "unpriced", "decisions", "input", "input_cached_tokens", "input_cache_creation",
     "output", "output_reasoning_tokens", "cost_usd",
@@ -28,7 +46,7 @@ _ADD = (
 )
 
 MIGRATIONS = (
-    """
+    Migration("""
 CREATE TABLE observations (
     seq INTEGER PRIMARY KEY,          -- order of arrival: children before their root
     id TEXT NOT NULL UNIQUE,          -- 16 hex digits
@@ -98,8 +116,8 @@ CREATE TABLE leases (
     owner TEXT NOT NULL,              -- a process
     expires_ns INTEGER NOT NULL       -- monotonic nanoseconds
 ) WITHOUT ROWID;
-""",
-    f"""
+"""),
+    Migration(f"""
 CREATE VIEW counted AS                -- what one ended observation adds to the sums
 SELECT seq, start_ns, start_ns / 3600000000000 AS hour,
     ifnull(agent, '') AS agent, ifnull(provider, '') AS provider, ifnull(model, '') AS model, session_id,
@@ -133,5 +151,6 @@ END;
 {_ADD.format("+", "true")};
 CREATE INDEX observations_signals ON observations (start_ns) WHERE name = 'trading_signal';
 CREATE INDEX scores_state ON scores (state);
-""",
-)
+"""),
+    Migration("CREATE TABLE migrations (number INTEGER PRIMARY KEY);  -- those beyond FORMAT that were run"),
+)  # fmt: skip

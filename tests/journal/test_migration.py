@@ -1,0 +1,240 @@
+"""Migrations of the journal: older code goes on writing, rows survive, a copy precedes a change of existing rows."""
+
+import hashlib
+import sqlite3
+import stat
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.observability import settings
+from src.observability.journal import migration
+from src.observability.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, Migration
+from src.observability.journal.store import Journal, JournalError
+from tests.million import fill, observation_row
+
+RELEASED = ("f7c64c98a29c60cd", "248b723a955b8d0d")  # checksums of the first migrations, released with commit 89c35a9
+# The statements of commit 89c35a9: what a process that was not updated yet executes on the migrated journal.
+OLD_MIGRATIONS = 2
+OLD_COLUMNS = (
+    "id", "trace_id", "parent_id", "is_root", "type", "name", "trace_name", "agent",
+    "start_ns", "first_token_ns", "end_ns", "session_id", "user_id", "environment", "release",
+    "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
+    "level", "status_message", "usage", "cost", "cost_usd", "cost_source", "destination", "state", "process",
+)  # fmt: skip
+OLD_INSERT = (
+    f"INSERT INTO observations ({', '.join(OLD_COLUMNS)}) SELECT {', '.join(f':{name}' for name in OLD_COLUMNS)}"
+    " WHERE true ON CONFLICT (id) DO NOTHING"
+)
+OLD_REPLACE = OLD_INSERT.replace("INSERT INTO", "INSERT OR REPLACE INTO").removesuffix(" ON CONFLICT (id) DO NOTHING")
+OLD_SCORE = (
+    "INSERT OR REPLACE INTO scores (id, trace_id, observation_id, name, data_type, value, comment, environment,"
+    " session_id, timestamp_ns, destination, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+@pytest.fixture
+def path() -> Path:
+    """The file of the test's journal."""
+    settings.journal_path().parent.mkdir()
+    return settings.journal_path()
+
+
+def of_before(path: Path) -> sqlite3.Connection:
+    """A journal as commit 89c35a9 made it."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")
+    for released in MIGRATIONS[:OLD_MIGRATIONS]:
+        db.executescript(released.script)
+    db.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {OLD_MIGRATIONS}")
+    return db
+
+
+def opened_by_old_code(path: Path) -> sqlite3.Connection:
+    """The checks of commit 89c35a9 on opening a journal."""
+    db = sqlite3.connect(path, isolation_level=None)
+    assert db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    assert db.execute("PRAGMA user_version").fetchone()[0] == OLD_MIGRATIONS
+    assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    return db
+
+
+def written_by_old_code(db: sqlite3.Connection, name: str, state: str = "local") -> None:
+    """Everything that commit 89c35a9 writes: a call, its tag, a score, a lease, a mark, a deletion."""
+    call = observation_row(
+        id=name, trace_id=name, type="generation", name=name, trace_name=name, agent=name, start_ns=time.time_ns(),
+        state="open",
+    )  # fmt: skip
+    db.execute(OLD_INSERT, call)
+    db.execute(OLD_REPLACE, {**call, "state": state, "cost_usd": 0.5})
+    db.execute("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", (name, "tag"))
+    db.execute(OLD_SCORE, (name, name, None, "pnl_usd", "NUMERIC", 1.0, None, None, None, 1, None, "local"))
+    db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", ("tidy", name, 1))
+    db.execute("UPDATE observations SET state = ?, reason = ? WHERE id = ?", ("rejected", "why", name))
+    db.execute("DELETE FROM leases WHERE name = ? AND owner = ?", ("tidy", name))
+
+
+def test_released_migrations_never_change() -> None:
+    """A journal made by them is everywhere the same."""
+    checksums = [hashlib.sha256(released.script.encode()).hexdigest()[:16] for released in MIGRATIONS[: len(RELEASED)]]
+    assert checksums == [*RELEASED]
+
+
+def test_code_of_before_goes_on_writing(path: Path) -> None:
+    """A fleet is updated agent by agent: old code with the journal open, and old code that opens it afterwards."""
+    running = of_before(path)
+    written_by_old_code(running, "before")
+    with closing(Journal(path)) as journal:
+        written_by_old_code(running, "beside")
+        with closing(opened_by_old_code(path)) as started_later:
+            written_by_old_code(started_later, "after")
+        fill(journal, 1)
+        names = {row["name"] for row in journal.observations() if row["process"]}
+        assert names > {"before", "beside", "after"}
+        assert journal.select("SELECT sum(priced) AS priced FROM hourly WHERE model = ''") == [{"priced": 3}]
+        assert {row["trace_id"] for row in journal.select("SELECT * FROM trace_tags")} >= {"before", "beside", "after"}
+    running.close()
+
+
+def test_a_migration_only_adds(path: Path) -> None:
+    """Every table and column of commit 89c35a9 is there; tables that it fills by position have no more columns."""
+    old, new = of_before(path.with_name("old.db")), Journal(path)
+    for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+        before = [tuple(row)[1:] for row in old.execute(f"PRAGMA table_info({table})")]
+        now = [tuple(row.values())[1:] for row in new.select(f"PRAGMA table_info({table})")]
+        assert now[: len(before)] == before
+        added = now[len(before) :]
+        assert not any(is_not_null for _, _, is_not_null, *_ in added)
+        assert not added or table in ("observations", "scores")
+    old.close()
+    new.close()
+
+
+def test_newer_code_s_migrations_stop_nobody(path: Path) -> None:
+    """This code, on a journal to which newer code has added: it reads and writes."""
+    with closing(Journal(path)) as journal:
+        journal.change("INSERT INTO migrations VALUES (99)")
+    with closing(Journal(path)) as journal:
+        fill(journal, 1)
+        assert len(journal.observations()) == 3
+        assert journal.select("PRAGMA user_version") == [{"user_version": FORMAT}]
+
+
+@pytest.fixture
+def migrated(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Opens the journal with one migration more."""
+
+    def opened(path: Path, *added: Migration) -> Journal:
+        monkeypatch.setattr(migration, "MIGRATIONS", (*MIGRATIONS, *added))
+        return Journal(path)
+
+    return opened
+
+
+@pytest.fixture
+def filled(path: Path) -> Path:
+    """A journal of 300 rows."""
+    with closing(Journal(path)) as journal:
+        fill(journal, 100)
+    return path
+
+
+MOOD = Migration("ALTER TABLE observations ADD COLUMN mood TEXT;\nCREATE TABLE moods (mood TEXT);\n")
+GLAD = Migration(
+    "UPDATE observations SET mood = 'glad' WHERE seq IN (SELECT seq FROM observations WHERE mood IS NULL LIMIT 70)",
+    in_pieces=True,
+    changes="SELECT 1 FROM observations",
+)
+
+
+def test_an_old_journal_gets_what_it_lacks(filled: Path, migrated: Any) -> None:
+    """Each missing migration is made once; the rows are as they were."""
+    for _ in range(2):
+        with closing(migrated(filled, MOOD)) as journal:
+            assert [row["mood"] for row in journal.observations()] == [None] * 300
+            assert journal.select("SELECT * FROM moods") == []
+    assert migration.backups_of(filled) == []
+
+
+@pytest.mark.failures_expected
+def test_a_migration_that_fails_leaves_the_old_version(filled: Path, migrated: Any) -> None:
+    """All of it or nothing: the next start, with better code, finds the journal as it was."""
+    with pytest.raises(JournalError, match="moods"):
+        migrated(filled, Migration(f"{MOOD.script}CREATE TABLE moods (mood TEXT);\n"))
+    with closing(migrated(filled, MOOD)) as journal:
+        assert len(journal.observations()) == 300
+        assert journal.select("SELECT * FROM moods") == []
+
+
+def test_a_long_migration_lets_others_write(filled: Path, migrated: Any) -> None:
+    """In pieces: a process that has the journal open writes between two of them."""
+    other = Journal(filled)
+    done = threading.Event()
+    written: list[int] = []
+
+    def write() -> None:
+        while not done.wait(0.001):
+            written.append(other.change("INSERT OR REPLACE INTO leases VALUES ('other', 'x', 1)"))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with closing(migrated(filled, MOOD, GLAD)) as journal:
+            assert {row["mood"] for row in journal.observations()} == {"glad"}
+    finally:
+        done.set()
+        writer.join()
+        other.close()
+    assert len(written) > 4
+
+
+def test_a_migration_that_was_interrupted_goes_on(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between two pieces: the next start does the rest, and keeps the copy from the first start."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(_seconds: float) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(migration.time, "sleep", die)
+        with pytest.raises(Killed):
+            migrated(filled, MOOD, GLAD)
+    with closing(sqlite3.connect(filled)) as db:
+        assert dict(db.execute("SELECT mood, count(*) FROM observations GROUP BY mood")) == {None: 230, "glad": 70}
+    with closing(migrated(filled, MOOD, GLAD)) as journal:
+        assert {row["mood"] for row in journal.observations()} == {"glad"}
+    with closing(sqlite3.connect(migration.backups_of(filled)[0])) as copy:
+        assert copy.execute("SELECT count(*) FROM observations WHERE mood IS NULL").fetchone() == (300,)
+
+
+def test_a_copy_precedes_a_change_of_rows(filled: Path, migrated: Any) -> None:
+    """The operator's alone, whole, and one at a time: a later migration's copy takes its place."""
+    migrated(filled, MOOD, GLAD).close()
+    (first,) = migration.backups_of(filled)
+    assert first.name == f"journal.db.before-{len(MIGRATIONS) + 2}"
+    assert stat.S_IMODE(first.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(first)) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert copy.execute("SELECT count(*), count(mood) FROM observations").fetchone() == (300, 0)
+    sad = Migration("UPDATE observations SET mood = 'sad'", changes="SELECT 1 FROM observations WHERE mood = 'glad'")
+    never = Migration("DELETE FROM observations WHERE mood = 'bored'", changes="SELECT 1 FROM moods")
+    migrated(filled, MOOD, GLAD, sad, never).close()
+    assert [file.name for file in migration.backups_of(filled)] == [f"journal.db.before-{len(MIGRATIONS) + 3}"]
+
+
+@pytest.mark.failures_expected
+def test_without_room_there_is_no_copy(
+    filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A full disk: one line says so, and the migration is made all the same."""
+    monkeypatch.setattr(migration, "_SPARE_BYTES", 2**62)
+    with closing(migrated(filled, MOOD, GLAD)) as journal:
+        assert {row["mood"] for row in journal.observations()} == {"glad"}
+    assert migration.backups_of(filled) == []
+    assert "MB of free disk are needed. Migrated all the same." in capsys.readouterr().err
