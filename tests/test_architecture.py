@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -69,12 +70,19 @@ class _Imports(ast.NodeVisitor):
         self.found.update(names & MODULES.keys() or {module})
 
 
-def imports(file: Path) -> set[str]:
+@cache
+def tree_of(file: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in it."""
     module = module_of(file)
     visitor = _Imports(module if file.name == "__init__.py" else module.rpartition(".")[0])
-    visitor.visit(ast.parse(file.read_text(encoding="utf-8")))
-    return visitor.found
+    visitor.visit(tree_of(file))
+    return frozenset(visitor.found)
 
 
 def package_of(module: str) -> str:
@@ -103,14 +111,14 @@ def test_the_arrows_point_one_way() -> None:
 def test_the_package_imports_itself_relatively() -> None:
     """So that it works under whatever name the operator's repo gives it."""
     for file in OBSERVABILITY.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith("src"), f"{file}:{node.lineno}"
 
 
 def test_there_are_no_circles() -> None:
     """Neither among modules nor among packages; an import inside a function counts as well."""
-    modules = {module: imports(file) & MODULES.keys() - {module} for module, file in MODULES.items()}
+    modules = {module: set(imports(file) & MODULES.keys() - {module}) for module, file in MODULES.items()}
     for module, imported in modules.items():  # a package's face imports its children, which is no circle
         imported -= {parent for parent in MODULES if module.startswith(f"{parent}.")}
     assert cycle_in(modules) == []
@@ -246,7 +254,7 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
     for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
         if file.name in ("terminal.py", "settings.py"):
             continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "cprint":
                 assert isinstance(node.args[0], ast.Constant), f"{file}:{node.lineno}: echo() it"
 

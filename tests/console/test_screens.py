@@ -282,6 +282,7 @@ for seed in itertools.count(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 def test_a_prompt_of_ten_megabytes(filled: Journal, tmp_path: Path) -> None:
     """Folded to a line in trees and tables, whole in every export."""
     text = "price " * 1_700_000

@@ -230,6 +230,7 @@ def test_openai_s_account_is_not_told_to_others(way: str, play: Any, monkeypatch
         assert ("OpenAI-Organization" in provider.headers[0]) == (name == "openai")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["openai", "claude"])
 def test_a_prompt_of_five_megabytes_is_sent_and_recorded(name: str, play: Any, journal: Any) -> None:
     """A long prompt is cut neither on its way to the model nor on its way to the journal."""

@@ -243,7 +243,11 @@ def run(
     return run
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+# A provider of each SDK in the quick tests.
+EACH_PROVIDER = [pytest.param(name, marks=() if name in ("claude", "groq") else pytest.mark.slow) for name in PROVIDERS]
+
+
+@pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
     """The key that the SDK was given (a provider without one: an exchange's), and one that is known by its shape."""
     cells, traces = run(name, "EXCHANGE_API_SECRET")
@@ -254,7 +258,7 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
         assert not [each for each in masked if each.encode() not in unescaped], f"they are not in the {where}"
 
 
-@pytest.mark.parametrize("name", ["claude", "openai"])
+@pytest.mark.parametrize("name", ["claude", pytest.param("openai", marks=pytest.mark.slow)])
 def test_the_search_finds_every_cell_of_a_secret_that_nobody_told_us_of(name: str, run: Any) -> None:
     """So it would find a leak: the same run, without the secret in the environment."""
     cells, traces = run(name, None)

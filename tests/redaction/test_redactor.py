@@ -585,6 +585,7 @@ def seconds(text: str, enough: float) -> float:
     return min(took)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeated", _REPEATED)
 def test_no_repetition_takes_more_than_its_time(repeated: str) -> None:
     """And no near-match: three seconds a megabyte, since a machine that tests may have a third of its time; `make
@@ -592,6 +593,7 @@ def test_no_repetition_takes_more_than_its_time(repeated: str) -> None:
     assert seconds(repeated * (100_000 // len(repeated)), enough=0.3) < 0.3
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(_REPEATED), min_size=2, max_size=4))
 def test_near_matches_of_several_kinds_take_no_more(pieces: list[str]) -> None:

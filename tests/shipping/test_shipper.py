@@ -112,8 +112,13 @@ def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeyp
     assert time.monotonic() - began > 0.9
 
 
-def test_a_poisoned_row_is_found_and_the_others_go(langfuse: LangfuseServer, journal: Any) -> None:
+def test_a_poisoned_row_is_found_and_the_others_go(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One row of 500 that the server refuses for good: it alone is rejected, with the server's words."""
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # after the first pass, only `flush` ships
+    ask("first")
+    assert LangFuseTracker().flush(20)
     refused = threading.Event()
 
     def refuse(request: Request, body: bytes) -> Response | None:
@@ -129,10 +134,10 @@ def test_a_poisoned_row_is_found_and_the_others_go(langfuse: LangfuseServer, jou
     assert not LangFuseTracker().flush(20)  # what was refused is not shipped
     assert LangFuseTracker().flush(5)
     assert refused.is_set()
-    assert states(journal) == {"shipped": 500, "rejected": 1}
+    assert states(journal) == {"shipped": 501, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "HTTP 400: Invalid span: poison"
-    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 500
+    assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 501
     assert LangFuseTracker().health()["rejected"] == 1
 
 
