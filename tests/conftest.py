@@ -10,6 +10,7 @@ import os
 
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: the operator's .env is not the tests'
 
+import platform
 import re
 import signal
 import socket
@@ -30,6 +31,7 @@ from src.observability.tracing import current
 from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where the suite runs in the background, all would ignore it
+platform.processor()  # runs `uname` once a process; the SDKs' clients ask for it
 
 _SETTINGS = re.compile(
     r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"
