@@ -3,8 +3,18 @@
 Built with love by Moon Dev 🚀
 """
 
-from .context import ObservabilityContext
-from .langfuse_tracker import LangFuseTracker
-from .tracing import observe_llm
+from typing import TYPE_CHECKING
+
+from .lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .context import ObservabilityContext
+    from .langfuse_tracker import LangFuseTracker
+    from .tracing import observe_llm
 
 __all__ = ["LangFuseTracker", "ObservabilityContext", "observe_llm"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {"context": "ObservabilityContext", "langfuse_tracker": "LangFuseTracker", "tracing": "observe_llm"},
+)

@@ -121,6 +121,20 @@ def parse_text(_name: str, text: str) -> str:
     return text.strip()
 
 
+INSTRUMENTS = ("openai", "anthropic", "groq")  # the SDKs whose calls can be observed
+
+
+def parse_instruments(name: str, text: str) -> frozenset[str]:
+    """Return the SDKs that `text` names: true (all), false (none), or some, comma-separated. Raises SettingError."""
+    try:
+        return frozenset(INSTRUMENTS if parse_bool(name, text) else ())
+    except SettingError:
+        chosen = frozenset(item for part in text.lower().split(",") if (item := part.strip()))
+    if not chosen <= set(INSTRUMENTS):
+        raise SettingError(f"{name} must be true, false, or some of {', '.join(INSTRUMENTS)}")
+    return chosen
+
+
 Parser = Callable[[str, str], Any]
 _PROCESS_SESSION = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}"
 
@@ -144,6 +158,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
     "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # what an ending process may spend on disk and network
+    "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one a line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }

@@ -18,6 +18,7 @@ from ..redaction import Redactor, redact
 from ..tracing import IMMUTABLE, Observation, Reply, field_of, has_class
 from . import cost
 from .answer import Answer, read_answer
+from .requests import complete, is_over_requests
 from .usage import add_buckets, usage_buckets
 
 _MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
@@ -27,6 +28,7 @@ _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a paramet
 
 def row_of(observation: Observation) -> Row:
     """The journal row of an observation, ended or still open (then without output and end)."""
+    complete(observation)
     answer = read_answer(observation.output if _has_answer(observation) else _last(observation.replies))
     bound = _bound(observation)
     parameters = _parameters(observation, bound)
@@ -47,6 +49,8 @@ def row_of(observation: Observation) -> Row:
         "tags": observation.tags,
         **_verdict(observation, answer),
     }
+    if is_over_requests(observation):
+        row |= {"provider": None, "model": None, "model_requested": None}  # each request below has its own
     return {**_clean(row), **_tokens_and_cost(observation, provider, model)}
 
 
@@ -132,7 +136,7 @@ def _bound(observation: Observation) -> dict[str, Any]:
 
 def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
     """What was really sent where the models layer said it, else the call's small arguments."""
-    if observation.type != "generation":
+    if observation.type not in ("generation", "embedding"):
         return None
     if observation.model_parameters is not None:
         return observation.model_parameters
@@ -149,7 +153,7 @@ def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, An
 def _input_of(observation: Observation, bound: dict[str, Any], parameters: dict[str, Any] | None) -> Any:
     if observation.input is not None or not bound:
         return observation.input
-    if observation.type != "generation":
+    if observation.type != "generation" and not is_over_requests(observation):
         return bound
     if _MESSAGES.keys() & bound.keys():
         return [{"role": role, "content": bound[name]} for name, role in _MESSAGES.items() if name in bound]
@@ -199,7 +203,7 @@ def _verdict(observation: Observation, answer: Answer) -> Row:
 
 
 def _tokens_and_cost(observation: Observation, provider: str | None, model: str | None) -> Row:
-    if observation.type != "generation":
+    if observation.type not in ("generation", "embedding"):
         return {"usage": None, "cost": None, "cost_usd": None, "cost_source": None}
     buckets, reported = _usage_of(observation, provider)
     priced = None
@@ -226,7 +230,10 @@ def _usage_of(observation: Observation, provider: str | None) -> tuple[dict[str,
 
 
 def _paid_for(observation: Observation) -> list[Any]:
-    """The answers of inner calls, and the call's own where that is not one of them handed on."""
+    """The answer of the request that was seen; else those of inner calls, and the call's own where that is not one of
+    them handed on."""
+    if observation.request is not None:
+        return [observation.request.output]
     own, inner = observation.output, list(observation.replies)
     if not isinstance(own, Reply):
         return inner or [own]

@@ -1,6 +1,6 @@
 """On the caller's thread: what is being observed, and how a call becomes an observation."""
 
-from .attributes import field_of, has_class, library_of
+from .attributes import field_of, fields_of, has_class, library_of
 from .current import (
     Processor,
     annotate,
@@ -9,6 +9,7 @@ from .current import (
     current_observation,
     enter,
     finish,
+    finish_request,
     leave,
     note_error,
     on_end,
@@ -19,12 +20,14 @@ from .current import (
 )
 from .observation import OUTCOME, Observation, Score
 from .observe import observe_llm
+from .requests import begin_request, enter_request, leave_request, running_request
 from .signal import Signal, new_event, record_signal
-from .snapshot import IMMUTABLE, Reply, snapshot
+from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, snapshot
 from .threads import carry_into_threads
 
 __all__ = [
     "IMMUTABLE",
+    "IMMUTABLE_IDS",
     "OUTCOME",
     "Observation",
     "Processor",
@@ -33,14 +36,19 @@ __all__ = [
     "Signal",
     "annotate",
     "announce",
+    "begin_request",
     "calling_agent",
     "carry_into_threads",
     "current_observation",
     "enter",
+    "enter_request",
     "field_of",
+    "fields_of",
     "finish",
+    "finish_request",
     "has_class",
     "leave",
+    "leave_request",
     "library_of",
     "new_event",
     "note_error",
@@ -49,6 +57,7 @@ __all__ = [
     "on_start",
     "recent_of_caller",
     "record_signal",
+    "running_request",
     "set_processor",
     "snapshot",
     "start",

@@ -128,7 +128,41 @@ def finish(observation: Observation) -> None:
     observation.ended = perf_counter_ns()
     if observation.type == "generation":
         _recent.set(observation)
+        if observation.requests is not None or observation.over_generations:
+            _settle(observation)
     processor.on_end(observation)
+
+
+def _settle(holder: Observation) -> None:
+    """Merge the only request into its holder's row; around several, or an open stream, the holder becomes a span."""
+    requests = holder.requests or []
+    ended = [request for request in requests if request.ended is not None and request.claim()]
+    if len(requests) == len(ended) == 1 and not holder.over_generations:
+        holder.request = ended[0]
+        return
+    holder.type = "span"
+    for request in requests:
+        if request in ended:
+            processor.on_end(request)
+        elif request.ended is None:
+            processor.on_start(request)  # evidence, should the process die in it
+
+
+def finish_request(request: Observation, *, remember: bool = True) -> None:
+    """End a request to a provider, once: it is held while the generation around it runs.
+
+    Args:
+        request: of `requests.begin_request`.
+        remember: for a signal that comes late; not where a garbage collector ends a stream in any context.
+    """
+    if request.ended is not None:
+        return
+    request.ended = perf_counter_ns()
+    holder = request.holder
+    if holder is None or (holder.ended is not None and request.claim()):
+        if remember and holder is None and request.type == "generation":
+            _recent.set(request)
+        processor.on_end(request)
 
 
 class Carried(NamedTuple):

@@ -56,6 +56,12 @@ class Observation:
     status_message: str | None = None
     tags: list[str] | None = None
     scores: "tuple[Score, ...]" = ()
+    requests: "list[Observation] | None" = None  # to providers, inside this generation and held until it ends
+    request: "Observation | None" = None  # the only one of them: this observation's row is its row
+    holder: "Observation | None" = None  # the generation that holds this request
+    over_generations = False  # generations stand below it that are rows of their own
+    client: Any = None  # of the SDK, for a request
+    complete: "Callable[[Observation], None] | None" = None  # on the recorder's thread: reads what an SDK was given
     durable = False  # on disk before the call returns
     noted = False  # the recorder has journalled its start
     token: "Token[Observation | None] | None" = None  # while its code runs: leaves its context
@@ -115,8 +121,15 @@ class Observation:
             size += size_of((self.kwargs, self.pieces, self.input, self.metadata, self.replies))
         if whole:
             size += sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
+        if self.request is not None:
+            size += self.request.weigh()
         self.size = size
         return size
+
+    def claim(self) -> bool:
+        """Whether the caller is the first to ask, and so the one to record this request; takes no lock."""
+        mine = object()
+        return self.__dict__.setdefault("_claim", mine) is mine
 
     def add_metadata(self, values: dict[str, Any]) -> None:
         """Merge a snapshot of `values` into the metadata; later values win."""

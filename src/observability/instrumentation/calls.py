@@ -1,0 +1,171 @@
+"""A call of an SDK's method, observed as one request, on the caller's thread.
+
+The caller gets the SDK's own answer: streams and raw responses end their request later (`streams`). Nothing here reads
+an answer; that is for the recorder's thread (`reading`).
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+from ..internal_errors import guarded, swallow
+from ..settings import CaptureSettings, recording
+from ..tracing import (
+    IMMUTABLE,
+    Observation,
+    begin_request,
+    enter_request,
+    finish_request,
+    leave_request,
+    note_error,
+    snapshot,
+)
+from .reading import Shape
+from .streams import end_later
+
+_NOT_RECORDED = frozenset({"extra_headers", "extra_query", "timeout"})
+_NOT_GIVEN = frozenset({"NotGiven", "Omit"})  # the SDKs' words for an argument that is not sent
+
+
+def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Observe a method that returns its answer."""
+
+    def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            asked = recording()
+            if not asked.on:
+                return method(*args, **kwargs)
+            request = _begin(shape, asked, args, kwargs)
+            return method(*args, **kwargs) if request is None else _run(request, lambda: method(*args, **kwargs))
+
+        return observed
+
+    return wrap
+
+
+def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Observe a method that returns a coroutine, whether or not it is a coroutine function."""
+
+    def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
+        async def observed(*args: Any, **kwargs: Any) -> Any:
+            asked = recording()
+            if not asked.on:
+                return await method(*args, **kwargs)
+            request = _begin(shape, asked, args, kwargs)
+            if request is None:
+                return await method(*args, **kwargs)
+            return await _arun(request, lambda: method(*args, **kwargs))
+
+        def returning_a_coroutine(*args: Any, **kwargs: Any) -> Any:
+            """As the SDKs' `required_args` decorator, which checks the arguments before anything is awaited."""
+            return observed(*args, **kwargs)
+
+        return observed if inspect.iscoroutinefunction(method) else returning_a_coroutine
+
+    return wrap
+
+
+def manager_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Observe a method that returns a context manager, which makes its request when it is entered."""
+
+    def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
+        def observed(*args: Any, **kwargs: Any) -> Any:
+            manager = method(*args, **kwargs)
+            if recording().on:
+                with guarded:
+                    _observe_entering(manager, shape, args, kwargs)
+            return manager
+
+        return observed
+
+    return wrap
+
+
+def _observe_entering(manager: Any, shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    attributes = vars(manager)
+    name = next((name for name in attributes if name.endswith("__api_request")), None)
+    if name is None:
+        return
+    made = attributes[name]
+    if inspect.isawaitable(made):
+        attributes[name] = _AwaitedLater(shape, made, args, kwargs)
+    else:
+        observed = sync_method(shape)(lambda *_args, **_kwargs: made())
+        attributes[name] = lambda: observed(*args, **kwargs)
+
+
+class _AwaitedLater:
+    """A manager's request, which begins when it is awaited."""
+
+    def __init__(self, shape: Shape, request: Awaitable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._shape, self._request, self._args, self._kwargs = shape, request, args, kwargs
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._made().__await__()
+
+    async def _made(self) -> Any:
+        asked = recording()
+        request = _begin(self._shape, asked, self._args, self._kwargs) if asked.on else None
+        return await (self._request if request is None else _arun(request, lambda: self._request))
+
+
+def _begin(shape: Shape, asked: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
+    request = None
+    try:
+        request = begin_request(shape.name, shape.type, asked)
+        if request is not None:
+            request.complete = shape.complete
+            request.client = vars(args[0]).get("_client") if args else None
+            hidden = _NOT_RECORDED if _records_input(request, asked) else shape.hidden
+            request.kwargs = {
+                name: value if type(value) in IMMUTABLE else snapshot(value)
+                for name, value in kwargs.items()
+                if name not in hidden and type(value).__name__ not in _NOT_GIVEN
+            }
+    except Exception as error:  # noqa: BLE001 - ours, not the agent's
+        swallow(error)
+    return request
+
+
+def _records_input(request: Observation, asked: CaptureSettings) -> bool:
+    holder = request.holder
+    return asked.capture_input and (holder is None or holder.bind is not None)
+
+
+def _run(request: Observation, method: Callable[[], Any]) -> Any:
+    entered = enter_request(request)
+    try:
+        result = method()
+    except BaseException as error:
+        leave_request(entered)
+        _fail(request, error)
+        raise
+    leave_request(entered)
+    _end(request, result)
+    return result
+
+
+async def _arun(request: Observation, method: Callable[[], Awaitable[Any]]) -> Any:
+    entered = enter_request(request)
+    try:
+        result = await method()
+    except BaseException as error:
+        leave_request(entered)
+        _fail(request, error)
+        raise
+    leave_request(entered)
+    _end(request, result)
+    return result
+
+
+def _fail(request: Observation, error: BaseException) -> None:
+    with guarded:
+        note_error(request, error)
+        finish_request(request)
+
+
+def _end(request: Observation, result: Any) -> None:
+    with guarded:
+        if not end_later(request, result):
+            request.output = result
+            finish_request(request)

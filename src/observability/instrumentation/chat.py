@@ -1,0 +1,62 @@
+"""The OpenAI protocol's answers: chat completions and embeddings, as many providers give them."""
+
+from typing import Any
+
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")  # of a delta, added up
+
+
+def text_of_chat(answer: dict[str, Any]) -> Any:
+    """The message's text; the message itself where it calls tools; a list for several choices."""
+    messages = [choice.get("message") for choice in answer.get("choices") or () if isinstance(choice, dict)]
+    outputs = [_output(message) for message in messages if isinstance(message, dict)]
+    return outputs[0] if len(outputs) == 1 else outputs or None
+
+
+def _output(message: dict[str, Any]) -> Any:
+    if message.get("tool_calls") or message.get("function_call"):
+        return {name: value for name, value in message.items() if value is not None and name != "parsed"}
+    return message.get("content") or message.get("refusal")
+
+
+def fold_chat(chunks: list[Any]) -> dict[str, Any]:
+    """A stream's chunks as one completion. The chunk with the usage has no choices."""
+    answer: dict[str, Any] = {"model": None, "usage": None}
+    choices: dict[int, dict[str, Any]] = {}
+    for chunk in chunks:
+        if not isinstance(chunk, dict):
+            continue
+        answer["model"] = chunk.get("model") or answer["model"]
+        answer["usage"] = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or answer["usage"]
+        for choice in chunk.get("choices") or ():
+            _add(choices.setdefault(choice.get("index") or 0, {"finish_reason": None, "message": {}}), choice)
+    return {**answer, "choices": [choices[index] for index in sorted(choices)]}
+
+
+def _add(whole: dict[str, Any], choice: dict[str, Any]) -> None:
+    whole["finish_reason"] = choice.get("finish_reason") or whole["finish_reason"]
+    message, delta = whole["message"], choice.get("delta") or {}
+    message["role"] = delta.get("role") or message.get("role")
+    for name in _TEXTS:
+        if isinstance(piece := delta.get(name), str):
+            message[name] = message.get(name, "") + piece
+    for call in delta.get("tool_calls") or ():
+        _add_call(message.setdefault("tool_calls", []), call)
+
+
+def _add_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
+    index = piece.get("index") or 0
+    while len(calls) <= index:
+        calls.append({"function": {"name": "", "arguments": ""}})
+    call, function = calls[index], piece.get("function") or {}
+    call["id"] = piece.get("id") or call.get("id")
+    for name in ("name", "arguments"):
+        call["function"][name] += function.get(name) or ""
+
+
+def text_of_embeddings(answer: dict[str, Any]) -> dict[str, int]:
+    """How many vectors of which length; not their numbers."""
+    vectors = answer.pop("data", None) or []
+    first = vectors[0].get("embedding") if vectors and isinstance(vectors[0], dict) else None
+    if isinstance(usage := answer.get("usage"), dict):
+        usage.setdefault("completion_tokens", 0)  # a vector is no output that is paid for
+    return {"vectors": len(vectors), **({"dimensions": len(first)} if isinstance(first, list) else {})}

@@ -1,0 +1,122 @@
+"""Import hooks: a module is patched right after it has been imported, whether before or after the hooks came in.
+
+The finder answers for the modules that are to be patched, and for no other. It has the finders behind it find the
+module, and lends the spec a loader that runs the module's own and then patches. Afterwards spec and module name their
+own loader again. A module that is reloaded is found, and so patched, anew.
+"""
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import FunctionType, ModuleType
+from typing import Any
+
+from ..internal_errors import guarded
+
+Patch = Callable[[ModuleType], None]
+
+
+class _PatchingLoader(Loader):
+    """Stands in for a module's loader until that has run."""
+
+    def __init__(self, loader: Any, patches: Iterable[Patch]) -> None:
+        self._loader, self._patches = loader, patches
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
+        self._loader.exec_module(module)
+        _apply(self._patches, module)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the modules that are to be patched, by way of the other finders."""
+
+    def __init__(self, patches: dict[str, list[Patch]]) -> None:
+        self._patches = patches
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in self._patches:
+            return None
+        spec = self._found_by_others(fullname, path, target)
+        if spec is not None and hasattr(spec.loader, "exec_module") and type(spec.loader) is not _PatchingLoader:
+            spec.loader = _PatchingLoader(spec.loader, self._patches[fullname])
+        return spec
+
+    def _found_by_others(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> ModuleSpec | None:
+        for finder in list(sys.meta_path):
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec: ModuleSpec | None = None if find is None else find(fullname, path, target)
+            if spec is not None:
+                return spec
+        return None
+
+
+def _apply(patches: Iterable[Patch], module: ModuleType) -> None:
+    for patch in patches:
+        with guarded:
+            patch(module)
+
+
+_finder: _Finder | None = None
+
+
+def install(patches: dict[str, list[Patch]]) -> None:
+    """Patch these modules: those that are imported now, the others when they will be. Imports none itself."""
+    global _finder
+    uninstall()
+    _finder = _Finder(patches)
+    sys.meta_path.insert(0, _finder)
+    for name, module_patches in patches.items():
+        module = sys.modules.get(name)
+        if module is not None:
+            _apply(module_patches, module)
+
+
+def uninstall() -> None:
+    """Take the finder and every patch out again, for tests."""
+    global _finder
+    if _finder is not None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _finder]
+        _finder = None
+    while _replaced:
+        cls, name, original, replacement = _replaced.pop()
+        if vars(cls).get(name) is replacement:
+            setattr(cls, name, original)
+
+
+_replaced: list[tuple[type, str, Any, Any]] = []
+
+
+def replace(module: ModuleType, class_name: str, name: str, wrap: Callable[[Any], Any]) -> None:
+    """Put `wrap(method)` in the place of a class's own method, once; a version that lacks either is left as it is."""
+    cls = vars(module).get(class_name)
+    method = vars(cls).get(name) if isinstance(cls, type) else None
+    if method is None or any(done[0] is cls and done[1] == name for done in _replaced):
+        return
+    replacement = functools.update_wrapper(wrap(_callable(method)), method)
+    setattr(cls, name, replacement)
+    _replaced.append((cls, name, method, replacement))  # type: ignore[arg-type]
+
+
+def _callable(method: Any) -> Callable[..., Any]:
+    """The method as a function of its instance; another library's wrapper of it may insist on being bound."""
+    if isinstance(method, FunctionType):
+        return method
+    return lambda self, *args, **kwargs: method.__get__(self, type(self))(*args, **kwargs)
+
+
+def replaced() -> list[tuple[type, str]]:
+    """Classes and the names of their patched methods."""
+    return [(cls, name) for cls, name, _, _ in _replaced]

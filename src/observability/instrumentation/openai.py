@@ -1,0 +1,67 @@
+"""The OpenAI SDK, 1.55 to 3.x, and Groq's, which has the same shape: which of their methods are requests."""
+
+from typing import Any
+
+from .chat import fold_chat, text_of_chat, text_of_embeddings
+from .reading import Shape
+from .targets import Method, Sdk, Streams
+
+_CHAT = (("messages", "user"),)
+
+
+def _text_of_response(answer: dict[str, Any]) -> Any:
+    """The text of the Responses API's messages; its output items where there is none, as they call tools."""
+    items = [item for item in answer.get("output") or () if isinstance(item, dict)]
+    parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or ()]
+    text = "".join(part.get("text") or part.get("refusal") or "" for part in parts if isinstance(part, dict))
+    return text or [item for item in items if item.get("type") != "reasoning"] or None
+
+
+def _fold_response(events: list[Any]) -> dict[str, Any]:
+    """The response that the last event has; its text so far where the stream ended before that."""
+    events = [event for event in events if isinstance(event, dict)]
+    whole = [event["response"] for event in events if isinstance(event.get("response"), dict)]
+    response: dict[str, Any] = whole[-1] if whole else {}
+    if response.get("output"):
+        return response
+    text = "".join(event.get("delta") or "" for event in events if event.get("type") == "response.output_text.delta")
+    return {**response, "output": [{"type": "message", "content": [{"text": text}]}]}
+
+
+def _streams(sdk: str) -> tuple[Streams, ...]:
+    return Streams(f"{sdk}._streaming", "Stream"), Streams(f"{sdk}._response", "APIResponse", close_only=True)
+
+
+def _resources(sdk: str) -> tuple[Method, ...]:
+    chat = Shape(sdk, "chat.completions", _CHAT, text_of_chat, fold_chat)
+    embeddings = Shape(sdk, "embeddings", (("input", "user"),), text_of_embeddings, fold_chat, "embedding")
+    completions = f"{sdk}.resources.chat.completions"
+    return (
+        Method((completions, f"{completions}.completions"), "Completions", "create", chat),
+        Method((f"{sdk}.resources.embeddings",), "Embeddings", "create", embeddings),
+    )
+
+
+def _openai() -> Sdk:
+    chat = Shape("openai", "chat.completions", _CHAT, text_of_chat, fold_chat)
+    responses = Shape(
+        "openai", "responses", (("instructions", "system"), ("input", "user")), _text_of_response, _fold_response
+    )
+    completions = ("openai.resources.chat.completions", "openai.resources.chat.completions.completions")
+    in_responses = ("openai.resources.responses", "openai.resources.responses.responses")
+    methods = (
+        *_resources("openai"),
+        Method(completions, "Completions", "parse", chat),
+        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", chat),  # before 1.92
+        Method(in_responses, "Responses", "create", responses),
+        Method(in_responses, "Responses", "parse", responses),
+    )
+    helpers = (
+        Streams("openai.lib.streaming.chat._completions", "ChatCompletionStream", close_only=True),
+        Streams("openai.lib.streaming.responses._responses", "ResponseStream", close_only=True),
+    )
+    return Sdk("openai", methods, (*_streams("openai"), *helpers))
+
+
+OPENAI = _openai()
+GROQ = Sdk("groq", _resources("groq"), _streams("groq"))

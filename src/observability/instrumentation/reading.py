@@ -1,0 +1,108 @@
+"""What an SDK was asked and answered, read on the recorder's thread into an observation's fields.
+
+A `Shape` is one API: the names of its arguments, and how its answer and its streamed events are read.
+"""
+
+import json
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, NamedTuple
+
+from ..tracing import IMMUTABLE, IMMUTABLE_IDS, Observation, Reply, field_of, fields_of, has_class
+from .providers import provider_of
+
+_MAX_DEPTH = 24
+_MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
+_SILENT = frozenset({"stream", "stream_options"})  # how the answer comes, which the row shows by itself
+
+
+class Shape(NamedTuple):
+    """One API of an SDK, as requests are recorded."""
+
+    sdk: str
+    api: str
+    prompts: tuple[tuple[str, str], ...]  # arguments that make the input -> role of the message that a text becomes
+    text_of: Callable[[dict[str, Any]], Any]  # what an answer says
+    fold: Callable[[list[Any]], dict[str, Any]]  # a stream's events as one answer
+    type: str = "generation"
+
+    @property
+    def name(self) -> str:
+        """The observation's name: the SDK and its method."""
+        return f"{self.sdk}.{self.api}"
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Arguments that are not recorded where prompts are not."""
+        return frozenset({"extra_headers", "extra_query", "timeout", "extra_body", "tools", *dict(self.prompts)})
+
+    def complete(self, request: Observation) -> None:
+        """Fill in what the request asked, of whom, and what it was answered."""
+        given, request.kwargs, request.complete = request.kwargs, {}, None
+        model = given.pop("model", None)
+        request.model = model if isinstance(model, str) else None
+        request.provider = provider_of(request.client, self.sdk)
+        request.client = None
+        request.input = self._input(given)
+        request.model_parameters, rest = _parameters(given)
+        request.metadata = {**(request.metadata or {}), **rest} or None
+        pieces, request.pieces = request.pieces, None
+        answer = self.fold(plain(pieces)) if pieces is not None else _answer(request.output)
+        request.output = None if answer is None else Reply(self.text_of(answer), answer.get("usage"), None, answer)
+
+    def _input(self, given: dict[str, Any]) -> Any:
+        """Messages, in the order of their roles; a single argument of another kind as it is."""
+        messages: list[Any] = []
+        for name, role in self.prompts:
+            value = given.pop(name, None)
+            if isinstance(value, list):
+                messages += value if role != "system" else [{"role": role, "content": value}]
+            elif value is not None:
+                messages.append({"role": role, "content": value})
+        return plain(messages) or None
+
+
+def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Small arguments, and the others."""
+    sent = {name: value for name, value in given.items() if name not in _SILENT and value is not None}
+    small = {
+        name: value for name, value in sent.items() if type(value) in IMMUTABLE and len(str(value)) <= _MAX_PARAMETER
+    }
+    return small or None, {name: plain(value) for name, value in sent.items() if name not in small}
+
+
+def _answer(result: Any) -> dict[str, Any] | None:
+    """An answer's fields: of a model, or of the body of a raw response; None where there is none."""
+    if result is None:
+        return None
+    response = getattr(result, "__dict__", {}).get("http_response")
+    answer = plain(result) if response is None else _body(response)
+    return answer if isinstance(answer, dict) else None
+
+
+def _body(response: Any) -> Any:
+    content = vars(response).get("_content")
+    try:
+        return json.loads(content) if isinstance(content, bytes) else None
+    except ValueError:
+        return None
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """`value` with dicts in place of pydantic models, as all three SDKs answer with; of other objects, the type's name.
+    Nothing of an answer runs."""
+    kind = type(value)
+    if id(kind) in IMMUTABLE_IDS:
+        return value
+    if depth > _MAX_DEPTH:
+        return f"[deeper than {_MAX_DEPTH} levels]"
+    if kind is dict:
+        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [plain(item, depth + 1) for item in value]
+    if has_class(kind, "pydantic.main", "BaseModel"):
+        fields = {**fields_of(value), **(field_of(value, "__pydantic_extra__") or {})}
+        return {name: plain(item, depth + 1) for name, item in fields.items() if name[:1] != "_"}
+    if issubclass(kind, Enum):
+        return plain(field_of(value, "_value_"), depth + 1)
+    return f"[{kind.__name__}]"

@@ -1,0 +1,33 @@
+"""Requests to providers, on the recorder's thread: read, and merged into the row of the call that held the only one."""
+
+from ..tracing import Observation, field_of
+
+
+def complete(observation: Observation) -> None:
+    """Read what an SDK was asked and answered; let a call take over the model, parameters and usage of its request."""
+    if observation.complete is not None:
+        observation.complete(observation)
+    request = observation.request
+    if request is not None and request.complete is not None:
+        request.complete(request)
+        _take_over(observation, request)
+
+
+def _take_over(call: Observation, request: Observation) -> None:
+    """What the call says itself stands; its usage is the request's alone (`row`)."""
+    call.model = request.model or call.model
+    if call.provider is None and not isinstance(field_of(call.owner, "model_type"), str):
+        call.provider = request.provider
+    if call.model_parameters is None:
+        call.model_parameters = request.model_parameters
+    if call.level is None:
+        call.level, call.status_message = request.level, request.status_message
+    call.metadata = {**(request.metadata or {}), **(call.metadata or {})} or None
+    call.first_token = call.first_token or request.first_token
+    if request.output is not None:
+        call.replies = call.replies or (request.output,)
+
+
+def is_over_requests(observation: Observation) -> bool:
+    """Whether it is a span over requests that are rows of their own."""
+    return observation.type == "span" and (observation.requests is not None or observation.over_generations)

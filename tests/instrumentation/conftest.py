@@ -1,0 +1,63 @@
+"""SDK clients that call providers' recorded answers on loopback."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src.observability.instrumentation import install
+from tests.providers.wire import KEY, Provider, one_certificate
+
+MESSAGES = [{"role": "user", "content": "Longs +80 %"}]
+ASKED = {"model": "gpt-5-mini", "messages": MESSAGES, "temperature": 0.3}
+CLAUDE_ASKED = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens": 200, "system": "You are an analyst"}
+
+
+@pytest.fixture(autouse=True)
+def _installed() -> Iterator[None]:
+    """Hooks as the settings of the test say, then as they are by default."""
+    yield
+    install()
+
+
+@pytest.fixture
+def play(httpserver: HTTPServer) -> Callable[..., Provider]:
+    """Lets the server answer as this provider, with an outcome of `Provider.play`."""
+
+    def start(name: str, outcome: str = "answer") -> Provider:
+        provider = Provider(name)
+        provider.play(httpserver, outcome)
+        return provider
+
+    return start
+
+
+@pytest.fixture
+def settings_of(
+    httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], dict[str, Any]]:
+    """What a client takes to call this path of the server."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
+
+    def settings(path: str) -> dict[str, Any]:
+        return {"api_key": KEY, "base_url": httpserver.url_for(path), "max_retries": 0}
+
+    return settings
+
+
+@pytest.fixture
+def client(play: Callable[..., Provider], settings_of: Callable[[str], dict[str, Any]]) -> openai.OpenAI:
+    """OpenAI's client; the server answers as OpenAI."""
+    play("openai")
+    return openai.OpenAI(**settings_of("/v1"))
+
+
+@pytest.fixture
+def claude(play: Callable[..., Provider], settings_of: Callable[[str], dict[str, Any]]) -> anthropic.Anthropic:
+    """Anthropic's client; the server answers as Anthropic."""
+    play("claude")
+    return anthropic.Anthropic(**settings_of(""))

@@ -1,0 +1,150 @@
+"""One generation or several: requests inside an observed call, and without one."""
+
+from typing import Any
+
+import openai
+import pytest
+
+from src.observability import ObservabilityContext, observe_llm
+from src.observability.settings import recording
+from tests.conftest import JournalReader
+from tests.instrumentation.conftest import ASKED, MESSAGES
+from tests.providers.wire import ANSWER, Provider
+
+USAGE = Provider("openai").expected["usage"]
+
+
+def columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """These columns of each row."""
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def test_a_request_alone_is_a_generation(client: openai.OpenAI, journal: JournalReader) -> None:
+    """With the messages as its input, and model, parameters, usage and cost of its own."""
+    client.chat.completions.create(**ASKED)
+    (row,) = journal.observations()
+    assert (row["type"], row["name"], row["parent_id"]) == ("generation", "openai.chat.completions", None)
+    assert (row["provider"], row["model"], row["model_requested"]) == ("openai", "gpt-5-mini-2025-08-07", "gpt-5-mini")
+    assert (row["input"], row["output"], row["model_parameters"]) == (MESSAGES, ANSWER, {"temperature": 0.3})
+    assert (row["usage"], row["metadata"]) == (USAGE, {"finish_reason": "stop"})
+    assert row["cost_usd"] > 0
+
+
+def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, journal: JournalReader) -> None:
+    """No second row; the call's input and output stay its own."""
+
+    @observe_llm
+    def decide(question: str) -> str:
+        client.chat.completions.create(**ASKED)
+        return "BUY"
+
+    decide("Now?")
+    (row,) = journal.observations()
+    assert (row["type"], row["name"]) == ("generation", "decide")
+    assert (row["provider"], row["model"], row["model_requested"]) == ("openai", "gpt-5-mini-2025-08-07", "gpt-5-mini")
+    assert (row["input"], row["output"], row["model_parameters"]) == ({"question": "Now?"}, "BUY", {"temperature": 0.3})
+    assert (row["usage"], row["metadata"]) == (USAGE, {"finish_reason": "stop"})
+    assert row["cost_usd"] > 0
+
+
+def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
+    """An override that retries: what was asked twice is counted twice, and not a third time by the call around."""
+
+    @observe_llm
+    def decide() -> Any:
+        client.chat.completions.create(**ASKED)
+        return client.chat.completions.create(**ASKED)
+
+    decide()
+    around, *requests = journal.observations()
+    assert (around["type"], around["name"], around["usage"], around["model"]) == ("span", "decide", None, None)
+    assert columns(requests, "type", "parent_id", "usage") == [("generation", around["id"], USAGE)] * 2
+
+
+def test_a_generation_around_generations_is_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
+    """Its answer's usage is that of the call inside, which has a row."""
+
+    @observe_llm
+    def inner() -> Any:
+        return client.chat.completions.create(**ASKED)
+
+    @observe_llm
+    def outer() -> Any:
+        return inner()
+
+    outer()
+    rows = journal.observations()
+    assert columns(rows, "name", "type", "usage") == [("outer", "span", None), ("inner", "generation", USAGE)]
+
+
+def test_a_stream_that_outlives_its_caller_is_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
+    """It ends when it has been read."""
+
+    @observe_llm
+    def open_stream() -> Any:
+        return client.chat.completions.create(**ASKED, stream=True)
+
+    for _ in open_stream():
+        pass
+    around, request = journal.observations()
+    assert (around["type"], request["type"], request["parent_id"]) == ("span", "generation", around["id"])
+    assert request["output"] == ANSWER
+
+
+def test_a_request_in_a_cycle_is_the_agents(client: openai.OpenAI, journal: JournalReader) -> None:
+    """A signal that follows it stands in the same trace."""
+    with ObservabilityContext.agent_cycle("RiskAgent"):
+        client.chat.completions.create(**ASKED)
+        ObservabilityContext.add_trading_signal("BUY", 80, "why")
+    cycle, request, signal = journal.observations()
+    assert (request["parent_id"], request["agent"]) == (cycle["id"], "RiskAgent")
+    assert signal["trace_id"] == cycle["trace_id"]
+
+
+def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal: JournalReader) -> None:
+    """The caller gets the SDK's own exception; the row of a call that swallows it says so too."""
+    play("openai", "401")
+    with pytest.raises(openai.AuthenticationError):
+        client.chat.completions.create(**ASKED)
+
+    @observe_llm
+    def swallow() -> str:
+        try:
+            client.chat.completions.create(**ASKED)
+        except openai.AuthenticationError:
+            return "NOTHING"
+        return "BUY"
+
+    swallow()
+    rows = journal.observations()
+    assert columns(rows, "name", "level", "usage") == [
+        ("openai.chat.completions", "ERROR", None),
+        ("swallow", "ERROR", None),
+    ]
+    assert all(row["status_message"].startswith("AuthenticationError: ") for row in rows)
+
+
+def test_with_tracing_off_nothing_is_recorded(
+    client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decided anew at each call."""
+    monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+    assert not recording().on
+    client.chat.completions.create(**ASKED)
+    assert journal.observations() == []
+
+
+@pytest.mark.parametrize("name", ["LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT"])
+def test_prompts_and_answers_can_be_left_out(
+    name: str, client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model, parameters and usage are recorded all the same."""
+    monkeypatch.setenv(name, "false")
+    client.chat.completions.create(**ASKED)
+    (row,) = journal.observations()
+    assert (row["input"] is None, row["output"] is None) == (name.endswith("INPUT"), name.endswith("OUTPUT"))
+    assert (row["model_requested"], row["model_parameters"], row["usage"]) == (
+        "gpt-5-mini",
+        {"temperature": 0.3},
+        USAGE,
+    )
