@@ -44,6 +44,7 @@ def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         name for name, value in os.environ.items() if _SETTINGS.search(name) or environment.is_secret(name, value)
     ]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")  # most tests answer BUY and count rows
     monkeypatch.setattr(settings, "ENV_FILE", tmp_path / "no.env")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal" / "journal.db"))
     monkeypatch.setattr(internal_errors, "strict", True)

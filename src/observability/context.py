@@ -74,12 +74,13 @@ class ObservabilityContext:
             input: the situation it faces, anything JSON can hold.
             **metadata: more about the cycle.
         """
-        observation = None
+        observation = outer = None
         with guarded:
             if tracing_on():
-                observation = _begin_cycle(agent_name, {"agent_type": agent_type, **metadata}, input)
-        if observation is None:
-            yield Cycle(None)
+                outer = current_observation()
+                observation = _begin_cycle(str(agent_name), {"agent_type": agent_type, **metadata}, input, outer)
+        if observation is None or observation is outer:  # tracing is off, or this is the method's own cycle
+            yield Cycle(observation)
             return
         token = enter(observation)
         try:
@@ -179,9 +180,13 @@ class ObservabilityContext:
             finish(event)
 
 
-def _begin_cycle(agent_name: str, metadata: dict[str, Any], input: Any) -> Observation:
-    observation = start(str(agent_name), "agent", current_observation(), recording())
-    observation.agent = str(agent_name)
+def _begin_cycle(name: str, metadata: dict[str, Any], input: Any, outer: Observation | None) -> Observation:
+    if outer is not None and outer.is_automatic and outer.name == name:
+        outer.add_metadata(metadata)
+        outer.input = outer.input if input is None else snapshot(input)
+        return outer
+    observation = start(name, "agent", outer, recording())
+    observation.agent = name
     observation.add_metadata(metadata)
     observation.input = snapshot(input)
     on_start(observation)

@@ -159,6 +159,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
     "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # what an ending process may spend on disk and network
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
+    "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),  # an answer that begins with BUY, SELL or NOTHING is a signal
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one a line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }

@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from src.observability import ObservabilityContext, internal_errors, observe_llm, runtime
+from src.observability.tracing import current
 from src.observability.tracing.attributes import field_of
 from src.observability.tracing.observation import MAX_STREAM_SIZE
 from src.observability.tracing.snapshot import MAX_NODES, Reply, reply_of, snapshot
@@ -214,9 +215,20 @@ def test_an_answer_is_read_from_its_fields() -> None:
     assert reply_of(SimpleNamespace(content="SELL", usage={"input_tokens": 1}))[:2] == ("SELL", {"input_tokens": 1})
 
 
+class Discarding:
+    """A processor for tests of the caller's path alone."""
+
+    def on_start(self, observation: Any) -> None:
+        """Nothing."""
+
+    def on_end(self, observation: Any) -> None:
+        """Nothing."""
+
+
 def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever it rings, also in the middle of our bookkeeping, each one reaches the agent."""
     monkeypatch.setattr(internal_errors, "strict", False)
+    monkeypatch.setattr(current, "processor", Discarding())
     candles = LARGE["rows of closes"]
     ask = observe_llm(as_type="tool")(lambda _: "BUY")
     rung = caught = 0

@@ -12,11 +12,12 @@ from typing import Any
 
 from .. import settings
 from ..background import yielding
-from ..internal_errors import failures
+from ..internal_errors import failures, guarded
 from ..journal import DamagedJournalError, Journal, JournalSession, Retention, Row
 from ..redaction import check_patterns, secret_values
 from ..terminal import warn
 from ..tracing import OUTCOME, Observation
+from .inference import count_votes, note_decision
 from .outcome import rows_of_outcome
 from .row import placeholder_row, row_of, scores_of
 
@@ -101,7 +102,8 @@ class JournalSink:
                 scores += rows_of_outcome(journal, observation.hex_trace_id, observation.scores, label)
                 continue
             row, its_scores = _row_or_placeholder(observation)
-            rows.append(_addressed(row, destination, "pending"))
+            signals = _inferred_signals(observation, row)
+            rows += [_addressed(new, destination, "pending") for new in (row, *signals)]
             scores += [_addressed(score, destination, "pending") for score in its_scores]
         return rows, scores
 
@@ -117,11 +119,19 @@ def _refuse_bad_patterns() -> None:
 def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
     """A row whatever happens: an observation that cannot be read must not hold up, or take along, the others."""
     try:
+        count_votes(observation)
         row = row_of(observation)
         return row, scores_of(observation, row)
     except Exception as error:  # noqa: BLE001 - arguments and answers may be anything
         failures.note("row", f"an observation could not be read: {type(error).__name__}: {error}")
         return placeholder_row(observation, error), []
+
+
+def _inferred_signals(observation: Observation, row: Row) -> list[Row]:
+    with guarded:
+        if settings.setting("OBSERVABILITY_INFER_SIGNALS"):
+            return note_decision(observation, row)
+    return []
 
 
 def _journalled(destination: settings.Destination | None) -> settings.Destination | None:

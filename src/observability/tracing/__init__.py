@@ -19,7 +19,7 @@ from .current import (
     start,
 )
 from .observation import OUTCOME, Observation, Score
-from .observe import observe_llm
+from .observe import cycle_method, observe_llm
 from .requests import begin_request, enter_request, leave_request, running_request
 from .signal import Signal, new_event, record_signal
 from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, snapshot
@@ -40,6 +40,7 @@ __all__ = [
     "calling_agent",
     "carry_into_threads",
     "current_observation",
+    "cycle_method",
     "enter",
     "enter_request",
     "field_of",

@@ -72,9 +72,10 @@ def current_observation() -> Observation | None:
 
 
 def calling_agent(depth: int = 1) -> str | None:
-    """The agent whose code is calling, or None: the nearest caller in a folder named `agents`, by its file.
+    """The agent whose code is calling, or None: the nearest caller in a folder named `agents`.
 
-    `whale_agent.py` is `WhaleAgent`. In a thread without such a caller, the agent that started the thread.
+    `chartanalysis_agent.py` is its class `ChartAnalysisAgent`, and without such a class `ChartanalysisAgent`. In a
+    thread without such a caller, the agent that started the thread.
 
     Args:
         depth: number of frames to skip, which are ours.
@@ -87,7 +88,7 @@ def calling_agent(depth: int = 1) -> str | None:
                 return agent
             frame = frame.f_back
     except KeyError as file:  # its first call
-        agent_of[file.args[0]] = _agent_of(file.args[0])
+        agent_of[file.args[0]] = frame and _agent_of(file.args[0], frame.f_globals)
         return calling_agent(depth + 1)
     return _starter.get()
 
@@ -95,11 +96,13 @@ def calling_agent(depth: int = 1) -> str | None:
 _agent_of_file: dict[str, str | None] = {}  # bounded by the number of source files
 
 
-def _agent_of(file: str) -> str | None:
+def _agent_of(file: str, names: dict[str, Any]) -> str | None:
     path = Path(file)
     if path.parent.name != "agents" or path.stem in ("base_agent", "__init__"):
         return None
-    return "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
+    agent = "".join(word[:1].upper() + word[1:] for word in path.stem.split("_"))
+    classes = (name for name in list(names) if name.lower() == agent.lower() and type(names[name]) is type)
+    return next(classes, agent)
 
 
 def start(name: str, type: str, parent: Observation | None, capture: CaptureSettings) -> Observation:

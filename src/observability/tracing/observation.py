@@ -37,6 +37,8 @@ class Observation:
     parent: "Observation | None" = None
     foreign_parent: tuple[int, int] | None = None
     agent: str | None = None
+    speaker: str | None = None  # agent of the calls inside it, if not `agent`
+    is_automatic = False  # a cycle that was opened for a method, without a line of code in the agent
     owner: Any = None  # the instance whose method was called
     thread = 0  # the id of the calling thread
     bind: Signature | None = None  # makes named arguments of `args` and `kwargs`, on the recorder's thread
@@ -62,6 +64,9 @@ class Observation:
     over_generations = False  # generations stand below it that are rows of their own
     client: Any = None  # of the SDK, for a request
     complete: "Callable[[Observation], None] | None" = None  # on the recorder's thread: reads what an SDK was given
+    decided = False  # a signal was recorded in it
+    inferred: dict[int, Any] = {}  # noqa: RUF012 - of a cycle, on the recorder's thread: signals that wait for its end
+    votes: dict[int, Any] | None = None  # of a swarm's query, on the recorder's thread: decisions by answer
     durable = False  # on disk before the call returns
     noted = False  # the recorder has journalled its start
     token: "Token[Observation | None] | None" = None  # while its code runs: leaves its context
@@ -79,7 +84,7 @@ class Observation:
         else:
             self.parent = parent
             self.trace_id = parent.trace_id
-            self.agent = parent.agent
+            self.agent = parent.speaker or parent.agent
         self.started = perf_counter_ns()
 
     @property

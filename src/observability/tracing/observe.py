@@ -53,18 +53,33 @@ def observe_llm(
     return decorate(name) if is_bare else decorate
 
 
+def cycle_method(fn: _Function, agent: str, *, collects_votes: bool = False) -> _Function:
+    """Wrap a method so that each call of it is one cycle of `agent`: one trace, or a span in the trace around it.
+
+    Args:
+        fn: the method.
+        agent: the name of its class; the calls inside it are made by this agent.
+        collects_votes: the answers inside it are votes, not decisions. The trace is its caller's.
+    """
+    label = _Label(fn, agent, "agent", capture_input=True, capture_output=True)
+    label.cycle_of, label.collects_votes = agent, collects_votes
+    return _observed(fn, label)
+
+
 class _Label:
     """Everything about a decorated function that is the same for all its calls."""
 
     __slots__ = (
         "_defaults", "_fn", "_names", "_rest", "_signature", "as_type", "bind", "capture_input", "capture_output",
-        "is_method", "name",
+        "collects_votes", "cycle_of", "is_method", "name",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], name: str, as_type: str, capture_input: bool, capture_output: bool):
         code = getattr(inspect.unwrap(fn), "__code__", None)
         self.name, self.as_type = name, as_type
         self.capture_input, self.capture_output = capture_input, capture_output
+        self.cycle_of: str | None = None
+        self.collects_votes = False
         self.is_method = code is not None and code.co_varnames[:1] in (("self",), ("cls",))
         self._fn = fn
         self._signature: inspect.Signature | None = None
@@ -120,6 +135,8 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
         if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
             return _Part(around)
         observation = start(label.name, label.as_type, outer, capture)
+        if label.cycle_of is not None:
+            _make_cycle(observation, label.cycle_of, collects_votes=label.collects_votes)
         if owner is not None:
             observation.owner = owner
             observation.thread = get_ident()
@@ -137,6 +154,15 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
         _give_up(observation, error)
     _resume(observation)
     return observation
+
+
+def _make_cycle(observation: Observation, agent: str, *, collects_votes: bool) -> None:
+    observation.is_automatic = True
+    observation.speaker = agent
+    is_callers = collects_votes and observation.parent is None and observation.agent is not None
+    observation.agent = observation.agent if is_callers else agent
+    if collects_votes:
+        observation.votes = {}
 
 
 def _give_up(observation: Observation | None, error: BaseException) -> None:
@@ -191,7 +217,8 @@ def _end(call: _Traced, result: Any) -> None:
     try:
         if type(call) is Observation:
             try:
-                call.output = result if type(result) is str else reply_of(result)
+                if call.output is None:  # a cycle's may be its decision
+                    call.output = result if type(result) is str else reply_of(result)
             finally:  # the call is recorded even if its answer cannot be read
                 finish(call)
         elif type(call) is _Part and type(reply := reply_of(result)) is Reply:

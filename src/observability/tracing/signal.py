@@ -93,6 +93,7 @@ def record_signal(signal: Signal) -> None:
 def _decide(target: Observation | None, signal: Signal) -> None:
     """Make the decision the output of the open cycles around it; several decisions become a list."""
     while target is not None:
+        target.decided = True
         if target.type == "agent" and target.ended is None:
             earlier = target.output
             decision = signal.decision()
