@@ -35,7 +35,7 @@ HOMES = {
     "genai_prices": {"observability/recording/cost.py"},
     "xllamacpp": {"models/local_server.py"},
     "opentelemetry": {
-        "observability/shipping/otlp.py", "observability/tracing/otel.py", "observability/langfuse_tracker.py",
+        "observability/tracing/otel.py", "observability/langfuse_tracker.py",
     },
 }  # fmt: skip
 HEAVY = ("langfuse", "opentelemetry", "openai", "anthropic", "genai_prices", "pandas", "httpx", "sqlite3", "rich")

@@ -17,13 +17,13 @@ from . import forks
 from .internal_errors import failures, guarded
 from .recording import JOURNAL_SECONDS, Recorder
 from .settings import setting, tracing_on
-from .shipping import Shipper
 from .tracing import Observation, carry_into_threads, set_processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .recording import Sink
+    from .shipping import Shipper
 
 
 class Runtime:
@@ -31,9 +31,20 @@ class Runtime:
 
     def __init__(self) -> None:
         self.recorder = Recorder(self._make_sink)
-        self.shipper = Shipper()
+        self._shipper: Shipper | None = None
+
+    @property
+    def shipper(self) -> "Shipper":
+        """The shipper, made on first use; its module is imported then, on an agent's thread."""
+        with _creating:
+            if self._shipper is None:
+                from .shipping import Shipper
+
+                self._shipper = Shipper()
+            return self._shipper
 
     def _make_sink(self) -> "Sink":
+        """Import everything that our threads need, before one of them starts."""
         from .recording import JournalSink
 
         return JournalSink(self.shipper.start)
@@ -47,18 +58,20 @@ class Runtime:
     def close(self, exit_seconds: float) -> None:
         """Journal everything, also what other threads do meanwhile; spend at most `exit_seconds` on the network."""
         self.recorder.flush(JOURNAL_SECONDS, patient=False)
-        self.shipper.stop(exit_seconds)
+        if self._shipper is not None:
+            self._shipper.stop(exit_seconds)
         self.recorder.stop(JOURNAL_SECONDS)
 
     def pause(self) -> "tuple[Callable[[], None], ...]":
         """Before a fork: wait until neither imports anything, for a child inherits half-done imports as they are; what
         is to be called after it, in the parent."""
-        return tuple(each.resume for each in (self.recorder, self.shipper) if each.pause())
+        return (self.recorder.resume,) if self.recorder.pause() else ()
 
     def abandon(self) -> None:
         """In a fork's child: all of this is the parent's."""
         self.recorder.abandon()
-        self.shipper.abandon()
+        if self._shipper is not None:
+            self._shipper.abandon()
 
 
 class _Starter:

@@ -382,6 +382,25 @@ def destination() -> Destination | None:
     return Destination(host, public_key, secret_key)
 
 
+def https_proxy(host: str) -> str | None:
+    """The proxy of https requests to `host`: HTTPS_PROXY, else ALL_PROXY, unless NO_PROXY names the host or its domain.
+
+    Names in lower case win, as in curl.
+    """
+    if any(_is_in_domain(host, domain.strip()) for domain in _proxy_variable("no_proxy").split(",")):
+        return None
+    return _proxy_variable("https_proxy") or _proxy_variable("all_proxy") or None
+
+
+def _proxy_variable(name: str) -> str:
+    return os.environ.get(name) or os.environ.get(name.upper()) or ""
+
+
+def _is_in_domain(host: str, domain: str) -> bool:
+    domain = domain.partition(":")[0].lstrip(".").lower()
+    return domain == "*" or (domain != "" and f".{host.lower()}".endswith(f".{domain}"))
+
+
 def missing_langfuse_keys() -> list[str]:
     """Names of the Langfuse keys that are not set, in the order in which `.env_example` lists them."""
     keys = ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY")

@@ -260,7 +260,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     """With the server's words; `--fix` puts them back, and the next pass delivers them."""
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
-    assert LangFuseTracker().flush(10)
+    LangFuseTracker().flush(10)  # false where the refusal falls into it
     weight, what, cure = said("rejected")
     assert (weight, cure) == (
         "fault",

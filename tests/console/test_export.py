@@ -9,20 +9,18 @@ import csv
 import json
 import subprocess
 import sys
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pandas
 import pytest
-from google.protobuf.json_format import ParseDict
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from typer.testing import CliRunner
 
 from src.observability import LangFuseTracker, ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.console.test_journal_views import ask, one_cycle, run  # noqa: F401 - a fixture
+from tests.langfuse_server import decoded
 from tests.million import fill
 
 
@@ -73,14 +71,7 @@ def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:  # noq
     one_cycle()
     assert LangFuseTracker().flush(10)
     (line,) = run("export", "--format", "otlp").output.splitlines()
-    message = json.loads(line)
-    spans = message["resourceSpans"][0]["scopeSpans"][0]["spans"]
-    assert {span["traceId"] for span in spans} == {langfuse.spans[0].trace_id}
-    for span in spans:  # protobuf's own JSON has base64 where OTLP has hex digits
-        for name in ("traceId", "spanId", "parentSpanId"):
-            if name in span:
-                span[name] = b64encode(bytes.fromhex(span[name])).decode()
-    assert ParseDict(message, ExportTraceServiceRequest()) == langfuse.batches[0]
+    assert decoded(line) == langfuse.batches[0]
 
 
 def test_it_takes_agent_model_and_time(run: Any) -> None:  # noqa: F811

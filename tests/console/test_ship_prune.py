@@ -67,7 +67,7 @@ def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = pending(monkeypatch)
     result = run("ship")
     assert result.exit_code == 1
-    assert "❌ 5 rows still wait: ConnectError" in result.stderr
+    assert "❌ 5 rows still wait: ConnectionRefusedError" in result.stderr
     server = backend.start()
     result = run("ship")
     assert (result.exit_code, "✅ 5 rows delivered" in result.output) == (0, True)

@@ -225,13 +225,13 @@ def test_each_failure_is_said_in_its_own_words(capsys: pytest.CaptureFixture[str
 def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     """That call too waits until it is on disk."""
 
-    class MadeAsTheProcessEnds(runtime.Shipper):
-        def __init__(self) -> None:
+    class MadeAsTheProcessEnds(Recorder):
+        def __init__(self, make_sink: Callable[[], Any]) -> None:
             runtime._end()
-            super().__init__()
+            super().__init__(make_sink)
 
     monkeypatch.setattr(runtime, "_ending", False)
-    monkeypatch.setattr(runtime, "Shipper", MadeAsTheProcessEnds)
+    monkeypatch.setattr(runtime, "Recorder", MadeAsTheProcessEnds)
     assert runtime.running().recorder.at_once
 
 

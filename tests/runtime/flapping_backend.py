@@ -11,7 +11,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.langfuse_server import decoded
 
 PHASES = ("well",) * 8 + ("broken", "resetting")
 PHASE_SECONDS = 0.5
@@ -46,7 +46,7 @@ class FlappingBackend:
         if path.endswith("scores"):
             self.scores += 1
             return
-        for resource in ExportTraceServiceRequest.FromString(gzip.decompress(body)).resource_spans:
+        for resource in decoded(gzip.decompress(body)).resource_spans:
             for span in resource.scope_spans[0].spans:
                 self.repeated += span.span_id in self.ids
                 self.ids.add(span.span_id)

@@ -1,20 +1,20 @@
-"""
-🌙 Moon Dev's Shipping Tests
-Built with love by Moon Dev 🚀
-
-What arrives at Langfuse, seen by a loopback server that decodes OTLP with the official protobuf classes.
-"""
+"""Messages that arrive at Langfuse, seen by a loopback server that decodes OTLP with the official protobuf classes."""
 
 import asyncio
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from google.protobuf import text_format
 from langfuse import LangfuseOtelSpanAttributes as Names
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
-from tests.langfuse_server import LangfuseServer, ReceivedSpan
+from src.observability.shipping.otlp import json_of
+from tests.langfuse_server import LangfuseServer, ReceivedSpan, decoded
 
 
 class Answer(NamedTuple):
@@ -47,6 +47,15 @@ class Model:
         """The same, awaited."""
         await asyncio.sleep(0.001)
         return Answer("NOTHING\nCalm\nConfidence: 40%", USAGE)
+
+
+def test_a_message_is_field_by_field_what_protobuf_made_of_it() -> None:
+    """`message.textproto` was written by protobuf's own classes (commit 89c35a9) from the rows of `rows.json`."""
+    here = Path(__file__).parent
+    rows = json.loads((here / "rows.json").read_text(encoding="utf-8"))
+    expected = text_format.Parse((here / "message.textproto").read_text(encoding="utf-8"), ExportTraceServiceRequest())
+    assert decoded(json_of(rows, "pk-lf-test")) == expected
+    assert len(json_of(rows, "pk-lf-test").splitlines()) == 1
 
 
 def one_cycle(name: str = "LiquidationAgent", *calls: str) -> str | None:

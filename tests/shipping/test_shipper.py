@@ -1,13 +1,9 @@
-"""
-🌙 Moon Dev's Shipper Tests
-Built with love by Moon Dev 🚀
-
-A backend that is away, slow, broken, or of another mind: nothing is lost, nothing known is sent twice, the agent never
-waits.
-"""
+"""A backend that is away, slow, broken, or not Langfuse: no row is lost, none is sent twice if the outcome is known."""
 
 import itertools
+import logging
 import os
+import random
 import socket
 import sqlite3
 import subprocess
@@ -27,9 +23,8 @@ from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
 from src.observability.journal.file import BUSY_SECONDS
 from src.observability.journal.session import JournalSession
 from src.observability.journal.store import LEASE_SECONDS, JournalError, Mark
-from src.observability.shipping.client import REQUEST_SECONDS
+from src.observability.shipping.client import REQUEST_SECONDS, ExportResult
 from src.observability.shipping.delivery import _RENEW_SECONDS, Delivery
-from src.observability.shipping.server_reply import Verdict
 from src.observability.shipping.shipper import _NOTE_SECONDS
 from tests.langfuse_server import (
     TRACES,
@@ -39,7 +34,6 @@ from tests.langfuse_server import (
     settings_for,
     silence,
     trickle,
-    trickle_after_the_status,
 )
 from tests.runtime.busy_machine import Watch
 
@@ -262,19 +256,113 @@ def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, 
     assert states(journal) == {"pending": 1}
 
 
-def test_an_answer_whose_body_does_not_end_is_an_answer(raw_server: Any, journal: Any) -> None:
-    """The status says that the rows are taken: they are not sent again."""
-    posts: list[int] = []
+NOT_A_SUCCESS = {
+    "203 of a proxy": Response("{}", 203),
+    "207 with errors": Response('{"successes": [], "errors": [{"status": 400}]}', 207),
+    "204": Response("", 204),
+    "text": Response("OK", 200),
+    "bytes": Response(b"\x0a\x02\x08\x00\xff", 200),
+    "a truncated object": Response('{"partialSuccess": {"reje', 200),
+    "a list": Response("[]", 200),
+    "null": Response("null", 200),
+    "an error under 200": Response('{"error": "no such project"}', 200),
+    "a count that is none": Response('{"partialSuccess": {"rejectedSpans": "some"}}', 200),
+    "a body without an end": Response("{" + " " * 100_000, 200),
+}
 
-    def take(connection: socket.socket) -> None:
-        posts.append(1)
-        trickle_after_the_status(connection)
 
-    raw_server(take)
-    ask("first")
-    wait_until(lambda: set(states(journal)) == {"shipped"})
-    time.sleep(0.5)
-    assert len(posts) == 1
+@pytest.mark.parametrize("case", NOT_A_SUCCESS)
+@pytest.mark.parametrize("path", ["traces", "scores"])
+def test_rows_are_shipped_only_on_the_protocols_own_success(
+    path: str, case: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """Any other answer, 2xx as it may be, leaves them pending; they go again."""
+    monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
+    left = [NOT_A_SUCCESS[case]]
+    langfuse.answer = lambda request, _body: left.pop() if left and request.path.endswith(path) else None
+    ObservabilityContext.add_trading_signal("BUY", 50, "why")
+    wait_until(lambda: {row["state"] for row in [*journal.observations(), *journal.scores()]} == {"shipped"})
+    assert sum(request.path.endswith(path) for request in langfuse.requests) == {"traces": 2, "scores": 3}[path]
+    assert "see LANGFUSE_HOST; HTTP 20" in LangFuseTracker().health()["last_error"]
+
+
+def test_a_body_that_breaks_off_is_no_success(raw_server: Any, journal: Any) -> None:
+    """An empty body would be one: the length that the server named says that there is more."""
+
+    def break_off(connection: socket.socket) -> None:
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+
+    raw_server(break_off)
+    ask("now")
+    assert not LangFuseTracker().flush(10)
+    assert states(journal) == {"pending": 1}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "{}", '{"partialSuccess": {}}', '{"partialSuccess": {"rejectedSpans": "0", "errorMessage": "slow down"}}'],
+)
+def test_a_success_of_otlp_ships(answer: str, langfuse: LangfuseServer, journal: Any) -> None:
+    """An empty body, or an `ExportTraceServiceResponse` that rejects nothing; a warning in it is no refusal."""
+    langfuse.answer = lambda _request, _body: Response(answer, 200)
+    ask("now")
+    assert LangFuseTracker().flush(10)
+    assert states(journal) == {"shipped": 1}
+
+
+@pytest.mark.parametrize("names", [("partialSuccess", "rejectedSpans"), ("partial_success", "rejected_spans")])
+def test_a_partial_success_is_split_until_the_refused_row_is_alone(
+    names: tuple[str, str], langfuse: LangfuseServer, journal: Any
+) -> None:
+    """The server says how many spans it rejects, not which: that one alone ends as rejected, with the reason."""
+
+    def reject(_request: Request, body: bytes) -> Response | None:
+        if b"poison" not in body:
+            return None
+        return Response(f'{{"{names[0]}": {{"{names[1]}": "1", "errorMessage": "poison"}}}}', 200)
+
+    langfuse.answer = reject
+    for number in range(20):
+        ask("poison" if number == 7 else str(number))
+    assert not LangFuseTracker().flush(20)
+    assert states(journal) == {"shipped": 19, "rejected": 1}
+    (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
+    assert row["reason"] == "partial success: poison"
+
+
+def test_nothing_of_ours_uses_a_client_that_agents_patch(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any
+) -> None:
+    """An agent that replaces `httpx.Client`, `requests.Session` or `http.client` class-wide replaces its own."""
+    import http.client
+
+    import httpx
+
+    def fail(*_args: Any, **_kwargs: Any) -> None:
+        raise AssertionError("an agent's class was used")
+
+    for owner in (httpx.Client, http.client.HTTPConnection, http.client.HTTPResponse):
+        monkeypatch.setattr(owner, "__init__", fail)
+    ask("now")
+    assert LangFuseTracker().flush(10)
+    assert states(journal) == {"shipped": 1}
+
+
+def test_shipping_logs_nothing_and_draws_no_random_number(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent's log at DEBUG and its seeded generator are the same with us as without, outages included."""
+    monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
+    langfuse.answer = answers(*[Response("not now", 500)] * 3)
+    logging.getLogger().setLevel(logging.DEBUG)
+    random.seed(42)
+    before = random.getstate()
+    ask("now")
+    wait_until(lambda: states(journal) == {"shipped": 1})
+    assert random.getstate() == before
+    assert [record.name for record in caplog.records if record.name != "werkzeug"] == []
 
 
 def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server: Any, monkeypatch: Any) -> None:
@@ -386,16 +474,16 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
     def refuse(connection: socket.socket) -> None:
         seen[0] = next(connections)
         if seen[0] == 1:  # the shipper waits for this answer, and counts nothing meanwhile
-            runtime.running().shipper._patience._failed = 1_990
+            runtime.running().shipper._backoff._failed = 1_990
         reset(connection)
 
     raw_server(refuse)
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0")
     ask("now")
     wait_until(lambda: seen[0] > 20)
-    assert runtime.running().shipper._patience._failed > 2_000
+    assert runtime.running().shipper._backoff._failed > 2_000
     monkeypatch.setattr("src.observability.shipping.shipper._LONGEST_BACKOFF_SECONDS", 60.0)
-    wait_until(lambda: runtime.running().shipper._patience.seconds() > 20)
+    wait_until(lambda: runtime.running().shipper._backoff.seconds() > 20)
 
 
 def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, journal: Any) -> None:
@@ -511,7 +599,7 @@ SHIP = """
 from src.observability import settings
 from src.observability.shipping.delivery import Delivery
 reply = Delivery(settings.destination(), lambda: 60.0, print).ship(0.0)
-print(reply.words if reply else "all is shipped")
+print(reply.message if reply else "all is shipped")
 """
 
 
@@ -535,7 +623,7 @@ def test_nobody_else_sends_what_we_could_not_note(
         monkeypatch.setattr(time, "monotonic_ns", lambda passed=passed: now() + passed)
         with pytest.raises(JournalError, match="the_disk_is_full"):
             ours.ship(0.0)
-        assert theirs.ship(0.0).verdict is Verdict.NOT_OURS
+        assert theirs.ship(0.0).result is ExportResult.NOT_SENT
     assert shipped_by_another_process() == "another process is shipping"
     assert execute(journal.path, "SELECT state FROM observations") == [("pending",)]
     assert len(langfuse.requests) == 1
@@ -557,12 +645,12 @@ def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, jour
     leave_pending(langfuse, "first")
 
     def refuse_marks(_request: Request, _body: bytes) -> None:
-        runtime.running().shipper._patience._failed = 10
+        runtime.running().shipper._backoff._failed = 10
         execute(journal.path, REFUSE_MARKS)
 
     langfuse.answer = refuse_marks
     runtime.running().shipper.start()
-    wait_until(lambda: runtime.running().shipper._patience._failed > 12)
+    wait_until(lambda: runtime.running().shipper._backoff._failed > 12)
     execute(journal.path, "DROP TRIGGER full")
     wait_until(lambda: states(journal) == {"shipped": 1})
     wait_until(lambda: execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == [])
@@ -585,7 +673,7 @@ def test_who_takes_over_waits_as_another_process_was_told(
     langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
     assert ours.ship(0.0).retry_after == 600
     reply = theirs.ship(time.monotonic() + 60)
-    assert (reply.verdict, reply.words) == (Verdict.NOT_NOW, "it asked another process to wait")
+    assert (reply.result, reply.message) == (ExportResult.UNAVAILABLE, "it asked another process to wait")
     assert 0 < reply.retry_after < 600
     assert shipped_by_another_process() == "it asked another process to wait"
     assert len(langfuse.requests) == 1

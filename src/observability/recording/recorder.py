@@ -184,6 +184,8 @@ class Recorder:
             return
         try:
             if self._thread is None:
+                if self._sink is None:
+                    self._sink = self._make_sink()
                 self._thread = threading.Thread(target=self._run, name=f"{OWN_THREADS}-recorder", daemon=True)
                 self._thread.start()
         except RuntimeError:  # the interpreter is ending: `stop` writes what is queued, later calls write here

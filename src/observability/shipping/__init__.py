@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .client import Wire, is_page, is_refused_plain_http
+    from .client import ExportResult, LangfuseClient, ServerReply, is_page, is_refused_plain_http
+    from .connection import Answer
     from .delivery import Delivery
     from .otlp import json_of
-    from .server_reply import ServerReply, Verdict
     from .shipper import Shipper
 
 __all__ = [
+    "Answer",
     "Delivery",
+    "ExportResult",
+    "LangfuseClient",
     "ServerReply",
     "Shipper",
-    "Verdict",
-    "Wire",
     "is_page",
     "is_refused_plain_http",
     "json_of",
@@ -27,8 +28,8 @@ __getattr__ = lazy_exports(
     {
         "shipper": "Shipper",
         "delivery": "Delivery",
-        "client": "Wire is_page is_refused_plain_http",
-        "server_reply": "ServerReply Verdict",
+        "client": "ExportResult LangfuseClient ServerReply is_page is_refused_plain_http",
+        "connection": "Answer",
         "otlp": "json_of",
     },
 )

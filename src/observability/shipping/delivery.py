@@ -1,72 +1,67 @@
-"""
-🌙 Moon Dev's Delivery
-Built with love by Moon Dev 🚀
+"""Deliver the pending rows of one Langfuse project: acquire the lease, send batches, mark rows by the server's reply.
 
-What the shipper's thread does with the pending rows of one Langfuse project: takes the lease, sends batches, and notes
-in the journal what the server made of them. A reply that is known is noted before anything else is sent.
+A reply that is known is written to the journal before anything else is sent.
 """
 
 import contextlib
 import json
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from .. import settings
 from ..journal import DamagedJournalError, Journal, JournalError, JournalSession, Mark, Row
 from ..redaction import redact
-from .client import Wire, is_refused_plain_http
-from .otlp import request_of
-from .server_reply import ServerReply, Verdict
+from .client import ExportResult, LangfuseClient, ServerReply, gzipped, is_refused_plain_http
+from .otlp import message_of
 
 BATCH_ROWS = 500
 BATCH_BYTES = 4 * 1024 * 1024  # of text before gzip; the SDK warns at 16 MB and drops at 64
 _RENEW_SECONDS = 5.0  # with the longest request still within the lease
-_POLL_SECONDS = 0.05  # while another process ships
+_POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: rows stay pending
-    """The rest is not sent now."""
+    """The rest is not sent now, for the reason of `reply`."""
 
     def __init__(self, reply: ServerReply) -> None:
         self.reply = reply
 
 
 class Delivery:
-    """The way to one project, and to the journal; used by one thread, but for `cut`."""
+    """A connection to one project and one to the journal; for one thread at a time, except `cut`."""
 
     def __init__(
-        self, destination: settings.Destination, seconds_left: Callable[[], float], say: Callable[[str], None]
+        self, destination: settings.Destination, seconds_left: Callable[[], float], report: Callable[[str], None]
     ) -> None:
         self.destination = destination
-        self._told_to_wait = f"{destination.label} told to wait"  # a lease of who was, for as long as that
+        self._back_off_lease = f"{destination.label} told to wait"  # lease of the process that got a Retry-After
         self._seconds_left = seconds_left  # until the process must have ended
-        self._say = say
-        self._wire = Wire(destination)
+        self._report = report
+        self._client = LangfuseClient(destination)
         self._session = JournalSession()
-        self._renew_at = 0.0  # monotonic seconds; 0: we have no lease
+        self._renew_at = 0.0  # monotonic seconds; 0: no lease is held
         self._journal: Journal | None = None
-        self._unnoted: list[Mark] = []  # what the server said while the journal could not be written
+        self._unnoted: list[Mark] = []  # replies that the journal could not take yet
         self.settled = 0  # rows that the server has taken or refused
         self.refused = 0  # of these
 
     @property
     def has_unnoted(self) -> bool:
-        """Whether we know what became of rows and the journal does not."""
+        """Whether replies wait to be written to the journal."""
         return bool(self._unnoted)
 
     def cut(self) -> None:
         """End a request that is under way, from another thread."""
-        self._wire.cut()
+        self._client.cut()
 
     def close(self) -> None:
-        """Give the journal back and close the connection."""
+        """Close both connections."""
         if self._journal is not None:
             with contextlib.suppress(JournalError):
                 self._note(self._journal)
         self._session.close()
-        self._wire.close()
+        self._client.close()
 
     def abandon(self) -> None:
         """In a fork's child: leave what was inherited to the parent."""
@@ -77,10 +72,10 @@ class Delivery:
         return is_refused_plain_http(self.destination)
 
     def ship(self, wait_until: float) -> ServerReply | None:
-        """Ship what is pending now; None where each row is delivered or rejected, else why not.
+        """Send the rows that are pending now. Return None if each is delivered or rejected, else the reason.
 
         Args:
-            wait_until: monotonic seconds up to which another process that ships is waited for.
+            wait_until: monotonic seconds, the end of waiting for another process that ships.
 
         Raises:
             OSError: the journal cannot be used now.
@@ -115,7 +110,7 @@ class Delivery:
             raise _Stopped(_NO_TIME)
         if time.monotonic() >= self._renew_at:
             self._take_lease(journal)
-            self._wait_as_others_were_told(journal)
+            self._respect_back_off_of_others(journal)
         return self._renew_at > 0
 
     def _take_lease(self, journal: Journal) -> None:
@@ -123,21 +118,23 @@ class Delivery:
         mine = journal.take_lease(self.destination.label, self._session.process, self._session.is_alive)
         self._renew_at = now + _RENEW_SECONDS if mine else 0.0
 
-    def _wait_as_others_were_told(self, journal: Journal) -> None:
-        """Looked at after the lease was asked for: who was told noted it before giving up the lease."""
-        seconds = journal.seconds_held(self._told_to_wait, self._session.process, self._session.is_alive)
+    def _respect_back_off_of_others(self, journal: Journal) -> None:
+        """Check for a back-off left by another process. Must run after acquiring the lease: the other process records
+        its back-off before releasing."""
+        seconds = journal.seconds_held(self._back_off_lease, self._session.process, self._session.is_alive)
         if seconds:
-            raise _Stopped(ServerReply(Verdict.NOT_NOW, "it asked another process to wait", seconds))
+            raise _Stopped(ServerReply(ExportResult.UNAVAILABLE, "it asked another process to wait", seconds))
 
-    def _tell_others(self, journal: Journal, seconds: float | None) -> None:
-        """As long as this process lives: after a start of all of them, or of the machine, Langfuse is asked again."""
+    def _share_back_off(self, journal: Journal, seconds: float | None) -> None:
+        """Record the server's Retry-After for other processes. It ends with this process, so that a restart of all
+        processes tries again."""
         if seconds:
-            with contextlib.suppress(JournalError):  # then Langfuse tells them
-                journal.take_lease(self._told_to_wait, self._session.process, self._session.is_alive, seconds)
+            with contextlib.suppress(JournalError):  # then they get a Retry-After of their own
+                journal.take_lease(self._back_off_lease, self._session.process, self._session.is_alive, seconds)
 
     def _give_up_lease(self, journal: Journal) -> None:
-        """Or keep it: what only we know to be delivered, nobody else shall send."""
-        with contextlib.suppress(JournalError):  # it ends by itself
+        """Release the lease, or keep it while the journal does not know which rows are delivered."""
+        with contextlib.suppress(JournalError):  # it expires
             if self._unnoted:
                 self._take_lease(journal)
             elif self._renew_at:
@@ -145,7 +142,7 @@ class Delivery:
                 journal.give_up_lease(self.destination.label, self._session.process)
 
     def _ship_some(self, journal: Journal, newest: tuple[int, int]) -> None:
-        """One batch of observations; scores once there are none left."""
+        """Send one batch of observations; scores once there are none left."""
         label = self.destination.label
         rows = journal.pending_observations(label, BATCH_ROWS, BATCH_BYTES, up_to=newest[0])
         if rows:
@@ -155,21 +152,21 @@ class Delivery:
                 self._send("scores", [score], journal)
 
     def _ship_spans(self, rows: list[Row], journal: Journal) -> None:
-        """Send a batch; where the server refuses it for good, halve it until the row that it means is found."""
+        """Send a batch. Where the server refuses it, send its halves, until a refused row is alone."""
         if not self._send("observations", rows, journal):
             middle = len(rows) // 2
             self._ship_spans(rows[:middle], journal)
             self._ship_spans(rows[middle:], journal)
 
     def _send(self, table: str, rows: list[Row], journal: Journal) -> bool:
-        """Send these rows and note what came of each; false where several are refused together."""
+        """Send rows and mark them by the reply; False where several are refused together."""
         if not self._has_lease(journal):
             raise _Stopped(_ELSEWHERE)
         reply = self._reply_of(table, rows)
-        if reply.verdict is Verdict.REFUSED and len(rows) > 1:
+        if reply.result is ExportResult.REFUSED and len(rows) > 1:
             return False
-        if reply.verdict not in (Verdict.DELIVERED, Verdict.REFUSED):
-            self._tell_others(journal, reply.retry_after)
+        if reply.result not in (ExportResult.DELIVERED, ExportResult.REFUSED):
+            self._share_back_off(journal, reply.retry_after)
             raise _Stopped(reply)
         self._unnoted.append(self._mark_of(table, rows, reply))
         self.settled += len(rows)
@@ -177,41 +174,39 @@ class Delivery:
         return True
 
     def _reply_of(self, table: str, rows: list[Row]) -> ServerReply:
-        encode, send = self._ways[table]
         try:
-            body = encode(rows)
+            body = self._spans(rows) if table == "observations" else _score_body(rows)
         except Exception as error:  # noqa: BLE001 - one unreadable row must not stop the others
-            return ServerReply(Verdict.REFUSED, f"it cannot be encoded: {type(error).__name__}: {error}")
+            return ServerReply(ExportResult.REFUSED, f"it cannot be encoded: {type(error).__name__}: {error}")
+        send = self._client.send_spans if table == "observations" else self._client.send_score
         return send(body, self._seconds_left())
 
-    @property
-    def _ways(self) -> dict[str, tuple[Callable[[list[Row]], bytes], Callable[[bytes, float], ServerReply]]]:
-        spans = partial(request_of, public_key=self.destination.public_key)
-        return {"observations": (spans, self._wire.send_spans), "scores": (_score_body, self._wire.send_score)}
+    def _spans(self, rows: list[Row]) -> bytes:
+        return gzipped(message_of(rows, self.destination.public_key))
 
     def _mark_of(self, table: str, rows: list[Row], reply: ServerReply) -> Mark:
         keys = [(row["seq"], row["id"]) for row in rows]
-        if reply.verdict is Verdict.DELIVERED:
+        if reply.result is ExportResult.DELIVERED:
             return Mark(table, keys, "shipped")
-        words = str(redact(reply.words))
+        message = str(redact(reply.message))
         if not self.refused:  # a server that refuses one row may refuse them all
-            self._say(f"Langfuse refuses a row of {table} for good: {words}")
+            self._report(f"Langfuse refuses a row of {table} for good: {message}")
         self.refused += len(rows)
-        return Mark(table, keys, "rejected", words)
+        return Mark(table, keys, "rejected", message)
 
     def _note(self, journal: Journal) -> None:
-        """Write outcomes down. What cannot be written is kept, and written before anything else is sent."""
+        """Write marks to the journal. Marks that it does not take are kept, and written before the next request."""
         while self._unnoted:
             journal.mark(self._unnoted[0])
             del self._unnoted[0]
 
 
-_ELSEWHERE = ServerReply(Verdict.NOT_OURS, "another process is shipping")
-_NO_TIME = ServerReply(Verdict.NOT_OURS, "the process ends")
+_ELSEWHERE = ServerReply(ExportResult.NOT_SENT, "another process is shipping")
+_NO_TIME = ServerReply(ExportResult.NOT_SENT, "the process ends")
 
 
 def _score_body(rows: list[Row]) -> bytes:
-    """A score as `POST /api/public/scores` takes it; on the trace, whichever observation it came from."""
+    """The body of `POST /api/public/scores`: on the trace, whichever observation the score came from."""
     (row,) = rows
     body: dict[str, Any] = {
         "id": row["id"],

@@ -18,7 +18,7 @@ from .findings import Finding, fault, fine, warning
 from .obstacles import obstacles
 
 if TYPE_CHECKING:
-    import httpx
+    from ...shipping import Answer
 
 _SECONDS = 5.0  # for each question
 _OLDEST_SERVER = (3, 63)  # that takes OTLP as SDK 4 sends it (documented for that SDK)
@@ -28,20 +28,20 @@ _SKEW_SECONDS = 60
 
 def server() -> Iterator[Finding]:
     """Nothing where nothing is sent: `settings` says why."""
-    from ...shipping import Wire
+    from ...shipping import LangfuseClient
 
     to = settings.destination()
     if to is None or any(obstacles()):
         return
-    wire = Wire(to)
+    client = LangfuseClient(to)
     try:
-        health = wire.get("/api/public/health", _SECONDS)
+        health = client.get("/api/public/health", _SECONDS)
         yield from _reached(to.host, health)
-        yield from _keys(to, wire.get("/api/public/projects", _SECONDS))
+        yield from _keys(to, client.get("/api/public/projects", _SECONDS))
     except OSError as error:
         yield _unreachable(to.host, str(error))
     finally:
-        wire.close()
+        client.close()
 
 
 def _unreachable(host: str, why: str) -> Finding:
@@ -52,23 +52,23 @@ def _unreachable(host: str, why: str) -> Finding:
     return fault("server", f"{host} cannot be reached: {why}", "correct LANGFUSE_HOST, or see to network and server")
 
 
-def _reached(host: str, health: "httpx.Response") -> Iterator[Finding]:
+def _reached(host: str, health: "Answer") -> Iterator[Finding]:
     if health.is_redirect:
-        yield fault("server", f"{host} redirects to {one_line(health.headers.get('Location', ''), 200)}",
+        yield fault("server", f"{host} redirects to {one_line(health.headers['location'], 200)}",
                     "let LANGFUSE_HOST name the address itself: keys follow no redirect")  # fmt: skip
     elif not health.is_success:
-        said = f"{host} is not well: HTTP {health.status_code} {one_line(health.text, 200)}"
+        said = f"{host} is not well: HTTP {health.status} {one_line(health.text, 200)}"
         yield fault("server", said, f"see to the server{_elsewhere(health)}; rows stay pending meanwhile")
     else:
         yield from _versions(host, health)
     yield from _clock(health)
 
 
-def _elsewhere(answer: "httpx.Response") -> str:
-    return ", or correct LANGFUSE_HOST" if answer.status_code == 404 else ""
+def _elsewhere(answer: "Answer") -> str:
+    return ", or correct LANGFUSE_HOST" if answer.status == 404 else ""
 
 
-def _versions(host: str, health: "httpx.Response") -> Iterator[Finding]:
+def _versions(host: str, health: "Answer") -> Iterator[Finding]:
     found = re.search(r'"version"\s*:\s*"(\d+)\.(\d+)([\w.-]*)"', health.text)
     if found is None:
         yield fault("server", f"{host} does not answer like Langfuse", "correct LANGFUSE_HOST")
@@ -84,9 +84,9 @@ def _versions(host: str, health: "httpx.Response") -> Iterator[Finding]:
         yield fine("server", said)
 
 
-def _clock(answer: "httpx.Response") -> Iterator[Finding]:
+def _clock(answer: "Answer") -> Iterator[Finding]:
     try:
-        theirs = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        theirs = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
     except ValueError:
         return
     skew = time.time() - theirs
@@ -97,14 +97,14 @@ def _clock(answer: "httpx.Response") -> Iterator[Finding]:
         yield fine("clock", "within a minute of the server's")
 
 
-def _keys(to: settings.Destination, answer: "httpx.Response") -> Iterator[Finding]:
+def _keys(to: settings.Destination, answer: "Answer") -> Iterator[Finding]:
     from ...shipping import is_page
 
-    if answer.is_success and not is_page(answer, answer.text):
+    if answer.is_success and not is_page(answer):
         yield fine("keys", "accepted by the server")
-    elif answer.status_code in (401, 403):
-        said = f"the server refuses {to.public_key} (HTTP {answer.status_code})"
+    elif answer.status in (401, 403):
+        said = f"the server refuses {to.public_key} (HTTP {answer.status})"
         yield fault("keys", said, "correct LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST")
     else:
-        said = f"not known whether they are accepted: HTTP {answer.status_code}"
+        said = f"not known whether they are accepted: HTTP {answer.status}"
         yield warning("keys", said, f"try again later{_elsewhere(answer)}")

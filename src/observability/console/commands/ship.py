@@ -80,7 +80,7 @@ def _ship(journal: Journal, to: settings.Destination) -> _Shipped:
     left = journal.pending(to.label) if reply is not None else 0  # what came meanwhile is the next one's
     local = health.local_rows(journal)
     return _Shipped(
-        to.host, max(waiting - left - refused, 0), refused, left, reply and reply.words, reply and _cure(reply), local
+        to.host, max(waiting - left - refused, 0), refused, left, reply and reply.message, reply and _cure(reply), local
     )
 
 
@@ -98,9 +98,9 @@ def _say(shipped: _Shipped) -> None:
 
 
 def _cure(why: "ServerReply") -> str:
-    from ...shipping import Verdict
+    from ...shipping import ExportResult
 
-    if why.verdict is Verdict.LOCKED_OUT:
+    if why.result is ExportResult.UNAUTHORIZED:
         return f"correct the LANGFUSE keys in .env; see: {DOCTOR}"
     return f"try again later, or see: {DOCTOR}"
 
@@ -158,14 +158,14 @@ def _deliver(to: settings.Destination, rows: int) -> "ServerReply | None":
 
 
 def _shipped(delivery: "Delivery") -> "ServerReply | None":
-    from ...shipping import ServerReply, Verdict
+    from ...shipping import ExportResult, ServerReply
 
     try:
         if delivery.is_refused_plain_http():
-            return ServerReply(Verdict.NOT_OURS, "the host has no TLS, and your keys would travel in the open")
+            return ServerReply(ExportResult.NOT_SENT, "the host has no TLS, and your keys would travel in the open")
         return delivery.ship(time.monotonic() + _PATIENCE_SECONDS)
     except OSError as error:
-        return ServerReply(Verdict.NOT_NOW, str(error))
+        return ServerReply(ExportResult.UNAVAILABLE, str(error))
     finally:
         delivery.close()
 

@@ -1,0 +1,273 @@
+"""One HTTP/1.1 connection to one host, over a plain socket.
+
+Not an HTTP library, for four reasons: a whole request, its answer included, has one deadline; an answer is read up to
+a bound and never decompressed; nothing is logged, and no class is used that an agent may have patched; what is
+imported here is light, and imported before our threads start.
+"""
+
+import contextlib
+import encodings.idna  # noqa: F401 - looking up a host's name would import it
+import re
+import select
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from .. import settings
+
+_CONNECT_SECONDS = 5.0  # for each address of the host
+_BODY_SECONDS = 5.0  # for an answer's body
+_BODY_BYTES = _HEAD_BYTES = 65_536
+_IDLE_SECONDS = 4.0  # before a kept connection counts as closed: Node.js, as Langfuse's server, closes after 5
+_PIECE = 65_536
+
+
+class Answer(NamedTuple):
+    """A server's answer."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    is_whole: bool  # false where the body is longer than we read, or broke off
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return self.status // 100 == 2
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the server names another address."""
+        return self.status // 100 == 3 and "location" in self.headers
+
+
+class Connection:
+    """A connection for one thread at a time, except `cut`; opened by a request, kept for the next one."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._is_tls = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if self._is_tls else 80)
+        self._authority, self._prefix = parts.netloc, parts.path
+        self._tls = ssl.create_default_context(cafile=_AUTHORITIES) if self._is_tls else None
+        self._socket: socket.socket | None = None
+        self._received = b""
+        self._deadline = 0.0  # monotonic seconds, of the request under way
+        self._used_at = 0.0
+
+    def request(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
+        """Send a request and read its answer within `seconds`. Raises OSError where there is none."""
+        self._deadline = time.monotonic() + seconds
+        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}", "Accept-Encoding: identity"]
+        lines += [f"{name}: {value}" for name, value in headers.items()] + [f"Content-Length: {len(body)}"]
+        try:
+            self._connect()
+            self._send("\r\n".join([*lines, "", ""]).encode("utf-8"))
+            self._send(body)
+            answer = self._answer()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                raise ConnectionError(f"{self._host} does not answer in HTTP: {error}") from error
+            raise
+        if not answer.is_whole or answer.headers.get("connection", "").lower() == "close":
+            self.close()
+        self._used_at = time.monotonic()
+        return answer
+
+    def close(self) -> None:
+        """Close the connection."""
+        stream, self._socket, self._received = self._socket, None, b""
+        if stream is not None:
+            stream.close()
+
+    def cut(self) -> None:
+        """End a request that is under way in another thread: it gets an OSError.
+
+        A request that is looking up the host's name is cut once it has an address. The socket is shut down, not closed:
+        a closed descriptor's number may already belong to another file.
+        """
+        self._deadline = 0.0  # first: the connection may be made just now
+        stream = self._socket
+        if stream is not None:
+            with contextlib.suppress(OSError):  # it may end by itself at the same moment
+                socket.socket.shutdown(stream, socket.SHUT_RDWR)  # SSLSocket's own would drop TLS under the reader
+
+    def _connect(self) -> None:
+        if self._socket is not None and not self._is_stale(self._socket):
+            return
+        self.close()
+        proxy = settings.https_proxy(self._host) if self._is_tls else None  # without TLS a proxy would read the keys
+        if proxy is None:
+            self._open(self._host, self._port)
+        else:
+            self._tunnel(proxy)
+        if self._tls is not None and self._socket is not None:
+            self._socket.settimeout(self._seconds_left())
+            stream = self._tls.wrap_socket(self._socket, server_hostname=self._host, do_handshake_on_connect=False)
+            self._socket = stream  # known to `cut` before the handshake
+            stream.do_handshake()
+
+    def _is_stale(self, stream: socket.socket) -> bool:
+        poll = select.poll()
+        poll.register(stream, select.POLLIN)
+        return time.monotonic() - self._used_at > _IDLE_SECONDS or bool(poll.poll(0))  # readable: closed by the server
+
+    def _open(self, host: str, port: int) -> None:
+        """Connect to the first address of the host that answers."""
+        failure = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            self._socket = socket.socket(family, kind, protocol)  # known to `cut` before it connects
+            try:
+                self._socket.settimeout(min(self._seconds_left(), _CONNECT_SECONDS))
+                self._socket.connect(address)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                failure = error
+                self.close()
+            else:
+                return
+        raise failure
+
+    def _tunnel(self, proxy: str) -> None:
+        """Connect to the host through an HTTP proxy."""
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        if parts.scheme != "http" or not parts.hostname:
+            raise ConnectionError("the proxy of HTTPS_PROXY or ALL_PROXY must be an http:// address")
+        self._open(parts.hostname, parts.port or 80)
+        target = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        if parts.username is not None:
+            credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+            lines.append(f"Proxy-Authorization: Basic {b64encode(credentials).decode()}")
+        self._send("\r\n".join([*lines, "", ""]).encode("utf-8"))
+        status, _ = self._head()
+        if status // 100 != 2:
+            raise ConnectionError(f"the proxy {parts.hostname} answers HTTP {status}")
+
+    def _seconds_left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def _send(self, data: bytes) -> None:
+        assert self._socket is not None  # noqa: S101
+        left = memoryview(data)
+        while left:
+            self._socket.settimeout(self._seconds_left())
+            left = left[self._socket.send(left[:_PIECE]) :]
+
+    def _receive(self) -> bytes:
+        """The next bytes; none where the server has closed the connection."""
+        assert self._socket is not None  # noqa: S101
+        self._socket.settimeout(self._seconds_left())
+        return self._socket.recv(_PIECE)
+
+    def _answer(self) -> Answer:
+        status, headers = self._head()
+        while status // 100 == 1:  # "continue", "early hints"
+            status, headers = self._head()
+        self._deadline = min(self._deadline, time.monotonic() + _BODY_SECONDS)
+        body, is_whole = bytearray(), True
+        try:
+            for piece in self._pieces(status, headers):
+                body += piece
+        except (OSError, ValueError):  # the status is known: that much is an answer
+            is_whole = False
+        return Answer(status, headers, bytes(body), is_whole)
+
+    def _head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers."""
+        first, *lines = self._until(b"\r\n\r\n", _HEAD_BYTES).decode("latin-1").split("\r\n")
+        status = re.match(r"HTTP/1\.[01] (\d{3})(?: |$)", first)
+        if status is None:
+            raise ValueError("its first line has no status")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.strip().lower()] = value.strip()
+        return int(status[1]), headers
+
+    def _pieces(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
+        """The body in pieces. Raises ValueError where it is longer than `_BODY_BYTES`, OSError where it breaks off."""
+        if status in (204, 304):
+            return
+        if "chunked" in headers.get("transfer-encoding", "").lower():
+            yield from self._chunks()
+        elif "content-length" in headers:
+            yield from self._exactly(int(headers["content-length"]), _BODY_BYTES)
+        else:
+            headers["connection"] = "close"  # the body ends with the connection
+            yield from self._rest()
+
+    def _chunks(self) -> Iterator[bytes]:
+        room = _BODY_BYTES
+        while size := int(self._until(b"\r\n", 1000).partition(b";")[0], 16):
+            yield from self._exactly(size, room)
+            room -= size
+            self._until(b"\r\n", 0)
+        while self._until(b"\r\n", _HEAD_BYTES):  # trailers
+            pass
+
+    def _exactly(self, size: int, room: int) -> Iterator[bytes]:
+        """The next `size` bytes, but `room` at most."""
+        left = min(size, room)
+        while left > 0:
+            piece = self._received or self._some()
+            self._received = piece[left:]
+            yield piece[:left]
+            left -= min(len(piece), left)
+        if not 0 <= size <= room:
+            raise ValueError("the body is too long")
+
+    def _rest(self) -> Iterator[bytes]:
+        room, piece = _BODY_BYTES, self._received or self._receive()
+        while piece:
+            yield piece[:room]
+            room -= len(piece)
+            if room < 0:
+                raise ValueError("the body is too long")
+            piece = self._receive()
+
+    def _until(self, end: bytes, limit: int) -> bytes:
+        """The bytes before `end`. Raises ValueError where that is more than `limit`."""
+        while (at := self._received.find(end)) < 0:
+            if len(self._received) > limit + len(end):
+                raise ValueError("a line or the headers are too long")
+            self._received += self._some()
+        if at > limit:
+            raise ValueError("a line or the headers are too long")
+        line, self._received = self._received[:at], self._received[at + len(end) :]
+        return line
+
+    def _some(self) -> bytes:
+        piece = self._receive()
+        if not piece:
+            raise ConnectionError("the server closed the connection")
+        return piece
+
+
+def _certifi() -> str | None:
+    """The file of certifi's authorities, where the system has none of its own (and SSL_CERT_FILE is not set)."""
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or paths.capath:
+        return None
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return str(certifi.where())
+
+
+_AUTHORITIES = _certifi()  # at import: our threads import nothing
