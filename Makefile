@@ -34,7 +34,7 @@ check: .venv/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/.installed: requirements.txt requirements-local.txt
+.venv/.installed: requirements.txt requirements-local.txt $(wildcard src/observability/requirements*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "❌ Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@echo "🌙 Installing into .venv (once)"

@@ -1,8 +1,24 @@
-"""
-🌙 Moon Dev's Observability Command
-Built with love by Moon Dev 🚀
-"""
+"""`python -m src.observability COMMAND`: the console, or one line that names the package it needs."""
 
-from .console.app import app
+import sys
 
-app(prog_name="python -m src.observability")
+from .terminal import warn
+
+# What a missing module is called at the package index, where the names differ, or with what it is used.
+_PACKAGES = {
+    "jinja2": "jinja2 vl-convert-python",
+    "rich": "-r src/observability/requirements-console.txt",
+    "typer": "-r src/observability/requirements-console.txt",
+    "vl_convert": "vl-convert-python",
+}
+
+try:
+    from .console.app import app
+
+    app(prog_name="python -m src.observability")
+except ModuleNotFoundError as error:
+    name = (error.name or "").partition(".")[0]
+    if name in ("", __package__.partition(".")[0]):
+        raise
+    warn(f"❌ {name} is missing: pip install {_PACKAGES.get(name, name)}", "red")
+    sys.exit(1)

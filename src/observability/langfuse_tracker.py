@@ -10,6 +10,7 @@ from typing import Any, Optional
 from termcolor import cprint
 
 from . import runtime, settings
+from .terminal import warn
 from .tracing import observe_llm
 
 __all__ = ["LangFuseTracker", "Langfuse", "observe_llm"]
@@ -26,11 +27,17 @@ class Langfuse:
 
     @property
     def client(self) -> Any:
-        """The SDK's `langfuse.Langfuse`: prompts, `auth_check()`, the REST API. Spans and scores do not go this way."""
-        if self._client is None:
-            from langfuse import Langfuse as Client
-            from opentelemetry.sdk.trace import TracerProvider
+        """The SDK's `langfuse.Langfuse`: prompts, `auth_check()`, the REST API. Spans and scores do not go this way.
 
+        None, and a line on stderr, where the SDK is not installed.
+        """
+        if self._client is None:
+            try:
+                from langfuse import Langfuse as Client
+                from opentelemetry.sdk.trace import TracerProvider
+            except ImportError:
+                warn("❌ LangFuseTracker().client needs the Langfuse SDK: pip install 'langfuse>=4.12'", "red")
+                return None
             # A provider of its own: the SDK would otherwise take over the process-wide one.
             self._client = Client(
                 secret_key=self._secret_key,
@@ -86,7 +93,7 @@ class LangFuseTracker:
 
     @property
     def client(self) -> Any:
-        """The Langfuse SDK's client, for prompts and the REST API; None where `enabled` is false."""
+        """The Langfuse SDK's client, for prompts and the REST API; None where `enabled` is false or it is missing."""
         if not self.enabled:
             return None
         handle = type(self)._client

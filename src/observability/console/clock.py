@@ -6,7 +6,7 @@ What time it is, asked in one place by all that the console says of ages.
 """
 
 import time
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 
 
 def now_ns() -> int:
@@ -16,4 +16,4 @@ def now_ns() -> int:
 
 def today() -> date:
     """The day that it is, UTC."""
-    return datetime.fromtimestamp(now_ns() / 1e9, UTC).date()
+    return datetime.fromtimestamp(now_ns() / 1e9, timezone.utc).date()

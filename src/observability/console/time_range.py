@@ -4,7 +4,7 @@ Built with love by Moon Dev 🚀
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from . import clock
 
@@ -24,10 +24,10 @@ def parse_since(text: str) -> int:
     if span := re.fullmatch(r"([0-9]{1,6})([mhdw])", text.strip().lower()):
         return _clamped(clock.now_ns() - int(span[1]) * _UNITS[span[2]] * _SECOND_NS)
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text.strip()))  # Python 3.10 does not know the Z
     except ValueError:
         raise ValueError(f"{text!r} is no time: use 24h, 7d, 2w, 2026-11-01, 2026-11-01T08:00 or all") from None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     return _clamped(round(aware.timestamp() * 1_000_000) * 1000)
 
 

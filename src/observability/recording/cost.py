@@ -7,7 +7,7 @@ zero. No price is ever looked up on the network.
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -53,7 +53,7 @@ def price(
     if not model or not buckets or not {"input", "output"} <= buckets.keys():
         return None
     found = _find(_PROVIDER_IDS.get(provider or "", provider), model)
-    return None if found is None else _priced(found, buckets, at or datetime.now(UTC))
+    return None if found is None else _priced(found, buckets, at or datetime.now(timezone.utc))
 
 
 class PriceTable(NamedTuple):
@@ -69,7 +69,7 @@ def price_table() -> PriceTable:
     from genai_prices.data_snapshot import get_snapshot
 
     models = (model for provider in get_snapshot().providers for model in provider.models)
-    dates = [day for model in models for day in _start_dates(model) if day <= datetime.now(UTC).date()]
+    dates = [day for model in models for day in _start_dates(model) if day <= datetime.now(timezone.utc).date()]
     return PriceTable(f"genai-prices {genai_prices.__version__}", max(dates))
 
 
@@ -95,7 +95,7 @@ def _find(provider_id: str | None, model: str) -> _Found | None:
         return genai_prices.calc_price(usage, model_ref=model, provider_id=provider_id, genai_request_timestamp=at)
 
     try:
-        entry = calculate(genai_prices.Usage(input_tokens=0, output_tokens=0), datetime.now(UTC)).model
+        entry = calculate(genai_prices.Usage(input_tokens=0, output_tokens=0), datetime.now(timezone.utc)).model
     except (LookupError, ValueError):
         return None
     return _Found(entry, calculate, f"genai-prices {genai_prices.__version__}")

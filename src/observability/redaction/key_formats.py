@@ -73,7 +73,7 @@ SHAPES: dict[str, str] = {
     # sk_ and 48 hex: elevenlabs.io/docs/api-reference/authentication; detectors of kingfisher
     "elevenlabs-key": rf"{_free('sk_')}[0-9a-f]{{40,64}}{_END}",
     # three base64url parts, the first a JSON object ({" is eyJ): RFC 7519
-    "jwt": r"eyJ(?<![A-Z0-9]eyJ)[A-Za-z0-9_-]{8,512}+\.eyJ[A-Za-z0-9_-]{8,16384}\.[A-Za-z0-9_-]{0,1024}",
+    "jwt": r"eyJ(?<![A-Z0-9]eyJ)[A-Za-z0-9_-]{8,512}\.eyJ[A-Za-z0-9_-]{8,16384}\.[A-Za-z0-9_-]{0,1024}",
 }
 
 _TELEGRAM_ID = 17  # "1234567890:" stands before the long run

@@ -62,7 +62,7 @@ LONG_RUN = 20  # the shortest key that is known by its shape alone: AWS's, AKIA 
 # what they begin with, since `re` skips to a literal ten times faster than to any of several.
 _ESCAPES = {
     # backslashes are counted once, from the first of them
-    "\\": re.compile(r"\\(?<!\\\\)\\*+(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
+    "\\": re.compile(r"\\(?<!\\\\)\\*(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
     "%": re.compile(r"%[0-9a-fA-F]{2}"),
     "\x1b": re.compile(r"\x1b\[[0-9;]{0,12}m"),
 }

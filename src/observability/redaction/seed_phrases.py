@@ -182,7 +182,7 @@ def _any(words: Iterable[str]) -> str:
 
 _WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f\u3099\u309a])+")
 _NUMBER = r"(?:0?[1-9]|1\d|2[0-4])"
-_GAP = re.compile(rf"[\W_]{{0,250}}+(?:{_NUMBER}(?:[\W_]{{1,250}}+|$)){{0,4}}", re.IGNORECASE)
+_GAP = re.compile(rf"[\W_]{{0,250}}(?:{_NUMBER}(?:[\W_]{{1,250}}|$)){{0,4}}", re.IGNORECASE)
 _QUOTE = r"\\{0,4}[\"'`]"
 _NOISE = re.compile(
     r"</?[a-z][^<>]{0,120}>"  # <li>

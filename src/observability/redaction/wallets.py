@@ -15,7 +15,7 @@ from typing import Any
 
 from .scan import Scan, Span
 
-_TOKEN = re.compile(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}+(?![0-9A-Za-z])")
+_TOKEN = re.compile(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}(?![0-9A-Za-z])")
 _LENGTHS = range(50, 131)  # of a token: a WIF key, the shortest, has 51 letters; 64 bytes in hex with their 0x have 130
 _HASH_LENGTHS = (64, 66)  # of 32 bytes in hex, without and with 0x
 _EVM, _SOLANA = "evm-private-key", "solana-secret-key"
@@ -214,7 +214,7 @@ _LINK = {
         _CLOSE + r"(?:\([^()\n]{1,40}\)\s?)?"
         r"(?:(?:of|for)\s"
         r"(?:(?:the|my|this|your|our|address|wallet|account|signer|owner|agent|trader|deployer|bot)\s?){0,4}"
-        r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s(?:\w{1,20}+\s?){1,4}+(?=[:=]))?"
+        r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s\w{1,80}(?:\s\w{1,80}){0,3}\s?(?=[:=]))?"
         r"(?:(?:must|should|format|length|has)\b[^\n]{0,100}:)?"
         r"(?:[\s\"'`*\\:=|,>(\[{–—→-]|\b(?:is|was|are)\b|#?\d{1,2}[.):])*",
         re.IGNORECASE,
@@ -296,11 +296,9 @@ def is_account(fields: Mapping[Any, Any]) -> bool:
 # the hyphens of YAML or the bars of a table between them; after JSON.stringify(Uint8Array) each with its index.
 _BETWEEN = r"[\"']?[\s,;|-]{1,24}[\"']?"
 _LISTS = (
-    re.compile(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}}){{63,}}+(?!\d|\.\d)"),
-    re.compile(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}}){{63,}}+(?![0-9a-fA-F])"),
-    re.compile(
-        r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\d{1,2}[\"']?\s{0,4}:\s{0,4}\d{1,3}){63}+"
-    ),
+    re.compile(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}}){{63,}}(?!\d|\.\d)"),
+    re.compile(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}}){{63,}}(?![0-9a-fA-F])"),
+    re.compile(r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\d{1,2}[\"']?\s{0,4}:\s{0,4}\d{1,3}){63}"),
 )
 _NUMBER = re.compile(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s{0,4}:)")
 _HEX_BYTE = re.compile(r"0x[0-9a-f]{1,2}(?![0-9a-f])")

@@ -6,7 +6,7 @@ What the calls cost and how they went, and what they would have cost on another 
 """
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
+from enum import Enum
 from typing import Annotated, TypeVar
 
 import typer
@@ -22,7 +22,7 @@ from ..render.tables import figures_table, repriced_table
 from ..repricing import price_table_words, priced_as, repriced
 
 
-class By(StrEnum):
+class By(str, Enum):
     """What costs are summed by."""
 
     agent = "agent"

@@ -10,15 +10,15 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
+from enum import Enum
 from typing import IO, Any
 
 from ... import settings
-from ...journal import Journal, JournalError, Row
+from ...journal import Journal, Row
 from ..signal import json_text
 
 
-class Format(StrEnum):
+class Format(str, Enum):
     """What a file of observations can be."""
 
     jsonl = "jsonl"
@@ -37,7 +37,7 @@ def write(form: Format, pages: Iterable[list[Row]], columns: Sequence[str], jour
     """Write all pages; how many rows there were.
 
     Raises:
-        JournalError: the journal cannot be read, or what the format needs is not installed; the message names the cure.
+        JournalError: the journal cannot be read.
     """
     if form is Format.parquet:
         return _parquet(pages, columns, file)
@@ -83,11 +83,9 @@ def _cell(value: Any) -> Any:
 
 
 def _parquet(pages: Iterable[list[Row]], columns: Sequence[str], file: IO[bytes]) -> int:
-    try:
-        import pyarrow
-        from pyarrow.parquet import ParquetWriter
-    except ImportError:
-        raise JournalError("Parquet needs pyarrow: pip install -r requirements.txt") from None
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
     types = {**dict.fromkeys(_WHOLE, pyarrow.int64()), **dict.fromkeys(_REAL, pyarrow.float64())}
     schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in columns])
     rows = 0

@@ -7,7 +7,7 @@ character or bidirectional override in it reaches the operator's terminal.
 """
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -150,7 +150,7 @@ def asked_and_answered(usage: dict[str, int]) -> tuple[int, int]:
 
 def local_time(nanoseconds: int) -> datetime:
     """A time of the journal in the operator's time zone."""
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).astimezone()
+    return datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).astimezone()
 
 
 def zone(nanoseconds: int) -> str:
@@ -160,7 +160,7 @@ def zone(nanoseconds: int) -> str:
 
 def moment(nanoseconds: int) -> str:
     """`2026-11-24 07:17:05 UTC`."""
-    return f"{datetime.fromtimestamp(nanoseconds / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def text_of(value: Any) -> str:

@@ -38,16 +38,10 @@ _CONFIG = {
 }  # fmt: skip
 
 
-class NoChartsError(Exception):
-    """The drawing library is not installed; the message says how to mend that."""
-
-
 def svg(spec: dict[str, Any], label: str) -> str:
-    """A Vega-Lite specification as SVG, called so. Raises NoChartsError where the library is missing."""
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise NoChartsError("Charts need vl-convert-python: pip install -r requirements.txt") from error
+    """A Vega-Lite specification as SVG, called so."""
+    import vl_convert
+
     whole = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "config": _CONFIG, **spec}
     drawn = str(vl_convert.vegalite_to_svg(whole, vl_version="5.21", allowed_base_urls=[]))
     return drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)

@@ -1,0 +1,55 @@
+"""A feature whose package is not installed names it: one line with the cure, and no traceback."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from src.observability import LangFuseTracker, observe_llm, settings
+from tests.conftest import JournalReader
+
+pytestmark = pytest.mark.slow
+
+CONSOLE = "pip install -r src/observability/requirements-console.txt"
+
+
+def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The console in a process where `module` cannot be imported."""
+    code = (
+        f"import runpy, sys; sys.modules[{module!r}] = None; sys.argv = {json.dumps(['x', *arguments])}\n"
+        "runpy.run_module('src.observability', run_name='__main__', alter_sys=False)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("module", "command", "cure"),
+    [
+        ("typer", "status", CONSOLE),
+        ("rich", "status", CONSOLE),
+        ("jinja2", "report --html report.html", "pip install jinja2 vl-convert-python"),
+        ("vl_convert", "report --html report.html", "pip install vl-convert-python"),
+        ("pyarrow", "export --format parquet --output rows.parquet", "pip install pyarrow"),
+    ],
+)
+def test_the_console_names_the_package(module: str, command: str, cure: str, journal: JournalReader) -> None:
+    """Status 1, and the line is the whole of stderr; a draft of the file is not left behind."""
+    observe_llm(lambda: 1)()
+    assert journal.observations()
+    folder = journal.path.parent
+    ended = run_without(module, *command.replace("report.html", str(folder / "report.html")).split())
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"❌ {module} is missing: {cure}\n")
+    assert {file.name for file in folder.iterdir()} <= {"journal.db", "journal.db-wal", "journal.db-shm", "processes"}
+
+
+def test_the_client_names_the_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`LangFuseTracker().client` without the Langfuse SDK is None, and a line."""
+    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-x")
+    monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-x")
+    monkeypatch.setitem(sys.modules, "langfuse", None)
+    assert LangFuseTracker().client is None
+    assert "pip install 'langfuse>=4.12'" in capsys.readouterr().err
