@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .scan import Scan, Span, marker, masked
+from .scan import Scan, Span, marker, masked, regex
 from .seed_phrases import RULE, rest_of_phrases, seed_phrases
 from .wallets import is_secret_numbers
 
 _PHRASE, _NUMBERS = marker(RULE), marker("solana-secret-key")
-_MARKER = re.compile(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
+_MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
 _BREAK, _MASKED = "0", "\ue000"  # stands between no two words of a phrase; what is masked already (private use)
 _READ = {str, dict, list, tuple}
 _EDGE = 400  # characters: a long text may begin or end with a part of a phrase; what is inside was read by itself

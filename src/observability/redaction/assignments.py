@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from .names import NONE, SERVICES, STRONG, WEAK, is_password, is_variable, strength, word_set
-from .scan import TOKEN_LETTERS, Scan, Span
+from .scan import TOKEN_LETTERS, Scan, Span, regex
 from .values import (
     IDENTIFIER,
     digits_of,
@@ -30,7 +30,7 @@ _NAME_ENDS = (
     "credential", "authorization", "pass",
 )  # fmt: skip
 _QUOTE = r"\\{0,15}(?:\"\"\"|'''|[\"'`])"
-_PAIR = re.compile(
+_PAIR = regex(
     rf"(?i:s?(?:_?(?:b64|hex|value|header|\d))?)(?P<close>\\{{0,15}}[\"'`])?[\])]?\*{{0,3}}(?:(?P<sep>"
     r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}"  # YAML's block scalars
     r"|\s{0,8}(?::=|=>|==?|:|\|)\s{0,8}(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
@@ -40,14 +40,14 @@ _PAIR = re.compile(
     rf"(?:[bBrRuU]{{1,2}}(?=\\{{0,15}}[\"']))?(?:(?P<quote>{_QUOTE})|(?P<bare>[^\s\"'`,;&|<>(){{}}\[\]\\]{{1,128}}))"
 )
 # `--api-key VALUE` of a command line.
-_ARGUMENT = re.compile(
+_ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
-_REST = re.compile(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # of a longer one, once it is known to be a secret
-_LINE = re.compile(r"[^\s\"'`<>|\\]{4,4096}")  # a line of `.env` ends its value, and no sign inside it
+_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # of a longer one, once it is known to be a secret
+_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a line of `.env` ends its value, and no sign inside it
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
-_NUMBERS = re.compile(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}")  # bytes of a key
-_CALL = re.compile(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
+_NUMBERS = regex(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}+")  # bytes of a key
+_CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 4096
@@ -74,13 +74,13 @@ _GO_ON = frozenset("acdefgijklmnopqrtuwxyz")  # keys, keyB64, keyHex and keyValu
 
 # A name that is `key` or `token` and nothing more is in every line of some prompts. It is worth a look if a letter or
 # an owner stands before it, or what looks random behind it: `looks_random` and `is_query_key` ask for 16 letters.
-_TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # signs, and a word as in `token provided: …`
+_TO_VALUE = r"(?:[a-z0-9_]{0,8}+[^a-z0-9_]{1,24}+){1,3}"  # signs, and a word as in `token provided: …`
 
 
 def _lone(end: str) -> re.Pattern[str]:
     owned = "|".join(rf"(?<={owner} {end})" for owner in _SPACED_OWNERS)
-    random = rf"{_TO_VALUE}(?=[a-z+/_=-]{{0,160}}\d)[a-z0-9+/_=-]{{16}}"
-    return re.compile(rf"{end}(?:(?<=[a-z0-9_.-]{end})|(?<=[a-z] {end})(?:{owned})|(?={random}))")
+    random = rf"{_TO_VALUE}(?=[a-z+/_=-]{{0,160}}+\d)[a-z0-9+/_=-]{{16}}"
+    return regex(rf"{end}(?:(?<=[a-z0-9_.-]{end})|(?<=[a-z] {end})(?:{owned})|(?={random}))")
 
 
 _LONE = {end: _lone(end) for end in ("key", "token")}
@@ -132,8 +132,8 @@ def _numbers(text: str, level: int, end: int) -> Span | None:
     return Span(match.start() + 1, match.end(), "named-secret") if match else None
 
 
-_LIST = re.compile(r"[sS]?(?:\\{0,15}[\"'`])?\s{0,4}[:=]\s{0,4}[\[(]\s{0,16}")
-_ITEM = re.compile(r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,16}(?:,\s{0,16}|[\])])")
+_LIST = regex(r"[sS]?(?:\\{0,15}[\"'`])?\s{0,4}[:=]\s{0,4}[\[(]\s{0,16}")
+_ITEM = regex(r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,16}(?:,\s{0,16}|[\])])")
 
 
 def _list(text: str, name: str, end: int) -> Span | None:

@@ -6,40 +6,39 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import settings
+from .scan import regex
 from .values import PLACEHOLDER
 from .wallets import is_address
 
 # What a variable's name ends with, a number or `_BACKUP` and the like left out, where its value is a secret.
-_SECRET_NAME = re.compile(
+_SECRET_NAME = regex(
     r"(?:(?:KEY|SECRET|TOKEN|CREDENTIAL|PASSWORD|MNEMONIC|KEYPAIR|COOKIE)S?|PASSWD|PASSPHRASE|PHRASE|SEED|DSN|SID|BEARER"
     r"|AUTHORIZATION|AUTH_HEADER|(?:SEED|RECOVERY|BACKUP|MNEMONIC)_WORDS|(?:^|_)(?:PASS|PWD|PW|PK|JWT))"
     r"(?:_?\d+|_(?:BACKUP|OLD|NEW|PROD|LIVE|TEST|DEV|MAIN|VALUE|BASE64|B64|HEX|JSON))*$",
     re.IGNORECASE,
 )
-_PUBLIC_KEY = re.compile(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's, in every row's destination
-_PUBLIC_NAME = re.compile(r"(?:^|_)(?:PUBLIC|PUB|PUBLISHABLE)(?:_|KEY|$)", re.IGNORECASE)
-_NUMBER_NAME = re.compile(r"SEED$|TOKENS$", re.IGNORECASE)  # RANDOM_SEED, MAX_TOKENS
-_TRADED_TOKEN = re.compile(r"TOKENS?(?:_?\d+)?$", re.IGNORECASE)
-_CREDENTIAL_TOKEN = re.compile(
+_PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's, in every row's destination
+_PUBLIC_NAME = regex(r"(?:^|_)(?:PUBLIC|PUB|PUBLISHABLE)(?:_|KEY|$)", re.IGNORECASE)
+_NUMBER_NAME = regex(r"SEED$|TOKENS$", re.IGNORECASE)  # RANDOM_SEED, MAX_TOKENS
+_TRADED_TOKEN = regex(r"TOKENS?(?:_?\d+)?$", re.IGNORECASE)
+_CREDENTIAL_TOKEN = regex(
     r"(?:API|ACCESS|AUTH|BEARER|BOT|REFRESH|SESSION|SECRET|PRIVATE|ID|USER|APP|LOGIN)_?TOKENS?", re.IGNORECASE
 )
-_ADDRESS_NAME = re.compile(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
-_ADDRESS_WITH_SECRET = re.compile(
-    r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE
-)
+_ADDRESS_NAME = regex(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
+_ADDRESS_WITH_SECRET = regex(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
 # An address's credentials, sure enough to go by whatever the variable is called.
-_ADDRESS_CREDENTIAL = re.compile(
+_ADDRESS_CREDENTIAL = regex(
     r"://[^/\s@]*:[^/\s@]+@|://[^/\s@:]{16,}@|[?&][\w-]*(?:key|token|secret|password|auth|sig)[\w-]*=[^&\s]{4,}"
     r"|/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])"
     r"|/(?=(?:[a-z_-]{0,99}\d){3})(?=[\d_-]{0,99}[a-z])[\w-]{0,99}?[a-z\d]{16}",
     re.IGNORECASE,
 )
-_PATH = re.compile(
+_PATH = regex(
     r"(?:~|\.{1,2}|/(?:home|Users|root|etc|var|opt|tmp|mnt|run|usr|srv|app|data|media|work|workspace|secrets|Volumes))/"
     r"[\w./ @-]*|[A-Za-z]:\\.*"
 )
-_STANDS_FOR_A_VALUE = re.compile(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
+_STANDS_FOR_A_VALUE = regex(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
+_ADDRESS = regex(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
 _SHORTEST = 8  # characters: shorter values would mask ordinary words
 _MOST_REMEMBERED = 64  # values; each is searched for in thirty forms
 

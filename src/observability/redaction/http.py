@@ -11,18 +11,18 @@ cookies, and what follows `Bearer`, as SDKs, servers and curl write them.
 import re
 from collections.abc import Iterator
 
-from .scan import Scan, Span
+from .scan import Scan, Span, regex
 from .values import is_jumbled, is_mixed, is_value
 
 # Credentials before the host: RFC 3986 section 3.2.1 (userinfo).
-_USERINFO = re.compile(r"(?P<user>[^\s/@:\"'<>\\?#]{0,256})(?::(?P<password>[^\s/@\"'<>\\?#]{1,512}))?@")
+_USERINFO = regex(r"(?P<user>[^\s/@:\"'<>\\?#]{0,256})(?::(?P<password>[^\s/@\"'<>\\?#]{1,512}))?@")
 # RFC 3986 wants / ? # @ encoded, and drivers of databases take them as they are: there the last @ before a host ends
 # the password. Schemes: docs.sqlalchemy.org (database URLs), mongodb.com/docs (connection strings), redis.io, AMQP.
 _DATABASES = (
     "postgres", "postgresql", "mysql", "mariadb", "mongodb", "redis", "rediss", "amqp", "amqps", "mssql", "oracle",
     "clickhouse", "cockroachdb", "timescaledb", "snowflake", "nats", "ldap", "ldaps", "smtp", "smtps", "sftp", "ftp",
 )  # fmt: skip
-_DATABASE_USERINFO = re.compile(
+_DATABASE_USERINFO = regex(
     r"(?P<user>[^\s/@:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
 )
 
@@ -77,18 +77,16 @@ _BY_QUERY = ("helius-rpc.com", ".helius.xyz", ".helius.dev")
 _GUIDES = ("www.", "docs.", "blog.", "support.", "status.", "dashboard.", "console.", "developer.", "developers.")
 # api.slack.com/messaging/webhooks (services; workflows and triggers: Workflow Builder), and
 # discord.com/developers/docs/resources/webhook
-_WEBHOOK = re.compile(
-    r"/webhooks/\d{16,20}/$|/(?:services|workflows|triggers)/T[A-Z0-9]{6,14}/(?:[A-Z0-9]{6,20}/){1,2}$"
-)
+_WEBHOOK = regex(r"/webhooks/\d{16,20}/$|/(?:services|workflows|triggers)/T[A-Z0-9]{6,14}/(?:[A-Z0-9]{6,20}/){1,2}$")
 _MARKS = tuple(
     mark.strip(".") for mark in (*_NODES, *_BY_QUERY, "/webhooks/", "/services/t", "/workflows/t", "/triggers/t")
 )
-_KEY = re.compile(r"[A-Za-z0-9_-]{16,256}")
-_ADDRESS = re.compile("0x[0-9a-fA-F]+")  # of a contract, a transaction: a key may begin with 0x too, once in 4,000
-_WORDS = re.compile(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
-_PARAMETER = re.compile(r"[?&;](?P<name>[\w-]{1,40})=$")
+_KEY = regex(r"[A-Za-z0-9_-]{16,256}")
+_ADDRESS = regex("0x[0-9a-fA-F]+")  # of a contract, a transaction: a key may begin with 0x too, once in 4,000
+_WORDS = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
+_PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
 _SAYS_KEY = ("key", "token", "secret", "auth")
-_NO_HOST = re.compile(r"[^a-z0-9.-]+")
+_NO_HOST = regex(r"[^a-z0-9.-]+")
 _BEFORE, _AFTER = 256, 160  # characters around a path in which its host may stand
 _ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
 
@@ -139,17 +137,17 @@ def _is_key(segment: str, path: str) -> bool:
 
 # Headers: RFC 9110 section 11.6.2 (Authorization: scheme, then token68 or parameters), RFC 6750 (Bearer), RFC 6265
 # (Cookie and Set-Cookie: name=value, apart by semicolons).
-_AUTHORIZATION = re.compile(
+_AUTHORIZATION = regex(
     r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}b?(?:\\{0,15}[\"'`])?"
     r"(?P<scheme>(?:bearer|basic|token|bot|apikey|digest|negotiate|hawk)\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
     re.IGNORECASE,
 )
-_BEARER = re.compile(r"(?P<scheme>\s{1,4})(?P<value>[A-Za-z0-9._~+/=-]{16,8192})")
+_BEARER = regex(r"(?P<scheme>\s{1,4})(?P<value>[A-Za-z0-9._~+/=-]{16,8192})")
 _HEADERS = {"authorization": _AUTHORIZATION, "bearer": _BEARER}
-_COOKIE = re.compile(
+_COOKIE = regex(
     r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}b?(?:\\{0,15}[\"'`])?(?P<crumbs>[^\s\"'`\\=;,]{1,64}=[^\r\n\"'`\\]{8,4096})"
 )
-_CRUMB = re.compile(r"(?P<name>[^\s=;,]{1,64})=(?P<value>[^\s=;,]{8,4096})={0,2}")
+_CRUMB = regex(r"(?P<name>[^\s=;,]{1,64})=(?P<value>[^\s=;,]{8,4096})={0,2}")
 
 
 def headers(scan: Scan) -> Iterator[Span]:
@@ -158,21 +156,21 @@ def headers(scan: Scan) -> Iterator[Span]:
         masked = 0
         for at in scan.anchors(word):
             match = _HEADERS[word].match(scan.text, at + len(word)) if at >= masked else None
-            if match and _is_credential(match):
+            if match and _is_credential(match, in_header=word == "authorization"):
                 masked = match.end()
                 yield Span(*match.span("value"), "authorization")
     if scan.said(("cookie",)):
         yield from _cookies(scan)
 
 
-def _is_credential(match: re.Match[str]) -> bool:
+def _is_credential(match: re.Match[str], in_header: bool) -> bool:
     """Whether a header's value is one: `authorization: pending` and `bearer 1234567890123456 bonds` are not."""
     value = match["value"]
     if not is_value(value) or value.isdigit():
         return False
     if any(map(str.isdigit, value)) or is_jumbled(value):
         return True
-    return bool(match["scheme"]) and match.re is _AUTHORIZATION and not value.islower() and not value.istitle()
+    return bool(match["scheme"]) and in_header and not value.islower() and not value.istitle()
 
 
 def _cookies(scan: Scan) -> Iterator[Span]:

@@ -10,7 +10,7 @@ Secrets that are known by their name stand in `redaction_pairs.py`, by their pla
 import re
 from collections.abc import Iterator
 
-from .scan import Scan, Span
+from .scan import Scan, Span, regex
 
 _END = r"(?![A-Za-z0-9])"
 _HEX = r"[0-9a-fA-F]"
@@ -79,7 +79,7 @@ SHAPES: dict[str, str] = {
 _TELEGRAM_ID = 17  # "1234567890:" stands before the long run
 # What any of the above begins with (or has inside, where it begins with no fixed letter). `re` turns an alternation of
 # literals into one set of first letters; an address is dismissed in a fraction of a microsecond.
-_HEAD = re.compile(
+_HEAD = regex(
     r"sk-|sk_|sess-|gsk_|xai-|AIza|AQ\.|ya29\.|GOCSPX-|hf_|api_org_|AKIA|ASIA|ABIA|ACCA|gh[pousr]_|github_pat_|glpat-|xox|xapp-"
     r"|:[A-Za-z0-9_-]{35}|\.[A-Za-z0-9_-]{6}\.|mfa\.|SK[0-9a-f]{32}|AC[0-9a-f]{32}|eyJ"
 )
@@ -90,7 +90,7 @@ _GLUED_HEADS = (b"AIzaSy", b"AKIA", b"ASIA")  # of these also where letters stan
 _COLON = ord(":")
 _FIRST = r"(?=[sgxAyGhakSMNOme\d])"  # letters of the above: of a run of base58 half are passed over by it
 _NAMED = "|".join(f"(?P<{name.replace('-', '_')}>{shape})" for name, shape in SHAPES.items())
-_ANY_SHAPE = re.compile(f"{_FIRST}(?:{_NAMED})")
+_ANY_SHAPE = regex(f"{_FIRST}(?:{_NAMED})")
 
 
 def shapes(scan: Scan) -> Iterator[Span]:
@@ -110,13 +110,13 @@ def shapes(scan: Scan) -> Iterator[Span]:
 
 # An AWS key's secret half, 40 letters of base64, and a Twilio account's token, 32 of hex, have no shape of their own;
 # beside the public half they have: docs.aws.amazon.com/IAM (access keys), twilio.com/docs/iam/access-tokens.
-_AWS_SECRET = re.compile(
+_AWS_SECRET = regex(
     r"(?<![A-Za-z0-9+/])(?=[a-z0-9+/]{0,39}[A-Z])(?=[A-Z0-9+/]{0,39}[a-z])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])"
 )
 _AWS_REACH = 200  # characters
-_WORDY = re.compile("[a-z]{3,}|/")  # of 40 letters of a path 29 or more are in these; of random ones 9
+_WORDY = regex("[a-z]{3,}|/")  # of 40 letters of a path 29 or more are in these; of random ones 9
 _MOST_WORDY = 26
-_TWILIO_TOKEN = re.compile(r"[\\\"'\s,:]{1,24}([0-9a-f]{32})(?![A-Za-z0-9])")
+_TWILIO_TOKEN = regex(r"[\\\"'\s,:]{1,24}([0-9a-f]{32})(?![A-Za-z0-9])")
 
 
 def _beside(match: re.Match[str]) -> Iterator[Span]:
@@ -131,13 +131,11 @@ def _beside(match: re.Match[str]) -> Iterator[Span]:
 
 
 # PEM: RFC 7468; PGP's armor: RFC 9580 section 6.2; SSH2's: RFC 4716. Form encoding makes a space a plus.
-_PEM_EDGE = re.compile(
-    r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}"
-)
+_PEM_EDGE = regex(r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}")
 _PEM_LONGEST = 20_000  # characters; a key of 16,384 bits has 12,700
 _PEM_GAP = 200  # characters without base64 that the body may hold: its headers, and what wraps its lines
-_PEM_RUN = re.compile(r"[A-Za-z0-9+/=]{16,}")
-_PEM_REST = re.compile(  # its last line may be short
+_PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
+_PEM_REST = regex(  # its last line may be short
     r"[^\w+/=\n]{0,8}(?:\\{0,4}n|\n)?[^\w+/=\n]{0,8}[A-Za-z0-9+/=]{1,15}(?![A-Za-z0-9+/=])"
 )
 

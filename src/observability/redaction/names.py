@@ -10,14 +10,15 @@ secret of what has letters and digits mixed. A *weak* name (`key`, `token`) is w
 `token: SOL`: there the value must also look random, and be no address, hash, signature or UUID.
 """
 
-import re
 from functools import lru_cache
+
+from .scan import regex
 
 STRONG, VARIABLE, WEAK, NONE = 3, 2, 1, 0
 
 # The names are those that scanners agree on (gitleaks rules/generic.go, detect-secrets plugins/keyword.py) and those of
 # the repo's own `.env_example`, which the last line of each group covers.
-NAME_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+NAME_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def word_set(words: str) -> frozenset[str]:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .environment import is_secret
-from .scan import NOT_ALNUM, Rewritten, Scan, Span, all_but, as_ascii, without_escapes
+from .scan import NOT_ALNUM, Rewritten, Scan, Span, all_but, as_ascii, regex, without_escapes
 from .wallets import is_address
 
 RULE = "own-secret"
@@ -50,10 +50,10 @@ _REDUCTIONS = (all_but(string.ascii_uppercase), all_but(string.digits), all_but(
 _ENOUGH = (4, 5, 6)
 _BY_DIGITS, _BY_SMALL = 1, 2  # hex goes by its digits: its letters come in both cases
 
-_QUERY_SECRET = re.compile(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
-_LINE_TAG = re.compile(rb"<br ?/?>", re.IGNORECASE)  # its letters are no letters of a secret
-_INDENTED = re.compile(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and what indents the next line
-_HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{32,}$")
+_QUERY_SECRET = regex(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
+_LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # its letters are no letters of a secret
+_INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and what indents the next line
+_HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
 
 class OwnSecrets:

@@ -30,7 +30,7 @@ from .key_formats import SHAPES, pem_keys, shapes
 from .names import NONE, strength
 from .operator_patterns import operator_patterns, operator_spans
 from .own_secrets import OwnSecrets
-from .scan import MASKED, NOT_RECORDED, Scan, Span, marker, masked
+from .scan import MASKED, NOT_RECORDED, Scan, Span, marker, masked, regex
 from .seed_phrases import seed_phrases
 from .values import is_secret, is_secret_item, is_secret_number
 from .wallets import byte_arrays, is_account, is_evm_key, is_keypair, is_secret_numbers, wallet_keys
@@ -66,7 +66,7 @@ _PASSES = 8
 _SHORT, _MAX_CLEAN = 64, 4096  # names, models, symbols: what comes back in every row is searched once
 
 # Our own markers are left alone, so that redaction of redacted text changes nothing.
-_MARKERS = re.compile(rf"(\[REDACTED:(?:{'|'.join(sorted(RULES))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
+_MARKERS = regex(rf"(\[REDACTED:(?:{'|'.join(sorted(RULES))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
 
 
 def redact(value: Any) -> Any:

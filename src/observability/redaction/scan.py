@@ -11,7 +11,7 @@ import string
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, AnyStr, Generic, NamedTuple, TypeVar, cast
 
 
 class Span(NamedTuple):
@@ -55,6 +55,24 @@ def masked(text: str, spans: Sequence[Span]) -> str:
     return "".join([*parts, text[done:]])
 
 
+class _LazyPattern:
+    """A regular expression that is compiled on first use: to compile all of them takes 50 ms of the agent's time."""
+
+    def __init__(self, source: Any, flags: int) -> None:
+        self._source, self._flags = source, flags
+
+    def __getattr__(self, name: str) -> Any:
+        compiled = re.compile(self._source, self._flags)
+        for method in ("search", "match", "fullmatch", "finditer", "findall", "sub", "split"):
+            setattr(self, method, getattr(compiled, method))  # from now on no attribute is missing
+        return getattr(compiled, name)
+
+
+def regex(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """`re.compile`, put off until the expression is used."""
+    return cast("re.Pattern[AnyStr]", _LazyPattern(source, flags))
+
+
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
 LONG_RUN = 20  # the shortest key that is known by its shape alone: AWS's, AKIA and 16 more
 
@@ -62,11 +80,11 @@ LONG_RUN = 20  # the shortest key that is known by its shape alone: AWS's, AKIA 
 # what they begin with, since `re` skips to a literal ten times faster than to any of several.
 _ESCAPES = {
     # backslashes are counted once, from the first of them
-    "\\": re.compile(r"\\(?<!\\\\)\\*(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
-    "%": re.compile(r"%[0-9a-fA-F]{2}"),
-    "\x1b": re.compile(r"\x1b\[[0-9;]{0,12}m"),
+    "\\": regex(r"\\(?<!\\\\)\\*+(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
+    "%": regex(r"%[0-9a-fA-F]{2}"),
+    "\x1b": regex(r"\x1b\[[0-9;]{0,12}m"),
 }
-_DIGIT = re.compile(r"\d")
+_DIGIT = regex(r"\d")
 CONTINUATION = bytes(range(0x80, 0xC0))  # UTF-8 (RFC 3629): the bytes behind a character's first
 _ASCII_OR_MARK = bytes(code if code < 0x80 else ord("?") for code in range(256))
 _IS_TOKEN = bytes(ord("x") if chr(code) in TOKEN_LETTERS else ord(" ") for code in range(256))
@@ -120,7 +138,7 @@ _SAMPLE, _MANY = 500, 0.58  # words, and which part of them may be different: ha
 
 
 # A line break as it comes in wrapped text, in quotes of mail, between string literals, and escaped in JSON.
-_BREAK = re.compile(
+_BREAK = regex(
     r"[\"']?[ \t]{0,40}"
     r"(?:\\{0,4}[\r\n]{1,4}|\\{1,4}r\\{1,4}n|\\{1,4}n|<br ?/?>)[ \t]{0,40}(?:[>|#*\"']{1,3}[ \t]{0,8})?"
 )
@@ -130,11 +148,11 @@ _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 # JSON's \u escapes and escaped slashes (RFC 8259 section 7), and percent-encoding (RFC 3986 section 2.1), whose bytes
 # of one character are read together.
 _NEXT = r"%[89abAB][0-9a-fA-F]"  # a byte of a character behind its first: RFC 3629
-_ENCODED = re.compile(
+_ENCODED = regex(
     r"\\{1,4}(?:u(?P<unicode>[0-9a-fA-F]{4})|/)"
     rf"|(?P<percent>%(?:[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}}))"
 )
-_BACKSLASHED, _PERCENT = re.compile(r"\\(?:u[0-9a-fA-F]{4}|/)"), re.compile("%[0-9a-fA-F]{2}")
+_BACKSLASHED, _PERCENT = regex(r"\\(?:u[0-9a-fA-F]{4}|/)"), regex("%[0-9a-fA-F]{2}")
 _MOST_DECODED = 3  # an address that was encoded within an address that was encoded; no software goes further
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from mnemonic import Mnemonic
 
-from .scan import CONTINUATION, REDUCED, Scan, Span, first_bytes
+from .scan import CONTINUATION, REDUCED, Scan, Span, first_bytes, regex
 
 RULE = "seed-phrase"
 LANGUAGES = (
@@ -29,7 +29,7 @@ LANGUAGES = (
 LENGTHS = (12, 15, 18, 21, 24)
 _FEWEST = min(LENGTHS)
 _CUT = 4  # letters: words may be cut to these, by which BIP-39 keeps the words of a Latin list apart
-_ACCENTS = re.compile("[\u0300-\u036f]+")
+_ACCENTS = regex("[\u0300-\u036f]+")
 
 
 @lru_cache(maxsize=8192)
@@ -71,8 +71,8 @@ _BETWEEN = frozenset(
                  "st", "nd", "rd", "th", "t", "z", "utc")
 )  # fmt: skip
 
-_REDUCED_WORD = re.compile(rb"[a-z\x01\x02]+")
-_EAST_ASIAN_WORD = re.compile("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # jamo, kana, CJK, hangul
+_REDUCED_WORD = regex(rb"[a-z\x01\x02]+")
+_EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # jamo, kana, CJK, hangul
 
 
 @cache
@@ -104,14 +104,14 @@ _IS_EAST_ASIAN = bytes(
 _KINDS = frozenset({b"c"} | {kind * count for kind in (b"k", b"h") for count in range(1, 17)})
 _CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # begin with the byte of kana
 _SIGNS = {  # what keeps words apart beside ASCII, by what it begins with in UTF-8
-    lead: re.compile(lead + b"[\x80-\xbf]" * rest)
+    lead: regex(lead + b"[\x80-\xbf]" * rest)
     for lead, rest in ((b"\xc2", 1), (b"\xe2", 2), (b"\xe3\x80", 1), (b"\xef", 2), (b"\xf0", 3))
 }
 _SPACED = bytes(code if code >= 0x80 else ord(" ") for code in range(256))
 _STRIDE = 3
 _SAMPLED = b"\1" * (_FEWEST // _STRIDE)
 _RUN = b"\1" * _FEWEST
-_RUNS = re.compile(rb"\x01{12,}")
+_RUNS = regex(rb"\x01{12,}")
 
 
 def _kinds(scan: Scan) -> bytes:
@@ -180,11 +180,11 @@ def _any(words: Iterable[str]) -> str:
     return f"(?:{'|'.join(words)})"
 
 
-_WORD = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f\u3099\u309a])+")
+_WORD = regex(r"(?:[^\W\d_]|[\u0300-\u036f\u3099\u309a])+")
 _NUMBER = r"(?:0?[1-9]|1\d|2[0-4])"
-_GAP = re.compile(rf"[\W_]{{0,250}}(?:{_NUMBER}(?:[\W_]{{1,250}}|$)){{0,4}}", re.IGNORECASE)
+_GAP = regex(rf"[\W_]{{0,250}}+(?:{_NUMBER}(?:[\W_]{{1,250}}+|$)){{0,4}}", re.IGNORECASE)
 _QUOTE = r"\\{0,4}[\"'`]"
-_NOISE = re.compile(
+_NOISE = regex(
     r"</?[a-z][^<>]{0,120}>"  # <li>
     # 2025-12-11 10:00:01,123 INFO
     r"|(?<!\d)(?:\d{4}-\d\d-\d\d[T ]?)?\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|UTC|[+-]\d\d:?\d\d)?"
@@ -201,7 +201,7 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 
-_MAY_BE_NOISY = re.compile(r"[\d<=:\"']|\band\b", re.IGNORECASE)
+_MAY_BE_NOISY = regex(r"[\d<=:\"']|\band\b", re.IGNORECASE)
 
 
 def seed_phrases(scan: Scan) -> Iterator[Span]:
@@ -228,7 +228,7 @@ def _phrases(text: str, judge: "_Judge") -> Iterator[tuple[int, int]]:
                     yield spans[first + at][0], spans[first + end - 1][1]
 
 
-_REST = re.compile(rb"\x01{3,}")
+_REST = regex(rb"\x01{3,}")
 
 
 def rest_of_phrases(text: str, marker: str) -> Iterator[Span]:
@@ -320,8 +320,8 @@ def _value(numbers: Iterable[int]) -> int:
 
 # Chinese phrases are also written without blanks; as any clause of twelve common characters has one chance in sixteen,
 # there the words before it must say what it is.
-_SAYS_PHRASE = re.compile(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
-_CHINESE_WORD = re.compile("[\u4e00-\u9fff]{12,}")
+_SAYS_PHRASE = regex(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
+_CHINESE_WORD = regex("[\u4e00-\u9fff]{12,}")
 
 
 def _unspaced(plain: str, judge: _Judge) -> Iterator[Span]:

@@ -9,7 +9,7 @@ import re
 import string
 
 from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_public, strength, words_of
-from .scan import MASKED, NOT_RECORDED
+from .scan import MASKED, NOT_RECORDED, regex
 from .wallets import is_address
 
 # Placeholders of `.env` examples and documentation; the whole value must be one.
@@ -19,7 +19,7 @@ PLACEHOLDER = (
     r"|(?:sk-)?no[-_]key[-_](?:needed|required)|\$\{\w+\}|\{\{.*\}\}"
 )
 # Beside these, the notations of shells, Python, JavaScript and templates for a value that stands elsewhere.
-_NOT_A_VALUE = re.compile(
+_NOT_A_VALUE = regex(
     rf"{PLACEHOLDER}"
     r"|[*.xX•_-]+"
     r"|<[a-z][a-z _.-]*\d?>|\[[a-z][a-z _.-]*\d?\]"
@@ -34,15 +34,15 @@ _NOT_A_VALUE = re.compile(
     r"(?:[.,:;!?)]*|[ |\[(][a-z ,.;:'\]()|-]*)",
     re.IGNORECASE,
 )
-_DECIMAL = re.compile(r"[+-]?\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?|\d{4}(?:-\d{2,4}){1,2}")  # a price, a count, a date
-_TICKER = re.compile(r"\$?[A-Z]{2,10}(?:[-/][A-Z]{2,10})?\d?")
-_PHRASE = re.compile(r"[A-Za-z](?:[A-Za-z _-]|[,.:;!?](?=\s|$))*")
-IDENTIFIER = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*$")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
-_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]+$")
-_BASE58 = re.compile(r"[1-9A-HJ-NP-Za-km-z]+$")
+_DECIMAL = regex(r"[+-]?\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?|\d{4}(?:-\d{2,4}){1,2}")  # a price, a count, a date
+_TICKER = regex(r"\$?[A-Z]{2,10}(?:[-/][A-Z]{2,10})?\d?")
+_PHRASE = regex(r"[A-Za-z](?:[A-Za-z _-]|[,.:;!?](?=\s|$))*")
+IDENTIFIER = regex(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*$")
+_UUID = regex(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
+_HEX = regex(r"(?:0x)?[0-9a-fA-F]+$")
+_BASE58 = regex(r"[1-9A-HJ-NP-Za-km-z]+$")
 _NO_DIGITS = dict.fromkeys(map(ord, string.digits))
-_ONE_RUN = re.compile(r"[A-Za-z0-9+/_=-]{20,}$")
+_ONE_RUN = regex(r"[A-Za-z0-9+/_=-]{20,}$")
 
 
 def is_value(text: str) -> bool:
@@ -117,7 +117,7 @@ def is_public(text: str) -> bool:
 
 
 _LONG_WORD = 20  # letters; words of English that are longer stand in no configuration
-_UNSPEAKABLE = re.compile(r"[b-df-hj-np-tv-xz]{5}")
+_UNSPEAKABLE = regex(r"[b-df-hj-np-tv-xz]{5}")
 
 
 def is_jumbled(value: str) -> bool:

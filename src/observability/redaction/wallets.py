@@ -13,13 +13,13 @@ from hashlib import sha256, sha512
 from itertools import islice
 from typing import Any
 
-from .scan import Scan, Span
+from .scan import Scan, Span, regex
 
-_TOKEN = re.compile(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}(?![0-9A-Za-z])")
+_TOKEN = regex(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}+(?![0-9A-Za-z])")
 _LENGTHS = range(50, 131)  # of a token: a WIF key, the shortest, has 51 letters; 64 bytes in hex with their 0x have 130
 _HASH_LENGTHS = (64, 66)  # of 32 bytes in hex, without and with 0x
 _EVM, _SOLANA = "evm-private-key", "solana-secret-key"
-_HEX = re.compile(r"(?:0[xX])?[0-9a-fA-F]+$")
+_HEX = regex(r"(?:0[xX])?[0-9a-fA-F]+$")
 
 
 def wallet_keys(scan: Scan) -> Iterator[Span]:
@@ -205,23 +205,23 @@ _SAYS_HELD = (
     r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
     r"|(?:api|agent)[\s_-]?wallet|hyper_?liquid_agent"
 )
-_SAYS_KEY = re.compile(rf"(?P<private>{_SAYS_PRIVATE})|(?P<held>{_SAYS_HELD})", re.IGNORECASE)
+_SAYS_KEY = regex(rf"(?P<private>{_SAYS_PRIVATE})|(?P<held>{_SAYS_HELD})", re.IGNORECASE)
 _CLOSE = r"(?:_?(?:\d{1,2}|hex|value))?[\s\"'`*\\)\]]{0,8}"
 _LINK = {
     # `private key: …`, `private key (hex): …`, `private key of address 0x…: …`, `Private Keys\n(0) …`, and the errors
     # of eth-account and eth-keys, which end with a colon
-    "private": re.compile(
+    "private": regex(
         _CLOSE + r"(?:\([^()\n]{1,40}\)\s?)?"
         r"(?:(?:of|for)\s"
         r"(?:(?:the|my|this|your|our|address|wallet|account|signer|owner|agent|trader|deployer|bot)\s?){0,4}"
-        r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s\w{1,80}(?:\s\w{1,80}){0,3}\s?(?=[:=]))?"
+        r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s(?:\w{1,20}+\s?){1,4}+(?=[:=]))?"
         r"(?:(?:must|should|format|length|has)\b[^\n]{0,100}:)?"
         r"(?:[\s\"'`*\\:=|,>(\[{–—→-]|\b(?:is|was|are)\b|#?\d{1,2}[.):])*",
         re.IGNORECASE,
     ),
-    "held": re.compile(_CLOSE + r"(?::=|=>|==?|:)[\s\"'`*\\(\[]{0,8}"),
+    "held": regex(_CLOSE + r"(?::=|=>|==?|:)[\s\"'`*\\(\[]{0,8}"),
 }
-_KEY_FOLLOWS = re.compile(
+_KEY_FOLLOWS = regex(
     r"[\s\"'`)\],]{0,4}(?:is|was|as|[(—–:|<=-]+|←)?[\s(]{0,3}(?:(?:my|the|your|our|a|its)\s)?(?:\w{1,12}\s){0,2}private\s?key"
     r"(?=\s{0,2}(?:[).,;!?\"'\]|}]|$|\n|of\b|for\b))",
     re.IGNORECASE,
@@ -230,10 +230,10 @@ _KEY_FOLLOWS = re.compile(
 _MARK = r"\\{0,7}[\"']"
 _IS_ADDRESS = rf"{_MARK}address{_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}0x[0-9a-fA-F]{{40}}{_MARK}"
 _IS_KEY = rf"{_MARK}(?:key|pk){_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}$"
-_ACCOUNT = re.compile(rf"{_IS_ADDRESS}\s{{0,4}},\s{{0,8}}{_IS_KEY}", re.IGNORECASE)
-_ENDS_WITH_KEY = re.compile(_IS_KEY, re.IGNORECASE)
-_ADDRESS_FOLLOWS = re.compile(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
-_NEXT_OF_LIST = re.compile(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
+_ACCOUNT = regex(rf"{_IS_ADDRESS}\s{{0,4}},\s{{0,8}}{_IS_KEY}", re.IGNORECASE)
+_ENDS_WITH_KEY = regex(_IS_KEY, re.IGNORECASE)
+_ADDRESS_FOLLOWS = regex(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
+_NEXT_OF_LIST = regex(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
 _REACH = 160  # characters
 # Each of these expressions has one of these inside.
 _HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "clave", "chave", "chiave")
@@ -296,12 +296,12 @@ def is_account(fields: Mapping[Any, Any]) -> bool:
 # the hyphens of YAML or the bars of a table between them; after JSON.stringify(Uint8Array) each with its index.
 _BETWEEN = r"[\"']?[\s,;|-]{1,24}[\"']?"
 _LISTS = (
-    re.compile(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}}){{63,}}(?!\d|\.\d)"),
-    re.compile(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}}){{63,}}(?![0-9a-fA-F])"),
-    re.compile(r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\d{1,2}[\"']?\s{0,4}:\s{0,4}\d{1,3}){63}"),
+    regex(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}}){{63,}}+(?!\d|\.\d)"),
+    regex(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}}){{63,}}+(?![0-9a-fA-F])"),
+    regex(r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\d{1,2}[\"']?\s{0,4}:\s{0,4}\d{1,3}){63}+"),
 )
-_NUMBER = re.compile(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s{0,4}:)")
-_HEX_BYTE = re.compile(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
+_NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s{0,4}:)")
+_HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
 _SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
 _NO_LETTERS = b" " * 127
