@@ -6,6 +6,7 @@ What a page of ordinary rows costs, counted in calls rather than milliseconds: a
 `benchmarks/bench_redaction.py` has the milliseconds.
 """
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from typing import Any
 import base58
 import pytest
 
+from src.observability.redaction import wallets
 from src.observability.redaction.redactor import redact, redact_text
-from tests.redaction.corpus import FEED, SECRETS
+from src.observability.redaction.scan import OVERLAP, PIECE, Scan, pieces
+from tests.redaction.corpus import FEED, PLACED, SECRETS
 from tests.tracing.counting import counted
 
 Row = Callable[[random.Random], str]
@@ -61,17 +64,67 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
     """A page of ordinary rows is not asked row by row for what it cannot hold."""
     row, most_calls, most_searches = ROWS[rows]
     make = random.Random(rows)
-    page = [row(make) for _ in range(800)]
-    few, many = _calls("".join(page[:400])), _calls("".join(page))
+    page = [row(make) for _ in range(400)]  # in one piece
+    few, many = _calls("".join(page[:200])), _calls("".join(page))
     assert redact_text("".join(page)) == "".join(page)
-    assert many["calls"] - few["calls"] <= most_calls * 400 + 20
-    assert many["searches"] - few["searches"] <= most_searches * 400 + 20
+    assert many["calls"] - few["calls"] <= most_calls * 200 + 20
+    assert many["searches"] - few["searches"] <= most_searches * 200 + 20
 
 
 def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
-    """The recorded feed, once and twenty times: what is called is called on the whole."""
+    """The recorded feed, once and eight times: what is called is called on the whole, or on a piece of a long text."""
     text = FEED.read_text(encoding="utf-8")[:10_000]
-    assert _calls(text * 20)["calls"] <= _calls(text)["calls"] * 1.2
+    assert len(text * 8) <= PIECE + OVERLAP
+    assert _calls(text * 8)["calls"] <= _calls(text)["calls"] * 1.2
+    assert _calls(text * 40)["calls"] <= _calls(text)["calls"] * 1.5 * 7
+
+
+@pytest.mark.parametrize("text", ["x " * 200_000, "x" * 400_000, "é" * 400_000, "x\n" * 200_000, "xy" * 45_001])
+def test_a_long_text_is_read_in_pieces_that_overlap(text: str) -> None:
+    """No expression ever receives more than one of them; whatever is shorter than the overlap is whole in one."""
+    places = [(start, start + len(piece)) for start, piece in pieces(text)]
+    assert all(text[start:end] == piece for (start, end), (_, piece) in zip(places, pieces(text), strict=True))
+    assert max(end - start for start, end in places) <= PIECE + OVERLAP
+    assert places[0][0] == 0
+    assert places[-1][1] == len(text)
+    for (_, end), (start, _) in itertools.pairwise(places):
+        assert OVERLAP <= end - start <= OVERLAP + 1_024
+
+
+def test_a_text_that_fits_is_not_copied() -> None:
+    """Nearly all do."""
+    text = "x" * (PIECE + OVERLAP)
+    assert [piece for _, piece in pieces(text)] == [text]
+    assert next(pieces(text))[1] is text
+
+
+@pytest.mark.parametrize("rule", [*SECRETS, *PLACED])
+@pytest.mark.parametrize("filling", ["row 12,5 of the market\n", "x-"])
+def test_nothing_is_missed_at_a_seam(rule: str, filling: str) -> None:
+    """A secret of each rule wherever a piece begins or ends."""
+    make = random.Random(rule)
+    long = (filling * 100_000)[:200_000]
+    seam = next(itertools.islice(pieces(long), 1, 2))[0]
+    for edge in (seam, seam + OVERLAP):
+        for before in (300, 40, 5, 0):
+            text, secret = (SECRETS[rule](make),) * 2 if rule in SECRETS else PLACED[rule](make)
+            done = redact_text(f"{long[: edge - before - 1]} {text} {long[:5000]}")
+            assert f"[REDACTED:{rule}]" in done
+            assert secret[-12:] not in done
+
+
+def test_a_list_of_small_numbers_is_read_once() -> None:
+    """Rows of sixty percentages: the expression for keys of bytes goes over each number once, not sixty times."""
+    make = random.Random("percentages")
+    rows = [", ".join(str(make.randrange(100)) for _ in range(60)) for _ in range(400)]
+    lists = list(wallets._lists(Scan("\n".join(f"RSI: {row}" for row in rows))))
+    assert sum(match.end() - match.start() for match in lists) <= sum(map(len, rows)) * 2
+
+
+def test_percentages_are_no_key() -> None:
+    """64 random bytes are half above 127: a series without any is dismissed before a public key is derived."""
+    make = random.Random("series")
+    assert list(wallets._windows([str(make.randrange(128)) for _ in range(2000)])) == []
 
 
 NEAR_MATCHES = (

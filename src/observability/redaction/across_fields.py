@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .scan import Scan, Span, marker, masked, regex
+from .scan import Scan, Span, marker, masked, pieces, regex
 from .seed_phrases import RULE, rest_of_phrases, seed_phrases
 from .wallets import is_secret_numbers
 
@@ -95,7 +95,7 @@ class _Texts:
     def _phrases_in(self, column: Sequence[int]) -> Iterator[tuple[int, Span]]:
         lines = [_readable(self._texts[number]) for number in column]
         joined = "\n".join(lines)
-        spans = list(seed_phrases(Scan(joined))) if len(joined) >= _SHORTEST else []
+        spans = list(_phrases(joined)) if len(joined) >= _SHORTEST else []
         spans += rest_of_phrases(joined, _MASKED) if _MASKED in joined else []
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0)) if spans else []
         for start, end, _ in spans:
@@ -119,6 +119,12 @@ def _readable(text: str) -> str:
     if "[" in text:
         text = _MARKER.sub(_sign, text)
     return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{_BREAK}\n{text[-_EDGE:]}"
+
+
+def _phrases(text: str) -> Iterator[Span]:
+    for start, piece in pieces(text):
+        for span in seed_phrases(Scan(piece)):
+            yield Span(start + span.start, start + span.end, span.rule)
 
 
 class _Masker:

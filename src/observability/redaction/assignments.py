@@ -46,7 +46,7 @@ _ARGUMENT = regex(
 _REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # of a longer one, once it is known to be a secret
 _LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a line of `.env` ends its value, and no sign inside it
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
-_NUMBERS = regex(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}+")  # bytes of a key
+_NUMBERS = regex(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}")  # bytes of a key
 _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
@@ -74,12 +74,13 @@ _GO_ON = frozenset("acdefgijklmnopqrtuwxyz")  # keys, keyB64, keyHex and keyValu
 
 # A name that is `key` or `token` and nothing more is in every line of some prompts. It is worth a look if a letter or
 # an owner stands before it, or what looks random behind it: `looks_random` and `is_query_key` ask for 16 letters.
-_TO_VALUE = r"(?:[a-z0-9_]{0,8}+[^a-z0-9_]{1,24}+){1,3}"  # signs, and a word as in `token provided: …`
+# Signs, and a word, as in `token provided: …`; the lookahead with its group keeps `re` from giving signs back.
+_TO_VALUE = r"(?:[a-z0-9_]{0,8}(?=(?P<signs>[^a-z0-9_]{1,24}))(?P=signs)){1,3}"
 
 
 def _lone(end: str) -> re.Pattern[str]:
     owned = "|".join(rf"(?<={owner} {end})" for owner in _SPACED_OWNERS)
-    random = rf"{_TO_VALUE}(?=[a-z+/_=-]{{0,160}}+\d)[a-z0-9+/_=-]{{16}}"
+    random = rf"{_TO_VALUE}(?=[a-z+/_=-]{{0,160}}\d)[a-z0-9+/_=-]{{16}}"
     return regex(rf"{end}(?:(?<=[a-z0-9_.-]{end})|(?<=[a-z] {end})(?:{owned})|(?={random}))")
 
 

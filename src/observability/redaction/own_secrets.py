@@ -15,7 +15,7 @@ import json
 import re
 import string
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -59,9 +59,10 @@ _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 class OwnSecrets:
     """The secrets of one state of the environment, ready to be searched for."""
 
-    def __init__(self, values: Iterable[str]) -> None:
+    def __init__(self, values: Sequence[str]) -> None:
         self._reduced: tuple[dict[str, list[Form]], ...] = ({}, {}, {})
         self._short: list[Form] = []
+        self.longest = max(map(len, values), default=0)  # characters
         secrets = {part for value in values for part in _parts(value)}
         self.numbers = frozenset(int(each) for each in secrets if each.isdecimal() and str(int(each)) == each)
         for secret in secrets:

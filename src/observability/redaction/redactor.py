@@ -18,7 +18,7 @@ line. A match becomes `[REDACTED:rule]`; what cannot be redacted becomes `[NOT R
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .. import settings
@@ -30,7 +30,7 @@ from .key_formats import SHAPES, pem_keys, shapes
 from .names import NONE, strength
 from .operator_patterns import operator_patterns, operator_spans
 from .own_secrets import OwnSecrets
-from .scan import MASKED, NOT_RECORDED, Scan, Span, marker, masked, regex
+from .scan import MASKED, NOT_RECORDED, Rewritten, Scan, Span, marker, masked, pieces, regex
 from .seed_phrases import seed_phrases
 from .values import is_secret, is_secret_item, is_secret_number
 from .wallets import byte_arrays, is_account, is_evm_key, is_keypair, is_secret_numbers, wallet_keys
@@ -121,17 +121,22 @@ class _Rules:
         except settings.SettingError:
             self.patterns, self.refused = [], True
 
-    def spans(self, scan: Scan) -> list[Span]:
-        """What is to be masked in the text, in order of precedence."""
-        found = [*self.own.spans(scan)]
-        for finder in _FINDERS:
-            found += finder(scan)
+    def spans(self, text: str) -> Iterator[Span]:
+        """Yield what is to be masked in the text, in order of precedence."""
+        for start, piece in pieces(text, self.own.longest):
+            for span in self._spans_of(Scan(piece)):
+                yield Span(start + span.start, start + span.end, span.rule)
         for pattern in self.patterns:
-            found += operator_spans(pattern, scan.text)
-        if scan.decoded:
-            inner = self.spans(scan.decoded.scan)
-            found += [Span(*scan.decoded.original(start, end), rule) for start, end, rule in inner]
-        return found
+            yield from operator_spans(pattern, text)
+
+    def _spans_of(self, scan: Scan) -> Iterator[Span]:
+        yield from self.own.spans(scan)
+        for finder in _FINDERS:
+            yield from finder(scan)
+        if decoded := scan.decoded:
+            for pattern in self.patterns:
+                yield from _originals(decoded, operator_spans(pattern, decoded.scan.text))
+            yield from _originals(decoded, self._spans_of(decoded.scan))
 
     def remember(self, text: str) -> str:
         """A text that is clean."""
@@ -148,6 +153,10 @@ class _Rules:
             for allowed in self.allowed
             if len(allowed) >= span.end - span.start
         )
+
+
+def _originals(text: Rewritten, spans: Iterable[Span]) -> Iterator[Span]:
+    return (Span(*text.original(start, end), rule) for start, end, rule in spans)
 
 
 _current = _Rules((), "", "")
@@ -196,7 +205,7 @@ def _masked_beside_markers(text: str, rules: _Rules) -> str:
 def _masked(text: str, rules: _Rules) -> str:
     if len(text) < 4:  # nothing that short is a secret
         return text
-    return masked(text, [span for span in rules.spans(Scan(text)) if not rules.allows(text, span)])
+    return masked(text, [span for span in rules.spans(text) if not rules.allows(text, span)])
 
 
 class Redactor:

@@ -182,7 +182,7 @@ def _any(words: Iterable[str]) -> str:
 
 _WORD = regex(r"(?:[^\W\d_]|[\u0300-\u036f\u3099\u309a])+")
 _NUMBER = r"(?:0?[1-9]|1\d|2[0-4])"
-_GAP = regex(rf"[\W_]{{0,250}}+(?:{_NUMBER}(?:[\W_]{{1,250}}+|$)){{0,4}}", re.IGNORECASE)
+_GAP = regex(rf"[\W_]{{0,250}}(?:{_NUMBER}(?:[\W_]{{1,250}}|$)){{0,4}}", re.IGNORECASE)
 _QUOTE = r"\\{0,4}[\"'`]"
 _NOISE = regex(
     r"</?[a-z][^<>]{0,120}>"  # <li>
@@ -263,7 +263,7 @@ def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str
 
 # ── Does its checksum hold? ──────────────────────────────────────────────────────────────────────────────────────────
 
-_MOST_CHECKS = 60_000  # of one text, a twentieth of a second: twelve thousand words of a list are no prompt
+_MOST_CHECKS = 30_000  # of one piece, a fortieth of a second: six thousand words of a list are no prompt
 _VARIED = 8  # different words among twelve: of 10^9 phrases one has fewer
 
 
