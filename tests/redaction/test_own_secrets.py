@@ -283,6 +283,7 @@ def test_only_the_newest_values_are_remembered(monkeypatch: pytest.MonkeyPatch) 
     assert redact_text("renewed-secret-000 renewed-secret-190") == f"renewed-secret-000 {MASK}"
 
 
+@pytest.mark.slow
 def test_the_secrets_of_a_process_are_read_when_redaction_is_imported() -> None:
     """A key may be popped before the first text is redacted."""
     code = (
