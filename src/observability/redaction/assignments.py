@@ -74,8 +74,7 @@ _GO_ON = frozenset("acdefgijklmnopqrtuwxyz")  # keys, keyB64, keyHex and keyValu
 
 # A name that is `key` or `token` and nothing more is in every line of some prompts. It is worth a look if a letter or
 # an owner stands before it, or what looks random behind it: `looks_random` and `is_query_key` ask for 16 letters.
-# Signs, and a word, as in `token provided: …`; the lookahead with its group keeps `re` from giving signs back.
-_TO_VALUE = r"(?:[a-z0-9_]{0,8}(?=(?P<signs>[^a-z0-9_]{1,24}))(?P=signs)){1,3}"
+_TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # signs, and a word as in `token provided: …`
 
 
 def _lone(end: str) -> re.Pattern[str]:

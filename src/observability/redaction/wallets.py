@@ -207,7 +207,7 @@ _LINK = {
         _CLOSE + r"(?:\([^()\n]{1,40}\)\s?)?"
         r"(?:(?:of|for)\s"
         r"(?:(?:the|my|this|your|our|address|wallet|account|signer|owner|agent|trader|deployer|bot)\s?){0,4}"
-        r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s\w{1,20}(?:\s\w{1,20}){0,3}\s?(?=[:=]))?"
+        r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s\w{1,80}(?:\s\w{1,80}){0,3}\s?(?=[:=]))?"
         r"(?:(?:must|should|format|length|has)\b[^\n]{0,100}:)?"
         r"(?:[\s\"'`*\\:=|,>(\[{–—→-]|\b(?:is|was|are)\b|#?\d{1,2}[.):])*",
         re.IGNORECASE,
