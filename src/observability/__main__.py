@@ -4,7 +4,7 @@ import sys
 
 from .terminal import warn
 
-# What a missing module is called at the package index, where the names differ, or with what it is used.
+# The pip arguments for a missing module, where they differ from its name.
 _PACKAGES = {
     "jinja2": "jinja2 vl-convert-python",
     "rich": "-r src/observability/requirements-console.txt",

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from src.observability import settings
 from src.observability.console.app import app
 from src.observability.console.queries import totals
+from src.observability.console.queries.filter import Filter
 from src.observability.console.render.format import count, duration
 from src.observability.journal.store import Journal
 from src.observability.recording import cost
@@ -276,7 +277,7 @@ def test_what_if_reprices_the_tokens(filled: Journal) -> None:
 def test_figures_end_while_calls_go_on(filled: Journal) -> None:
     """A busy fleet has another call done for each that is read: that one is the next command's."""
     seen, known = 0, sum(each["calls"] for each in lines("costs", "--what-if", "gpt-4o"))
-    for _ in totals.tokens(filled, totals.Calls("agent")):
+    for _ in totals.calls_with_usage(filled, "agent", Filter()):
         seen += 1
         fill(filled, 1, days=0.00001, seed=seen)
         assert seen <= known

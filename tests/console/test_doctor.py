@@ -86,23 +86,23 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
     assert status == 1
     result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "80"})
     assert result.exit_code == 1
-    assert result.output.startswith("❌ keys: the server refuses pk-lf-test")
+    assert result.output.startswith("❌ keys: the server rejects pk-lf-test")
     assert max(map(len, result.output.splitlines())) <= 80
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     """The flag and who says so; half a pair of keys; text that cannot be read."""
-    assert said("tracing") == ("fine", "on, says the default", None)
+    assert said("tracing") == ("fine", "on, according to the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
-    assert said("tracing")[:2] == ("warning", "off, says the environment: calls are not recorded")
+    assert said("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")
     write_env_file("ENABLE_LANGFUSE=false\n")
-    assert said("tracing")[1] == "off, says .env: calls are not recorded"
+    assert said("tracing")[1] == "off, according to .env: calls are not recorded"
     monkeypatch.delenv("ENABLE_LANGFUSE")
     assert said("keys")[0] == "warning"
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-0123456789")
     assert said("keys") == (
         "fault",
-        "LANGFUSE_PUBLIC_KEY is not set, the other one is",
+        "LANGFUSE_PUBLIC_KEY is not set, the other key is",
         "set LANGFUSE_PUBLIC_KEY in .env",
     )
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "lots")
@@ -129,7 +129,7 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
     cure = "correct it in the environment: until then no text is recorded"
     assert findings[0] == {"weight": "fault", "about": "settings", "what": REFUSED, "cure": cure}
     assert all("NOT RECORDED" not in each["what"] for each in findings)
-    assert said("pending") == ("fine", "nothing waits", None)
+    assert said("pending") == ("fine", "no rows are pending", None)
     lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
     assert lines[:2] == [f"🤖 Tracing is on, kept here: {REFUSED}", f"   → {cure}"]
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "hunter2-hunter2(")
@@ -147,7 +147,10 @@ def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path)
     ):
         result = CliRunner().invoke(app, command, env=environment)
         assert (result.exit_code, result.stdout) == (1, "")
-        assert f"❌ No outcome is taken: a note would be lost, since {REFUSED}\n   → correct it in" in result.stderr
+        assert (
+            f"❌ No outcome was recorded, because its note would be lost: {REFUSED}\n   → correct it in"
+            in result.stderr
+        )
     assert len(filled.scores()) == before
     assert CliRunner().invoke(app, ["outcome", trace_id, "--pnl-usd", "5"], env=environment).exit_code == 0
 
@@ -157,7 +160,7 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in Backend().environment.items():
         monkeypatch.setenv(name, value)
     weight, what, cure = said("server")
-    assert (weight, cure) == ("fault", "correct LANGFUSE_HOST, or see to network and server")
+    assert (weight, cure) == ("fault", "correct LANGFUSE_HOST, or check network and server")
     assert "cannot be reached" in what
     monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example.com")
     assert "has no TLS" in said("server")[1]
@@ -166,22 +169,22 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_accepts_no_keys(langfuse: Any) -> None:
     """A hotel's network answers every question with 200."""
     langfuse.answer = lambda _request, _: Response("<html>Log in", 200)
-    assert said("keys")[:2] == ("warning", "not known whether they are accepted: HTTP 200")
+    assert said("keys")[:2] == ("warning", "unknown if the server accepts them: HTTP 200")
 
 
 @pytest.mark.parametrize(
     ("answer", "weight", "words"),
     [
-        (Response("down", 503), "fault", "is not well: HTTP 503 down"),
-        (Response("what?", 404), "fault", "is not well: HTTP 404 what?"),
+        (Response("down", 503), "fault", "is not healthy: HTTP 503 down"),
+        (Response("what?", 404), "fault", "is not healthy: HTTP 404 what?"),
         (
             Response("", 302, {"Location": "https://elsewhere.example"}),
             "fault",
             "redirects to https://elsewhere.example",
         ),
-        (Response("<html>hello", 200), "fault", "does not answer like Langfuse"),
+        (Response("<html>hello", 200), "fault", "is not a Langfuse server"),
         (Response('{"version": "3.20.1"}', 200), "fault", "too old"),
-        (Response('{"version": "4.16.0"}', 200), "warning", "wants 4.59 or newer"),
+        (Response('{"version": "4.16.0"}', 200), "warning", "needs 4.59 or newer"),
     ],
 )
 def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, words: str, langfuse: Any) -> None:
@@ -229,7 +232,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pyte
             monkeypatch.setenv(name, value)
         weight, what, cure = said("server")
     assert weight == "fault"
-    assert "cannot prove who it is" in what
+    assert "is not trusted" in what
     assert cure is not None
     assert "SSL_CERT_FILE" in cure
 
@@ -246,14 +249,14 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
         filled.append([row], [])
         assert said("pending")[0] == weight
         lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
-        waits = f"the oldest row has waited for {age} min"
+        waits = f"the oldest row has been pending for {age} min"
         assert lines[0].endswith(waits if weight != "fine" else settings.setting("LANGFUSE_HOST"))
-        assert ("→ python -m src.observability doctor asks the server why" in lines[1]) == (weight != "fine")
+        assert ("→ run python -m src.observability doctor" in lines[1]) == (weight != "fine")
         filled.mark(Mark("observations", [(filled.newest()[0], row["id"])], "shipped"))
     filled.append([{**row, "id": "f" * 16, "destination": "https://other.example|pk-lf-other"}], [])
     weight, what, _ = said("pending")
     assert weight == "warning"
-    assert "1 rows wait for the project of pk-lf-other at https://other.example" in what
+    assert "1 row for the project of pk-lf-other at https://other.example" in what
 
 
 def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
@@ -264,9 +267,9 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     weight, what, cure = said("rejected")
     assert (weight, cure) == (
         "fault",
-        "correct what it says, then python -m src.observability doctor --fix sends them again",
+        "correct the cause, then python -m src.observability doctor --fix sends them again",
     )
-    assert "Langfuse refused 3 rows" in what
+    assert "Langfuse rejected 3 rows" in what
     assert "are wrong" in what
     assert "\x1b" not in what
     langfuse.answer = lambda _request, _body: None
@@ -335,8 +338,8 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=30, check=False,
         env={**os.environ, "OBSERVABILITY_JOURNAL": str(path), "COLUMNS": "400"},
     )  # fmt: skip
-    what = f"{folder} cannot be written by this user, who has no journal at {path}"
-    cure = "give it to the user who runs the agents, or let OBSERVABILITY_JOURNAL name another file"
+    what = f"no journal at {path}, and this user may not create one: {folder} is not writable"
+    cure = "give the folder to the user who runs the agents, or set OBSERVABILITY_JOURNAL to another file"
     assert ended.returncode == 1
     if command.startswith("doctor"):
         first = json.loads(ended.stdout.splitlines()[0])
@@ -354,7 +357,7 @@ def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) ->
     filled.append([observation_row(id="1" * 16, trace_id="a" * 32, type="span", name=why, trace_name=why,
                                    start_ns=time.time_ns(), status_message=why)], [])  # fmt: skip
     assert said("own failures")[:2] == (
-        "warning", "1 call of the last 7 days could not be recorded: only that they were",
+        "warning", "1 call of the last 7 days could not be recorded, only counted",
     )  # fmt: skip
 
 
@@ -369,7 +372,7 @@ def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
     weight, what, cure = said("outcomes")
     assert (weight, what) == (
         "warning",
-        f"2 of the last 7 days name a trace that is not here: {trace_id[:8]}, deadbeef",
+        f"2 outcomes of the last 7 days without a trace in this journal: {trace_id[:8]}, deadbeef",
     )
     assert "decisions shows the ids" in str(cure)
     filled.change("UPDATE scores SET timestamp_ns = timestamp_ns - ? WHERE name LIKE 'pnl_%'", (8 * 24 * HOUR_NS,))

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from src.observability import ObservabilityContext, settings
 from src.observability.console.app import app
-from src.observability.console.signal import Said, said_of
+from src.observability.console.signal import Signal, signal_of
 from src.observability.journal.store import Journal
 from tests.console.test_journal_views import ask
 from tests.million import observation_row
@@ -118,11 +118,11 @@ def test_a_keyword_overwrites_nothing(journal: Any) -> None:
 
 def test_what_has_not_its_type_is_unknown() -> None:
     """A ? where a text should be, None where a number should."""
-    assert said_of({**WHOLE, "trading_symbol": "ETH"}) == Said("SELL", 64.0, "why", "ETH", True)
+    assert signal_of({**WHOLE, "trading_symbol": "ETH"}) == Signal("SELL", 64.0, "why", "ETH", True)
     odd = {"signal_action": [1], "signal_confidence": True, "signal_reasoning": {}, "signal_valid": "yes"}
-    assert said_of(odd) == Said("?", None, "?", "", False)
+    assert signal_of(odd) == Signal("?", None, "?", "", False)
     for nothing in (None, [], "text", 5, {}):
-        assert said_of(nothing) == Said("?", None, "", "", True)
+        assert signal_of(nothing) == Signal("?", None, "", "", True)
 
 
 def test_a_note_forges_no_trace(journal: Any) -> None:

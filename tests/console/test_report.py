@@ -86,7 +86,7 @@ def test_the_charts_say_what_the_journal_has(filled: None, report: Any) -> None:
     (others,) = re.findall(r"<p>\d+ others together: \$([\d.]+)\.", html)
     assert by_agent + float(others) == pytest.approx(calls["cost_usd"].sum(), abs=1e-3)
     unpriced = (calls["cost_usd"].isna() & (calls["level"] != "ERROR")).sum()
-    assert html.count(f"Not in it: {unpriced} calls of unknown price.") == 2
+    assert html.count(f"Not included: {unpriced} calls of unknown price.") == 2
     assert "nobody-s-model: $" not in html
     failed = calls.assign(failed=calls["level"] == "ERROR").groupby("day")["failed"].agg(["sum", "count"])
     errors = {
@@ -152,7 +152,7 @@ def test_what_nobody_can_price_is_text(report: Any) -> None:
     _calls((0, "m"), (0, "nobody"), (0, "nobody"))
     html = report().read_text(encoding="utf-8")
     assert "nobody: $" not in html
-    assert html.count("Not in it: 2 calls of unknown price.") == 2
+    assert html.count("Not included: 2 calls of unknown price.") == 2
     assert "0.1–0.3 s, nobody: 2 calls" in html
 
 
@@ -166,7 +166,7 @@ def test_where_all_is_free_spend_is_a_sentence(report: Any) -> None:
     """In a low card of its own, not two tall ones without a picture; of one call, not `1 calls`."""
     _append(_call(0, cost_usd=0.0), _call(1, model="nobody"))
     html = report().read_text(encoding="utf-8")
-    assert "<h2>Spend</h2><p>Not drawn: 1 call of unknown price; all others were free.</p>" in html
+    assert "<h2>Spend</h2><p>No chart: 1 call of unknown price; all others were free.</p>" in html
     assert "Spend by" not in html
     assert "1 call of unknown price</span>" in html
     assert 'class="card chart"><h2>Confidence' not in html
@@ -250,7 +250,7 @@ def test_an_empty_journal_has_a_page_too(report: Any) -> None:
     """It says what to do."""
     Journal(settings.journal_path()).close()
     html = report().read_text(encoding="utf-8")
-    assert "Nothing recorded in this time" in html
+    assert "Nothing recorded in this period" in html
     assert 'role="img"' not in html
 
 

@@ -133,7 +133,7 @@ def test_the_report_on_decisions(filled: Journal) -> None:
         run(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
     narrow = screen("decisions --report", 80)
     assert narrow == snapshot("""\
-⚖️ 2 BUY and SELL decisions whose outcome is known (95 % intervals)
+⚖️ 2 BUY and SELL decisions with a known outcome (95 % intervals)
 agent              cases  hits  mean PnL  Brier
 ───────────────────────────────────────────────
 FundingAgent6      1 few  100%    +$8.00   0.37
@@ -153,7 +153,7 @@ confidence  cases  profitable    interval
        39%  1 few        100%  21 to 100%
       100%  1 few          0%    0 to 79%
 
-💰 Their PnL, less what all calls cost: those that came to NOTHING too
+💰 Profit or loss, minus the cost of all calls (those that led to NOTHING too)
 agent                 PnL  cases  all calls  no price     net
 ─────────────────────────────────────────────────────────────
 FundingAgent6      +$8.00      1  $0.003356         –  +$8.00
@@ -166,7 +166,7 @@ model                PnL  cases  all calls  no price     net
 claude-haiku-4-5  +$8.00      1  $0.007975         –  +$7.99
 deepseek-chat     -$1.25      1   $0.00099         –  -$1.25
 
-⚠️ few: fewer than 30 cases: look at the intervals, not at the means\
+⚠️ few: fewer than 30 cases; trust the intervals, not the means\
 """)
     assert screen("decisions --report", 160) == narrow
 

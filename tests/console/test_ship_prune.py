@@ -67,12 +67,12 @@ def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = pending(monkeypatch)
     result = run("ship")
     assert result.exit_code == 1
-    assert "❌ 5 rows still wait: ConnectionRefusedError" in result.stderr
+    assert "❌ 5 rows still pending: ConnectionRefusedError" in result.stderr
     server = backend.start()
     result = run("ship")
     assert (result.exit_code, "✅ 5 rows delivered" in result.output) == (0, True)
     assert (len(server.spans), len(server.scores)) == (3, 2)
-    assert "✅ Nothing waits" in run("ship").output
+    assert "✅ No rows are pending" in run("ship").output
     assert len(server.spans) == 3
     backend.stop()
 
@@ -85,7 +85,7 @@ def test_ship_says_what_was_refused(langfuse: Any) -> None:
     langfuse.answer = lambda request, _: Response("bad tags", 400) if request.path == TRACES else None
     result = run("ship")
     assert result.exit_code == 1
-    assert "refused 3 rows for good" in result.stderr
+    assert "rejected 3 rows" in result.stderr
     rows(rejected=3, shipped=2)
 
 
@@ -99,15 +99,15 @@ def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
 
 def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any) -> None:
     """How many is said first; `n`, and no answer at all, send nothing; `y` and `--yes` do."""
-    assert "Nothing waits" in run("ship").output
-    for answer, end in (("n\n", "🤖 Nothing was sent\n"), ("", "\n   → add --yes to send them unasked\n")):
+    assert "No rows are pending" in run("ship").output
+    for answer, end in (("n\n", "🤖 Nothing was sent\n"), ("", "\n   → add --yes to skip the question\n")):
         result = run("ship", "--include-local", answer=answer)
         assert result.exit_code == 1
         assert result.stderr.endswith(end)
-        assert "500 rows were recorded without keys" in result.output
+        assert "500 rows recorded without keys" in result.output
         rows(local=500)
     found = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
-    assert (found["delivered"], found["cure"]) == (0, "add --yes to send them unasked")
+    assert (found["delivered"], found["cure"]) == (0, "add --yes to skip the question")
     assert langfuse.requests == []
     result = run("ship", "--include-local", answer="y\n")
     assert (result.exit_code, "✅ 500 rows delivered" in result.output) == (0, True)
@@ -148,7 +148,7 @@ def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
         wait_for(lambda: langfuse.requests)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
-        assert "still waits" in process.stderr.read()
+        assert "undelivered rows stay pending" in process.stderr.read()
     journal = Journal(settings.journal_path(), create=False)
     assert journal.counts().get("shipped", 0) < 500
     journal.close()
@@ -170,14 +170,14 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
     filled.append([old], [])
     spent = run("costs", "--json").output.count("\n")
     result = run("prune", "--older-than", "5d", "--dry-run")
-    said = int(result.output.split("Would let go of ")[1].split(" observations begun before")[0])
+    said = int(result.output.split("Would delete ")[1].split(" observations from before")[0])
     assert f"   {said} local\n" in result.output
     assert 130 < said < 170
     assert len(filled.observations()) == 301
-    assert "1 stay, since Langfuse does not have them yet" in result.output
-    assert f"Let go of {said} observations" in run("prune", "--older-than", "5d").output
+    assert "1 are kept, because Langfuse has not received them yet" in result.output
+    assert f"Deleted {said} observations" in run("prune", "--older-than", "5d").output
     assert len(filled.observations()) == 301 - said
-    assert "Let go of 0 observations" in run("prune").output
+    assert "Deleted 0 observations" in run("prune").output
     assert "none" in run("prune", "--dry-run").output
     assert run("costs", "--json").output.count("\n") == spent
     for wrong in ("2999-01-01", "soon", "-5d"):

@@ -61,9 +61,9 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
         else:
             counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
             assert said.splitlines() == [
-                f"🧹 Let go of {sum(states.values())} observations begun before {cut:%Y-%m-%d %H:%M:%S} UTC",
-                f"   {counts}, {freed / 2**20:.1f} MB given back",
-                f"⚠️ {waiting} stay, since Langfuse does not have them yet",
+                f"🧹 Deleted {sum(states.values())} observations from before {cut:%Y-%m-%d %H:%M:%S} UTC",
+                f"   {counts}, {freed / 2**20:.1f} MB freed",
+                f"⚠️ {waiting} are kept, because Langfuse has not received them yet",
                 "   → python -m src.observability ship",
             ]
         after = exported(tmp_path)
@@ -81,7 +81,7 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None: 
     before = exported(tmp_path)
     rows = sum(map(len, before))
     assert json.loads(invoke("ship --json").stdout)["local"] == rows
-    assert f"🤖 {rows} local rows: --include-local sends them" in invoke("ship").stdout
+    assert f"🤖 {rows} rows recorded without keys: --include-local sends them" in invoke("ship").stdout
     bad = before.scores["trace_id"].iloc[-1]
     langfuse.answer = lambda _, body: refusal if bytes.fromhex(bad) in body or bad.encode() in body else None
     refusal = Response("bad tags", 400)
@@ -101,7 +101,7 @@ def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_pat
     waiting = (pd.concat(exported(tmp_path))["state"] == "pending").sum()
     assert (told["waiting"], told["delivered"], told["refused"]) == (waiting, rows - waiting, 0)
     assert rows - waiting == len(langfuse.spans) + len(langfuse.scores) == 60 + 15
-    assert f"❌ {waiting} rows still wait: HTTP 503: busy" in invoke("ship").stderr
+    assert f"❌ {waiting} rows still pending: HTTP 503: busy" in invoke("ship").stderr
     langfuse.answer = lambda *_: None
     assert invoke("ship").stdout.startswith(f"✅ {waiting} rows delivered to http://")
 

@@ -22,7 +22,7 @@ from inline_snapshot import snapshot
 from rich.cells import cell_len
 
 from src.observability import settings
-from src.observability.console import clock
+from src.observability.console import time_range
 from src.observability.journal.store import Journal, Row
 from tests.console.test_screens import START_NS, _in_utc, run  # noqa: F401 - an autouse fixture
 from tests.langfuse_server import settings_for
@@ -35,7 +35,7 @@ CHANGES = (
     (r"localhost:\d{5}", "localhost:30000"),
     (r"[\d,.]+ GB free", "50.0 GB free"),
     (r"genai-prices [\d.]+", "genai-prices 0.2.3"),
-    (r"up to 20\d\d-\d\d-\d\d", "up to 2026-11-09"),
+    (r"as of 20\d\d-\d\d-\d\d", "as of 2026-11-09"),
     (r"the SDK is [\d.]+", "the SDK is 5.0.4"),
 )
 
@@ -60,7 +60,7 @@ def told(output: str, columns: int) -> str:
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
     """Six traces of 2026-11-18, ten minutes ago, and a call that failed."""
-    monkeypatch.setattr(clock, "now_ns", lambda: START_NS + 10 * MINUTE_NS)
+    monkeypatch.setattr(time_range, "now_ns", lambda: START_NS + 10 * MINUTE_NS)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
     with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as folder:
         monkeypatch.setenv("OBSERVABILITY_JOURNAL", f"{folder}/journal.db")
@@ -144,16 +144,16 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
     narrow, wide = (seen("status", columns).partition("\n\n")[0] for columns in (80, 160))
     assert narrow == snapshot("""\
 🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has
-   waited for 22 min
-   → python -m src.observability doctor asks the server why
+   been pending for 22 min
+   → run python -m src.observability doctor
    2026-11-18 11:16:40 UTC, 11:16 UTC here
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the
    oldest pending from 22 min ago\
 """)
     assert wide == snapshot("""\
-🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has waited for 22 min
-   → python -m src.observability doctor asks the server why
+🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has been pending for 22 min
+   → run python -m src.observability doctor
    2026-11-18 11:16:40 UTC, 11:16 UTC here
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the oldest pending from 22 min ago\
@@ -175,15 +175,15 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
     journal.change("DELETE FROM observations WHERE level = 'ERROR'")
     narrow = seen("doctor", 80)
     assert narrow == snapshot("""\
-✅ tracing: on, says the default
-✅ keys: there, from the environment
+✅ tracing: on, according to the default
+✅ keys: set in the environment
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
-✅ pending: nothing waits
-✅ rejected: no row was refused
-✅ own failures: none of the last 7 days
-✅ outcomes: none of the last 7 days is of a trace that is not here
-✅ prices: genai-prices 0.2.3, which knows prices up to 2026-11-09
+✅ pending: no rows are pending
+✅ rejected: no rows were rejected
+✅ own failures: none in the last 7 days
+✅ outcomes: all of the last 7 days match a trace
+✅ prices: genai-prices 0.2.3, prices as of 2026-11-09 or later
 ✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
 ✅ clock: within a minute of the server's
 ✅ keys: accepted by the server\
@@ -199,42 +199,43 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
     journal.change("INSERT INTO scores SELECT seq + 100, 'x', 'deadbeef', NULL, 'pnl_usd', 'NUMERIC', 1, NULL,"
                    " NULL, NULL, ?, NULL, 'local', NULL FROM scores LIMIT 1", (START_NS,))  # fmt: skip
     assert seen("doctor", 80, status=1) == snapshot("""\
-❌ rejected: Langfuse refused 2 rows: HTTP 400: Invalid request data: tags.3
+❌ rejected: Langfuse rejected 2 rows: HTTP 400: Invalid request data: tags.3
    must be a string, not a number
-   → correct what it says, then python -m src.observability doctor --fix sends
-   them again
+   → correct the cause, then python -m src.observability doctor --fix sends them
+   again
 ⚠️ keys: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
-⚠️ pending: 4 rows wait for the project of pk-lf-0123456789 at
-   https://langfuse.example.com, which the settings do not name
+⚠️ pending: 4 rows for the project of pk-lf-0123456789 at
+   https://langfuse.example.com, which is not the configured one
    → set its keys and host once and run: python -m src.observability ship
-⚠️ outcomes: 1 of the last 7 days name a trace that is not here: deadbeef
-   → python -m src.observability decisions shows the ids; another machine's are
-   no fault
+⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal:
+   deadbeef
+   → python -m src.observability decisions shows the ids; those of another
+   machine are fine
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices
-✅ tracing: on, says the default
+✅ tracing: on, according to the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
-✅ own failures: none of the last 7 days
-✅ prices: genai-prices 0.2.3, which knows prices up to 2026-11-09\
+✅ own failures: none in the last 7 days
+✅ prices: genai-prices 0.2.3, prices as of 2026-11-09 or later\
 """)
     assert seen("doctor", 160, status=1) == snapshot("""\
-❌ rejected: Langfuse refused 2 rows: HTTP 400: Invalid request data: tags.3 must be a string, not a number
-   → correct what it says, then python -m src.observability doctor --fix sends them again
+❌ rejected: Langfuse rejected 2 rows: HTTP 400: Invalid request data: tags.3 must be a string, not a number
+   → correct the cause, then python -m src.observability doctor --fix sends them again
 ⚠️ keys: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
-⚠️ pending: 4 rows wait for the project of pk-lf-0123456789 at https://langfuse.example.com, which the settings do not name
+⚠️ pending: 4 rows for the project of pk-lf-0123456789 at https://langfuse.example.com, which is not the configured one
    → set its keys and host once and run: python -m src.observability ship
-⚠️ outcomes: 1 of the last 7 days name a trace that is not here: deadbeef
-   → python -m src.observability decisions shows the ids; another machine's are no fault
+⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal: deadbeef
+   → python -m src.observability decisions shows the ids; those of another machine are fine
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices
-✅ tracing: on, says the default
+✅ tracing: on, according to the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
-✅ own failures: none of the last 7 days
-✅ prices: genai-prices 0.2.3, which knows prices up to 2026-11-09\
+✅ own failures: none in the last 7 days
+✅ prices: genai-prices 0.2.3, prices as of 2026-11-09 or later\
 """)
 
 
@@ -285,21 +286,21 @@ def test_prune(journal: Journal) -> None:
     """First said, then done; the rest waits."""
     deliver(journal)
     assert seen("prune --older-than 2026-11-18T11:00 --dry-run", 80) == snapshot("""\
-🧹 Would let go of 9 observations begun before 2026-11-18 11:00:00 UTC
+🧹 Would delete 9 observations from before 2026-11-18 11:00:00 UTC
    1 rejected, 8 shipped
-⚠️ 3 stay, since Langfuse does not have them yet
+⚠️ 3 are kept, because Langfuse has not received them yet
    → python -m src.observability ship\
 """)
     assert seen("prune --older-than 2026-11-18T11:00", 80) == snapshot("""\
-🧹 Let go of 9 observations begun before 2026-11-18 11:00:00 UTC
-   1 rejected, 8 shipped, 0.0 MB given back
-⚠️ 3 stay, since Langfuse does not have them yet
+🧹 Deleted 9 observations from before 2026-11-18 11:00:00 UTC
+   1 rejected, 8 shipped, 0.0 MB freed
+⚠️ 3 are kept, because Langfuse has not received them yet
    → python -m src.observability ship\
 """)
     assert seen("prune --older-than 2026-11-18T11:00", 160) == snapshot("""\
-🧹 Let go of 0 observations begun before 2026-11-18 11:00:00 UTC
-   0.0 MB given back
-⚠️ 3 stay, since Langfuse does not have them yet
+🧹 Deleted 0 observations from before 2026-11-18 11:00:00 UTC
+   0.0 MB freed
+⚠️ 3 are kept, because Langfuse has not received them yet
    → python -m src.observability ship\
 """)
 
@@ -307,24 +308,25 @@ def test_prune(journal: Journal) -> None:
 def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what was recorded with keys, unless asked for more; then the keys are wrong; then one is missing."""
     assert seen("ship", 80) == snapshot("""\
-✅ Nothing waits for http://localhost:30000
-🤖 31 local rows: --include-local sends them\
+✅ No rows are pending for http://localhost:30000
+🤖 31 rows recorded without keys: --include-local sends them\
 """)
     assert seen("ship --include-local --yes", 80) == snapshot("✅ 31 rows delivered to http://localhost:30000")
     deliver(journal)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another")
     assert seen("ship", 80, status=1) == snapshot("""\
-❌ 4 rows still wait: HTTP 401: {"message":"Invalid credentials. Check the
+❌ 4 rows still pending: HTTP 401: {"message":"Invalid credentials. Check the
    host."}
-   → correct the LANGFUSE keys in .env; see: python -m src.observability doctor\
+   → correct the LANGFUSE keys in .env, then run python -m src.observability
+   doctor\
 """)
     assert seen("ship", 160, status=1) == snapshot("""\
-❌ 4 rows still wait: HTTP 401: {"message":"Invalid credentials. Check the host."}
-   → correct the LANGFUSE keys in .env; see: python -m src.observability doctor\
+❌ 4 rows still pending: HTTP 401: {"message":"Invalid credentials. Check the host."}
+   → correct the LANGFUSE keys in .env, then run python -m src.observability doctor\
 """)
     monkeypatch.delenv("LANGFUSE_SECRET_KEY")
     assert seen("ship", 80, status=1) == snapshot("""\
-❌ Nowhere to ship to (keys: LANGFUSE_SECRET_KEY is not set, the other one is)
+❌ Nothing can be sent (keys: LANGFUSE_SECRET_KEY is not set, the other key is)
    → set LANGFUSE_SECRET_KEY in .env\
 """)
 
@@ -334,9 +336,9 @@ def test_outcome(journal: Journal) -> None:
     trade, none = "1a2b8f1f", "fffffff"
     assert seen(f"outcome {trade} --pnl-usd -12.5 --pnl-pct 0.8 --note slipped", 80) == snapshot("""\
 ✅ 1a2b8f1f: pnl_usd -$12.50, pnl_pct +0.80%
-⚠️ Stored, but there is nothing to judge: no valid BUY or SELL there\
+⚠️ Recorded, but the trace has no valid BUY or SELL to evaluate\
 """)
     assert seen(f"outcome {none} --pnl-usd 3", 80) == snapshot("""\
 ✅ ffffffff: pnl_usd +$3.00
-⚠️ Stored, but there is nothing to judge: no valid BUY or SELL there\
+⚠️ Recorded, but the trace has no valid BUY or SELL to evaluate\
 """)

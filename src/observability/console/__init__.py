@@ -1,6 +1,1 @@
-"""
-🌙 Moon Dev's Operator Console
-Built with love by Moon Dev 🚀
-
-What `python -m src.observability` shows: `queries.py` asks the journal, the other files draw what it says.
-"""
+"""The operator's console: `python -m src.observability COMMAND` prints the journal as tables and trees."""

@@ -1,11 +1,6 @@
-"""
-🌙 Moon Dev's Observability Console
-Built with love by Moon Dev 🚀
+"""Commands that read the trading agents' journal: decisions, reasons, costs. They need no key and no network.
 
-`python -m src.observability COMMAND`: what the agents decided, why, and what it cost, read from the journal. Needs no
-key and no network.
-
-Exit status: 0 all is well; 1 something is wrong, which is said; 2 a command or an option is; 130 Ctrl-C ended it.
+Exit status: 0 success; 1 an error, printed with its cure; 2 a wrong command or option; 130 stopped by Ctrl-C.
 """
 
 import os
@@ -15,35 +10,31 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import costs, doctor, export, outcomes, report, ship, status, tail, traces
+from .commands import costs, decisions, doctor, export, outcomes, prune, report, ship, status, tail, traces
 
 
 class _Commands(TyperGroup):
-    """A reader that left, as `head` does, has all that it wanted: status 0."""
+    """The commands as one group. A reader that closes the pipe early, as `head` does, is not an error."""
 
     def invoke(self, ctx: Any) -> object:
-        """Run the command, and have all it printed arrive."""
+        """Run the command and flush its output, so that a closed pipe is noticed here."""
         try:
             try:
                 return super().invoke(ctx)
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
             raise typer.Exit(0) from None
 
 
 app = typer.Typer(
-    cls=_Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    help=__doc__.split("\n\n", 1)[1],
-    pretty_exceptions_enable=False,
+    cls=_Commands, no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
 )
 
 for command in (
     status.status,
-    traces.decisions,
+    decisions.decisions,
     costs.costs,
     traces.traces,
     traces.trace,
@@ -53,7 +44,7 @@ for command in (
     export.export,
     report.report,
     ship.ship,
-    ship.prune,
+    prune.prune,
     doctor.doctor,
 ):
     app.command()(command)

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Console Options
-Built with love by Moon Dev 🚀
-
-What the commands have in common: their options, and the journal opened to be read.
-"""
+"""The options that several commands share, and the journal opened for reading."""
 
 import sqlite3
 import sys
@@ -16,32 +11,32 @@ from termcolor import cprint
 
 from .. import settings
 from ..journal import DamagedJournalError, Journal, JournalError
-from .checks.place import shut
+from .checks.findings import DOCTOR, journal_obstacle
 from .queries import traces
-from .render.format import one_line
+from .queries.filter import Filter
+from .render.format import one_line, safe
 from .render.layout import paragraph
 from .time_range import parse_since
 
-MOST = 1_000_000  # rows that anybody may ask for at once
-DOCTOR = "python -m src.observability doctor"
-_MOST_NAMES = 12  # that are told where one is not known
+MAX_ROWS = 1_000_000  # of one --limit
+SINCE = "all"  # the default of every command
+_MAX_NAMES = 12  # in a message
 
-AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object a line.")]
-Agent = Annotated[str | None, typer.Option(help="Of one agent, in capitals or not.")]
-Model = Annotated[str | None, typer.Option(help="Of one model, in capitals or not.")]
-Limit = Annotated[int, typer.Option(min=1, max=MOST, help="The newest so many.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line.")]
+Agent = Annotated[str | None, typer.Option(help="Only this agent (case-insensitive).")]
+Model = Annotated[str | None, typer.Option(help="Only this model (case-insensitive).")]
+Limit = Annotated[int, typer.Option(min=1, max=MAX_ROWS, help="Show the newest N.")]
 Since = Annotated[str, typer.Option(help="24h, 7d, 2026-11-01, 2026-11-01T08:00 (UTC), or all.")]
-Full = Annotated[bool, typer.Option("--full", help="Whole prompts and answers.")]
-SINCE = "all"  # unless told otherwise, in every command
+Full = Annotated[bool, typer.Option("--full", help="Print whole prompts and answers.")]
 
 
 @contextmanager
 def opened() -> Iterator[Journal]:
-    """The journal to read; what is wrong with it is said, and ends the command with status 1."""
+    """Open the journal for reading; an error is printed and ends the command with status 1."""
     path = settings.journal_path()
     try:
-        if (wrong := shut(path)) is not None:
-            raise JournalError(f"{wrong.what}: {wrong.cure}")
+        if (obstacle := journal_obstacle(path)) is not None:
+            raise JournalError(f"{obstacle.what}: {obstacle.cure}")
         journal = Journal(path, create=False)
     except JournalError as error:
         _end(error)
@@ -53,55 +48,57 @@ def opened() -> Iterator[Journal]:
         journal.close()
 
 
-def nothing(what: str, since_ns: int, cure: str = "run an agent") -> None:
-    """Say that nothing was found since then (Unix nanoseconds), and what to do; that is no fault."""
-    back = ", or look further back with --since" if since_ns > 0 else ""
-    cprint(f"🤖 No {what} there: {cure}{back}", "cyan", file=sys.stderr)
+def print_nothing_found(noun: str, since_ns: int, cure: str = "run an agent") -> None:
+    """Print that no rows match, and the cure. An empty result is not an error."""
+    widen = ", or widen --since" if since_ns > 0 else ""
+    cprint(f"🤖 No {noun} found: {cure}{widen}", "cyan", file=sys.stderr)
 
 
-def complain(what: str, cure: str | None) -> None:
-    """Say on stderr what is wrong, and below it what helps."""
-    cprint(paragraph("❌", what), "red", file=sys.stderr)
+def print_error(message: str, cure: str | None) -> None:
+    """Print an error on stderr, and its cure on the next line."""
+    cprint(paragraph("❌", safe(message)), "red", file=sys.stderr)
     cprint(paragraph("  ", f"→ {cure}"), "red", file=sys.stderr)
 
 
 def _end(error: JournalError) -> NoReturn:
-    cprint(f"❌ {words_of(error)}", "red", file=sys.stderr)
+    cprint(f"❌ {safe(_message_of(error))}", "red", file=sys.stderr)
     raise typer.Exit(1) from None
 
 
-def words_of(error: JournalError) -> str:
-    """What is wrong with the journal, where it lies, and the cure; SQLite's own words know neither."""
-    where = settings.journal_path()
+def _message_of(error: JournalError) -> str:
+    """Return the error with the journal's path and the cure; SQLite's own messages contain neither."""
+    path = settings.journal_path()
     if isinstance(error, DamagedJournalError):
-        what = error if str(where) in str(error) else f"The journal at {where} is damaged ({error})"
-        return f"{what}: {DOCTOR} --fix sets it aside, and a new one begins"
+        damage = error if str(path) in str(error) else f"The journal at {path} is damaged ({error})"
+        return f"{damage}: {DOCTOR} --fix sets it aside and starts a new one"
     if isinstance(error.__cause__, sqlite3.Error):
-        return f"The journal at {where} cannot be used ({error}): {DOCTOR} says more"
+        return f"The journal at {path} cannot be used ({error}): run {DOCTOR}"
     return str(error)
 
 
-def known_names(journal: Journal, agent: str | None, model: str | None) -> tuple[str | None, str | None]:
-    """Agent and model as the journal writes them. Raises JournalError where it knows none of that name, but others."""
-    return known_name(journal, "agent", agent), known_name(journal, "model", model)
+def with_existing_names(journal: Journal, rows: Filter) -> Filter:
+    """Spell the filter's agent and model as the journal does.
+
+    Raises:
+        JournalError: the journal has other names but not this one.
+    """
+    return rows._replace(agent=_name(journal, "agent", rows.agent), model=_name(journal, "model", rows.model))
 
 
-def known_name(journal: Journal, what: str, asked: str | None) -> str | None:
-    """One of them; see `known_names`."""
-    found = None if asked is None else traces.name_like(journal, what, asked)
-    if asked is None or found is not None:
-        return found
-    names = [one_line(name, 40) for name in traces.names(journal, what)]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    if names:
-        raise JournalError(
-            f"There is no {what} {one_line(asked, 40)!r}: there are {', '.join(names[:_MOST_NAMES])}{more}"
-        )
-    return asked
+def _name(journal: Journal, column: str, name: str | None) -> str | None:
+    if name is None or (match := traces.name_like(journal, column, name)) is not None:
+        return name and match
+    names = [one_line(existing, 40) for existing in traces.names(journal, column)]
+    if not names:
+        return name
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    raise JournalError(
+        f"No {column} named {one_line(name, 40)!r}. Known {column}s: {', '.join(names[:_MAX_NAMES])}{more}"
+    )
 
 
 def since_ns(text: str) -> int:
-    """`--since` as Unix nanoseconds; what is no time ends the command with status 2."""
+    """Parse `--since` as Unix nanoseconds; a malformed value ends the command with status 2."""
     try:
         return parse_since(text)
     except ValueError as error:

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's What If
-Built with love by Moon Dev 🚀
-
-Recorded tokens at another model's prices.
-"""
+"""Recorded tokens at another model's prices."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -12,64 +7,67 @@ from typing import NamedTuple
 from ..journal import JournalError
 from ..recording import price, price_table
 
-Price = Callable[[dict[str, int]], float | None]  # of one call's usage, USD
+Price = Callable[[dict[str, int]], float | None]  # a call's usage ▸ its cost in USD
 
 
 class Repriced(NamedTuple):
-    """The calls of one group whose tokens are known. Costs are USD; None is unknown."""
+    """One group's calls with known tokens. Costs are in USD; None is unknown."""
 
     group: str
     calls: int
-    recorded_usd: float | None  # of the calls whose price is known; None where none is
-    unpriced: int  # calls whose price is not
-    what_if_usd: float | None  # of all
-    change: float | None  # what-if to recorded, of the calls where both are known: -0.5 is half as dear
+    recorded_usd: float | None  # of the priced calls; None if there are none
+    unpriced: int  # calls without a recorded price
+    what_if_usd: float | None  # of all calls
+    change: float | None  # of the calls with both costs: -0.5 is half the cost
 
 
-def priced_as(name: str) -> Price:
-    """How a model (`gpt-4o-mini`, `openai/gpt-4o-mini`) prices a call's tokens, today.
+def price_of_model(name: str) -> Price:
+    """Return the function that prices a call's tokens as this model's, today.
+
+    Args:
+        name: the model, as in `gpt-4o-mini` or `openai/gpt-4o-mini`.
 
     Raises:
-        JournalError: the price table does not know it; the message names the cure.
+        JournalError: the price table does not contain the model.
     """
     provider, _, rest = name.partition("/")
-    for where, model in ((None, name), (provider, rest)):
-        if price(where, model, {"input": 1, "output": 1}) is not None:
+    for seller, model in ((None, name), (provider, rest)):
+        if price(seller, model, {"input": 1, "output": 1}) is not None:
 
-            def priced(usage: dict[str, int], where: str | None = where, model: str = model) -> float | None:
-                paid = price(where, model, {"input": 0, "output": 0, **usage})
-                return None if paid is None else paid.details["total"]
+            def usd(usage: dict[str, int], seller: str | None = seller, model: str = model) -> float | None:
+                priced = price(seller, model, {"input": 0, "output": 0, **usage})
+                return None if priced is None else priced.details["total"]
 
-            return priced
-    raise JournalError(f"No price is known of {name!r}: write it as its provider does, or update the price table with"
-                       " `pip install -U genai-prices`")  # fmt: skip
+            return usd
+    cure = "check the spelling, give it as PROVIDER/MODEL, or update the prices with `pip install -U genai-prices`"
+    raise JournalError(f"No price for {name!r}: {cure}")
 
 
-def price_table_words() -> str:
-    """Which price table, and how new: `genai-prices 0.2.3, prices as of 2026-10-14 or later`."""
+def price_table_text() -> str:
+    """The name and date of the price table: `genai-prices 0.2.3, prices as of 2026-10-14 or later`."""
     table = price_table()
     return f"{table.name}, prices as of {table.newest} or later"
 
 
 def repriced(calls: Iterable[tuple[str, dict[str, int], float | None]], price: Price, by: str) -> list[Repriced]:
-    """One row a group, the dearest first, days in their order."""
+    """Return one row per group, most expensive first, days in order."""
     groups: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for group, usage, recorded in calls:
         groups[group].append((recorded, price(usage)))
-    found = [_of(group, pairs) for group, pairs in groups.items()]
-    return sorted(found, key=lambda each: (0.0 if by == "day" else -(each.what_if_usd or 0.0), each.group))
+    rows = [_repriced(group, pairs) for group, pairs in groups.items()]
+    return sorted(rows, key=lambda row: (0.0 if by == "day" else -(row.what_if_usd or 0.0), row.group))
 
 
-def _of(group: str, pairs: list[tuple[float | None, float | None]]) -> Repriced:
+def _repriced(group: str, pairs: list[tuple[float | None, float | None]]) -> Repriced:
     recorded = [before for before, _ in pairs if before is not None]
-    other = [after for _, after in pairs if after is not None]
+    what_if = [after for _, after in pairs if after is not None]
     both = [(before, after) for before, after in pairs if before is not None and after is not None]
-    before, after = sum(each for each, _ in both), sum(each for _, each in both)
+    before, after = sum(usd for usd, _ in both), sum(usd for _, usd in both)
     return Repriced(
         group,
         len(pairs),
         sum(recorded) if recorded else None,
         len(pairs) - len(recorded),
-        sum(other) if len(other) == len(pairs) else None,
+        sum(what_if) if len(what_if) == len(pairs) else None,
         after / before - 1 if before else None,
     )

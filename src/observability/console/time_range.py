@@ -1,36 +1,43 @@
-"""
-🌙 Moon Dev's Since
-Built with love by Moon Dev 🚀
-"""
+"""The current time, and the values of `--since`."""
 
 import re
-from datetime import datetime, timezone
-
-from . import clock
+import time
+from datetime import date, datetime, timezone
 
 _SECOND_NS = 1_000_000_000
-_FARTHEST_NS = 9_223_000_000 * _SECOND_NS
-_UNITS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_MAX_NS = 9_223_000_000 * _SECOND_NS
+_UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def now_ns() -> int:
+    """Return the current time in Unix nanoseconds."""
+    return time.time_ns()
+
+
+def today() -> date:
+    """Return the current day in UTC."""
+    return datetime.fromtimestamp(now_ns() / 1e9, timezone.utc).date()
 
 
 def parse_since(text: str) -> int:
-    """`24h`, `7d`, `2026-11-01`, an ISO 8601 time (UTC unless it says otherwise) or `all` as Unix nanoseconds.
+    """Return `24h`, `7d`, `2026-11-01`, an ISO 8601 time (UTC by default) or `all` as Unix nanoseconds.
 
     Raises:
-        ValueError: on anything else; the message says what is taken.
+        ValueError: on anything else; the message lists the accepted forms.
     """
-    if text.strip().lower() == "all":
+    value = text.strip().lower()
+    if value == "all":
         return 0
-    if span := re.fullmatch(r"([0-9]{1,6})([mhdw])", text.strip().lower()):
-        return _clamped(clock.now_ns() - int(span[1]) * _UNITS[span[2]] * _SECOND_NS)
+    if span := re.fullmatch(r"([0-9]{1,6})([mhdw])", value):
+        return _clamped(now_ns() - int(span[1]) * _UNIT_SECONDS[span[2]] * _SECOND_NS)
     try:
-        moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text.strip()))  # Python 3.10 does not know the Z
+        moment = datetime.fromisoformat(re.sub("z$", "+00:00", value))  # Python 3.10 reads no Z
     except ValueError:
-        raise ValueError(f"{text!r} is no time: use 24h, 7d, 2w, 2026-11-01, 2026-11-01T08:00 or all") from None
+        raise ValueError(f"{text!r} is not a time: use 24h, 7d, 2w, 2026-11-01, 2026-11-01T08:00 or all") from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
     return _clamped(round(aware.timestamp() * 1_000_000) * 1000)
 
 
 def _clamped(nanoseconds: int) -> int:
-    """What is before 1677 or after 2262 is as good as always or never; SQLite holds no larger numbers."""
-    return max(min(nanoseconds, _FARTHEST_NS), -_FARTHEST_NS)
+    """Limit a time to 1677-2262: SQLite's integers hold no more."""
+    return max(min(nanoseconds, _MAX_NS), -_MAX_NS)

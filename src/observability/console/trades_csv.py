@@ -1,26 +1,27 @@
-"""
-🌙 Moon Dev's Trade Files
-Built with love by Moon Dev 🚀
-
-A CSV of trade results, line by line: what a line tells, or what is wrong with it. A broken line, be it an open quote
-that swallows the lines below, costs that line alone.
-"""
+"""A CSV file of trade results: its lines, and the outcomes of their traces."""
 
 import csv
-from collections import deque
-from collections.abc import Iterable, Iterator
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum, auto
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from ..journal import JournalError
+from ..journal import Journal, JournalError, Row
+from ..recording import rows_of_outcome, scores_of_outcome
+from ..tracing import Score
+from .queries import traces
 
-_LARGEST_CELL = 16 * 2**20  # characters
+_MAX_CELL = 16 * 2**20  # characters
 _VALUES = ("pnl_usd", "pnl_pct", "note")
+_TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # shorter numbers may be an exchange's order numbers
 
 
-class Told(NamedTuple):
-    """What a line tells, as it stands there; None where a cell is empty."""
+class TradeLine(NamedTuple):
+    """A line as written; None for an empty cell."""
 
     line: int
     trace: str
@@ -29,104 +30,154 @@ class Told(NamedTuple):
     note: str | None
 
 
-class Broken(NamedTuple):
-    """A line that cannot be taken, and why."""
+class BadLine(NamedTuple):
+    """A line that cannot be imported, and why."""
 
     line: int
     why: str
 
 
-def lines_of(trades: Path, column: str) -> Iterator[Told | Broken]:
-    """Every line below the header, empty ones but left out.
+class Repeats(Enum):
+    """What to do with several lines for the same trace."""
+
+    REFUSE = auto()
+    ADD = auto()
+    KEEP_LAST = auto()
+
+
+class Trades(NamedTuple):
+    """The content of a file: the score rows of each outcome, and the bad lines."""
+
+    outcomes: list[list[Row]]
+    bad_lines: list[BadLine]
+
+
+def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> Trades:
+    """Read and check the whole file; nothing is written. The lines of a trace are accepted or refused together.
 
     Args:
-        trades: may be a pipe: it is read once.
-        column: the one that names the trace; in any case, as the others.
+        file: may be a pipe: it is read once.
+        column: the column with the trace id (case-insensitive, as all columns).
 
     Raises:
-        JournalError: where the file cannot be read, or its header lacks a column or has one twice.
+        JournalError: the file cannot be read, or its header lacks a column or repeats one.
     """
+    outcomes: list[list[Row]] = []
+    bad: list[BadLine] = []
+    for trace_id, lines in _by_trace(journal, read_lines(file, column), bad).items():
+        try:
+            scores = _scores(trace_id, lines, repeats)
+            outcomes.append(rows_of_outcome(journal, trace_id, scores, None))  # the trace's own destination
+        except ValueError as error:
+            bad.extend(BadLine(line.line, str(error)) for line in lines)
+    return Trades(outcomes, sorted(bad))
+
+
+def _by_trace(
+    journal: Journal, lines: Iterable[TradeLine | BadLine], bad: list[BadLine]
+) -> dict[str, list[TradeLine]]:  # fmt: skip
+    traces: dict[str, list[TradeLine]] = defaultdict(list)
+    for line in lines:
+        try:
+            if isinstance(line, TradeLine):
+                traces[_trace_id(journal, line.trace)].append(line)
+            else:
+                bad.append(line)
+        except (ValueError, JournalError) as error:
+            bad.append(BadLine(line.line, str(error)))
+    return traces
+
+
+def _trace_id(journal: Journal, name: str) -> str:
+    if not _TRACE_ID.fullmatch(name):
+        raise ValueError(f"{name[:40]!r} is not a trace id: give at least its first 8 hex digits")
+    return traces.trace_id_named(journal, name)
+
+
+def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> tuple[Score, ...]:
+    """Return the outcome of the lines of one trace. Raises ValueError if they have none."""
+    scores = [_scores_of_line(trace_id, line, len(lines)) for line in lines]
+    if len(lines) == 1 or repeats is Repeats.KEEP_LAST:
+        return scores[-1]
+    if repeats is Repeats.REFUSE:
+        raise ValueError(
+            f"lines {_numbers(lines)} are for the same trace: use --sum to add them or --last to keep the last"
+        )
+    if any(line.pnl_pct for line in lines):
+        raise ValueError(
+            f"lines {_numbers(lines)} are for the same trace, and percents cannot be added: remove pnl_pct"
+        )
+    total = math.fsum(float(usd.value) for usd, *_ in scores)
+    return scores_of_outcome(trace_id, total, None, "; ".join(line.note for line in lines if line.note) or None)
+
+
+def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> tuple[Score, ...]:
     try:
-        with trades.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            yield from _lines(file, column.strip().lower(), trades)
+        return scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
+    except ValueError as error:
+        raise ValueError(f"line {line.line} of the same trace: {error}" if lines > 1 else str(error)) from None
+
+
+def _numbers(lines: Sequence[TradeLine]) -> str:
+    """`3 and 4`; `3, 4, 5, 6, 7, …`."""
+    numbers = [str(line.line) for line in lines[:5]]
+    return " and ".join(numbers) if len(lines) == 2 else ", ".join(numbers) + (", …" if len(lines) > 5 else "")
+
+
+def read_lines(file: Path, column: str) -> Iterator[TradeLine | BadLine]:
+    """Yield every line below the header except empty ones. Raises JournalError as `read_trades` does."""
+    try:
+        with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+            yield from _lines(text, column.strip().lower(), file)
     except JournalError:
         raise
     except OSError as error:
-        raise JournalError(f"{trades} cannot be read: {error.strerror or error}") from None
+        raise JournalError(f"{file} cannot be read: {error.strerror or error}") from None
 
 
-def _lines(file: TextIO, column: str, trades: Path) -> Iterator[Told | Broken]:
-    csv.field_size_limit(_LARGEST_CELL)
-    first = file.readline()
-    records = _records(_Lines(chain([first], file)), delimiter=max(",;\t", key=first.count))
-    _, header = next(records, (1, []))
-    names = [] if isinstance(header, csv.Error) else [name.strip().lower() for name in header]
-    _check_header(names, column, trades)
-    places = [names.index(name) if name in names else None for name in (column, *_VALUES)]
-    for line, cells in records:
-        if isinstance(cells, csv.Error):
-            yield Broken(line, f"this is no CSV ({cells}): look at its quotes")
-        elif any(cell.strip() for cell in cells[len(names) :]):
-            yield Broken(line, f"{len(cells)} cells below {len(names)} columns")
+def _lines(text: TextIO, column: str, file: Path) -> Iterator[TradeLine | BadLine]:
+    csv.field_size_limit(_MAX_CELL)
+    first = text.readline()
+    records = _records(chain([first], text), delimiter=max(",;\t", key=first.count))
+    header = next(records, None)
+    names = [name.strip().lower() for name in header[1]] if header and not isinstance(header, BadLine) else []
+    _check_header(names, column, file)
+    indexes = [names.index(name) if name in names else None for name in (column, *_VALUES)]
+    for record in records:
+        if isinstance(record, BadLine):
+            yield record
+            continue
+        line, cells = record
+        if any(cell.strip() for cell in cells[len(names) :]):
+            yield BadLine(line, f"{len(cells)} cells, but {len(names)} columns")
         elif cells:
-            yield _told(line, cells, places)
+            yield _trade_line(line, cells, indexes)
 
 
-def _told(line: int, cells: list[str], places: list[int | None]) -> Told:
-    trace, *values = ("" if at is None or at >= len(cells) else cells[at].strip() for at in places)
-    return Told(line, trace, *(value or None for value in values))
+def _trade_line(line: int, cells: list[str], indexes: list[int | None]) -> TradeLine:
+    trace, *values = ("" if index is None or index >= len(cells) else cells[index].strip() for index in indexes)
+    return TradeLine(line, trace, *(value or None for value in values))
 
 
-def _check_header(names: list[str], column: str, trades: Path) -> None:
+def _check_header(names: list[str], column: str, file: Path) -> None:
     if column not in names:
-        raise JournalError(f"{trades} has no column {column!r}: name the one with the trace, --column NAME")
+        raise JournalError(f"{file} has no column {column!r}: name the column with the trace ids, --column NAME")
     if not {"pnl_usd", "pnl_pct"} & set(names):
-        raise JournalError(f"{trades} has neither pnl_usd nor pnl_pct: name a column so")
+        raise JournalError(f"{file} has no column pnl_usd or pnl_pct: rename the column with the results")
     for name in (column, *_VALUES):
         if names.count(name) > 1:
-            raise JournalError(f"{trades} has {names.count(name)} columns {name!r}: leave one of them")
+            raise JournalError(f"{file} has {names.count(name)} columns {name!r}: keep one of them")
 
 
-class _Lines:
-    """The lines of a file, numbered. A record may span several: where it turns out to be none, it is its first line
-    that is broken, and the others are read once more."""
-
-    def __init__(self, file: Iterable[str]) -> None:
-        self._file, self._again = iter(file), deque[str]()
-        self._record: list[str] = []
-        self.number = 1  # of the record's first line
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else next(self._file)
-        self._record.append(line)
-        return line
-
-    def begin(self) -> None:
-        """What comes is the next record."""
-        self.number += len(self._record)
-        self._record.clear()
-
-    def step_back(self) -> None:
-        """The record was none: what comes is the line after its first."""
-        self._again.extendleft(reversed(self._record[1:]))
-        del self._record[1:]
-
-
-def _records(lines: _Lines, delimiter: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Each record, or what is wrong with it, and the number of its first line."""
+def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]] | BadLine]:
+    """Yield each record with the number of its first line. An open quote makes one bad record of all lines below."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
-        lines.begin()
-        found: list[str] | csv.Error
+        line = reader.line_num + 1
         try:
-            found = next(reader)
+            yield line, next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            found = error
-            lines.step_back()
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        yield lines.number, found
+            below = f" from here to line {reader.line_num}" if reader.line_num > line else ""
+            yield BadLine(line, f"not valid CSV{below} ({error}): check the quotes")

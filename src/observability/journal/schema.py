@@ -44,6 +44,9 @@ _ADD = (
     " ON CONFLICT (hour, agent, provider, model) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED)
 )
+_LAST_CALL = """
+    CASE o.type WHEN 'generation' THEN o.{0} ELSE (SELECT g.{0} FROM observations AS g WHERE g.trace_id = o.trace_id
+        AND g.type = 'generation' AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) END AS {0}"""
 
 MIGRATIONS = (
     Migration("""
@@ -153,4 +156,24 @@ CREATE INDEX observations_signals ON observations (start_ns) WHERE name = 'tradi
 CREATE INDEX scores_state ON scores (state);
 """),
     Migration("CREATE TABLE migrations (number INTEGER PRIMARY KEY);  -- those beyond FORMAT that were run"),
+    Migration(f"""
+CREATE VIEW attributed AS             -- observations with a model: a call's own, else that of the last call before it
+SELECT o.seq, o.id, o.trace_id, o.parent_id, o.session_id, o.agent, o.type, o.name, o.level, o.status_message, o.state,
+    o.start_ns, o.end_ns, o.metadata, {_LAST_CALL.format("provider")}, {_LAST_CALL.format("model")}
+FROM observations AS o;
+CREATE VIEW decisions AS              -- signals. `stands`: the trace's cost and outcome belong to this one
+SELECT d.seq, d.trace_id, d.session_id, d.agent, d.provider, d.model, d.start_ns, d.level, d.metadata,
+    json_extract(d.metadata, '$.signal_action') AS action,
+    json_extract(d.metadata, '$.signal_confidence') AS confidence,
+    json_extract(d.metadata, '$.trading_symbol') AS symbol,
+    json_extract(d.metadata, '$.signal_valid') AS valid,
+    json_extract(d.metadata, '$.signal_valid') AND json_extract(d.metadata, '$.signal_action') IN ('BUY', 'SELL')
+        AS is_trade,
+    d.seq = (SELECT s.seq FROM observations AS s WHERE s.trace_id = d.trace_id AND s.name = 'trading_signal'
+        AND s.type = 'event' ORDER BY json_extract(s.metadata, '$.signal_valid')
+            AND json_extract(s.metadata, '$.signal_action') IN ('BUY', 'SELL') DESC, s.seq DESC LIMIT 1) AS stands,
+    (SELECT value FROM scores AS p WHERE p.trace_id = d.trace_id AND p.name = 'pnl_usd' LIMIT 1) AS pnl_usd,
+    (SELECT value FROM scores AS p WHERE p.trace_id = d.trace_id AND p.name = 'pnl_pct' LIMIT 1) AS pnl_pct
+FROM attributed AS d WHERE d.name = 'trading_signal' AND d.type = 'event';
+"""),
 )  # fmt: skip

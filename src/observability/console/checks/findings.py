@@ -1,41 +1,75 @@
-"""
-🌙 Moon Dev's Findings
-Built with love by Moon Dev 🚀
+"""One result of a check, and the checks of the journal's path.
 
-What `doctor` says of one thing that it looked at.
+`Path.exists` raises where a folder may not be entered; `os.path` returns False.
 """
 
+import os
 from enum import IntEnum
+from pathlib import Path
 from typing import NamedTuple
 
+DOCTOR = "python -m src.observability doctor"
 
-class Weight(IntEnum):
-    """How bad it is."""
 
-    FAULT = 0  # something is lost, or not delivered: exit status 1
+class Severity(IntEnum):
+    """How bad a finding is; the worst sorts first."""
+
+    FAULT = 0  # data is lost or not delivered: exit status 1
     WARNING = 1
     FINE = 2
 
 
 class Finding(NamedTuple):
-    """What was found, and what to do about it."""
+    """One result of a check, with its cure unless all is well."""
 
-    weight: Weight
+    severity: Severity
     about: str
     what: str
     cure: str | None = None
 
+    def as_json(self) -> dict[str, str | None]:
+        """Return the finding for scripts."""
+        return {"weight": self.severity.name.lower(), "about": self.about, "what": self.what, "cure": self.cure}
+
 
 def fault(about: str, what: str, cure: str) -> Finding:
-    """Something is lost, or not delivered."""
-    return Finding(Weight.FAULT, about, what, cure)
+    """Return a finding: data is lost or not delivered."""
+    return Finding(Severity.FAULT, about, what, cure)
 
 
 def warning(about: str, what: str, cure: str) -> Finding:
-    """It works, but may not for long, or not as one thinks."""
-    return Finding(Weight.WARNING, about, what, cure)
+    """Return a finding: it works, but may soon fail or surprise."""
+    return Finding(Severity.WARNING, about, what, cure)
 
 
 def fine(about: str, what: str) -> Finding:
-    """As it should be."""
-    return Finding(Weight.FINE, about, what)
+    """Return a finding: all is well."""
+    return Finding(Severity.FINE, about, what)
+
+
+def is_there(path: Path) -> bool:
+    """Return whether this user can see a file at `path`."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the lowest folder above `path` that this user can see."""
+    return next(parent for parent in path.parents if is_there(parent))
+
+
+def journal_obstacle(path: Path) -> Finding | None:
+    """Return why this user can have no journal at `path`; None if it can be opened, or created by an agent."""
+    if os.path.isdir(path):  # noqa: PTH112
+        return fault("journal", f"{path} is a folder", "let OBSERVABILITY_JOURNAL name a file in it")
+    folder = nearest_folder(path)
+    if is_there(path) or os.access(folder, os.W_OK | os.X_OK):
+        return None
+    what = f"no journal at {path}, and this user may not create one: {folder} is not writable"
+    return fault(
+        "journal", what, "give the folder to the user who runs the agents, or set OBSERVABILITY_JOURNAL to another file"
+    )
+
+
+def is_awaited(path: Path) -> bool:
+    """Return whether an agent's first call will create the journal."""
+    return not is_there(path) and journal_obstacle(path) is None

@@ -1,146 +1,146 @@
-"""
-🌙 Moon Dev's Checks of This Machine
-Built with love by Moon Dev 🚀
-
-Settings, the journal and its disk, what waits in it, and the price table.
-"""
+"""The checks of this machine: settings, journal and disk, pending and rejected rows, prices."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ... import settings
-from ...journal import DamagedJournalError, Journal, JournalError
+from ...journal import DamagedJournalError, Journal, JournalError, Row
 from ...recording import price_table
-from .. import clock
-from ..options import DOCTOR
+from .. import time_range
 from ..queries import health
 from ..render.format import duration, how_many, one_line
-from ..time_range import parse_since
-from .findings import Finding, fault, fine, warning
+from .findings import DOCTOR, Finding, fault, fine, is_there, journal_obstacle, nearest_folder, warning
 from .obstacles import LONG_NS, obstacles, refused_patterns
-from .place import is_there, nearest_folder, shut
 
-_VERY_LONG_NS = 3600 * 10**9  # what a row may wait; see `LONG_NS`
-_LITTLE_BYTES = 200 * 1024 * 1024
+_TOO_LONG_NS = 3600 * 10**9  # pending for longer is a fault
+_MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
-_NAMED, _SHORT_ID = 5, 8  # traces, digits
+_MAX_TRACES, _SHORT_ID = 5, 8  # in a message
 _FIX = f"{DOCTOR} --fix"
 
 
 def settings_readable() -> Iterator[Finding]:
-    """Is tracing on, who says so, can every setting be read, and what keeps anything from being sent?"""
+    """Check if tracing is on, all settings are well-formed, and records are sent."""
     yield from refused_patterns()
-    found = list(obstacles())
+    reasons = list(obstacles())
     for error in settings.malformed():
-        if not any(obstacle.what.startswith(error) for obstacle in found):
+        if not any(reason.what.startswith(error) for reason in reasons):
             yield fault("settings", error, "correct it in .env or the environment")
     if settings.tracing_on():
-        yield fine("tracing", f"on, says {settings.origin('ENABLE_LANGFUSE')}")
-    yield from found
+        yield fine("tracing", f"on, according to {settings.origin('ENABLE_LANGFUSE')}")
+    yield from reasons
     if not settings.missing_langfuse_keys():
-        yield fine("keys", f"there, from {settings.origin('LANGFUSE_SECRET_KEY')}")
+        yield fine("keys", f"set in {settings.origin('LANGFUSE_SECRET_KEY')}")
 
 
 def journal() -> Iterator[Finding]:
-    """Is it there, can it be read and written, is it sound, is there room, what does it hold?"""
+    """Check if the journal exists, can be read and written, is sound and has free disk; then check its rows."""
     path = settings.journal_path()
     yield from _disk(path)
-    if (wrong := shut(path)) is not None:
-        yield wrong
+    if (obstacle := journal_obstacle(path)) is not None:
+        yield obstacle
         return
     yield from _set_aside(path)
     if not is_there(path):
-        yield warning("journal", f"none at {path} yet", "run an agent: the first call makes one")
+        yield warning("journal", f"no journal at {path} yet", "run an agent: its first call creates the journal")
         return
     try:
         opened = Journal(path, create=False)
     except DamagedJournalError as error:
-        yield fault("journal", f"damaged: {error}", f"{_FIX} sets it aside and begins a new one")
+        yield _damaged(str(error))
         return
     except JournalError as error:
-        yield fault("journal", str(error), f"see who owns {path} and its folder, and which version of this repo runs")
+        yield fault("journal", str(error), f"check the owner of {path} and its folder, and the version of this repo")
         return
     try:
         yield from _contents(opened)
     except DamagedJournalError as error:
-        yield fault("journal", f"damaged: {error}", f"{_FIX} sets it aside and begins a new one")
+        yield _damaged(str(error))
     finally:
         opened.close()
+
+
+def _damaged(error: str) -> Finding:
+    return fault("journal", f"damaged: {one_line(error, 200)}", f"{_FIX} sets it aside and starts a new one")
 
 
 def _disk(path: Path) -> Iterator[Finding]:
     folder = nearest_folder(path)
     free, limit = shutil.disk_usage(folder).free, settings.setting("OBSERVABILITY_MAX_MB") * 2**20
-    room = f"{free / 2**30:,.1f} GB free at {folder}"
-    if free < _LITTLE_BYTES:
-        yield fault("disk", room, "make room: what cannot be written waits in memory, then is lost")
+    what = f"{free / 2**30:,.1f} GB free at {folder}"
+    if free < _MIN_FREE_BYTES:
+        yield fault("disk", what, "free some space: unwritten rows wait in memory, then are lost")
     elif free < limit:
-        yield warning("disk", f"{room}, less than OBSERVABILITY_MAX_MB", "make room, or lower OBSERVABILITY_MAX_MB")
+        yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free some space, or lower it")
     else:
-        yield fine("disk", room)
+        yield fine("disk", what)
 
 
 def _set_aside(path: Path) -> Iterator[Finding]:
-    for aside in sorted(path.parent.glob(f"{path.name}.set-aside-*")):
-        if not aside.name.endswith(("-wal", "-shm")):
-            yield warning("journal", f"an earlier one was set aside: {aside}", "read it with sqlite3, or delete it")
+    for file in sorted(path.parent.glob(f"{path.name}.set-aside-*")):
+        if not file.name.endswith(("-wal", "-shm")):
+            yield warning("journal", f"a damaged one was set aside: {file}", "read it with sqlite3, or delete it")
 
 
 def _contents(journal: Journal) -> Iterator[Finding]:
-    broken = health.first_fault(journal)
-    if broken is not None:
-        yield fault("journal", f"damaged: {one_line(broken, 200)}", f"{_FIX} sets it aside and begins a new one")
+    damage = health.first_fault(journal)
+    if damage is not None:
+        yield _damaged(damage)
         return
     try:
         health.check_writable(journal)
         yield fine("journal", f"readable, writable and sound: {journal.path}, {journal.used_bytes() / 2**20:,.1f} MB")
     except JournalError as error:
-        yield fault("journal", f"it cannot be written: {error}", f"give {journal.path} to the user who runs the agents")
-    yield from _waiting(journal)
+        yield fault("journal", f"not writable: {error}", f"give {journal.path} to the user who runs the agents")
+    yield from _pending(journal)
     yield from _rejected(journal)
     yield from _recorded(journal)
 
 
-def _waiting(journal: Journal) -> Iterator[Finding]:
-    to = settings.destination()
-    waiting = health.waiting(journal)
-    for row in waiting:
-        host, _, key = row["destination"].partition("|")
-        if to is None or row["destination"] != to.label:
-            said = f"{row['rows']:,} rows wait for the project of {key} at {host}, which the settings do not name"
-            yield warning("pending", said, "set its keys and host once and run: python -m src.observability ship")
-            continue
-        age = clock.now_ns() - row["oldest_ns"]
-        said = f"{how_many(row['rows'], 'row')}, the oldest from {duration(age)} ago"
-        if age > _VERY_LONG_NS:
-            yield fault("pending", said, "see what is said of the server, then: python -m src.observability ship")
-        elif age > LONG_NS:
-            yield warning("pending", said, "python -m src.observability ship sends them now")
-        else:
-            yield fine("pending", said)
-    if not waiting:
-        yield fine("pending", "nothing waits")
+def _pending(journal: Journal) -> Iterator[Finding]:
+    rows = health.pending(journal)
+    for row in rows:
+        yield _pending_for(row)
+    if not rows:
+        yield fine("pending", "no rows are pending")
+
+
+def _pending_for(row: Row) -> Finding:
+    destination = settings.destination()
+    host, _, key = row["destination"].partition("|")
+    count = how_many(row["rows"], "row")
+    if destination is None or row["destination"] != destination.label:
+        what = f"{count} for the project of {key} at {host}, which is not the configured one"
+        return warning("pending", what, "set its keys and host once and run: python -m src.observability ship")
+    age = time_range.now_ns() - row["oldest_ns"]
+    what = f"{count}, the oldest from {duration(age)} ago"
+    if age > _TOO_LONG_NS:
+        return fault("pending", what, "see the findings about the server, then: python -m src.observability ship")
+    if age > LONG_NS:
+        return warning("pending", what, "python -m src.observability ship sends them now")
+    return fine("pending", what)
 
 
 def _rejected(journal: Journal) -> Iterator[Finding]:
-    found = health.rejected(journal)
-    for row in found:
-        said = f"Langfuse refused {how_many(row['rows'], 'row')}: {one_line(row['reason'] or 'without a word', 300)}"
-        yield fault("rejected", said, f"correct what it says, then {_FIX} sends them again")
-    if not found:
-        yield fine("rejected", "no row was refused")
+    rows = health.rejected(journal)
+    for row in rows:
+        reason = one_line(row["reason"] or "no reason given", 300)
+        what = f"Langfuse rejected {how_many(row['rows'], 'row')}: {reason}"
+        yield fault("rejected", what, f"correct the cause, then {_FIX} sends them again")
+    if not rows:
+        yield fine("rejected", "no rows were rejected")
 
 
 def _recorded(journal: Journal) -> Iterator[Finding]:
-    week = parse_since("7d")
+    week = time_range.parse_since("7d")
     lost = health.not_recorded(journal, week)
     if lost:
-        said = f"{how_many(lost, 'call')} of the last 7 days could not be recorded: only that they were"
-        yield warning("own failures", said, "python -m src.observability traces --tree shows why; please report it")
+        what = f"{how_many(lost, 'call')} of the last 7 days could not be recorded, only counted"
+        yield warning("own failures", what, "python -m src.observability traces --tree shows why; please report it")
     else:
-        yield fine("own failures", "none of the last 7 days")
-    yield _outcomes(health.outcomes_of_nothing(journal, week))
+        yield fine("own failures", "none in the last 7 days")
+    yield _outcomes(health.outcomes_without_trace(journal, week))
     for row in health.unpriced(journal, week):
         name = one_line("/".join(filter(None, (row["provider"], row["model"]))) or "a model without a name", 60)
         yield warning(
@@ -150,22 +150,21 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
         )
 
 
-def _outcomes(strangers: list[str]) -> Finding:
-    """A slip in an id is told by nobody else: an outcome is taken from whoever tells it, wherever its trace is."""
-    if not strangers:
-        return fine("outcomes", "none of the last 7 days is of a trace that is not here")
-    names = ", ".join(name[:_SHORT_ID] for name in strangers[:_NAMED]) + (", …" if len(strangers) > _NAMED else "")
-    said = f"{len(strangers):,} of the last 7 days name a trace that is not here: {names}"
-    return warning(
-        "outcomes", said, "python -m src.observability decisions shows the ids; another machine's are no fault"
-    )
+def _outcomes(traces: list[str]) -> Finding:
+    """Report outcomes without a trace here: a mistyped id is accepted, because its trace may be on another machine."""
+    if not traces:
+        return fine("outcomes", "all of the last 7 days match a trace")
+    ids = ", ".join(trace[:_SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")
+    what = f"{how_many(len(traces), 'outcome')} of the last 7 days without a trace in this journal: {ids}"
+    cure = "python -m src.observability decisions shows the ids; those of another machine are fine"
+    return warning("outcomes", what, cure)
 
 
 def prices() -> Iterator[Finding]:
-    """How old is the price table?"""
+    """Check the age of the price table."""
     table = price_table()
-    said = f"{table.name}, which knows prices up to {table.newest}"
-    if (clock.today() - table.newest).days > _OLD_PRICES_DAYS:
-        yield warning("prices", said, "pip install -U genai-prices")
+    what = f"{table.name}, prices as of {table.newest} or later"
+    if (time_range.today() - table.newest).days > _OLD_PRICES_DAYS:
+        yield warning("prices", what, "pip install -U genai-prices")
     else:
-        yield fine("prices", said)
+        yield fine("prices", what)

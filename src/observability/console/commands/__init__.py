@@ -1,1 +1,1 @@
-"""One command a module."""
+"""The commands of the console, one file each."""

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Costs
-Built with love by Moon Dev 🚀
-
-What the calls cost and how they went, and what they would have cost on another model.
-"""
+"""`costs`: spend, errors and latency, and the cost of the same tokens on another model."""
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -11,19 +6,28 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from ...journal import Journal
-from ..options import MOST, SINCE, Agent, AsJson, Model, Since, known_names, nothing, opened, since_ns
+from ..options import (
+    MAX_ROWS,
+    SINCE,
+    Agent,
+    AsJson,
+    Model,
+    Since,
+    opened,
+    print_nothing_found,
+    since_ns,
+    with_existing_names,
+)
 from ..queries import totals
-from ..queries.figures import total
-from ..queries.totals import Calls
+from ..queries.filter import Filter
 from ..render.format import how_many, moment, one_line
 from ..render.layout import show, show_json, width
-from ..render.tables import figures_table, repriced_table
-from ..repricing import price_table_words, priced_as, repriced
+from ..render.tables import costs_table, repriced_table
+from ..repricing import price_of_model, price_table_text, repriced
 
 
 class By(str, Enum):
-    """What costs are summed by."""
+    """The groups of `costs`."""
 
     agent = "agent"
     model = "model"
@@ -34,7 +38,7 @@ class By(str, Enum):
 
 _Group = TypeVar("_Group")
 Most = Annotated[
-    int | None, typer.Option("--limit", min=1, max=MOST, help="The dearest so many, or the last so many days.")
+    int | None, typer.Option("--limit", min=1, max=MAX_ROWS, help="Show the N most expensive, or the last N days.")
 ]
 WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the same tokens as this model's.")]
 
@@ -48,62 +52,57 @@ def costs(
     since: Since = SINCE,
     as_json: AsJson = False,
 ) -> None:
-    """What the calls cost and how they went: spend, errors, latency, tokens. A price nobody knows is never 0.
+    """Show what the calls cost: spend, errors, latency, tokens. An unknown price is never counted as 0.
 
-    Totals include rows that retention has let go of (but by session); latencies are those of the rows still there.
+    Totals include deleted rows (except by session); latencies cover the existing rows.
 
     Example: python -m src.observability costs --by model --since 7d --what-if claude-haiku-4-5
     """
-    calls = Calls(by.value, since_ns(since), agent, model)
+    rows = Filter(since_ns(since), agent=agent, model=model)
     if what_if is not None:
-        _what_if(calls, what_if, limit, as_json)
+        _what_if(by, rows, what_if, limit, as_json)
         return
     with opened() as journal:
-        calls = _known(journal, calls)
-        everything = totals.figures(journal, calls)
-    found = _most(everything, by.value, limit)
+        groups = totals.call_stats(journal, by.value, with_existing_names(journal, rows))
+    limited = _limited(groups, by, limit)
     if as_json:
-        for each in found:
-            show_json(each.as_json())
-    elif found:
-        print(f"💰 Since {moment(calls.since_ns)}" if calls.since_ns > 0 else "💰 Of all time")
-        show(*figures_table(found, total(everything), by.value, width()))
+        for group in limited:
+            show_json(group.as_json())
+    elif limited:
+        print(f"💰 Since {moment(rows.since_ns)}" if rows.since_ns > 0 else "💰 Of all time")
+        show(*costs_table(limited, totals.total(groups), by.value, width()))
     else:
-        nothing("call", calls.since_ns)
+        print_nothing_found("calls", rows.since_ns)
 
 
-def _known(journal: Journal, calls: Calls) -> Calls:
-    agent, model = known_names(journal, calls.agent, calls.model)
-    return calls._replace(agent=agent, model=model)
-
-
-def _most(found: Sequence[_Group], by: str, limit: int | None) -> Sequence[_Group]:
-    """The first so many; of days, which stand in their order, the last."""
+def _limited(groups: Sequence[_Group], by: By, limit: int | None) -> Sequence[_Group]:
+    """Return the first `limit` groups; of days, which are in order, the last."""
     if limit is None:
-        return found
-    return found[-limit:] if by == By.day else found[:limit]
+        return groups
+    return groups[-limit:] if by is By.day else groups[:limit]
 
 
-def _what_if(calls: Calls, name: str, limit: int | None, as_json: bool) -> None:
+def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) -> None:
     with opened() as journal:
-        calls, other = _known(journal, calls), priced_as(name)
-        everything = repriced(totals.tokens(journal, calls), other, calls.by)
-        untold = totals.without_tokens(journal, calls)
-    found = _most(everything, calls.by, limit)
+        rows, price = with_existing_names(journal, rows), price_of_model(name)
+        groups = repriced(totals.calls_with_usage(journal, by.value, rows), price, by.value)
+        without_usage = totals.calls_without_usage(journal, rows)
+    limited = _limited(groups, by, limit)
     if as_json:
-        for each in found:
-            show_json({**each._asdict(), "model": name, "prices": price_table_words(), "calls_without_tokens": untold})
-    elif found:
+        more = {"model": name, "prices": price_table_text(), "calls_without_tokens": without_usage}
+        for group in limited:
+            show_json({**group._asdict(), **more})
+    elif limited:
         print(f"💱 The same tokens at today's prices of {one_line(name, 40)}")
-        print(f"   {price_table_words()}")
-        show(*repriced_table(found, calls.by, name, width()))
-        for line in _doubts(untold):
+        print(f"   {price_table_text()}")
+        show(*repriced_table(limited, by.value, name, width()))
+        for line in _caveats(without_usage):
             print(line)
     else:
-        nothing("call", calls.since_ns)
+        print_nothing_found("calls", rows.since_ns)
 
 
-def _doubts(untold: int) -> Iterator[str]:
-    yield "Another model counts and answers in tokens of its own: a first estimate."
-    if untold:
-        yield f"{how_many(untold, 'call')} whose tokens are unknown are not in it."
+def _caveats(without_usage: int) -> Iterator[str]:
+    yield "A rough estimate: another model counts tokens and answers differently."
+    if without_usage:
+        yield f"Not included: {how_many(without_usage, 'call')} with unknown tokens."

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Doctor
-Built with love by Moon Dev 🚀
-
-Is tracing itself well? Worst first, each line with its cure.
-"""
+"""`doctor`: is tracing itself working? Findings are listed worst first, each with its cure."""
 
 import sys
 from typing import Annotated
@@ -17,51 +12,53 @@ from ... import settings
 from ...journal import DamagedJournalError, Journal, JournalError
 from ...redaction import redact_line
 from ..checks import local, server
-from ..checks.findings import Finding, Weight
-from ..checks.place import is_there
+from ..checks.findings import Finding, Severity, is_there
 from ..options import AsJson
 from ..queries import health
-from ..render.format import safe
+from ..render.format import how_many, safe
 from ..render.layout import show, show_json
 
-_ICONS = {Weight.FAULT: ("❌", "red"), Weight.WARNING: ("⚠️", "yellow"), Weight.FINE: ("✅", "green")}
+_ICONS = {Severity.FAULT: ("❌", "red"), Severity.WARNING: ("⚠️", "yellow"), Severity.FINE: ("✅", "green")}
 
 
 def doctor(
-    fix: Annotated[bool, typer.Option("--fix", help="Set aside a damaged journal, send refused rows again.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Set a damaged journal aside, and retry rejected rows.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Is tracing itself well: settings, keys, server, journal, disk, prices? Exit status 1 on any fault.
+    """Check settings, keys, server, journal, disk and prices. Exit status 1 on any fault.
 
     Example: python -m src.observability doctor
     """
     if fix:
         _fix()
-    found = sorted(_examined(), key=lambda finding: finding.weight)
+    findings = sorted(_findings(), key=lambda finding: finding.severity)
     if as_json:
-        for finding in found:
-            show_json({**finding._asdict(), "weight": finding.weight.name.lower()})
+        for finding in findings:
+            show_json(finding.as_json())
     else:
-        show(_table(found))
-    if found[0].weight is Weight.FAULT:
+        show(_table(findings))
+    if findings[0].severity is Severity.FAULT:
         raise typer.Exit(1)
 
 
-def _examined() -> list[Finding]:
-    """No key is ever shown: what is said goes through redaction as well, whatever the operator's patterns are."""
+def _findings() -> list[Finding]:
+    """Run all checks. Texts are redacted, whatever the operator's patterns, so that no key is printed."""
     checks = (local.settings_readable, local.journal, local.prices, server.server)
-    found = [finding for check in checks for finding in check()]
-    return [finding._replace(what=safe(redact_line(finding.what))) for finding in found]
+    findings = [finding for check in checks for finding in check()]
+    return [
+        finding._replace(what=safe(redact_line(finding.what)), cure=finding.cure and safe(finding.cure))
+        for finding in findings
+    ]
 
 
-def _table(found: list[Finding]) -> Table:
+def _table(findings: list[Finding]) -> Table:
     table = Table.grid(padding=(0, 1))
-    for finding in found:
-        icon, colour = _ICONS[finding.weight]
-        said = Text(f"{finding.about}: ", style="bold").append(finding.what, style="not bold")
+    for finding in findings:
+        icon, colour = _ICONS[finding.severity]
+        text = Text(f"{finding.about}: ", style="bold").append(finding.what, style="not bold")
         if finding.cure:
-            said.append(f"\n→ {finding.cure}", style=f"not bold {colour}")
-        table.add_row(icon, said)
+            text.append(f"\n→ {finding.cure}", style=f"not bold {colour}")
+        table.add_row(icon, text)
     return table
 
 
@@ -70,23 +67,23 @@ def _fix() -> None:
     if not is_there(path):
         return
     try:
-        journal = Journal(path)  # sets aside what is no journal, and begins a new one
+        journal = Journal(path)  # sets aside a file that is not a journal, and starts a new one
     except JournalError as error:
-        cprint(f"❌ {error}", "red", file=sys.stderr)
+        cprint(f"❌ {safe(str(error))}", "red", file=sys.stderr)
         return
     try:
-        _mend(journal)
+        _repair(journal)
     finally:
         journal.close()
 
 
-def _mend(journal: Journal) -> None:
+def _repair(journal: Journal) -> None:
     try:
-        broken = health.first_fault(journal)
-        if broken is not None:
-            raise DamagedJournalError(broken)
-        if queued := health.requeue(journal):
-            cprint(f"✅ {queued:,} rows that were refused are sent again", "green", file=sys.stderr)
+        damage = health.first_fault(journal)
+        if damage is not None:
+            raise DamagedJournalError(damage)
+        if retried := health.requeue(journal):
+            cprint(f"✅ {how_many(retried, 'rejected row')} will be sent again", "green", file=sys.stderr)
     except DamagedJournalError as error:
         journal.set_aside(error)
         Journal(journal.path).close()

@@ -1,97 +1,169 @@
-"""
-🌙 Moon Dev's Export
-Built with love by Moon Dev 🚀
+"""`export`: observations or scores as JSON lines, CSV, Parquet or OTLP, page by page."""
 
-The journal as a file for other programs: observations or scores, any number of them.
-"""
-
+import csv
+import io
+import json
 import os
+import re
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 import typer
 from termcolor import cprint
 
+from ... import settings
 from ...journal import OBSERVATION_COLUMNS, SCORE_COLUMNS, Journal, JournalError, Row
-from ..options import MOST, SINCE, Agent, Model, Since, known_names, opened, since_ns
-from ..queries import pages as queries_pages
-from ..render.format import how_many
-from . import export_formats
-from .export_formats import Format
+from ..options import MAX_ROWS, SINCE, Agent, Model, Since, opened, since_ns, with_existing_names
+from ..queries import pages as queries
+from ..queries.filter import Filter
+from ..render.format import how_many, json_text
 
-_ROWS = {Format.otlp: 500}  # of a page; a message is what the shipper sends at once
-_MOST_ROWS = 5000
+
+class Format(str, Enum):
+    """The file formats."""
+
+    jsonl = "jsonl"
+    csv = "csv"
+    parquet = "parquet"
+    otlp = "otlp"
+
+
+JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags", "usage", "cost")
+_INTEGERS = ("seq", "is_root", "start_ns", "first_token_ns", "end_ns", "timestamp_ns")
+_FLOATS = ("cost_usd", "number")
+_PAGE_ROWS = 5000
+_MESSAGE_ROWS = 500  # of one OTLP message, as the shipper sends
+# A spreadsheet runs such a cell, also behind blanks and as full-width characters.
+_FORMULA = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹢﹣﹦﹫−]|[\t\r\n]")
 
 
 def export(
-    form: Annotated[Format, typer.Option("--format", help="What kind of file.")] = Format.jsonl,
+    form: Annotated[Format, typer.Option("--format", help="The format of the file.")] = Format.jsonl,
     output: Annotated[
-        Path | None, typer.Option(help="Where to; a file of that name is replaced. Stdout unless given.")
+        Path | None, typer.Option(help="The file to write; an existing one is replaced. Default: stdout.")
     ] = None,
-    scores: Annotated[bool, typer.Option("--scores", help="Scores and outcomes, not observations.")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="Export scores and outcomes, not observations.")] = False,
     agent: Agent = None,
     model: Model = None,
-    limit: Annotated[int | None, typer.Option(min=1, max=MOST, help="The newest so many; all unless given.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=MAX_ROWS, help="Only the newest N. Default: all.")] = None,
     since: Since = SINCE,
 ) -> None:
-    """Everything that has ended, as recorded (and so redacted), in order of arrival; or every score.
+    """Export all ended observations as recorded, and so redacted, in order of arrival; or all scores.
 
-    A file is there whole or not at all, and replaces one of that name.
+    The file appears complete or not at all, and replaces one of that name.
 
-    In CSV, text that begins like a formula has a ' before it.
+    In CSV, a ' precedes text that a spreadsheet would run as a formula.
 
     Example: python -m src.observability export --format parquet --output november.parquet --since 2026-11-01
     """
     if scores and form is Format.otlp:
-        raise typer.BadParameter("scores are no OTLP spans: take jsonl, csv or parquet", param_hint="--scores")
+        raise typer.BadParameter("OTLP has no scores: use jsonl, csv or parquet", param_hint="--scores")
     if form is Format.parquet and output is None and sys.stdout.isatty():
-        raise typer.BadParameter("a Parquet file is no text: name an --output", param_hint="--format")
-    begin = since_ns(since)
+        raise typer.BadParameter("Parquet is binary: name a file with --output", param_hint="--format")
+    rows = Filter(since_ns(since), agent=agent, model=model)
     with opened() as journal, written_to(output) as file:
-        wanted = queries_pages.Wanted(*known_names(journal, agent, model), begin, limit)
-        rows = _export(journal, wanted, form, scores, file)
+        rows = with_existing_names(journal, rows)
+        count = (_export_scores if scores else _export_observations)(journal, rows, limit, form, file)
     if output is not None:
-        cprint(f"✅ {how_many(rows, 'score' if scores else 'observation')} in {output}", "green", file=sys.stderr)
+        cprint(f"✅ {how_many(count, 'score' if scores else 'observation')} in {output}", "green", file=sys.stderr)
 
 
-def _export(journal: Journal, wanted: queries_pages.Wanted, form: Format, scores: bool, file: IO[bytes]) -> int:
-    at_once = _ROWS.get(form, _MOST_ROWS)
-    if not scores:
-        pages = queries_pages.observation_pages(journal, wanted, at_once)
-        return export_formats.write(form, pages, ("seq", *OBSERVATION_COLUMNS, "reason"), journal, file)
+def _export_observations(journal: Journal, rows: Filter, limit: int | None, form: Format, file: IO[bytes]) -> int:
+    page_rows = _MESSAGE_ROWS if form is Format.otlp else _PAGE_ROWS
+    pages = queries.observation_pages(journal, rows, limit, page_rows)
+    return _write(form, pages, ("seq", *OBSERVATION_COLUMNS, "reason"), journal, file)
+
+
+def _export_scores(journal: Journal, rows: Filter, limit: int | None, form: Format, file: IO[bytes]) -> int:
     columns = ["seq", *SCORE_COLUMNS, "reason"]
     columns[columns.index("value") : columns.index("value") + 1] = ["number", "text"]
-    found = (list(map(_plain_score, page)) for page in queries_pages.score_pages(journal, wanted, at_once))
-    return export_formats.write(form, found, columns, journal, file)
+    pages = (list(map(_typed_score, page)) for page in queries.score_pages(journal, rows, limit, _PAGE_ROWS))
+    return _write(form, pages, columns, journal, file)
 
 
-def _plain_score(row: Row) -> Row:
-    """`value` is a number or a text: two columns, for formats that want one type in each."""
+def _typed_score(row: Row) -> Row:
+    """Split `value`, a number or a text, into two columns, for formats with one type per column."""
     value = row.pop("value")
-    return {
-        **row,
-        "number": None if isinstance(value, str) else value,
-        "text": value if isinstance(value, str) else None,
-    }
+    is_text = isinstance(value, str)
+    return {**row, "number": None if is_text else value, "text": value if is_text else None}
+
+
+def _write(form: Format, pages: Iterable[list[Row]], columns: Sequence[str], journal: Journal, file: IO[bytes]) -> int:
+    """Write all pages; return the number of rows."""
+    if form is Format.parquet:
+        return _write_parquet(pages, columns, file)
+    rows = 0
+    if form is Format.csv:
+        file.write(_csv([columns]))
+    for page in pages:
+        rows += len(page)
+        if form is Format.csv:
+            file.write(_csv([[_cell(row[column]) for column in columns] for row in page]))
+        else:
+            lines = _objects(page) if form is Format.jsonl else _messages(journal.with_trace_tags(page))
+            file.write("".join(f"{line}\n" for line in lines).encode())
+    return rows
+
+
+def _objects(page: list[Row]) -> Iterator[str]:
+    for row in page:
+        decoded = {name: json.loads(row[name]) for name in JSON_COLUMNS if row.get(name) is not None}
+        yield json_text({**row, **decoded}, ascii_only=False)
+
+
+def _messages(page: list[Row]) -> Iterator[str]:
+    """Yield OTLP messages as the shipper sends them, one per project; local rows go to the configured project."""
+    from ...shipping import json_of
+
+    projects: dict[str, list[Row]] = defaultdict(list)
+    for row in page:
+        projects[(row["destination"] or "").partition("|")[2]].append(row)
+    configured = settings.setting("LANGFUSE_PUBLIC_KEY") or ""
+    return (json_of(rows, key or configured) for key, rows in projects.items())
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    """Put a quote before text that a spreadsheet would run as a formula, as one types it there."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def _write_parquet(pages: Iterable[list[Row]], columns: Sequence[str], file: IO[bytes]) -> int:
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    types = {**dict.fromkeys(_INTEGERS, pyarrow.int64()), **dict.fromkeys(_FLOATS, pyarrow.float64())}
+    schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in columns])
+    rows = 0
+    with ParquetWriter(file, schema, compression="zstd") as writer:
+        for page in pages:
+            rows += len(page)
+            writer.write_table(pyarrow.Table.from_pylist(page, schema=schema))
+    return rows
 
 
 @contextmanager
 def written_to(output: Path | None) -> Iterator[IO[bytes]]:
-    """Stdout, a device, or a file that takes its name once it is whole."""
+    """Open stdout, a device, or a file that is renamed to `output` once it is complete."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     try:
-        if output.exists() and not output.is_file():
-            with output.open("wb") as file:
-                yield file
-        else:
-            with _whole(output) as file:
-                yield file
+        is_device = output.exists() and not output.is_file()
+        with output.open("wb") if is_device else _complete(output) as file:
+            yield file
     except JournalError:
         raise
     except OSError as error:
@@ -99,10 +171,12 @@ def written_to(output: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _whole(output: Path) -> Iterator[IO[bytes]]:
-    draft = output.with_name(f".{output.name}.{os.getpid()}")
+def _complete(output: Path) -> Iterator[IO[bytes]]:
+    """Write to a new file of mode 0600: mkstemp opens neither another user's file nor a link (O_EXCL, O_NOFOLLOW)."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    draft = Path(name)
     try:
-        with open(os.open(draft, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+        with os.fdopen(descriptor, "wb") as file:
             yield file
         draft.replace(output)
     finally:

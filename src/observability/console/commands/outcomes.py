@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Judging Commands
-Built with love by Moon Dev 🚀
-
-What the market made of the decisions: told one by one (`outcome`) or from a file (`outcomes`).
-"""
+"""`outcome` and `outcomes`: record the profit or loss of decisions, one by one or from a CSV file."""
 
 import json
 import signal
@@ -16,33 +11,32 @@ from typing import Annotated, Any
 import typer
 from termcolor import cprint
 
-from ...journal import JournalError, Row
+from ...journal import Row
 from ...recording import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
 from ..checks.obstacles import refused_patterns
-from ..options import AsJson, complain, opened
+from ..options import AsJson, opened, print_error
 from ..queries import decisions, traces
 from ..render.format import gain, gain_percent, how_many, one_line
-from ..trades import Checked, Several, checked
-from ..trades_csv import Broken, lines_of
+from ..trades_csv import BadLine, Repeats, Trades, read_trades
 
-_MOST_SAID = 20  # broken lines
+_MAX_PRINTED = 20  # bad lines
 
-Usd = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss, USD.")]
-Percent = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss, percent of the stake.")]
-Sum = Annotated[bool, typer.Option("--sum", help="Lines of one trace (partial fills) add up.")]
-Last = Annotated[bool, typer.Option("--last", help="Of lines of one trace the last counts.")]
+Usd = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in USD.")]
+Percent = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in percent of the stake.")]
+Sum = Annotated[bool, typer.Option("--sum", help="Add lines for the same trace (partial fills).")]
+Last = Annotated[bool, typer.Option("--last", help="Of lines for the same trace, keep the last.")]
 
 
 def outcome(
-    trace: Annotated[str, typer.Argument(metavar="TRACE", help="Its id, the beginning of it, or `last`.")],
+    trace: Annotated[str, typer.Argument(metavar="TRACE", help="A trace id, its first digits, or `last`.")],
     pnl_usd: Usd = None,
     pnl_pct: Percent = None,
-    note: Annotated[str | None, typer.Option(help="Anything worth knowing.")] = None,
+    note: Annotated[str | None, typer.Option(help="A comment.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What the market made of a decision; said again, it replaces what was said before.
+    """Record the profit or loss of a decision. A second outcome replaces the first.
 
-    It is that of the last BUY or SELL of the trace that was a valid decision.
+    It evaluates the last valid BUY or SELL of the trace.
 
     Example: python -m src.observability outcome 9dbed5bf --pnl-usd -12.5 --note "stopped out"
     """
@@ -50,15 +44,12 @@ def outcome(
     if note is not None:
         _check_notes()
     with opened() as journal:
-        try:
-            trace_id = traces.trace_id_named(journal, trace)
-        except ValueError as error:
-            raise JournalError(str(error)) from None
+        trace_id = traces.trace_id_named(journal, trace)
         scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
-        found = rows_of_outcome(journal, trace_id, scores, None)  # the journal knows where the trace went
-        journal.append([], found)
-        judges = decisions.can_be_judged(journal, trace_id)
-    _say_outcome(found, judges, as_json)
+        rows = rows_of_outcome(journal, trace_id, scores, None)  # the trace's own destination
+        journal.append([], rows)
+        has_trade = decisions.has_trade(journal, trace_id)
+    _print_outcome(rows, has_trade, as_json)
 
 
 def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
@@ -69,95 +60,95 @@ def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
 
 
 def _check_notes() -> None:
-    """End the command where a note would be lost: under patterns that are refused, no text is recorded."""
+    """End the command if a note would be lost: with refused redaction patterns no text is recorded."""
     for refused in refused_patterns():
-        complain(f"No outcome is taken: a note would be lost, since {refused.what}", refused.cure)
+        print_error(f"No outcome was recorded, because its note would be lost: {refused.what}", refused.cure)
         raise typer.Exit(1)
 
 
-def _say_outcome(found: Sequence[Row], judges: bool, as_json: bool) -> None:
-    trace_id, values = found[0]["trace_id"], {row["name"]: row["value"] for row in found}
+def _print_outcome(rows: Sequence[Row], has_trade: bool, as_json: bool) -> None:
+    trace_id, values = rows[0]["trace_id"], {row["name"]: row["value"] for row in rows}
     if as_json:
-        _print({"trace_id": trace_id, **values, "note": found[0]["comment"], "judges": judges})
+        _print_json({"trace_id": trace_id, **values, "note": rows[0]["comment"], "judges": has_trade})
     else:
-        said = {"pnl_usd": gain, "pnl_pct": gain_percent}
-        values_said = ", ".join(f"{name} {said[name](value)}" for name, value in values.items())
-        cprint(f"✅ {trace_id[:8]}: {values_said}", "green")
-    if not judges:
-        cprint("⚠️ Stored, but there is nothing to judge: no valid BUY or SELL there", "yellow", file=sys.stderr)
+        forms = {"pnl_usd": gain, "pnl_pct": gain_percent}
+        results = ", ".join(f"{name} {forms[name](value)}" for name, value in values.items())
+        cprint(f"✅ {trace_id[:8]}: {results}", "green")
+    if not has_trade:
+        cprint("⚠️ Recorded, but the trace has no valid BUY or SELL to evaluate", "yellow", file=sys.stderr)
 
 
 def outcomes(
-    trades: Annotated[Path, typer.Option("--import", metavar="FILE", help="CSV with a header line.")],
-    column: Annotated[str, typer.Option(help="The column that names the trace.")] = "trace_id",
+    trades: Annotated[Path, typer.Option("--import", metavar="FILE", help="A CSV file with a header line.")],
+    column: Annotated[str, typer.Option(help="The column with the trace ids.")] = "trace_id",
     add_up: Sum = False,
     last: Last = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look whether the file is right.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file without recording anything.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Outcomes from a file: columns pnl_usd, pnl_pct (one of them at least), note, and one that names the trace.
+    """Record outcomes from a CSV file with pnl_usd or pnl_pct (or both), a column of trace ids, and optionally note.
 
-    A trace is named by its id, or the first 8 digits of it at the least. The whole file is looked at before anything is
-    written; good lines are taken, broken ones are named, and the command ends with status 1.
+    A trace id needs at least its first 8 hex digits. The whole file is checked first. Good lines are recorded; bad
+    lines are listed, and the command ends with status 1.
 
     Example: python -m src.observability outcomes --import trades.csv --column trace --sum
     """
     if add_up and last:
-        raise typer.BadParameter("take one of the two", param_hint="--sum, --last")
-    several = Several.ADD_UP if add_up else Several.LAST if last else Several.REFUSED
+        raise typer.BadParameter("use only one of them", param_hint="--sum, --last")
+    repeats = Repeats.ADD if add_up else Repeats.KEEP_LAST if last else Repeats.REFUSE
     with opened() as journal:
-        found = checked(journal, lines_of(trades, column), several)
-        if any(row["comment"] for rows in found.outcomes for row in rows):
+        file = read_trades(journal, trades, column, repeats)
+        if any(row["comment"] for rows in file.outcomes for row in rows):
             _check_notes()
-        _say_broken(found.broken, as_json)
+        _print_bad_lines(file.bad_lines, as_json)
         if not dry_run:
-            with _ctrl_c_waits():
-                append_in_steps(journal, found.outcomes)
-        unjudged = sum(not decisions.can_be_judged(journal, rows[0]["trace_id"]) for rows in found.outcomes)
-    _say_taken(found, unjudged, dry_run, as_json)
-    if found.broken or not found.outcomes:
+            with _ctrl_c_ignored():
+                append_in_steps(journal, file.outcomes)
+        without_trade = sum(not decisions.has_trade(journal, rows[0]["trace_id"]) for rows in file.outcomes)
+    _print_summary(file, without_trade, dry_run, as_json)
+    if file.bad_lines or not file.outcomes:
         raise typer.Exit(1)
 
 
 @contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """An import is there whole or not at all: what was checked is written to its end, which takes seconds."""
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Finish writing on Ctrl-C, which takes seconds: a file is imported completely or not at all."""
 
-    def wait(*_: Any) -> None:
-        cprint("⚠️ What was right is being written to its end: a moment", "yellow", file=sys.stderr)
+    def note(*_: Any) -> None:
+        cprint("⚠️ Finishing the import first, which takes a few seconds", "yellow", file=sys.stderr)
 
-    before = signal.signal(signal.SIGINT, wait)
+    before = signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def _say_broken(broken: Sequence[Broken], as_json: bool) -> None:
-    for each in broken if as_json else broken[:_MOST_SAID]:
+def _print_bad_lines(bad_lines: Sequence[BadLine], as_json: bool) -> None:
+    for bad in bad_lines if as_json else bad_lines[:_MAX_PRINTED]:
         if as_json:
-            _print({"line": each.line, "error": each.why})
+            _print_json({"line": bad.line, "error": bad.why})
         else:
-            cprint(f"⚠️ Line {each.line}: {one_line(each.why, 160)}", "yellow", file=sys.stderr)
+            cprint(f"⚠️ Line {bad.line}: {one_line(bad.why, 160)}", "yellow", file=sys.stderr)
 
 
-def _say_taken(found: Checked, unjudged: int, dry_run: bool, as_json: bool) -> None:
-    taken, broken = len(found.outcomes), len(found.broken)
+def _print_summary(trades: Trades, without_trade: int, dry_run: bool, as_json: bool) -> None:
+    good, bad = len(trades.outcomes), len(trades.bad_lines)
     if as_json:
-        _print({"taken": taken, "broken": broken, "unjudged": unjudged, "dry_run": dry_run})
+        _print_json({"taken": good, "broken": bad, "unjudged": without_trade, "dry_run": dry_run})
         return
-    what = "would be taken" if dry_run else "taken"
-    if taken:
-        cprint(f"✅ Outcomes of {how_many(taken, 'trace')} {what}", "green")
-    if unjudged:
-        cprint(f"⚠️ {unjudged:,} of them have no valid BUY or SELL to judge", "yellow", file=sys.stderr)
-    if broken:
-        none = "" if taken else "No outcome is taken: "
-        words = f"{none}{broken:,} lines are broken: correct them and import the file again"
-        cprint(f"❌ {words}", "red", file=sys.stderr)
-    elif not taken:
-        cprint("❌ No outcome is taken: there is nothing below the header", "red", file=sys.stderr)
+    if good:
+        cprint(f"✅ Outcomes of {how_many(good, 'trace')} {'can be' if dry_run else 'were'} recorded", "green")
+    if without_trade:
+        cprint(f"⚠️ {without_trade:,} of these traces have no valid BUY or SELL to evaluate", "yellow", file=sys.stderr)
+    nothing = "" if good else "No outcome was recorded: "
+    if bad:
+        cprint(
+            f"❌ {nothing}{how_many(bad, 'bad line')}: correct and import the file again", "red", file=sys.stderr
+        )  # fmt: skip
+    elif not good:
+        cprint(f"❌ {nothing}the file has no lines below its header", "red", file=sys.stderr)
 
 
-def _print(line: Row) -> None:
+def _print_json(line: Row) -> None:
     print(json.dumps(line, ensure_ascii=True))

@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Report Command
-Built with love by Moon Dev 🚀
-"""
+"""`report`: the journal as one HTML page."""
 
 import sys
 from pathlib import Path
@@ -10,25 +7,26 @@ from typing import Annotated
 import typer
 from termcolor import cprint
 
-from ..options import SINCE, Agent, Model, Since, known_names, opened, since_ns
+from ..options import SINCE, Agent, Model, Since, opened, since_ns, with_existing_names
+from ..queries.filter import Filter
 from .export import written_to
 
 
 def report(
-    html: Annotated[Path, typer.Option(metavar="FILE", help="Where to.")] = Path("report.html"),
+    html: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path("report.html"),
     agent: Agent = None,
     model: Model = None,
     since: Since = SINCE,
 ) -> None:
-    """One page to look at and to hand on: spend, latency, errors, decisions, confidence against outcome.
+    """Write one HTML page: spend, latency, errors, decisions, confidence against outcome.
 
-    It needs no network, opens from disk, on a phone too, and is as redacted as the journal.
+    The page needs no network, works from disk and on a phone, and is redacted like the journal.
 
     Example: python -m src.observability report --html november.html --since 2026-11-01
     """
-    from ..report.page import Asked, page
+    from ..report.page import page
 
-    begin = since_ns(since)
+    rows = Filter(since_ns(since), agent=agent, model=model)
     with opened() as journal, written_to(html) as file:
-        file.write(page(journal, Asked(begin, *known_names(journal, agent, model))).encode())
+        file.write(page(journal, with_existing_names(journal, rows)).encode())
     cprint(f"✅ {html}: open it in a browser", "green", file=sys.stderr)

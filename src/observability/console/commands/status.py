@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Overview
-Built with love by Moon Dev 🚀
-
-One screen: is tracing on and well, what did the last day cost, what was decided last?
-"""
+"""`status`: is tracing working, what did the last 24 hours cost, and what was decided last?"""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -11,101 +6,102 @@ from typing import Any
 
 from ... import settings
 from ...journal import Journal
-from .. import clock
+from .. import time_range
 from ..checks.findings import Finding
 from ..checks.obstacles import obstacles, refused_patterns, stuck
 from ..options import AsJson, opened
-from ..queries import totals, traces
-from ..queries.figures import Figures, total
-from ..queries.totals import Calls
-from ..render.format import duration, how_many, local_time, moment, money, one_line, safe
+from ..queries.decisions import newest_decisions
+from ..queries.filter import Filter
+from ..queries.totals import CallStats, call_stats, total
+from ..queries.traces import oldest_ns
+from ..render.format import duration, how_many, local_time, moment, one_line, price, safe
 from ..render.layout import paragraph, show, show_json, width
 from ..render.tables import decisions_table, spend_table
-from ..time_range import parse_since
 
 _AGENTS = 6  # on one screen
+_DECISIONS = 5
 
 
 def status(as_json: AsJson = False) -> None:
-    """Is tracing on and well, what was decided last, and what did the last 24 hours cost?
+    """Show if tracing works, the last decisions, and the cost of the last 24 hours.
 
-    Always of all agents and the last 24 hours, so that it is one screen and quick: `costs` and `decisions` take
-    --since, --agent, --model and --limit.
+    One screen about all agents; `costs` and `decisions` have the options --since, --agent, --model and --limit.
 
     Example: python -m src.observability status
     """
     with opened() as journal:
-        found = _facts(journal)
+        facts = _facts(journal)
     if as_json:
-        show_json(found | {"agents": [each.as_json() for each in found["agents"]]})
+        show_json(facts | {"agents": [agent.as_json() for agent in facts["agents"]]})
     else:
-        _show(found)
+        _show(facts)
 
 
 def _facts(journal: Journal) -> dict[str, Any]:
-    to, oldest = settings.destination(), journal.oldest_pending_ns()
-    trouble = _trouble(oldest)
+    destination, oldest_pending = settings.destination(), journal.oldest_pending_ns()
+    problem = _problem(oldest_pending)
+    is_shipped = destination is not None and not any(obstacles())
     return {
         "tracing": settings.tracing_on(),
-        "shipping": f"shipped to {to.host}" if to is not None and not any(obstacles()) else "kept here",
-        "reason": trouble and trouble.what,
-        "cure": trouble and trouble.cure,
+        "shipping": f"shipped to {destination.host}" if destination and is_shipped else "kept here",
+        "reason": problem and problem.what,
+        "cure": problem and problem.cure,
         "missing": settings.missing_langfuse_keys(),
         "journal": str(journal.path),
         "bytes": journal.used_bytes(),
-        "began_ns": traces.oldest_ns(journal),
+        "began_ns": oldest_ns(journal),
         "rows": journal.counts(),
-        "oldest_pending_ns": oldest,
-        "agents": totals.figures(journal, Calls("agent", parse_since("24h")), timed=False),
-        "decisions": traces.decisions(journal, traces.Chosen(limit=5)),
+        "oldest_pending_ns": oldest_pending,
+        "agents": call_stats(journal, "agent", Filter(time_range.parse_since("24h")), timed=False),
+        "decisions": newest_decisions(journal, Filter(), _DECISIONS),
     }
 
 
-def _trouble(oldest_pending_ns: int | None) -> Finding | None:
-    """Of all that keeps text from being recorded, or what was recorded from being sent, the first."""
+def _problem(oldest_pending_ns: int | None) -> Finding | None:
+    """Return the first reason why text is not recorded, or records are not sent."""
     if not settings.tracing_on():
         return next(obstacles())
     return next(chain(refused_patterns(), obstacles(), stuck(oldest_pending_ns)), None)
 
 
-def _show(found: dict[str, Any]) -> None:
-    now = clock.now_ns()
-    print(paragraph("🤖", _tracing(found)))
-    if found["cure"]:
-        print(paragraph("  ", f"→ {safe(found['cure'])}"))
+def _show(facts: dict[str, Any]) -> None:
+    now = time_range.now_ns()
+    print(paragraph("🤖", _tracing(facts)))
+    if facts["cure"]:
+        print(paragraph("  ", f"→ {safe(facts['cure'])}"))
     print(f"   {moment(now)}, {local_time(now):%H:%M %Z} here")
-    print(f"📒 {found['journal']}")
-    print(paragraph("  ", ", ".join(_journal_facts(found, now))))
-    if found["agents"]:
-        _show_spend(found["agents"])
-    if found["decisions"]:
+    print(f"📒 {safe(facts['journal'])}")
+    print(paragraph("  ", ", ".join(_journal_facts(facts, now))))
+    if facts["agents"]:
+        _show_spend(facts["agents"])
+    if facts["decisions"]:
         print("\n📌 The last decisions")
-        show(*decisions_table(found["decisions"], width(), brief=True))
+        show(*decisions_table(facts["decisions"], width(), brief=True))
 
 
-def _tracing(found: dict[str, Any]) -> str:
-    if not found["tracing"]:
-        return f"Tracing is {safe(found['reason'])}"
-    why = f": {one_line(found['reason'], 400)}" if found["reason"] else ""
-    return f"Tracing is on, {safe(found['shipping'])}{why}"
+def _tracing(facts: dict[str, Any]) -> str:
+    if not facts["tracing"]:
+        return f"Tracing is {safe(facts['reason'])}"
+    reason = f": {one_line(facts['reason'], 400)}" if facts["reason"] else ""
+    return f"Tracing is on, {safe(facts['shipping'])}{reason}"
 
 
-def _journal_facts(found: dict[str, Any], now: int) -> list[str]:
-    facts = [f"{found['bytes'] / 2**20:,.1f} MB"]
-    if found["began_ns"] is not None:
-        facts.append(f"since {duration(now - found['began_ns'])} ago")
-    facts += [f"{count:,} {state}" for state, count in sorted(found["rows"].items())] or ["empty"]
-    if found["oldest_pending_ns"] is not None:
-        facts.append(f"the oldest pending from {duration(now - found['oldest_pending_ns'])} ago")
-    return facts
+def _journal_facts(facts: dict[str, Any], now: int) -> list[str]:
+    lines = [f"{facts['bytes'] / 2**20:,.1f} MB"]
+    if facts["began_ns"] is not None:
+        lines.append(f"since {duration(now - facts['began_ns'])} ago")
+    lines += [f"{count:,} {state}" for state, count in sorted(facts["rows"].items())] or ["empty"]
+    if facts["oldest_pending_ns"] is not None:
+        lines.append(f"the oldest pending from {duration(now - facts['oldest_pending_ns'])} ago")
+    return lines
 
 
-def _show_spend(agents: Sequence[Figures]) -> None:
-    spent = total(agents)
-    failed = f", {spent.errors:,} failed" if spent.errors else ""
-    unknown = f" and {spent.unpriced:,} of unknown price" if spent.unpriced and spent.cost_usd is not None else ""
-    said = f"The last 24 hours: {how_many(spent.calls, 'call')}{failed}, {money(spent.cost_usd)}{unknown}"
-    print(f"\n{paragraph('💰', said)}")
+def _show_spend(agents: Sequence[CallStats]) -> None:
+    day = total(agents)
+    failed = f", {day.errors:,} failed" if day.errors else ""
+    unknown = f" and {day.unpriced:,} of unknown price" if day.unpriced and day.cost_usd is not None else ""
+    summary = f"The last 24 hours: {how_many(day.calls, 'call')}{failed}, {price(day.cost_usd)}{unknown}"
+    print(f"\n{paragraph('💰', summary)}")
     show(*spend_table(agents[:_AGENTS], width()))
     if len(agents) > _AGENTS:
-        print(f"and {len(agents) - _AGENTS} agents more: python -m src.observability costs --since 24h")
+        print(f"and {how_many(len(agents) - _AGENTS, 'more agent')}: python -m src.observability costs --since 24h")

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Tail
-Built with love by Moon Dev 🚀
-
-Decisions and errors as they happen.
-"""
+"""`tail`: decisions, errors and warnings as they happen."""
 
 import contextlib
 import json
@@ -17,77 +12,76 @@ from termcolor import cprint
 
 from ... import settings
 from ...journal import Journal, JournalError, Row
-from ..checks.place import is_awaited
-from ..options import MOST, SINCE, Agent, AsJson, Model, Since, known_names, opened, since_ns
+from ..checks.findings import is_awaited
+from ..options import MAX_ROWS, SINCE, Agent, AsJson, Model, Since, opened, since_ns, with_existing_names
 from ..queries import pages
-from ..queries.pages import Wanted
-from ..render.format import local_time, one_line, padded, zone
+from ..queries.filter import Filter
+from ..render.format import local_time, one_line, padded, safe, zone
 from ..render.layout import WIDE, show, show_json, width
 from ..render.tables import decision_text
-from ..signal import said_of
+from ..signal import signal_of
 
-_LOOK_SECONDS = 0.5
-_AT_ONCE = 500
-_AGENT, _MODEL, _WHAT = 18, 24, 22  # columns
+_POLL_SECONDS = 0.5
+_POLL_ROWS = 500
+_AGENT, _MODEL, _EVENT = 18, 24, 22  # columns
 
-First = Annotated[int, typer.Option("--limit", min=1, max=MOST, help="Begin with the newest so many.")]
+First = Annotated[int, typer.Option("--limit", min=1, max=MAX_ROWS, help="Start with the newest N.")]
 
 
 def tail(
     agent: Agent = None, model: Model = None, limit: First = 10, since: Since = SINCE, as_json: AsJson = False
 ) -> None:
-    """Decisions, errors and warnings as they happen, local time; Ctrl-C ends it, with status 0.
+    """Print decisions, errors and warnings as they happen, in local time. Ctrl-C ends it with status 0.
 
-    Where there is no journal yet, it waits for one. --since is how far back it may begin.
+    Without a journal it waits for one. --since limits how far back it starts.
 
     Example: python -m src.observability tail --agent WhaleAgent
     """
-    following = _Following(Wanted(agent, model, since_ns(since)), as_json)
+    follower = _Follower(Filter(since_ns(since), agent=agent, model=model), as_json)
     with contextlib.suppress(KeyboardInterrupt):
         rows = limit
         while True:
-            _wait_for_a_journal()
-            with opened() as journal:  # anew: it may have been set aside
-                following.show_news(journal, rows)
-            rows = _AT_ONCE
-            time.sleep(_LOOK_SECONDS)
+            _wait_for_journal()
+            with opened() as journal:  # reopened each time: a damaged journal may have been set aside
+                follower.print_news(journal, rows)
+            rows = _POLL_ROWS
+            time.sleep(_POLL_SECONDS)
 
 
-def _wait_for_a_journal() -> None:
+def _wait_for_journal() -> None:
     path = settings.journal_path()
     if is_awaited(path):
-        cprint(f"🤖 No journal at {path} yet: waiting for an agent", "cyan", file=sys.stderr)
+        cprint(f"🤖 No journal at {safe(str(path))} yet: waiting for an agent", "cyan", file=sys.stderr)
     while is_awaited(settings.journal_path()):
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
-class _Following:
-    """How far it has come: up to which row, and in which day."""
+class _Follower:
+    """Remembers the last printed row and day."""
 
-    def __init__(self, wanted: Wanted, as_json: bool) -> None:
-        self._wanted, self._as_json = wanted, as_json
-        self._seen, self._day = 0, ""
+    def __init__(self, rows: Filter, as_json: bool) -> None:
+        self._rows, self._as_json = rows, as_json
+        self._printed, self._day = 0, ""
 
-    def show_news(self, journal: Journal, rows: int) -> None:
-        """Print what is new, the newest `rows` of it."""
+    def print_news(self, journal: Journal, limit: int) -> None:
+        """Print the new rows, at most the newest `limit`."""
         last = pages.newest_ended(journal)
-        after = self._seen if self._seen <= last else 0  # another file, or all of it was pruned
-        for row in pages.news(journal, self._named(journal), after, last, rows):
+        after = self._printed if self._printed <= last else 0  # the journal is another file, or was emptied
+        for row in pages.news(journal, self._existing(journal), after, last, limit):
             row["metadata"] = json.loads(row["metadata"] or "{}")
             if self._as_json:
                 show_json(row)
             else:
-                self._show(row)
-        self._seen = last
+                self._print(row)
+        self._printed = last
 
-    def _named(self, journal: Journal) -> Wanted:
-        """With the names as they are written; one that is not known may come."""
+    def _existing(self, journal: Journal) -> Filter:
+        """Return the filter with the journal's spelling; an agent or model without rows may still appear."""
         with contextlib.suppress(JournalError):
-            agent, model = known_names(journal, self._wanted.agent, self._wanted.model)
-            return self._wanted._replace(agent=agent, model=model)
-        return self._wanted
+            return with_existing_names(journal, self._rows)
+        return self._rows
 
-    def _show(self, row: Row) -> None:
+    def _print(self, row: Row) -> None:
         day = f"{local_time(row['start_ns']):%Y-%m-%d}"
         if day != self._day:
             show(Text(f"── {day}, {zone(row['start_ns'])}", style="dim"))
@@ -97,28 +91,27 @@ class _Following:
 
 
 def _line(row: Row, columns: int) -> Text:
-    """As much of it as there is room for: of narrow terminals the agent's name takes less."""
-    text = Text(f"{local_time(row['start_ns']):%H:%M:%S}  ", style="dim")
-    text.append(f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // 4))}  ", style="not dim")
+    """Return one line, cut to the terminal; in a narrow one the agent's name is shorter and the model left out."""
+    line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  ", style="dim")
+    line.append(f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // 4))}  ", style="not dim")
     if columns >= WIDE:
-        text.append(f"{padded(row['model'] or '', _MODEL)}  ", style="not dim")
-    said = _what(row)
-    said.append(" " * max(_WHAT - said.cell_len, 2), style="not bold")
-    room = columns - text.cell_len - said.cell_len
-    text.append_text(said).append(one_line(_why(row), room) if room > 0 else "", style="not bold")
-    text.rstrip()
-    text.truncate(columns, overflow="ellipsis")
-    return text
+        line.append(f"{padded(row['model'] or '', _MODEL)}  ", style="not dim")
+    event = _event(row)
+    event.append(" " * max(_EVENT - event.cell_len, 2), style="not bold")
+    remaining = columns - line.cell_len - event.cell_len
+    line.append_text(event).append(one_line(_reason(row), remaining) if remaining > 0 else "", style="not bold")
+    line.rstrip()
+    line.truncate(columns, overflow="ellipsis")
+    return line
 
 
-def _what(row: Row) -> Text:
+def _event(row: Row) -> Text:
     if row["name"] == "trading_signal":
-        return Text("📌 ", style="not dim").append_text(decision_text(said_of(row["metadata"])))
-    failed = row["level"] == "ERROR"
-    return Text(
-        f"{'❌' if failed else '⚠️'} {one_line(row['name'], 24)}", style="not dim red" if failed else "not dim yellow"
-    )
+        return Text("📌 ", style="not dim").append_text(decision_text(signal_of(row["metadata"])))
+    icon, style = ("❌", "not dim red") if row["level"] == "ERROR" else ("⚠️", "not dim yellow")
+    return Text(f"{icon} {one_line(row['name'], 24)}", style=style)
 
 
-def _why(row: Row) -> str:
-    return said_of(row["metadata"]).reason if row["name"] == "trading_signal" else row["status_message"] or ""
+def _reason(row: Row) -> str:
+    is_signal = row["name"] == "trading_signal"
+    return signal_of(row["metadata"]).reason if is_signal else row["status_message"] or ""

@@ -1,48 +1,38 @@
-"""
-🌙 Moon Dev's Outcome Queries
-Built with love by Moon Dev 🚀
+"""Decisions, their cost and their outcome: reads the journal's view `decisions`."""
 
-Decisions beside what the market made of them.
-"""
-
-from typing import NamedTuple
+import json
 
 from ...journal import Journal, Row
+from .filter import DECISIONS, Filter
 
-
-class Judged(NamedTuple):
-    """Which decisions: since a time (Unix nanoseconds), of an agent, of a model."""
-
-    since_ns: int = 0
-    agent: str | None = None
-    model: str | None = None
-
-
-_CAN_BE_JUDGED = """name = 'trading_signal' AND type = 'event' AND json_extract(metadata, '$.signal_valid')
-    AND json_extract(metadata, '$.signal_action') IN ('BUY', 'SELL')"""
-
-# Of an observation `o`: whether its trace's outcome is its own. That is so of the last decision that could be acted on.
-IS_JUDGED = f"o.seq = (SELECT max(seq) FROM observations WHERE trace_id = o.trace_id AND {_CAN_BE_JUDGED})"
-
-_JUDGED = f"""
-SELECT * FROM (SELECT o.trace_id, o.agent, json_extract(o.metadata, '$.signal_confidence') AS confidence,
-    (SELECT value FROM scores WHERE trace_id = o.trace_id AND name = 'pnl_usd' LIMIT 1) AS pnl_usd,
-    (SELECT value FROM scores WHERE trace_id = o.trace_id AND name = 'pnl_pct' LIMIT 1) AS pnl_pct,
-    (SELECT model FROM observations AS g WHERE g.trace_id = o.trace_id AND g.type = 'generation'
-        AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) AS model
-FROM observations AS o WHERE o.name = 'trading_signal' AND o.start_ns >= :since_ns
-    AND o.trace_id IN (SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct')) AND {IS_JUDGED}
-    AND (:agent IS NULL OR o.agent = :agent)) WHERE :model IS NULL OR model = :model
+_CALLS = "FROM observations AS c WHERE c.trace_id = d.trace_id AND c.type = 'generation'"
+# A trace's cost is known if a call has a price and every other call has one or failed.
+_NEWEST = f"""
+SELECT start_ns, trace_id, agent, metadata, level, model, (SELECT count(*) {_CALLS}) AS calls,
+    (SELECT CASE WHEN NOT max(c.cost_usd IS NULL AND c.level <> 'ERROR') THEN sum(c.cost_usd) END {_CALLS}) AS cost_usd,
+    pnl_usd, pnl_pct, stands
+FROM decisions AS d WHERE {DECISIONS} ORDER BY start_ns DESC LIMIT :limit
+"""
+_WITH_OUTCOME = f"""
+SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE {DECISIONS} AND is_trade AND stands
+    AND trace_id IN (SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct'))
 """
 
 
-def judged(journal: Journal, which: Judged) -> list[Row]:
-    """Each BUY or SELL whose outcome is known: trace_id, agent, model, confidence (0 to 100), pnl_usd, pnl_pct."""
-    return journal.select(_JUDGED, which._asdict())
+def newest_decisions(journal: Journal, rows: Filter, limit: int) -> list[Row]:
+    """Return the newest decisions, oldest first; NOTHING and unreadable ones included."""
+    newest = journal.select(_NEWEST, rows.parameters(limit=limit))
+    return [
+        {**row, "metadata": json.loads(row["metadata"] or "{}"), "stands": bool(row["stands"])}
+        for row in reversed(newest)
+    ]
 
 
-def can_be_judged(journal: Journal, trace_id: str) -> bool:
-    """Whether an outcome of this trace is one of a decision: a valid BUY or SELL."""
-    return bool(
-        journal.select(f"SELECT 1 FROM observations WHERE trace_id = ? AND {_CAN_BE_JUDGED} LIMIT 1", (trace_id,))
-    )
+def decisions_with_outcome(journal: Journal, rows: Filter) -> list[Row]:
+    """Return each BUY or SELL with a known outcome: trace_id, agent, model, confidence (0 to 100), pnl_usd, pnl_pct."""
+    return journal.select(_WITH_OUTCOME, rows.parameters())
+
+
+def has_trade(journal: Journal, trace_id: str) -> bool:
+    """Return whether the trace has a valid BUY or SELL, which its outcome can evaluate."""
+    return bool(journal.select("SELECT 1 FROM decisions WHERE trace_id = ? AND is_trade LIMIT 1", (trace_id,)))

@@ -1,31 +1,26 @@
-"""
-🌙 Moon Dev's Health Queries
-Built with love by Moon Dev 🚀
-
-What waits, what was refused, what could not be priced or recorded; and what an operator does about it.
-"""
+"""The journal's health: pending, rejected, unpriced and unrecorded rows; and the changes an operator makes to them."""
 
 from ...journal import Journal, Row
+from .filter import HOUR_NS
 
-_STEP_ROWS = 500  # of one transaction: no writer waits long
+_STEP_ROWS = 500  # of one transaction, so that no writer waits long
 _TABLES = ("observations", "scores")
-_HOUR_NS = 3_600_000_000_000
 
 
 def first_fault(journal: Journal) -> str | None:
-    """What SQLite finds wrong with the file; None where it is sound. Reads all of it."""
-    (found,) = journal.select("PRAGMA quick_check(1)")
-    said = str(next(iter(found.values())))
-    return None if said == "ok" else said
+    """Return SQLite's first complaint about the file; None if it is sound. Reads all of it."""
+    (row,) = journal.select("PRAGMA quick_check(1)")
+    result = str(next(iter(row.values())))
+    return None if result == "ok" else result
 
 
 def check_writable(journal: Journal) -> None:
-    """Take the lock that a writer takes, and let go of it. Raises JournalError where that cannot be."""
+    """Acquire and release the write lock. Raises JournalError if that fails."""
     journal.change("DELETE FROM leases WHERE name = ''")
 
 
-def waiting(journal: Journal) -> list[Row]:
-    """What is pending: `destination`, `rows`, `oldest_ns` (Unix nanoseconds)."""
+def pending(journal: Journal) -> list[Row]:
+    """Return the pending rows by destination: `destination`, `rows`, `oldest_ns` (Unix nanoseconds)."""
     return journal.select(
         "SELECT destination, sum(rows) AS rows, min(oldest_ns) AS oldest_ns FROM ("
         " SELECT destination, count(*) AS rows, min(start_ns) AS oldest_ns FROM observations"
@@ -36,7 +31,7 @@ def waiting(journal: Journal) -> list[Row]:
 
 
 def rejected(journal: Journal) -> list[Row]:
-    """What was refused for good: `reason` in the server's words, and `rows`, the most frequent first."""
+    """Return the rejected rows by the server's `reason`, most frequent first: `reason`, `rows`."""
     return journal.select(
         "SELECT reason, count(*) AS rows FROM (SELECT reason FROM observations WHERE state = 'rejected' UNION ALL"
         " SELECT reason FROM scores WHERE state = 'rejected') GROUP BY reason ORDER BY rows DESC"
@@ -44,64 +39,64 @@ def rejected(journal: Journal) -> list[Row]:
 
 
 def unpriced(journal: Journal, since_ns: int) -> list[Row]:
-    """Models in use whose price is unknown: `provider`, `model`, `calls`, the most used first."""
+    """Return the models without a known price, most used first: `provider`, `model`, `calls`."""
     return journal.select(
         "SELECT provider, model, sum(unpriced) AS calls FROM hourly WHERE hour >= ? AND unpriced > 0"
         " GROUP BY provider, model ORDER BY calls DESC",
-        (since_ns // _HOUR_NS,),
+        (since_ns // HOUR_NS,),
     )
 
 
 def not_recorded(journal: Journal, since_ns: int) -> int:
-    """How many observations are placeholders, because recording them failed."""
-    (found,) = journal.select(
+    """Return the number of placeholders for observations that could not be recorded."""
+    (row,) = journal.select(
         "SELECT count(*) AS rows FROM observations WHERE start_ns >= ? AND status_message LIKE '[NOT RECORDED:%'",
         (since_ns,),
     )
-    return int(found["rows"])
+    return int(row["rows"])
 
 
-def outcomes_of_nothing(journal: Journal, since_ns: int) -> list[str]:
-    """Traces that outcomes told since a time (Unix nanoseconds) name, and of which nothing is here; the last first."""
-    found = journal.select(
+def outcomes_without_trace(journal: Journal, since_ns: int) -> list[str]:
+    """Return the trace ids of outcomes, recorded since a time (Unix nanoseconds), that match no trace; newest first."""
+    rows = journal.select(
         "SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct') AND timestamp_ns >= ? AND NOT EXISTS"
         " (SELECT 1 FROM observations AS o WHERE o.trace_id = scores.trace_id)"
         " GROUP BY trace_id ORDER BY max(seq) DESC",
         (since_ns,),
     )
-    return [row["trace_id"] for row in found]
+    return [row["trace_id"] for row in rows]
 
 
 def requeue(journal: Journal) -> int:
-    """Let everything that was refused be sent again; how many rows."""
+    """Make all rejected rows pending again; return their number."""
     return _in_steps(journal, "state = 'pending', reason = NULL", "rejected", ())
 
 
 def address(journal: Journal, destination: str) -> int:
-    """Let everything that was recorded without keys be sent to this destination; how many rows."""
+    """Make all local rows pending for a destination; return their number."""
     return _in_steps(journal, "state = 'pending', destination = ?", "local", (destination,))
 
 
-def done_before(journal: Journal, before_ns: int) -> dict[str, int]:
-    """Observations begun before a time (Unix nanoseconds), by their state; those that still run are none of them."""
-    found = journal.select(
+def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
+    """Return the number of ended observations, started before a time (Unix nanoseconds), by state."""
+    rows = journal.select(
         "SELECT state, count(*) AS rows FROM observations WHERE state IN ('shipped', 'rejected', 'local', 'pending')"
         " AND start_ns < ? GROUP BY state",
         (before_ns,),
     )
-    return {row["state"]: row["rows"] for row in found}
+    return {row["state"]: row["rows"] for row in rows}
 
 
 def local_rows(journal: Journal) -> int:
-    """How many rows were recorded without keys."""
+    """Return the number of rows recorded without keys."""
     return journal.counts().get("local", 0)
 
 
-def _in_steps(journal: Journal, what: str, state: str, values: tuple[str, ...]) -> int:
+def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str, ...]) -> int:
     changed = 0
     for table in _TABLES:
-        chosen = f"SELECT seq FROM {table} WHERE state = ? LIMIT {_STEP_ROWS}"
-        while step := journal.change(f"UPDATE {table} SET {what} WHERE seq IN ({chosen})", (*values, state)):
+        rows = f"SELECT seq FROM {table} WHERE state = ? LIMIT {_STEP_ROWS}"
+        while step := journal.change(f"UPDATE {table} SET {assignments} WHERE seq IN ({rows})", (*values, state)):
             changed += step
             journal.let_others_write()
     return changed

@@ -1,25 +1,22 @@
-"""
-🌙 Moon Dev's Figure Queries
-Built with love by Moon Dev 🚀
+"""Calls, errors, cost, tokens and latency by group.
 
-What calls cost and how they went. Totals come from the journal's sums by the hour, so that they are quick, and whole
-where retention has let go of rows; the first, broken hour and everything by session come from the rows. So do latencies
-and decisions by model, which are those of the rows that are still there.
+Totals come from the journal's hourly totals: quick, and complete after rows were deleted. The incomplete hours at both
+ends and everything by session are summed from the rows. Latencies, and decisions by model, cover the existing rows.
 """
 
 import json
+import math
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...journal import COUNTED, INTERRUPTED, Journal, Row
-from .figures import Figures, quantile
+from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
-_HOUR_NS = 3_600_000_000_000
+UNKNOWN = "unknown"  # a group whose agent, model, ... was not recorded
 _PAGE_ROWS = 20_000
-
-# What figures are summed by: SQL over an hour's sums, and over a row.
+# The SQL that groups hourly totals, and rows.
 GROUPS = {
     "agent": ("agent", "agent"),
     "model": ("model", "model"),
@@ -30,123 +27,172 @@ GROUPS = {
         "strftime('%Y-%m-%d', start_ns / 1000000000, 'unixepoch')",
     ),
 }
-UNKNOWN = "unknown"  # an agent, a model, ... that was not told
 
 
-class Calls(NamedTuple):
-    """Which calls, and what they are summed by (a key of `GROUPS`); since a time in Unix nanoseconds."""
+class CallStats(NamedTuple):
+    """The calls of one group. Costs are in USD, times in milliseconds; None is unknown."""
 
-    by: str
-    since_ns: int = 0
-    agent: str | None = None
-    model: str | None = None
+    group: str
+    calls: int
+    errors: int
+    input_tokens: int  # cached ones included
+    cached_tokens: int  # input read from a cache
+    written_tokens: int  # input written to a cache
+    output_tokens: int  # reasoning included
+    reasoning_tokens: int
+    cost_usd: float | None  # of the priced calls; None if there are none
+    unpriced: int  # calls that succeeded and have no price
+    decisions: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    first_token_p50_ms: float | None  # of the streamed calls
+
+    @property
+    def cost_per_decision(self) -> float | None:
+        """USD; None without decisions, or if the price of any call is unknown."""
+        return None if not self.decisions or self.cost_usd is None or self.unpriced else self.cost_usd / self.decisions
+
+    @property
+    def cache_hit_share(self) -> float | None:
+        """Share of the input tokens that came from a cache; None if no input is known."""
+        return self.cached_tokens / self.input_tokens if self.input_tokens else None
+
+    @property
+    def error_share(self) -> float:
+        """Share of the calls that failed."""
+        return self.errors / self.calls if self.calls else 0.0
+
+    @property
+    def unpriced_share(self) -> float:
+        """Share of the calls without a price."""
+        return self.unpriced / self.calls if self.calls else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the statistics for scripts, with the derived shares."""
+        shares = ("cost_per_decision", "cache_hit_share", "error_share", "unpriced_share")
+        return {**self._asdict(), **{name: getattr(self, name) for name in shares}}
 
 
-def figures(journal: Journal, calls: Calls, *, timed: bool = True) -> list[Figures]:
-    """One row a group, the dearest first, days in their order; `timed` ones have latencies: a look at every call."""
-    sums = {row.pop("grp") or UNKNOWN: row for row in _sums(journal, calls)}
-    decisions = _decisions(journal, calls)
-    times = _times(journal, calls) if timed else {}
-    found = [
-        _figures(group, row, row["decisions"] if decisions is None else decisions.get(group, 0), times.get(group))
+_ADDED = (
+    "calls", "errors", "input_tokens", "cached_tokens", "written_tokens", "output_tokens", "reasoning_tokens",
+    "unpriced", "decisions",
+)  # fmt: skip
+
+
+def total(groups: Sequence[CallStats]) -> CallStats:
+    """Return the sum of all groups. Latencies are left out: quantiles cannot be added."""
+    costs = [group.cost_usd for group in groups if group.cost_usd is not None]
+    sums = {name: sum(getattr(group, name) for group in groups) for name in _ADDED}
+    return CallStats(group="total", **sums, cost_usd=math.fsum(costs) if costs else None, **_quantiles(None))
+
+
+def tokens_in_and_out(usage: dict[str, int]) -> tuple[int, int]:
+    """Return a call's input and output tokens, cached and reasoning tokens included."""
+    tokens_in = sum(number for bucket, number in usage.items() if bucket.startswith("input"))
+    return tokens_in, sum(number for bucket, number in usage.items() if bucket.startswith("output"))
+
+
+def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -> list[CallStats]:
+    """Return one row per group of `by` (a key of `GROUPS`), most expensive first, days in order.
+
+    Args:
+        timed: with latencies, which reads every call.
+    """
+    sums = {row.pop("grp") or UNKNOWN: row for row in _sums(journal, by, rows)}
+    decisions = _decisions(journal, by, rows)
+    times = _times(journal, by, rows) if timed else {}
+    stats = [
+        _stats(group, row, row["decisions"] if decisions is None else decisions.get(group, 0), times.get(group))
         for group, row in sums.items()
     ]
-    if calls.by == "day":
-        return sorted(found, key=lambda each: each.group)
-    return sorted(found, key=lambda each: (-(each.cost_usd or 0.0), -each.calls, each.group))
+    if by == "day":
+        return sorted(stats, key=lambda group: group.group)
+    return sorted(stats, key=lambda group: (-(group.cost_usd or 0.0), -group.calls, group.group))
 
 
-def tokens(journal: Journal, calls: Calls) -> Iterator[tuple[str, dict[str, int], float | None]]:
-    """Each call whose tokens are known: its group, its usage, and what it cost (USD; None: unknown)."""
-    for row in _rows(journal, calls, "usage, cost_usd"):
+def calls_with_usage(
+    journal: Journal, by: str, rows: Filter
+) -> Iterator[tuple[str, dict[str, int], float | None]]:  # fmt: skip
+    """Yield each call with known tokens: its group, its usage, and its cost (USD; None: unknown)."""
+    for row in _calls(journal, by, rows, "usage, cost_usd"):
         if row["usage"]:
             yield row["grp"] or UNKNOWN, json.loads(row["usage"]), row["cost_usd"]
 
 
-def without_tokens(journal: Journal, calls: Calls) -> int:
-    """How many ended calls tell no tokens."""
-    (found,) = journal.select(
-        "SELECT count(*) AS calls FROM observations WHERE start_ns >= :since_ns AND type = 'generation'"
-        f" AND end_ns IS NOT NULL AND usage IS NULL AND {_CHOSEN}",
-        calls._asdict(),
+def calls_without_usage(journal: Journal, rows: Filter) -> int:
+    """Return the number of ended calls without known tokens."""
+    (row,) = journal.select(
+        "SELECT count(*) AS calls FROM observations WHERE type = 'generation' AND end_ns IS NOT NULL"
+        f" AND usage IS NULL AND {ROWS}",
+        rows.parameters(),
     )
-    return int(found["calls"])
+    return int(row["calls"])
 
 
-_CHOSEN = "(:agent IS NULL OR agent = :agent) AND (:model IS NULL OR model = :model)"
 _COUNTED = ", ".join(COUNTED)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
 _FROM_HOURS = f"""
-    SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :whole_hour
+    SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
-        WHERE start_ns >= :since_ns AND start_ns < :whole_hour * {_HOUR_NS}
+        WHERE {STARTED} AND start_ns < :first_hour * {HOUR_NS}
+    UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
+        WHERE {STARTED} AND start_ns >= max(:first_hour, :end_hour) * {HOUR_NS}
 """
-_FROM_ROWS = f"SELECT hour, agent, model, session_id, {_COUNTED} FROM counted WHERE start_ns >= :since_ns"
+_FROM_ROWS = f"SELECT hour, agent, model, session_id, {_COUNTED} FROM counted WHERE {STARTED}"
 
 
-def _sums(journal: Journal, calls: Calls) -> list[Row]:
-    source = _FROM_ROWS if calls.by == "session" else _FROM_HOURS
-    query = f"SELECT {GROUPS[calls.by][0]} AS grp, {_SUMMED} FROM ({source}) WHERE {_CHOSEN} GROUP BY grp"
-    whole_hour = -(-calls.since_ns // _HOUR_NS)
-    found = journal.select(query, {**calls._asdict(), "whole_hour": whole_hour})
-    return [row for row in found if row["calls"]]
+def _sums(journal: Journal, by: str, rows: Filter) -> list[Row]:
+    source = _FROM_ROWS if by == "session" else _FROM_HOURS
+    query = f"SELECT {GROUPS[by][0]} AS grp, {_SUMMED} FROM ({source}) WHERE {NAMED} GROUP BY grp"
+    hours = {"first_hour": -(-rows.since_ns // HOUR_NS), "end_hour": rows.until_ns // HOUR_NS}
+    return [row for row in journal.select(query, rows.parameters(**hours)) if row["calls"]]
 
 
-# A decision's model is that of the last call before it in its trace.
-_DECIDED = """
-SELECT o.start_ns, o.agent, o.session_id, g.provider, g.model FROM observations AS o
-LEFT JOIN observations AS g ON g.seq = (SELECT seq FROM observations AS c WHERE c.trace_id = o.trace_id
-    AND c.type = 'generation' AND c.start_ns <= o.start_ns ORDER BY c.start_ns DESC LIMIT 1)
-WHERE o.name = 'trading_signal' AND o.type = 'event' AND o.start_ns >= :since_ns
-"""
-
-
-def _decisions(journal: Journal, calls: Calls) -> dict[str, int] | None:
-    """Decisions of each group where the sums do not have them: an event knows no model."""
-    if calls.by not in ("model", "provider") and calls.model is None:
+def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None:
+    """Return the decisions of each group by model or provider; None where the sums count them."""
+    if by not in ("model", "provider") and rows.model is None:
         return None
-    query = f"SELECT {GROUPS[calls.by][1]} AS grp, count(*) AS found FROM ({_DECIDED}) WHERE {_CHOSEN} GROUP BY grp"
-    return {row["grp"] or UNKNOWN: row["found"] for row in journal.select(query, calls._asdict())}
+    query = f"SELECT {GROUPS[by][1]} AS grp, count(*) AS decisions FROM decisions WHERE {DECISIONS} GROUP BY grp"
+    return {row["grp"] or UNKNOWN: row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
 class _Times(NamedTuple):
-    """Nanoseconds of one group's calls, in no order."""
+    """The durations of one group's calls in nanoseconds, unordered."""
 
     took: "array[int]"
     first_token: "array[int]"
 
 
-def _times(journal: Journal, calls: Calls) -> dict[str, _Times]:
-    found: dict[str, _Times] = defaultdict(lambda: _Times(array("q"), array("q")))
-    for row in _rows(journal, calls, "end_ns - start_ns AS took, first_token_ns - start_ns AS first_token"):
-        times = found[row["grp"] or UNKNOWN]
+def _times(journal: Journal, by: str, rows: Filter) -> dict[str, _Times]:
+    groups: dict[str, _Times] = defaultdict(lambda: _Times(array("q"), array("q")))
+    for row in _calls(journal, by, rows, "end_ns - start_ns AS took, first_token_ns - start_ns AS first_token"):
+        times = groups[row["grp"] or UNKNOWN]
         times.took.append(row["took"])
         if row["first_token"] is not None:
             times.first_token.append(row["first_token"])
-    return found
+    return groups
 
 
-def _rows(journal: Journal, calls: Calls, columns: str) -> Iterator[Row]:
-    """Every call that had ended when this began, a page at a time: however fast others come, it ends.
+def _calls(journal: Journal, by: str, rows: Filter, columns: str) -> Iterator[Row]:
+    """Yield every ended call in pages, up to the newest at the start, so that new rows cannot prolong it.
 
-    Not those that were interrupted: how long they took nobody knows, nor what they used.
+    Interrupted calls are left out: their duration and usage are unknown.
     """
     query = (
-        f"SELECT start_ns, seq, {GROUPS[calls.by][1]} AS grp, {columns} FROM observations"
-        " WHERE start_ns >= :since_ns AND (start_ns, seq) > (:start_ns, :seq) AND seq <= :last AND type = 'generation'"
-        f" AND end_ns IS NOT NULL AND status_message IS NOT :interrupted AND {_CHOSEN}"
+        f"SELECT start_ns, seq, {GROUPS[by][1]} AS grp, {columns} FROM observations"
+        f" WHERE {ROWS} AND (start_ns, seq) > (:after_ns, :after) AND seq <= :last AND type = 'generation'"
+        " AND end_ns IS NOT NULL AND status_message IS NOT :interrupted"
         f" ORDER BY start_ns, seq LIMIT {_PAGE_ROWS}"
     )
-    after: dict[str, Any] = {**calls._asdict(), "last": journal.newest()[0], "interrupted": INTERRUPTED}
-    after |= {"start_ns": -(2**63), "seq": 0}
-    while page := journal.select(query, after):
+    values = rows.parameters(last=journal.newest()[0], interrupted=INTERRUPTED, after_ns=-(2**63), after=0)
+    while page := journal.select(query, values):
         yield from page
-        after |= {"start_ns": page[-1]["start_ns"], "seq": page[-1]["seq"]}
+        values |= {"after_ns": page[-1]["start_ns"], "after": page[-1]["seq"]}
 
 
-def _figures(group: str, row: Row, decisions: int, times: _Times | None) -> Figures:
-    took, first_token = (sorted(times.took), sorted(times.first_token)) if times else ([], [])
-    return Figures(
+def _stats(group: str, row: Row, decisions: int, times: _Times | None) -> CallStats:
+    return CallStats(
         group=group,
         calls=row["calls"],
         errors=row["errors"],
@@ -158,8 +204,20 @@ def _figures(group: str, row: Row, decisions: int, times: _Times | None) -> Figu
         cost_usd=row["cost_usd"] if row["priced"] else None,
         unpriced=row["unpriced"],
         decisions=decisions,
-        p50_ms=quantile(took, 0.50),
-        p95_ms=quantile(took, 0.95),
-        p99_ms=quantile(took, 0.99),
-        first_token_p50_ms=quantile(first_token, 0.50),
+        **_quantiles(times),
     )
+
+
+def _quantiles(times: _Times | None) -> dict[str, Any]:
+    took, first_token = (sorted(times.took), sorted(times.first_token)) if times else ([], [])
+    return {
+        "p50_ms": _quantile(took, 0.50),
+        "p95_ms": _quantile(took, 0.95),
+        "p99_ms": _quantile(took, 0.99),
+        "first_token_p50_ms": _quantile(first_token, 0.50),
+    }
+
+
+def _quantile(ordered: Sequence[int], share: float) -> float | None:
+    """Return the nearest-rank quantile in milliseconds: the smallest value that at least `share` do not exceed."""
+    return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] / 1e6 if ordered else None

@@ -1,159 +1,176 @@
-"""
-🌙 Moon Dev's Console Queries
-Built with love by Moon Dev 🚀
-
-Everything that the console asks the journal: all its SQL.
-"""
+"""Traces, and the names in the journal."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ...journal import Journal, JournalError, Row
-from .listing import Listed, listed
+from ...journal import INTERRUPTED, Journal, JournalError, Row
+from ..signal import Signal, signal_of
+from .filter import STARTED, Filter
+from .totals import tokens_in_and_out
+
+_LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
 
 
 class Trace(NamedTuple):
-    """One trace: its observations in order of their start, and its scores."""
+    """A trace: its observations in order of their start, and its scores."""
 
     id: str
     observations: list[Row]
     scores: list[Row]
 
+    def as_json(self) -> dict[str, Any]:
+        """Return the trace for scripts."""
+        return self._asdict()
 
-class Chosen(NamedTuple):
-    """Which traces: of a session, an agent, a model, begun since a time (Unix nanoseconds), the newest `limit`."""
 
-    session: str | None = None
-    agent: str | None = None
-    model: str | None = None
-    since_ns: int = 0
-    limit: int = 20
+class TraceLine(NamedTuple):
+    """A trace summarised in one line. None is unknown, or not over yet."""
+
+    id: str
+    start_ns: int  # Unix nanoseconds
+    took_ns: int | None  # None while any observation is open
+    interrupted: bool  # a process died during it: the real duration is unknown
+    name: str  # its agent's name, else its own
+    model: str | None  # of the last call
+    signal: Signal | None  # the decision that represents the trace
+    tokens: tuple[int, int] | None  # input and output of the calls that report usage
+    calls: int
+    cost_usd: float | None  # None if the price of any call is unknown
+    level: str  # the worst
 
 
 def oldest_ns(journal: Journal) -> int | None:
-    """When the oldest observation began (Unix nanoseconds); None where there is none."""
-    found: int | None = journal.select("SELECT min(start_ns) AS began FROM observations")[0]["began"]
-    return found
+    """Return when the oldest observation started, in Unix nanoseconds; None if the journal is empty."""
+    oldest: int | None = journal.select("SELECT min(start_ns) AS start_ns FROM observations")[0]["start_ns"]
+    return oldest
 
 
 def newest_session(journal: Journal) -> str | None:
-    """The session that began something last."""
-    found = journal.select("SELECT session_id FROM observations ORDER BY start_ns DESC LIMIT 1")
-    return found[0]["session_id"] if found else None
+    """Return the session of the newest observation."""
+    newest = journal.select("SELECT session_id FROM observations ORDER BY start_ns DESC LIMIT 1")
+    return newest[0]["session_id"] if newest else None
 
 
 def names(journal: Journal, column: str) -> list[str]:
-    """What agents or models (`column`: agent, model) there are, of all time."""
-    found = journal.select(f"SELECT DISTINCT {column} AS name FROM hourly WHERE {column} <> '' ORDER BY name")
-    return [row["name"] for row in found]
+    """Return all agents or models (`column`: agent, model) in the journal."""
+    rows = journal.select(f"SELECT DISTINCT {column} AS name FROM hourly WHERE {column} <> '' ORDER BY name")
+    return [row["name"] for row in rows]
 
 
 def name_like(journal: Journal, column: str, name: str) -> str | None:
-    """How an agent or model of this name, in capitals or not, is written; a look at every row where none has called."""
-    asked = name.casefold()
-    if alike := [each for each in names(journal, column) if each.casefold() == asked]:
-        return name if name in alike else alike[0]
-    query = f"SELECT {column} AS name FROM observations WHERE {column} = ? COLLATE NOCASE LIMIT 1"
-    found = journal.select(query, (name,))
-    return found[0]["name"] if found else None
+    """Return the journal's spelling of an agent or model, matched case-insensitively; scans all rows if none called."""
+    matches = [existing for existing in names(journal, column) if existing.casefold() == name.casefold()]
+    if matches:
+        return name if name in matches else matches[0]
+    rows = journal.select(
+        f"SELECT {column} AS name FROM observations WHERE {column} = ? COLLATE NOCASE LIMIT 1", (name,)
+    )
+    return rows[0]["name"] if rows else None
 
 
-# Along the index of starts: of each trace the first row, until there are enough.
-_TRACES = """
-SELECT trace_id FROM observations AS o WHERE start_ns >= :since_ns
+# Walks the start_ns index backwards and keeps the first row of each trace, until `limit` is reached.
+_IN_TRACE = "EXISTS (SELECT 1 FROM {} AS m WHERE m.trace_id = o.trace_id AND m.{})"
+_NEWEST = f"""
+SELECT trace_id FROM observations AS o WHERE {STARTED}
     AND NOT EXISTS (SELECT 1 FROM observations AS e WHERE e.trace_id = o.trace_id
         AND (e.start_ns, e.seq) < (o.start_ns, o.seq))
     AND (:session IS NULL OR session_id = :session)
-    AND (:agent IS NULL OR EXISTS (SELECT 1 FROM observations AS a WHERE a.trace_id = o.trace_id AND a.agent = :agent))
-    AND (:model IS NULL OR EXISTS (SELECT 1 FROM observations AS m WHERE m.trace_id = o.trace_id AND m.model = :model))
+    AND (:agent IS NULL OR {_IN_TRACE.format("observations", "agent = :agent")})
+    AND (:model IS NULL OR {_IN_TRACE.format("observations", "model = :model")})
+    AND (:action IS NULL OR {_IN_TRACE.format("decisions", "action = :action")})
+    AND (:symbol IS NULL OR {_IN_TRACE.format("decisions", "symbol = :symbol")})
+    AND (NOT :failed OR {_IN_TRACE.format("observations", "level = 'ERROR'")})
 ORDER BY start_ns DESC LIMIT :limit
 """
-
-
-def traces(journal: Journal, chosen: Chosen) -> Iterator[Trace]:
-    """The newest traces that were chosen, the oldest of them first."""
-    for trace_id in _chosen_ids(journal, chosen):
-        yield trace(journal, trace_id)
-
-
-_IN_A_LINE = """
+_LINE = """
 SELECT trace_id, trace_name, type, name, agent, model, start_ns, end_ns, level, status_message, metadata, usage,
     cost_usd
 FROM observations WHERE trace_id = ? ORDER BY start_ns, seq
 """
 
 
-def listed_traces(journal: Journal, chosen: Chosen) -> list[Listed]:
-    """The same traces, a line of each: no prompt and no answer is read."""
-    found = [journal.select(_IN_A_LINE, (trace_id,)) for trace_id in _chosen_ids(journal, chosen)]
-    return [listed([_decoded(row) for row in rows]) for rows in found if rows]
+def newest_traces(journal: Journal, rows: Filter, session: str | None, limit: int) -> Iterator[Trace]:
+    """Yield the newest traces, oldest first."""
+    for trace_id in _newest_ids(journal, rows, session, limit):
+        yield trace(journal, trace_id)
+
+
+def newest_trace_lines(journal: Journal, rows: Filter, session: str | None, limit: int) -> list[TraceLine]:
+    """Return the newest traces as lines, without reading prompts and answers."""
+    traces = [journal.select(_LINE, (trace_id,)) for trace_id in _newest_ids(journal, rows, session, limit)]
+    return [_trace_line([_decoded(row) for row in trace]) for trace in traces if trace]
+
+
+def _newest_ids(journal: Journal, rows: Filter, session: str | None, limit: int) -> list[str]:
+    newest = journal.select(_NEWEST, rows.parameters(session=session, limit=limit))
+    return [row["trace_id"] for row in reversed(newest)]
 
 
 def _decoded(row: Row) -> Row:
     return {**row, **{name: json.loads(row[name] or "null") for name in ("metadata", "usage")}}
 
 
-def _chosen_ids(journal: Journal, chosen: Chosen) -> list[str]:
-    return [row["trace_id"] for row in reversed(journal.select(_TRACES, chosen._asdict()))]
+def _trace_line(rows: Sequence[Row]) -> TraceLine:
+    """Summarise a trace's observations, given in order of their start."""
+    calls = [row for row in rows if row["type"] == "generation"]
+    ends = [row["end_ns"] for row in rows]
+    return TraceLine(
+        id=rows[0]["trace_id"],
+        start_ns=rows[0]["start_ns"],
+        took_ns=None if None in ends else max(ends) - rows[0]["start_ns"],
+        interrupted=any(row["status_message"] == INTERRUPTED for row in rows),
+        name=next((row["agent"] for row in rows if row["agent"]), rows[0]["trace_name"]),
+        model=calls[-1]["model"] if calls else None,
+        signal=_signal(rows),
+        tokens=_tokens(calls),
+        calls=len(calls),
+        cost_usd=_cost(calls),
+        level=max((row["level"] for row in rows), key=lambda level: _LEVELS.index(level) if level in _LEVELS else 1),
+    )
+
+
+def _cost(calls: Sequence[Row]) -> float | None:
+    """Return the cost in USD; None if a call that succeeded has no price, or no call has one."""
+    costs = [call["cost_usd"] for call in calls if call["cost_usd"] is not None]
+    unpriced = any(call["cost_usd"] is None and call["level"] != "ERROR" for call in calls)
+    return None if unpriced or not costs else sum(costs)
+
+
+def _tokens(calls: Sequence[Row]) -> tuple[int, int] | None:
+    counts = [tokens_in_and_out(call["usage"]) for call in calls if call["usage"]]
+    return (sum(count for count, _ in counts), sum(count for _, count in counts)) if counts else None
+
+
+def _signal(rows: Sequence[Row]) -> Signal | None:
+    """Return the last valid BUY or SELL, else the last decision."""
+    signals = [signal_of(row["metadata"]) for row in rows if row["name"] == "trading_signal" and row["type"] == "event"]
+    trades = [signal for signal in signals if signal.valid and signal.action in ("BUY", "SELL")]
+    return next(reversed(trades or signals), None)
 
 
 def trace(journal: Journal, trace_id: str) -> Trace:
-    """One trace by its full id."""
+    """Return a trace by its full id."""
     return Trace(
         trace_id, journal.observations("trace_id = ?", (trace_id,)), journal.scores("trace_id = ?", (trace_id,))
     )
 
 
-def trace_named(journal: Journal, name: str) -> Trace:
-    """A trace by its id, the beginning of it, or `last`. Raises JournalError where that names none, or several."""
-    return trace(journal, trace_id_named(journal, name))
-
-
 def trace_id_named(journal: Journal, name: str) -> str:
-    """The full id of a trace, by its id, the beginning of it, or `last`. Raises JournalError as `trace_named` does."""
+    """Return the full id of the trace whose id starts with `name`; `last` is the newest.
+
+    Raises:
+        JournalError: no trace matches, or several do.
+    """
     if name == "last":
-        found = journal.select("SELECT trace_id FROM observations ORDER BY start_ns DESC LIMIT 1")
+        matches = journal.select("SELECT trace_id FROM observations ORDER BY start_ns DESC LIMIT 1")
     elif re.fullmatch(r"[0-9a-f]{1,32}", name.lower()):
         query = "SELECT DISTINCT trace_id FROM observations WHERE trace_id BETWEEN ? AND ? LIMIT 2"
-        found = journal.select(query, (name.lower(), name.lower().ljust(32, "f")))
+        matches = journal.select(query, (name.lower(), name.lower().ljust(32, "f")))
     else:
-        raise JournalError("A trace is named by its id (up to 32 hex digits), the beginning of it, or `last`")
-    if len(found) != 1:
-        what = "Several traces begin" if found else "No trace begins"
-        raise JournalError(f"{what} so: `python -m src.observability traces` lists them")
-    return str(found[0]["trace_id"])
-
-
-_CALL = "FROM observations AS g WHERE g.trace_id = o.trace_id AND g.type = 'generation'"
-_SIGNAL = "name = 'trading_signal' AND {0}.type = 'event'"
-# A trace's cost is known where some call has a price, and each of the others has one or failed. Cost and outcome are of
-# its last BUY or SELL that could be acted on, else of its last decision: that one stands for the trace.
-_DECISION = f"""
-SELECT * FROM (SELECT o.start_ns, o.trace_id, o.agent, o.metadata, o.level,
-    (SELECT g.model {_CALL} AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) AS model,
-    (SELECT count(*) {_CALL}) AS calls,
-    (SELECT CASE WHEN NOT max(g.cost_usd IS NULL AND g.level <> 'ERROR') THEN sum(g.cost_usd) END {_CALL}) AS cost_usd,
-    (SELECT value FROM scores s WHERE s.trace_id = o.trace_id AND s.name = 'pnl_usd' LIMIT 1) AS pnl_usd,
-    (SELECT value FROM scores s WHERE s.trace_id = o.trace_id AND s.name = 'pnl_pct' LIMIT 1) AS pnl_pct,
-    o.seq = (SELECT d.seq FROM observations AS d WHERE d.trace_id = o.trace_id AND d.{_SIGNAL.format("d")}
-        ORDER BY json_extract(d.metadata, '$.signal_valid') AND json_extract(d.metadata, '$.signal_action')
-            IN ('BUY', 'SELL') DESC, d.seq DESC LIMIT 1) AS stands
-FROM observations o WHERE o.{_SIGNAL.format("o")} AND o.start_ns >= :since_ns
-    AND (:agent IS NULL OR o.agent = :agent)) WHERE :model IS NULL OR model = :model ORDER BY start_ns DESC LIMIT :limit
-"""
-
-
-def decisions(journal: Journal, chosen: Chosen) -> list[Row]:
-    """The newest signals, the oldest of them first: NOTHING and unparsable ones included."""
-    found = journal.select(_DECISION, chosen._asdict())
-    return [
-        {**row, "metadata": json.loads(row["metadata"] or "{}"), "stands": bool(row["stands"])}
-        for row in reversed(found)
-    ]
-
-
-def as_json(found: Trace) -> dict[str, Any]:
-    """A trace for scripts."""
-    return {"id": found.id, "observations": found.observations, "scores": found.scores}
+        raise JournalError(f"{name[:40]!r} is not a trace id: give its first hex digits (up to 32), or `last`")
+    if len(matches) != 1:
+        problem = "Several trace ids start" if matches else "No trace id starts"
+        raise JournalError(f"{problem} with {name!r}: `python -m src.observability traces` lists them")
+    return str(matches[0]["trace_id"])

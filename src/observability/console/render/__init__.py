@@ -1,1 +1,1 @@
-"""Tables, trees and formats for the terminal."""
+"""Journal values as text for a terminal."""

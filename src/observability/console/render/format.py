@@ -1,48 +1,52 @@
-"""
-🌙 Moon Dev's Shown Values
-Built with love by Moon Dev 🚀
+"""Single values as text.
 
-Values of the journal as text for a terminal. What a model wrote is somebody else's text: no escape sequence, control
-character or bidirectional override in it reaches the operator's terminal.
+Text that a model wrote is not trusted: escape sequences, control characters and bidirectional overrides are escaped
+before they reach the terminal.
 """
 
+import json
 import unicodedata
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from ..queries.totals import tokens_in_and_out
+from ..signal import finite
+
+DITTO = "″"  # beside a decision whose trace's cost and outcome belong to another decision
 _KEPT = frozenset("\n\t")
 _UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # of US dollars
-_REPLACED = ("Cc", "Cf", "Cs", "Co")  # control, format (bidirectional marks among them), surrogate, private use
+_ESCAPED = ("Cc", "Cf", "Cs", "Co")  # control, format (bidirectional marks among them), surrogate, private use
 
 
 def safe(text: str) -> str:
-    """`text` with what a terminal would act on written out, as `\\x1b`; emoji joiners go with the rest."""
+    """Escape what a terminal would act on, as in `\\x1b`; emoji joiners are removed."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_safe_character, text))
 
 
 def _safe_character(character: str) -> str:
-    if character in _KEPT or unicodedata.category(character) not in _REPLACED:
+    if character in _KEPT or unicodedata.category(character) not in _ESCAPED:
         return character
     return "" if character in "\ufe0f\u200d" else character.encode("unicode_escape").decode()
 
 
 def plain(text: object) -> str:
-    """Somebody else's text for a page: bounded, and without control characters and bidirectional overrides."""
+    """Return untrusted text for a page: at most 2,000 characters, and escaped."""
     return safe(str(text or "")[:2_000])
 
 
 def one_line(text: str, width: int) -> str:
-    """`text` on one line of at most `width` columns; a Chinese character takes two."""
+    """Cut `text` to one line of at most `width` columns; a Chinese character takes two."""
     line = " ".join(safe(text[: 8 * width]).split())
     return line if cell_len(line) <= width else set_cell_size(line, width - 1).rstrip() + "…"
 
 
 def both_ends(text: str, width: int) -> str:
-    """`text` in at most `width` columns without its middle, so that names that end otherwise look otherwise."""
+    """Cut the middle of `text`, to at most `width` columns, so that names with different endings stay different."""
     if cell_len(text) <= width:
         return text
     end = (width - 1) // 2
@@ -51,40 +55,79 @@ def both_ends(text: str, width: int) -> str:
 
 
 def padded(text: str, width: int) -> str:
-    """`text` on one line of exactly `width` columns."""
+    """Cut or pad `text` to one line of exactly `width` columns."""
     return set_cell_size(one_line(text, width), width)
 
 
+def json_text(value: Any, *, ascii_only: bool = True) -> str:
+    """Return valid JSON on one line; infinity and NaN become null."""
+    try:
+        return json.dumps(value, ensure_ascii=ascii_only, allow_nan=False)
+    except ValueError:
+        return json.dumps(_without_infinity(value), ensure_ascii=ascii_only)
+
+
+def _without_infinity(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_infinity(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinity(item) for item in value]
+    return finite(value) if isinstance(value, float) else value
+
+
 def signed(value: float, form: str) -> str:
-    """`value` in a format with a sign, but for what rounds to nothing: that has none."""
-    said = format(value, form)
-    return said if any(digit in said for digit in "123456789") else said.lstrip("+-")
+    """Format `value` with a sign, unless it rounds to zero."""
+    text = format(value, form)
+    return text if any(digit in text for digit in "123456789") else text.lstrip("+-")
 
 
 def money(usd: float | None) -> str:
-    """A cost: `free` is zero, `price unknown` is None, and small costs keep their digits."""
-    if usd is None:
-        return "price unknown"
-    if usd == 0:
-        return "free"
+    """A cost: `free` for zero, `unknown` for None; small costs keep their digits."""
+    if not usd:
+        return "unknown" if usd is None else "free"
     return f"${usd:,.2f}" if usd >= 1 else f"${usd:.6f}".rstrip("0") if usd >= 1e-6 else f"${usd:.1e}"
 
 
-def money_briefly(value: float | None) -> str:
-    """Cents from a dollar on, a hundredth of one below, so that a column can be compared at a glance."""
-    if value is None or value == 0 or value < 0.0001:
-        return "unknown" if value is None else money(value)
-    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+def money_briefly(usd: float | None) -> str:
+    """A cost in a column: with cents from $1, with four decimals below."""
+    if usd is None or usd < 0.0001:
+        return money(usd)
+    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+
+
+def price(usd: float | None) -> str:
+    """A cost in a sentence: `price unknown` for None."""
+    return "price unknown" if usd is None else money(usd)
+
+
+def profit_of(row: Mapping[str, Any]) -> float | None:
+    """Return an outcome's profit or loss in USD, else in percent; None if there is no outcome."""
+    usd = finite(row["pnl_usd"])
+    return finite(row["pnl_pct"]) if usd is None else usd
+
+
+def cost_text(row: Mapping[str, Any], form: Callable[[float | None], str] = money) -> str:
+    """The cost of a decision's trace, once per trace; `–` without calls."""
+    if not row["stands"]:
+        return DITTO
+    return form(row["cost_usd"]) if row["calls"] else "–"
+
+
+def outcome_text(row: Mapping[str, Any]) -> str:
+    """The outcome of a decision's trace, once per trace; `–` if unknown."""
+    profit = profit_of(row)
+    if profit is None:
+        return "–"
+    if not row["stands"]:
+        return DITTO
+    return gain_percent(profit) if finite(row["pnl_usd"]) is None else gain(profit)
 
 
 def count(number: int) -> str:
-    """`12,345`, and `1.2 M` where digits would only fill the screen."""
+    """`12,345`, and `1.2 M` for large numbers."""
     if number < 1_000_000:
         return f"{number:,}"
     return f"{number / 1e6:,.1f} M" if number < 1_000_000_000 else f"{number / 1e9:,.1f} G"
-
-
-_UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # of US dollars
 
 
 def how_many(number: float, noun: str) -> str:
@@ -93,21 +136,21 @@ def how_many(number: float, noun: str) -> str:
 
 
 def gain(usd: float | None) -> str:
-    """A profit or loss: `+$3.00`, `-$12.50`, `+$1.25 M`; what rounds to nothing has no sign."""
+    """A profit or loss: `+$3.00`, `-$12.50`, `+$1.25 M`; no sign if it rounds to zero."""
     if usd is None:
         return "–"
-    unit, name = next((each for each in _UNITS if abs(usd) >= each[0]), (1, ""))
-    said = f"${abs(usd) / unit:,.2f}{name}"
-    return said if said == "$0.00" else f"{'-' if usd < 0 else '+'}{said}"
+    unit, suffix = next((unit for unit in _UNITS if abs(usd) >= unit[0]), (1, ""))
+    amount = f"${abs(usd) / unit:,.2f}{suffix}"
+    return amount if amount == "$0.00" else f"{'-' if usd < 0 else '+'}{amount}"
 
 
 def gain_percent(percent: float) -> str:
-    """A profit or loss: `+0.80%`."""
-    return f"{percent:+z,.2f}%".replace("+0.00%", "0.00%")
+    """A profit or loss: `+0.80%`; no sign if it rounds to zero."""
+    return f"{signed(percent, '+,.2f')}%"
 
 
 def duration(nanoseconds: int | None) -> str:
-    """A length of time in the unit that suits it."""
+    """A length of time in the unit that suits it; `still running` for None."""
     if nanoseconds is None:
         return "still running"
     milliseconds = nanoseconds / 1e6
@@ -124,32 +167,26 @@ def duration(nanoseconds: int | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """A length of time that may be unknown."""
+    """A length of time given in milliseconds; `–` for None."""
     return "–" if value is None else duration(int(value * 1e6))
 
 
-def tokens(usage: dict[str, int] | None) -> str | None:
-    """`212 → 31 tokens`, cached ones named; None where the provider gave none."""
+def tokens(usage: dict[str, int] | None) -> str:
+    """`212 → 31 tokens`, with the number of cached ones."""
     if usage is None:
-        return None
-    asked, answered = asked_and_answered(usage)
+        return "tokens unknown"
+    tokens_in, tokens_out = tokens_in_and_out(usage)
     cached = usage.get("input_cached_tokens", 0)
-    return f"{asked:,} → {answered:,} tokens" + (f" ({cached:,} cached)" if cached else "")
+    return f"{tokens_in:,} → {tokens_out:,} tokens" + (f" ({cached:,} cached)" if cached else "")
 
 
-def tokens_briefly(known: tuple[int, int] | None) -> str:
-    """Asked and answered: `3,861 → 382`."""
-    return "–" if known is None else f"{count(known[0])} → {count(known[1])}"
-
-
-def asked_and_answered(usage: dict[str, int]) -> tuple[int, int]:
-    """Tokens of a call, cached ones and thinking included."""
-    asked = sum(number for bucket, number in usage.items() if bucket.startswith("input"))
-    return asked, sum(number for bucket, number in usage.items() if bucket.startswith("output"))
+def tokens_briefly(counts: tuple[int, int] | None) -> str:
+    """Input and output tokens: `3,861 → 382`; `–` for None."""
+    return "–" if counts is None else f"{count(counts[0])} → {count(counts[1])}"
 
 
 def local_time(nanoseconds: int) -> datetime:
-    """A time of the journal in the operator's time zone."""
+    """Convert Unix nanoseconds to the operator's time zone."""
     return datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).astimezone()
 
 
@@ -164,15 +201,15 @@ def moment(nanoseconds: int) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A decoded input or output as text: messages as `role: content`, other structures as `name: value`."""
+    """A decoded input or output as text: messages as `role: content`, objects as `name: value`."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and all(isinstance(each, dict) and "role" in each for each in value):
-        return "\n".join(f"{each['role']}: {text_of(each.get('content'))}" for each in value)
+    if isinstance(value, list) and all(isinstance(item, dict) and "role" in item for item in value):
+        return "\n".join(f"{item['role']}: {text_of(item.get('content'))}" for item in value)
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {text_of(each)}" for name, each in value.items())
+        return ", ".join(f"{name}: {text_of(item)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(text_of, value))
     return str(value)

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Screen
-Built with love by Moon Dev 🚀
-
-How wide it is, and how it is written to: tables of lines that fit, with whole numbers only.
-"""
+"""Prints to the terminal: tables that fit its width, paragraphs, JSON lines."""
 
 import shutil
 import textwrap
@@ -14,80 +9,79 @@ from typing import NamedTuple
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ..signal import json_text
-from .format import both_ends
+from .format import both_ends, json_text
 
-WIDE = 120  # columns: room for models, costs and reasons in one line
-_PIPE = 500  # columns of what is no terminal: the next program wants whole cells
+WIDE = 120  # columns: models, costs and reasons fit in one line
+_PIPE = 500  # columns of a pipe: the next program needs uncut cells
 _GAP = 2
-_INDENT = 3  # columns of a mark and a blank
+_INDENT = 3  # columns: an icon and a space
 
 
 class Column(NamedTuple):
-    """A column of a table: numbers are never cut, names and texts to their `least` at the most."""
+    """A column of a table. Numbers are never cut; texts are cut to `min_width` at most."""
 
     name: str
-    cells: Sequence[str | Text]  # a str, as a name, loses its middle where it is cut, a Text its end
-    keep: int  # where there is no room for all, the column with the least goes first
-    least: int | None = None  # columns to which a text may be cut; None: not at all
+    cells: Sequence[str | Text]  # a str (a name) is cut in its middle, a Text at its end
+    priority: int  # in a narrow terminal the column with the lowest priority is dropped first
+    min_width: int | None = None  # None: never cut
     right: bool = False
 
 
 def width() -> int:
-    """Columns of the terminal, or what COLUMNS says; of a pipe many."""
+    """Return the width of the terminal, or COLUMNS; 500 for a pipe."""
     return shutil.get_terminal_size((_PIPE, 0)).columns
 
 
-def show(*what: RenderableType) -> None:
-    """Print it, without spaces at the ends of lines."""
+def show(*renderables: RenderableType) -> None:
+    """Print without trailing spaces."""
     console = Console(highlight=False, width=width())
-    with console.capture() as shown:
-        for each in what:
-            console.print(each, soft_wrap=isinstance(each, Text))
-    for line in shown.get().removesuffix("\n").split("\n") if what else ():
+    with console.capture() as output:
+        for renderable in renderables:
+            console.print(renderable, soft_wrap=isinstance(renderable, Text))
+    for line in output.get().removesuffix("\n").split("\n") if renderables else ():
         print(line.rstrip())
 
 
-def paragraph(mark: str, text: str) -> str:
-    """`text` behind a mark of two columns, on as many lines as it takes; no address, path or command word is broken."""
+def paragraph(icon: str, text: str) -> str:
+    """Wrap `text` to the terminal behind an icon of two columns, without breaking an address, path or command word."""
     lines = textwrap.wrap(text, max(width() - _INDENT, 1), break_long_words=False, break_on_hyphens=False)
-    return f"{mark} " + f"\n{' ' * _INDENT}".join(lines)
+    return f"{icon} " + f"\n{' ' * _INDENT}".join(lines)
 
 
 def show_json(value: object) -> None:
-    """Print one line for scripts, at once."""
+    """Print one JSON line for scripts, unbuffered."""
     print(json_text(value), flush=True)
 
 
-def table(columns: Sequence[Column], room: int, beneath: Sequence[Text] = ()) -> list[Text]:
-    """Lines: names, a rule, a line a row, and beneath each row its own text."""
-    kept = _kept(columns, room)
-    widths = _widths(kept, room)
-    head = _line([Text(column.name, style="bold cyan") for column in kept], kept, widths)
-    rows = [_line(cells, kept, widths) for cells in zip(*(column.cells for column in kept), strict=True)]
-    long = max(line.cell_len for line in (head, *rows))
-    return [head, Text("─" * long), *_interleaved(rows, beneath)]
+def table(columns: Sequence[Column], max_width: int, notes: Sequence[Text] = ()) -> list[Text]:
+    """Return the lines of a table: a header, a rule, and for each row a line and its note."""
+    fitting = _fitting(columns, max_width)
+    widths = _widths(fitting, max_width)
+    head = _line([Text(column.name, style="bold cyan") for column in fitting], fitting, widths)
+    rows = [_line(cells, fitting, widths) for cells in zip(*(column.cells for column in fitting), strict=True)]
+    rule = max(line.cell_len for line in (head, *rows))
+    return [head, Text("─" * rule), *_interleaved(rows, notes)]
 
 
-def _interleaved(rows: Sequence[Text], beneath: Sequence[Text]) -> Iterator[Text]:
-    return (line for line in chain.from_iterable(zip_longest(rows, beneath)) if line and line.plain.strip())
+def _interleaved(rows: Sequence[Text], notes: Sequence[Text]) -> Iterator[Text]:
+    return (line for line in chain.from_iterable(zip_longest(rows, notes)) if line and line.plain.strip())
 
 
-def _kept(columns: Sequence[Column], room: int) -> list[Column]:
-    kept = list(columns)
-    while len(kept) > 1 and _total([_least(column) for column in kept]) > room:
-        kept.remove(min(kept, key=lambda column: column.keep))
-    return kept
+def _fitting(columns: Sequence[Column], max_width: int) -> list[Column]:
+    fitting = list(columns)
+    while len(fitting) > 1 and _total([_min_width(column) for column in fitting]) > max_width:
+        fitting.remove(min(fitting, key=lambda column: column.priority))
+    return fitting
 
 
-def _widths(columns: Sequence[Column], room: int) -> list[int]:
-    """As wide as what is in them; where that is too much, the widest text gives way first."""
+def _widths(columns: Sequence[Column], max_width: int) -> list[int]:
+    """Return the widths of the cells; while they exceed the terminal, the widest text is cut first."""
     widths = list(map(_natural, columns))
-    while _total(widths) > room:
-        spare = [at for at, column in enumerate(columns) if widths[at] > _least(column)]
-        if not spare:
+    while _total(widths) > max_width:
+        cuttable = [index for index, column in enumerate(columns) if widths[index] > _min_width(column)]
+        if not cuttable:
             break
-        widths[max(spare, key=lambda at: widths[at])] -= 1
+        widths[max(cuttable, key=lambda index: widths[index])] -= 1
     return widths
 
 
@@ -99,25 +93,25 @@ def _natural(column: Column) -> int:
     return max(Text.assemble(cell).cell_len for cell in (column.name, *column.cells))
 
 
-def _least(column: Column) -> int:
+def _min_width(column: Column) -> int:
     natural = _natural(column)
-    return natural if column.least is None else min(natural, max(column.least, len(column.name)))
+    return natural if column.min_width is None else min(natural, max(column.min_width, len(column.name)))
 
 
 def _line(cells: Sequence[str | Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:
     parts = []
-    for cell, column, wide in zip(cells, columns, widths, strict=True):
-        text = _cut(cell, wide)
-        blank = Text(" " * (wide - text.cell_len))
+    for cell, column, cell_width in zip(cells, columns, widths, strict=True):
+        text = _cut(cell, cell_width)
+        blank = Text(" " * (cell_width - text.cell_len))
         parts.append(Text.assemble(blank, text) if column.right else Text.assemble(text, blank))
     line = Text(" " * _GAP).join(parts)
     line.rstrip()
     return line
 
 
-def _cut(cell: str | Text, wide: int) -> Text:
+def _cut(cell: str | Text, cell_width: int) -> Text:
     if isinstance(cell, str):
-        return Text(both_ends(cell, wide))
+        return Text(both_ends(cell, cell_width))
     text = cell.copy()
-    text.truncate(wide, overflow="ellipsis")
+    text.truncate(cell_width, overflow="ellipsis")
     return text

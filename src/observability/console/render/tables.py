@@ -1,113 +1,127 @@
-"""
-🌙 Moon Dev's Tables
-Built with love by Moon Dev 🚀
-
-Decisions and figures as tables for a terminal.
-"""
+"""Decisions, traces and statistics as tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.text import Text
 
 from ...journal import Row
-from ..evaluation import Class, Mean, Verdict
-from ..queries.figures import Figures
-from ..queries.listing import Listed
+from ..evaluation import ConfidenceClass, Estimate, Evaluation
+from ..queries.totals import CallStats
+from ..queries.traces import TraceLine
 from ..repricing import Repriced
-from ..signal import Said, finite, said_of
+from ..signal import Signal, signal_of
 from .format import (
     both_ends,
+    cost_text,
     count,
     duration,
     gain,
-    gain_percent,
     local_time,
     milliseconds,
     money,
     one_line,
+    outcome_text,
+    profit_of,
     signed,
     tokens_briefly,
     zone,
 )
 from .layout import WIDE, Column, table
 
-_ROOMY = 100  # columns: seconds of the time too
-_LEAST_NAME, _LEAST_GROUP, _MOST_NAME = 8, 16, 40  # columns
-_MOST_REASON = 400
-_BAR = 6  # columns of the longest bar
-_LEAST_DECISION = 17  # columns: `NOTHING 100% DOGE`
-_DITTO = "″"
 ACTION_STYLES = {"BUY": "bold green", "SELL": "bold red", "NOTHING": "bold yellow"}
 LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
+_WITH_SECONDS = 100  # columns, from which times have seconds
+_MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # columns
+_MAX_REASON = 400
+_BAR = 6  # columns of the longest bar
+_MIN_DECISION = 17  # columns: `NOTHING 100% DOGE`
 
 
-def decisions_table(decisions: Sequence[Row], room: int, *, brief: bool = False) -> list[Text]:
-    """One line a decision, its reason beneath where there is no room beside; `brief` ones without model and cost."""
-    said = [said_of(row["metadata"]) for row in decisions]
-    columns = list(_decision_columns(decisions, said, room, brief))
-    reasons = [Text(one_line(each.reason, _MOST_REASON)) for each in said]
-    if brief or room >= WIDE:
-        return table([*columns, Column("reason", reasons, 7, 12)], room)
-    return table(columns, room, [Text(f"  {one_line(each.plain, room - 2)}", style="dim") for each in reasons])
+def decisions_table(decisions: Sequence[Row], max_width: int, *, brief: bool = False) -> list[Text]:
+    """One line per decision, its reason below unless it fits beside; `brief` ones without model and cost."""
+    signals = [signal_of(row["metadata"]) for row in decisions]
+    columns = list(_decision_columns(decisions, signals, max_width, brief))
+    reasons = [Text(one_line(signal.reason, _MAX_REASON)) for signal in signals]
+    if brief or max_width >= WIDE:
+        return table([*columns, Column("reason", reasons, 7, 12)], max_width)
+    notes = [Text(f"  {one_line(reason.plain, max_width - 2)}", style="dim") for reason in reasons]
+    return table(columns, max_width, notes)
 
 
-def _decision_columns(decisions: Sequence[Row], said: Sequence[Said], room: int, brief: bool) -> Iterator[Column]:
-    yield _times([row["start_ns"] for row in decisions], room)
+def _decision_columns(
+    decisions: Sequence[Row], signals: Sequence[Signal], max_width: int, brief: bool
+) -> Iterator[Column]:
+    yield _times([row["start_ns"] for row in decisions], max_width)
     yield Column("trace", [row["trace_id"][:8] for row in decisions], 8)
     yield _names("agent", [row["agent"] or "unknown" for row in decisions], 6)
     if not brief:
         yield _names("model", [row["model"] or "" for row in decisions], 2)
-    yield Column("decision", list(map(decision_text, said)), 9, _LEAST_DECISION)
-    if any(_profit(row) is not None for row in decisions):
+    yield Column("decision", list(map(decision_text, signals)), 9, _MIN_DECISION)
+    if any(profit_of(row) is not None for row in decisions):
         yield Column("outcome", list(map(_outcome, decisions)), 4, right=True)
     if not brief:
-        yield Column("cost", list(map(_cost, decisions)), 3, right=True)
+        yield Column("cost", list(map(cost_text, decisions)), 3, right=True)
 
 
-def _times(starts: Sequence[int], room: int) -> Column:
-    form = "%m-%d %H:%M:%S" if room >= _ROOMY else "%m-%d %H:%M"
+def _times(starts: Sequence[int], max_width: int) -> Column:
+    form = "%m-%d %H:%M:%S" if max_width >= _WITH_SECONDS else "%m-%d %H:%M"
     return Column(f"time ({zone(starts[-1])})", [f"{local_time(start):{form}}" for start in starts], 5)
 
 
-def _names(what: str, names: Sequence[str], keep: int) -> Column:
-    return Column(what, [one_line(name, _MOST_NAME) for name in names], keep, _LEAST_NAME)
-
-
-def _cost(row: Row) -> str:
-    """What the models of its trace cost; said once a trace."""
-    if not row["stands"]:
-        return _DITTO
-    return _money(row["cost_usd"]) if row["calls"] else "–"
-
-
-def _profit(row: Row) -> float | None:
-    usd = finite(row["pnl_usd"])
-    return finite(row["pnl_pct"]) if usd is None else usd
+def _names(title: str, names: Sequence[str], priority: int) -> Column:
+    return Column(title, [one_line(name, _MAX_NAME) for name in names], priority, _MIN_NAME)
 
 
 def _outcome(row: Row) -> Text:
-    profit = _profit(row)
-    if profit is None:
-        return Text("–")
-    if not row["stands"]:
-        return Text(_DITTO)
-    said = gain_percent(profit) if finite(row["pnl_usd"]) is None else gain(profit)
-    return Text(said, style="green" if profit > 0 else "red" if profit < 0 else "")
+    profit = profit_of(row) if row["stands"] else None
+    return Text(outcome_text(row), style="" if not profit else "green" if profit > 0 else "red")
 
 
-def verdicts_table(found: Sequence[Verdict], by: str, room: int) -> list[Text]:
-    """One group that decided: cases, hits, mean profit or loss, Brier score; beneath it, their intervals."""
+def decision_text(signal: Signal) -> Text:
+    """`SELL 64% ETH`; followed by `?` if it is invalid."""
+    action = one_line(signal.action, 12)
+    text = Text(action, style=ACTION_STYLES.get(action, "bold"))
+    text.append(f" {signal.confidence:g}%" if signal.confidence is not None else "")
+    text.append(f" {one_line(signal.symbol, 12)}" if signal.symbol else "")
+    return text if signal.valid or action == "?" else text.append(" ?", style="yellow")
+
+
+def traces_table(traces: Sequence[TraceLine], max_width: int) -> list[Text]:
+    """One line per trace."""
+    decisions = [decision_text(trace.signal) if trace.signal else Text("–") for trace in traces]
+    took = ["unknown" if trace.interrupted else duration(trace.took_ns) for trace in traces]
     columns = [
-        _groups([each.group for each in found], by),
-        Column("cases", [_cases(each) for each in found], 9, right=True),
-        Column("hits", [f"{each.hits / each.cases:.0%}" for each in found], 8, right=True),
-        Column("mean PnL", [_mean(each.gain_usd, each.cases, gain) for each in found], 7, right=True),
-        Column("Brier", [_mean(each.brier, each.cases, _score) for each in found], 6, right=True),
+        _times([trace.start_ns for trace in traces], max_width),
+        Column("trace", [trace.id[:8] for trace in traces], 9),
+        _names("agent", [trace.name for trace in traces], 8),
+        _names("model", [trace.model or "" for trace in traces], 3),
+        Column("decision", decisions, 7, _MIN_DECISION),
+        Column("tokens", [tokens_briefly(trace.tokens) for trace in traces], 1, right=True),
+        Column("cost", [money(trace.cost_usd) if trace.calls else "–" for trace in traces], 4, right=True),
+        Column("took", took, 2, right=True),
     ]
-    return table(columns, room, [Text(f"  {_intervals(each)}", style="dim") for each in found])
+    if any(trace.level != "DEFAULT" for trace in traces):
+        columns.append(Column("level", [_level(trace.level) for trace in traces], 6))
+    return table(columns, max_width)
 
 
-def _cases(group: Verdict | Class) -> str:
+def _level(level: str) -> Text:
+    return Text("" if level == "DEFAULT" else level, style=LEVEL_STYLES.get(level, ""))
+
+
+def evaluations_table(evaluations: Sequence[Evaluation], by: str, max_width: int) -> list[Text]:
+    """One line per group that decided: cases, hits, mean profit or loss, Brier score; their intervals below."""
+    columns = [
+        _groups([group.group for group in evaluations], by),
+        Column("cases", [_cases(group) for group in evaluations], 9, right=True),
+        Column("hits", [f"{group.hits / group.cases:.0%}" for group in evaluations], 8, right=True),
+        Column("mean PnL", [_mean(group.gain_usd, group.cases, gain) for group in evaluations], 7, right=True),
+        Column("Brier", [_mean(group.brier, group.cases, _score) for group in evaluations], 6, right=True),
+    ]
+    return table(columns, max_width, [Text(f"  {_intervals(group)}", style="dim") for group in evaluations])
+
+
+def _cases(group: Evaluation | ConfidenceClass) -> str:
     return f"{group.cases:,} few" if group.few else f"{group.cases:,}"
 
 
@@ -115,113 +129,84 @@ def _score(value: float) -> str:
     return f"{value:.2f}"
 
 
-def _mean(mean: Mean, cases: int, form: Callable[[float], str]) -> str:
-    """With the number of its cases, where that is another one than the group's."""
+def _mean(mean: Estimate, cases: int, form: Callable[[float], str]) -> str:
+    """The mean, with its number of cases if that differs from the group's."""
     if mean.value is None:
         return "–"
     return form(mean.value) if mean.cases == cases else f"{form(mean.value)} of {mean.cases:,}"
 
 
-def _intervals(group: Verdict) -> str:
+def _intervals(group: Evaluation) -> str:
     hits = f"hits {100 * group.hit_low:.0f} to {100 * group.hit_high:.0f}%"
     return f"{hits}, mean {_interval(group.gain_usd, gain)}, Brier {_interval(group.brier, _score)}"
 
 
-def _interval(mean: Mean, form: Callable[[float], str]) -> str:
+def _interval(mean: Estimate, form: Callable[[float], str]) -> str:
     return "?" if mean.low is None or mean.high is None else f"{form(mean.low)} to {form(mean.high)}"
 
 
-def balance_table(found: Sequence[Verdict], by: str, room: int) -> list[Text]:
-    """One line a group: profit or loss, of how many cases, what all its calls cost, and what is left."""
+def balance_table(evaluations: Sequence[Evaluation], by: str, max_width: int) -> list[Text]:
+    """One line per group: profit or loss, its cases, the cost of all calls, and the difference."""
+    costs = [money(group.calls_usd) if group.calls else "no call" for group in evaluations]
     return table(
         [
-            _groups([each.group for each in found], by),
-            Column("PnL", [gain(each.pnl_usd) for each in found], 8, right=True),
-            Column("cases", [f"{each.gain_usd.cases:,}" for each in found], 5, right=True),
-            Column("all calls", [_money(each.calls_usd) if each.calls else "no call" for each in found], 7, right=True),
-            Column("no price", [_unpriced(each) for each in found], 6, right=True),
-            Column("net", [_net(each) for each in found], 9, right=True),
+            _groups([group.group for group in evaluations], by),
+            Column("PnL", [gain(group.pnl_usd) for group in evaluations], 8, right=True),
+            Column("cases", [f"{group.gain_usd.cases:,}" for group in evaluations], 5, right=True),
+            Column("all calls", costs, 7, right=True),
+            Column("no price", [_unpriced(group) for group in evaluations], 6, right=True),
+            Column("net", [_net(group) for group in evaluations], 9, right=True),
         ],
-        room,
+        max_width,
     )
 
 
-def _unpriced(group: Verdict) -> str:
+def _unpriced(group: Evaluation) -> str:
     return f"{group.unpriced:,} of {group.calls:,}" if group.unpriced else "–"
 
 
-def _net(group: Verdict) -> str:
+def _net(group: Evaluation) -> str:
     return "unknown" if group.pnl_usd is not None and group.net_usd is None else gain(group.net_usd)
 
 
-def calibration_table(found: Sequence[Class], room: int) -> list[Text]:
-    """Confidence against outcome, one line a class."""
+def calibration_table(classes: Sequence[ConfidenceClass], max_width: int) -> list[Text]:
+    """One line per class of confidence: the share of profitable decisions."""
+    intervals = [f"{100 * group.low:.0f} to {100 * group.high:.0f}%" for group in classes]
     return table(
         [
-            Column("confidence", [f"{each.confidence:.0f}%" for each in found], 9, right=True),
-            Column("cases", [_cases(each) for each in found], 8, right=True),
-            Column("profitable", [f"{each.hits / each.cases:.0%}" for each in found], 7, right=True),
-            Column("interval", [f"{100 * each.low:.0f} to {100 * each.high:.0f}%" for each in found], 6, right=True),
+            Column("confidence", [f"{group.confidence:.0f}%" for group in classes], 9, right=True),
+            Column("cases", [_cases(group) for group in classes], 8, right=True),
+            Column("profitable", [f"{group.hits / group.cases:.0%}" for group in classes], 7, right=True),
+            Column("interval", intervals, 6, right=True),
         ],
-        room,
+        max_width,
     )
 
 
-def decision_text(said: Said) -> Text:
-    """`SELL 64% ETH`; with a `?` where nobody could act on it."""
-    action = one_line(said.action, 12)
-    text = Text(action, style=ACTION_STYLES.get(action, "bold"))
-    text.append(f" {said.confidence:g}%" if said.confidence is not None else "")
-    text.append(f" {one_line(said.symbol, 12)}" if said.symbol else "")
-    return text if said.valid or action == "?" else text.append(" ?", style="yellow")
+def spend_table(agents: Sequence[CallStats], max_width: int) -> list[Text]:
+    """One line per agent: calls, errors, decisions and spend."""
+    return _stats(agents, "agent", ("calls", "errors", "decisions", "spend", "no price"), max_width)
 
 
-def traces_table(found: Sequence[Listed], room: int) -> list[Text]:
-    """One line a trace."""
-    decided = [decision_text(each.said) if each.said else Text("–") for each in found]
-    columns = [
-        _times([each.start_ns for each in found], room),
-        Column("trace", [each.id[:8] for each in found], 9),
-        _names("agent", [each.name for each in found], 8),
-        _names("model", [each.model or "" for each in found], 3),
-        Column("decision", decided, 7, _LEAST_DECISION),
-        Column("tokens", [tokens_briefly(each.tokens) for each in found], 1, right=True),
-        Column("cost", [_money(each.cost_usd) if each.calls else "–" for each in found], 4, right=True),
-        Column("took", ["unknown" if each.interrupted else duration(each.took_ns) for each in found], 2, right=True),
-    ]
-    if any(each.level != "DEFAULT" for each in found):
-        columns.append(Column("level", [_level(each.level) for each in found], 6))
-    return table(columns, room)
-
-
-def _level(level: str) -> Text:
-    return Text("" if level == "DEFAULT" else level, style=LEVEL_STYLES.get(level, ""))
-
-
-def spend_table(found: Sequence[Figures], room: int) -> list[Text]:
-    """One line an agent: how often it called, failed and decided, and what that cost."""
-    return _figures(found, "agent", ("calls", "errors", "decisions", "spend", "no price"), room)
-
-
-def figures_table(found: Sequence[Figures], everything: Figures, by: str, room: int) -> list[Text]:
-    """One line a group and one for `everything`, with as many figures as there is room for, and a bar of its spend."""
-    lines = _figures(found, by, tuple(_CELLS), room, everything)
+def costs_table(groups: Sequence[CallStats], total: CallStats, by: str, max_width: int) -> list[Text]:
+    """One line per group and one for the total, with all statistics that fit and a bar of the spend."""
+    lines = _stats(groups, by, tuple(_CELLS), max_width, total)
     lines[-1].stylize("bold")
     return lines
 
 
-def repriced_table(found: Sequence[Repriced], by: str, model: str, room: int) -> list[Text]:
-    """One line a group: what its calls cost, and would cost on `model`."""
+def repriced_table(groups: Sequence[Repriced], by: str, model: str, max_width: int) -> list[Text]:
+    """One line per group: the recorded cost, and the cost on `model`."""
     return table(
         [
-            _groups([each.group for each in found], by),
-            Column("calls", [f"{each.calls:,}" for each in found], 5, right=True),
-            Column("spend", [_money(each.recorded_usd) for each in found], 6, right=True),
-            Column("no price", [_percent(each.unpriced / each.calls) for each in found], 3, right=True),
-            Column(one_line(model, 28), [_money(each.what_if_usd) for each in found], 7, right=True),
-            Column("change", [_change(each.change) for each in found], 4, right=True),
+            _groups([group.group for group in groups], by),
+            Column("calls", [f"{group.calls:,}" for group in groups], 5, right=True),
+            Column("spend", [money(group.recorded_usd) for group in groups], 6, right=True),
+            Column("no price", [_percent(group.unpriced / group.calls) for group in groups], 3, right=True),
+            Column(one_line(model, 28), [money(group.what_if_usd) for group in groups], 7, right=True),
+            Column("change", [_change(group.change) for group in groups], 4, right=True),
         ],
-        room,
+        max_width,
     )
 
 
@@ -230,56 +215,50 @@ def _change(change: float | None) -> Text:
 
 
 def _groups(names: Sequence[str], by: str) -> Column:
-    """Names that differ are not cut so far that they no longer do; a session's is there to be copied."""
-    shown = [one_line(name, _MOST_NAME) for name in names]
-    lengths = (_MOST_NAME,) if by == "session" else range(_LEAST_GROUP, _MOST_NAME)
-    told_apart = (least for least in lengths if len({both_ends(each, least) for each in shown}) == len(set(shown)))
-    return Column("day (UTC)" if by == "day" else by, shown, 99, next(told_apart, _MOST_NAME))
+    """The column of group names, never cut so far that two look the same; session names stay whole, to be copied."""
+    lines = [one_line(name, _MAX_NAME) for name in names]
+    widths = (_MAX_NAME,) if by == "session" else range(_MIN_GROUP, _MAX_NAME)
+    distinct = (width for width in widths if len({both_ends(line, width) for line in lines}) == len(set(lines)))
+    return Column("day (UTC)" if by == "day" else by, lines, 99, next(distinct, _MAX_NAME))
 
 
-def _figures(
-    found: Sequence[Figures], by: str, names: Sequence[str], room: int, everything: Figures | None = None
+def _stats(
+    groups: Sequence[CallStats], by: str, names: Sequence[str], max_width: int, total: CallStats | None = None
 ) -> list[Text]:
-    rows = found if everything is None else [*found, everything]
-    figures = (Column(name, list(map(_CELLS[name], rows)), _KEEP.index(name), right=True) for name in names)
-    bars = [*_bars(found), *(Text() for _ in rows[len(found) :])]  # a sum beside its parts would dwarf them
-    return table([_groups([each.group for each in rows], by), *figures, Column("", bars, 8)], room)
+    rows = groups if total is None else [*groups, total]
+    columns = (Column(name, list(map(_CELLS[name], rows)), _PRIORITY.index(name), right=True) for name in names)
+    bars = [*_bars(groups), *(Text() for _ in rows[len(groups) :])]  # the total's bar would dwarf its parts
+    return table([_groups([row.group for row in rows], by), *columns, Column("", bars, 8)], max_width)
 
 
-def _bars(found: Sequence[Figures]) -> list[Text]:
-    spent = [each.cost_usd or 0.0 for each in found]
-    return [Text("█" * round(usd / max(spent) * _BAR) if usd else "", style="cyan") for usd in spent]
+def _bars(groups: Sequence[CallStats]) -> list[Text]:
+    costs = [group.cost_usd or 0.0 for group in groups]
+    return [Text("█" * round(usd / max(costs) * _BAR) if usd else "", style="cyan") for usd in costs]
 
 
 def _percent(share: float | None) -> str:
-    """Nothing at all is a dash; little is not nothing."""
+    """A share; `–` for zero or None, `<1%` for anything smaller than half a percent."""
     return "–" if not share else f"{share:.0%}" if share >= 0.005 else "<1%"
 
 
-def _money(usd: float | None) -> str:
-    return "unknown" if usd is None else money(usd)
-
-
-_CELLS: dict[str, Callable[[Figures], str]] = {
-    "calls": lambda each: f"{each.calls:,}",
-    "errors": lambda each: _percent(each.error_share),
-    "spend": lambda each: _money(each.cost_usd),
-    "no price": lambda each: _percent(each.unpriced_share),
-    "p50": lambda each: milliseconds(each.p50_ms),
-    "p95": lambda each: milliseconds(each.p95_ms),
-    "p99": lambda each: milliseconds(each.p99_ms),
-    "1st token": lambda each: milliseconds(each.first_token_p50_ms),
-    "decisions": lambda each: f"{each.decisions:,}",
-    "each": lambda each: "–" if each.cost_per_decision is None else money(each.cost_per_decision),
-    "cached": lambda each: _percent(each.cache_hit_share),
-    "tokens in": lambda each: count(each.input_tokens),
-    "out": lambda each: count(each.output_tokens),
-    "thinking": lambda each: count(each.reasoning_tokens),
+_CELLS: dict[str, Callable[[CallStats], str]] = {
+    "calls": lambda group: f"{group.calls:,}",
+    "errors": lambda group: _percent(group.error_share),
+    "spend": lambda group: money(group.cost_usd),
+    "no price": lambda group: _percent(group.unpriced_share),
+    "p50": lambda group: milliseconds(group.p50_ms),
+    "p95": lambda group: milliseconds(group.p95_ms),
+    "p99": lambda group: milliseconds(group.p99_ms),
+    "1st token": lambda group: milliseconds(group.first_token_p50_ms),
+    "decisions": lambda group: f"{group.decisions:,}",
+    "each": lambda group: "–" if group.cost_per_decision is None else money(group.cost_per_decision),
+    "cached": lambda group: _percent(group.cache_hit_share),
+    "tokens in": lambda group: count(group.input_tokens),
+    "out": lambda group: count(group.output_tokens),
+    "thinking": lambda group: count(group.reasoning_tokens),
 }
-
-
-# Which figures stay where there is no room for all; the first go first.
-_KEEP = (
+# In a narrow terminal the first columns are dropped first.
+_PRIORITY = (
     "thinking", "out", "tokens in", "1st token", "cached", "p99", "each", "decisions", "p50", "p95", "no price",
     "errors", "spend", "calls",
 )  # fmt: skip

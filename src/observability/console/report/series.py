@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Report Series
-Built with love by Moon Dev 🚀
-
-What the report's charts are of: each a picture, what it shows, and beneath it what it does not.
-"""
+"""The report's charts: picks the rows of each, folds small series into one, and notes what is left out."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,103 +6,95 @@ from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from ...journal import Row
-from .. import clock
 from ..queries import report
 from ..queries.totals import UNKNOWN
 from ..render.format import how_many, money_briefly, plain
+from ..time_range import today
 from . import charts
 
-_MOST_SERIES = 5  # a sixth colour is that of all others
+_MAX_SERIES = 5  # the sixth colour is for all others
 _OTHERS = "all others"
-_MOST_DAYS = 366
+_MAX_DAYS = 366
 
-
-Part = tuple[Any, str, float]  # of a bar: where it stands, its series, its size
+Part = tuple[Any, str, float]  # part of a bar: its position, its series, its size
 
 
 class Chart(NamedTuple):
-    """A picture as SVG (empty: there is nothing to draw)."""
+    """A chart as SVG (empty: nothing to draw), with its texts above and below."""
 
     title: str
-    says: str
+    subtitle: str
     svg: str
-    beneath: str = ""
+    note: str = ""
 
 
 def spends(days: Sequence[Row], calendar: Sequence[str]) -> list[Chart]:
-    """By agent and by model; a sentence where there is no bar to draw, nothing where all was free."""
+    """Return the spend by agent and by model; a note if there is nothing to draw, nothing if all calls were free."""
     if any(row["cost_usd"] for row in days):
         return [spend(days, by, calendar) for by in ("agent", "model")]
     unpriced = sum(row["unpriced"] for row in days)
     free = "; all others were free" if any(row["cost_usd"] == 0 for row in days) else ""
-    said = f"Not drawn: {how_many(unpriced, 'call')} of unknown price{free}."
-    return [Chart("Spend", "", "", said)] if unpriced else []
+    note = f"No chart: {how_many(unpriced, 'call')} of unknown price{free}."
+    return [Chart("Spend", "", "", note)] if unpriced else []
 
 
 def spend(days: Sequence[Row], by: str, calendar: Sequence[str]) -> Chart:
-    """Bars of the dearest series; what all others cost, and what has no price, is text: neither dwarfs a bar."""
-    known = [(row["day"], _name(row[by]), row["cost_usd"]) for row in days if row["cost_usd"] is not None]
-    totals = _totals(known)
-    kept = _largest(totals, _MOST_SERIES + 1)
-    others = [usd for series, usd in totals.items() if series not in kept]
-    which = f"the {len(kept)} dearest; " if others else ""
-    svg = _spend([part for part in known if part[1] in kept], by, kept, calendar)
-    return Chart(f"Spend by {by}", f"USD a day; {which}days are UTC", svg, _beneath(others, days))
+    """Return the bars of the most expensive series; the others and unpriced calls are in the note."""
+    parts = [(row["day"], _name(row[by]), row["cost_usd"]) for row in days if row["cost_usd"] is not None]
+    totals = _totals(parts)
+    drawn = _largest(totals, _MAX_SERIES + 1)
+    others = [usd for series, usd in totals.items() if series not in drawn]
+    selection = f"the {len(drawn)} most expensive; " if others else ""
+    svg = _spend_svg([part for part in parts if part[1] in drawn], by, drawn, calendar)
+    return Chart(f"Spend by {by}", f"USD per day; {selection}days are UTC", svg, _spend_note(others, days))
 
 
-def _spend(known: Sequence[Part], by: str, kept: Sequence[str], calendar: Sequence[str]) -> str:
+def _spend_svg(parts: Sequence[Part], by: str, drawn: Sequence[str], calendar: Sequence[str]) -> str:
     rows = [
-        {"day": day, by: series, "USD": usd, "order": kept.index(series), "says": f"{day}, {series}: ${usd:.6f}"}
-        for (day, series), usd in _summed(known).items()
+        {"day": day, by: series, "USD": usd, "order": drawn.index(series), "label": f"{day}, {series}: ${usd:.6f}"}
+        for (day, series), usd in _summed(parts).items()
     ]
     return charts.stacked(
-        rows,
-        "day",
-        "USD",
-        by,
-        colours=_colours(kept),
-        order=calendar,
-        form="$~g",
-        label=f"Spend by {by}, USD a day",
+        rows, "day", "USD", by, colours=_colours(drawn), order=calendar, form="$~g", label=f"Spend by {by}, USD per day"
     )
 
 
-def _beneath(others: Sequence[float], days: Sequence[Row]) -> str:
+def _spend_note(others: Sequence[float], days: Sequence[Row]) -> str:
     unpriced = sum(row["unpriced"] for row in days)
-    said = [f"{how_many(len(others), 'other')} together: {money_briefly(sum(others))}."] if others else []
-    return " ".join([*said, f"Not in it: {how_many(unpriced, 'call')} of unknown price."] if unpriced else said)
+    notes = [f"{how_many(len(others), 'other')} together: {money_briefly(sum(others))}."] if others else []
+    return " ".join([*notes, f"Not included: {how_many(unpriced, 'call')} of unknown price."] if unpriced else notes)
 
 
-def latency(found: Sequence[Row]) -> Chart:
-    """Calls by how long they took; models beyond the most used are one series."""
-    known = [(row["class"], _name(row["model"]), row["calls"]) for row in found]
-    totals = _totals(known)
-    kept = _largest(totals, _MOST_SERIES if len(totals) > _MOST_SERIES + 1 else _MOST_SERIES + 1)
-    folded = [(at, model if model in kept else _OTHERS, calls) for at, model, calls in known]
-    series = kept if len(kept) == len(totals) else [*kept, _OTHERS]
-    return Chart("Latency", "calls by how long they took, and model", _latency(folded, series) if folded else "")
+def latency(classes: Sequence[Row]) -> Chart:
+    """Return the calls by duration and model; rarely used models are one series."""
+    parts = [(row["class"], _name(row["model"]), row["calls"]) for row in classes]
+    totals = _totals(parts)
+    drawn = _largest(totals, _MAX_SERIES if len(totals) > _MAX_SERIES + 1 else _MAX_SERIES + 1)
+    folded = [(number, model if model in drawn else _OTHERS, calls) for number, model, calls in parts]
+    series = drawn if len(drawn) == len(totals) else [*drawn, _OTHERS]
+    return Chart("Latency", "calls by duration and model", _latency_svg(folded, series) if folded else "")
 
 
-def _latency(known: Sequence[Part], series: Sequence[str]) -> str:
+def _latency_svg(parts: Sequence[Part], series: Sequence[str]) -> str:
     names = [name for _, name in report.LATENCY_CLASSES]
     rows = [
-        {"took": names[at], "calls": calls, "model": model, "order": series.index(model),
-         "says": f"{names[at]}, {model}: {how_many(calls, 'call')}"}
-        for (at, model), calls in _summed(known).items()
+        {"took": names[number], "calls": calls, "model": model, "order": series.index(model),
+         "label": f"{names[number]}, {model}: {how_many(calls, 'call')}"}
+        for (number, model), calls in _summed(parts).items()
     ]  # fmt: skip
     return charts.stacked(
         rows, "took", "calls", "model", colours=_colours(series), order=names,
-        label="Latency: calls by how long they took, and model",
+        label="Latency: calls by duration and model",
     )  # fmt: skip
 
 
 def errors(days: Sequence[Row], calendar: Sequence[str]) -> Chart:
-    """Share of a day's calls; the line is broken where there was none."""
+    """Return the share of failed calls per day; the line is interrupted on days without calls."""
     calls, failed = (_totals((None, row["day"], row[name]) for row in days) for name in ("calls", "errors"))
     rows = [
         {"day": day, "errors": failed[day] / calls[day],
-         "says": f"{day}: {failed[day]} of {how_many(calls[day], 'call')} failed"}
-        if day in calls else {"day": day, "errors": None, "says": f"{day}: no call"}
+         "label": f"{day}: {failed[day]} of {how_many(calls[day], 'call')} failed"}
+        if day in calls else {"day": day, "errors": None, "label": f"{day}: no calls"}
         for day in calendar
     ]  # fmt: skip
     label = "Errors: share of the calls of a day"
@@ -115,32 +102,31 @@ def errors(days: Sequence[Row], calendar: Sequence[str]) -> Chart:
     return Chart("Errors", "share of the calls of a day", svg)
 
 
-def decisions(found: Sequence[Row], calendar: Sequence[str]) -> Chart:
-    """By action; one that nobody could act on is unreadable."""
+def decisions(days: Sequence[Row], calendar: Sequence[str]) -> Chart:
+    """Return the decisions per day by action; an invalid action is unreadable."""
     order = list(charts.ACTIONS)
     rows = [
-        {"day": row["day"], "action": action, "decisions": row["found"], "order": order.index(action),
-         "says": f"{row['day']}, {action}: {how_many(row['found'], 'decision')}"}
-        for row in found
+        {"day": row["day"], "action": action, "decisions": row["decisions"], "order": order.index(action),
+         "label": f"{row['day']}, {action}: {how_many(row['decisions'], 'decision')}"}
+        for row in days
         for action in [row["action"] if row["action"] in order else "unreadable"]
     ]  # fmt: skip
-    there = {row["action"] for row in rows}
-    colours = {name: colour for name, colour in charts.ACTIONS.items() if name in there}
+    actions = {row["action"] for row in rows}
+    colours = {name: colour for name, colour in charts.ACTIONS.items() if name in actions}
     svg = charts.stacked(
         rows, "day", "decisions", "action", colours=colours, order=calendar,
-        label="Decisions of a day, by action",
+        label="Decisions per day, by action",
     ) if rows else ""  # fmt: skip
-    return Chart("Decisions", "of a day, by action", svg)
+    return Chart("Decisions", "per day, by action", svg)
 
 
 def calendar(days: Iterable[str]) -> list[str]:
-    """Every day from the first to today, those without a call too; of more than a year only the last."""
-    known = sorted(map(date.fromisoformat, set(days)))
-    if not known:
+    """Return every day from the first to today, days without calls included; at most the last year."""
+    dates = sorted(map(date.fromisoformat, set(days)))
+    if not dates:
         return []
-    today = clock.today()
-    last = max(known[-1], today) if (today - known[0]).days < _MOST_DAYS else known[-1]
-    first = max(known[0], last - timedelta(days=_MOST_DAYS - 1))
+    last = max(dates[-1], today()) if (today() - dates[0]).days < _MAX_DAYS else dates[-1]
+    first = max(dates[0], last - timedelta(days=_MAX_DAYS - 1))
     return [f"{first + timedelta(days=number)}" for number in range((last - first).days + 1)]
 
 
@@ -152,15 +138,15 @@ def _totals(parts: Iterable[Part]) -> dict[str, float]:
 
 
 def _summed(parts: Iterable[Part]) -> dict[tuple[Any, str], float]:
-    """What is of one place and one series."""
+    """Add the parts at the same position of the same series."""
     sums: dict[tuple[Any, str], float] = defaultdict(int)
-    for place, series, value in parts:
-        sums[place, series] += value
+    for position, series, value in parts:
+        sums[position, series] += value
     return sums
 
 
-def _largest(totals: dict[str, float], most: int) -> list[str]:
-    return sorted(totals, key=lambda each: -totals[each])[:most]
+def _largest(totals: dict[str, float], count: int) -> list[str]:
+    return sorted(totals, key=lambda series: -totals[series])[:count]
 
 
 def _colours(series: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,86 @@
+"""`prune`: delete old observations."""
+
+from typing import Annotated, NamedTuple
+
+import typer
+from termcolor import cprint
+
+from ... import settings
+from ...journal import STEP_ROWS, Journal
+from .. import time_range
+from ..options import AsJson, opened
+from ..queries import health
+from ..render.format import moment
+from ..render.layout import paragraph, show_json
+
+_DAY_NS = 86_400_000_000_000
+
+
+def prune(
+    older_than: Annotated[
+        str | None, typer.Option(help="30d, 2026-11-01, ... (default: OBSERVABILITY_RETENTION_DAYS).")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete old observations and their scores, except those still to be sent. Their cost stays in the totals.
+
+    Example: python -m src.observability prune --older-than 14d --dry-run
+    """
+    before = _before(older_than)
+    with opened() as journal:
+        by_state = health.ended_before(journal, before)
+        pending = by_state.pop("pending", 0)
+        used = journal.used_bytes()
+        deleted = 0 if dry_run else _delete(journal, before)
+        pruned = _Pruned(before, dry_run, by_state, pending, deleted, used - journal.used_bytes())
+    if as_json:
+        show_json(pruned._asdict())
+    else:
+        _print(pruned)
+
+
+class _Pruned(NamedTuple):
+    """The observations from before a time (Unix nanoseconds). The fields are the names of the JSON output."""
+
+    before_ns: int
+    dry_run: bool
+    found: dict[str, int]  # number by state
+    waiting: int  # kept: not sent yet
+    gone: int  # deleted
+    freed_bytes: int
+
+
+def _print(pruned: _Pruned) -> None:
+    before, colour = moment(pruned.before_ns), "cyan" if pruned.dry_run else "green"
+    count = f"Would delete {sum(pruned.found.values()):,}" if pruned.dry_run else f"Deleted {pruned.gone:,}"
+    cprint(f"🧹 {count} observations from before {before}", colour)
+    by_state = [f"{count:,} {state}" for state, count in sorted(pruned.found.items())]
+    freed = [] if pruned.dry_run else [f"{pruned.freed_bytes / 2**20:,.1f} MB freed"]
+    cprint(paragraph("  ", ", ".join([*by_state, *freed]) or "none"), colour)
+    if pruned.waiting:
+        cprint(f"⚠️ {pruned.waiting:,} are kept, because Langfuse has not received them yet", "yellow")
+        cprint("   → python -m src.observability ship", "yellow")
+
+
+def _before(older_than: str | None) -> int:
+    now = time_range.now_ns()
+    if older_than is None:
+        return now - int(settings.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
+    try:
+        before = time_range.parse_since(older_than)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--older-than") from None
+    if before > now:
+        raise typer.BadParameter("this time is in the future", param_hint="--older-than")
+    return before
+
+
+def _delete(journal: Journal, before: int) -> int:
+    """Delete in steps, so that no writer waits long; return the number of observations."""
+    deleted = 0
+    while step := journal.delete_done(STEP_ROWS, before_ns=before):
+        deleted += step
+        journal.give_back_space()
+        journal.let_others_write()
+    return deleted
