@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 
-.PHONY: demo test test-all check bench bench-quick bench-redaction
+.PHONY: demo test test-all check bench bench-quick bench-redaction prices
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
 demo: .venv/.installed  ## the recorded feed through a model in this process, then what was traced
@@ -28,6 +28,10 @@ bench-quick: .venv/.installed-dev
 
 bench-redaction: .venv/.installed-dev  ## what redaction takes, beside one plain regular expression
 	@$(BIN)/python -m benchmarks.bench_redaction
+
+prices: .venv/.installed-dev  ## the price table, from the newest genai-prices
+	@$(BIN)/python -m pip install --quiet --upgrade genai-prices
+	@$(BIN)/python -m src.observability.recording.make_prices
 
 check: .venv/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ HOMES = {
     "langfuse": {"observability/langfuse_tracker.py"},
     "openai": {"models/openai_compatible.py"},
     "anthropic": {"models/claude_model.py"},
-    "genai_prices": {"observability/recording/cost.py"},
+    "genai_prices": {"observability/recording/make_prices.py"},
     "xllamacpp": {"models/local_server.py"},
     "opentelemetry": {
         "observability/tracing/otel.py", "observability/langfuse_tracker.py",

@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
     folder = tmp_path / "shut"
     folder.mkdir(mode=0o700)
     code = (
-        "import os, sys, genai_prices, base58, mnemonic\n"
+        "import os, sys, base58, mnemonic\n"
         "import src.observability.shipping.shipper, src.observability.recording.writer\n"
         "from src.observability import health, runtime\n"
         "from tests.journal.test_store import ask\n"
@@ -434,7 +434,7 @@ def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
     Journal(path).close()
     before = path.read_bytes()
     code = (
-        "import os, genai_prices, base58, mnemonic\n"
+        "import os, base58, mnemonic\n"
         "import src.observability.shipping.delivery, src.observability.recording.writer\n"
         "from tests.journal.test_store import ask\n"
         "from src.observability import runtime\n"

@@ -1,35 +1,61 @@
-"""
-🌙 Moon Dev's Cost Tests
-Built with love by Moon Dev 🚀
-"""
+"""The cost of a call is genai-prices' own price, without importing it."""
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import genai_prices
 import pytest
 from genai_prices.data_snapshot import get_snapshot
 
 from src.models.model_factory import ModelFactory
+from src.observability import settings
+from src.observability.recording import make_prices
 from src.observability.recording.cost import price
+from src.observability.recording.prices import FILE, _prices_of, price_table
 from tests.tracing.counting import counted
 
 BUCKETS = {"input": 1000, "input_cached_tokens": 200, "output": 60, "output_reasoning_tokens": 40}
-MOST_CALLS = 60  # of functions; 40 of genai-prices 0.2.3
+MOST_CALLS = 60  # of functions
+same_data = pytest.mark.skipif(
+    price_table().name != f"genai-prices {version('genai-prices')}", reason="another genai-prices: run `make prices`"
+)
 PROVIDER_IDS = {"claude": "anthropic", "gemini": "google", "xai": "x-ai"}
+USAGES = (
+    BUCKETS,
+    {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000},  # beyond every tier
+    {"input": 1, "output": 1},
+    {"input": 1000, "output": 0},
+    {"input": 0, "output": 0},
+)
+TIMES = (
+    datetime.now(UTC),
+    datetime(2024, 1, 1, 17, tzinfo=UTC),  # before most price changes, in DeepSeek's cheap hours
+    datetime(2026, 11, 1, 8, tzinfo=UTC),
+)
 
 
-def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: datetime) -> float:
-    """The price as the library itself has it; its input includes what was cached."""
+def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: datetime) -> tuple[float, bool]:
+    """The price as the library has it, and whether it has a rate for all that was used."""
     cached, written = buckets.get("input_cached_tokens", 0), buckets.get("input_cache_creation", 0)
+    thought = buckets.get("output_reasoning_tokens", 0)
     usage = genai_prices.Usage(
-        input_tokens=buckets["input"] + cached + written,
+        input_tokens=buckets["input"] + cached + written,  # includes what was cached
         cache_read_tokens=cached,
         cache_write_tokens=written,
-        output_tokens=buckets["output"] + buckets.get("output_reasoning_tokens", 0),
+        output_tokens=buckets["output"] + thought,
+        output_reasoning_tokens=thought,
     )
-    priced = genai_prices.calc_price(usage, model, provider_id=provider_id, genai_request_timestamp=at)
-    return float(priced.total_price)
+    try:
+        priced = genai_prices.calc_price(usage, model, provider_id=provider_id, genai_request_timestamp=at)
+    except LookupError:
+        return 0.0, False
+    rates = priced.model_price
+    is_whole = rates.input_mtok is not None and (rates.output_mtok is not None or not usage.output_tokens)
+    return float(priced.total_price), is_whole
 
 
 def test_a_known_model_costs_what_its_price_list_says() -> None:
@@ -37,7 +63,7 @@ def test_a_known_model_costs_what_its_price_list_says() -> None:
     cost = price("claude", "claude-haiku-4-5-20251001", BUCKETS)
     assert cost is not None
     assert cost.details == pytest.approx({"input": 0.00102, "output": 0.0005, "total": 0.00152})
-    assert cost.source == f"genai-prices {version('genai-prices')}"
+    assert cost.source == price_table().name
 
 
 @pytest.mark.parametrize("provider", [*PROVIDER_IDS, "openai", "deepseek", "groq", "openrouter"])
@@ -49,21 +75,75 @@ def test_every_model_that_we_name_has_a_price(provider: str) -> None:
     assert ModelFactory.DEFAULT_MODELS[provider] in implementation.AVAILABLE_MODELS
 
 
-def test_our_short_way_is_the_library_s_own_price() -> None:
-    """For every model of the providers that we have, with and without cached tokens, below and above every tier."""
-    now = datetime.now(UTC)
-    cases = (BUCKETS, {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000})
-    ours = {"anthropic", "openai", "deepseek", "groq", "google", "x-ai"}
-    compared = 0
-    for provider in (each for each in get_snapshot().providers if each.id in ours):
-        for model in provider.models:
-            for buckets in cases:
-                cost = price(provider.id, model.id, buckets, at=now)
+@same_data
+@pytest.mark.parametrize("provider", get_snapshot().providers, ids=lambda provider: provider.id)
+def test_a_price_is_genai_prices_own(provider: Any) -> None:
+    """Every model of the data, at three times, below and above every tier; unknown where a rate is missing."""
+    for model in provider.models:
+        for at in TIMES:
+            for buckets in USAGES:
+                cost = price(provider.id, model.id, buckets, at=at)
+                expected, is_whole = by_genai_prices(provider.id, model.id, buckets, at)
+                assert (cost is not None) == is_whole, model.id
                 if cost is not None:
-                    compared += 1
-                    expected = by_genai_prices(provider.id, model.id, buckets, now)
-                    assert cost.details["total"] == pytest.approx(expected), (provider.id, model.id)
-    assert compared > 300
+                    assert cost.details["total"] == pytest.approx(expected, rel=1e-12, abs=0), model.id
+
+
+NAMES = (
+    "gpt-5.2-20251211", "GPT-4o-mini", "claude-3-5-sonnet@20241022", "o3", "gemini-2.5-flash", "grok-4", "kimi-k2",
+    "deepseek-chat", "mistral-large-latest", "open-mistral-nemo", "command-r", "glm-4.6", "nobody's", "gpt-4-20250230",
+)  # fmt: skip
+PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter", "anthropic", "openai", "nobody")
+
+
+@same_data
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
+    """Providers by their other names or by the model's, models that several offer, dates with and without dashes."""
+    at = datetime.now(UTC)
+    for name in NAMES:
+        cost = price(provider, name, BUCKETS, at=at)
+        try:
+            usage = genai_prices.Usage(input_tokens=1200, cache_read_tokens=200, output_tokens=100)
+            expected = genai_prices.calc_price(usage, name, provider_id=provider, genai_request_timestamp=at)
+        except LookupError:
+            assert cost is None, name
+        else:
+            assert cost is not None, name
+            assert cost.details["total"] == pytest.approx(float(expected.total_price), rel=1e-12), name
+
+
+@same_data
+def test_the_table_is_the_installed_data() -> None:
+    """`make prices` writes what is there; its licence is inside."""
+    assert FILE.read_text(encoding="utf-8").splitlines() == [
+        json.dumps(line, separators=(",", ":")) for line in make_prices.lines()
+    ]
+    assert "MIT License" in json.loads(FILE.read_text(encoding="utf-8").splitlines()[0])["licence"]
+
+
+@pytest.mark.slow
+def test_a_price_imports_nothing() -> None:
+    """On the recorder's thread an import would hold the agents' own."""
+    code = (
+        "import sys, datetime; from src.observability.recording import cost\n"
+        "before = set(sys.modules)\n"
+        "assert cost.price('openai', 'gpt-4o-mini', {'input': 1, 'output': 1})\n"
+        "print(sorted(set(sys.modules) - before), 'genai_prices' in sys.modules, 'pydantic' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=settings.REPO_ROOT, capture_output=True, text=True, check=True, timeout=30
+    )
+    assert ended.stdout == "[] False False\n"
+
+
+def test_a_hostile_name_costs_nothing() -> None:
+    """A provider's `model` of a megabyte is no model's name, and is not kept."""
+    assert price("openai", "gpt-4o-mini" + "x" * 1_000_000, BUCKETS) is None
+    before = _prices_of.cache_info().currsize
+    for number in range(10):
+        price("openai", f"{number}" * 300, BUCKETS)
+    assert _prices_of.cache_info().currsize == before
 
 
 def test_what_the_provider_reports_comes_first() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..journal import JournalError
-from ..recording import price, price_table
+from ..recording import RENEW_PRICES, price, price_table
 
 Price = Callable[[dict[str, int]], float | None]  # a call's usage ▸ its cost in USD
 
@@ -39,7 +39,7 @@ def price_of_model(name: str) -> Price:
                 return None if priced is None else priced.details["total"]
 
             return usd
-    cure = "check the spelling, give it as PROVIDER/MODEL, or update the prices with `pip install -U genai-prices`"
+    cure = f"check the spelling, give it as PROVIDER/MODEL, or update the prices with `{RENEW_PRICES}`"
     raise JournalError(f"No price for {name!r}: {cure}")
 
 

@@ -6,13 +6,15 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .answer import read_answer, split_reasoning
-    from .cost import price, price_table
+    from .cost import price
     from .outcome import append_in_steps, outcome_observation, rows_of_outcome, scores_of_outcome, values_of_outcome
+    from .prices import RENEW_PRICES, price_table
     from .recorder import JOURNAL_SECONDS, Recorder, Sink
     from .writer import JournalSink
 
 __all__ = [
     "JOURNAL_SECONDS",
+    "RENEW_PRICES",
     "JournalSink",
     "Recorder",
     "Sink",
@@ -33,7 +35,8 @@ __getattr__ = lazy_exports(
         "recorder": "JOURNAL_SECONDS Recorder Sink",
         "writer": "JournalSink",
         "answer": "read_answer split_reasoning",
-        "cost": "price price_table",
+        "cost": "price",
+        "prices": "RENEW_PRICES price_table",
         "outcome": "append_in_steps outcome_observation rows_of_outcome scores_of_outcome values_of_outcome",
     },
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ... import settings
 from ...journal import DamagedJournalError, Journal, JournalError, Row
-from ...recording import price_table
+from ...recording import RENEW_PRICES, price_table
 from .. import time_range
 from ..queries import health
 from ..render.format import duration, how_many, one_line
@@ -146,7 +146,7 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
         yield warning(
             "prices",
             f"unknown for {name}: {how_many(row['calls'], 'call')} of the last 7 days",
-            "pip install -U genai-prices",
+            RENEW_PRICES,
         )
 
 
@@ -165,6 +165,6 @@ def prices() -> Iterator[Finding]:
     table = price_table()
     what = f"{table.name}, prices as of {table.newest} or later"
     if (time_range.today() - table.newest).days > _OLD_PRICES_DAYS:
-        yield warning("prices", what, "pip install -U genai-prices")
+        yield warning("prices", what, RENEW_PRICES)
     else:
         yield fine("prices", what)

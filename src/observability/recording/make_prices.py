@@ -1,0 +1,118 @@
+"""Write `prices.jsonl` from the installed genai-prices: `python -m src.observability.recording.make_prices`.
+
+Only this command needs genai-prices. It imports pydantic and httpx, so the price of a call is computed without it.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, timezone
+from importlib import metadata
+from typing import Any
+
+from .prices import FILE, price_table
+
+# Rates that count tokens or requests of our buckets, and their names in the table.
+_RATES = {
+    "input_mtok": "input",
+    "cache_read_mtok": "cache_read",
+    "cache_write_mtok": "cache_write",
+    "output_mtok": "output",
+    "output_reasoning_mtok": "reasoning",
+    "requests_kcount": "requests",
+}
+
+
+def lines() -> Iterator[Any]:
+    """The lines of the table: source, licence, newest price and providers; then each provider's models, in order."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    providers = get_snapshot().providers
+    prices = [price for provider in providers for model in provider.models for price in _conditional(model)]
+    starts = [price.constraint.start_date for price in prices if hasattr(price.constraint, "start_date")]
+    today = datetime.now(timezone.utc).date()
+    yield {
+        "source": f"genai-prices {metadata.version('genai-prices')}, https://github.com/pydantic/genai-prices",
+        "licence": _licence(),
+        "newest": max(day for day in starts if day <= today).isoformat(),
+        "providers": {provider.id: _provider(provider, line) for line, provider in enumerate(providers, 1)},
+    }
+    yield from map(_models, providers)
+
+
+def _licence() -> str:
+    (file,) = [file for file in metadata.files("genai-prices") or () if "licenses" in file.parts]
+    return file.read_text(encoding="utf-8")
+
+
+def _provider(provider: Any, line: int) -> dict[str, Any]:
+    return {
+        "match": _clause(provider.provider_match),
+        "match_model": _clause(provider.model_match),
+        "fallback": provider.fallback_model_providers or [],
+        "line": line,
+    }
+
+
+def _models(provider: Any) -> list[Any]:
+    """Each model's clause and its prices, each with the constraint under which it holds."""
+    return [
+        [_clause(model.match), [[_constraint(price.constraint), _rates(price.prices)] for price in _conditional(model)]]
+        for model in provider.models
+    ]
+
+
+def _conditional(model: Any) -> list[Any]:
+    from genai_prices.types import ConditionalPrice
+
+    return model.prices if isinstance(model.prices, list) else [ConditionalPrice(prices=model.prices)]
+
+
+def _clause(clause: Any) -> Any:
+    """A clause as `prices` matches it: a text is equal, a list is any of its clauses."""
+    if clause is None:
+        return []
+    ((kind, operand),) = vars(clause).items()
+    if kind == "equals":
+        return operand.lower()
+    if kind in ("or_", "and_"):
+        parts = [_clause(part) for part in operand]
+        return parts if kind == "or_" else {"all": parts}
+    return {kind: operand if kind == "regex" else operand.lower()}
+
+
+def _constraint(constraint: Any) -> Any:
+    """None, the date from which a price holds, or the two UTC times of day between which it holds."""
+    if constraint is None:
+        return None
+    if hasattr(constraint, "start_date"):
+        return constraint.start_date.isoformat()
+    return [_utc(constraint.start_time), _utc(constraint.end_time)]
+
+
+def _utc(time: Any) -> str:
+    at = datetime.combine(date(1970, 1, 2), time)
+    return (at if at.tzinfo is None else at.astimezone(timezone.utc)).time().isoformat()
+
+
+def _rates(prices: Any) -> dict[str, Any]:
+    """USD by rate; a list is a base rate, then pairs of a threshold and the rate above it."""
+    rates = {}
+    for key, name in _RATES.items():
+        rate = getattr(prices, key)
+        if rate is not None:
+            tiers = getattr(rate, "tiers", None)
+            rates[name] = (
+                float(rate)
+                if tiers is None
+                else [float(rate.base), *([tier.start, float(tier.price)] for tier in tiers)]
+            )
+    return rates
+
+
+if __name__ == "__main__":
+    try:
+        made = [json.dumps(line, separators=(",", ":")) for line in lines()]
+    except ImportError:
+        raise SystemExit("❌ Install genai-prices first: pip install -U genai-prices") from None
+    FILE.write_text("\n".join(made) + "\n", encoding="utf-8")
+    print(f"✅ {FILE}: {price_table().name}, prices up to {price_table().newest}")
