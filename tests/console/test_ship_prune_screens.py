@@ -213,7 +213,8 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
    → python -m src.observability decisions shows the ids; those of another
    machine are fine
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
-   → pip install -U genai-prices
+   → pip install -U genai-prices && python -m
+   src.observability.recording.make_prices
 ✅ tracing: on, according to the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
@@ -230,7 +231,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
 ⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal: deadbeef
    → python -m src.observability decisions shows the ids; those of another machine are fine
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
-   → pip install -U genai-prices
+   → pip install -U genai-prices && python -m src.observability.recording.make_prices
 ✅ tracing: on, according to the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
