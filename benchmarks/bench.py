@@ -1,10 +1,7 @@
-"""
-🌙 Moon Dev's Benchmark
-Built with love by Moon Dev 🚀
+"""Measure the time that tracing adds to a call on the caller's thread, and print a Markdown table.
 
-What tracing adds to a call on the caller's thread: ours beside a bare OpenTelemetry SDK span and Langfuse's own
-`@observe`, interleaved in one process, all three exporting to one loopback sink. Prints a Markdown table. Absolute
-figures move with the machine; the ratios of one run are what counts.
+Ours runs beside a bare OpenTelemetry SDK span and Langfuse's `@observe`, interleaved in one process; all export to
+one loopback sink. Absolute times differ between machines; compare the ratios of one run.
 
     python -m benchmarks.bench [--quick]
 """
@@ -27,7 +24,7 @@ from typing import Any, NamedTuple
 from benchmarks.libraries import PROMPT, Call, answer, configure, named
 
 PACE_SECONDS = 0.005  # 200 calls a second
-BUSY_PACE_SECONDS = 0.0005  # as fast as a fleet never asks, so that much is shipped meanwhile
+BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy meanwhile
 LONG_PROMPT = PROMPT * 100
 MESSAGES = [{"role": "user", "content": PROMPT[:1000]} for _ in range(200)]
 
@@ -44,15 +41,15 @@ class Times(NamedTuple):
 
     @classmethod
     def of(cls, repeats: Sequence[Sequence[float]]) -> "Times":
-        """Of the microseconds of each repeat."""
-        medians = [statistics.median(each) for each in repeats]
-        ranks = [statistics.quantiles(each, n=100) for each in repeats]
+        """Summarise the microseconds of every repeat."""
+        medians = [statistics.median(times) for times in repeats]
+        ranks = [statistics.quantiles(times, n=100) for times in repeats]
         p95, p99 = (statistics.median(rank[at] for rank in ranks) for at in (94, 98))
         return cls(statistics.median(medians), p95, p99, min(medians), max(medians), max(map(max, repeats)))
 
 
 def measured(calls: dict[str, Call], prompt: Any, count: int, repeats: int, pace: float) -> dict[str, Times]:
-    """Microseconds that each adds to the plain call: interleaved in random order, so that all meet the same machine."""
+    """Microseconds that each library adds to the plain call, interleaved in random order."""
     names = [*calls, "plain"]
     taken: dict[str, list[list[float]]] = {name: [] for name in names}
     for _ in range(repeats):
@@ -80,7 +77,7 @@ def _round(calls: dict[str, Call], prompt: Any, count: int, pace: float) -> dict
 
 
 def show(title: str, found: dict[str, Times]) -> None:
-    """One row a library, with its ratio to the bare span and to Langfuse."""
+    """One row per library, with its ratio to the bare span and to Langfuse."""
     span, langfuse = found["OpenTelemetry span"].median, found["Langfuse @observe"].median
     for name, each in found.items():
         print(
@@ -91,7 +88,7 @@ def show(title: str, found: dict[str, Times]) -> None:
 
 
 def throughput(call: Call, threads: int, count: int) -> float:
-    """Calls a second of so many threads at once."""
+    """Calls per second of several threads at once."""
 
     def work(_: int) -> None:
         for _ in range(count // threads):
@@ -104,7 +101,7 @@ def throughput(call: Call, threads: int, count: int) -> float:
 
 
 def import_milliseconds(statement: str, repeats: int) -> float:
-    """A fresh process that runs `statement`, less one that does nothing; the median."""
+    """Time of a new process that runs `statement`, less that of an empty one; the median."""
 
     def once(code: str) -> float:
         began = time.perf_counter()
@@ -115,7 +112,7 @@ def import_milliseconds(statement: str, repeats: int) -> float:
 
 
 def stream_microseconds(chunks: int) -> float:
-    """What tracing adds to each piece of a streamed answer."""
+    """Time that tracing adds to each piece of a streamed answer."""
     from src.observability import observe_llm
 
     def pieces(_: Any) -> Any:
@@ -132,7 +129,7 @@ def stream_microseconds(chunks: int) -> float:
 
 
 def in_processes(address: str, calls: int, repeats: int, pace: float) -> dict[str, dict[str, float]]:
-    """CPU microseconds of a call and growth in MB, of each library in processes of its own; medians."""
+    """CPU microseconds of a call and growth in MB, per library in its own processes; medians."""
     names = ["plain", "ours", "OpenTelemetry span", "Langfuse @observe"]
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(repeats):
@@ -163,7 +160,7 @@ print("\\n", taken[0], max(taken[1:]))
 
 
 def create_milliseconds() -> tuple[float, float]:
-    """`create_model("anthropic")` in a fresh process: the first, and the slowest of the nine after it."""
+    """`create_model("anthropic")` in a new process: the first call, and the slowest of the next nine."""
     done = subprocess.run([sys.executable, "-c", _CREATE], check=True, capture_output=True, text=True)
     first, later = done.stdout.splitlines()[-1].split()
     return float(first), float(later)
@@ -234,7 +231,7 @@ def _off(call: Call, count: int, repeats: int) -> float:
 
 
 def flush() -> None:
-    """Wait until all of ours is journalled and shipped: each measurement begins with an empty queue."""
+    """Wait until everything is journalled and shipped, so that a measurement begins with an empty queue."""
     from src.observability import LangFuseTracker
 
     LangFuseTracker().flush(60)

@@ -1,13 +1,8 @@
-"""
-🌙 Moon Dev's Redaction Benchmark
-Built with love by Moon Dev 🚀
+"""Measure redaction beside one plain regular expression of the same rules, and print a Markdown table.
 
-What redaction takes, beside one regular expression of the same rules without a look for literals first, in one run:
+The expression finds less: no checksums, no seed phrases, no secrets broken over lines.
 
     python -m benchmarks.bench_redaction
-
-Prints a Markdown table. The expression finds less: it knows no checksum, no seed phrase, and no secret that is broken
-over lines.
 """
 
 import os
@@ -48,7 +43,7 @@ PROSE = (
 
 
 def _some(row: Callable[[random.Random], str]) -> str:
-    """200 KB of rows that differ."""
+    """200 KB of different rows."""
     make, length = random.Random(1), len(row(random.Random(1)))
     return "".join(row(make) for _ in range(200 * KB // length + 1))[: 200 * KB]
 
@@ -61,7 +56,7 @@ JAPANESE = "ビットコインの価格が急落し、ロングの清算が相�
 CHINESE = "比特币价格上涨，多头清算一千二百万美元，市场情绪谨慎。\n"
 KOREAN = "비트코인 가격이 급락하며 롱 포지션 청산이 이어졌다. 시장은 여전히 신중한 모습이다.\n"
 FRENCH = "Le marché du Bitcoin a chuté fortement après les liquidations; la clé est la prudence à court terme. "
-# Title -> a row of it: what stands in prompts a thousand times, and looks like a secret from afar.
+# Title -> a row: common in prompts, and similar to a secret.
 ROWS: dict[str, Callable[[random.Random], str]] = {
     "Japanese prose": lambda _: JAPANESE,
     "Chinese prose": lambda _: CHINESE,
@@ -90,23 +85,23 @@ def mixed(size: int) -> str:
 
 
 def repeated(text: str) -> str:
-    """A megabyte of it."""
+    """A megabyte of one kind of row."""
     return text * (KB * KB // len(text.encode()))
 
 
 def plain(text: str) -> str:
-    """The one expression."""
+    """The rules as one regular expression."""
     return PLAIN.sub("[REDACTED]", text)
 
 
 def milliseconds(work: Callable[[str], object], text: str) -> list[float]:
-    """Of each repeat; the best of several calls where one is short."""
+    """Milliseconds per repeat; the best of several calls if one is short."""
     calls = 20 if len(text) < 10 * KB else 3 if len(text) < KB * KB else 1
     return [min(_once(work, text) for _ in range(calls)) for _ in range(REPEATS)]
 
 
 def _once(work: Callable[[str], object], text: str) -> float:
-    began = time.thread_time()  # others share the machine
+    began = time.thread_time()  # CPU time: others share the machine
     work(text)
     return (time.thread_time() - began) * 1000
 
@@ -149,7 +144,7 @@ def main() -> None:
 
 
 def _own_secrets() -> None:
-    """Beside the three that every row has."""
+    """Columns beside the three of every row."""
     for count in (12, 33):
         make = random.Random(count)
         os.environ.update({f"BENCH{at}_KEY": _base58(make, 30) for at in range(count - len(SECRETS))})

@@ -1,13 +1,8 @@
-"""
-🌙 Moon Dev's Console Benchmark
-Built with love by Moon Dev 🚀
-
-How long each command takes on a journal of a million observations, and how long a recorder that writes meanwhile waits
-for the journal at the most:
+"""Measure each console command on a journal of a million observations, and the longest wait of a recorder beside it.
 
     python -m benchmarks.console [FILE]
 
-FILE is such a journal (`python -m tests.million FILE`); a copy of it is written to. Without it one is made.
+FILE is a journal by `python -m tests.million FILE`; the benchmark writes to a copy. Without FILE it makes one.
 """
 
 import multiprocessing
@@ -33,7 +28,7 @@ COMMANDS = (
 
 
 def write(path: Path, stop: Event, waits: Any) -> None:
-    """Append a trace every 20 ms, as a busy agent does; tell the longest append since the last question."""
+    """Append a trace every 20 ms, as a busy agent does; on request send the longest append since the last request."""
     journal = Journal(path)
     longest, seed = 0.0, 0
     while not stop.is_set():
@@ -64,13 +59,13 @@ def measure(path: Path, folder: Path) -> None:
 
 
 def ask(pipe: Any) -> float:
-    """The writer's longest append since it was last asked, in seconds."""
+    """The writer's longest append since the last request, in seconds."""
     pipe.send(None)
     return float(pipe.recv())
 
 
 def run(command: str, path: Path) -> float:
-    """Seconds of one command, the start of its process included."""
+    """Seconds of one command, including the start of its process."""
     if command == "(nothing)":
         time.sleep(2)
         return 0.0

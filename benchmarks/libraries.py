@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Benchmarked Libraries
-Built with love by Moon Dev 🚀
-
-One call, traced by each library that is compared: ours, a bare OpenTelemetry SDK span, Langfuse's `@observe`.
-"""
+"""One call, traced by each library: ours, a bare OpenTelemetry SDK span, Langfuse's `@observe`."""
 
 import os
 from collections.abc import Callable
@@ -15,13 +10,13 @@ Call = Callable[[Any], Any]
 PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40  # 2 KB
 
 
-def answer(prompt: Any) -> str:  # noqa: ARG001 - what a model would be asked
-    """What is called: as little as can be."""
+def answer(prompt: Any) -> str:  # noqa: ARG001 - the prompt of a model
+    """The function under test: does as little as possible."""
     return "BUY\nLongs flushed out\nConfidence: 72%"
 
 
 def named(address: str) -> dict[str, Callable[[], Call]]:
-    """What makes the call, by library; each imports its own. All export to the sink at `address`."""
+    """The traced call, by library; each imports its own. All export to the sink at `address`."""
     return {
         "plain": lambda: answer,
         "ours": ours,
@@ -31,7 +26,7 @@ def named(address: str) -> dict[str, Callable[[], Call]]:
 
 
 def configure(address: str, folder: str) -> None:
-    """Settings under which all of them export to the sink at `address`; our journal lies in `folder`."""
+    """Settings that make all libraries export to the sink at `address`; our journal is in `folder`."""
     os.environ.update(
         PYTHON_DOTENV_DISABLED="1", ENABLE_LANGFUSE="true", LANGFUSE_HOST=address, LANGFUSE_PUBLIC_KEY="pk-lf-bench",
         LANGFUSE_SECRET_KEY="sk-lf-bench-0123456789", OBSERVABILITY_JOURNAL=f"{folder}/journal.db",

@@ -1,14 +1,9 @@
-"""
-🌙 Moon Dev's Process Benchmark
-Built with love by Moon Dev 🚀
-
-One library in a process of its own, so that all it does is counted, on whatever thread:
+"""Measure one library in a process of its own, so that the work of all its threads counts.
 
     python -m benchmarks.process LIBRARY ADDRESS CALLS PACE
 
-prints, as JSON, the CPU microseconds of a call (export included), by how many MB the process grew after its first 1,000
-calls, how long the longest call took, and how many took more than the 5 ms after which Python has a thread let go of
-the interpreter.
+Prints, as JSON, the CPU microseconds of a call (export included), the growth in MB after the first 1,000 calls, the
+longest call, and the number of calls over 5 ms (Python's switch interval, after which a thread yields).
 """
 
 import json
@@ -25,12 +20,12 @@ import psutil
 from benchmarks import libraries
 
 WARM_UP = 1_000  # calls
-LOOK_EVERY = 500  # calls, between which no queue overflows
+LOOK_EVERY = 500  # calls; no queue overflows between two looks
 STALL_US = 5_000
 
 
 def flush_of(library: str) -> Callable[[], object]:
-    """What waits until everything recorded is exported."""
+    """The function that waits until everything recorded is exported."""
     if library == "ours":
         from src.observability import runtime
 
@@ -43,7 +38,7 @@ def flush_of(library: str) -> Callable[[], object]:
 
 
 def cpu_seconds() -> float:
-    """Of this process so far, all threads, user and system."""
+    """CPU seconds of this process so far: all threads, user and system."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
@@ -65,8 +60,8 @@ def measured(library: str, address: str, calls: int, pace: float) -> dict[str, f
 
 
 def _make(call: libraries.Call, calls: int, pace: float, flush: Callable[[], object]) -> "array[float]":
-    """The calls; how many microseconds each took."""
-    took = array("f")  # a list of so many floats would be what grows
+    """Run the calls and return the microseconds of each."""
+    took = array("f")  # a list of floats would itself be the growth measured
     for number in range(calls):
         prompt = f"{libraries.PROMPT}{number}"
         began = time.perf_counter_ns()
@@ -85,4 +80,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         libraries.configure(where, folder)
         print(json.dumps(measured(which, where, int(count), float(seconds))), flush=True)
-        os._exit(0)  # what is exported at exit is not what is measured
+        os._exit(0)  # exports at exit are not measured

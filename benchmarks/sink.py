@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Benchmark Sink
-Built with love by Moon Dev 🚀
-
-A backend in a process of its own that takes everything at once; prints its port.
-"""
+"""A backend in a process of its own that accepts everything at once. Prints its port."""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,7 +10,7 @@ class Takes(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Read it, say yes."""
+        """Read the body and answer 200."""
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -26,7 +21,7 @@ class Takes(BaseHTTPRequestHandler):
     do_GET = do_POST  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
-"""
-🌙 Moon Dev's Test Setup
-Built with love by Moon Dev 🚀
+"""Every test starts as a new process would: no key, no secret of this machine, no `.env`, a journal of its own.
 
-Every test starts as a fresh process would: no key, no secret of this machine, no `.env`, a journal of its own, nothing
-open; it fails where observability itself failed, and where something calls beyond this machine.
+A test fails if observability itself failed, or if something connects beyond this machine.
 """
 
 import os
 
-os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: the operator's .env is not the tests'
+os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: tests must not read the operator's .env
 
 import platform
 import re
@@ -30,7 +27,7 @@ from src.observability.redaction import environment
 from src.observability.tracing import current
 from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # where the suite runs in the background, all would ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
 platform.processor()  # runs `uname` once a process; the SDKs' clients ask for it
 
 _SETTINGS = re.compile(
@@ -98,7 +95,7 @@ def _a_quick_test_starts_no_process(request: pytest.FixtureRequest, monkeypatch:
 
 @pytest.fixture
 def write_env_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the `.env` of the test."""
+    """Write the test's `.env`."""
 
     def write(text: str) -> None:
         monkeypatch.delenv("PYTHON_DOTENV_DISABLED")
@@ -109,11 +106,11 @@ def write_env_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 class JournalReader:
-    """The test's journal, read as the console does; what is queued is journalled first."""
+    """Reads the test's journal as the console does, after journalling the queue."""
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """The path of the journal."""
         return settings.journal_path()
 
     def observations(self) -> list[Row]:
@@ -143,7 +140,7 @@ def journal() -> JournalReader:
 
 @pytest.fixture
 def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> LangfuseServer:
-    """A Langfuse server on loopback, which the settings point at; it has no project's keys but ours."""
+    """A Langfuse server on loopback, to which the settings point, with our project's keys alone."""
     server = LangfuseServer(httpserver)
     monkeypatch.setenv("LANGFUSE_HOST", httpserver.url_for("").rstrip("/"))
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
@@ -154,7 +151,7 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
 
 @pytest.fixture
 def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
-    """Starts a server that does with each connection what it is told; the settings point at it."""
+    """Start a server with the given behaviour per connection, to which the settings point."""
     servers: list[RawServer] = []
 
     def serve(what: Callable[[socket.socket], None]) -> None:

@@ -1,9 +1,7 @@
-"""
-🌙 Moon Dev's Langfuse Server for Tests
-Built with love by Moon Dev 🚀
+"""A Langfuse server on loopback, which ingests as far as the real one was measured.
 
-What Langfuse's ingestion does with our requests, as far as it was measured: it checks keys and encoding, decodes OTLP
-with the official protobuf classes, keeps spans and scores, and refuses a batch that holds one bad span.
+It checks keys and encoding, decodes OTLP with the official protobuf classes, keeps spans and scores, and refuses a
+batch that holds one bad span.
 """
 
 import gzip
@@ -115,7 +113,7 @@ class LangfuseServer:
         return Response(json.dumps({"id": score["id"]}), 200, content_type="application/json")
 
     def _tell_health(self, request: Request) -> Response:
-        """For everybody: it asks for no key."""
+        """The health endpoint, which needs no key."""
         said = json.dumps({"status": "OK", "version": self.version})
         return self.answer(request, b"") or Response(said, content_type="application/json")
 
@@ -134,7 +132,7 @@ class LangfuseServer:
 
 
 def settings_for(url: str) -> dict[str, str]:
-    """The environment of a process that ships to this address, and does not wait long before it does."""
+    """The environment of a process that ships to this address without delay."""
     return {
         "LANGFUSE_HOST": url,
         "LANGFUSE_PUBLIC_KEY": LangfuseServer.public_key,
@@ -153,25 +151,25 @@ class Backend:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings of a process that ships here."""
+        """The environment of a process that ships to this server."""
         return settings_for(f"http://127.0.0.1:{self._port}")
 
     def start(self) -> LangfuseServer:
-        """Be there."""
+        """Start the server."""
         self._server = HTTPServer("127.0.0.1", self._port)
         server = LangfuseServer(self._server)
         self._server.start()
         return server
 
     def stop(self) -> None:
-        """Be away."""
+        """Stop the server."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
 
 class RawServer:
-    """A socket that does with each connection what it is told; `close` ends it."""
+    """A server that calls a function with each connection, until `close`."""
 
     def __init__(self, what: Callable[[socket.socket], None]) -> None:
         self._what = what
@@ -180,7 +178,7 @@ class RawServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         self._listener.close()
 
     def _serve(self) -> None:
@@ -193,14 +191,14 @@ class RawServer:
 
 
 def reset(connection: socket.socket) -> None:
-    """Read a little, then break the connection off."""
+    """Read a little, then reset the connection."""
     connection.recv(100)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
 
 
 def trickle(connection: socket.socket) -> None:
-    """A head of one byte every 50 ms, without an end: what the answer is remains unknown."""
+    """Send a header byte every 50 ms without an end, so that the answer stays unknown."""
     connection.recv(100)
     _slowly(connection, b"HTTP/1.1 200 OK\r\nX-Thinking: ")
 
@@ -215,7 +213,7 @@ def _slowly(connection: socket.socket, beginning: bytes) -> None:
 
 
 def silence(connection: socket.socket) -> None:
-    """No answer at all."""
+    """Never answer."""
     time.sleep(30)
     connection.close()
 

@@ -1,12 +1,8 @@
-"""
-🌙 Moon Dev's Million
-Built with love by Moon Dev 🚀
-
-Observations as a fleet of 48 agents leaves them, any number, written through `Journal.append`:
+"""Fills a journal with the observations of a fleet of 48 agents, any number of them, through `Journal.append`:
 
     python -m tests.million FILE [TRACES] [DAYS]
 
-A trace is a cycle, a model call and a signal; one call in fifty fails, one in twenty has no known price.
+A trace is a cycle, a model call and a signal. One call in fifty fails; one in twenty has no known price.
 """
 
 import json
@@ -19,7 +15,7 @@ from pathlib import Path
 from src.observability.journal.store import Journal, Row
 
 AGENTS = [f"{name}Agent{number}" for name in ("Whale", "Funding", "Liquidation", "Swarm") for number in range(12)]
-MODELS = (  # provider, model, USD per million tokens in and out; None: nobody knows
+MODELS = (  # provider, model, USD per million tokens in and out; None: unknown
     ("claude", "claude-haiku-4-5", (1.0, 5.0)),
     ("openai", "gpt-4o-mini", (0.15, 0.6)),
     ("deepseek", "deepseek-chat", (0.28, 0.42)),
@@ -66,7 +62,7 @@ def _trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
 
 
 def observation_row(**known: object) -> Row:
-    """A row of the journal with these columns, and the rest as they mostly are."""
+    """A journal row with these columns; the others have their usual values."""
     plain = dict.fromkeys(
         ("user_id", "release", "provider", "model", "model_requested", "model_parameters", "input", "output",
          "metadata", "tags", "status_message", "usage", "cost", "cost_usd", "cost_source", "first_token_ns",

@@ -91,7 +91,7 @@ def package_of(module: str) -> str:
 
 
 def cycle_in(graph: dict[str, set[str]]) -> list[str]:
-    """A way from a node back to itself, if there is one."""
+    """A cycle in the graph; empty if there is none."""
     try:
         tuple(TopologicalSorter(graph).static_order())
     except CycleError as error:
@@ -109,7 +109,7 @@ def test_the_arrows_point_one_way() -> None:
 
 
 def test_the_package_imports_itself_relatively() -> None:
-    """So that it works under whatever name the operator's repo gives it."""
+    """The package works under any name that the operator's repo gives it."""
     for file in OBSERVABILITY.rglob("*.py"):
         for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ImportFrom):
@@ -117,7 +117,7 @@ def test_the_package_imports_itself_relatively() -> None:
 
 
 def test_there_are_no_circles() -> None:
-    """Neither among modules nor among packages; an import inside a function counts as well."""
+    """Neither modules nor packages import in a circle, not even inside a function."""
     modules = {module: set(imports(file) & MODULES.keys() - {module}) for module, file in MODULES.items()}
     for module, imported in modules.items():  # a package's face imports its children, which is no circle
         imported -= {parent for parent in MODULES if module.startswith(f"{parent}.")}
@@ -131,7 +131,7 @@ def test_there_are_no_circles() -> None:
 
 
 def test_a_package_is_entered_by_its_face() -> None:
-    """Nobody outside imports below `__init__`."""
+    """Code outside a package imports from its `__init__` alone."""
     for module, file in MODULES.items():
         for imported in imports(file):
             room = package_of(imported)
@@ -141,7 +141,7 @@ def test_a_package_is_entered_by_its_face() -> None:
 
 
 def test_a_folder_is_held_in_the_head() -> None:
-    """No more files than one takes in at a glance."""
+    """No folder has more than MAX_FILES files of code."""
     for folder in (OBSERVABILITY, *filter(Path.is_dir, OBSERVABILITY.rglob("*"))):
         files = [file for file in folder.glob("*.py") if not file.name.startswith("__")]
         assert len(files) <= MAX_FILES, folder
@@ -149,7 +149,7 @@ def test_a_folder_is_held_in_the_head() -> None:
 
 @pytest.mark.parametrize("library", HOMES)
 def test_a_library_has_one_home(library: str) -> None:
-    """Who replaces it knows where to look."""
+    """Only its home imports a library, so that replacing it is one file's work."""
     found = {
         str(file.relative_to(SRC))
         for file in SRC.rglob("*.py")
@@ -193,7 +193,7 @@ def test_the_map_is_the_tree_on_disk() -> None:
 
 
 def test_only_settings_reads_the_environment() -> None:
-    """So that a setting has one name, one parser and one default."""
+    """A setting has one name, one parser and one default."""
     for file in SRC.rglob("*.py"):
         if file.name not in ("settings.py", "environment.py"):
             assert not re.search(r"os\.(environ|getenv)", file.read_text(encoding="utf-8")), file
@@ -206,7 +206,7 @@ def test_the_package_is_a_menu() -> None:
 
 
 def test_every_setting_is_in_env_example() -> None:
-    """And the other way round: no variable there that nobody reads."""
+    """Every setting is listed, and every listed variable is read."""
     text = (settings.REPO_ROOT / ".env_example").read_text(encoding="utf-8")
     listed = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", text, re.MULTILINE))
     code = "".join(file.read_text(encoding="utf-8") for file in SRC.rglob("*.py"))
@@ -215,7 +215,7 @@ def test_every_setting_is_in_env_example() -> None:
 
 
 def modules_after(code: str) -> set[str]:
-    """What a fresh process has imported after running `code`."""
+    """The top-level modules that a new process has loaded after running `code`."""
     program = f"import sys, json\n{code}\nprint(json.dumps(sorted(sys.modules)))"
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT, timeout=60
@@ -236,7 +236,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(flag: str, monkeypatch: p
 
 @pytest.mark.slow
 def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls and signals with the flag off: not even sqlite3."""
+    """With the flag off, calls and signals load not even sqlite3."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     code = (
         "from src.observability import observe_llm, ObservabilityContext\n"
@@ -247,7 +247,7 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
-    """`cprint` prints our own words alone; a line with a name, a reason or an error in it goes through `echo`.
+    """`cprint` prints constant lines alone; a line with a name, a reason or an error in it goes through `echo`.
 
     `settings` is below redaction and quotes no value; the console shows what was redacted before it was journalled.
     """
@@ -261,6 +261,6 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
 
 @pytest.mark.slow
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys the start-up line is our own words, and nothing has to be searched for secrets."""
+    """Without keys the start-up line is constant, so redaction is not loaded."""
     code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
     assert "termcolor" in modules_after(code)

@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Configuration Tests
-Built with love by Moon Dev 🚀
-"""
+"""Settings: parsing, live reads, and which variables count as secrets."""
 
 import importlib
 import math
@@ -22,7 +19,7 @@ from src.observability.redaction import environment
      ("no", False), ("OFF", False)],
 )  # fmt: skip
 def test_a_boolean_is_true_or_false(text: str, value: bool) -> None:
-    """In any case, and with the usual synonyms."""
+    """Booleans parse in any case, with the usual synonyms."""
     assert settings.parse_bool("ENABLE_LANGFUSE", text) is value
 
 
@@ -46,7 +43,7 @@ def test_a_boolean_that_is_none_is_refused(text: str) -> None:
         ("LANGFUSE_TRACING_ENVIRONMENT", "Paper Trading", None), ("ENABLE_LANGFUSE", "maybe", False),
     ],
 )  # fmt: skip
-def test_a_malformed_setting_is_said_once_and_takes_the_safe_value(
+def test_a_malformed_setting_is_reported_once_and_takes_the_safe_value(
     name: str, text: str, taken: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One red line with the variable's name; no text of it, and no exception into the agent."""
@@ -60,7 +57,7 @@ def test_a_malformed_setting_is_said_once_and_takes_the_safe_value(
 
 @pytest.mark.parametrize("text", ["", "  ", "your_langfuse_secret_key_here", "YOUR_LANGFUSE_SECRET_KEY_HERE"])
 def test_empty_values_and_placeholders_count_as_missing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copied `.env_example` is no key."""
+    """A copied `.env_example` does not count as a key."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", text)
     assert settings.setting("LANGFUSE_SECRET_KEY") is None
     assert settings.destination() is None
@@ -110,7 +107,7 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file
 def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would travel and be journalled in clear: one red line says to swap them, and it is masked as any secret."""
+    """A public key is sent and journalled in clear: one red line says to swap the two, and nothing is sent."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", key)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
     assert [settings.destination() for _ in range(3)] == [None] * 3
@@ -131,7 +128,7 @@ def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
 def test_a_host_that_may_carry_a_credential_ships_nothing(
     name: str, host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is printed and journalled; and what was meant for one's own server does not go to the cloud instead."""
+    """The host is printed and journalled, so it may hold no secret; nothing goes to the cloud in its place."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-1")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
     monkeypatch.setenv(name, host)
@@ -152,7 +149,7 @@ SECRET_BY_NAME = (
 
 @pytest.mark.parametrize("name", SECRET_BY_NAME)
 def test_a_name_that_says_secret(name: str) -> None:
-    """Numbered, in the plural, abbreviated, with a suffix."""
+    """Secret names may be numbered, plural, abbreviated or have a suffix."""
     assert environment.is_secret(name, "QwErTyUiOp112233")
 
 
@@ -167,7 +164,7 @@ SECRET_BY_VALUE = {
 
 @pytest.mark.parametrize("name", SECRET_BY_VALUE)
 def test_an_address_with_credentials_whatever_its_name(name: str) -> None:
-    """In user, query or path."""
+    """Credentials in the user, query or path of an address."""
     assert environment.is_secret(name, SECRET_BY_VALUE[name])
 
 
@@ -188,26 +185,26 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_what_is_no_secret_stays_in_sight(name: str) -> None:
-    """The operator's own addresses, public keys, paths, placeholders, numbers."""
+def test_other_values_are_not_masked(name: str) -> None:
+    """Wallet addresses, public keys, paths, placeholders and numbers are not masked."""
     assert not environment.is_secret(name, SHOWN[name])
 
 
 def test_a_credential_is_no_address_by_its_letters() -> None:
-    """A name that says whose token it is counts for more than its value's looks."""
+    """A name that says credential makes a secret of a value that looks like an address."""
     assert environment.is_secret("BOT_TOKEN", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
     assert environment.is_secret("TARGET_KEY", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
 
 
 def test_a_key_with_slashes_is_no_path() -> None:
-    """Of any length: of base64, and of PEM, which is longer than a file's name may be."""
+    """Base64 of any length is not taken for a path."""
     assert environment.is_secret("SIGNING_KEY", "/kH7s9+sdK/" * 400)
     assert environment.is_secret("DB_PWD", "/kH7s9sdK/x")
     assert environment.is_secret("API_TOKEN", "src/models"), "whatever folder the process is in"
 
 
 def test_a_number_is_finite_and_not_negative() -> None:
-    """And comes as it is."""
+    """A number parses to itself; anything else is refused."""
     assert settings.parse_number("X", "2.5") == 2.5
     for text in ("nan", "-0.1", "1e999", "two"):
         with pytest.raises(settings.SettingError):
@@ -216,14 +213,14 @@ def test_a_number_is_finite_and_not_negative() -> None:
 
 
 def test_a_patched_flag_ends_with_its_patch() -> None:
-    """Recording follows it there and back."""
+    """Recording follows a patched flag, and the end of the patch."""
     with patch.object(config, "ENABLE_LANGFUSE", False):
         assert not settings.recording().on
     assert settings.recording().on
 
 
 def test_a_relative_journal_is_relative_to_the_repo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Not to the folder in which an agent happens to be started."""
+    """A relative path does not depend on the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", "src/data/x.db")
     assert settings.journal_path() == settings.REPO_ROOT / "src/data/x.db"

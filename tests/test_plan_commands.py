@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Plan Command Tests
-Built with love by Moon Dev 🚀
-
-Every validation command of the user's plan, as written there, from the repo's root, with no key. Its two pytest lines
-are run by `.ci/run`.
-"""
+"""The plan's validation commands, verbatim, from the repo's root and without a key; `.ci/run` runs its pytest lines."""
 
 import os
 import subprocess
@@ -57,7 +51,7 @@ for i in range(10):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_plans_command_runs_as_written(command: str) -> None:
-    """Exit status 0, and no traceback on the way."""
+    """The command exits with 0 and prints no traceback."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False,

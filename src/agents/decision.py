@@ -1,9 +1,9 @@
 """
-🌙 Moon Dev's Three Lines
+🌙 Moon Dev's Decisions
 Built with love by Moon Dev 🚀
 
-The answer that every trading agent asks for: the action, the reason, `Confidence: X%`. With real money behind it,
-what is not clearly that is no decision: NOTHING, marked invalid, with what the model said.
+Parses the three-line answer of a trading agent's model: the action, the reason, `Confidence: X%`. Real money depends
+on it, so an unclear answer counts as NOTHING, marked invalid.
 """
 
 import re
@@ -16,7 +16,7 @@ Line 1: only BUY, SELL or NOTHING
 Line 2: one short reason
 Line 3: Confidence: X% (0 to 100)"""
 
-# GBNF of llama.cpp: what makes a small local model keep to it. Small letters, or it shouts and drifts into codes.
+# GBNF of llama.cpp, which keeps a small local model to the three lines. Lower case: in capitals it drifts into codes.
 GRAMMAR = r"""
 root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
 reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."
@@ -41,7 +41,7 @@ _NOT_A_WORD = re.compile(r"^\W+")
 
 
 class Decision(NamedTuple):
-    """What an answer says; `valid` where it says it clearly."""
+    """A parsed answer; not `valid` where the answer is unclear."""
 
     action: str
     confidence: float  # as the model gave it: a percentage, not clamped
@@ -50,16 +50,16 @@ class Decision(NamedTuple):
 
 
 def parse(answer: str) -> Decision:
-    """The decision in a model's answer: markdown, labels, numbering and a preamble are forgiven, ambiguity is not."""
+    """The decision in a model's answer. Markdown, labels, numbering and a preamble are accepted, ambiguity is not."""
     lines = [line for line in map(_plain, split_reasoning(answer)[0].splitlines()) if line]
-    actions = [(at, found) for at, line in enumerate(lines) if (found := _ACTION.match(_NOT_A_WORD.sub("", line)))]
-    named = {found[1].upper() for _, found in actions}
-    unclear = len(named) > 1 or any(_OTHER_ACTIONS.match(_rest(found)) for _, found in actions)
+    actions = [(at, match) for at, line in enumerate(lines) if (match := _ACTION.match(_NOT_A_WORD.sub("", line)))]
+    named = {match[1].upper() for _, match in actions}
+    unclear = len(named) > 1 or any(_OTHER_ACTIONS.match(_rest(match)) for _, match in actions)
     confidence = _confidence(lines)
     if unclear or not named or confidence is None:
-        return Decision("NOTHING", 0.0, _why_not(lines, unclear, bool(named), confidence), valid=False)
-    at, found = actions[0]
-    return Decision(found[1].upper(), confidence, _reason([_rest(found), *lines[at + 1 :]]), valid=True)
+        return Decision("NOTHING", 0.0, _problem(lines, unclear, bool(named), confidence), valid=False)
+    at, match = actions[0]
+    return Decision(match[1].upper(), confidence, _reason([_rest(match), *lines[at + 1 :]]), valid=True)
 
 
 def _plain(line: str) -> str:
@@ -68,24 +68,24 @@ def _plain(line: str) -> str:
     return _NUMBERING.sub("", shown.strip(_DECORATION)).strip(_DECORATION)
 
 
-def _rest(found: re.Match[str]) -> str:
-    return found[2] or found[3] or ""
+def _rest(match: re.Match[str]) -> str:
+    return match[2] or match[3] or ""
 
 
 def _confidence(lines: list[str]) -> float | None:
-    found = _CONFIDENCE.search("\n".join(lines))
-    if found is None:
+    match = _CONFIDENCE.search("\n".join(lines))
+    if match is None:
         return None
-    return float(found[1] or found[3]) * 100 / float(found[2] or found[4] or 100)
+    return float(match[1] or match[3]) * 100 / float(match[2] or match[4] or 100)
 
 
 def _reason(lines: list[str]) -> str:
-    before = [line[: found.start()] if (found := _CONFIDENCE.search(line)) else line for line in lines]
+    before = [line[: match.start()] if (match := _CONFIDENCE.search(line)) else line for line in lines]
     kept = [_REASON_LABEL.sub("", line).rstrip(" -–—|,;(") for line in before]
     return " ".join(line for line in kept if line)
 
 
-def _why_not(lines: list[str], unclear: bool, has_action: bool, confidence: float | None) -> str:
+def _problem(lines: list[str], unclear: bool, has_action: bool, confidence: float | None) -> str:
     if not lines:
         return "The model gave no answer"
     if unclear:

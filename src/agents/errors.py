@@ -3,14 +3,14 @@
 Built with love by Moon Dev 🚀
 
     Exception
-    └── AgentError           this pass cannot be made; the message names the cure, the next pass may do better
-        ├── FeedError        (feed.py) a feed cannot be read
-        └── MarketDataError  (api.py) the Moon Dev API gives no data
+    └── AgentError           this pass fails; the message names the cure, the next pass may succeed
+        ├── FeedError        (liquidations.py) a feed cannot be read
+        └── MarketDataError  (api.py) the Moon Dev API returned no usable data
 """
 
 
 class AgentError(Exception):
-    """A pass of an agent cannot be made; the message names the cure."""
+    """A pass of an agent fails; the message names the cure."""
 
 
 class FeedError(AgentError):
@@ -18,4 +18,4 @@ class FeedError(AgentError):
 
 
 class MarketDataError(AgentError):
-    """The Moon Dev API gives no data."""
+    """The Moon Dev API returned no usable data."""

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Agent History
 Built with love by Moon Dev 🚀
 
-What a live agent saw in its last passes: a CSV file under `src/data/`, a day of records, for the agent's next start.
+The records of a live agent's last 24 hours, in a CSV file under `src/data/` that survives a restart.
 """
 
 import csv
@@ -19,7 +19,7 @@ Values = Mapping[str, float | None]
 
 
 class Record(NamedTuple):
-    """What was seen at a time; None for what was not known."""
+    """The values of one pass; None for a value that was unknown."""
 
     at: datetime
     values: Values
@@ -33,27 +33,27 @@ class History:
         self.columns = tuple(columns)
 
     def records(self) -> list[Record]:
-        """The records, oldest first. Rows that cannot be read are said, and gone with the next `add`."""
+        """The records, oldest first. Unreadable rows are reported, and deleted by the next `add`."""
         oldest = datetime.now(UTC) - _KEPT
-        read = [self._record(row) for row in self._rows()]
-        if broken := read.count(None):
+        rows = [self._record(row) for row in self._rows()]
+        if broken := rows.count(None):
             echo(f"⚠️ {self.file.name}: {broken} rows cannot be read and are left out", "yellow")
-        return [record for record in read if record is not None and record.at >= oldest]
+        return [record for record in rows if record is not None and record.at >= oldest]
 
     def last(self, within: timedelta) -> Values | None:
-        """The newest record, unless it is older than `within`: too old to be compared with."""
+        """The newest record; None if it is older than `within`, too old for a comparison."""
         records = self.records()
         recent = records and datetime.now(UTC) - records[-1].at <= within
         return records[-1].values if recent else None
 
     def add(self, values: Values) -> None:
-        """Append a record of now, and let go of those older than a day. A file that is cut short leaves the old one."""
+        """Append a record and delete those older than a day. An interrupted write leaves the old file."""
         rows = [self._row(record) for record in [*self.records(), Record(datetime.now(UTC), values)]]
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        written = self.file.with_suffix(".new")
-        with written.open("w", encoding="utf-8", newline="") as lines:
+        new_file = self.file.with_suffix(".new")
+        with new_file.open("w", encoding="utf-8", newline="") as lines:
             csv.writer(lines).writerows([("timestamp", *self.columns), *rows])
-        written.replace(self.file)
+        new_file.replace(self.file)
 
     def _rows(self) -> list[dict[str, str]]:
         if not self.file.exists():
@@ -63,7 +63,7 @@ class History:
 
     def _record(self, row: Mapping[str, str]) -> Record | None:
         try:
-            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # without a zone it is this machine's time
+            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # without a zone: this machine's
             return Record(at, {name: float(row[name]) if row[name] else None for name in self.columns})
         except (KeyError, TypeError, ValueError, OverflowError):
             return None

@@ -18,7 +18,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python puts this folder there instead
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, Python has put this folder there instead
 
 import pandas as pd
 from termcolor import cprint
@@ -32,7 +32,7 @@ from src.agents.history import History, Values
 from src.agents.liquidations import Window, read_feed, runs_of_windows, window_of
 from src.observability.terminal import echo
 
-THRESHOLD = 0.5  # a rise by half over the previous window
+THRESHOLD = 0.5  # +50 % over the previous window
 CHECK_INTERVAL = timedelta(minutes=10)
 WINDOW_MINUTES = 15
 HISTORY_FILE = config.REPO_ROOT / "src/data/liquidation_history.csv"
@@ -42,7 +42,7 @@ SYSTEM_PROMPT = f"You are a liquidation analyst. {INSTRUCTION}"
 
 
 class LiquidationAgent(BaseAgent):
-    """Luna. Live she looks every ten minutes; `replay` takes her through a recorded feed."""
+    """Luna: a live pass every ten minutes, or the replay of a recorded feed."""
 
     def __init__(self, window_minutes: float = WINDOW_MINUTES) -> None:
         super().__init__("liquidation")
@@ -51,7 +51,7 @@ class LiquidationAgent(BaseAgent):
         self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def consider(self, before: Window, now: Window) -> Decision | None:
-        """One pass: compare two windows, and ask the model where there is a spike; None where there is none."""
+        """Compare two windows and ask the model if there is a spike; None without one."""
         longs, shorts = _rise(before.longs_usd, now.longs_usd), _rise(before.shorts_usd, now.shorts_usd)
         _print_window(now, longs, shorts)
         if max(longs, shorts) < THRESHOLD:
@@ -62,10 +62,10 @@ class LiquidationAgent(BaseAgent):
             return self.decide(SYSTEM_PROMPT, _question(situation))
 
     def replay(self, file: Path, once: bool = False) -> list[Decision]:
-        """Take the agent through a recorded feed, up to its first decision if `once`.
+        """Run the agent over a recorded feed, up to its first decision if `once`.
 
         Raises:
-            FeedError: where the file cannot be read; the message names the cure.
+            FeedError: if the file cannot be read; the message names the cure.
         """
         feed = read_feed(file)
         if feed.broken:
@@ -79,22 +79,22 @@ class LiquidationAgent(BaseAgent):
         return decisions
 
     def look(self) -> Decision | None:
-        """One live pass: the last minutes against those of the look before, if that was not long ago."""
+        """One live pass: compare the last minutes with the previous pass, unless that was too long ago."""
         events = self.api.read_liquidations().events
         length, end = pd.Timedelta(minutes=self.window_minutes), pd.Timestamp.now(tz="UTC")
         now = window_of(events[events["time"] > end - length], end - length, length)
         last = self.history.last(within=length + CHECK_INTERVAL)
         decision = None
         if last is None:
-            cprint("🤖 First look: the next one has something to compare with", "cyan")
+            cprint("🤖 First pass: the next one compares with it", "cyan")
         else:
-            decision = self.consider(_remembered(last, now), now)
-        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # not after a pass that failed
+            decision = self.consider(_previous(last, now), now)
+        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # not after an error
         return decision
 
     def run(self) -> None:
         """The live loop."""
-        echo(f"🤖 Luna looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops her", "cyan")
+        echo(f"🤖 Luna checks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops her", "cyan")
         self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
 
 
@@ -102,13 +102,13 @@ def _sizes(window: Window) -> dict[str, float | None]:
     return {"long_size": window.longs_usd, "short_size": window.shorts_usd}
 
 
-def _remembered(last: Values, now: Window) -> Window:
-    """The look before, as a window."""
+def _previous(last: Values, now: Window) -> Window:
+    """The previous pass as a window."""
     return now._replace(longs_usd=last["long_size"] or 0.0, shorts_usd=last["short_size"] or 0.0)
 
 
 def _rise(before: float, now: float) -> float:
-    """By which share `now` exceeds `before`; 0 where there is nothing to compare with."""
+    """The rise from `before` to `now` as a share of `before`; 0 if `before` is 0."""
     return (now - before) / before if before > 0 else 0.0
 
 
@@ -145,15 +145,15 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m src.agents.liquidation_agent", description="Luna")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="a recorded feed (CSV) instead of the live one")
     parser.add_argument("--window", type=float, default=WINDOW_MINUTES, metavar="MINUTES", help="default: %(default)s")
-    parser.add_argument("--once", action="store_true", help="stop after one live look, or a replay's first decision")
+    parser.add_argument("--once", action="store_true", help="stop after one live pass, or a replay's first decision")
     arguments = parser.parse_args(given)
     if not 0.1 <= arguments.window <= 24 * 60:
-        parser.error("--window takes minutes: from 0.1 to 1440, a day")
+        parser.error("--window takes minutes, from 0.1 to 1440 (a day)")
     return arguments
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     arguments = _arguments(given)
     agent = LiquidationAgent(arguments.window)
     if arguments.replay is not None:

@@ -2,8 +2,8 @@
 🌙 Moon Dev's Liquidation Feed
 Built with love by Moon Dev 🚀
 
-Forced orders as the Moon Dev API's `liq_data.csv` has them: 12 columns, or 13 with `datetime`, with a header row or
-without. Broken rows are skipped and counted. A side of SELL is a long that was liquidated, BUY a short.
+Parses forced orders in the format of the Moon Dev API's `liq_data.csv`: 12 columns, or 13 with `datetime`, with or
+without a header row. Broken rows are skipped and counted. Side SELL is a liquidated long, BUY a liquidated short.
 """
 
 import math
@@ -17,22 +17,23 @@ from src.agents.errors import FeedError
 
 _COLUMNS = (12, 13)
 _SYMBOL, _SIDE, _TIMESTAMP, _USD = 0, 1, 10, 11
-_EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100: other numbers are no milliseconds
+_EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100: other numbers are not milliseconds
 _EXPECTED = (
     "symbol, side (BUY or SELL), type, time_in_force, quantity, price, average_price, status, filled, total,"
     " timestamp (Unix milliseconds), usd"
 )
+_SAMPLE = "src/data/samples/liquidations_2025-12-11.csv"
 
 
 class Feed(NamedTuple):
-    """The events in order of time: columns `symbol`, `side`, `time` (UTC), `usd`; and how many rows were broken."""
+    """Events in order of time (columns `symbol`, `side`, `time` in UTC, `usd`), and the number of broken rows."""
 
     events: pd.DataFrame
     broken: int
 
 
 class Window(NamedTuple):
-    """What was liquidated in one window, in USD."""
+    """The liquidations of one window, in USD."""
 
     start: pd.Timestamp
     end: pd.Timestamp
@@ -42,26 +43,21 @@ class Window(NamedTuple):
 
 
 def read_feed(path: Path) -> Feed:
-    """A recorded feed. Raises FeedError where the file cannot be read or holds no liquidation."""
+    """Read a recorded feed. Raises FeedError if the file cannot be read or holds no liquidation."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
             return parse_feed(lines, str(path))
     except FileNotFoundError:
-        raise FeedError(f"There is no file {path}: give --replay a recorded feed, such as {_SAMPLE}") from None
+        raise FeedError(f"No file {path}: give --replay a recorded feed, such as {_SAMPLE}") from None
     except OSError as error:
         raise FeedError(f"{path} cannot be read ({error.strerror}): give --replay a readable CSV file") from None
 
 
-_SAMPLE = "src/data/samples/liquidations_2025-12-11.csv"
-
-
 def parse_feed(lines: Iterable[str], source: str) -> Feed:
-    """The events in the lines of a CSV file. Raises FeedError where there is none."""
+    """Parse the lines of a CSV file. Raises FeedError if they hold no liquidation."""
     events, broken = [], 0
     for number, line in enumerate(lines):
-        cells = [
-            cell.strip().strip('"') for cell in line.split(",")
-        ]  # no cell holds a comma; a stray quote ends no row
+        cells = [cell.strip().strip('"') for cell in line.split(",")]  # by hand: a stray quote must not join two rows
         event = _event(cells)
         if event is not None:
             events.append(event)
@@ -90,7 +86,7 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def runs_of_windows(events: pd.DataFrame, minutes: float) -> list[list[Window]]:
-    """The feed cut into windows, counted from its first event, and anew after each silence longer than a window."""
+    """Cut the feed into windows, starting at its first event and again after each gap longer than a window."""
     length = pd.Timedelta(minutes=minutes)
     run = (events["time"].diff() > length).cumsum()
     began = events.groupby(run)["time"].transform("min")
@@ -102,7 +98,7 @@ def runs_of_windows(events: pd.DataFrame, minutes: float) -> list[list[Window]]:
 
 
 def window_of(events: pd.DataFrame, start: pd.Timestamp, length: pd.Timedelta) -> Window:
-    """The window of these events."""
+    """Sum up the events of one window."""
     by_side = events.groupby("side")["usd"].sum()
     by_symbol = events.groupby("symbol")["usd"].sum().nlargest(3)
     return Window(

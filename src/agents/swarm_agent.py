@@ -2,7 +2,7 @@
 🌙 Moon Dev's Swarm Agent
 Built with love by Moon Dev 🚀
 
-Asks several models at once, then has one of them state the consensus; all of it one trace.
+Asks several models at once, then one of them for the consensus, as one trace.
 
     python src/agents/swarm_agent.py "Will ETH hold 3,000?"
 """
@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python puts this folder there instead
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, Python has put this folder there instead
 
 from termcolor import cprint
 
@@ -26,7 +26,7 @@ from src.models.model_factory import ModelFactory
 from src.observability.redaction import redact
 from src.observability.terminal import echo
 
-TIMEOUT_SECONDS = 120.0  # per model, all asked at once
+TIMEOUT_SECONDS = 120.0  # per model; all run at once
 SYSTEM_PROMPT = "You are an expert market analyst. Answer briefly and name your confidence."
 CONSENSUS_PROMPT = "Several models answered the same question. State their consensus in three sentences or less."
 
@@ -36,14 +36,14 @@ Models = Mapping[str, tuple[bool, str, str | None]]  # name -> (enabled, model t
 
 
 class Reply(NamedTuple):
-    """What one model of the swarm made of the question."""
+    """The answer of one model of the swarm, or its error."""
 
     text: str | None
     error: str | None
     seconds: float
 
-    def shown(self) -> dict[str, Any]:
-        """As `query` returns it."""
+    def as_dict(self) -> dict[str, Any]:
+        """The reply in the shape that `query` returns."""
         return {
             "response": self.text, "success": self.error is None, "error": self.error,
             "response_time": round(self.seconds, 2),
@@ -51,14 +51,14 @@ class Reply(NamedTuple):
 
 
 class SwarmAgent(BaseAgent):
-    """A swarm of the models given, else of every provider that has a key, else of the local one."""
+    """A swarm of `custom_models`, else of every provider with a key, else of the local model."""
 
     def __init__(self, custom_models: Models | None = None) -> None:
         super().__init__("swarm")
         self.models = _built(custom_models or _available())
 
     def query(self, prompt: str, system_prompt: str | None = None) -> dict[str, Any]:
-        """Ask all, and for a consensus.
+        """Ask all models, then one for the consensus.
 
         Returns:
             `prompt`; `consensus_summary`; `model_mapping` ("AI #1" to name); `responses` (name to `response`,
@@ -75,7 +75,7 @@ class SwarmAgent(BaseAgent):
             "prompt": prompt,
             "consensus_summary": consensus,
             "model_mapping": {f"AI #{number}": name for number, name in enumerate(replies, start=1)},
-            "responses": {name: reply.shown() for name, reply in replies.items()},
+            "responses": {name: reply.as_dict() for name, reply in replies.items()},
             "metadata": {
                 "total_models": len(replies),
                 "successful_responses": answered,
@@ -88,20 +88,20 @@ class SwarmAgent(BaseAgent):
         pool = ThreadPoolExecutor(max(len(self.models), 1))
         deadline = time.monotonic() + TIMEOUT_SECONDS
         try:
-            asked = {name: pool.submit(_ask, model, system_prompt, prompt) for name, model in self.models.items()}
-            return {name: _reply(answer, deadline) for name, answer in asked.items()}
+            futures = {name: pool.submit(_ask, model, system_prompt, prompt) for name, model in self.models.items()}
+            return {name: _reply(future, deadline) for name, future in futures.items()}
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # a model that hangs holds up nobody
+            pool.shutdown(wait=False, cancel_futures=True)  # do not wait for a model that hangs
 
     def _consensus(self, prompt: str, replies: dict[str, Reply]) -> str:
-        """What the first model that can says of all answers; one answer is its own consensus."""
+        """The consensus by the first model that states one; a single answer is its own consensus."""
         answered = {name: reply.text for name, reply in replies.items() if reply.text}
         if len(answered) < 2:
             return next(iter(answered.values()), "No model answered")
         listed = "\n\n".join(f"AI #{number}: {text}" for number, text in enumerate(answered.values(), start=1))
         question = f"The question: {prompt}\n\n{listed}"
-        said = (_ask(self.models[name], CONSENSUS_PROMPT, question, _CONSENSUS_TOKENS).text for name in answered)
-        return next(filter(None, said), "No model stated a consensus: read the answers themselves")
+        texts = (_ask(self.models[name], CONSENSUS_PROMPT, question, _CONSENSUS_TOKENS).text for name in answered)
+        return next(filter(None, texts), "No model stated a consensus: read the answers themselves")
 
 
 def _available() -> Models:
@@ -112,8 +112,8 @@ def _available() -> Models:
 
 
 def _built(models: Models) -> dict[str, BaseModel]:
-    wanted = {name: (kind, model) for name, (enabled, kind, model) in models.items() if enabled}
-    built = {name: ModelFactory.create_model(kind, model) for name, (kind, model) in wanted.items()}
+    enabled = {name: (model_type, model_name) for name, (on, model_type, model_name) in models.items() if on}
+    built = {name: ModelFactory.create_model(*arguments) for name, arguments in enabled.items()}
     return {name: model for name, model in built.items() if model is not None}
 
 
@@ -126,22 +126,22 @@ def _ask(model: BaseModel, system_prompt: str, prompt: str, max_tokens: int = co
             temperature=config.AI_TEMPERATURE,
             max_tokens=max_tokens,
         )
-    except Exception as error:  # noqa: BLE001 - a 503 comes out of the model; the others are to be heard all the same
+    except Exception as error:  # noqa: BLE001 - models raise a 503; the other models' answers still count
         return Reply(None, f"{type(error).__name__}: {redact(str(error))}", time.monotonic() - began)
     if response is None or not response.content:
         return Reply(None, "No answer", time.monotonic() - began)
     return Reply(response.content, None, time.monotonic() - began)
 
 
-def _reply(answer: "Future[Reply]", deadline: float) -> Reply:
+def _reply(future: "Future[Reply]", deadline: float) -> Reply:
     try:
-        return answer.result(max(deadline - time.monotonic(), 0.0))
+        return future.result(max(deadline - time.monotonic(), 0.0))
     except FutureTimeoutError:
         return Reply(None, f"No answer within {TIMEOUT_SECONDS:g} s", TIMEOUT_SECONDS)
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     prompt = " ".join(sys.argv[1:] if given is None else given)
     if not prompt.strip():
         cprint('⚠️ Give the swarm a question: python src/agents/swarm_agent.py "Will ETH hold 3,000?"', "yellow")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python puts this folder there instead
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, Python has put this folder there instead
 
 import pandas as pd
 from termcolor import cprint
@@ -27,7 +27,7 @@ from src.agents.history import History, Values
 from src.observability.terminal import echo
 
 THRESHOLD = 1.31  # times the average change
-CHANGES_TO_LEARN = 3  # an average of fewer says nothing
+CHANGES_TO_LEARN = 3  # fewer give no meaningful average
 CHECK_INTERVAL = timedelta(minutes=5)
 HISTORY_FILE = config.REPO_ROOT / "src/data/oi_history.csv"
 _SYMBOLS = {"btc_oi": "BTCUSDT", "eth_oi": "ETHUSDT"}
@@ -38,7 +38,7 @@ SYSTEM_PROMPT = f"You are an open interest analyst. {INSTRUCTION}"
 
 
 class WhaleAgent(BaseAgent):
-    """Dez. Live he looks every five minutes."""
+    """Dez: a live pass every five minutes."""
 
     def __init__(self) -> None:
         super().__init__("whale")
@@ -46,16 +46,16 @@ class WhaleAgent(BaseAgent):
         self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def look(self) -> Decision | None:
-        """One live pass: the open interest now against the look before, if that was not long ago."""
+        """One live pass: compare open interest with the previous pass, unless that was too long ago."""
         record = _record(self.api.read_open_interest(), self.history.last(within=2 * CHECK_INTERVAL))
-        decision = self.consider(record, _usual_change([each.values for each in self.history.records()]))
+        decision = self.consider(record, _usual_change([past.values for past in self.history.records()]))
         self.history.add(record)
         return decision
 
     def consider(self, record: Values, usual: float | None) -> Decision | None:
-        """Ask the model where the change is larger than `usual`, in percent; None where it is not."""
+        """Ask the model if the change clearly exceeds `usual` (both in percent); None otherwise."""
         change = record["total_change_pct"]
-        print(f"🐋 Open interest ${record['total_oi']:,.0f} ({_shown(change)}, usual {_shown(usual)})")
+        print(f"🐋 Open interest ${record['total_oi']:,.0f} ({_as_percent(change)}, usual {_as_percent(usual)})")
         if usual is None or change is None or abs(change) <= THRESHOLD * usual:
             self.pass_quietly()
             return None
@@ -64,12 +64,12 @@ class WhaleAgent(BaseAgent):
 
     def run(self) -> None:
         """The live loop."""
-        echo(f"🤖 Dez looks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops him", "cyan")
+        echo(f"🤖 Dez checks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops him", "cyan")
         self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
 
 
 def _record(frame: pd.DataFrame, last: Values | None) -> dict[str, float | None]:
-    """What is now, in USD, and by how many percent it differs from the last record; None where there is none."""
+    """Open interest in USD, and its changes in percent since the last record; None without one."""
     newest = frame.sort_values("time").groupby("symbol").last()
     sizes = {name: _usd(newest, symbol) for name, symbol in _SYMBOLS.items()}
     sizes["total_oi"] = sum(sizes.values())
@@ -87,28 +87,28 @@ def _percent(before: float | None, now: float) -> float | None:
 
 
 def _usual_change(history: Sequence[Values]) -> float | None:
-    """The average size of a change, in percent; None before enough is known."""
-    changes = [abs(change) for each in history if (change := each["total_change_pct"]) is not None]
+    """The average size of a change, in percent; None below CHANGES_TO_LEARN changes."""
+    changes = [abs(change) for values in history if (change := values["total_change_pct"]) is not None]
     return sum(changes) / len(changes) if len(changes) >= CHANGES_TO_LEARN else None
 
 
-def _shown(percent: float | None) -> str:
+def _as_percent(percent: float | None) -> str:
     return "unknown" if percent is None else f"{percent:+.2f}%"
 
 
 def _question(record: Values, usual: float) -> str:
     return (
-        f"Open interest changed by {_shown(record['total_change_pct'])} in five minutes; usual is {usual:.2f}%.\n"
-        f"BTC: ${record['btc_oi']:,.0f} ({_shown(record['btc_change_pct'])})\n"
-        f"ETH: ${record['eth_oi']:,.0f} ({_shown(record['eth_change_pct'])})\n"
+        f"Open interest changed by {_as_percent(record['total_change_pct'])} in five minutes; usual is {usual:.2f}%.\n"
+        f"BTC: ${record['btc_oi']:,.0f} ({_as_percent(record['btc_change_pct'])})\n"
+        f"ETH: ${record['eth_oi']:,.0f} ({_as_percent(record['eth_change_pct'])})\n"
         f"{INSTRUCTION}"
     )
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m src.agents.whale_agent", description="Dez")
-    parser.add_argument("--once", action="store_true", help="stop after one look")
+    parser.add_argument("--once", action="store_true", help="stop after one pass")
     once = parser.parse_args(given).once
     agent = WhaleAgent()
     if not config.MOONDEV_API_KEY:

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Agent Tests
-Built with love by Moon Dev 🚀
-
-The agents over real models: a loopback server in the provider's wire format, or the model inside the process.
-"""
+"""The agents over real models: a loopback server in the provider's format, or the model inside the process."""
 
 import json
 import os
@@ -62,12 +57,12 @@ def market(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def types(rows: list[dict[str, Any]]) -> list[str]:
-    """What kinds of observations there are, in order."""
+    """The types of the observations, in order."""
     return [row["type"] for row in rows]
 
 
 def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
-    """Six comparisons of seven windows, a side up by half in each: a cycle, in which the model is asked and decides."""
+    """Seven windows, each with one side up by half: six cycles, each with a model call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
     rows = journal.observations()
@@ -85,7 +80,7 @@ def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
 def test_a_quiet_window_asks_nothing_and_is_no_trace(
     claude: Provider, journal: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is printed, and counted in the next trace: nobody has to look for decisions among a thousand quiet looks."""
+    """A quiet pass is printed, and counted in the next trace: a thousand of them would bury the decisions."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0, 1000), row(10, 1000), row(16, 2900), row(30, 2900), row(45, 9000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -97,7 +92,7 @@ def test_a_quiet_window_asks_nothing_and_is_no_trace(
 
 
 def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_path: Path) -> None:
-    """Exactly 50 % more, on either side, asks the model."""
+    """A rise of exactly 50 %, on either side, calls the model."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0, 1000), row(1, 1000, "BUY"), row(15, 100), row(16, 1500, "BUY")]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -108,7 +103,7 @@ def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_pat
 def test_a_model_that_fails_is_no_decision_and_no_end(
     outcome: str, claude: Provider, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without an answer the signal is NOTHING and invalid; a 503 fails the pass, and the next one comes."""
+    """Without an answer the signal is NOTHING and invalid. A 503 fails the pass, and the next one runs."""
     claude.play(httpserver, outcome)
     decisions = LiquidationAgent().replay(SAMPLE)
     rows = journal.observations()
@@ -159,7 +154,7 @@ def test_luna_does_the_same_however_she_is_traced(
 
 
 def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """How many were skipped, and how many read."""
+    """The line has the number of rows skipped and read."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0), "broken", "row", row(10), row(16, 5000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -169,13 +164,13 @@ def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.C
 def test_luna_live_compares_with_her_last_look(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first look has nothing to compare with; the second sees the rise and decides; both are in the history."""
+    """The first pass has nothing to compare with, the second decides; the history has both."""
     now = pd.Timestamp.now(tz="UTC")
     minute = (now - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     market("/files/liq_data.csv", "\n".join([row(minute - 3, 1000), row(minute - 60, 99999)]))
     agent = LiquidationAgent()
     assert agent.look() is None
-    assert "First look" in capsys.readouterr().out
+    assert "First pass" in capsys.readouterr().out
     httpserver.clear()
     claude.play(httpserver, "answer")
     market("/files/liq_data.csv", row(minute - 2, 5000))
@@ -195,7 +190,7 @@ def oi(btc: float, eth: float) -> str:
 def test_dez_asks_when_open_interest_moves_more_than_usual(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three small changes teach what is usual; the large one is a question, a decision and a record."""
+    """Three small changes set the usual change; a large one then leads to a decision and a record."""
     agent = WhaleAgent()
     for size in (1000, 1010, 1020, 1030, 1200):
         httpserver.clear()
@@ -216,7 +211,7 @@ def test_dez_asks_when_open_interest_moves_more_than_usual(
 def test_open_interest_without_a_coin_is_no_fall_to_zero(
     market: Serve, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file without ETH fails the pass: half the market gone would be a signal."""
+    """A file without ETH fails the pass: its absence would look like a large change."""
     market("/files/oi.csv", "symbol,time,openInterest,price\nBTCUSDT,1,10,2\nETHUSDT,1,,3\n")
     agent = WhaleAgent()
     agent.run_safely(agent.look)
@@ -231,7 +226,7 @@ def test_open_interest_without_a_coin_is_no_fall_to_zero(
 def test_a_look_that_failed_is_recorded_and_forgotten(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any
 ) -> None:
-    """A 503 in the middle of a spike: the history keeps the look before it, so that the next look asks again."""
+    """After a 503 during a spike the history keeps the previous pass, so that the next pass calls the model again."""
     now = (pd.Timestamp.now(tz="UTC") - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     agent = LiquidationAgent()
     for size, outcome in ((1000, "answer"), (5000, "503"), (5000, "answer")):
@@ -256,7 +251,7 @@ def join(name: str, status: int, httpserver: HTTPServer, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def swarm(claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> SwarmAgent:
-    """Claude and OpenAI, which answer, Groq, which refuses its key, and one that is switched off."""
+    """Claude and OpenAI answer, Groq refuses its key, a fourth is disabled."""
     join("openai", 200, httpserver, monkeypatch)
     join("groq", 401, httpserver, monkeypatch)
     models = {name: (name != "xai", name, None) for name in ("claude", "openai", "groq", "xai")}
@@ -264,7 +259,7 @@ def swarm(claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
-    """Three models asked at once, one of them failing, and the consensus: all generations under one cycle."""
+    """Three models, one of them failing, and the consensus: all generations are in one cycle."""
     result = swarm.query("Will it hold?")
     assert result["metadata"] | {"total_time": 0} == {
         "total_models": 3, "successful_responses": 2, "failed_responses": 1, "total_time": 0,
@@ -283,7 +278,7 @@ def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
 def test_a_swarm_says_the_same_untraced(
     swarm: SwarmAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Times apart: the same answers, in the same order, and the same lines."""
+    """The same answers, in the same order, and the same lines; only the times differ."""
 
     def run() -> tuple[Any, str]:
         result = swarm.query("Will it hold?")
@@ -299,7 +294,7 @@ def test_a_swarm_says_the_same_untraced(
 def test_a_speaker_that_fails_is_followed_by_the_next(
     claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, journal: Any
 ) -> None:
-    """Claude answers the question and is busy then: OpenAI states the consensus."""
+    """Claude answers the question and then fails: OpenAI states the consensus."""
     claude.play(httpserver, "503")
     join("openai", 200, httpserver, monkeypatch)
     httpserver.expect_oneshot_request(claude.recorded["path"]).respond_with_json(claude.recorded["answer"])
@@ -313,7 +308,7 @@ def test_a_speaker_that_fails_is_followed_by_the_next(
 def test_a_model_that_hangs_holds_up_nobody(
     claude: Provider, monkeypatch: pytest.MonkeyPatch, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After its time it counts as failed, and the other answer is the consensus; when it ends it is in the trace."""
+    """A model beyond its time limit counts as failed; its call is in the trace once it ends."""
     monkeypatch.setattr(swarm_agent, "TIMEOUT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OPENAI_KEY", "test-key-0123456789abcdef")
@@ -334,7 +329,7 @@ def test_a_model_that_hangs_holds_up_nobody(
 def test_a_swarm_of_nobody_says_so(
     claude: Provider, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every provider that has a key is asked; where none answers, the status says it."""
+    """Every provider with a key is called; if none answers, the exit status is 1."""
     claude.play(httpserver, "401")
     assert swarm_agent.main(["Will", "it", "hold?"]) == 1
     out = capsys.readouterr().out
@@ -349,7 +344,7 @@ def script(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_without_a_key_the_agents_say_what_to_do(tmp_path: Path) -> None:
-    """Run as scripts, from anywhere: initialised, the variable named, exit status 0."""
+    """A script runs from any folder: it initialises, names the variable to set, and exits with 0."""
     for name in ("liquidation_agent", "whale_agent"):
         ended = script(str(settings.REPO_ROOT / f"src/agents/{name}.py"), cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
@@ -357,7 +352,7 @@ def test_without_a_key_the_agents_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_swarm_is_not_asked_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a question no model is built or paid."""
+    """Without a question no model is built."""
     assert swarm_agent.main([]) == 0
     assert "⚠️ Give the swarm a question" in capsys.readouterr().out
 
@@ -366,7 +361,7 @@ def test_the_swarm_is_not_asked_for_nothing(capsys: pytest.CaptureFixture[str]) 
 def test_a_look_from_cron_says_by_its_status_whether_it_failed(
     outcome: str, status: int, claude: Provider, market: Serve, httpserver: HTTPServer
 ) -> None:
-    """`--once`: 0, or 1 where the pass failed; of a replay too."""
+    """`--once` exits with 0, or with 1 after a failed pass; a replay too."""
     claude.play(httpserver, outcome)
     assert liquidation_agent.main(["--replay", str(SAMPLE), "--once"]) == status
     market("/files/liq_data.csv", "no such feed" if status else row(9))
@@ -377,18 +372,18 @@ def test_a_look_from_cron_says_by_its_status_whether_it_failed(
 
 @pytest.mark.parametrize("minutes", ["0", "-5", "nan", "inf", "1e-9"])
 def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is read, with what it takes."""
+    """The line names the allowed range, and no file is read."""
     with pytest.raises(SystemExit):
         liquidation_agent.main([f"--window={minutes}"])
-    assert "--window takes minutes: from 0.1 to 1440" in capsys.readouterr().err
+    assert "--window takes minutes, from 0.1 to 1440" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
-    """The message names the file, and the sample that is there."""
+    """The message names the file, and the sample of the repo."""
     ended = script("-m", "src.agents.liquidation_agent", "--replay", "nowhere.csv", cwd=settings.REPO_ROOT)
     assert ended.returncode == 1
-    assert "❌ There is no file nowhere.csv" in ended.stdout
+    assert "❌ No file nowhere.csv" in ended.stdout
     assert "Traceback" not in ended.stderr
 
 

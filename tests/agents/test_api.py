@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Market Data API Tests
-Built with love by Moon Dev 🚀
-
-The API on loopback, as it answers and as it fails.
-"""
+"""The Moon Dev API on loopback: good files, bad files, and errors."""
 
 from collections.abc import Iterator
 
@@ -18,7 +13,7 @@ KEY = "moondev-key-0123456789"
 
 @pytest.fixture
 def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> MoonDevAPI:
-    """Address and key from the environment, no pauses between tries."""
+    """Address and key from the environment, no pause between retries."""
     monkeypatch.setenv("MOONDEV_API_KEY", KEY)
     monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for(""))
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
@@ -26,7 +21,7 @@ def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> MoonDevAPI:
 
 
 def test_liquidations_are_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """The key goes along as a header, the limit as a parameter; broken rows are said."""
+    """The key is sent as a header, the limit as a parameter; broken rows are reported."""
     httpserver.expect_request(
         "/files/liq_data.csv", query_string="limit=7", headers={"X-API-Key": KEY}
     ).respond_with_data(f'{row(1, 500, "BUY")}\r\n{row(0)}\r\n"a",b\r\n')
@@ -37,7 +32,7 @@ def test_liquidations_are_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 
 
 def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows without their numbers are left out, and said."""
+    """Rows that lack a number are skipped and reported."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(
         "symbol,time,openInterest,price\nBTCUSDT,1,10,90000\nETHUSDT,1,oops,3000\n"
     )
@@ -60,7 +55,7 @@ def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 def test_a_refusal_names_its_cure(
     status: int, words: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What may pass is tried three times, what cannot is not; nothing raises, and the key is not shown."""
+    """A temporary error is tried three times, a permanent one once; nothing raises, and the key is not printed."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(KEY, status)
     assert api.get_oi_data() is None
     out = capsys.readouterr().out
@@ -70,7 +65,7 @@ def test_a_refusal_names_its_cure(
 
 
 def test_the_third_try_may_bring_it(api: MoonDevAPI, httpserver: HTTPServer) -> None:
-    """Two hiccups are not even said."""
+    """Two failed tries before a success print nothing."""
     for status in (503, 500):
         httpserver.expect_ordered_request("/files/liq_data.csv").respond_with_data("", status)
     httpserver.expect_ordered_request("/files/liq_data.csv").respond_with_data(row(0))
@@ -80,10 +75,10 @@ def test_the_third_try_may_bring_it(api: MoonDevAPI, httpserver: HTTPServer) -> 
 
 
 @pytest.mark.parametrize("text", ["", "<html>Bad gateway</html>", "a,b\n1,2\n", "\0\1\2", '"'])
-def test_what_is_no_data_is_said(
+def test_unusable_data_is_reported(
     text: str, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A success that holds something else: a line each, which names the file."""
+    """A response with other content: one line per file, which names it."""
     for name in ("liq_data.csv", "oi.csv"):
         httpserver.expect_request(f"/files/{name}").respond_with_data(text)
     assert api.get_liquidation_data() is None
@@ -102,30 +97,30 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("address", ["api.moondev.com", "ftp://api.moondev.com", "http://"])
 def test_an_address_that_is_none(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is said what one looks like, without a request."""
+    """The line shows a valid address, and no request is sent."""
     assert MoonDevAPI(KEY, address).get_oi_data() is None
     assert "❌ MOONDEV_API_URL must be an address like http://api.moondev.com:8000" in capsys.readouterr().out
 
 
 def test_without_a_key_it_is_named(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """No request goes out, and the line says what to set."""
+    """No request is sent, and the line names the variable to set."""
     assert MoonDevAPI(base_url=httpserver.url_for("")).get_liquidation_data() is None
     assert "❌ Set MOONDEV_API_KEY in .env to read live market data" in capsys.readouterr().out
     assert httpserver.log == []
 
 
 @pytest.fixture
-def _nothing_said() -> Iterator[None]:
-    MoonDevAPI._said.clear()
+def _nothing_warned() -> Iterator[None]:
+    MoonDevAPI._warned.clear()
     yield
-    MoonDevAPI._said.clear()
+    MoonDevAPI._warned.clear()
 
 
-@pytest.mark.usefixtures("_nothing_said")
-def test_a_key_over_plain_http_is_said_once(
+@pytest.mark.usefixtures("_nothing_warned")
+def test_a_key_over_plain_http_is_warned_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Per address, and not of this machine."""
+    """Once per address, and not for this machine."""
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
     for address in ("http://market.invalid:8000", "http://market.invalid:8000", "http://127.0.0.1:9", "http://[::1]:9"):
         MoonDevAPI(KEY, address).get_oi_data()

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Base Agent Tests
-Built with love by Moon Dev 🚀
-
-The loop that a failing pass does not end, and what is recorded of it.
-"""
+"""The agents' loop: it goes on after a failed pass, and the failure is recorded."""
 
 import os
 import signal
@@ -36,7 +31,7 @@ def test_a_base_agent_must_be_given_a_run() -> None:
 
 
 def test_a_failing_pass_does_not_end_the_loop(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each is printed and is a trace of its own, level ERROR, whether it failed in a cycle or before one."""
+    """A failed pass is printed and is a trace of level ERROR, whether it failed inside a cycle or before one."""
     agent, passes = BaseAgent("risk"), iter(("outside", "inside", "fine", "stop"))
 
     def look() -> None:
@@ -61,7 +56,7 @@ def test_a_failing_pass_does_not_end_the_loop(journal: Any, capsys: pytest.Captu
 
 
 def test_an_error_is_not_put_on_the_trace_before(journal: Any) -> None:
-    """A pass that fails before it asks is not the last pass's fault."""
+    """An error before a cycle is recorded as this pass's, not the last one's."""
     agent = BaseAgent("risk")
     with agent.observed_cycle():
         ObservabilityContext.add_trading_signal("BUY", 60, "Up")
@@ -74,7 +69,7 @@ def test_an_error_is_not_put_on_the_trace_before(journal: Any) -> None:
 def test_what_is_printed_of_an_error_holds_no_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exceptions quote addresses, and addresses quote keys."""
+    """Exceptions quote addresses, which may contain keys."""
     monkeypatch.setenv("MOONDEV_API_KEY", "moondev-key-0123456789")
 
     def look() -> None:
@@ -87,7 +82,7 @@ def test_what_is_printed_of_an_error_holds_no_key(
 def test_without_a_model_the_decision_is_nothing(
     journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What to install or set is printed, and the signal is invalid, without a confidence that nobody gave."""
+    """The cure is printed, and the signal is invalid and has no confidence."""
     monkeypatch.setattr("src.models.local_server._WEIGHTS_PACKAGE", "not_installed")
     decision = BaseAgent("risk").decide("You trade", "Longs +80 %")
     assert (decision.action, decision.valid) == ("NOTHING", False)
@@ -109,7 +104,7 @@ def test_without_a_model_the_decision_is_nothing(
 def test_the_model_is_the_one_that_the_settings_name(
     provider: str, name: str, asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """AI_MODEL of the provider AI_MODEL_TYPE; where the two do not fit, that provider's default."""
+    """AI_MODEL of the provider AI_MODEL_TYPE; if they do not match, that provider's default."""
     monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
     monkeypatch.setattr(config, "AI_MODEL", name)
     for variable, text in (("AI_MODEL_TYPE", provider), ("ANTHROPIC_KEY", KEY), ("DEEPSEEK_KEY", KEY)):

@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Three Lines Tests
-Built with love by Moon Dev 🚀
-"""
+"""Parsing three-line answers: clear ones are decisions, unclear ones are NOTHING."""
 
 import pytest
 from hypothesis import given
@@ -39,7 +36,7 @@ from src.agents.decision import parse
     ],
 )
 def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: float, reason: str) -> None:
-    """Markdown, labels, numbering, a preamble, one line instead of three are forgiven; what steers a terminal goes."""
+    """Markdown, labels, numbering, a preamble, one line instead of three are accepted; control characters go."""
     decision = parse(answer)
     assert decision == (action, confidence, reason, True)
 
@@ -61,11 +58,11 @@ def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: floa
     ],
 )
 def test_what_is_unclear_is_nothing(answer: str, why: str) -> None:
-    """No action is guessed with real money behind it: NOTHING, invalid, and why."""
+    """No action is guessed: the decision is NOTHING, invalid, with the problem as its reason."""
     assert parse(answer) == ("NOTHING", 0.0, why, False)
 
 
 @given(st.text())
 def test_any_text_is_read(answer: str) -> None:
-    """Whatever a model writes, there is a decision to record, and an action that exists."""
+    """Any text gives a decision with one of the three actions."""
     assert parse(answer).action in ("BUY", "SELL", "NOTHING")

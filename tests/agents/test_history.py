@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Agent History Tests
-Built with love by Moon Dev 🚀
-"""
+"""The agents' history file: a day of records, unknown values, broken rows."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +12,7 @@ MINUTES = timedelta(minutes=1)
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where the history lies, in a folder that does not exist yet."""
+    """The path of a history, in a folder that does not exist yet."""
     return tmp_path / "data" / "history.csv"
 
 
@@ -27,12 +24,12 @@ def written(file: Path, *rows: str) -> History:
 
 
 def ago(minutes: float) -> str:
-    """A timestamp of so long ago."""
+    """The timestamp of a time ago."""
     return (datetime.now(UTC) - minutes * MINUTES).isoformat()
 
 
 def test_what_was_added_is_there_in_the_next_process(file: Path) -> None:
-    """In the existing repo's columns; what was not known stays unknown."""
+    """The columns are the existing repo's; an unknown value stays unknown."""
     assert History(file, ("longs", "shorts")).last(within=MINUTES) is None
     History(file, ("longs", "shorts")).add({"longs": 1.5, "shorts": None})
     assert History(file, ("longs", "shorts")).last(within=MINUTES) == {"longs": 1.5, "shorts": None}
@@ -41,14 +38,14 @@ def test_what_was_added_is_there_in_the_next_process(file: Path) -> None:
 
 
 def test_a_record_of_long_ago_is_no_comparison(file: Path) -> None:
-    """After a night's stop the market is another; the record stays for its day."""
+    """After a long stop the last record is too old for a comparison; the file keeps it for a day."""
     history = written(file, f"{ago(90)},1,2")
     assert history.last(within=30 * MINUTES) is None
     assert len(history.records()) == 1
 
 
 def test_a_day_is_kept(file: Path) -> None:
-    """Older records go with the next."""
+    """Records older than a day are deleted by the next `add`."""
     history = written(file, f"{ago(25 * 60)},1,2", f"{ago(23 * 60)},3,4")
     history.add({"longs": 5, "shorts": 6})
     assert [record.values["longs"] for record in history.records()] == [3, 5]
@@ -56,12 +53,12 @@ def test_a_day_is_kept(file: Path) -> None:
 
 
 def test_the_existing_repos_timestamps_are_read(file: Path) -> None:
-    """They have no zone: this machine's time."""
+    """Timestamps without a zone are in this machine's time."""
     naive = datetime.now(UTC).astimezone().replace(tzinfo=None).isoformat(sep=" ")
     assert written(file, f"{naive},1,2").last(within=MINUTES) == {"longs": 1, "shorts": 2}
 
 
-def test_rows_that_cannot_be_read_are_said(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_rows_are_reported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that another program wrote, or a crash cut short, does not stop the agent."""
     history = written(file, "yesterday,1,2", f"{ago(2)},x,2", f"{ago(1)},3,4", f"{ago(0)[:15]}\0")
     assert history.last(within=30 * MINUTES) == {"longs": 3, "shorts": 4}

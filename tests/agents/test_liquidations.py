@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Liquidation Feed Tests
-Built with love by Moon Dev 🚀
-"""
+"""Parsing liquidation feeds, and cutting them into windows."""
 
 from pathlib import Path
 
@@ -24,7 +21,7 @@ def row(minute: float, usd: float = 1000, side: str = "SELL") -> str:
 @pytest.mark.parametrize("header", [[], [HEADER], [HEADER + ",datetime"]])
 @pytest.mark.parametrize("extra", ["", ",2025-12-11 01:36:23"])
 def test_twelve_or_thirteen_columns_with_a_header_or_without(header: list[str], extra: str) -> None:
-    """All the shapes of the API's file are the same feed; a header is no broken row."""
+    """All forms of the API's file give the same feed; a header is not a broken row."""
     feed = parse_feed([*header, row(0) + extra, row(1, 500, "BUY") + extra], "feed.csv")
     assert feed.broken == 0
     assert list(feed.events["side"]) == ["SELL", "BUY"]
@@ -33,7 +30,7 @@ def test_twelve_or_thirteen_columns_with_a_header_or_without(header: list[str], 
 
 
 def test_broken_rows_are_skipped_and_counted() -> None:
-    """No number, no side, no time or one in seconds, NaN, a stray quote, a huge line: the good rows are all there."""
+    """Broken rows of every kind are skipped; all good rows are read."""
     broken = [
         "BTC,SELL", row(0).replace("SELL", "HOLD"), ROW.format(time="yesterday", usd=1), ROW.format(time=1e30, usd=1),
         row(0, float("nan")), row(0, float("inf")), row(0, -5), "\0,\0", row(0) + ",a,b,c", ROW.format(time=5, usd=""),
@@ -45,7 +42,7 @@ def test_broken_rows_are_skipped_and_counted() -> None:
 
 
 def test_case_spaces_and_quotes_are_forgiven() -> None:
-    """As a spreadsheet saves the file; blank lines are no rows."""
+    """A byte order mark, as a spreadsheet writes it, and blank lines are ignored."""
     quoted = ", ".join(f'"{cell}"' for cell in row(0, 500, "buy").split(","))
     feed = parse_feed(["\n", quoted + "\r\n", "  \n"], "feed.csv")
     assert (feed.broken, list(feed.events["side"]), list(feed.events["usd"])) == (0, ["BUY"], [500])
@@ -71,7 +68,7 @@ def test_what_is_no_feed_is_said_with_its_cure(kind: str, tmp_path: Path) -> Non
 
 
 def test_windows_are_counted_from_the_first_event() -> None:
-    """Fifteen minutes each, longs and shorts apart, with what was liquidated most."""
+    """Fifteen minutes each, with separate sums for longs and shorts, and the most liquidated symbols."""
     feed = parse_feed([row(2), row(10, 500, "BUY"), row(16.9), row(17.1, 7), row(30, 9, "BUY")], "feed.csv")
     (windows,) = runs_of_windows(feed.events, 15)
     assert [(window.longs_usd, window.shorts_usd) for window in windows] == [(2000, 500), (7, 9)]
@@ -81,13 +78,13 @@ def test_windows_are_counted_from_the_first_event() -> None:
 
 
 def test_a_silence_longer_than_a_window_begins_anew() -> None:
-    """What came before is no comparison for what comes after."""
+    """Windows before and after a gap are not compared."""
     feed = parse_feed([row(0), row(100), row(101), row(116)], "feed.csv")
     assert [len(run) for run in runs_of_windows(feed.events, 15)] == [1, 2]
 
 
 def test_the_sample_spans_the_recorded_windows() -> None:
-    """The slice that comes with the repo: one stray event, then seven windows of real orders."""
+    """The recorded sample: one stray event, then seven windows of real orders."""
     feed = read_feed(SAMPLE)
     assert (len(feed.events), feed.broken) == (1831, 0)
     assert [len(run) for run in runs_of_windows(feed.events, 15)] == [1, 7]

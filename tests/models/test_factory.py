@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Model Factory Tests
-Built with love by Moon Dev 🚀
-"""
+"""Building models: keys, aliases, defaults, fallbacks, and what is printed where none can be built."""
 
 import os
 import subprocess
@@ -40,13 +37,13 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`local` without its server: an address where it would run."""
+    """An address for `local`, so that its server is not started."""
     monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
 
 
 @pytest.mark.parametrize("name", KEYED)
 def test_a_missing_key_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a key there is no model, and one line that says which variable to set."""
+    """Without a key there is no model, and one line names the variable to set."""
     key_name = Provider(name).recorded["key_name"]
     capsys.readouterr()
     assert ModelFactory.create_model(name) is None
@@ -61,8 +58,8 @@ def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ModelFactory.create_model("deepseek") is None
 
 
-def test_an_unknown_type_is_answered_with_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    """A typing error is said with what there is."""
+def test_an_unknown_type_is_reported_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown type is reported with the known ones."""
     capsys.readouterr()
     assert ModelFactory.create_model("antropic") is None
     assert (
@@ -77,13 +74,13 @@ ALIASES = {"anthropic": ClaudeModel, "google": GeminiModel, "grok": XAIModel, " 
 
 @pytest.mark.parametrize("alias", ALIASES)
 def test_aliases(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Providers answer to the name of their company too, in any case."""
+    """A provider is also known by its company's name, in any case."""
     monkeypatch.setenv(ALIASES[alias].api_key_name, KEY)
     assert type(ModelFactory.create_model(alias)) is ALIASES[alias]
 
 
 def test_class_and_instance_give_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ModelFactory.create_model`, `model_factory.create_model` and `get_model` are one, one model of each name."""
+    """`ModelFactory.create_model`, `model_factory.create_model` and `get_model` share one model per name."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     model = ModelFactory.create_model(model_type="deepseek")
     assert type(model) is DeepSeekModel
@@ -96,7 +93,7 @@ def test_class_and_instance_give_the_same_model(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_threads_get_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A swarm that builds its models at once builds each of them once."""
+    """Threads that build the same model at once get one instance."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     with ThreadPoolExecutor(8) as pool:
         models = list(pool.map(ModelFactory.create_model, ["deepseek"] * 8))
@@ -104,7 +101,7 @@ def test_threads_get_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings are live: a model is built anew where its own have changed."""
+    """Settings are live: a changed key builds a new model."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     first = ModelFactory.create_model("deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY + "2")
@@ -115,17 +112,17 @@ def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AI_MODEL_TYPE, with the name that was asked for."""
+    """AI_MODEL_TYPE, with the given model name."""
     monkeypatch.setenv("AI_MODEL_TYPE", "deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     model = ModelFactory.create_model(model_name="deepseek-reasoner")
     assert (type(model), getattr(model, "model_name", None)) == (DeepSeekModel, "deepseek-reasoner")
 
 
-def test_without_its_key_the_first_that_has_one_is_taken(
+def test_without_its_key_the_first_provider_with_one_is_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A name that was meant for another provider is dropped, and the choice is said."""
+    """The fallback is printed; a model name of another provider is dropped."""
     monkeypatch.setenv("GEMINI_KEY", KEY)
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     capsys.readouterr()
@@ -138,13 +135,13 @@ def test_without_its_key_the_first_that_has_one_is_taken(
 
 
 def test_without_any_key_the_local_model_is_taken(somewhere: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """A fresh machine has an answer too."""
+    """A machine without keys can run an agent."""
     capsys.readouterr()
     assert type(ModelFactory.create_model()) is LocalModel
     assert "Until then: local (smollm2-135m-instruct)" in capsys.readouterr().out
 
 
-def test_a_mistyped_setting_is_said_and_passed_over(
+def test_a_mistyped_setting_is_reported_and_skipped(
     somewhere: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A typing error in `.env` does not stop an agent."""
@@ -159,7 +156,7 @@ def test_a_mistyped_setting_is_said_and_passed_over(
 def test_a_local_model_that_is_not_installed_names_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The packages are optional; the line says how to get them."""
+    """The packages are optional; the line has the command that installs them."""
     monkeypatch.setattr(LocalServer, "is_installed", staticmethod(lambda: False))
     capsys.readouterr()
     assert ModelFactory.create_model("local") is None
@@ -169,7 +166,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
 def test_a_third_party_s_class_can_be_added(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A class of one's own, with no more than the existing repo's have; one that cannot be built is said."""
+    """A class with only what the existing repo's classes have works; one that cannot be built is reported."""
 
     class Mine(BaseModel):
         def initialize_client(self, **kwargs: Any) -> None:
@@ -196,7 +193,7 @@ def test_a_third_party_s_class_can_be_added(
 
 @pytest.mark.parametrize("name", KEYED)
 def test_a_model_built_by_hand_without_a_key_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`Class(api_key=None)` is unavailable rather than broken."""
+    """`Class(api_key=None)` is unavailable, and its call prints the variable to set."""
     model = ModelFactory.MODEL_IMPLEMENTATIONS[name](None)
     assert not model.is_available()
     capsys.readouterr()
@@ -228,7 +225,7 @@ HEAVY = ("langfuse", "opentelemetry", "sqlite3", "openai", "anthropic", "xllamac
 
 @pytest.mark.slow
 def test_importing_the_factory_imports_no_sdk() -> None:
-    """An agent that starts waits for nothing that it may not need."""
+    """A starting agent does not wait for imports that it may not need."""
     code = f"import sys; import src.models.model_factory; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT

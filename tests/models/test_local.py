@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Local Model Tests
-Built with love by Moon Dev 🚀
-
-The real model inside this process. What it says is nonsense; that it is asked, constrained, counted and stopped is not.
-"""
+"""The real model inside this process: called, constrained, counted, forked and stopped. Its answers are nonsense."""
 
 import asyncio
 import os
@@ -39,7 +34,7 @@ def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixtu
 
 
 def test_a_grammar_is_kept_to() -> None:
-    """Three lines are three lines, in every way of asking."""
+    """The grammar holds in every kind of call."""
     model = ModelFactory.create_model("local")
     assert model is not None
     answers = [
@@ -54,7 +49,7 @@ def test_a_grammar_is_kept_to() -> None:
 
 
 def test_a_prompt_that_is_too_long_is_said_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its context is small; what does not fit is refused, not cut."""
+    """A prompt longer than its small context is refused, not cut."""
     model = ModelFactory.create_model("local")
     assert model is not None
     assert model.generate_response("", "word " * 9000) is None
@@ -62,7 +57,7 @@ def test_a_prompt_that_is_too_long_is_said_with_its_cure(capsys: pytest.CaptureF
 
 
 def in_a_process(code: str, seconds: float) -> "subprocess.CompletedProcess[str]":
-    """Code that ran in a process of its own, which had so long to end."""
+    """Run code in a process of its own, with a time limit."""
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=seconds, cwd=settings.REPO_ROOT,
         env={**os.environ, "ENABLE_LANGFUSE": "false"},
@@ -96,7 +91,7 @@ INTERRUPTED = """
 import os, signal
 from src.models.local_server import LocalServer
 
-os.sched_setaffinity(0, {0})  # where a thread that was just begun waits its turn, as on a busy machine
+os.sched_setaffinity(0, {0})  # one core, where a new thread waits its turn, as on a busy machine
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 for _ in range(4):
     server = LocalServer()

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Provider Call Tests
-Built with love by Moon Dev 🚀
-
-Every provider of the factory, over its real SDK, against a loopback server that answers as the provider does.
-"""
+"""Every provider of the factory over its real SDK, against a loopback server that answers as the provider does."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -35,7 +30,7 @@ ERRORS = {
     "429": "RateLimitError: Error code: 429",
     "503": "Error code: 503",
     "malformed": "ModelAnswerError: ",
-    "not json": "",  # what the SDKs make of it differs
+    "not json": "",  # the SDKs report it differently
     "timeout": "APITimeoutError: Request timed out",
 }
 
@@ -55,7 +50,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
-    """A provider that answers with an outcome, and its model as the factory builds it."""
+    """A provider that plays one outcome, and its model as the factory builds it."""
 
     def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
         provider = Provider(name)
@@ -75,7 +70,7 @@ def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_an_answer_is_one_generation_with_its_tokens_and_cost(name: str, way: str, play: Any, journal: Any) -> None:
-    """Whatever the provider and the way of asking, the trace has what the provider said and the agent what it wrote."""
+    """For every provider and kind of call, the trace has the provider's answer and the agent's prompt."""
     provider, model = play(name, "answer")
     assert ask(model, way) == ANSWER
     (row,) = journal.observations()
@@ -98,7 +93,7 @@ def test_an_answer_is_one_generation_with_its_tokens_and_cost(name: str, way: st
 
 
 def expected_cost(provider: Provider) -> float:
-    """What genai-prices says, unless the provider reports its own or runs here."""
+    """The cost by genai-prices, unless the provider reports its own or runs locally."""
     if "cost_usd" in provider.expected:
         return float(provider.expected["cost_usd"])
     usage = provider.expected["usage"]
@@ -165,15 +160,15 @@ def test_an_agent_sees_no_difference(
 
 
 def what_comes_of(model: BaseModel, way: str) -> tuple[Any, Any]:
-    """What an agent gets: an answer's text, or an exception's type and text."""
+    """The answer's text, or an exception's type and text."""
     try:
         return "answer", ask(model, way)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must be the same
+    except Exception as error:  # noqa: BLE001 - any exception is compared
         return type(error), str(error)
 
 
 def test_a_prompt_is_sent_with_a_nonce_and_shown_without(play: Any, journal: Any) -> None:
-    """No cache on the way sees the same prompt twice; the trace shows it as it was written."""
+    """No cache sees the same prompt twice; the trace shows the prompt as written."""
     provider, model = play("deepseek", "answer")
     ask(model, "generate")
     (row,) = journal.observations()
@@ -191,8 +186,8 @@ SENT = {
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_what_was_really_sent_is_what_the_trace_shows(name: str, play: Any, journal: Any) -> None:
-    """Claude takes no temperature, OpenAI's reasoning models another name for the limit; the trace says what went."""
+def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any) -> None:
+    """Claude takes no temperature, OpenAI's reasoning models another limit; the trace shows the parameters sent."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     (row,) = journal.observations()
@@ -218,8 +213,8 @@ def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_openai_s_account_is_not_told_to_others(way: str, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK sends OPENAI_ORG_ID to whomever it talks to; only OpenAI gets it from us."""
+def test_openais_account_is_not_sent_to_others(way: str, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK sends OPENAI_ORG_ID to any host; ours sends it to OpenAI alone."""
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-operator")
     for name in ("openai", "xai"):
         provider, _ = play(name, "answer")
@@ -243,8 +238,8 @@ def test_a_prompt_of_five_megabytes_is_sent_and_recorded(name: str, play: Any, j
 
 
 @pytest.mark.parametrize("name", ["groq", "claude"])
-def test_a_stream_that_is_left_is_one_generation(name: str, play: Any, journal: Any) -> None:
-    """A caller that stops listening leaves a generation with what it heard, and no error."""
+def test_a_closed_stream_is_one_generation(name: str, play: Any, journal: Any) -> None:
+    """A closed stream is a generation with the text received so far, and no error."""
     _, model = play(name, "answer")
     pieces = model.stream_response("", "Longs +80 %")
     first = next(pieces)
@@ -254,10 +249,8 @@ def test_a_stream_that_is_left_is_one_generation(name: str, play: Any, journal: 
 
 
 @pytest.mark.parametrize("name", ["groq", "claude"])
-def test_a_stream_that_breaks_keeps_what_came(
-    name: str, play: Any, journal: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """An error in the middle of a stream is printed, ends it, and leaves what was said in the trace."""
+def test_a_broken_stream_keeps_its_text(name: str, play: Any, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """An error within a stream is printed and ends it; the trace keeps the text received so far."""
     provider, model = play(name, "answer")
     broken = {"error": {"message": "Overloaded", "type": "overloaded_error"}}
     provider.recorded["stream"][5:] = [{"type": "error", **broken} if name == "claude" else broken]
@@ -277,7 +270,7 @@ CURES = {
 
 @pytest.mark.parametrize("outcome", CURES)
 def test_a_failure_names_its_cure(outcome: str, play: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where we know what to do, a yellow line says it."""
+    """A yellow line names the cure where one is known."""
     _, model = play("deepseek", outcome)
     ask(model, "generate")
     assert CURES[outcome] in capsys.readouterr().out
@@ -286,7 +279,7 @@ def test_a_failure_names_its_cure(outcome: str, play: Any, capsys: pytest.Captur
 def test_an_unknown_model_name_lists_known_ones(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A name that the provider refuses is answered with names that it has."""
+    """An unknown model name is reported with known ones."""
     httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": "Model Not Exist"}}, 400)
     Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
     model = ModelFactory.create_model("deepseek", "deepsek-chat")
@@ -316,6 +309,6 @@ def test_a_quoted_key_is_not_printed(
 
 
 def test_every_recorded_status_is_played() -> None:
-    """The recorded bodies cover the statuses that the tests ask for, for every provider of the factory."""
+    """The recorded bodies cover every status that the tests play, for every provider."""
     for name in PROVIDERS:
         assert set(Provider(name).recorded["errors"]) == set(STATUSES)

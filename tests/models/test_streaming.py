@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Stream Tests
-Built with love by Moon Dev 🚀
-"""
+"""Streamed text: thinking is held back and kept apart, whatever the pieces."""
 
 import pytest
 
@@ -12,7 +9,7 @@ THINKING = "<think>\nlongs are squeezed\n</think>\n\nBUY\nnow"
 
 @pytest.mark.parametrize("size", range(1, len(THINKING) + 1))
 def test_thinking_is_held_back_however_it_is_cut(size: int) -> None:
-    """Tags may be split over pieces at any place."""
+    """A tag may be split over pieces at any place."""
     thinking = ThinkFilter()
     shown = "".join(thinking.feed(THINKING[start : start + size]) for start in range(0, len(THINKING), size))
     assert shown + thinking.rest() == "BUY\nnow"
@@ -23,15 +20,15 @@ NO_THINKING = ("BUY", "<thin", "<b>BUY</b>", " <", "Use <think> tags", "")
 
 
 @pytest.mark.parametrize("text", NO_THINKING)
-def test_what_is_no_thinking_is_shown(text: str) -> None:
-    """Text that only begins like a tag comes at the end."""
+def test_text_without_thinking_is_released(text: str) -> None:
+    """Text that only begins like a tag is released at the end."""
     thinking = ThinkFilter()
     assert "".join(map(thinking.feed, text)) + thinking.rest() == text
     assert thinking.reasoning == ""
 
 
 def test_thinking_without_an_end_is_no_answer() -> None:
-    """A limit may cut a model off while it thinks."""
+    """A token limit can cut a model off while it thinks."""
     thinking = ThinkFilter()
     assert thinking.feed("<think>longs are") + thinking.rest() == ""
     assert thinking.reasoning == "longs are"

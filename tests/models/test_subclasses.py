@@ -1,10 +1,5 @@
 # ruff: noqa: D102 - the subclasses are written as third parties write them
-"""
-🌙 Moon Dev's Third-Party Model Tests
-Built with love by Moon Dev 🚀
-
-Subclasses as the existing repo has them, and stranger ones: each call is exactly one generation.
-"""
+"""Subclasses as the existing repo writes them, and stranger ones: each call is exactly one generation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +14,7 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 
 
 class FakeClient:
-    """What a subclass makes of `self.client`: the part of an SDK that the plan's base method calls."""
+    """The part of an SDK's client that the plan's base method calls."""
 
     def __init__(self, usage: Any = None, error: Exception | None = None) -> None:
         self.chat = SimpleNamespace(completions=self)
@@ -70,7 +65,7 @@ class Inheriting(Custom):
 
 
 class Overriding(Custom):
-    """Asks by itself, as all eight of the existing repo do."""
+    """Overrides `generate_response`, as all eight of the existing repo do."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         response = self.client.chat.completions.create(messages=[system_prompt, user_content])
@@ -86,7 +81,7 @@ class WithOptions(Custom):
 
 
 class CallingSuper(Custom):
-    """Adds to what the base does."""
+    """Calls `super()` and changes the answer."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         response = super().generate_response(system_prompt, f"{user_content}!", temperature, max_tokens)
@@ -94,14 +89,14 @@ class CallingSuper(Custom):
 
 
 class OverridingTheOverride(Overriding):
-    """Both at once."""
+    """Overrides an override."""
 
     def generate_response(self, *args, **kwargs):
         return super().generate_response(*args, **kwargs)
 
 
 class SdkUsage(Overriding):
-    """Hands on the SDK's own usage object."""
+    """Returns the SDK's own usage object."""
 
     usage = SimpleNamespace(**USAGE)
 
@@ -126,14 +121,14 @@ class MixedIn(Asking, Custom):
 
 
 class Retrying:
-    """A mixin that calls what comes after it."""
+    """A mixin that calls `super()`."""
 
     def generate_response(self, *args, **kwargs):
         return super().generate_response(*args, **kwargs)
 
 
 class MixedInAndCallingOn(Retrying, Overriding):
-    """Mixin, override, one call."""
+    """A mixin over an override: still one call."""
 
 
 MODELS = (
@@ -150,7 +145,7 @@ MODELS = (
 
 @pytest.mark.parametrize("model_class", MODELS)
 def test_a_call_is_exactly_one_generation(model_class: type[BaseModel], journal: Any) -> None:
-    """However a subclass answers, its tokens are counted once."""
+    """Its tokens are counted once, however the subclass is written."""
     response = model_class("key").generate_response(system_prompt="You trade", user_content="Longs +80 %")
     assert response is not None
     assert response.content == "BUY"
@@ -212,14 +207,14 @@ def test_asynchronous_and_streaming_overrides_are_one_generation_each(journal: A
 
 
 class FallingBack(Custom):
-    """Asks another model where its own fails."""
+    """Falls back to another model."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         return Overriding().generate_response(system_prompt, user_content)
 
 
 def test_a_fallback_model_is_a_generation_of_its_own(journal: Any) -> None:
-    """Two models were at work: the one that was asked, and the one that answered."""
+    """Both models are in the trace: the first, and the one that answered."""
     assert FallingBack().generate_response("You trade", "Longs +80 %").content == "BUY"
     assert len(journal.observations()) == 2
 
@@ -245,7 +240,7 @@ def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixtu
 
 
 def test_a_503_is_raised_unchanged(journal: Any) -> None:
-    """The very exception, for the agent's retry logic."""
+    """The same exception object, for the agent's retry logic."""
     with pytest.raises(RuntimeError) as caught:
         Unavailable().generate_response("You trade", "Longs +80 %")
     assert caught.value is Unavailable.error
@@ -253,7 +248,7 @@ def test_a_503_is_raised_unchanged(journal: Any) -> None:
 
 
 def test_what_a_caller_throws_into_a_stream_is_the_callers(capsys: pytest.CaptureFixture[str]) -> None:
-    """It comes back out, and is not printed as an error of the model."""
+    """The exception comes back out and is not printed as a model error."""
     stream = Inheriting().stream_response("You trade", "Longs +80 %")
     assert next(stream) == "BUY"
     with pytest.raises(ValueError, match="mine"):
@@ -261,8 +256,8 @@ def test_what_a_caller_throws_into_a_stream_is_the_callers(capsys: pytest.Captur
     assert "❌" not in capsys.readouterr().out
 
 
-def test_an_agent_s_random_numbers_are_its_own() -> None:
-    """The nonce neither follows nor moves what `random.seed` fixed."""
+def test_an_agents_random_numbers_are_its_own() -> None:
+    """The nonce neither uses nor advances the sequence of `random`."""
     import random
 
     model = Inheriting()
@@ -290,8 +285,8 @@ BAD_PROMPTS: dict[str, tuple[Any, str, str | None]] = {
 
 
 @pytest.mark.parametrize("case", BAD_PROMPTS)
-def test_a_bad_prompt_is_said_with_its_cure(case: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is no text is sent as text, what is nothing is not sent; either is said, and recorded."""
+def test_a_bad_prompt_is_reported_with_its_cure(case: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """A prompt of another type is sent as text, an empty one is not sent; both are reported and recorded."""
     prompt, message, sent = BAD_PROMPTS[case]
     model = Inheriting()
     response = model.generate_response("You trade", prompt)
@@ -303,15 +298,15 @@ def test_a_bad_prompt_is_said_with_its_cure(case: str, journal: Any, capsys: pyt
 
 
 class Empty(Custom):
-    """Spends all its tokens on thinking."""
+    """A model that spends all its tokens on thinking."""
 
     def _parse(self, raw: Any) -> ModelResponse:
         raw.choices[0].finish_reason = "length"
         return ModelResponse("", raw, self.model_name)
 
 
-def test_an_empty_answer_is_said_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
-    """A reasoning model with a small limit answers with nothing; the agent's operator should know why."""
+def test_an_empty_answer_is_reported_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reasoning model with a small limit gives an empty answer; the line names the limit."""
     assert Empty().generate_response("You trade", "Longs +80 %").content == ""
     assert (
         "⚠️ custom-1 gave an empty answer (finish reason: length). Raise max_tokens: thinking counts too"

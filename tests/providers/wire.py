@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Provider Wire
-Built with love by Moon Dev 🚀
-
-Each provider's real wire format, played back by a loopback server: bodies as they were answered, in the JSON files
-beside this one.
-"""
+"""Each provider's real wire format on a loopback server, from recorded bodies in the JSON files beside this one."""
 
 import asyncio
 import json
