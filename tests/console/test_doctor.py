@@ -5,6 +5,7 @@ Built with love by Moon Dev 🚀
 Each thing that can be wrong with tracing, made wrong for real: what `doctor` says of it, its cure and its exit status.
 """
 
+import gzip
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -215,6 +217,32 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
     server.close()
     assert weight == "fault"
     assert ("behind" if seconds > 0 else "ahead of") in what
+
+
+def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
+    """Of 200 MB no more than the connection's buffers hold."""
+    sent = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(200):
+            sent += 1
+            yield bytes(2**20)
+
+    langfuse.answer = lambda _request, _body: Response(pieces())
+    assert said("server")[0] == "fault"
+    assert sent < 50
+
+
+def test_an_answer_that_unpacks_to_much_is_not_unpacked(langfuse: Any) -> None:
+    """50 KB of gzip for 50 MB of zeros take no such memory."""
+    bomb = gzip.compress(bytes(50 * 2**20))
+    langfuse.answer = lambda _request, _body: Response(bomb, headers={"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    assert said("server")[0] == "fault"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 2**20
 
 
 @pytest.mark.slow

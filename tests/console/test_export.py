@@ -6,7 +6,9 @@ The journal as files for other programs, read back with those programs.
 """
 
 import csv
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,12 +119,40 @@ def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp
     assert [each for each in tmp_path.iterdir() if each.name.startswith(".out")] == []
 
 
-def test_a_spreadsheet_runs_nothing(run: Any) -> None:  # noqa: F811
-    """Text that begins like a formula does not in CSV."""
-    with ObservabilityContext.agent_cycle("=HYPERLINK(1)"):
-        ask("x")
-    rows = list(csv.DictReader(run("export", "--format", "csv").output.splitlines()))
-    assert {row["agent"] for row in rows} == {"'=HYPERLINK(1)"}
+@pytest.mark.parametrize("command", ["export --output {}", "report --html {}"])
+def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
+    command: str,
+    run: Any,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """In a folder that others may write: a link at the old draft's name leaves its target as it is."""
+    one_cycle()
+    victim, output = tmp_path / "wallet.json", tmp_path / "week"
+    victim.write_text("the operator's")
+    (tmp_path / f".{output.name}.{os.getpid()}").symlink_to(victim)
+    assert run(*command.format(output).split()).exit_code == 0
+    assert victim.read_text() == "the operator's"
+    assert (output.is_symlink(), output.stat().st_mode & 0o777) == (False, 0o600)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\r\n", "\t", "\xa0", "\u200b", "\ufeff", "\x00"])
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠"])
+def test_a_spreadsheet_runs_nothing(blank: str, sign: str, filled: Journal) -> None:
+    """In CSV a quote precedes a formula, also one behind blanks or with a full-width sign."""
+    text = f"{blank}{sign}HYPERLINK(1)"
+    filled.change("UPDATE observations SET agent = ?", (text,))
+    filled.close()
+    rows = csv.DictReader(io.StringIO(exported("--format", "csv", "--limit", "3").decode(), newline=""))
+    assert {row["agent"] for row in rows} == {f"'{text}"}
+
+
+def test_plain_text_stays_as_it_is_in_csv(filled: Journal) -> None:
+    """A hyphen or an at sign within it makes no formula; a negative number is a number."""
+    text = "Whale-Agent @ 5 = x"
+    filled.change("UPDATE observations SET agent = ?, cost_usd = -1.5", (text,))
+    filled.close()
+    (row,) = csv.DictReader(io.StringIO(exported("--format", "csv", "--limit", "1").decode(), newline=""))
+    assert (row["agent"], row["cost_usd"]) == (text, "-1.5")
 
 
 @pytest.mark.slow

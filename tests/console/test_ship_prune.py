@@ -77,6 +77,17 @@ def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     backend.stop()
 
 
+def test_a_server_s_words_do_not_reach_the_terminal(langfuse: Any) -> None:
+    """Its escape sequences are written out, by `ship` and by `doctor`."""
+    langfuse.answer = lambda request, _: Response("\x1b]0;owned\x07\x1b[2J\u202e\x9b31m", 500)
+    one_cycle()
+    assert not LangFuseTracker().flush(10)
+    for command in ("ship", "doctor"):
+        result = run(command)
+        assert "\\x1b]0;owned\\x07" in result.output
+        assert not set("\x1b\x07\u202e\x9b") & set(result.output)
+
+
 def test_ship_says_what_was_refused(langfuse: Any) -> None:
     """And ends with status 1."""
     langfuse.answer = lambda request, _: Response("busy", 500)
