@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Observability Health
-Built with love by Moon Dev 🚀
-
-What `LangFuseTracker().health()` reports: whether tracing itself is well.
-"""
+"""The report of `LangFuseTracker().health()`: whether tracing itself works."""
 
 import contextlib
 import time
@@ -11,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import settings
 from .internal_errors import failures
-from .journal import Journal, Retention
+from .journal import Journal, Retention, path_of_process
 
 if TYPE_CHECKING:
     from .recording import Recorder
@@ -40,12 +35,13 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
 
 
 def _journal() -> dict[str, Any]:
-    """What is in it; None where that cannot be read, nothing where there is none yet."""
+    """Counts of the journal's rows; None if it cannot be read, 0 if there is none yet."""
     counts: dict[str, int] | None = {}
     oldest = None
     try:
-        if settings.journal_path().exists():
-            with contextlib.closing(Journal(settings.journal_path(), create=False)) as journal:
+        path = path_of_process()
+        if path.exists():
+            with contextlib.closing(Journal(path, create=False)) as journal:
                 counts, oldest = journal.counts(), journal.oldest_pending_ns()
     except OSError as error:
         counts = None
@@ -61,5 +57,5 @@ _STATES = ("shipped", "pending", "rejected", "local")
 
 def _last_error(shipper: "Shipper") -> dict[str, Any]:
     ours, theirs = (failures.last_at or 0.0, failures.last), (shipper.last_error_at or 0.0, shipper.last_error)
-    at, what = max(ours, theirs, key=lambda error: error[0])
-    return {"last_error": what, "last_error_at": at or None}
+    at, message = max(ours, theirs, key=lambda error: error[0])
+    return {"last_error": message, "last_error_at": at or None}

@@ -1,12 +1,10 @@
-"""
-🌙 Moon Dev's Observability Runtime
-Built with love by Moon Dev 🚀
+"""The one running recorder and shipper of this process: begun with the first observation, closed at its end.
 
-The one running recorder and shipper of this process, begun with the first observation, ended with the process. It
-lives beside `LangFuseTracker`, which is only its face, so that a test that nulls the singleton orphans nothing.
+`LangFuseTracker` is only their face, so that a test that nulls the singleton orphans nothing.
 """
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -15,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from . import forks
 from .internal_errors import failures, guarded
-from .recording import JOURNAL_SECONDS, Recorder
+from .recording import Recorder
 from .settings import setting, tracing_on
 from .tracing import Observation, carry_into_threads, set_processor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .recording import Sink
     from .shipping import Shipper
+
+_LEAST_DISK_SECONDS = 0.2  # for a healthy disk, where the exit budget is zero or used up by the network
 
 
 class Runtime:
@@ -52,20 +50,20 @@ class Runtime:
     def flush(self, timeout: float | None) -> bool:
         """Journal what is queued, ship what is pending; whether nothing is left, within `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        written = self.recorder.flush(timeout, patient=timeout is not None)
+        written = self.recorder.flush(timeout, wait_while_failing=timeout is not None)
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
-    def close(self, exit_seconds: float) -> None:
-        """Journal everything, also what other threads do meanwhile; spend at most `exit_seconds` on the network."""
-        self.recorder.flush(JOURNAL_SECONDS, patient=False)
-        if self._shipper is not None:
-            self._shipper.stop(exit_seconds)
-        self.recorder.stop(JOURNAL_SECONDS)
-
-    def pause(self) -> "tuple[Callable[[], None], ...]":
-        """Before a fork: wait until neither imports anything, for a child inherits half-done imports as they are; what
-        is to be called after it, in the parent."""
-        return (self.recorder.resume,) if self.recorder.pause() else ()
+    def close(self, seconds: float) -> None:
+        """Journal everything, also what other threads record meanwhile, and ship it, within `seconds` for both."""
+        deadline = time.monotonic() + seconds
+        try:
+            self.recorder.flush(max(seconds, _LEAST_DISK_SECONDS), wait_while_failing=False)
+            if self._shipper is not None:
+                self._shipper.stop(max(deadline - time.monotonic(), 0.0))
+            self.recorder.stop(max(deadline - time.monotonic(), _LEAST_DISK_SECONDS))
+        except BaseException:  # Ctrl-C
+            self.recorder.count_lost("the end of the process was interrupted")
+            raise
 
     def abandon(self) -> None:
         """In a fork's child: all of this is the parent's."""
@@ -104,7 +102,7 @@ def _begin() -> Runtime:
             carry_into_threads()
             _close_with_the_process()
             active = Runtime()
-            active.recorder.at_once = _ending
+            active.recorder.synchronous = _ending
             set_processor(active.recorder)
         return active
 
@@ -130,12 +128,13 @@ def close() -> None:
 
 
 def _end() -> None:
-    """Close; what other threads still record is on disk before their call returns, for the process may end any time."""
+    """Close. Calls that other threads still make return once they are on disk: the process may end at any time."""
     global _ending
     _ending = True
     if active is not None:
-        active.recorder.at_once = True
-    close()
+        active.recorder.synchronous = True
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C while we wait: `close` has counted the rest as lost
+        close()
 
 
 def _close_with_the_process() -> None:
@@ -146,24 +145,9 @@ def _close_with_the_process() -> None:
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 
-_paused: "tuple[Callable[[], None], ...]" = ()
-
-
-def _before_fork() -> None:
-    global _paused
-    _paused = active.pause() if active is not None else ()
-    forks.before()
-
-
-def _in_parent() -> None:
-    forks.after()
-    for resume in _paused:
-        resume()
-
-
 def _in_child() -> None:
     global active, _creating, _ending
-    forks.after()
+    forks.after_in_child()
     if active is not None:
         active.abandon()
         _inherited.append(active)
@@ -173,7 +157,7 @@ def _in_child() -> None:
     failures.reset()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+os.register_at_fork(before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=_in_child)
 
 
 def health() -> dict[str, Any]:

@@ -1,10 +1,6 @@
-"""
-🌙 Moon Dev's Recorder Tests
-Built with love by Moon Dev 🚀
+"""The queue and its thread, over a journal that is quick, slow, shut or broken: the caller waits for none of it."""
 
-The queue and its thread, over a journal that is quick, slow, shut or broken: the caller waits for none of it.
-"""
-
+import ctypes
 import os
 import shutil
 import subprocess
@@ -28,7 +24,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.written: list[Observation] = []
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.open = threading.Event()
         self.open.set()
         self.closed = 0
@@ -152,6 +148,102 @@ def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
     assert (over.journalled, over.dropped) == (1, 1)
 
 
+@pytest.mark.failures_expected
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_nothing_that_an_answer_raises_ends_the_thread(
+    error: type[BaseException], disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Rust panic, `sys.exit` in a property, a cancelled future: one batch is lost, counted and reported."""
+    disk.error = error("of an answer")
+    over.on_end(ended())
+    wait_until(lambda: over.dropped == 1)
+    disk.error = None
+    over.on_end(ended())
+    assert over.flush(5)
+    assert (over.journalled, over.dropped) == (1, 1)
+    assert f"{error.__name__}: of an answer" in capsys.readouterr().err
+
+
+@pytest.mark.failures_expected
+def test_a_thread_that_ends_is_begun_again_by_the_next_call(
+    disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed from outside, as a debugger or a timeout library does: reported, counted, and no later call is lost."""
+    over.on_end(ended())
+    assert over.flush(5)
+    thread = over._thread
+    assert thread is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    wait_until(lambda: not thread.is_alive())
+    assert "the recorder's thread ended (SystemExit" in (internal_errors.failures.last or "")
+    assert "The next call begins it again" in capsys.readouterr().err
+    over.on_end(ended())
+    assert over.flush(5)
+    assert over.journalled == 2
+
+
+@pytest.mark.failures_expected
+@pytest.mark.parametrize("fails", ["no thread", "no descriptor", "no module"])
+def test_what_cannot_start_yet_starts_later(
+    fails: str, disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the system's limits calls go on and are queued; half a second after it is over, the next one is written."""
+    errors = {
+        "no thread": RuntimeError("can't start new thread"),
+        "no descriptor": OSError(24, "Too many open files"),
+        "no module": ImportError("cannot import name 'half'"),
+    }
+    at_the_limit = threading.Event()
+    at_the_limit.set()
+    start = threading.Thread.start
+
+    def sink() -> Disk:
+        if at_the_limit.is_set() and fails != "no thread":
+            raise errors[fails]
+        return disk
+
+    def start_within_the_limit(thread: threading.Thread) -> None:
+        if at_the_limit.is_set():
+            raise errors["no thread"]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_within_the_limit)
+    recorder = Recorder(sink)
+    for _ in range(5):
+        recorder.on_end(ended())
+    assert not recorder.flush(0.2)
+    assert capsys.readouterr().err.count("recording cannot start now") == 1
+    at_the_limit.clear()
+    time.sleep(0.55)
+    recorder.on_end(ended())
+    assert recorder.flush(5)
+    assert len(disk.written) == 6
+    assert recorder.stop(5)
+
+
+@pytest.mark.failures_expected
+def test_sync_waits_a_second_for_a_disk_and_only_once(
+    disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A journal that another process has locked: the first call waits, the others do not; all of them are counted."""
+    monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
+    disk.open.clear()
+
+    def durable() -> Observation:
+        observation = ended()
+        observation.durable = True
+        return observation
+
+    assert 0.15 < seconds_of(lambda: over.on_end(durable())) < 1
+    assert seconds_of(lambda: [over.on_end(durable()) for _ in range(50)]) < 0.2
+    assert internal_errors.failures._counts["sync"] == 51
+    assert capsys.readouterr().err.count("a call returned before it was on disk") == 1
+    disk.open.set()
+    wait_until(lambda: len(disk.written) == 51 and not over.waiting)
+    over.on_end(durable())
+    assert len(disk.written) == 52
+
+
 def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> None:
     """A thread that outlives `stop` loses nothing: its observation is written and the journal given back again."""
     over.on_end(ended())
@@ -232,7 +324,7 @@ def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(runtime, "_ending", False)
     monkeypatch.setattr(runtime, "Recorder", MadeAsTheProcessEnds)
-    assert runtime.running().recorder.at_once
+    assert runtime.running().recorder.synchronous
 
 
 def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(

@@ -1,22 +1,22 @@
-"""
-🌙 Moon Dev's Life Cycle Tests
-Built with love by Moon Dev 🚀
+"""Real processes that end in every way there is: their calls are in the journal, and reach Langfuse."""
 
-Real processes that end in every way there is: what their calls had said is in the journal, and reaches Langfuse.
-"""
-
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from src.observability import settings
+from src.observability.journal.store import Journal
 from tests.langfuse_server import reset, silence, trickle
 
 pytestmark = pytest.mark.slow
@@ -55,6 +55,15 @@ def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
 def prompts(rows: list[dict[str, Any]]) -> Counter[str]:
     """What was asked, how often."""
     return Counter(row["model_parameters"]["prompt"] for row in rows if row["type"] == "generation")
+
+
+def recorded(journal: Any) -> list[dict[str, Any]]:
+    """Rows of the journal, and of children that were forked while it was written to."""
+    rows = journal.observations()
+    for path in journal.path.parent.glob("journal.forked-*.db"):
+        with contextlib.closing(Journal(path, create=False)) as own:
+            rows += own.observations()
+    return rows
 
 
 def expected(label: str, count: int) -> Counter[str]:
@@ -105,7 +114,7 @@ def test_both_sides_of_a_fork_are_recorded(way: str, start: Start, journal: Any)
     status, errors = ended(start(20, way))
     assert status == 0, errors
     asked = expected("first", 20) + expected("child", 20) + (expected("parent", 20) if way == "fork" else Counter())
-    assert prompts(journal.observations()) == asked
+    assert prompts(recorded(journal)) == asked
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -140,7 +149,7 @@ def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -
 def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journal: Any) -> None:
     """`Process.terminate` is SIGTERM: the child dies of it, with all but its last 50 ms on disk."""
     _, errors = ended(start(5, "terminated child"))
-    assert prompts(journal.observations()) == expected("first", 5) + expected("child", 20), errors
+    assert prompts(recorded(journal)) == expected("first", 5) + expected("child", 20), errors
 
 
 def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
@@ -155,7 +164,7 @@ def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> N
         "child.start(); child.join(); sys.exit(child.exitcode)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=settings.REPO_ROOT, timeout=30)
-    assert prompts(journal.observations()) == Counter(parent=1, child=1)
+    assert prompts(recorded(journal)) == Counter(parent=1, child=1)
 
 
 @pytest.mark.parametrize("backend", [silence, reset, trickle, None])
@@ -170,3 +179,64 @@ def test_an_end_during_an_outage_keeps_to_its_budget(backend: Any, start: Start,
     assert (status, "Traceback" in errors) == (0, False)
     assert took < 0.5 + 1
     assert Counter(row["state"] for row in journal.observations()) == {"pending": 21}
+
+
+_LAST_CALLS = """
+import sys
+from src.observability import observe_llm, runtime
+ask = observe_llm(lambda prompt: "BUY")
+ask("first")
+assert runtime.running().recorder.flush(30)
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(50):
+    ask(f"last {number}")
+print("done", flush=True)
+"""
+
+
+@contextmanager
+def ending_while_locked(journal: Path, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process that ends with 50 calls unwritten, while another one holds the journal's write lock."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", _LAST_CALLS], cwd=settings.REPO_ROOT, env={**os.environ, **environment}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "ready\n"
+    with contextlib.closing(sqlite3.connect(journal, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        assert worker.stdout.readline() == "done\n"
+        yield worker
+        worker.kill()
+        worker.communicate()
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.0])
+def test_an_end_while_the_journal_is_locked_keeps_to_its_budget(budget: float, journal: Any) -> None:
+    """Disk and network share OBSERVABILITY_EXIT_SECONDS: the calls that are lost by it are counted and reported."""
+    with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS=str(budget)) as worker:
+        began = time.monotonic()
+        status, errors = ended(worker)
+        took = time.monotonic() - began
+    assert status == 0
+    assert took < budget + 1
+    assert "observations are lost: 50" in errors
+
+
+def test_ctrl_c_while_the_end_waits_says_how_many_calls_are_lost(journal: Any) -> None:
+    """The operator who does not want to wait is told at once, and sees no traceback of ours."""
+    with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS="20") as worker:
+        time.sleep(0.5)
+        worker.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        status, errors = ended(worker)
+        took = time.monotonic() - began
+    assert status == 0
+    assert took < 2
+    assert errors == (
+        "⚠️ Observability: the end of the process was interrupted, observations are lost: 50. health() counts them.\n"
+    )

@@ -106,6 +106,7 @@ def own_handler(*, before: bool) -> None:
 
 def daemon_thread() -> None:
     """A thread that nobody joins calls on while the interpreter ends."""
+    warm_up()
     threading.Thread(target=told_asks, args=("daemon",), daemon=True).start()
     time.sleep(0.2)
 

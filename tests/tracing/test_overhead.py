@@ -82,7 +82,7 @@ ask = observe_llm(lambda prompt: "BUY")
 for _ in range(10):
     ask("warm")
 runtime.flush(10)
-runtime.running().recorder.pause()
+runtime.running().recorder._sink.write = lambda *_: threading.Event().wait(60)
 print(threading.get_native_id(), flush=True)
 sys.stdin.readline()
 for number in range(1000):

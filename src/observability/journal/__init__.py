@@ -7,7 +7,7 @@ from ..lazy import lazy_exports
 if TYPE_CHECKING:
     from .retention import STEP_ROWS, Retention
     from .schema import COUNTED
-    from .session import JournalSession
+    from .session import JournalSession, path_of_process
     from .store import (
         INTERRUPTED,
         OBSERVATION_COLUMNS,
@@ -32,13 +32,14 @@ __all__ = [
     "Mark",
     "Retention",
     "Row",
+    "path_of_process",
 ]
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "store": "DamagedJournalError INTERRUPTED Journal JournalError Mark OBSERVATION_COLUMNS Row SCORE_COLUMNS",
-        "session": "JournalSession",
+        "session": "JournalSession path_of_process",
         "retention": "Retention STEP_ROWS",
         "schema": "COUNTED",
     },

@@ -20,6 +20,8 @@ from .file import BUSY_SECONDS, JournalError, connected, errors_named, identity_
 
 _FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.001, 0.01  # between looks at whether another process still writes
 
+_random = random.SystemRandom()  # the global generator is the agent's
+
 
 class JournalConnection:
     """A connection for one thread at a time; `create` the file, or open what is there to read."""
@@ -96,7 +98,7 @@ class JournalConnection:
         deadline = time.monotonic() + BUSY_SECONDS
         wait = _FIRST_LOOK_SECONDS
         while (db := self._begun(synchronous, is_late=time.monotonic() >= deadline)) is None:
-            time.sleep(random.uniform(0.5, 1.0) * wait)  # noqa: S311 - not a secret
+            time.sleep(_random.uniform(0.5, 1.0) * wait)
             wait = min(wait * 1.5, _LAST_LOOK_SECONDS)
         return db
 

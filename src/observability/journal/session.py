@@ -6,9 +6,11 @@ A thread's connection to the journal with this process's sign of life beside it;
 another file, or the file is gone.
 """
 
+import os
 from pathlib import Path
 
-from .. import settings
+from .. import forks, settings
+from ..internal_errors import failures
 from .liveness import Alive, clear_away, is_alive
 from .store import Journal
 
@@ -22,7 +24,7 @@ class JournalSession:
 
     def open(self) -> Journal:
         """The journal that the settings name now. Raises JournalError or OSError where there can be none."""
-        path = settings.journal_path()
+        path = path_of_process()
         if self._journal is not None and (self._journal.path != path or not self._journal.is_there()):
             self.close()
         if self._journal is None:
@@ -30,15 +32,19 @@ class JournalSession:
         return self._journal
 
     def _begin(self, path: Path) -> tuple[Journal, Alive]:
-        journal = Journal(path)
-        try:
-            folder = _processes_of(path)
-            alive = Alive(folder)
-            clear_away(folder)
-        except BaseException:
-            journal.close()
-            raise
-        return journal, alive
+        if forks.is_unsafe:
+            why = f"this process was forked while its parent wrote to the journal: its calls are recorded in {path}"
+            failures.note("fork", why, cure="Start workers before the first call, or by spawn.")
+        with forks.opening:  # a child that inherits a lock which `abandon` does not know keeps us alive
+            journal = Journal(path)
+            try:
+                folder = _processes_of(path)
+                alive = Alive(folder)
+                clear_away(folder)
+            except BaseException:
+                journal.close()
+                raise
+            return journal, alive
 
     @property
     def process(self) -> str:
@@ -63,6 +69,12 @@ class JournalSession:
         """In a fork's child: the journal stays the parent's, which must not seem to live in us."""
         if self._alive is not None:
             self._alive.forget()
+
+
+def path_of_process() -> Path:
+    """The journal of this process: the settings' one, or a file of its own beside it (`forks.is_unsafe`)."""
+    path = settings.journal_path()
+    return path.with_name(f"{path.stem}.forked-{os.getpid()}{path.suffix}") if forks.is_unsafe else path
 
 
 def _processes_of(journal: Path) -> Path:

@@ -9,11 +9,10 @@ if TYPE_CHECKING:
     from .cost import price
     from .outcome import append_in_steps, outcome_observation, rows_of_outcome, scores_of_outcome, values_of_outcome
     from .prices import RENEW_PRICES, price_table
-    from .recorder import JOURNAL_SECONDS, Recorder, Sink
+    from .recorder import Recorder, Sink
     from .writer import JournalSink
 
 __all__ = [
-    "JOURNAL_SECONDS",
     "RENEW_PRICES",
     "JournalSink",
     "Recorder",
@@ -32,7 +31,7 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "recorder": "JOURNAL_SECONDS Recorder Sink",
+        "recorder": "Recorder Sink",
         "writer": "JournalSink",
         "answer": "read_answer split_reasoning",
         "cost": "price",

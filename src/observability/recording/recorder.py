@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Recorder
-Built with love by Moon Dev 🚀
+"""The recorder: the queue between agents and journal, and the one thread that empties it.
 
-The queue between the agents and the journal, and the one thread that empties it. The caller appends and leaves; it
-takes no lock and wakes nobody: the thread looks by itself.
+A caller appends and leaves. It takes no lock and wakes nobody: the thread polls.
 """
 
 import threading
@@ -12,33 +9,33 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from ..background import OWN_THREADS, PAUSE_SECONDS
+from ..background import OWN_THREADS
 from ..internal_errors import failures
 from ..tracing import Observation
 
 MAX_QUEUED = 50_000  # entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
-MAX_WAIT_SECONDS = 0.05  # what a caller waits for room before its observation is dropped and counted
-# Between looks at the queue: a fleet of 48 has 50 ms for one journal. To be woken would cost the callers a lock, and to
-# look more often what the processor's caches hold for their next call.
+MAX_WAIT_SECONDS = 0.05  # for room in the queue, before a caller's observation is dropped and counted
+SYNC_SECONDS = 1.0  # for the disk, before a call with OBSERVABILITY_DURABILITY=sync returns all the same
+# Polling interval. Polling instead of waking keeps locks off the caller's path; a shorter interval would evict the
+# callers' CPU caches. 48 processes still reach the disk within 50 ms.
 _POLL_SECONDS = 0.015
-_START_SECONDS = 1.0  # for a thread to be started; a signal's handler may have interrupted who does it
+_START_SECONDS = 1.0  # for another thread that is just starting the recorder's
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
 _BEHIND = 100  # entries: from here on answers are weighed with all that they hold
-JOURNAL_SECONDS = 20.0  # what an ending process, or a call that is to be on disk, waits for the disk
-_LOOK_SECONDS = 0.02  # at whether the journal fails, by who waits for it
-_RETRY_SECONDS = 0.5  # while the journal cannot be written
+_CHECK_SECONDS = 0.02  # between checks whether the journal fails, by a caller that waits
+_RETRY_SECONDS = 0.5  # while the journal cannot be written, or the thread cannot be started
 
 
 class Sink(Protocol):
-    """What the recorder writes to."""
+    """Writes batches to the journal."""
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
-        """Journal these in one transaction; OSError where that failed and should be tried again."""
+        """Journal these in one transaction. Raises OSError where that failed and should be tried again."""
 
     def close(self) -> None:
-        """Give the journal back."""
+        """Close the journal."""
 
     def abandon(self) -> None:
         """Leave what was inherited by a fork to the parent."""
@@ -54,40 +51,41 @@ class Recorder:
     """Takes observations from any thread, and journals them from its own."""
 
     def __init__(self, make_sink: Callable[[], Sink]) -> None:
-        self._make_sink = make_sink  # called on the recorder's thread: it imports what the caller's need not wait for
+        self._make_sink = make_sink  # called on a caller's thread: it imports everything that our threads need
         self._sink: Sink | None = None
-        self._queue: deque[Any] = deque()  # Observation: ended; Event: somebody waits until all before it is written
-        self._running: dict[int, Observation] = {}  # begun and not ended, by id
+        self._queue: deque[Any] = deque()  # Observation: ended; Event: set once all before it is written
+        self._running: dict[int, Observation] = {}  # started and not ended, by id
         self._queued_bytes = 0
-        self._in_hand = 0  # ended ones, taken from the queue and not written yet
-        self._hurry = threading.Event()
-        self.at_once = False  # the process ends: a call waits until it is on disk
+        self._in_hand = 0  # ended observations, taken from the queue and not written yet
+        self._wake = threading.Event()
+        self.synchronous = False  # the process ends: every call waits for the disk
+        self._overdue: threading.Event | None = None  # of the last call that returned before the disk had it
         self._stopping = False
         self._failing = False  # the journal cannot be written
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._dropping = threading.RLock()  # a signal's handler may drop while what it interrupts does
-        self._at_work = threading.Lock()  # held while the sink writes, and imports what it needs
+        self._start_at = 0.0  # monotonic seconds, after a start that failed
+        self._dropping = threading.RLock()  # a signal handler may drop while the code that it interrupts does
         self.journalled = 0
         self.dropped = 0
 
     @property
     def waiting(self) -> int:
-        """How many ended observations are not journalled yet."""
+        """Ended observations that are not journalled yet."""
         return self._in_hand + sum(type(entry) is Observation for entry in self._queue.copy())
 
     def on_start(self, observation: Observation) -> None:
-        """An observation has begun: where it still runs when the thread looks, that is noted, as evidence should the
-        process die in it."""
+        """Register a started observation. If it is still running at the next poll it is journalled as open, so that a
+        crash leaves evidence of it."""
         self._running[observation.id] = observation
         if self._thread is None:
             self._start()
         if observation.durable:
-            self.flush(JOURNAL_SECONDS, patient=False)
+            self._sync()
 
     def on_end(self, observation: Observation) -> None:
-        """Hand over an ended observation; a durable one is on disk when this returns, where the disk takes it. At the
-        queue's bound, wait a little, then drop and count it."""
+        """Queue an ended observation; a durable one is on disk when this returns, unless the disk takes longer than
+        `SYNC_SECONDS`. At the queue's bound, wait a little, then drop and count it."""
         self._running.pop(observation.id, None)
         queue = self._queue
         length = len(queue)
@@ -98,46 +96,71 @@ class Recorder:
         queue.append(observation)
         if self._thread is None:
             self._start()
-        if observation.durable or self.at_once:
-            self.flush(JOURNAL_SECONDS, patient=False)
+        if observation.durable or self.synchronous:
+            self._sync()
 
-    def flush(self, timeout: float | None = None, *, patient: bool = True) -> bool:
-        """Wait until everything handed over so far is journalled; False where that took longer than `timeout` seconds.
+    def flush(self, timeout: float | None = None, *, wait_while_failing: bool = True) -> bool:
+        """Wait until everything queued so far is journalled; False where that took longer than `timeout` seconds.
 
         Args:
             timeout: seconds.
-            patient: wait also while the journal cannot be written; else the answer is False as soon as that is known.
+            wait_while_failing: wait also while the journal cannot be written; else return False as soon as it fails.
         """
         if self._thread is None and not self._queue:
             return True
-        if self._failing and not patient:
+        if self._failing and not wait_while_failing:
             return False
+        return self._is_written(self._request_flush(), timeout, wait_while_failing)
+
+    def _sync(self) -> None:
+        """Wait for the disk. One that is late is waited for once, not by every call."""
+        if self._overdue is None or self._overdue.is_set():
+            written = self._request_flush()
+            if self._is_written(written, SYNC_SECONDS, wait_while_failing=False):
+                return
+            self._overdue = written
+        if not self._failing:  # else the reason is counted already
+            late = f"a call returned before it was on disk, which takes longer than {SYNC_SECONDS:g} s"
+            failures.note("sync", late, cure="It stays queued; health() counts such calls among failures.")
+
+    def _request_flush(self) -> threading.Event:
         written = threading.Event()
-        self._append(written)
-        self._hurry.set()
+        self._queue.append(written)
+        self._wake.set()
+        if self._thread is None:
+            self._start()
+        return written
+
+    def _is_written(self, written: threading.Event, timeout: float | None, wait_while_failing: bool) -> bool:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not written.wait(_LOOK_SECONDS):
-            if (self._failing and not patient) or (deadline is not None and time.monotonic() >= deadline):
-                return False
+        while not written.wait(_CHECK_SECONDS):
+            is_dead = self._thread is None and not self._stopping
+            gives_up = is_dead or (self._failing and not wait_while_failing)
+            if gives_up or (deadline is not None and time.monotonic() >= deadline):
+                return written.is_set()
         return True
 
     def stop(self, timeout: float) -> bool:
         """Journal what is queued and end the thread; False where that took longer than `timeout` seconds."""
         self._stopping = True
-        self._hurry.set()
+        self._wake.set()
         deadline = time.monotonic() + timeout
-        thread = self._started(deadline)
-        if thread is None:  # nothing was recorded, or the interpreter is past starting threads
+        thread = self._started_thread(deadline)
+        if thread is None:  # nothing was recorded, or no thread can be started
             if self._queue:
                 self._run()
             return True
         thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
-            self._drop(self.waiting, f"the journal could not be written within {timeout:g} s")
+            self.count_lost(f"the journal could not be written within {timeout:g} s")
         return not thread.is_alive()
 
-    def _started(self, deadline: float) -> threading.Thread | None:
-        """The thread, if there is one; where another one is just starting it, once that is done."""
+    def count_lost(self, why: str) -> None:
+        """Count everything that is not journalled yet as dropped: the process ends."""
+        self._drop(self.waiting, why)
+
+    def _started_thread(self, deadline: float) -> threading.Thread | None:
+        """The thread, if there is one; where another thread is just starting it, once that is done."""
         if self._starting.acquire(timeout=min(max(deadline - time.monotonic(), 0.0), _START_SECONDS)):
             self._starting.release()
         thread = self._thread
@@ -147,19 +170,6 @@ class Recorder:
         """In a fork's child: what is queued and open here is the parent's to write."""
         if self._sink is not None:
             self._sink.abandon()
-
-    def pause(self) -> bool:
-        """Before a fork: wait until the thread is between two batches; whether `resume` is due."""
-        return self._at_work.acquire(timeout=PAUSE_SECONDS)
-
-    def resume(self) -> None:
-        """After a fork, in the parent."""
-        self._at_work.release()
-
-    def _append(self, entry: Any) -> None:
-        self._queue.append(entry)
-        if self._thread is None:
-            self._start()
 
     def _drop(self, count: int, why: str) -> None:
         if count:
@@ -179,25 +189,41 @@ class Recorder:
         return False
 
     def _start(self) -> None:
-        """Begin the thread, unless somebody is just doing so: a signal may have left the lock held."""
+        """Begin the thread, unless another one is doing so, or a signal handler interrupts that."""
         if not self._starting.acquire(blocking=False):
             return
         try:
-            if self._thread is None:
+            if self._thread is None and (self._stopping or time.monotonic() >= self._start_at):
                 if self._sink is None:
                     self._sink = self._make_sink()
                 self._thread = threading.Thread(target=self._run, name=f"{OWN_THREADS}-recorder", daemon=True)
                 self._thread.start()
-        except RuntimeError:  # the interpreter is ending: `stop` writes what is queued, later calls write here
+        except Exception as error:  # noqa: BLE001 - no descriptor, no thread, an interpreter that ends
             self._thread = None
-            if self._stopping:
-                self._run()
+            self._handle_failed_start(error)
         finally:
             self._starting.release()
 
+    def _handle_failed_start(self, error: Exception) -> None:
+        if self._stopping:
+            self._run()
+        else:
+            self._start_at = time.monotonic() + _RETRY_SECONDS
+            failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; trying again.")
+
     def _run(self) -> None:
+        """Write until `stop`. If anything ends this thread earlier, the next call begins it again."""
+        try:
+            self._write_until_stopped()
+        except BaseException as error:  # noqa: BLE001 - a silent end would lose every call after it
+            why = f"the recorder's thread ended ({type(error).__name__}: {error})"
+            lost, self._in_hand, self._thread = self._in_hand, 0, None
+            failures.note("recorder", why, cure="The next call begins it again.")
+            self._drop(lost, why)
+
+    def _write_until_stopped(self) -> None:
         while True:
-            next_look = time.monotonic() + _POLL_SECONDS
+            next_poll = time.monotonic() + _POLL_SECONDS
             last = self._stopping
             batch = self._take_batch()
             if any(batch):
@@ -205,17 +231,16 @@ class Recorder:
             elif last:
                 break
             if len(self._queue) < _BATCH and self._queued_bytes < _BATCH_BYTES and not self._stopping:
-                self._hurry.wait(max(next_look - time.monotonic(), 0))
-                self._hurry.clear()
+                self._wake.wait(max(next_poll - time.monotonic(), 0))
+                self._wake.clear()
         self._end()
 
     def _end(self) -> None:
-        with self._at_work:
-            if self._sink is not None:
-                self._sink.close()
-                self._sink = None
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
         self._thread = None
-        if self._queue:  # came between the last look and now
+        if self._queue:  # came after the last poll
             self._start()
 
     def _write_batch(self, batch: _Batch) -> None:
@@ -223,8 +248,8 @@ class Recorder:
             if self._stopping:
                 self._drop_all()
                 break
-            self._hurry.clear()
-            self._hurry.wait(_RETRY_SECONDS)
+            self._wake.clear()
+            self._wake.wait(_RETRY_SECONDS)
         self._in_hand = 0
         for flush in batch.flushes:
             flush.set()
@@ -245,30 +270,29 @@ class Recorder:
                 size += entry.size
             else:
                 batch.flushes.append(entry)
-        batch.opened.extend(self._newly_begun())  # last: what a flush waits for has begun before it
+        batch.opened.extend(self._newly_begun())  # last: all that a flush waits for has started before it
         self._in_hand = len(batch.ended)
-        # Callers add to it without a lock: what they lost is put right whenever the queue is empty.
+        # Callers add to it without a lock: lost additions are corrected whenever the queue is empty.
         self._queued_bytes = max(self._queued_bytes - size, 0) if self._queue else 0
         return batch
 
     def _newly_begun(self) -> list[Observation]:
-        begun = [each for each in self._running.copy().values() if not each.noted]
-        for each in begun:
-            each.noted = True
+        begun = [observation for observation in self._running.copy().values() if not observation.noted]
+        for observation in begun:
+            observation.noted = True
         return begun
 
     def _try_write(self, batch: _Batch) -> bool:
-        """Whether the batch is done with."""
+        """Write a batch, or drop it; False where it should be tried again."""
         try:
-            with self._at_work:
-                if self._sink is None:
-                    self._sink = self._make_sink()
-                self._sink.write(batch.opened, batch.ended)
-        except OSError as error:  # disk full, file gone: calls go on, we try again
+            if self._sink is None:
+                self._sink = self._make_sink()
+            self._sink.write(batch.opened, batch.ended)
+        except OSError as error:  # disk full, file gone: calls go on, writing is tried again
             failures.note("journal", f"the journal cannot be written: {error}", cure="Trying again; calls go on.")
             self._failing = True
             return False
-        except Exception as error:  # noqa: BLE001 - our own mistake: the same batch would fail for ever
+        except BaseException as error:  # noqa: BLE001 - the same batch would fail for ever; an answer may raise anything
             self._drop(len(batch.ended), f"a batch could not be journalled ({type(error).__name__}: {error})")
         else:
             self.journalled += len(batch.ended)
