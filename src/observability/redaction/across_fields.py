@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .scan import Scan, Span, marker, masked, pieces, regex
+from .own_secrets import OwnSecrets
+from .scan import Scan, Span, marker, masked, pieces, regex, shifted
 from .seed_phrases import RULE, rest_of_phrases, seed_phrases
 from .wallets import is_secret_numbers
 
@@ -25,15 +26,15 @@ _EDGE = 400  # characters: a long text may begin or end with a part of a phrase;
 _SHORTEST = 23  # characters: twelve words of one letter
 
 
-def without_spread(value: Any) -> Any:
-    """`value`, which is redacted, without seed phrases and keys that are spread over it; of the same shape.
+def without_spread(value: Any, own: OwnSecrets) -> Any:
+    """`value`, which is redacted, without seed phrases, keys and secrets of ours that are spread over it.
 
     The same object where there are none.
     """
     if not isinstance(value, dict | list | tuple):
         return value
     value = _without_numbers(value)[0]
-    masks = _Texts(value).masks() if type(value) in _READ else {}
+    masks = _Texts(value, own).masks() if type(value) in _READ else {}
     return _Masker(masks).masked(value) if masks else value
 
 
@@ -59,7 +60,8 @@ class _Place:
 class _Texts:
     """The texts of a value, in the order in which `_Masker` meets them, and which of them are read together."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, own: OwnSecrets) -> None:
+        self._own = own
         self._texts: list[str] = []
         self._values: list[int] = []  # the numbers of those that are no keys
         self._places: list[_Place] = []
@@ -88,7 +90,7 @@ class _Texts:
         found: dict[int, list[Span]] = {}
         columns = [self._values, *(each for place in self._places for each in (place.numbers, place.keys))]
         for column in {tuple(column) for column in columns if len(column) > 1}:  # what one text holds was found in it
-            for number, part in self._phrases_in(column):
+            for number, part in (*self._phrases_in(column), *self._own_in(column)):
                 found.setdefault(number, []).append(part)
         return found
 
@@ -97,17 +99,30 @@ class _Texts:
         joined = "\n".join(lines)
         spans = list(_phrases(joined)) if len(joined) >= _SHORTEST else []
         spans += rest_of_phrases(joined, _MASKED) if _MASKED in joined else []
-        begins = list(accumulate((len(line) + 1 for line in lines), initial=0)) if spans else []
-        for start, end, _ in spans:
+        yield from self._parts(column, lines, spans, gap=1)
+
+    def _own_in(self, column: Sequence[int]) -> Iterator[tuple[int, Span]]:
+        """A secret of ours in the pieces of a stream."""
+        lines = [_readable(self._texts[number]) for number in column]
+        found = (shifted(self._own.spans(Scan(piece)), start) for start, piece in pieces("".join(lines)))
+        spans = [span for spans in found for span in spans]
+        yield from self._parts(column, lines, spans, gap=0)
+
+    def _parts(
+        self, column: Sequence[int], lines: list[str], spans: list[Span], gap: int
+    ) -> Iterator[tuple[int, Span]]:
+        """The number of each text that a span covers, and the part of it that is covered."""
+        begins = list(accumulate((len(line) + gap for line in lines), initial=0)) if spans else []
+        for start, end, rule in spans:
             for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
                 first, last = max(start - begins[at], 0), min(end - begins[at], len(lines[at]))
                 if first < last:
-                    yield column[at], self._in_text(column[at], len(lines[at]), first, last)
+                    yield column[at], Span(*self._in_text(column[at], len(lines[at]), first, last), rule)
 
-    def _in_text(self, number: int, length: int, start: int, end: int) -> Span:
+    def _in_text(self, number: int, length: int, start: int, end: int) -> tuple[int, int]:
         """A part of what was read of a text, in the text itself."""
         cut = len(self._texts[number]) - length  # from its middle
-        return Span(start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0), RULE)
+        return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
 
 def _sign(marker: re.Match[str]) -> str:
@@ -123,8 +138,7 @@ def _readable(text: str) -> str:
 
 def _phrases(text: str) -> Iterator[Span]:
     for start, piece in pieces(text):
-        for span in seed_phrases(Scan(piece)):
-            yield Span(start + span.start, start + span.end, span.rule)
+        yield from shifted(seed_phrases(Scan(piece)), start)
 
 
 class _Masker:

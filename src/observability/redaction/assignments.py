@@ -9,12 +9,14 @@ secret.
 import re
 from collections.abc import Iterator
 
-from .names import NONE, SERVICES, STRONG, WEAK, is_password, is_variable, strength, word_set
+from .names import NONE, PLACES_OF_USE, SERVICES, STRONG, WEAK, is_password, is_variable, strength, word_set
 from .scan import TOKEN_LETTERS, Scan, Span, regex
 from .values import (
     IDENTIFIER,
     digits_of,
+    holds_secrets,
     is_jumbled,
+    is_member,
     is_mixed,
     is_public,
     is_query_key,
@@ -30,14 +32,19 @@ _NAME_ENDS = (
     "credential", "authorization", "pass",
 )  # fmt: skip
 _QUOTE = r"\\{0,15}(?:\"\"\"|'''|[\"'`])"
+_BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _PAIR = regex(
-    rf"(?i:s?(?:_?(?:b64|hex|value|header|\d))?)(?P<close>\\{{0,15}}[\"'`])?[\])]?\*{{0,3}}(?:(?P<sep>"
+    rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d))?)(?P<close>\\{{0,15}}[\"'`])?[\])]?\*{{0,3}}(?:(?P<sep>"
     r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}"  # YAML's block scalars
     r"|\s{0,8}(?::=|=>|==?|:|\|)\s{0,8}(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
     r"|\s{1,4}(?:is|was|provided:|given:|used:)\s{1,4}|>(?=[^\s<>]{4}))"
     r"|(?P<loose>\s{0,4}(?:->|→)\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))|\s{1,4}(?=\\{0,15}[\"'`])"
-    r"|\t{1,8}|\s{1,4}))"
+    r"|\t{1,8}|\s{1,4}to\s{1,4}|\s{1,4}))"
     rf"(?:[bBrRuU]{{1,2}}(?=\\{{0,15}}[\"']))?(?:(?P<quote>{_QUOTE})|(?P<bare>[^\s\"'`,;&|<>(){{}}\[\]\\]{{1,128}}))"
+)
+# `"name": "BINANCE_SECRET", "value": …`, in JSON, in Python and in YAML, up to its colon.
+_VALUE_FIELD = regex(
+    r"(?:\\{0,15}[\"'])?(?:\s{0,4},|\\{1,4}n|[\r\n]{1,2})\s{0,16}(?:\\{0,15}[\"'])?[vV]alue(?=[\\\"':])"
 )
 # `--api-key VALUE` of a command line.
 _ARGUMENT = regex(
@@ -96,11 +103,12 @@ def _pair(scan: Scan, at: int, end: int) -> Span | None:
     needs_digits = level == WEAK or name.lower().endswith("pass")
     if level == NONE or (needs_digits and scan.digit_after(end) > end + _WEAK_REACH):
         return None
-    match = _PAIR.match(scan.text, end)
+    apart = _VALUE_FIELD.match(scan.text, end)
+    match = _PAIR.match(scan.text, apart.end() if apart else end)
     if name.startswith("--") and (match is None or match["loose"]):
         match = _ARGUMENT.match(scan.text, end)
     if match is None or match["bare"] in ("=", ":"):  # `KEYS = [` has no value but a list
-        return _numbers(scan.text, level, end) or _list(scan.text, name, end)
+        return _numbers(scan.text, level, end) or _list(scan.text, name, end) or _dict(scan.text, name, end)
     if match["sep"] == ">" and scan.text[max(0, start - 1) : start] != "<":
         return None
     first, last = _value(scan.text, start, name, match)
@@ -142,6 +150,22 @@ def _list(text: str, name: str, end: int) -> Span | None:
     found: list[int] = []
     while match and (match := _ITEM.match(text, match.end())):
         if len(match["value"]) >= 4 and is_secret(name, match["value"]):
+            found += match.span("value")
+    return Span(found[0], found[-1], "named-secret") if found else None
+
+
+_DICT = regex(r"[sS]?\\{0,15}[\"']\s{0,4}:\s{0,4}\{")
+_MEMBER = regex(
+    r"\s{0,16}\\{0,15}[\"'][^\"'\\]{1,64}\\{0,15}[\"']\s{0,4}:\s{0,4}\\{0,15}[\"'](?P<value>[^\"'\\\r\n]{1,512})\\{0,15}[\"']\s{0,16},?"
+)
+
+
+def _dict(text: str, name: str, end: int) -> Span | None:
+    """`"secrets": {"binance": "…"}`: the members that are secrets, from the first of them to the last."""
+    match = _DICT.match(text, end) if holds_secrets(name) else None
+    found: list[int] = []
+    while match and (match := _MEMBER.match(text, match.end())):
+        if is_member(match["value"]):
             found += match.span("value")
     return Span(found[0], found[-1], "named-secret") if found else None
 
@@ -193,7 +217,9 @@ def _is_loose_secret(name: str, match: re.Match[str], value: str) -> bool:
     """`API key - …`, `password '…' rejected`, `HELIUS_API_KEY …`: prose goes on so too, and not in such letters."""
     if strength(name) != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(name, value):
         return False
-    if match["quote"] or not match["loose"].isspace() or "\t" in match["loose"]:
+    if match["quote"] or match["loose"].strip() not in ("", "to") or "\t" in match["loose"]:
+        return True
+    if is_password(name) and match["loose"].strip() == "to":
         return True
     return len(value) >= 16 and digits_of(value) >= 3 and (not is_public(value) or is_variable(name))
 

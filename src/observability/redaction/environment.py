@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import settings
+from .names import PLACES_OF_USE, SERVICES
 from .scan import regex
 from .values import PLACEHOLDER
 from .wallets import is_address
@@ -14,7 +15,7 @@ from .wallets import is_address
 _SECRET_NAME = regex(
     r"(?:(?:KEY|SECRET|TOKEN|CREDENTIAL|PASSWORD|MNEMONIC|KEYPAIR|COOKIE)S?|PASSWD|PASSPHRASE|PHRASE|SEED|DSN|SID|BEARER"
     r"|AUTHORIZATION|AUTH_HEADER|(?:SEED|RECOVERY|BACKUP|MNEMONIC)_WORDS|(?:^|_)(?:PASS|PWD|PW|PK|JWT))"
-    r"(?:_?\d+|_(?:BACKUP|OLD|NEW|PROD|LIVE|TEST|DEV|MAIN|VALUE|BASE64|B64|HEX|JSON))*$",
+    rf"(?:_?\d+|_(?:VALUE|BASE64|B64|HEX|JSON|{'|'.join(sorted(PLACES_OF_USE | SERVICES))}))*$",
     re.IGNORECASE,
 )
 _PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's, in every row's destination

@@ -26,6 +26,7 @@ _DATABASE_USERINFO = regex(
     r"(?P<user>[^\s/@:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
 )
 
+_SHORTEST_TOKEN = 12  # characters; people's names before an `@` are shorter, or have no digits
 _LONGEST_USERINFO = 800  # characters, of both expressions
 
 
@@ -50,7 +51,7 @@ def _userinfo(match: re.Match[str]) -> Iterator[Span]:
     password = match["password"]
     if password and is_value(password):
         yield Span(*match.span("password"), "url-credentials")
-    elif not password and len(match["user"]) >= 16 and any(map(str.isdigit, match["user"])):
+    elif not password and len(match["user"]) >= _SHORTEST_TOKEN and is_mixed(match["user"]):
         yield Span(*match.span("user"), "url-credentials")
 
 
@@ -179,6 +180,11 @@ def _cookies(scan: Scan) -> Iterator[Span]:
         match = _COOKIE.match(scan.text, at + 6) if at >= masked else None
         if match:
             masked = match.end()
-            for crumb in _CRUMB.finditer(scan.text, *match.span("crumbs")):
-                if is_mixed(crumb["value"]) and len(crumb["value"]) >= 16:
-                    yield Span(*crumb.span("value"), "authorization")
+            yield from cookies(scan.text, *match.span("crumbs"))
+
+
+def cookies(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
+    """Values in `session=…; theme=dark` that a machine made."""
+    for crumb in _CRUMB.finditer(text, start, len(text) if end is None else end):
+        if is_mixed(crumb["value"]) and len(crumb["value"]) >= 16:
+            yield Span(*crumb.span("value"), "authorization")

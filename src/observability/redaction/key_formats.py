@@ -8,9 +8,12 @@ Secrets that are known by their name stand in `redaction_pairs.py`, by their pla
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
 
-from .scan import Scan, Span, regex
+from .scan import Scan, Span, marker, regex
 
 _END = r"(?![A-Za-z0-9])"
 _HEX = r"[0-9a-fA-F]"
@@ -154,6 +157,17 @@ def pem_keys(scan: Scan) -> Iterator[Span]:
             start = _body_start(scan.text, done, edge.start()) if edge["edge"] == "END" else edge.start()
             done = edge.end() if edge["edge"] == "END" else _body_end(scan.text, edge.end(), after)
             yield Span(start, done, "pem-private-key")
+
+
+def without_pem_lines(items: list[Any]) -> list[Any]:
+    """`items` with a marker for each line of a private key, as `readlines` gives them."""
+    lines = [item if type(item) is str else "" for item in items]
+    begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    done = list(items)
+    for start, end, rule in pem_keys(Scan("\n".join(lines))):
+        for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
+            done[at] = marker(rule) if lines[at] else items[at]
+    return done
 
 
 def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:

@@ -60,10 +60,15 @@ _HOLDERS = word_set(
 _PRIVATE = word_set("private priv secret seed")
 
 
+# What stands behind the word that says secret: `API_KEY_BINANCE`, `TOKEN_B64`.
+PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new")
+_BEHIND = SERVICES | PLACES_OF_USE | word_set("b64 base64 hex value header plain raw")
+
+
 def words_of(name: str) -> list[str]:
     """`openaiApiKey_2` -> openai, api, key."""
     words = [word.lower() for word in NAME_WORD.findall(name)]
-    while words and (words[-1].isdigit() or words[-1] in ("b64", "hex", "value", "header", "plain", "raw")):
+    while words and (words[-1].isdigit() or words[-1] in _BEHIND):
         words.pop()
     return words
 

@@ -162,13 +162,17 @@ def _each(raw: bytes, sign: str) -> str:
     return sign + raw.hex(sign[-1]).replace(sign[-1], sign)
 
 
+_QUOTES = ("&#x27;", "&#39;", "&apos;")  # Python's, Jinja's and XML's
+
+
 def _writings(secret: str, raw: bytes) -> set[str]:
     in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     in_url = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="").replace("%20", "+")}
     in_url |= {re.sub("%..", lambda match: match.group().lower(), text) for text in in_url}
     in_url |= {quote(text, safe="") for text in in_url}  # a URL as the parameter of another
     twice = {json.dumps(text)[1:-1] for text in in_json} | {text.replace("/", "\\/") for text in in_json}
-    return {secret, html.escape(secret), html.escape(secret, quote=False), repr(raw)[2:-1]} | in_json | in_url | twice
+    in_html = {html.escape(secret, quote=False), *(html.escape(secret).replace("&#x27;", quote) for quote in _QUOTES)}
+    return {secret, repr(raw)[2:-1]} | in_html | in_json | in_url | twice
 
 
 def _base64_cores(raw: bytes) -> Iterator[str]:

@@ -25,14 +25,14 @@ from .. import settings
 from .across_fields import unused, without_spread
 from .assignments import named
 from .environment import secret_values
-from .http import headers, urls
-from .key_formats import SHAPES, pem_keys, shapes
+from .http import cookies, headers, urls
+from .key_formats import SHAPES, pem_keys, shapes, without_pem_lines
 from .names import NONE, strength
 from .operator_patterns import operator_patterns, operator_spans
 from .own_secrets import OwnSecrets
-from .scan import MASKED, NOT_RECORDED, Rewritten, Scan, Span, marker, masked, pieces, regex
+from .scan import MASKED, NOT_RECORDED, Rewritten, Scan, Span, marker, masked, pieces, regex, shifted
 from .seed_phrases import seed_phrases
-from .values import is_secret, is_secret_item, is_secret_number
+from .values import holds_secrets, is_member, is_secret, is_secret_item, is_secret_number
 from .wallets import byte_arrays, is_account, is_evm_key, is_keypair, is_secret_numbers, wallet_keys
 
 # Where two rules claim the same text, the earlier one names it.
@@ -124,8 +124,7 @@ class _Rules:
     def spans(self, text: str) -> Iterator[Span]:
         """Yield what is to be masked in the text, in order of precedence."""
         for start, piece in pieces(text, self.own.longest):
-            for span in self._spans_of(Scan(piece)):
-                yield Span(start + span.start, start + span.end, span.rule)
+            yield from shifted(self._spans_of(Scan(piece)), start)
         for pattern in self.patterns:
             yield from operator_spans(pattern, text)
 
@@ -230,7 +229,7 @@ class Redactor:
     def _whole(self, value: Any) -> Any:
         for _ in range(_PASSES):  # a key that is masked as a word of a phrase names its value a secret
             done = self.redacted(value, 0)
-            value = without_spread(done)
+            value = without_spread(done, self._rules.own)
             if value is done:
                 return done
             self._left = MAX_ITEMS
@@ -268,11 +267,10 @@ class Redactor:
         if is_secret_numbers(values):
             return _SOLANA
         done: dict[Any, Any] = {}
-        counts: dict[Any, int] = {}  # how often a key came, as several secrets have one marker
-        names = ["private_key" if name == "key" else name for name in value] if is_account(value) else list(value)
-        for name, inner in zip(value, self._together(values, depth, names), strict=True):
-            key = self._key(name)
-            done[unused(key, done, counts) if key in done else key] = inner
+        counts: dict[Any, int] = {}
+        for name, key, inner in zip(_names_of(value), value, values, strict=True):
+            new = self._key(key)
+            done[unused(new, done, counts) if new in done else new] = self._named(name, inner, depth)
         return done
 
     def _number(self, value: Any) -> Any:
@@ -287,20 +285,26 @@ class Redactor:
         items = list(value)
         if is_secret_numbers(items):
             return _SOLANA
-        if len(items) == 2 and {type(items[0]), type(items[1])} <= {str, bytes}:  # a header
-            items = [items[0], self._named(self.redacted(items[0], depth), items[1], depth, is_secret_item)]
-        done = self._together(items, depth, None)
-        return tuple(done) if isinstance(value, tuple) else done
+        if any(type(item) is str and "PRIVATE KEY" in item for item in items):
+            items = without_pem_lines(items)
+        return type(value)(self._items(items, depth)) if isinstance(value, tuple) else list(self._items(items, depth))
 
-    def _together(self, items: list[Any], depth: int, names: list[Any] | None) -> list[Any]:
-        if names is None:
-            return [self.redacted(item, depth) for item in items]
-        return [self._named(name, item, depth) for name, item in zip(names, items, strict=True)]
+    def _items(self, items: list[Any], depth: int) -> Iterator[Any]:
+        """The items without secrets. The first of two may name the second, as in a list of headers, and a flag its
+        value, as in `["bot", "--secret", "…"]`."""
+        names_next = len(items) == 2 and {type(items[0]), type(items[1])} <= {str, bytes}
+        flag = None
+        for at, item in enumerate(items):
+            if flag is not None or (names_next and at == 1):
+                yield self._named(self.redacted(items[at - 1], depth), item, depth, is_secret_item)
+            else:
+                yield self.redacted(item, depth)
+            flag = item if type(item) is str and item.startswith("--") else None
 
     def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
         """The value of a field: masked whole where the name says secret."""
-        said = _text_of(name)
-        names = (said, _redacted(said, self._rules))  # what stands in the journal names it too
+        text = _text_of(name)
+        names = (text, _redacted(text, self._rules))  # the name that stands in the journal counts too
         return _masked_field(max(names, key=strength), self.redacted(value, depth), check)
 
     def _binary(self, value: bytes) -> str:
@@ -312,19 +316,43 @@ class Redactor:
             return BINARY
 
 
+_NAME_FIELDS, _VALUE_FIELDS = ("name", "key", "Name", "Key"), ("value", "Value")
+
+
+def _names_of(fields: dict[Any, Any]) -> list[Any]:
+    """What names each field's value: its key, but `{"name": "BINANCE_SECRET", "value": "…"}` names it in a field."""
+    if is_account(fields):
+        return ["private_key" if key == "key" else key for key in fields]
+    value = next((key for key in _VALUE_FIELDS if key in fields), None)
+    name = next((fields[key] for key in _NAME_FIELDS if type(fields.get(key)) is str), None) if value else None
+    return [name if name and key == value else key for key in fields]
+
+
 def _masked_field(name: str, value: Any, check: _Check) -> Any:
-    """The text, the number or the list of these in a field that is named as a secret; deeper data speaks for itself."""
-    if type(value) is str and is_evm_key(name, value):
-        return _EVM
-    if strength(name) == NONE:
-        return value
+    """The text, the number, or the list or dict of these in a field whose name says secret."""
     if type(value) is str:
-        return _NAMED if not _MARKERS.fullmatch(value) and check(name, value) else value
+        return _masked_text(name, value, check)
+    if isinstance(value, dict) and holds_secrets(name):
+        return {key: _NAMED if type(item) is str and is_member(item) else item for key, item in value.items()}
+    if strength(name) == NONE and not _names_cookies(name):
+        return value
     if type(value) is int:
         return _NAMED if is_secret_number(name, value) else value
     if isinstance(value, list | tuple) and all(type(item) in (str, int) for item in value):
         return _NAMED if _are_bytes(name, value) else type(value)(_masked_field(name, item, check) for item in value)
     return value
+
+
+def _names_cookies(name: str) -> bool:
+    return name.lower().endswith("cookie")
+
+
+def _masked_text(name: str, value: str, check: _Check) -> str:
+    if is_evm_key(name, value):
+        return _EVM
+    if _names_cookies(name):
+        return masked(value, list(cookies(value)))
+    return _NAMED if strength(name) and not _MARKERS.fullmatch(value) and check(name, value) else value
 
 
 def _are_bytes(name: str, numbers: Sequence[Any]) -> bool:

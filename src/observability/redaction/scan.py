@@ -6,6 +6,7 @@ One text under examination, in the views that the rules search. Every view keeps
 from the text only in characters that were replaced one for one.
 """
 
+import html
 import re
 import string
 from bisect import bisect_right
@@ -95,6 +96,11 @@ def pieces(text: str, longest: int = 0) -> Iterator[tuple[int, str]]:
     yield start, text[start:] if start else text
 
 
+def shifted(spans: Iterable[Span], offset: int) -> Iterator[Span]:
+    """The spans of a piece as spans of the text, where the piece begins at `offset`."""
+    return (Span(start + offset, end + offset, rule) for start, end, rule in spans)
+
+
 def _blank_before(text: str, at: int) -> int:
     """Behind the last line break or space before `at`, so that no word is cut; `at` where there is none."""
     return max(text.rfind("\n", at - _CUT, at), text.rfind(" ", at - _CUT, at)) + 1 or at
@@ -172,21 +178,24 @@ _BREAK = regex(
 _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 
 
-# JSON's \u escapes and escaped slashes (RFC 8259 section 7), and percent-encoding (RFC 3986 section 2.1), whose bytes
-# of one character are read together.
+# JSON's \u escapes and escaped slashes (RFC 8259 section 7), quotes as HTML has them, and percent-encoding (RFC 3986
+# section 2.1), whose bytes of one character are read together.
 _NEXT = r"%[89abAB][0-9a-fA-F]"  # a byte of a character behind its first: RFC 3629
 _ENCODED = regex(
-    r"\\{1,4}(?:u(?P<unicode>[0-9a-fA-F]{4})|/)"
+    r"\\{1,4}(?:u(?P<unicode>[0-9a-fA-F]{4})|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
     rf"|(?P<percent>%(?:[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}}))"
 )
 _BACKSLASHED, _PERCENT = regex(r"\\(?:u[0-9a-fA-F]{4}|/)"), regex("%[0-9a-fA-F]{2}")
+_ENTITY = regex("&(?:apos|quot|#39|#34|#x27|#x22);")
 _MOST_DECODED = 3  # an address that was encoded within an address that was encoded; no software goes further
 
 
 def _meant(match: re.Match[str]) -> str:
     if match["percent"]:
         return bytes.fromhex(match["percent"].replace("%", "")).decode(errors="replace")
-    return chr(int(match["unicode"], 16)) if match["unicode"] else "/"
+    if match["unicode"]:
+        return chr(int(match["unicode"], 16))
+    return "/" if match.group()[0] == "\\" else html.unescape(match.group())
 
 
 class Rewritten:
@@ -301,7 +310,9 @@ class Scan:
         r"""The text with \u escapes, escaped slashes and %XX decoded, as they spell names; None where it has none."""
         text = self.text
         if self.depth >= _MOST_DECODED or not (
-            ("\\" in text and _BACKSLASHED.search(text)) or ("%" in text and _PERCENT.search(text))
+            ("\\" in text and _BACKSLASHED.search(text))
+            or ("%" in text and _PERCENT.search(text))
+            or ("&" in text and _ENTITY.search(text))
         ):
             return None
         view = Rewritten(self.text, _ENCODED, _meant)

@@ -204,6 +204,15 @@ _NOISE = regex(
 _MAY_BE_NOISY = regex(r"[\d<=:\"']|\band\b", re.IGNORECASE)
 
 
+# `seed phrase: …`. Phrases of TON and Electrum have words of the list and a checksum of another kind.
+_NAMES_PHRASE = regex(
+    r"(?:seed|recovery|backup|secret|wallet|mnemonic)[\s_-]{0,3}(?:phrase|words?)?(?:\s?\(\d\d(?: words)?\))?"
+    r"[\"'`*\\]{0,8}\s{0,4}(?:[:=]|->|\bis\b|\bare\b)[\s\"'`*\\\[(>|-]{0,40}$",
+    re.IGNORECASE,
+)
+_NAME_REACH = 100  # characters
+
+
 def seed_phrases(scan: Scan) -> Iterator[Span]:
     """Where a phrase stands whose checksum holds."""
     judge, kinds = _Judge(), _kinds(scan)
@@ -211,21 +220,36 @@ def seed_phrases(scan: Scan) -> Iterator[Span]:
         piece = scan.plain[start:end]
         quiet = _NOISE.sub(lambda match: " " * len(match.group()), piece) if _MAY_BE_NOISY.search(piece) else piece
         # noise may also be words of the phrase: both are read
+        before = scan.plain[max(0, start - _NAME_REACH) : start]
         for view in (piece,) if quiet == piece else (piece, quiet):
-            for first, last in _phrases(view, judge):
+            for first, last in _phrases(view, judge, before):
                 yield Span(start + first, start + last, RULE)
     if b"c" * _FEWEST in kinds:
         yield from _unspaced(scan.plain, judge)
 
 
-def _phrases(text: str, judge: "_Judge") -> Iterator[tuple[int, int]]:
+def _phrases(text: str, judge: "_Judge", before: str) -> Iterator[tuple[int, int]]:
     spans = [match.span() for match in _WORD.finditer(text)]
     words = [_folded(text[start:end]) for start, end in spans]
     for numbers in _lists().values():
         for found in _RUNS.finditer(bytes(map(numbers.__contains__, words))) if _has_run(words, numbers) else ():
             for first, last in _unbroken(spans, *found.span(), text):
+                yield from _named(before + text, len(before), spans[first:last], words[first:last])
                 for at, end in _valid([numbers[word] for word in words[first:last]], judge):
                     yield spans[first + at][0], spans[first + end - 1][1]
+
+
+_NAMING_WORDS = 4  # `seed` and `phrase` are words of the list themselves
+
+
+def _named(text: str, offset: int, spans: Sequence[tuple[int, int]], words: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """The words in a row behind `seed phrase:`, whatever their checksum; `spans` are counted from `offset`."""
+    for at in range(min(_NAMING_WORDS + 1, len(words) - _FEWEST + 1)):
+        start = offset + spans[at][0]
+        is_named = _NAMES_PHRASE.search(text, max(0, start - _NAME_REACH), start)
+        if is_named and len({*words[at:]}) >= _VARIED:
+            yield spans[at][0], spans[-1][1]
+            return
 
 
 _REST = regex(rb"\x01{3,}")

@@ -87,6 +87,16 @@ def is_secret_item(name: str, value: str) -> bool:
     return is_secret(name, value) and not wordy and not _DECIMAL.fullmatch(value)
 
 
+def holds_secrets(name: str) -> bool:
+    """Whether the fields of a dict of this name are secrets, as in `{"secrets": {"binance": "…"}}`."""
+    return strength(name) == STRONG or words_of(name)[-1:] == ["cookies"]
+
+
+def is_member(value: str) -> bool:
+    """Whether a field of such a dict is a secret: a machine made it, and it is not an address, a hash or a word."""
+    return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
+
+
 def is_mixed(value: str) -> bool:
     """Whether letters and digits are mixed in it, as in what a machine made; or letters that are no words."""
     if len(value) < 8 or " " in value:

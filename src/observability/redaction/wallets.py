@@ -191,8 +191,9 @@ def _is_solana_base64(token: str) -> bool:
 # the one to the other. Words from the error texts and docs of eth-account, web3.py and hyperliquid-python-sdk
 # (`secret_key`, `Account.from_key`, `api_wallet`), from ganache's list, and in the languages of the seed phrases.
 _SAYS_PRIVATE = (
-    r"priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])private(?=[\s:=]{1,3}$)"
-    r"|from_?key(?=\()|seed[\s_-]?hex|clés? privées?|clave privada|chave privada|chiave privata|私钥|私鑰|秘密鍵|개인키"
+    r"(?:from_?key|privatekeyto\w{1,12}|from_?(?:private|secret)_?key|(?<![a-z])wallet|signingkey)(?=\()"
+    r"|priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])private(?=[\s:=]{1,3}$)"
+    r"|seed[\s_-]?hex|clés? privées?|clave privada|chave privada|chiave privata|私钥|私鑰|秘密鍵|개인키"
 )
 _SAYS_HELD = (
     r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
@@ -209,7 +210,7 @@ _LINK = {
         r"(?:(?:the|my|this|your|our|address|wallet|account|signer|owner|agent|trader|deployer|bot)\s?){0,4}"
         r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s\w{1,80}(?:\s\w{1,80}){0,3}\s?(?=[:=]))?"
         r"(?:(?:must|should|format|length|has)\b[^\n]{0,100}:)?"
-        r"(?:[\s\"'`*\\:=|,>(\[{–—→-]|\b(?:is|was|are)\b|#?\d{1,2}[.):])*",
+        r"(?:[\s\"'`*\\:=|,>(\[{–—→-]|\b(?:is|was|are|to)\b|#?\d{1,2}[.):])*",
         re.IGNORECASE,
     ),
     "held": regex(_CLOSE + r"(?::=|=>|==?|:)[\s\"'`*\\(\[]{0,8}"),

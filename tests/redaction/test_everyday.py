@@ -1,0 +1,135 @@
+"""Secrets in the shapes of everyday data and code: headers, environment lists, arguments, streams, wallets."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from src.observability.redaction.redactor import redact, redact_text
+from tests.redaction import corpus
+
+KEY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+HEX = "7b5f18bebbce5aed6cd996991afeb6b9"
+EVM = "7c" + "9f3e5a1b" * 7 + "c4d2e1"
+NAMED, OWN = "[REDACTED:named-secret]", "[REDACTED:own-secret]"
+COOKIE = "session=[REDACTED:authorization]"
+# 24 words of BIP-39's list in which no checksum holds: TON and Electrum have checksums of their own.
+TON = (
+    "zebra story false kangaroo unveil three repeat ancient peasant expand thank autumn "
+    "crater caution lemon permit exercise lottery robot canal shield adult write elbow"
+)
+
+DATA: dict[str, tuple[Any, Any]] = {
+    "a cookie": ({"Cookie": f"session={KEY}; theme=dark"}, {"Cookie": f"{COOKIE}; theme=dark"}),
+    "cookies of a response": ({"set-cookie": [f"session={KEY}; Path=/"]}, {"set-cookie": [f"{COOKIE}; Path=/"]}),
+    "a jar of cookies": ({"cookies": {"sid": KEY, "theme": "dark"}}, {"cookies": {"sid": NAMED, "theme": "dark"}}),
+    "a container's environment": (
+        {"env": [{"name": "BINANCE_SECRET", "value": KEY}, {"name": "REGION", "value": "us-east-1"}]},
+        {"env": [{"name": "BINANCE_SECRET", "value": NAMED}, {"name": "REGION", "value": "us-east-1"}]},
+    ),
+    "tags of AWS": ([{"Key": "DB_PASSWORD", "Value": "hunter2abc"}], [{"Key": "DB_PASSWORD", "Value": NAMED}]),
+    "secrets by exchange": (
+        {"secrets": {"binance": KEY, "okx": HEX, "region": "us-east-1", "enabled": "yes"}},
+        {"secrets": {"binance": NAMED, "okx": NAMED, "region": "us-east-1", "enabled": "yes"}},
+    ),
+    "arguments": (["bot", "--secret", KEY, "--symbol", "BTC"], ["bot", "--secret", NAMED, "--symbol", "BTC"]),
+    "arguments in a tuple": (("bot", "--password", "hunter2abc"), ("bot", "--password", NAMED)),
+    "keys by exchange": ({"api_key_binance": HEX, "apiKeyOkx": HEX}, {"api_key_binance": NAMED, "apiKeyOkx": NAMED}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", DATA)
+def test_a_secret_in_data_is_masked(shape: str) -> None:
+    """And nothing beside it; what is masked stays as it is."""
+    value, masked = DATA[shape]
+    assert redact(value) == masked
+    assert redact(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"key": "BTC", "value": "97123.5"}, {"name": "token", "value": "BONK"}, {"name": "secret", "value": ""},
+        {"secrets": {"count": 3, "names": ["binance"]}}, {"secrets": {"stored in": "the vault of the exchange"}},
+        ["run", "--token", "SOL", "--secret"], {"cookies": {"theme": "dark", "accepted": "2025-12-11T10:00:00Z"}},
+        {"credentials": {"address": "GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz"}}, {"Cookie": "theme=dark; lang=en"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
+    """Symbols, prices, counts, addresses, dates and words."""
+    assert redact(value) == value
+
+
+def test_a_private_key_in_lines_is_masked() -> None:
+    """As `readlines` and `splitlines` give them; the lines around it stay, the list keeps its length."""
+    make = random.Random("lines")
+    for _ in range(20):
+        lines = corpus.SECRETS["pem-private-key"](make).splitlines(keepends=bool(make.randrange(2)))
+        done = redact({"lines": ["Longs are out", *lines, "BUY at once"]})["lines"]
+        assert done == ["Longs are out", *["[REDACTED:pem-private-key]"] * len(lines), "BUY at once"]
+
+
+TEXTS = (
+    "API_KEY_BINANCE=§", "api_key_okx: §", "apiKeyBinance = '§'", "export BINANCE_SECRET_LIVE=§", "set api_key to §",
+    '["bot", "--secret", "§"]', '{"name": "BINANCE_SECRET", "value": "§"}', "- name: BINANCE_SECRET\n  value: §",
+    '{"secrets": {"binance": "§"}}', '{"Cookie": "session=§"}', "password=&apos;§&apos;", "api_key=&quot;§&quot;",
+    "password: &#39;§&#39;", "https://bot:abc12§@h.example/", "api_key = os.getenv('API_KEY', '§')",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("template", TEXTS)
+def test_a_secret_in_text_is_masked(template: str) -> None:
+    """Also where the text stands in JSON, and with its quotes as HTML has them."""
+    text = template.replace("§", KEY)
+    for written in (text, json.dumps(text), f"Longs are out.\n{text}\nBUY"):
+        assert KEY not in redact_text(written), written
+
+
+@pytest.mark.parametrize("size", range(12, 17))
+def test_a_token_before_a_host_is_masked(size: int) -> None:
+    """By itself or as a password; names of people stay."""
+    token = "tok1234567890abcdefg"[:size]
+    assert redact_text(f"https://{token}@sentry.example/5") == "https://[REDACTED:url-credentials]@sentry.example/5"
+    assert redact_text(f"wss://u:{token}@h.example") == "wss://u:[REDACTED:url-credentials]@h.example"
+    for address in ("https://longsandshorts@h.example", "ssh://git@github.com", "https://trader1@h.example"):
+        assert redact_text(address) is address
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "const a = privateKeyToAccount('0x§')", "new ethers.Wallet('0x§', provider)", "Account.from_key('§')",
+        "set private_key to 0x§", "new SigningKey('0x§')", "web3.eth.accounts.privateKeyToAddress(\"0x§\")",
+    ],
+)  # fmt: skip
+def test_a_private_key_in_a_call_is_masked(call: str) -> None:
+    """Of viem, ethers, web3 and eth-account; the hash of a transaction in another call stays."""
+    assert EVM not in redact_text(call.replace("§", EVM))
+    other = f"getTransaction('0x{EVM}') of the wallet"
+    assert redact_text(other) is other
+
+
+@pytest.mark.parametrize(
+    "name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":']
+)
+def test_a_named_phrase_needs_no_checksum(name: str) -> None:
+    """TON's and Electrum's have another; without its name such a phrase is words of a list."""
+    assert "zebra" not in redact_text(f"{name} {TON}")
+    assert "zebra" not in redact_text(f"the wallet\n{name}\n{TON.strip().replace(' ', ', ')}")
+    assert redact_text(TON) is TON
+    assert "zebra" not in str(redact({"note": f"{name} {TON}"}))
+
+
+def test_a_secret_of_ours_in_the_chunks_of_a_stream_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An SDK's raw chunks hold a few letters each; what stands around them stays."""
+    monkeypatch.setenv("OPENAI_KEY", "pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX")
+    text = "use pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX now"
+    for size in (1, 4, 9):
+        parts = [text[at : at + size] for at in range(0, len(text), size)]
+        done = redact([{"choices": [{"delta": {"content": part}, "index": 0}]} for part in parts])
+        content = "".join(chunk["choices"][0]["delta"]["content"] for chunk in done)
+        assert content.replace(OWN, "") == "use  now"
+        assert len(done) == len(parts)
+        assert "".join(redact(parts)).replace(OWN, "") == "use  now"
