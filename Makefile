@@ -1,4 +1,4 @@
-# 🌙 Moon Dev's commands. Each makes .venv and installs what it needs; Python 3.11 or newer is all that must be there.
+# The repo's commands. Each creates .venv and installs its requirements; only Python 3.11 or newer must be there.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,7 @@ SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 .PHONY: demo test test-all check bench bench-quick bench-redaction prices
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
-demo: .venv/.installed  ## the recorded feed through a model in this process, then what was traced
+demo: .venv/.installed  ## replays a recorded feed through a model in the process, then shows the traces
 	@$(BIN)/python -m src.agents.liquidation_agent --replay $(SAMPLE)
 	@echo
 	@$(BIN)/python -m src.observability traces --tree --session $$LANGFUSE_SESSION_ID
@@ -16,17 +16,17 @@ test: export PYTEST_ADDOPTS := -n logical
 test: .venv/.installed-dev  ## the quick tests, on every core; ARGS="-k journal" for some of them
 	$(BIN)/pytest tests/ $(ARGS)
 
-test-all: test  ## these, then the slow ones: a day and a million side by side, the others alone, as they time and kill
+test-all: test  ## then the slow ones: long ones side by side, the others alone, since they measure time and kill processes
 	$(BIN)/pytest tests/ -m "slow and long" -n 2 $(ARGS)
 	$(BIN)/pytest tests/ -m "slow and not long" $(ARGS)
 
-bench: .venv/.installed-dev  ## what tracing costs, beside OpenTelemetry and Langfuse
+bench: .venv/.installed-dev  ## the time tracing takes, beside OpenTelemetry and Langfuse
 	@$(BIN)/python -m benchmarks.bench
 
 bench-quick: .venv/.installed-dev
 	@$(BIN)/python -m benchmarks.bench --quick
 
-bench-redaction: .venv/.installed-dev  ## what redaction takes, beside one plain regular expression
+bench-redaction: .venv/.installed-dev  ## the time redaction takes, beside one plain regular expression
 	@$(BIN)/python -m benchmarks.bench_redaction
 
 prices: .venv/.installed-dev  ## the price table, from the newest genai-prices

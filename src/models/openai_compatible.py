@@ -28,8 +28,6 @@ class OpenAICompatibleModel(BaseModel):
         """Import the SDK and build its client, unless the key is missing."""
         if self.api_key_name and not self.api_key:
             return
-        # The SDK looks for `httpx` in `sys.modules` at every call, and fails while another thread is importing it.
-        import httpx  # noqa: F401
         import openai  # takes most of a second: not before a model is built
 
         settings = self._client_settings(self._base_url())

@@ -1,6 +1,5 @@
 """Building models: keys, aliases, defaults, fallbacks, and what is printed where none can be built."""
 
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -231,17 +230,3 @@ def test_importing_the_factory_imports_no_sdk() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT
     )
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.slow
-def test_a_model_finds_the_whole_of_what_the_shipper_imports() -> None:
-    """The OpenAI SDK fails a call while `httpx` is half imported, as it is when the shipper's thread first needs it."""
-    code = (
-        "import sys; from src.models.model_factory import ModelFactory; ModelFactory.create_model('openai');"
-        " print(hasattr(sys.modules.get('httpx'), 'Response'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT,
-        env={**os.environ, "OPENAI_KEY": "a-key-of-no-one"},
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "True"
