@@ -2,9 +2,9 @@
 🌙 Moon Dev's Configuration
 Built with love by Moon Dev 🚀
 
-The settings of this repo's models and agents: constants, and the live ones of `_SETTINGS`, which follow the environment
-and `.env` at every read. `src/observability` has settings of its own; of those, this module has the plan's four names.
-Assigned or patched here they win there, until `importlib.reload(config)`.
+Settings of this repo's models and agents: constants, and the live ones of `_SETTINGS`, which follow the environment and
+`.env` at every read. `src/observability` has its own settings. This module also serves four of them, those of the plan:
+a value assigned or patched here wins, until `importlib.reload(config)`.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ SLEEP_BETWEEN_RUNS_MINUTES = 15
 AI_MODEL = "claude-haiku-4-5"
 AI_MAX_TOKENS = 1024
 AI_TEMPERATURE = 0.7
-AI_MODEL_TYPE: str  # provider that `ModelFactory.create_model()` takes when none is named
+AI_MODEL_TYPE: str  # default provider of `ModelFactory.create_model()`
 AI_TIMEOUT_SECONDS: float  # per request to a provider
 AI_MAX_RETRIES: int  # the SDKs' own retries of 408, 409, 429, 5xx and connection errors
 

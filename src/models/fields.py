@@ -1,4 +1,4 @@
-"""Reading a provider's answer, whatever it is made of."""
+"""Reads a field of a provider's answer, which may be made of dicts or objects."""
 
 from typing import Any
 

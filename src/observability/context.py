@@ -2,7 +2,7 @@
 🌙 Moon Dev's Observability Context
 Built with love by Moon Dev 🚀
 
-What agents may say about what they are doing.
+`ObservabilityContext`: agents record their cycles, metadata, signals, errors and outcomes with it.
 """
 
 from collections.abc import Iterator
@@ -42,24 +42,24 @@ class Cycle:
         return self._observation.hex_trace_id if self._observation else None
 
     def set_input(self, value: Any) -> None:
-        """Set the situation that the agent faces: what the trace page shows as the root's input."""
+        """Set the situation that the agent faces: the input on the trace page."""
         with guarded:
             if self._observation:
                 self._observation.input = snapshot(value)
 
     def set_output(self, value: Any) -> None:
-        """Set what came of the cycle; a trading signal sets it by itself."""
+        """Set the result of the cycle: the output on the trace page. A trading signal sets it by itself."""
         with guarded:
             if self._observation:
                 self._observation.output = snapshot(value)
 
 
 class ObservabilityContext:
-    """What an agent may say about what it is doing. Nothing here ever raises into the agent."""
+    """Records facts about an agent's work on its trace. No method raises into the agent."""
 
     @staticmethod
     def current_trace_id() -> str | None:
-        """The trace that a call made now would belong to: 32 hex digits, or None outside a trace."""
+        """The trace of a call made now: 32 hex digits, or None outside a trace."""
         observation = current_observation() or recent_of_caller()
         return observation.hex_trace_id if observation else None
 
@@ -70,9 +70,9 @@ class ObservabilityContext:
 
         Args:
             agent_name: the agent's class name; also the trace's name.
-            agent_type: its kind (liquidation, whale, swarm, ...).
-            input: the situation it faces, anything JSON can hold.
-            **metadata: more about the cycle.
+            agent_type: the agent's kind (liquidation, whale, swarm, ...).
+            input: the situation it faces, any JSON value.
+            **metadata: additional metadata of the cycle.
         """
         observation = outer = None
         with guarded:
@@ -97,10 +97,10 @@ class ObservabilityContext:
 
     @staticmethod
     def add_agent_metadata(agent_type: str, agent_name: str, **kwargs: Any) -> None:
-        """Say which agent is at work: of the running observation, else of what follows in this context.
+        """Name the agent of the running observation; without one, of the observations that follow in this context.
 
         Args:
-            agent_type: type of agent (trading, risk, ...); `model` says what model a generation asks.
+            agent_type: type of agent (trading, risk, ...). With `model`, `agent_name` is a generation's provider.
             agent_name: name of the agent class.
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
@@ -110,7 +110,7 @@ class ObservabilityContext:
             observation = current_observation()
             if observation is None:
                 announce(agent_name, {"agent_type": agent_type, **kwargs})
-            elif agent_type == "model":  # the plan's own call: it names the provider, not the agent that asks it
+            elif agent_type == "model":  # the plan's own call, which names the provider
                 observation.add_metadata({"model_type": agent_name, **kwargs})
             else:
                 observation.agent = str(agent_name)
@@ -120,13 +120,13 @@ class ObservabilityContext:
     def add_trading_signal(
         action: str, confidence: float | str, reasoning: str, symbol: str | None = None, **kwargs: Any
     ) -> None:
-        """Record a decision on the trace that it belongs to: an event, tags, and two scores.
+        """Record a decision on its trace: an event, tags, and two scores.
 
         Args:
             action: BUY, SELL or NOTHING; anything else is kept as given and marked invalid.
             confidence: 0 to 100, a number or text like "85%"; clamped, with the raw value kept.
             reasoning: the model's reason.
-            symbol: what is traded, where one symbol is meant.
+            symbol: the traded symbol, if it is a single one.
             **kwargs: additional signal data.
         """
         with guarded:
@@ -137,17 +137,17 @@ class ObservabilityContext:
     def record_outcome(
         trace_id: str, pnl_usd: float | None = None, pnl_pct: float | None = None, note: str | None = None
     ) -> None:
-        """Record what the market made of a decision: scores on its trace. Said again, it replaces what was said.
+        """Record the profit or loss of a decision, as scores on its trace. A second outcome replaces the first.
 
         Args:
-            trace_id: the decision's trace, as `current_trace_id()` or a cycle's `trace_id` gave it.
+            trace_id: the decision's trace, from `current_trace_id()` or a cycle's `trace_id`.
             pnl_usd: profit or loss in USD.
-            pnl_pct: profit or loss in percent of the stake; one of the two at least.
-            note: anything worth knowing.
+            pnl_pct: profit or loss in percent of the stake; give at least one of the two.
+            note: free text.
         """
         with guarded:
-            asked = recording()
-            if not asked.on:
+            capture = recording()
+            if not capture.on:
                 return
             from .recording import outcome_observation, scores_of_outcome
 
@@ -157,7 +157,7 @@ class ObservabilityContext:
                 failures.note("outcome", f"an outcome is not recorded: {error}", cure="Correct the call.")
                 return
             outcome = outcome_observation(trace_id, scores)
-            outcome.durable = asked.durable
+            outcome.durable = capture.durable
             on_end(outcome)
 
     @staticmethod
