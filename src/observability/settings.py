@@ -412,6 +412,14 @@ def journal_path() -> Path:
     return _under_repo(setting("OBSERVABILITY_JOURNAL"), os.environ.get("HOME"))
 
 
+def journal_of(root: Path) -> Path:
+    """Where the journal of the repo at `root` lies: by the settings for this one, by its `.env` for another."""
+    if root == REPO_ROOT:
+        return journal_path()
+    path = _variables_of(root / ".env").get("OBSERVABILITY_JOURNAL") or SETTINGS["OBSERVABILITY_JOURNAL"][1]
+    return root / Path(path).expanduser()
+
+
 @lru_cache(maxsize=8)  # every batch of the recorder asks
 def _under_repo(path: str, _home: str | None) -> Path:
     return REPO_ROOT / Path(path).expanduser()

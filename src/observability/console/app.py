@@ -5,12 +5,12 @@ Exit status: 0 success; 1 an error, printed with its cure; 2 a wrong command or 
 
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from .commands import costs, decisions, doctor, export, outcomes, prune, report, ship, status, tail, traces
+from .commands import adopt, costs, decisions, doctor, export, outcomes, prune, report, ship, status, tail, traces
 
 
 class _Commands(TyperGroup):
@@ -46,5 +46,17 @@ for command in (
     ship.ship,
     prune.prune,
     doctor.doctor,
+    adopt.adopt,
 ):
     app.command()(command)
+# Options behind the script are the script's.
+app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(adopt.run)
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=adopt.version, is_eager=True, help="Print the package's version.")
+    ] = False,
+) -> None:
+    """Options of the console itself."""

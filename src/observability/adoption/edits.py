@@ -1,0 +1,26 @@
+"""Text added to a file's end and taken out again: every other byte stays as it is, a missing last newline too."""
+
+
+def added_to(data: bytes, text: str) -> bytes:
+    """`text`, whole lines or nothing, as the bytes to put behind `data`.
+
+    They have the line ends of `data`, and no last one if the last line of `data` has none.
+    """
+    if not text:
+        return b""
+    newline = b"\r\n" if b"\r\n" in data else b"\n"
+    lines = newline.join(line.encode() for line in text.splitlines())
+    return newline + lines if data and not data.endswith(b"\n") else lines + newline
+
+
+def split_at(data: bytes, added: bytes) -> tuple[bytes, bytes]:
+    """`data` before and after `added`; where that was edited since, all but those of its lines that still stand."""
+    before, there, after = data.rpartition(added)
+    if there:
+        return before, after
+    lines = data.splitlines(keepends=True)
+    for line in filter(None, map(bytes.strip, added.splitlines())):
+        at = next((at for at in reversed(range(len(lines))) if lines[at].strip() == line), None)
+        if at is not None:
+            del lines[at]
+    return b"".join(lines), b""

@@ -1,0 +1,21 @@
+"""A script run as `python SCRIPT …` would, observed.
+
+The interpreter starts anew, and finds `hook/sitecustomize.py` first on PYTHONPATH: that installs the hooks before the
+script begins and takes its own traces away. So everything else is Python's own: `__main__`, arguments, tracebacks,
+exit codes, signals.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+_HOOK = Path(__file__).resolve().parent / "hook"
+
+
+def command_of(script: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The command line and the environment for `os.execve`; this interpreter's own options are kept."""
+    options = sys.orig_argv[1 : sys.orig_argv.index("-m")] if "-m" in sys.orig_argv else []
+    path = os.environ.get("PYTHONPATH")
+    hooked = str(_HOOK) if path is None else f"{_HOOK}{os.pathsep}{path}"
+    return [sys.executable, *options, script, *arguments], {**os.environ, "PYTHONPATH": hooked}

@@ -1,0 +1,133 @@
+"""The `adopt` command, which puts the package into a trading repo, and `run`, which runs a script observed."""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from termcolor import cprint
+
+from ... import __version__, adoption, settings
+
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+_ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}
+
+
+def adopt(
+    path: Annotated[Path, typer.Argument(help="The root of the trading repo, the folder that has src in it.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Take out what was added.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; list every LLM call site.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
+) -> None:
+    """Put this package into a trading repo: its folder, one line in src/__init__.py, settings and requirements.
+
+    Run it again after an update of this repo. --check exits with status 1 if a call site is not observed at all.
+
+    Example: python -m src.observability adopt ../trading-bots --dry-run
+    """
+    root = path.expanduser().resolve()
+    if check:
+        _check(root)
+        return
+    try:
+        plan = (adoption.plan_removal if undo else adoption.plan_adoption)(root)
+        _show(plan)
+        if plan.changes and not dry_run and _confirmed(plan, yes):
+            adoption.write_all(plan.changes)
+            adoption.remove_empty_folders(root / adoption.PACKAGE)
+            (_report_removal if undo else _report_adoption)(plan)
+    except adoption.AdoptionError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or root}: {error.strerror or error}. Nothing was changed in {root}")
+
+
+def run(
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script, as after `python`.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="The script's own arguments.")] = None,
+) -> None:
+    """Run a script as `python SCRIPT …` does, observed: for scripts that import nothing of src.
+
+    Example: python -m src.observability run src/agents/websearch_agent.py
+    """
+    if not Path(script).resolve().is_relative_to(settings.REPO_ROOT):
+        _fail(f"{script} is not in {settings.REPO_ROOT}: adopt its repo, and run it there")
+    command, environment = adoption.command_of(script, arguments or [])
+    os.execve(command[0], command, environment)  # noqa: S606 - the operator's own script
+
+
+def version(shown: bool) -> None:
+    """The `--version` option."""
+    if shown:
+        print(__version__)
+        raise typer.Exit
+
+
+def _show(plan: adoption.Plan) -> None:
+    for line in plan.diff():
+        cprint(line, _COLOURS.get(line[:1]))
+    if plan.copied:
+        was = f"version {plan.old_version} there, {__version__} here" if plan.old_version else f"version {__version__}"
+        print(f"{adoption.PACKAGE}: {plan.copied} files, {was}")
+    for file in plan.kept:
+        cprint(f"⚠️ {file.relative_to(plan.root)} was edited since: it stays", "yellow")
+    if not plan.changes:
+        cprint(f"✅ {plan.root} has version {__version__} already", "green")
+
+
+def _confirmed(plan: adoption.Plan, yes: bool) -> bool:
+    if yes:
+        return True
+    try:
+        if typer.confirm(f"Make these changes in {plan.root}?", err=True):
+            return True
+    except typer.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise
+        print(file=sys.stderr)
+        _fail("No confirmation (no terminal): nothing was changed. --yes makes the changes unasked")
+    cprint("🤖 Nothing was changed", "cyan", file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _report_adoption(plan: adoption.Plan) -> None:
+    update = f"updated from {plan.old_version} to" if plan.old_version else "has"
+    cprint(f"✅ {plan.root} {update} version {__version__}", "green")
+    print("   → there, in its own environment: pip install -r src/observability/requirements.txt")
+    print(f"   → its call sites: python -m src.observability adopt {plan.root} --check")
+
+
+def _report_removal(plan: adoption.Plan) -> None:
+    cprint(f"✅ {plan.root} is without version {plan.old_version} again", "green")
+    if plan.journal.exists():
+        print(f"📒 The journal stays: {plan.journal}")
+
+
+def _check(root: Path) -> None:
+    sites = list(adoption.call_sites(root))
+    for site in sites:
+        reason = f": {site.reason}" if site.reason else ""
+        print(
+            f"{_ICONS[site.observed]} {site.file}:{site.line}  {site.call}  {site.observed or 'not observed'}{reason}"
+        )
+    for folder in sorted({site.file.parent for site in sites}):
+        _sum(str(folder), [site for site in sites if site.file.parent == folder])
+    _sum("total", sites)
+    if adoption.adopted_version(root) is None and root != settings.REPO_ROOT:
+        cprint(f"⚠️ Not adopted yet: python -m src.observability adopt {root}", "yellow", file=sys.stderr)
+    if any(site.observed is None for site in sites):
+        raise typer.Exit(1)
+
+
+def _sum(name: str, sites: list[adoption.CallSite]) -> None:
+    count = Counter(site.observed for site in sites)
+    print(f"{name}: {len(sites)} call sites, {count['by the line']} observed by the line, "
+          f"{count['only under run']} only under run, {count[None]} not observed")  # fmt: skip
+
+
+def _fail(message: str) -> NoReturn:
+    cprint(f"❌ {message}", "red", file=sys.stderr)
+    raise typer.Exit(1)
