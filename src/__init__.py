@@ -1,3 +1,3 @@
 """🌙 Moon Dev's AI trading agents. Built with love by Moon Dev 🚀"""
 
-from .observability import autoload as _observability  # noqa: F401 - observes the calls of provider SDKs
+with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability  # observes LLM calls

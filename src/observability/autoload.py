@@ -4,6 +4,9 @@ A failure prints one line on stderr, with its cure, and the program goes on.
 """
 
 import sys
+from importlib.util import find_spec
+
+_REQUIRED = ("dotenv", "mnemonic", "termcolor")  # some are loaded later, where their absence would lose a call
 
 
 def _say(message: str) -> None:
@@ -11,8 +14,17 @@ def _say(message: str) -> None:
         print(f"\033[31m❌ Observability: {message}\033[0m", file=sys.stderr)  # termcolor may be missing
 
 
+def _check_requirements() -> None:
+    if sys.version_info < (3, 10):  # noqa: UP036 - the operator's Python may be any
+        raise ModuleNotFoundError(name="Python 3.10 or newer")
+    for name in _REQUIRED:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(name=name)
+
+
 def _load() -> None:
     try:
+        _check_requirements()
         from . import runtime  # noqa: F401 - takes the observations
         from .instrumentation import install
 
