@@ -61,7 +61,7 @@ def test_every_command_has_an_example_and_the_options_that_mean_something(name: 
     """--json for scripts but where a file is written or a format chosen; --since is the same everywhere, and said."""
     assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
     options = _options(name)
-    assert ("--json" in options) or name in ("export", "report", "outcome", "outcomes")
+    assert ("--json" in options) or name in ("export", "report", "outcome", "outcomes", "run")
     if name in ("decisions", "traces", "costs", "tail", "export", "report"):
         assert {"--since", "--agent", "--model"} <= set(options)
         assert options["--since"].default == "all"

@@ -10,6 +10,8 @@ import typer
 from termcolor import cprint
 
 from ... import __version__, adoption, settings
+from ..options import AsJson
+from ..render.layout import show_json
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}
@@ -21,16 +23,18 @@ def adopt(
     check: Annotated[bool, typer.Option("--check", help="Change nothing; list every LLM call site.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put this package into a trading repo: its folder, one line in src/__init__.py, settings and requirements.
 
-    Run it again after an update of this repo. --check exits with status 1 if a call site is not observed at all.
+    Run it again after an update of this repo. --check exits with status 1 if a call site is not observed at all; --json
+    is for its list.
 
     Example: python -m src.observability adopt ../trading-bots --dry-run
     """
     root = path.expanduser().resolve()
     if check:
-        _check(root)
+        _check(root, as_json)
         return
     try:
         plan = (adoption.plan_removal if undo else adoption.plan_adoption)(root)
@@ -106,20 +110,26 @@ def _report_removal(plan: adoption.Plan) -> None:
         print(f"📒 The journal stays: {plan.journal}")
 
 
-def _check(root: Path) -> None:
+def _check(root: Path, as_json: bool) -> None:
     sites = list(adoption.call_sites(root))
-    for site in sites:
-        reason = f": {site.reason}" if site.reason else ""
-        print(
-            f"{_ICONS[site.observed]} {site.file}:{site.line}  {site.call}  {site.observed or 'not observed'}{reason}"
-        )
-    for folder in sorted({site.file.parent for site in sites}):
-        _sum(str(folder), [site for site in sites if site.file.parent == folder])
-    _sum("total", sites)
+    if as_json:
+        for site in sites:
+            show_json({**site._asdict(), "file": str(site.file)})
+    else:
+        _list(sites)
     if adoption.adopted_version(root) is None and root != settings.REPO_ROOT:
         cprint(f"⚠️ Not adopted yet: python -m src.observability adopt {root}", "yellow", file=sys.stderr)
     if any(site.observed is None for site in sites):
         raise typer.Exit(1)
+
+
+def _list(sites: list[adoption.CallSite]) -> None:
+    for site in sites:
+        how = ": ".join(filter(None, (site.observed or "not observed", site.reason)))
+        print(f"{_ICONS[site.observed]} {site.file}:{site.line}  {site.call}  {how}")
+    for folder in sorted({site.file.parent for site in sites}):
+        _sum(str(folder), [site for site in sites if site.file.parent == folder])
+    _sum("total", sites)
 
 
 def _sum(name: str, sites: list[adoption.CallSite]) -> None:
