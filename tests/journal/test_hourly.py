@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from src.observability import ObservabilityContext, observe_llm, settings
+from src.observability.journal.migration import backups_of
 from src.observability.journal.schema import APPLICATION_ID, COUNTED, MIGRATIONS
 from src.observability.journal.store import INTERRUPTED, Journal, Mark, Row
 from tests.million import fill, observation_row
@@ -122,6 +123,54 @@ def test_what_was_spent_stays_spent(journal_file: Path) -> None:
         pass
     assert journal.observations() == []
     assert kept(journal) == before
+    journal.close()
+
+
+def named(model: str, number: int = 0) -> Row:
+    """A call of this model, a second of 2026-11-01 00:00 UTC later each."""
+    return observation_row(
+        id=f"{number}-{model[:20]}", trace_id="b" * 32, type="generation", name="x", trace_name="x", model=model,
+        start_ns=493_560 * HOUR_NS + number * 10**9,
+    )  # fmt: skip
+
+
+def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> None:
+    """A provider may name a new model in each answer: none is lost, and the table does not grow with them."""
+    journal = Journal(journal_file)
+    journal.append([named(f"model {number}", number) for number in range(700)], [])
+    assert len(kept(journal)) == 501
+    assert kept(journal)[493_560, "(other)", "(other)", "(other)"]["calls"] == 200
+    journal.append([named("model 3", 800), named("a new one", 801)], [])
+    assert kept(journal)[493_560, "", "", "model 3"]["calls"] == 2
+    assert kept(journal)[493_560, "(other)", "(other)", "(other)"]["calls"] == 201
+    journal.append([{**named("late", 900), "state": "open", "process": "1-dead"}], [])
+    journal.interrupt("1-dead")
+    journal.append([{**named("late", 900), "cost_usd": 0.5}], [])
+    assert kept(journal)[493_560, "(other)", "(other)", "(other)"]["calls"] == 202
+    journal.close()
+
+
+def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
+    """Also where code of before wrote it, and in the sums that it had made."""
+    before = sqlite3.connect(journal_file, isolation_level=None)
+    for released in MIGRATIONS[:2]:
+        before.executescript(released.script)
+    before.executescript(
+        f"PRAGMA journal_mode = WAL; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 2"
+    )
+    keys = [(493_560, "", "", f"{number % 3}" + "x" * 5_000 + str(number)) for number in range(450)]
+    before.executemany(f"INSERT INTO hourly VALUES (?, ?, ?, ?, {', '.join('1' for _ in COUNTED)})", keys)
+    journal = Journal(journal_file)
+    assert {key[3]: sums["calls"] for key, sums in kept(journal).items()} == {f"{n}" + "x" * 199: 150 for n in range(3)}
+    assert journal.sums_bytes() < 2_000
+    assert [file.name for file in backups_of(journal_file)] == [f"journal.db.before-{len(MIGRATIONS)}"]
+    before.execute(
+        "INSERT INTO observations (id, trace_id, is_root, type, name, trace_name, start_ns, level, state, process,"
+        " model) VALUES ('z', 'z', 1, 'generation', 'x', 'x', ?, 'DEFAULT', 'local', 'old', ?)",
+        (493_560 * HOUR_NS, "2" + "x" * 5_000),
+    )
+    assert kept(journal)[493_560, "", "", "2" + "x" * 199]["calls"] == 151
+    before.close()
     journal.close()
 
 

@@ -83,7 +83,7 @@ class JournalConnection:
             finally:
                 self.lock.release()
 
-    def let_others_write(self) -> None:
+    def yield_write_lock(self) -> None:
         """Between two steps of long work: as long as those who wait take until they look again, at the most."""
         time.sleep(_LAST_LOOK_SECONDS)
 

@@ -56,6 +56,7 @@ def connected(path: Path, *, create: bool) -> Connected:
         if not create:
             raise
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _hide_from_git(path)
     with _only_one_process(path):
         try:
             db = _usable(path)
@@ -112,6 +113,14 @@ def _up_to_date(path: Path) -> Connected | None:
         raise
     db.close()
     return None
+
+
+def _hide_from_git(path: Path) -> None:
+    """Write a `.gitignore` of `*` into the journal's folder: no prompt is committed. A shared folder stays as is."""
+    ours = (path.name.partition(".")[0], "processes", ".gitignore")
+    is_own = all(file.name.startswith(ours) for file in path.parent.iterdir())
+    if is_own:
+        (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
 
 
 def _usable(path: Path) -> sqlite3.Connection:

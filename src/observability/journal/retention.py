@@ -1,58 +1,79 @@
-"""
-🌙 Moon Dev's Journal Retention
-Built with love by Moon Dev 🚀
+"""Delete what is too old or too much for the journal, in short steps, by one process at a time.
 
-What the journal lets go of, and when: rows that are done (shipped, local, rejected) by age, and the oldest of them at
-the size limit; pending ones only where nothing else is left there, which is counted and said. In short steps, between
-which other processes write, by one process at a time.
+- Rows that are done (shipped, local, rejected) go by age, and the oldest of them at the size limit.
+- Pending rows go only where nothing else is left at the size limit; they are counted and reported.
+- Hourly sums go after 400 days, and the oldest of them when they fill a tenth of the size limit. They do not count
+  towards the limit, so no row is ever deleted for their sake.
+- A migration's backup goes as soon as its rows would.
 """
 
+import contextlib
 import time
 
 from .. import settings
 from ..internal_errors import failures
+from .migration import backups_of
 from .store import Journal
 
 STEP_ROWS = 200
-_STEPS = 2  # at one go, of about 15 ms each: the recorder has calls to journal meanwhile
+_STEPS = 2  # at a time, of about 15 ms each: the recorder has calls to journal meanwhile
 _DAY_NS = 86_400_000_000_000
-_FULL, _ROOM = 0.95, 0.9  # of the size limit: when rows go, and how far, so that not every row has another one deleted
+_HOUR_NS = 3_600_000_000_000
+_FULL, _ROOM = 0.95, 0.9  # of the size limit: rows are deleted above the first, down to the second
+_SUMS_DAYS = 400
+_SUMS_SHARE = 0.1  # of the size limit
+_MEASURE_SECONDS = 600.0  # the size of the sums is measured this often: it reads all of them
 
 
 class Retention:
-    """One process's part in it: whether the journal was found full, and what had to be given up for room."""
+    """Retention by one process; remembers whether the journal is full, and counts the pending rows it deleted."""
 
     deleted_pending = 0  # observations, by this process
 
     def __init__(self) -> None:
         self._full = False
+        self._sums_bytes = 0
+        self._next_measure = 0.0  # monotonic seconds
 
     def is_due(self, journal: Journal) -> bool:
         """Whether the size limit is reached."""
-        self._full = journal.used_bytes() > _limit() * (_ROOM if self._full else _FULL)
+        threshold = _limit() * (_ROOM if self._full else _FULL)
+        self._full = journal.used_bytes() > threshold and self._rows_bytes(journal) > threshold
         return self._full
 
     def tidy(self, journal: Journal) -> bool:
-        """A few steps, others' turn between them; whether there is more to do at once."""
+        """Run a few steps, and let others write between them; True if there is more to do at once."""
+        _delete_old_backups(journal)
         for step in range(_STEPS):
             if step:
-                journal.let_others_write()
+                journal.yield_write_lock()
             if not self._step(journal):
                 return False
         return True
 
     def _step(self, journal: Journal) -> bool:
-        """One step; whether something was deleted."""
-        too_old = time.time_ns() - int(settings.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
-        deleted = journal.delete_done(STEP_ROWS, before_ns=too_old) or self._make_room(journal)
+        """Run one step; True if it deleted something."""
+        deleted = (
+            journal.delete_done(STEP_ROWS, before_ns=_oldest_kept_ns())
+            or self._delete_hour(journal)
+            or self._make_room(journal)
+        )
         if deleted:
-            journal.give_back_space()
+            journal.vacuum()
         return deleted > 0
+
+    def _delete_hour(self, journal: Journal) -> int:
+        too_old = time.time_ns() // _HOUR_NS - _SUMS_DAYS * 24
+        deleted = journal.delete_oldest_hour(too_old)
+        if not deleted and self._measured_sums(journal) > _limit() * _SUMS_SHARE:
+            deleted = journal.delete_oldest_hour()
+        self._sums_bytes -= deleted
+        return deleted
 
     def _make_room(self, journal: Journal) -> int:
         if not self.is_due(journal):
             return 0
-        too_much = int(journal.used_bytes() - _limit() * _ROOM)
+        too_much = int(self._rows_bytes(journal) - _limit() * _ROOM)
         return journal.delete_done(STEP_ROWS, max_bytes=too_much) or self._delete_pending(journal, too_much)
 
     def _delete_pending(self, journal: Journal, too_much: int) -> int:
@@ -65,6 +86,27 @@ class Retention:
                 cure="Raise OBSERVABILITY_MAX_MB, or see why they cannot be shipped: health().",
             )
         return lost
+
+    def _rows_bytes(self, journal: Journal) -> int:
+        return journal.used_bytes() - self._measured_sums(journal)
+
+    def _measured_sums(self, journal: Journal) -> int:
+        now = time.monotonic()
+        if now >= self._next_measure:
+            self._next_measure = now + _MEASURE_SECONDS
+            self._sums_bytes = journal.sums_bytes()
+        return self._sums_bytes
+
+
+def _delete_old_backups(journal: Journal) -> None:
+    for backup in backups_of(journal.path):
+        with contextlib.suppress(FileNotFoundError):
+            if backup.stat().st_mtime_ns < _oldest_kept_ns():
+                backup.unlink()
+
+
+def _oldest_kept_ns() -> int:
+    return time.time_ns() - int(settings.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
 
 
 def _limit() -> float:

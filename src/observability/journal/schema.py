@@ -11,7 +11,8 @@ to the migrated journal. Three rules keep that possible:
 
 Sums by the hour (`hourly`) are kept by triggers, so that they are right whoever writes, a process with last week's code
 too. A row counts once it has ended: an open one does not, one that was closed as interrupted does until its true end
-takes its place. Rows that retention deletes stay counted: money spent stays spent.
+takes its place. Rows that retention deletes stay counted: money spent stays spent. A provider chooses the model names
+in its answers, so names are cut to 200 characters, and an hour holds 500 sums and one more for all others.
 """
 
 from typing import NamedTuple
@@ -38,12 +39,26 @@ _TOKENS = ", ".join(
     f"ifnull(json_extract(CASE WHEN json_valid(usage) THEN usage END, '$.{bucket}'), 0) AS {bucket}"
     for bucket in _BUCKETS
 )
-_ADD = (
-    f"INSERT INTO hourly SELECT hour, agent, provider, model, {', '.join(f'sum({{0}}{name})' for name in COUNTED)}"
-    " FROM counted WHERE {1} GROUP BY hour, agent, provider, model"
-    " ON CONFLICT (hour, agent, provider, model) DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTED)
+_KEY = ("hour", "agent", "provider", "model")
+_SUM_UP = f"ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET " + ", ".join(
+    f"{name} = {name} + excluded.{name}" for name in COUNTED
 )
+_ADD = (
+    f"INSERT INTO hourly SELECT {', '.join(_KEY)}, {', '.join(f'sum({{0}}{name})' for name in COUNTED)}"
+    f" FROM counted WHERE {{1}} GROUP BY {', '.join(_KEY)} {_SUM_UP}"
+)
+_ADD_BOUNDED = f"""
+    INSERT INTO hourly SELECT hour, {", ".join(f"iif(fits, {name}, '(other)')" for name in _KEY[1:])},
+        {", ".join(f"{{0}}{name}" for name in COUNTED)}
+    FROM (
+        SELECT *, EXISTS (SELECT 1 FROM hourly AS h WHERE {" AND ".join(f"h.{name} = c.{name}" for name in _KEY)})
+            OR (SELECT count(*) FROM hourly AS h WHERE h.hour = c.hour) < 500 AS fits
+        FROM counted AS c WHERE seq = {{1}}.seq
+    ) WHERE true
+    {_SUM_UP}"""
+_LONG_NAMES = f"FROM hourly WHERE {' OR '.join(f'length({name}) > 200' for name in _KEY[1:])}"
+_SOME_LONG_NAMES = f"{_LONG_NAMES} ORDER BY {', '.join(_KEY)} LIMIT 200"
+
 _LAST_CALL = """
     CASE o.type WHEN 'generation' THEN o.{0} ELSE (SELECT g.{0} FROM observations AS g WHERE g.trace_id = o.trace_id
         AND g.type = 'generation' AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) END AS {0}"""
@@ -176,4 +191,39 @@ SELECT d.seq, d.trace_id, d.session_id, d.agent, d.provider, d.model, d.start_ns
     (SELECT value FROM scores AS p WHERE p.trace_id = d.trace_id AND p.name = 'pnl_pct' LIMIT 1) AS pnl_pct
 FROM attributed AS d WHERE d.name = 'trading_signal' AND d.type = 'event';
 """),
+    Migration(f"""
+DROP VIEW counted;
+CREATE VIEW counted AS
+SELECT seq, start_ns, start_ns / 3600000000000 AS hour,
+    {", ".join(f"substr(ifnull({name}, ''), 1, 200) AS {name}" for name in _KEY[1:])}, session_id,
+    type = 'generation' AS calls,
+    type = 'generation' AND level = 'ERROR' AS errors,
+    type = 'generation' AND cost_usd IS NOT NULL AS priced,
+    type = 'generation' AND cost_usd IS NULL AND level <> 'ERROR' AS unpriced,
+    type = 'event' AS decisions,
+    {_TOKENS},
+    ifnull(cost_usd, 0.0) AS cost_usd
+FROM observations WHERE state <> 'open' AND (type = 'generation' OR type = 'event' AND name = 'trading_signal');
+DROP TRIGGER observations_ended;
+CREATE TRIGGER observations_ended AFTER INSERT ON observations WHEN new.state <> 'open' BEGIN
+    {_ADD_BOUNDED.format("+", "new")};
+END;
+DROP TRIGGER observations_closed;
+CREATE TRIGGER observations_closed AFTER UPDATE OF state ON observations
+WHEN old.state = 'open' AND new.state <> 'open' BEGIN
+    {_ADD_BOUNDED.format("+", "new")};
+END;
+DROP TRIGGER observations_reopened;
+CREATE TRIGGER observations_reopened BEFORE UPDATE OF state ON observations
+WHEN old.state <> 'open' AND new.state = 'open' BEGIN
+    {_ADD_BOUNDED.format("-", "old")};
+END;
+"""),
+    Migration(f"""
+INSERT INTO hourly SELECT hour, {", ".join(f"substr({name}, 1, 200)" for name in _KEY[1:])},
+    {", ".join(f"sum({name})" for name in COUNTED)}
+FROM (SELECT * {_SOME_LONG_NAMES}) WHERE true GROUP BY 1, 2, 3, 4
+{_SUM_UP};
+DELETE FROM hourly WHERE ({", ".join(_KEY)}) IN (SELECT {", ".join(_KEY)} {_SOME_LONG_NAMES});
+""", in_pieces=True, changes=f"SELECT 1 {_LONG_NAMES}"),
 )  # fmt: skip

@@ -1,37 +1,44 @@
-"""
-🌙 Moon Dev's Journal Session
-Built with love by Moon Dev 🚀
+"""A thread's connection to the journal, and the lock by which other processes know that this one is alive.
 
-A thread's connection to the journal with this process's sign of life beside it; opened anew where the settings name
-another file, or the file is gone.
+Each process that writes to the journal holds an `flock` on a small file of its own, which the system releases however
+the process ends. A pid would not do: the system gives it to another process in time.
 """
 
+import fcntl
 import os
+import re
+import secrets
 from pathlib import Path
 
 from .. import forks, settings
 from ..internal_errors import failures
-from .liveness import Alive, clear_away, is_alive
 from .store import Journal
+
+_TOKEN = re.compile(r"\d+-[0-9a-f]{8}")  # pid and random digits; also the name of the lock file
+_CONTENT = b"process lock of the Moon Dev observability journal\n"  # files of code before this are empty
 
 
 class JournalSession:
-    """One thread's way to the journal; nothing is open until `open`."""
+    """One thread's access to the journal; nothing is open before `open`."""
 
     def __init__(self) -> None:
         self._journal: Journal | None = None
-        self._alive: Alive | None = None
+        self._lock: ProcessLock | None = None
 
     def open(self) -> Journal:
-        """The journal that the settings name now. Raises JournalError or OSError where there can be none."""
+        """The journal that the settings name now; opened anew if they name another, or if the file is gone.
+
+        Raises:
+            OSError: the journal cannot be opened.
+        """
         path = path_of_process()
         if self._journal is not None and (self._journal.path != path or not self._journal.is_there()):
             self.close()
         if self._journal is None:
-            self._journal, self._alive = self._begin(path)
+            self._journal, self._lock = self._begin(path)
         return self._journal
 
-    def _begin(self, path: Path) -> tuple[Journal, Alive]:
+    def _begin(self, path: Path) -> "tuple[Journal, ProcessLock]":
         if forks.is_unsafe:
             why = f"this process was forked while its parent wrote to the journal: its calls are recorded in {path}"
             failures.note("fork", why, cure="Start workers before the first call, or by spawn.")
@@ -39,18 +46,18 @@ class JournalSession:
             journal = Journal(path)
             try:
                 folder = _processes_of(path)
-                alive = Alive(folder)
-                clear_away(folder)
+                lock = ProcessLock(folder)
+                delete_stale_locks(folder)
             except BaseException:
                 journal.close()
                 raise
-            return journal, alive
+            return journal, lock
 
     @property
     def process(self) -> str:
-        """What names this process in the journal."""
-        assert self._alive is not None, "open() comes first"  # noqa: S101
-        return self._alive.token
+        """The token that names this process in the journal."""
+        assert self._lock is not None, "open() comes first"  # noqa: S101
+        return self._lock.token
 
     def is_alive(self, process: str) -> bool:
         """Whether the process of this token still runs."""
@@ -58,17 +65,77 @@ class JournalSession:
         return is_alive(_processes_of(self._journal.path), process)
 
     def close(self) -> None:
-        """Give the journal back."""
+        """Close the journal and release the lock."""
         if self._journal is not None:
             self._journal.close()
-        if self._alive is not None:
-            self._alive.end()
-        self._journal = self._alive = None
+        if self._lock is not None:
+            self._lock.release()
+        self._journal = self._lock = None
 
     def abandon(self) -> None:
-        """In a fork's child: the journal stays the parent's, which must not seem to live in us."""
-        if self._alive is not None:
-            self._alive.forget()
+        """In a fork's child: leave the journal to the parent, and do not keep the parent's lock."""
+        if self._lock is not None:
+            self._lock.abandon()
+
+
+class ProcessLock:
+    """This process's lock file in `folder`; `token` names the process in the journal."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.token = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._file = folder / self.token
+        draft = folder / f".{self.token}"
+        self._fd = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        os.write(self._fd, _CONTENT)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        draft.rename(self._file)  # under its name it is always locked
+
+    def release(self) -> None:
+        """Delete the file: this process writes no more."""
+        self._file.unlink(missing_ok=True)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Close the file; in a fork's child the parent's lock would outlive the parent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def is_alive(folder: Path, token: str) -> bool:
+    """Whether the process of this token holds its lock; deletes the lock file of a dead one."""
+    if not _TOKEN.fullmatch(token):
+        return False
+    file = folder / token
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two who check at once both succeed
+    except BlockingIOError:
+        return True
+    else:
+        if _is_ours(fd):
+            file.unlink(missing_ok=True)
+        return False
+    finally:
+        os.close(fd)
+
+
+def delete_stale_locks(folder: Path) -> None:
+    """Delete the lock files of processes that have died; files of other names or content are the operator's."""
+    for file in folder.iterdir():
+        if _TOKEN.fullmatch(file.name) and file.is_file() and not file.is_symlink():
+            is_alive(folder, file.name)
+
+
+def _is_ours(fd: int) -> bool:
+    try:
+        return os.read(fd, len(_CONTENT) + 1) in (_CONTENT, b"")
+    except IsADirectoryError:
+        return False
 
 
 def path_of_process() -> Path:

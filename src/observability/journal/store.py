@@ -187,12 +187,25 @@ class Journal(JournalConnection):
             db.execute(_DELETE_LEFT_SCORES, (max(row["start_ns"] for row in deleted), limit))
         return len(deleted)
 
+    def sums_bytes(self) -> int:
+        """About how much of the file the hourly sums take. Reads all of them."""
+        return int(self._value(f"SELECT ifnull(sum({_SUM_SIZE}), 0) FROM hourly"))
+
+    def delete_oldest_hour(self, before: int = _FAR_FUTURE_NS) -> int:
+        """Delete the sums of the oldest hour, if it lies before the hour `before`; return about how many bytes."""
+        hour = self._value("SELECT min(hour) FROM hourly")
+        if hour is None or hour >= before:
+            return 0
+        with self.transaction() as db:
+            sizes = db.execute(f"DELETE FROM hourly WHERE hour = ? RETURNING {_SUM_SIZE} AS size", (hour,)).fetchall()
+        return sum(row["size"] for row in sizes)
+
     def used_bytes(self) -> int:
         """What the rows take up: the file without the pages that are free."""
         pages = self._value("PRAGMA page_count") - self._value("PRAGMA freelist_count")
         return int(pages * self._value("PRAGMA page_size"))
 
-    def give_back_space(self) -> None:
+    def vacuum(self) -> None:
         """Return free pages to the file system."""
         self.script("PRAGMA incremental_vacuum")  # `execute` would free one page and stop
 
@@ -274,6 +287,7 @@ _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(me
 _FEWEST = f"""SELECT seq FROM (
     SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
+_SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"  # the first: counters, and room in pages
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"

@@ -101,7 +101,7 @@ def append_in_steps(journal: Journal, outcomes: Sequence[Sequence[Row]]) -> None
             taken = f"{done:,} of {len(outcomes):,} outcomes are in: the same command again takes the rest"
             raise JournalError(f"{error}. {taken}") from None
         done += len(step)
-        journal.let_others_write()
+        journal.yield_write_lock()
 
 
 def _steps(outcomes: Sequence[Sequence[Row]]) -> Iterator[Sequence[Sequence[Row]]]:

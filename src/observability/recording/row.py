@@ -255,6 +255,8 @@ _CONTENT = (
     "agent", "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
     "usage", "cost", "cost_usd", "cost_source",
 )  # fmt: skip
+_NAMES = ("name", "trace_name", "agent", "session_id", "user_id", "release", "provider", "model", "model_requested")
+_MAX_NAME = 200  # characters: an answer names its model, and may name anything
 _IDS = ("id", "trace_id", "parent_id")  # hex of ours
 _JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags")
 
@@ -269,6 +271,8 @@ def _clean_value(name: str, value: Any, redactor: Redactor) -> Any:
     if value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS):
         return value
     clean = redactor.redact(value)
+    if name in _NAMES:
+        clean = clean[:_MAX_NAME]
     return _encodable(_json(clean) if name in _JSON_COLUMNS else clean)
 
 

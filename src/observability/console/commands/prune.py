@@ -81,6 +81,6 @@ def _delete(journal: Journal, before: int) -> int:
     deleted = 0
     while step := journal.delete_done(STEP_ROWS, before_ns=before):
         deleted += step
-        journal.give_back_space()
-        journal.let_others_write()
+        journal.vacuum()
+        journal.yield_write_lock()
     return deleted

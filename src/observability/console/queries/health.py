@@ -98,5 +98,5 @@ def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str,
         rows = f"SELECT seq FROM {table} WHERE state = ? LIMIT {_STEP_ROWS}"
         while step := journal.change(f"UPDATE {table} SET {assignments} WHERE seq IN ({rows})", (*values, state)):
             changed += step
-            journal.let_others_write()
+            journal.yield_write_lock()
     return changed

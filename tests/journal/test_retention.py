@@ -1,0 +1,98 @@
+"""What retention deletes, and for whose sake: rows for rows, sums for sums, backups by age."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from src.observability import settings
+from src.observability.journal.retention import Retention
+from src.observability.journal.store import Journal
+from src.observability.recording.row import row_of
+from src.observability.tracing import Observation
+from tests.million import fill, observation_row
+
+HOUR_NS = 3_600_000_000_000
+NOW_HOUR = time.time_ns() // HOUR_NS
+
+
+@pytest.fixture
+def store() -> Iterator[Journal]:
+    """An empty journal, of which a megabyte is kept."""
+    settings.journal_path().parent.mkdir()
+    journal = Journal(settings.journal_path())
+    yield journal
+    journal.close()
+
+
+def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) -> None:
+    """Sums of `an_hour` models of 190 characters in each of some hours."""
+    models = [
+        (hour, f"{number:04}" + "m" * 190)
+        for hour in range(since_hour, since_hour + hours)
+        for number in range(an_hour)
+    ]
+    with journal.transaction() as db:
+        db.executemany(f"INSERT INTO hourly VALUES (?, 'agent', 'p', ?, {', '.join('1' * 11)})", models)
+
+
+def test_no_row_is_deleted_for_the_sums(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums larger than the size limit: they go, down to a tenth of it; every row stays."""
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
+    fill(store, 50)
+    add_sums(store, 20, NOW_HOUR - 20)
+    assert store.used_bytes() > 2 * 1024 * 1024
+    retention = Retention()
+    assert not retention.is_due(store)
+    while retention.tidy(store):
+        pass
+    assert len(store.observations()) == 150
+    assert store.sums_bytes() <= 0.1 * 1024 * 1024
+    assert store.used_bytes() < 1024 * 1024
+
+
+def test_sums_go_after_400_days(store: Journal) -> None:
+    """Younger ones stay."""
+    add_sums(store, 3, NOW_HOUR - 400 * 24 - 3, an_hour=2)
+    add_sums(store, 1, NOW_HOUR - 400 * 24 + 1, an_hour=2)
+    retention = Retention()
+    while retention.tidy(store):
+        pass
+    assert store.select("SELECT DISTINCT hour FROM hourly") == [{"hour": NOW_HOUR - 400 * 24 + 1}]
+
+
+def test_rows_still_go_at_the_limit(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Down to nine tenths of it, beside small sums."""
+    monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
+    call = observation_row(
+        trace_id="b" * 32, type="generation", name="x", trace_name="x", input=json.dumps("x" * 10_000)
+    )
+    store.append([{**call, "id": str(number), "start_ns": time.time_ns()} for number in range(200)], [])
+    retention = Retention()
+    assert retention.is_due(store)
+    while retention.tidy(store):
+        pass
+    assert 0.8 * 1024 * 1024 < store.used_bytes() < 0.95 * 1024 * 1024
+
+
+def test_a_backup_goes_with_the_rows_of_its_time(store: Journal) -> None:
+    """It holds prompts: it is kept no longer than they are. A file of the operator's stays."""
+    backup, other = (store.path.with_name(f"{store.path.name}.{end}") for end in ("before-7", "before-summer"))
+    for file in (backup, other):
+        file.touch()
+    Retention().tidy(store)
+    assert backup.exists()
+    for file in (backup, other):
+        os.utime(file, (1, 1))
+    Retention().tidy(store)
+    assert [file.exists() for file in (backup, other)] == [False, True]
+
+
+def test_a_name_in_a_row_has_200_characters_at_most() -> None:
+    """A provider decides what `model` it names in its answer."""
+    call = Observation("generation", "name " * 200)
+    call.model = "a model " * 10_000
+    row = row_of(call)
+    assert {len(row[name]) for name in ("name", "trace_name", "model", "model_requested")} == {200}

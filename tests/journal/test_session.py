@@ -1,0 +1,81 @@
+"""The folder beside the journal: lock files of living processes, a `.gitignore`, and the operator's own files."""
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.observability import observe_llm, settings
+from src.observability.journal.session import JournalSession, ProcessLock, is_alive
+
+
+@observe_llm(name="llm_generation")
+def ask() -> str:
+    """A model call that answers at once."""
+    return "BUY"
+
+
+@pytest.fixture
+def folder() -> Path:
+    """The folder of lock files, made by the operator for files of their own."""
+    folder = settings.journal_path().parent / "processes"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_the_operators_files_stay(folder: Path, journal: Any) -> None:
+    """A folder `processes` that was there before: files, sub-folders and links stay, calls are journalled."""
+    (folder / "whale.conf").write_text("operator's")
+    (folder / "12-0123abcd").write_text("of our kind by name, not by content")
+    (folder / "13-0123abcd").mkdir()
+    (folder / "archive").mkdir()
+    (folder / "14-0123abcd").symlink_to(folder / "whale.conf")
+    before = sorted(file.name for file in folder.iterdir())
+    ask()
+    assert len(journal.observations()) == 1
+    (own,) = [file for file in folder.iterdir() if file.name not in before]
+    assert own.name.startswith(f"{os.getpid()}-")
+    assert (folder / "whale.conf").read_text() == "operator's"
+
+
+def test_lock_files_of_dead_processes_go(folder: Path) -> None:
+    """This code's and, empty, those of the code before; not a living process's."""
+    living = ProcessLock(folder)
+    dead = ProcessLock(folder)
+    dead.abandon()
+    (folder / "7-0123abcd").touch()
+    session = JournalSession()
+    session.open()
+    assert sorted(file.name for file in folder.iterdir()) == sorted([living.token, session.process])
+    assert session.is_alive(living.token)
+    assert not session.is_alive(dead.token)
+    session.close()
+    living.release()
+    assert list(folder.iterdir()) == []
+
+
+def test_a_token_names_no_other_file(folder: Path) -> None:
+    """A token comes from the journal, which others write too."""
+    (folder.parent / "outside").touch()
+    assert not is_alive(folder, "../outside")
+    assert (folder.parent / "outside").exists()
+
+
+@pytest.mark.slow
+def test_git_never_sees_the_journal(tmp_path: Path, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`git add -A` in the repo that it lies in commits no prompt; a folder with other files in it stays as it is."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "deep" / "journal.db"))
+    ask()
+    assert len(journal.observations()) == 1
+    subprocess.run(["git", "-C", str(tmp_path), "add", "-A"], check=True)
+    listed = subprocess.run(["git", "-C", str(tmp_path), "ls-files"], check=True, capture_output=True, text=True)
+    assert listed.stdout == ""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "agent.py").touch()
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "shared" / "journal.db"))
+    ask()
+    assert len(journal.observations()) == 1
+    assert not (tmp_path / "shared" / ".gitignore").exists()
