@@ -92,7 +92,7 @@ def test_a_backup_goes_with_the_rows_of_its_time(store: Journal) -> None:
 
 def test_a_name_in_a_row_has_200_characters_at_most() -> None:
     """A provider decides what `model` it names in its answer."""
-    call = Observation("generation", "name " * 200)
+    call = Observation("name " * 200, "generation")
     call.model = "a model " * 10_000
     row = row_of(call)
     assert {len(row[name]) for name in ("name", "trace_name", "model", "model_requested")} == {200}
