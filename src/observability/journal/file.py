@@ -117,10 +117,9 @@ def _up_to_date(path: Path) -> Connected | None:
 
 def _hide_from_git(path: Path) -> None:
     """Write a `.gitignore` of `*` into the journal's folder: no prompt is committed. A shared folder stays as is."""
-    ours = (path.name.partition(".")[0], "processes", ".gitignore")
-    is_own = all(file.name.startswith(ours) for file in path.parent.iterdir())
-    if is_own:
-        (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
+    ignore, ours = path.parent / ".gitignore", (path.name.partition(".")[0], "processes")
+    if not ignore.exists() and all(file.name.startswith(ours) for file in path.parent.iterdir()):
+        ignore.write_text("*\n", encoding="utf-8")
 
 
 def _usable(path: Path) -> sqlite3.Connection:
