@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 
-.PHONY: demo test test-all check bench bench-quick bench-redaction prices
+.PHONY: demo test test-all test-matrix check bench bench-quick bench-redaction prices
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
 demo: .venv/.installed  ## replays a recorded feed through a model in the process, then shows the traces
@@ -29,9 +29,14 @@ bench-quick: .venv/.installed-dev
 bench-redaction: .venv/.installed-dev  ## the time redaction takes, beside one plain regular expression
 	@$(BIN)/python -m benchmarks.bench_redaction
 
+<<<<<<< HEAD
 prices: .venv/.installed-dev  ## the price table, from the newest genai-prices
 	@$(BIN)/python -m pip install --quiet --upgrade genai-prices
 	@$(BIN)/python -m src.observability.recording.make_prices
+=======
+test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK versions; ARGS=--ends for the two ends
+	$(BIN)/python tests/matrix/run.py $(ARGS)
+>>>>>>> bb486ad (A stream is matched with its request by the HTTP response; the matrix of SDK versions)
 
 check: .venv/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .

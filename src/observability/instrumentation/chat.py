@@ -57,6 +57,8 @@ def text_of_embeddings(answer: dict[str, Any]) -> dict[str, int]:
     """How many vectors of which length; not their numbers."""
     vectors = answer.pop("data", None) or []
     first = vectors[0].get("embedding") if vectors and isinstance(vectors[0], dict) else None
+    if isinstance(first, str):  # base64 of 4 bytes a number, as the SDK asks for
+        first = [None] * (len(first) * 3 // 16)
     if isinstance(usage := answer.get("usage"), dict):
         usage.setdefault("completion_tokens", 0)  # a vector is no output that is paid for
     return {"vectors": len(vectors), **({"dimensions": len(first)} if isinstance(first, list) else {})}

@@ -37,18 +37,30 @@ class Shape(NamedTuple):
         return frozenset({"extra_headers", "extra_query", "timeout", "extra_body", "tools", *dict(self.prompts)})
 
     def complete(self, request: Observation) -> None:
-        """Fill in what the request asked, of whom, and what it was answered."""
-        given, request.kwargs, request.complete = request.kwargs, {}, None
+        """Fill in what the request asked, of whom, and, once it has ended, what it was answered."""
+        ended = request.ended is not None
+        given = dict(request.kwargs)
         model = given.pop("model", None)
         request.model = model if isinstance(model, str) else None
         request.provider = provider_of(request.client, self.sdk)
-        request.client = None
         request.input = self._input(given)
         request.model_parameters, rest = _parameters(given)
-        request.metadata = {**(request.metadata or {}), **rest} or None
-        pieces, request.pieces = request.pieces, None
-        answer = self.fold(plain(pieces)) if pieces is not None else _answer(request.output)
-        request.output = None if answer is None else Reply(self.text_of(answer), answer.get("usage"), None, answer)
+        if ended:  # while it runs the caller's thread may add to it
+            request.metadata = {**(request.metadata or {}), **rest} or None
+            self._answer(request)
+
+    def _answer(self, request: Observation) -> None:
+        events = request.events
+        answer = _fields(request.output) if events is None else self.fold(plain(events))
+        if answer is not None:
+            text = self.text_of(answer)
+            if request.pieces_left_out:
+                text = f"[NOT RECORDED: a stream of {len(events or ()) + request.pieces_left_out} events]"
+            request.output = Reply(text, answer.get("usage"), None, answer)
+        else:
+            request.output = None
+        request.complete = request.client = request.events = None
+        request.kwargs = {}
 
     def _input(self, given: dict[str, Any]) -> Any:
         """Messages, in the order of their roles; a single argument of another kind as it is."""
@@ -71,7 +83,7 @@ def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str,
     return small or None, {name: plain(value) for name, value in sent.items() if name not in small}
 
 
-def _answer(result: Any) -> dict[str, Any] | None:
+def _fields(result: Any) -> dict[str, Any] | None:
     """An answer's fields: of a model, or of the body of a raw response; None where there is none."""
     if result is None:
         return None

@@ -1,63 +1,107 @@
 """Answers that come after the SDK's method has returned: streams, and responses that are read later.
 
-A stream is the SDK's own object; only its inner iterator is ours. Its request ends with the last item, an error,
+A stream is the SDK's own object; only its inner iterator is ours. A request and its stream are matched by the HTTP
+response, since helpers and raw responses make streams of their own. The request ends with the last item, an error,
 `close()`, or when the stream is dropped.
 """
 
+import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..internal_errors import guarded
-from ..tracing import Observation, finish_request, note_error, running_request
+from ..tracing import Observation, fields_of, finish_request, note_error, running_request
 
-_REQUEST = "_moondev_request"  # in the `vars()` of a stream
-_unread: "weakref.WeakKeyDictionary[Any, tuple[Observation, Any]]" = weakref.WeakKeyDictionary()
+_MAX_EVENTS = 10_000  # of a stream; some 20 MB
+_LAST_EVENTS = 8
+_RESPONSES = ("http_response", "response", "_response")  # where raw responses, streams and helpers keep theirs
 
 
-def remembering_init(init: Callable[..., None]) -> Callable[..., None]:
-    """`Stream.__init__`: a stream made by an observed request, or from its raw response, belongs to it."""
+class _Open(NamedTuple):
+    request: Observation
+    dropping: "weakref.finalize[[Observation], Any]"  # ends the request with the object that the caller reads from
+
+
+_open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # HTTP response -> its request
+
+
+def _read_from(source: Any, response: Any, request: Observation) -> None:
+    """The caller reads the response from `source` from now on."""
+    if (before := _open.get(response)) is not None:
+        before.dropping.detach()
+    _open[response] = _Open(request, weakref.finalize(source, _dropped, request))
+
+
+def _response_of(source: Any) -> Any:
+    """The HTTP response of a stream, of a helper around one, or of a raw response."""
+    fields = fields_of(source)
+    if "_raw_stream" in fields:
+        return _response_of(fields["_raw_stream"])
+    return next((fields[name] for name in _RESPONSES if name in fields), None)
+
+
+def _known(response: Any) -> _Open | None:
+    return None if response is None else _open.get(response)
+
+
+def _forget() -> None:
+    for known in _open.values():
+        known.dropping.detach()
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_forget)  # streams of the parent end there
+
+
+def end_later(request: Observation, result: Any) -> bool:
+    """Whether the request ends after its method has returned."""
+    if request.events is not None:
+        return True
+    response = fields_of(result).get("http_response")
+    if response is None or "_content" in fields_of(response):
+        return False
+    _read_from(result, response, request)
+    return True
+
+
+def matching_init(init: Callable[..., None]) -> Callable[..., None]:
+    """`Stream.__init__`: the stream belongs to the request that made it, or whose response it reads."""
 
     def observed(stream: Any, *args: Any, **kwargs: Any) -> None:
         with guarded:
-            request = _request_of(kwargs.get("response"))
-            if request is not None:
-                request.pieces = []
-                setattr(stream, _REQUEST, request)  # before `__init__`, which may make the iterator
-                weakref.finalize(stream, _dropped, request)
+            _match(stream, kwargs.get("response"))
         init(stream, *args, **kwargs)
 
     return observed
 
 
-def _request_of(response: Any) -> Observation | None:
-    request = running_request()
-    if request is None and response is not None:
-        request, dropping = _unread.pop(response, (None, None))
-        if dropping is not None:
-            dropping.detach()
-    return request
+def _match(stream: Any, response: Any) -> None:
+    known = _known(response)
+    request = running_request() if known is None else known.request
+    if request is not None and response is not None:
+        request.events = request.events or []
+        _read_from(stream, response, request)
 
 
 def observing_items(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`Stream.__stream__`, which makes a stream's iterator."""
-
-    def observed(stream: Any) -> Any:
-        items = make(stream)
-        request = vars(stream).get(_REQUEST)
-        return items if request is None else _Items(items, request)
-
-    return observed
+    return _observing(make, _Items)
 
 
 def observing_async_items(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`AsyncStream.__stream__`."""
+    return _observing(make, _AsyncItems)
 
+
+def _observing(make: Callable[[Any], Any], wrap: Callable[[Any, Observation], Any]) -> Callable[[Any], Any]:
     def observed(stream: Any) -> Any:
         items = make(stream)
-        request = vars(stream).get(_REQUEST)
-        return items if request is None else _AsyncItems(items, request)
+        with guarded:
+            known = _known(_response_of(stream))
+            return items if known is None else wrap(items, known.request)
+        return items
 
     return observed
 
@@ -95,7 +139,7 @@ class _AsyncItems:
 
     async def __anext__(self) -> Any:
         try:
-            item = await anext(self._items)
+            item = await self._items.__anext__()
         except BaseException as error:
             _ended(self._request, None if isinstance(error, StopAsyncIteration) else error)
             raise
@@ -107,13 +151,18 @@ class _AsyncItems:
 
 
 def _note(request: Observation, item: Any) -> None:
-    if request.pieces is not None:
-        if not request.pieces:
-            request.first_token = perf_counter_ns()
-        request.pieces.append(item)
+    events = request.events
+    if events is None:
+        return
+    if not events:
+        request.first_token = perf_counter_ns()
+    elif len(events) >= _MAX_EVENTS:  # the last ones have the usage
+        request.pieces_left_out += 1
+        del events[-_LAST_EVENTS]
+    events.append(item)
 
 
-def _ended(request: Observation, error: BaseException | None = None) -> None:
+def _ended(request: Observation, error: BaseException | None) -> None:
     with guarded:
         if error is not None and request.ended is None:
             note_error(request, error)
@@ -137,11 +186,11 @@ def _finish_early(request: Observation, *, remember: bool = True) -> None:
 def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`close` of a stream, of an SDK's helper around one, or of a raw response."""
 
-    def observed(closed: Any) -> Any:
+    def observed(source: Any) -> Any:
         try:
-            return close(closed)
+            return close(source)
         finally:
-            _closed(closed)
+            _closed(source)
 
     return observed
 
@@ -149,39 +198,24 @@ def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def ending_aclose(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """`ending_close`, asynchronously."""
 
-    async def observed(closed: Any) -> Any:
+    async def observed(source: Any) -> Any:
         try:
-            return await close(closed)
+            return await close(source)
         finally:
-            _closed(closed)
+            _closed(source)
 
     return observed
 
 
-def _closed(closed: Any) -> None:
+def _closed(source: Any) -> None:
     with guarded:
-        attributes = vars(closed)
-        raw_stream = attributes.get("_raw_stream")
-        for stream in (attributes, vars(raw_stream) if raw_stream is not None else {}):
-            if (request := stream.get(_REQUEST)) is not None:
-                _finish_early(request)
-        response = attributes.get("http_response")
-        if response is not None and (entry := _unread.pop(response, None)) is not None:
-            request, dropping = entry
-            dropping.detach()
-            if "_content" in vars(response):
-                request.output = closed
-                finish_request(request)
-            else:
-                _finish_early(request)
-
-
-def end_later(request: Observation, result: Any) -> bool:
-    """Whether the request ends after its method has returned."""
-    if request.pieces is not None:
-        return True
-    response = getattr(result, "__dict__", {}).get("http_response")
-    if response is None or "_content" in vars(response):
-        return False
-    _unread[response] = request, weakref.finalize(result, _dropped, request)
-    return True
+        response = _response_of(source)
+        known = _known(response)
+        if known is None or known.request.ended is not None:
+            return
+        known.dropping.detach()
+        if known.request.events is None and "_content" in fields_of(response):
+            known.request.output = source
+            finish_request(known.request)
+        else:
+            _finish_early(known.request)

@@ -44,7 +44,7 @@ class Streams(NamedTuple):
             yield self.module, _replacing(name, "__stream__", late.observing_items)
             yield self.module, _replacing(twin, "__stream__", late.observing_async_items)
             for class_name in (name, twin):
-                yield self.module, _replacing(class_name, "__init__", late.remembering_init)
+                yield self.module, _replacing(class_name, "__init__", late.matching_init)
 
 
 class Sdk(NamedTuple):

@@ -8,7 +8,7 @@ def complete(observation: Observation) -> None:
     if observation.complete is not None:
         observation.complete(observation)
     request = observation.request
-    if request is not None and request.complete is not None:
+    if request is not None and request.complete is not None:  # once: it has ended
         request.complete(request)
         _take_over(observation, request)
 

@@ -62,6 +62,7 @@ class Observation:
     request: "Observation | None" = None  # the only one of them: this observation's row is its row
     holder: "Observation | None" = None  # the generation that holds this request
     over_generations = False  # generations stand below it that are rows of their own
+    events: list[Any] | None = None  # of a request's stream, as the SDK yielded them
     client: Any = None  # of the SDK, for a request
     complete: "Callable[[Observation], None] | None" = None  # on the recorder's thread: reads what an SDK was given
     decided = False  # a signal was recorded in it

@@ -1,0 +1,44 @@
+"""A journal of its own for each test, in any environment: run with `--confcutdir tests/matrix`, as `run.py` does."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ["PYTHON_DOTENV_DISABLED"] = "1"
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+@pytest.fixture(autouse=True)
+def _own_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from src.observability import internal_errors, runtime, settings
+
+    for name in [name for name in os.environ if name.startswith(("LANGFUSE", "OBSERVABILITY", "ENABLE_LANGFUSE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal.db"))
+    monkeypatch.setattr(internal_errors, "strict", True)
+    settings.forget()
+    yield
+    runtime.close()
+    assert internal_errors.failures.total == 0, internal_errors.failures.last
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
+    """The journal's rows, all that was recorded included."""
+
+    def read() -> list[dict[str, Any]]:
+        from src.observability import runtime
+        from src.observability.journal import Journal
+
+        assert runtime.running().recorder.flush(20)
+        journal = Journal(tmp_path / "journal.db", create=False)
+        try:
+            return journal.observations()
+        finally:
+            journal.close()
+
+    return read

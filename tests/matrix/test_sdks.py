@@ -1,0 +1,387 @@
+"""Every method of every SDK that is observed, in the SDK's version that is installed here, on the wire's real bodies.
+
+`run.py` runs this file in one environment for each combination of versions; a method that a version lacks is skipped.
+Each situation is written once, for the sync and the async client.
+"""
+
+import asyncio
+import base64
+import gc
+import importlib
+import inspect
+import json
+from array import array
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from src.observability.instrumentation import observed
+
+HERE = Path(__file__).parent
+ANSWER = "BUY\nLong liquidations rose by 80 % within fifteen minutes\nConfidence: 72%"
+KEY = "test-key-0123456789abcdef"
+Rows = Callable[[], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API of an SDK."""
+
+    sdk: str
+    name: str  # of the observation, after the SDK's
+    body: Path
+    base: str  # of the address
+    given: dict[str, Any]
+    streams: bool = True
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The wire's bodies."""
+        recorded: dict[str, Any] = json.loads(self.body.read_text(encoding="utf-8"))
+        return recorded
+
+    def resource(self, client: Any) -> Any:
+        """`client.chat.completions` and the like; skips where this version has none."""
+        for name in self.name.split("."):
+            if not hasattr(client, name):
+                pytest.skip(f"{self.sdk} {version_of(self.sdk)} has no {self.name}")
+            client = getattr(client, name)
+        return client
+
+
+MESSAGES = [{"role": "user", "content": "Longs +80 %"}]
+PROVIDERS = HERE.parent / "providers"
+APIS = {
+    api.sdk + "." + api.name: api
+    for api in (
+        Api(
+            "openai", "chat.completions", PROVIDERS / "openai.json", "/v1",
+            {"model": "gpt-5-mini", "messages": MESSAGES},
+        ),
+        Api(
+            "openai", "responses", HERE / "responses.json", "/v1",
+            {"model": "gpt-5-mini", "input": "Longs +80 %", "instructions": "You are an analyst"},
+        ),
+        Api(
+            "openai", "embeddings", HERE / "embeddings.json", "/v1",
+            {"model": "text-embedding-3-small", "input": ["a", "b"]}, streams=False,
+        ),
+        Api(
+            "anthropic", "messages", PROVIDERS / "claude.json", "",
+            {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens": 200, "system": "You are an analyst"},
+        ),
+        Api(
+            "groq", "chat.completions", PROVIDERS / "groq.json", "",
+            {"model": "llama-3.3-70b-versatile", "messages": MESSAGES},
+        ),
+    )
+}  # fmt: skip
+CLIENTS = {"openai": "OpenAI", "anthropic": "Anthropic", "groq": "Groq"}
+WAYS = ("sync", "async")
+
+
+def version_of(sdk: str) -> str:
+    """The installed version."""
+    return str(importlib.import_module(sdk).__version__)
+
+
+def sdk_of(api: Api) -> Any:
+    """The SDK's module; skips where it is not installed."""
+    return pytest.importorskip(api.sdk)
+
+
+async def settled(value: Any) -> Any:
+    """What a sync method returned, or an async one's coroutine gives."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def first(stream: Any, count: int | None = None) -> list[Any]:
+    """The first items of a stream, or all."""
+    items: list[Any] = []
+    if hasattr(stream, "__anext__"):
+        while count is None or len(items) < count:
+            try:
+                items.append(await stream.__anext__())
+            except StopAsyncIteration:
+                break
+    else:
+        while count is None or len(items) < count:
+            try:
+                items.append(next(stream))
+            except StopIteration:
+                break
+    return items
+
+
+async def entered(manager: Any) -> Any:
+    """What a context manager gives."""
+    return await manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
+
+
+async def left(manager: Any) -> None:
+    """Its end."""
+    if hasattr(manager, "__aexit__"):
+        await manager.__aexit__(None, None, None)
+    else:
+        manager.__exit__(None, None, None)
+
+
+def with_usage(api: Api) -> dict[str, Any]:
+    """What a stream is asked for so that it says its usage."""
+    return {"stream_options": {"include_usage": True}} if api.sdk == "openai" and "chat" in api.name else {}
+
+
+Situation = Callable[[Api, Any], Awaitable[None]]
+
+
+async def success(api: Api, resource: Any) -> None:
+    """The plain call."""
+    answer = await settled(resource.create(**api.given))
+    assert type(answer).__module__.startswith(f"{api.sdk}.types.")
+
+
+async def raw(api: Api, resource: Any) -> None:
+    """By `with_raw_response`."""
+    answer = await settled(resource.with_raw_response.create(**api.given))
+    assert answer.http_response.status_code == 200
+    await settled(answer.parse())
+
+
+async def streaming_response(api: Api, resource: Any) -> None:
+    """By `with_streaming_response`, parsed inside it."""
+    manager = resource.with_streaming_response.create(**api.given)
+    response = await entered(manager)
+    await settled(response.parse())
+    await left(manager)
+
+
+async def stream(api: Api, resource: Any) -> None:
+    """Item by item; the stream is the SDK's own."""
+    events = await settled(resource.create(**api.given, stream=True, **with_usage(api)))
+    assert type(events) in (sdk_of(api).Stream, sdk_of(api).AsyncStream)
+    assert await first(events)
+
+
+async def stream_in_loop(api: Api, resource: Any) -> None:
+    """By `for`."""
+    events = await settled(resource.create(**api.given, stream=True, **with_usage(api)))
+    if hasattr(events, "__aiter__"):
+        assert [event async for event in events]
+    else:
+        assert list(events)
+
+
+async def raw_stream(api: Api, resource: Any) -> None:
+    """A stream from a raw response."""
+    answer = await settled(resource.with_raw_response.create(**api.given, stream=True, **with_usage(api)))
+    events = await settled(answer.parse())
+    assert await first(events)
+
+
+async def early_close(api: Api, resource: Any) -> None:
+    """One item, then `close()`."""
+    events = await settled(resource.create(**api.given, stream=True, **with_usage(api)))
+    assert await first(events, 1)
+    await settled(events.close())
+
+
+async def dropped(api: Api, resource: Any) -> None:
+    """Never read."""
+    await settled(resource.create(**api.given, stream=True, **with_usage(api)))
+
+
+async def error(api: Api, resource: Any) -> None:
+    """The provider refuses the key."""
+    with pytest.raises(sdk_of(api).AuthenticationError):
+        await settled(resource.create(**api.given))
+
+
+ANSWERED = (success, raw, streaming_response)
+STREAMED = (stream, stream_in_loop, raw_stream)
+
+
+def encoded(answer: dict[str, Any]) -> dict[str, Any]:
+    """Embeddings as the API sends them when asked for base64, which the SDK does where numpy is installed."""
+    data = [{**item, "embedding": base64.b64encode(array("f", item["embedding"]))} for item in answer["data"]]
+    return {**answer, "data": [{**item, "embedding": item["embedding"].decode()} for item in data]}
+
+
+def play(server: HTTPServer, api: Api, *, fails: bool) -> None:
+    """Let the server answer as it was recorded."""
+    recorded = api.recorded
+
+    def respond(request: Request) -> Response:
+        asked = json.loads(request.get_data())
+        if fails:
+            return Response(json.dumps(recorded["errors"]["401"]), 401, content_type="application/json")
+        if not asked.get("stream"):
+            answer = encoded(recorded["answer"]) if asked.get("encoding_format") == "base64" else recorded["answer"]
+            return Response(json.dumps(answer), 200, content_type="application/json")
+        named = recorded["format"] in ("anthropic", "responses")
+        events = [("", event) if not named else (f"event: {event['type']}\n", event) for event in recorded["stream"]]
+        lines = [f"{name}data: {json.dumps(event)}\n\n" for name, event in events]
+        return Response("".join(lines) + ("" if named else "data: [DONE]\n\n"), 200, content_type="text/event-stream")
+
+    server.expect_request(recorded["path"], method="POST").respond_with_handler(respond)
+
+
+def drive(api: Api, way: str, situation: Situation, server: HTTPServer, *, fails: bool = False) -> None:
+    """Run a situation with the SDK's sync or async client."""
+    sdk = sdk_of(api)
+    play(server, api, fails=fails)
+    client_class = getattr(sdk, ("Async" if way == "async" else "") + CLIENTS[api.sdk])
+
+    async def run() -> None:
+        client = client_class(api_key=KEY, base_url=server.url_for(api.base).rstrip("/"), max_retries=0)
+        try:
+            await situation(api, api.resource(client))
+        finally:
+            await settled(client.close())
+
+    asyncio.run(run())
+    gc.collect()
+
+
+def assert_recorded(api: Api, rows: list[dict[str, Any]]) -> None:
+    """One row, with what was asked and answered."""
+    (row,) = rows
+    expected = api.recorded["expected"]
+    assert (row["type"], row["name"]) == ("generation" if api.streams else "embedding", f"{api.sdk}.{api.name}")
+    assert (row["provider"], row["model_requested"], row["model"]) == (api.sdk, api.given["model"], expected["model"])
+    assert row["usage"] == expected["usage"]
+    assert row["output"] == (ANSWER if api.streams else {"vectors": 2, "dimensions": 4})
+    assert (row["level"], row["parent_id"]) == ("DEFAULT", None)
+    assert "Longs +80 %" in json.dumps(row["input"]) or not api.streams
+
+
+@pytest.mark.parametrize("situation", ANSWERED, ids=lambda situation: situation.__name__)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", APIS)
+def test_an_answer_is_one_row(name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows) -> None:
+    """However it was asked for."""
+    drive(APIS[name], way, situation, httpserver)
+    assert_recorded(APIS[name], rows())
+
+
+@pytest.mark.parametrize("situation", STREAMED, ids=lambda situation: situation.__name__)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", [name for name, api in APIS.items() if api.streams])
+def test_a_stream_is_one_row(name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows) -> None:
+    """With the whole answer, and the time of its first token."""
+    drive(APIS[name], way, situation, httpserver)
+    recorded = rows()
+    assert_recorded(APIS[name], recorded)
+    assert recorded[0]["start_ns"] < recorded[0]["first_token_ns"] < recorded[0]["end_ns"]
+
+
+@pytest.mark.parametrize("situation", [early_close, dropped], ids=lambda situation: situation.__name__)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", [name for name, api in APIS.items() if api.streams])
+def test_a_stream_that_is_left_is_one_row(
+    name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows
+) -> None:
+    """Closed early, or never read."""
+    drive(APIS[name], way, situation, httpserver)
+    (row,) = rows()
+    assert (row["level"], row["metadata"]["stream"]) == ("DEFAULT", "closed early")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", APIS)
+def test_a_failure_is_one_row(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
+    """With the text of the SDK's error."""
+    drive(APIS[name], way, error, httpserver, fails=True)
+    (row,) = rows()
+    assert (row["level"], row["usage"], row["output"]) == ("ERROR", None, None)
+    assert row["status_message"].startswith("AuthenticationError: ")
+
+
+# Helpers around a stream: the SDKs' own events, one request all the same.
+
+
+def _helper_of(api: Api, resource: Any, method: str) -> Any:
+    """The method, where this version has it; before 1.92 OpenAI's stood in `beta`."""
+    if hasattr(resource, method):
+        return getattr(resource, method)
+    client = resource._client
+    beta = getattr(getattr(getattr(client, "beta", None), "chat", None), "completions", None)
+    if api.name == "chat.completions" and hasattr(beta, method):
+        return getattr(beta, method)
+    return pytest.skip(f"{api.sdk} {version_of(api.sdk)} has no {api.name}.{method}")
+
+
+async def helper_stream(api: Api, resource: Any) -> None:
+    """The SDK's own events around a stream."""
+    manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
+    events = await entered(manager)
+    assert await first(events)
+    await left(manager)
+
+
+async def helper_stream_left(api: Api, resource: Any) -> None:
+    """One of them, then the end of the `with`."""
+    manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
+    assert await first(await entered(manager), 1)
+    await left(manager)
+
+
+async def helper_never_entered(api: Api, resource: Any) -> None:
+    """A context manager that nobody enters."""
+    manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
+    for made in vars(manager).values():
+        if inspect.iscoroutine(made):
+            made.close()
+
+
+async def parse(api: Api, resource: Any) -> None:
+    """An answer that the SDK parses."""
+    await settled(_helper_of(api, resource, "parse")(**api.given))
+
+
+HELPED = [name for name, api in APIS.items() if api.streams]
+
+
+@pytest.mark.parametrize("situation", [helper_stream, parse], ids=lambda situation: situation.__name__)
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", HELPED)
+def test_a_helper_makes_one_request(
+    name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows
+) -> None:
+    """`stream` and `parse` are one row, whatever they call inside."""
+    drive(APIS[name], way, situation, httpserver)
+    assert_recorded(APIS[name], rows())
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", HELPED)
+def test_a_helper_that_is_left_is_one_row(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
+    """Its context manager closes the stream."""
+    drive(APIS[name], way, helper_stream_left, httpserver)
+    (row,) = rows()
+    assert (row["level"], row["metadata"]["stream"]) == ("DEFAULT", "closed early")
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", HELPED)
+def test_a_helper_that_is_not_entered_makes_no_request(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
+    """And so has no row."""
+    drive(APIS[name], way, helper_never_entered, httpserver)
+    from src.observability import runtime
+
+    assert runtime.active is None or runtime.active.recorder.journalled == 0
+
+
+@pytest.mark.parametrize("sdk", CLIENTS)
+def test_doctor_can_list_what_is_observed(sdk: str) -> None:
+    """The methods of an SDK that is imported."""
+    module = pytest.importorskip(sdk)
+    importlib.import_module(f"{sdk}.resources.chat.completions" if sdk != "anthropic" else f"{sdk}.resources.messages")
+    methods = observed()[module.__name__]
+    assert any(name.endswith(".create") for name in methods), methods
+    assert any("Async" in name for name in methods), methods
