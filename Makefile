@@ -29,14 +29,12 @@ bench-quick: .venv/.installed-dev
 bench-redaction: .venv/.installed-dev  ## the time redaction takes, beside one plain regular expression
 	@$(BIN)/python -m benchmarks.bench_redaction
 
-<<<<<<< HEAD
 prices: .venv/.installed-dev  ## the price table, from the newest genai-prices
 	@$(BIN)/python -m pip install --quiet --upgrade genai-prices
 	@$(BIN)/python -m src.observability.recording.make_prices
-=======
+
 test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK versions; ARGS=--ends for the two ends
 	$(BIN)/python tests/matrix/run.py $(ARGS)
->>>>>>> bb486ad (A stream is matched with its request by the HTTP response; the matrix of SDK versions)
 
 check: .venv/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .

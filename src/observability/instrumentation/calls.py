@@ -48,21 +48,39 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(*args: Any, **kwargs: Any) -> Any:
-            asked = recording()
-            if not asked.on:
-                return await method(*args, **kwargs)
-            request = _begin(shape, asked, args, kwargs)
-            if request is None:
-                return await method(*args, **kwargs)
-            return await _arun(request, lambda: method(*args, **kwargs))
+            return await _awaited(shape, lambda: method(*args, **kwargs), args, kwargs)
 
         def returning_a_coroutine(*args: Any, **kwargs: Any) -> Any:
-            """As the SDKs' `required_args` decorator, which checks the arguments before anything is awaited."""
-            return observed(*args, **kwargs)
+            asked = recording()
+            if not asked.on:
+                return method(*args, **kwargs)
+            try:
+                made = method(*args, **kwargs)  # the SDKs' `required_args` decorator checks before anything is awaited
+            except BaseException as error:
+                _refused(shape, asked, args, kwargs, error)
+                raise
+            return _awaited(shape, lambda: made, args, kwargs)
 
         return observed if inspect.iscoroutinefunction(method) else returning_a_coroutine
 
     return wrap
+
+
+def _refused(
+    shape: Shape, asked: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException
+) -> None:
+    request = _begin(shape, asked, args, kwargs)
+    if request is not None:
+        _fail(request, error)
+
+
+async def _awaited(
+    shape: Shape, make: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """What an SDK's method returns, as a request that begins when it is awaited."""
+    asked = recording()
+    request = _begin(shape, asked, args, kwargs) if asked.on else None
+    return await (make() if request is None else _arun(request, make))
 
 
 def manager_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -101,12 +119,7 @@ class _AwaitedLater:
         self._shape, self._request, self._args, self._kwargs = shape, request, args, kwargs
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._made().__await__()
-
-    async def _made(self) -> Any:
-        asked = recording()
-        request = _begin(self._shape, asked, self._args, self._kwargs) if asked.on else None
-        return await (self._request if request is None else _arun(request, lambda: self._request))
+        return _awaited(self._shape, lambda: self._request, self._args, self._kwargs).__await__()
 
 
 def _begin(shape: Shape, asked: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
@@ -145,10 +158,10 @@ def _run(request: Observation, method: Callable[[], Any]) -> Any:
     return result
 
 
-async def _arun(request: Observation, method: Callable[[], Awaitable[Any]]) -> Any:
+async def _arun(request: Observation, make: Callable[[], Awaitable[Any]]) -> Any:
     entered = enter_request(request)
     try:
-        result = await method()
+        result = await make()
     except BaseException as error:
         leave_request(entered)
         _fail(request, error)

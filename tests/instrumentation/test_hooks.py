@@ -1,0 +1,117 @@
+"""Import hooks: modules are patched right after their own loader has run, and look as they did."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from src.observability.instrumentation import hooks, install
+
+NAME = "moondev_fake_sdk"
+
+
+@pytest.fixture(autouse=True)
+def _real_hooks_afterwards() -> Iterator[None]:
+    yield
+    sys.modules.pop(NAME, None)
+    sys.modules.pop(f"{NAME}.resources", None)
+    install()
+
+
+@pytest.fixture(autouse=True)
+def _sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A package on the path, whose class has a method.
+    package = tmp_path / NAME
+    package.mkdir()
+    (package / "__init__.py").write_text("", encoding="utf-8")
+    (package / "resources.py").write_text("class Chat:\n    def create(self): return 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def patched(module: ModuleType) -> None:
+    """A patch that can be seen."""
+    hooks.replace(module, "Chat", "create", lambda method: lambda self: method(self) + 1)
+
+
+def created() -> int:
+    """What the method returns now."""
+    result: int = importlib.import_module(f"{NAME}.resources").Chat().create()
+    return result
+
+
+def test_a_module_that_is_imported_later_is_patched() -> None:
+    """And not imported by us."""
+    hooks.install({f"{NAME}.resources": [patched]})
+    assert NAME not in sys.modules
+    assert created() == 2
+
+
+def test_a_module_that_is_imported_already_is_patched() -> None:
+    """Its class is changed in place: who has a reference to it has it patched."""
+    chat = importlib.import_module(f"{NAME}.resources").Chat
+    hooks.install({f"{NAME}.resources": [patched]})
+    assert chat().create() == 2
+
+
+def test_spec_and_loader_are_the_modules_own() -> None:
+    """As tools that read source or resources through them expect."""
+    without = importlib.import_module(f"{NAME}.resources")
+    kind, origin = type(without.__loader__), without.__spec__.origin  # type: ignore[union-attr]
+    del sys.modules[f"{NAME}.resources"]
+    hooks.install({f"{NAME}.resources": [patched]})
+    module = importlib.import_module(f"{NAME}.resources")
+    assert module is not without
+    assert module.__spec__ is not None
+    assert (type(module.__loader__), type(module.__spec__.loader), module.__spec__.origin) == (kind, kind, origin)
+    assert module.__loader__.get_source(module.__name__).startswith("class Chat")  # type: ignore[union-attr]
+
+
+def test_a_reloaded_module_is_patched_again() -> None:
+    """Once."""
+    hooks.install({f"{NAME}.resources": [patched]})
+    assert created() == 2
+    importlib.reload(sys.modules[f"{NAME}.resources"])
+    assert created() == 2
+
+
+def test_uninstalling_leaves_nothing() -> None:
+    """Neither a patch nor a finder."""
+    finders = list(sys.meta_path)
+    hooks.install({f"{NAME}.resources": [patched]})
+    assert created() == 2
+    hooks.uninstall()
+    assert created() == 1
+    assert [finder for finder in sys.meta_path if finder not in finders] == []
+
+
+def test_installing_twice_patches_once() -> None:
+    """As `src/__init__.py` and a test may both do."""
+    for _ in range(2):
+        hooks.install({f"{NAME}.resources": [patched]})
+    assert created() == 2
+
+
+def test_what_a_version_lacks_is_skipped() -> None:
+    """A class, a method, or the module itself."""
+    hooks.install(
+        {
+            f"{NAME}.resources": [lambda module: hooks.replace(module, "Other", "create", lambda method: method)],
+            f"{NAME}.other": [patched],
+        }
+    )
+    assert created() == 1
+    with pytest.raises(ModuleNotFoundError, match=f"No module named '{NAME}.other'"):
+        importlib.import_module(f"{NAME}.other")
+
+
+def test_a_module_that_fails_fails_as_before(tmp_path: Path) -> None:
+    """And is found again when it is mended."""
+    broken = tmp_path / NAME / "broken.py"
+    broken.write_text("raise ValueError('half')", encoding="utf-8")
+    hooks.install({f"{NAME}.broken": [patched]})
+    with pytest.raises(ValueError, match="half"):
+        importlib.import_module(f"{NAME}.broken")
+    assert f"{NAME}.broken" not in sys.modules

@@ -1,0 +1,242 @@
+"""The caller gets what the SDK gives: types, signatures, streams and exceptions are those of an untouched SDK."""
+
+import asyncio
+import concurrent.futures
+import functools
+import inspect
+import threading
+import time
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from openai.resources.chat.completions import AsyncCompletions, Completions
+from openai.resources.responses import AsyncResponses, Responses
+from openai.types.chat import ChatCompletion
+from pytest_httpserver import HTTPServer
+
+from src.observability import observe_llm
+from src.observability.instrumentation import install, observed, uninstall
+from tests.conftest import JournalReader
+from tests.instrumentation.conftest import ASKED, CLAUDE_ASKED
+from tests.providers.wire import ANSWER
+
+METHODS = [
+    (Completions, "create"), (AsyncCompletions, "create"), (Completions, "parse"), (AsyncCompletions, "parse"),
+    (Responses, "create"), (AsyncResponses, "create"),
+    (openai.resources.Embeddings, "create"), (openai.resources.AsyncEmbeddings, "create"),
+    (anthropic.resources.Messages, "create"), (anthropic.resources.AsyncMessages, "create"),
+    (anthropic.resources.Messages, "stream"), (anthropic.resources.AsyncMessages, "stream"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cls", "name"), METHODS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_method_looks_as_before(cls: type, name: str) -> None:
+    """Signature, name, documentation, and whether it is a coroutine function: as without the hooks."""
+
+    def looks() -> tuple[Any, ...]:
+        method = getattr(cls, name)
+        return (
+            inspect.signature(method), method.__name__, method.__qualname__, method.__doc__, method.__module__,
+            inspect.iscoroutinefunction(method), asyncio.iscoroutinefunction(method), inspect.isfunction(method),
+        )  # fmt: skip
+
+    with_hooks, patched = looks(), getattr(cls, name)
+    uninstall()
+    assert getattr(cls, name) is not patched
+    assert looks() == with_hooks
+
+
+def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
+    """Its very type; with `with_raw_response` the raw response's."""
+    assert type(client.chat.completions.create(**ASKED)) is ChatCompletion
+    assert type(client.chat.completions.create(**ASKED, stream=True)) is openai.Stream
+    assert type(client.chat.completions.with_raw_response.create(**ASKED).parse()) is ChatCompletion
+
+
+def test_wrong_arguments_are_the_sdks_error(client: openai.OpenAI, journal: JournalReader) -> None:
+    """With its text; an agent that swallows it has it in its trace."""
+    with pytest.raises(TypeError, match="Missing required arguments"):
+        client.chat.completions.create(model="gpt-5-mini")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        client.chat.completions.create(**ASKED, colour="red")  # type: ignore[call-overload]
+    assert [row["level"] for row in journal.observations()] == ["ERROR", "ERROR"]
+
+
+def test_an_async_call_is_checked_before_it_is_awaited(settings_of: Any) -> None:
+    """As the SDK does it: the TypeError comes from the call, not from `await`."""
+    client = openai.AsyncOpenAI(**settings_of("/v1"))
+    with pytest.raises(TypeError, match="Missing required arguments"):
+        client.chat.completions.create(model="gpt-5-mini")  # type: ignore[call-overload]
+
+
+def test_a_copied_client_is_observed(client: openai.OpenAI, journal: JournalReader) -> None:
+    """`with_options` makes a new client of the same classes."""
+    client.with_options(timeout=5).chat.completions.create(**ASKED)
+    assert len(journal.observations()) == 1
+
+
+def test_a_subclass_that_overrides_is_one_request(client: openai.OpenAI, journal: JournalReader) -> None:
+    """Its `super()` call is the request; two of them would be two."""
+
+    class Loud(Completions):
+        def create(self, **kwargs: Any) -> Any:  # type: ignore[override]
+            return super().create(**kwargs)
+
+    Loud(client).create(**ASKED)
+    assert len(journal.observations()) == 1
+
+
+def test_retries_of_the_sdk_are_one_request(play: Any, settings_of: Any, journal: JournalReader) -> None:
+    """Three answers of 503 are one failed call."""
+    provider = play("openai", "503")
+    client = openai.OpenAI(**{**settings_of("/v1"), "max_retries": 1})
+    with pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(**ASKED)
+    assert (len(provider.requests), len(journal.observations())) == (2, 1)
+
+
+def test_a_stream_can_be_read_in_another_thread(client: openai.OpenAI, journal: JournalReader) -> None:
+    """And ends its request there."""
+    stream = client.chat.completions.create(**ASKED, stream=True)
+    reader = threading.Thread(target=lambda: list(stream))
+    reader.start()
+    reader.join()
+    (row,) = journal.observations()
+    assert row["output"] == ANSWER
+
+
+def test_a_stream_can_be_read_in_another_task(play: Any, settings_of: Any, journal: JournalReader) -> None:
+    """Which has a context of its own."""
+    play("openai")
+
+    async def read(stream: Any) -> list[Any]:
+        return [chunk async for chunk in stream]
+
+    async def main() -> None:
+        async with openai.AsyncOpenAI(**settings_of("/v1")) as client:
+            stream = await client.chat.completions.create(**ASKED, stream=True)
+            await asyncio.create_task(read(stream))
+
+    asyncio.run(main())
+    (row,) = journal.observations()
+    assert row["output"] == ANSWER
+
+
+def test_requests_of_a_pool_are_below_the_call_that_started_it(client: openai.OpenAI, journal: JournalReader) -> None:
+    """A swarm that asks two models at once is a span over two generations."""
+
+    @observe_llm
+    def swarm() -> None:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda _: client.chat.completions.create(**ASKED), range(2)))
+
+    swarm()
+    around, *requests = journal.observations()
+    assert [(row["type"], row["parent_id"]) for row in requests] == [("generation", around["id"])] * 2
+    assert around["type"] == "span"
+
+
+def test_gathered_calls_are_siblings(play: Any, settings_of: Any, journal: JournalReader) -> None:
+    """Tasks that run at once do not see each other's request."""
+    play("openai")
+
+    async def main() -> None:
+        async with openai.AsyncOpenAI(**settings_of("/v1")) as client:
+            await asyncio.gather(*(client.chat.completions.create(**ASKED) for _ in range(3)))
+
+    asyncio.run(main())
+    rows = journal.observations()
+    assert [(row["type"], row["parent_id"]) for row in rows] == [("generation", None)] * 3
+
+
+def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any, journal: JournalReader) -> None:
+    """And stays cancelled."""
+    httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: time.sleep(1))  # type: ignore[arg-type,return-value]
+
+    async def main() -> None:
+        async with openai.AsyncOpenAI(**settings_of("/v1")) as client:
+            task = asyncio.create_task(client.chat.completions.create(**ASKED))
+            await asyncio.sleep(0.2)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    (row,) = journal.observations()
+    assert (row["level"], row["status_message"]) == ("WARNING", "CancelledError")
+
+
+def test_another_library_that_wraps_the_method_too_is_no_second_row(
+    client: openai.OpenAI, journal: JournalReader
+) -> None:
+    """Whether it came before us or after: each request is recorded once by us."""
+    calls = []
+
+    def wrapped(method: Any) -> Any:
+        @functools.wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls.append(1)
+            return method(*args, **kwargs)
+
+        return call
+
+    uninstall()
+    original = Completions.create
+    try:
+        Completions.create = wrapped(original)  # type: ignore[method-assign]
+        install()
+        client.chat.completions.create(**ASKED)
+        list(client.chat.completions.create(**ASKED, stream=True))
+        Completions.create = wrapped(Completions.create)  # type: ignore[method-assign]
+        client.chat.completions.create(**ASKED)
+    finally:
+        Completions.create = original  # type: ignore[method-assign]
+    assert (len(calls), len(journal.observations())) == (4, 3)
+
+
+def test_messages_are_recorded_as_they_were_sent(client: openai.OpenAI, journal: JournalReader) -> None:
+    """What the caller changes afterwards does not show."""
+    messages = [{"role": "user", "content": "first"}]
+    client.chat.completions.create(model="gpt-5-mini", messages=messages)  # type: ignore[arg-type]
+    messages.append({"role": "assistant", "content": "later"})
+    (row,) = journal.observations()
+    assert row["input"] == [{"role": "user", "content": "first"}]
+
+
+def test_headers_of_a_call_are_not_recorded(client: openai.OpenAI, journal: JournalReader) -> None:
+    """They may hold a key under any name."""
+    client.chat.completions.create(**ASKED, extra_headers={"X-Desk": "orange"}, timeout=5)
+    assert "orange" not in str(journal.observations())
+
+
+def test_the_system_prompt_is_the_first_message(claude: anthropic.Anthropic, journal: JournalReader) -> None:
+    """Anthropic takes it apart from the messages."""
+    claude.messages.create(**CLAUDE_ASKED)
+    (row,) = journal.observations()
+    assert row["input"][0] == {"role": "system", "content": "You are an analyst"}
+    assert row["model_parameters"] == {"max_tokens": 200}
+
+
+def test_text_of_a_message_stream(claude: anthropic.Anthropic, journal: JournalReader) -> None:
+    """Anthropic's helper yields texts; its final message is there too."""
+    with claude.messages.stream(**CLAUDE_ASKED) as stream:
+        assert "".join(stream.text_stream) == ANSWER
+        assert stream.get_final_message().usage.output_tokens
+    (row,) = journal.observations()
+    assert row["output"] == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("chosen", "recorded"), [("anthropic", 0), ("anthropic, openai", 1), ("false", 0), ("true", 1)]
+)
+def test_a_list_of_sdks_narrows_it(
+    chosen: str, recorded: int, client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are as they were."""
+    monkeypatch.setenv("OBSERVABILITY_INSTRUMENT", chosen)
+    install()
+    client.chat.completions.create(**ASKED)
+    assert len(journal.observations()) == recorded
+    assert ("openai" in observed()) == bool(recorded)
