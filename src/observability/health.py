@@ -4,7 +4,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import settings
+from . import printing, settings
 from .internal_errors import failures
 from .journal import Journal, Retention, path_of_process
 
@@ -20,7 +20,8 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         `recorded`, `journalled`, `dropped` (observations of this process; also those deleted unshipped for room),
         `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included; None where it cannot be read),
         `oldest_pending_seconds`,
-        `failures` (our own), `last_error`, `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
+        `failures` (our own), `unprinted` (lines about them that stdout or stderr did not take at once), `last_error`,
+        `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
     """
     return {
         "tracing": settings.tracing_on(),
@@ -30,6 +31,7 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         "dropped": recorder.dropped + Retention.deleted_pending,
         **_journal(),
         "failures": failures.total,  # after what may add to it
+        "unprinted": printing.dropped,
         **_last_error(shipper),
     }
 

@@ -1,8 +1,6 @@
-"""
-🌙 Moon Dev's Observability Guard
-Built with love by Moon Dev 🚀
+"""Our own failures: each kind is printed once, all are counted, none is raised into trading code.
 
-Our own failures: said once each, counted, never raised into trading code; raised in tests (`strict`).
+Tests raise them (`strict`): telemetry never breaks a trade, but always breaks a test.
 """
 
 import functools
@@ -15,42 +13,42 @@ from typing import Any
 
 from .terminal import warn
 
-strict = False  # tests set this: telemetry never breaks a trade, but always breaks a test
+strict = False  # set by tests
 
 
 class Failures:
-    """Counts of what went wrong inside observability itself, by kind; `health()` shows them."""
+    """Counts of our own failures by kind; `health()` shows them."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal's handler may note while the thread it interrupts does
+        self._lock = threading.RLock()  # a signal handler may note while the code that it interrupts does
         self._counts: dict[str, int] = {}
         self.last: str | None = None
         self.last_at: float | None = None  # Unix seconds
 
     @property
     def total(self) -> int:
-        """How many there were since the process started."""
+        """The number of failures since the process started."""
         return sum(self._counts.values())
 
     def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
-        """Count one failure; the first of its kind is printed, with what it means for the operator."""
-        what = _redacted(message)
+        """Count one failure; the first of its kind is printed, with its cure."""
+        message = _redacted(message)
         with self._lock:
-            seen = self._counts.get(kind, 0)
-            self._counts[kind] = seen + 1
-            self.last, self.last_at = what, time.time()
-        if not seen:
-            warn(f"⚠️ Observability: {what}. {cure}")
+            earlier = self._counts.get(kind, 0)
+            self._counts[kind] = earlier + 1
+            self.last, self.last_at = message, time.time()
+        if not earlier:
+            warn(f"⚠️ Observability: {message}. {cure}")
 
     def reset(self) -> None:
-        """Forget everything: for a fork's child, and for tests."""
+        """Delete all counts: for a fork's child, and for tests."""
         self.__init__()  # type: ignore[misc]
 
 
 def _redacted(message: str) -> str:
     try:
         from .redaction import redact_line  # only a failure needs it
-    except ImportError:  # the interpreter is ending
+    except (ImportError, OSError):  # the interpreter is ending, or no file can be opened
         return "[NOT RECORDED: redaction cannot be loaded any more]"
     return redact_line(message)
 

@@ -7,9 +7,9 @@ Built with love by Moon Dev 🚀
 
 from typing import Any, Optional
 
-from termcolor import cprint
-
 from . import runtime, settings
+from .internal_errors import guarded
+from .printing import print_now
 from .terminal import warn
 from .tracing import observe_llm
 
@@ -62,8 +62,9 @@ class LangFuseTracker:
         return cls._instance
 
     def __init__(self) -> None:
-        if self._client is None and settings.setting("ENABLE_LANGFUSE"):
-            self._connect(settings.destination())
+        with guarded:
+            if self._client is None and settings.setting("ENABLE_LANGFUSE"):
+                self._connect(settings.destination())
 
     def _connect(self, to: settings.Destination | None) -> None:
         if to is None:
@@ -75,12 +76,12 @@ class LangFuseTracker:
             host=to.host,
             flush_interval=settings.setting("LANGFUSE_FLUSH_INTERVAL"),
         )
-        cprint("✅ LangFuse observability initialized!", "green")  # where to, `status` says
+        print_now("✅ LangFuse observability initialized!", "green")  # where to, `status` says
 
     def _warn_once(self) -> None:
         if not self._warned and settings.missing_langfuse_keys():  # a malformed one is said by `config`
             self._warned = True
-            cprint(
+            print_now(
                 "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"
                 " LANGFUSE_PUBLIC_KEY. Calls are recorded in the local journal",
                 "yellow",

@@ -6,12 +6,10 @@ once, into a dictionary of this module's own, and never into `os.environ`: code 
 Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing.
 """
 
-import contextlib
 import math
 import os
 import re
 import secrets
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -20,7 +18,7 @@ from pathlib import Path
 from sys import modules
 from typing import Any, NamedTuple
 
-from termcolor import cprint
+from .printing import print_now
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = REPO_ROOT / ".env"
@@ -264,8 +262,7 @@ def _report(name: str, text: str, error: SettingError, meanwhile: str) -> None:
     if (name, text) not in reported:
         reported.add((name, text))
         cure = "" if "in .env" in str(error) else " Correct it in .env;"
-        with contextlib.suppress(OSError, ValueError):  # a stderr that cannot be written is no error of the agent's
-            cprint(f"❌ {error}{'.' if cure else ';'}{cure} until then {meanwhile}.", "red", file=sys.stderr)
+        print_now(f"❌ {error}{'.' if cure else ';'}{cure} until then {meanwhile}.", "red", to_stderr=True)
 
 
 read = Reader(SETTINGS, _SAFE)
