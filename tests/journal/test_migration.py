@@ -13,6 +13,7 @@ import pytest
 
 from src.observability import settings
 from src.observability.journal import migration
+from src.observability.journal.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS
 from src.observability.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, Migration
 from src.observability.journal.store import Journal, JournalError
 from tests.million import fill, observation_row
@@ -238,3 +239,11 @@ def test_without_room_there_is_no_copy(
         assert {row["mood"] for row in journal.observations()} == {"glad"}
     assert migration.backups_of(filled) == []
     assert "MB of free disk are needed. Migrated all the same." in capsys.readouterr().err
+
+
+def test_columns_are_those_of_the_tables(path: Path) -> None:
+    """Each column that rows are inserted with, in order, and the two that only the journal sets."""
+    with closing(Journal(path)) as journal:
+        for table, columns in (("observations", OBSERVATION_COLUMNS), ("scores", SCORE_COLUMNS)):
+            names = [row["name"] for row in journal.select(f"PRAGMA table_info({table})")]
+            assert [name for name in names if name not in ("seq", "reason")] == [*columns]

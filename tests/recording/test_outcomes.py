@@ -20,7 +20,8 @@ from typer.testing import CliRunner, Result
 
 from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, runtime, settings
 from src.observability.console.app import app
-from src.observability.journal.store import SCORE_COLUMNS, Journal, JournalError
+from src.observability.journal.columns import SCORE_COLUMNS
+from src.observability.journal.store import Journal, JournalError
 from src.observability.recording.outcome import append_in_steps
 from tests.langfuse_server import LangfuseServer
 from tests.million import observation_row

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from .columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, Kind, columns_of
     from .retention import STEP_ROWS, Retention
     from .schema import COUNTED
     from .session import JournalSession, path_of_process
     from .store import (
         INTERRUPTED,
-        OBSERVATION_COLUMNS,
-        SCORE_COLUMNS,
         DamagedJournalError,
         Journal,
         JournalError,
@@ -29,16 +28,19 @@ __all__ = [
     "Journal",
     "JournalError",
     "JournalSession",
+    "Kind",
     "Mark",
     "Retention",
     "Row",
+    "columns_of",
     "path_of_process",
 ]
 
 __getattr__ = lazy_exports(
     __name__,
     {
-        "store": "DamagedJournalError INTERRUPTED Journal JournalError Mark OBSERVATION_COLUMNS Row SCORE_COLUMNS",
+        "store": "DamagedJournalError INTERRUPTED Journal JournalError Mark Row",
+        "columns": "Kind OBSERVATION_COLUMNS SCORE_COLUMNS columns_of",
         "session": "JournalSession path_of_process",
         "retention": "Retention STEP_ROWS",
         "schema": "COUNTED",

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..internal_errors import failures
+from .columns import COLUMNS, OBSERVATION_COLUMNS, SCORE_COLUMNS, Kind, columns_of
 from .connection import JournalConnection
 from .file import DamagedJournalError, JournalError
 
@@ -24,18 +25,6 @@ Row = dict[str, Any]
 
 LEASE_SECONDS = 30.0
 _FAR_FUTURE_NS = _ANY_SIZE = 2**63 - 1
-
-OBSERVATION_COLUMNS = (
-    "id", "trace_id", "parent_id", "is_root", "type", "name", "trace_name", "agent",
-    "start_ns", "first_token_ns", "end_ns", "session_id", "user_id", "environment", "release",
-    "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
-    "level", "status_message", "usage", "cost", "cost_usd", "cost_source",
-    "destination", "state", "process",
-)  # fmt: skip
-SCORE_COLUMNS = (
-    "id", "trace_id", "observation_id", "name", "data_type", "value", "comment", "environment", "session_id",
-    "timestamp_ns", "destination", "state",
-)  # fmt: skip
 
 
 class Mark(NamedTuple):
@@ -299,10 +288,6 @@ DELETE FROM scores WHERE trace_id = ?1 AND (state <> 'pending' OR ?2 = 'pending'
 _DELETE_LEFT_SCORES = f"""
 DELETE FROM scores WHERE state <> 'pending' AND timestamp_ns <= ?1 AND {_ALONE.format("scores")}
     AND seq IN (SELECT seq FROM scores ORDER BY seq LIMIT ?2)"""
-_WHAT_IT_WAS = frozenset({
-    "id", "trace_id", "parent_id", "is_root", "type", "start_ns", "first_token_ns", "end_ns", "observation_id",
-    "timestamp_ns", "destination", "state", "process",
-})  # fmt: skip
 
 
 def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
@@ -319,7 +304,7 @@ def _placeholder(row: Row, error: Exception) -> Row:
     why = f"[NOT RECORDED: {type(error).__name__}]"
     said = {"name": why, "trace_name": why, "level": "WARNING", "status_message": why}
     said |= {"data_type": "CATEGORICAL", "value": why}  # of a score
-    return {name: value if name in _WHAT_IT_WAS else said.get(name) for name, value in row.items()}
+    return {name: value if COLUMNS[name].is_identity else said.get(name) for name, value in row.items()}
 
 
 def _insert(verb: str, table: str, columns: Sequence[str], where: str = "true") -> str:
@@ -338,7 +323,7 @@ _REPLACE_OPEN = _insert(
 # inserted, not updated, so that the order of arrival is that of completion: a root after its children.
 _INSERT_OBSERVATION = _insert("INSERT", "observations", OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
 _REPLACE_SCORE = _insert("INSERT OR REPLACE", "scores", SCORE_COLUMNS)
-_DECODED = ("model_parameters", "input", "output", "metadata", "tags", "usage", "cost")
+_DECODED = columns_of(Kind.JSON)
 
 
 def _decoded(row: Row) -> Row:

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import settings
 from ..internal_errors import guarded
-from ..journal import Row
+from ..journal import OBSERVATION_COLUMNS, Kind, Row, columns_of
 from ..redaction import Redactor, redact
 from ..tracing import IMMUTABLE, Observation, Reply, field_of, has_class
 from . import cost
@@ -56,7 +56,7 @@ def row_of(observation: Observation) -> Row:
 
 def placeholder_row(observation: Observation, error: Exception) -> Row:
     """What is left of an observation that cannot be read: that it was, when, and why no more is known."""
-    nothing = dict.fromkeys(_CONTENT)
+    nothing = dict.fromkeys(OBSERVATION_COLUMNS)
     why = f"[NOT RECORDED: {type(error).__name__}]"
     row = {**nothing, **_identity(observation), **_times(observation), **_circumstances()}
     return _clean({**row, "level": "WARNING", "status_message": why})
@@ -251,14 +251,8 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-_CONTENT = (
-    "agent", "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
-    "usage", "cost", "cost_usd", "cost_source",
-)  # fmt: skip
-_NAMES = ("name", "trace_name", "agent", "session_id", "user_id", "release", "provider", "model", "model_requested")
-_MAX_NAME = 200  # characters: an answer names its model, and may name anything
-_IDS = ("id", "trace_id", "parent_id")  # hex of ours
-_JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags")
+_IDS, _NAMES, _JSON_COLUMNS = columns_of(Kind.ID), columns_of(Kind.NAME), columns_of(Kind.JSON)
+_MAX_NAME = 200  # characters
 
 
 def _clean(row: Row) -> Row:

@@ -18,7 +18,7 @@ import typer
 from termcolor import cprint
 
 from ... import settings
-from ...journal import OBSERVATION_COLUMNS, SCORE_COLUMNS, Journal, JournalError, Row
+from ...journal import OBSERVATION_COLUMNS, SCORE_COLUMNS, Journal, JournalError, Kind, Row, columns_of
 from ..options import MAX_ROWS, SINCE, Agent, Model, Since, opened, since_ns, with_existing_names
 from ..queries import pages as queries
 from ..queries.filter import Filter
@@ -34,9 +34,9 @@ class Format(str, Enum):
     otlp = "otlp"
 
 
-JSON_COLUMNS = ("model_parameters", "input", "output", "metadata", "tags", "usage", "cost")
-_INTEGERS = ("seq", "is_root", "start_ns", "first_token_ns", "end_ns", "timestamp_ns")
-_FLOATS = ("cost_usd", "number")
+_JSON = columns_of(Kind.JSON)
+_INTEGERS = {"seq", *columns_of(Kind.INTEGER)}
+_FLOATS = {"number", *columns_of(Kind.REAL)}
 _PAGE_ROWS = 5000
 _MESSAGE_ROWS = 500  # of one OTLP message, as the shipper sends
 # A spreadsheet runs such a cell, also behind blanks and as full-width characters.
@@ -113,7 +113,7 @@ def _write(form: Format, pages: Iterable[list[Row]], columns: Sequence[str], jou
 
 def _objects(page: list[Row]) -> Iterator[str]:
     for row in page:
-        decoded = {name: json.loads(row[name]) for name in JSON_COLUMNS if row.get(name) is not None}
+        decoded = {name: json.loads(row[name]) for name in _JSON if row.get(name) is not None}
         yield json_text({**row, **decoded}, ascii_only=False)
 
 

@@ -1,0 +1,82 @@
+"""The columns of observations and scores, each once. The kind of a column decides how it is stored and exported."""
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Kind(Enum):
+    """The values of a column."""
+
+    ID = "hex digits of ours"
+    NAME = "text, cut to 200 characters: a provider may name anything"
+    TEXT = "text"
+    JSON = "JSON text"
+    INTEGER = "a whole number"
+    REAL = "a number"
+    VALUE = "a number or text"
+
+
+class Column(NamedTuple):
+    """A column; `is_identity` is kept where SQLite refuses the rest of a row."""
+
+    name: str
+    kind: Kind
+    is_identity: bool = False
+
+
+OBSERVATIONS = (
+    Column("id", Kind.ID, is_identity=True),
+    Column("trace_id", Kind.ID, is_identity=True),
+    Column("parent_id", Kind.ID, is_identity=True),
+    Column("is_root", Kind.INTEGER, is_identity=True),
+    Column("type", Kind.TEXT, is_identity=True),
+    Column("name", Kind.NAME),
+    Column("trace_name", Kind.NAME),
+    Column("agent", Kind.NAME),
+    Column("start_ns", Kind.INTEGER, is_identity=True),
+    Column("first_token_ns", Kind.INTEGER, is_identity=True),
+    Column("end_ns", Kind.INTEGER, is_identity=True),
+    Column("session_id", Kind.NAME),
+    Column("user_id", Kind.NAME),
+    Column("environment", Kind.NAME),
+    Column("release", Kind.NAME),
+    Column("provider", Kind.NAME),
+    Column("model", Kind.NAME),
+    Column("model_requested", Kind.NAME),
+    Column("model_parameters", Kind.JSON),
+    Column("input", Kind.JSON),
+    Column("output", Kind.JSON),
+    Column("metadata", Kind.JSON),
+    Column("tags", Kind.JSON),
+    Column("level", Kind.TEXT),
+    Column("status_message", Kind.TEXT),
+    Column("usage", Kind.JSON),
+    Column("cost", Kind.JSON),
+    Column("cost_usd", Kind.REAL),
+    Column("cost_source", Kind.TEXT),
+    Column("destination", Kind.TEXT, is_identity=True),
+    Column("state", Kind.TEXT, is_identity=True),
+    Column("process", Kind.TEXT, is_identity=True),
+)
+SCORES = (
+    Column("id", Kind.ID, is_identity=True),
+    Column("trace_id", Kind.ID, is_identity=True),
+    Column("observation_id", Kind.ID, is_identity=True),
+    Column("name", Kind.NAME),
+    Column("data_type", Kind.TEXT),
+    Column("value", Kind.VALUE),
+    Column("comment", Kind.TEXT),
+    Column("environment", Kind.NAME),
+    Column("session_id", Kind.NAME),
+    Column("timestamp_ns", Kind.INTEGER, is_identity=True),
+    Column("destination", Kind.TEXT, is_identity=True),
+    Column("state", Kind.TEXT, is_identity=True),
+)
+COLUMNS = {column.name: column for column in (*SCORES, *OBSERVATIONS)}  # names that both tables have agree in kind
+OBSERVATION_COLUMNS = tuple(column.name for column in OBSERVATIONS)
+SCORE_COLUMNS = tuple(column.name for column in SCORES)
+
+
+def columns_of(kind: Kind) -> frozenset[str]:
+    """The names of the columns of a kind."""
+    return frozenset(column.name for column in COLUMNS.values() if column.kind is kind)
