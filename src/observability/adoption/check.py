@@ -39,7 +39,7 @@ _WITHOUT_HOOKS = {
 }
 _HINT = re.compile(
     r"\.completions\.|\.responses\.|\.messages\.|generate_content|generate_response|ollama\.|"
-    rf"{_CHAT_API.pattern}|(?:import|from) (?:{'|'.join(_WITHOUT_HOOKS)})\b"
+    rf"{_CHAT_API.pattern}|\b(?:{'|'.join(_WITHOUT_HOOKS)})\b"
 )
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "venv"}
 

@@ -1,6 +1,7 @@
 """Changes of many files that are made together or not at all."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,8 @@ def write_all(changes: Mapping[Path, bytes | None]) -> None:
         raise
     finally:
         for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # most have taken their file's place
+                draft.unlink()
         for folder in reversed(folders):
             _remove_if_empty(folder)
 

@@ -17,5 +17,5 @@ def command_of(script: str, arguments: Sequence[str]) -> tuple[list[str], dict[s
     """The command line and the environment for `os.execve`; this interpreter's own options are kept."""
     options = sys.orig_argv[1 : sys.orig_argv.index("-m")] if "-m" in sys.orig_argv else []
     path = os.environ.get("PYTHONPATH")
-    hooked = str(_HOOK) if path is None else f"{_HOOK}{os.pathsep}{path}"
+    hooked = f"{_HOOK}{os.pathsep}{path}" if path else str(_HOOK)
     return [sys.executable, *options, script, *arguments], {**os.environ, "PYTHONPATH": hooked}

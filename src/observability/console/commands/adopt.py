@@ -11,6 +11,7 @@ from termcolor import cprint
 
 from ... import __version__, adoption, settings
 from ..options import AsJson
+from ..render.format import how_many
 from ..render.layout import show_json
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -134,7 +135,7 @@ def _list(sites: list[adoption.CallSite]) -> None:
 
 def _sum(name: str, sites: list[adoption.CallSite]) -> None:
     count = Counter(site.observed for site in sites)
-    print(f"{name}: {len(sites)} call sites, {count['by the line']} observed by the line, "
+    print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed by the line, "
           f"{count['only under run']} only under run, {count[None]} not observed")  # fmt: skip
 
 
