@@ -5,9 +5,16 @@ Built with love by Moon Dev 🚀
 What a screen says, read back as an operator reads it: tables as cells, amounts and lengths of time as numbers.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+from typer.testing import CliRunner, Result
+
+from src.observability.console.app import app
 
 _UNITS = {"ms": 1e6, "s": 1e9, "min": 60e9, "hours": 3600e9, "days": 86_400e9}  # nanoseconds
 
@@ -52,3 +59,27 @@ def took_about(text: str, nanoseconds: float) -> bool:
         return nanoseconds < 1e6
     number, unit = text.split()
     return abs(float(number) * _UNITS[unit] - nanoseconds) <= least_digit(number) * _UNITS[unit]
+
+
+def invoke(command: str, columns: int = 240) -> Result:
+    """A command in a pipe of this width."""
+    return CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
+
+
+def run(command: str) -> list[str]:
+    """The lines of one that ends well, blank ones left out."""
+    result = invoke(command)
+    assert result.exit_code == 0, result.output
+    return [line for line in result.stdout.splitlines() if line.strip()]
+
+
+def told(command: str) -> list[Any]:
+    """What it prints for scripts."""
+    return [json.loads(line) for line in run(f"{command} --json")]
+
+
+def alike(left: Any, right: Any) -> bool:
+    """The same value; sums of fractions may differ by how they were added."""
+    if pd.isna(left) or pd.isna(right):
+        return bool(pd.isna(left) and pd.isna(right))
+    return math.isclose(left, right, rel_tol=1e-9) if isinstance(left, float) else bool(left == right)

@@ -29,8 +29,9 @@ from src.observability.console.render.format import count, duration
 from src.observability.journal.store import Journal
 from src.observability.recording import cost
 from tests.console.exported import exported
+from tests.console.fleet import judge
 from tests.console.printed import amount, cells, is_about, took_about
-from tests.console.test_numbers import check_decisions, check_traces, judge
+from tests.console.test_numbers import check_decisions, check_traces
 from tests.console.test_report_numbers import check_printed_report, check_report
 from tests.million import fill
 

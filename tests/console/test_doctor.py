@@ -28,7 +28,7 @@ from src.observability import LangFuseTracker, ObservabilityContext, runtime, se
 from src.observability.console.app import app
 from src.observability.journal.store import Journal, Mark
 from src.observability.redaction.operator_patterns import operator_patterns
-from tests.console.test_journal_views import one_cycle
+from tests.console.cycles import one_cycle
 from tests.langfuse_server import HEALTH, Backend, RawServer, settings_for
 from tests.million import fill, observation_row
 

@@ -9,8 +9,6 @@ import json
 import math
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +17,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from src.observability import settings
 from src.observability.console.app import app
 from src.observability.console.evaluation import _T, mean_interval
-from src.observability.journal.store import Journal, Row
-from src.observability.recording.outcome import rows_of_outcome, scores_of_outcome
-from tests.million import observation_row
-
-
-@pytest.fixture
-def made() -> Iterator[Journal]:
-    """The journal, to be written to."""
-    journal = Journal(settings.journal_path())
-    yield journal
-    journal.close()
-
-
-@pytest.fixture
-def decide(made: Journal) -> Callable[..., str]:
-    """A trace of these calls (model and USD; None: no price, "failed": none to pay), then these decisions; its id."""
-    ids = count(1)
-
-    def trace(
-        decisions: Sequence[tuple[str, float | None]] = (("BUY", 70),), agent: str = "WhaleAgent",
-        calls: Sequence[tuple[str, Any]] = (), **outcome: float,
-    ) -> str:  # fmt: skip
-        trace_id = f"{next(ids):032x}"
-
-        def row(**known: Any) -> Row:
-            shared = {"trace_id": trace_id, "trace_name": agent, "agent": agent}
-            return observation_row(**shared, id=f"{(at := next(ids)):016x}", start_ns=at, end_ns=at, **known)
-
-        rows = [
-            row(type="generation", name="llm_generation", model=model, provider="p",
-                level="ERROR" if usd == "failed" else "DEFAULT", cost_usd=None if usd == "failed" else usd)
-            for model, usd in calls
-        ]  # fmt: skip
-        for action, confidence in decisions:
-            said = {"signal_action": action, "signal_confidence": confidence, "signal_valid": confidence is not None}
-            rows.append(row(type="event", name="trading_signal", metadata=json.dumps(said)))
-        made.append(rows, [])
-        if outcome:
-            made.append([], rows_of_outcome(made, trace_id, scores_of_outcome(trace_id, **outcome), None))
-        return trace_id
-
-    return trace
+from src.observability.journal.store import Row
 
 
 def run(*arguments: str) -> str:

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from src.observability import LangFuseTracker, ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
-from tests.console.test_journal_views import ask, one_cycle, run  # noqa: F401 - a fixture
+from tests.console.cycles import one_cycle
 from tests.langfuse_server import decoded
 from tests.million import fill
 
@@ -68,7 +68,7 @@ def test_scores_are_rows_of_their_own(filled: Journal, tmp_path: Path) -> None:
     filled.close()
 
 
-def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:  # noqa: F811
+def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:
     """Each line is a message; as protobuf it is the very span that arrived."""
     one_cycle()
     assert LangFuseTracker().flush(10)
@@ -76,7 +76,7 @@ def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:  # noq
     assert decoded(line) == langfuse.batches[0]
 
 
-def test_it_takes_agent_model_and_time(run: Any) -> None:  # noqa: F811
+def test_it_takes_agent_model_and_time(run: Any) -> None:
     """What is still running is not exported."""
     one_cycle("WhaleAgent")
     one_cycle("FundingAgent", model="gpt-4o-mini")
@@ -89,7 +89,7 @@ def test_it_takes_agent_model_and_time(run: Any) -> None:  # noqa: F811
     assert run("export", "--since", "whenever").exit_code == 2
 
 
-def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
     """0600, named once it is done; what cannot be written is said."""
     one_cycle()
     file = tmp_path / "out.jsonl"
@@ -122,7 +122,7 @@ def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp
 @pytest.mark.parametrize("command", ["export --output {}", "report --html {}"])
 def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
     command: str,
-    run: Any,  # noqa: F811
+    run: Any,
     tmp_path: Path,
 ) -> None:
     """In a folder that others may write: a link at the old draft's name leaves its target as it is."""

@@ -19,7 +19,7 @@ from src.observability import ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.console.signal import Signal, signal_of
 from src.observability.journal.store import Journal
-from tests.console.test_journal_views import ask
+from tests.console.cycles import ask
 from tests.million import observation_row
 
 FIELDS = ("signal_action", "signal_confidence", "signal_reasoning", "signal_valid", "trading_symbol")

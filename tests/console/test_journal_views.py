@@ -7,49 +7,14 @@ What `python -m src.observability` prints, over a journal that calls have filled
 
 import json
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
-from src.observability.console.app import app
 from src.observability.console.render.format import money, one_line, safe
 from src.observability.console.time_range import parse_since
-
-
-class Answer(NamedTuple):
-    """What a model answers."""
-
-    content: str
-    usage: Any
-    model_name: str
-    raw_response: Any = None
-
-
-@observe_llm(name="llm_generation")
-def ask(prompt: str, model: str = "claude-haiku-4-5", answer: str = "BUY", tokens: int = 100) -> Answer:
-    """A model call."""
-    return Answer(answer, {"prompt_tokens": tokens, "completion_tokens": 10}, model)
-
-
-@pytest.fixture
-def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command on the test's journal, as wide as it says; nothing is coloured, as in a pipe."""
-
-    def command(*arguments: str, columns: int = 80) -> Result:
-        journal.observations()
-        monkeypatch.setenv("COLUMNS", str(columns))
-        return CliRunner().invoke(app, [*arguments])
-
-    return command
-
-
-def one_cycle(name: str = "WhaleAgent", **options: Any) -> None:
-    """A cycle that asks and decides."""
-    with ObservabilityContext.agent_cycle(name, input={"oi": 5}):
-        ask("What now?", **options)
-        ObservabilityContext.add_trading_signal("SELL", 64, "Whales leave the pool", "ETH")
+from tests.console.cycles import ask, one_cycle
 
 
 def test_a_trace_is_a_tree(run: Any) -> None:

@@ -8,79 +8,16 @@ export.
 
 import json
 import math
-import random
 import re
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
-from typer.testing import CliRunner, Result
 
-from src.observability.console.app import app
 from src.observability.journal.store import Journal
-from src.observability.recording.outcome import rows_of_outcome, scores_of_outcome
 from tests.console.exported import Exported, exported
-from tests.console.printed import cells, is_about, took_about
-from tests.console.test_evaluation import decide, made  # noqa: F401 - fixtures
-from tests.million import fill
-
-
-def invoke(command: str, columns: int = 240) -> Result:
-    """A command in a pipe of this width."""
-    return CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
-
-
-def run(command: str) -> list[str]:
-    """The lines of one that ends well, blank ones left out."""
-    result = invoke(command)
-    assert result.exit_code == 0, result.output
-    return [line for line in result.stdout.splitlines() if line.strip()]
-
-
-def told(command: str) -> list[Any]:
-    """What it prints for scripts."""
-    return [json.loads(line) for line in run(f"{command} --json")]
-
-
-@pytest.fixture
-def varied(made: Journal, decide: Callable[..., str]) -> Journal:  # noqa: F811
-    """300 traces of a fleet and some of several calls and decisions; outcomes of a half, some of them corrected."""
-    fill(made, 300, days=2)
-    ask_others(made, 100)
-    judge(made, 150)
-    trades = [("BUY", 70.0), ("SELL", 20.5), ("SELL", None), ("NOTHING", 50.0)]
-    decide(trades, calls=[("dear", 5.0), ("cheap", 0.5)], pnl_usd=-1)
-    decide(calls=[("cheap", 0.5), ("cheap", None)], pnl_pct=3.125)
-    decide(calls=[("deaf", "failed"), ("deaf", "failed")], pnl_usd=2)
-    decide([("NOTHING", 60.0), ("HODL", None)], agent="RuleAgent")
-    decide(agent="RuleAgent", pnl_usd=0.5)
-    return made
-
-
-def ask_others(journal: Journal, traces: int) -> None:
-    """In so many traces, a second call, which ends after all else: what the next trace's model answered."""
-    calls = journal.select("SELECT * FROM observations WHERE type = 'generation' LIMIT ?", (traces + 1,))
-    own = ("trace_id", "parent_id", "agent", "session_id", "trace_name")
-    second = [
-        {**other, **{name: call[name] for name in own}, "id": f"{number:016x}", "start_ns": call["start_ns"] + 1000,
-         "end_ns": call["end_ns"] + 2_000_000_000}
-        for number, (call, other) in enumerate(pairwise(calls), start=10**9)
-    ]  # fmt: skip
-    journal.append(second, [])
-
-
-def judge(journal: Journal, traces: int) -> None:
-    """Outcomes of so many traces: in USD, some in percent alone; one in four is corrected."""
-    chance = random.Random(6)
-    ids = [row["trace_id"] for row in journal.select("SELECT trace_id FROM observations WHERE is_root")]
-    for trace_id in chance.sample(ids, traces):
-        for _ in range(1 + (chance.random() < 0.25)):
-            usd = chance.gauss(1, 10)
-            outcome = scores_of_outcome(trace_id, *((None, usd) if trace_id[0] in "012" else (usd, usd / 7)))
-            journal.append([], rows_of_outcome(journal, trace_id, outcome, None))
+from tests.console.printed import alike, cells, is_about, run, told, took_about
 
 
 def same(shown: pd.DataFrame, expected: pd.DataFrame) -> None:
@@ -89,13 +26,6 @@ def same(shown: pd.DataFrame, expected: pd.DataFrame) -> None:
     for name in shown:
         for left, right in zip(shown[name], expected[name], strict=True):
             assert alike(left, right), name
-
-
-def alike(left: Any, right: Any) -> bool:
-    """The same value; sums of fractions may differ by how they were added."""
-    if pd.isna(left) or pd.isna(right):
-        return bool(pd.isna(left) and pd.isna(right))
-    return math.isclose(left, right, rel_tol=1e-9) if isinstance(left, float) else bool(left == right)
 
 
 def check_decisions(found: Exported, limit: int) -> None:

@@ -25,7 +25,7 @@ from typer.testing import CliRunner, Result
 from src.observability import ObservabilityContext, observe_llm, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
-from tests.console.test_journal_views import one_cycle
+from tests.console.cycles import one_cycle
 from tests.langfuse_server import settings_for
 from tests.million import fill, observation_row
 

@@ -17,14 +17,14 @@ import pytest
 from src.observability.console.evaluation import _T
 from src.observability.journal.store import Journal
 from tests.console.exported import Exported, exported
-from tests.console.printed import cells, is_about
-from tests.console.test_numbers import alike, decide, invoke, judge, made, told, varied  # noqa: F401 - fixtures
+from tests.console.fleet import judge
+from tests.console.printed import alike, cells, invoke, is_about, told
 from tests.million import fill
 
 UNKNOWN = math.nan
 
 
-def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:  # noqa: F811
+def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
     """Of few cases and of some."""
     found = exported(tmp_path)
     assert found.judged.groupby("model").size().max() > 30
@@ -33,7 +33,7 @@ def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:  # no
 
 
 @pytest.mark.slow
-def test_the_report_on_many_decisions(made: Journal, tmp_path: Path) -> None:  # noqa: F811
+def test_the_report_on_many_decisions(made: Journal, tmp_path: Path) -> None:
     """Of so many that a model's mean has the normal interval."""
     fill(made, 2000, days=2)
     judge(made, 1900)

@@ -25,6 +25,7 @@ from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.million import fill, observation_row
 
+pytestmark = pytest.mark.usefixtures("in_utc")
 START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC
 LOOKING = ("status", "decisions", "traces", "traces --tree", "trace last", "costs", "costs --what-if gpt-4o")
 ALL = (*LOOKING, "export", "prune --dry-run", "doctor")
@@ -40,15 +41,6 @@ def screen(command: str, columns: int) -> str:
     result = run(command, columns)
     assert (result.exit_code, result.stderr) == (0, "")
     return "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())
-
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from werkzeug import Response
 from src.observability import LangFuseTracker, ObservabilityContext, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
-from tests.console.test_journal_views import ask, one_cycle
+from tests.console.cycles import ask, one_cycle
 from tests.langfuse_server import TRACES, Backend
 from tests.million import fill, observation_row
 

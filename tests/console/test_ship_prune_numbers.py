@@ -18,13 +18,14 @@ from werkzeug import Response
 
 from src.observability.journal.store import Journal
 from tests.console.exported import exported
-from tests.console.test_numbers import decide, invoke, judge, made, varied  # noqa: F401 - fixtures
+from tests.console.fleet import judge
+from tests.console.printed import invoke
 from tests.langfuse_server import LangfuseServer
 from tests.million import fill
 
 
 @pytest.fixture
-def delivered(varied: Journal) -> Journal:  # noqa: F811
+def delivered(varied: Journal) -> Journal:
     """The same, much of it shipped, some of it refused, some of it waiting."""
     for state, every in (("shipped", 2), ("rejected", 21), ("pending", 25)):
         for table in ("observations", "scores"):
@@ -74,7 +75,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
         before = after
 
 
-def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:  # noqa: F811
+def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
     """What it says it delivered is what came, and what the rows say; so is what was refused, waits, or is left here."""
     fill(made, 20)
     judge(made, 10)
@@ -92,7 +93,7 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None: 
     assert (told["delivered"] + told["refused"], told["waiting"], told["local"]) == (rows, 0, 0)
 
 
-def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:  # noqa: F811
+def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
     """Where the server breaks down half way; then all of the rest, on the screen."""
     fill(made, 20)
     rows = sum(map(len, exported(tmp_path)))
@@ -106,7 +107,7 @@ def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_pat
     assert invoke("ship").stdout.startswith(f"✅ {waiting} rows delivered to http://")
 
 
-def test_export(varied: Journal, tmp_path: Path) -> None:  # noqa: F811
+def test_export(varied: Journal, tmp_path: Path) -> None:
     """As many as it says, which are those that pandas chooses from all of them; in each format."""
     found = exported(tmp_path)
     rows, scores = found

@@ -24,10 +24,11 @@ from rich.cells import cell_len
 from src.observability import settings
 from src.observability.console import time_range
 from src.observability.journal.store import Journal, Row
-from tests.console.test_screens import START_NS, _in_utc, run  # noqa: F401 - an autouse fixture
+from tests.console.test_screens import START_NS, run
 from tests.langfuse_server import settings_for
 from tests.million import fill, observation_row
 
+pytestmark = pytest.mark.usefixtures("in_utc")
 MINUTE_NS = 60_000_000_000
 CHANGES = (
     (r"/tmp/moon-\w{8}", "/tmp/moon-journal"),

@@ -23,7 +23,7 @@ from src.observability.console.app import app
 from src.observability.console.render.format import both_ends, gain, gain_percent, one_line, padded, signed
 from src.observability.console.render.layout import Column, table
 from src.observability.journal.store import Journal
-from tests.console.test_journal_views import ask, one_cycle, run  # noqa: F401 - a fixture
+from tests.console.cycles import ask, one_cycle
 from tests.million import fill, observation_row
 
 
@@ -49,7 +49,7 @@ def said(command: str) -> list[Any]:
     return [json.loads(line) for line in shown(f"{command} --json")]
 
 
-def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:  # noqa: F811
+def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
     """One call without a price makes the trace's cost unknown; a failed one does not; without a call there is none."""
     with ObservabilityContext.agent_cycle("HalfAgent"):
         ask("x")
@@ -71,7 +71,7 @@ def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:  # noqa
         assert not [cell for cell in lines["RuleAgent"] if cell.startswith(("$", "unknown", "free"))]
 
 
-def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:  # noqa: F811
+def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
     """Beside the last BUY or SELL that could be acted on; ″ beside the others."""
     with ObservabilityContext.agent_cycle("SwarmAgent") as cycle:
         ask("x")
@@ -217,7 +217,7 @@ def test_times_tell_their_zone(filled: Journal) -> None:
     assert shown("costs --by day")[1].startswith("day (UTC)")
 
 
-def test_wide_characters_take_two_columns(run: Any) -> None:  # noqa: F811
+def test_wide_characters_take_two_columns(run: Any) -> None:
     """Lines of Chinese names and reasons fit as well."""
     assert one_line("鯨魚離開資金池", 7) == "鯨魚離…"
     assert padded("鯨魚", 6) == "鯨魚  "
@@ -233,7 +233,7 @@ def test_wide_characters_take_two_columns(run: Any) -> None:  # noqa: F811
             )
 
 
-def test_names_are_matched_without_case(run: Any) -> None:  # noqa: F811
+def test_names_are_matched_without_case(run: Any) -> None:
     """And where none matches, those that there are, are named; status 1."""
     one_cycle("WhaleAgent")
     one_cycle("FundingAgent", model="gpt-4o-mini")
@@ -257,7 +257,7 @@ def test_nothing_has_no_sign() -> None:
     assert [signed(-0.001, "+.0%"), signed(0.001, "+.0%"), signed(-0.5, "+.0%")] == ["0%", "0%", "-50%"]
 
 
-def test_a_call_of_no_known_model_says_so(run: Any) -> None:  # noqa: F811
+def test_a_call_of_no_known_model_says_so(run: Any) -> None:
     """And does not begin with two blanks."""
     observe_llm(name="llm_generation")(lambda: "x")()
     assert run("trace", "last").stdout.splitlines()[1].startswith("🧠 unknown model  tokens unknown")

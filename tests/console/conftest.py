@@ -1,0 +1,93 @@
+"""Fixtures of the console tests."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from src.observability import settings
+from src.observability.console.app import app
+from src.observability.journal.store import Journal, Row
+from src.observability.recording.outcome import rows_of_outcome, scores_of_outcome
+from tests.console.fleet import ask_others, judge
+from tests.million import fill, observation_row
+
+
+@pytest.fixture
+def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command on the test's journal, as wide as it says; nothing is coloured, as in a pipe."""
+
+    def command(*arguments: str, columns: int = 80) -> Result:
+        journal.observations()
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return CliRunner().invoke(app, [*arguments])
+
+    return command
+
+
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The test's time zone is UTC."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def made() -> Iterator[Journal]:
+    """The journal, to be written to."""
+    journal = Journal(settings.journal_path())
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def decide(made: Journal) -> Callable[..., str]:
+    """A trace of these calls (model and USD; None: no price, "failed": none to pay), then these decisions; its id."""
+    ids = count(1)
+
+    def trace(
+        decisions: Sequence[tuple[str, float | None]] = (("BUY", 70),), agent: str = "WhaleAgent",
+        calls: Sequence[tuple[str, Any]] = (), **outcome: float,
+    ) -> str:  # fmt: skip
+        trace_id = f"{next(ids):032x}"
+
+        def row(**known: Any) -> Row:
+            shared = {"trace_id": trace_id, "trace_name": agent, "agent": agent}
+            return observation_row(**shared, id=f"{(at := next(ids)):016x}", start_ns=at, end_ns=at, **known)
+
+        rows = [
+            row(type="generation", name="llm_generation", model=model, provider="p",
+                level="ERROR" if usd == "failed" else "DEFAULT", cost_usd=None if usd == "failed" else usd)
+            for model, usd in calls
+        ]  # fmt: skip
+        for action, confidence in decisions:
+            said = {"signal_action": action, "signal_confidence": confidence, "signal_valid": confidence is not None}
+            rows.append(row(type="event", name="trading_signal", metadata=json.dumps(said)))
+        made.append(rows, [])
+        if outcome:
+            made.append([], rows_of_outcome(made, trace_id, scores_of_outcome(trace_id, **outcome), None))
+        return trace_id
+
+    return trace
+
+
+@pytest.fixture
+def varied(made: Journal, decide: Callable[..., str]) -> Journal:
+    """300 traces of a fleet and some of several calls and decisions; outcomes of a half, some of them corrected."""
+    fill(made, 300, days=2)
+    ask_others(made, 100)
+    judge(made, 150)
+    trades = [("BUY", 70.0), ("SELL", 20.5), ("SELL", None), ("NOTHING", 50.0)]
+    decide(trades, calls=[("dear", 5.0), ("cheap", 0.5)], pnl_usd=-1)
+    decide(calls=[("cheap", 0.5), ("cheap", None)], pnl_pct=3.125)
+    decide(calls=[("deaf", "failed"), ("deaf", "failed")], pnl_usd=2)
+    decide([("NOTHING", 60.0), ("HODL", None)], agent="RuleAgent")
+    decide(agent="RuleAgent", pnl_usd=0.5)
+    return made

@@ -1,0 +1,27 @@
+"""Traced calls and cycles, as the console tests show them."""
+
+from typing import Any, NamedTuple
+
+from src.observability import ObservabilityContext, observe_llm
+
+
+class Answer(NamedTuple):
+    """What a model answers."""
+
+    content: str
+    usage: Any
+    model_name: str
+    raw_response: Any = None
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str, model: str = "claude-haiku-4-5", answer: str = "BUY", tokens: int = 100) -> Answer:
+    """A model call."""
+    return Answer(answer, {"prompt_tokens": tokens, "completion_tokens": 10}, model)
+
+
+def one_cycle(name: str = "WhaleAgent", **options: Any) -> None:
+    """A cycle that asks and decides."""
+    with ObservabilityContext.agent_cycle(name, input={"oi": 5}):
+        ask("What now?", **options)
+        ObservabilityContext.add_trading_signal("SELL", 64, "Whales leave the pool", "ETH")
