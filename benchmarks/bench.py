@@ -57,8 +57,8 @@ def measured(calls: dict[str, Call], prompt: Any, count: int, repeats: int, pace
         one = _round({**calls, "plain": answer}, prompt, count, pace)
         for name in names:
             taken[name].append(one[name])
-    plain = statistics.median(statistics.median(each) for each in taken["plain"])
-    return {name: Times.of([[value - plain for value in each] for each in taken[name]]) for name in calls}
+    plain = statistics.median(statistics.median(times) for times in taken["plain"])
+    return {name: Times.of([[value - plain for value in times] for times in taken[name]]) for name in calls}
 
 
 def _round(calls: dict[str, Call], prompt: Any, count: int, pace: float) -> dict[str, list[float]]:
@@ -76,13 +76,13 @@ def _round(calls: dict[str, Call], prompt: Any, count: int, pace: float) -> dict
     return taken
 
 
-def show(title: str, found: dict[str, Times]) -> None:
+def show(title: str, results: dict[str, Times]) -> None:
     """One row per library, with its ratio to the bare span and to Langfuse."""
-    span, langfuse = found["OpenTelemetry span"].median, found["Langfuse @observe"].median
-    for name, each in found.items():
+    span, langfuse = results["OpenTelemetry span"].median, results["Langfuse @observe"].median
+    for name, times in results.items():
         print(
-            f"| {title} | {name} | {each.median:.1f} ({each.low:.1f}–{each.high:.1f}) | {each.p95:.0f} |"
-            f" {each.p99:.0f} | {each.longest:.0f} | {each.median / span:.2f} | {each.median / langfuse:.3f} |",
+            f"| {title} | {name} | {times.median:.1f} ({times.low:.1f}–{times.high:.1f}) | {times.p95:.0f} |"
+            f" {times.p99:.0f} | {times.longest:.0f} | {times.median / span:.2f} | {times.median / langfuse:.3f} |",
             flush=True,
         )
 
@@ -131,12 +131,13 @@ def stream_microseconds(chunks: int) -> float:
 def in_processes(address: str, calls: int, repeats: int, pace: float) -> dict[str, dict[str, float]]:
     """CPU microseconds of a call and growth in MB, per library in its own processes; medians."""
     names = ["plain", "ours", "OpenTelemetry span", "Langfuse @observe"]
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(repeats):
         for name in names:
-            found[name].append(_process(name, address, calls, pace))
+            runs[name].append(_process(name, address, calls, pace))
     return {
-        name: {what: statistics.median(one[what] for one in each) for what in each[0]} for name, each in found.items()
+        name: {key: statistics.median(run[key] for run in repeats) for key in repeats[0]}
+        for name, repeats in runs.items()
     }
 
 
@@ -219,15 +220,15 @@ def _report(address: str, repeats: int, count: int) -> None:
     _row("create_model: the slowest of the next nine", f"{later:.2f} ms", "1")
 
 
-def _row(what: str, found: str, target: str) -> None:
-    print(f"| {what} | {found} | {target} |", flush=True)
+def _row(title: str, value: str, target: str) -> None:
+    print(f"| {title} | {value} | {target} |", flush=True)
 
 
 def _off(call: Call, count: int, repeats: int) -> float:
     os.environ["ENABLE_LANGFUSE"] = "false"
-    found = measured({"ours": call}, PROMPT, count, repeats, 0)["ours"]
+    times = measured({"ours": call}, PROMPT, count, repeats, 0)["ours"]
     os.environ["ENABLE_LANGFUSE"] = "true"
-    return found.median
+    return times.median
 
 
 def flush() -> None:
@@ -247,15 +248,15 @@ def _show_health() -> None:
 
 def _show_processes(address: str, repeats: int, count: int) -> None:
     for title, pace in (("200 calls a second", PACE_SECONDS), ("as fast as they export", 0.0)):
-        found = in_processes(address, count if pace else count * 5, repeats, pace)
-        plain = found["plain"]["cpu_us"]
-        added = {name: each["cpu_us"] - plain for name, each in found.items() if name != "plain"}
-        said = ", ".join(f"{name} {us:.0f} µs" for name, us in added.items())
+        results = in_processes(address, count if pace else count * 5, repeats, pace)
+        plain = results["plain"]["cpu_us"]
+        added = {name: result["cpu_us"] - plain for name, result in results.items() if name != "plain"}
+        text = ", ".join(f"{name} {us:.0f} µs" for name, us in added.items())
         ratio = added["ours"] / added["Langfuse @observe"]
-        _row(f"CPU of the whole process added to a call, {title}: {said}", f"{ratio:.2f} of Langfuse", "1")
-    found = in_processes(address, count * 20, 1, BUSY_PACE_SECONDS)
-    said = ", ".join(f"{name} {each['stalls']:.0f} ({each['longest_ms']:.1f} ms)" for name, each in found.items())
-    _row(f"calls of {count * 20:,} that took over 5 ms, while it ships, and the longest: {said}", "ours", "0")
+        _row(f"CPU of the whole process added to a call, {title}: {text}", f"{ratio:.2f} of Langfuse", "1")
+    results = in_processes(address, count * 20, 1, BUSY_PACE_SECONDS)
+    text = ", ".join(f"{name} {run['stalls']:.0f} ({run['longest_ms']:.1f} ms)" for name, run in results.items())
+    _row(f"calls of {count * 20:,} that took over 5 ms, while it ships, and the longest: {text}", "ours", "0")
     grown = _process("ours", address, count * 100, 0.0)["grown_mb"]
     _row(f"memory after {count * 100:,} calls", f"{grown:+.1f} MB", "30")
 

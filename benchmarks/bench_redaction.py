@@ -109,7 +109,7 @@ def _once(work: Callable[[str], object], text: str) -> float:
 def _row(title: str, text: str, target: str) -> None:
     ours, theirs = milliseconds(redact, text), milliseconds(plain, text)
     ratio = statistics.median(ours) / statistics.median(theirs)
-    cells = [f"{statistics.median(each):.3f} ({min(each):.3f}–{max(each):.3f})" for each in (ours, theirs)]
+    cells = [f"{statistics.median(times):.3f} ({min(times):.3f}–{max(times):.3f})" for times in (ours, theirs)]
     print(f"| {title} | {cells[0]} | {cells[1]} | {ratio:.2f} | {target} |", flush=True)
 
 

@@ -55,7 +55,7 @@ def measured(library: str, address: str, calls: int, pace: float) -> dict[str, f
         "cpu_us": (cpu_seconds() - cpu) / calls * 1e6,
         "grown_mb": (process.memory_info().rss - rss) / 2**20,
         "longest_ms": max(took) / 1000,
-        "stalls": sum(each > STALL_US for each in took),
+        "stalls": sum(time > STALL_US for time in took),
     }
 
 

@@ -46,7 +46,7 @@ class ReceivedSpan:
         self.id, self.trace_id = span.span_id.hex(), span.trace_id.hex()
         self.parent_id = span.parent_span_id.hex() or None
         self.start_ns, self.end_ns = span.start_time_unix_nano, span.end_time_unix_nano
-        self.attributes = {each.key: _plain(each.value) for each in span.attributes}
+        self.attributes = {item.key: _plain(item.value) for item in span.attributes}
         self.status = span.status.code
 
     def json(self, name: str) -> Any:
@@ -114,12 +114,12 @@ class LangfuseServer:
 
     def _tell_health(self, request: Request) -> Response:
         """The health endpoint, which needs no key."""
-        said = json.dumps({"status": "OK", "version": self.version})
-        return self.answer(request, b"") or Response(said, content_type="application/json")
+        body = json.dumps({"status": "OK", "version": self.version})
+        return self.answer(request, b"") or Response(body, content_type="application/json")
 
     def _tell_projects(self, request: Request) -> Response:
-        said = json.dumps({"data": [{"id": "1", "name": "Agents"}]})
-        return self._refusal(request, b"") or Response(said, content_type="application/json")
+        body = json.dumps({"data": [{"id": "1", "name": "Agents"}]})
+        return self._refusal(request, b"") or Response(body, content_type="application/json")
 
     def _refusal(self, request: Request, body: bytes) -> Response | None:
         with self._lock:
@@ -220,4 +220,4 @@ def silence(connection: socket.socket) -> None:
 
 def _plain(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
-    return [_plain(each) for each in value.array_value.values] if kind == "array_value" else getattr(value, str(kind))
+    return [_plain(item) for item in value.array_value.values] if kind == "array_value" else getattr(value, str(kind))

@@ -61,7 +61,7 @@ def _trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
     return rows, list(_scores(trace_id, signal, start_ns + took))
 
 
-def observation_row(**known: object) -> Row:
+def observation_row(**columns: object) -> Row:
     """A journal row with these columns; the others have their usual values."""
     plain = dict.fromkeys(
         ("user_id", "release", "provider", "model", "model_requested", "model_parameters", "input", "output",
@@ -69,7 +69,7 @@ def observation_row(**known: object) -> Row:
          "destination", "parent_id", "agent", "session_id", "end_ns")
     )  # fmt: skip
     fixed = {"is_root": 0, "environment": "default", "level": "DEFAULT", "state": "local", "process": "1-million"}
-    return {**plain, **fixed, **known}
+    return {**plain, **fixed, **columns}
 
 
 def _call(chance: random.Random, start_ns: int, took: int) -> Row:

@@ -53,21 +53,21 @@ class _Imports(ast.NodeVisitor):
     """Collects the modules that run when a file's imports run: all but those for the type checker alone."""
 
     def __init__(self, package: str) -> None:
-        self.package, self.found = package, set[str]()
+        self.package, self.modules = package, set[str]()
 
     def visit_If(self, node: ast.If) -> None:
         if getattr(node.test, "id", None) != "TYPE_CHECKING":
             self.generic_visit(node)
 
     def visit_Import(self, node: ast.Import) -> None:
-        self.found.update(alias.name for alias in node.names)
+        self.modules.update(alias.name for alias in node.names)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = self.package.split(".")[: len(self.package.split(".")) - node.level + 1] if node.level else []
         module = ".".join([*base, *([node.module] if node.module else [])])
         face = getattr(import_module(module), "__all__", ()) if module in MODULES else ()
         names = {f"{module}.{alias.name}" for alias in node.names if alias.name not in face}
-        self.found.update(names & MODULES.keys() or {module})
+        self.modules.update(names & MODULES.keys() or {module})
 
 
 @cache
@@ -82,7 +82,7 @@ def imports(file: Path) -> frozenset[str]:
     module = module_of(file)
     visitor = _Imports(module if file.name == "__init__.py" else module.rpartition(".")[0])
     visitor.visit(tree_of(file))
-    return frozenset(visitor.found)
+    return frozenset(visitor.modules)
 
 
 def package_of(module: str) -> str:
@@ -150,12 +150,12 @@ def test_a_folder_is_held_in_the_head() -> None:
 @pytest.mark.parametrize("library", HOMES)
 def test_a_library_has_one_home(library: str) -> None:
     """Only its home imports a library, so that replacing it is one file's work."""
-    found = {
+    homes = {
         str(file.relative_to(SRC))
         for file in SRC.rglob("*.py")
         if any(module.split(".")[0] == library for module in imports(file))
     }
-    assert found == HOMES[library]
+    assert homes == HOMES[library]
 
 
 def files_of_map(root: str) -> dict[str, str]:

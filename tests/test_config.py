@@ -93,12 +93,12 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     write_env_file("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
-    found = environment.secret_values()
+    secrets = environment.secret_values()
     for secret in ("solana-private-0123", "correct horse battery", "only-in-the-file-0123"):
-        assert secret in found
-    assert "https://rpc.example/?api-key=abcdef012345" in found
-    assert not {"1234567", "pk-lf-0123456789", "https://example.com/path", "your_openai_key_here"} & set(found)
-    assert list(found) == sorted(found, key=lambda text: (-len(text), text))
+        assert secret in secrets
+    assert "https://rpc.example/?api-key=abcdef012345" in secrets
+    assert not {"1234567", "pk-lf-0123456789", "https://example.com/path", "your_openai_key_here"} & set(secrets)
+    assert list(secrets) == sorted(secrets, key=lambda text: (-len(text), text))
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     assert settings.tracing_on()
     assert settings.missing_langfuse_keys() == []
     assert key in environment.secret_values()
-    said = capsys.readouterr().err
-    assert said.count("❌ LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env") == 1
-    assert key not in said
+    printed = capsys.readouterr().err
+    assert printed.count("❌ LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env") == 1
+    assert key not in printed
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ def test_a_host_that_may_carry_a_credential_ships_nothing(
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
     monkeypatch.setenv(name, host)
     assert settings.destination() is None
-    said = capsys.readouterr().err
-    assert f"{name} must be an address" in said
-    assert host not in said
+    printed = capsys.readouterr().err
+    assert f"{name} must be an address" in printed
+    assert host not in printed
     monkeypatch.setenv(name, "https://lf.example/langfuse/")
     assert settings.destination() == ("https://lf.example/langfuse", "pk-lf-1", "sk-lf-1")
 

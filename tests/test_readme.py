@@ -43,8 +43,8 @@ def test_the_three_lines_switch_langfuse_on() -> None:
 
 def test_every_command_of_the_console_has_help() -> None:
     """Every command that README shows has help with an example."""
-    shown = {line.split()[3] for line in re.findall(r"^python -m src\.observability .*", README, re.MULTILINE)}
-    for command in shown - {"--help"}:
+    commands = {line.split()[3] for line in re.findall(r"^python -m src\.observability .*", README, re.MULTILINE)}
+    for command in commands - {"--help"}:
         result = CliRunner().invoke(app, [command, "--help"])
         assert result.exit_code == 0
         assert "Example: " in result.stdout
@@ -53,12 +53,12 @@ def test_every_command_of_the_console_has_help() -> None:
 def test_every_command_of_the_operations_page_is_one() -> None:
     """Every command line of docs/operations.md parses."""
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    known = get_command(app)
+    console = get_command(app)
     lines = re.findall(r"^python -m src\.observability ([^#>|\n]*)", page, re.MULTILINE)
     assert len(lines) > 10
     for line in lines:
         name, *arguments = shlex.split(line)
-        command = known.commands[name]  # type: ignore[attr-defined]
+        command = console.commands[name]  # type: ignore[attr-defined]
         command.make_context(name, arguments)
 
 

@@ -63,9 +63,9 @@ def parse(answer: str) -> Decision:
 
 
 def _plain(line: str) -> str:
-    """A line without markdown, numbering, and what would steer a terminal."""
-    shown = "".join(each if each.isprintable() else " " for each in line if each not in "*`")
-    return _NUMBERING.sub("", shown.strip(_DECORATION)).strip(_DECORATION)
+    """A line without markdown, numbering and control characters."""
+    plain = "".join(char if char.isprintable() else " " for char in line if char not in "*`")
+    return _NUMBERING.sub("", plain.strip(_DECORATION)).strip(_DECORATION)
 
 
 def _rest(match: re.Match[str]) -> str:

@@ -43,7 +43,7 @@ def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "tries"),
+    ("status", "message", "tries"),
     [
         (401, "HTTP 401: correct MOONDEV_API_KEY in .env", 1),
         (302, "HTTP 302: check MOONDEV_API_URL in .env", 1),
@@ -53,13 +53,13 @@ def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
     ],
 )
 def test_a_refusal_names_its_cure(
-    status: int, words: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
+    status: int, message: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A temporary error is tried three times, a permanent one once; nothing raises, and the key is not printed."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(KEY, status)
     assert api.get_oi_data() is None
     out = capsys.readouterr().out
-    assert f"❌ {httpserver.url_for('').rstrip('/')} answers {words}" in out
+    assert f"❌ {httpserver.url_for('').rstrip('/')} answers {message}" in out
     assert KEY not in out
     assert len(httpserver.log) == tries
 

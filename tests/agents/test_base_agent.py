@@ -93,7 +93,7 @@ def test_without_a_model_the_decision_is_nothing(
 
 
 @pytest.mark.parametrize(
-    ("provider", "name", "asked"),
+    ("provider", "name", "expected"),
     [
         ("anthropic", "claude-opus-4-5", "claude-opus-4-5"),
         ("deepseek", "claude-opus-4-5", "deepseek-chat"),
@@ -102,7 +102,7 @@ def test_without_a_model_the_decision_is_nothing(
     ],
 )
 def test_the_model_is_the_one_that_the_settings_name(
-    provider: str, name: str, asked: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    provider: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """AI_MODEL of the provider AI_MODEL_TYPE; if they do not match, that provider's default."""
     monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
@@ -111,7 +111,7 @@ def test_the_model_is_the_one_that_the_settings_name(
         monkeypatch.setenv(variable, text)
     model = BaseAgent("risk").model
     assert model is not None
-    assert model.model_name == asked
+    assert model.model_name == expected
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_what_was_added_is_there_in_the_next_process(file: Path) -> None:
     History(file, ("longs", "shorts")).add({"longs": 1.5, "shorts": None})
     assert History(file, ("longs", "shorts")).last(within=MINUTES) == {"longs": 1.5, "shorts": None}
     assert file.read_text().startswith("timestamp,longs,shorts")
-    assert [each.name for each in file.parent.iterdir()] == ["history.csv"]
+    assert [path.name for path in file.parent.iterdir()] == ["history.csv"]
 
 
 def test_a_record_of_long_ago_is_no_comparison(file: Path) -> None:

@@ -117,13 +117,13 @@ def test_a_failure_is_one_generation_and_one_red_line(
 ) -> None:
     """A failed call is None and printed, except a 503, which is raised and not printed; the trace has one ERROR."""
     _, model = play(name, outcome)
-    for asked, way in enumerate(ways_of(name), start=1):
+    for count, way in enumerate(ways_of(name), start=1):
         capsys.readouterr()
         kind, result = what_comes_of(model, way)
         assert capsys.readouterr().out.count("❌ Model error: ") == (outcome != "503")
         assert (kind, result) == ("answer", None) or (outcome == "503" and "503" in result)
         row = journal.observations()[-1]
-        assert len(journal.observations()) == asked
+        assert len(journal.observations()) == count
         assert (row["level"], row["provider"], row["cost_usd"]) == ("ERROR", name, None)
         assert ERRORS[outcome] in row["status_message"]
         assert row["metadata"]["error_context"] == ({"error_type": "rate_limit"} if outcome == "503" else {})

@@ -11,8 +11,8 @@ THINKING = "<think>\nlongs are squeezed\n</think>\n\nBUY\nnow"
 def test_thinking_is_held_back_however_it_is_cut(size: int) -> None:
     """A tag may be split over pieces at any place."""
     thinking = ThinkFilter()
-    shown = "".join(thinking.feed(THINKING[start : start + size]) for start in range(0, len(THINKING), size))
-    assert shown + thinking.rest() == "BUY\nnow"
+    text = "".join(thinking.feed(THINKING[start : start + size]) for start in range(0, len(THINKING), size))
+    assert text + thinking.rest() == "BUY\nnow"
     assert thinking.reasoning == "longs are squeezed"
 
 
@@ -39,6 +39,6 @@ def test_reasoning_beside_the_content_is_kept_apart() -> None:
     for name in ("reasoning_content", "reasoning"):
         pieces = ChatPieces()
         deltas = [{name: "squeezed"}, {name: ", so"}, {"content": "BUY"}]
-        shown = [pieces.take({"model": "m", "choices": [{"delta": delta}]}) for delta in deltas]
-        assert shown == ["", "", "BUY"]
+        texts = [pieces.take({"model": "m", "choices": [{"delta": delta}]}) for delta in deltas]
+        assert texts == ["", "", "BUY"]
         assert pieces.raw()["choices"][0]["message"] == {"reasoning_content": "squeezed, so"}

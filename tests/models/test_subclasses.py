@@ -19,10 +19,10 @@ class FakeClient:
     def __init__(self, usage: Any = None, error: Exception | None = None) -> None:
         self.chat = SimpleNamespace(completions=self)
         self.usage, self.error = usage, error
-        self.asked: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []
 
     def create(self, **request: Any) -> Any:
-        self.asked.append(request)
+        self.requests.append(request)
         if self.error is not None:
             raise self.error
         message = SimpleNamespace(content="BUY", role="assistant")
@@ -267,7 +267,7 @@ def test_an_agents_random_numbers_are_its_own() -> None:
     model.generate_response("You trade", "Longs +80 %")
     model.generate_response("You trade", "Longs +80 %")
     assert random.random() == expected
-    assert model.client.asked[0]["messages"] != model.client.asked[1]["messages"]
+    assert model.client.requests[0]["messages"] != model.client.requests[1]["messages"]
 
 
 BAD_PROMPTS: dict[str, tuple[Any, str, str | None]] = {
@@ -292,7 +292,9 @@ def test_a_bad_prompt_is_reported_with_its_cure(case: str, journal: Any, capsys:
     response = model.generate_response("You trade", prompt)
     assert message in capsys.readouterr().out
     assert (response is None) == (sent is None)
-    assert [asked["messages"][-1]["content"].split("__")[0] for asked in model.client.asked] == [sent] * bool(sent)
+    assert [request["messages"][-1]["content"].split("__")[0] for request in model.client.requests] == [sent] * bool(
+        sent
+    )
     (row,) = journal.observations()
     assert row["level"] == ("ERROR" if sent is None else "DEFAULT")
 
