@@ -132,12 +132,13 @@ def calls_without_usage(journal: Journal, rows: Filter) -> int:
 
 _COUNTED = ", ".join(COUNTED)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
+# One bound each way in the last two: of two, SQLite would search the index by either.
 _FROM_HOURS = f"""
     SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
-        WHERE {STARTED} AND start_ns < :first_hour * {HOUR_NS}
+        WHERE start_ns >= :since_ns AND start_ns < min(:until_ns, :first_hour * {HOUR_NS})
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
-        WHERE {STARTED} AND start_ns >= max(:first_hour, :end_hour) * {HOUR_NS}
+        WHERE start_ns >= max(:since_ns, max(:first_hour, :end_hour) * {HOUR_NS}) AND start_ns < :until_ns
 """
 _FROM_ROWS = f"SELECT hour, agent, model, session_id, {_COUNTED} FROM counted WHERE {STARTED}"
 
