@@ -1,10 +1,11 @@
 """The checks of this machine: settings, journal and disk, pending and rejected rows, prices."""
 
+import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ... import settings
+from ... import __version__, settings
 from ...journal import DamagedJournalError, Journal, JournalError, Row
 from ...recording import RENEW_PRICES, price_table
 from .. import time_range
@@ -18,6 +19,11 @@ _MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
 _MAX_TRACES, _SHORT_ID = 5, 8  # in a message
 _FIX = f"{DOCTOR} --fix"
+
+
+def package() -> Iterator[Finding]:
+    """Report the package's version and the Python that runs it."""
+    yield fine("package", f"version {__version__}, on Python {platform.python_version()}")
 
 
 def settings_readable() -> Iterator[Finding]:
