@@ -339,7 +339,7 @@ def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> Non
     many(1)
     writer, lines = Journal(settings.journal_path()), rows_of_outcomes(["x" * 1_000] * 350)
     writer.select(f"PRAGMA max_page_count = {writer.used_bytes() // 4096 + 100}")
-    with pytest.raises(JournalError, match=r"full.* 100 of 350 outcomes are in: the same command again"):
+    with pytest.raises(JournalError, match=r"full.* 100 of 350 outcomes were written: run the same command again"):
         append_in_steps(writer, lines)
     assert len(writer.scores()) == 200
     writer.select("PRAGMA max_page_count = 100000")

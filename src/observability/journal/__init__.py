@@ -1,4 +1,4 @@
-"""The SQLite journal: what every observation and score is kept in."""
+"""The SQLite journal, which keeps every observation and score."""
 
 from typing import TYPE_CHECKING
 

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Answer
-Built with love by Moon Dev 🚀
-
-What a call returned, read by its attributes: our `ModelResponse`, an SDK's message or response, or any plain value.
-"""
+"""Read a call's result by its attributes: a `ModelResponse`, an SDK's message or response, or any plain value."""
 
 import re
 from typing import Any, NamedTuple
@@ -14,18 +9,18 @@ _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
 
 class Answer(NamedTuple):
-    """What is known of an answer; None for what is not."""
+    """The parts of an answer; None for those that are unknown."""
 
     output: Any = None
-    model: str | None = None  # that answered
+    model: str | None = None  # the one that answered
     usage: Any = None  # as the provider counts, see `usage.usage_buckets`
     finish_reason: str | None = None
     reasoning: str | None = None
-    reported_cost: float | None = None  # USD, where the provider says it
+    reported_cost: float | None = None  # USD, if the provider reports it
 
 
 def read_answer(result: Any) -> Answer:
-    """Read what a model call returned, whatever it is. Never raises."""
+    """Read the result of a model call, whatever it is. Never raises."""
     if type(result) is str:
         return Answer(result)
     content = None if isinstance(result, dict) else field(result, "content")
@@ -45,7 +40,7 @@ def read_answer(result: Any) -> Answer:
 
 
 def split_reasoning(content: Any) -> tuple[Any, str | None]:
-    """An answer without the `<think>…</think>` that it begins with, and that thinking."""
+    """Split an answer into its text and the thinking in the `<think>…</think>` at its beginning."""
     if not isinstance(content, str):
         return content, None
     thinking = _THINKING.match(content)
@@ -59,7 +54,7 @@ def _is_plain(result: Any) -> bool:
 
 
 def _raw(result: Any) -> Any:
-    """The provider's own response: beside the result, or the result itself where it looks like one."""
+    """The provider's own response: an attribute of the result, or the result itself if it looks like one."""
     raw = None if isinstance(result, dict) else field(result, "raw_response")
     if raw is not None:
         return raw
@@ -67,11 +62,11 @@ def _raw(result: Any) -> Any:
 
 
 def _usage(result: Any, raw: Any) -> Any:
-    """What was handed on or what the raw response says, whichever counts more: the former is often only a part."""
+    """The usage of the result or of the raw response, whichever counts more: the former is often incomplete."""
     own = field(result, "usage")
     candidates = [field(raw, "usage"), field(raw, "usage_metadata"), field(raw, "usageMetadata"), raw, own]
-    known = [(usage, buckets) for usage in candidates if (buckets := usage_buckets(usage)) is not None]
-    return max(known, key=lambda each: sum(each[1].values()), default=(own, None))[0]
+    counted = [(usage, buckets) for usage in candidates if (buckets := usage_buckets(usage)) is not None]
+    return max(counted, key=lambda candidate: sum(candidate[1].values()), default=(own, None))[0]
 
 
 def _finish_reason(raw: Any) -> str | None:
@@ -86,9 +81,9 @@ def _finish_reason(raw: Any) -> str | None:
 
 def _reasoning(raw: Any) -> str | None:
     message = field(_first_of(raw, "choices"), "message")
-    said = _first_text(message, ("reasoning_content",), ("reasoning",)) or _first_text(raw, ("message", "thinking"))
-    if said:
-        return said
+    text = _first_text(message, ("reasoning_content",), ("reasoning",)) or _first_text(raw, ("message", "thinking"))
+    if text:
+        return text
     blocks = field(raw, "content")
     thoughts = [field(block, "thinking") for block in blocks] if isinstance(blocks, list) else []
     return "\n".join(text for text in thoughts if isinstance(text, str) and text) or None
@@ -96,8 +91,8 @@ def _reasoning(raw: Any) -> str | None:
 
 def _cost(usage: Any) -> float | None:
     cost = field(usage, "cost")
-    known = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < float("inf")
-    return float(cost) if known else None
+    is_price = isinstance(cost, int | float) and not isinstance(cost, bool) and 0 <= cost < float("inf")
+    return float(cost) if is_price else None
 
 
 def _first_of(value: Any, name: str) -> Any:
@@ -106,5 +101,5 @@ def _first_of(value: Any, name: str) -> Any:
 
 
 def _first_text(value: Any, *paths: tuple[str, ...]) -> str | None:
-    found = (field(value, *path) for path in paths)
-    return next((text for text in found if isinstance(text, str) and text), None)
+    values = (field(value, *path) for path in paths)
+    return next((text for text in values if isinstance(text, str) and text), None)

@@ -1,9 +1,7 @@
-"""
-🌙 Moon Dev's Journal Rows
-Built with love by Moon Dev 🚀
+"""Turn an observation into its journal row, on the recorder's thread.
 
-What an observation becomes on the recorder's thread: arguments bound and read, answer read, every field redacted,
-tokens counted, priced, JSON. A row is a plain dict, one key a column of the journal.
+Arguments are bound, the answer is read, every field is redacted, tokens are counted and priced. A row is a dictionary
+with one key for each column of the journal.
 """
 
 import json
@@ -27,13 +25,13 @@ _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a paramet
 
 
 def row_of(observation: Observation) -> Row:
-    """The journal row of an observation, ended or still open (then without output and end)."""
+    """Return the journal row of an observation; an open one has no output and no end yet."""
     complete(observation)
     answer = read_answer(observation.output if _has_answer(observation) else _last(observation.replies))
     bound = _bound(observation)
     parameters = _parameters(observation, bound)
-    asked = observation.model or _text_attribute(observation.owner, "model_name")
-    model = answer.model or asked
+    requested = observation.model or _text_attribute(observation.owner, "model_name")
+    model = answer.model or requested
     provider = observation.provider or _text_attribute(observation.owner, "model_type")
     row = {
         **_identity(observation),
@@ -41,13 +39,13 @@ def row_of(observation: Observation) -> Row:
         **_circumstances(),
         "provider": provider,
         "model": model,
-        "model_requested": asked or model,
+        "model_requested": requested or model,
         "model_parameters": parameters,
         "input": _input_of(observation, bound, parameters),
         "output": _output_of(observation, answer),
         "metadata": _metadata_of(observation, answer),
         "tags": observation.tags,
-        **_verdict(observation, answer),
+        **_level(observation, answer),
     }
     if is_over_requests(observation):
         row |= {"provider": None, "model": None, "model_requested": None}  # each request below has its own
@@ -55,7 +53,7 @@ def row_of(observation: Observation) -> Row:
 
 
 def placeholder_row(observation: Observation, error: Exception) -> Row:
-    """What is left of an observation that cannot be read: that it was, when, and why no more is known."""
+    """Return the row of an unreadable observation: its identity, its times, and the reason."""
     nothing = dict.fromkeys(OBSERVATION_COLUMNS)
     why = f"[NOT RECORDED: {type(error).__name__}]"
     row = {**nothing, **_identity(observation), **_times(observation), **_circumstances()}
@@ -63,7 +61,7 @@ def placeholder_row(observation: Observation, error: Exception) -> Row:
 
 
 def scores_of(observation: Observation, row: Row) -> list[Row]:
-    """The journal rows of the scores that came with an observation (a signal's)."""
+    """Return the journal rows of an observation's scores, which a signal has."""
     return [_score_row(score, row) for score in observation.scores or ()]
 
 
@@ -104,10 +102,10 @@ _clock_offset = 0
 
 
 def _times(observation: Observation) -> Row:
-    """Wall-clock nanoseconds: the monotonic readings, moved by what the two clocks differ."""
+    """Wall-clock nanoseconds: monotonic readings plus the difference of the two clocks."""
     global _clock_offset
     offset = time.time_ns() - time.perf_counter_ns()
-    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:  # the same for all rows, so that none seems to precede its parent
+    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:  # one offset for all rows: no child starts before its parent
         _clock_offset = offset
     return {
         "start_ns": observation.started + _clock_offset,
@@ -130,12 +128,12 @@ def _bound(observation: Observation) -> dict[str, Any]:
         return {}
     try:
         return observation.bind(observation.args, observation.kwargs)
-    except TypeError:  # the call itself had the wrong arguments, and said so to its caller
+    except TypeError:  # the call had wrong arguments, and raised this to its caller
         return {"args": list(observation.args), "kwargs": observation.kwargs}
 
 
 def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
-    """What was really sent where the models layer said it, else the call's small arguments."""
+    """The parameters that the models layer noted as sent, else the call's small arguments."""
     if observation.type not in ("generation", "embedding"):
         return None
     if observation.model_parameters is not None:
@@ -188,16 +186,16 @@ def _stream_of(pieces: list[Any], left_out: int) -> Any:
 
 
 def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
-    found = {"finish_reason": answer.finish_reason, "reasoning": answer.reasoning}
+    details = {"finish_reason": answer.finish_reason, "reasoning": answer.reasoning}
     if not observation.capture_output:
-        found["reasoning"] = None
-    return {**(observation.metadata or {}), **{name: value for name, value in found.items() if value is not None}}
+        details["reasoning"] = None
+    return {**(observation.metadata or {}), **{name: value for name, value in details.items() if value is not None}}
 
 
-def _verdict(observation: Observation, answer: Answer) -> Row:
+def _level(observation: Observation, answer: Answer) -> Row:
     level, message = observation.level, observation.status_message
-    asked = observation.type == "generation" and observation.ended is not None
-    if level is None and asked and not observation.pieces and answer.output is None:
+    is_answered = observation.type == "generation" and observation.ended is not None
+    if level is None and is_answered and not observation.pieces and answer.output is None:
         level, message = "WARNING", "the model gave no answer"
     return {"level": level or "DEFAULT", "status_message": message}
 
@@ -219,12 +217,12 @@ def _tokens_and_cost(observation: Observation, provider: str | None, model: str 
 
 
 def _usage_of(observation: Observation, provider: str | None) -> tuple[dict[str, int] | None, float | None]:
-    """Tokens and reported cost, of every answer that the call paid for."""
+    """Tokens and reported cost of all answers that the call paid for."""
     answers = [read_answer(reply) for reply in _paid_for(observation)]
     buckets: dict[str, int] | None = None
     for answer in answers:
-        found = usage_buckets(answer.usage, provider=provider)
-        buckets = add_buckets(buckets, found) if buckets and found else found or buckets
+        tokens = usage_buckets(answer.usage, provider=provider)
+        buckets = add_buckets(buckets, tokens) if buckets and tokens else tokens or buckets
     reported = [answer.reported_cost for answer in answers if answer.reported_cost is not None]
     return buckets, sum(reported) if reported else None
 
@@ -256,7 +254,7 @@ _MAX_NAME = 200  # characters
 
 
 def _clean(row: Row) -> Row:
-    """Redacted, and JSON where a column holds more than text."""
+    """Redact every value, and encode JSON columns."""
     redactor = Redactor()
     return {name: _clean_value(name, value, redactor) for name, value in row.items()}
 
@@ -271,7 +269,7 @@ def _clean_value(name: str, value: Any, redactor: Redactor) -> Any:
 
 
 def _encodable(value: Any) -> Any:
-    """Text without what neither SQLite nor protobuf takes: surrogates are joined, lone ones become U+FFFD."""
+    """Text that SQLite and protobuf accept: surrogate pairs are joined, lone surrogates become U+FFFD."""
     if not isinstance(value, str) or value.isascii():
         return value
     try:
@@ -281,7 +279,9 @@ def _encodable(value: Any) -> Any:
     return value
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str).encode  # `dumps` makes one each time
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, default=str
+).encode  # `dumps` would construct one each time
 
 
 def _json(value: Any) -> str | None:

@@ -1,9 +1,7 @@
-"""
-🌙 Moon Dev's Usage
-Built with love by Moon Dev 🚀
+"""Convert a provider's token counts to disjoint Langfuse buckets.
 
-Providers' token counts as disjoint Langfuse buckets: `input`, `input_cached_tokens`, `input_cache_creation`,
-`output`, `output_reasoning_tokens`. Every token stands in exactly one of them, since Langfuse adds them up.
+The buckets are `input`, `input_cached_tokens`, `input_cache_creation`, `output` and `output_reasoning_tokens`. Every
+token is in exactly one of them, since Langfuse adds them up.
 """
 
 from typing import Any, NamedTuple
@@ -13,8 +11,8 @@ from ..tracing import field_of, library_of
 _Path = tuple[str, ...]
 
 
-class _Habit(NamedTuple):
-    """Where one family of providers keeps its counts, and which of them overlap."""
+class UsageFormat(NamedTuple):
+    """The fields in which a family of providers reports its counts, and whether they overlap."""
 
     input: str
     output: str
@@ -26,9 +24,9 @@ class _Habit(NamedTuple):
     reasoning_beside: bool = False  # reasoning tokens are not part of the output count
 
 
-# In this order: the first whose input or output count is there. Formats are the providers' API references.
-_HABITS = (
-    _Habit(  # OpenAI chat completions and alike; DeepSeek and Moonshot name cache hits their own way
+# The first whose input or output count is present applies. Source: the providers' API references.
+_FORMATS = (
+    UsageFormat(  # OpenAI chat completions and alike; DeepSeek and Moonshot name cache hits their own way
         "prompt_tokens",
         "completion_tokens",
         "total_tokens",
@@ -41,7 +39,7 @@ _HABITS = (
         written=(("prompt_tokens_details", "cache_write_tokens"), ("cache_creation_input_tokens",)),
         reasoning=(("completion_tokens_details", "reasoning_tokens"),),
     ),
-    _Habit(  # Anthropic messages; OpenAI responses share two names, and put cached tokens inside (see `_habit_of`)
+    UsageFormat(  # Anthropic messages; OpenAI responses share two names but include cached tokens, see `_format_of`
         "input_tokens",
         "output_tokens",
         cached=(("cache_read_input_tokens",),),
@@ -49,23 +47,23 @@ _HABITS = (
         reasoning=(("output_tokens_details", "thinking_tokens"), ("output_tokens_details", "reasoning_tokens")),
         cache_beside=True,
     ),
-    _Habit(  # Gemini's own API, over its SDK
+    UsageFormat(  # Gemini's own API, over its SDK
         "prompt_token_count",
         "candidates_token_count",
         cached=(("cached_content_token_count",),),
         reasoning=(("thoughts_token_count",),),
         reasoning_beside=True,
     ),
-    _Habit(  # Gemini's own API, raw
+    UsageFormat(  # Gemini's own API, raw
         "promptTokenCount",
         "candidatesTokenCount",
         cached=(("cachedContentTokenCount",),),
         reasoning=(("thoughtsTokenCount",),),
         reasoning_beside=True,
     ),
-    _Habit("prompt_eval_count", "eval_count"),  # Ollama's own API
+    UsageFormat("prompt_eval_count", "eval_count"),  # Ollama's own API
 )
-_RESPONSES = _Habit(
+_RESPONSES = UsageFormat(
     "input_tokens",
     "output_tokens",
     cached=(("input_tokens_details", "cached_tokens"),),
@@ -76,16 +74,16 @@ _TOTAL_HAS_THINKING = frozenset({"gemini", "google", "xai", "grok", "x-ai"})
 
 
 def usage_buckets(usage: Any, *, provider: str | None = None) -> dict[str, int] | None:
-    """Token counts as disjoint buckets; None where they are unknown. Never raises.
+    """Return token counts as disjoint buckets; None if they are unknown. Never raises.
 
     Args:
-        usage: what the provider reported: a dict, an SDK object, or None.
-        provider: `model_type`; says whether a total beyond prompt and completion is thinking.
+        usage: the provider's report: a dict, an SDK object, or None.
+        provider: `model_type`; decides whether a total beyond prompt and completion is thinking.
     """
-    habit = _habit_of(usage)
-    if habit is None:
+    form = _format_of(usage)
+    if form is None:
         return None
-    return {**_inputs(usage, habit), **_outputs(usage, habit, provider)}
+    return {**_inputs(usage, form), **_outputs(usage, form, provider)}
 
 
 def add_buckets(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
@@ -118,47 +116,47 @@ def _property_of(value: Any, name: str) -> Any:
         return None
 
 
-def _habit_of(usage: Any) -> _Habit | None:
+def _format_of(usage: Any) -> UsageFormat | None:
     if usage is None:
         return None
-    for habit in _HABITS:
-        if _count(usage, (habit.input,)) is not None or _count(usage, (habit.output,)) is not None:
-            inside = habit.cache_beside and field(usage, "input_tokens_details") is not None
-            return _RESPONSES if inside else habit
+    for form in _FORMATS:
+        if _count(usage, (form.input,)) is not None or _count(usage, (form.output,)) is not None:
+            inside = form.cache_beside and field(usage, "input_tokens_details") is not None
+            return _RESPONSES if inside else form
     return None
 
 
-def _inputs(usage: Any, habit: _Habit) -> dict[str, int]:
-    said = _count(usage, (habit.input,))
-    cached, written = _first(usage, habit.cached), _first(usage, habit.written)
-    if said is None:
+def _inputs(usage: Any, form: UsageFormat) -> dict[str, int]:
+    count = _count(usage, (form.input,))
+    cached, written = _first(usage, form.cached), _first(usage, form.written)
+    if count is None:
         return {}
     beside = {"input_cached_tokens": cached, "input_cache_creation": written}
-    fresh = said if habit.cache_beside else max(said - cached - written, 0)
-    return {"input": fresh, **{name: count for name, count in beside.items() if count}}
+    fresh = count if form.cache_beside else max(count - cached - written, 0)
+    return {"input": fresh, **{name: tokens for name, tokens in beside.items() if tokens}}
 
 
-def _outputs(usage: Any, habit: _Habit, provider: str | None) -> dict[str, int]:
-    said = _count(usage, (habit.output,))
-    thought = _first(usage, habit.reasoning)
-    if said is None and not thought:
+def _outputs(usage: Any, form: UsageFormat, provider: str | None) -> dict[str, int]:
+    count = _count(usage, (form.output,))
+    thought = _first(usage, form.reasoning)
+    if count is None and not thought:
         return {}
-    shown = said or 0
-    hidden = _thinking_beside(usage, habit, shown, provider)
-    if not hidden and (habit.reasoning_beside or thought > shown):
+    visible = count or 0
+    hidden = _thinking_beside(usage, form, visible, provider)
+    if not hidden and (form.reasoning_beside or thought > visible):
         hidden = thought
     thought = thought or hidden
-    buckets = {"output": max(shown + hidden - thought, 0)}
+    buckets = {"output": max(visible + hidden - thought, 0)}
     return {**buckets, "output_reasoning_tokens": thought} if thought else buckets
 
 
-def _thinking_beside(usage: Any, habit: _Habit, shown: int, provider: str | None) -> int:
-    """Tokens that only the total knows of."""
-    total = _count(usage, (habit.total,)) if habit.total else None
-    asked = _count(usage, (habit.input,))
-    if total is None or asked is None or provider not in _TOTAL_HAS_THINKING:
+def _thinking_beside(usage: Any, form: UsageFormat, visible: int, provider: str | None) -> int:
+    """Tokens that only the total includes."""
+    total = _count(usage, (form.total,)) if form.total else None
+    prompt = _count(usage, (form.input,))
+    if total is None or prompt is None or provider not in _TOTAL_HAS_THINKING:
         return 0
-    return max(total - asked - shown, 0)
+    return max(total - prompt - visible, 0)
 
 
 def _first(usage: Any, paths: tuple[_Path, ...]) -> int:

@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Journal Sink
-Built with love by Moon Dev 🚀
-
-Where the recorder's thread writes: observations become rows, rows get their destination, and go to the journal in
-one transaction. What this imports is imported on that thread, so no caller waits for it.
-"""
+"""Turn observations into rows with a destination and append them to the journal, on the recorder's thread."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -25,10 +19,10 @@ _TIDY_SECONDS = 30.0
 
 
 class JournalSink:
-    """Implements `recorder.Sink` over the journal that the settings name now."""
+    """The recorder's `Sink`: writes to the journal that the settings name now."""
 
     def __init__(self, ship: Callable[[], Any]) -> None:
-        self._ship = ship  # called where there is something to ship
+        self._ship = ship  # starts the shipper; called after rows were written for it
         self._session = JournalSession()
         self._process: str | None = None
         self._retention = Retention()
@@ -36,7 +30,7 @@ class JournalSink:
         _refuse_bad_patterns()
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
-        """Journal these in one transaction; raises where that failed and should be tried again."""
+        """Journal observations in one transaction. Raises OSError if the same batch should be written again."""
         journal = self._open()
         try:
             self._append(journal, opened, ended)
@@ -48,18 +42,19 @@ class JournalSink:
     def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
         destination = _journalled(settings.destination())
         rows, scores = self._rows(journal, ended, destination)
-        begun = [_addressed(_row_or_placeholder(each)[0], destination, "open") for each in opened if each.ended is None]
+        running = (observation for observation in opened if observation.ended is None)
+        begun = [_addressed(_row_or_placeholder(observation)[0], destination, "open") for observation in running]
         recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
         journal.append(recorded, scores, durable=settings.setting("OBSERVABILITY_DURABILITY") == "sync")
         if destination is not None:
             self._ship()
 
     def close(self) -> None:
-        """Give the journal back."""
+        """Close the journal."""
         self._session.close()
 
     def abandon(self) -> None:
-        """In a fork's child: leave what was inherited to the parent."""
+        """In a fork's child: leave the journal to the parent."""
         self._session.abandon()
 
     def _open(self) -> Journal:
@@ -70,7 +65,7 @@ class JournalSink:
         return journal
 
     def _tidy_now_and_then(self, journal: Journal) -> None:
-        """What is written is written: a failure here is not the batch's."""
+        """Tidy if it is due. A failure is reported; the batch is written all the same."""
         try:
             self._tidy_if_due(journal)
         except DamagedJournalError as error:
@@ -79,7 +74,7 @@ class JournalSink:
             failures.note("tidy", f"the journal cannot be tidied now: {error}", cure="Tried again later.")
 
     def _tidy_if_due(self, journal: Journal) -> None:
-        """By one process at a time: show what died in flight, and let go of what is old or too much."""
+        """Close the rows of dead processes and delete old ones, by one process at a time."""
         now = time.monotonic()
         if now < self._next_tidy and not self._retention.is_due(journal):
             return
@@ -109,7 +104,7 @@ class JournalSink:
 
 
 def _refuse_bad_patterns() -> None:
-    """At the start: what of the operator's own patterns cannot be, in full, since they alone can correct it."""
+    """Report the operator's invalid patterns at the start, in full: only the operator can correct them."""
     try:
         check_patterns()
     except settings.SettingError as error:
@@ -117,7 +112,7 @@ def _refuse_bad_patterns() -> None:
 
 
 def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
-    """A row whatever happens: an observation that cannot be read must not hold up, or take along, the others."""
+    """The rows of an observation and its scores; a placeholder if reading it fails, so that the others go in."""
     try:
         count_votes(observation)
         row = row_of(observation)
@@ -135,11 +130,11 @@ def _inferred_signals(observation: Observation, row: Row) -> list[Row]:
 
 
 def _journalled(destination: settings.Destination | None) -> settings.Destination | None:
-    """The destination, unless its host or public key is a secret: it would stand in every row. Then rows stay here."""
+    """The destination; None if its host or public key is a secret, which would stand in every row."""
     if destination is None or not any(secret in destination.label for secret in secret_values()):
         return destination
-    what = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY holds a secret: rows stay in the local journal"
-    failures.note("destination", what, cure="Correct them in .env.")
+    message = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY holds a secret: rows stay in the local journal"
+    failures.note("destination", message, cure="Correct them in .env.")
     return None
 
 
@@ -150,7 +145,7 @@ def _addressed(row: Row, destination: settings.Destination | None, state: str) -
 
 
 def close_interrupted(journal: Journal, is_alive: Callable[[str], bool]) -> None:
-    """Show what was in flight in processes that have died since."""
+    """Close the open rows of processes that have died."""
     for process in journal.processes_with_open_rows():
         if not is_alive(process):
             journal.interrupt(process)
