@@ -35,4 +35,12 @@ def _load() -> None:
         _say(f"calls are not recorded: {type(error).__name__}. ENABLE_LANGFUSE=false turns it off")
 
 
+def observe_script() -> None:
+    """Observe the cycles of the script that is about to run, too."""
+    if f"{__package__}.instrumentation" in sys.modules:  # else a failure has been printed
+        from .instrumentation import observe_script
+
+        observe_script()
+
+
 _load()

@@ -133,6 +133,16 @@ def parse_instruments(name: str, text: str) -> frozenset[str]:
     return chosen
 
 
+def parse_names(_name: str, text: str) -> tuple[str, ...]:
+    """Return the names in `text`, which are separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+# Single-pass methods of the agents in moondevonyt/moon-dev-ai-agents.
+CYCLES = (
+    "SwarmAgent.query", "run_monitoring_cycle", "run_analysis_cycle", "analysis_cycle", "run_trading_cycle",
+    "run_scan_cycle", "run_conversation_cycle", "run_once", "process_question", "process_transcript",
+)  # fmt: skip
 Parser = Callable[[str, str], Any]
 _PROCESS_SESSION = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}"
 
@@ -157,6 +167,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
     "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # what an ending process may spend on disk and network
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
+    "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods of which one call is one cycle: one trace
     "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),  # an answer that begins with BUY, SELL or NOTHING is a signal
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one a line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated

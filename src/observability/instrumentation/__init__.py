@@ -1,5 +1,6 @@
-"""What provider SDKs are asked, by whoever asks: their methods are observed where they are called."""
+"""Requests to providers and cycles of agents are observed here, by hooks in the code that makes them."""
 
+from .cycles import observe_script
 from .install import install, observed, uninstall
 
-__all__ = ["install", "observed", "uninstall"]
+__all__ = ["install", "observe_script", "observed", "uninstall"]

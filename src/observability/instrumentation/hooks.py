@@ -16,6 +16,7 @@ from typing import Any
 from ..internal_errors import guarded
 
 Patch = Callable[[ModuleType], None]
+PatchesOf = Callable[[str], Sequence[Patch]]  # of a module's full name
 
 
 class _PatchingLoader(Loader):
@@ -39,17 +40,18 @@ class _PatchingLoader(Loader):
 class _Finder(MetaPathFinder):
     """Finds the modules that are to be patched, by way of the other finders."""
 
-    def __init__(self, patches: dict[str, list[Patch]]) -> None:
-        self._patches = patches
+    def __init__(self, patches_of: PatchesOf) -> None:
+        self._patches_of = patches_of
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in self._patches:
+        patches = self._patches_of(fullname)
+        if not patches:
             return None
         spec = self._found_by_others(fullname, path, target)
         if spec is not None and hasattr(spec.loader, "exec_module") and type(spec.loader) is not _PatchingLoader:
-            spec.loader = _PatchingLoader(spec.loader, self._patches[fullname])
+            spec.loader = _PatchingLoader(spec.loader, patches)
         return spec
 
     def _found_by_others(
@@ -72,16 +74,15 @@ def _apply(patches: Iterable[Patch], module: ModuleType) -> None:
 _finder: _Finder | None = None
 
 
-def install(patches: dict[str, list[Patch]]) -> None:
-    """Patch these modules: those that are imported now, the others when they will be. Imports none itself."""
+def install(patches_of: PatchesOf) -> None:
+    """Patch the modules that have patches: imported ones now, others after their import. Import none itself."""
     global _finder
     uninstall()
-    _finder = _Finder(patches)
+    _finder = _Finder(patches_of)
     sys.meta_path.insert(0, _finder)
-    for name, module_patches in patches.items():
-        module = sys.modules.get(name)
-        if module is not None:
-            _apply(module_patches, module)
+    for name, module in sys.modules.copy().items():
+        if type(module) is ModuleType:
+            _apply(patches_of(name), module)
 
 
 def uninstall() -> None:

@@ -1,7 +1,7 @@
 """Install the hooks for the SDKs that OBSERVABILITY_INSTRUMENT names; report which of their methods are observed."""
 
 from ..settings import setting
-from . import hooks
+from . import cycles, hooks
 from .anthropic import ANTHROPIC
 from .openai import GROQ, OPENAI
 
@@ -16,7 +16,7 @@ def install() -> None:
         if sdk.name in chosen:
             for module, patch in sdk.patches():
                 patches.setdefault(module, []).append(patch)
-    hooks.install(patches)
+    hooks.install(lambda module: patches.get(module) or cycles.patches_of(module))
 
 
 uninstall = hooks.uninstall

@@ -32,7 +32,7 @@ def _import_the_operators_own() -> None:
 def _observe() -> None:
     sys.path.insert(0, _ROOT)
     try:
-        import_module(f"{_PACKAGE}.autoload")
+        import_module(f"{_PACKAGE}.autoload").observe_script()
     finally:
         sys.path.remove(_ROOT)
 

@@ -1,0 +1,69 @@
+"""One call of an agent's method is one cycle: one trace, without a line of code in the agent.
+
+OBSERVABILITY_CYCLES names the methods. They are wrapped when the agent's module has been imported, or when a subclass
+of `BaseAgent` is made: a script's own classes are in no module that is imported.
+"""
+
+import builtins
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+from ..internal_errors import guarded
+from ..settings import setting
+from ..tracing import cycle_method
+from .hooks import Patch
+
+_VOTING = "SwarmAgent.query"  # the answers inside it are votes
+
+
+def patches_of(module: str) -> list[Patch]:
+    """The patches of an agents module (`src.agents.whale_agent`); none of any other."""
+    folder, _, name = module.rpartition(".")
+    if folder.rpartition(".")[2] != "agents":
+        return []
+    return [_observe_base_class] if name == "base_agent" else [_observe_module]
+
+
+def observe_class(cls: type) -> None:
+    """Make each call of the named methods that the class itself defines a cycle."""
+    for name in setting("OBSERVABILITY_CYCLES"):
+        owner, _, method_name = name.rpartition(".")
+        method = vars(cls).get(method_name) if owner in ("", cls.__name__) else None
+        if type(method) is FunctionType and not hasattr(method, "__observed__"):
+            votes = f"{cls.__name__}.{method_name}" == _VOTING
+            setattr(cls, method_name, cycle_method(method, cls.__name__, collects_votes=votes))
+
+
+def _observe_module(module: ModuleType) -> None:
+    for value in list(vars(module).values()):
+        if type(value) is type and value.__module__ == module.__name__:
+            observe_class(value)
+
+
+def _observe_base_class(module: ModuleType) -> None:
+    base: Any = vars(module).get("BaseAgent")
+    if base is not None and "__init_subclass__" not in vars(base):
+        base.__init_subclass__ = classmethod(_observing_subclasses(base))
+
+
+def _observing_subclasses(base: type) -> Callable[..., None]:
+    def __init_subclass__(cls: type, **kwargs: Any) -> None:  # noqa: N807 - it stands in for this one
+        super(base, cls).__init_subclass__(**kwargs)  # type: ignore[arg-type]
+        observe_class(cls)
+
+    return __init_subclass__
+
+
+def observe_script() -> None:
+    """Treat the classes of the script (`__main__`), which has not begun, as those of an agent's module: for `run`."""
+    build_class = builtins.__build_class__
+
+    def building_class(function: Any, name: str, *bases: Any, **kwargs: Any) -> Any:
+        cls = build_class(function, name, *bases, **kwargs)
+        if function.__globals__.get("__name__") == "__main__" and type(cls) is type:
+            with guarded:
+                observe_class(cls)
+        return cls
+
+    builtins.__build_class__ = building_class  # type: ignore[assignment]

@@ -1,0 +1,116 @@
+"""An agent's single-pass methods are cycles, wherever its class comes from."""
+
+import importlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.observability import settings
+from src.observability.instrumentation import install, uninstall
+
+AGENT = """
+from src.observability import observe_llm
+from {folder}.agents.base_agent import BaseAgent
+
+@observe_llm
+def ask(question):
+    return "SELL"
+
+class ChartAnalysisAgent(BaseAgent):
+    def run_monitoring_cycle(self):
+        return ask("what now?"), ask("sure?")
+
+    def other(self):
+        return ask("alone")
+"""
+LONE = """
+from src.observability import observe_llm
+
+class LoneAgent:
+    @observe_llm
+    def ask(self):
+        return "SELL"
+
+    def run_monitoring_cycle(self):
+        return self.ask()
+
+LoneAgent().run_monitoring_cycle()
+"""
+BASE = "class BaseAgent:\n    pass\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A package with one agent, imported under the hooks."""
+    name = "fleet_of_the_test"
+    agents = tmp_path / name / "agents"
+    agents.mkdir(parents=True)
+    (agents / "base_agent.py").write_text(BASE)
+    (agents / "chartanalysis_agent.py").write_text(AGENT.format(folder=name))
+    monkeypatch.syspath_prepend(tmp_path)
+    install()
+    yield name
+    uninstall()
+    for module in [module for module in sys.modules if module.startswith(name)]:
+        del sys.modules[module]
+
+
+def shape(journal: Any) -> list[tuple[str, str, str]]:
+    """Type, agent and trace name of each row."""
+    return [(row["type"], row["agent"], row["trace_name"]) for row in journal.observations()]
+
+
+CLASS = "ChartAnalysisAgent"
+
+
+def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
+    """Its calls are one trace, under the class's own spelling of its name; another method's call is its own trace."""
+    module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
+    agent = module.ChartAnalysisAgent()
+    assert agent.run_monitoring_cycle() == ("SELL", "SELL")
+    agent.other()
+    rows = journal.observations()
+    assert shape(journal) == [
+        ("agent", CLASS, CLASS), ("generation", CLASS, CLASS), ("generation", CLASS, CLASS),
+        ("generation", CLASS, CLASS),
+    ]  # fmt: skip
+    assert [row["trace_id"] == rows[0]["trace_id"] for row in rows] == [True, True, True, False]
+
+
+def test_a_subclass_of_the_base_agent_has_cycles(folder: str, journal: Any) -> None:
+    """Also where it is made in no agents module, as a script's."""
+    base = importlib.import_module(f"{folder}.agents.base_agent")
+
+    class ScriptAgent(base.BaseAgent):  # type: ignore[misc, name-defined]
+        def run_analysis_cycle(self) -> str:
+            return "done"
+
+    assert ScriptAgent().run_analysis_cycle() == "done"
+    assert shape(journal) == [("agent", "ScriptAgent", "ScriptAgent")]
+
+
+def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OBSERVABILITY_CYCLES, with or without the class."""
+    monkeypatch.setenv("OBSERVABILITY_CYCLES", "ChartAnalysisAgent.other, Else.run_monitoring_cycle")
+    module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
+    agent = module.ChartAnalysisAgent()
+    agent.run_monitoring_cycle()
+    agent.other()
+    assert [row["type"] for row in journal.observations()] == ["generation", "generation", "agent", "generation"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("under_run", [True, False])
+def test_a_scripts_classes_have_cycles_under_run(under_run: bool, tmp_path: Path, journal: Any) -> None:
+    """They need no base class; without `run` each call is a trace."""
+    repo = tmp_path / "repo"
+    shutil.copytree(settings.REPO_ROOT / "src", repo / "src", ignore=shutil.ignore_patterns("data", "__pycache__"))
+    (repo / "lone_agent.py").write_text(LONE)
+    command = ["-m", "src.observability", "run", "lone_agent.py"] if under_run else ["lone_agent.py"]
+    subprocess.run([sys.executable, *command], check=True, cwd=repo, timeout=60)
+    assert [row["type"] for row in journal.observations()] == (["agent"] if under_run else []) + ["generation"]
