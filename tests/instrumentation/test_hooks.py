@@ -36,6 +36,11 @@ def patched(module: ModuleType) -> None:
     hooks.replace(module, "Chat", "create", lambda method: lambda self: method(self) + 1)
 
 
+def patches_of(patches: dict[str, list[hooks.Patch]]) -> hooks.PatchesOf:
+    """The patches by a module's name."""
+    return lambda module: patches.get(module, [])
+
+
 def created() -> int:
     """What the method returns now."""
     result: int = importlib.import_module(f"{NAME}.resources").Chat().create()
@@ -44,7 +49,7 @@ def created() -> int:
 
 def test_a_module_that_is_imported_later_is_patched() -> None:
     """And not imported by us."""
-    hooks.install({f"{NAME}.resources": [patched]})
+    hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert NAME not in sys.modules
     assert created() == 2
 
@@ -52,7 +57,7 @@ def test_a_module_that_is_imported_later_is_patched() -> None:
 def test_a_module_that_is_imported_already_is_patched() -> None:
     """Its class is changed in place: who has a reference to it has it patched."""
     chat = importlib.import_module(f"{NAME}.resources").Chat
-    hooks.install({f"{NAME}.resources": [patched]})
+    hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert chat().create() == 2
 
 
@@ -61,7 +66,7 @@ def test_spec_and_loader_are_the_modules_own() -> None:
     without = importlib.import_module(f"{NAME}.resources")
     kind, origin = type(without.__loader__), without.__spec__.origin  # type: ignore[union-attr]
     del sys.modules[f"{NAME}.resources"]
-    hooks.install({f"{NAME}.resources": [patched]})
+    hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     module = importlib.import_module(f"{NAME}.resources")
     assert module is not without
     assert module.__spec__ is not None
@@ -71,7 +76,7 @@ def test_spec_and_loader_are_the_modules_own() -> None:
 
 def test_a_reloaded_module_is_patched_again() -> None:
     """Once."""
-    hooks.install({f"{NAME}.resources": [patched]})
+    hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
     importlib.reload(sys.modules[f"{NAME}.resources"])
     assert created() == 2
@@ -80,7 +85,7 @@ def test_a_reloaded_module_is_patched_again() -> None:
 def test_uninstalling_leaves_nothing() -> None:
     """Neither a patch nor a finder."""
     finders = list(sys.meta_path)
-    hooks.install({f"{NAME}.resources": [patched]})
+    hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
     hooks.uninstall()
     assert created() == 1
@@ -90,7 +95,7 @@ def test_uninstalling_leaves_nothing() -> None:
 def test_installing_twice_patches_once() -> None:
     """As `src/__init__.py` and a test may both do."""
     for _ in range(2):
-        hooks.install({f"{NAME}.resources": [patched]})
+        hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
 
 
@@ -111,7 +116,7 @@ def test_a_module_that_fails_fails_as_before(tmp_path: Path) -> None:
     """And is found again when it is mended."""
     broken = tmp_path / NAME / "broken.py"
     broken.write_text("raise ValueError('half')", encoding="utf-8")
-    hooks.install({f"{NAME}.broken": [patched]})
+    hooks.install(patches_of({f"{NAME}.broken": [patched]}))
     with pytest.raises(ValueError, match="half"):
         importlib.import_module(f"{NAME}.broken")
     assert f"{NAME}.broken" not in sys.modules
