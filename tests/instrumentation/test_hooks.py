@@ -102,10 +102,12 @@ def test_installing_twice_patches_once() -> None:
 def test_what_a_version_lacks_is_skipped() -> None:
     """A class, a method, or the module itself."""
     hooks.install(
-        {
-            f"{NAME}.resources": [lambda module: hooks.replace(module, "Other", "create", lambda method: method)],
-            f"{NAME}.other": [patched],
-        }
+        patches_of(
+            {
+                f"{NAME}.resources": [lambda module: hooks.replace(module, "Other", "create", lambda method: method)],
+                f"{NAME}.other": [patched],
+            }
+        )
     )
     assert created() == 1
     with pytest.raises(ModuleNotFoundError, match=f"No module named '{NAME}.other'"):
