@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Journal Sums Tests
-Built with love by Moon Dev 🚀
-
-The sums by the hour are those of the rows, whatever happens to the rows.
-"""
+"""The hourly sums equal the sums of the rows, whatever happens to the rows."""
 
 import json
 import multiprocessing

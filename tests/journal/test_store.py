@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Journal Tests
-Built with love by Moon Dev 🚀
-
-The audit trail as a file: who may read it, what becomes of a damaged one, and what it lets go of.
-"""
+"""The journal as a file: its permissions, damaged and foreign files, full disks, leases, deletion."""
 
 import multiprocessing
 import os

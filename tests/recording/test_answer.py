@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Answer Tests
-Built with love by Moon Dev 🚀
-"""
+"""Results of model calls, read by their attributes."""
 
 from types import SimpleNamespace
 from typing import Any

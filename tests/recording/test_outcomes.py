@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Outcome Tests
-Built with love by Moon Dev 🚀
-
-What the market made of decisions: told, corrected, imported, and shipped.
-"""
+"""Outcomes of decisions: recorded, corrected, imported and shipped."""
 
 import json
 import math

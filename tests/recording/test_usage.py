@@ -1,7 +1,4 @@
-"""
-🌙 Moon Dev's Usage Tests
-Built with love by Moon Dev 🚀
-"""
+"""Token counts of every provider as disjoint buckets."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -8,7 +8,7 @@ OSError
 import fcntl
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -118,8 +118,9 @@ def _up_to_date(path: Path) -> Connected | None:
 def _hide_from_git(path: Path) -> None:
     """Write a `.gitignore` of `*` into the journal's folder: no prompt is committed. A shared folder stays as is."""
     ignore, ours = path.parent / ".gitignore", (path.name.partition(".")[0], "processes")
-    if not ignore.exists() and all(file.name.startswith(ours) for file in path.parent.iterdir()):
-        ignore.write_text("*\n", encoding="utf-8")
+    with suppress(OSError):  # the journal matters more
+        if not ignore.exists() and all(file.name.startswith(ours) for file in path.parent.iterdir()):
+            ignore.write_text("*\n", encoding="utf-8")
 
 
 def _usable(path: Path) -> sqlite3.Connection:

@@ -22,9 +22,7 @@ class Migration(NamedTuple):
     """One step from an older schema to a newer one."""
 
     script: str
-    in_pieces: bool = (
-        False  # repeat the script, each time in its own transaction, until its last statement changes nothing
-    )
+    in_pieces: bool = False  # repeat the script, a transaction each, until its last statement changes nothing
     changes: str | None = None  # a query for existing rows that will change; if there are any, a backup comes first
 
 
