@@ -1,9 +1,12 @@
 """Fixtures of the console tests."""
 
+import functools
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +40,34 @@ def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    @functools.cache
+    def filled(traces: int, days: float, until_ns: int | None) -> Path:
+        journal = Journal(tmp_path_factory.mktemp("template") / "journal.db")
+        fill(journal, traces, days=days, until_ns=until_ns)
+        journal.close()
+        return journal.path
+
+    return filled
+
+
+@pytest.fixture
+def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal]]:
+    """Opens the test's journal with so many traces of the last days: filled once a session, and copied."""
+    opened: list[Journal] = []
+
+    def copy(traces: int, days: float = 14.0, until_ns: int | None = None) -> Journal:
+        settings.journal_path().parent.mkdir(exist_ok=True)
+        shutil.copy(_template(traces, days, until_ns), settings.journal_path())
+        opened.append(Journal(settings.journal_path()))
+        return opened[-1]
+
+    yield copy
+    for journal in opened:
+        journal.close()
 
 
 @pytest.fixture

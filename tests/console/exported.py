@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Export in pandas
-Built with love by Moon Dev 🚀
+"""The journal as exported to Parquet, and its sums by pandas.
 
-What the journal holds, by way of `export --format parquet`, and what that comes to: computed by pandas, from what the
-README says of a decision's model, of a trace's cost, and of the decision that an outcome is about.
+They follow the README's definitions of a decision's model, a trace's cost, and the decision of an outcome.
 """
 
 import json

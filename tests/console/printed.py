@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Printed Tables
-Built with love by Moon Dev 🚀
-
-What a screen says, read back as an operator reads it: tables as cells, amounts and lengths of time as numbers.
-"""
+"""What a screen says, read back as an operator reads it: tables as cells, amounts and lengths of time as numbers."""
 
 import json
 import math

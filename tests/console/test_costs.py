@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Costs Tests
-Built with love by Moon Dev 🚀
-
-Every number that `costs` and `status` print, against pandas over the Parquet export.
-"""
+"""Every number that `costs` and `status` print, against pandas over the Parquet export."""
 
 import io
 import json
@@ -12,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -43,13 +38,9 @@ COLUMNS = [
 
 
 @pytest.fixture
-def filled() -> Iterator[Journal]:
+def filled(journal_of: Callable[..., Journal]) -> Journal:
     """900 observations over two days, up to now."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 300, days=2)
-    yield journal
-    journal.close()
+    return journal_of(300, days=2)
 
 
 def run(*arguments: str, columns: int = 80) -> Any:

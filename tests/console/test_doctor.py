@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Doctor Tests
-Built with love by Moon Dev 🚀
-
-Each thing that can be wrong with tracing, made wrong for real: what `doctor` says of it, its cure and its exit status.
-"""
+"""Every fault of tracing, caused for real: the finding of `doctor`, its cure and its exit status."""
 
 import gzip
 import json
@@ -14,7 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -50,13 +45,9 @@ def said(about: str, *arguments: str) -> tuple[str, str, str | None]:
 
 
 @pytest.fixture
-def filled(tmp_path: Path) -> Iterator[Journal]:
+def filled(journal_of: Callable[..., Journal]) -> Journal:
     """A journal with rows that were recorded without keys."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 20)
-    yield journal
-    journal.close()
+    return journal_of(20)
 
 
 def test_all_is_well(langfuse: Any) -> None:

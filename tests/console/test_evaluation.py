@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Verdict Tests
-Built with love by Moon Dev 🚀
-
-Whether decisions were any good: figures that pandas has too, intervals that cover, and no belief in five trades.
-"""
+"""Whether decisions were any good: figures that pandas has too, intervals that cover, and no belief in five trades."""
 
 import json
 import math

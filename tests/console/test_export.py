@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Export Tests
-Built with love by Moon Dev 🚀
-
-The journal as files for other programs, read back with those programs.
-"""
+"""The journal as files for other programs, read back with those programs."""
 
 import csv
 import io
@@ -11,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +19,6 @@ from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.console.cycles import one_cycle
 from tests.langfuse_server import decoded
-from tests.million import fill
 
 
 def exported(*arguments: str) -> bytes:
@@ -34,12 +29,9 @@ def exported(*arguments: str) -> bytes:
 
 
 @pytest.fixture
-def filled() -> Journal:
+def filled(journal_of: Callable[..., Journal]) -> Journal:
     """A journal with 300 observations and 200 scores."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 100)
-    return journal
+    return journal_of(100)
 
 
 def test_every_format_has_every_row(filled: Journal, tmp_path: Path) -> None:

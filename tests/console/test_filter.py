@@ -1,29 +1,23 @@
 """What the shared filter selects, at the level of the queries: the options for some of its fields come later."""
 
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from src.observability import settings
 from src.observability.console.queries.decisions import newest_decisions
 from src.observability.console.queries.filter import Filter
 from src.observability.console.queries.totals import call_stats
 from src.observability.console.queries.traces import newest_trace_lines
 from src.observability.journal.store import Journal
-from tests.million import fill
 
 HOUR_NS = 3_600_000_000_000
 NOON_NS = 1_795_003_200_000_000_000  # 2026-11-18 12:00:00 UTC
 
 
 @pytest.fixture
-def filled() -> Any:
+def filled(journal_of: Callable[..., Journal]) -> Journal:
     """200 traces in the ten hours before noon."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 200, days=10 / 24, until_ns=NOON_NS)
-    yield journal
-    journal.close()
+    return journal_of(200, days=10 / 24, until_ns=NOON_NS)
 
 
 @pytest.mark.parametrize(("since", "until"), [(-9.5, -2.25), (-5.75, -5.25), (-5.5, -4.5), (-6, -5), (-20, 1)])

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Hostile Signals Tests
-Built with love by Moon Dev 🚀
-
-An agent may hand over anything under any name: no screen ends by it, and nothing overwrites what was decided.
-"""
+"""An agent may hand over anything under any name: no screen ends by it, and nothing overwrites what was decided."""
 
 import json
 import signal

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Console Tests
-Built with love by Moon Dev 🚀
-
-What `python -m src.observability` prints, over a journal that calls have filled.
-"""
+"""What `python -m src.observability` prints, over a journal that calls have filled."""
 
 import json
 import time

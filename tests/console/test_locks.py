@@ -1,8 +1,4 @@
-"""
-🌙 Moon Dev's Console Locks Tests
-Built with love by Moon Dev 🚀
-
-No command keeps an agent from journalling: beside each of them a real process appends without rest, and none of its
+"""No command keeps an agent from journalling: beside each of them a real process appends without rest, and none of its
 appends takes more than 50 ms, but for what the machine kept from everybody. The journal lies in memory: a disk that is
 slow is not the console's.
 """

@@ -1,8 +1,4 @@
-"""
-🌙 Moon Dev's Console Numbers Tests
-Built with love by Moon Dev 🚀
-
-Every number of `decisions`, `traces` and `trace`, for scripts and on the screen, against pandas over the Parquet
+"""Every number of `decisions`, `traces` and `trace`, for scripts and on the screen, against pandas over the Parquet
 export.
 """
 

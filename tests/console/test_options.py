@@ -1,8 +1,4 @@
-"""
-🌙 Moon Dev's Console Options Tests
-Built with love by Moon Dev 🚀
-
-What the commands have in common: their options and help, what they say where there is no journal to read, and why
+"""What the commands have in common: their options and help, what they say where there is no journal to read, and why
 nothing is sent.
 """
 
@@ -27,7 +23,7 @@ from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.console.cycles import one_cycle
 from tests.langfuse_server import settings_for
-from tests.million import fill, observation_row
+from tests.million import observation_row
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 READING = (
@@ -43,11 +39,9 @@ def run(command: str, **environment: str) -> Result:
 
 
 @pytest.fixture
-def filled() -> Path:
+def filled(journal_of: Any) -> Path:
     """A journal of twenty traces, recorded without keys; its path."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 20)
+    journal: Journal = journal_of(20)
     journal.close()
     return journal.path
 

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Report Tests
-Built with love by Moon Dev 🚀
-
-The page in a real browser (Debian's `chromium`): it says what the journal says, leaves nothing running, asks nobody.
-"""
+"""The page in a real browser (Debian's `chromium`): its numbers are the journal's, and it makes no request."""
 
 import json
 import re

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Report Numbers Tests
-Built with love by Moon Dev 🚀
-
-Every number of `decisions --report`, for scripts and on the screen, against pandas over the Parquet export.
-"""
+"""Every number of `decisions --report`, for scripts and on the screen, against pandas over the Parquet export."""
 
 import math
 import re

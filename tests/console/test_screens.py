@@ -1,8 +1,4 @@
-"""
-🌙 Moon Dev's Screen Tests
-Built with love by Moon Dev 🚀
-
-Whole screens as an operator sees them, at 80 and 160 columns, and the same commands over journals that are empty,
+"""Whole screens as an operator sees them, at 80 and 160 columns, and the same commands over journals that are empty,
 missing, damaged, of another version or being written.
 """
 
@@ -13,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +19,7 @@ from typer.testing import CliRunner, Result
 from src.observability import settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
-from tests.million import fill, observation_row
+from tests.million import observation_row
 
 pytestmark = pytest.mark.usefixtures("in_utc")
 START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC
@@ -44,13 +40,9 @@ def screen(command: str, columns: int) -> str:
 
 
 @pytest.fixture
-def filled() -> Iterator[Journal]:
+def filled(journal_of: Callable[..., Journal]) -> Journal:
     """Four traces of 2026-11-18, the same in each run."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 4, days=0.01, until_ns=START_NS)
-    yield journal
-    journal.close()
+    return journal_of(4, days=0.01, until_ns=START_NS)
 
 
 def test_decisions(filled: Journal) -> None:

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Keeping Tests
-Built with love by Moon Dev 🚀
-
-`ship`, `prune` and `tail`: what waits arrives, what is old goes, what happens is seen.
-"""
+"""`ship`, `prune` and `tail`: what waits arrives, what is old goes, what happens is seen."""
 
 import json
 import os
@@ -12,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +20,7 @@ from src.observability.console.app import app
 from src.observability.journal.store import Journal
 from tests.console.cycles import ask, one_cycle
 from tests.langfuse_server import TRACES, Backend
-from tests.million import fill, observation_row
+from tests.million import observation_row
 
 DAY_NS = 86_400_000_000_000
 
@@ -43,13 +38,9 @@ def rows(**states: int) -> None:
 
 
 @pytest.fixture
-def filled() -> Iterator[Journal]:
+def filled(journal_of: Callable[..., Journal]) -> Journal:
     """300 observations over ten days, recorded without keys."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 100, days=10)
-    yield journal
-    journal.close()
+    return journal_of(100, days=10)
 
 
 def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:

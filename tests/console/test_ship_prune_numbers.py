@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Keeping Numbers Tests
-Built with love by Moon Dev 🚀
-
-How much `prune`, `ship` and `export` say that they removed, delivered and wrote, against pandas over the Parquet export
-before and after.
-"""
+"""The numbers that `prune`, `ship` and `export` print, against pandas over Parquet exports before and after."""
 
 import json
 import sqlite3

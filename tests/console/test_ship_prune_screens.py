@@ -1,8 +1,4 @@
-"""
-🌙 Moon Dev's Keeping Screens Tests
-Built with love by Moon Dev 🚀
-
-Whole screens of the commands that tell how tracing is and keep its journal, at 80 and 160 columns, on 2026-11-18 in a
+"""Whole screens of the commands that tell how tracing is and keep its journal, at 80 and 160 columns, on 2026-11-18 in a
 journal whose path is as long in each run. What differs from machine to machine, versions and free room, is replaced.
 """
 # ruff: noqa: E501 - screens of 160 columns

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Console Tables Tests
-Built with love by Moon Dev 🚀
-
-What stands in a column, what gives way where there is no room, and that nothing unknown is shown as nothing.
-"""
+"""What stands in a column, what gives way where there is no room, and that nothing unknown is shown as nothing."""
 
 import json
 import os
@@ -11,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,17 +20,13 @@ from src.observability.console.render.format import both_ends, gain, gain_percen
 from src.observability.console.render.layout import Column, table
 from src.observability.journal.store import Journal
 from tests.console.cycles import ask, one_cycle
-from tests.million import fill, observation_row
+from tests.million import observation_row
 
 
 @pytest.fixture
-def filled() -> Any:
+def filled(journal_of: Callable[..., Journal]) -> Journal:
     """300 traces of a fleet, over two days up to now."""
-    settings.journal_path().parent.mkdir()
-    journal = Journal(settings.journal_path())
-    fill(journal, 300, days=2)
-    yield journal
-    journal.close()
+    return journal_of(300, days=2)
 
 
 def shown(command: str, columns: int = 80) -> list[str]:
