@@ -17,7 +17,7 @@ import base58
 from mnemonic import Mnemonic
 
 from src.observability import settings
-from src.observability.redaction.key_formats import SHAPES
+from src.observability.redaction.key_formats import FORMATS
 from src.observability.redaction.redactor import redact
 
 REPEATS = 5
@@ -33,7 +33,7 @@ _GENERIC = (
     r"\b[1-9A-HJ-NP-Za-km-z]{86,88}\b", r"\b(?:0x)?[0-9a-fA-F]{64}\b", r"\b[5KL9c][1-9A-HJ-NP-Za-km-z]{50,51}\b",
     r"(?:\b[a-z]{3,8}\b[\s,]{1,4}){11,23}\b[a-z]{3,8}\b",
 )  # fmt: skip
-PLAIN = re.compile("|".join([*map(re.escape, SECRETS.values()), *SHAPES.values(), *_GENERIC]))
+PLAIN = re.compile("|".join([*map(re.escape, SECRETS.values()), *(entry.pattern for entry in FORMATS), *_GENERIC]))
 
 FEED = (settings.REPO_ROOT / "src/data/samples/liquidations_2025-12-11.csv").read_text(encoding="utf-8")
 PROSE = (

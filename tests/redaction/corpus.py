@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from mnemonic import Mnemonic
 
+from src.observability.redaction.key_formats import FORMAT_RULES, FORMATS
+
 FEED = Path(__file__).parents[2] / "src/data/samples/liquidations_2025-12-11.csv"
 MARKET = "\n".join(FEED.read_text(encoding="utf-8").splitlines()[:12])
 _LETTERS = string.ascii_letters + string.digits
@@ -125,6 +127,24 @@ SECRETS: dict[str, Callable[[random.Random], str]] = {
     "seed-phrase": lambda make: phrase(make, make.choice(LANGUAGES), make.choice((128, 160, 192, 224, 256))),
 }  # fmt: skip
 
+_TEMPLATE = {
+    "a": _LETTERS, "h": _HEX, "u": _URL_LETTERS, "A": string.ascii_uppercase + string.digits, "d": string.digits,
+    "l": string.ascii_lowercase + string.digits,
+}  # fmt: skip
+
+
+def expanded(make: random.Random, example: str) -> str:
+    """A key of the kind of an entry's example: `{a24}` becomes 24 letters and digits."""
+    return re.sub(r"\{(\w)(\d+)\}", lambda part: _some(make, int(part[2]), _TEMPLATE[part[1]]), example)
+
+
+def _maker(rule: str) -> Callable[[random.Random], str]:
+    examples = [entry.example for entry in FORMATS if entry.rule == rule]
+    return lambda make: expanded(make, make.choice(examples))
+
+
+SECRETS |= {rule: _maker(rule) for rule in sorted(FORMAT_RULES - SECRETS.keys())}
+
 # Rules whose keys are found behind letters too, as in `tokenghp_…`.
 GLUED = (
     "anthropic-key", "openrouter-key", "langfuse-key", "openai-key", "groq-key", "xai-key", "google-key",
@@ -216,6 +236,10 @@ WEBHOOKS: dict[str, Callable[[random.Random], tuple[str, str]]] = {
         "https://canary.discord.com/api/v10/webhooks/1098765432109876543/{}?wait=true", _some(make, 68, _URL_LETTERS)
     ),
     "Slack": lambda make: _placed("https://hooks.slack.com/services/T0AAAAAAA/B0BBBBBBB/{}", _some(make, 24)),
+    "Teams": lambda make: _placed(
+        f"https://desk.webhook.office.com/webhookb2/{_uuid(make)}@{_uuid(make)}/IncomingWebhook/{{}}/{_uuid(make)}",
+        _some(make, 32, _HEX),
+    ),
     "Slack, workflow": lambda make: _placed(
         "https://hooks.slack.com/workflows/T0AAAAAAA/A0BBBBBBB/350000000000000000/{}", _some(make, 24)
     ),

@@ -23,6 +23,7 @@ from pytest_httpserver import HTTPServer
 
 from src.models.model_factory import ModelFactory
 from src.observability.redaction import http, operator_patterns, wallets
+from src.observability.redaction.key_formats import FORMATS, Format
 from src.observability.redaction.redactor import (
     BINARY,
     CYCLE,
@@ -636,3 +637,17 @@ def test_command_lines_and_xml_name_too(text: str) -> None:
 def test_flags_and_elements_that_are_no_secret_stay(text: str) -> None:
     """Numbers, symbols and prose."""
     assert redact_text(text) is text
+
+
+@pytest.mark.parametrize("entry", FORMATS, ids=lambda entry: f"{entry.rule} {entry.starts}")
+def test_every_format_is_found_by_its_example(entry: Format) -> None:
+    """Also at the start of a line, in quotes, in a URL, and behind a word where the entry says so; never its beginning
+    alone. A new format is one entry: its first letters need no other place."""
+    make = random.Random(entry.example)
+    for _ in range(20):
+        key = corpus.expanded(make, entry.example)
+        for text in (key, f"log in with {key}.", json.dumps({"note": key}), f"https://x.example/?q={key}&y=1"):
+            assert f"[REDACTED:{entry.rule}]" in redact_text(text), text
+            assert_gone(key, redact_text(text))
+    for start in entry.starts.split():
+        assert redact_text(f"keys begin with {start} and go on") == f"keys begin with {start} and go on"

@@ -36,7 +36,7 @@ _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _PAIR = regex(
     rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d))?)(?P<close>\\{{0,15}}[\"'`])?[\])]?\*{{0,3}}(?:(?P<sep>"
     r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}"  # YAML's block scalars
-    r"|\s{0,8}(?::=|=>|==?|:|\|)\s{0,8}(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
+    r"|\s{0,8}(?::=|=>|==?|:|\|)(?:[ \t]{0,24}|\s{0,8})(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
     r"|\s{1,4}(?:is|was|provided:|given:|used:)\s{1,4}|>(?=[^\s<>]{4}))"
     r"|(?P<loose>\s{0,4}(?:->|→)\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))|\s{1,4}(?=\\{0,15}[\"'`])"
     r"|\t{1,8}|\s{1,4}to\s{1,4}|\s{1,4}))"
@@ -109,6 +109,8 @@ def _pair(scan: Scan, at: int, end: int) -> Span | None:
         match = _ARGUMENT.match(scan.text, end)
     if match is None or match["bare"] in ("=", ":"):  # `KEYS = [` has no value but a list
         return _numbers(scan.text, level, end) or _list(scan.text, name, end) or _dict(scan.text, name, end)
+    if match["quote"] and _ends_quote(scan.text, start, match):
+        return None
     if match["sep"] == ">" and scan.text[max(0, start - 1) : start] != "<":
         return None
     first, last = _value(scan.text, start, name, match)
@@ -117,6 +119,12 @@ def _pair(scan: Scan, at: int, end: int) -> Span | None:
         return None
     rest = _REST.match(scan.text, last) if match["bare"] else None
     return Span(first, rest.end() if rest else last, "named-secret")
+
+
+def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
+    """Whether the quote ends what began before the name, as in `getpass("Password: ", stream)`."""
+    after = text[match.end() : match.end() + 1]
+    return text[max(0, start - 1) : start] == match["quote"] and match["sep"].endswith(" ") and after in ",);]+% "
 
 
 def _name(text: str, at: int, end: int) -> tuple[int, str]:

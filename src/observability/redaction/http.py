@@ -76,12 +76,13 @@ _NODES = (
 # Their key stands in the query alone; paths hold addresses: helius.dev/docs/api-reference/endpoints
 _BY_QUERY = ("helius-rpc.com", ".helius.xyz", ".helius.dev")
 _GUIDES = ("www.", "docs.", "blog.", "support.", "status.", "dashboard.", "console.", "developer.", "developers.")
-# api.slack.com/messaging/webhooks (services; workflows and triggers: Workflow Builder), and
-# discord.com/developers/docs/resources/webhook
-_WEBHOOK = regex(r"/webhooks/\d{16,20}/$|/(?:services|workflows|triggers)/T[A-Z0-9]{6,14}/(?:[A-Z0-9]{6,20}/){1,2}$")
-_MARKS = tuple(
-    mark.strip(".") for mark in (*_NODES, *_BY_QUERY, "/webhooks/", "/services/t", "/workflows/t", "/triggers/t")
+# Slack's documentation (Incoming webhooks; Workflow Builder), Discord's (Webhook), Microsoft's (Teams, webhooks)
+_WEBHOOK = regex(
+    r"/webhooks/\d{16,20}/$|/(?:services|workflows|triggers)/T[A-Z0-9]{6,14}/(?:[A-Z0-9]{6,20}/){1,2}$"
+    r"|hooks\.slack\.com/services/\w{6,14}/\w{6,20}/$|/IncomingWebhook/$"
 )
+_PATHS = ("/webhooks/", "/services/", "/workflows/t", "/triggers/t", "/incomingwebhook/")
+_MARKS = tuple(mark.strip(".") for mark in (*_NODES, *_BY_QUERY, *_PATHS))
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
 _ADDRESS = regex("0x[0-9a-fA-F]+")  # of a contract, a transaction: a key may begin with 0x too, once in 4,000
 _WORDS = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here

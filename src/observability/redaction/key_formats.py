@@ -1,114 +1,243 @@
-"""
-🌙 Moon Dev's Redaction Rules
-Built with love by Moon Dev 🚀
+"""Keys with a shape of their own: of model providers, payments, mail, nodes, databases, messengers and registries.
 
-Keys that are known by their shape: those of AI providers, data services and messengers. Each rule names its source.
-Secrets that are known by their name stand in `redaction_pairs.py`, by their place in `redaction_headers.py` and
-`redaction_urls.py`, wallets in `redaction_wallets.py`, the values of our own environment in `redaction_own.py`.
+A format is one entry of `FORMATS`: how it begins, an expression for the rest, an example, and its source. What the
+search looks for first follows from the entries. Private keys in PEM stand at the end.
 """
 
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
-from typing import Any
+from itertools import accumulate, groupby
+from typing import Any, NamedTuple
 
 from .scan import Scan, Span, marker, regex
 
+_ALNUM, _URL, _HEX = "[A-Za-z0-9]", "[A-Za-z0-9_-]", "[0-9a-f]"
 _END = r"(?![A-Za-z0-9])"
-_HEX = r"[0-9a-fA-F]"
-_KINDS = "(?:proj|svcacct|admin|None|service|org)"
+_UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _JUMBLED = r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])"  # digits and capitals, which `risk-service-…` lacks
+_MIXED = "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])"  # of two kinds, which words in small letters lack
+_KINDS = "(?:proj|svcacct|admin|None|service|org)"
 
 
-def _free(prefix: str) -> str:
-    """A prefix that no letter or digit stands before. Its literal comes first: by that `re` dismisses it at once."""
-    return f"{prefix}(?<![A-Za-z0-9]{prefix})"
+class Format(NamedTuple):
+    """How one kind of key is written.
+
+    `rest` has nothing after an open-ended repetition, so that no text takes more than linear time. In `example`,
+    `{a24}` is 24 letters and digits; `h` is hex, `u` letters of a URL, `A` capitals and digits, `l` small letters and
+    digits, `d` digits.
+    """
+
+    rule: str  # the name in its marker
+    starts: str  # the literals with which it may begin, apart by blanks; empty where it has none, and `head` says more
+    rest: str
+    example: str
+    unlike: str = "A-Za-z0-9"  # must not stand right before it; empty where a key may be glued to a word, `tokenghp_…`
+    head: str = ""  # for a format that begins with no literal: an expression for what it has inside
+    first: str = ""  # and its first letters
+
+    @property
+    def pattern(self) -> str:
+        """The expression for the whole key. A literal comes first: `re` skips to it."""
+        starts = [re.escape(start) for start in self.starts.split()]
+        if self.unlike:
+            starts = [f"{start}(?<![{self.unlike}]{start})" for start in starts]
+        return f"(?:{'|'.join(starts)}){self.rest}" if self.starts else self.rest
 
 
-# Rule -> its expression. Every one begins with a literal, so that `re` skips to it, and none has anything after an
-# open-ended repetition, so that no text takes more than linear time. The order matters where prefixes overlap. Where a
-# key may be glued to letters before it (`tokenghp_…`), a second form asks for more of it than words have.
-SHAPES: dict[str, str] = {
-    # sk-ant-api03-…, -admin01-, -oat01- (OAuth): gitleaks rules/anthropic.go; github.com/anthropics claude-code docs
-    "anthropic-key": rf"{_free('sk-ant-')}[A-Za-z0-9_-]{{20,}}|sk-ant-[a-z]{{3,8}}\d\d-[A-Za-z0-9_-]{{20,}}",
-    # sk-or-v1- and 64 hex: openrouter.ai/docs/api-reference/authentication
-    "openrouter-key": rf"{_free('sk-or-')}[A-Za-z0-9]{{20,}}|sk-or-v\d-[A-Za-z0-9]{{20,}}",
-    # sk-lf- and a UUID: langfuse.com/docs (API keys). pk-lf- is the public key: how the server knows us, kept
-    "langfuse-key": rf"sk-lf-{_HEX}{{8}}-[0-9a-fA-F-]{{20,}}",
-    # sk-proj-, sk-svcacct-, sk-admin-, sk-None-, sk-service-: gitleaks rules/openai.go; help.openai.com 9186755
-    "openai-key": rf"{_free('sk-')}{_KINDS}-[A-Za-z0-9_-]{{20,}}|sk-{_KINDS}-{_JUMBLED}[A-Za-z0-9_-]{{40,}}"
-    # sess- (dashboard sessions): platform.openai.com
-    rf"|{_free('sess-')}[A-Za-z0-9]{{40}}{_END}"
-    # the first form, sk- and 48 letters, is also what many compatible servers issue; DeepSeek's is taken out first
-    rf"|{_free('sk-')}(?!{_HEX}{{32}}{_END})(?=[A-Za-z]{{0,40}}\d)[A-Za-z0-9]{{20,}}"
-    r"|sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}",
-    # sk- and 32 hex: api-docs.deepseek.com; trufflehog detectors/deepseek
-    "deepseek-key": rf"{_free('sk-')}{_HEX}{{32}}{_END}",
-    # gsk_ and 52: kingfisher.groq.1; console.groq.com/docs/quickstart
-    "groq-key": rf"{_free('gsk_')}[A-Za-z0-9]{{20,}}|gsk_[A-Za-z0-9]{{40,}}",
-    # xai- and 80: trufflehog detectors/xai
-    "xai-key": rf"{_free('xai-')}[A-Za-z0-9_]{{40,}}|xai-[A-Za-z0-9]{{60,}}",
-    # AIza and 35: gitleaks rules/gcp.go; AQ. replaced it in 2026: discuss.ai.google.dev/t/171575; ya29. and GOCSPX- are
-    # OAuth's token and client secret: developers.google.com/identity/protocols/oauth2
-    "google-key": rf"(?:{_free('AIza')}[A-Za-z0-9_-]{{2}}|AIzaSy)[A-Za-z0-9_-]{{33}}{_END}"
-    rf"|(?:{_free('AQ[.]')}|AQ\.Ab8R)[A-Za-z0-9_-]{{30,}}|(?:{_free('ya29[.]')}|ya29\.a0)[A-Za-z0-9_-]{{20,}}"
-    r"|GOCSPX-[A-Za-z0-9_-]{20,}",
-    # hf_ and 34: huggingface.co/docs/hub/security-tokens; api_org_: gitleaks rules/huggingface.go
-    "huggingface-key": rf"(?:{_free('hf_')}|{_free('api_org_')})[A-Za-z0-9]{{30,}}"
-    rf"|hf_(?=[a-z0-9]{{0,33}}[A-Z])[A-Za-z0-9]{{34}}{_END}",
-    # AKIA, ASIA, ABIA, ACCA and 16: docs.aws.amazon.com/IAM reference_identifiers; the secret half: `_beside`
-    "aws-key": rf"(?:AKIA|ASIA|ABIA|ACCA)(?<![A-Z0-9]....)[A-Z0-9]{{16}}{_END}",
-    # ghp_ gho_ ghu_ ghs_ ghr_: github.blog/changelog/2021-03-31; github_pat_: docs.github.com fine-grained tokens
-    "github-token": rf"{_free('gh')}[pousr]_[A-Za-z0-9_]{{30,255}}|gh[pousr]_[A-Za-z0-9]{{36,255}}"
-    r"|github_pat_[A-Za-z0-9_]{40,255}",
-    # glpat- and 20: docs.gitlab.com/security/tokens; gitleaks rules/gitlab.go
-    "gitlab-token": r"glpat-[A-Za-z0-9_-]{20,255}",
-    # xoxb- xoxp- xoxa- xoxr- xoxs- xoxo- xoxe- xapp-: api.slack.com/authentication/token-types; gitleaks rules/slack.go
-    "slack-token": r"xox(?:[abeprs][.-](?=[A-Za-z-]{0,40}\d)|o-\d)[A-Za-z0-9.-]{10,}|xapp-\d-[A-Za-z0-9-]{20,}",
-    # 8 to 10 digits, ":" and 35: core.telegram.org/bots/api#authorizing-your-bot
-    "telegram-token": r"\d{6,16}:[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])",
-    # base64 of the user id, ".", six for the time, "." and the HMAC: discord.py docs/token.rst; mfa. tokens likewise
-    "discord-token": rf"[MNO](?<![A-Za-z0-9].)[A-Za-z0-9_-]{{22,28}}\.[A-Za-z0-9_-]{{6}}\.[A-Za-z0-9_-]{{27,45}}"
-    rf"|{_free('mfa[.]')}[A-Za-z0-9_-]{{80,}}",
-    # SK (API key) and AC (account), 32 hex: twilio.com/docs/glossary/what-is-a-sid; the token of AC: `_beside`
-    "twilio-key": rf"(?:SK|AC)(?<![A-Za-z0-9]..)[0-9a-f]{{32}}{_END}",
-    # sk_ and 48 hex: elevenlabs.io/docs/api-reference/authentication; detectors of kingfisher
-    "elevenlabs-key": rf"{_free('sk_')}[0-9a-f]{{40,64}}{_END}",
+# The order matters where beginnings overlap: the first entry that matches names the rule.
+FORMATS = (
+    # ── Model providers and their hosts
+    # sk-ant-api03-, -admin01-, -oat01- (OAuth): gitleaks anthropic.go, Claude Code's documentation
+    Format("anthropic-key", "sk-ant-", f"{_URL}{{20,}}", "sk-ant-api03-{u93}AA"),
+    Format("anthropic-key", "sk-ant-", rf"[a-z]{{3,8}}\d\d-{_URL}{{20,}}", "sk-ant-oat01-{u93}AA", unlike=""),
+    # OpenRouter's documentation (Authentication)
+    Format("openrouter-key", "sk-or-", f"{_ALNUM}{{20,}}", "sk-or-{h64}"),
+    Format("openrouter-key", "sk-or-v1- sk-or-v2-", f"{_ALNUM}{{20,}}", "sk-or-v1-{h64}", unlike=""),
+    # Langfuse's documentation (API keys). pk-lf- is the public key: how the server knows us, kept
+    Format("langfuse-key", "sk-lf-", "[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}", "sk-lf-{h8}-{h4}-{h4}-{h4}-{h12}", unlike=""),
+    # sk-proj-, sk-svcacct-, sk-admin-: gitleaks openai.go, OpenAI's help 9186755. sess-: the dashboard's sessions
+    Format("openai-key", "sk-", f"{_KINDS}-{_URL}{{20,}}", "sk-proj-{a74}T3BlbkFJ{a74}"),
+    Format("openai-key", "sk-", f"{_KINDS}-{_JUMBLED}{_URL}{{40,}}", "sk-admin-{a74}T3BlbkFJ{a74}", unlike=""),
+    Format("openai-key", "sess-", f"{_ALNUM}{{40}}{_END}", "sess-{a40}"),
+    # sk- and 32 hex: DeepSeek's API documentation, trufflehog deepseek
+    Format("deepseek-key", "sk-", f"[0-9a-fA-F]{{32}}{_END}", "sk-{h32}"),
+    # the first form of OpenAI's keys, which many compatible servers issue too
+    Format("openai-key", "sk-", rf"(?=[A-Za-z]{{0,40}}\d){_ALNUM}{{20,}}", "sk-{a48}"),
+    Format("openai-key", "sk-", f"{_ALNUM}{{20}}T3BlbkFJ{_ALNUM}{{20}}", "sk-{a20}T3BlbkFJ{a20}", unlike=""),
+    # kingfisher groq.yml, Groq's quickstart
+    Format("groq-key", "gsk_", f"{_ALNUM}{{20,}}", "gsk_{a52}"),
+    Format("groq-key", "gsk_", f"{_ALNUM}{{40,}}", "gsk_{a52}", unlike=""),
+    # trufflehog xai
+    Format("xai-key", "xai-", "[A-Za-z0-9_]{40,}", "xai-{a80}"),
+    Format("xai-key", "xai-", f"{_ALNUM}{{60,}}", "xai-{a80}", unlike=""),
+    # AIza: gitleaks gcp.go. AQ. replaced it in 2026. ya29. and GOCSPX- are OAuth's token and client secret
+    Format("google-key", "AIza", f"{_URL}{{35}}{_END}", "AIza{u34}x"),
+    Format("google-key", "AIzaSy", f"{_URL}{{33}}{_END}", "AIzaSy{u32}x", unlike=""),
+    Format("google-key", "AQ.", f"{_URL}{{30,}}", "AQ.Ab8RN6{u43}x"),
+    Format("google-key", "AQ.Ab8R", f"{_URL}{{26,}}", "AQ.Ab8RN6{u43}x", unlike=""),
+    Format("google-key", "ya29.", f"{_URL}{{20,}}", "ya29.c0A{u150}x"),
+    Format("google-key", "ya29.a0", f"{_URL}{{20,}}", "ya29.a0A{u150}x", unlike=""),
+    Format("google-key", "GOCSPX-", f"{_URL}{{20,}}", "GOCSPX-{u27}x", unlike=""),
+    # Hugging Face's documentation (User access tokens); api_org_: gitleaks huggingface.go
+    Format("huggingface-key", "hf_ api_org_", f"{_ALNUM}{{30,}}", "hf_{a34}"),
+    Format("huggingface-key", "hf_", f"(?=[a-z0-9]{{0,33}}[A-Z]){_ALNUM}{{34}}{_END}", "hf_{a34}", unlike=""),
+    Format("replicate-key", "r8_", f"{_ALNUM}{{37,48}}{_END}", "r8_{a37}"),  # kingfisher replicate.yml
+    Format("perplexity-key", "pplx-", f"{_ALNUM}{{32,}}", "pplx-{a48}"),  # gitleaks perplexity.go
+    Format("together-key", "tgp_v1_", f"{_URL}{{30,}}", "tgp_v1_{u43}"),  # Together's documentation (API keys)
+    # Fireworks' dashboard
+    Format("fireworks-key", "fw_", f"{_MIXED}{_ALNUM}{{22,24}}{_END}", "fw_{a24}"),  # Fireworks' dashboard
+    Format("cerebras-key", "csk-", f"[a-z0-9]{{40,}}{_END}", "csk-{l48}"),  # Cerebras' dashboard
+    Format("nvidia-key", "nvapi-", f"{_URL}{{60,}}", "nvapi-{u64}"),  # kingfisher nvapi.yml
+    Format("elevenlabs-key", "sk_", f"{_HEX}{{40,64}}{_END}", "sk_{h48}"),  # ElevenLabs' API reference (Authentication)
+    Format("databricks-key", "dapi", rf"{_HEX}{{32}}(?:-\d)?{_END}", "dapi{h32}"),  # gitleaks databricks.go
+    Format("pinecone-key", "pcsk_", "[A-Za-z0-9_]{50,}", "pcsk_{a6}_{a63}"),  # Pinecone's dashboard
+    # LangSmith's guide
+    Format("langsmith-key", "lsv2_pt_ lsv2_sk_", f"{_HEX}{{32}}_{_HEX}{{10}}", "lsv2_pt_{h32}_{h10}"),
+    Format("voyage-key", "pa-", f"{_MIXED}{_URL}{{43}}{_END}", "pa-{u42}x"),  # Voyage's dashboard
+    Format("jina-key", "jina_", f"{_URL}{{50,}}", "jina_{a32}{a28}"),  # kingfisher jina.yml
+    # Search and scraping for agents: kingfisher tavily.yml, firecrawl.yml, apify.yml
+    Format("tavily-key", "tvly-", f"(?:dev-|prod-)?{_ALNUM}{{28,}}", "tvly-{a32}"),
+    Format("firecrawl-key", "fc-", f"{_HEX}{{32}}{_END}", "fc-{h32}"),
+    # ── Payments
+    # Stripe's documentation (Keys; Webhook signatures)
+    Format("stripe-key", "sk_live_ rk_live_ sk_test_ rk_test_ sk_org_", f"{_ALNUM}{{14,}}", "rk_live_{a24}"),
+    Format("stripe-key", "whsec_", "[A-Za-z0-9+/]{24,}", "whsec_{a32}"),
+    Format("square-key", "sq0atp- sq0csp- sq0idp-", f"{_URL}{{22,}}", "sq0csp-{u43}"),  # gitleaks squareup.go
+    Format("square-key", "EAAA", f"{_URL}{{56,64}}{_END}", "EAAA{u59}x"),
+    # gitleaks shopify.go
+    Format("shopify-key", "shpat_ shpca_ shppa_ shpss_", f"[0-9a-fA-F]{{32}}{_END}", "shpat_{h32}"),
+    Format("plaid-key", "access-sandbox- access-development- access-production-", _UUID,
+           "access-production-{h8}-{h4}-{h4}-{h4}-{h12}"),  # gitleaks plaid.go
+    # gitleaks gocardless.go
+    Format("gocardless-key", "live_", f"{_JUMBLED}{_URL}{{40}}{_END}", "live_{u39}x"),
+    # ── Mail
+    # SendGrid's documentation (API keys)
+    Format("sendgrid-key", "SG.", rf"{_URL}{{16,32}}\.{_URL}{{32,64}}", "SG.{u22}.{u43}"),
+    Format("mailgun-key", "key-", f"{_HEX}{{32}}{_END}", "key-{h32}"),  # gitleaks mailgun.go
+    Format("mailchimp-key", "", rf"(?<![0-9a-f]){_HEX}{{32}}-us\d{{1,2}}{_END}", "{h32}-us13", head=r"-us\d",
+           first="0-9a-f"),  # gitleaks mailchimp.go
+    # Resend's docs
+    Format("resend-key", "re_", f"{_MIXED}{_ALNUM}{{6,12}}_{_ALNUM}{{20,}}", "re_{a8}_{a24}"),  # Resend's documentation
+    # gitleaks sendinblue.go
+    Format("brevo-key", "xkeysib- xsmtpsib-", f"{_HEX}{{64}}-{_ALNUM}{{16}}", "xkeysib-{h64}-{a16}"),
+    # ── Exchanges, market data and nodes; keys in an address: http.py
+    # MEXC's API documentation
+    Format("mexc-key", "mx0", f"[a-z]{{2,4}}{_MIXED}{_ALNUM}{{14,}}", "mx0vgl{a16}"),  # MEXC's API documentation
+    Format("coingecko-key", "CG-", f"{_MIXED}{_ALNUM}{{24}}{_END}", "CG-{a24}"),  # CoinGecko's documentation
+    Format("quicknode-key", "QN_", f"{_HEX}{{32}}{_END}", "QN_{h32}"),  # QuickNode's documentation (API keys)
+    Format("covalent-key", "cqt_ ckey_", f"[A-Za-z0-9]{{26,27}}{_END}", "cqt_{a26}"),  # Covalent's documentation
+    # ── Databases
+    Format("supabase-key", "sbp_", f"[a-z0-9]{{40}}{_END}", "sbp_{h40}"),  # kingfisher supabasetoken.yml
+    Format("supabase-key", "sb_secret_", f"{_URL}{{20,}}", "sb_secret_{u31}"),  # Supabase's documentation (API keys)
+    Format("planetscale-key", "pscale_tkn_ pscale_oauth_ pscale_pw_", r"[A-Za-z0-9_.=-]{32,}", "pscale_tkn_{u43}"),
+    Format("mongodb-key", "mdb_sa_sk_", f"{_URL}{{30,}}", "mdb_sa_sk_{u40}"),  # kingfisher mongodb.yml
+    Format("neon-key", "napi_", f"[a-z0-9]{{60,}}{_END}", "napi_{l64}"),  # Neon's documentation (API keys)
+    Format("airtable-key", "pat", rf"{_ALNUM}{{14}}\.{_HEX}{{64}}", "pat{a14}.{h64}"),  # kingfisher airtable.yml
+    Format("notion-key", "ntn_ secret_", f"{_MIXED}{_ALNUM}{{43,}}", "ntn_{a46}"),  # kingfisher notion.yml
+    # ── Messengers
+    # Slack's documentation (Token types), gitleaks slack.go
+    Format("slack-token", "xoxa xoxb xoxe xoxp xoxr xoxs", r"[.-](?=[A-Za-z-]{0,40}\d)[A-Za-z0-9.-]{10,}",
+           "xoxb-{d12}-{d12}-{a24}", unlike=""),
+    Format("slack-token", "xoxo-", r"\d[A-Za-z0-9.-]{10,}", "xoxo-{d12}-{a24}", unlike=""),
+    Format("slack-token", "xapp-", r"\d-[A-Za-z0-9-]{20,}", "xapp-1-A{A10}-{d13}-{h64}", unlike=""),
+    # 8 to 10 digits, ":" and 35: Telegram's Bot API (Authorizing your bot)
+    Format("telegram-token", "", rf"\d{{6,16}}:{_URL}{{34,35}}(?![A-Za-z0-9_-])", "{d10}:AA{u33}",
+           head=f":{_URL}{{34}}", first=r"\d"),
+    # base64 of the user's id, ".", six for the time, "." and the HMAC: discord.py docs/token.rst; mfa. tokens likewise
+    Format("discord-token", "", rf"[MNO](?<![A-Za-z0-9].){_URL}{{22,28}}\.{_URL}{{6}}\.{_URL}{{27,45}}",
+           "M{a23}.{a6}.{a38}", head=rf"\.{_URL}{{6}}\.", first="MNO"),
+    Format("discord-token", "mfa.", f"{_URL}{{80,}}", "mfa.{u84}"),
+    # SK (API key) and AC (account): Twilio's glossary (SID); the token of AC: `_beside`
+    Format("twilio-key", "SK AC", f"{_HEX}{{32}}{_END}", "SK{h32}"),
+    Format("facebook-token", "EAA", f"(?=[A-Za-z]{{0,60}}\\d){_ALNUM}{{90,}}", "EAA{a120}"),  # gitleaks facebook.go
+    # gitleaks twitter.go
+    Format("twitter-token", "AAAAAAAAAAAAAAAAAAAAA", r"[A-Za-z0-9%]{50,}", "AAAAAAAAAAAAAAAAAAAAA{a80}"),
+    # ── Source code, packages and machines
+    # ghp_ gho_ ghu_ ghs_ ghr_ github_pat_: GitHub's changelog of 2021-03-31, its documentation (Tokens)
+    Format("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", "[A-Za-z0-9_]{30,255}", "ghp_{a36}"),
+    Format("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", f"{_ALNUM}{{36,255}}", "gho_{a36}", unlike=""),
+    Format("github-token", "github_pat_", "[A-Za-z0-9_]{40,255}", "github_pat_{a22}_{a59}", unlike=""),
+    # GitLab's documentation (Token overview), gitleaks gitlab.go
+    Format("gitlab-token", "glpat-", f"{_URL}{{20,255}}", "glpat-{u20}", unlike=""),
+    Format("gitlab-token", "gldt- glrt- glptt- glft- glsoat- glimt- glcbt- glagent- gloas- glffct- GR1348941",
+           f"{_URL}{{20,}}", "glptt-{h40}"),
+    Format("npm-token", "npm_", f"{_ALNUM}{{36}}{_END}", "npm_{a36}"),  # gitleaks npm.go
+    Format("pypi-token", "pypi-AgE", f"{_URL}{{50,}}", "pypi-AgEIcHlwaS5vcmcC{u130}"),  # PyPI's help (API tokens)
+    Format("docker-token", "dckr_pat_ dckr_oat_", f"{_URL}{{27,}}", "dckr_pat_{u27}"),  # kingfisher dockerhub.yml
+    Format("ruby-token", "rubygems_", f"{_HEX}{{48}}{_END}", "rubygems_{h48}"),  # gitleaks rubygems.go
+    Format("crates-token", "cio", rf"(?=[A-Za-z]{{0,32}}\d)(?=[a-z0-9]{{0,32}}[A-Z]){_ALNUM}{{32}}{_END}", "cio{a32}"),
+    Format("nuget-token", "oy2", f"[a-z0-9]{{43}}{_END}", "oy2{l43}"),  # kingfisher nuget.yml
+    Format("artifactory-token", "AKCp", f"{_ALNUM}{{60,}}", "AKCp{a69}"),  # kingfisher artifactory.yml
+    # AWS's documentation (IAM, reference_identifiers); the secret half: `_beside`
+    Format("aws-key", "AKIA ASIA ABIA ACCA", f"[A-Z0-9]{{16}}{_END}", "AKIA{A16}", unlike="A-Z0-9"),
+    # gitleaks digitalocean.go
+    Format("aws-key", "amzn.mws.", _UUID, "amzn.mws.{h8}-{h4}-{h4}-{h4}-{h12}"),  # gitleaks amazonmws.go
+    Format("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", f"{_HEX}{{64}}", "dop_v1_{h64}"),
+    Format("grafana-token", "eyJrIjoi", "[A-Za-z0-9+/]{60,}", "eyJrIjoi{a80}"),
+    Format("grafana-token", "glsa_ glc_", "[A-Za-z0-9_+/]{32,}", "glsa_{a32}_{h8}"),  # gitleaks grafana.go
+    Format("sentry-token", "sntrys_ sntryu_", "[A-Za-z0-9_+/]{40,}", "sntryu_{h64}"),  # gitleaks sentry.go
+    Format("newrelic-key", "NRAK- NRAA- NRII- NRIQ-", f"{_URL}{{25,}}", "NRAK-{A27}"),  # gitleaks newrelic.go
+    Format("vault-token", "hvs. hvb. hvr. s.CAES", f"{_URL}{{20,}}", "hvs.{u90}"),  # gitleaks hashicorp_vault.go
+    Format("doppler-token", "dp.pt. dp.ct. dp.sa. dp.st. dp.scim. dp.audit.", rf"(?:{_URL}{{2,35}}\.)?{_ALNUM}{{40,}}",
+           "dp.pt.{a43}"),  # gitleaks doppler.go
+    # kingfisher hubspot.yml
+    Format("hubspot-key", "pat-na1- pat-na2- pat-eu1-", _UUID, "pat-na1-{h8}-{h4}-{h4}-{h4}-{h12}"),
+    Format("linear-key", "lin_api_ lin_oauth_", f"{_ALNUM}{{40,}}", "lin_api_{a40}"),  # gitleaks linear.go
+    Format("postman-key", "PMAK-", f"{_HEX}{{24}}-{_HEX}{{34}}", "PMAK-{h24}-{h34}"),  # gitleaks postman.go
+    Format("age-key", "AGE-SECRET-KEY-1", "[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}", f"AGE-SECRET-KEY-1{'Q9' * 29}"),
     # three base64url parts, the first a JSON object ({" is eyJ): RFC 7519
-    "jwt": r"eyJ(?<![A-Z0-9]eyJ)[A-Za-z0-9_-]{8,512}\.eyJ[A-Za-z0-9_-]{8,16384}\.[A-Za-z0-9_-]{0,1024}",
-}
+    Format("jwt", "eyJ", rf"{_URL}{{8,512}}\.eyJ{_URL}{{8,16384}}\.{_URL}{{0,1024}}", "eyJ{a33}.eyJ{a40}.{u43}",
+           unlike="A-Z0-9"),
+)  # fmt: skip
+FORMAT_RULES = frozenset(entry.rule for entry in FORMATS)
 
+_STARTS = sorted({start for entry in FORMATS for start in entry.starts.split()})
 _TELEGRAM_ID = 17  # "1234567890:" stands before the long run
-# What any of the above begins with (or has inside, where it begins with no fixed letter). `re` turns an alternation of
-# literals into one set of first letters; an address is dismissed in a fraction of a microsecond.
-_HEAD = regex(
-    r"sk-|sk_|sess-|gsk_|xai-|AIza|AQ\.|ya29\.|GOCSPX-|hf_|api_org_|AKIA|ASIA|ABIA|ACCA|gh[pousr]_|github_pat_|glpat-|xox|xapp-"
-    r"|:[A-Za-z0-9_-]{35}|\.[A-Za-z0-9_-]{6}\.|mfa\.|SK[0-9a-f]{32}|AC[0-9a-f]{32}|eyJ"
+
+
+def _by_first_letter(literals: list[str]) -> Iterator[str]:
+    for letter, group in groupby(literals, key=lambda literal: literal[0]):
+        yield f"{letter}(?:{'|'.join(re.escape(literal[1:]) for literal in group)})"
+
+
+# What any key begins with, or has inside. `re` turns an alternation of literals into one set of first letters; an
+# address is dismissed in a fraction of a microsecond.
+_HEAD = regex("|".join([*_by_first_letter(_STARTS), *(entry.head for entry in FORMATS if entry.head)]))
+_FIRST = "".join(sorted({start[0] for start in _STARTS})) + "".join(entry.first for entry in FORMATS)
+_ANY_FORMAT = regex(f"(?=[{_FIRST}])(?:{'|'.join(f'(?P<f{at}>{entry.pattern})' for at, entry in enumerate(FORMATS))})")
+
+
+def _of_letters_alone(entry: Format) -> bool:
+    return re.sub(r"\{\w+\}", "", entry.example).isalnum()
+
+
+# A run without any sign is a key only if it begins with one of these, or has one of the second inside. A page of
+# signatures or addresses is dismissed so.
+_ALNUM_STARTS = tuple(start.encode() for entry in FORMATS if _of_letters_alone(entry) for start in entry.starts.split())
+_GLUED_STARTS = tuple(
+    start.encode()
+    for entry in FORMATS
+    if _of_letters_alone(entry) and "a-z" not in entry.unlike
+    for start in entry.starts.split()
 )
-# What those of letters and digits alone begin with: a run without any other sign is nothing else, if no id of a bot
-# stands before it. A page of signatures or addresses is dismissed so.
-_ALNUM_HEADS = (b"AIza", b"AKIA", b"ASIA", b"ABIA", b"ACCA", b"SK", b"AC")
-_GLUED_HEADS = (b"AIzaSy", b"AKIA", b"ASIA")  # of these also where letters stand before: no hex and no base58 has an I
 _COLON = ord(":")
-_FIRST = r"(?=[sgxAyGhakSMNOme\d])"  # letters of the above: of a run of base58 half are passed over by it
-_NAMED = "|".join(f"(?P<{name.replace('-', '_')}>{shape})" for name, shape in SHAPES.items())
-_ANY_SHAPE = regex(f"{_FIRST}(?:{_NAMED})")
 
 
-def shapes(scan: Scan) -> Iterator[Span]:
-    """Keys of providers: searched only around long runs of key letters, which most prompts lack."""
+def formats(scan: Scan) -> Iterator[Span]:
+    """Keys that `FORMATS` has: searched only around long runs of key letters, which most prompts lack."""
     plain = scan.plain_ascii
-    glued = bool(scan.runs) and b"I" in plain and any(head in plain for head in _GLUED_HEADS)
+    glued = bool(scan.runs) and any(start in plain for start in _GLUED_STARTS)
     for start, end in scan.runs:
-        known = glued or plain.startswith(_ALNUM_HEADS, start) or plain[start - 1] == _COLON
-        if not known and plain[start:end].isalnum():
+        may_be_one = glued or plain.startswith(_ALNUM_STARTS, start) or plain[start - 1] == _COLON
+        if not may_be_one and plain[start:end].isalnum():
             continue
         if not _HEAD.search(scan.plain, start := max(0, start - _TELEGRAM_ID), end):
             continue
-        for match in _ANY_SHAPE.finditer(scan.plain, start, end):
-            yield Span(match.start(), match.end(), (match.lastgroup or "").replace("_", "-"))
-            yield from _beside(match)
+        for match in _ANY_FORMAT.finditer(scan.plain, start, end):
+            rule = FORMATS[int((match.lastgroup or "f0")[1:])].rule
+            yield Span(match.start(), match.end(), rule)
+            yield from _beside(match, rule)
 
 
 # An AWS key's secret half, 40 letters of base64, and a Twilio account's token, 32 of hex, have no shape of their own;
@@ -122,15 +251,15 @@ _MOST_WORDY = 26
 _TWILIO_TOKEN = regex(r"[\\\"'\s,:]{1,24}([0-9a-f]{32})(?![A-Za-z0-9])")
 
 
-def _beside(match: re.Match[str]) -> Iterator[Span]:
+def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
     """The secret halves of two keys, which only the other half gives away."""
-    if match.lastgroup == "aws_key":
+    if rule == "aws-key":
         around = max(0, match.start() - _AWS_REACH), match.end() + _AWS_REACH
         for secret in _AWS_SECRET.finditer(match.string, *around):
             if sum(max(3, len(part)) for part in _WORDY.findall(secret.group())) <= _MOST_WORDY:
-                yield Span(*secret.span(), "aws-key")
-    elif match.lastgroup == "twilio_key" and (token := _TWILIO_TOKEN.match(match.string, match.end())):
-        yield Span(*token.span(1), "twilio-key")
+                yield Span(*secret.span(), rule)
+    elif rule == "twilio-key" and (token := _TWILIO_TOKEN.match(match.string, match.end())):
+        yield Span(*token.span(1), rule)
 
 
 # PEM: RFC 7468; PGP's armor: RFC 9580 section 6.2; SSH2's: RFC 4716. Form encoding makes a space a plus.

@@ -30,18 +30,27 @@ _ALWAYS = word_set(
     "password passwd passwort passphrase pwd secret secrets apikey apikeys mnemonic dsn authorization "
     "credential credentials privkey privatekey secretkey accesstoken authtoken"
 )
+_RUN_TOGETHER = ("apikey", "password", "passwd", "jwtsecret", "clientsecret")  # `dbpassword`
 # Services that stand before `key` in prose too; `Solana key: 185.20` is a level of a price.
 SERVICES = word_set(
     "anthropic openai deepseek groq gemini google grok xai openrouter claude langfuse birdeye helius moondev coingecko "
     "elevenlabs twilio binance bybit kraken coinbase okx alchemy infura quicknode dune etherscan github slack discord "
     "telegram"
 )
-_KEY_OWNERS = SERVICES | word_set(
-    "api secret private priv access auth signing signer encryption wallet deploy master service account admin app "
-    "consumer subscription license webhook session bot ssh gpg pgp age "
-    "huggingface hf eleven liquid hyperliquid eth solana twitter youtube aws azure"
+_HOSTS = word_set(
+    "stripe sendgrid mailgun resend supabase planetscale neon mongodb replicate perplexity together fireworks cerebras "
+    "notion sentry newrelic datadog grafana facebook vercel cloudflare docker npm pypi nuget"
 )
-_TOKEN_OWNERS = word_set(
+_KEY_OWNERS = (
+    SERVICES
+    | _HOSTS
+    | word_set(
+        "api secret private priv access auth signing signer encryption wallet deploy master service account admin app "
+        "consumer subscription license webhook session bot ssh gpg pgp age "
+        "huggingface hf eleven liquid hyperliquid eth solana twitter youtube aws azure"
+    )
+)
+_TOKEN_OWNERS = _HOSTS | word_set(
     "access auth refresh bearer bot api session csrf xsrf personal id oauth security user app service hf github gh "
     "slack discord telegram twitter twilio huggingface npm pypi secret private"
 )
@@ -80,7 +89,7 @@ def strength(name: str) -> int:
     if not words or not _PUBLIC.isdisjoint(words):
         return NONE
     last, before = words[-1], words[-2] if len(words) > 1 else ""
-    if last in _ALWAYS:
+    if last in _ALWAYS or last.endswith(_RUN_TOGETHER):
         return STRONG
     if last in ("key", "keys", "token", "tokens"):
         return _key_strength(before, last, name)

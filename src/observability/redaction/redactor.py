@@ -26,7 +26,7 @@ from .across_fields import unused, without_spread
 from .assignments import named
 from .environment import secret_values
 from .http import cookies, headers, urls
-from .key_formats import SHAPES, pem_keys, shapes, without_pem_lines
+from .key_formats import FORMAT_RULES, formats, pem_keys, without_pem_lines
 from .names import NONE, strength
 from .operator_patterns import operator_patterns, operator_spans
 from .own_secrets import OwnSecrets
@@ -37,10 +37,10 @@ from .wallets import byte_arrays, is_account, is_evm_key, is_keypair, is_secret_
 
 # Where two rules claim the same text, the earlier one names it.
 _FINDERS: tuple[Callable[[Scan], Iterable[Span]], ...] = (
-    seed_phrases, wallet_keys, byte_arrays, pem_keys, shapes, urls, headers, named,
+    seed_phrases, wallet_keys, byte_arrays, pem_keys, formats, urls, headers, named,
 )  # fmt: skip
 
-RULES = frozenset(SHAPES) | {
+RULES = FORMAT_RULES | {
     "authorization", "evm-private-key", "extended-private-key", "named-secret", "operator", "own-secret",
     "pem-private-key", "rpc-url", "seed-phrase", "solana-secret-key", "url-credentials", "webhook-url",
     "wif-private-key",
