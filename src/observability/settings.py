@@ -9,7 +9,6 @@ Empty values and the placeholders of `.env_example` (`your_..._here`) count as m
 import math
 import os
 import re
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -144,7 +143,7 @@ CYCLES = (
     "run_scan_cycle", "run_conversation_cycle", "run_once", "process_question", "process_transcript",
 )  # fmt: skip
 Parser = Callable[[str, str], Any]
-_PROCESS_SESSION = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}-{secrets.token_hex(2)}"
+_PROCESS_SESSION = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}-{os.urandom(2).hex()}"
 
 # name -> (parser, default). A malformed value takes its fallback of `_SAFE`, else the default.
 SETTINGS: dict[str, tuple[Parser, Any]] = {

@@ -1,12 +1,19 @@
 """One generation or several: requests inside an observed call, and without one."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import openai
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from pytest_httpserver import HTTPServer
 
 from src.observability import ObservabilityContext, observe_llm
 from src.observability.settings import recording
+from src.observability.tracing import begin_request, finish_request
 from tests.conftest import JournalReader
 from tests.instrumentation.conftest import ASKED, MESSAGES
 from tests.providers.wire import ANSWER, Provider
@@ -148,3 +155,91 @@ def test_prompts_and_answers_can_be_left_out(
         {"temperature": 0.3},
         USAGE,
     )
+
+
+def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, journal: JournalReader) -> None:
+    """Without a cycle too."""
+    client.chat.completions.create(**ASKED)
+    ObservabilityContext.add_trading_signal("SELL", 60, "why")
+    request, signal = journal.observations()
+    assert signal["trace_id"] == request["trace_id"]
+
+
+def test_embeddings_are_no_generation_of_the_call_around_them(
+    client: openai.OpenAI, httpserver: HTTPServer, journal: JournalReader
+) -> None:
+    """A row of their own beside the one request that is merged."""
+    vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
+    usage = {"prompt_tokens": 8, "total_tokens": 8}
+    body = {"object": "list", "data": [vector], "model": "text-embedding-3-small", "usage": usage}
+    httpserver.expect_request("/v1/embeddings").respond_with_json(body)
+
+    @observe_llm
+    def decide() -> Any:
+        client.embeddings.create(model="text-embedding-3-small", input="x", encoding_format="float")
+        return client.chat.completions.create(**ASKED)
+
+    decide()
+    call, embedding = journal.observations()
+    assert (call["type"], call["usage"]) == ("generation", USAGE)
+    assert (embedding["type"], embedding["parent_id"]) == ("embedding", call["id"])
+    assert (embedding["output"], embedding["usage"]) == ({"vectors": 1, "dimensions": 2}, {"input": 8, "output": 0})
+    assert embedding["cost_usd"] > 0
+
+
+def test_requests_that_end_with_their_caller_are_recorded_once(journal: JournalReader) -> None:
+    """Four begin inside a call, and end before, after, or while that ends."""
+
+    def request(begun: Barrier) -> None:
+        observation = begin_request("openai.chat.completions", "generation", recording())
+        assert observation is not None
+        begun.wait()
+        finish_request(observation)
+
+    @observe_llm
+    def swarm(pool: ThreadPoolExecutor) -> None:
+        begun = Barrier(5)
+        for _ in range(4):
+            pool.submit(request, begun)
+        begun.wait()
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(100):
+            swarm(pool)
+    rows = journal.observations()
+    names = Counter((row["name"], row["type"], row["state"]) for row in rows)
+    assert names == {("openai.chat.completions", "generation", "local"): 400, ("swarm", "span", "local"): 100}
+
+
+def test_an_open_request_is_evidence_should_the_process_die(journal: JournalReader) -> None:
+    """It is journalled as open, with what it asked."""
+    begun = begin_request("openai.chat.completions", "generation", recording())
+    assert begun is not None
+    (row,) = journal.observations()
+    assert (row["state"], row["end_ns"]) == ("open", None)
+    finish_request(begun)
+
+
+def test_spans_of_other_libraries_nest_below_a_request(
+    client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an instrumented HTTP client's do: their parent is the request, or the call that took it over."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
+    seen: list[Any] = []
+    client = client.with_options()
+    send = client._client.send
+
+    def observed_send(*args: Any, **kwargs: Any) -> Any:
+        seen.append(trace.get_current_span().get_span_context())
+        return send(*args, **kwargs)
+
+    client._client.send = observed_send  # type: ignore[method-assign]
+
+    @observe_llm
+    def decide() -> None:
+        client.chat.completions.create(**ASKED)
+
+    client.chat.completions.create(**ASKED)
+    decide()
+    rows = journal.observations()
+    assert [f"{context.span_id:016x}" for context in seen] == [row["id"] for row in rows]

@@ -11,6 +11,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
+import wrapt
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.resources.responses import AsyncResponses, Responses
 from openai.types.chat import ChatCompletion
@@ -168,28 +169,41 @@ def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any,
     assert (row["level"], row["status_message"]) == ("WARNING", "CancelledError")
 
 
-def test_another_library_that_wraps_the_method_too_is_no_second_row(
-    client: openai.OpenAI, journal: JournalReader
+def by_decorator(method: Any, calls: list[int]) -> Any:
+    """Another library's wrapper, a plain function."""
+
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        return method(*args, **kwargs)
+
+    return call
+
+
+def by_wrapt(method: Any, calls: list[int]) -> Any:
+    """Another library's wrapper, as `langfuse.openai` and OpenInference make them: a proxy that has to be bound."""
+
+    def call(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
+        calls.append(1)
+        return wrapped(*args, **kwargs)
+
+    return wrapt.FunctionWrapper(method, call)
+
+
+@pytest.mark.parametrize("wrap", [by_decorator, by_wrapt])
+def test_beside_another_library_each_request_is_recorded_once(
+    wrap: Any, client: openai.OpenAI, journal: JournalReader
 ) -> None:
-    """Whether it came before us or after: each request is recorded once by us."""
-    calls = []
-
-    def wrapped(method: Any) -> Any:
-        @functools.wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            calls.append(1)
-            return method(*args, **kwargs)
-
-        return call
-
+    """Whether it wrapped the method before us or after."""
+    calls: list[int] = []
     uninstall()
     original = Completions.create
     try:
-        Completions.create = wrapped(original)  # type: ignore[method-assign]
+        Completions.create = wrap(original, calls)  # type: ignore[method-assign]
         install()
         client.chat.completions.create(**ASKED)
         list(client.chat.completions.create(**ASKED, stream=True))
-        Completions.create = wrapped(Completions.create)  # type: ignore[method-assign]
+        Completions.create = wrap(Completions.create, calls)  # type: ignore[method-assign]
         client.chat.completions.create(**ASKED)
     finally:
         Completions.create = original  # type: ignore[method-assign]

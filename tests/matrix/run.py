@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".venv-matrix"
 PACKAGE = ROOT / "src/observability/requirements.txt"
-TOOLS = ("pytest", "pytest-httpserver", "pytest-asyncio")
+TOOLS = ("pytest", "pytest-httpserver", "certifi")
 COMBINATIONS = {
     "oldest": ("openai==1.55.3", "anthropic==0.40.0", "groq==0.16.0", "httpx==0.27.2"),
     "openai-1.109": ("openai==1.109.1", "anthropic==0.75.0", "groq==0.16.0"),

@@ -11,7 +11,7 @@ from typing import Any
 from ..internal_errors import guarded, swallow
 from ..settings import CaptureSettings, recording
 from ..tracing import (
-    IMMUTABLE,
+    IMMUTABLE_IDS,
     Observation,
     begin_request,
     enter_request,
@@ -130,14 +130,16 @@ def _begin(shape: Shape, asked: CaptureSettings, args: tuple[Any, ...], kwargs: 
             request.complete = shape.complete
             request.client = vars(args[0]).get("_client") if args else None
             hidden = _NOT_RECORDED if _records_input(request, asked) else shape.hidden
-            request.kwargs = {
-                name: value if type(value) in IMMUTABLE else snapshot(value)
-                for name, value in kwargs.items()
-                if name not in hidden and type(value).__name__ not in _NOT_GIVEN
-            }
+            request.kwargs = {name: _kept(value) for name, value in kwargs.items() if name not in hidden}
     except Exception as error:  # noqa: BLE001 - ours, not the agent's
         swallow(error)
     return request
+
+
+def _kept(value: Any) -> Any:
+    if id(type(value)) in IMMUTABLE_IDS:
+        return value
+    return None if type(value).__name__ in _NOT_GIVEN else snapshot(value)
 
 
 def _records_input(request: Observation, asked: CaptureSettings) -> bool:

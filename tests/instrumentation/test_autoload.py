@@ -1,0 +1,68 @@
+"""The one line in `src/__init__.py`: whatever fails is one line on stderr, and the program goes on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from src.observability import settings
+
+pytestmark = pytest.mark.slow  # each starts a process
+
+BLOCK = "import sys\nsys.modules['termcolor'] = None  # as if it were not installed\n"
+
+
+def ran(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A fresh process that runs this."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=settings.REPO_ROOT,
+        timeout=60,
+        env={"PATH": "/usr/bin", "PYTHON_DOTENV_DISABLED": "1", **environment},
+    )
+
+
+def test_any_import_of_src_observes_an_sdk() -> None:
+    """An agent imports anything of `src`, then, or before, an SDK; nothing is printed."""
+    code = "import src.agents\nimport openai\nopenai.OpenAI(api_key='k').chat.completions\n"
+    code += "from src.observability.instrumentation import observed\nprint(observed()['openai'])"
+    for program in (code, f"import openai\n{code}"):
+        ended = ran(program)
+        assert "'chat.completions.completions.Completions.create'" in ended.stdout
+        assert ended.stderr == ""
+
+
+def test_no_sdk_is_imported() -> None:
+    """Nor anything that takes long."""
+    ended = ran(
+        "import sys, src\nprint({'openai', 'anthropic', 'groq', 'httpx', 'sqlite3', 'pandas'} & set(sys.modules))"
+    )
+    assert ended.stdout == "set()\n"
+
+
+def test_a_missing_requirement_is_one_line_with_its_cure() -> None:
+    """And the agent runs."""
+    ended = ran(f"{BLOCK}import src.agents\nprint('traded')")
+    assert ended.stdout == "traded\n"
+    (line,) = ended.stderr.splitlines()
+    assert "❌" in line
+    assert "termcolor is missing" in line
+    assert "pip install -r src/observability/requirements.txt" in line
+
+
+def test_a_malformed_setting_is_one_line_with_its_cure() -> None:
+    """It names the variable and what it takes."""
+    ended = ran("import src\nprint('traded')", OBSERVABILITY_INSTRUMENT="opnai")
+    assert ended.stdout == "traded\n"
+    (line,) = ended.stderr.splitlines()
+    assert "OBSERVABILITY_INSTRUMENT must be true, false, or some of openai, anthropic, groq" in line
+
+
+def test_it_can_be_turned_off() -> None:
+    """Then no SDK is patched."""
+    code = "import src\nimport openai\nopenai.OpenAI(api_key='k').chat.completions\n"
+    code += "from src.observability.instrumentation import observed\nprint(observed())"
+    assert ran(code, OBSERVABILITY_INSTRUMENT="false").stdout == "{}\n"
