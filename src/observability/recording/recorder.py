@@ -152,7 +152,7 @@ class Recorder:
             return True
         thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
-            self.count_lost(f"the journal could not be written within {timeout:g} s")
+            self.count_lost("the journal could not be written before the process ended")
         return not thread.is_alive()
 
     def count_lost(self, why: str) -> None:
