@@ -23,7 +23,7 @@ os.register_at_fork(after_in_child=_ids.seed)
 
 
 MAX_STREAM_SIZE = 1_000_000  # characters that are kept of one stream
-_PIECE_SIZE = 64  # what a kept piece takes beside its characters
+PIECE_SIZE = 64  # what a kept piece takes beside its characters
 
 
 class Observation:
@@ -104,14 +104,6 @@ class Observation:
         if self.parent is not None:
             return self.parent.hex_id
         return f"{self.foreign_parent[1]:016x}" if self.foreign_parent else None
-
-    def add_piece(self, piece: Any) -> None:
-        """Keep a stream's piece, a snapshot. Beyond `MAX_STREAM_SIZE` pieces are only counted."""
-        self.size += size_of(piece) + _PIECE_SIZE
-        if self.size > MAX_STREAM_SIZE or not self.capture_output or self.pieces is None:
-            self.pieces_left_out += 1
-        else:
-            self.pieces.append(piece)
 
     def weigh(self, *, whole: bool = False) -> int:
         """Set `size`.

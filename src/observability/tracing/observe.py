@@ -15,9 +15,9 @@ from ..internal_errors import swallow
 from ..settings import CaptureSettings, recording
 from . import current
 from .current import current_observation, enter, finish, leave, note_error, start
-from .observation import Observation
+from .observation import MAX_STREAM_SIZE, PIECE_SIZE, Observation
 from .otel import attach, detach
-from .snapshot import IMMUTABLE_IDS, Reply, reply_of, snapshot
+from .snapshot import IMMUTABLE_IDS, Reply, reply_of, size_of, snapshot
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -200,15 +200,24 @@ def _suspend(call: _Traced) -> None:
 
 
 def _piece(call: _Traced, piece: Any) -> None:
-    """Note a yielded piece."""
-    if type(call) is Observation:
-        if call.first_token is None:
-            call.first_token = perf_counter_ns()
-            call.pieces = []
-        try:
-            call.add_piece(snapshot(piece))
-        except Exception as error:  # noqa: BLE001
-            swallow(error)
+    """Note a yielded piece. Beyond `MAX_STREAM_SIZE`, pieces are only counted."""
+    if type(call) is not Observation:
+        return
+    if call.pieces is None:
+        call.first_token = perf_counter_ns()
+        call.pieces = []
+    try:
+        if type(piece) is str:
+            call.size += len(piece) + PIECE_SIZE
+        else:
+            piece = snapshot(piece)
+            call.size += size_of(piece) + PIECE_SIZE
+        if call.size <= MAX_STREAM_SIZE and call.capture_output:
+            call.pieces.append(piece)
+        else:
+            call.pieces_left_out += 1
+    except Exception as error:  # noqa: BLE001
+        swallow(error)
 
 
 def _end(call: _Traced, result: Any) -> None:
