@@ -6,7 +6,7 @@ import contextvars
 import dataclasses
 import enum
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.observability import ObservabilityContext, internal_errors, observe_llm, runtime
+from src.observability import ObservabilityContext, internal_errors, observe_llm
+from src.observability.recording.recorder import Recorder
 from src.observability.tracing import current
 from src.observability.tracing.attributes import field_of
 from src.observability.tracing.observation import MAX_STREAM_SIZE
@@ -287,18 +288,28 @@ def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -
         assert output is None
 
 
-def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(journal: Any) -> None:
+def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the queue's bound counts a provider's raw response too."""
+    may_write = threading.Event()
+
+    class Blocked:
+        def write(self, _opened: Any, _ended: Any) -> None:
+            assert may_write.wait(30)
+
+        def close(self) -> None:
+            pass
+
+    recorder = Recorder(Blocked)
+    monkeypatch.setattr(current, "processor", recorder)
     answer = SimpleNamespace(content="BUY", raw_response={"logprobs": b"x" * 500_000}, usage=None)
-    observe_llm(lambda: answer)()
-    recorder = runtime.running().recorder
-    with recorder._at_work:  # the recorder's thread waits
-        started = time.monotonic()
-        while recorder._queued_bytes < 10_000_000 and time.monotonic() - started < 20:
-            observe_llm(lambda: answer)()
-    assert recorder._queued_bytes >= 0
-    assert recorder.waiting < 400
-    assert len(journal.observations()) > 100
+    ask = observe_llm(lambda: answer)
+    for _ in range(150 + 200):  # of which the thread has at most one batch of 200 in hand
+        ask()
+    try:
+        assert recorder._queued_bytes > 20_000_000
+    finally:
+        may_write.set()
+        assert recorder.stop(30)
 
 
 @pytest.mark.parametrize("decorator", [staticmethod, classmethod])
