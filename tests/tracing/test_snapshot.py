@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 
 from src.observability import ObservabilityContext, internal_errors, observe_llm
-from src.observability.recording.recorder import Recorder
+from src.observability.recording.recorder import MAX_QUEUED_BYTES, Recorder
 from src.observability.tracing import current
 from src.observability.tracing.attributes import field_of
 from src.observability.tracing.observation import MAX_STREAM_SIZE
@@ -288,6 +288,7 @@ def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -
         assert output is None
 
 
+@pytest.mark.failures_expected
 def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the queue's bound counts a provider's raw response too."""
     may_write = threading.Event()
@@ -306,7 +307,8 @@ def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monk
     for _ in range(150 + 200):  # of which the thread has at most one batch of 200 in hand
         ask()
     try:
-        assert recorder._queued_bytes > 20_000_000
+        assert MAX_QUEUED_BYTES <= recorder._queued_bytes < MAX_QUEUED_BYTES + 1_000_000
+        assert recorder.dropped > 50
     finally:
         may_write.set()
         assert recorder.stop(30)
