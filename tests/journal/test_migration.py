@@ -3,7 +3,6 @@
 import hashlib
 import sqlite3
 import stat
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -171,26 +170,21 @@ def test_a_migration_that_fails_leaves_the_old_version(filled: Path, migrated: A
         assert journal.select("SELECT * FROM moods") == []
 
 
-def test_a_long_migration_lets_others_write(filled: Path, migrated: Any) -> None:
-    """In pieces: a process that has the journal open writes between two of them."""
+def test_a_long_migration_lets_others_write(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In pieces: in each pause between two of them, a process that has the journal open writes."""
     other = Journal(filled)
-    done = threading.Event()
     written: list[int] = []
 
-    def write() -> None:
-        while not done.wait(0.001):
-            written.append(other.change("INSERT OR REPLACE INTO leases VALUES ('other', 'x', 1)"))
+    def write(_pause: float) -> None:
+        written.append(other.change("INSERT OR REPLACE INTO leases VALUES ('other', 'x', 1)"))
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        with closing(migrated(filled, MOOD, GLAD)) as journal:
-            assert {row["mood"] for row in journal.observations()} == {"glad"}
-    finally:
-        done.set()
-        writer.join()
-        other.close()
-    assert len(written) > 4
+    with monkeypatch.context() as patched:
+        patched.setattr(migration.time, "sleep", write)
+        journal = migrated(filled, MOOD, GLAD)
+    assert {row["mood"] for row in journal.observations()} == {"glad"}
+    assert written == [1] * 5
+    journal.close()
+    other.close()
 
 
 def test_a_migration_that_was_interrupted_goes_on(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
