@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +286,7 @@ def test_a_model_without_a_price_is_no_what_if(filled: Journal) -> None:
 def test_the_price_table_tells_its_age() -> None:
     """The last change of a price that it knows, none of the future."""
     table = cost.price_table()
-    assert date(2026, 1, 1) < table.newest <= datetime.now(UTC).date()
+    assert date(2026, 1, 1) < table.newest <= datetime.now(timezone.utc).date()
     assert table.name.startswith("genai-prices 0.")
 
 

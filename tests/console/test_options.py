@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -363,7 +363,7 @@ def test_tail_begins_where_it_is_told(filled: Path) -> None:
     journal = Journal(filled, create=False)
     signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")
     journal.close()
-    since = f"{datetime.fromtimestamp(signals[15]['start_ns'] / 1e9 - 1, UTC):%Y-%m-%dT%H:%M:%S}"
+    since = f"{datetime.fromtimestamp(signals[15]['start_ns'] / 1e9 - 1, timezone.utc):%Y-%m-%dT%H:%M:%S}"
     lines = _tail("--since", since, "--limit", "100", "--json", columns=130, lines=5)
     assert [json.loads(line)["start_ns"] for line in lines] == [each["start_ns"] for each in signals[15:]]
     agent = signals[-1]["agent"]

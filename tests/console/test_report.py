@@ -5,7 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ def test_a_day_without_a_call_has_its_place(report: Any) -> None:
     """Between two that have some, and up to today: an outage looks like a gap."""
     _calls((5, "m"), (4, "m"), (2, "m"))
     today = time.time_ns() // DAY_NS
-    days = [f"{datetime.fromtimestamp((today - ago) * 86_400, UTC):%Y-%m-%d}" for ago in range(5, -1, -1)]
+    days = [f"{datetime.fromtimestamp((today - ago) * 86_400, timezone.utc):%Y-%m-%d}" for ago in range(5, -1, -1)]
     html = report().read_text(encoding="utf-8")
     errors = html.split("<h2>Errors</h2>")[1].split("</section>")[0]
     assert [day[5:] for day in days] == re.findall(r"<text[^>]*>(\d\d-\d\d)</text>", errors)

@@ -173,7 +173,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
     journal.change("DELETE FROM observations WHERE level = 'ERROR'")
     narrow = seen("doctor", 80)
     assert narrow == snapshot("""\
-✅ package: version 1.0.0, on Python 3.11.7
+✅ package: version 1.0.0
 ✅ tracing: on, according to the default
 ✅ keys: set in the environment
 ✅ disk: 50.0 GB free at /tmp/moon-journal
@@ -214,7 +214,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices && python -m
    src.observability.recording.make_prices
-✅ package: version 1.0.0, on Python 3.11.7
+✅ package: version 1.0.0
 ✅ tracing: on, according to the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB
@@ -232,7 +232,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
    → python -m src.observability decisions shows the ids; those of another machine are fine
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices && python -m src.observability.recording.make_prices
-✅ package: version 1.0.0, on Python 3.11.7
+✅ package: version 1.0.0
 ✅ tracing: on, according to the default
 ✅ disk: 50.0 GB free at /tmp/moon-journal
 ✅ journal: readable, writable and sound: /tmp/moon-journal/journal.db, 0.1 MB

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
 
@@ -32,9 +32,9 @@ USAGES = (
     {"input": 0, "output": 0},
 )
 TIMES = (
-    datetime.now(UTC),
-    datetime(2024, 1, 1, 17, tzinfo=UTC),  # before most price changes, in DeepSeek's cheap hours
-    datetime(2026, 11, 1, 8, tzinfo=UTC),
+    datetime.now(timezone.utc),
+    datetime(2024, 1, 1, 17, tzinfo=timezone.utc),  # before most price changes, in DeepSeek's cheap hours
+    datetime(2026, 11, 1, 8, tzinfo=timezone.utc),
 )
 
 
@@ -100,7 +100,7 @@ PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
     """Providers by their other names or by the model's, models that several offer, dates with and without dashes."""
-    at = datetime.now(UTC)
+    at = datetime.now(timezone.utc)
     for name in NAMES:
         cost = price(provider, name, BUCKETS, at=at)
         try:

@@ -273,7 +273,10 @@ _FEWEST = f"""SELECT seq FROM (
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
 _SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"  # the first: counters, and room in pages
 _DONE = ("shipped", "rejected", "local")
-_REFUSED = (ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError)
+_REFUSED = (
+    ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError,
+    sqlite3.InterfaceError,  # Python 3.10's ProgrammingError
+)  # fmt: skip
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
 _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {0}.trace_id)"
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"

@@ -1,6 +1,5 @@
 """The checks of this machine: settings, journal and disk, pending and rejected rows, prices."""
 
-import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +21,8 @@ _FIX = f"{DOCTOR} --fix"
 
 
 def package() -> Iterator[Finding]:
-    """Report the package's version and the Python that runs it."""
-    yield fine("package", f"version {__version__}, on Python {platform.python_version()}")
+    """Report the version of the package."""
+    yield fine("package", f"version {__version__}")
 
 
 def settings_readable() -> Iterator[Finding]:

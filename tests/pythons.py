@@ -1,0 +1,67 @@
+"""Run the package's quick tests on the oldest and the newest Python that is found here: `make test-pythons`.
+
+The package runs on Python 3.10 to 3.13; the agents and models of this repo need 3.11. Interpreters are those of pyenv
+and `python3.x` on the path. Environments are kept in `.venv-pythons/`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / ".venv-pythons"
+OLDEST = (3, 10)
+REQUIREMENTS = [ROOT / "requirements-test.txt", *sorted((ROOT / "src/observability").glob("requirements*.txt"))]
+ROOMS = ("tracing", "instrumentation", "recording", "redaction", "journal", "shipping", "console", "adoption")
+
+
+def interpreters() -> dict[tuple[int, int], str]:
+    """Version -> interpreter, from the oldest that the package supports."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    paths = {*map(str, pyenv.glob("3.*/bin/python")), sys.executable}
+    paths |= {path for minor in range(OLDEST[1], 30) if (path := shutil.which(f"python3.{minor}")) is not None}
+    versions = {}
+    for path in sorted(paths):
+        shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+        if number := re.match(r"Python (3)\.(\d+)\.\d+$", shown.strip()):
+            versions[int(number[1]), int(number[2])] = path
+    return {version: path for version, path in sorted(versions.items()) if version >= OLDEST}
+
+
+def prepared(version: tuple[int, int], interpreter: str) -> Path:
+    """The Python of the version's environment, made where it is missing or its requirements have changed."""
+    folder = FOLDER / f"{version[0]}.{version[1]}"
+    python, mark = folder / "bin" / "python", folder / "requirements.txt"
+    wanted = "".join(file.read_text(encoding="utf-8") for file in REQUIREMENTS)
+    if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
+        print(f"🌙 Building {folder.relative_to(ROOT)} (once)", flush=True)
+        subprocess.run([interpreter, "-m", "venv", "--clear", str(folder)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "-r", str(REQUIREMENTS[0])], check=True)
+        mark.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def main() -> int:
+    """1 where a test failed."""
+    found = interpreters()
+    if OLDEST not in found:
+        print("⚠️ No Python 3.10 here (`pyenv install 3.10` brings one): its tests are skipped", flush=True)
+    chosen = [version for version in found if version in (OLDEST, max(found))]
+    failed = []
+    for version in chosen:
+        name = ".".join(map(str, version))
+        python = prepared(version, found[version])
+        print(f"🤖 Python {name}", flush=True)
+        tests = [f"tests/{room}" for room in ROOMS]
+        if subprocess.run([str(python), "-m", "pytest", "-q", *tests, *sys.argv[1:]], cwd=ROOT, check=False).returncode:
+            failed.append(name)
+    print(f"❌ Failed on Python {', '.join(failed)}" if failed else "✅ Every Python passed", flush=True)
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
