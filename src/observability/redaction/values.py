@@ -120,9 +120,9 @@ def digits_of(text: str) -> int:
 
 
 def is_public(text: str) -> bool:
-    """Whether `text` is an address of Solana or Bitcoin, or as long as a signature, or as an address or hash of EVM."""
-    if _BASE58.match(text):
-        return is_address(text) or 86 <= len(text) <= 88
+    """Whether `text` is an address, as long as a signature of Solana, or as an address or hash of an EVM chain."""
+    if is_address(text) or (86 <= len(text) <= 88 and _BASE58.match(text)):
+        return True
     return bool(_HEX.match(text)) and len(text) in (40, 42, 64, 66)
 
 

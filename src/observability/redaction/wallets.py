@@ -9,7 +9,7 @@ from base64 import b64decode
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from hashlib import sha256, sha512
+from hashlib import blake2b, sha256, sha512
 from itertools import islice
 from typing import Any
 
@@ -89,18 +89,39 @@ def _is_solana(token: str) -> bool:
     return is_keypair(_from_base58(token))
 
 
+# Addresses that are known by their looks: Bech32 (BIP-173) of Bitcoin, Litecoin, Cardano, Kaspa and Cosmos' chains;
+# TON's of workchain 0; Stellar's, Algorand's and Monero's.
+_LOOKS = regex(
+    r"(?:bc1|tb1|ltc1|(?:addr|stake|cosmos|osmo|inj|celestia|sei|dydx|terra|juno|akash|kujira|neutron|axelar|noble)1"
+    r"|kaspa:|bitcoincash:)[02-9ac-hj-np-z]{38,103}"
+    r"|[EU]Q[A-D][A-Za-z0-9_-]{45}|G[A-Z2-7]{55}|[A-Z2-7]{58}|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}"
+)
+_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # base58: Bitcoin's alphabet, and Ripple's
+_RIPPLE = str.maketrans("rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz", _LETTERS)
+
+
 @lru_cache(maxsize=4096)
 def is_address(token: str) -> bool:
-    """Whether `token` is an address: of Solana (32 bytes in base58), Bitcoin or Tron (Base58Check), or an EVM chain."""
+    """Whether `token` is an address of a chain: by its looks, by its checksum, or as 32 bytes in base58 (Solana)."""
     if len(token) == 42 and token[:2] == "0x":
         return _HEX.match(token) is not None
-    if not 26 <= len(token) <= 44:
+    if not 26 <= len(token) <= 130:
         return False
+    if token[1:4] == "pub":  # the public half of an extended key: BIP-32
+        return len(_checked(token) or b"") == 78
+    return _LOOKS.fullmatch(token) is not None or (len(token) <= 48 and _is_base58_address(token))
+
+
+def _is_base58_address(token: str) -> bool:
     raw = _from_base58(token)
-    return len(raw) == 32 or (len(raw) == 25 and _checked(token) is not None)
+    if len(raw) == 35:  # Polkadot: SS58
+        return blake2b(b"SS58PRE" + raw[:33]).digest()[:2] == raw[33:]
+    if token[0] == "r" and len(raw) >= 24:  # Ripple has an alphabet of its own
+        token = token.translate(_RIPPLE)
+    return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)  # Bitcoin, Dogecoin, Tron; Zcash
 
 
-_BASE58 = {letter: at for at, letter in enumerate("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz")}
+_BASE58 = {letter: at for at, letter in enumerate(_LETTERS)}
 
 
 def _from_base58(text: str) -> bytes:
