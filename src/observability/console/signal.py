@@ -14,6 +14,7 @@ class Signal(NamedTuple):
     reason: str
     symbol: str
     valid: bool
+    inferred: bool  # from an answer, by the recorder
 
 
 def signal_of(metadata: Any) -> Signal:
@@ -25,6 +26,7 @@ def signal_of(metadata: Any) -> Signal:
         _text(fields.get("signal_reasoning")),
         _text(fields.get("trading_symbol")),
         fields.get("signal_valid", True) is True,
+        fields.get("signal_inferred") is True,
     )
 
 

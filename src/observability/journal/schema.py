@@ -57,6 +57,7 @@ _ADD_BOUNDED = f"""
 _LONG_NAMES = f"FROM hourly WHERE {' OR '.join(f'length({name}) > 200' for name in _KEY[1:])}"
 _SOME_LONG_NAMES = f"{_LONG_NAMES} ORDER BY {', '.join(_KEY)} LIMIT 200"
 
+_INFERRED = "ifnull(json_extract({0}.metadata, '$.signal_inferred'), 0)"  # see recording/inference.py
 _LAST_CALL = """
     CASE o.type WHEN 'generation' THEN o.{0} ELSE (SELECT g.{0} FROM observations AS g WHERE g.trace_id = o.trace_id
         AND g.type = 'generation' AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) END AS {0}"""
@@ -180,14 +181,18 @@ SELECT d.seq, d.trace_id, d.session_id, d.agent, d.provider, d.model, d.start_ns
     json_extract(d.metadata, '$.signal_confidence') AS confidence,
     json_extract(d.metadata, '$.trading_symbol') AS symbol,
     json_extract(d.metadata, '$.signal_valid') AS valid,
+    {_INFERRED.format("d")} AS inferred,
     json_extract(d.metadata, '$.signal_valid') AND json_extract(d.metadata, '$.signal_action') IN ('BUY', 'SELL')
         AS is_trade,
     d.seq = (SELECT s.seq FROM observations AS s WHERE s.trace_id = d.trace_id AND s.name = 'trading_signal'
-        AND s.type = 'event' ORDER BY json_extract(s.metadata, '$.signal_valid')
+        AND s.type = 'event' ORDER BY NOT {_INFERRED.format("s")} DESC, json_extract(s.metadata, '$.signal_valid')
             AND json_extract(s.metadata, '$.signal_action') IN ('BUY', 'SELL') DESC, s.seq DESC LIMIT 1) AS stands,
     (SELECT value FROM scores AS p WHERE p.trace_id = d.trace_id AND p.name = 'pnl_usd' LIMIT 1) AS pnl_usd,
     (SELECT value FROM scores AS p WHERE p.trace_id = d.trace_id AND p.name = 'pnl_pct' LIMIT 1) AS pnl_pct
-FROM attributed AS d WHERE d.name = 'trading_signal' AND d.type = 'event';
+FROM attributed AS d WHERE d.name = 'trading_signal' AND d.type = 'event' AND NOT (  -- the trace's own replace it
+    {_INFERRED.format("d")} AND EXISTS (SELECT 1 FROM observations AS w WHERE w.trace_id = d.trace_id
+        AND w.name = 'trading_signal' AND w.type = 'event' AND NOT {_INFERRED.format("w")})
+);
 """),
     Migration(f"""
 DROP VIEW counted;

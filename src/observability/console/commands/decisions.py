@@ -34,6 +34,7 @@ _LIMIT = 20
 Newest = Annotated[
     int | None, typer.Option(min=1, max=MAX_ROWS, help=f"Show the newest N (default {_LIMIT}); not with --report.")
 ]
+WithInferred = Annotated[bool, typer.Option("--inferred", help="Evaluate decisions inferred from answers as well.")]
 AsReport = Annotated[bool, typer.Option("--report", help="Evaluate all decisions with a known outcome.")]
 
 
@@ -43,11 +44,13 @@ def decisions(
     limit: Newest = None,
     since: Since = SINCE,
     report: AsReport = False,
+    inferred: WithInferred = False,
     as_json: AsJson = False,
 ) -> None:
     """List the decisions, newest last, with their outcomes; NOTHING and unreadable ones (?) too.
 
     Cost and outcome belong to the whole trace: they stand beside its last valid BUY or SELL, and ″ beside the others.
+    A decision with ≈ was inferred from a model's answer; --report leaves it out unless --inferred is given.
 
     Example: python -m src.observability decisions --since 24h --agent WhaleAgent
     """
@@ -55,7 +58,7 @@ def decisions(
     if report:
         if limit is not None:
             raise typer.BadParameter("--report covers all decisions: narrow it with --since", param_hint="--limit")
-        _report(rows, as_json)
+        _report(rows, as_json, inferred=inferred)
         return
     with opened() as journal:
         newest = queries.newest_decisions(journal, with_existing_names(journal, rows), limit or _LIMIT)
@@ -68,11 +71,11 @@ def decisions(
         print_nothing_found("decisions", rows.since_ns)
 
 
-def _report(rows: Filter, as_json: bool) -> None:
+def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
     """Print the evaluation; a hint if no outcome is known."""
     with opened() as journal:
         rows = with_existing_names(journal, rows)
-        evaluated = queries.decisions_with_outcome(journal, rows)
+        evaluated = queries.decisions_with_outcome(journal, rows, inferred=inferred)
         groups = {by: evaluations(evaluated, _calls(journal, by, rows), by) for by in ("agent", "model")}
     if as_json:
         _print_json(groups, calibration(evaluated))

@@ -15,7 +15,7 @@ FROM decisions AS d WHERE {DECISIONS} ORDER BY start_ns DESC LIMIT :limit
 """
 _WITH_OUTCOME = f"""
 SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE {DECISIONS} AND is_trade AND stands
-    AND trace_id IN (SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct'))
+    AND (:inferred OR NOT inferred) AND trace_id IN (SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct'))
 """
 
 
@@ -28,9 +28,15 @@ def newest_decisions(journal: Journal, rows: Filter, limit: int) -> list[Row]:
     ]
 
 
-def decisions_with_outcome(journal: Journal, rows: Filter) -> list[Row]:
-    """Return each BUY or SELL with a known outcome: trace_id, agent, model, confidence (0 to 100), pnl_usd, pnl_pct."""
-    return journal.select(_WITH_OUTCOME, rows.parameters())
+def decisions_with_outcome(journal: Journal, rows: Filter, *, inferred: bool = False) -> list[Row]:
+    """Return each BUY or SELL with a known outcome: trace_id, agent, model, confidence (0 to 100), pnl_usd, pnl_pct.
+
+    Args:
+        journal: the journal.
+        rows: the decisions.
+        inferred: include signals that were inferred from answers.
+    """
+    return journal.select(_WITH_OUTCOME, rows.parameters(inferred=inferred))
 
 
 def has_trade(journal: Journal, trace_id: str) -> bool:

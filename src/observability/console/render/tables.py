@@ -78,9 +78,9 @@ def _outcome(row: Row) -> Text:
 
 
 def decision_text(signal: Signal) -> Text:
-    """`SELL 64% ETH`; followed by `?` if it is invalid."""
+    """`SELL 64% ETH`; after `≈` if it was inferred, before `?` if it is invalid."""
     action = one_line(signal.action, 12)
-    text = Text(action, style=ACTION_STYLES.get(action, "bold"))
+    text = Text("≈ " if signal.inferred else "").append(action, style=ACTION_STYLES.get(action, "bold"))
     text.append(f" {signal.confidence:g}%" if signal.confidence is not None else "")
     text.append(f" {one_line(signal.symbol, 12)}" if signal.symbol else "")
     return text if signal.valid or action == "?" else text.append(" ?", style="yellow")

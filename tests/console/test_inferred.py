@@ -1,0 +1,43 @@
+"""Inferred signals on the screens: marked, out of hit rates unless asked for, replaced by the trace's own."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from src.observability import ObservabilityContext, observe_llm, runtime
+
+
+@pytest.fixture(autouse=True)
+def _inferring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "true")
+
+
+def decide(own: str | None = None) -> str:
+    """One trace with an inferred SELL, and one's own signal after it has ended; returns its id."""
+    with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
+        observe_llm(lambda: "SELL\nToo far\nConfidence: 72%")()
+    if own is not None:
+        assert runtime.running().recorder.flush(10)
+        ObservabilityContext.add_agent_metadata("whale", "WhaleAgent")
+        ObservabilityContext.add_trading_signal(own, 60, "against the model")
+    assert cycle.trace_id is not None
+    ObservabilityContext.record_outcome(cycle.trace_id, pnl_usd=5)
+    assert runtime.running().recorder.flush(10)
+    return cycle.trace_id
+
+
+def test_a_late_signal_of_ones_own_replaces_the_inferred_one(run: Callable[..., Any]) -> None:
+    """In the list, and as the decision that the trace's outcome belongs to."""
+    decide(own="BUY")
+    (line,) = [json.loads(line) for line in run("decisions", "--json").stdout.splitlines()]
+    assert (line["metadata"]["signal_action"], line["stands"], line["pnl_usd"]) == ("BUY", True, 5)
+
+
+def test_an_inferred_signal_is_marked_and_counts_only_if_asked_for(run: Callable[..., Any]) -> None:
+    """`≈ SELL` in the list; no hit, unless --inferred."""
+    decide()
+    assert "≈ SELL 72%" in run("decisions").stdout
+    assert "No outcomes found" in run("decisions", "--report").stderr
+    assert "1 BUY and SELL decision" in run("decisions", "--report", "--inferred").stdout
