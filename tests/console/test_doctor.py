@@ -60,7 +60,7 @@ def test_all_is_well(langfuse: Any) -> None:
     about = {each["about"] for each in findings}
     assert about == {
         "tracing", "keys", "disk", "journal", "pending", "rejected", "own failures", "outcomes", "prices", "server",
-        "clock", "package",
+        "clock", "package", "calls of anthropic", "calls of openai",
     }  # fmt: skip
     shown = CliRunner().invoke(app, ["doctor"]).output
     assert langfuse.secret_key not in shown + json.dumps(findings)

@@ -1,5 +1,6 @@
 """One generation or several: requests inside an observed call, and without one."""
 
+import base64
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -155,6 +156,27 @@ def test_prompts_and_answers_can_be_left_out(
         {"temperature": 0.3},
         USAGE,
     )
+
+
+def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: JournalReader) -> None:
+    """As OpenAI and as Anthropic take it, and a sound; the text beside it as it is."""
+    data = base64.b64encode(bytes(3000)).decode()
+    parts = [
+        {"type": "text", "text": "The chart"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+        {"type": "input_audio", "input_audio": {"format": "wav", "data": data}},
+        {"type": "image_url", "image_url": {"url": "https://example.com/chart.png"}},
+    ]
+    client.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": parts}])  # type: ignore
+    (row,) = journal.observations()
+    assert row["input"][0]["content"] == [
+        {"type": "text", "text": "The chart"},
+        {"type": "image_url", "image_url": {"url": "[image/png, 3000 bytes]"}},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "[3000 bytes]"}},
+        {"type": "input_audio", "input_audio": {"format": "wav", "data": "[3000 bytes]"}},
+        {"type": "image_url", "image_url": {"url": "https://example.com/chart.png"}},
+    ]
 
 
 def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, journal: JournalReader) -> None:

@@ -381,8 +381,6 @@ def test_a_helper_that_is_not_entered_makes_no_request(name: str, way: str, http
 @pytest.mark.parametrize("sdk", CLIENTS)
 def test_doctor_can_list_what_is_observed(sdk: str) -> None:
     """The methods of an SDK that is imported."""
-    module = pytest.importorskip(sdk)
-    importlib.import_module(f"{sdk}.resources.chat.completions" if sdk != "anthropic" else f"{sdk}.resources.messages")
-    methods = observed()[module.__name__]
-    assert any(name.endswith(".create") for name in methods), methods
-    assert any("Async" in name for name in methods), methods
+    pytest.importorskip(sdk)
+    methods = observed(importing=True)[sdk]
+    assert ("messages.create" if sdk == "anthropic" else "chat.completions.create") in methods

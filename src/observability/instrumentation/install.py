@@ -1,5 +1,9 @@
 """Install the hooks for the SDKs that OBSERVABILITY_INSTRUMENT names; report which of their methods are observed."""
 
+import contextlib
+from importlib import import_module
+from itertools import groupby
+
 from ..settings import setting
 from . import cycles, hooks
 from .anthropic import ANTHROPIC
@@ -22,13 +26,27 @@ def install() -> None:
 uninstall = hooks.uninstall
 
 
-def observed() -> dict[str, list[str]]:
-    """SDK -> its methods that are observed now, as `chat.completions.Completions.create`; an SDK that is not imported
-    has none."""
+def observed(*, importing: bool = False) -> dict[str, list[str]]:
+    """SDK -> its methods that are observed now, as `chat.completions.create`; sync and async are one.
+
+    Args:
+        importing: first import the SDKs that are installed and not imported yet, which have no methods otherwise. For
+            `doctor`.
+    """
+    if importing:
+        _import_sdks()
     requests = {method.name for sdk in SDKS for method in sdk.methods}
-    found: dict[str, list[str]] = {}
+    found: dict[str, set[str]] = {}
     for cls, name in hooks.replaced():
-        sdk, _, home = cls.__module__.partition(".")
+        sdk, *path = cls.__module__.split(".")
         if name in requests:
-            found.setdefault(sdk, []).append(f"{home.removeprefix('resources.')}.{cls.__name__}.{name}")
+            home = [part for part, _ in groupby(path) if part != "resources"]  # `chat.completions.completions`
+            found.setdefault(sdk, set()).add(".".join([*home, name]))
     return {sdk: sorted(methods) for sdk, methods in found.items()}
+
+
+def _import_sdks() -> None:
+    for sdk in SDKS:
+        for module in dict.fromkeys(module for method in sdk.methods for module in method.modules):
+            with contextlib.suppress(Exception):  # not installed, broken, or of another version
+                import_module(module)

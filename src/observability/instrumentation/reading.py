@@ -13,6 +13,7 @@ from .providers import provider_of
 
 _MAX_DEPTH = 24
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
+_ENCODED = frozenset({"media_type", "mime_type", "format"})  # of a part of a message whose `data` is base64
 _SILENT = frozenset({"stream", "stream_options"})  # how the answer comes, which the row shows by itself
 
 
@@ -101,20 +102,37 @@ def _body(response: Any) -> Any:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """`value` with dicts in place of pydantic models, as all three SDKs answer with; of other objects, the type's name.
-    Nothing of an answer runs."""
+    """`value` with dicts in place of pydantic models, as all three SDKs answer with; of other objects, the type's name;
+    of images and sounds, their size. Nothing of an answer runs."""
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
-        return value
+        return _without_bytes(value)
     if depth > _MAX_DEPTH:
         return f"[deeper than {_MAX_DEPTH} levels]"
     if kind is dict:
-        return {str(key): plain(item, depth + 1) for key, item in value.items()}
+        return _plain_dict(value, depth)
     if kind is list or kind is tuple:
         return [plain(item, depth + 1) for item in value]
     if has_class(kind, "pydantic.main", "BaseModel"):
         fields = {**fields_of(value), **(field_of(value, "__pydantic_extra__") or {})}
-        return {name: plain(item, depth + 1) for name, item in fields.items() if name[:1] != "_"}
+        return _plain_dict({name: item for name, item in fields.items() if name[:1] != "_"}, depth)
     if issubclass(kind, Enum):
         return plain(field_of(value, "_value_"), depth + 1)
     return f"[{kind.__name__}]"
+
+
+def _plain_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
+    fields = {str(key): plain(item, depth + 1) for key, item in value.items()}
+    data = fields.get("data")
+    if isinstance(data, str) and not _ENCODED.isdisjoint(fields):  # Anthropic's image, OpenAI's sound
+        fields["data"] = f"[{len(data) * 3 // 4} bytes]"
+    return fields
+
+
+def _without_bytes(value: Any) -> Any:
+    if type(value) is bytes:
+        return f"[{len(value)} bytes]"
+    if type(value) is not str or not value.startswith("data:"):
+        return value
+    media_type, encoded, data = value.partition(";base64,")
+    return f"[{media_type[5:]}, {len(data) * 3 // 4} bytes]" if encoded else value

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ... import __version__, settings
+from ...instrumentation import observed
 from ...journal import DamagedJournalError, Journal, JournalError, Row
 from ...recording import RENEW_PRICES, price_table
 from .. import time_range
@@ -163,6 +164,16 @@ def _outcomes(traces: list[str]) -> Finding:
     what = f"{how_many(len(traces), 'outcome')} of the last 7 days without a trace in this journal: {ids}"
     cure = "python -m src.observability decisions shows the ids; those of another machine are fine"
     return warning("outcomes", what, cure)
+
+
+def sdks() -> Iterator[Finding]:
+    """List the provider SDKs whose calls are recorded, with their methods."""
+    methods = observed(importing=True)
+    for name in sorted(methods):
+        yield fine(f"calls of {name}", f"recorded: {', '.join(methods[name])}")
+    if not methods:
+        reason = "OBSERVABILITY_INSTRUMENT" if not settings.setting("OBSERVABILITY_INSTRUMENT") else "no SDK installed"
+        yield fine("calls of SDKs", f"not recorded: {reason}")
 
 
 def prices() -> Iterator[Finding]:
