@@ -17,7 +17,7 @@ __all__ = ["LangFuseTracker", "Langfuse", "observe_llm"]
 
 
 class Langfuse:
-    """A handle of one Langfuse project, cheap to make; the SDK's client is built when it is first asked for."""
+    """A handle of one Langfuse project, cheap to make; the SDK's client is built on first use."""
 
     def __init__(self, secret_key: str, public_key: str, host: str, flush_interval: float) -> None:
         self._secret_key, self._public_key = secret_key, public_key
@@ -50,7 +50,7 @@ class Langfuse:
 
 
 class LangFuseTracker:
-    """The observability of this process, the same object every time it is asked for."""
+    """The observability of this process, the same object at every call."""
 
     _instance: Optional["LangFuseTracker"] = None
     _client: Langfuse | None = None
@@ -79,7 +79,7 @@ class LangFuseTracker:
         print_now("✅ LangFuse observability initialized!", "green")  # where to, `status` says
 
     def _warn_once(self) -> None:
-        if not self._warned and settings.missing_langfuse_keys():  # a malformed one is said by `config`
+        if not self._warned and settings.missing_langfuse_keys():  # `settings` prints malformed ones
             self._warned = True
             print_now(
                 "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"

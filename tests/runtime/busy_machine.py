@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Watch over a Busy Machine
-Built with love by Moon Dev 🚀
+"""The time for which the machine kept processes waiting: promises for a quiet machine leave it out.
 
-What we promise of a machine that has time cannot be asked of one that has none. A process of its own asks to run every
-few milliseconds and notes how much later it was let: that time is not ours.
+A process of its own asks to run every few milliseconds, and notes how much later it ran.
 """
 
 import os

@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Day Worker
-Built with love by Moon Dev 🚀
+"""A fleet's day in fast forward: `python -m tests.runtime.day_worker OBSERVATIONS`.
 
-A fleet's day in fast forward: `python -m tests.runtime.day_worker OBSERVATIONS` records them as fast as the recorder
-and the shipper take them, and prints, as JSON, what that did to the process.
+Records as fast as the recorder and the shipper take it, and prints the process's memory, threads and handles as JSON.
 """
 
 import gc

@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Flapping Backend
-Built with love by Moon Dev 🚀
+"""A Langfuse server that is well most of the time, then broken, then resets connections, in turn.
 
-A Langfuse server that is well most of the time, then broken, then breaks connections off, in turn; it keeps only the
-ids of what it took, so that a million spans fit.
+It keeps only the ids of spans, so that a million fit.
 """
 
 import gzip

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Day Tests
-Built with love by Moon Dev 🚀
-
-A fleet's day in fast forward through one process, the backend flapping: nothing is lost, nothing grows.
-"""
+"""A fleet's day in fast forward through one process, the backend flapping: nothing is lost, nothing grows."""
 
 import json
 import os

@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Kill Tests
-Built with love by Moon Dev 🚀
+"""Processes that are killed in the middle of their work, one of them or two of a whole fleet.
 
-Processes that are killed in the middle of their work, one of them or two of a whole fleet: what had returned is there,
-what was in flight is shown, and the next one ships it.
+Calls that had returned are in the journal, calls in flight are shown as interrupted, and the next process ships them.
 """
 
 import contextlib

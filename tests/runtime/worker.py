@@ -1,10 +1,7 @@
-"""
-🌙 Moon Dev's Test Worker
-Built with love by Moon Dev 🚀
+"""A process that makes traced calls, for tests that kill it: `python -m tests.runtime.worker CALLS WAY_OUT`.
 
-A process that makes traced calls, for tests that kill it: `python -m tests.runtime.worker CALLS WAY_OUT`. It prints
-`done` when its calls have returned, then goes the way it was told. Where it tells of single calls, it prints a line as
-each begins and returns: what, which, and when on the monotonic clock, which is the same for all processes.
+It prints `done` when its calls have returned, then ends by WAY_OUT. Some ways print a line as each call begins and
+returns: event, name, and time on the monotonic clock, which is the same for all processes.
 """
 
 import itertools

@@ -1,5 +1,6 @@
 """A backend that is away, slow, broken, or not Langfuse: no row is lost, none is sent twice if the outcome is known."""
 
+import ctypes
 import itertools
 import logging
 import os
@@ -330,6 +331,20 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "partial success: poison"
+
+
+@pytest.mark.failures_expected
+def test_a_thread_that_ends_is_begun_again_by_the_next_batch(langfuse: LangfuseServer, journal: Any) -> None:
+    """Killed from outside: reported, and no row stays pending for it."""
+    ask("first")
+    assert LangFuseTracker().flush(10)
+    thread = runtime.running().shipper._thread
+    assert thread is not None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    wait_until(lambda: not thread.is_alive())
+    assert "the shipper's thread ended (SystemExit" in LangFuseTracker().health()["last_error"]
+    ask("second")
+    wait_until(lambda: states(journal) == {"shipped": 2})
 
 
 def test_nothing_of_ours_uses_a_client_that_agents_patch(

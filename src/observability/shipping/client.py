@@ -18,7 +18,7 @@ from .connection import Answer, Connection
 
 REQUEST_SECONDS = 20.0  # for one whole request, however slowly its answer trickles in; a lease lasts longer
 _SHORTEST_SECONDS = 0.05
-_LONGEST_RETRY_AFTER = 3600.0  # seconds: a server that says "next year" is asked again all the same
+_LONGEST_RETRY_AFTER = 3600.0  # seconds: the cap for a server that says "next year"
 _GZIP_LEVEL = 1  # half the time of the others, and three quarters of what they save
 _GZIP_FORMAT = 31  # zlib's number for it, with the largest window
 _MESSAGE = 500  # characters of the server's message that are kept

@@ -1,6 +1,6 @@
 """Deliver the pending rows of one Langfuse project: acquire the lease, send batches, mark rows by the server's reply.
 
-A reply that is known is written to the journal before anything else is sent.
+A reply is written to the journal before anything else is sent.
 """
 
 import contextlib

@@ -96,14 +96,25 @@ class Shipper:
             self._delivery.abandon()
 
     def _run(self) -> None:
+        """Ship until `stop`. If anything ends this thread earlier, the next batch begins it again."""
+        try:
+            self._ship_until_stopped()
+        except BaseException as error:  # noqa: BLE001 - a silent end would leave every later row pending
+            what = f"the shipper's thread ended ({type(error).__name__}: {error})"
+            failures.note("shipper", what, cure="The next batch begins it again.")
+
+    def _ship_until_stopped(self) -> None:
         last = False
         while not last:
             self._wake.clear()
             flushes, self._flushes = self._flushes, []
             last = self._stopping
-            done = self._pass(max((flush.deadline for flush in flushes), default=0.0), urgent=last or bool(flushes))
-            for flush in flushes:
-                flush.answer(done)
+            done = False
+            try:
+                done = self._pass(max((flush.deadline for flush in flushes), default=0.0), urgent=last or bool(flushes))
+            finally:
+                for flush in flushes:
+                    flush.answer(done)
             if not self._flushes and not self._stopping:
                 self._wake.wait(self._pause())
         if self._delivery is not None:
@@ -125,9 +136,6 @@ class Shipper:
             if delivery.refused > refused and reply is None:
                 return False
         except Exception as error:  # noqa: BLE001 - a locked or missing journal, anything: tried again later
-            reply = ServerReply(ExportResult.UNAVAILABLE, f"{type(error).__name__}: {error}")
-        except BaseException as error:  # noqa: BLE001 - this thread does not end before its process
-            failures.note("shipper", f"{type(error).__name__} in the shipper: {error}", cure="Trying again.")
             reply = ServerReply(ExportResult.UNAVAILABLE, f"{type(error).__name__}: {error}")
         return self._handle(destination, reply)
 
