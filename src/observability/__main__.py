@@ -2,13 +2,15 @@
 
 import sys
 
-from .terminal import warn
-
+_CONSOLE = "-r src/observability/requirements-console.txt"
 # The pip arguments for a missing module, where they differ from its name.
 _PACKAGES = {
+    "dotenv": _CONSOLE,
     "jinja2": "jinja2 vl-convert-python",
-    "rich": "-r src/observability/requirements-console.txt",
-    "typer": "-r src/observability/requirements-console.txt",
+    "mnemonic": _CONSOLE,
+    "rich": _CONSOLE,
+    "termcolor": _CONSOLE,
+    "typer": _CONSOLE,
     "vl_convert": "vl-convert-python",
 }
 
@@ -20,5 +22,5 @@ except ModuleNotFoundError as error:
     name = (error.name or "").partition(".")[0]
     if name in ("", __package__.partition(".")[0]):
         raise
-    warn(f"❌ {name} is missing: pip install {_PACKAGES.get(name, name)}", "red")
-    sys.exit(1)
+    red = "\033[31m{}\033[0m" if sys.stderr.isatty() else "{}"  # termcolor may be the one that is missing
+    sys.exit(red.format(f"❌ {name} is missing: pip install {_PACKAGES.get(name, name)}"))

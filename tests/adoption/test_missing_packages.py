@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from src.observability import LangFuseTracker, observe_llm, settings
+from src.observability import LangFuseTracker, autoload, observe_llm, settings
 from tests.conftest import JournalReader
 
 pytestmark = pytest.mark.slow
@@ -31,6 +31,7 @@ def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     [
         ("typer", "status", CONSOLE),
         ("rich", "status", CONSOLE),
+        ("termcolor", "status", CONSOLE),
         ("jinja2", "report --html report.html", "pip install jinja2 vl-convert-python"),
         ("vl_convert", "report --html report.html", "pip install vl-convert-python"),
         ("pyarrow", "export --format parquet --output rows.parquet", "pip install pyarrow"),
@@ -42,8 +43,17 @@ def test_the_console_names_the_package(module: str, command: str, cure: str, jou
     assert journal.observations()
     folder = journal.path.parent
     ended = run_without(module, *command.replace("report.html", str(folder / "report.html")).split())
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", f"❌ {module} is missing: {cure}\n")
-    assert {file.name for file in folder.iterdir()} <= {"journal.db", "journal.db-wal", "journal.db-shm", "processes"}
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1] == f"❌ {module} is missing: {cure}"
+    assert "Traceback" not in ended.stderr
+    assert not {file.name for file in folder.iterdir()} & {"report.html", "rows.parquet"}
+
+
+def test_a_missing_requirement_is_noticed_at_the_start() -> None:
+    """`autoload` looks for every requirement but RE2, which only the operator's own patterns need."""
+    lines = (settings.REPO_ROOT / "src/observability/requirements.txt").read_text(encoding="utf-8").splitlines()
+    names = {line.split(">=")[0] for line in lines if not line.startswith("#")}
+    assert {"python-dotenv" if name == "dotenv" else name for name in autoload._REQUIRED} == names - {"google-re2"}
 
 
 def test_the_client_names_the_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
