@@ -13,6 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from pytest_httpserver import HTTPServer
 
 from src.observability import ObservabilityContext, observe_llm
+from src.observability.instrumentation import streams
+from src.observability.instrumentation.providers import provider_of
 from src.observability.settings import recording
 from src.observability.tracing import begin_request, finish_request
 from tests.conftest import JournalReader
@@ -177,6 +179,45 @@ def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: Journa
         {"type": "input_audio", "input_audio": {"format": "wav", "data": "[3000 bytes]"}},
         {"type": "image_url", "image_url": {"url": "https://example.com/chart.png"}},
     ]
+
+
+def test_a_very_long_stream_keeps_its_usage(
+    client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its text is left out: what is cut from the middle of it may be half of a secret."""
+    monkeypatch.setattr(streams, "_MAX_EVENTS", 3)
+    monkeypatch.setattr(streams, "_LAST_EVENTS", 2)
+    events = list(client.chat.completions.create(**ASKED, stream=True))
+    (row,) = journal.observations()
+    assert (row["output"], row["usage"]) == (f"[NOT RECORDED: a stream of {len(events)} events]", USAGE)
+
+
+def test_a_response_that_is_read_as_bytes_says_so(client: openai.OpenAI, journal: JournalReader) -> None:
+    """Nobody parses it, so its answer is unknown, which is no warning."""
+    with client.chat.completions.with_streaming_response.create(**ASKED, stream=True) as response:
+        assert list(response.iter_lines())
+    (row,) = journal.observations()
+    assert (row["output"], row["level"], row["metadata"]) == (None, "DEFAULT", {"response": "read as bytes"})
+
+
+@pytest.mark.parametrize(
+    ("base_url", "provider"),
+    [
+        ("https://api.deepseek.com", "deepseek"),
+        ("https://openrouter.ai/api/v1", "openrouter"),
+        ("https://api.x.ai/v1", "xai"),
+        ("https://api.groq.com/openai/v1", "groq"),
+        ("https://desk.openai.azure.com/openai", "azure"),
+        ("https://generativelanguage.googleapis.com/v1beta/openai/", "gemini"),
+        ("http://localhost:11434/v1", "ollama"),
+        ("https://notapi.deepseek.com.example", "openai"),
+        ("http://127.0.0.1:8000/v1", "openai"),
+    ],
+)
+def test_the_provider_is_that_of_the_address(base_url: str, provider: str) -> None:
+    """One SDK serves many; where the host says nothing it is the SDK's own."""
+    client = openai.OpenAI(api_key="k", base_url=base_url, http_client=openai.DefaultHttpxClient(verify=False))
+    assert provider_of(client, "openai") == provider
 
 
 def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, journal: JournalReader) -> None:

@@ -11,6 +11,7 @@ _CHAT = (("messages", "user"),)
 
 def _text_of_response(answer: dict[str, Any]) -> Any:
     """The text of the Responses API's messages; its output items where there is none, as they call tools."""
+    answer["finish_reason"] = (answer.get("incomplete_details") or {}).get("reason") or answer.get("status")
     items = [item for item in answer.get("output") or () if isinstance(item, dict)]
     parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or ()]
     text = "".join(part.get("text") or part.get("refusal") or "" for part in parts if isinstance(part, dict))

@@ -179,7 +179,7 @@ def _dropped(request: Observation) -> None:
 def _finish_early(request: Observation, *, remember: bool = True) -> None:
     if request.ended is None:
         request.level = "DEFAULT"  # no answer is no fault of the model
-        request.add_metadata({"stream": "closed early"})
+        request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
         finish_request(request, remember=remember)
 
 
