@@ -1,0 +1,97 @@
+"""An agent that asks every provider for every outcome under one fault: `python -m tests.runtime.fault_agent FAULT`.
+
+It prints one line of JSON a call (result or exception, and a random number), so that runs can be compared.
+"""
+
+import importlib
+import json
+import os
+import random
+import resource
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_kept: list[Any] = []  # open as long as the process
+
+
+class StalledImports:
+    """A finder that takes two seconds a module on threads of the library, and finds nothing."""
+
+    def find_spec(self, *_: Any) -> None:
+        """Wait, on our threads."""
+        if threading.current_thread().name.startswith("moondev-observability"):
+            time.sleep(2)
+
+
+def lock_journal() -> None:
+    """Another connection has the journal for itself."""
+    path = Path(os.environ["OBSERVABILITY_JOURNAL"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("CREATE TABLE IF NOT EXISTS other (x)")
+    connection.execute("BEGIN EXCLUSIVE")
+    _kept.append(connection)
+
+
+def fill_disk() -> None:
+    """No file may grow: what is written beyond the first block fails."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+
+
+def refuse_threads() -> None:
+    """No thread can be started any more."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    threading._start_new_thread = refused  # type: ignore[attr-defined]
+    if hasattr(threading, "_start_joinable_thread"):
+        threading._start_joinable_thread = refused
+
+
+def break_journal() -> None:
+    """The journal's folder is a file."""
+    folder = Path(os.environ["OBSERVABILITY_JOURNAL"]).parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file, not a folder")
+
+
+FAULTS: dict[str, Callable[[], object]] = {
+    "none": lambda: None,
+    "broken journal": break_journal,
+    "locked journal": lock_journal,
+    "full disk": fill_disk,
+    "no threads": refuse_threads,
+    "closed stderr": lambda: os.close(2),
+    "stalled imports": lambda: sys.meta_path.insert(0, StalledImports()),  # type: ignore[arg-type]
+    "ASCII locale": lambda: None,  # by the environment
+}
+
+
+def outcome_of(model: Any, outcome: str) -> list[Any]:
+    """The answer's text, or an exception's type and text."""
+    try:
+        response = model.generate_response("You are a liquidation analyst", f"OUTCOME:{outcome}", 0.3, 200)
+    except Exception as error:  # noqa: BLE001 - any exception is compared
+        return [type(error).__name__, str(error)]
+    return ["answer", response and response.content]
+
+
+def main(fault: str, providers: list[str], outcomes: list[str]) -> None:
+    """Ask for everything under the fault."""
+    factory = importlib.import_module("src.models.model_factory").ModelFactory
+    models = {name: factory.create_model(name) for name in providers}
+    FAULTS[fault]()
+    random.seed(42)
+    for name, model in models.items():
+        for outcome in outcomes:
+            print(json.dumps([name, outcome, outcome_of(model, outcome), random.random()]), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3]))

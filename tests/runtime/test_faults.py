@@ -1,0 +1,70 @@
+"""Whatever fails around the library, an agent gets the same results, exceptions, output and random numbers."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request
+
+from src.observability import settings
+from tests.providers.wire import KEY, PROVIDERS, Provider
+from tests.runtime.fault_agent import FAULTS
+
+pytestmark = pytest.mark.slow
+OUTCOMES = ("answer", "429", "503", "malformed", "not json")
+_SECONDS_MORE = 10.0  # of a run with about 45 calls: a call that waits 2 s under each fault would take 90
+
+
+@pytest.fixture
+def providers(httpserver: HTTPServer) -> dict[str, str]:
+    """All providers on one server, which answers with the outcome that the prompt asks for; the agent's settings."""
+    variables = {"AI_MAX_RETRIES": "0", "PYTHON_DOTENV_DISABLED": "1"}
+    for name in PROVIDERS:
+        provider = Provider(name)
+
+        def respond(request: Request, provider: Provider = provider) -> object:
+            asked = re.search(rb"OUTCOME:([\w ]+?)_", request.get_data())
+            assert asked is not None
+            return provider._respond(request, asked[1].decode())
+
+        httpserver.expect_request(f"/{name}{provider.recorded['path']}", method="POST").respond_with_handler(respond)  # type: ignore[arg-type]
+        address = httpserver.url_for(f"/{name}") + provider.recorded["base"]
+        variables[provider.recorded["base_url_name"]] = address
+        if provider.recorded["key_name"]:
+            variables[provider.recorded["key_name"]] = KEY
+    return variables
+
+
+def run(fault: str, variables: dict[str, str], *, traced: bool, folder: Path) -> tuple[int, str, float]:
+    """Exit status, output and seconds of the agent under the fault."""
+    environment = {
+        **os.environ, **variables, "ENABLE_LANGFUSE": str(traced).lower(),
+        "OBSERVABILITY_JOURNAL": str(folder / str(traced) / "journal" / "journal.db"),
+        "LANGFUSE_PUBLIC_KEY": "pk-lf-1", "LANGFUSE_SECRET_KEY": "sk-lf-1", "LANGFUSE_HOST": "http://127.0.0.1:9",
+        "OBSERVABILITY_EXIT_SECONDS": "1",
+    }  # fmt: skip
+    if fault == "ASCII locale":
+        environment |= {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "tests.runtime.fault_agent", fault, json.dumps(PROVIDERS), json.dumps(OUTCOMES)]
+    began = time.monotonic()
+    ended = subprocess.run(
+        command, cwd=settings.REPO_ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+    lines = [line for line in ended.stdout.splitlines() if "LangFuse" not in line]  # the plan's own start-up line
+    assert ended.stdout.count("\n[") + ended.stdout.startswith("[") == len(PROVIDERS) * len(OUTCOMES), ended.stderr
+    return ended.returncode, "\n".join(lines), time.monotonic() - began
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_agent_sees_no_difference_under_a_fault(fault: str, providers: dict[str, str], tmp_path: Path) -> None:
+    """For every provider and outcome, with tracing on and off."""
+    off_status, off_output, off_seconds = run(fault, providers, traced=False, folder=tmp_path)
+    status, output, seconds = run(fault, providers, traced=True, folder=tmp_path)
+    assert (status, output) == (off_status, off_output)
+    assert seconds < off_seconds + _SECONDS_MORE
