@@ -11,7 +11,7 @@ import re
 import string
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from functools import lru_cache
 from typing import Any, AnyStr, Generic, NamedTuple, TypeVar, cast
 
 
@@ -137,8 +137,12 @@ def without_escapes(text: str) -> str:
     """`text` with escape sequences overwritten by as many spaces; the same object where there are none."""
     for start, escape in _ESCAPES.items():
         if start in text:
-            text = escape.sub(lambda match: " " * len(match.group()), text)
+            text = escape.sub("   " if start == "%" else _blanks, text)
     return text
+
+
+def _blanks(match: re.Match[str]) -> str:
+    return " " * len(match.group())
 
 
 def as_ascii(text: str) -> bytes:
@@ -182,34 +186,43 @@ _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 # section 2.1), whose bytes of one character are read together.
 _NEXT = r"%[89abAB][0-9a-fA-F]"  # a byte of a character behind its first: RFC 3629
 _ENCODED = regex(
-    r"\\{1,4}(?:u(?P<unicode>[0-9a-fA-F]{4})|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
-    rf"|(?P<percent>%(?:[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}}))"
+    r"\\{1,4}(?:u[0-9a-fA-F]{4}|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
+    rf"|%(?:[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
 )
 _BACKSLASHED, _PERCENT = regex(r"\\(?:u[0-9a-fA-F]{4}|/)"), regex("%[0-9a-fA-F]{2}")
 _ENTITY = regex("&(?:apos|quot|#39|#34|#x27|#x22);")
 _MOST_DECODED = 3  # an address that was encoded within an address that was encoded; no software goes further
 
 
-def _meant(match: re.Match[str]) -> str:
-    if match["percent"]:
-        return bytes.fromhex(match["percent"].replace("%", "")).decode(errors="replace")
-    if match["unicode"]:
-        return chr(int(match["unicode"], 16))
-    return "/" if match.group()[0] == "\\" else html.unescape(match.group())
+@lru_cache(maxsize=4096)
+def _decoded(part: str) -> str:
+    if part[0] == "%":
+        return bytes.fromhex(part.replace("%", "")).decode(errors="replace")
+    if part[0] == "&":
+        return html.unescape(part)
+    return "/" if part[-1] == "/" else chr(int(part[-4:], 16))
 
 
 class Rewritten:
     """A text with some parts replaced, and the way back to its offsets."""
 
-    def __init__(self, text: str, pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str]) -> None:
-        pieces: list[tuple[int, int, str]] = []  # where each piece of the new text stood, and what it says
-        done = 0
+    def __init__(self, text: str, pattern: re.Pattern[str], replace: Callable[[str], str]) -> None:
+        self._places: list[tuple[int, int]] = []  # where each piece of the new text stood
+        self._offsets: list[int] = []  # and where it stands
+        pieces: list[str] = []
+        done = length = 0
         for match in pattern.finditer(text):
-            pieces += [(done, match.start(), text[done : match.start()]), (*match.span(), replace(match))]
-            done = match.end()
-        self._pieces = [piece for piece in [*pieces, (done, len(text), text[done:])] if piece[2]]
-        self._offsets = list(accumulate((len(piece[2]) for piece in self._pieces), initial=0))[:-1]
-        self.scan = Scan("".join(piece[2] for piece in self._pieces))
+            start, end = match.span()
+            for piece, place in ((text[done:start], (done, start)), (replace(match.group()), (start, end))):
+                if piece:
+                    pieces.append(piece)
+                    self._places.append(place)
+                    self._offsets.append(length)
+                    length += len(piece)
+            done = end
+        self._places.append((done, len(text)))
+        self._offsets.append(length)
+        self.scan = Scan("".join([*pieces, text[done:]]))
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Where `[start:end]` of the new text, which is not empty, stands in the old one."""
@@ -217,8 +230,9 @@ class Rewritten:
 
     def _bounds(self, offset: int) -> tuple[int, int]:
         at = bisect_right(self._offsets, offset) - 1
-        start, end, said = self._pieces[at]
-        if end - start != len(said):
+        start, end = self._places[at]
+        following = self._offsets[at + 1] if at + 1 < len(self._offsets) else len(self.scan.text)
+        if end - start != following - self._offsets[at]:
             return start, end
         return start + offset - self._offsets[at], start + offset - self._offsets[at] + 1
 
@@ -315,7 +329,7 @@ class Scan:
             or ("&" in text and _ENTITY.search(text))
         ):
             return None
-        view = Rewritten(self.text, _ENCODED, _meant)
+        view = Rewritten(self.text, _ENCODED, _decoded)
         view.scan.depth = self.depth + 1
         return view
 
