@@ -1,10 +1,8 @@
-"""
-🌙 Moon Dev's Redaction of What Is Spread
-Built with love by Moon Dev 🚀
+"""Secrets spread over the fields of a value: a seed phrase, a key of 64 bytes, a secret of ours in a stream's chunks.
 
-A seed phrase with a word in each message, in each row or in each key, and a key of 64 bytes in rows of sixteen: no text
-alone shows them. So data that is redacted already (plain then, finite and without cycles) is read once more across its
-texts: column by column, as `[{"word": …}, {"word": …}]` has them, and all values in a row.
+No text alone shows them: a phrase may have a word in each message, row or key, a key may stand in rows of sixteen
+numbers. So redacted data (plain, finite and without cycles) is read once more across its texts: column by column, as
+in `[{"word": …}, {"word": …}]`, and all values in a row.
 """
 
 import re
@@ -20,9 +18,9 @@ from .wallets import is_secret_numbers
 
 _PHRASE, _NUMBERS = marker(RULE), marker("solana-secret-key")
 _MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
-_BREAK, _MASKED = "0", "\ue000"  # stands between no two words of a phrase; what is masked already (private use)
+_BREAK, _MASKED = "0", "\ue000"  # stand-ins for a gap that ends a phrase, and for a masked phrase (private use)
 _READ = {str, dict, list, tuple}
-_EDGE = 400  # characters: a long text may begin or end with a part of a phrase; what is inside was read by itself
+_EDGE = 400  # characters at either end of a long text, where a phrase may begin or go on
 _SHORTEST = 23  # characters: twelve words of one letter
 
 
@@ -39,7 +37,7 @@ def without_spread(value: Any, own: OwnSecrets) -> Any:
 
 
 class _Place:
-    """Where texts stand that are read together: the same field of every row."""
+    """The texts that are read together: the same field of every row."""
 
     def __init__(self, places: "list[_Place]") -> None:
         self.numbers: list[int] = []  # of its texts
@@ -58,12 +56,12 @@ class _Place:
 
 
 class _Texts:
-    """The texts of a value, in the order in which `_Masker` meets them, and which of them are read together."""
+    """The texts of a value, in the order of `_Masker`, and their columns."""
 
     def __init__(self, value: Any, own: OwnSecrets) -> None:
         self._own = own
         self._texts: list[str] = []
-        self._values: list[int] = []  # the numbers of those that are no keys
+        self._values: list[int] = []  # numbers of the texts that are not keys
         self._places: list[_Place] = []
         self._read(value, _Place(self._places))
 
@@ -87,12 +85,12 @@ class _Texts:
 
     def masks(self) -> dict[int, list[Span]]:
         """Number of a text -> its parts that belong to a phrase."""
-        found: dict[int, list[Span]] = {}
-        columns = [self._values, *(each for place in self._places for each in (place.numbers, place.keys))]
-        for column in {tuple(column) for column in columns if len(column) > 1}:  # what one text holds was found in it
+        masks: dict[int, list[Span]] = {}
+        columns = [self._values, *(numbers for place in self._places for numbers in (place.numbers, place.keys))]
+        for column in {tuple(column) for column in columns if len(column) > 1}:  # a text alone was searched before
             for number, part in (*self._phrases_in(column), *self._own_in(column)):
-                found.setdefault(number, []).append(part)
-        return found
+                masks.setdefault(number, []).append(part)
+        return masks
 
     def _phrases_in(self, column: Sequence[int]) -> Iterator[tuple[int, Span]]:
         lines = [_readable(self._texts[number]) for number in column]
@@ -104,8 +102,8 @@ class _Texts:
     def _own_in(self, column: Sequence[int]) -> Iterator[tuple[int, Span]]:
         """A secret of ours in the pieces of a stream."""
         lines = [_readable(self._texts[number]) for number in column]
-        found = (shifted(self._own.spans(Scan(piece)), start) for start, piece in pieces("".join(lines)))
-        spans = [span for spans in found for span in spans]
+        joined = pieces("".join(lines))
+        spans = [span for start, piece in joined for span in shifted(self._own.spans(Scan(piece)), start)]
         yield from self._parts(column, lines, spans, gap=0)
 
     def _parts(
@@ -120,8 +118,8 @@ class _Texts:
                     yield column[at], Span(*self._in_text(column[at], len(lines[at]), first, last), rule)
 
     def _in_text(self, number: int, length: int, start: int, end: int) -> tuple[int, int]:
-        """A part of what was read of a text, in the text itself."""
-        cut = len(self._texts[number]) - length  # from its middle
+        """Map a part of the readable text to the text itself."""
+        cut = len(self._texts[number]) - length  # left out of its middle
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
 
@@ -130,7 +128,7 @@ def _sign(marker: re.Match[str]) -> str:
 
 
 def _readable(text: str) -> str:
-    """What of a text may be a part of a phrase: not the middle of a long one, and no marker."""
+    """Return the parts of a text that may belong to a phrase: not its markers, nor the middle of a long one."""
     if "[" in text:
         text = _MARKER.sub(_sign, text)
     return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{_BREAK}\n{text[-_EDGE:]}"
@@ -142,7 +140,7 @@ def _phrases(text: str) -> Iterator[Span]:
 
 
 class _Masker:
-    """Walks a value as `_Texts` does, and puts markers where the masks say."""
+    """Walks a value in the order of `_Texts`, and puts a marker on each mask."""
 
     def __init__(self, masks: dict[int, list[Span]]) -> None:
         self._masks = masks
@@ -181,11 +179,11 @@ def unused(key: Any, existing: dict[Any, Any], counts: dict[Any, int]) -> str:
             return name
 
 
-_BYTES, _NUMBERED = 64, 128  # of a Solana secret key; of one whose every byte has its number
+_BYTES, _NUMBERED = 64, 128  # numbers of a Solana secret key; with an index each
 
 
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
-    """`value` without secret keys in rows of numbers, and its numbers in a row, as far as these may be such a key."""
+    """Return `value` without keys in rows of numbers, and its numbers, as many as a key may have."""
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []
     changed = False

@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Redaction Pairs
-Built with love by Moon Dev 🚀
-
-`name = value` as code, `.env`, JSON, YAML, TOML, XML, Markdown, tables, flags and prose write it, where the name says
-secret.
-"""
+"""Secrets by the name before them, as in `name = value`: in code, configuration, JSON, markup, tables, flags and prose."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +20,7 @@ from .values import (
     looks_random,
 )
 
-# What the names end with, in lower case; and the rest of the pair behind such an end.
+# Ends of names, in lower case. `_PAIR` matches the rest of the pair, from such an end on.
 _NAME_ENDS = (
     "key", "secret", "token", "password", "passwd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass",
@@ -50,8 +44,8 @@ _VALUE_FIELD = regex(
 _ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
-_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # of a longer one, once it is known to be a secret
-_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a line of `.env` ends its value, and no sign inside it
+_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the rest of a value longer than `_PAIR` reads
+_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value of `.env` goes on to the end of its line
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
 _NUMBERS = regex(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}")  # bytes of a key
 _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
@@ -67,11 +61,11 @@ _SPACED_OWNERS = (
 
 def named(scan: Scan) -> Iterator[Span]:
     """Values whose name says secret: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
-    for end in scan.said(_NAME_ENDS):
-        masked = 0  # what stands inside a value that is masked needs no second look
+    for end in scan.present(_NAME_ENDS):
+        masked = 0  # a name inside a masked value is skipped
         for at in _name_ends(scan, end):
             stop = at + len(end)
-            goes_on = scan.low[stop : stop + 1] in _GO_ON  # `keyboard`, and the pass of `password`
+            goes_on = scan.low[stop : stop + 1] in _GO_ON  # as in `keyboard`, and in the `pass` of `password`
             if at >= masked and not goes_on and (span := _pair(scan, at, stop)):
                 masked = span.end
                 yield span
@@ -79,8 +73,8 @@ def named(scan: Scan) -> Iterator[Span]:
 
 _GO_ON = frozenset("acdefgijklmnopqrtuwxyz")  # keys, keyB64, keyHex and keyValue end here
 
-# A name that is `key` or `token` and nothing more is in every line of some prompts. It is worth a look if a letter or
-# an owner stands before it, or what looks random behind it: `looks_random` and `is_query_key` ask for 16 letters.
+# `key` or `token` alone stands in every line of some prompts. Such a name is examined only with a letter or an owner
+# before it, or with a random value behind it: `looks_random` and `is_query_key` ask for 16 letters.
 _TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # signs, and a word as in `token provided: …`
 
 
@@ -107,7 +101,7 @@ def _pair(scan: Scan, at: int, end: int) -> Span | None:
     match = _PAIR.match(scan.text, apart.end() if apart else end)
     if name.startswith("--") and (match is None or match["loose"]):
         match = _ARGUMENT.match(scan.text, end)
-    if match is None or match["bare"] in ("=", ":"):  # `KEYS = [` has no value but a list
+    if match is None or match["bare"] in ("=", ":"):  # `KEYS = [`: a list
         return _numbers(scan.text, level, end) or _list(scan.text, name, end) or _dict(scan.text, name, end)
     if match["quote"] and _ends_quote(scan.text, start, match):
         return None
@@ -128,7 +122,7 @@ def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _name(text: str, at: int, end: int) -> tuple[int, str]:
-    """Where the name begins whose last part stands at `[at:end]`, and the name; `API key` is one of two words."""
+    """Return where the name ends at `[at:end]` begins, and the name; `API key` has two words."""
     last = text[at - 1 : at]
     if last == " ":
         before = text[max(0, at - _LONGEST_NAME) : at]
@@ -153,13 +147,13 @@ _ITEM = regex(r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,
 
 
 def _list(text: str, name: str, end: int) -> Span | None:
-    """`"api_keys": ["…", "…"]`: what such a name makes a secret, from the first of them to the last."""
+    """`"api_keys": ["…", "…"]`: from the first secret of the list to the last."""
     match = _LIST.match(text, end)
-    found: list[int] = []
+    bounds: list[int] = []
     while match and (match := _ITEM.match(text, match.end())):
         if len(match["value"]) >= 4 and is_secret(name, match["value"]):
-            found += match.span("value")
-    return Span(found[0], found[-1], "named-secret") if found else None
+            bounds += match.span("value")
+    return Span(bounds[0], bounds[-1], "named-secret") if bounds else None
 
 
 _DICT = regex(r"[sS]?\\{0,15}[\"']\s{0,4}:\s{0,4}\{")
@@ -169,17 +163,17 @@ _MEMBER = regex(
 
 
 def _dict(text: str, name: str, end: int) -> Span | None:
-    """`"secrets": {"binance": "…"}`: the members that are secrets, from the first of them to the last."""
+    """`"secrets": {"binance": "…"}`: from the first secret of the dict to the last."""
     match = _DICT.match(text, end) if holds_secrets(name) else None
-    found: list[int] = []
+    bounds: list[int] = []
     while match and (match := _MEMBER.match(text, match.end())):
         if is_member(match["value"]):
-            found += match.span("value")
-    return Span(found[0], found[-1], "named-secret") if found else None
+            bounds += match.span("value")
+    return Span(bounds[0], bounds[-1], "named-secret") if bounds else None
 
 
 def _value(text: str, start: int, name: str, match: re.Match[str]) -> tuple[int, int]:
-    """Where the value stands."""
+    """Return the bounds of the value."""
     if match["quote"]:
         return match.end(), _quoted_end(text, match.end(), match["quote"])
     begins_line = start == 0 or text[max(0, start - 8) : start].endswith(_LINE_STARTS)
@@ -189,7 +183,7 @@ def _value(text: str, start: int, name: str, match: re.Match[str]) -> tuple[int,
 
 
 def _quoted_end(text: str, start: int, quote: str) -> int:
-    """Where a quoted value ends: with its quote, which is escaped as often as the first was, or with its line."""
+    """Return the end of a quoted value: its closing quote, escaped as often as the opening one, or its line's end."""
     mark = quote.lstrip("\\")
     depth = len(quote) - len(mark)
     limit = start + _LONGEST_VALUE
@@ -205,7 +199,7 @@ def _quoted_end(text: str, start: int, quote: str) -> int:
 
 
 def _line_end(text: str, start: int, end: int) -> int:
-    """Where the line that begins at `start` ends, `end` at the latest."""
+    """Return the end of the line that begins at `start`; `end` at the latest."""
     return min(at if at >= 0 else end for at in (text.find("\n", start, end), text.find("\r", start, end)))
 
 
@@ -222,7 +216,7 @@ def _is_secret_pair(name: str, match: re.Match[str], value: str, in_query: bool)
 
 
 def _is_loose_secret(name: str, match: re.Match[str], value: str) -> bool:
-    """`API key - …`, `password '…' rejected`, `HELIUS_API_KEY …`: prose goes on so too, and not in such letters."""
+    """`API key - …`, `password '…' rejected`, `HELIUS_API_KEY …`: unlike prose, the value has letters and digits."""
     if strength(name) != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(name, value):
         return False
     if match["quote"] or match["loose"].strip() not in ("", "to") or "\t" in match["loose"]:
@@ -240,8 +234,8 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # "password: …", "my password is …"
     password = is_password(name)
     if IDENTIFIER.match(value) and not is_jumbled(value):
-        said = not by_word or (match["sep"].strip(" *\t") == ":" and _stands_alone(value, match.string, after))
-        return password and said and "." not in value and strength(value) == NONE and len(value) >= 6
+        stands_alone = not by_word or (match["sep"].strip(" *\t") == ":" and _stands_alone(value, match.string, after))
+        return password and stands_alone and "." not in value and strength(value) == NONE and len(value) >= 6
     if value.isdigit() and not password:
         return len(value) >= 16
     if not by_word or is_jumbled(value):
@@ -249,8 +243,8 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     return len(value) >= (6 if password else 8) and any(map(str.isdigit, value))
 
 
-# What forms and errors say of a password in one word: Django's and Keycloak's messages, PAM's, labels of fields.
-_OF_PASSWORDS = word_set(
+# One-word remarks on a password: messages of Django, Keycloak and PAM, labels of fields.
+_REMARKS = word_set(
     "required optional missing invalid incorrect expired protected changed rejected accepted failed disabled enabled "
     "mismatch mismatched hidden blank needed forgotten unchanged unset prompted verified correct strong stored saved "
     "default string hashed encrypted supplied provided unknown present absent always nothing please expires"
@@ -258,6 +252,6 @@ _OF_PASSWORDS = word_set(
 
 
 def _stands_alone(value: str, text: str, after: int) -> bool:
-    """Whether a word is all that stands behind `password:`: prose goes on, and forms say one of a few words."""
+    """Whether a word stands alone behind `password:`: prose goes on, and forms have one of a few remarks."""
     goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
-    return not goes_on and value.lower() not in _OF_PASSWORDS
+    return not goes_on and value.lower() not in _REMARKS

@@ -16,8 +16,8 @@ from .values import is_jumbled, is_mixed, is_value
 
 # Credentials before the host: RFC 3986 section 3.2.1 (userinfo).
 _USERINFO = regex(r"(?P<user>[^\s/@:\"'<>\\?#]{0,256})(?::(?P<password>[^\s/@\"'<>\\?#]{1,512}))?@")
-# RFC 3986 wants / ? # @ encoded, and drivers of databases take them as they are: there the last @ before a host ends
-# the password. Schemes: docs.sqlalchemy.org (database URLs), mongodb.com/docs (connection strings), redis.io, AMQP.
+# Drivers of databases accept / ? # @ that RFC 3986 wants encoded: there the last @ before a host ends the password.
+# Schemes: docs.sqlalchemy.org (database URLs), mongodb.com/docs (connection strings), redis.io, AMQP.
 _DATABASES = (
     "postgres", "postgresql", "mysql", "mariadb", "mongodb", "redis", "rediss", "amqp", "amqps", "mssql", "oracle",
     "clickhouse", "cockroachdb", "timescaledb", "snowflake", "nats", "ldap", "ldaps", "smtp", "smtps", "sftp", "ftp",
@@ -27,13 +27,13 @@ _DATABASE_USERINFO = regex(
 )
 
 _SHORTEST_TOKEN = 12  # characters; people's names before an `@` are shorter, or have no digits
-_LONGEST_USERINFO = 800  # characters, of both expressions
+_LONGEST_USERINFO = 800  # characters of either expression
 
 
 def urls(scan: Scan) -> Iterator[Span]:
     """Passwords before a host, and keys of RPC nodes and webhooks in path or query."""
     for at in scan.anchors("://") if "@" in scan.text else ():
-        if scan.low.find("@", at, at + _LONGEST_USERINFO) < 0:  # most are news
+        if scan.low.find("@", at, at + _LONGEST_USERINFO) < 0:  # links to pages: most addresses
             continue
         match = _DATABASE_USERINFO.match(scan.text, at + 3) if _is_database(scan.text[max(0, at - 40) : at]) else None
         if match := match or _USERINFO.match(scan.text, at + 3):
@@ -42,7 +42,7 @@ def urls(scan: Scan) -> Iterator[Span]:
 
 
 def _is_database(before: str) -> bool:
-    """Whether what stands before `://` ends with the scheme of a database, as `postgresql+asyncpg` does."""
+    """Whether the text before `://` ends with the scheme of a database, as in `postgresql+asyncpg`."""
     scheme = before.lower()
     return scheme.endswith(_DATABASES) or scheme.rpartition("+")[0].endswith(_DATABASES)
 
@@ -55,8 +55,8 @@ def _userinfo(match: re.Match[str]) -> Iterator[Span]:
         yield Span(*match.span("user"), "url-credentials")
 
 
-# Hosts of RPC nodes, by what they end with: their first long segment, or a parameter that is called a key, is the
-# user's. Guides and explorers stand on other hosts of the same companies (www., docs., the bare domain).
+# Ends of the hosts of RPC nodes. The first long segment of the path, or a parameter called a key, is the user's key.
+# Guides and explorers have other hosts of the same companies (www., docs., the bare domain).
 _NODES = (
     ".g.alchemy.com", ".alchemyapi.io",  # /v2/KEY, /nft/v3/KEY: alchemy.com/docs/reference
     ".infura.io",  # /v3/KEY, /ws/v3/KEY: docs.metamask.io/services
@@ -89,7 +89,7 @@ _WORDS = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PR
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
 _SAYS_KEY = ("key", "token", "secret", "auth")
 _NO_HOST = regex(r"[^a-z0-9.-]+")
-_BEFORE, _AFTER = 256, 160  # characters around a path in which its host may stand
+_BEFORE, _AFTER = 256, 160  # characters around a path that may hold its host
 _ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
 
 
@@ -113,13 +113,13 @@ def _rule_of(match: re.Match[str], text: str) -> str | None:
     hosts = [host] if host else _NO_HOST.split(f"{before} {text[match.end() : match.end() + _AFTER]}".lower())
     if address.endswith("="):
         parameter = _PARAMETER.search(address)
-        said = parameter and parameter["name"].lower().endswith(_SAYS_KEY)
-        return "rpc-url" if said and any(_is_node(each, _NODES + _BY_QUERY) for each in hosts) else None
-    return "rpc-url" if _is_key(match.group(), path) and any(_is_node(each, _NODES) for each in hosts) else None
+        named = parameter and parameter["name"].lower().endswith(_SAYS_KEY)
+        return "rpc-url" if named and any(_is_node(item, _NODES + _BY_QUERY) for item in hosts) else None
+    return "rpc-url" if _is_key(match.group(), path) and any(_is_node(item, _NODES) for item in hosts) else None
 
 
 def _split(address: str) -> tuple[str, str]:
-    """Host and path of an address that ends with its path, or with its query; the host is empty where it has none."""
+    """Return host and path of an address up to its path or query; the host is empty where there is none."""
     rest = address.rpartition("://")[2]
     host, slash, path = rest.partition("/" if "/" in rest.partition("?")[0] else "?")
     host = host.rpartition("@")[2].rpartition("=")[2].partition(":")[0].lower()
@@ -131,7 +131,7 @@ def _is_node(host: str, nodes: tuple[str, ...]) -> bool:
 
 
 def _is_key(segment: str, path: str) -> bool:
-    """Whether a segment is the key: the first long one, and no placeholder, address or hash."""
+    """Whether a segment is the key: the first long one, and not a placeholder, an address or a hash."""
     if _ADDRESS.fullmatch(segment) or _WORDS.fullmatch(segment) or not is_value(segment):
         return False
     return all(len(part) < 20 for part in path.split("/"))
@@ -154,14 +154,14 @@ _CRUMB = regex(r"(?P<name>[^\s=;,]{1,64})=(?P<value>[^\s=;,]{8,4096})={0,2}")
 
 def headers(scan: Scan) -> Iterator[Span]:
     """Values of `Authorization:` headers and of cookies, and what follows `Bearer`, as SDKs and curl write them."""
-    for word in scan.said(_HEADERS):
+    for word in scan.present(_HEADERS):
         masked = 0
         for at in scan.anchors(word):
             match = _HEADERS[word].match(scan.text, at + len(word)) if at >= masked else None
             if match and _is_credential(match, in_header=word == "authorization"):
                 masked = match.end()
                 yield Span(*match.span("value"), "authorization")
-    if scan.said(("cookie",)):
+    if scan.present(("cookie",)):
         yield from _cookies(scan)
 
 

@@ -252,7 +252,7 @@ _TWILIO_TOKEN = regex(r"[\\\"'\s,:]{1,24}([0-9a-f]{32})(?![A-Za-z0-9])")
 
 
 def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
-    """The secret halves of two keys, which only the other half gives away."""
+    """Yield the secret half beside a key of AWS or an account of Twilio."""
     if rule == "aws-key":
         around = max(0, match.start() - _AWS_REACH), match.end() + _AWS_REACH
         for secret in _AWS_SECRET.finditer(match.string, *around):
@@ -265,7 +265,7 @@ def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
 # PEM: RFC 7468; PGP's armor: RFC 9580 section 6.2; SSH2's: RFC 4716. Form encoding makes a space a plus.
 _PEM_EDGE = regex(r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}")
 _PEM_LONGEST = 20_000  # characters; a key of 16,384 bits has 12,700
-_PEM_GAP = 200  # characters without base64 that the body may hold: its headers, and what wraps its lines
+_PEM_GAP = 200  # characters of a body that are not base64: headers, and the wrapping of lines
 _PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
 _PEM_REST = regex(  # its last line may be short
     r"[^\w+/=\n]{0,8}(?:\\{0,4}n|\n)?[^\w+/=\n]{0,8}[A-Za-z0-9+/=]{1,15}(?![A-Za-z0-9+/=])"
@@ -273,34 +273,35 @@ _PEM_REST = regex(  # its last line may be short
 
 
 def pem_keys(scan: Scan) -> Iterator[Span]:
-    """Private keys between `-----BEGIN … PRIVATE KEY-----` and its end, whatever its lines are wrapped in.
+    """Yield private keys from `-----BEGIN … PRIVATE KEY-----` to their last line, whatever the lines are wrapped in.
 
-    One whose end is cut off is masked as far as base64 goes on; one whose beginning is, back to where it begins.
+    A key without its last line is masked as far as base64 goes on, a key without its first line back to where base64
+    begins.
     """
-    if not scan.said(("private",)) or "----" not in scan.low:
+    if not scan.present(("private",)) or "----" not in scan.low:
         return
-    done = 0
+    covered = 0
     edges = list(_PEM_EDGE.finditer(scan.text))
     for edge, after in zip(edges, [*edges, None][1:], strict=True):
-        if edge.end() > done:
-            start = _body_start(scan.text, done, edge.start()) if edge["edge"] == "END" else edge.start()
-            done = edge.end() if edge["edge"] == "END" else _body_end(scan.text, edge.end(), after)
-            yield Span(start, done, "pem-private-key")
+        if edge.end() > covered:
+            start = _body_start(scan.text, covered, edge.start()) if edge["edge"] == "END" else edge.start()
+            covered = edge.end() if edge["edge"] == "END" else _body_end(scan.text, edge.end(), after)
+            yield Span(start, covered, "pem-private-key")
 
 
 def without_pem_lines(items: list[Any]) -> list[Any]:
     """`items` with a marker for each line of a private key, as `readlines` gives them."""
     lines = [item if type(item) is str else "" for item in items]
     begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
-    done = list(items)
+    masked = list(items)
     for start, end, rule in pem_keys(Scan("\n".join(lines))):
         for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
-            done[at] = marker(rule) if lines[at] else items[at]
-    return done
+            masked[at] = marker(rule) if lines[at] else items[at]
+    return masked
 
 
 def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
-    """Where a body ends: with its last line, or else as far as base64 goes on."""
+    """Return the end of a body: its last line, or where base64 stops."""
     limit = min(start + _PEM_LONGEST, after.start() if after else len(text))
     if after and after["edge"] == "END" and after.start() == limit:
         return after.end()
@@ -311,10 +312,10 @@ def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
     return rest.end() if rest else end
 
 
-def _body_start(text: str, done: int, end: int) -> int:
-    """Where a body begins that has no first line."""
+def _body_start(text: str, covered: int, end: int) -> int:
+    """Return the beginning of a body whose first line is cut off."""
     start = end
-    for run in reversed(list(_PEM_RUN.finditer(text, max(done, end - _PEM_LONGEST), end))):
+    for run in reversed(list(_PEM_RUN.finditer(text, max(covered, end - _PEM_LONGEST), end))):
         if start - run.end() > _PEM_GAP:
             break
         start = run.start()

@@ -1,13 +1,9 @@
-"""
-🌙 Moon Dev's Redaction Names
-Built with love by Moon Dev 🚀
+"""How surely a name says that its value is a secret.
 
-How surely a name says that what stands under it is a secret.
-
-A *strong* name (`api_key`, `OPENAI_KEY`, `password`, `private key`) makes any value a secret that is not plainly a
-placeholder, a number, an address or code. The name of some *variable* (`SNIPER_KEY`, `NEW_TOKEN`, `pass`) makes a
-secret of what has letters and digits mixed. A *weak* name (`key`, `token`) is what trading prompts are full of, as in
-`token: SOL`: there the value must also look random, and be no address, hash, signature or UUID.
+A *strong* name (`api_key`, `OPENAI_KEY`, `password`, `private key`) makes a secret of any value that is not plainly a
+placeholder, a number, an address or code. A *variable* (`SNIPER_KEY`, `NEW_TOKEN`, `pass`) makes a secret of a value
+with letters and digits mixed. A *weak* name (`key`, `token`) is frequent in trading prompts, as in `token: SOL`: its
+value must also look random, and must not be an address, a hash, a signature or a UUID.
 """
 
 from functools import lru_cache
@@ -21,9 +17,9 @@ STRONG, VARIABLE, WEAK, NONE = 3, 2, 1, 0
 NAME_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
-def word_set(words: str) -> frozenset[str]:
-    """Words, of a list that is easier read without quotes."""
-    return frozenset(words.split())
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text: lists are easier to read without quotes."""
+    return frozenset(text.split())
 
 
 _ALWAYS = word_set(
@@ -31,7 +27,7 @@ _ALWAYS = word_set(
     "credential credentials privkey privatekey secretkey accesstoken authtoken"
 )
 _RUN_TOGETHER = ("apikey", "password", "passwd", "jwtsecret", "clientsecret")  # `dbpassword`
-# Services that stand before `key` in prose too; `Solana key: 185.20` is a level of a price.
+# Services that stand before `key` in prose too. Solana is left out: `Solana key: 185.20` is a level of a price.
 SERVICES = word_set(
     "anthropic openai deepseek groq gemini google grok xai openrouter claude langfuse birdeye helius moondev coingecko "
     "elevenlabs twilio binance bybit kraken coinbase okx alchemy infura quicknode dune etherscan github slack discord "
@@ -56,7 +52,7 @@ _TOKEN_OWNERS = _HOSTS | word_set(
 )
 _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
 _PUBLIC = word_set("public pub publishable")
-# Keys that open nothing: of databases, caches and pages.
+# Keys of databases, caches and pages: they give access to nothing.
 _PLACES = word_set(
     "cache idempotency dedup dedupe sort primary foreign partition row group join index lookup page next prev previous "
     "continuation cursor pagination resume sync storage range hash shard routing object map dict"
@@ -69,7 +65,7 @@ _HOLDERS = word_set(
 _PRIVATE = word_set("private priv secret seed")
 
 
-# What stands behind the word that says secret: `API_KEY_BINANCE`, `TOKEN_B64`.
+# Words that may follow the one that says secret: `API_KEY_BINANCE`, `TOKEN_B64`.
 PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new")
 _BEHIND = SERVICES | PLACES_OF_USE | word_set("b64 base64 hex value header plain raw")
 
@@ -118,7 +114,7 @@ def may_be_public(name: str) -> bool:
 
 
 def is_password(name: str) -> bool:
-    """Whether people choose what stands under this name."""
+    """Whether people choose the value themselves."""
     return name.lower().endswith(("word", "wd", "phrase", "mnemonic", "pass"))
 
 

@@ -1,13 +1,10 @@
-"""
-🌙 Moon Dev's Redaction of Our Own Secrets
-Built with love by Moon Dev 🚀
+"""The secrets of our own environment, exactly, in every form in which software writes them.
 
-The exact values of our environment's secrets, in the forms in which software writes them: as they are, URL-encoded,
-escaped for JSON or HTML, base64 (also inside a larger blob, as in an `Authorization: Basic`), hex; each also broken
-over lines.
+The forms are: as it is, URL-encoded, escaped for JSON or HTML, base64 (also inside a larger blob, as in an
+`Authorization: Basic`), hex; each also broken over lines. There are thirty for each secret.
 
-A text is searched for a hundred such forms in microseconds because it is first reduced to its capitals (or digits, or
-small letters): what a form is reduced to stands in what the text is reduced to, line breaks or not, and that is short.
+The search takes microseconds: form and text are reduced to their capitals (or digits, or small letters), and a form
+can stand in the text only if its reduction stands in the text's. Line breaks change neither.
 """
 
 import html
@@ -41,17 +38,17 @@ class Form(NamedTuple):
         return letters.lower() if self.ignore_case else letters
 
     def letters_of(self, scan: Scan) -> list[bytes]:
-        """Those of a text and of its `plain`, as they compare to these."""
+        """The letters and digits of a text and of its `plain`, comparable to `letters`."""
         return [view.lower() for view in scan.alnum] if self.ignore_case else [*scan.alnum]
 
 
-# What a text is reduced to, by deleting everything else; the first that leaves a form enough to be told by.
+# Reductions keep these letters alone. A form is filed under the first that leaves enough of it.
 _REDUCTIONS = (all_but(string.ascii_uppercase), all_but(string.digits), all_but(string.ascii_lowercase))
 _ENOUGH = (4, 5, 6)
-_BY_DIGITS, _BY_SMALL = 1, 2  # hex goes by its digits: its letters come in both cases
+_BY_DIGITS, _BY_SMALL = 1, 2  # hex is filed by its digits: its letters come in both cases
 
 _QUERY_SECRET = regex(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
-_LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # its letters are no letters of a secret
+_LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # its letters do not belong to a secret
 _INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and what indents the next line
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
@@ -64,7 +61,7 @@ class OwnSecrets:
         self._short: list[Form] = []
         self.longest = max(map(len, values), default=0)  # characters
         secrets = {part for value in values for part in _parts(value)}
-        self.numbers = frozenset(int(each) for each in secrets if each.isdecimal() and str(int(each)) == each)
+        self.numbers = frozenset(int(text) for text in secrets if text.isdecimal() and str(int(text)) == text)
         for secret in secrets:
             for form in _forms(secret):
                 self._file(form)
@@ -104,12 +101,12 @@ def _reduce(text: str, kind: int) -> str:
 
 
 def _letters(text: bytes, kind: int) -> str:
-    """What is left of it, as text: a short one is found in a text eight times faster than bytes are in bytes."""
+    """The reduction, as text: `in` is eight times faster on text than on bytes."""
     return text.translate(None, _REDUCTIONS[kind]).decode()
 
 
 def _parts(value: str) -> Iterator[str]:
-    """The value, and what it is made of: errors quote an address's password, or one key of a list, without the rest."""
+    """Yield the value and its parts: errors quote the password of an address, or one key of a list, alone."""
     yield value
     if "://" in value:
         for address in filter(_is_long, re.split(r"[,;\s]+", value)):
@@ -123,13 +120,13 @@ def _parts(value: str) -> Iterator[str]:
 def _credentials(text: str) -> Iterator[str]:
     try:
         address = urlsplit(text)
-    except ValueError:  # no address; it is masked as a whole
+    except ValueError:  # not an address: masked as a whole
         return
     yield address.password or ""
     for pair in address.query.split("&"):
-        name, _, said = pair.partition("=")
-        if _QUERY_SECRET.search(name) or _is_jumbled(said):
-            yield said
+        name, _, value = pair.partition("=")
+        if _QUERY_SECRET.search(name) or _is_jumbled(value):
+            yield value
     yield from filter(_is_jumbled, address.path.split("/"))
 
 
@@ -142,7 +139,7 @@ def _is_jumbled(piece: str) -> bool:
 
 
 def _is_piece(piece: str) -> bool:
-    """Whether a part of a list is a secret by itself, not a word of a phrase, an address, or a line around a key."""
+    """Whether a part of a list is a secret by itself: not a word of a phrase, an address, or a line around a key."""
     plain = piece.isalpha() and (piece.islower() or piece.isupper() or piece.istitle())
     return _is_long(piece) and not plain and not re.search(r"\s|^--", piece) and not is_address(piece)
 
@@ -151,14 +148,14 @@ def _forms(secret: str) -> set[Form]:
     raw = secret.encode("utf-8", "surrogatepass")
     forms = {Form(text) for text in _writings(secret, raw)}
     forms |= {Form(core, blob=True) for core in _base64_cores(raw)}
-    forms |= {Form(text, ignore_case=True) for text in (raw.hex(), _each(raw, "%"), _each(raw, "\\x"))}
+    forms |= {Form(text, ignore_case=True) for text in (raw.hex(), _escaped(raw, "%"), _escaped(raw, "\\x"))}
     if _HEX_KEY.match(secret):
         forms.add(Form(secret.removeprefix("0x"), ignore_case=True))
     return forms
 
 
-def _each(raw: bytes, sign: str) -> str:
-    """Every byte escaped, as `encodeURIComponent` of a cautious client or a C string has them."""
+def _escaped(raw: bytes, sign: str) -> str:
+    """Every byte escaped, as in a URL of a cautious client or in a C string."""
     return sign + raw.hex(sign[-1]).replace(sign[-1], sign)
 
 
@@ -176,7 +173,7 @@ def _writings(secret: str, raw: bytes) -> set[str]:
 
 
 def _base64_cores(raw: bytes) -> Iterator[str]:
-    """The letters that are the secret's alone wherever it begins in a blob: RFC 4648, three bytes to four letters."""
+    """Yield the letters that depend on the secret alone, for each place in a blob. RFC 4648: 3 bytes are 4 letters."""
     for before in range(3):
         encoded = b64encode(b"\0" * before + raw).decode()
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
@@ -193,13 +190,13 @@ def _may_stand(form: Form, scan: Scan) -> bool:
 
 
 def _find(form: Form, scan: Scan) -> Iterator[Span]:
-    found = list(_occurrences(form, scan))
+    places = list(_occurrences(form, scan))
     if joined := scan.joined:
-        found = [joined.original(start, end) for start, end in _occurrences(form, joined.scan)] or found
-    if not found and "\\" in scan.text:
+        places = [joined.original(start, end) for start, end in _occurrences(form, joined.scan)] or places
+    if not places and "\\" in scan.text:
         indented = Rewritten(scan.text, _INDENTED, lambda _: "")
-        found = [indented.original(start, end) for start, end in _occurrences(form, indented.scan)]
-    for start, end in [*found, *_broken(form, scan, known=len(found))]:
+        places = [indented.original(start, end) for start, end in _occurrences(form, indented.scan)]
+    for start, end in [*places, *_broken(form, scan, len(places))]:
         yield _widened(form, scan.text, start, end)
     if " " in form.text:
         for match in re.finditer(r"\s+".join(map(re.escape, form.text.split())), scan.plain):
@@ -209,14 +206,16 @@ def _find(form: Form, scan: Scan) -> Iterator[Span]:
 _SURE = 12  # letters and digits: as many in a row are no coincidence, whatever stands between them
 
 
-def _broken(form: Form, scan: Scan, known: int) -> Iterator[tuple[int, int]]:
-    """Where the form's letters and digits stand in a row, broken by anything: quotes, colons, invisible signs; looked
-    for where they stand more often than is `known`."""
+def _broken(form: Form, scan: Scan, count: int) -> Iterator[tuple[int, int]]:
+    """Yield where the form is broken by quotes, colons or invisible signs: its letters and digits stand in a row.
+
+    Skipped where they do so only in the `count` places that were found whole.
+    """
     letters = form.letters
     if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # numbers of a table stand in a row too
         return
     for number, kept in enumerate(form.letters_of(scan)):
-        if kept.count(letters) > known:
+        if kept.count(letters) > count:
             yield from _in_a_row(letters, kept, scan.alnum_places[number])
 
 

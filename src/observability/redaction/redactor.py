@@ -1,20 +1,13 @@
-"""
-🌙 Moon Dev's Redaction
-Built with love by Moon Dev 🚀
+"""`redact(value)` for anything, `redact_text(text)` for a line: each secret becomes a marker, `[REDACTED:rule]`.
 
-A secret is masked here, before anything touches disk or wire: `redact(value)` for anything, `redact_text(text)` for a
-line. A match becomes `[REDACTED:rule]`; what cannot be redacted becomes `[NOT RECORDED: why]`, never the original.
-`docs/redaction.md` says what is covered and what is not.
+What cannot be redacted becomes `[NOT RECORDED: why]`, never the original. `docs/redaction.md` says what is covered.
 
-    redact ─▶ Redactor ─▶ redact_text ─▶ Scan ─▶ rules ─▶ spans ─▶ markers ─▶ once more across the texts of the value
-                                                                             redaction_spread.py
-                                                 own secrets           redaction_own.py
-                                                 wallets, seeds        redaction_wallets.py, redaction_seeds.py
-                                                 shapes of keys        redaction_rules.py
-                                                 name = value          redaction_pairs.py, …_names.py, …_values.py
-                                                 headers               redaction_headers.py
-                                                 addresses             redaction_urls.py
-                                                 the operator's        redaction_operator.py
+    redact ─▶ Redactor ─▶ redact_text ─▶ pieces ─▶ Scan ─▶ rules ─▶ spans ─▶ markers ─▶ across_fields
+                                                            │ own_secrets (environment)
+                                                            │ seed_phrases, wallets
+                                                            │ key_formats, http
+                                                            │ assignments (names, values)
+                                                            │ operator_patterns
 """
 
 import re
@@ -60,10 +53,10 @@ FAILED = "[NOT RECORDED: redaction failed]"
 _PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTERN, FAILED)
 
 MAX_DEPTH = 32
-MAX_ITEMS = 100_000  # of all containers of one value together
+MAX_ITEMS = 100_000  # in all containers of one value
 MAX_TEXT = 16_000_000  # characters; four times what the largest context windows hold
 _PASSES = 8
-_SHORT, _MAX_CLEAN = 64, 4096  # names, models, symbols: what comes back in every row is searched once
+_SHORT, _MAX_CLEAN = 64, 4096  # names, models and symbols come in every row: each is searched once
 
 # Our own markers are left alone, so that redaction of redacted text changes nothing.
 _MARKERS = regex(rf"(\[REDACTED:(?:{'|'.join(sorted(RULES))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
@@ -88,8 +81,10 @@ def redact_text(text: str) -> str:
 
 
 def redact_line(text: str) -> str:
-    """`redact_text` for a line that is printed: while the operator's patterns are refused it is masked by the other
-    rules, since an agent prints the same however its tracing is set up. Never raises.
+    """`redact_text` for a line that is printed; never raises.
+
+    While the operator's patterns are refused, the other rules mask it: an agent prints the same however its tracing is
+    set up.
     """
     try:
         return _searched(text, _rules())
@@ -102,19 +97,18 @@ def check_patterns() -> None:
 
     Raises:
         SettingError: naming the first pattern that is refused, and why. Until it is corrected, `redact` records no text
-            at all (as a malformed LANGFUSE_CAPTURE_INPUT records no prompts): what the operator wanted hidden is
-            unknown, and a journal cannot be unwritten.
+            at all: what the operator wants hidden is unknown, and a journal cannot be unwritten.
     """
     operator_patterns(settings.setting("OBSERVABILITY_REDACT_PATTERNS") or "")
 
 
 class _Rules:
-    """What one state of the environment and settings asks for."""
+    """The rules for one state of the environment and the settings."""
 
     def __init__(self, secrets: tuple[str, ...], patterns: str, allowed: str) -> None:
         self.made_of = (secrets, patterns, allowed)
         self.own = OwnSecrets(secrets)
-        self.clean: set[str] = set()  # short texts that were searched, and nothing found
+        self.clean: set[str] = set()  # short texts without a match
         self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         try:
             self.patterns, self.refused = operator_patterns(patterns), False
@@ -138,7 +132,7 @@ class _Rules:
             yield from _originals(decoded, self._spans_of(decoded.scan))
 
     def remember(self, text: str) -> str:
-        """A text that is clean."""
+        """Return a clean text, and remember it if it is short."""
         if len(text) <= _SHORT:
             if len(self.clean) >= _MAX_CLEAN:
                 self.clean.clear()
@@ -167,8 +161,8 @@ def _rules() -> _Rules:
     secrets = secret_values()
     patterns = settings.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
     allowed = settings.setting("OBSERVABILITY_REDACT_ALLOW") or ""
-    known = _current.made_of
-    if secrets is not known[0] or patterns != known[1] or allowed != known[2]:
+    old = _current.made_of
+    if secrets is not old[0] or patterns != old[1] or allowed != old[2]:
         _current = _Rules(secrets, patterns, allowed)
     return _current
 
@@ -185,10 +179,10 @@ def _searched(text: str, rules: _Rules) -> str:
     if len(text) > MAX_TEXT:
         return TOO_LONG
     for _ in range(_PASSES):  # a mask may uncover another match beside it; the second pass nearly always finds none
-        done = _masked_beside_markers(text, rules)
-        if done is text:
+        masked_text = _masked_beside_markers(text, rules)
+        if masked_text is text:
             return rules.remember(text)
-        text = done
+        text = masked_text
     return FAILED
 
 
@@ -196,13 +190,13 @@ def _masked_beside_markers(text: str, rules: _Rules) -> str:
     if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
     parts = _MARKERS.split(text)
-    known = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # they are often alike
-    done = [part if at % 2 else known[part] for at, part in enumerate(parts)]
-    return text if done == parts else "".join(done)
+    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # often alike
+    result = [part if at % 2 else masked_parts[part] for at, part in enumerate(parts)]
+    return text if result == parts else "".join(result)
 
 
 def _masked(text: str, rules: _Rules) -> str:
-    if len(text) < 4:  # nothing that short is a secret
+    if len(text) < 4:  # too short for a secret
         return text
     return masked(text, [span for span in rules.spans(text) if not rules.allows(text, span)])
 
@@ -218,7 +212,7 @@ class Redactor:
     def redact(self, value: Any) -> Any:
         """`value` without secrets; never raises."""
         try:
-            if type(value) is str:  # as most fields of a row: nothing to walk
+            if type(value) is str:  # as most fields of a row are
                 return _redacted(value, self._rules)
             self._left = MAX_ITEMS
             return self._whole(value)
@@ -227,11 +221,11 @@ class Redactor:
             return FAILED
 
     def _whole(self, value: Any) -> Any:
-        for _ in range(_PASSES):  # a key that is masked as a word of a phrase names its value a secret
-            done = self.redacted(value, 0)
-            value = without_spread(done, self._rules.own)
-            if value is done:
-                return done
+        for _ in range(_PASSES):  # a masked key may name its value a secret
+            redacted = self.redacted(value, 0)
+            value = without_spread(redacted, self._rules.own)
+            if value is redacted:
+                return redacted
             self._left = MAX_ITEMS
         return FAILED
 
@@ -266,12 +260,12 @@ class Redactor:
         values = list(value.values())
         if is_secret_numbers(values):
             return _SOLANA
-        done: dict[Any, Any] = {}
+        fields: dict[Any, Any] = {}
         counts: dict[Any, int] = {}
         for name, key, inner in zip(_names_of(value), value, values, strict=True):
             new = self._key(key)
-            done[unused(new, done, counts) if new in done else new] = self._named(name, inner, depth)
-        return done
+            fields[unused(new, fields, counts) if new in fields else new] = self._named(name, inner, depth)
+        return fields
 
     def _number(self, value: Any) -> Any:
         return _OWN if value in self._rules.own.numbers else value
@@ -320,7 +314,7 @@ _NAME_FIELDS, _VALUE_FIELDS = ("name", "key", "Name", "Key"), ("value", "Value")
 
 
 def _names_of(fields: dict[Any, Any]) -> list[Any]:
-    """What names each field's value: its key, but `{"name": "BINANCE_SECRET", "value": "…"}` names it in a field."""
+    """Return the name of each value: its key, or a field, as in `{"name": "BINANCE_SECRET", "value": "…"}`."""
     if is_account(fields):
         return ["private_key" if key == "key" else key for key in fields]
     value = next((key for key in _VALUE_FIELDS if key in fields), None)

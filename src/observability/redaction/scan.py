@@ -1,9 +1,6 @@
-"""
-🌙 Moon Dev's Redaction Scan
-Built with love by Moon Dev 🚀
+"""One text, in the views that the rules search.
 
-One text under examination, in the views that the rules search. Every view keeps the text's offsets: a view differs
-from the text only in characters that were replaced one for one.
+Every view keeps the text's offsets: it differs from the text only in characters that were replaced one for one.
 """
 
 import html
@@ -27,7 +24,7 @@ MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # how our markers begin
 
 
 def marker(rule: str) -> str:
-    """What stands in a secret's place."""
+    """The marker in place of a secret."""
     return f"{MASKED}{rule}]"
 
 
@@ -107,7 +104,7 @@ def _blank_before(text: str, at: int) -> int:
 
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
-LONG_RUN = 20  # the shortest key that is known by its shape alone: AWS's, AKIA and 16 more
+LONG_RUN = 20  # the shortest key with a shape of its own: AWS's, AKIA and 16 more
 
 # Escapes whose last letter would stick to the word behind them: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…". By
 # what they begin with, since `re` skips to a literal ten times faster than to any of several.
@@ -171,7 +168,7 @@ def _reduced_byte(code: int) -> int:
 
 
 REDUCED = bytes(map(_reduced_byte, range(256)))
-_SAMPLE, _MANY = 500, 0.58  # words, and which part of them may be different: half of them are, in English
+_SAMPLE, _MANY = 500, 0.58  # words, and the share of them that may differ: in English half do
 
 
 # A line break as it comes in wrapped text, in quotes of mail, between string literals, and escaped in JSON.
@@ -255,16 +252,16 @@ class _View(Generic[_T]):
 
 
 class Scan:
-    """A text and its views, each built when a rule first asks for it.
+    """A text and its views, each built when a rule first uses it.
 
-    Searching a text for a literal takes about 0.5 ns a character, a regular expression that begins with a class 10 ns:
-    so rules look for literals here first, and turn to an expression only where one stands.
+    A search for a literal takes about 0.5 ns a character, for an expression that begins with a class 10 ns. So rules
+    search for literals first, and match an expression only where one stands.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.depth = 0  # how often it was decoded
-        self._digit = (0, -1)  # from where on, and where, the next digit is known to stand
+        self.depth = 0  # times that it was decoded
+        self._digit = (0, -1)  # a position, and that of the first digit from there on
         self._utf8 = text.encode("utf-8", "surrogatepass")
         # one byte per character: offsets are the text's
         self.ascii = self._utf8 if text.isascii() else self._utf8.translate(_ASCII_OR_MARK, CONTINUATION)
@@ -304,7 +301,7 @@ class Scan:
 
     @_View
     def alnum_places(self) -> tuple[list[int], ...]:
-        """Where each of `alnum` stands in the text."""
+        """The place of each of `alnum` in the text."""
         views = self._with_and_without_escapes
         return tuple([at for at, code in enumerate(view) if code not in _OTHERS] for view in views)
 
@@ -345,21 +342,25 @@ class Scan:
 
     @_View
     def words(self) -> list[bytes]:
-        """What `reduced` has between its spaces."""
+        """The words of `reduced`."""
         return self.reduced.split()
 
     @_View
     def _vocabulary(self) -> str:
-        """Each word once: a page of prose has few that differ. One of keys and hashes has many: there it is the text
-        itself, and where escapes were taken out, as their last letter may begin a word."""
+        """Each word once, as a page of prose has few different ones.
+
+        The whole text where words are many (keys and hashes), or where an escape's last letter may begin a word.
+        """
         sample = {*self.words[:_SAMPLE]}
         if self.plain is not self.text or len(sample) > _MANY * _SAMPLE:
             return self.low
         return b" ".join({*self.words} if len(self.words) > _SAMPLE else sample).decode()
 
-    def said(self, words: Iterable[str]) -> list[str]:
-        """Which of these (of a to z) may stand in the text, in any case, also inside others: asked first, as most do
-        not."""
+    def present(self, words: Iterable[str]) -> list[str]:
+        """Filter `words` (a to z) to those that may occur, in any case, also inside others.
+
+        A cheap pre-check: most texts contain none.
+        """
         vocabulary = self._vocabulary
         return [word for word in words if word in vocabulary]
 

@@ -1,12 +1,8 @@
-"""
-🌙 Moon Dev's Redaction of Seed Phrases
-Built with love by Moon Dev 🚀
+"""BIP-39 seed phrases of 12, 15, 18, 21 and 24 words, confirmed by their checksum.
 
-BIP-39 seed phrases of 12, 15, 18, 21 and 24 words in the ten official languages, in any case, with any separator,
-numbered or labelled, alone or inside prose; confirmed by their checksum. Sources: BIP-39, and bip-0039-wordlists.md for
-what each language takes as equal.
-
-Every text is asked one cheap question first: are there twelve words of any list in a row? Prose answers no.
+They are found in the ten official languages, in any case, with any separator, numbered or labelled, alone or inside
+prose. Sources: BIP-39, and bip-0039-wordlists.md for the letters that each language takes as equal. A cheap check
+comes first: most texts do not have twelve words of any list in a row.
 """
 
 import re
@@ -56,8 +52,8 @@ def _lists() -> dict[str, dict[str, int]]:
 
 # ── Is there a phrase at all? ────────────────────────────────────────────────────────────────────────────────────────
 
-# What may stand between the words of a phrase: numbers and labels of a list, tags, what a log or a chat says of each,
-# what leads from one half to the other.
+# Text that may stand between the words of a phrase: numbers and labels of a list, tags, parts of a log or chat line,
+# and links between its halves.
 _LABELS = ("word", "index", "position", "number", "w")  # `word 3: …`, `{"index": 3, "word": …}`
 _LEVELS = ("info", "debug", "warning", "warn", "error", "critical", "trace", "notice")
 _KEYS = ("role", "content", "text", "value", "name", "type", "id", "w", "i", "n")
@@ -103,7 +99,7 @@ _IS_EAST_ASIAN = bytes(
 )
 _KINDS = frozenset({b"c"} | {kind * count for kind in (b"k", b"h") for count in range(1, 17)})
 _CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # begin with the byte of kana
-_SIGNS = {  # what keeps words apart beside ASCII, by what it begins with in UTF-8
+_SIGNS = {  # separators beyond ASCII, by their first byte in UTF-8
     lead: regex(lead + b"[\x80-\xbf]" * rest)
     for lead, rest in ((b"\xc2", 1), (b"\xe2", 2), (b"\xe3\x80", 1), (b"\xef", 2), (b"\xf0", 3))
 }
@@ -115,20 +111,20 @@ _RUNS = regex(rb"\x01{12,}")
 
 
 def _kinds(scan: Scan) -> bytes:
-    """What kind of letter each character is; nothing where hardly any is beyond ASCII."""
+    """The kind of each letter: kana, CJK or hangul; empty where hardly any character is beyond ASCII."""
     few = len(scan.plain_utf8) <= len(scan.plain) + _FEWEST
     return b"" if few else scan.plain_utf8.translate(_IS_EAST_ASIAN, CONTINUATION)
 
 
 def _stretches(scan: Scan, kinds: bytes) -> Iterator[tuple[int, int]]:
-    """Where twelve words of any lists stand with nothing between them that keeps them apart."""
+    """Yield start and end of twelve or more listed words with only separators and labels between them."""
     if _has_run(scan.words, _latin_or_between()):
         offsets = [match.span() for match in _REDUCED_WORD.finditer(scan.reduced)]
         yield from _runs_of(scan.words, offsets, _latin_or_between(), _latin())
     if kinds and _has_east_asian_run(scan.plain, scan.plain_utf8, kinds):
-        found = list(_EAST_ASIAN_WORD.finditer(scan.plain))
-        words = [match.group().encode() for match in found]
-        yield from _runs_of(words, [match.span() for match in found], _east_asian(), _east_asian())
+        matches = list(_EAST_ASIAN_WORD.finditer(scan.plain))
+        words = [match.group().encode() for match in matches]
+        yield from _runs_of(words, [match.span() for match in matches], _east_asian(), _east_asian())
 
 
 def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
@@ -146,11 +142,11 @@ def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
     return _has_run(encoded.translate(_SPACED).split(), _east_asian())
 
 
-def _has_run(words: Sequence[Any], known: Container[Any]) -> bool:
-    """Whether twelve words in a row are known; looks at every third word first, as most texts end there."""
+def _has_run(words: Sequence[Any], words_of_lists: Container[Any]) -> bool:
+    """Whether twelve words in a row are listed; checks every third word first, which settles most texts."""
     if len(words) < _FEWEST:
         return False
-    listed = known.__contains__
+    listed = words_of_lists.__contains__
     sampled = bytes(map(listed, words[::_STRIDE]))
     at = sampled.find(_SAMPLED)
     while at >= 0:
@@ -164,16 +160,16 @@ def _has_run(words: Sequence[Any], known: Container[Any]) -> bool:
 
 
 def _runs_of(
-    words: Sequence[bytes], offsets: Sequence[tuple[int, int]], known: frozenset[bytes], listed: frozenset[bytes]
+    words: Sequence[bytes], offsets: Sequence[tuple[int, int]], allowed: frozenset[bytes], listed: frozenset[bytes]
 ) -> Iterator[tuple[int, int]]:
-    """From where to where known words stand in a row, twelve of them listed, and not one again and again."""
-    for run in _RUNS.finditer(bytes(map(known.__contains__, words))):
-        found = list(filter(listed.__contains__, words[run.start() : run.end()]))
-        if len(found) >= _FEWEST and len({*found}) > 1:
+    """Yield start and end of allowed words in a row, twelve of them listed, and not all the same."""
+    for run in _RUNS.finditer(bytes(map(allowed.__contains__, words))):
+        run_words = list(filter(listed.__contains__, words[run.start() : run.end()]))
+        if len(run_words) >= _FEWEST and len({*run_words}) > 1:
             yield offsets[run.start()][0], offsets[run.end() - 1][1]
 
 
-# ── Which words are it? ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── Which words are the phrase? ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _any(words: Iterable[str]) -> str:
@@ -214,28 +210,28 @@ _NAME_REACH = 100  # characters
 
 
 def seed_phrases(scan: Scan) -> Iterator[Span]:
-    """Where a phrase stands whose checksum holds."""
-    judge, kinds = _Judge(), _kinds(scan)
+    """Yield phrases whose checksum holds, and phrases behind `seed phrase:`."""
+    checksums, kinds = _Checksums(), _kinds(scan)
     for start, end in _stretches(scan, kinds):
         piece = scan.plain[start:end]
         quiet = _NOISE.sub(lambda match: " " * len(match.group()), piece) if _MAY_BE_NOISY.search(piece) else piece
-        # noise may also be words of the phrase: both are read
+        # noise may also be words of the phrase: both views are read
         before = scan.plain[max(0, start - _NAME_REACH) : start]
         for view in (piece,) if quiet == piece else (piece, quiet):
-            for first, last in _phrases(view, judge, before):
+            for first, last in _phrases(view, checksums, before):
                 yield Span(start + first, start + last, RULE)
     if b"c" * _FEWEST in kinds:
-        yield from _unspaced(scan.plain, judge)
+        yield from _unspaced(scan.plain, checksums)
 
 
-def _phrases(text: str, judge: "_Judge", before: str) -> Iterator[tuple[int, int]]:
+def _phrases(text: str, checksums: "_Checksums", before: str) -> Iterator[tuple[int, int]]:
     spans = [match.span() for match in _WORD.finditer(text)]
     words = [_folded(text[start:end]) for start, end in spans]
     for numbers in _lists().values():
-        for found in _RUNS.finditer(bytes(map(numbers.__contains__, words))) if _has_run(words, numbers) else ():
-            for first, last in _unbroken(spans, *found.span(), text):
+        for run in _RUNS.finditer(bytes(map(numbers.__contains__, words))) if _has_run(words, numbers) else ():
+            for first, last in _unbroken(spans, *run.span(), text):
                 yield from _named(before + text, len(before), spans[first:last], words[first:last])
-                for at, end in _valid([numbers[word] for word in words[first:last]], judge):
+                for at, end in _valid([numbers[word] for word in words[first:last]], checksums):
                     yield spans[first + at][0], spans[first + end - 1][1]
 
 
@@ -263,8 +259,8 @@ def rest_of_phrases(text: str, marker: str) -> Iterator[Span]:
     spans = [match.span() for match in _WORD.finditer(text)]
     words = [_folded(text[start:end]) for start, end in spans]
     for numbers in _lists().values():
-        for found in _REST.finditer(bytes(map(numbers.__contains__, words))):
-            for first, last in _unbroken(spans, *found.span(), text):
+        for run in _REST.finditer(bytes(map(numbers.__contains__, words))):
+            for first, last in _unbroken(spans, *run.span(), text):
                 before = spans[first - 1][1] if first else 0
                 after = spans[last][0] if last < len(spans) else len(text)
                 if last - first >= 3 and marker in text[before:after]:
@@ -275,7 +271,7 @@ _PLAIN_GAPS = frozenset({" ", "\n", ",", ", ", '", "'})
 
 
 def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str) -> Iterator[tuple[int, int]]:
-    """The words from `first` to `last` in parts that have nothing but separators between their words."""
+    """Split the words from `first` to `last` where more than separators stand between two of them."""
     begin = first
     for at in range(first + 1, last):
         gap = spans[at - 1][1], spans[at][0]
@@ -291,31 +287,31 @@ _MOST_CHECKS = 30_000  # of one piece, a fortieth of a second: six thousand word
 _VARIED = 8  # different words among twelve: of 10^9 phrases one has fewer
 
 
-class _Judge:
-    """Knows whether the checksum of a phrase holds, and has no time for more than some tens of thousands in a text."""
+class _Checksums:
+    """Computes checksums of phrases, each once, and some tens of thousands of one text at most."""
 
     def __init__(self) -> None:
-        self._known: dict[int, dict[int, bool]] = {length: {} for length in LENGTHS}
+        self._results: dict[int, dict[int, bool]] = {length: {} for length in LENGTHS}
 
     def has_time_for(self, words: int) -> bool:
-        return sum(map(len, self._known.values())) + words * len(LENGTHS) <= _MOST_CHECKS
+        return sum(map(len, self._results.values())) + words * len(LENGTHS) <= _MOST_CHECKS
 
     def holds(self, value: int, length: int) -> bool:
         """`value` has 11 bits a word, one bit of checksum for every 32 of entropy: BIP-39."""
-        known = self._known[length]
-        if value not in known:
+        results = self._results[length]
+        if value not in results:
             check = length // 3
             entropy = (value >> check).to_bytes((length * 11 - check) // 8, "big")
-            known[value] = value & (1 << check) - 1 == sha256(entropy).digest()[0] >> 8 - check
-        return known[value]
+            results[value] = value & (1 << check) - 1 == sha256(entropy).digest()[0] >> 8 - check
+        return results[value]
 
 
-def _valid(numbers: Sequence[int], judge: _Judge) -> Iterator[tuple[int, int]]:
-    """From which word to which there are phrases. They may overlap: all are masked, as one of them is the phrase."""
-    yield from _of_one_word(numbers, judge)
+def _valid(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int, int]]:
+    """Yield (first, last) word ranges with a valid checksum. They may overlap: any of them may be the real one."""
+    yield from _of_one_word(numbers, checksums)
     if len(set(numbers)) < _VARIED:  # a column of `long` and `short`
         return
-    if not judge.has_time_for(len(numbers)):
+    if not checksums.has_time_for(len(numbers)):
         yield 0, len(numbers)  # fail closed
         return
     varied = [len(set(numbers[at : at + _FEWEST])) >= _VARIED for at in range(len(numbers) - _FEWEST + 1)]
@@ -323,18 +319,18 @@ def _valid(numbers: Sequence[int], judge: _Judge) -> Iterator[tuple[int, int]]:
         mask, value = (1 << length * 11) - 1, 0
         for at, number in enumerate(numbers, start=1 - length):
             value = (value << 11 | number) & mask
-            if at >= 0 and varied[at] and judge.holds(value, length):
+            if at >= 0 and varied[at] and checksums.holds(value, length):
                 yield at, at + length
 
 
-def _of_one_word(numbers: Sequence[int], judge: _Judge) -> Iterator[tuple[int, int]]:
-    """The wallets of tests: one word again and again, and another to make the checksum hold."""
+def _of_one_word(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int, int]]:
+    """Yield phrases of test wallets: one word again and again, and another to make the checksum hold."""
     end = 0
     for number, group in groupby(numbers):
         count = len(list(group))
         end += count
         for length in LENGTHS if end < len(numbers) else ():
-            if count >= length - 1 and judge.holds(_value([*[number] * (length - 1), numbers[end]]), length):
+            if count >= length - 1 and checksums.holds(_value([*[number] * (length - 1), numbers[end]]), length):
                 yield end - length + 1, end + 1
 
 
@@ -342,19 +338,19 @@ def _value(numbers: Iterable[int]) -> int:
     return reduce(lambda value, number: value << 11 | number, numbers)
 
 
-# Chinese phrases are also written without blanks; as any clause of twelve common characters has one chance in sixteen,
-# there the words before it must say what it is.
+# Chinese phrases are also written without blanks. Any clause of twelve common characters has a valid checksum once in
+# sixteen times, so there the text before it must announce a phrase.
 _SAYS_PHRASE = regex(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
 _CHINESE_WORD = regex("[\u4e00-\u9fff]{12,}")
 
 
-def _unspaced(plain: str, judge: _Judge) -> Iterator[Span]:
+def _unspaced(plain: str, checksums: _Checksums) -> Iterator[Span]:
     for word in _CHINESE_WORD.finditer(plain):
         if _SAYS_PHRASE.search(plain, max(0, word.start() - 40), word.start() + 8):
             for language in ("chinese_simplified", "chinese_traditional"):
-                for start, end in _phrases_in_word(word.group(), _lists()[language], judge):
+                for start, end in _phrases_in_word(word.group(), _lists()[language], checksums):
                     yield Span(word.start() + start, word.start() + end, RULE)
 
 
-def _phrases_in_word(word: str, numbers: dict[str, int], judge: _Judge) -> Iterable[tuple[int, int]]:
-    return _valid([numbers[letter] for letter in word], judge) if all(map(numbers.__contains__, word)) else ()
+def _phrases_in_word(word: str, numbers: dict[str, int], checksums: _Checksums) -> Iterable[tuple[int, int]]:
+    return _valid([numbers[letter] for letter in word], checksums) if all(map(numbers.__contains__, word)) else ()

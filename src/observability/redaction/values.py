@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Redaction Values
-Built with love by Moon Dev 🚀
-
-Whether what stands under a name is a secret: no placeholder, number, address, code or prose.
-"""
+"""Whether a value is a secret under its name: not a placeholder, a number, an address, code or prose."""
 
 import re
 import string
@@ -18,7 +13,7 @@ PLACEHOLDER = (
     r"|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined|not[-_ ]?(?:set|needed)"
     r"|(?:sk-)?no[-_]key[-_](?:needed|required)|\$\{\w+\}|\{\{.*\}\}"
 )
-# Beside these, the notations of shells, Python, JavaScript and templates for a value that stands elsewhere.
+# Also the notations of shells, Python, JavaScript and templates for a value that stands elsewhere.
 _NOT_A_VALUE = regex(
     rf"{PLACEHOLDER}"
     r"|[*.xX•_-]+"
@@ -46,13 +41,13 @@ _ONE_RUN = regex(r"[A-Za-z0-9+/_=-]{20,}$")
 
 
 def is_value(text: str) -> bool:
-    """Whether `text` may be a secret: not empty, not a placeholder, no name of a type or of another variable."""
+    """Whether `text` may be a secret: not empty, a placeholder, or the name of a type or a variable."""
     text = text.strip()
     return bool(text) and not text.startswith((MASKED, NOT_RECORDED)) and not _NOT_A_VALUE.fullmatch(text)
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether the value, which is known to be one (in quotes, or a field), is a secret under this name."""
+    """Whether the value, in quotes or in a field, is a secret under this name."""
     level = strength(name)
     if level == WEAK:
         return looks_random(value) and is_value(value)
@@ -64,7 +59,7 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def _is_harmless(name: str, value: str) -> bool:
-    """Whether the value is a number, a ticker or an address, which under this name are no secret."""
+    """Whether the value is a number, a ticker or an address, which are not secret under this name."""
     if value.startswith("0x") and len(value) == 42 and _HEX.match(value):
         return True  # 20 bytes are an address: a private key has 32
     if may_be_public(name) and is_address(value):
@@ -75,14 +70,14 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def is_secret_number(name: str, number: int) -> bool:
-    """Whether a number is a secret under this name: a PIN or a key, and no count."""
+    """Whether a number is a secret under this name: a PIN or a key, not a count."""
     if strength(name) < STRONG or name.lower().endswith("tokens"):
         return False
     return abs(number) >= (1000 if is_password(name) else 10_000_000)
 
 
 def is_secret_item(name: str, value: str) -> bool:
-    """Whether the second of two is the secret that the first names, as in a list of headers, and no word."""
+    """Whether the second of two items, as in a list of headers, is the secret that the first names, and not a word."""
     wordy = _PHRASE.fullmatch(value) and not is_jumbled(value)
     return is_secret(name, value) and not wordy and not _DECIMAL.fullmatch(value)
 
@@ -98,7 +93,7 @@ def is_member(value: str) -> bool:
 
 
 def is_mixed(value: str) -> bool:
-    """Whether letters and digits are mixed in it, as in what a machine made; or letters that are no words."""
+    """Whether a machine made it: letters and digits are mixed, or the letters are not words."""
     if len(value) < 8 or " " in value:
         return False
     digits = digits_of(value)
@@ -126,12 +121,12 @@ def is_public(text: str) -> bool:
     return bool(_HEX.match(text)) and len(text) in (40, 42, 64, 66)
 
 
-_LONG_WORD = 20  # letters; words of English that are longer stand in no configuration
+_LONG_WORD = 20  # letters; no configuration has longer words
 _UNSPEAKABLE = regex(r"[b-df-hj-np-tv-xz]{5}")
 
 
 def is_jumbled(value: str) -> bool:
-    """Whether 16 or more letters are no words run together: a word has four letters on average, and vowels."""
+    """Whether 16 or more letters are not words run together: a word has four letters on average, and vowels."""
     part = max(value.split("-"), key=len)
     if len(part) < 16 or not part.isalpha():
         return False

@@ -31,7 +31,7 @@ def wallet_keys(scan: Scan) -> Iterator[Span]:
 
 
 def _tokens(scan: Scan) -> Iterator[tuple[int, int, bytes]]:
-    """From where to where there are as many letters and digits in a row as keys have, and what they are."""
+    """Yield start, end and text of each run of as many letters and digits as keys have."""
     for start, end in scan.runs:
         if end - start >= _LENGTHS.start:
             run = scan.plain_ascii[start:end]
@@ -46,9 +46,9 @@ def _is_hex(text: str, size: int) -> bool:
     return len(text[2:] if text[:2] in ("0x", "0X") else text) == 2 * size and _HEX.match(text) is not None
 
 
-@lru_cache(maxsize=4096)  # a page of signatures comes back in every prompt of a conversation
+@lru_cache(maxsize=4096)  # a conversation repeats its signatures in every prompt
 def _rule_of(token: bytes) -> str | None:
-    """What a token is by itself, whatever stands around it."""
+    """Return the rule that matches this token without context; None if none does."""
     text = token.decode()
     if text[0] in _WIF_STARTS and len(text) in _WIF_LENGTHS:
         return "wif-private-key" if _is_wif(text) else None
@@ -208,8 +208,8 @@ def _is_solana_base64(token: str) -> bool:
     return is_keypair(b64decode(token.replace("-", "+").replace("_", "/") + "=="))
 
 
-# 32 bytes of hex are a private key, a transaction or a block: only the words around them tell, and only if they assign
-# the one to the other. Words from the error texts and docs of eth-account, web3.py and hyperliquid-python-sdk
+# 32 bytes of hex are a private key, a transaction or a block. Only words around them that assign them to a key decide.
+# Words from the error texts and docs of eth-account, web3.py and hyperliquid-python-sdk
 # (`secret_key`, `Account.from_key`, `api_wallet`), from ganache's list, and in the languages of the seed phrases.
 _SAYS_PRIVATE = (
     r"(?:from_?key|privatekeyto\w{1,12}|from_?(?:private|secret)_?key|(?<![a-z])wallet|signingkey)(?=\()"
@@ -257,9 +257,9 @@ _LONGEST_HINT = max(map(len, _HINTS))
 
 
 def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
-    """Which of these tokens, as long as 32 bytes in hex, are such a key."""
+    """Yield the tokens, of the length of 32 bytes in hex, that are private keys."""
     hints = _hints(scan) if places else []
-    listed = -1  # where the last key ended: another may follow it in a list
+    listed = -1  # end of the last key: another may follow in a list
     for start, end in places if hints else ():
         near = bisect_left(hints, start - _REACH - _LONGEST_HINT)
         is_near = near < len(hints) and hints[near] <= end + _REACH
@@ -269,12 +269,12 @@ def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
 
 
 def _hints(scan: Scan) -> list[int]:
-    """Where words of keys stand, asked once and not around each hash of a page."""
-    accounts = scan.said(("address",))  # else a `"key"` is one of storage, or of a row
-    found = [at for hint in scan.said(_HINTS) for at in scan.anchors(hint)]
+    """Return the places of words for keys: searched once, not around each hash of a page."""
+    accounts = scan.present(("address",))  # else a `"key"` is one of storage, or of a row
+    places = [at for hint in scan.present(_HINTS) for at in scan.anchors(hint)]
     if not scan.text.isascii():
-        found += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
-    return sorted(at for at in found if accounts or scan.low[at - 1 : at + 4] != '"key"')
+        places += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
+    return sorted(at for at in places if accounts or scan.low[at - 1 : at + 4] != '"key"')
 
 
 def _is_evm_key_at(text: str, start: int, end: int, listed: int) -> bool:
@@ -300,7 +300,7 @@ def is_evm_key(name: str, value: str) -> bool:
 
 
 def is_account(fields: Mapping[Any, Any]) -> bool:
-    """Whether these are the fields of an account, whose `key` is private: `{"address": "0x…", "key": "0x…"}`."""
+    """Whether the fields are an account, whose `key` is private: `{"address": "0x…", "key": "0x…"}`."""
     address, key = fields.get("address"), fields.get("key")
     if not isinstance(address, str) or not isinstance(key, str) or len(address) != 42:
         return False
@@ -346,13 +346,13 @@ def _is_long(match: re.Match[str]) -> bool:
 
 
 def _span_of(match: re.Match[str], at: int) -> Span:
-    """Where the 64 numbers from the `at`th on stand."""
+    """The span of the 64 numbers from the `at`th on."""
     numbers = list(islice(_NUMBER.finditer(match.group()), at, at + _KEY_BYTES))
     return Span(match.start() + numbers[0].start(), match.start() + numbers[-1].end(), _SOLANA)
 
 
 def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
-    """Where 64 of the numbers in a row are as varied as a key, and these."""
+    """Yield index and bytes of each 64 numbers in a row that are as varied as a key."""
     if len(set(numbers)) < _FEWEST_DIFFERENT:
         return
     values = [_byte(number) for number in numbers]
@@ -372,7 +372,7 @@ def _byte(number: Any) -> int:
 
 
 def is_secret_numbers(numbers: Sequence[Any]) -> bool:
-    """Whether the 64 bytes of a Solana secret key are among these, as numbers or their texts."""
+    """Whether 64 of the numbers, or of their texts, in a row are a Solana secret key."""
     if len(numbers) < _KEY_BYTES or type(numbers[0]) not in (int, str):
         return False
     windows = _windows([item if type(item) in (int, str) else -1 for item in numbers])
