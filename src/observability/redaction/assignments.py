@@ -1,4 +1,4 @@
-"""Secrets by the name before them, as in `name = value`: in code, configuration, JSON, markup, tables, flags and prose."""
+"""Secrets by the name before them (`name = value`): code, configuration, JSON, markup, tables, flags and prose."""
 
 import re
 from collections.abc import Iterator

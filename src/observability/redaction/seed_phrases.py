@@ -169,7 +169,7 @@ def _runs_of(
             yield offsets[run.start()][0], offsets[run.end() - 1][1]
 
 
-# ── Which words are the phrase? ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── Which words are the phrase? ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _any(words: Iterable[str]) -> str:
