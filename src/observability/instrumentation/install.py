@@ -6,8 +6,7 @@ from itertools import groupby
 
 from ..settings import setting
 from . import cycles, hooks
-from .anthropic import ANTHROPIC
-from .openai import GROQ, OPENAI
+from .sdks import ANTHROPIC, GROQ, OPENAI
 
 SDKS = (OPENAI, ANTHROPIC, GROQ)
 

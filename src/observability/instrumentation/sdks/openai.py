@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from ..reading import Shape
+from ..targets import Method, Sdk, Streams
 from .chat import fold_chat, text_of_chat, text_of_embeddings
-from .reading import Shape
-from .targets import Method, Sdk, Streams
 
 _CHAT = (("messages", "user"),)
 

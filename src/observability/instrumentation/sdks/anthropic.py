@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .reading import Shape
-from .targets import Method, Sdk, Streams
+from ..reading import Shape
+from ..targets import Method, Sdk, Streams
 
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
