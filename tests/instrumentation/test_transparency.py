@@ -15,6 +15,7 @@ import wrapt
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.resources.responses import AsyncResponses, Responses
 from openai.types.chat import ChatCompletion
+from pydantic import BaseModel
 from pytest_httpserver import HTTPServer
 
 from src.observability import observe_llm
@@ -208,6 +209,19 @@ def test_beside_another_library_each_request_is_recorded_once(
     finally:
         Completions.create = original  # type: ignore[method-assign]
     assert (len(calls), len(journal.observations())) == (4, 3)
+
+
+def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
+    """Its class stands among the parameters, by name; an answer that does not fit is the SDK's error."""
+
+    class Decision(BaseModel):
+        action: str
+
+    with pytest.raises(ValueError, match="Invalid JSON"):  # the SDK's, as the recorded answer is no JSON
+        client.chat.completions.parse(**ASKED, response_format=Decision)
+    (row,) = journal.observations()
+    assert row["model_parameters"]["response_format"].endswith("Decision]")
+    assert (row["level"], row["status_message"].split(":")[0]) == ("ERROR", "ValidationError")
 
 
 def test_messages_are_recorded_as_they_were_sent(client: openai.OpenAI, journal: JournalReader) -> None:

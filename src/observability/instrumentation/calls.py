@@ -19,6 +19,7 @@ from ..tracing import (
     leave_request,
     note_error,
     snapshot,
+    type_name,
 )
 from .reading import Shape
 from .streams import end_later
@@ -48,6 +49,8 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(*args: Any, **kwargs: Any) -> Any:
+            if not recording().on:
+                return await method(*args, **kwargs)
             return await _awaited(shape, lambda: method(*args, **kwargs), args, kwargs)
 
         def returning_a_coroutine(*args: Any, **kwargs: Any) -> Any:
@@ -139,7 +142,9 @@ def _begin(shape: Shape, asked: CaptureSettings, args: tuple[Any, ...], kwargs: 
 def _kept(value: Any) -> Any:
     if id(type(value)) in IMMUTABLE_IDS:
         return value
-    return None if type(value).__name__ in _NOT_GIVEN else snapshot(value)
+    if issubclass(type(value), type):  # the model that an answer is parsed into
+        return f"[class {type_name(value)}]"
+    return None if type_name(type(value)) in _NOT_GIVEN else snapshot(value)
 
 
 def _records_input(request: Observation, asked: CaptureSettings) -> bool:

@@ -1,6 +1,6 @@
 """On the caller's thread: what is being observed, and how a call becomes an observation."""
 
-from .attributes import field_of, fields_of, has_class, library_of
+from .attributes import field_of, fields_of, has_class, library_of, type_name
 from .current import (
     Processor,
     annotate,
@@ -62,4 +62,5 @@ __all__ = [
     "set_processor",
     "snapshot",
     "start",
+    "type_name",
 ]
