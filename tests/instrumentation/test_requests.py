@@ -4,6 +4,7 @@ import base64
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -16,7 +17,7 @@ from src.observability import ObservabilityContext, observe_llm
 from src.observability.instrumentation import streams
 from src.observability.instrumentation.providers import provider_of
 from src.observability.settings import recording
-from src.observability.tracing import begin_request, finish_request
+from src.observability.tracing import Observation, begin_request, finish_request
 from tests.conftest import JournalReader
 from tests.instrumentation.conftest import ASKED, MESSAGES
 from tests.providers.wire import ANSWER, Provider
@@ -306,3 +307,15 @@ def test_spans_of_other_libraries_nest_below_a_request(
     decide()
     rows = journal.observations()
     assert [f"{context.span_id:016x}" for context in seen] == [row["id"] for row in rows]
+
+
+def test_an_sdks_answer_is_weighed_with_all_it_holds() -> None:
+    """A request's own, and that of the only request inside a generation."""
+    request = Observation("openai.chat.completions", "generation")
+    request.complete = lambda _: None
+    request.output = SimpleNamespace(choices=[{"logprobs": "x" * 500_000}])
+    holder = Observation("llm_generation", "generation")
+    holder.request = request
+    assert request.weigh() < 1_000
+    assert request.weigh(whole=True) > 500_000
+    assert holder.weigh(whole=True) > 500_000

@@ -119,8 +119,9 @@ class Observation:
             size += size_of((self.kwargs, self.pieces, self.input, self.metadata, self.replies))
         if whole:
             size += sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
+            size += weight_of(output) if self.complete is not None else 0  # an SDK's own answer
         if self.request is not None:
-            size += self.request.weigh()
+            size += self.request.weigh(whole=whole)
         self.size = size
         return size
 
