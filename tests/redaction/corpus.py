@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Redaction Corpus
-Built with love by Moon Dev 🚀
-
-Secrets of every rule, made as their issuers make them, with checksums that hold; look-alikes that must stay; and the
-texts in which either stands.
-"""
+"""Secrets of every rule with valid checksums, look-alikes that must stay, and texts in which either stands."""
 
 import base64
 import hashlib
@@ -198,7 +192,7 @@ def _uuid(make: random.Random) -> str:
     return "-".join(_some(make, size, _HEX) for size in (8, 4, 4, 4, 12))
 
 
-# Addresses with a key, as each host documents them: redaction_urls.py names the sources.
+# Addresses with a key, as each host documents them: `redaction/http.py` names the sources.
 NODES: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "Alchemy": lambda make: _placed("https://eth-mainnet.g.alchemy.com/v2/{}", _some(make, 32, _URL_LETTERS)),
     "Alchemy, 21": lambda make: _placed("wss://solana-mainnet.g.alchemy.com/v2/{}", _some(make, 21, _URL_LETTERS)),

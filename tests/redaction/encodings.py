@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Encodings of a Secret
-Built with love by Moon Dev 🚀
-
-Every form in which software writes a secret of ours that `docs/redaction.md` says is masked, and what becomes of any
-text on its way to the disk, the wire and the terminal.
-"""
+"""The forms in which software writes a secret of ours, and the transformations of text on its way out."""
 
 import base64
 import html

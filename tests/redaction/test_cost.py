@@ -1,8 +1,5 @@
-"""
-🌙 Moon Dev's Tests of Redaction's Speed
-Built with love by Moon Dev 🚀
+"""The cost of redaction, counted in calls and characters: a count is the same on a busy machine.
 
-What a page of ordinary rows costs, counted in calls rather than milliseconds: a count is the same on a busy machine.
 `benchmarks/bench_redaction.py` has the milliseconds.
 """
 

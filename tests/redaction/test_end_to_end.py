@@ -1,10 +1,7 @@
-"""
-🌙 Moon Dev's Leak Tests
-Built with love by Moon Dev 🚀
+"""Secrets in settings, names, server messages, cut texts and printed lines reach neither disk, wire nor terminal.
 
-Secrets planted where only one test can: in settings, names, the server's words, what is cut or printed. Then the raw
-bytes of the journal and its WAL, of every body that Langfuse received, and of what was printed, are searched for them
-in every encoding. `test_redaction_matrix.py` has every provider and every way out.
+The raw bytes of the journal and its WAL, of every request to Langfuse and of the output are searched for them in every
+encoding. `test_matrix.py` has every provider and every way out.
 """
 
 import json

@@ -1,12 +1,8 @@
-"""
-🌙 Moon Dev's Leak Matrix
-Built with love by Moon Dev 🚀
+"""Every provider × every way out × every encoding of every planted secret.
 
-Every provider × every way out × every encoding of every planted secret. A cell is a label with a secret behind it:
-where it comes to rest, the label must have a marker behind it and no more; and of the secret no form may stand
-anywhere: in the raw bytes of the journal and its WAL, in what Langfuse received, in what was printed.
-
-The same run with a secret that nobody told us of is the check of the check: there the search finds every cell.
+A cell is a label with a secret behind it. Wherever it ends up, a marker must follow the label. No form of the secret may
+stand anywhere: in the raw bytes of the journal and its WAL, in the requests to Langfuse, in the output. The same run
+with an unknown secret checks the search itself: there it finds every cell.
 """
 
 import random

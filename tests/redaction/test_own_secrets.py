@@ -1,10 +1,4 @@
-"""
-🌙 Moon Dev's Own Secrets Tests
-Built with love by Moon Dev 🚀
-
-The operator's own: the values of their environment, in every form in which software writes them; their patterns, none
-of which may stop trading.
-"""
+"""The operator's own secrets in every form in which software writes them, and the operator's own patterns."""
 
 import json
 import os

@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Redaction Tests
-Built with love by Moon Dev 🚀
-
-Recall over generated secrets of every rule, precision over their look-alikes, and properties that hold for any value.
-"""
+"""Recall over generated secrets of every rule, precision over look-alikes, and properties of any value."""
 
 import itertools
 import json

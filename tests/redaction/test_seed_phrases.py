@@ -1,9 +1,4 @@
-"""
-🌙 Moon Dev's Tests of Seed Phrases
-Built with love by Moon Dev 🚀
-
-However a phrase is written, in one text or spread over the items, rows and keys of data; and what looks like one.
-"""
+"""Seed phrases in any notation, in one text or spread over the items, rows and keys of data; and look-alikes."""
 
 import itertools
 import json

@@ -172,6 +172,7 @@ FORMATS = (
     # AWS's documentation (IAM, reference_identifiers); the secret half: `_beside`
     Format("aws-key", "AKIA ASIA ABIA ACCA", f"[A-Z0-9]{{16}}{_END}", "AKIA{A16}", unlike="A-Z0-9"),
     # gitleaks digitalocean.go
+    Format("aws-key", "ABSK", "[A-Za-z0-9+/]{100,}", "ABSK{a120}"),  # Amazon Bedrock's API keys: gitleaks aws.go
     Format("aws-key", "amzn.mws.", _UUID, "amzn.mws.{h8}-{h4}-{h4}-{h4}-{h12}"),  # gitleaks amazonmws.go
     Format("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", f"{_HEX}{{64}}", "dop_v1_{h64}"),
     Format("grafana-token", "eyJrIjoi", "[A-Za-z0-9+/]{60,}", "eyJrIjoi{a80}"),
