@@ -1,8 +1,8 @@
 """Every provider × every way out × every encoding of every planted secret.
 
-A cell is a label with a secret behind it. Wherever it ends up, a marker must follow the label. No form of the secret may
-stand anywhere: in the raw bytes of the journal and its WAL, in the requests to Langfuse, in the output. The same run
-with an unknown secret checks the search itself: there it finds every cell.
+A cell is a label with a secret behind it. Wherever it ends up, a marker must follow the label. No form of the secret
+may stand anywhere: in the raw bytes of the journal and its WAL, in the requests to Langfuse, in the output. The same
+run with an unknown secret checks the search itself: there it finds every cell.
 """
 
 import random
