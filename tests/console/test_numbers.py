@@ -83,7 +83,9 @@ def check_whole(traces: Sequence[dict[str, Any]], found: Exported) -> None:
     columns = ["id", "parent_id", "start_ns", "first_token_ns", "end_ns", "type", "level", "cost_usd", "state"]
     same(shown[columns], rows[columns])
     assert list(shown["usage"]) == [None if pd.isna(text) else json.loads(text) for text in rows["usage"]]
-    scores = scores.assign(value=scores["number"].astype(object).fillna(scores["text"])).sort_values(["at", "seq"])
+    scores = scores.assign(
+        value=scores["number"].astype(object).where(scores["number"].notna(), scores["text"])
+    ).sort_values(["at", "seq"])
     shown = pd.DataFrame([score for trace in traces for score in trace["scores"]], columns=["name", "value"])
     same(shown, scores[["name", "value"]])
 

@@ -206,6 +206,7 @@ def test_a_short_secret_in_the_host_keeps_rows_here(
 STARRED = "Tr4de*Pass_word`1-exchange"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the agents of this repo need Python 3.11")
 def test_what_agents_print_leaks_nothing(
     nothing_leaks: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from ... import settings
@@ -68,8 +68,8 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
     if match is None:
         yield fault("server", f"{host} is not a Langfuse server", "correct LANGFUSE_HOST")
         return
-    sdk, server = version("langfuse"), (int(match[1]), int(match[2]))
-    what = f"{host} is Langfuse {match[1]}.{match[2]}{one_line(match[3], 40)}, the SDK is {sdk}"
+    sdk, server = _sdk_version(), (int(match[1]), int(match[2]))
+    what = f"{host} is Langfuse {match[1]}.{match[2]}{one_line(match[3], 40)}" + (sdk and f", the SDK is {sdk}")
     if server < _OLDEST_SERVER:
         yield fault("server", f"{what}: too old", "update the server to 3.63 or newer")
     elif sdk.startswith("5.") and server < _OLDEST_FOR_SDK_5:
@@ -77,6 +77,14 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
         yield warning("server", f"{what}, which needs 4.59 or newer", cure)
     else:
         yield fine("server", what)
+
+
+def _sdk_version() -> str:
+    """The version of the Langfuse SDK; empty where it is not installed, as it need not be."""
+    try:
+        return version("langfuse")
+    except PackageNotFoundError:
+        return ""
 
 
 def _clock(answer: "Answer") -> Iterator[Finding]:

@@ -135,8 +135,13 @@ def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """Put a quote before text that a spreadsheet would run as a formula, as one types it there."""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    """Put a quote before text that a spreadsheet would run as a formula, as one types it there.
+
+    NUL, which few readers take and the writer of Python 3.10 refuses, becomes U+FFFD.
+    """
+    if not isinstance(value, str):
+        return value
+    return f"'{value}".replace("\0", "\ufffd") if _FORMULA.match(value) else value.replace("\0", "\ufffd")
 
 
 def _write_parquet(pages: Iterable[list[Row]], columns: Sequence[str], file: IO[bytes]) -> int:
