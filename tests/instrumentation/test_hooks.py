@@ -1,6 +1,7 @@
 """Import hooks: modules are patched right after their own loader has run, and look as they did."""
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,15 @@ def test_spec_and_loader_are_the_modules_own() -> None:
     assert module.__spec__ is not None
     assert (type(module.__loader__), type(module.__spec__.loader), module.__spec__.origin) == (kind, kind, origin)
     assert module.__loader__.get_source(module.__name__).startswith("class Chat")  # type: ignore[union-attr]
+
+
+def test_a_module_that_is_only_found_has_its_source() -> None:
+    """As `inspect` and `pkgutil` ask for it before anything is imported."""
+    hooks.install(patches_of({f"{NAME}.resources": [patched]}))
+    spec = importlib.util.find_spec(f"{NAME}.resources")
+    assert spec is not None
+    assert spec.loader.get_source(spec.name).startswith("class Chat")  # type: ignore[union-attr]
+    assert f"{NAME}.resources" not in sys.modules
 
 
 def test_a_reloaded_module_is_patched_again() -> None:

@@ -24,6 +24,9 @@ class _PatchingLoader:
     def __init__(self, loader: Any, patches: Iterable[Patch]) -> None:
         self._loader, self._patches = loader, patches
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)  # who finds a module without importing it may ask for its source
+
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)
         return module
