@@ -3,14 +3,11 @@
 Tests raise them (`strict`): telemetry never breaks a trade, but always breaks a test.
 """
 
-import functools
-import signal
 import threading
 import time
-from traceback import walk_tb
-from types import CodeType, TracebackType
-from typing import Any
+from types import TracebackType
 
+from .interruption import is_interruption
 from .terminal import warn
 
 strict = False  # set by tests
@@ -56,27 +53,12 @@ def _redacted(message: str) -> str:
 failures = Failures()
 
 
-def _is_of_a_signal_handler(error: BaseException) -> bool:
-    """Whether the error passed through the handler of a POSIX signal, which Python runs between any two steps."""
-    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
-    codes = {code for handler in handlers if callable(handler) and (code := _code_of(handler)) is not None}
-    return any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__))
-
-
-def _code_of(handler: Any) -> CodeType | None:
-    while isinstance(handler, functools.partial):
-        handler = handler.func
-    function = getattr(handler, "__func__", handler)
-    code = getattr(function, "__code__", None) or getattr(type(handler).__call__, "__code__", None)
-    return code if isinstance(code, CodeType) else None
-
-
 def swallow(error: Exception) -> None:
     """Count and print an error of our own bookkeeping; tests (`strict`) raise it.
 
     An exception that the agent's own signal handler raised meanwhile (an alarm's) is not ours: it passes through.
     """
-    if strict or _is_of_a_signal_handler(error):
+    if strict or is_interruption(error):
         raise error
     failures.note(f"{type(error).__name__} in bookkeeping", f"{type(error).__name__}: {error}")
 
@@ -90,7 +72,7 @@ class _Guarded:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> bool:
-        if isinstance(error, Exception) and not strict and not _is_of_a_signal_handler(error):
+        if isinstance(error, Exception) and not strict and not is_interruption(error):
             swallow(error)
             return True
         return False

@@ -1,12 +1,13 @@
 """Print a line of ours at once or not at all: the agent waits for no reader of its output, and gets no error."""
 
-import contextlib
 import os
 import select
 import sys
 from typing import Any
 
 from termcolor import colored
+
+from .interruption import ignoring
 
 dropped = 0  # lines that could not be printed; `health()` has the number
 
@@ -20,7 +21,7 @@ def print_now(text: str, colour: str, *, to_stderr: bool = False) -> None:
         to_stderr: to stderr instead of stdout.
     """
     global dropped
-    with contextlib.suppress(Exception):
+    with ignoring(Exception):
         if _is_written(sys.stderr if to_stderr else sys.stdout, f"{_coloured(text, colour)}\n"):
             return
     dropped += 1

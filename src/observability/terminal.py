@@ -3,11 +3,11 @@
 Constant lines need no redaction: `tests/test_architecture.py` holds the two apart.
 """
 
-import contextlib
 import sys
 
 from termcolor import colored
 
+from .interruption import ignoring
 from .printing import print_now
 
 
@@ -21,7 +21,7 @@ def echo(text: str, colour: str) -> None:
     from .redaction import redact_line  # a process that prints nothing does not load it
 
     line = colored(redact_line(text), colour)
-    with contextlib.suppress(OSError, ValueError):  # a log that cannot be written is no reason to miss a trade
+    with ignoring(OSError, ValueError):  # a log that cannot be written is no reason to miss a trade
         try:
             print(f"{line}\n", end="")  # one write: two threads' lines do not mix
         except UnicodeEncodeError:
@@ -33,7 +33,7 @@ def warn(text: str, colour: str = "yellow") -> None:
 
     Never blocks and never raises. A line that cannot be printed at once is dropped and counted.
     """
-    with contextlib.suppress(ImportError, OSError):  # the process ends, or has no descriptor left
+    with ignoring(ImportError, OSError):  # the process ends, or has no descriptor left
         from .redaction import redact_line
 
         print_now(redact_line(text), colour, to_stderr=True)

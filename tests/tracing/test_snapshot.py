@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from src.observability import ObservabilityContext, internal_errors, observe_llm
+from src.observability.interruption import ignoring
 from src.observability.recording.recorder import MAX_QUEUED_BYTES, Recorder
 from src.observability.tracing import current
 from src.observability.tracing.attributes import field_of
@@ -253,6 +254,22 @@ def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) 
         signal.signal(signal.SIGALRM, before)
     assert caught == rung
     assert internal_errors.failures.total == 0
+
+
+def test_an_alarm_passes_through_a_line_that_cannot_be_printed() -> None:
+    """Though TimeoutError is an OSError, which is what a broken output raises."""
+
+    def late(*_: Any) -> None:
+        raise TimeoutError("the agent's own")
+
+    before = signal.signal(signal.SIGALRM, late)
+    try:
+        with pytest.raises(TimeoutError), ignoring(OSError):
+            signal.raise_signal(signal.SIGALRM)
+        with ignoring(OSError):
+            raise BrokenPipeError
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:

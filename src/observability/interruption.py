@@ -1,0 +1,33 @@
+"""Exceptions of the agent's own signal handlers (an alarm's TimeoutError) pass through our error handling."""
+
+import contextlib
+import functools
+import signal
+from traceback import walk_tb
+from types import CodeType, TracebackType
+from typing import Any
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether the error was raised by the handler of a POSIX signal, which Python runs between any two steps."""
+    handlers = [signal.getsignal(number) for number in signal.valid_signals()]
+    codes = {code for handler in handlers if callable(handler) and (code := _code_of(handler)) is not None}
+    return any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__))
+
+
+class ignoring(contextlib.suppress):  # noqa: N801 - used as `contextlib.suppress` is
+    """`contextlib.suppress`, but for interruptions: TimeoutError, which alarms raise, is an OSError."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        suppressed = super().__exit__(kind, error, traceback)
+        return bool(suppressed) and error is not None and not is_interruption(error)
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    function = getattr(handler, "__func__", handler)
+    code = getattr(function, "__code__", None) or getattr(type(handler).__call__, "__code__", None)
+    return code if isinstance(code, CodeType) else None
