@@ -2,7 +2,7 @@
 🌙 Moon Dev's Local Server
 Built with love by Moon Dev 🚀
 
-A llama.cpp server inside this process, on loopback. Only this file imports xllamacpp and finds the weights.
+A llama.cpp server inside this process, on loopback. Only this file imports xllamacpp and locates the weights.
 """
 
 import atexit

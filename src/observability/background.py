@@ -1,6 +1,6 @@
-"""Our threads share the interpreter with the agents': they release it by themselves, and often.
+"""Release the interpreter often: our threads share it with the agents.
 
-A thread that runs Python for long is made to release it only after 5 ms, which an agent's call would wait out.
+Python makes a busy thread release the interpreter only after 5 ms, which an agent's call would have to wait.
 """
 
 import time

@@ -1,8 +1,8 @@
-"""Connections that must be closed while this process forks.
+"""Close connections to the journal while this process forks; `runtime.py` registers the hooks.
 
-SQLite keeps its locks of a file in the process's memory, where a child would take its parent's for its own: it would
-write without any, and corrupt the journal. A fork waits for a connection that is in use, but not for long: where that
-is not enough, the child keeps a journal of its own (`journal.path_of_process`).
+SQLite keeps its file locks in the memory of the process. A forked child would take its parent's locks for its own,
+write without any, and corrupt the journal. A fork waits briefly for a connection that is in use. If the wait was too
+short, the child keeps a journal of its own (`journal.path_of_process`).
 """
 
 import threading
@@ -19,18 +19,18 @@ class Closable(Protocol):
     lock: threading.RLock  # held while it is used
 
     def disconnect(self) -> None:
-        """Close it; its lock is held."""
+        """Close the connection. The caller holds its lock."""
 
 
 opening = threading.RLock()  # held while a connection is made
-is_unsafe = False  # in a child that was forked while a connection of its parent's was in use
+is_unsafe = False  # True in a child that was forked while its parent used a connection
 _all: "weakref.WeakSet[Closable]" = weakref.WeakSet()
 _held: list[threading.RLock] = []
-_is_closed = True  # all of them, at the last fork
+_is_closed = True  # whether the last fork closed every connection
 
 
 def add(closable: Closable) -> None:
-    """Have a connection closed at every fork from now on; `opening` is held."""
+    """Close this connection at every fork from now on. The caller holds `opening`."""
     _all.add(closable)
 
 
@@ -47,13 +47,13 @@ def before() -> None:
 
 
 def after_in_parent() -> None:
-    """They may be used again."""
+    """Release the connections: the parent may use them again."""
     while _held:
         _held.pop().release()
 
 
 def after_in_child() -> None:
-    """Connections may be opened again; not to the parent's file, if one to it was in use."""
+    """Release the connections. If one was in use, the child must not open the parent's file."""
     global opening, is_unsafe
     after_in_parent()
     if not _is_closed:

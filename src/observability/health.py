@@ -30,7 +30,7 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         "journalled": recorder.journalled,
         "dropped": recorder.dropped + Retention.deleted_pending,
         **_journal(),
-        "failures": failures.total,  # after what may add to it
+        "failures": failures.total,  # counted last: the lines above may add failures
         "unprinted": printing.dropped,
         **_last_error(shipper),
     }

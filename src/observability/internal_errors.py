@@ -17,7 +17,7 @@ class Failures:
     """Counts of our own failures by kind; `health()` shows them."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may note while the code that it interrupts does
+        self._lock = threading.RLock()  # reentrant: a signal handler may interrupt `note` and call it
         self._counts: dict[str, int] = {}
         self.last: str | None = None
         self.last_at: float | None = None  # Unix seconds

@@ -2,7 +2,7 @@
 🌙 Moon Dev's LangFuse Tracker
 Built with love by Moon Dev 🚀
 
-`LangFuseTracker` is the face of observability to agents and operators; what runs behind it is `runtime.py`.
+`LangFuseTracker` is the face of observability to agents and operators; `runtime.py` does the work.
 """
 
 from typing import Any, Optional
@@ -27,7 +27,7 @@ class Langfuse:
 
     @property
     def client(self) -> Any:
-        """The SDK's `langfuse.Langfuse`: prompts, `auth_check()`, the REST API. Spans and scores do not go this way.
+        """The SDK's `langfuse.Langfuse`: prompts, `auth_check()`, the REST API. Spans and scores are not sent by it.
 
         None, and a line on stderr, where the SDK is not installed.
         """
@@ -76,7 +76,7 @@ class LangFuseTracker:
             host=to.host,
             flush_interval=settings.setting("LANGFUSE_FLUSH_INTERVAL"),
         )
-        print_now("✅ LangFuse observability initialized!", "green")  # where to, `status` says
+        print_now("✅ LangFuse observability initialized!", "green")  # `status` prints the destination
 
     def _warn_once(self) -> None:
         if not self._warned and settings.missing_langfuse_keys():  # `settings` prints malformed ones
@@ -94,14 +94,14 @@ class LangFuseTracker:
 
     @property
     def client(self) -> Any:
-        """The Langfuse SDK's client, for prompts and the REST API; None where `enabled` is false or it is missing."""
+        """The Langfuse SDK's client, for prompts and the REST API; None if `enabled` is false or the SDK is missing."""
         if not self.enabled:
             return None
         handle = type(self)._client
         return None if handle is None else handle.client
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Journal what is queued and ship what is pending; whether all of it is shipped, within `timeout` seconds."""
+        """Journal queued observations, ship pending rows; return whether all are shipped within `timeout` seconds."""
         return runtime.flush(timeout)
 
     def health(self) -> dict[str, Any]:

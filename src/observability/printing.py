@@ -1,4 +1,4 @@
-"""Print a line of ours at once or not at all: the agent waits for no reader of its output, and gets no error."""
+"""Print a line of ours at once or not at all: the agent never waits for a reader of its output, and gets no error."""
 
 import os
 import select

@@ -22,17 +22,17 @@ from .printing import print_now
 REPO_ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = REPO_ROOT / ".env"
 
-# What an operator may write, assign or patch in `config.py` beside this package; it wins over the environment.
+# Names that an operator may set or patch in `config.py` beside this package; they win over the environment.
 CONFIG_NAMES = ("ENABLE_LANGFUSE", "LANGFUSE_FLUSH_INTERVAL", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT")
 _CONFIG_MODULE = ".".join([*(__package__ or "").split(".")[:-1], "config"])
 
 
 class SettingError(ValueError):
-    """A setting's text cannot be read; the message names the variable and what it takes."""
+    """A setting's text cannot be read; the message names the variable and the accepted values."""
 
 
 class Destination(NamedTuple):
-    """Where a recorded observation is delivered: a Langfuse host and the project its keys belong to."""
+    """The target of a recorded observation: a Langfuse host and the project its keys belong to."""
 
     host: str
     public_key: str
@@ -40,7 +40,7 @@ class Destination(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What the journal keeps of it: host and public key, never the secret."""
+        """The destination as the journal names it: host and public key, never the secret."""
         return f"{self.host}|{self.public_key}"
 
 
@@ -164,7 +164,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
-    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # what an ending process may spend on disk and network
+    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # budget of an ending process for disk and network
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
     "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods of which one call is one cycle: one trace
     "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),  # an answer that begins with BUY, SELL or NOTHING is a signal
@@ -299,7 +299,7 @@ def setting(name: str) -> Any:
 
 
 def _config() -> dict[str, Any]:
-    """The names in the sibling `config` module, if it is imported; its own `__getattr__` is never asked."""
+    """The names in the sibling `config` module, if it is imported; its own `__getattr__` never runs."""
     module = modules.get(_CONFIG_MODULE)
     return _NOTHING if module is None else vars(module)
 
@@ -344,7 +344,7 @@ _capture: tuple[Any, ...] = _NEVER_READ  # the raw texts of the four variables, 
 
 
 def recording() -> CaptureSettings:
-    """The settings of recording. Every traced call asks once, so nothing is parsed while the variables are the same."""
+    """The settings of recording. Read by every traced call, so nothing is parsed while the variables are the same."""
     parsed: CaptureSettings
     flag, captured_input, captured_output, durability, parsed = _capture
     raw = raw_environ.get
@@ -415,18 +415,18 @@ def missing_langfuse_keys() -> list[str]:
 
 
 def journal_path() -> Path:
-    """Where the journal lies; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
+    """The path of the journal; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
     return _under_repo(setting("OBSERVABILITY_JOURNAL"), os.environ.get("HOME"))
 
 
 def journal_of(root: Path) -> Path:
-    """Where the journal of the repo at `root` lies: by the settings for this one, by its `.env` for another."""
+    """The path of the journal of the repo at `root`: by the settings for this one, by its `.env` for another."""
     if root == REPO_ROOT:
         return journal_path()
     path = _variables_of(root / ".env").get("OBSERVABILITY_JOURNAL") or SETTINGS["OBSERVABILITY_JOURNAL"][1]
     return root / Path(path).expanduser()
 
 
-@lru_cache(maxsize=8)  # every batch of the recorder asks
+@lru_cache(maxsize=8)  # called for every batch of the recorder
 def _under_repo(path: str, _home: str | None) -> Path:
     return REPO_ROOT / Path(path).expanduser()

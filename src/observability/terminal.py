@@ -15,7 +15,7 @@ def echo(text: str, colour: str) -> None:
     """Print one redacted line of an agent's on stdout; the same whether tracing is on, off or failing.
 
     Args:
-        text: the line, with whatever was put into it.
+        text: the line, which may contain other people's text.
         colour: green, yellow, red or cyan, as termcolor knows them.
     """
     from .redaction import redact_line  # a process that prints nothing does not load it

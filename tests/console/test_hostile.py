@@ -113,11 +113,11 @@ def test_a_keyword_overwrites_nothing(journal: Any) -> None:
 
 def test_what_has_not_its_type_is_unknown() -> None:
     """A ? where a text should be, None where a number should."""
-    assert signal_of({**WHOLE, "trading_symbol": "ETH"}) == Signal("SELL", 64.0, "why", "ETH", True)
+    assert signal_of({**WHOLE, "trading_symbol": "ETH"}) == Signal("SELL", 64.0, "why", "ETH", True, False)
     odd = {"signal_action": [1], "signal_confidence": True, "signal_reasoning": {}, "signal_valid": "yes"}
-    assert signal_of(odd) == Signal("?", None, "?", "", False)
+    assert signal_of(odd) == Signal("?", None, "?", "", False, False)
     for nothing in (None, [], "text", 5, {}):
-        assert signal_of(nothing) == Signal("?", None, "", "", True)
+        assert signal_of(nothing) == Signal("?", None, "", "", True, False)
 
 
 def test_a_note_forges_no_trace(journal: Any) -> None:

@@ -1,4 +1,4 @@
-"""The package in another repo: put there, taken out again, and its call sites looked for."""
+"""Put the package into another repo, remove it again, and list the repo's call sites."""
 
 from typing import TYPE_CHECKING
 

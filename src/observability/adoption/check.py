@@ -1,4 +1,4 @@
-"""Every LLM call of a repo, by its syntax trees: which are observed, and which are not and why."""
+"""List every LLM call in a repo's source, and whether it is observed; if not, why."""
 
 import ast
 import re
@@ -50,8 +50,8 @@ class CallSite(NamedTuple):
     file: Path  # relative to the repo
     line: int
     call: str  # as it is written: `client.chat.completions.create`
-    observed: str | None  # `by the line`, `only under run`; None where it is not observed
-    reason: str  # why it is not observed by the line
+    observed: str | None  # `by the line` (of `src/__init__.py`), `only under run`; None: not observed
+    reason: str  # why the line does not observe it
 
 
 def call_sites(root: Path) -> Iterator[CallSite]:
@@ -101,7 +101,7 @@ class _Source:
                     self._texts[name] = self._texts.get(name, "") + ast.unparse(node.value)
 
     def hook_of(self, call: ast.Call) -> str | None:
-        """What would observe this call: an SDK's name, `http`, or a library without hooks; None if it asks no model."""
+        """The hook for this call: an SDK's name, `http`, or a library without hooks; None if it is not a model call."""
         name = ast.unparse(call.func) if isinstance(call.func, ast.Attribute | ast.Name) else ""
         if not name or name.startswith("super()"):
             return None
@@ -113,7 +113,7 @@ class _Source:
         return self._sdk(call, name) or self._post(call, name)
 
     def observation_by(self, hook: str) -> tuple[str | None, str]:
-        """How a call is observed, and why not by the line."""
+        """How a call is observed, and the reason where the line in `src/__init__.py` does not observe it."""
         if hook not in (*INSTRUMENTS, _WRAPPED):
             return None, f"{hook} has no hooks"
         return ("by the line", "") if self.imports_src else ("only under run", "imports nothing of src")

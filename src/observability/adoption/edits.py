@@ -1,4 +1,4 @@
-"""Text added to a file's end and taken out again: every other byte stays as it is, a missing last newline too."""
+"""Add text to a file's end and remove it again. Every other byte stays as it is, a missing last newline too."""
 
 
 def added_to(data: bytes, text: str) -> bytes:
@@ -14,7 +14,7 @@ def added_to(data: bytes, text: str) -> bytes:
 
 
 def split_at(data: bytes, added: bytes) -> tuple[bytes, bytes]:
-    """`data` before and after `added`; where that was edited since, all but those of its lines that still stand."""
+    """`data` before and after `added`; if that was edited since, the rest without its unedited lines."""
     before, there, after = data.rpartition(added)
     if there:
         return before, after

@@ -1,4 +1,4 @@
-"""Changes of many files that are made together or not at all."""
+"""Change several files together or not at all."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,7 +1,7 @@
-"""What an adoption changes in a trading repo, and what its removal does: computed first, written by `files.write_all`.
+"""The changes of an adoption or its removal in a trading repo: computed first, then written by `files.write_all`.
 
 An adopted package carries a manifest: its version, a checksum of each copied file, and the bytes that were added to
-each file of the operator's. So a removal takes out what was added, and nothing else.
+each file of the operator's. So a removal deletes exactly these bytes and files.
 """
 
 import ast
@@ -23,7 +23,7 @@ PACKAGE = Path("src/observability")
 MANIFEST = PACKAGE / "adopted.json"
 _SOURCE = Path(__file__).parents[1]
 _INIT, _ENV_EXAMPLE, _REQUIREMENTS = Path("src/__init__.py"), Path(".env_example"), Path("requirements.txt")
-# One line, and the agents go on where the folder is missing; `autoload` prints what else is.
+# One line. Without the folder the agents run on; `autoload` prints any other failure.
 LINE = (
     'with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability'
     "  # observes LLM calls"
@@ -41,7 +41,7 @@ class Plan:
     """The changes of one adoption or removal."""
 
     root: Path
-    old_version: str | None  # of the adoption that stands there
+    old_version: str | None  # of the package in the repo, if it was adopted before
     changes: dict[Path, bytes | None]  # file -> its new content, None to delete it; in the order of writing
     kept: list[Path]  # copied files that were edited since, which a removal leaves
 
@@ -60,7 +60,7 @@ class Plan:
 
     @property
     def journal(self) -> Path:
-        """Where the repo's journal lies, whether there is one or not."""
+        """The path of the repo's journal, which may not exist yet."""
         return journal_of(self.root)
 
 
@@ -71,17 +71,17 @@ def adopted_version(root: Path) -> str | None:
 
 
 def plan_adoption(root: Path) -> Plan:
-    """Put the package into the repo at `root`, or bring the one that stands there to this version.
+    """Put the package into the repo at `root`, or update the package there to this version.
 
     Raises:
-        AdoptionError: the repo is none that the package can be put into.
+        AdoptionError: the package cannot be put into this repo.
     """
     manifest = _manifest(root)
     _check_target(root, manifest)
     old = manifest or {"version": None, "files": {}, "added": {}}
     files = {root / PACKAGE / file.relative_to(_SOURCE): file.read_bytes() for file in _package_files()}
     added, edited = dict(old["added"]), {}
-    for file in (_REQUIREMENTS, _ENV_EXAMPLE, _INIT):  # what the agents import is written last
+    for file in (_REQUIREMENTS, _ENV_EXAMPLE, _INIT):  # the line that the agents import is written last
         standing = old["added"].get(str(file), {"text": "", "created": not (root / file).exists()})
         before, after = _around(root / file, standing["text"].encode())
         if addition := added_to(before, _addition(file, (before + after).decode())):
@@ -100,7 +100,7 @@ def _is_change(path: Path, new: bytes | None) -> bool:
 
 
 def plan_removal(root: Path) -> Plan:
-    """Take out what was added to the repo at `root`, and nothing that was edited or added since.
+    """Remove the package and its lines from the repo at `root`; later edits and additions stay.
 
     Raises:
         AdoptionError: nothing was adopted there.
@@ -139,7 +139,7 @@ def _check_target(root: Path, manifest: dict[str, Any] | None) -> None:
 
 
 def _uncommitted(root: Path) -> list[str]:
-    """Those of the operator's files that git calls changed; none where git is not there, or not used."""
+    """The operator's files with uncommitted changes; none without git."""
     files = map(str, (_INIT, _ENV_EXAMPLE, _REQUIREMENTS))
     command = ["git", "-C", str(root), "status", "--porcelain", "--", *files]
     try:
@@ -157,7 +157,7 @@ def _check_python(path: Path, content: bytes) -> None:
 
 
 def _around(path: Path, added: bytes) -> tuple[bytes, bytes]:
-    """The file's content before and after what was added; all of it, and nothing, where nothing was."""
+    """The file's content before and after the added lines; the whole content and nothing, if none were added."""
     data = _read(path)
     if b"\0" in data:
         raise AdoptionError(f"{path} is not UTF-8: save it as UTF-8 first")

@@ -1,8 +1,8 @@
-"""A script run as `python SCRIPT …` would, observed.
+"""Run a script as `python SCRIPT …` does, with its calls observed.
 
-The interpreter starts anew, and finds `hook/sitecustomize.py` first on PYTHONPATH: that installs the hooks before the
-script begins and takes its own traces away. So everything else is Python's own: `__main__`, arguments, tracebacks,
-exit codes, signals.
+The interpreter restarts with `hook/sitecustomize.py` first on PYTHONPATH. That module installs the hooks before the
+script begins, and removes its own traces. Everything else stays Python's own: `__main__`, arguments, tracebacks, exit
+codes, POSIX signals.
 """
 
 import os

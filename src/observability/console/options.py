@@ -48,7 +48,7 @@ def opened() -> Iterator[Journal]:
         journal.close()
 
 
-def print_nothing_found(noun: str, since_ns: int, cure: str = "run an agent") -> None:
+def print_no_rows(noun: str, since_ns: int, cure: str = "run an agent") -> None:
     """Print that no rows match, and the cure. An empty result is not an error."""
     widen = ", or widen --since" if since_ns > 0 else ""
     cprint(f"🤖 No {noun} found: {cure}{widen}", "cyan", file=sys.stderr)

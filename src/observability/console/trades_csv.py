@@ -38,7 +38,7 @@ class BadLine(NamedTuple):
 
 
 class Repeats(Enum):
-    """What to do with several lines for the same trace."""
+    """How to treat several lines for the same trace."""
 
     REFUSE = auto()
     ADD = auto()

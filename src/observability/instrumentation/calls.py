@@ -1,4 +1,4 @@
-"""A call of an SDK's method, observed as one request, on the caller's thread.
+"""Observe a call of an SDK's method as one request, on the caller's thread.
 
 The caller gets the SDK's own answer: streams and raw responses end their request later (`streams`). Nothing here reads
 an answer; that is for the recorder's thread (`reading`).
@@ -25,7 +25,7 @@ from .reading import Shape
 from .streams import end_later
 
 _NOT_RECORDED = frozenset({"extra_headers", "extra_query", "timeout"})
-_NOT_GIVEN = frozenset({"NotGiven", "Omit"})  # the SDKs' words for an argument that is not sent
+_NOT_GIVEN = frozenset({"NotGiven", "Omit"})  # the SDKs' placeholders for an argument that is not sent
 
 
 def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -33,10 +33,10 @@ def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., An
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
-            asked = recording()
-            if not asked.on:
+            capture = recording()
+            if not capture.on:
                 return method(*args, **kwargs)
-            request = _begin(shape, asked, args, kwargs)
+            request = _begin(shape, capture, args, kwargs)
             return method(*args, **kwargs) if request is None else _run(request, lambda: method(*args, **kwargs))
 
         return observed
@@ -54,13 +54,13 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
             return await _awaited(shape, lambda: method(*args, **kwargs), args, kwargs)
 
         def returning_a_coroutine(*args: Any, **kwargs: Any) -> Any:
-            asked = recording()
-            if not asked.on:
+            capture = recording()
+            if not capture.on:
                 return method(*args, **kwargs)
             try:
                 made = method(*args, **kwargs)  # the SDKs' `required_args` decorator checks before anything is awaited
             except BaseException as error:
-                _refused(shape, asked, args, kwargs, error)
+                _refused(shape, capture, args, kwargs, error)
                 raise
             return _awaited(shape, lambda: made, args, kwargs)
 
@@ -70,9 +70,9 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def _refused(
-    shape: Shape, asked: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException
+    shape: Shape, capture: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException
 ) -> None:
-    request = _begin(shape, asked, args, kwargs)
+    request = _begin(shape, capture, args, kwargs)
     if request is not None:
         _fail(request, error)
 
@@ -80,9 +80,9 @@ def _refused(
 async def _awaited(
     shape: Shape, make: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """What an SDK's method returns, as a request that begins when it is awaited."""
-    asked = recording()
-    request = _begin(shape, asked, args, kwargs) if asked.on else None
+    """The coroutine of an SDK's method, as a request that begins when it is awaited."""
+    capture = recording()
+    request = _begin(shape, capture, args, kwargs) if capture.on else None
     return await (make() if request is None else _arun(request, make))
 
 
@@ -125,14 +125,14 @@ class _AwaitedLater:
         return _awaited(self._shape, lambda: self._request, self._args, self._kwargs).__await__()
 
 
-def _begin(shape: Shape, asked: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
+def _begin(shape: Shape, capture: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
     request = None
     try:
-        request = begin_request(shape.name, shape.type, asked)
+        request = begin_request(shape.name, shape.type, capture)
         if request is not None:
             request.complete = shape.complete
             request.client = vars(args[0]).get("_client") if args else None
-            hidden = _NOT_RECORDED if _records_input(request, asked) else shape.hidden
+            hidden = _NOT_RECORDED if _records_input(request, capture) else shape.hidden
             request.kwargs = {name: _kept(value) for name, value in kwargs.items() if name not in hidden}
     except Exception as error:  # noqa: BLE001 - ours, not the agent's
         swallow(error)
@@ -147,9 +147,9 @@ def _kept(value: Any) -> Any:
     return None if type_name(type(value)) in _NOT_GIVEN else snapshot(value)
 
 
-def _records_input(request: Observation, asked: CaptureSettings) -> bool:
+def _records_input(request: Observation, capture: CaptureSettings) -> bool:
     holder = request.holder
-    return asked.capture_input and (holder is None or holder.bind is not None)
+    return capture.capture_input and (holder is None or holder.bind is not None)
 
 
 def _run(request: Observation, method: Callable[[], Any]) -> Any:

@@ -48,7 +48,7 @@ def _observe_base_class(module: ModuleType) -> None:
 
 
 def _observing_subclasses(base: type) -> Callable[..., None]:
-    def __init_subclass__(cls: type, **kwargs: Any) -> None:  # noqa: N807 - it stands in for this one
+    def __init_subclass__(cls: type, **kwargs: Any) -> None:  # noqa: N807 - replaces the class's own
         super(base, cls).__init_subclass__(**kwargs)  # type: ignore[arg-type]
         observe_class(cls)
 
@@ -56,7 +56,7 @@ def _observing_subclasses(base: type) -> Callable[..., None]:
 
 
 def observe_script() -> None:
-    """Treat the classes of the script (`__main__`), which has not begun, as those of an agent's module: for `run`."""
+    """Treat classes of the script (`__main__`) like those of an agent's module. `run` calls this before the script."""
     build_class = builtins.__build_class__
 
     def building_class(function: Any, name: str, *bases: Any, **kwargs: Any) -> Any:

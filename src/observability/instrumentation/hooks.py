@@ -1,8 +1,8 @@
-"""Import hooks: a module is patched right after it has been imported, whether before or after the hooks came in.
+"""Import hooks: patch a module right after its import, or at once if it is imported already.
 
-The finder answers for the modules that are to be patched, and for no other. It has the finders behind it find the
-module, and lends the spec a loader that runs the module's own and then patches. Afterwards spec and module name their
-own loader again. A module that is reloaded is found, and so patched, anew.
+The finder handles only modules with patches. It gets the module's spec from the other finders, and replaces the spec's
+loader by one that runs the original loader and then patches. Afterwards spec and module have their original loader
+again. A reloaded module is patched again.
 """
 
 import functools
@@ -40,7 +40,7 @@ class _PatchingLoader:
 
 
 class _Finder:
-    """Finds the modules that are to be patched, by way of the other finders."""
+    """Finds the modules that have patches, through the other finders."""
 
     def __init__(self, patches_of: PatchesOf) -> None:
         self._patches_of = patches_of
@@ -51,12 +51,12 @@ class _Finder:
         patches = self._patches_of(fullname)
         if not patches:
             return None
-        spec = self._found_by_others(fullname, path, target)
+        spec = self._spec_of_others(fullname, path, target)
         if spec is not None and hasattr(spec.loader, "exec_module") and not isinstance(spec.loader, _PatchingLoader):
             spec.loader = _PatchingLoader(spec.loader, patches)  # type: ignore[assignment]
         return spec
 
-    def _found_by_others(
+    def _spec_of_others(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
     ) -> ModuleSpec | None:
         for finder in list(sys.meta_path):
@@ -88,7 +88,7 @@ def install(patches_of: PatchesOf) -> None:
 
 
 def uninstall() -> None:
-    """Take the finder and every patch out again, for tests."""
+    """Remove the finder and every patch, for tests."""
     global _finder
     if _finder is not None:
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _finder]
@@ -103,7 +103,7 @@ _replaced: list[tuple[type, str, Any, Any]] = []
 
 
 def replace(module: ModuleType, class_name: str, name: str, wrap: Callable[[Any], Any]) -> None:
-    """Put `wrap(method)` in the place of a class's own method, once; a version that lacks either is left as it is."""
+    """Replace a class's own method by `wrap(method)`, once. Skip SDK versions without the class or the method."""
     cls = vars(module).get(class_name)
     method = vars(cls).get(name) if isinstance(cls, type) else None
     if method is None or any(done[0] is cls and done[1] == name for done in _replaced):
@@ -115,7 +115,7 @@ def replace(module: ModuleType, class_name: str, name: str, wrap: Callable[[Any]
 
 def _callable(method: Any) -> Callable[..., Any]:
     """The method as a function of its instance; another library's wrapper of it may insist on being bound."""
-    if type(method) is FunctionType:  # not `isinstance`: a wrapt proxy poses as what it wraps
+    if type(method) is FunctionType:  # not `isinstance`: a wrapt proxy poses as the wrapped function
         return method
     return lambda self, *args, **kwargs: method.__get__(self, type(self))(*args, **kwargs)
 

@@ -35,13 +35,13 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
     if importing:
         _import_sdks()
     requests = {method.name for sdk in SDKS for method in sdk.methods}
-    found: dict[str, set[str]] = {}
+    by_sdk: dict[str, set[str]] = {}
     for cls, name in hooks.replaced():
         sdk, *path = cls.__module__.split(".")
         if name in requests:
             home = [part for part, _ in groupby(path) if part != "resources"]  # `chat.completions.completions`
-            found.setdefault(sdk, set()).add(".".join([*home, name]))
-    return {sdk: sorted(methods) for sdk, methods in found.items()}
+            by_sdk.setdefault(sdk, set()).add(".".join([*home, name]))
+    return {sdk: sorted(methods) for sdk, methods in by_sdk.items()}
 
 
 def _import_sdks() -> None:

@@ -1,4 +1,4 @@
-"""Which provider a client talks to: by the host of its base URL, since one SDK serves many providers."""
+"""Find a client's provider by the host of its base URL: one SDK serves many providers."""
 
 from functools import lru_cache
 from typing import Any
@@ -25,7 +25,7 @@ _OLLAMA_PORT = 11434
 
 
 def provider_of(client: Any, sdk: str) -> str:
-    """The provider that an SDK's client talks to; the SDK's name where the host says nothing."""
+    """The provider of an SDK's client; the SDK's name if the host is in no table."""
     url = getattr(client, "__dict__", {}).get("_base_url")
     return sdk if url is None else _by_host(str(url), sdk)
 

@@ -1,4 +1,4 @@
-"""What an SDK was asked and answered, read on the recorder's thread into an observation's fields.
+"""Read an SDK's arguments and answer into an observation's fields, on the recorder's thread.
 
 A `Shape` is one API: the names of its arguments, and how its answer and its streamed events are read.
 """
@@ -23,7 +23,7 @@ class Shape(NamedTuple):
     sdk: str
     api: str
     prompts: tuple[tuple[str, str], ...]  # arguments that make the input -> role of the message that a text becomes
-    text_of: Callable[[dict[str, Any]], Any]  # what an answer says
+    text_of: Callable[[dict[str, Any]], Any]  # an answer's text
     fold: Callable[[list[Any]], dict[str, Any]]  # a stream's events as one answer
     type: str = "generation"
 
@@ -38,7 +38,7 @@ class Shape(NamedTuple):
         return frozenset({"extra_headers", "extra_query", "timeout", "extra_body", "tools", *dict(self.prompts)})
 
     def complete(self, request: Observation) -> None:
-        """Fill in what the request asked, of whom, and, once it has ended, what it was answered."""
+        """Fill in the request's provider and arguments and, once it has ended, its answer."""
         ended = request.ended is not None
         given = dict(request.kwargs)
         model = given.pop("model", None)

@@ -28,7 +28,7 @@ _open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # 
 
 
 def _read_from(source: Any, response: Any, request: Observation) -> None:
-    """The caller reads the response from `source` from now on."""
+    """Note that the caller reads the response from `source` from now on."""
     if (before := _open.get(response)) is not None:
         before.dropping.detach()
     _open[response] = _Open(request, weakref.finalize(source, _dropped, request))
@@ -42,13 +42,13 @@ def _response_of(source: Any) -> Any:
     return next((fields[name] for name in _RESPONSES if name in fields), None)
 
 
-def _known(response: Any) -> _Open | None:
+def _entry_of(response: Any) -> _Open | None:
     return None if response is None else _open.get(response)
 
 
 def _forget() -> None:
-    for known in _open.values():
-        known.dropping.detach()
+    for entry in _open.values():
+        entry.dropping.detach()
     _open.clear()
 
 
@@ -78,8 +78,8 @@ def matching_init(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def _match(stream: Any, response: Any) -> None:
-    known = _known(response)
-    request = running_request() if known is None else known.request
+    entry = _entry_of(response)
+    request = running_request() if entry is None else entry.request
     if request is not None and response is not None:
         request.events = request.events or []
         _read_from(stream, response, request)
@@ -99,15 +99,15 @@ def _observing(make: Callable[[Any], Any], wrap: Callable[[Any, Observation], An
     def observed(stream: Any) -> Any:
         items = make(stream)
         with guarded:
-            known = _known(_response_of(stream))
-            return items if known is None else wrap(items, known.request)
+            entry = _entry_of(_response_of(stream))
+            return items if entry is None else wrap(items, entry.request)
         return items
 
     return observed
 
 
 class _Items:
-    """A stream's iterator, noting what it yields."""
+    """A stream's iterator, noting the items it yields."""
 
     def __init__(self, items: Iterator[Any], request: Observation) -> None:
         self._items, self._request = items, request
@@ -129,7 +129,7 @@ class _Items:
 
 
 class _AsyncItems:
-    """An asynchronous stream's iterator, noting what it yields."""
+    """An asynchronous stream's iterator, noting the items it yields."""
 
     def __init__(self, items: AsyncIterator[Any], request: Observation) -> None:
         self._items, self._request = items, request
@@ -170,7 +170,7 @@ def _ended(request: Observation, error: BaseException | None) -> None:
 
 
 def _dropped(request: Observation) -> None:
-    """By the garbage collector, in any thread and at any moment: nothing here may wait."""
+    """End the request of a dropped stream. The garbage collector calls this, in any thread: nothing here may wait."""
     with guarded:
         request.durable = False
         _finish_early(request, remember=False)
@@ -178,7 +178,7 @@ def _dropped(request: Observation) -> None:
 
 def _finish_early(request: Observation, *, remember: bool = True) -> None:
     if request.ended is None:
-        request.level = "DEFAULT"  # no answer is no fault of the model
+        request.level = "DEFAULT"  # a missing answer is not the model's error
         request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
         finish_request(request, remember=remember)
 
@@ -210,12 +210,12 @@ def ending_aclose(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _closed(source: Any) -> None:
     with guarded:
         response = _response_of(source)
-        known = _known(response)
-        if known is None or known.request.ended is not None:
+        entry = _entry_of(response)
+        if entry is None or entry.request.ended is not None:
             return
-        known.dropping.detach()
-        if known.request.events is None and "_content" in fields_of(response):
-            known.request.output = source
-            finish_request(known.request)
+        entry.dropping.detach()
+        if entry.request.events is None and "_content" in fields_of(response):
+            entry.request.output = source
+            finish_request(entry.request)
         else:
-            _finish_early(known.request)
+            _finish_early(entry.request)

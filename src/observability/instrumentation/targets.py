@@ -1,4 +1,4 @@
-"""What of an SDK is patched: a table of its methods and stream classes, and the patches that follow from it."""
+"""The patches of an SDK, made from a table of its methods and stream classes."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -14,14 +14,14 @@ from .reading import Shape
 class Method(NamedTuple):
     """A method that makes a request, of a class and of its asynchronous twin `Async…`."""
 
-    modules: tuple[str, ...]  # where versions have the class
+    modules: tuple[str, ...]  # in which some version has the class
     class_name: str
     name: str
     shape: Shape
     manager: bool = False  # returns a context manager, which makes the request when it is entered
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Module -> patch. Sync or async is told by the class: decorators hide it from `iscoroutinefunction`."""
+        """Module -> patch. The class decides between sync and async: decorators hide it from `iscoroutinefunction`."""
         wraps = (manager_method, manager_method) if self.manager else (sync_method, async_method)
         for module in self.modules:
             for class_name, wrap in zip((self.class_name, f"Async{self.class_name}"), wraps, strict=True):
@@ -29,7 +29,7 @@ class Method(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """A class of streams, or of what is closed where a stream or a response ends, and its asynchronous twin."""
+    """A class of streams, helpers or raw responses whose `close` ends a request, and its asynchronous twin."""
 
     module: str
     class_name: str
@@ -48,14 +48,14 @@ class Streams(NamedTuple):
 
 
 class Sdk(NamedTuple):
-    """One SDK, by the name that OBSERVABILITY_INSTRUMENT knows it by."""
+    """One SDK, under its name in OBSERVABILITY_INSTRUMENT."""
 
     name: str
     methods: tuple[Method, ...]
     streams: tuple[Streams, ...]
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Module -> patch, of all that is patched."""
+        """Module -> patch, of all methods and streams."""
         for method in self.methods:
             yield from method.patches()
         for streams in self.streams:

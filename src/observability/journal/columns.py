@@ -1,4 +1,7 @@
-"""The columns of observations and scores, each once. The kind of a column decides how it is stored and exported."""
+"""The columns of observations and scores, each once. The kind of a column decides how it is stored and exported.
+
+A new column needs a line here, a `Migration` in `schema.py`, and its value in `recording/row.py`.
+"""
 
 from enum import Enum
 from typing import NamedTuple
@@ -7,7 +10,7 @@ from typing import NamedTuple
 class Kind(Enum):
     """The values of a column."""
 
-    ID = "hex digits of ours"
+    ID = "hex digits that this package made"
     NAME = "text, cut to 200 characters: a provider may name anything"
     TEXT = "text"
     JSON = "JSON text"
@@ -17,7 +20,7 @@ class Kind(Enum):
 
 
 class Column(NamedTuple):
-    """A column; `is_identity` is kept where SQLite refuses the rest of a row."""
+    """A column. The placeholder of a row that SQLite refuses has only the `is_identity` columns."""
 
     name: str
     kind: Kind

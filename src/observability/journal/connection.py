@@ -131,5 +131,5 @@ class JournalConnection:
 
 
 def _is_busy(error: BaseException) -> bool:
-    """By the message: Python 3.10 does not have the code."""
+    """Whether another process holds the lock, by the message: Python 3.10 has no error code."""
     return isinstance(error, sqlite3.OperationalError) and str(error) == "database is locked"

@@ -1,10 +1,10 @@
-"""Delete what is too old or too much for the journal, in short steps, by one process at a time.
+"""Delete rows beyond the journal's age or size limit, in short steps, by one process at a time.
 
-- Rows that are done (shipped, local, rejected) go by age, and the oldest of them at the size limit.
-- Pending rows go only where nothing else is left at the size limit; they are counted and reported.
-- Hourly sums go after 400 days, and the oldest of them when they fill a tenth of the size limit. They do not count
-  towards the limit, so no row is ever deleted for their sake.
-- A migration's backup goes as soon as its rows would.
+- Rows that are done (shipped, local, rejected) are deleted by age; at the size limit, the oldest first.
+- Pending rows are deleted only at the size limit, once no other rows are left; they are counted and reported.
+- Hourly sums are deleted after 400 days; the oldest also when the sums fill a tenth of the size limit. Sums do not
+  count towards the limit, so no row is ever deleted for their sake.
+- A migration's backup is deleted at the age at which its rows would be.
 """
 
 import contextlib

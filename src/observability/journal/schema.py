@@ -9,10 +9,10 @@ to the migrated journal. Three rules keep that possible:
 3. `PRAGMA user_version` stays `FORMAT`, the number that older code compares. The numbers of later migrations stand in
    the table `migrations`. Only a migration that older code cannot write to raises `FORMAT`, and stops that code.
 
-Sums by the hour (`hourly`) are kept by triggers, so that they are right whoever writes, a process with last week's code
-too. A row counts once it has ended: an open one does not, one that was closed as interrupted does until its true end
-takes its place. Rows that retention deletes stay counted: money spent stays spent. A provider chooses the model names
-in its answers, so names are cut to 200 characters, and an hour holds 500 sums and one more for all others.
+Triggers keep the hourly sums (`hourly`), so that the sums are right even if a process with older code writes. A row
+counts once it has ended. An open row does not count; a row closed as interrupted counts until its true end replaces it.
+Rows that retention deletes stay counted: money spent stays spent. A provider chooses the model names in its answers, so
+names are cut to 200 characters, and an hour holds 500 sums and one more for all others.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
-"""A thread's connection to the journal, and the lock by which other processes know that this one is alive.
+"""A thread's connection to the journal, and the lock that shows other processes that this one is alive.
 
-Each process that writes to the journal holds an `flock` on a small file of its own, which the system releases however
-the process ends. A pid would not do: the system gives it to another process in time.
+Each process that writes to the journal holds an `flock` on a small file of its own. The system releases it however the
+process ends. A pid is not enough: the system reuses it for another process.
 """
 
 import fcntl

@@ -161,7 +161,7 @@ class Journal(JournalConnection):
     def _delete(self, state: str, limit: int, before_ns: int, max_bytes: int) -> int:
         """Delete observations, with the last of a trace its tags and scores; pending scores only with pending rows."""
         if not self.select(_OLDEST.format("seq"), (state, before_ns, 1)):
-            return 0  # after a read, which blocks no writer
+            return 0  # without a write transaction, which would block other writers
         query = f"DELETE FROM observations WHERE seq IN ({_FEWEST}) RETURNING trace_id, start_ns"
         with self.transaction() as db:
             deleted = db.execute(query, (state, before_ns, limit, max_bytes)).fetchall()
@@ -271,7 +271,7 @@ _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(me
 _FEWEST = f"""SELECT seq FROM (
     SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
-_SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"  # the first: counters, and room in pages
+_SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"  # 120: counters, and free space
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (
     ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError,

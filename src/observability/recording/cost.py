@@ -1,4 +1,4 @@
-"""Price a call: by the provider's own report, else by the shipped price table.
+"""Price a call: by the provider's own report, else by the shipped price table. `row.py` puts the price into the row.
 
 An unknown price is None, a free call costs zero. No price is ever looked up on the network.
 """

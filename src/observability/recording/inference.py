@@ -1,4 +1,4 @@
-"""Decisions without a line of code: an answer that begins with BUY, SELL or NOTHING is a signal, marked `inferred`.
+"""Infer decisions from answers: one that begins with BUY, SELL or NOTHING becomes a signal, marked `inferred`.
 
 An inferred signal waits for the end of its cycle and gives way to a signal that the cycle recorded itself. Answers
 inside one `SwarmAgent.query` are votes: they are counted, and their majority is one inferred signal; a tie is none.

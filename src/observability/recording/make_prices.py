@@ -21,7 +21,7 @@ _RATES = {
     "output_reasoning_mtok": "reasoning",
     "requests_kcount": "requests",
 }
-_LINE_MODELS = 250  # a line is parsed in about a millisecond, for which it holds the interpreter
+_LINE_MODELS = 250  # parsing a line holds the interpreter for about a millisecond
 
 
 def lines() -> Iterator[Any]:

@@ -67,7 +67,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def outcome_observation(trace_id: str, scores: tuple[Score, ...]) -> Observation:
-    """An observation that carries the scores of an outcome to the journal; it gets no row itself."""
+    """Return an observation that carries the scores of an outcome to the journal, and gets no row itself."""
     carrier = Observation(OUTCOME, OUTCOME)
     carrier.trace_id, carrier.scores = int(str(trace_id), 16), scores
     return carrier

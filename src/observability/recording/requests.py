@@ -1,10 +1,10 @@
-"""Requests to providers, on the recorder's thread: read, and merged into the row of the call that held the only one."""
+"""On the recorder's thread: read a request to a provider; merge the only request of a call into the call's row."""
 
 from ..tracing import Observation, field_of
 
 
 def complete(observation: Observation) -> None:
-    """Read what an SDK was asked and answered; let a call take over the model, parameters and usage of its request."""
+    """Read the SDK's arguments and answer; let a call take over the model, parameters and usage of its request."""
     if observation.complete is not None:
         observation.complete(observation)
     request = observation.request
@@ -14,7 +14,7 @@ def complete(observation: Observation) -> None:
 
 
 def _take_over(call: Observation, request: Observation) -> None:
-    """What the call says itself stands; its usage is the request's alone (`row`)."""
+    """Take the request's model, and the fields that the call left empty; `row` reads the request's usage."""
     call.model = request.model or call.model
     if call.provider is None and not isinstance(field_of(call.owner, "model_type"), str):
         call.provider = request.provider
@@ -29,5 +29,5 @@ def _take_over(call: Observation, request: Observation) -> None:
 
 
 def is_over_requests(observation: Observation) -> bool:
-    """Whether it is a span over requests that are rows of their own."""
+    """Whether the observation is a span over requests with rows of their own."""
     return observation.type == "span" and (observation.requests is not None or observation.over_generations)

@@ -177,7 +177,7 @@ def _output_of(observation: Observation, answer: Answer) -> Any:
 
 
 def _stream_of(pieces: list[Any], left_out: int) -> Any:
-    """The whole of a stream; where pieces were left out, without the last characters: half a secret is not masked."""
+    """The text of a stream. After a cut, its last characters are left out too: half a secret would not be masked."""
     rest = [f"[{left_out} more]"] if left_out else []
     if not all(isinstance(piece, str) for piece in pieces):
         return [*pieces, *rest]
@@ -228,8 +228,8 @@ def _usage_of(observation: Observation, provider: str | None) -> tuple[dict[str,
 
 
 def _paid_for(observation: Observation) -> list[Any]:
-    """The answer of the request that was seen; else those of inner calls, and the call's own where that is not one of
-    them handed on."""
+    """The answer of the observed request; else the answers of inner calls, and the call's own unless it returned one of
+    those."""
     if observation.request is not None:
         return [observation.request.output]
     own, inner = observation.output, list(observation.replies)
@@ -281,7 +281,7 @@ def _encodable(value: Any) -> Any:
 
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, default=str
-).encode  # `dumps` would construct one each time
+).encode  # made once: `dumps` constructs an encoder at every call
 
 
 def _json(value: Any) -> str | None:

@@ -24,7 +24,7 @@ class UsageFormat(NamedTuple):
     reasoning_beside: bool = False  # reasoning tokens are not part of the output count
 
 
-# The first whose input or output count is present applies. Source: the providers' API references.
+# The first format whose input or output count is present applies. Source: the providers' API references.
 _FORMATS = (
     UsageFormat(  # OpenAI chat completions and alike; DeepSeek and Moonshot name cache hits their own way
         "prompt_tokens",
@@ -69,7 +69,7 @@ _RESPONSES = UsageFormat(
     cached=(("input_tokens_details", "cached_tokens"),),
     reasoning=(("output_tokens_details", "reasoning_tokens"),),
 )
-# Their OpenAI-compatible endpoints leave thinking out of `completion_tokens`; only `total_tokens` has it.
+# The OpenAI-compatible endpoints of these leave thinking out of `completion_tokens`; only `total_tokens` has it.
 _TOTAL_HAS_THINKING = frozenset({"gemini", "google", "xai", "grok", "x-ai"})
 
 
@@ -112,7 +112,7 @@ _PROPERTIES_ALONE = ("google", "proto")
 def _property_of(value: Any, name: str) -> Any:
     try:
         return getattr(value, name, None)
-    except Exception:  # noqa: BLE001 - a property that cannot answer raises what it likes
+    except Exception:  # noqa: BLE001 - a property may raise any exception
         return None
 
 

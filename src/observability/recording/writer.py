@@ -71,7 +71,7 @@ class JournalSink:
         except DamagedJournalError as error:
             journal.set_aside(error)
         except OSError as error:
-            failures.note("tidy", f"the journal cannot be tidied now: {error}", cure="Tried again later.")
+            failures.note("tidy", f"the journal cannot be cleaned up now: {error}", cure="Tried again later.")
 
     def _tidy_if_due(self, journal: Journal) -> None:
         """Close the rows of dead processes and delete old ones, by one process at a time."""

@@ -1,4 +1,4 @@
-"""On the caller's thread: what is being observed, and how a call becomes an observation."""
+"""On the caller's thread: the open observation, and how a call becomes one."""
 
 from .attributes import field_of, fields_of, has_class, library_of, type_name
 from .current import (

@@ -23,7 +23,7 @@ os.register_at_fork(after_in_child=_ids.seed)
 
 
 MAX_STREAM_SIZE = 1_000_000  # characters that are kept of one stream
-PIECE_SIZE = 64  # what a kept piece takes beside its characters
+PIECE_SIZE = 64  # memory of a kept piece besides its characters
 
 
 class Observation:
@@ -64,7 +64,7 @@ class Observation:
     over_generations = False  # generations stand below it that are rows of their own
     events: list[Any] | None = None  # of a request's stream, as the SDK yielded them
     client: Any = None  # of the SDK, for a request
-    complete: "Callable[[Observation], None] | None" = None  # on the recorder's thread: reads what an SDK was given
+    complete: "Callable[[Observation], None] | None" = None  # reads an SDK's arguments, on the recorder's thread
     decided = False  # a signal was recorded in it
     inferred: dict[int, Any] = {}  # noqa: RUF012 - of a cycle, on the recorder's thread: signals that wait for its end
     votes: dict[int, Any] | None = None  # of a swarm's query, on the recorder's thread: decisions by answer
@@ -126,7 +126,7 @@ class Observation:
         return size
 
     def claim(self) -> bool:
-        """Whether the caller is the first to ask, and so the one to record this request; takes no lock."""
+        """Return True to the first caller, which records this request; False to any other. Takes no lock."""
         mine = object()
         return self.__dict__.setdefault("_claim", mine) is mine
 

@@ -1,6 +1,6 @@
 """observe_llm: a call is traced here, from `_begin` to `_end` or `_stop`.
 
-All kinds of functions share these; each of the four shells at the end holds only its own `await` or `yield`.
+All kinds of functions share these three. The four wrappers at the end add only their own `await` or `yield`.
 """
 
 import functools
@@ -31,13 +31,13 @@ def observe_llm(
 def observe_llm(
     name: Any = None, capture_input: bool = True, capture_output: bool = True, as_type: str = "generation"
 ) -> Any:
-    """Decorate a function so that each call of it is one observation; decided anew on every call.
+    """Decorate a function so that each call of it is one observation. Whether to record is decided on every call.
 
     Works bare (`@observe_llm`) and with arguments, on sync and async functions, generators and async generators.
     A call inside a call of the same name on the same instance is part of that call, not one more.
 
     Args:
-        name: what the observation is called; the function's name unless given.
+        name: the observation's name; the function's name unless given.
         capture_input: whether to record the arguments.
         capture_output: whether to record the result.
         as_type: Langfuse's observation type (generation, agent, tool, chain, span, ...).
@@ -150,7 +150,7 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
             if kwargs:
                 observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
         current.processor.on_start(observation)
-    except BaseException as error:  # noqa: BLE001 - told apart there
+    except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(observation, error)
     _resume(observation)
     return observation

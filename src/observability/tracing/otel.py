@@ -1,6 +1,6 @@
-"""Nests spans of other OpenTelemetry libraries under our observations, and ours under theirs.
+"""Nest spans of other OpenTelemetry libraries under our observations, and ours under theirs.
 
-Only where the process uses OpenTelemetry. Without a tracer provider and an active span, nobody reads the context.
+Needed only if the process uses OpenTelemetry: without a tracer provider and an active span, nobody reads the context.
 """
 
 from collections.abc import Callable

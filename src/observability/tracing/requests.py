@@ -18,18 +18,18 @@ _running: ContextVar[Observation | None] = ContextVar("moondev_request", default
 
 
 def running_request() -> Observation | None:
-    """The request whose SDK method is running in this context: what that method does is part of it."""
+    """The request whose SDK method is running in this context; requests made by that method are part of it."""
     request = _running.get()
     return request if request is not None and request.ended is None else None
 
 
-def begin_request(name: str, type: str, asked: CaptureSettings) -> Observation | None:
+def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation | None:
     """Begin a request by the code that is calling; None inside another request, of which the call is a part."""
     if running_request() is not None:
         return None
     parent = current_observation()
-    request = start(name, type, parent, asked)
-    request.capture_output = asked.capture_output
+    request = start(name, type, parent, capture)
+    request.capture_output = capture.capture_output
     holder = _hold(request, parent) if type == "generation" else None
     if holder is None:
         current.processor.on_start(request)

@@ -17,7 +17,7 @@ from .attributes import field_of, fields_of, has_class, is_dataclass, library_of
 
 
 class Reply(NamedTuple):
-    """What was returned by a call that answers like a model, held so that later changes by the caller do not show."""
+    """The result of a call that answers like a model, kept as it was: later changes by the caller do not show."""
 
     content: Any
     usage: Any
@@ -29,13 +29,13 @@ IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal,
 # The same as ids, which can be looked up without calling a metaclass's `__hash__` or `__eq__`.
 IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
 MAX_NODES = 5_000  # values of a snapshot, over all its levels: about a millisecond
-_CONTAINER_NODES = 8  # a list or dict takes as long as so many values
+_CONTAINER_NODES = 8  # copying a list or dict takes as long as copying this many values
 _MAX_DEPTH = 12
 _NOTHING = object()
 
 
 def reply_of(result: Any) -> Any:
-    """What a call returned, as it is now: a `Reply` where it answers like a model (has `content`), else a snapshot."""
+    """A call's result, as it is now: a `Reply` if it answers like a model (has `content`), else a snapshot."""
     if id(type(result)) in IMMUTABLE_IDS:
         return result
     content = field_of(result, "content", _NOTHING)
@@ -124,7 +124,7 @@ def _key(key: Any) -> Any:
     return str(snapshot(key))  # of plain data alone: a snapshot has nothing else in it
 
 
-_BASES = (  # of subclasses, each with what makes a value of the base itself
+_BASES = (  # of subclasses, each with the function that makes a value of the base itself
     (str, str.__str__), (int, int.__index__), (float, float.__float__), (datetime, datetime.isoformat),
     (date, date.isoformat), (PurePath, PurePath.__str__), (bytearray, bytes), (Decimal, Decimal.__str__),
 )  # fmt: skip
@@ -139,7 +139,7 @@ def _plain(value: Any, kind: type) -> Any:
 
 
 def _is_pydantic(kind: type) -> bool:
-    """Whether it is a model of pydantic, as all answers of the OpenAI, Anthropic and Groq SDKs are."""
+    """Whether the class is a pydantic model, as all answers of the OpenAI, Anthropic and Groq SDKs are."""
     return has_class(kind, "pydantic.main", "BaseModel")
 
 
@@ -159,7 +159,7 @@ def _shape(value: Any, kind: type) -> Any:
 
 
 def size_of(value: Any) -> int:
-    """Roughly the characters that `value`, a snapshot, keeps alive: what the recorder's queue is bounded by."""
+    """Roughly the characters that `value`, a snapshot, keeps alive: the measure of the recorder's queue."""
     kind = type(value)
     if kind is str or kind is bytes:
         return len(value)

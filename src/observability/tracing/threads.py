@@ -1,6 +1,6 @@
 """Carries the open observation into `threading.Thread` and `ThreadPoolExecutor`.
 
-Python (before 3.14) starts both with an empty context. Installed once, with the first observation.
+Python (before 3.14) starts both with an empty context. `carry_into_threads` runs once, with the first observation.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Installs the hooks in a process that `python -m src.observability run` starts; see `script.py`.
 
-Python imports this module before the script. Environment, `sys.path` and the operator's own `sitecustomize` are then as
-they would be without it.
+Python imports this module before the script. This module restores the environment and `sys.path`, runs the
+operator's own `sitecustomize`, and then installs the hooks.
 """
 
 import os

@@ -20,7 +20,7 @@ _ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}
 
 def adopt(
     path: Annotated[Path, typer.Argument(help="The root of the trading repo, the folder that has src in it.")],
-    undo: Annotated[bool, typer.Option("--undo", help="Take out what was added.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Remove the package and the added lines.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; list every LLM call site.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
@@ -51,7 +51,7 @@ def adopt(
 
 
 def run(
-    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script, as after `python`.")],
+    script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script, followed by its own arguments.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own arguments.")] = None,
 ) -> None:
     """Run a script as `python SCRIPT …` does, observed: for scripts that import nothing of src.
@@ -64,9 +64,9 @@ def run(
     os.execve(command[0], command, environment)  # noqa: S606 - the operator's own script
 
 
-def version(shown: bool) -> None:
+def version(is_given: bool) -> None:
     """The `--version` option."""
-    if shown:
+    if is_given:
         print(__version__)
         raise typer.Exit
 

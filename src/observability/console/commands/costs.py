@@ -14,7 +14,7 @@ from ..options import (
     Model,
     Since,
     opened,
-    print_nothing_found,
+    print_no_rows,
     since_ns,
     with_existing_names,
 )
@@ -52,7 +52,7 @@ def costs(
     since: Since = SINCE,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the calls cost: spend, errors, latency, tokens. An unknown price is never counted as 0.
+    """Show the spend, errors, latency and tokens of the calls. An unknown price is never counted as 0.
 
     Totals include deleted rows (except by session); latencies cover the existing rows.
 
@@ -72,7 +72,7 @@ def costs(
         print(f"💰 Since {moment(rows.since_ns)}" if rows.since_ns > 0 else "💰 Of all time")
         show(*costs_table(limited, totals.total(groups), by.value, width()))
     else:
-        print_nothing_found("calls", rows.since_ns)
+        print_no_rows("calls", rows.since_ns)
 
 
 def _limited(groups: Sequence[_Group], by: By, limit: int | None) -> Sequence[_Group]:
@@ -99,7 +99,7 @@ def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) 
         for line in _caveats(without_usage):
             print(line)
     else:
-        print_nothing_found("calls", rows.since_ns)
+        print_no_rows("calls", rows.since_ns)
 
 
 def _caveats(without_usage: int) -> Iterator[str]:

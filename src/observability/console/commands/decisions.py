@@ -18,7 +18,7 @@ from ..options import (
     Model,
     Since,
     opened,
-    print_nothing_found,
+    print_no_rows,
     since_ns,
     with_existing_names,
 )
@@ -68,7 +68,7 @@ def decisions(
     elif newest:
         show(*decisions_table(newest, width()))
     else:
-        print_nothing_found("decisions", rows.since_ns)
+        print_no_rows("decisions", rows.since_ns)
 
 
 def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:

@@ -1,4 +1,4 @@
-"""`status`: is tracing working, what did the last 24 hours cost, and what was decided last?"""
+"""`status`: the health of tracing, the last decisions, and the cost of the last 24 hours."""
 
 from collections.abc import Sequence
 from itertools import chain

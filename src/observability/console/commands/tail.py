@@ -66,7 +66,7 @@ class _Follower:
     def print_news(self, journal: Journal, limit: int) -> None:
         """Print the new rows, at most the newest `limit`."""
         last = pages.newest_ended(journal)
-        after = self._printed if self._printed <= last else 0  # the journal is another file, or was emptied
+        after = self._printed if self._printed <= last else 0  # else the journal was replaced or emptied
         for row in pages.news(journal, self._existing(journal), after, last, limit):
             row["metadata"] = json.loads(row["metadata"] or "{}")
             if self._as_json:

@@ -15,7 +15,7 @@ from ..options import (
     Model,
     Since,
     opened,
-    print_nothing_found,
+    print_no_rows,
     since_ns,
     with_existing_names,
 )
@@ -48,12 +48,12 @@ def traces(
         rows = with_existing_names(journal, rows)
         session_id = queries.newest_session(journal) if session == "last" else session
         if tree or full or as_json:
-            count = _show_each(queries.newest_traces(journal, rows, session_id, limit), as_json, full)
+            count = _show_all(queries.newest_traces(journal, rows, session_id, limit), as_json, full)
         else:
             count = _show_lines(journal, rows, session_id, limit)
     if not count:
         is_named = session not in (None, "last")
-        print_nothing_found("traces", rows.since_ns, f"{_SESSIONS} lists the sessions" if is_named else "run an agent")
+        print_no_rows("traces", rows.since_ns, f"{_SESSIONS} lists the sessions" if is_named else "run an agent")
 
 
 def _show_lines(journal: Journal, rows: Filter, session: str | None, limit: int) -> int:
@@ -63,7 +63,7 @@ def _show_lines(journal: Journal, rows: Filter, session: str | None, limit: int)
     return len(lines)
 
 
-def _show_each(traces: Iterable[queries.Trace], as_json: bool, full: bool) -> int:
+def _show_all(traces: Iterable[queries.Trace], as_json: bool, full: bool) -> int:
     count = 0
     for count, trace in enumerate(traces, 1):  # noqa: B007 - returned
         _show(trace, as_json, full)
@@ -80,8 +80,8 @@ def trace(
     Example: python -m src.observability trace last --full
     """
     with opened() as journal:
-        found = queries.trace(journal, queries.trace_id_named(journal, name))
-    _show(found, as_json, full)
+        named_trace = queries.trace(journal, queries.trace_id_named(journal, name))
+    _show(named_trace, as_json, full)
 
 
 def _show(trace: queries.Trace, as_json: bool, full: bool) -> None:

@@ -1,4 +1,4 @@
-"""Decisions, their cost and their outcome: reads the journal's view `decisions`."""
+"""Decisions, their cost and their outcome: reads the view `decisions`, which `journal/schema.py` defines."""
 
 import json
 

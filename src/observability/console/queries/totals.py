@@ -132,7 +132,7 @@ def calls_without_usage(journal: Journal, rows: Filter) -> int:
 
 _COUNTED = ", ".join(COUNTED)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
-# One bound each way in the last two: of two, SQLite would search the index by either.
+# The last two selects have one bound per direction: with two, SQLite might search the index by either.
 _FROM_HOURS = f"""
     SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted

@@ -22,7 +22,7 @@ _ESCAPED = ("Cc", "Cf", "Cs", "Co")  # control, format (bidirectional marks amon
 
 
 def safe(text: str) -> str:
-    """Escape what a terminal would act on, as in `\\x1b`; emoji joiners are removed."""
+    """Escape characters that a terminal would act on, as in `\\x1b`; emoji joiners are removed."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_safe_character, text))

@@ -1,4 +1,4 @@
-"""The report's charts: picks the rows of each, folds small series into one, and notes what is left out."""
+"""The report's charts: picks the rows of each, folds small series into one, and notes the omitted rows."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

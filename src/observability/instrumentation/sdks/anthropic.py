@@ -1,4 +1,4 @@
-"""The Anthropic SDK, 0.40 to 2.x: which of its methods are requests, and how its answers are read."""
+"""The Anthropic SDK, 0.40 to 2.x: the table of its methods that are requests, and how its answers are read."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ _THINKING = frozenset({"thinking", "redacted_thinking"})
 def _text_of_message(answer: dict[str, Any]) -> Any:
     """The text of a message; its blocks where it calls tools."""
     blocks = [block for block in answer.get("content") or () if isinstance(block, dict)]
-    shown = [block for block in blocks if block.get("type") not in _THINKING]
-    if all(block.get("type") == "text" for block in shown):
-        return "".join(block.get("text") or "" for block in shown) or None
-    return [{name: value for name, value in block.items() if value is not None} for block in shown]
+    visible = [block for block in blocks if block.get("type") not in _THINKING]
+    if all(block.get("type") == "text" for block in visible):
+        return "".join(block.get("text") or "" for block in visible) or None
+    return [{name: value for name, value in block.items() if value is not None} for block in visible]
 
 
 def _fold_message(events: list[Any]) -> dict[str, Any]:

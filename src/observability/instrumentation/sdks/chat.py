@@ -54,11 +54,11 @@ def _add_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 
 def text_of_embeddings(answer: dict[str, Any]) -> dict[str, int]:
-    """How many vectors of which length; not their numbers."""
+    """The number of vectors and their length; not their values."""
     vectors = answer.pop("data", None) or []
     first = vectors[0].get("embedding") if vectors and isinstance(vectors[0], dict) else None
-    if isinstance(first, str):  # base64 of 4 bytes a number, as the SDK asks for
+    if isinstance(first, str):  # base64 of 4 bytes a number, the encoding that the SDK requests
         first = [None] * (len(first) * 3 // 16)
     if isinstance(usage := answer.get("usage"), dict):
-        usage.setdefault("completion_tokens", 0)  # a vector is no output that is paid for
+        usage.setdefault("completion_tokens", 0)  # no provider charges for vectors as output
     return {"vectors": len(vectors), **({"dimensions": len(first)} if isinstance(first, list) else {})}

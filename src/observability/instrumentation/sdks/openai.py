@@ -1,4 +1,7 @@
-"""The OpenAI SDK, 1.55 to 3.x, and Groq's, which has the same shape: which of their methods are requests."""
+"""The OpenAI SDK, 1.55 to 3.x, and Groq's, which has the same shape: the table of their methods that are requests.
+
+`calls.py` observes a call of such a method; `targets.py` patches it in.
+"""
 
 from typing import Any
 
