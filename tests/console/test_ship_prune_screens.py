@@ -35,6 +35,7 @@ CHANGES = (
     (r"as of 20\d\d-\d\d-\d\d", "as of 2026-11-09"),
     (r"version [\d.]+, on Python [\d.]+", "version 1.0.0, on Python 3.11.7"),
     (r"the SDK is [\d.]+", "the SDK is 5.0.4"),
+    (r"✅ calls of [^✅]*", ""),  # the installed SDKs
 )
 
 

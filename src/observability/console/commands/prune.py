@@ -45,7 +45,7 @@ class _Pruned(NamedTuple):
 
     before_ns: int
     dry_run: bool
-    matched: dict[str, int]  # number by state
+    found: dict[str, int]  # number by state
     waiting: int  # kept: not sent yet
     gone: int  # deleted
     freed_bytes: int
@@ -53,9 +53,9 @@ class _Pruned(NamedTuple):
 
 def _print(pruned: _Pruned) -> None:
     before, colour = moment(pruned.before_ns), "cyan" if pruned.dry_run else "green"
-    count = f"Would delete {sum(pruned.matched.values()):,}" if pruned.dry_run else f"Deleted {pruned.gone:,}"
+    count = f"Would delete {sum(pruned.found.values()):,}" if pruned.dry_run else f"Deleted {pruned.gone:,}"
     cprint(f"🧹 {count} observations from before {before}", colour)
-    by_state = [f"{count:,} {state}" for state, count in sorted(pruned.matched.items())]
+    by_state = [f"{count:,} {state}" for state, count in sorted(pruned.found.items())]
     freed = [] if pruned.dry_run else [f"{pruned.freed_bytes / 2**20:,.1f} MB freed"]
     cprint(paragraph("  ", ", ".join([*by_state, *freed]) or "none"), colour)
     if pruned.waiting:
