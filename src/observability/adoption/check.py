@@ -25,7 +25,8 @@ _METHODS = {
     "ollama.generate": ("ollama",),
 }
 _WRAPPED = "generate_response"  # of a model: observed by way of the SDK below it
-_POSTS = {"requests": "http", "httpx": "http", "aiohttp": "aiohttp", "urllib": "urllib"}  # library -> how hooks call it
+_CLIENTS = ("requests", "httpx", "aiohttp", "urllib")
+_HOOKED = {*INSTRUMENTS, _WRAPPED, *(("requests", "httpx") if "http" in INSTRUMENTS else ())}
 _CHAT_API = re.compile(r"/chat/completions|/v1/messages|/responses|:generateContent|/api/chat|/api/generate")
 # Libraries without hooks, by their own way of asking a model.
 _WITHOUT_HOOKS = {
@@ -101,7 +102,7 @@ class _Source:
                     self._texts[name] = self._texts.get(name, "") + ast.unparse(node.value)
 
     def hook_of(self, call: ast.Call) -> str | None:
-        """The hook for this call: an SDK's name, `http`, or a library without hooks; None if it is not a model call."""
+        """The library by which a call asks a model: an SDK or an HTTP client; None if it is not a model call."""
         name = ast.unparse(call.func) if isinstance(call.func, ast.Attribute | ast.Name) else ""
         if not name or name.startswith("super()"):
             return None
@@ -114,7 +115,7 @@ class _Source:
 
     def observation_by(self, hook: str) -> tuple[str | None, str]:
         """How a call is observed, and the reason where the line in `src/__init__.py` does not observe it."""
-        if hook not in (*INSTRUMENTS, _WRAPPED):
+        if hook not in _HOOKED:
             return None, f"{hook} has no hooks"
         return ("by the line", "") if self.imports_src else ("only under run", "imports nothing of src")
 
@@ -132,9 +133,9 @@ class _Source:
         return self._client(name) if _CHAT_API.search(address) else None
 
     def _client(self, name: str) -> str:
-        named = [hook for library, hook in _POSTS.items() if name.startswith(library)]
-        others = [hook for library, hook in _POSTS.items() if library in self.libraries]
-        return (named or others or ["its HTTP client"])[0]
+        named = [library for library in _CLIENTS if name.startswith(library)]
+        imported = [library for library in _CLIENTS if library in self.libraries]
+        return (named or imported or ["its HTTP client"])[0]
 
     def _text(self, node: ast.expr) -> str:
         """The source of an expression, with that of the names in it."""
