@@ -363,7 +363,7 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
     folder.mkdir()
     folder.chmod(mode)
     code = (
-        "import os, sys, httpx, rich.progress, src.observability.shipping.client\n"
+        "import os, sys, zoneinfo, httpx, rich.progress, src.observability.shipping.client\n"
         "from src.observability.console.app import app\n"
         f"os.setuid(65534); app({command.split()!r})"
     )

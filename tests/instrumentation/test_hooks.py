@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,14 @@ def test_a_module_that_is_only_found_has_its_source() -> None:
     assert spec is not None
     assert spec.loader.get_source(spec.name).startswith("class Chat")  # type: ignore[union-attr]
     assert f"{NAME}.resources" not in sys.modules
+
+
+def test_a_module_can_be_run_as_a_script() -> None:
+    """`python -m` finds the module and asks its loader for the code, without importing it."""
+    hooks.install(patches_of({f"{NAME}.resources": [patched]}))
+    names = runpy.run_module(f"{NAME}.resources", run_name="__main__")
+    assert names["__name__"] == "__main__"
+    assert names["Chat"]().create() == 1
 
 
 def test_a_reloaded_module_is_patched_again() -> None:
