@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 
-.PHONY: demo test test-all test-matrix test-pythons check bench bench-quick bench-redaction prices
+.PHONY: demo test test-all test-matrix test-pythons test-fleet check bench bench-quick bench-redaction prices
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
 demo: .venv/.installed  ## replays a recorded feed through a model in the process, then shows the traces
@@ -39,6 +39,9 @@ test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK v
 test-pythons: export PYTEST_ADDOPTS := -n logical
 test-pythons:  ## the package's quick tests on Python 3.10 and the newest one found
 	@$(PYTHON) tests/pythons.py $(ARGS)
+
+test-fleet: .venv/.installed-dev  ## a small trading repo, adopted, with pinned and with the newest SDKs; ARGS=--ends
+	$(BIN)/python tests/fleet/run.py $(ARGS)
 
 check: .venv/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check .

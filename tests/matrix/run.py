@@ -6,12 +6,14 @@
 
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.environments import prepared  # noqa: E402 - run as a script
+
 FOLDER = ROOT / ".venv-matrix"
-PACKAGE = ROOT / "src/observability/requirements.txt"
 TOOLS = ("pytest", "pytest-httpserver", "certifi")
 COMBINATIONS = {
     "oldest": ("openai==1.55.3", "anthropic==0.40.0", "groq==0.16.0", "httpx==0.27.2"),
@@ -23,25 +25,11 @@ COMBINATIONS = {
 ENDS = ("oldest", "newest")
 
 
-def prepared(name: str) -> Path:
-    """The Python of the environment `name`, made where it is missing or its requirements have changed."""
-    folder, mark = FOLDER / name, FOLDER / name / "requirements.txt"
-    python = folder / "bin" / "python"
-    wanted = "\n".join((*COMBINATIONS[name], *TOOLS, PACKAGE.read_text(encoding="utf-8")))
-    if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
-        print(f"🌙 Building {folder.relative_to(ROOT)} (once)", flush=True)
-        venv.create(folder, clear=True, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *COMBINATIONS[name], *TOOLS, "-r", str(PACKAGE)], check=True)
-        mark.write_text(wanted, encoding="utf-8")
-    return python
-
-
 def main() -> int:
     """The number of combinations that failed."""
     failed = []
     for name in ENDS if "--ends" in sys.argv[1:] else COMBINATIONS:
-        python = prepared(name)
+        python = prepared(FOLDER / name, (*COMBINATIONS[name], *TOOLS))
         print(f"🤖 {name}: {' '.join(COMBINATIONS[name])}", flush=True)
         command = [str(python), "-m", "pytest", "-c", str(Path(__file__).with_name("alone.ini")), "tests/matrix"]
         if subprocess.run(command, cwd=ROOT, check=False).returncode:

@@ -1,0 +1,23 @@
+"""Virtual environments for tests that need other versions of the SDKs, or another Python, than the suite's."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src/observability/requirements.txt"
+
+
+def prepared(folder: Path, requirements: Sequence[str], python: str = sys.executable) -> Path:
+    """The Python of the environment in `folder`, with the package's requirements beside these; rebuilt on a change."""
+    mark, executable = folder / "requirements.txt", folder / "bin" / "python"
+    wanted = "\n".join((*requirements, PACKAGE.read_text(encoding="utf-8")))
+    if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
+        print(f"🌙 Building {folder.relative_to(ROOT)} (once)", flush=True)
+        subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+        install = [str(executable), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, *requirements, "-r", str(PACKAGE)], check=True)
+        subprocess.run([str(executable), "-m", "pip", "check"], check=True, stdout=subprocess.DEVNULL)
+        mark.write_text(wanted, encoding="utf-8")
+    return executable

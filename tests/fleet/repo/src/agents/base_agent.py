@@ -1,0 +1,9 @@
+"""What agents share."""
+
+
+class BaseAgent:
+    def __init__(self, agent_type):
+        self.type = agent_type
+
+    def run(self):
+        raise NotImplementedError

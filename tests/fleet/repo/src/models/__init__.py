@@ -1,0 +1,5 @@
+"""Models of the desk."""
+
+from .model_factory import ModelFactory, model_factory
+
+__all__ = ["ModelFactory", "model_factory"]

@@ -1,0 +1,235 @@
+"""A small trading repo, adopted: every agent does what it did, and each of its requests is recorded once.
+
+Each agent of `repo/` runs as a script in two copies of that repo, one untouched and one adopted, with the Python of
+FLEET_PYTHON (`run.py`), else that of this suite.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from src.observability.journal.store import Journal, Row
+from src.observability.settings import INSTRUMENTS
+from tests.fleet.providers import OTHERWISE, THREE_LINES, Providers, Request
+
+pytestmark = pytest.mark.slow
+
+REPO = Path(__file__).with_name("repo")
+PYTHON = os.environ.get("FLEET_PYTHON", sys.executable)
+NAMES = [path.stem for path in sorted((REPO / "src/agents").glob("*_agent.py")) if path.stem != "base_agent"]
+AGENTS = [f"{name} under run" if name == "alone_agent" else name for name in NAMES]
+CLASSES = {"chartvision_agent": "ChartVisionAgent"}  # others are named as their files
+# `requests.post` is observed by the hooks named `http`.
+RECORDED = [name for name in AGENTS if name != "headlines_agent" or "http" in INSTRUMENTS]
+KEYS = ("ANTHROPIC_KEY", "OPENAI_KEY", "DEEPSEEK_KEY", "GROK_API_KEY", "OPENROUTER_API_KEY", "GROQ_API_KEY")
+
+
+class Run(NamedTuple):
+    """One agent's run, to its end."""
+
+    status: int
+    stdout: str
+    stderr: str
+    requests: list[Request]
+    files: dict[str, bytes]  # what it left in src/data
+
+
+class Both(NamedTuple):
+    """One agent, untouched and adopted."""
+
+    plain: Run
+    adopted: Run
+    rows: list[Row]
+
+    def of_type(self, *types: str) -> list[Row]:
+        """Rows of these types, in order."""
+        return [row for row in self.rows if row["type"] in types]
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The repo, and the same repo after `adopt`."""
+    plain, adopted = (shutil.copytree(REPO, tmp_path_factory.mktemp(name) / "desk") for name in ("plain", "adopted"))
+    subprocess.run([sys.executable, "-m", "src.observability", "adopt", str(adopted), "--yes"], check=True)
+    return plain, adopted
+
+
+def run(root: Path, command: tuple[str, ...]) -> Run:
+    """Run an agent to its end, with every provider on loopback."""
+    with Providers() as providers:
+        environment = {
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of models that will be retired
+            "PATH": os.environ["PATH"],
+            "HTTP_PROXY": providers.url, "http_proxy": providers.url,
+            "ANTHROPIC_BASE_URL": "http://api.anthropic.com", "OPENAI_BASE_URL": "http://api.openai.com/v1",
+            "GROQ_BASE_URL": "http://api.groq.com", **dict.fromkeys(KEYS, "test-key-0123456789"),
+        }  # fmt: skip
+        done = subprocess.run(
+            [PYTHON, *command], cwd=root, env=environment, capture_output=True, timeout=100, check=False
+        )
+    data = root / "src/data"
+    files = {str(path.relative_to(data)): path.read_bytes() for path in data.rglob("*")
+             if path.is_file() and "observability" not in path.parts}  # fmt: skip
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode(), sorted(providers.requests), files)
+
+
+@pytest.fixture(scope="module")
+def both(copies: tuple[Path, Path], request: pytest.FixtureRequest) -> Both:
+    """The agent that the test is about, in both copies."""
+    agent, _, under_run = request.param.partition(" under ")
+    script = f"src/agents/{agent}.py"
+    command = ("-m", "src.observability", "run", script) if under_run else (script,)
+    for root in copies:
+        shutil.rmtree(root / "src/data", ignore_errors=True)
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(run, copies, ((script,), command)))
+    return Both(*runs, rows_in(copies[1] / "src/data/observability/journal.db"))
+
+
+def rows_in(path: Path) -> list[Row]:
+    """The observations of a journal; none where nothing was recorded."""
+    if not path.exists():
+        return []
+    journal = Journal(path, create=False)
+    try:
+        return journal.observations()
+    finally:
+        journal.close()
+
+
+def of(agent: str) -> Any:
+    """Run a test on one agent."""
+    return pytest.mark.parametrize("both", [agent], indirect=True, scope="module")
+
+
+def class_of(agent: str) -> str:
+    """The name under which an agent's calls are recorded."""
+    file = agent.partition(" ")[0]
+    return CLASSES.get(file) or "".join(word.title() for word in file.split("_"))
+
+
+def tokens(row: Row) -> tuple[int, int]:
+    """Prompt and completion, as providers count them."""
+    usage = row["usage"] or {}
+    sums = {kind: sum(count for name, count in usage.items() if name.startswith(kind)) for kind in ("input", "output")}
+    return sums["input"], sums["output"]
+
+
+@pytest.mark.parametrize("both", AGENTS, indirect=True, scope="module")
+def test_an_agent_does_what_it_did(both: Both) -> None:
+    """Status, stdout, files and requests are the same; stderr is empty, or ends in the same exception."""
+    plain, adopted, _ = both
+    assert plain.stdout, plain.stderr
+    assert (adopted.status, adopted.stdout, adopted.files) == (plain.status, plain.stdout, plain.files)
+    assert adopted.requests == plain.requests
+    if plain.status == 0:
+        assert (plain.stderr, adopted.stderr) == ("", "")
+    else:
+        assert adopted.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1] != ""
+
+
+@pytest.mark.parametrize("both", RECORDED, indirect=True, scope="module")
+def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureRequest) -> None:
+    """With its provider, model and tokens; the failed ones as errors, among them what an SDK refuses to send."""
+    answered = [row for row in both.of_type("generation") if row["level"] != "ERROR"]
+    recorded = Counter((row["provider"], row["model"], *tokens(row)) for row in answered)
+    assert recorded == Counter(sent[:4] for sent in both.adopted.requests if sent.status == 200)
+    failed = [row for row in both.of_type("generation") if row["level"] == "ERROR"]
+    assert len(failed) == both.adopted.stdout.count("❌")
+    assert all(row["cost_usd"] and row["cost_source"] for row in answered), [row["model"] for row in answered]
+    agent = class_of(request.node.callspec.params["both"])
+    assert {row["agent"] for row in both.rows} <= {agent, "SwarmAgent"}
+    assert {row["agent"] for row in both.rows if row["is_root"]} == {agent}
+
+
+@of("spread_agent")
+def test_three_lines_are_an_inferred_signal(both: Both) -> None:
+    """Action, confidence and reason, below the answer that gave them."""
+    answer, event = both.rows
+    assert (event["type"], event["parent_id"], event["trace_id"]) == ("event", answer["id"], answer["trace_id"])
+    assert event["output"]["action"] == "BUY"
+    assert event["output"]["confidence"] == 72
+    assert event["output"]["reasoning"] == "The spread is wide"
+    assert event["metadata"]["signal_inferred"] is True
+    assert "symbol" not in event["output"]
+
+
+@of("retry_agent")
+def test_two_requests_of_one_call_are_two(both: Both) -> None:
+    """The empty answer and the one that counts, each with its text."""
+    first, second = both.of_type("generation")
+    assert (first["output"], second["output"]) == (None, OTHERWISE)
+    assert [message["role"] for message in first["input"]] == ["system", "user"]
+    assert [message["role"] for message in second["input"]] == ["user"]
+
+
+@of("squeeze_agent")
+def test_a_cycle_is_one_trace(both: Both) -> None:
+    """Two cycles, of two requests and two signals each; BaseAgent's subclass is a script's own class."""
+    cycles = both.of_type("agent")
+    assert len(cycles) == 2
+    for cycle in cycles:
+        below = [row["type"] for row in both.rows if row["trace_id"] == cycle["trace_id"]]
+        assert sorted(below) == ["agent", "event", "event", "generation", "generation"]
+    assert {row["output"]["action"] for row in both.of_type("event")} == {THREE_LINES.split("\n")[0]}
+
+
+@of("desk_agent")
+def test_one_swarm_query_is_one_trace_of_its_caller(both: Both) -> None:
+    """Four models' answers below it: votes, with a majority, and no signal each."""
+    queries = both.of_type("agent")
+    assert [(query["name"], query["agent"], query["is_root"]) for query in queries] == [
+        ("SwarmAgent", "DeskAgent", 1)
+    ] * 2
+    for query in queries:
+        assert query["metadata"]["votes"] == {"SELL": 3, "NOTHING": 1}
+        assert query["metadata"]["winner"] == "SELL"
+        answers = [row for row in both.of_type("generation") if row["trace_id"] == query["trace_id"]]
+        assert {(row["parent_id"], row["agent"], row["trace_name"]) for row in answers} == {
+            (query["id"], "SwarmAgent", "DeskAgent")
+        }
+        assert len(answers) == 4
+        signals = [row for row in both.of_type("event") if row["trace_id"] == query["trace_id"]]
+        assert [(row["output"]["action"], row["output"]["reasoning"]) for row in signals] == [("SELL", "3 of 4 votes")]
+
+
+@of("desk_agent under run")
+def test_under_run_a_scripts_own_cycle_is_one_trace(both: Both) -> None:
+    """Both queries are below the one call of `run_trading_cycle`."""
+    cycle, *queries = both.of_type("agent")
+    assert (cycle["name"], cycle["agent"], cycle["is_root"]) == ("DeskAgent", "DeskAgent", 1)
+    assert [query["parent_id"] for query in queries] == [cycle["id"]] * 2
+    assert {row["trace_id"] for row in both.rows} == {cycle["trace_id"]}
+    assert len(both.of_type("generation")) == 8
+
+
+@of("chartvision_agent")
+def test_an_image_is_not_recorded_whole(both: Both) -> None:
+    """The text beside it is."""
+    for row in both.of_type("generation"):
+        assert "Chart of" in json.dumps(row["input"])
+
+
+@of("guard_agent")
+def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
+    """With the status and the error's name; Groq's hello, said when the model is built, counts too."""
+    refused, calm, broken, hello, words = both.of_type("generation")
+    assert "BadRequestError" in refused["status_message"]
+    assert "AuthenticationError" in broken["status_message"]
+    assert calm["output"] == OTHERWISE
+    assert [hello["provider"], words["provider"]] == ["groq", "groq"]
+
+
+@of("busy_agent")
+def test_a_repetition_by_the_sdk_is_no_request_of_its_own(both: Both) -> None:
+    """One row, from before the first try to the last answer."""
+    (row,) = both.of_type("generation")
+    assert row["end_ns"] - row["start_ns"] > 100_000_000  # the SDK waits
