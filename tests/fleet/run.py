@@ -6,7 +6,6 @@ Environments are kept in `.venv-fleet/`, and made anew when their requirements h
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,31 +14,18 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.environments import prepared  # noqa: E402 - run as a script
+from tests.pythons import interpreters  # noqa: E402
 
 FOLDER = ROOT / ".venv-fleet"
 PINS = tuple(Path(__file__).with_name("pins.txt").read_text(encoding="utf-8").split())
 NEWEST = ("openai", "anthropic", "groq", "requests", "rich", "typer")  # the last two for `run`
-PINNED_PYTHONS = ("3.10", "3.11", "3.12")  # the pinned numpy and pandas have wheels for these
-
-
-def interpreter(version: str) -> str | None:
-    """The path of a Python of this version; None where there is none."""
-    name = f"python{version}"
-    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}"))
-    running = sys.executable if f"{sys.version_info.major}.{sys.version_info.minor}" == version else None
-    candidates = [running, *map(str, pyenv), shutil.which(name)]
-    return next((path for path in candidates if path and _runs(path)), None)
-
-
-def _runs(path: str) -> bool:
-    return subprocess.run([path, "-c", "import venv"], capture_output=True, check=False).returncode == 0
+PINNED_PYTHONS = ((3, 10), (3, 11), (3, 12))  # the pinned numpy and pandas have wheels for these
 
 
 def environments() -> dict[str, tuple[tuple[str, ...], str]]:
     """Name -> requirements and Python."""
-    pinned = {
-        f"pins-{version}": (PINS, path) for version in PINNED_PYTHONS if (path := interpreter(version)) is not None
-    }
+    pythons = interpreters()
+    pinned = {f"pins-3.{version[1]}": (PINS, pythons[version]) for version in PINNED_PYTHONS if version in pythons}
     if "--ends" in sys.argv[1:]:
         pinned = dict(list(pinned.items())[:1])
     return {**pinned, "newest": (NEWEST, sys.executable)}

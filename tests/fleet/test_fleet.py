@@ -1,7 +1,7 @@
 """A small trading repo, adopted: every agent does what it did, and each of its requests is recorded once.
 
 Each agent of `repo/` runs as a script in two copies of that repo, one untouched and one adopted, with the Python of
-FLEET_PYTHON (`run.py`), else that of this suite.
+FLEET_PYTHON, which `make test-fleet` sets: without it nothing runs.
 """
 
 import json
@@ -20,10 +20,13 @@ from src.observability.journal.store import Journal, Row
 from src.observability.settings import INSTRUMENTS
 from tests.fleet.providers import OTHERWISE, THREE_LINES, Providers, Request
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("FLEET_PYTHON" not in os.environ, reason="make test-fleet makes its environments"),
+]
 
 REPO = Path(__file__).with_name("repo")
-PYTHON = os.environ.get("FLEET_PYTHON", sys.executable)
+PYTHON = os.environ.get("FLEET_PYTHON", "")
 NAMES = [path.stem for path in sorted((REPO / "src/agents").glob("*_agent.py")) if path.stem != "base_agent"]
 AGENTS = [f"{name} under run" if name == "alone_agent" else name for name in NAMES]
 CLASSES = {"chartvision_agent": "ChartVisionAgent"}  # others are named as their files
