@@ -179,7 +179,7 @@ def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: py
     manifest["files"]["src/observability/old.py"] = plan._checksum(b"")
     (root / plan.MANIFEST).write_text(json.dumps(manifest))
     ended = adopt(root, "--yes")
-    assert f"updated from 0.9.0 to version {observability.__version__}" in ended.stdout
+    assert f"was updated from 0.9.0 to version {observability.__version__}" in ended.stdout
     assert not (root / "src/observability/old.py").exists()
     assert (root / "src/__init__.py").read_bytes() == FILES["src/__init__.py"] + f"\n{plan.LINE}".encode()
     assert adoption.adopted_version(root) == observability.__version__
@@ -208,6 +208,12 @@ def break_init(root: Path) -> None:
     git(root, "commit", "--all", "--quiet", "--message", "broken")
 
 
+def in_utf_16(root: Path) -> None:
+    """As PowerShell's `pip freeze > requirements.txt` writes it."""
+    (root / "requirements.txt").write_text("termcolor==2.3.0\n", encoding="utf-16")
+    git(root, "commit", "--all", "--quiet", "--message", "PowerShell")
+
+
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
@@ -215,6 +221,7 @@ def break_init(root: Path) -> None:
         (lambda root: shutil.rmtree(root / "src"), "has no folder src: give the root of the trading repo"),
         (lambda root: (root / "src/observability").mkdir(), "was not put there by this command: rename it first"),
         (break_init, "is not valid Python"),
+        (in_utf_16, "requirements.txt is not UTF-8: save it as UTF-8 first"),
     ],
 )
 def test_a_repo_that_cannot_take_it_is_left_alone(

@@ -159,8 +159,10 @@ def _check_python(path: Path, content: bytes) -> None:
 def _around(path: Path, added: bytes) -> tuple[bytes, bytes]:
     """The file's content before and after the added lines; the whole content and nothing, if none were added."""
     data = _read(path)
-    if b"\0" in data:
-        raise AdoptionError(f"{path} is not UTF-8: save it as UTF-8 first")
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise AdoptionError(f"{path} is not UTF-8: save it as UTF-8 first") from None
     return split_at(data, added) if added else (data, b"")
 
 

@@ -99,7 +99,7 @@ def _confirmed(plan: adoption.Plan, yes: bool) -> bool:
 
 
 def _report_adoption(plan: adoption.Plan) -> None:
-    update = f"updated from {plan.old_version} to" if plan.old_version else "has"
+    update = "has" if plan.old_version in (None, __version__) else f"was updated from {plan.old_version} to"
     cprint(f"✅ {plan.root} {update} version {__version__}", "green")
     print("   → there, in its own environment: pip install -r src/observability/requirements.txt")
     print(f"   → its call sites: python -m src.observability adopt {plan.root} --check")
