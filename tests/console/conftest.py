@@ -89,9 +89,9 @@ def decide(made: Journal) -> Callable[..., str]:
     ) -> str:  # fmt: skip
         trace_id = f"{next(ids):032x}"
 
-        def row(**known: Any) -> Row:
+        def row(**columns: Any) -> Row:
             shared = {"trace_id": trace_id, "trace_name": agent, "agent": agent}
-            return observation_row(**shared, id=f"{(at := next(ids)):016x}", start_ns=at, end_ns=at, **known)
+            return observation_row(**shared, id=f"{(at := next(ids)):016x}", start_ns=at, end_ns=at, **columns)
 
         rows = [
             row(type="generation", name="llm_generation", model=model, provider="p",
@@ -99,8 +99,8 @@ def decide(made: Journal) -> Callable[..., str]:
             for model, usd in calls
         ]  # fmt: skip
         for action, confidence in decisions:
-            said = {"signal_action": action, "signal_confidence": confidence, "signal_valid": confidence is not None}
-            rows.append(row(type="event", name="trading_signal", metadata=json.dumps(said)))
+            data = {"signal_action": action, "signal_confidence": confidence, "signal_valid": confidence is not None}
+            rows.append(row(type="event", name="trading_signal", metadata=json.dumps(data)))
         made.append(rows, [])
         if outcome:
             made.append([], rows_of_outcome(made, trace_id, scores_of_outcome(trace_id, **outcome), None))

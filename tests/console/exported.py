@@ -39,9 +39,9 @@ class Exported(NamedTuple):
         """Decisions in order: with the model asked last before them, and the cost and outcome of their trace."""
         signals = self.observations.query("type == 'event' and name == 'trading_signal'")
         signals = signals.sort_values(["start_ns", "seq"]).drop(columns=["model", "cost_usd"])
-        said = pd.DataFrame([json.loads(text) for text in signals["metadata"]], index=signals.index)
-        asked = self.calls[["trace_id", "start_ns", "model"]]
-        signals = _with_stand(pd.merge_asof(signals.join(said), asked, on="start_ns", by="trace_id"))
+        metadata = pd.DataFrame([json.loads(text) for text in signals["metadata"]], index=signals.index)
+        last_calls = self.calls[["trace_id", "start_ns", "model"]]
+        signals = _with_stand(pd.merge_asof(signals.join(metadata), last_calls, on="start_ns", by="trace_id"))
         signals = signals.join(costs(self.calls), on="trace_id").join(self._outcomes(), on="trace_id")
         return signals.fillna({"calls": 0})
 
@@ -61,13 +61,13 @@ class Exported(NamedTuple):
     @property
     def judged(self) -> pd.DataFrame:
         """The decisions whose outcome is known: the last valid BUY or SELL of its trace; `hit`: it had a profit."""
-        known = self.signals.query("trade and stands and (pnl_usd.notna() or pnl_pct.notna())")
-        return known.assign(hit=known["pnl_usd"].fillna(known["pnl_pct"]) > 0)
+        with_outcome = self.signals.query("trade and stands and (pnl_usd.notna() or pnl_pct.notna())")
+        return with_outcome.assign(hit=with_outcome["pnl_usd"].fillna(with_outcome["pnl_pct"]) > 0)
 
     def _outcomes(self) -> pd.DataFrame:
-        known = self.scores[self.scores["name"].isin(["pnl_usd", "pnl_pct"])]
-        found = known.pivot(index="trace_id", columns="name", values="number")
-        return found.reindex(columns=["pnl_usd", "pnl_pct"]).astype(float)
+        outcomes = self.scores[self.scores["name"].isin(["pnl_usd", "pnl_pct"])]
+        by_trace = outcomes.pivot(index="trace_id", columns="name", values="number")
+        return by_trace.reindex(columns=["pnl_usd", "pnl_pct"]).astype(float)
 
 
 def exported(folder: Path) -> Exported:
@@ -84,8 +84,8 @@ def exported(folder: Path) -> Exported:
 def costs(calls: pd.DataFrame) -> pd.DataFrame:
     """What the calls of each trace cost, and how many there were."""
     traces = calls.groupby("trace_id")
-    known = traces["cost_usd"].sum(min_count=1).astype(float).mask(traces["unpriced"].any())
-    return pd.DataFrame({"cost_usd": known, "calls": traces.size()})
+    cost = traces["cost_usd"].sum(min_count=1).astype(float).mask(traces["unpriced"].any())
+    return pd.DataFrame({"cost_usd": cost, "calls": traces.size()})
 
 
 def _tokens(usage: Any, name: str) -> float:

@@ -18,15 +18,15 @@ def cells(lines: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a table, by the names of its columns: those stand where no line says anything for two columns."""
     head, _, *rows = lines
     edges = list(_edges([head, *rows]))
-    names, *found = ([line[begin:end].strip() for begin, end in edges] for line in (head, *rows))
-    return [dict(zip(names, row, strict=True)) for row in found]
+    names, *values = ([line[begin:end].strip() for begin, end in edges] for line in (head, *rows))
+    return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def _edges(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
     wide = max(map(len, lines))
-    said = "".join(" " if all(line[at : at + 1] in ("", " ") for line in lines) else "x" for at in range(wide))
-    for found in re.finditer(r"x(?:x| (?! ))*", said):
-        yield found.span()
+    blanks = "".join(" " if all(line[at : at + 1] in ("", " ") for line in lines) else "x" for at in range(wide))
+    for match in re.finditer(r"x(?:x| (?! ))*", blanks):
+        yield match.span()
 
 
 def amount(text: str) -> float:
@@ -44,8 +44,8 @@ def least_digit(text: str) -> float:
 
 def is_about(text: str, value: float) -> bool:
     """Whether this is how a number is printed, in as many digits as it has."""
-    said = amount(text)
-    return math.isnan(said) if math.isnan(value) else abs(said - value) <= least_digit(text)
+    printed = amount(text)
+    return math.isnan(printed) if math.isnan(value) else abs(printed - value) <= least_digit(text)
 
 
 def took_about(text: str, nanoseconds: float) -> bool:
@@ -68,7 +68,7 @@ def run(command: str) -> list[str]:
     return [line for line in result.stdout.splitlines() if line.strip()]
 
 
-def told(command: str) -> list[Any]:
+def json_lines(command: str) -> list[Any]:
     """What it prints for scripts."""
     return [json.loads(line) for line in run(f"{command} --json")]
 

@@ -74,11 +74,11 @@ def expected(calls: pandas.DataFrame) -> dict[str, Any]:
     """The figures of these calls by pandas."""
     usage = pandas.DataFrame([json.loads(text) for text in calls["usage"].dropna()]).fillna(0)
     took, first = calls["end_ns"] - calls["start_ns"], (calls["first_token_ns"] - calls["start_ns"]).dropna()
-    asked = usage["input"].sum() + usage.get("input_cached_tokens", pandas.Series(0)).sum()
+    input_tokens = usage["input"].sum() + usage.get("input_cached_tokens", pandas.Series(0)).sum()
     return {
         "calls": len(calls),
         "errors": (calls["level"] == "ERROR").sum(),
-        "input_tokens": asked,
+        "input_tokens": input_tokens,
         "cached_tokens": usage.get("input_cached_tokens", pandas.Series(0)).sum(),
         "output_tokens": usage["output"].sum(),
         "cost_usd": None if calls["cost_usd"].isna().all() else pytest.approx(calls["cost_usd"].sum(), rel=1e-9),
@@ -108,8 +108,8 @@ def test_a_million_observations(tmp_path: Path) -> None:
     assert len(everything) == 1_000_002
     for by in ("agent", "model", "day"):
         compare(everything, by)
-    (found,) = lines("status")
-    assert found["rows"] == {"local": 1_000_002 + 666_668}
+    (status,) = lines("status")
+    assert status["rows"] == {"local": 1_000_002 + 666_668}
     judge(journal, 2_000)
     journal.close()
     check_decisions(exported(tmp_path), 2_000)
@@ -137,42 +137,42 @@ def compare(everything: pandas.DataFrame, by: str) -> None:
     everything["day"] = pandas.to_datetime(everything["start_ns"]).dt.strftime("%Y-%m-%d")
     everything["session"] = everything["session_id"]
     calls = everything[everything["type"] == "generation"]
-    shown = {each["group"]: each for each in lines("costs", "--by", by)}
-    assert set(shown) == set(calls[by])
+    printed = {line["group"]: line for line in lines("costs", "--by", by)}
+    assert set(printed) == set(calls[by])
     for group, mine in calls.groupby(by):
         figures = expected(mine)
-        assert {name: shown[group][name] for name in figures} == figures
+        assert {name: printed[group][name] for name in figures} == figures
     decided = everything[everything["name"] == "trading_signal"].merge(
         calls[["trace_id", "model", "provider"]], on="trace_id", suffixes=("_own", "")
     )
-    assert {group: each["decisions"] for group, each in shown.items()} == decided[by].value_counts().to_dict()
+    assert {group: line["decisions"] for group, line in printed.items()} == decided[by].value_counts().to_dict()
 
 
 @pytest.mark.parametrize("by", ["agent", "model", "day"])
 def test_the_table_has_the_same_figures(by: str, filled: Journal) -> None:
     """As many digits of each as it shows."""
     rows = cells(run("costs", "--by", by, columns=200).stdout.splitlines()[1:])
-    found = {each["group"]: each for each in lines("costs", "--by", by)}
-    assert [row["day (UTC)" if by == "day" else by] for row in rows] == [*found, "total"]
-    for row, each in zip(rows, found.values(), strict=False):
-        check_row(row, each)
+    printed = {line["group"]: line for line in lines("costs", "--by", by)}
+    assert [row["day (UTC)" if by == "day" else by] for row in rows] == [*printed, "total"]
+    for row, line in zip(rows, printed.values(), strict=False):
+        check_row(row, line)
     for name, key in (("calls", "calls"), ("decisions", "decisions"), ("tokens in", "input_tokens")):
-        assert amount(rows[-1][name]) == sum(each[key] for each in found.values())
-    assert is_about(rows[-1]["spend"], sum(each["cost_usd"] or 0 for each in found.values()))
+        assert amount(rows[-1][name]) == sum(line[key] for line in printed.values())
+    assert is_about(rows[-1]["spend"], sum(line["cost_usd"] or 0 for line in printed.values()))
 
 
-def check_row(row: dict[str, str], each: dict[str, Any]) -> None:
+def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
     """One line of the table and the figures for scripts, which are those of pandas."""
-    known = {name: math.nan if value is None else value for name, value in each.items() if name != "group"}
+    values = {name: math.nan if value is None else value for name, value in line.items() if name != "group"}
     whole = {"calls": "calls", "decisions": "decisions", "tokens in": "input_tokens", "out": "output_tokens"}
-    assert all(amount(row[name]) == known[key] for name, key in whole.items())
-    assert is_about(row["spend"], known["cost_usd"])
-    assert is_about(row["each"], known["cost_per_decision"])
+    assert all(amount(row[name]) == values[key] for name, key in whole.items())
+    assert is_about(row["spend"], values["cost_usd"])
+    assert is_about(row["each"], values["cost_per_decision"])
     for name, key in (("errors", "error_share"), ("no price", "unpriced_share"), ("cached", "cache_hit_share")):
-        assert is_about(row[name].replace("–", "0"), 100 * known[key])
+        assert is_about(row[name].replace("–", "0"), 100 * values[key])
     for name, key in (("p50", "p50_ms"), ("p95", "p95_ms"), ("p99", "p99_ms"), ("1st token", "first_token_p50_ms")):
-        assert (row[name] == "–") == math.isnan(known[key])
-        assert row[name] == "–" or took_about(row[name], known[key] * 1e6)
+        assert (row[name] == "–") == math.isnan(values[key])
+        assert row[name] == "–" or took_about(row[name], values[key] * 1e6)
 
 
 def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
@@ -182,25 +182,25 @@ def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
     for place in (0, 1, 77, 150, 298):
         since = pandas.to_datetime(calls["start_ns"].iloc[place]).ceil("us").isoformat()
         left = calls[calls["start_ns"] >= pandas.Timestamp(since).value]
-        shown = lines("costs", "--since", since)
-        assert sum(each["calls"] for each in shown) == len(left)
-        assert sum(each["cost_usd"] or 0 for each in shown) == pytest.approx(left["cost_usd"].sum())
+        groups = lines("costs", "--since", since)
+        assert sum(group["calls"] for group in groups) == len(left)
+        assert sum(group["cost_usd"] or 0 for group in groups) == pytest.approx(left["cost_usd"].sum())
     agent, model = calls["agent"].iloc[0], calls["model"].iloc[0]
     mine = calls[(calls["agent"] == agent) & (calls["model"] == model)]
-    (shown,) = lines("costs", "--agent", agent, "--model", model)
-    assert (shown["calls"], shown["decisions"]) == (len(mine), len(mine))
+    (total,) = lines("costs", "--agent", agent, "--model", model)
+    assert (total["calls"], total["decisions"]) == (len(mine), len(mine))
 
 
 def test_the_derived_figures(filled: Journal) -> None:
     """Spend per decision only where every price is known; shares are of the calls, and of the tokens asked."""
-    for each in lines("costs", "--by", "model"):
-        assert each["cache_hit_share"] == pytest.approx(each["cached_tokens"] / each["input_tokens"])
-        assert each["error_share"] == each["errors"] / each["calls"]
-        if each["group"] == "nobody-s-model":
-            assert (each["cost_usd"], each["cost_per_decision"]) == (None, None)
-            assert each["unpriced"] == each["calls"] - each["errors"] > 0
+    for line in lines("costs", "--by", "model"):
+        assert line["cache_hit_share"] == pytest.approx(line["cached_tokens"] / line["input_tokens"])
+        assert line["error_share"] == line["errors"] / line["calls"]
+        if line["group"] == "nobody-s-model":
+            assert (line["cost_usd"], line["cost_per_decision"]) == (None, None)
+            assert line["unpriced"] == line["calls"] - line["errors"] > 0
         else:
-            assert each["cost_per_decision"] == pytest.approx(each["cost_usd"] / each["decisions"])
+            assert line["cost_per_decision"] == pytest.approx(line["cost_usd"] / line["decisions"])
 
 
 def test_the_sums_outlive_the_rows(filled: Journal) -> None:
@@ -220,11 +220,13 @@ def test_status_is_right(filled: Journal) -> None:
     """Its spend, calls and errors of 24 hours, and how many rows there are."""
     everything = frame()
     recent = everything[(everything["type"] == "generation") & (everything["start_ns"] >= time.time_ns() - DAY_NS)]
-    (found,) = lines("status")
-    assert abs(sum(each["calls"] for each in found["agents"]) - len(recent)) <= 1  # the clock went on
-    assert sum(each["cost_usd"] or 0 for each in found["agents"]) == pytest.approx(recent["cost_usd"].sum(), rel=0.02)
-    assert found["rows"] == {"local": 900 + 600}
-    assert len(found["decisions"]) == 5
+    (status,) = lines("status")
+    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # the clock went on
+    assert sum(agent["cost_usd"] or 0 for agent in status["agents"]) == pytest.approx(
+        recent["cost_usd"].sum(), rel=0.02
+    )
+    assert status["rows"] == {"local": 900 + 600}
+    assert len(status["decisions"]) == 5
 
 
 def test_the_screen_of_status_has_the_same_figures() -> None:
@@ -234,15 +236,15 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
     fill(journal, 200, days=0.5)
     journal.close()
     calls = frame().query("type == 'generation'")
-    shown = run("status", columns=120).stdout
+    output = run("status", columns=120).stdout
     failed = (calls["level"] == "ERROR").sum()
     unpriced = (calls["cost_usd"].isna() & (calls["level"] != "ERROR")).sum()
-    (said,) = re.findall(r"24 hours: 200 calls, (\d+) failed, (\S+) and (\d+) of unknown price\n", shown)
-    assert (int(said[0]), int(said[2])) == (failed, unpriced)
-    assert is_about(said[1], calls["cost_usd"].sum())
-    assert f"{journal.path.stat().st_size / 2**20:.1f} MB, since 12 hours ago, 1,000 local" in shown
+    (figures,) = re.findall(r"24 hours: 200 calls, (\d+) failed, (\S+) and (\d+) of unknown price\n", output)
+    assert (int(figures[0]), int(figures[2])) == (failed, unpriced)
+    assert is_about(figures[1], calls["cost_usd"].sum())
+    assert f"{journal.path.stat().st_size / 2**20:.1f} MB, since 12 hours ago, 1,000 local" in output
     agents = calls.groupby("agent")
-    for row in cells(shown.split("unknown price\n")[1].split("and 4")[0].splitlines()):
+    for row in cells(output.split("unknown price\n")[1].split("and 4")[0].splitlines()):
         mine = agents.get_group(row["agent"])
         assert (row["calls"], row["decisions"]) == (str(len(mine)), str(len(mine)))
         assert is_about(row["spend"], mine["cost_usd"].sum())
@@ -251,29 +253,29 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
 def test_what_if_reprices_the_tokens(filled: Journal) -> None:
     """Against the price of each call, summed here; calls without tokens are none of it."""
     calls = frame().query("type == 'generation'").dropna(subset="usage")
-    shown = {each["group"]: each for each in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
+    by_model = {line["group"]: line for line in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
     for model, mine in calls.groupby("model"):
         prices = [cost.price(None, "gpt-4o", json.loads(text)) for text in mine["usage"]]
-        assert shown[model]["what_if_usd"] == pytest.approx(sum(each.details["total"] for each in prices if each))
-        assert shown[model]["calls"] == len(mine)
-    assert shown["nobody-s-model"]["recorded_usd"] is None
-    assert shown["nobody-s-model"]["change"] is None
-    assert shown["llama3.2"]["recorded_usd"] == 0
-    assert shown["gpt-4o-mini"]["change"] > 5
-    assert "genai-prices" in shown["gpt-4o-mini"]["prices"]
+        assert by_model[model]["what_if_usd"] == pytest.approx(sum(price.details["total"] for price in prices if price))
+        assert by_model[model]["calls"] == len(mine)
+    assert by_model["nobody-s-model"]["recorded_usd"] is None
+    assert by_model["nobody-s-model"]["change"] is None
+    assert by_model["llama3.2"]["recorded_usd"] == 0
+    assert by_model["gpt-4o-mini"]["change"] > 5
+    assert "genai-prices" in by_model["gpt-4o-mini"]["prices"]
     assert lines("costs", "--what-if", "openai/gpt-4o") == [
-        {**each, "model": "openai/gpt-4o"} for each in lines("costs", "--what-if", "gpt-4o")
+        {**line, "model": "openai/gpt-4o"} for line in lines("costs", "--what-if", "gpt-4o")
     ]
 
 
 def test_figures_end_while_calls_go_on(filled: Journal) -> None:
     """A busy fleet has another call done for each that is read: that one is the next command's."""
-    seen, known = 0, sum(each["calls"] for each in lines("costs", "--what-if", "gpt-4o"))
+    seen, total = 0, sum(line["calls"] for line in lines("costs", "--what-if", "gpt-4o"))
     for _ in totals.calls_with_usage(filled, "agent", Filter()):
         seen += 1
         fill(filled, 1, days=0.00001, seed=seen)
-        assert seen <= known
-    assert seen == known
+        assert seen <= total
+    assert seen == total
 
 
 def test_a_model_without_a_price_is_no_what_if(filled: Journal) -> None:
@@ -294,9 +296,9 @@ def test_the_price_table_tells_its_age() -> None:
 def test_every_table_fits(columns: int, filled: Journal) -> None:
     """No line is wider than the terminal, and no number is cut."""
     for command in (["costs"], ["costs", "--by", "model"], ["costs", "--what-if", "gpt-4o"], ["status"]):
-        shown = run(*command, columns=columns).output.replace(str(settings.journal_path()), "").split("📌")[0]
-        assert max(map(len, shown.splitlines())) <= columns
-        assert not [line for line in shown.splitlines() if "…" in line[19:]]
+        output = run(*command, columns=columns).output.replace(str(settings.journal_path()), "").split("📌")[0]
+        assert max(map(len, output.splitlines())) <= columns
+        assert not [line for line in output.splitlines() if "…" in line[19:]]
 
 
 def test_large_numbers_stay_short() -> None:

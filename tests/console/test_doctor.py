@@ -37,11 +37,11 @@ def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
     return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def said(about: str, *arguments: str) -> tuple[str, str, str | None]:
+def worst_finding(about: str, *arguments: str) -> tuple[str, str, str | None]:
     """Weight, words and cure of the worst finding about something; only faults end with status 1."""
     status, findings = doctor(*arguments)
-    assert status == int(any(each["weight"] == "fault" for each in findings))
-    worst = next(each for each in findings if each["about"] == about)
+    assert status == int(any(finding["weight"] == "fault" for finding in findings))
+    worst = next(finding for finding in findings if finding["about"] == about)
     return worst["weight"], worst["what"], worst["cure"]
 
 
@@ -56,16 +56,16 @@ def test_all_is_well(langfuse: Any) -> None:
     one_cycle()
     assert LangFuseTracker().flush(10)
     status, findings = doctor()
-    assert [each for each in findings if each["weight"] != "fine"] == []
+    assert [finding for finding in findings if finding["weight"] != "fine"] == []
     assert status == 0
-    about = {each["about"] for each in findings}
+    about = {finding["about"] for finding in findings}
     assert about == {
         "tracing", "keys", "disk", "journal", "pending", "rejected", "own failures", "outcomes", "prices", "server",
         "clock", "package", "calls of anthropic", "calls of openai",
     }  # fmt: skip
-    shown = CliRunner().invoke(app, ["doctor"]).output
-    assert langfuse.secret_key not in shown + json.dumps(findings)
-    assert "✅ keys: accepted by the server" in shown
+    output = CliRunner().invoke(app, ["doctor"]).output
+    assert langfuse.secret_key not in output + json.dumps(findings)
+    assert "✅ keys: accepted by the server" in output
 
 
 def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,10 +73,10 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another-0123456789")
     langfuse.version = "4.16.0"
     status, findings = doctor()
-    weights = [each["weight"] for each in findings]
+    weights = [finding["weight"] for finding in findings]
     assert weights == sorted(weights, key=["fault", "warning", "fine"].index)
     assert set(weights) == {"fault", "warning", "fine"}
-    assert all(each["cure"] for each in findings if each["weight"] != "fine")
+    assert all(finding["cure"] for finding in findings if finding["weight"] != "fine")
     assert status == 1
     result = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "80"})
     assert result.exit_code == 1
@@ -86,21 +86,21 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     """The flag and who says so; half a pair of keys; text that cannot be read."""
-    assert said("tracing") == ("fine", "on, according to the default", None)
+    assert worst_finding("tracing") == ("fine", "on, according to the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
-    assert said("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")
+    assert worst_finding("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")
     write_env_file("ENABLE_LANGFUSE=false\n")
-    assert said("tracing")[1] == "off, according to .env: calls are not recorded"
+    assert worst_finding("tracing")[1] == "off, according to .env: calls are not recorded"
     monkeypatch.delenv("ENABLE_LANGFUSE")
-    assert said("keys")[0] == "warning"
+    assert worst_finding("keys")[0] == "warning"
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-0123456789")
-    assert said("keys") == (
+    assert worst_finding("keys") == (
         "fault",
         "LANGFUSE_PUBLIC_KEY is not set, the other key is",
         "set LANGFUSE_PUBLIC_KEY in .env",
     )
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "lots")
-    assert said("settings")[:2] == ("fault", "OBSERVABILITY_MAX_MB must be a number of at least 0")
+    assert worst_finding("settings")[:2] == ("fault", "OBSERVABILITY_MAX_MB must be a number of at least 0")
 
 
 def _refused(pattern: str) -> str:
@@ -122,8 +122,8 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
     assert status == 1
     cure = "correct it in the environment: until then no text is recorded"
     assert findings[0] == {"weight": "fault", "about": "settings", "what": REFUSED, "cure": cure}
-    assert all("NOT RECORDED" not in each["what"] for each in findings)
-    assert said("pending") == ("fine", "no rows are pending", None)
+    assert all("NOT RECORDED" not in finding["what"] for finding in findings)
+    assert worst_finding("pending") == ("fine", "no rows are pending", None)
     lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
     assert lines[:2] == [f"🤖 Tracing is on, kept here: {REFUSED}", f"   → {cure}"]
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "hunter2-hunter2(")
@@ -153,21 +153,21 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listens there; and plain http beyond this machine is not even tried."""
     for name, value in Backend().environment.items():
         monkeypatch.setenv(name, value)
-    weight, what, cure = said("server")
+    weight, what, cure = worst_finding("server")
     assert (weight, cure) == ("fault", "correct LANGFUSE_HOST, or check network and server")
     assert "cannot be reached" in what
     monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example.com")
-    assert "has no TLS" in said("server")[1]
+    assert "has no TLS" in worst_finding("server")[1]
 
 
 def test_a_page_accepts_no_keys(langfuse: Any) -> None:
     """A hotel's network answers every question with 200."""
     langfuse.answer = lambda _request, _: Response("<html>Log in", 200)
-    assert said("keys")[:2] == ("warning", "unknown if the server accepts them: HTTP 200")
+    assert worst_finding("keys")[:2] == ("warning", "unknown if the server accepts them: HTTP 200")
 
 
 @pytest.mark.parametrize(
-    ("answer", "weight", "words"),
+    ("answer", "weight", "text"),
     [
         (Response("down", 503), "fault", "is not healthy: HTTP 503 down"),
         (Response("what?", 404), "fault", "is not healthy: HTTP 404 what?"),
@@ -186,22 +186,22 @@ def test_a_page_accepts_no_keys(langfuse: Any) -> None:
         ),
     ],
 )
-def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, words: str, langfuse: Any) -> None:
+def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, text: str, langfuse: Any) -> None:
     """Broken, moved, another program, too old."""
     langfuse.answer = lambda request, _: answer if request.path == HEALTH else None
-    found = said("server")
-    assert found[0] == weight
-    assert words in found[1]
-    assert ("or correct LANGFUSE_HOST" in str(found[2])) == ("404" in words)
+    finding = worst_finding("server")
+    assert finding[0] == weight
+    assert text in finding[1]
+    assert ("or correct LANGFUSE_HOST" in str(finding[2])) == ("404" in text)
 
 
 def test_the_langfuse_sdk_need_not_be_there(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces and scores do not go through it."""
     monkeypatch.setattr(sys, "path", [])  # where distributions are looked for
     langfuse.answer = lambda request, _: Response('{"version": "4.60.0"}', 200) if request.path == HEALTH else None
-    found = said("server")
-    assert found[0] == "fine"
-    assert found[1].endswith("is Langfuse 4.60.0")
+    finding = worst_finding("server")
+    assert finding[0] == "fine"
+    assert finding[1].endswith("is Langfuse 4.60.0")
 
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
@@ -219,7 +219,7 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
     server = RawServer(answer)
     for name, value in settings_for(server.url).items():
         monkeypatch.setenv(name, value)
-    weight, what, _ = said("clock")
+    weight, what, _ = worst_finding("clock")
     server.close()
     assert weight == "fault"
     assert ("behind" if seconds > 0 else "ahead of") in what
@@ -236,7 +236,7 @@ def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
             yield bytes(2**20)
 
     langfuse.answer = lambda _request, _body: Response(pieces())
-    assert said("server")[0] == "fault"
+    assert worst_finding("server")[0] == "fault"
     assert sent < 50
 
 
@@ -245,7 +245,7 @@ def test_an_answer_that_unpacks_to_much_is_not_unpacked(langfuse: Any) -> None:
     bomb = gzip.compress(bytes(50 * 2**20))
     langfuse.answer = lambda _request, _body: Response(bomb, headers={"Content-Encoding": "gzip"})
     tracemalloc.start()
-    assert said("server")[0] == "fault"
+    assert worst_finding("server")[0] == "fault"
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20 * 2**20
@@ -264,7 +264,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pyte
     with HTTPServer("127.0.0.1", 0, ssl_context=context) as server:
         for name, value in settings_for(f"https://127.0.0.1:{server.port}").items():
             monkeypatch.setenv(name, value)
-        weight, what, cure = said("server")
+        weight, what, cure = worst_finding("server")
     assert weight == "fault"
     assert "is not trusted" in what
     assert cure is not None
@@ -281,14 +281,14 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
             state="pending", destination=label,
         )  # fmt: skip
         filled.append([row], [])
-        assert said("pending")[0] == weight
+        assert worst_finding("pending")[0] == weight
         lines = CliRunner().invoke(app, ["status"], env={"COLUMNS": "200"}).output.splitlines()
         waits = f"the oldest row has been pending for {age} min"
         assert lines[0].endswith(waits if weight != "fine" else settings.setting("LANGFUSE_HOST"))
         assert ("→ run python -m src.observability doctor" in lines[1]) == (weight != "fine")
         filled.mark(Mark("observations", [(filled.newest()[0], row["id"])], "shipped"))
     filled.append([{**row, "id": "f" * 16, "destination": "https://other.example|pk-lf-other"}], [])
-    weight, what, _ = said("pending")
+    weight, what, _ = worst_finding("pending")
     assert weight == "warning"
     assert "1 row for the project of pk-lf-other at https://other.example" in what
 
@@ -298,7 +298,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
     LangFuseTracker().flush(10)  # false where the refusal falls into it
-    weight, what, cure = said("rejected")
+    weight, what, cure = worst_finding("rejected")
     assert (weight, cure) == (
         "fault",
         "correct the cause, then python -m src.observability doctor --fix sends them again",
@@ -307,7 +307,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     assert "are wrong" in what
     assert "\x1b" not in what
     langfuse.answer = lambda _request, _body: None
-    assert said("rejected", "--fix")[0] == "fine"
+    assert worst_finding("rejected", "--fix")[0] == "fine"
     assert LangFuseTracker().flush(10)
     assert len(langfuse.spans) == 3
 
@@ -322,18 +322,18 @@ def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -
         file.seek(path.stat().st_size * where // 100)
         file.write(b"\xff" * 60_000)
     broken = path.read_bytes()
-    weight, what, cure = said("journal")
+    weight, what, cure = worst_finding("journal")
     assert weight == "fault"
     assert "damaged" in what
     assert "doctor --fix" in str(cure)
     assert path.read_bytes() == broken
     status, _ = doctor("--fix")
     assert status == 0
-    assert "set aside" in said("journal")[1]
+    assert "set aside" in worst_finding("journal")[1]
     assert [
-        each.read_bytes()
-        for each in path.parent.glob("*.set-aside-*")
-        if "-wal" not in each.name and "-shm" not in each.name
+        file.read_bytes()
+        for file in path.parent.glob("*.set-aside-*")
+        if "-wal" not in file.name and "-shm" not in file.name
     ] == [broken]
     one_cycle()
 
@@ -341,11 +341,11 @@ def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -
 def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
     """No journal yet is a warning; one of a newer version a fault that names its cure."""
     filled.change("PRAGMA user_version = 99")
-    assert "update it (git pull)" in said("journal")[1]
+    assert "update it (git pull)" in worst_finding("journal")[1]
     filled.close()
     for file in settings.journal_path().parent.iterdir():
         file.unlink()
-    assert said("journal")[0] == "warning"
+    assert worst_finding("journal")[0] == "warning"
     assert doctor("--fix")[0] == 0
     assert not settings.journal_path().exists()
 
@@ -385,12 +385,12 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
 def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) -> None:
     """Models in use without a price are named, by their calls."""
     fill(filled, 100, days=3, seed=2)
-    assert "unknown for openrouter/nobody-s-model: " in said("prices")[1]
-    assert said("own failures")[0] == "fine"
+    assert "unknown for openrouter/nobody-s-model: " in worst_finding("prices")[1]
+    assert worst_finding("own failures")[0] == "fine"
     why = "[NOT RECORDED: ValueError]"
     filled.append([observation_row(id="1" * 16, trace_id="a" * 32, type="span", name=why, trace_name=why,
                                    start_ns=time.time_ns(), status_message=why)], [])  # fmt: skip
-    assert said("own failures")[:2] == (
+    assert worst_finding("own failures")[:2] == (
         "warning", "1 call of the last 7 days could not be recorded, only counted",
     )  # fmt: skip
 
@@ -399,15 +399,15 @@ def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
     """A slip in an id, by whatever way it was told: counted by trace, named, with its cure; and no fault."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     ObservabilityContext.record_outcome(trace_id, pnl_usd=1)
-    assert said("outcomes")[0] == "fine"
+    assert worst_finding("outcomes")[0] == "fine"
     for wrong in ("deadbeef" * 4, trace_id[:-1] + ("0" if trace_id[-1] != "0" else "1")):
         ObservabilityContext.record_outcome(wrong, pnl_usd=1, pnl_pct=2)
     assert runtime.running().recorder.flush(5)
-    weight, what, cure = said("outcomes")
+    weight, what, cure = worst_finding("outcomes")
     assert (weight, what) == (
         "warning",
         f"2 outcomes of the last 7 days without a trace in this journal: {trace_id[:8]}, deadbeef",
     )
     assert "decisions shows the ids" in str(cure)
     filled.change("UPDATE scores SET timestamp_ns = timestamp_ns - ? WHERE name LIKE 'pnl_%'", (8 * 24 * HOUR_NS,))
-    assert said("outcomes")[0] == "fine"
+    assert worst_finding("outcomes")[0] == "fine"

@@ -31,8 +31,8 @@ def report(*options: str) -> list[Row]:
 
 def verdict(by: str, group: str, *options: str) -> Row:
     """The one of a group."""
-    [found] = [row for row in report(*options) if row["by"] == by and row["group"] == group]
-    return found
+    [match] = [row for row in report(*options) if row["by"] == by and row["group"] == group]
+    return match
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def judged(decide: Any) -> pd.DataFrame:
 
 def test_the_verdict_is_what_pandas_computes(judged: pd.DataFrame) -> None:
     """Cases, hits, mean, Brier score and calibration; NOTHING has no outcome."""
-    told = report()
-    for row in (each for each in told if each["by"] == "agent"):
+    lines = report()
+    for row in (line for line in lines if line["by"] == "agent"):
         its = judged[judged["agent"] == row["group"]]
         assert (row["cases"], row["hits"]) == (len(its), its["hit"].sum())
         assert row["mean_usd"] == pytest.approx(its["pnl"].mean())
@@ -60,7 +60,7 @@ def test_the_verdict_is_what_pandas_computes(judged: pd.DataFrame) -> None:
         assert row["hit_low"] < row["hit_share"] < row["hit_high"]
         assert row["mean_low"] < row["mean_usd"] < row["mean_high"]
     classes = judged.groupby((judged["confidence"] // 20).clip(upper=4))["hit"].agg(["size", "sum"])
-    assert [(each["cases"], each["hits"]) for each in told if each["by"] == "confidence"] == [
+    assert [(line["cases"], line["hits"]) for line in lines if line["by"] == "confidence"] == [
         tuple(row) for row in classes.to_numpy()
     ]
 
@@ -85,8 +85,8 @@ def test_student_s_quantiles_are_student_s() -> None:
 def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -> None:
     """In 4,000 series of five, the interval has the true mean about as often as it says; skew costs it some."""
     chance = np.random.default_rng(5)
-    found = [mean_interval(list(profits(chance))) for _ in range(4_000)]
-    assert sum(each is not None and each[0] <= mean <= each[1] for each in found) / 4_000 >= least
+    intervals = [mean_interval(list(profits(chance))) for _ in range(4_000)]
+    assert sum(interval is not None and interval[0] <= mean <= interval[1] for interval in intervals) / 4_000 >= least
 
 
 @pytest.mark.parametrize("values", [[], [3.0], [10.0] * 5, [10.0] * 50])
@@ -109,11 +109,11 @@ def test_each_small_group_is_marked(decide: Any) -> None:
         decide([("BUY", 70)], "OldAgent", pnl_usd=number - 10)
     for _ in range(5):
         decide([("SELL", 30)], "NewAgent", pnl_usd=10)
-    told = [" ".join(line.split()) for line in run("decisions", "--report").splitlines()]
-    assert told[told.index("NewAgent 5 few 100% +$10.00 0.49") + 1] == "hits 57 to 100%, mean ?, Brier ?"
-    beneath = told[told.index("OldAgent 40 72% +$9.50 0.20") + 1]
+    lines = [" ".join(line.split()) for line in run("decisions", "--report").splitlines()]
+    assert lines[lines.index("NewAgent 5 few 100% +$10.00 0.49") + 1] == "hits 57 to 100%, mean ?, Brier ?"
+    beneath = lines[lines.index("OldAgent 40 72% +$9.50 0.20") + 1]
     assert beneath == "hits 57 to 84%, mean +$5.76 to +$13.24, Brier 0.14 to 0.26"
-    assert told[-1].startswith("⚠️ few: fewer than 30 cases")
+    assert lines[-1].startswith("⚠️ few: fewer than 30 cases")
     assert [row["few"] for row in report() if row["by"] == "agent"] == [False, True]
 
 
@@ -121,11 +121,11 @@ def test_bounds_have_the_digits_of_their_mean(decide: Any) -> None:
     """And what rounds to nothing has no sign."""
     for pnl in (-3.9, -3.74, -0.001):
         decide(agent="A" if pnl < -1 else "B", pnl_usd=pnl)
-    told = run("decisions", "--report")
-    assert "-$3.82 " in told
-    assert "-$4.84 to -$2.80" in told
-    assert " $0.00 " in told
-    assert "-$0.00" not in told
+    output = run("decisions", "--report")
+    assert "-$3.82 " in output
+    assert "-$4.84 to -$2.80" in output
+    assert " $0.00 " in output
+    assert "-$0.00" not in output
 
 
 def test_each_figure_counts_its_own_cases(decide: Any) -> None:
@@ -169,14 +169,14 @@ def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
     decide(agent="RuleAgent", pnl_usd=2)
     row = verdict("agent", "WhaleAgent")
     assert (row["calls_usd"], row["unpriced"], row["net_usd"]) == (None, 1, None)
-    told = run("decisions", "--report")
-    assert "WhaleAgent  +$10.00      1    unknown    1 of 2  unknown" in told
-    assert "RuleAgent    +$2.00      1    no call         –   +$2.00" in told
+    output = run("decisions", "--report")
+    assert "WhaleAgent  +$10.00      1    unknown    1 of 2  unknown" in output
+    assert "RuleAgent    +$2.00      1    no call         –   +$2.00" in output
     assert verdict("agent", "RuleAgent")["net_usd"] == 2
 
 
 @pytest.mark.parametrize(
-    ("calls", "usd", "said"),
+    ("calls", "usd", "text"),
     [
         ([], None, "–"),
         ([("m", 0.5), ("m", 0.25)], 0.75, "$0.75"),
@@ -187,20 +187,20 @@ def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
     ids=["no call", "priced", "one failed", "one without a price", "all failed"],
 )
 def test_a_trace_costs_the_same_everywhere(
-    calls: list[Any], usd: float | None, said: str, decide: Any, tmp_path: Path
+    calls: list[Any], usd: float | None, text: str, decide: Any, tmp_path: Path
 ) -> None:
     """No price is not 0; what failed adds nothing, and where all failed, nobody knows. Who asks nobody pays nothing."""
     decide(calls=calls, pnl_usd=1)
     assert [json.loads(line)["cost_usd"] for line in run("decisions", "--json").splitlines()] == [usd]
-    assert run("decisions").splitlines()[2].split()[-1] == said
-    assert run("traces").splitlines()[2].split("<1 ms")[0].split()[-1] == said
+    assert run("decisions").splitlines()[2].split()[-1] == text
+    assert run("traces").splitlines()[2].split("<1 ms")[0].split()[-1] == text
     row = verdict("agent", "WhaleAgent")
     assert row["calls_usd"] == (usd if calls else 0.0)
-    assert row["net_usd"] == (None if said == "unknown" else 1 - (usd or 0))
-    paid = re.escape(said if calls else "no call")
+    assert row["net_usd"] == (None if text == "unknown" else 1 - (usd or 0))
+    paid = re.escape(text if calls else "no call")
     assert re.search(rf"WhaleAgent  \+\$1\.00 +1 +{paid} ", run("decisions", "--report"))
     run("report", "--html", str(tmp_path / "page.html"), "--since", "1970-01-01")
-    on_the_page = said + "00" * said.startswith("$")
+    on_the_page = text + "00" * text.startswith("$")
     assert f'>{on_the_page}</td><td class="reason">' in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
@@ -216,17 +216,17 @@ def test_money_looks_the_same_on_page_and_terminal(decide: Any, tmp_path: Path) 
     for profit in ({"pnl_usd": 5}, {"pnl_usd": -1e12}, {"pnl_pct": -0.8}):
         decide(calls=[("m", 0.5)], **profit)
     run("report", "--html", str(tmp_path / "page.html"), "--since", "1970-01-01")
-    page, told = (tmp_path / "page.html").read_text(encoding="utf-8"), run("decisions")
-    assert all(said in page and said in told for said in ("+$5.00", "-$1.00 T", "-0.80%"))
+    page, output = (tmp_path / "page.html").read_text(encoding="utf-8"), run("decisions")
+    assert all(text in page and text in output for text in ("+$5.00", "-$1.00 T", "-0.80%"))
     assert "3 few" in page
 
 
 @pytest.mark.usefixtures("judged")
 def test_the_report_fits_a_narrow_terminal() -> None:
     """Eighty columns, no colour when piped."""
-    told = run("decisions", "--report")
-    assert max(map(len, told.splitlines())) <= 80
-    assert "\x1b" not in told
-    assert "60 BUY and SELL decisions" in told
-    assert "…" not in told
+    output = run("decisions", "--report")
+    assert max(map(len, output.splitlines())) <= 80
+    assert "\x1b" not in output
+    assert "60 BUY and SELL decisions" in output
+    assert "…" not in output
     assert "+$" in run("decisions")

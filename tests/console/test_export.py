@@ -94,7 +94,7 @@ def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
         result = run("export", "--output", str(wrong))
         assert result.exit_code == 1
         assert "cannot be written" in result.stderr
-    assert [each for each in tmp_path.iterdir() if each.name.startswith(".out")] == []
+    assert [file for file in tmp_path.iterdir() if file.name.startswith(".out")] == []
 
 
 def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp
     result = CliRunner().invoke(app, ["export", "--format", "csv", "--output", str(file)])
     assert (result.exit_code, file.read_text()) == (1, "old")
     assert "malformed" in result.stderr
-    assert [each for each in tmp_path.iterdir() if each.name.startswith(".out")] == []
+    assert [file for file in tmp_path.iterdir() if file.name.startswith(".out")] == []
 
 
 @pytest.mark.parametrize("command", ["export --output {}", "report --html {}"])

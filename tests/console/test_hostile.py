@@ -104,8 +104,8 @@ def test_a_keyword_overwrites_nothing(journal: Any) -> None:
         ObservabilityContext.add_trading_signal(
             "SELL", 50, "r", signal_confidence="high", signal_valid="yes", signal_action="BUY", venue="dydx"
         )
-    (said,) = [row["metadata"] for row in journal.observations() if row["name"] == "trading_signal"]
-    assert said == {
+    (metadata,) = [row["metadata"] for row in journal.observations() if row["name"] == "trading_signal"]
+    assert metadata == {
         "signal_action": "SELL", "signal_confidence": 50.0, "signal_reasoning": "r", "signal_valid": True,
         "venue": "dydx",
     }  # fmt: skip

@@ -15,16 +15,16 @@ from tests.console.cycles import ask, one_cycle
 def test_a_trace_is_a_tree(run: Any) -> None:
     """The cycle, what it asked with tokens and cost, what it decided and why; by `last` or how its id begins."""
     one_cycle()
-    shown = run("trace", "last").output
-    lines = shown.splitlines()
+    output = run("trace", "last").output
+    lines = output.splitlines()
     assert lines[1].startswith("🤖 WhaleAgent  ")
-    assert "├── in:  oi: 5" in shown
-    assert "├── 🧠 claude-haiku-4-5  100 → 10 tokens" in shown
-    assert "$0.00015" in shown
-    assert "└── 📌 SELL 64% ETH" in shown
-    assert "    └── Whales leave the pool" in shown
+    assert "├── in:  oi: 5" in output
+    assert "├── 🧠 claude-haiku-4-5  100 → 10 tokens" in output
+    assert "$0.00015" in output
+    assert "└── 📌 SELL 64% ETH" in output
+    assert "    └── Whales leave the pool" in output
     (trace,) = [json.loads(line) for line in run("traces", "--json").output.splitlines()]
-    assert run("trace", trace["id"][:6]).output == shown
+    assert run("trace", trace["id"][:6]).output == output
     assert [row["type"] for row in trace["observations"]] == ["agent", "generation", "event"]
     assert len(trace["scores"]) == 2
 
@@ -62,19 +62,19 @@ def test_costs_are_the_sums_of_the_calls(run: Any, journal: Any) -> None:
         observe_llm(name="llm_generation")(lambda: 1 / 0)()
     rows = [row for row in journal.observations() if row["type"] == "generation"]
     for by, column in (("agent", "agent"), ("model", "model")):
-        shown = {
-            each["group"]: each for each in map(json.loads, run("costs", "--by", by, "--json").output.splitlines())
+        by_group = {
+            line["group"]: line for line in map(json.loads, run("costs", "--by", by, "--json").output.splitlines())
         }
-        assert sum(each["calls"] for each in shown.values()) == len(rows) == 13
-        for group, each in shown.items():
+        assert sum(line["calls"] for line in by_group.values()) == len(rows) == 13
+        for group, line in by_group.items():
             mine = [row for row in rows if (row[column] or "unknown") == group]
-            assert each["calls"] == len(mine)
-            assert each["errors"] == sum(row["level"] == "ERROR" for row in mine)
-            known = [row["cost_usd"] for row in mine if row["cost_usd"] is not None]
-            assert each["cost_usd"] == (pytest.approx(sum(known)) if known else None)
-            assert each["input_tokens"] == sum(row["usage"]["input"] for row in mine if row["usage"])
+            assert line["calls"] == len(mine)
+            assert line["errors"] == sum(row["level"] == "ERROR" for row in mine)
+            costs = [row["cost_usd"] for row in mine if row["cost_usd"] is not None]
+            assert line["cost_usd"] == (pytest.approx(sum(costs)) if costs else None)
+            assert line["input_tokens"] == sum(row["usage"]["input"] for row in mine if row["usage"])
             took = sorted((row["end_ns"] - row["start_ns"]) / 1e6 for row in mine)
-            assert each["p50_ms"] == took[(len(took) + 1) // 2 - 1]
+            assert line["p50_ms"] == took[(len(took) + 1) // 2 - 1]
     assert {"WhaleAgent", "FundingAgent"} <= set(run("costs").output.split())
 
 
@@ -87,9 +87,9 @@ def test_every_decision_is_listed(run: Any) -> None:
     assert [row["metadata"]["signal_action"] for row in rows] == ["SELL", "NOTHING", "HODL"]
     assert rows[0]["model"] == "claude-haiku-4-5"
     assert rows[0]["cost_usd"] == pytest.approx(0.00015)
-    shown = run("decisions", columns=160).output
-    assert "HODL ?" in shown
-    assert "Whales leave the pool" in shown
+    output = run("decisions", columns=160).output
+    assert "HODL ?" in output
+    assert "Whales leave the pool" in output
     assert len(run("decisions", "--agent", "WhaleAgent", "--json").output.splitlines()) == 1
 
 
@@ -98,26 +98,26 @@ def test_status_is_one_screen(run: Any, langfuse: Any) -> None:
     for _ in range(10):
         one_cycle()
     assert LangFuseTracker().flush(10)
-    shown = run("status").output
-    assert f"🤖 Tracing is on, shipped to {langfuse_host(shown)}" in shown
-    assert "50 shipped" in shown
-    assert "10 calls" in shown
-    assert shown.count("SELL 64%") == 5
-    assert len(shown.splitlines()) <= 40
+    output = run("status").output
+    assert f"🤖 Tracing is on, shipped to {langfuse_host(output)}" in output
+    assert "50 shipped" in output
+    assert "10 calls" in output
+    assert output.count("SELL 64%") == 5
+    assert len(output.splitlines()) <= 40
 
 
-def langfuse_host(shown: str) -> str:
+def langfuse_host(output: str) -> str:
     """The address that the first line names."""
-    return shown.split("shipped to ")[1].split()[0]
+    return output.split("shipped to ")[1].split()[0]
 
 
 def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any) -> None:
     """`/trace/ID` leads to the project's page."""
     one_cycle()
     assert LangFuseTracker().flush(10)
-    shown = run("trace", "last", columns=200).output
-    assert "/trace/" in shown
-    assert shown.startswith("20")
+    output = run("trace", "last", columns=200).output
+    assert "/trace/" in output
+    assert output.startswith("20")
 
 
 @pytest.mark.parametrize("name", ["' OR 1=1 --", "g" * 32, "", "../../etc", "a" * 33, "%", "deadbeef"])
@@ -144,8 +144,8 @@ def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
         ["costs"],
         ["traces", "--json"],
     ):
-        shown = run(*command, columns=160).output
-        assert not any(character in shown for character in "\x1b\x07\x9b\u202e\u2066\r"), command
+        output = run(*command, columns=160).output
+        assert not any(character in output for character in "\x1b\x07\x9b\u202e\u2066\r"), command
     assert "[bold]" in run("trace", "last", "--full").output
     assert safe("a\x1b[31m\u202eb") == "a\\x1b[31m\\u202eb"
     assert one_line("one\ntwo", 20) == "one two"

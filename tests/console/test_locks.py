@@ -69,7 +69,7 @@ def copied(large: Path) -> Iterator[Path]:
         journal = Journal(Path(folder) / "journal.db", create=False)
         ids = [row["trace_id"] for row in journal.select("SELECT DISTINCT trace_id FROM observations LIMIT 3000")]
         journal.close()
-        (Path(folder) / "trades.csv").write_text("trace_id,pnl_usd\n" + "".join(f"{each},1\n" for each in ids))
+        (Path(folder) / "trades.csv").write_text("trace_id,pnl_usd\n" + "".join(f"{trace_id},1\n" for trace_id in ids))
         yield Path(folder)
 
 
@@ -84,14 +84,14 @@ def test_no_append_waits_for_the_console(
         with copied(large) as folder:
             monkeypatch.setenv("OBSERVABILITY_JOURNAL", f"{folder}/journal.db")
             waited.append(longest_wait(command.format(folder=folder)))
-    assert waited[-1] <= MOST_NS, [f"{each / 1e6:.0f} ms" for each in waited]
+    assert waited[-1] <= MOST_NS, [f"{nanoseconds / 1e6:.0f} ms" for nanoseconds in waited]
 
 
 def longest_wait(command: str) -> int:
     """Nanoseconds of the slowest append beside a command, less what the machine kept from everybody."""
     with Watch() as watch, writing() as appends:
-        said = run(command)
-    assert "Traceback" not in said
+        output = run(command)
+    assert "Traceback" not in output
     assert len(appends) > 50
     return max(ended - began - watch.kept_waiting_ns(began, ended) for began, ended in appends)
 
@@ -112,13 +112,13 @@ def run(command: str) -> str:
 @contextmanager
 def writing() -> Iterator[list[tuple[int, int]]]:
     """A process that appends meanwhile; afterwards, when each of its appends began and ended."""
-    found: list[tuple[int, int]] = []
+    intervals: list[tuple[int, int]] = []
     with tempfile.TemporaryFile("w+") as file:
         command = [sys.executable, "-m", __name__, str(settings.journal_path())]
         with subprocess.Popen(command, cwd=settings.REPO_ROOT, stdout=file) as writer:
             while not os.fstat(file.fileno()).st_size:
                 time.sleep(0.01)
-            yield found
+            yield intervals
             writer.kill()
         file.seek(0)
-        found += [(int(began), int(ended)) for began, ended in map(str.split, file)]
+        intervals += [(int(began), int(ended)) for began, ended in map(str.split, file)]

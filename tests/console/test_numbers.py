@@ -13,25 +13,25 @@ import pandas as pd
 
 from src.observability.journal.store import Journal
 from tests.console.exported import Exported, exported
-from tests.console.printed import alike, cells, is_about, run, told, took_about
+from tests.console.printed import alike, cells, is_about, json_lines, run, took_about
 
 
-def same(shown: pd.DataFrame, expected: pd.DataFrame) -> None:
+def same(printed: pd.DataFrame, expected: pd.DataFrame) -> None:
     """The same columns and rows in the same order, whatever their types; what is unknown here is so there."""
-    assert list(shown.columns) == list(expected.columns)
-    for name in shown:
-        for left, right in zip(shown[name], expected[name], strict=True):
+    assert list(printed.columns) == list(expected.columns)
+    for name in printed:
+        for left, right in zip(printed[name], expected[name], strict=True):
             assert alike(left, right), name
 
 
-def check_decisions(found: Exported, limit: int) -> None:
+def check_decisions(journal: Exported, limit: int) -> None:
     """Each row: model, calls, confidence, cost and outcome, for scripts and in the table."""
-    expected = found.signals.tail(limit)
+    expected = journal.signals.tail(limit)
     columns = ["start_ns", "trace_id", "agent", "model", "level", "calls", "cost_usd", "pnl_usd", "pnl_pct", "stands"]
-    shown = pd.DataFrame(told(f"decisions --limit {limit}"))
-    same(shown[columns], expected[columns])
-    said = pd.DataFrame(list(shown["metadata"]))[["signal_action", "signal_confidence"]]
-    same(said, expected[["signal_action", "signal_confidence"]])
+    printed = pd.DataFrame(json_lines(f"decisions --limit {limit}"))
+    same(printed[columns], expected[columns])
+    metadata = pd.DataFrame(list(printed["metadata"]))[["signal_action", "signal_confidence"]]
+    same(metadata, expected[["signal_action", "signal_confidence"]])
     rows = cells(run(f"decisions --limit {limit}"))
     assert len(rows) == len(expected)
     for row, (_, wanted) in zip(rows, expected.iterrows(), strict=True):
@@ -55,9 +55,9 @@ def check_decision(row: dict[str, str], wanted: Any) -> None:
     assert ("%" in outcome) == (pd.isna(wanted["pnl_usd"]) and not pd.isna(wanted["pnl_pct"]))
 
 
-def check_traces(found: Exported, limit: int) -> None:
+def check_traces(journal: Exported, limit: int) -> None:
     """Each row: duration, tokens, cost, level; and for scripts each observation and score as it was exported."""
-    expected = found.traces.tail(limit)
+    expected = journal.traces.tail(limit)
     rows = cells(run(f"traces --limit {limit}"))
     assert len(rows) == len(expected)
     for row, (_, wanted) in zip(rows, expected.iterrows(), strict=True):
@@ -69,25 +69,25 @@ def check_traces(found: Exported, limit: int) -> None:
         assert took_about(row["took"], wanted["took_ns"])
         tokens = row["tokens"].split(" → ") if row["tokens"] != "–" else ["–", "–"]
         assert all(map(is_about, tokens, wanted[["input_tokens", "output_tokens"]])), row
-    whole = told(f"traces --limit {limit}")
-    assert [each["id"] for each in whole] == list(expected["trace_id"])
-    check_whole(whole, found)
+    whole = json_lines(f"traces --limit {limit}")
+    assert [trace["id"] for trace in whole] == list(expected["trace_id"])
+    check_whole(whole, journal)
 
 
-def check_whole(traces: Sequence[dict[str, Any]], found: Exported) -> None:
+def check_whole(traces: Sequence[dict[str, Any]], journal: Exported) -> None:
     """What `traces --json` and `trace --json` say: each observation and score, in order."""
     order = {trace["id"]: at for at, trace in enumerate(traces)}
-    rows, scores = (each.assign(at=each["trace_id"].map(order)).dropna(subset="at") for each in found)
+    rows, scores = (frame.assign(at=frame["trace_id"].map(order)).dropna(subset="at") for frame in journal)
     rows = rows.sort_values(["at", "start_ns", "seq"])
-    shown = pd.DataFrame([row for trace in traces for row in trace["observations"]])
+    printed = pd.DataFrame([row for trace in traces for row in trace["observations"]])
     columns = ["id", "parent_id", "start_ns", "first_token_ns", "end_ns", "type", "level", "cost_usd", "state"]
-    same(shown[columns], rows[columns])
-    assert list(shown["usage"]) == [None if pd.isna(text) else json.loads(text) for text in rows["usage"]]
+    same(printed[columns], rows[columns])
+    assert list(printed["usage"]) == [None if pd.isna(text) else json.loads(text) for text in rows["usage"]]
     scores = scores.assign(
         value=scores["number"].astype(object).where(scores["number"].notna(), scores["text"])
     ).sort_values(["at", "seq"])
-    shown = pd.DataFrame([score for trace in traces for score in trace["scores"]], columns=["name", "value"])
-    same(shown, scores[["name", "value"]])
+    printed = pd.DataFrame([score for trace in traces for score in trace["scores"]], columns=["name", "value"])
+    same(printed, scores[["name", "value"]])
 
 
 _CALL = re.compile(r"🧠 (?P<model>.+?)  (?P<tokens>.*?)  (?P<took><?[\d.]+ \w+)  (?P<cost>\S.*)$")
@@ -96,48 +96,48 @@ _TOKENS = re.compile(r"([\d,]+) → ([\d,]+) tokens(?: \(([\d,]+) cached\))?$")
 
 def check_tree(trace: dict[str, Any], lines: Sequence[str]) -> None:
     """The figures of a tree are those that scripts get: of its calls, its cycle, and its outcome."""
-    calls = [each for each in trace["observations"] if each["type"] == "generation"]
-    shown = [match for line in lines if (match := _CALL.search(line))]
-    assert len(shown) == len(calls)
-    for call, match in zip(calls, shown, strict=True):
+    calls = [observation for observation in trace["observations"] if observation["type"] == "generation"]
+    matches = [match for line in lines if (match := _CALL.search(line))]
+    assert len(matches) == len(calls)
+    for call, match in zip(calls, matches, strict=True):
         usage = call["usage"] or {}
-        told = [sum(n for key, n in usage.items() if key.startswith(name)) for name in ("input", "output")]
+        counts = [sum(n for key, n in usage.items() if key.startswith(name)) for name in ("input", "output")]
         tokens = _TOKENS.match(match["tokens"])
         assert (match["tokens"] == "tokens unknown") == (call["usage"] is None)
         assert tokens is None or [int((n or "0").replace(",", "")) for n in tokens.groups()] == [
-            *told, usage.get("input_cached_tokens", 0),
+            *counts, usage.get("input_cached_tokens", 0),
         ]  # fmt: skip
         assert took_about(match["took"], call["end_ns"] - call["start_ns"])
         assert is_about(match["cost"], math.nan if call["cost_usd"] is None else call["cost_usd"])
-    for cycle in (each for each in trace["observations"] if each["type"] == "agent"):
+    for cycle in (observation for observation in trace["observations"] if observation["type"] == "agent"):
         assert took_about(lines[1].split("  ")[1], cycle["end_ns"] - cycle["start_ns"])
-    told_outcomes = {line.split()[1] for line in lines if line.startswith("⚖️")}
-    known = {score["name"]: score["value"] for score in trace["scores"] if score["observation_id"] is None}
-    assert len(told_outcomes) == len(known)
-    assert all(any(is_about(said, value) for said in told_outcomes) for value in known.values())
+    printed_outcomes = {line.split()[1] for line in lines if line.startswith("⚖️")}
+    outcomes = {score["name"]: score["value"] for score in trace["scores"] if score["observation_id"] is None}
+    assert len(printed_outcomes) == len(outcomes)
+    assert all(any(is_about(text, value) for text in printed_outcomes) for value in outcomes.values())
 
 
 def test_decisions(varied: Journal, tmp_path: Path) -> None:
     """All of them, and the newest alone."""
-    found = exported(tmp_path)
-    assert found.signals["cost_usd"].isna().any()
+    journal = exported(tmp_path)
+    assert journal.signals["cost_usd"].isna().any()
     for limit in (1000, 7):
-        check_decisions(found, limit)
+        check_decisions(journal, limit)
 
 
 def test_traces(varied: Journal, tmp_path: Path) -> None:
     """All of them, and the newest alone."""
-    found = exported(tmp_path)
+    journal = exported(tmp_path)
     for limit in (1000, 7):
-        check_traces(found, limit)
+        check_traces(journal, limit)
 
 
 def test_a_trace(varied: Journal, tmp_path: Path) -> None:
     """The newest ones, some that failed, some without a price, and each of the strange ones."""
-    found = exported(tmp_path)
-    failed, unpriced = found.traces.query("level == 'ERROR'"), found.traces.query("calls > 0 and cost_usd.isna()")
-    chosen = pd.concat([found.traces.head(4), found.traces.tail(4), failed.head(3), unpriced.tail(3)])
+    journal = exported(tmp_path)
+    failed, unpriced = journal.traces.query("level == 'ERROR'"), journal.traces.query("calls > 0 and cost_usd.isna()")
+    chosen = pd.concat([journal.traces.head(4), journal.traces.tail(4), failed.head(3), unpriced.tail(3)])
     for trace_id in chosen["trace_id"]:
-        (whole,) = told(f"trace {trace_id}")
-        check_whole([whole], found)
+        (whole,) = json_lines(f"trace {trace_id}")
+        check_whole([whole], journal)
         check_tree(whole, run(f"trace {trace_id}"))

@@ -66,8 +66,8 @@ def test_every_command_has_an_example_and_the_options_that_mean_something(name: 
 
 def test_the_help_lists_what_an_exit_status_means() -> None:
     """Nought, one, two, and Ctrl-C's."""
-    said = " ".join(run("--help").stdout.split())
-    assert "Exit status: 0 success; 1 an error, printed with its cure; 2 a wrong command or option; 130" in said
+    output = " ".join(run("--help").stdout.split())
+    assert "Exit status: 0 success; 1 an error, printed with its cure; 2 a wrong command or option; 130" in output
 
 
 @pytest.mark.parametrize("name", ["decisions", "traces", "costs", "tail", "export"])
@@ -166,9 +166,9 @@ def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
     """Is no journal that an agent would make."""
     settings.journal_path().mkdir(parents=True)
     result = run(command.format(folder=tmp_path))
-    said = f"{settings.journal_path()} is a folder: let OBSERVABILITY_JOURNAL name a file in it"
-    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"❌ {said}\n")
-    (finding,) = [each for each in _findings() if each["about"] == "journal"]
+    message = f"{settings.journal_path()} is a folder: let OBSERVABILITY_JOURNAL name a file in it"
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"❌ {message}\n")
+    (finding,) = [finding for finding in _findings() if finding["about"] == "journal"]
     assert (finding["weight"], finding["cure"]) == ("fault", "let OBSERVABILITY_JOURNAL name a file in it")
 
 
@@ -206,10 +206,10 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, filled: Path) -> N
     environment, shipping, reason, cure = REASONS[case]
     lines = run("status", COLUMNS="200", **environment).stdout.splitlines()
     assert lines[:2] == [f"🤖 Tracing is on, {shipping}: {reason}", f"   → {cure}"]
-    found = json.loads(run("status --json", **environment).stdout)
-    assert (found["shipping"], found["reason"], found["cure"]) == (shipping, reason, cure)
+    status = json.loads(run("status --json", **environment).stdout)
+    assert (status["shipping"], status["reason"], status["cure"]) == (shipping, reason, cure)
     findings = [json.loads(line) for line in run("doctor --json", **environment).stdout.splitlines()]
-    assert [each["cure"] for each in findings if each["what"] == reason] == [cure]
+    assert [finding["cure"] for finding in findings if finding["what"] == reason] == [cure]
 
 
 @pytest.mark.parametrize("case", [case for case in REASONS if case != "no TLS"])
@@ -221,9 +221,9 @@ def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, fill
     assert (result.exit_code, result.stdout) == (1, "")
     assert "❌ Nothing can be sent (" in result.stderr
     assert f": {reason})\n   → {cure}\n" in result.stderr
-    found = json.loads(run(f"{command} --json", **environment).stdout)
-    assert (found["delivered"], found["waiting"], found["cure"]) == (0, None, cure)
-    assert reason in found["why"]
+    result = json.loads(run(f"{command} --json", **environment).stdout)
+    assert (result["delivered"], result["waiting"], result["cure"]) == (0, None, cure)
+    assert reason in result["why"]
 
 
 def test_tracing_that_is_off_says_who_says_so(filled: Path) -> None:
@@ -251,9 +251,9 @@ def test_tracing_that_is_off_says_who_says_so(filled: Path) -> None:
 def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, filled: Path) -> None:
     """With keys, a flag, and TLS or a way that is safe: as the shipper itself sees it."""
     settings = {**KEYS, "LANGFUSE_HOST": host, "LANGFUSE_ALLOW_HTTP": allowed}
-    found = json.loads(run("status --json", **settings).stdout)
-    assert (found["shipping"] == f"shipped to {host}", found["reason"] is None) == (sent, sent)
-    assert (found["cure"] is None) == sent
+    status = json.loads(run("status --json", **settings).stdout)
+    assert (status["shipping"] == f"shipped to {host}", status["reason"] is None) == (sent, sent)
+    assert (status["cure"] is None) == sent
 
 
 def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
@@ -268,8 +268,8 @@ def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
     journal.close()
     assert "m  tokens unknown  duration unknown  price unknown" in run(f"trace {trace_id}").stdout
     assert "  unknown  WARNING" in run("traces --agent DeadAgent", COLUMNS="200").stdout
-    found = json.loads(run("costs --agent DeadAgent --json").stdout)
-    assert (found["calls"], found["p50_ms"], found["p99_ms"]) == (1, None, None)
+    total = json.loads(run("costs --agent DeadAgent --json").stdout)
+    assert (total["calls"], total["p50_ms"], total["p99_ms"]) == (1, None, None)
     assert "💰 The last 24 hours: " in run("status").stdout
 
 
@@ -292,13 +292,13 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(filled: Path, tmp_pat
 def test_ship_names_the_local_rows_that_it_leaves(filled: Path, langfuse: Any) -> None:
     """Nothing waits, but not everything is there."""
     assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded without keys: --include-local sends them"
-    found = json.loads(run("ship --json").stdout)
-    assert found == {
+    result = json.loads(run("ship --json").stdout)
+    assert result == {
         "host": settings.setting("LANGFUSE_HOST"), "delivered": 0, "refused": 0, "waiting": 0, "why": None,
         "cure": None, "local": 100,
     }  # fmt: skip
-    found = json.loads(run("ship --include-local --yes --json").stdout)
-    assert (found["delivered"], found["local"]) == (100, 0)
+    result = json.loads(run("ship --include-local --yes --json").stdout)
+    assert (result["delivered"], result["local"]) == (100, 0)
 
 
 def test_prune_counts_for_scripts(filled: Path) -> None:
@@ -339,9 +339,9 @@ def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
         stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": str(columns)},
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        found = [process.stdout.readline() for _ in range(lines)]
+        first = [process.stdout.readline() for _ in range(lines)]
         process.send_signal(signal.SIGINT)
-        return [*found, *process.stdout.read().splitlines(keepends=True)]
+        return [*first, *process.stdout.read().splitlines(keepends=True)]
 
 
 @pytest.mark.slow
@@ -365,10 +365,10 @@ def test_tail_begins_where_it_is_told(filled: Path) -> None:
     journal.close()
     since = f"{datetime.fromtimestamp(signals[15]['start_ns'] / 1e9 - 1, timezone.utc):%Y-%m-%dT%H:%M:%S}"
     lines = _tail("--since", since, "--limit", "100", "--json", columns=130, lines=5)
-    assert [json.loads(line)["start_ns"] for line in lines] == [each["start_ns"] for each in signals[15:]]
+    assert [json.loads(line)["start_ns"] for line in lines] == [signal["start_ns"] for signal in signals[15:]]
     agent = signals[-1]["agent"]
-    found = _tail("--agent", agent.upper(), "--limit", "1", columns=130, lines=2)
-    assert (len(found), agent in found[1]) == (2, True)
+    lines = _tail("--agent", agent.upper(), "--limit", "1", columns=130, lines=2)
+    assert (len(lines), agent in lines[1]) == (2, True)
 
 
 def _fail_in_a_cycle() -> None:

@@ -57,10 +57,10 @@ def _outcome(trace_id: str, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _said(html: str, form: str) -> list[tuple[str, ...]]:
+def _labels(html: str, form: str) -> list[tuple[str, ...]]:
     """What marks of this form say to a screen reader."""
     return [
-        found.groups() for label in re.findall(r'aria-label="([^"]*)"', html) if (found := re.fullmatch(form, label))
+        match.groups() for label in re.findall(r'aria-label="([^"]*)"', html) if (match := re.fullmatch(form, label))
     ]
 
 
@@ -72,12 +72,12 @@ def test_the_charts_say_what_the_journal_has(filled: None, report: Any) -> None:
     reader.close()
     rows["day"] = pd.to_datetime(rows["start_ns"], unit="ns").dt.strftime("%Y-%m-%d")
     calls = rows[rows["type"] == "generation"]
-    known = calls.dropna(subset="cost_usd")  # what has no price is in no bar
-    spent = {f"{day}, {model}": usd for (day, model), usd in known.groupby(["day", "model"])["cost_usd"].sum().items()}
+    priced = calls.dropna(subset="cost_usd")  # what has no price is in no bar
+    spent = {f"{day}, {model}": usd for (day, model), usd in priced.groupby(["day", "model"])["cost_usd"].sum().items()}
     models = "|".join(calls["model"].unique())
-    drawn = {what: float(usd) for what, usd in _said(html, rf"(.*, (?:{models})): \$([\d.]+)") for what in [what]}
+    drawn = {what: float(usd) for what, usd in _labels(html, rf"(.*, (?:{models})): \$([\d.]+)") for what in [what]}
     assert drawn == pytest.approx(spent, abs=1e-6)
-    by_agent = sum(float(usd) for (usd,) in _said(html, r".*, \w+Agent\d+: \$([\d.]+)"))
+    by_agent = sum(float(usd) for (usd,) in _labels(html, r".*, \w+Agent\d+: \$([\d.]+)"))
     (others,) = re.findall(r"<p>\d+ others together: \$([\d.]+)\.", html)
     assert by_agent + float(others) == pytest.approx(calls["cost_usd"].sum(), abs=1e-3)
     unpriced = (calls["cost_usd"].isna() & (calls["level"] != "ERROR")).sum()
@@ -85,16 +85,16 @@ def test_the_charts_say_what_the_journal_has(filled: None, report: Any) -> None:
     assert "nobody-s-model: $" not in html
     failed = calls.assign(failed=calls["level"] == "ERROR").groupby("day")["failed"].agg(["sum", "count"])
     errors = {
-        day: (int(some), int(count)) for day, some, count in _said(html, r"([\d-]+): (\d+) of (\d+) calls? failed")
+        day: (int(some), int(count)) for day, some, count in _labels(html, r"([\d-]+): (\d+) of (\d+) calls? failed")
     }
     assert errors == {day: (row["sum"], row["count"]) for day, row in failed.iterrows()}
     signals = rows[rows["name"] == "trading_signal"]
-    actions = signals["metadata"].map(lambda said: said["signal_action"])
-    decided = {f"{day}, {action}": int(count) for day, action, count in _said(html, r"(.*), (\w+): (\d+) decisions?")}
+    actions = signals["metadata"].map(lambda metadata: metadata["signal_action"])
+    decided = {f"{day}, {action}": int(count) for day, action, count in _labels(html, r"(.*), (\w+): (\d+) decisions?")}
     assert decided == {
-        f"{day}, {each}": count for (day, each), count in signals.groupby(["day", actions]).size().items()
+        f"{day}, {action}": count for (day, action), count in signals.groupby(["day", actions]).size().items()
     }
-    assert sum(int(count) for (count,) in _said(html, r".* s, .*: (\d+) calls?")) == len(calls)
+    assert sum(int(count) for (count,) in _labels(html, r".* s, .*: (\d+) calls?")) == len(calls)
 
 
 def _calls(*days_ago_and_models: tuple[int, str]) -> None:
@@ -123,7 +123,7 @@ def test_a_day_without_a_call_has_its_place(report: Any) -> None:
     assert [day[5:] for day in days] == re.findall(r"<text[^>]*>(\d\d-\d\d)</text>", errors)
     spend = html.split("<h2>Spend by model</h2>")[1].split("</section>")[0]
     assert [day[5:] for day in days] == re.findall(r"<text[^>]*>(\d\d-\d\d)</text>", spend)
-    drawn = [day for day, _ in _said(html, r"(.*), m: \$([\d.]+)")]
+    drawn = [day for day, _ in _labels(html, r"(.*), m: \$([\d.]+)")]
     assert drawn == [days[0], days[1], days[3]]
 
 
@@ -138,8 +138,8 @@ def test_no_call_is_missing_from_the_latencies(report: Any) -> None:
     """Of eight models five stand alone, the rest together."""
     _calls(*[(0, f"m{number}") for number in range(8) for _ in range(10 - number)])
     html = report().read_text(encoding="utf-8")
-    found = {model: int(count) for model, count in _said(html, r"0\.1–0\.3 s, (.*): (\d+) calls?")}
-    assert found == {"m0": 10, "m1": 9, "m2": 8, "m3": 7, "m4": 6, "all others": 5 + 4 + 3}
+    counts = {model: int(count) for model, count in _labels(html, r"0\.1–0\.3 s, (.*): (\d+) calls?")}
+    assert counts == {"m0": 10, "m1": 9, "m2": 8, "m3": 7, "m4": 6, "all others": 5 + 4 + 3}
 
 
 def test_what_nobody_can_price_is_text(report: Any) -> None:
@@ -181,7 +181,7 @@ def test_what_is_unknown_of_a_call_is_not_shown_as_known(report: Any) -> None:
     """The tokens of one that failed, and how long one took whose process died during it."""
     _append(_call(0, level="ERROR"), _call(1, model="cut", level="WARNING", status_message=INTERRUPTED))
     html = report().read_text(encoding="utf-8")
-    assert _said(html, r"0\.1–0\.3 s, (.*): 1 call") == [("m",)]
+    assert _labels(html, r"0\.1–0\.3 s, (.*): 1 call") == [("m",)]
     by_model = html.split("<h2>By model</h2>")[1].split("</section>")[0]
     unknown = '<td class="number" data-value="">–</td>'
     assert by_model.count(f"{unknown * 3}</tr>") == 2
@@ -193,13 +193,13 @@ def _append(*rows: Row) -> None:
     made.close()
 
 
-def _call(number: int, **known: Any) -> Row:
+def _call(number: int, **columns: Any) -> Row:
     """A call of a tenth of a second, some minutes ago."""
     start_ns = time.time_ns() - 60_000_000_000 * (number + 1)
     fixed = {"type": "generation", "name": "g", "trace_name": "g", "model": "m", "agent": "A"}
     return million.observation_row(
         id=f"{number:016x}", trace_id=f"{number:032x}", start_ns=start_ns, end_ns=start_ns + 100_000_000,
-        **{**fixed, **known},
+        **{**fixed, **columns},
     )  # fmt: skip
 
 
@@ -211,7 +211,7 @@ def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
     made.close()
     assert f"<b>{calls['n']}</b><span>model calls" in html
     assert f"<b>{calls['n']}</b><span>decisions" in html
-    assert sum(int(count) for (count,) in _said(html, r".*, \w+: (\d+) decisions?")) == calls["n"]
+    assert sum(int(count) for (count,) in _labels(html, r".*, \w+: (\d+) decisions?")) == calls["n"]
     assert "gpt-4o-mini" not in html
 
 
@@ -228,7 +228,7 @@ def test_pictures_have_names(filled: None, report: Any) -> None:
 def test_what_came_of_decisions_is_shown_with_its_doubt(filled: None, report: Any) -> None:
     """A class of confidence, its cases, its hits, and how wide the interval is."""
     html = report().read_text(encoding="utf-8")
-    classes = _said(html, r"(\d+)% confident: (\d+) of (\d+) profitable, (\d+)%")
+    classes = _labels(html, r"(\d+)% confident: (\d+) of (\d+) profitable, (\d+)%")
     cases = sum(int(count) for _, _, count, _ in classes)
     assert len(classes) == 5
     assert f"<p>{cases} BUY and SELL decisions" in html

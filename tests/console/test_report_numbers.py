@@ -13,7 +13,7 @@ from src.observability.console.evaluation import _T
 from src.observability.journal.store import Journal
 from tests.console.exported import Exported, exported
 from tests.console.fleet import judge
-from tests.console.printed import alike, cells, invoke, is_about, told
+from tests.console.printed import alike, cells, invoke, is_about, json_lines
 from tests.million import fill
 
 UNKNOWN = math.nan
@@ -21,9 +21,9 @@ UNKNOWN = math.nan
 
 def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
     """Of few cases and of some."""
-    found = exported(tmp_path)
-    assert found.judged.groupby("model").size().max() > 30
-    check_report(found)
+    journal = exported(tmp_path)
+    assert journal.judged.groupby("model").size().max() > 30
+    check_report(journal)
     check_printed_report()
 
 
@@ -32,24 +32,24 @@ def test_the_report_on_many_decisions(made: Journal, tmp_path: Path) -> None:
     """Of so many that a model's mean has the normal interval."""
     fill(made, 2000, days=2)
     judge(made, 1900)
-    found = exported(tmp_path)
-    assert found.judged.groupby("model").size().max() > 500
-    check_report(found)
+    journal = exported(tmp_path)
+    assert journal.judged.groupby("model").size().max() > 500
+    check_report(journal)
 
 
-def check_report(found: Exported) -> None:
+def check_report(journal: Exported) -> None:
     """Cases, hits, means, intervals, PnL, what all calls cost, and the net, by agent and by model; and calibration."""
-    lines, judged, calls = told("decisions --report"), found.judged.fillna({"model": "unknown"}), found.calls
+    lines, judged, calls = json_lines("decisions --report"), journal.judged.fillna({"model": "unknown"}), journal.calls
     for by in ("agent", "model"):
-        shown = {line["group"]: line for line in lines if line["by"] == by}
-        assert set(shown) == {*calls[by], *judged[by]}
-        for group, line in shown.items():
+        groups = {line["group"]: line for line in lines if line["by"] == by}
+        assert set(groups) == {*calls[by], *judged[by]}
+        for group, line in groups.items():
             check_verdict(line, judged[judged[by] == group], calls[calls[by] == group])
     sure = judged.dropna(subset="signal_confidence")
     classes = sure.groupby((sure["signal_confidence"] // 20).clip(upper=4))
-    shown = [line for line in lines if line["by"] == "confidence"]
-    assert len(shown) == len(classes)
-    for line, (_, cases) in zip(shown, classes, strict=True):
+    groups = [line for line in lines if line["by"] == "confidence"]
+    assert len(groups) == len(classes)
+    for line, (_, cases) in zip(groups, classes, strict=True):
         assert (line["cases"], line["hits"]) == (len(cases), cases["hit"].sum())
         assert line["confidence"] == pytest.approx(cases["signal_confidence"].mean())
         assert (line["low"], line["high"]) == pytest.approx(wilson(cases["hit"]), abs=1e-9)
@@ -83,11 +83,11 @@ def wilson(hits: pd.Series) -> tuple[float, float]:
 
 
 def assert_interval(
-    shown: tuple[Any, Any], values: pd.Series, bounds: tuple[float, float] = (-math.inf, math.inf)
+    interval: tuple[Any, Any], values: pd.Series, bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> None:
     """Student's of few values, the normal one of many, resampled between: that one as another generator draws it."""
     if values.nunique() < 2:
-        assert shown == (None, None)
+        assert interval == (None, None)
         return
     half = (_T[len(values) - 2] if len(values) < 30 else 1.96) * values.sem()
     low, high = values.mean() - half, values.mean() + half
@@ -95,12 +95,12 @@ def assert_interval(
         drawn = np.random.default_rng(1).choice(values.to_numpy(float), (4000, len(values))).mean(axis=1)
         low, high = np.quantile(drawn, [0.025, 0.975])
     wanted = (max(low, bounds[0]), min(high, bounds[1]))
-    assert shown == pytest.approx(wanted, abs=half / 5 if 30 <= len(values) <= 500 else 1e-9)
+    assert interval == pytest.approx(wanted, abs=half / 5 if 30 <= len(values) <= 500 else 1e-9)
 
 
 def check_printed_report() -> None:
     """The tables have the figures that scripts get."""
-    lines = told("decisions --report")
+    lines = json_lines("decisions --report")
     by_agent, by_model, classes, agents, models, _ = invoke("decisions --report").stdout.split("\n\n")
     for by, verdicts, balance in (("agent", by_agent, agents), ("model", by_model, models)):
         wanted = [line for line in lines if line["by"] == by]
@@ -114,16 +114,16 @@ def check_printed_report() -> None:
         assert all(map(is_about, row["interval"].split(" to "), (100 * line["low"], 100 * line["high"])))
 
 
-def check_printed_verdicts(lines: list[dict[str, Any]], shown: list[str]) -> None:
+def check_printed_verdicts(lines: list[dict[str, Any]], printed: list[str]) -> None:
     """Two lines each: figures, and beneath them their intervals."""
-    rows = cells([line for line in shown if not line.startswith("  ")])
-    beneath = [line for line in shown if line.startswith("  ")]
+    rows = cells([line for line in printed if not line.startswith("  ")])
+    beneath = [line for line in printed if line.startswith("  ")]
     for line, row, intervals in zip(lines, rows, beneath, strict=True):
         assert (row["cases"].split()[0], "few" in row["cases"]) == (f"{line['cases']:,}", line["few"])
         assert is_about(row["hits"], 100 * line["hit_share"])
         for name, key, cases in (("mean PnL", "mean_usd", "usd_cases"), ("Brier", "brier", "brier_cases")):
-            said, _, of = row[name].partition(" of ")
-            assert is_about(said, UNKNOWN if line[key] is None else line[key])
+            hits, _, of = row[name].partition(" of ")
+            assert is_about(hits, UNKNOWN if line[key] is None else line[key])
             assert of in ("", f"{line[cases]:,}")
         hits, mean, brier = re.findall(r"(?:hits|mean|Brier) ([^,]*)", intervals)
         check_interval(hits, 100 * line["hit_low"], 100 * line["hit_high"])
@@ -131,15 +131,15 @@ def check_printed_verdicts(lines: list[dict[str, Any]], shown: list[str]) -> Non
         check_interval(brier, line["brier_low"], line["brier_high"])
 
 
-def check_interval(said: str, low: float | None, high: float | None) -> None:
+def check_interval(text: str, low: float | None, high: float | None) -> None:
     """`-$4.84 to -$2.80`; `?` where it is unknown."""
-    assert (said == "?") == (low is None)
-    assert said == "?" or all(map(is_about, said.split(" to "), (low, high)))
+    assert (text == "?") == (low is None)
+    assert text == "?" or all(map(is_about, text.split(" to "), (low, high)))
 
 
-def check_printed_balance(lines: list[dict[str, Any]], shown: list[str]) -> None:
+def check_printed_balance(lines: list[dict[str, Any]], printed: list[str]) -> None:
     """A line each: profit or loss, what all calls cost, and what is left."""
-    for line, row in zip(lines, cells(shown), strict=True):
+    for line, row in zip(lines, cells(printed), strict=True):
         assert is_about(row["PnL"], UNKNOWN if line["pnl_usd"] is None else line["pnl_usd"])
         assert row["cases"] == f"{line['usd_cases']:,}"
         assert is_about(row["net"], UNKNOWN if line["net_usd"] is None else line["net_usd"])

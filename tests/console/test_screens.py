@@ -200,9 +200,9 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
     subprocess.run(command, stdout=slave, check=True, cwd=settings.REPO_ROOT, timeout=30,
                    env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""})  # fmt: skip
     os.close(slave)
-    shown = os.read(master, 100_000).decode(errors="replace")
+    output = os.read(master, 100_000).decode(errors="replace")
     os.close(master)
-    assert re.search(r"\x1b\[1;3[123]m(BUY|SELL|NOTHING)", shown)
+    assert re.search(r"\x1b\[1;3[123]m(BUY|SELL|NOTHING)", output)
 
 
 @pytest.mark.parametrize("command", ALL)
@@ -215,7 +215,7 @@ def test_an_empty_journal(command: str) -> None:
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("command", [each for each in ALL if each != "doctor"])
+@pytest.mark.parametrize("command", [command for command in ALL if command != "doctor"])
 @pytest.mark.parametrize("what", ["missing", "damaged", "newer", "another program's", "a folder"])
 def test_a_journal_that_is_none(command: str, what: str, filled: Journal) -> None:
     """Said in one line with what to do, exit status 1; and not touched."""
@@ -297,8 +297,8 @@ def test_hostile_text_in_every_column(text: str, filled: Journal) -> None:
     call = {**row, "id": "2" * 16, "type": "generation", "name": text, "input": _json(text), "output": _json(text)}
     filled.append([row, call], [])
     for command in (*LOOKING, "trace last --full", "costs --by session", "costs --by model", "doctor"):
-        shown = run(command).output
-        assert not set("\x1b\x07\x9b\r\x00\u202e\u2066\ue000") & set(shown), command
+        output = run(command).output
+        assert not set("\x1b\x07\x9b\r\x00\u202e\u2066\ue000") & set(output), command
     assert len(filled.observations()) == 14
 
 

@@ -108,8 +108,8 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
         assert result.stderr.endswith(end)
         assert "500 rows recorded without keys" in result.output
         rows(local=500)
-    found = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
-    assert (found["delivered"], found["cure"]) == (0, "add --yes to skip the question")
+    result = json.loads(run("ship", "--include-local", "--json", answer="").stdout)
+    assert (result["delivered"], result["cure"]) == (0, "add --yes to skip the question")
     assert langfuse.requests == []
     result = run("ship", "--include-local", answer="y\n")
     assert (result.exit_code, "✅ 500 rows delivered" in result.output) == (0, True)
@@ -172,19 +172,19 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
     filled.append([old], [])
     spent = run("costs", "--json").output.count("\n")
     result = run("prune", "--older-than", "5d", "--dry-run")
-    said = int(result.output.split("Would delete ")[1].split(" observations from before")[0])
-    assert f"   {said} local\n" in result.output
-    assert 130 < said < 170
+    number = int(result.output.split("Would delete ")[1].split(" observations from before")[0])
+    assert f"   {number} local\n" in result.output
+    assert 130 < number < 170
     assert len(filled.observations()) == 301
     assert "1 are kept, because Langfuse has not received them yet" in result.output
-    assert f"Deleted {said} observations" in run("prune", "--older-than", "5d").output
-    assert len(filled.observations()) == 301 - said
+    assert f"Deleted {number} observations" in run("prune", "--older-than", "5d").output
+    assert len(filled.observations()) == 301 - number
     assert "Deleted 0 observations" in run("prune").output
     assert "none" in run("prune", "--dry-run").output
     assert run("costs", "--json").output.count("\n") == spent
     for wrong in ("2999-01-01", "soon", "-5d"):
         assert run("prune", "--older-than", wrong).exit_code == 2
-    assert len(filled.observations()) == 301 - said
+    assert len(filled.observations()) == 301 - number
 
 
 @pytest.mark.slow
@@ -224,10 +224,10 @@ def test_tail_of_one_model_says_who_decided(journal: Any) -> None:
         ObservabilityContext.add_trading_signal("BUY", 5, "\x1b]0;owned\x07 \u202etxt", "E\x1bTH")
     journal.observations()
     with started("tail", "--model", "gpt-4o-mini") as process:
-        day, *shown = [process.stdout.readline() for _ in range(3)]
+        day, *lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
     assert re.fullmatch(r"── 20\d\d-\d\d-\d\d, \w+\n", day)
-    assert "OtherAgent" in shown[0]
-    assert "📌 SELL 64% ETH" in shown[0]
-    assert not set("\x1b\x07\u202e") & set(shown[1])
+    assert "OtherAgent" in lines[0]
+    assert "📌 SELL 64% ETH" in lines[0]
+    assert not set("\x1b\x07\u202e") & set(lines[1])

@@ -30,8 +30,8 @@ def delivered(varied: Journal) -> Journal:
 def size(path: Path) -> int:
     """Bytes of all pages that hold something."""
     with closing(sqlite3.connect(path)) as db:
-        pages, free, each = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
-    return int((pages - free) * each)
+        pages, free, page_size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
+    return int((pages - free) * page_size)
 
 
 _PAGES = ("page_count", "freelist_count", "page_size")
@@ -46,16 +46,16 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
         old = before.observations[starts < cut.value]
         states, used = old["state"].value_counts().to_dict(), size(delivered.path)
         would = invoke(f"prune --older-than {cut.isoformat()} --dry-run --json")
-        said = invoke(f"prune --older-than {cut.isoformat()} {form}").stdout
+        output = invoke(f"prune --older-than {cut.isoformat()} {form}").stdout
         freed, waiting = used - size(delivered.path), states.pop("pending")
         if form:
-            known = {"before_ns": cut.value, "found": states, "waiting": waiting}
-            assert json.loads(would.stdout) == {**known, "dry_run": True, "gone": 0, "freed_bytes": 0}
+            numbers = {"before_ns": cut.value, "found": states, "waiting": waiting}
+            assert json.loads(would.stdout) == {**numbers, "dry_run": True, "gone": 0, "freed_bytes": 0}
             gone = {"dry_run": False, "gone": sum(states.values()), "freed_bytes": freed}
-            assert json.loads(said) == {**known, **gone}
+            assert json.loads(output) == {**numbers, **gone}
         else:
             counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-            assert said.splitlines() == [
+            assert output.splitlines() == [
                 f"🧹 Deleted {sum(states.values())} observations from before {cut:%Y-%m-%d %H:%M:%S} UTC",
                 f"   {counts}, {freed / 2**20:.1f} MB freed",
                 f"⚠️ {waiting} are kept, because Langfuse has not received them yet",
@@ -80,11 +80,11 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
     bad = before.scores["trace_id"].iloc[-1]
     langfuse.answer = lambda _, body: refusal if bytes.fromhex(bad) in body or bad.encode() in body else None
     refusal = Response("bad tags", 400)
-    told = json.loads(invoke("ship --include-local --yes --json").stdout)
+    result = json.loads(invoke("ship --include-local --yes --json").stdout)
     after = pd.concat(exported(tmp_path))
-    assert told["refused"] == (after["state"] == "rejected").sum() == (pd.concat(before)["trace_id"] == bad).sum()
-    assert told["delivered"] == (after["state"] == "shipped").sum() == len(langfuse.spans) + len(langfuse.scores)
-    assert (told["delivered"] + told["refused"], told["waiting"], told["local"]) == (rows, 0, 0)
+    assert result["refused"] == (after["state"] == "rejected").sum() == (pd.concat(before)["trace_id"] == bad).sum()
+    assert result["delivered"] == (after["state"] == "shipped").sum() == len(langfuse.spans) + len(langfuse.scores)
+    assert (result["delivered"] + result["refused"], result["waiting"], result["local"]) == (rows, 0, 0)
 
 
 def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_pat
     fill(made, 20)
     rows = sum(map(len, exported(tmp_path)))
     langfuse.answer = lambda *_: Response("busy", 503) if len(langfuse.scores) >= 15 else None
-    told = json.loads(invoke("ship --include-local --yes --json").stdout)
+    result = json.loads(invoke("ship --include-local --yes --json").stdout)
     waiting = (pd.concat(exported(tmp_path))["state"] == "pending").sum()
-    assert (told["waiting"], told["delivered"], told["refused"]) == (waiting, rows - waiting, 0)
+    assert (result["waiting"], result["delivered"], result["refused"]) == (waiting, rows - waiting, 0)
     assert rows - waiting == len(langfuse.spans) + len(langfuse.scores) == 60 + 15
     assert f"❌ {waiting} rows still pending: HTTP 503: busy" in invoke("ship").stderr
     langfuse.answer = lambda *_: None
@@ -103,8 +103,8 @@ def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_pat
 
 def test_export(varied: Journal, tmp_path: Path) -> None:
     """As many as it says, which are those that pandas chooses from all of them; in each format."""
-    found = exported(tmp_path)
-    rows, scores = found
+    journal = exported(tmp_path)
+    rows, scores = journal
     middle = pd.Timestamp(int(rows["start_ns"].median())).floor("us")
     agent = rows["agent"].mode()[0]
     for options, wanted in (

@@ -43,10 +43,10 @@ def seen(command: str, columns: int, status: int = 0) -> str:
     """What an operator sees, spaces at the ends of lines left out."""
     result = run(command, columns)
     assert result.exit_code == status, result.output
-    return told(result.output, columns)
+    return normalised(result.output, columns)
 
 
-def told(output: str, columns: int) -> str:
+def normalised(output: str, columns: int) -> str:
     """The same on every machine."""
     lines = [line.rstrip() for line in output.strip("\n").splitlines()]
     assert max(cell_len(line) for line in lines) <= columns
@@ -279,10 +279,10 @@ def tail(columns: int) -> subprocess.Popen[str]:
 def until_ctrl_c(process: subprocess.Popen[str], columns: int, lines: int = 8) -> str:
     """So many lines of it, and what comes after."""
     assert process.stdout is not None
-    with process, process.stdout as shown:
-        found = [shown.readline() for _ in range(lines)]
+    with process, process.stdout as stdout:
+        first = [stdout.readline() for _ in range(lines)]
         process.send_signal(signal.SIGINT)
-        return told("".join([*found, shown.read()]), columns)
+        return normalised("".join([*first, stdout.read()]), columns)
 
 
 def test_prune(journal: Journal) -> None:

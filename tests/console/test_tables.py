@@ -29,16 +29,16 @@ def filled(journal_of: Callable[..., Journal]) -> Journal:
     return journal_of(300, days=2)
 
 
-def shown(command: str, columns: int = 80) -> list[str]:
+def printed(command: str, columns: int = 80) -> list[str]:
     """The lines of a command that ends well."""
     result: Result = CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout.splitlines()
 
 
-def said(command: str) -> list[Any]:
+def json_lines(command: str) -> list[Any]:
     """What it prints for scripts."""
-    return [json.loads(line) for line in shown(f"{command} --json")]
+    return [json.loads(line) for line in printed(f"{command} --json")]
 
 
 def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
@@ -84,21 +84,21 @@ def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
 
 def test_a_decision_tells_its_trace(filled: Journal) -> None:
     """With eight digits that `trace` takes, model and cost at 80 columns too, its reason on a line of its own."""
-    head, _, *lines = shown("decisions --limit 3")
+    head, _, *lines = printed("decisions --limit 3")
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "cost"]
-    rows = said("decisions --limit 3")
+    rows = json_lines("decisions --limit 3")
     for line, reason, row in zip(lines[::2], lines[1::2], rows, strict=True):
         assert line.split()[2] == row["trace_id"][:8]
         assert reason.startswith("  open interest falls")
-        assert shown(f"trace {line.split()[2]}")[0].endswith(row["trace_id"][:8])
+        assert printed(f"trace {line.split()[2]}")[0].endswith(row["trace_id"][:8])
 
 
 def test_traces_are_a_line_each(filled: Journal) -> None:
     """Time, id, agent, model, decision, tokens, cost, how long, level; as trees only when asked."""
-    head, _, *lines = shown("traces --limit 40", 160)
+    head, _, *lines = printed("traces --limit 40", 160)
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "tokens", "cost", "took", "level"]
     assert len(lines) == 40
-    traces = said("traces --limit 40")
+    traces = json_lines("traces --limit 40")
     for line, trace in zip(lines, traces, strict=True):
         (call,) = [row for row in trace["observations"] if row["type"] == "generation"]
         assert trace["id"][:8] in line
@@ -106,16 +106,18 @@ def test_traces_are_a_line_each(filled: Journal) -> None:
         assert ("ERROR" in line) == (call["level"] == "ERROR")
         if call["usage"]:
             assert f"→ {call['usage']['output']:,}" in line
-    assert sum(line.startswith("🤖") for line in shown("traces --tree --limit 4")) == 4
+    assert sum(line.startswith("🤖") for line in printed("traces --tree --limit 4")) == 4
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 160, 500])
 def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal) -> None:
     """Every line fits; the numbers that are there are whole, and those of a wider screen."""
     for command in ("costs --by model", "traces --limit 30", "decisions --limit 30", "costs --what-if gpt-4o"):
-        lines = [line for line in shown(command, columns) if not line.startswith(("💰", "💱", "   ", "A rough", "  "))]
+        lines = [
+            line for line in printed(command, columns) if not line.startswith(("💰", "💱", "   ", "A rough", "  "))
+        ]
         assert max(map(cell_len, lines[:-1])) <= columns
-        whole = set(" ".join(shown(command, 500)).split())
+        whole = set(" ".join(printed(command, 500)).split())
         cells = {cell for line in lines for cell in line.split() if any(map(str.isdigit, cell)) and "…" not in cell}
         assert {cell for cell in cells if not re.match(r"\d\d[-:]\d\d", cell)} <= whole  # times lose their seconds
 
@@ -148,7 +150,7 @@ def test_sessions_can_be_told_apart_and_copied(filled: Journal) -> None:
         )  # fmt: skip
         filled.append([row], [])
     for columns in (40, 80):
-        lines = shown("costs --by session", columns)
+        lines = printed("costs --by session", columns)
         assert {line.split()[0] for line in lines if line.startswith("2026-11-24")} == {
             f"2026-11-24T08-04-3{number}Z-ab12" for number in range(3)
         }
@@ -156,28 +158,28 @@ def test_sessions_can_be_told_apart_and_copied(filled: Journal) -> None:
 
 def test_costs_have_a_total(filled: Journal) -> None:
     """Of all groups, also of those that --limit leaves out; quantiles add up to nothing, and scripts add themselves."""
-    everything = said("costs")
-    line = shown("costs --limit 2", 160)[-1].split()
-    assert (line[0], line[1]) == ("total", f"{sum(each['calls'] for each in everything):,}")
-    assert line[3] == f"${sum(each['cost_usd'] or 0 for each in everything):.6f}".rstrip("0")
+    everything = json_lines("costs")
+    line = printed("costs --limit 2", 160)[-1].split()
+    assert (line[0], line[1]) == ("total", f"{sum(line['calls'] for line in everything):,}")
+    assert line[3] == f"${sum(line['cost_usd'] or 0 for line in everything):.6f}".rstrip("0")
     assert line[5:8] == ["–", "–", "–"]
-    assert "total" not in {each["group"] for each in everything}
+    assert "total" not in {line["group"] for line in everything}
 
 
 def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
     """In their order, and says what is not in it."""
-    days = [each["group"] for each in said("costs --by day")]
-    assert [each["group"] for each in said("costs --what-if gpt-4o --by day")] == days
-    assert [each["group"] for each in said("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]
+    days = [line["group"] for line in json_lines("costs --by day")]
+    assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day")] == days
+    assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]
     untold = filled.select("SELECT count(*) AS n FROM observations WHERE type = 'generation' AND usage IS NULL")[0]["n"]
     assert untold > 0
-    assert shown("costs --what-if gpt-4o")[-1] == f"Not included: {untold} calls with unknown tokens."
-    assert {each["calls_without_tokens"] for each in said("costs --what-if gpt-4o")} == {untold}
+    assert printed("costs --what-if gpt-4o")[-1] == f"Not included: {untold} calls with unknown tokens."
+    assert {line["calls_without_tokens"] for line in json_lines("costs --what-if gpt-4o")} == {untold}
 
 
 def test_status_of_a_fleet_is_one_screen(filled: Journal) -> None:
     """Thirty lines at 80 columns, with a line a decision."""
-    lines = shown("status")
+    lines = printed("status")
     assert len(lines) <= 30
     assert sum("open interest falls" in line for line in lines) == 5
     assert "more agents: python -m src.observability costs --since 24h" in "".join(lines)
@@ -206,7 +208,7 @@ def test_times_tell_their_zone(filled: Journal) -> None:
             cwd=settings.REPO_ROOT, timeout=60, env={**os.environ, "TZ": "Asia/Tokyo"},
         )  # fmt: skip
         assert "time (JST)" in done.stdout
-    assert shown("costs --by day")[1].startswith("day (UTC)")
+    assert printed("costs --by day")[1].startswith("day (UTC)")
 
 
 def test_wide_characters_take_two_columns(run: Any) -> None:

@@ -76,7 +76,7 @@ def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
     with ObservabilityContext.agent_cycle("Agent"):
         for symbol in ("BTC", "ETH", "SOL"):
             signal("BUY", 70, "Up", symbol)
-    assert [each["symbol"] for each in journal.observations()[0]["output"]] == ["BTC", "ETH", "SOL"]
+    assert [decision["symbol"] for decision in journal.observations()[0]["output"]] == ["BTC", "ETH", "SOL"]
     assert len({score["id"] for score in journal.scores()}) == 6
 
 

@@ -48,13 +48,13 @@ async def aadd(x: int, y: int = 2) -> int:
 @observe_llm(name="count", as_type="span")
 def count(limit: int) -> Generator[int, str | None, str]:
     """Counts; what is sent to it is yielded back."""
-    said = []
+    received = []
     for number in range(limit):
         try:
-            said.append((yield number))
+            received.append((yield number))
         except ValueError as error:
-            said.append(f"caught {error}")
-    return f"counted to {limit}, was told {said}"
+            received.append(f"caught {error}")
+    return f"counted to {limit}, was told {received}"
 
 
 @observe_llm(name="acount", as_type="span")
@@ -62,11 +62,11 @@ async def acount(limit: int) -> AsyncGenerator[int, str]:
     """Counts, later."""
     for number in range(limit):
         try:
-            said = yield number
+            received = yield number
         except ValueError as error:
-            said = f"caught {error}"
-        if said:
-            yield said  # type: ignore[misc]
+            received = f"caught {error}"
+        if received:
+            yield received  # type: ignore[misc]
 
 
 def test_it_is_still_the_same_function() -> None:
@@ -334,7 +334,7 @@ async def test_asend_and_athrow_reach_the_async_generator(journal: Any) -> None:
     assert await counting.asend("go on") == "go on"
     assert await anext(counting) == 1
     assert await counting.athrow(ValueError("stop it")) == "caught stop it"
-    assert [each async for each in counting] == []
+    assert [number async for number in counting] == []
     (row,) = journal.observations()
     assert row["output"] == [0, "go on", 1, "caught stop it"]
 

@@ -33,19 +33,19 @@ def calls_of_one(journal: Any) -> Any:
     code is calling is looked for up the stack, and pytest's is 40 frames high."""
 
     def count(prompt: str) -> Counter[str]:
-        found: list[Counter[str]] = []
+        counts: list[Counter[str]] = []
 
         def work() -> None:
             for _ in range(3):
                 ask(prompt)
             with counted() as calls:
                 ask(prompt)
-            found.append(calls)
+            counts.append(calls)
 
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
-        return found[0]
+        return counts[0]
 
     return count
 

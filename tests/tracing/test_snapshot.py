@@ -91,16 +91,16 @@ class Tick(metaclass=Meta):
 class Lazy:
     """Does its work when it is shown, as Django's QuerySet."""
 
-    shown = 0
+    reads = 0
 
     def __repr__(self) -> str:
-        type(self).shown += 1
+        type(self).reads += 1
         return "rows"
 
     @property
     def content(self) -> str:
         """Read from the network."""
-        type(self).shown += 1
+        type(self).reads += 1
         return "rows"
 
 
@@ -161,19 +161,19 @@ def test_a_call_runs_no_code_of_its_arguments_or_answer(journal: Any) -> None:
     observe_llm(as_type="tool")(lambda value: value)(Lazy())
     assert len(journal.observations()) == 2
     assert exchange.mock_calls == [call.order("BTC", 1)]
-    assert Lazy.shown == 0
+    assert Lazy.reads == 0
 
 
 def test_an_owners_properties_are_not_read(journal: Any) -> None:
     """A round robin goes on where it was."""
 
     class Robin:
-        asked = 0
+        reads = 0
 
         @property
         def model_name(self) -> str:
-            self.asked += 1
-            return "ab"[self.asked % 2]
+            self.reads += 1
+            return "ab"[self.reads % 2]
 
         @observe_llm
         def ask(self) -> str:
@@ -182,7 +182,7 @@ def test_an_owners_properties_are_not_read(journal: Any) -> None:
     robin = Robin()
     assert [robin.ask() for _ in range(4)] == ["b", "a", "b", "a"]
     assert len(journal.observations()) == 4
-    assert robin.asked == 4
+    assert robin.reads == 4
 
 
 class Stream:
