@@ -118,7 +118,8 @@ def parse_text(_name: str, text: str) -> str:
     return text.strip()
 
 
-INSTRUMENTS = ("openai", "anthropic", "groq")  # the SDKs whose calls can be observed
+# The SDKs whose calls can be observed; `http` is POSTs to chat APIs by requests and httpx.
+INSTRUMENTS = ("openai", "anthropic", "groq", "google", "ollama", "elevenlabs", "http")
 
 
 def parse_instruments(name: str, text: str) -> frozenset[str]:

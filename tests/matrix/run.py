@@ -1,4 +1,4 @@
-"""Run the matrix: one virtual environment for each combination of SDK versions, and `test_sdks.py` in each.
+"""Run the matrix: one virtual environment for each combination of SDK versions, and the tests of this folder in each.
 
 `python tests/matrix/run.py` for all of them, `--ends` for the oldest and the newest. Environments are kept in
 `.venv-matrix/`, and made anew when their requirements here change.
@@ -16,11 +16,18 @@ from tests.environments import prepared  # noqa: E402 - run as a script
 FOLDER = ROOT / ".venv-matrix"
 TOOLS = ("pytest", "pytest-httpserver", "certifi")
 COMBINATIONS = {
-    "oldest": ("openai==1.55.3", "anthropic==0.40.0", "groq==0.16.0", "httpx==0.27.2"),
+    "oldest": (
+        "openai==1.55.3",
+        "anthropic==0.40.0",
+        "groq==0.16.0",
+        "httpx==0.27.2",
+        "requests==2.31.0",
+        "google-generativeai==0.8.3",
+    ),
     "openai-1.109": ("openai==1.109.1", "anthropic==0.75.0", "groq==0.16.0"),
     "openai-2.6": ("openai==2.6.1", "anthropic==1.0.0"),
     "openai-3.0": ("openai==3.0.0", "anthropic==2.0.0"),
-    "newest": ("openai", "anthropic", "groq"),
+    "newest": ("openai", "anthropic", "groq", "requests", "httpx==0.28.1", "google-genai", "ollama", "elevenlabs"),
 }
 ENDS = ("oldest", "newest")
 

@@ -15,16 +15,16 @@ from ..tracing import (
     Observation,
     begin_request,
     enter_request,
+    fields_of,
     finish_request,
     leave_request,
     note_error,
     snapshot,
     type_name,
 )
-from .reading import Shape
+from .reading import NOT_RECORDED, Shape, Unread
 from .streams import end_later
 
-_NOT_RECORDED = frozenset({"extra_headers", "extra_query", "timeout"})
 _NOT_GIVEN = frozenset({"NotGiven", "Omit"})  # the SDKs' placeholders for an argument that is not sent
 
 
@@ -33,15 +33,17 @@ def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., An
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
-            capture = recording()
-            if not capture.on:
-                return method(*args, **kwargs)
-            request = _begin(shape, capture, args, kwargs)
-            return method(*args, **kwargs) if request is None else _run(request, lambda: method(*args, **kwargs))
+            return observe_call(shape, method, args, kwargs)
 
         return observed
 
     return wrap
+
+
+def observe_call(shape: Shape, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call the method, as one request."""
+    request = begin(shape, args, kwargs)
+    return method(*args, **kwargs) if request is None else _run(request, lambda: method(*args, **kwargs))
 
 
 def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -49,40 +51,34 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(*args: Any, **kwargs: Any) -> Any:
-            if not recording().on:
-                return await method(*args, **kwargs)
-            return await _awaited(shape, lambda: method(*args, **kwargs), args, kwargs)
+            return await observe_awaited(shape, lambda: method(*args, **kwargs), args, kwargs)
 
         def returning_a_coroutine(*args: Any, **kwargs: Any) -> Any:
-            capture = recording()
-            if not capture.on:
+            if not recording().on:
                 return method(*args, **kwargs)
             try:
                 made = method(*args, **kwargs)  # the SDKs' `required_args` decorator checks before anything is awaited
             except BaseException as error:
-                _refused(shape, capture, args, kwargs, error)
+                _refused(shape, args, kwargs, error)
                 raise
-            return _awaited(shape, lambda: made, args, kwargs)
+            return observe_awaited(shape, lambda: made, args, kwargs)
 
         return observed if inspect.iscoroutinefunction(method) else returning_a_coroutine
 
     return wrap
 
 
-def _refused(
-    shape: Shape, capture: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException
-) -> None:
-    request = _begin(shape, capture, args, kwargs)
+def _refused(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
+    request = begin(shape, args, kwargs)
     if request is not None:
         _fail(request, error)
 
 
-async def _awaited(
+async def observe_awaited(
     shape: Shape, make: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """The coroutine of an SDK's method, as a request that begins when it is awaited."""
-    capture = recording()
-    request = _begin(shape, capture, args, kwargs) if capture.on else None
+    request = begin(shape, args, kwargs)
     return await (make() if request is None else _arun(request, make))
 
 
@@ -122,29 +118,36 @@ class _AwaitedLater:
         self._shape, self._request, self._args, self._kwargs = shape, request, args, kwargs
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return _awaited(self._shape, lambda: self._request, self._args, self._kwargs).__await__()
+        return observe_awaited(self._shape, lambda: self._request, self._args, self._kwargs).__await__()
 
 
-def _begin(shape: Shape, capture: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
-    request = None
+def begin(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
+    """Begin the request of a call; None with tracing off, and inside another request."""
+    request, capture = None, recording()
+    if not capture.on:
+        return None
     try:
         request = begin_request(shape.name, shape.type, capture)
         if request is not None:
             request.complete = shape.complete
-            request.client = vars(args[0]).get("_client") if args else None
-            hidden = _NOT_RECORDED if _records_input(request, capture) else shape.hidden
-            request.kwargs = {name: _kept(value) for name, value in kwargs.items() if name not in hidden}
+            request.client = fields_of(args[0]).get("_client") if args else None
+            hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
+            given = shape.arguments(args, kwargs)
+            request.kwargs = {name: _kept(value, hidden) for name, value in given.items() if name not in hidden}
     except Exception as error:  # noqa: BLE001 - ours, not the agent's
         swallow(error)
     return request
 
 
-def _kept(value: Any) -> Any:
-    if id(type(value)) in IMMUTABLE_IDS:
+def _kept(value: Any, hidden: frozenset[str]) -> Any:
+    if id(type(value)) in IMMUTABLE_IDS or type(value) is Unread:
         return value
     if issubclass(type(value), type):  # the model that an answer is parsed into
         return f"[class {type_name(value)}]"
-    return None if type_name(type(value)) in _NOT_GIVEN else snapshot(value)
+    if type_name(type(value)) in _NOT_GIVEN:
+        return None
+    copy = snapshot(value)
+    return {name: item for name, item in copy.items() if name not in hidden} if type(copy) is dict else copy
 
 
 def _records_input(request: Observation, capture: CaptureSettings) -> bool:

@@ -6,9 +6,9 @@ from itertools import groupby
 
 from ..settings import setting
 from . import cycles, hooks
-from .sdks import ANTHROPIC, GROQ, OPENAI
+from .sdks import ANTHROPIC, ELEVENLABS, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI
 
-SDKS = (OPENAI, ANTHROPIC, GROQ)
+SDKS = (OPENAI, ANTHROPIC, GROQ, GOOGLE, OLLAMA, ELEVENLABS, HTTP)
 
 
 def install() -> None:
@@ -34,12 +34,13 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
     """
     if importing:
         _import_sdks()
-    requests = {method.name for sdk in SDKS for method in sdk.methods}
+    requests = {name for sdk in SDKS for name in sdk.names}
     by_sdk: dict[str, set[str]] = {}
     for cls, name in hooks.replaced():
         sdk, *path = cls.__module__.split(".")
         if name in requests:
-            home = [part for part, _ in groupby(path) if part != "resources"]  # `chat.completions.completions`
+            parts = [part for part, _ in groupby(path)]  # once each: `chat.completions.completions`
+            home = [part for part in parts if part not in ("resources", "client") and part[0] != "_"]
             by_sdk.setdefault(sdk, set()).add(".".join([*home, name]))
     return {sdk: sorted(methods) for sdk, methods in by_sdk.items()}
 

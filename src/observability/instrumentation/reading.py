@@ -8,13 +8,27 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from ..tracing import IMMUTABLE, IMMUTABLE_IDS, Observation, Reply, field_of, fields_of, has_class
+from ..tracing import IMMUTABLE, IMMUTABLE_IDS, Observation, Reply, field_of, fields_of, has_class, library_of
 from .providers import provider_of
 
 _MAX_DEPTH = 24
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
 _ENCODED = frozenset({"media_type", "mime_type", "format"})  # of a part of a message whose `data` is base64
 _SILENT = frozenset({"stream", "stream_options"})  # how the answer comes, which the row shows by itself
+
+
+NOT_RECORDED = frozenset({"extra_headers", "extra_query", "timeout", "http_options", "request_options"})
+_PARAMETERS = ("options", "config", "generation_config", "generationConfig")  # arguments that hold parameters
+
+
+class Unread(NamedTuple):
+    """An argument that is kept by reference, and read on the recorder's thread."""
+
+    value: Any
+
+
+def _keywords(_args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    return kwargs
 
 
 class Shape(NamedTuple):
@@ -26,6 +40,9 @@ class Shape(NamedTuple):
     text_of: Callable[[dict[str, Any]], Any]  # an answer's text
     fold: Callable[[list[Any]], dict[str, Any]]  # a stream's events as one answer
     type: str = "generation"
+    provider: str | None = None  # where the host says nothing; else the SDK's name
+    arguments: Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]] = _keywords  # by name, of a method's call
+    fields: Callable[[Any], dict[str, Any] | None] | None = None  # of an answer, if it is no model of pydantic
 
     @property
     def name(self) -> str:
@@ -35,15 +52,15 @@ class Shape(NamedTuple):
     @property
     def hidden(self) -> frozenset[str]:
         """Arguments that are not recorded where prompts are not."""
-        return frozenset({"extra_headers", "extra_query", "timeout", "extra_body", "tools", *dict(self.prompts)})
+        return NOT_RECORDED | {"extra_body", "tools", *dict(self.prompts)}
 
     def complete(self, request: Observation) -> None:
         """Fill in the request's provider and arguments and, once it has ended, its answer."""
         ended = request.ended is not None
-        given = dict(request.kwargs)
+        given = _flat(request.kwargs)
         model = given.pop("model", None)
         request.model = model if isinstance(model, str) else None
-        request.provider = provider_of(request.client, self.sdk)
+        request.provider = provider_of(request.client, self.provider or self.sdk)
         request.input = self._input(given)
         request.model_parameters, rest = _parameters(given)
         if ended:  # while it runs the caller's thread may add to it
@@ -52,7 +69,7 @@ class Shape(NamedTuple):
 
     def _answer(self, request: Observation) -> None:
         events = request.events
-        answer = _fields(request.output) if events is None else self.fold(plain(events))
+        answer = (self.fields or _fields)(request.output) if events is None else self.fold(plain(events))
         if answer is not None:
             text = self.text_of(answer)
             if request.pieces_left_out:
@@ -73,6 +90,15 @@ class Shape(NamedTuple):
             elif value is not None:
                 messages.append({"role": role, "content": value})
         return plain(messages) or None
+
+
+def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with those that hold parameters as what they hold."""
+    given = {name: plain(value.value) if type(value) is Unread else value for name, value in kwargs.items()}
+    for name in _PARAMETERS:
+        if isinstance(given.get(name), dict):
+            given = {**given.pop(name), **given}
+    return given
 
 
 def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
@@ -118,7 +144,19 @@ def plain(value: Any, depth: int = 0) -> Any:
         return _plain_dict({name: item for name, item in fields.items() if name[:1] != "_"}, depth)
     if issubclass(kind, Enum):
         return plain(field_of(value, "_value_"), depth + 1)
+    if library_of(kind) in ("google", "proto"):
+        return _plain_google(value, kind, depth)
     return f"[{kind.__name__}]"
+
+
+def _plain_google(value: Any, kind: Any, depth: int) -> Any:
+    """A message of `proto`, or the answer of google.generativeai, which holds one."""
+    result = field_of(value, "_result")
+    if result is not None:
+        return plain(result, depth + 1)
+    if not has_class(kind, "proto.message", "Message"):
+        return f"[{kind.__name__}]"
+    return plain(kind.to_dict(value, use_integers_for_enums=False), depth + 1)
 
 
 def _plain_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from ..internal_errors import guarded
-from ..tracing import Observation, fields_of, finish_request, note_error, running_request
+from ..tracing import Observation, fields_of, finish_request, has_class, note_error, running_request
 
 _MAX_EVENTS = 10_000  # of a stream; some 20 MB
 _LAST_EVENTS = 8
@@ -59,10 +59,25 @@ def end_later(request: Observation, result: Any) -> bool:
     """Whether the request ends after its method has returned."""
     if request.events is not None:
         return True
+    if has_class(type(result), "generativeai.types.generation_types", "BaseGenerateContentResponse"):
+        return _end_with_chunks(request, result)
     response = fields_of(result).get("http_response")
     if response is None or "_content" in fields_of(response):
         return False
     _read_from(result, response, request)
+    return True
+
+
+def _end_with_chunks(request: Observation, response: Any) -> bool:
+    """google.generativeai's response is its stream; the first chunk is there already."""
+    fields = fields_of(response)
+    if fields.get("_done") is not False:
+        return False
+    request.events = []
+    note_item(request, fields["_result"])
+    items = fields["_iterator"]
+    response._iterator = (_AsyncItems if hasattr(items, "__anext__") else _Items)(items, request)
+    weakref.finalize(response, _dropped, request)
     return True
 
 
@@ -119,9 +134,9 @@ class _Items:
         try:
             item = next(self._items)
         except BaseException as error:
-            _ended(self._request, None if isinstance(error, StopIteration) else error)
+            end_stream(self._request, None if isinstance(error, StopIteration) else error)
             raise
-        _note(self._request, item)
+        note_item(self._request, item)
         return item
 
     def __getattr__(self, name: str) -> Any:
@@ -141,16 +156,17 @@ class _AsyncItems:
         try:
             item = await self._items.__anext__()
         except BaseException as error:
-            _ended(self._request, None if isinstance(error, StopAsyncIteration) else error)
+            end_stream(self._request, None if isinstance(error, StopAsyncIteration) else error)
             raise
-        _note(self._request, item)
+        note_item(self._request, item)
         return item
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._items, name)
 
 
-def _note(request: Observation, item: Any) -> None:
+def note_item(request: Observation, item: Any) -> None:
+    """Keep an item of the request's stream."""
     events = request.events
     if events is None:
         return
@@ -162,7 +178,8 @@ def _note(request: Observation, item: Any) -> None:
     events.append(item)
 
 
-def _ended(request: Observation, error: BaseException | None) -> None:
+def end_stream(request: Observation, error: BaseException | None) -> None:
+    """End the request of a stream that was read to its end, or to an error."""
     with guarded:
         if error is not None and request.ended is None:
             note_error(request, error)
@@ -173,10 +190,11 @@ def _dropped(request: Observation) -> None:
     """End the request of a dropped stream. The garbage collector calls this, in any thread: nothing here may wait."""
     with guarded:
         request.durable = False
-        _finish_early(request, remember=False)
+        finish_early(request, remember=False)
 
 
-def _finish_early(request: Observation, *, remember: bool = True) -> None:
+def finish_early(request: Observation, *, remember: bool = True) -> None:
+    """End the request of a stream that was left, unless it has ended."""
     if request.ended is None:
         request.level = "DEFAULT"  # a missing answer is not the model's error
         request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
@@ -218,4 +236,4 @@ def _closed(source: Any) -> None:
             entry.request.output = source
             finish_request(entry.request)
         else:
-            _finish_early(entry.request)
+            finish_early(entry.request)

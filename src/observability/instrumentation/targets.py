@@ -7,8 +7,14 @@ from typing import Any, NamedTuple
 
 from . import streams as late
 from .calls import async_method, manager_method, sync_method
+from .generators import async_generator_method, generator_method
 from .hooks import Patch, replace
 from .reading import Shape
+
+_Wrap = Callable[[Shape], Callable[[Callable[..., Any]], Callable[..., Any]]]
+ANSWER: tuple[_Wrap, _Wrap] = sync_method, async_method
+MANAGER: tuple[_Wrap, _Wrap] = manager_method, manager_method  # makes the request when it is entered
+GENERATOR: tuple[_Wrap, _Wrap] = generator_method, async_generator_method  # makes the request when it is read
 
 
 class Method(NamedTuple):
@@ -18,14 +24,16 @@ class Method(NamedTuple):
     class_name: str
     name: str
     shape: Shape
-    manager: bool = False  # returns a context manager, which makes the request when it is entered
+    wraps: tuple[_Wrap, _Wrap] = ANSWER  # of the method, and of the asynchronous one
+    async_name: str | None = None  # where the class itself has the asynchronous method
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
         """Module -> patch. The class decides between sync and async: decorators hide it from `iscoroutinefunction`."""
-        wraps = (manager_method, manager_method) if self.manager else (sync_method, async_method)
+        twin = (self.class_name, self.async_name) if self.async_name else (f"Async{self.class_name}", self.name)
+        homes = ((self.class_name, self.name), twin)
         for module in self.modules:
-            for class_name, wrap in zip((self.class_name, f"Async{self.class_name}"), wraps, strict=True):
-                yield module, _replacing(class_name, self.name, wrap(self.shape))
+            for (class_name, name), wrap in zip(homes, self.wraps, strict=True):
+                yield module, replacing(class_name, name, wrap(self.shape))
 
 
 class Streams(NamedTuple):
@@ -38,13 +46,13 @@ class Streams(NamedTuple):
     def patches(self) -> Iterator[tuple[str, Patch]]:
         """Module -> patch."""
         name, twin = self.class_name, f"Async{self.class_name}"
-        yield self.module, _replacing(name, "close", late.ending_close)
-        yield self.module, _replacing(twin, "close", late.ending_aclose)
+        yield self.module, replacing(name, "close", late.ending_close)
+        yield self.module, replacing(twin, "close", late.ending_aclose)
         if not self.close_only:
-            yield self.module, _replacing(name, "__stream__", late.observing_items)
-            yield self.module, _replacing(twin, "__stream__", late.observing_async_items)
+            yield self.module, replacing(name, "__stream__", late.observing_items)
+            yield self.module, replacing(twin, "__stream__", late.observing_async_items)
             for class_name in (name, twin):
-                yield self.module, _replacing(class_name, "__init__", late.matching_init)
+                yield self.module, replacing(class_name, "__init__", late.matching_init)
 
 
 class Sdk(NamedTuple):
@@ -52,7 +60,13 @@ class Sdk(NamedTuple):
 
     name: str
     methods: tuple[Method, ...]
-    streams: tuple[Streams, ...]
+    streams: tuple[Streams, ...] = ()
+    others: tuple[tuple[str, Patch], ...] = ()  # module -> patch
+
+    @property
+    def names(self) -> set[str]:
+        """The names of its methods."""
+        return {name for method in self.methods for name in (method.name, method.async_name) if name}
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
         """Module -> patch, of all methods and streams."""
@@ -60,9 +74,11 @@ class Sdk(NamedTuple):
             yield from method.patches()
         for streams in self.streams:
             yield from streams.patches()
+        yield from self.others
 
 
-def _replacing(class_name: str, name: str, wrap: Callable[[Any], Any]) -> Patch:
+def replacing(class_name: str, name: str, wrap: Callable[[Any], Any]) -> Patch:
+    """The patch that puts `wrap(method)` in the place of a class's method."""
     return partial(_replace, class_name, name, wrap)
 
 

@@ -31,7 +31,8 @@ def read_answer(result: Any) -> Answer:
     usage = _usage(result, raw)
     return Answer(
         output=output,
-        model=_first_text(raw, ("model",), ("model_version",)) or _first_text(result, ("model_name",), ("model",)),
+        model=_first_text(raw, ("model",), ("model_version",), ("modelVersion",))
+        or _first_text(result, ("model_name",), ("model",)),
         usage=usage,
         finish_reason=_finish_reason(raw),
         reasoning=thought or _reasoning(raw) or _first_text(result, ("reasoning_content",), ("reasoning",)),

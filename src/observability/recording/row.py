@@ -134,10 +134,10 @@ def _bound(observation: Observation) -> dict[str, Any]:
 
 def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
     """The parameters that the models layer noted as sent, else the call's small arguments."""
-    if observation.type not in ("generation", "embedding"):
-        return None
     if observation.model_parameters is not None:
         return observation.model_parameters
+    if observation.type not in ("generation", "embedding"):
+        return None
     return {
         name: value
         for name, value in bound.items()

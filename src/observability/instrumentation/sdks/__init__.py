@@ -1,6 +1,10 @@
 """The SDKs whose methods are requests to providers, each as a table, and how their answers are read."""
 
 from .anthropic import ANTHROPIC
+from .google import GOOGLE
+from .http import HTTP
+from .media import ELEVENLABS
+from .ollama import OLLAMA
 from .openai import GROQ, OPENAI
 
-__all__ = ["ANTHROPIC", "GROQ", "OPENAI"]
+__all__ = ["ANTHROPIC", "ELEVENLABS", "GOOGLE", "GROQ", "HTTP", "OLLAMA", "OPENAI"]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..reading import Shape
-from ..targets import Method, Sdk, Streams
+from ..targets import ANSWER, MANAGER, Method, Sdk, Streams
 
 _THINKING = frozenset({"thinking", "redacted_thinking"})
 
@@ -46,15 +46,16 @@ def _add(block: dict[str, Any], delta: dict[str, Any]) -> None:
         block["input"] = (so_far if isinstance(so_far, str) else "") + piece
 
 
+MESSAGES = Shape("anthropic", "messages", (("system", "system"), ("messages", "user")), _text_of_message, _fold_message)
+
+
 def _anthropic() -> Sdk:
-    prompts = (("system", "system"), ("messages", "user"))
-    shape = Shape("anthropic", "messages", prompts, _text_of_message, _fold_message)
     homes = {
         "Messages": ("anthropic.resources.messages", "anthropic.resources.messages.messages"),
         "BetaMessages": ("anthropic.resources.beta.messages", "anthropic.resources.beta.messages.messages"),
     }
     methods = tuple(
-        Method(modules, "Messages", name, shape, manager=name == "stream")
+        Method(modules, "Messages", name, MESSAGES, MANAGER if name == "stream" else ANSWER)
         for modules in homes.values()
         for name in ("create", "parse", "stream")
     )

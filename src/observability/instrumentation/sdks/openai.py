@@ -8,8 +8,7 @@ from typing import Any
 from ..reading import Shape
 from ..targets import Method, Sdk, Streams
 from .chat import fold_chat, text_of_chat, text_of_embeddings
-
-_CHAT = (("messages", "user"),)
+from .media import openai_media
 
 
 def _text_of_response(answer: dict[str, Any]) -> Any:
@@ -36,8 +35,14 @@ def _streams(sdk: str) -> tuple[Streams, ...]:
     return Streams(f"{sdk}._streaming", "Stream"), Streams(f"{sdk}._response", "APIResponse", close_only=True)
 
 
+CHAT = Shape("openai", "chat.completions", (("messages", "user"),), text_of_chat, fold_chat)
+RESPONSES = Shape(
+    "openai", "responses", (("instructions", "system"), ("input", "user")), _text_of_response, _fold_response
+)
+
+
 def _resources(sdk: str) -> tuple[Method, ...]:
-    chat = Shape(sdk, "chat.completions", _CHAT, text_of_chat, fold_chat)
+    chat = CHAT._replace(sdk=sdk)
     embeddings = Shape(sdk, "embeddings", (("input", "user"),), text_of_embeddings, fold_chat, "embedding")
     completions = f"{sdk}.resources.chat.completions"
     return (
@@ -47,18 +52,15 @@ def _resources(sdk: str) -> tuple[Method, ...]:
 
 
 def _openai() -> Sdk:
-    chat = Shape("openai", "chat.completions", _CHAT, text_of_chat, fold_chat)
-    responses = Shape(
-        "openai", "responses", (("instructions", "system"), ("input", "user")), _text_of_response, _fold_response
-    )
     completions = ("openai.resources.chat.completions", "openai.resources.chat.completions.completions")
     in_responses = ("openai.resources.responses", "openai.resources.responses.responses")
     methods = (
         *_resources("openai"),
-        Method(completions, "Completions", "parse", chat),
-        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", chat),  # before 1.92
-        Method(in_responses, "Responses", "create", responses),
-        Method(in_responses, "Responses", "parse", responses),
+        Method(completions, "Completions", "parse", CHAT),
+        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # before 1.92
+        Method(in_responses, "Responses", "create", RESPONSES),
+        Method(in_responses, "Responses", "parse", RESPONSES),
+        *openai_media(),
     )
     helpers = (
         Streams("openai.lib.streaming.chat._completions", "ChatCompletionStream", close_only=True),
