@@ -82,6 +82,19 @@ def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
     assert [row["trace_id"] == rows[0]["trace_id"] for row in rows] == [True, True, True, False]
 
 
+def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Path, journal: Any) -> None:
+    """A file's calls are one agent's, whichever of its classes makes them: `MultiAgentSystem` in `coins_agent.py`."""
+    source = AGENT.format(folder=folder).replace("ChartAnalysisAgent", "MultiAgentSystem")
+    (tmp_path / folder / "agents" / "coins_agent.py").write_text(source)
+    system = importlib.import_module(f"{folder}.agents.coins_agent").MultiAgentSystem()
+    system.run_monitoring_cycle()
+    system.other()
+    assert [(row["type"], row["agent"]) for row in journal.observations()] == [
+        ("agent", "CoinsAgent"), ("generation", "CoinsAgent"), ("generation", "CoinsAgent"),
+        ("generation", "CoinsAgent"),
+    ]  # fmt: skip
+
+
 def test_a_subclass_of_the_base_agent_has_cycles(folder: str, journal: Any) -> None:
     """Also where it is made in no agents module, as a script's."""
     base = importlib.import_module(f"{folder}.agents.base_agent")

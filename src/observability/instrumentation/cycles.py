@@ -11,7 +11,7 @@ from typing import Any
 
 from ..internal_errors import guarded
 from ..settings import setting
-from ..tracing import cycle_method
+from ..tracing import agent_of_file, cycle_method
 from .hooks import Patch
 
 _VOTING = "SwarmAgent.query"  # the answers inside it are votes
@@ -32,7 +32,13 @@ def observe_class(cls: type) -> None:
         method = vars(cls).get(method_name) if owner in ("", cls.__name__) else None
         if type(method) is FunctionType and not hasattr(method, "__observed__"):
             votes = f"{cls.__name__}.{method_name}" == _VOTING
-            setattr(cls, method_name, cycle_method(method, cls.__name__, collects_votes=votes))
+            setattr(cls, method_name, cycle_method(method, _agent_of(cls, method), collects_votes=votes))
+
+
+def _agent_of(cls: type, method: FunctionType) -> str:
+    """The agent that other calls of the class's file are recorded under; outside `agents`, the class."""
+    agent = agent_of_file(method.__code__.co_filename, method.__globals__)
+    return cls.__name__ if agent is None or agent.lower() == cls.__name__.lower() else agent
 
 
 def _observe_module(module: ModuleType) -> None:

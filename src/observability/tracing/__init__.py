@@ -3,6 +3,7 @@
 from .attributes import field_of, fields_of, has_class, library_of, type_name
 from .current import (
     Processor,
+    agent_of_file,
     annotate,
     announce,
     calling_agent,
@@ -34,6 +35,7 @@ __all__ = [
     "Reply",
     "Score",
     "Signal",
+    "agent_of_file",
     "annotate",
     "announce",
     "begin_request",

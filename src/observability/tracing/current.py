@@ -88,7 +88,7 @@ def calling_agent(depth: int = 1) -> str | None:
                 return agent
             frame = frame.f_back
     except KeyError as file:  # its first call
-        agent_of[file.args[0]] = frame and _agent_of(file.args[0], frame.f_globals)
+        agent_of[file.args[0]] = frame and agent_of_file(file.args[0], frame.f_globals)
         return calling_agent(depth + 1)
     return _starter.get()
 
@@ -96,7 +96,13 @@ def calling_agent(depth: int = 1) -> str | None:
 _agent_of_file: dict[str, str | None] = {}  # bounded by the number of source files
 
 
-def _agent_of(file: str, names: dict[str, Any]) -> str | None:
+def agent_of_file(file: str, names: dict[str, Any]) -> str | None:
+    """The agent that a file of a folder named `agents` is, or None: see `calling_agent`.
+
+    Args:
+        file: its path.
+        names: its global names.
+    """
     path = Path(file)
     if path.parent.name != "agents" or path.stem in ("base_agent", "__init__"):
         return None
