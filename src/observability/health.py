@@ -47,7 +47,7 @@ def _journal() -> dict[str, Any]:
                 counts, oldest = journal.counts(), journal.oldest_pending_ns()
     except OSError as error:
         counts = None
-        failures.note("health", f"the journal cannot be read: {error}", cure="doctor says what to do.")
+        failures.note("health", f"the journal cannot be read: {error}", cure="Run: python -m src.observability doctor.")
     return {
         **{state: None if counts is None else counts.get(state, 0) for state in _STATES},
         "oldest_pending_seconds": None if oldest is None else max(time.time() - oldest / 1e9, 0.0),

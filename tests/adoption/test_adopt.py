@@ -263,7 +263,7 @@ def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: 
 
 def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., Path]) -> None:
     """Each with a message."""
-    assert "nothing to take out" in adopt(repo(), "--undo", "--yes").stderr
+    assert "nothing to remove" in adopt(repo(), "--undo", "--yes").stderr
     assert "has no folder src" in adopt(tmp_path / "nowhere", "--yes").stderr
     assert "give another repo" in adopt(settings.REPO_ROOT, "--yes").stderr
 

@@ -124,7 +124,7 @@ def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
     result = run(command.format(folder=tmp_path))
     where = settings.journal_path()
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"❌ There is no journal at {where} yet: run an agent first\n"
+    assert result.stderr == f"❌ No journal at {where} yet: run an agent first\n"
 
 
 @pytest.mark.parametrize("command", READING)
@@ -137,7 +137,7 @@ def test_a_journal_that_is_damaged(command: str, filled: Path, tmp_path: Path) -
 
 
 @pytest.mark.failures_expected
-def test_a_journal_that_is_damaged_in_the_middle_is_mended_as_said(filled: Path) -> None:
+def test_a_journal_that_is_damaged_in_the_middle_is_repaired(filled: Path) -> None:
     """What the message says is what helps."""
     whole = filled.read_bytes()
     with filled.open("r+b") as file:
@@ -273,7 +273,7 @@ def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
     assert "💰 The last 24 hours: " in run("status").stdout
 
 
-def test_nothing_found_says_what_helps(filled: Path) -> None:
+def test_an_empty_result_names_the_cure(filled: Path) -> None:
     """Further back than `all` there is nothing; sessions have names."""
     names = "🤖 No traces found: python -m src.observability costs --by session lists the sessions"
     assert run("traces --session nosuch").stderr == f"{names}\n"
@@ -358,7 +358,7 @@ def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
 
 
 @pytest.mark.slow
-def test_tail_begins_where_it_is_told(filled: Path) -> None:
+def test_tail_begins_at_since_and_limit(filled: Path) -> None:
     """--since bounds what it begins with, --limit how much of it; names are matched without case."""
     journal = Journal(filled, create=False)
     signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")

@@ -350,7 +350,7 @@ def _sorts(page: Any) -> None:
             assert len(plain) > 10
 
 
-def test_a_file_that_cannot_be_written_is_said(filled: None, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(filled: None, tmp_path: Path) -> None:
     """With its name and the reason; status 1."""
     done = CliRunner().invoke(app, ["report", "--html", str(tmp_path / "nowhere" / "report.html")])
     assert done.exit_code == 1

@@ -140,7 +140,7 @@ def test_the_column_that_matters_least_goes_first() -> None:
     ]  # fmt: skip
 
 
-def test_sessions_can_be_told_apart_and_copied(filled: Journal) -> None:
+def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
     """Whole at 80 columns, whatever else has to go."""
     for number in range(3):
         at = time.time_ns()

@@ -129,7 +129,7 @@ def test_a_signal_never_lands_on_another_agents_trace(journal: Any, agent_file: 
     assert (generation["agent"], event["agent"]) == ("FundingAgent", "ChartAgent")
 
 
-def test_agents_are_told_apart_as_they_are(journal: Any, agent_file: Any) -> None:
+def test_agents_are_distinguished_by_class_and_file(journal: Any, agent_file: Any) -> None:
     """Without a line of tracing code, in the agent's own thread and in a pool that it starts."""
     code = (
         "import threading\nfrom concurrent.futures import ThreadPoolExecutor\n"

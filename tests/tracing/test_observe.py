@@ -91,7 +91,7 @@ def test_a_call_is_one_observation(journal: Any) -> None:
     )  # fmt: skip
 
 
-def test_the_flag_is_asked_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Off, nothing is recorded; on again, the same function is."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert add(1) == 3

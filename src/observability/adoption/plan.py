@@ -107,7 +107,7 @@ def plan_removal(root: Path) -> Plan:
     """
     manifest = _manifest(root)
     if manifest is None:
-        raise AdoptionError(f"{root} has no adopted package: nothing to take out")
+        raise AdoptionError(f"{root} has no adopted package: nothing to remove")
     changes: dict[Path, bytes | None] = {}
     for file, addition in reversed(manifest["added"].items()):
         path = root / file
@@ -125,7 +125,7 @@ def _check_target(root: Path, manifest: dict[str, Any] | None) -> None:
     if not (root / "src").is_dir():
         raise AdoptionError(f"{root} has no folder src: give the root of the trading repo")
     if root == REPO_ROOT:
-        raise AdoptionError(f"{root} is where this command's own package stands: give another repo")
+        raise AdoptionError(f"{root} is this command's own repo: give another one")
     if (REPO_ROOT / MANIFEST).exists():
         raise AdoptionError("This package was itself adopted: run the command in the repo that it came from")
     if manifest is None and (root / PACKAGE).exists():
@@ -135,7 +135,7 @@ def _check_target(root: Path, manifest: dict[str, Any] | None) -> None:
     edited = [file for file, checksum in (manifest or {"files": {}})["files"].items()
               if (root / file).exists() and _checksum(_read(root / file)) != checksum]  # fmt: skip
     if edited:
-        raise AdoptionError(f"{', '.join(edited)} was edited since: take a copy, then run it with --undo first")
+        raise AdoptionError(f"{', '.join(edited)} was edited since: save a copy, then use --undo first")
 
 
 def _uncommitted(root: Path) -> list[str]:

@@ -48,7 +48,7 @@ def connected(path: Path, *, create: bool) -> Connected:
         JournalError: the journal cannot be created, or there is none to read.
     """
     if not create and not path.is_file():
-        raise JournalError(f"There is no journal at {path} yet: run an agent first")
+        raise JournalError(f"No journal at {path} yet: run an agent first")
     try:
         if (existing := _up_to_date(path)) is not None:  # without the lock: a fleet that starts need not queue
             return existing

@@ -93,7 +93,7 @@ def _back_up(db: sqlite3.Connection, path: Path, number: int) -> None:
         _copy(db, path, draft)
         draft.replace(backup)
     except (OSError, sqlite3.Error) as error:
-        failures.note("backup", f"no backup of {path} before its migration: {error}", cure="Migrated all the same.")
+        failures.note("backup", f"no backup before the migration of {path}: {error}", cure="Migrated all the same.")
     for old in backups_of(path):
         if old != backup and (backup.exists() or old == draft):  # the newest copy alone is kept
             old.unlink(missing_ok=True)

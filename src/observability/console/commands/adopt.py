@@ -106,7 +106,7 @@ def _report_adoption(plan: adoption.Plan) -> None:
 
 
 def _report_removal(plan: adoption.Plan) -> None:
-    cprint(f"✅ {plan.root} is without version {plan.old_version} again", "green")
+    cprint(f"✅ Removed version {plan.old_version} from {plan.root}", "green")
     if plan.journal.exists():
         print(f"📒 The journal stays: {plan.journal}")
 

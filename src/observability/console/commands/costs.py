@@ -40,7 +40,7 @@ _Group = TypeVar("_Group")
 Most = Annotated[
     int | None, typer.Option("--limit", min=1, max=MAX_ROWS, help="Show the N most expensive, or the last N days.")
 ]
-WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the same tokens as this model's.")]
+WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the same tokens at this model's rates.")]
 
 
 def costs(
@@ -69,7 +69,7 @@ def costs(
         for group in limited:
             show_json(group.as_json())
     elif limited:
-        print(f"💰 Since {moment(rows.since_ns)}" if rows.since_ns > 0 else "💰 Of all time")
+        print(f"💰 Since {moment(rows.since_ns)}" if rows.since_ns > 0 else "💰 All time")
         show(*costs_table(limited, totals.total(groups), by.value, width()))
     else:
         print_no_rows("calls", rows.since_ns)

@@ -121,7 +121,7 @@ def _confirm(rows: int, destination: settings.Destination, as_json: bool) -> Non
     try:
         if typer.confirm(f"{recorded} Send them, prompts and answers included, to {destination.host}?", err=True):
             return
-    except typer.Abort as abort:  # Ctrl-C or no terminal: its context tells which
+    except typer.Abort as abort:  # Ctrl-C or no terminal: its context shows which
         print(file=sys.stderr)
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise typer.Exit(_INTERRUPTED) from None
