@@ -115,8 +115,10 @@ class Observation:
         size = len(output) if type(output) is str else size_of(output)
         for value in self.args:
             size += len(value) if type(value) is str else size_of(value)
-        if self.kwargs or self.pieces or self.input or self.metadata or self.replies:
-            size += size_of((self.kwargs, self.pieces, self.input, self.metadata, self.replies))
+        for value in self.kwargs.values():
+            size += len(value) if type(value) is str else size_of(value)
+        if self.pieces or self.input or self.metadata or self.replies:
+            size += size_of((self.pieces, self.input, self.metadata, self.replies))
         if whole:
             size += sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
             size += weight_of(output) if self.complete is not None else 0  # an SDK's own answer

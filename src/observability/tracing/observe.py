@@ -143,17 +143,26 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
         if not (label.capture_output and capture.capture_output):
             observation.capture_output = False
         if label.capture_input and capture.capture_input:
-            observation.bind = label.bind
-            given = args[1:] if label.is_method else args
-            plain = IMMUTABLE_IDS.issuperset(map(id, map(type, given)))
-            observation.args = given if plain else tuple(map(snapshot, given))
-            if kwargs:
-                observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
+            _note_arguments(observation, label, args, kwargs)
         current.processor.on_start(observation)
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(observation, error)
     _resume(observation)
     return observation
+
+
+def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    given = args[1:] if label.is_method else args
+    for value in given:
+        if type(value) is not str:  # most arguments are texts
+            given = tuple(map(snapshot, given))
+            break
+    observation.bind = label.bind
+    observation.args = given
+    if kwargs:
+        observation.kwargs = {
+            name: value if id(type(value)) in IMMUTABLE_IDS else snapshot(value) for name, value in kwargs.items()
+        }
 
 
 def _make_cycle(observation: Observation, agent: str, *, collects_votes: bool) -> None:
