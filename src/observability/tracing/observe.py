@@ -17,7 +17,7 @@ from . import current
 from .current import current_observation, enter, finish, leave, note_error, start
 from .observation import MAX_STREAM_SIZE, PIECE_SIZE, Observation
 from .otel import attach, detach
-from .snapshot import IMMUTABLE_IDS, Reply, reply_of, size_of, snapshot
+from .snapshot import Reply, reply_of, size_of, snapshot
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -161,7 +161,8 @@ def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ..
     observation.args = given
     if kwargs:
         observation.kwargs = {
-            name: value if id(type(value)) in IMMUTABLE_IDS else snapshot(value) for name, value in kwargs.items()
+            name: value if (kind := type(value)) is str or kind is float or kind is int else snapshot(value)
+            for name, value in kwargs.items()
         }
 
 
