@@ -115,7 +115,8 @@ class Observation:
         size = len(output) if type(output) is str else size_of(output)
         for value in self.args:
             size += len(value) if type(value) is str else size_of(value)
-        for value in self.kwargs.values():
+        for name in self.kwargs:
+            value = self.kwargs[name]
             size += len(value) if type(value) is str else size_of(value)
         if self.pieces or self.input or self.metadata or self.replies:
             size += size_of((self.pieces, self.input, self.metadata, self.replies))
