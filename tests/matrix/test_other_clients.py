@@ -5,7 +5,9 @@
 
 import asyncio
 import base64
+import gc
 import importlib
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -292,6 +294,84 @@ def test_generativeai(ask: str, httpserver: HTTPServer, rows: Rows) -> None:
     assert "You are an analyst" in json.dumps(row["input"][0])
 
 
+def test_generativeai_refused(httpserver: HTTPServer, rows: Rows) -> None:
+    """The SDK's own exception, and its text."""
+    model = _generativeai(httpserver)
+    httpserver.clear()
+    refusal = {"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}
+    httpserver.expect_request("/v1beta/models/gemini-2.0-flash:generateContent").respond_with_json(refusal, 400)
+    with pytest.raises(importlib.import_module("google.api_core.exceptions").BadRequest):
+        model.generate_content("Longs +80 %")
+    (row,) = rows()
+    assert (row["level"], row["output"]) == ("ERROR", None)
+    assert "API key not valid" in row["status_message"]
+
+
+def test_generativeai_stream_that_is_left(httpserver: HTTPServer, rows: Rows) -> None:
+    """It ends with the response object; its first piece was read by the SDK."""
+    response = _generativeai(httpserver).generate_content("Longs +80 %", stream=True)
+    del response
+    gc.collect()
+    (row,) = rows()
+    assert (row["level"], row["output"], row["metadata"]["stream"]) == ("DEFAULT", PIECES[0], "closed early")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
+def test_generativeai_async(stream: bool, rows: Rows) -> None:
+    """Over gRPC, which its asynchronous client speaks alone."""
+    genai = pytest.importorskip("google.generativeai")
+    from google.ai import generativelanguage_v1beta as wire
+    from google.ai.generativelanguage_v1beta.services.generative_service.transports import (
+        GenerativeServiceGrpcAsyncIOTransport,
+    )
+    from grpc import (
+        aio,
+        method_handlers_generic_handler,
+        unary_stream_rpc_method_handler,
+        unary_unary_rpc_method_handler,
+    )
+
+    def message(text: str) -> Any:
+        return wire.GenerateContentResponse.from_json(json.dumps(_gemini(text)), ignore_unknown_fields=True)
+
+    async def answer(_request: Any, _context: Any) -> Any:
+        return message(ANSWER)
+
+    async def pieces(_request: Any, _context: Any) -> Any:
+        for piece in PIECES:
+            yield message(piece)
+
+    codec = {
+        "request_deserializer": wire.GenerateContentRequest.deserialize,
+        "response_serializer": wire.GenerateContentResponse.serialize,
+    }
+    handlers = {
+        "GenerateContent": unary_unary_rpc_method_handler(answer, **codec),
+        "StreamGenerateContent": unary_stream_rpc_method_handler(pieces, **codec),
+    }
+
+    async def run() -> str:
+        server = aio.server()
+        service = "google.ai.generativelanguage.v1beta.GenerativeService"
+        server.add_generic_rpc_handlers((method_handlers_generic_handler(service, handlers),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        model = genai.GenerativeModel("gemini-2.0-flash", None, {"temperature": 0.3})
+        async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            transport = GenerativeServiceGrpcAsyncIOTransport(channel=channel)
+            model._async_client = wire.GenerativeServiceAsyncClient(transport=transport)
+            response = await model.generate_content_async("Longs +80 %", stream=stream)
+            text = "".join([piece.text async for piece in response])
+        await server.stop(None)
+        return text
+
+    assert asyncio.run(run()) == ANSWER
+    (row,) = rows()
+    assert (row["name"], row["output"]) == ("google.generativeai.generate_content", ANSWER)
+    assert (row["model_requested"], row["usage"]) == ("gemini-2.0-flash", {"input": 88, "output": 30})
+    assert (row["first_token_ns"] is None) != stream
+
+
 def _ollama_client(way: str, httpserver: HTTPServer) -> Any:
     ollama = pytest.importorskip("ollama")
     events = [_ollama(piece, done=False) for piece in PIECES[:2]] + [_ollama(PIECES[2])]
@@ -350,6 +430,42 @@ def test_ollama_stream_closed_early(httpserver: HTTPServer, rows: Rows) -> None:
     first, second = rows()
     assert (first["metadata"]["stream"], first["parent_id"]) == ("closed early", None)
     assert (second["output"], second["parent_id"]) == (ANSWER, None)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
+@pytest.mark.parametrize("way", WAYS)
+def test_ollama_refused(way: str, stream: bool, httpserver: HTTPServer, rows: Rows) -> None:
+    """The SDK's own exception, when the answer is asked for or when its stream is read."""
+    ollama = pytest.importorskip("ollama")
+    httpserver.expect_request("/api/chat").respond_with_json({"error": "model 'llama3.2' not found"}, 404)
+    client = getattr(ollama, "AsyncClient" if way == "async" else "Client")(host=httpserver.url_for(""))
+
+    async def run() -> None:
+        answer = await client.chat("llama3.2", messages=MESSAGES, stream=stream)
+        async for _ in answer:
+            pass
+
+    def ask() -> None:
+        if way == "async":
+            asyncio.run(run())
+        else:
+            list(client.chat("llama3.2", messages=MESSAGES, stream=stream))
+
+    with pytest.raises(ollama.ResponseError, match="not found"):
+        ask()
+    (row,) = rows()
+    assert (row["level"], row["output"], row["provider"]) == ("ERROR", None, "ollama")
+    assert "not found" in row["status_message"]
+
+
+def test_methods_keep_what_they_are() -> None:
+    """Generator functions stay generator functions, coroutine functions stay coroutine functions."""
+    models = pytest.importorskip("google.genai.models")
+    ollama = pytest.importorskip("ollama")
+    assert inspect.isgeneratorfunction(models.Models.generate_content_stream)
+    assert inspect.iscoroutinefunction(models.AsyncModels.generate_content_stream)
+    assert inspect.iscoroutinefunction(ollama.AsyncClient.chat)
+    assert not inspect.isgeneratorfunction(ollama.Client.chat)
 
 
 # Speech, transcription, images.

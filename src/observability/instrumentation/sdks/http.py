@@ -101,31 +101,26 @@ def _error_in(response: dict[str, Any]) -> str:
 
 def _end_of(request: Any) -> str | None:
     """The end of the request's path, if a chat API answers there."""
-    fields = fields_of(request)
-    if fields.get("method") != "POST":
+    try:
+        fields = request.__dict__  # not `fields_of`: every request of the process passes here
+        if fields["method"] != "POST":
+            return None
+        url = fields["url"]
+        path = url if type(url) is str else url.__dict__["_uri_reference"].path
+    except (AttributeError, KeyError):  # no request of theirs
         return None
-    url = fields.get("url")
-    path = url.partition("?")[0] if type(url) is str else _parts_of(url)[3]
-    return next((end for end in _ENDS if path.endswith(end)), None) if path.endswith(_ENDS) else None
+    if "?" in path:
+        path = path.partition("?")[0]
+    return next(end for end in _ENDS if path.endswith(end)) if path.endswith(_ENDS) else None
 
 
-def _parts_of(url: Any) -> tuple[str, str, int | None, str]:
-    """Scheme, host, port and path of httpx's URL."""
-    parts = fields_of(url).get("_uri_reference")
-    return ("", "", None, "") if parts is None else (parts.scheme, parts.host, parts.port, parts.path)
-
-
-def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    fields = fields_of(_request_of(args, kwargs))
+def _given(args: tuple[Any, ...], _kwargs: dict[str, Any]) -> dict[str, Any]:
+    fields = fields_of(args[1])
     url = fields["url"]
     if type(url) is not str:
-        scheme, host, port, path = _parts_of(url)
+        scheme, _, host, port, path, *_ = fields_of(url)["_uri_reference"]
         url = f"{scheme}://{host}{'' if port is None else f':{port}'}{path}"
     return {_URL: url.partition("?")[0], _BODY: fields.get("body", fields.get("_content")), _OPEN: True}
-
-
-def _request_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return args[1] if len(args) > 1 else kwargs.get("request")
 
 
 def _shapes_of(library: Shape) -> dict[str, _Post]:
@@ -141,9 +136,11 @@ def _posting(library: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any
     shapes = _shapes_of(library)
 
     def wrap(send: Callable[..., Any]) -> Callable[..., Any]:
-        def observed(*args: Any, **kwargs: Any) -> Any:
-            end = _end_of(_request_of(args, kwargs))
-            return send(*args, **kwargs) if end is None else observe_call(shapes[end], send, args, kwargs)
+        def observed(client: Any, request: Any, **kwargs: Any) -> Any:
+            end = _end_of(request)
+            if end is None:
+                return send(client, request, **kwargs)
+            return observe_call(shapes[end], send, (client, request), kwargs)
 
         return observed
 
@@ -154,11 +151,12 @@ def _async_posting(library: Shape) -> Callable[[Callable[..., Any]], Callable[..
     shapes = _shapes_of(library)
 
     def wrap(send: Callable[..., Any]) -> Callable[..., Any]:
-        async def observed(*args: Any, **kwargs: Any) -> Any:
-            end = _end_of(_request_of(args, kwargs))
+        async def observed(client: Any, request: Any, **kwargs: Any) -> Any:
+            end = _end_of(request)
             if end is None:
-                return await send(*args, **kwargs)
-            return await observe_awaited(shapes[end], lambda: send(*args, **kwargs), args, kwargs)
+                return await send(client, request, **kwargs)
+            args = client, request
+            return await observe_awaited(shapes[end], lambda: send(client, request, **kwargs), args, kwargs)
 
         return observed
 
