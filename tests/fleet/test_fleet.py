@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from src.observability.journal.store import Journal, Row
-from src.observability.settings import INSTRUMENTS
 from tests.fleet.providers import OTHERWISE, THREE_LINES, Providers, Request
 
 pytestmark = [
@@ -30,8 +29,6 @@ PYTHON = os.environ.get("FLEET_PYTHON", "")
 NAMES = [path.stem for path in sorted((REPO / "src/agents").glob("*_agent.py")) if path.stem != "base_agent"]
 AGENTS = [f"{name} under run" if name == "alone_agent" else name for name in NAMES]
 CLASSES = {"chartvision_agent": "ChartVisionAgent"}  # others are named as their files
-# `requests.post` is observed by the hooks named `http`.
-RECORDED = [name for name in AGENTS if name != "headlines_agent" or "http" in INSTRUMENTS]
 KEYS = ("ANTHROPIC_KEY", "OPENAI_KEY", "DEEPSEEK_KEY", "GROK_API_KEY", "OPENROUTER_API_KEY", "GROQ_API_KEY")
 
 
@@ -139,7 +136,7 @@ def test_an_agent_does_what_it_did(both: Both) -> None:
         assert adopted.stderr.splitlines()[-1] == plain.stderr.splitlines()[-1] != ""
 
 
-@pytest.mark.parametrize("both", RECORDED, indirect=True, scope="module")
+@pytest.mark.parametrize("both", AGENTS, indirect=True, scope="module")
 def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureRequest) -> None:
     """With its provider, model and tokens; the failed ones as errors, among them what an SDK refuses to send."""
     answered = [row for row in both.of_type("generation") if row["level"] != "ERROR"]
