@@ -27,7 +27,9 @@ _METHODS = {
 _WRAPPED = "generate_response"  # of a model: observed by way of the SDK below it
 _CLIENTS = ("requests", "httpx", "aiohttp", "urllib")
 _HOOKED = {*INSTRUMENTS, _WRAPPED, *(("requests", "httpx") if "http" in INSTRUMENTS else ())}
-_CHAT_API = re.compile(r"/chat/completions|/v1/messages|/responses|:generateContent|/api/chat|/api/generate")
+_CHAT_API = re.compile(
+    r"/chat/completions|/v1/messages|/responses|:generateContent|:streamGenerateContent|/api/chat|/api/generate"
+)
 # Libraries without hooks, by their own way of asking a model.
 _WITHOUT_HOOKS = {
     "boto3": ("invoke_model", "converse"),

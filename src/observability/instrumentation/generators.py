@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
+from ..internal_errors import guarded
 from ..tracing import Observation, enter_request, leave_request
 from .calls import begin, observe_awaited, observe_call
 from .reading import Shape
@@ -87,7 +88,8 @@ def _items(
             _note(request, item)
             yield item
     finally:
-        finish_early(request)
+        with guarded:
+            finish_early(request)
         items.close()  # type: ignore[attr-defined]
 
 
@@ -114,5 +116,6 @@ async def _async_items(
             _note(request, item)
             yield item
     finally:
-        finish_early(request)
+        with guarded:
+            finish_early(request)
         await items.aclose()  # type: ignore[attr-defined]
