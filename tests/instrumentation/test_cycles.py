@@ -95,6 +95,14 @@ def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Pa
     ]  # fmt: skip
 
 
+def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path: Path, journal: Any) -> None:
+    """A model asked before the file's class exists: later calls are recorded under the class's spelling."""
+    source = AGENT.format(folder=folder).replace("class Chart", 'ask("hello")\n\nclass Chart')
+    (tmp_path / folder / "agents" / "chartanalysis_agent.py").write_text(source)
+    importlib.import_module(f"{folder}.agents.chartanalysis_agent").ChartAnalysisAgent().other()
+    assert [row["agent"] for row in journal.observations()] == ["ChartanalysisAgent", CLASS]
+
+
 def test_a_subclass_of_the_base_agent_has_cycles(folder: str, journal: Any) -> None:
     """Also where it is made in no agents module, as a script's."""
     base = importlib.import_module(f"{folder}.agents.base_agent")

@@ -88,7 +88,10 @@ def calling_agent(depth: int = 1) -> str | None:
                 return agent
             frame = frame.f_back
     except KeyError as file:  # its first call
-        agent_of[file.args[0]] = frame and agent_of_file(file.args[0], frame.f_globals)
+        agent = frame and agent_of_file(file.args[0], frame.f_globals)
+        if frame and agent and frame.f_code.co_name == "<module>":  # while it is imported, its class may be missing
+            return agent
+        agent_of[file.args[0]] = agent
         return calling_agent(depth + 1)
     return _starter.get()
 
