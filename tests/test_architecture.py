@@ -268,3 +268,14 @@ def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyP
     """Without keys the start-up line is constant, so redaction is not loaded."""
     code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
     assert "termcolor" in modules_after(code)
+
+
+def test_no_test_module_imports_from_another() -> None:
+    """Helpers stand in modules of their own, so that a test module can be moved or deleted alone."""
+    tests = settings.REPO_ROOT / "tests"
+    imported = {
+        (file.name, name)
+        for file in tests.rglob("*.py")
+        for name in re.findall(r"from (tests\.[\w.]*\btest_\w+) import", file.read_text(encoding="utf-8"))
+    }
+    assert imported == set()

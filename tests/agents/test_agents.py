@@ -21,7 +21,7 @@ from src.agents.swarm_agent import SwarmAgent
 from src.agents.whale_agent import WhaleAgent
 from src.models.local_server import LocalServer
 from src.observability import settings
-from tests.agents.test_liquidations import SAMPLE, row
+from tests.agents.feed import SAMPLE, row
 from tests.providers.wire import ANSWER, Provider
 
 Serve = Callable[..., None]

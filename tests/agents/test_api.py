@@ -6,7 +6,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from src.agents.api import MoonDevAPI
-from tests.agents.test_liquidations import row
+from tests.agents.feed import row
 
 KEY = "moondev-key-0123456789"
 

@@ -7,15 +7,7 @@ import pytest
 
 from src.agents.errors import FeedError
 from src.agents.liquidations import parse_feed, read_feed, runs_of_windows
-
-SAMPLE = Path(__file__).parents[2] / "src/data/samples/liquidations_2025-12-11.csv"
-ROW = "BTC,SELL,LIMIT,IOC,1,100,101,FILLED,1,1,{time},{usd}"
-HEADER = "symbol,side,type,time_in_force,quantity,price,average_price,status,filled_qty,total_qty,timestamp,usd_value"
-
-
-def row(minute: float, usd: float = 1000, side: str = "SELL") -> str:
-    """One forced order, at a minute of 2025."""
-    return ROW.format(time=1_735_689_600_000 + int(minute * 60_000), usd=usd).replace("SELL", side)
+from tests.agents.feed import HEADER, ROW, SAMPLE, row
 
 
 @pytest.mark.parametrize("header", [[], [HEADER], [HEADER + ",datetime"]])

@@ -71,6 +71,13 @@ def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal
 
 
 @pytest.fixture
+def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -> Journal:
+    """The test's journal with the traces of its mark, as `@pytest.mark.filled(100, days=10)`; else 300 of two days."""
+    mark = request.node.get_closest_marker("filled")
+    return journal_of(*mark.args, **mark.kwargs) if mark else journal_of(300, days=2.0)
+
+
+@pytest.fixture
 def made() -> Iterator[Journal]:
     """The journal, to be written to."""
     journal = Journal(settings.journal_path())

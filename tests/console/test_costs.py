@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,11 @@ from src.observability.console.queries.filter import Filter
 from src.observability.console.render.format import count, duration
 from src.observability.journal.store import Journal
 from src.observability.recording import cost
+from tests.console.checked_report import check_printed_report, check_report
+from tests.console.checked_rows import check_decisions, check_traces
 from tests.console.exported import exported
 from tests.console.fleet import judge
 from tests.console.printed import amount, cells, is_about, took_about
-from tests.console.test_numbers import check_decisions, check_traces
-from tests.console.test_report_numbers import check_printed_report, check_report
 from tests.million import fill
 
 DAY_NS = 86_400_000_000_000
@@ -35,12 +34,6 @@ COLUMNS = [
     "trace_id", "type", "name", "agent", "provider", "model", "session_id", "level", "usage", "cost_usd",
     "start_ns", "first_token_ns", "end_ns",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def filled(journal_of: Callable[..., Journal]) -> Journal:
-    """900 observations over two days, up to now."""
-    return journal_of(300, days=2)
 
 
 def run(*arguments: str, columns: int = 80) -> Any:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from email.utils import formatdate
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +29,7 @@ from tests.langfuse_server import HEALTH, Backend, RawServer, settings_for
 from tests.million import fill, observation_row
 
 HOUR_NS = 3_600_000_000_000
+pytestmark = pytest.mark.filled(20)
 
 
 def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
@@ -43,12 +44,6 @@ def worst_finding(about: str, *arguments: str) -> tuple[str, str, str | None]:
     assert status == int(any(finding["weight"] == "fault" for finding in findings))
     worst = next(finding for finding in findings if finding["about"] == about)
     return worst["weight"], worst["what"], worst["cure"]
-
-
-@pytest.fixture
-def filled(journal_of: Callable[..., Journal]) -> Journal:
-    """A journal with rows that were recorded without keys."""
-    return journal_of(20)
 
 
 def test_all_is_well(langfuse: Any) -> None:

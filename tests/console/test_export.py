@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,14 @@ from src.observability.journal.store import Journal
 from tests.console.cycles import one_cycle
 from tests.langfuse_server import decoded
 
+pytestmark = pytest.mark.filled(100)
+
 
 def exported(*arguments: str) -> bytes:
     """The bytes that the command prints; it ends well and prints nothing else."""
     result = CliRunner().invoke(app, ["export", *arguments])
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout_bytes
-
-
-@pytest.fixture
-def filled(journal_of: Callable[..., Journal]) -> Journal:
-    """A journal with 300 observations and 200 scores."""
-    return journal_of(100)
 
 
 def test_every_format_has_every_row(filled: Journal, tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """What the shared filter selects, at the level of the queries: the options for some of its fields come later."""
 
-from collections.abc import Callable
-
 import pytest
 
 from src.observability.console.queries.decisions import newest_decisions
@@ -12,12 +10,7 @@ from src.observability.journal.store import Journal
 
 HOUR_NS = 3_600_000_000_000
 NOON_NS = 1_795_003_200_000_000_000  # 2026-11-18 12:00:00 UTC
-
-
-@pytest.fixture
-def filled(journal_of: Callable[..., Journal]) -> Journal:
-    """200 traces in the ten hours before noon."""
-    return journal_of(200, days=10 / 24, until_ns=NOON_NS)
+pytestmark = pytest.mark.filled(200, days=10 / 24, until_ns=NOON_NS)
 
 
 @pytest.mark.parametrize(("since", "until"), [(-9.5, -2.25), (-5.75, -5.25), (-5.5, -4.5), (-6, -5), (-20, 1)])

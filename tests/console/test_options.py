@@ -25,6 +25,8 @@ from tests.console.cycles import one_cycle
 from tests.langfuse_server import settings_for
 from tests.million import observation_row
 
+pytestmark = pytest.mark.filled(20)
+
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 READING = (
     "status", "decisions", "decisions --report", "traces", "trace last", "costs", "costs --what-if gpt-4o", "export",
@@ -39,11 +41,10 @@ def run(command: str, **environment: str) -> Result:
 
 
 @pytest.fixture
-def filled(journal_of: Any) -> Path:
-    """A journal of twenty traces, recorded without keys; its path."""
-    journal: Journal = journal_of(20)
-    journal.close()
-    return journal.path
+def closed(filled: Journal) -> Path:
+    """The path of a journal that no connection of this process is open to."""
+    filled.close()
+    return filled.path
 
 
 def _options(name: str) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def test_the_help_lists_what_an_exit_status_means() -> None:
 
 @pytest.mark.parametrize("name", ["decisions", "traces", "costs", "tail", "export"])
 @pytest.mark.parametrize("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
-def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, filled: Path) -> None:
+def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path) -> None:
     """Status 2 beyond that, and no traceback."""
     result = run(f"{name} --limit {limit}")
     assert result.exit_code == 2
@@ -80,7 +81,7 @@ def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, filled: Path
 
 
 @pytest.mark.parametrize("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
-def test_an_outcome_that_is_none(arguments: str, filled: Path) -> None:
+def test_an_outcome_that_is_none(arguments: str, closed: Path) -> None:
     """Status 2, and the options are named."""
     result = run(f"outcome last {arguments}")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -89,7 +90,7 @@ def test_an_outcome_that_is_none(arguments: str, filled: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "costs", "traces --tree", "decisions", "doctor", "trace last --json"])
-def test_a_reader_that_leaves_at_once_is_no_fault(command: str, filled: Path) -> None:
+def test_a_reader_that_leaves_at_once_is_no_fault(command: str, closed: Path) -> None:
     """As in `| head -1`, even one that reads nothing: status 0, and not a word."""
     script = f"{sys.executable} -m src.observability {command} | true; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
@@ -98,14 +99,14 @@ def test_a_reader_that_leaves_at_once_is_no_fault(command: str, filled: Path) ->
     assert (ended.stdout, ended.stderr) == ("0\n", "")
 
 
-def test_a_report_of_all_takes_no_limit(filled: Path) -> None:
+def test_a_report_of_all_takes_no_limit(closed: Path) -> None:
     """It is refused, not ignored."""
     result = run("decisions --report --limit 5")
     assert result.exit_code == 2
     assert "--report covers all" in result.stderr
 
 
-def test_export_takes_the_newest(filled: Path) -> None:
+def test_export_takes_the_newest(closed: Path) -> None:
     """So many of what was chosen, in order of arrival."""
     everything = [json.loads(line)["seq"] for line in run("export").stdout.splitlines()]
     assert [json.loads(line)["seq"] for line in run("export --limit 7").stdout.splitlines()] == everything[-7:]
@@ -128,37 +129,37 @@ def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", READING)
-def test_a_journal_that_is_damaged(command: str, filled: Path, tmp_path: Path) -> None:
+def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -> None:
     """Where it lies and what mends it, at its head and in its middle."""
-    filled.write_bytes(b"\xff" * 50_000)
+    closed.write_bytes(b"\xff" * 50_000)
     result = run(command.format(folder=tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"❌ The journal at {filled} is damaged (file is not a database): {FIX}\n"
+    assert result.stderr == f"❌ The journal at {closed} is damaged (file is not a database): {FIX}\n"
 
 
 @pytest.mark.failures_expected
-def test_a_journal_that_is_damaged_in_the_middle_is_repaired(filled: Path) -> None:
+def test_a_journal_that_is_damaged_in_the_middle_is_repaired(closed: Path) -> None:
     """What the message says is what helps."""
-    whole = filled.read_bytes()
-    with filled.open("r+b") as file:
+    whole = closed.read_bytes()
+    with closed.open("r+b") as file:
         file.seek(8192)
         file.write(b"\xff" * (len(whole) - 8192))
     result = run("costs --what-if gpt-4o")
     assert result.exit_code == 1
-    assert result.stderr == f"❌ The journal at {filled} is damaged (database disk image is malformed): {FIX}\n"
+    assert result.stderr == f"❌ The journal at {closed} is damaged (database disk image is malformed): {FIX}\n"
     assert run("doctor --fix").exit_code == 0
     assert run("status").exit_code == 0
 
 
 @pytest.mark.parametrize("command", READING)
-def test_a_journal_that_is_newer(command: str, filled: Path, tmp_path: Path) -> None:
+def test_a_journal_that_is_newer(command: str, closed: Path, tmp_path: Path) -> None:
     """This repo is to be updated; nothing is touched."""
-    journal = Journal(filled)
+    journal = Journal(closed)
     journal.change("PRAGMA user_version = 99")
     journal.close()
     result = run(command.format(folder=tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == f"❌ {filled} was written by a newer version of this repo: update it (git pull)\n"
+    assert result.stderr == f"❌ {closed} was written by a newer version of this repo: update it (git pull)\n"
 
 
 @pytest.mark.parametrize("command", [*READING, "tail"])
@@ -201,7 +202,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("case", REASONS)
-def test_status_and_doctor_say_why_nothing_is_sent(case: str, filled: Path) -> None:
+def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> None:
     """The same reason with the same cure, for people and for scripts."""
     environment, shipping, reason, cure = REASONS[case]
     lines = run("status", COLUMNS="200", **environment).stdout.splitlines()
@@ -214,7 +215,7 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, filled: Path) -> N
 
 @pytest.mark.parametrize("case", [case for case in REASONS if case != "no TLS"])
 @pytest.mark.parametrize("command", ["ship", "ship --include-local --yes"])
-def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, filled: Path) -> None:
+def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, closed: Path) -> None:
     """The same reason and cure again, and nothing is sent; for scripts as JSON too."""
     environment, _, reason, cure = REASONS[case]
     result = run(command, COLUMNS="200", **environment)
@@ -226,7 +227,7 @@ def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, fill
     assert reason in result["why"]
 
 
-def test_tracing_that_is_off_says_who_says_so(filled: Path) -> None:
+def test_tracing_that_is_off_says_who_says_so(closed: Path) -> None:
     """And that nothing is recorded, not that it is kept here."""
     lines = run("status", ENABLE_LANGFUSE="false", **KEYS).stdout.splitlines()
     assert lines[:2] == [
@@ -248,7 +249,7 @@ def test_tracing_that_is_off_says_who_says_so(filled: Path) -> None:
         ("http://127.0.0.1.example.com", "false", False),
     ],
 )
-def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, filled: Path) -> None:
+def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, closed: Path) -> None:
     """With keys, a flag, and TLS or a way that is safe: as the shipper itself sees it."""
     settings = {**KEYS, "LANGFUSE_HOST": host, "LANGFUSE_ALLOW_HTTP": allowed}
     status = json.loads(run("status --json", **settings).stdout)
@@ -256,9 +257,9 @@ def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, filled:
     assert (status["cure"] is None) == sent
 
 
-def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
+def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
     """In its tree and its line; and it is in no latency, though a call like any other."""
-    journal, trace_id = Journal(filled), "b" * 32
+    journal, trace_id = Journal(closed), "b" * 32
     row = observation_row(
         id="a" * 16, trace_id=trace_id, type="generation", name="llm_generation", trace_name="x", agent="DeadAgent",
         start_ns=time.time_ns(), model="m", state="open", process="1-dead",
@@ -273,7 +274,7 @@ def test_what_was_interrupted_took_nobody_knows_how_long(filled: Path) -> None:
     assert "💰 The last 24 hours: " in run("status").stdout
 
 
-def test_an_empty_result_names_the_cure(filled: Path) -> None:
+def test_an_empty_result_names_the_cure(closed: Path) -> None:
     """Further back than `all` there is nothing; sessions have names."""
     names = "🤖 No traces found: python -m src.observability costs --by session lists the sessions"
     assert run("traces --session nosuch").stderr == f"{names}\n"
@@ -281,7 +282,7 @@ def test_an_empty_result_names_the_cure(filled: Path) -> None:
     assert run("decisions --since 2099-01-01").stderr == ("🤖 No decisions found: run an agent, or widen --since\n")
 
 
-def test_one_is_no_plural_and_export_says_that_it_replaces(filled: Path, tmp_path: Path) -> None:
+def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_path: Path) -> None:
     """In what is counted, and in the help."""
     assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
     assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
@@ -289,7 +290,7 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(filled: Path, tmp_pat
     assert "replaces one of that name" in run("export --help", COLUMNS="200").stdout
 
 
-def test_ship_names_the_local_rows_that_it_leaves(filled: Path, langfuse: Any) -> None:
+def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:
     """Nothing waits, but not everything is there."""
     assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded without keys: --include-local sends them"
     result = json.loads(run("ship --json").stdout)
@@ -301,7 +302,7 @@ def test_ship_names_the_local_rows_that_it_leaves(filled: Path, langfuse: Any) -
     assert (result["delivered"], result["local"]) == (100, 0)
 
 
-def test_prune_counts_for_scripts(filled: Path) -> None:
+def test_prune_counts_for_scripts(closed: Path) -> None:
     """What would go, and what went."""
     would = json.loads(run("prune --older-than 1h --dry-run --json").stdout)
     assert (would["found"], would["gone"], would["dry_run"]) == ({"local": 60}, 0, True)
@@ -358,9 +359,9 @@ def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
 
 
 @pytest.mark.slow
-def test_tail_begins_at_since_and_limit(filled: Path) -> None:
+def test_tail_begins_at_since_and_limit(closed: Path) -> None:
     """--since bounds what it begins with, --limit how much of it; names are matched without case."""
-    journal = Journal(filled, create=False)
+    journal = Journal(closed, create=False)
     signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")
     journal.close()
     since = f"{datetime.fromtimestamp(signals[15]['start_ns'] / 1e9 - 1, timezone.utc):%Y-%m-%dT%H:%M:%S}"

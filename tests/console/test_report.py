@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,11 @@ def report(journal: Any, tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def filled() -> None:
+def judged(journal_of: Callable[..., Journal]) -> None:
     """A fortnight of four hundred traces, and what came of a hundred decisions."""
-    made = Journal(settings.journal_path())
-    million.fill(made, 400)
+    made = journal_of(400)
     traces = made.select("SELECT trace_id FROM observations WHERE name = 'trading_signal' ORDER BY seq LIMIT 100")
     made.append([], [_outcome(row["trace_id"], number) for number, row in enumerate(traces)])
-    made.close()
 
 
 def _outcome(trace_id: str, number: int) -> dict[str, Any]:
@@ -64,7 +62,7 @@ def _labels(html: str, form: str) -> list[tuple[str, ...]]:
     ]
 
 
-def test_the_charts_say_what_the_journal_has(filled: None, report: Any) -> None:
+def test_the_charts_say_what_the_journal_has(judged: None, report: Any) -> None:
     """Every figure in their accessible text, computed once more by pandas from the rows."""
     html = report().read_text(encoding="utf-8")
     reader = Journal(settings.journal_path(), create=False)
@@ -203,7 +201,7 @@ def _call(number: int, **columns: Any) -> Row:
     )  # fmt: skip
 
 
-def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
+def test_the_report_is_of_one_model(judged: None, report: Any) -> None:
     """Calls, decisions and outcomes are those of the model, however it is written."""
     html = report("--model", "DEEPSEEK-chat").read_text(encoding="utf-8")
     made = Journal(settings.journal_path(), create=False)
@@ -215,7 +213,7 @@ def test_the_report_is_of_one_model(filled: None, report: Any) -> None:
     assert "gpt-4o-mini" not in html
 
 
-def test_pictures_have_names(filled: None, report: Any) -> None:
+def test_pictures_have_names(judged: None, report: Any) -> None:
     """Each is an image that is called something; the moon is a picture too, since not every machine has its letter."""
     html = report().read_text(encoding="utf-8")
     named = re.findall(r'<svg role="img" aria-label="([^"]+)"', html)
@@ -225,7 +223,7 @@ def test_pictures_have_names(filled: None, report: Any) -> None:
     assert "🌙" not in html
 
 
-def test_what_came_of_decisions_is_shown_with_its_doubt(filled: None, report: Any) -> None:
+def test_what_came_of_decisions_is_shown_with_its_doubt(judged: None, report: Any) -> None:
     """A class of confidence, its cases, its hits, and how wide the interval is."""
     html = report().read_text(encoding="utf-8")
     classes = _labels(html, r"(\d+)% confident: (\d+) of (\d+) profitable, (\d+)%")
@@ -280,7 +278,7 @@ SIZES = {"phone": (390, 844), "desktop": (1280, 900)}
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("filled")
+@pytest.mark.usefixtures("judged")
 def test_a_phone_shows_what_was_decided(report: Any, browser: Any) -> None:
     """Action, symbol and confidence, without scrolling sideways."""
     page = browser.new_page(viewport={"width": 400, "height": 844})
@@ -292,7 +290,7 @@ def test_a_phone_shows_what_was_decided(report: Any, browser: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("filled")
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_stands_by_itself(size: str, scheme: Any, report: Any, browser: Any, tmp_path: Path) -> None:
@@ -350,7 +348,7 @@ def _sorts(page: Any) -> None:
             assert len(plain) > 10
 
 
-def test_a_file_that_cannot_be_written_is_reported(filled: None, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(judged: None, tmp_path: Path) -> None:
     """With its name and the reason; status 1."""
     done = CliRunner().invoke(app, ["report", "--html", str(tmp_path / "nowhere" / "report.html")])
     assert done.exit_code == 1

@@ -9,40 +9,26 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from inline_snapshot import snapshot
-from typer.testing import CliRunner, Result
 
 from src.observability import settings
-from src.observability.console.app import app
 from src.observability.journal.store import Journal
+from tests.console.printed import START_NS, invoke
 from tests.million import observation_row
 
-pytestmark = pytest.mark.usefixtures("in_utc")
-START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC
+pytestmark = [pytest.mark.usefixtures("in_utc"), pytest.mark.filled(4, days=0.01, until_ns=START_NS)]
 LOOKING = ("status", "decisions", "traces", "traces --tree", "trace last", "costs", "costs --what-if gpt-4o")
 ALL = (*LOOKING, "export", "prune --dry-run", "doctor")
 
 
-def run(command: str, columns: int = 80) -> Result:
-    """A command in a pipe of this width."""
-    return CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
-
-
 def screen(command: str, columns: int) -> str:
     """What it prints, without the spaces at the ends of lines."""
-    result = run(command, columns)
+    result = invoke(command, columns)
     assert (result.exit_code, result.stderr) == (0, "")
     return "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())
-
-
-@pytest.fixture
-def filled(journal_of: Callable[..., Journal]) -> Journal:
-    """Four traces of 2026-11-18, the same in each run."""
-    return journal_of(4, days=0.01, until_ns=START_NS)
 
 
 def test_decisions(filled: Journal) -> None:
@@ -114,7 +100,7 @@ time (UTC)      trace     agent              model             decision         
 def test_the_report_on_decisions(filled: Journal) -> None:
     """What came of them: four trades are not believed."""
     for number, row in enumerate(filled.observations("is_root")):
-        run(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
+        invoke(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
     narrow = screen("decisions --report", 80)
     assert narrow == snapshot("""\
 ⚖️ 2 BUY and SELL decisions with a known outcome (95 % intervals)
@@ -178,16 +164,16 @@ total                 4       –  $0.008965         –      –      –      
 def test_agent_and_model_choose(filled: Journal) -> None:
     """Decisions and traces of a model are those whose calls it answered."""
     for command in ("decisions", "traces"):
-        assert len(run(f"{command} --model claude-haiku-4-5 --json").stdout.splitlines()) == 3
-        assert len(run(f"{command} --model deepseek-chat --json").stdout.splitlines()) == 1
-        assert len(run(f"{command} --agent WhaleAgent4 --model deepseek-chat --json").stdout.splitlines()) == 0
-        assert len(run(f"{command} --agent WhaleAgent4 --limit 1 --json").stdout.splitlines()) == 1
+        assert len(invoke(f"{command} --model claude-haiku-4-5 --json").stdout.splitlines()) == 3
+        assert len(invoke(f"{command} --model deepseek-chat --json").stdout.splitlines()) == 1
+        assert len(invoke(f"{command} --agent WhaleAgent4 --model deepseek-chat --json").stdout.splitlines()) == 0
+        assert len(invoke(f"{command} --agent WhaleAgent4 --limit 1 --json").stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", ALL)
 def test_a_pipe_gets_no_colour(command: str, filled: Journal) -> None:
     """And no other escape sequence."""
-    result = run(command)
+    result = invoke(command)
     assert result.exit_code == 0
     assert "\x1b" not in result.output
 
@@ -210,7 +196,7 @@ def test_an_empty_journal(command: str) -> None:
     """Is no fault, but for a trace that is asked for by name."""
     settings.journal_path().parent.mkdir()
     Journal(settings.journal_path()).close()
-    result = run(command)
+    result = invoke(command)
     assert result.exit_code == int(command == "trace last")
     assert "Traceback" not in result.output
 
@@ -230,7 +216,7 @@ def test_a_journal_that_is_none(command: str, what: str, filled: Journal) -> Non
     if what == "a folder":
         path.mkdir()
     before = path.read_bytes() if path.is_file() else None
-    result = run(command)
+    result = invoke(command)
     assert result.exit_code == 1
     assert result.stderr.startswith("❌ ")
     assert len(result.stderr.splitlines()) == 1
@@ -247,7 +233,7 @@ def test_a_journal_that_is_being_written(filled: Journal) -> None:
         while filled.newest()[0] == before:
             time.sleep(0.02)
         for command in (*ALL, "prune --older-than 1d", "doctor --fix"):
-            result = run(command)
+            result = invoke(command)
             assert (result.exit_code, "locked" in result.output) == (0, False), result.output
         assert all(writer.poll() is None for writer in writers)
     finally:
@@ -275,9 +261,9 @@ def test_a_prompt_of_ten_megabytes(filled: Journal, tmp_path: Path) -> None:
                           input=f'"{text}"', output=f'"{text}"', status_message=text, level="ERROR")  # fmt: skip
     filled.append([row], [])
     for command in ("trace last", "traces", "traces --tree", "costs", "status"):
-        assert max(map(len, run(command).output.splitlines())) <= max(80, len(str(filled.path)) + 3)
+        assert max(map(len, invoke(command).output.splitlines())) <= max(80, len(str(filled.path)) + 3)
     for form in ("jsonl", "csv", "parquet"):
-        assert run(f"export --format {form} --output {tmp_path / form}").exit_code == 0
+        assert invoke(f"export --format {form} --output {tmp_path / form}").exit_code == 0
         assert (tmp_path / form).stat().st_size > 1000
     assert text in (tmp_path / "csv").read_text()
 
@@ -297,7 +283,7 @@ def test_hostile_text_in_every_column(text: str, filled: Journal) -> None:
     call = {**row, "id": "2" * 16, "type": "generation", "name": text, "input": _json(text), "output": _json(text)}
     filled.append([row, call], [])
     for command in (*LOOKING, "trace last --full", "costs --by session", "costs --by model", "doctor"):
-        output = run(command).output
+        output = invoke(command).output
         assert not set("\x1b\x07\x9b\r\x00\u202e\u2066\ue000") & set(output), command
     assert len(filled.observations()) == 14
 
@@ -311,10 +297,10 @@ def test_options_are_values_not_sql(name: str, filled: Journal) -> None:
     """What is asked for is bound, never pasted."""
     evil = "x'OR'1'='1"
     if name == "session":
-        assert run(f"traces --session {evil}").stdout == ""
+        assert invoke(f"traces --session {evil}").stdout == ""
     else:
-        assert run(f"costs --{name} {evil} --json").stdout == ""
-        assert run(f"export --{name} {evil}").stdout == ""
+        assert invoke(f"costs --{name} {evil} --json").stdout == ""
+        assert invoke(f"export --{name} {evil}").stdout == ""
     assert len(filled.observations()) == 12
 
 
@@ -324,7 +310,7 @@ def test_options_are_values_not_sql(name: str, filled: Journal) -> None:
 def test_strange_times_are_refused(since: str, filled: Journal) -> None:
     """With what is taken, and exit status 2."""
     for command in ("costs", "decisions", "traces", "export"):
-        result = run(f"{command} --since {since}")
+        result = invoke(f"{command} --since {since}")
         assert result.exit_code == 2
         assert "use 24h" in result.stderr
 
@@ -335,5 +321,5 @@ def test_strange_times_are_refused(since: str, filled: Journal) -> None:
 def test_times_far_away_are_times(since: str, filled: Journal) -> None:
     """Before the epoch, in the far future, with an offset."""
     for command in ("costs", "decisions", "traces", "export"):
-        result = run(f"{command} --since {since}")
+        result = invoke(f"{command} --since {since}")
         assert result.exit_code == 0, (command, result.output, result.exception)

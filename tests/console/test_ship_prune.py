@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.console.cycles import ask, one_cycle
 from tests.langfuse_server import TRACES, Backend
 from tests.million import observation_row
 
+pytestmark = pytest.mark.filled(100, days=10)
+
 DAY_NS = 86_400_000_000_000
 
 
@@ -35,12 +37,6 @@ def rows(**states: int) -> None:
     journal = Journal(settings.journal_path(), create=False)
     assert journal.counts() == states
     journal.close()
-
-
-@pytest.fixture
-def filled(journal_of: Callable[..., Journal]) -> Journal:
-    """300 observations over ten days, recorded without keys."""
-    return journal_of(100, days=10)
 
 
 def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:

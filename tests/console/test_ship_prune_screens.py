@@ -20,7 +20,7 @@ from rich.cells import cell_len
 from src.observability import settings
 from src.observability.console import time_range
 from src.observability.journal.store import Journal, Row
-from tests.console.test_screens import START_NS, run
+from tests.console.printed import START_NS, invoke
 from tests.langfuse_server import settings_for
 from tests.million import fill, observation_row
 
@@ -41,7 +41,7 @@ CHANGES = (
 
 def seen(command: str, columns: int, status: int = 0) -> str:
     """What an operator sees, spaces at the ends of lines left out."""
-    result = run(command, columns)
+    result = invoke(command, columns)
     assert result.exit_code == status, result.output
     return normalised(result.output, columns)
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,12 +20,6 @@ from src.observability.console.render.layout import Column, table
 from src.observability.journal.store import Journal
 from tests.console.cycles import ask, one_cycle
 from tests.million import observation_row
-
-
-@pytest.fixture
-def filled(journal_of: Callable[..., Journal]) -> Journal:
-    """300 traces of a fleet, over two days up to now."""
-    return journal_of(300, days=2)
 
 
 def printed(command: str, columns: int = 80) -> list[str]:

@@ -15,19 +15,14 @@ from typing import Any
 import pytest
 from werkzeug import Response
 
-from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, observe_llm, runtime, settings
+from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, runtime, settings
 from src.observability.journal.retention import Retention
 from src.observability.journal.schema import APPLICATION_ID, FORMAT
 from src.observability.journal.store import Journal, JournalError, Mark
+from tests.calls import ask
 from tests.langfuse_server import settings_for
 
 DAY_NS = 86_400_000_000_000
-
-
-@observe_llm(name="llm_generation")
-def ask(prompt: str) -> str:
-    """A model call that answers at once."""
-    return "BUY"
 
 
 def test_it_is_the_operators_alone(journal: Any) -> None:
@@ -110,7 +105,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
         "import os, sys, base58, mnemonic\n"
         "import src.observability.shipping.shipper, src.observability.recording.writer\n"
         "from src.observability import health, runtime\n"
-        "from tests.journal.test_store import ask\n"
+        "from tests.calls import ask\n"
         "os.setuid(65534)\n"  # from here on much of the disk, such as root's own Python, is out of reach
         "print(ask('while shut'), runtime.health()['pending'], flush=True); sys.stdin.readline()\n"
         "from src.observability import LangFuseTracker\n"
@@ -431,7 +426,7 @@ def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
     code = (
         "import os, base58, mnemonic\n"
         "import src.observability.shipping.delivery, src.observability.recording.writer\n"
-        "from tests.journal.test_store import ask\n"
+        "from tests.calls import ask\n"
         "from src.observability import runtime\n"
         "os.setuid(65534)\n"
         "print(ask('now')); print(runtime.running().recorder.flush(0.5))\n"

@@ -129,6 +129,7 @@ def test_a_failure_is_one_generation_and_one_red_line(
         assert row["metadata"]["error_context"] == ({"error_type": "rate_limit"} if outcome == "503" else {})
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 def test_an_agent_sees_no_difference(
     play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from src.observability import LangFuseTracker, internal_errors, observe_llm, runtime, settings
+from src.observability import LangFuseTracker, internal_errors, runtime, settings
 from src.observability.recording import recorder
 from src.observability.recording.recorder import Recorder
 from src.observability.tracing.observation import Observation
+from tests.calls import ask
 
 
 class Disk:
@@ -337,12 +338,6 @@ def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
         over.on_end(ended(size=1_000_000))
     disk.open.set()
     wait_until(lambda: len(disk.written) >= 32)
-
-
-@observe_llm(name="llm_generation")
-def ask(prompt: str) -> str:
-    """A model call that answers at once."""
-    return "BUY"
 
 
 def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:

@@ -241,8 +241,8 @@ def run(
     return run
 
 
-# A provider of each SDK in the quick tests.
-EACH_PROVIDER = [pytest.param(name, marks=() if name in ("claude", "groq") else pytest.mark.slow) for name in PROVIDERS]
+# One provider in the quick tests.
+EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mark.slow) for name in PROVIDERS]
 
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
@@ -256,7 +256,8 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
         assert not [each for each in masked if each.encode() not in unescaped], f"they are not in the {where}"
 
 
-@pytest.mark.parametrize("name", ["claude", pytest.param("openai", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["claude", "openai"])
 def test_the_search_finds_every_cell_of_a_secret_that_nobody_told_us_of(name: str, run: Any) -> None:
     """So it would find a leak: the same run, without the secret in the environment."""
     cells, traces = run(name, None)

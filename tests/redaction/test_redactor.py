@@ -410,10 +410,11 @@ def test_an_evm_key_as_data_is_found() -> None:
         assert redact(other) == other
 
 
-def test_look_alikes_stay() -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(30, marks=pytest.mark.slow)])
+def test_look_alikes_stay(times: int) -> None:
     """Hashes, addresses, signatures, ids, images, failed checksums, prices and prose: not one is masked."""
     make = random.Random("look-alikes")
-    for _ in range(30):
+    for _ in range(times):
         for thing in look_alikes(make):
             for place in CONTEXTS.values():
                 text = place(thing)
@@ -427,6 +428,7 @@ def test_the_recorded_feed_stays() -> None:
     assert all(redact_text(line) is line for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_fewer_than_one_token_in_ten_thousand_is_masked_by_mistake() -> None:
     """Over the recorded feed, the look-alikes and the sentences; and no address, hash or signature at all."""
     make = random.Random("tokens")

@@ -155,7 +155,7 @@ def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journ
 def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
     """Its forked children run no atexit: they close by its own finalizers, registered in the child."""
     code = (
-        "from tests.shipping.test_shipper import ask\n"
+        "from tests.calls import ask\n"
         "import sys\n"
         "for name in [name for name in sys.modules if name.startswith('multiprocessing')]: del sys.modules[name]\n"
         "ask('parent')\n"

@@ -20,13 +20,14 @@ from typing import Any
 import pytest
 from werkzeug import Request, Response
 
-from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime, settings
+from src.observability import LangFuseTracker, ObservabilityContext, runtime, settings
 from src.observability.journal.file import BUSY_SECONDS
 from src.observability.journal.session import JournalSession
 from src.observability.journal.store import LEASE_SECONDS, JournalError, Mark
 from src.observability.shipping.client import REQUEST_SECONDS, ExportResult
 from src.observability.shipping.delivery import _RENEW_SECONDS, Delivery
 from src.observability.shipping.shipper import _NOTE_SECONDS
+from tests.calls import ask
 from tests.langfuse_server import (
     TRACES,
     Backend,
@@ -37,12 +38,6 @@ from tests.langfuse_server import (
     trickle,
 )
 from tests.runtime.busy_machine import Watch
-
-
-@observe_llm(name="llm_generation")
-def ask(prompt: str) -> str:
-    """A model call that answers at once."""
-    return "BUY"
 
 
 def states(journal: Any) -> Counter[str]:

@@ -312,6 +312,7 @@ def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -
         assert output is None
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the queue's bound counts a provider's raw response too."""

@@ -1,0 +1,9 @@
+"""Traced calls that tests make: of a model that answers at once."""
+
+from src.observability import observe_llm
+
+
+@observe_llm(name="llm_generation")
+def ask(prompt: str) -> str:
+    """A model call that answers at once."""
+    return "BUY"
