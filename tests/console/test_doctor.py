@@ -54,10 +54,11 @@ def test_all_is_well(langfuse: Any) -> None:
     assert [finding for finding in findings if finding["weight"] != "fine"] == []
     assert status == 0
     about = {finding["about"] for finding in findings}
-    assert about == {
+    assert {name for name in about if not name.startswith("calls of ")} == {
         "tracing", "keys", "disk", "journal", "pending", "rejected", "own failures", "outcomes", "prices", "server",
-        "clock", "package", "calls of anthropic", "calls of openai",
+        "clock", "package",
     }  # fmt: skip
+    assert {"calls of anthropic", "calls of openai"} <= about  # and of what else is installed
     output = CliRunner().invoke(app, ["doctor"]).output
     assert langfuse.secret_key not in output + json.dumps(findings)
     assert "✅ keys: accepted by the server" in output
