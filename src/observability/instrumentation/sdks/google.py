@@ -48,7 +48,7 @@ def _of_genai(_args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_generativeai(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """What the model was made with, and what it is called with."""
+    """The arguments of the call, completed by those of the model's constructor."""
     model = fields_of(args[0])
     given = {"contents": args[1], **kwargs} if len(args) > 1 else kwargs
     contents = given.get("contents")
