@@ -80,7 +80,8 @@ _TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # signs, a
 
 def _lone(end: str) -> re.Pattern[str]:
     owned = "|".join(rf"(?<={owner} {end})" for owner in _SPACED_OWNERS)
-    random = rf"{_TO_VALUE}(?=[a-z+/_=-]{{0,160}}\d)[a-z0-9+/_=-]{{16}}"
+    # `(?=(…))\1` is an atomic group, which Python 3.10 lacks.
+    random = rf"{_TO_VALUE}(?=[a-z0-9+/_=-]{{16}})(?=(?=([a-z+/_=-]{{0,160}}))\1\d)"
     return regex(rf"{end}(?:(?<=[a-z0-9_.-]{end})|(?<=[a-z] {end})(?:{owned})|(?={random}))")
 
 

@@ -6,7 +6,7 @@ search looks for first follows from the entries. Private keys in PEM stand at th
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
 
@@ -202,11 +202,23 @@ def _by_first_letter(literals: list[str]) -> Iterator[str]:
         yield f"{letter}(?:{'|'.join(re.escape(literal[1:]) for literal in group)})"
 
 
-# What any key begins with, or has inside. `re` turns an alternation of literals into one set of first letters; an
-# address is dismissed in a fraction of a microsecond.
-_HEAD = regex("|".join([*_by_first_letter(_STARTS), *(entry.head for entry in FORMATS if entry.head)]))
-_FIRST = "".join(sorted({start[0] for start in _STARTS})) + "".join(entry.first for entry in FORMATS)
-_ANY_FORMAT = regex(f"(?=[{_FIRST}])(?:{'|'.join(f'(?P<f{at}>{entry.pattern})' for at, entry in enumerate(FORMATS))})")
+def _any_of(numbers: Iterable[int]) -> Any:
+    return regex("|".join(f"(?P<f{number}>{FORMATS[number].pattern})" for number in numbers))
+
+
+# Literals that a key begins with. `re` turns an alternation of literals into one set of first letters; an address is
+# dismissed in a fraction of a microsecond.
+_START = regex("|".join(_by_first_letter(_STARTS)))
+# The formats by their first two letters: of a hundred, a handful is tried at each start.
+_BY_START = {
+    letters: _any_of(at for at, entry in enumerate(FORMATS) if any(s[:2] == letters for s in entry.starts.split()))
+    for letters in {start[:2] for start in _STARTS}
+}
+_WITHOUT_START = [at for at, entry in enumerate(FORMATS) if not entry.starts]
+_HEAD = regex("|".join(FORMATS[at].head for at in _WITHOUT_START))
+_HEADED = regex(f"(?=[{''.join(FORMATS[at].first for at in _WITHOUT_START)}])(?:{{}})".format(
+    "|".join(f"(?P<f{at}>{FORMATS[at].pattern})" for at in _WITHOUT_START)
+))  # fmt: skip
 
 
 def _of_letters_alone(entry: Format) -> bool:
@@ -233,12 +245,21 @@ def formats(scan: Scan) -> Iterator[Span]:
         may_be_one = glued or plain.startswith(_ALNUM_STARTS, start) or plain[start - 1] == _COLON
         if not may_be_one and plain[start:end].isalnum():
             continue
-        if not _HEAD.search(scan.plain, start := max(0, start - _TELEGRAM_ID), end):
-            continue
-        for match in _ANY_FORMAT.finditer(scan.plain, start, end):
+        for match in _matches(scan.plain, max(0, start - _TELEGRAM_ID), end):
             rule = FORMATS[int((match.lastgroup or "f0")[1:])].rule
             yield Span(match.start(), match.end(), rule)
             yield from _beside(match, rule)
+
+
+def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
+    if _HEAD.search(text, start, end):
+        yield from _HEADED.finditer(text, start, end)
+    while literal := _START.search(text, start, end):
+        at = literal.start()
+        match = _BY_START[text[at : at + 2]].match(text, at, end)
+        start = match.end() if match else at + 1
+        if match:
+            yield match
 
 
 # An AWS key's secret half, 40 letters of base64, and a Twilio account's token, 32 of hex, have no shape of their own;
