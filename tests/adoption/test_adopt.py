@@ -265,7 +265,7 @@ def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., 
     """Each with a message."""
     assert "nothing to remove" in adopt(repo(), "--undo", "--yes").stderr
     assert "has no folder src" in adopt(tmp_path / "nowhere", "--yes").stderr
-    assert "give another repo" in adopt(settings.REPO_ROOT, "--yes").stderr
+    assert "give another one" in adopt(settings.REPO_ROOT, "--yes").stderr
 
 
 def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None:

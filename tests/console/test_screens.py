@@ -261,7 +261,7 @@ def test_a_prompt_of_ten_megabytes(filled: Journal, tmp_path: Path) -> None:
                           input=f'"{text}"', output=f'"{text}"', status_message=text, level="ERROR")  # fmt: skip
     filled.append([row], [])
     for command in ("trace last", "traces", "traces --tree", "costs", "status"):
-        assert max(map(len, invoke(command).output.splitlines())) <= max(80, len(str(filled.path)) + 3)
+        assert max(map(len, invoke(command, columns=80).output.splitlines())) <= max(80, len(str(filled.path)) + 3)
     for form in ("jsonl", "csv", "parquet"):
         assert invoke(f"export --format {form} --output {tmp_path / form}").exit_code == 0
         assert (tmp_path / form).stat().st_size > 1000
