@@ -91,7 +91,7 @@ def test_every_figure_is_that_of_pandas(by: str, filled: Journal) -> None:
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_a_million_observations(tmp_path: Path) -> None:
     """The same over a million, written in a fleet's batches; and what the other commands say of them."""
     settings.journal_path().parent.mkdir()
