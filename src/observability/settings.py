@@ -202,6 +202,8 @@ def env_file() -> Mapping[str, str | None]:
 
 @lru_cache(maxsize=2)
 def _variables_of(file: Path) -> Mapping[str, str | None]:
+    if not file.exists():
+        return {}
     from dotenv import dotenv_values  # loaded lazily: most reads find the variable in the environment
 
     disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").lower() in ("1", "true", "t", "yes", "y")  # python-dotenv's
