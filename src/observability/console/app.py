@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import adopt, costs, decisions, doctor, export, outcomes, prune, report, ship, status, tail, traces
+from .commands import costs, decisions, doctor, export, report, status, tail, traces
+from .commands.manage import adopt, outcomes, prune, ship
 
 
 class _Commands(TyperGroup):

@@ -1,1 +1,1 @@
-"""The commands of the console, one file each."""
+"""The commands of the console, one file each. Those that change something stand in `manage`."""

@@ -9,10 +9,10 @@ from typing import Annotated, NoReturn
 import typer
 from termcolor import cprint
 
-from ... import __version__, adoption, settings
-from ..options import AsJson
-from ..render.format import how_many
-from ..render.layout import show_json
+from .... import __version__, adoption, settings
+from ...options import AsJson
+from ...render.format import how_many
+from ...render.layout import show_json
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 from termcolor import cprint
 
-from ...journal import Row
-from ...recording import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
-from ..checks.obstacles import refused_patterns
-from ..options import AsJson, opened, print_error
-from ..queries import decisions, traces
-from ..render.format import gain, gain_percent, how_many, one_line
-from ..trades_csv import BadLine, Repeats, Trades, read_trades
+from ....journal import Row
+from ....recording import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
+from ...checks.obstacles import refused_patterns
+from ...options import AsJson, opened, print_error
+from ...queries import decisions, traces
+from ...render.format import gain, gain_percent, how_many, one_line
+from ...trades_csv import BadLine, Repeats, Trades, read_trades
 
 _MAX_PRINTED = 20  # bad lines
 

@@ -10,17 +10,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from termcolor import cprint
 
-from ... import settings
-from ...journal import Journal
-from ..checks.findings import DOCTOR
-from ..checks.obstacles import obstacles
-from ..options import AsJson, opened, print_error
-from ..queries import health
-from ..render.format import how_many
-from ..render.layout import show_json
+from .... import settings
+from ....journal import Journal
+from ...checks.findings import DOCTOR
+from ...checks.obstacles import obstacles
+from ...options import AsJson, opened, print_error
+from ...queries import health
+from ...render.format import how_many
+from ...render.layout import show_json
 
 if TYPE_CHECKING:
-    from ...shipping import Delivery, ServerReply
+    from ....shipping import Delivery, ServerReply
 
 _LEASE_SECONDS = 60.0  # how long to wait for another process that is shipping
 _POLL_SECONDS = 0.1
@@ -92,7 +92,7 @@ def _print(shipped: _Shipped) -> None:
 
 
 def _cure(reply: "ServerReply") -> str:
-    from ...shipping import ExportResult
+    from ....shipping import ExportResult
 
     if reply.result is ExportResult.UNAUTHORIZED:
         return f"correct the LANGFUSE keys in .env, then run {DOCTOR}"
@@ -132,7 +132,7 @@ def _confirm(rows: int, destination: settings.Destination, as_json: bool) -> Non
 
 def _deliver(destination: settings.Destination, rows: int) -> "ServerReply | None":
     """Ship with a progress bar; return None if every row was delivered or rejected, else the server's reply."""
-    from ...shipping import Delivery
+    from ....shipping import Delivery
 
     replies: list[ServerReply | None] = []
     delivery = Delivery(destination, lambda: float("inf"), lambda _message: None)
@@ -152,7 +152,7 @@ def _deliver(destination: settings.Destination, rows: int) -> "ServerReply | Non
 
 
 def _reply(delivery: "Delivery") -> "ServerReply | None":
-    from ...shipping import ExportResult, ServerReply
+    from ....shipping import ExportResult, ServerReply
 
     try:
         if delivery.is_refused_plain_http():

@@ -5,13 +5,13 @@ from typing import Annotated, NamedTuple
 import typer
 from termcolor import cprint
 
-from ... import settings
-from ...journal import STEP_ROWS, Journal
-from .. import time_range
-from ..options import AsJson, opened
-from ..queries import health
-from ..render.format import moment
-from ..render.layout import paragraph, show_json
+from .... import settings
+from ....journal import STEP_ROWS, Journal
+from ... import time_range
+from ...options import AsJson, opened
+from ...queries import health
+from ...render.format import moment
+from ...render.layout import paragraph, show_json
 
 _DAY_NS = 86_400_000_000_000
 

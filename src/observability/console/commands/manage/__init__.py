@@ -1,0 +1,1 @@
+"""The commands that change something: the journal, its delivery, another repo."""
