@@ -1,6 +1,8 @@
 """A process that forks while its own threads write and ship: both sides go on, and the journal stays whole."""
 
 import contextlib
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from src.observability import settings
+from src.observability import runtime, settings
+from src.observability.journal import merge_forked
 from src.observability.journal.store import Journal
+from tests.calls import ask
 from tests.langfuse_server import Backend
 
 pytestmark = pytest.mark.slow
@@ -61,7 +65,8 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
 _WHILE_ANOTHER_PROCESS_WRITES = """
 import sqlite3
-from src.observability import settings
+from src.observability import runtime, settings
+from src.observability.journal import merge_forked
 ask("parent 0")
 assert runtime.running().recorder.flush(10)
 other = sqlite3.connect(settings.journal_path(), isolation_level=None)
@@ -155,11 +160,24 @@ def test_a_fork_does_not_wait_for_another_process_that_writes(journal: Any) -> N
 
 
 def test_a_fork_in_a_transaction_that_takes_too_long(journal: Any) -> None:
-    """It waits 50 ms. A child that would inherit SQLite's locks records in a file of its own, which is reported, and
-    the parent's stays whole."""
+    """A fork waits 50 ms. Then the child, which would inherit SQLite's locks, reports that it records in a file of its
+    own. The next process merges that file."""
     own = Path(run(_WHILE_IT_WRITES_FOR_LONG).strip())
     assert own.parent == journal.path.parent
     assert own.name.startswith("journal.forked-")
-    with contextlib.closing(sqlite3.connect(own)) as db:
-        assert db.execute("SELECT count(*) FROM observations").fetchone() == (5,)
-    assert asked(journal.path) == {"parent": 1, "third": 30}
+    assert asked(journal.path) == {"parent": 1, "child": 5, "third": 30}
+    assert not list(own.parent.glob("*forked*"))
+
+
+def test_the_journal_of_a_living_child_stays(journal: Any) -> None:
+    """A child that still writes keeps its journal. A file that repeats merged rows, after a kill, changes nothing."""
+    own = journal.path.with_name(f"journal.forked-{os.getpid()}.db")
+    ask("BTC?")
+    runtime.close()
+    shutil.copy(journal.path, own)
+    with contextlib.closing(Journal(journal.path)) as main:
+        merge_forked(main, lambda pid: pid != os.getpid())
+        assert own.exists()
+        merge_forked(main, lambda pid: pid == os.getpid())
+        assert not own.exists()
+        assert len(main.observations()) == 1

@@ -6,9 +6,10 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, Kind, columns_of
+    from .forked import merge_forked, path_of_process
     from .retention import STEP_ROWS, Retention
     from .schema import COUNTED
-    from .session import JournalSession, path_of_process
+    from .session import JournalSession
     from .store import (
         INTERRUPTED,
         DamagedJournalError,
@@ -33,6 +34,7 @@ __all__ = [
     "Retention",
     "Row",
     "columns_of",
+    "merge_forked",
     "path_of_process",
 ]
 
@@ -41,7 +43,8 @@ __getattr__ = lazy_exports(
     {
         "store": "DamagedJournalError INTERRUPTED Journal JournalError Mark Row",
         "columns": "Kind OBSERVATION_COLUMNS SCORE_COLUMNS columns_of",
-        "session": "JournalSession path_of_process",
+        "forked": "merge_forked path_of_process",
+        "session": "JournalSession",
         "retention": "Retention STEP_ROWS",
         "schema": "COUNTED",
     },

@@ -10,8 +10,9 @@ import re
 import secrets
 from pathlib import Path
 
-from .. import forks, settings
+from .. import forks
 from ..internal_errors import failures
+from .forked import path_of_process
 from .store import Journal
 
 _TOKEN = re.compile(r"\d+-[0-9a-f]{8}")  # pid and random digits; also the name of the lock file
@@ -63,6 +64,12 @@ class JournalSession:
         """Whether the process of this token still runs."""
         assert self._journal is not None, "open() comes first"  # noqa: S101
         return is_alive(_processes_of(self._journal.path), process)
+
+    def has_ended(self, pid: int) -> bool:
+        """Whether no process of this pid writes to the journal."""
+        assert self._journal is not None, "open() comes first"  # noqa: S101
+        folder = _processes_of(self._journal.path)
+        return not any(is_alive(folder, file.name) for file in folder.glob(f"{pid}-*"))
 
     def close(self) -> None:
         """Close the journal and release the lock."""
@@ -136,12 +143,6 @@ def _is_ours(fd: int) -> bool:
         return os.read(fd, len(_CONTENT) + 1) in (_CONTENT, b"")
     except IsADirectoryError:
         return False
-
-
-def path_of_process() -> Path:
-    """The journal of this process: the settings' one, or a file of its own beside it (`forks.is_unsafe`)."""
-    path = settings.journal_path()
-    return path.with_name(f"{path.stem}.forked-{os.getpid()}{path.suffix}") if forks.is_unsafe else path
 
 
 def _processes_of(journal: Path) -> Path:

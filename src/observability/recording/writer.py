@@ -7,7 +7,7 @@ from typing import Any
 from .. import settings
 from ..background import yielding
 from ..internal_errors import failures, guarded
-from ..journal import DamagedJournalError, Journal, JournalSession, Retention, Row
+from ..journal import DamagedJournalError, Journal, JournalSession, Retention, Row, merge_forked
 from ..redaction import check_patterns, secret_values
 from ..terminal import warn
 from ..tracing import OUTCOME, Observation
@@ -74,13 +74,14 @@ class JournalSink:
             failures.note("tidy", f"the journal cannot be cleaned up now: {error}", cure="Tried again later.")
 
     def _tidy_if_due(self, journal: Journal) -> None:
-        """Close the rows of dead processes and delete old ones, by one process at a time."""
+        """Merge and close the rows of dead processes, and delete old rows, by one process at a time."""
         now = time.monotonic()
         if now < self._next_tidy and not self._retention.is_due(journal):
             return
         self._next_tidy = now + _TIDY_SECONDS
         process = self._session.process
         if journal.take_lease("tidy", process, self._session.is_alive):
+            merge_forked(journal, self._session.has_ended)
             close_interrupted(journal, self._session.is_alive)
             if self._retention.tidy(journal):
                 self._next_tidy = now
