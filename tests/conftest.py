@@ -25,6 +25,7 @@ from src.observability.journal.retention import Retention
 from src.observability.journal.store import Journal, Row
 from src.observability.redaction import environment
 from src.observability.tracing import current
+from tests.certificate import one_certificate
 from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
@@ -33,6 +34,13 @@ platform.processor()  # runs `uname` once a process; the SDKs' clients ask for i
 _SETTINGS = re.compile(
     r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    os.environ["SSL_CERT_FILE"] = str(one_certificate(tmp_path_factory.mktemp("certificate")))
+    yield
+    del os.environ["SSL_CERT_FILE"]
 
 
 @pytest.fixture(autouse=True)

@@ -305,6 +305,7 @@ def test_a_speaker_that_fails_is_followed_by_the_next(
     assert (speaker["provider"], speaker["level"]) == ("openai", "DEFAULT")
 
 
+@pytest.mark.slow
 def test_a_model_that_hangs_holds_up_nobody(
     claude: Provider, monkeypatch: pytest.MonkeyPatch, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

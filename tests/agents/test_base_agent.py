@@ -14,7 +14,7 @@ from src import config
 from src.agents.base_agent import BaseAgent
 from src.agents.errors import AgentError
 from src.observability import ObservabilityContext, settings
-from tests.providers.wire import KEY, one_certificate
+from tests.providers.wire import KEY
 
 
 class Stop(BaseException):
@@ -105,7 +105,6 @@ def test_the_model_is_the_one_that_the_settings_name(
     provider: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """AI_MODEL of the provider AI_MODEL_TYPE; if they do not match, that provider's default."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
     monkeypatch.setattr(config, "AI_MODEL", name)
     for variable, text in (("AI_MODEL_TYPE", provider), ("ANTHROPIC_KEY", KEY), ("DEEPSEEK_KEY", KEY)):
         monkeypatch.setenv(variable, text)

@@ -62,6 +62,7 @@ def test_what_is_unclear_is_nothing(answer: str, why: str) -> None:
     assert parse(answer) == ("NOTHING", 0.0, why, False)
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_text_is_read(answer: str) -> None:
     """Any text gives a decision with one of the three actions."""

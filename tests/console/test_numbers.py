@@ -5,6 +5,7 @@ export.
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from src.observability.journal.store import Journal
 from tests.console.checked_rows import check_decisions, check_traces, check_tree, check_whole
@@ -20,6 +21,7 @@ def test_decisions(varied: Journal, tmp_path: Path) -> None:
         check_decisions(journal, limit)
 
 
+@pytest.mark.slow
 def test_traces(varied: Journal, tmp_path: Path) -> None:
     """All of them, and the newest alone."""
     journal = exported(tmp_path)
@@ -27,6 +29,7 @@ def test_traces(varied: Journal, tmp_path: Path) -> None:
         check_traces(journal, limit)
 
 
+@pytest.mark.slow
 def test_a_trace(varied: Journal, tmp_path: Path) -> None:
     """The newest ones, some that failed, some without a price, and each of the strange ones."""
     journal = exported(tmp_path)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -166,14 +167,15 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
     old = observation_row(id="1" * 16, trace_id="a" * 32, type="span", name="x", trace_name="x", end_ns=1,
                           start_ns=time.time_ns() - 9 * DAY_NS, state="pending", destination="h|k")  # fmt: skip
     filled.append([old], [])
+    cut = f"{datetime.now(timezone.utc) - timedelta(days=5):%Y-%m-%d}"  # a fixed time: `5d` moves between two commands
     spent = run("costs", "--json").output.count("\n")
-    result = run("prune", "--older-than", "5d", "--dry-run")
+    result = run("prune", "--older-than", cut, "--dry-run")
     number = int(result.output.split("Would delete ")[1].split(" observations from before")[0])
     assert f"   {number} local\n" in result.output
-    assert 130 < number < 170
+    assert 100 < number < 200
     assert len(filled.observations()) == 301
     assert "1 are kept, because Langfuse has not received them yet" in result.output
-    assert f"Deleted {number} observations" in run("prune", "--older-than", "5d").output
+    assert f"Deleted {number} observations" in run("prune", "--older-than", cut).output
     assert len(filled.observations()) == 301 - number
     assert "Deleted 0 observations" in run("prune").output
     assert "none" in run("prune", "--dry-run").output

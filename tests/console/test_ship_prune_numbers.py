@@ -101,6 +101,7 @@ def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_pat
     assert invoke("ship").stdout.startswith(f"✅ {waiting} rows delivered to http://")
 
 
+@pytest.mark.slow
 def test_export(varied: Journal, tmp_path: Path) -> None:
     """As many as it says, which are those that pandas chooses from all of them; in each format."""
     journal = exported(tmp_path)

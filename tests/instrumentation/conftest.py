@@ -10,7 +10,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from src.observability.instrumentation import install
-from tests.providers.wire import KEY, Provider, one_certificate
+from tests.providers.wire import KEY, Provider
 
 MESSAGES = [{"role": "user", "content": "Longs +80 %"}]
 ASKED = {"model": "gpt-5-mini", "messages": MESSAGES, "temperature": 0.3}
@@ -41,7 +41,6 @@ def settings_of(
     httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], dict[str, Any]]:
     """What a client takes to call this path of the server."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
 
     def settings(path: str) -> dict[str, Any]:
         return {"api_key": KEY, "base_url": httpserver.url_for(path), "max_retries": 0}

@@ -145,6 +145,7 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
     journal.close()
 
 
+@pytest.mark.slow
 def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
     """Also where code of before wrote it, and in the sums that it had made."""
     before = sqlite3.connect(journal_file, isolation_level=None)

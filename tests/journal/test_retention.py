@@ -38,6 +38,7 @@ def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) 
         db.executemany(f"INSERT INTO hourly VALUES (?, 'agent', 'p', ?, {', '.join('1' * 11)})", models)
 
 
+@pytest.mark.slow
 def test_no_row_is_deleted_for_the_sums(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sums larger than the size limit: they go, down to a tenth of it; every row stays."""
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")

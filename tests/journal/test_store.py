@@ -235,6 +235,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
     kept.close()
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
     journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
@@ -310,6 +311,7 @@ def write(number: int) -> None:
         ask(f"{number}/{each}")
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: Any) -> None:
     """Rows of half a megabyte that wait for Langfuse: as few of them go as make room."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
+
+from tests.certificate import one_certificate
 
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -29,12 +30,8 @@ def _own_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
 
 
 @pytest.fixture(autouse=True)
-def _few_certificates(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One root certificate: each client would read all 140, for 100 ms."""
-    first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
-    file = tmp_path_factory.getbasetemp() / "one.pem"
-    file.write_text(first + end, encoding="utf-8")
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+def _few_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
 
 
 @pytest.fixture

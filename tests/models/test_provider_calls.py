@@ -20,7 +20,6 @@ from tests.providers.wire import (
     WAYS,
     Provider,
     ask,
-    one_certificate,
     ways_of,
 )
 
@@ -37,7 +36,6 @@ ERRORS = {
 
 @pytest.fixture(autouse=True)
 def _quick_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
 
 

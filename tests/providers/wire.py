@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import certifi
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
@@ -68,14 +67,6 @@ class Provider:
 
 def _json(body: Any, status: int) -> Response:
     return Response(json.dumps(body), status, content_type="application/json")
-
-
-def one_certificate(folder: Path) -> Path:
-    """A certificate file of one entry: an SDK's client reads all 140 where it is not told otherwise, for 50 ms."""
-    first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
-    file = folder / "one.pem"
-    file.write_text(first + end, encoding="utf-8")
-    return file
 
 
 async def _collected(pieces: Any) -> str:

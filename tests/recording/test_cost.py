@@ -75,6 +75,7 @@ def test_every_model_that_we_name_has_a_price(provider: str) -> None:
     assert ModelFactory.DEFAULT_MODELS[provider] in implementation.AVAILABLE_MODELS
 
 
+@pytest.mark.slow
 @same_data
 @pytest.mark.parametrize("provider", get_snapshot().providers, ids=lambda provider: provider.id)
 def test_a_price_is_genai_prices_own(provider: Any) -> None:

@@ -183,6 +183,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_call(
     assert over.journalled == 2
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 @pytest.mark.parametrize("fails", ["no thread", "no descriptor", "no module"])
 def test_what_cannot_start_yet_starts_later(
@@ -222,6 +223,7 @@ def test_what_cannot_start_yet_starts_later(
     assert recorder.stop(5)
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
@@ -340,6 +342,7 @@ def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
     wait_until(lambda: len(disk.written) >= 32)
 
 
+@pytest.mark.slow
 def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
     """Of its end, where the machine has time; paced as a model answers, also after a silence."""
     ask("the first one imports what it needs")

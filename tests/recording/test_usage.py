@@ -106,6 +106,7 @@ def test_recorded_bodies(name: str) -> None:
     assert usage_buckets(provider.recorded["answer"]["usage"], provider=name) == provider.expected["usage"]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     st.dictionaries(

@@ -20,7 +20,7 @@ from src.models.model_factory import ModelFactory
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime, settings
 from src.observability.redaction.redactor import BAD_PATTERN
 from tests.langfuse_server import LangfuseServer
-from tests.providers.wire import Provider, one_certificate
+from tests.providers.wire import Provider
 from tests.redaction.corpus import SECRETS
 from tests.redaction.encodings import ENCODINGS, bytes_under, found
 
@@ -37,7 +37,6 @@ def forms(secret: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def _own_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EXCHANGE_API_SECRET", OWN)
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
 
 

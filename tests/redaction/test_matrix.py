@@ -19,7 +19,7 @@ from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime
 from tests.langfuse_server import LangfuseServer
-from tests.providers.wire import PROVIDERS, WAYS, Provider, one_certificate, ways_of
+from tests.providers.wire import PROVIDERS, WAYS, Provider, ways_of
 from tests.redaction.corpus import SECRETS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, bytes_under, found
 
@@ -220,7 +220,6 @@ def run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> Callable[[str, str | None], tuple[list[Cell], Traces]]:  # fmt: skip
     """Every way out of one provider, each given the same cells."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
 
     def run(name: str, variable: str | None) -> tuple[list[Cell], Traces]:

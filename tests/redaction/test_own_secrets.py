@@ -161,6 +161,7 @@ def test_a_number_that_a_key_has_is_left_to_it() -> None:
     assert list(redact(three).values()) == list(three.values())
 
 
+@pytest.mark.slow
 def test_nothing_beside_our_own_secrets_takes_more_than_its_time() -> None:
     """Near-matches, and a secret that comes again and again, at three seconds a megabyte; this thread's time."""
     for text in ("%77" * 66_000, "\\x77" * 50_000, SECRET[:-1] * 6_000, "a\\n\\t" * 40_000):
@@ -238,6 +239,7 @@ def test_a_text_that_utf_8_cannot_hold_is_searched_too(monkeypatch: pytest.Monke
     assert redact_text("\ud83c acct-12 é") == "\ud83c [REDACTED:operator] é"
 
 
+@pytest.mark.slow
 @needs_re2
 @pytest.mark.parametrize("pattern", [r"\w+@\w+", ".*hidden", r"BEGIN[\s\S]*?END", "(a|aa)+b", "(.*,){8}x"])
 @pytest.mark.parametrize("repeated", ["a", "@a", "BEGIN", "a,"])

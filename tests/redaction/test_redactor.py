@@ -33,7 +33,7 @@ from src.observability.redaction.redactor import (
     redact,
     redact_text,
 )
-from tests.providers.wire import Provider, ask, one_certificate
+from tests.providers.wire import Provider, ask
 from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
 
@@ -87,7 +87,6 @@ def test_a_secret_is_found_in_the_errors_of_the_real_sdks(
     name: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Hundreds of secrets of every rule, where the SDK puts what the provider said."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
     provider = Provider(name)
     provider.recorded["errors"]["503"] = {"error": {"message": "Incorrect API key provided: SECRET."}}
@@ -521,6 +520,7 @@ anything = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(anything)
 def test_it_never_raises_and_is_idempotent(value: Any) -> None:

@@ -30,6 +30,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
     os.close(writer)
 
 
+@pytest.mark.slow
 def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     """A supervisor that does not read: the line is dropped and counted; read once, the next one is printed."""
     reader, writer = full_pipe

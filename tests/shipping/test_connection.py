@@ -172,6 +172,7 @@ def test_a_request_has_one_deadline(beginning: bytes, serve: Serve) -> None:
     assert 0.4 < time.monotonic() - began < 1.5
 
 
+@pytest.mark.slow
 def test_a_server_that_takes_nothing_is_left(serve: Serve) -> None:
     """A body that nobody reads is not sent for ever."""
     connection = Connection(serve(lambda _connection: time.sleep(3)))

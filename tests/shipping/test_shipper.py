@@ -59,6 +59,7 @@ def answers(*responses: Response | None) -> Callable[[Request, bytes], Response 
     return lambda _request, _body: left.pop(0) if left else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 599])
 def test_what_may_pass_is_tried_again(status: int, langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
     """The same rows go again until the server has them, each of them once."""
@@ -90,6 +91,7 @@ def test_a_page_is_no_answer_of_langfuse(
     assert "a web page answers, not Langfuse: see LANGFUSE_HOST" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
     """Not before the server's own time, also when somebody flushes."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
@@ -168,6 +170,7 @@ def test_a_forbidden_key_is_not_tried_again(langfuse: LangfuseServer, journal: A
     assert states(journal) == {"pending": 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [reset, trickle, silence])
 def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
     """Calls return at once, `flush` within its time, rows stay pending, and closing keeps to its budget."""
@@ -184,6 +187,7 @@ def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, jo
     assert time.monotonic() - began < 0.3 + 1
 
 
+@pytest.mark.slow
 def test_after_a_slow_name_lookup_nothing_is_sent_by_who_was_closed_in_it(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
@@ -360,6 +364,7 @@ def test_nothing_of_ours_uses_a_client_that_agents_patch(
     assert states(journal) == {"shipped": 1}
 
 
+@pytest.mark.slow
 def test_shipping_logs_nothing_and_draws_no_random_number(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -387,6 +392,7 @@ def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server
     assert not asked.is_set()
 
 
+@pytest.mark.slow
 def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: LangfuseServer, monkeypatch: Any) -> None:
     """Retry-After of an hour; then the settings name a server that is well."""
     langfuse.answer = lambda _request, _body: Response("later", 429, headers={"Retry-After": "3600"})
@@ -496,6 +502,7 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
     wait_until(lambda: runtime.running().shipper._backoff.seconds() > 20)
 
 
+@pytest.mark.slow
 def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, journal: Any) -> None:
     """While another holds the lease, nothing is sent twice: `flush` is true once the other has shipped, else false."""
     ask("first")
@@ -538,6 +545,7 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
     assert len(langfuse.spans) == 2
 
 
+@pytest.mark.slow
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
@@ -649,6 +657,7 @@ def test_nobody_else_sends_what_we_could_not_note(
     assert len({span.id for span in langfuse.spans}) == len(langfuse.spans) == 2
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
     """However long the backend was away before: the lease that keeps others from sending again does not last."""
     monkeypatch.setattr("src.observability.shipping.shipper._NOTE_SECONDS", 0.1)
@@ -718,6 +727,7 @@ def latency(calls: int) -> list[float]:
     return sorted(took)
 
 
+@pytest.mark.slow
 def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
     """Beside a healthy one, in one run: away, broken, hanging, resetting, trickling, asking to wait, refusing."""
     statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}, 400: {}}

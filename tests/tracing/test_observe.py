@@ -228,6 +228,7 @@ def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: p
     assert not caplog.records
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: Any) -> None:
     """Prompts and answers of a thread's calls go with the thread once they are journalled: nothing refers in a ring."""

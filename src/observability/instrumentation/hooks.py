@@ -83,8 +83,8 @@ def install(patches_of: PatchesOf) -> None:
     _finder = _Finder(patches_of)
     sys.meta_path.insert(0, _finder)
     for name, module in sys.modules.copy().items():
-        if issubclass(type(module), ModuleType):
-            _apply(patches_of(name), module)
+        if (patches := patches_of(name)) and issubclass(type(module), ModuleType):
+            _apply(patches, module)
 
 
 def uninstall() -> None:
