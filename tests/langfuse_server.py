@@ -1,7 +1,8 @@
 """A Langfuse server on loopback, which ingests as far as the real one was measured.
 
-It checks keys and encoding, decodes OTLP with the official protobuf classes, keeps spans and scores, and refuses a
-batch that holds one bad span.
+It checks keys and encoding, decodes OTLP with the official protobuf classes, keeps spans and scores, refuses a batch
+that holds one bad span, and answers each event of a batch of scores. A score replaces the earlier one of its id, and
+keeps that one's time (measured on 4.16.0; the order of merging is read from its `IngestionService`).
 """
 
 import gzip
@@ -21,9 +22,10 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 TRACES = "/api/public/otel/v1/traces"
-SCORES = "/api/public/scores"
+INGESTION = "/api/public/ingestion"
 HEALTH = "/api/public/health"
 PROJECTS = "/api/public/projects"
+MAX_INGESTION_BYTES = 3_500_000  # of a batch, as documented
 
 
 def decoded(message: bytes | str) -> ExportTraceServiceRequest:
@@ -61,14 +63,15 @@ class LangfuseServer:
 
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
-        self.scores: list[dict[str, Any]] = []
+        self.scores: list[dict[str, Any]] = []  # bodies of `score-create` events, with their `timestamp`, as they came
+        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # a score's status, if it is refused
         self.raw: list[bytes] = []  # bodies, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self._lock = threading.Lock()
         httpserver.expect_request(TRACES, method="POST").respond_with_handler(self._take_spans)
-        httpserver.expect_request(SCORES, method="POST").respond_with_handler(self._take_score)
+        httpserver.expect_request(INGESTION, method="POST").respond_with_handler(self._take_events)
         httpserver.expect_request(HEALTH, method="GET").respond_with_handler(self._tell_health)
         httpserver.expect_request(PROJECTS, method="GET").respond_with_handler(self._tell_projects)
 
@@ -101,16 +104,57 @@ class LangfuseServer:
             self.batches.append(batch)
         return Response(b"{}", 200, content_type="application/json")
 
-    def _take_score(self, request: Request) -> Response:
-        refusal = self._refusal(request, request.get_data())
+    @property
+    def journalled_scores(self) -> list[dict[str, Any]]:
+        """The scores that are rows of the journal; a signal's symbol is a score at Langfuse alone."""
+        return [score for score in self.scores if score["name"] != "signal_symbol"]
+
+    @property
+    def standing_scores(self) -> list[dict[str, Any]]:
+        """The scores as the server shows them: one an id, with the last value and the first time."""
+        standing: dict[str, dict[str, Any]] = {}
+        for score in self.scores:
+            earlier = standing.get(score["id"])
+            standing[score["id"]] = {**(earlier or {}), **score} | (
+                {"timestamp": earlier["timestamp"]} if earlier else {}
+            )
+        return [*standing.values()]
+
+    def grouped(self, score_name: str, by: str) -> dict[Any, list[Any]]:
+        """The values of a score by an attribute of the observation that they stand on, as the metrics API groups."""
+        spans = {span.id: span for span in self.spans}
+        groups: dict[Any, list[Any]] = {}
+        for score in self.standing_scores:
+            if score["name"] == score_name:
+                span = spans.get(score.get("observationId", ""))
+                dimension = None if span is None else span.name if by == "name" else span.attributes.get(by)
+                groups.setdefault(dimension, []).append(score["value"])
+        return groups
+
+    def _take_events(self, request: Request) -> Response:
+        body = request.get_data()
+        refusal = self._refusal(request, body)
         if refusal is not None:
             return refusal
-        score = json.loads(request.get_data())
-        if not isinstance(score, dict):  # SDK 5 sends a list, which 4.16 refuses
-            return Response("Invalid request data", 400)
-        with self._lock:
-            self.scores.append(score)
-        return Response(json.dumps({"id": score["id"]}), 200, content_type="application/json")
+        if len(body) > MAX_INGESTION_BYTES:
+            return Response("Payload too large", 413)
+        answer: dict[str, list[dict[str, Any]]] = {"successes": [], "errors": []}
+        for event in json.loads(body)["batch"]:
+            status = self._take_event(event)
+            answer["successes" if status == 201 else "errors"].append(
+                {"id": event["id"], "status": status, **({} if status == 201 else {"message": "Invalid request data"})}
+            )
+        return Response(json.dumps(answer), 207, content_type="application/json")
+
+    def _take_event(self, event: dict[str, Any]) -> int:
+        score = event["body"]
+        kind = int | float if score["dataType"] == "NUMERIC" else str
+        is_valid = event["type"] == "score-create" and isinstance(score["value"], kind)
+        status = self.refuse(score) or (201 if is_valid else 400)
+        if status == 201:
+            with self._lock:
+                self.scores.append({**score, "timestamp": event["timestamp"]})
+        return status
 
     def _tell_health(self, request: Request) -> Response:
         """The health endpoint, which needs no key."""

@@ -19,7 +19,7 @@ from src.observability import settings
 from src.observability.console.app import app
 from src.observability.journal.store import Row
 from src.observability.shipping.client import is_refused_plain_http
-from tests.langfuse_server import SCORES, TRACES
+from tests.langfuse_server import INGESTION, TRACES
 from tests.providers.wire import Provider
 
 README = (settings.REPO_ROOT / "README.md").read_text(encoding="utf-8")
@@ -121,7 +121,7 @@ def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     wire = (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text(encoding="utf-8")
     spans, scores = re.findall(r'"(/api/public/[\w/]+)"', wire)
-    assert (spans, scores) == (TRACES, SCORES)
+    assert (spans, scores) == (TRACES, INGESTION)
     assert f"        traces_url_path: {spans}\n" in page
     assert f"    location = {spans} {{\n" in page
     assert scores.startswith("/api/public/")

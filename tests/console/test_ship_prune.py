@@ -59,7 +59,7 @@ def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     server = backend.start()
     result = run("ship")
     assert (result.exit_code, "✅ 5 rows delivered" in result.output) == (0, True)
-    assert (len(server.spans), len(server.scores)) == (3, 2)
+    assert (len(server.spans), len(server.journalled_scores)) == (3, 2)
     assert "✅ No rows are pending" in run("ship").output
     assert len(server.spans) == 3
     backend.stop()
@@ -110,7 +110,7 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
     assert langfuse.requests == []
     result = run("ship", "--include-local", answer="y\n")
     assert (result.exit_code, "✅ 500 rows delivered" in result.output) == (0, True)
-    assert (len(langfuse.spans), len(langfuse.scores)) == (300, 200)
+    assert (len(langfuse.spans), len(langfuse.journalled_scores)) == (300, 200)
     rows(shipped=500)
     assert run("ship", "--include-local").exit_code == 0
 

@@ -83,19 +83,23 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
     result = json.loads(invoke("ship --include-local --yes --json").stdout)
     after = pd.concat(exported(tmp_path))
     assert result["refused"] == (after["state"] == "rejected").sum() == (pd.concat(before)["trace_id"] == bad).sum()
-    assert result["delivered"] == (after["state"] == "shipped").sum() == len(langfuse.spans) + len(langfuse.scores)
+    arrived = len(langfuse.spans) + len(langfuse.journalled_scores)
+    assert result["delivered"] == (after["state"] == "shipped").sum() == arrived
     assert (result["delivered"] + result["refused"], result["waiting"], result["local"]) == (rows, 0, 0)
 
 
-def test_ship_counts_what_waits(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
+def test_ship_counts_what_waits(
+    made: Journal, langfuse: LangfuseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where the server breaks down half way; then all of the rest, on the screen."""
+    monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 15)
     fill(made, 20)
     rows = sum(map(len, exported(tmp_path)))
-    langfuse.answer = lambda *_: Response("busy", 503) if len(langfuse.scores) >= 15 else None
+    langfuse.answer = lambda *_: Response("busy", 503) if langfuse.scores else None
     result = json.loads(invoke("ship --include-local --yes --json").stdout)
     waiting = (pd.concat(exported(tmp_path))["state"] == "pending").sum()
     assert (result["waiting"], result["delivered"], result["refused"]) == (waiting, rows - waiting, 0)
-    assert rows - waiting == len(langfuse.spans) + len(langfuse.scores) == 60 + 15
+    assert rows - waiting == len(langfuse.spans) + len(langfuse.journalled_scores) == 60 + 15
     assert f"❌ {waiting} rows still pending: HTTP 503: busy" in invoke("ship").stderr
     langfuse.answer = lambda *_: None
     assert invoke("ship").stdout.startswith(f"✅ {waiting} rows delivered to http://")

@@ -215,7 +215,7 @@ def test_old_rows_go_by_age_pending_ones_stay(langfuse: Any, journal: Any) -> No
 
 def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> None:
     """The shipped observations of its trace go by age; it stays until it is shipped, and goes then."""
-    langfuse.answer = lambda request, _body: Response("broken", 500) if request.path.endswith("scores") else None
+    langfuse.answer = lambda request, _body: Response("broken", 500) if request.path.endswith("ingestion") else None
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
     assert not LangFuseTracker().flush(5)
     runtime.close()

@@ -41,8 +41,8 @@ class FlappingBackend:
 
     def take(self, path: str, body: bytes) -> None:
         """Keep the ids of what has come."""
-        if path.endswith("scores"):
-            self.scores += 1
+        if path.endswith("ingestion"):
+            self.scores += len(json.loads(body)["batch"])
             return
         for resource in decoded(gzip.decompress(body)).resource_spans:
             for span in resource.scope_spans[0].spans:
@@ -64,9 +64,10 @@ def _handler_of(backend: FlappingBackend) -> type[BaseHTTPRequestHandler]:
                 return
             if phase == "well":
                 backend.take(self.path, body)
-            is_score = phase == "well" and self.path.endswith("scores")
-            answer = json.dumps({"id": json.loads(body)["id"]} if is_score else {}).encode()
-            self.send_response(200 if phase == "well" else 500)
+            is_scores = phase == "well" and self.path.endswith("ingestion")
+            events = [{"id": event["id"], "status": 201} for event in json.loads(body)["batch"]] if is_scores else []
+            answer = json.dumps({"successes": events, "errors": []} if is_scores else {}).encode()
+            self.send_response(207 if is_scores else 200 if phase == "well" else 500)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

@@ -37,7 +37,7 @@ MESSAGE = {
     "id": "1", "type": "message", "role": "assistant", "model": "claude-haiku-4-5", "stop_reason": "end_turn",
     "content": [{"type": "text", "text": "BUY"}], "usage": {"input_tokens": 1, "output_tokens": 1},
 }  # fmt: skip
-ANSWERS = {"/v1/chat/completions": CHAT, "/v1/messages": MESSAGE, "/api/public/scores": {"id": "1"}}
+ANSWERS = {"/v1/chat/completions": CHAT, "/v1/messages": MESSAGE}
 REFUSALS = [
     (429, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, b"slow down"),
     (500, {}, b"\xff\xfe broken"),
@@ -51,8 +51,11 @@ class _Server(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        request = self.rfile.read(int(self.headers["Content-Length"]))
         status, headers, body = 200, {}, json.dumps(ANSWERS.get(self.path, {})).encode()
+        if self.path.endswith("/ingestion"):
+            events = [{"id": event["id"], "status": 201} for event in json.loads(request)["batch"]]
+            status, body = 207, json.dumps({"successes": events, "errors": []}).encode()
         if self.path.endswith("/traces") and REFUSALS:
             status, headers, body = REFUSALS.pop(0)
         self.send_response(status)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +12,11 @@ import pytest
 from google.protobuf import text_format
 from langfuse import LangfuseOtelSpanAttributes as Names
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from werkzeug import Response
 
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
 from src.observability.shipping.otlp import json_of
-from tests.langfuse_server import LangfuseServer, ReceivedSpan, decoded
+from tests.langfuse_server import INGESTION, LangfuseServer, ReceivedSpan, decoded
 
 
 class Answer(NamedTuple):
@@ -135,18 +137,59 @@ def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServ
         assert set(span.attributes[Names.TRACE_TAGS]) == {"signal:buy", "confidence:85"}
 
 
-def test_a_signal_is_two_scores_on_its_trace(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One object a request, with an id of its own, in the trace's environment."""
+def test_a_signals_scores_stand_at_their_time_and_place(
+    langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The action and the symbol on the signal's event, the confidence on the generation; all in one request."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
+    langfuse.answer = lambda *_: Response("broken", 500)  # an outage, which must not move them in time
     trace_id = one_cycle()
+    assert not LangFuseTracker().flush(10)
+    langfuse.answer = lambda *_: None
+    spans = {span.attributes[Names.OBSERVATION_TYPE]: span for span in shipped(langfuse)}
+    action, symbol, confidence = langfuse.scores
+    assert (action["name"], action["value"], action["dataType"]) == ("signal_action", "BUY", "CATEGORICAL")
+    assert (symbol["name"], symbol["value"], symbol["dataType"]) == ("signal_symbol", "BTC", "CATEGORICAL")
+    assert (confidence["name"], confidence["value"], confidence["dataType"]) == ("signal_confidence", 85, "NUMERIC")
+    assert [score["observationId"] for score in langfuse.scores] == [spans["event"].id] * 2 + [spans["generation"].id]
+    assert {(score["traceId"], score["environment"]) for score in langfuse.scores} == {(trace_id, "paper")}
+    assert len({score["id"] for score in langfuse.scores}) == 3
+    assert (action["comment"], "comment" in symbol) == ("Longs flushed out", False)
+    when = datetime.fromisoformat(action["timestamp"]).timestamp()
+    assert when == pytest.approx(spans["event"].end_ns / 1e9, abs=1e-3)
+    assert sum(request.path == INGESTION for request in langfuse.requests) == 1
+    assert langfuse.grouped("signal_confidence", Names.OBSERVATION_MODEL) == {MODEL_NAME: [85]}
+
+
+def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServer) -> None:
+    """So that profit can be grouped by model; a correction replaces it where and when it stood."""
+    trace_id = one_cycle("LiquidationAgent", "Longs +80 %", "Really?")
     shipped(langfuse)
-    action, confidence = langfuse.scores
-    assert (action["traceId"], action["name"], action["value"]) == (trace_id, "signal_action", "BUY")
-    assert (action["dataType"], action["comment"]) == ("CATEGORICAL", "Longs flushed out")
-    assert (confidence["traceId"], confidence["name"], confidence["value"]) == (trace_id, "signal_confidence", 85)
-    assert confidence["dataType"] == "NUMERIC"
-    assert {action["environment"], confidence["environment"]} == {"paper"}
-    assert action["id"] != confidence["id"]
+    ObservabilityContext.record_outcome(str(trace_id), pnl_usd=-12.5)
+    assert LangFuseTracker().flush(10)
+    ObservabilityContext.record_outcome(str(trace_id), pnl_usd=-10.5)
+    generations = [span for span in shipped(langfuse) if span.attributes[Names.OBSERVATION_TYPE] == "generation"]
+    (score,) = [score for score in langfuse.standing_scores if score["name"] == "pnl_usd"]
+    assert (score["observationId"], score["value"]) == (generations[-1].id, -10.5)
+    assert langfuse.grouped("pnl_usd", Names.OBSERVATION_MODEL) == {MODEL_NAME: [-10.5]}
+
+
+def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: Any) -> None:
+    """Of a batch, each event has an answer: taken ones are shipped, refused ones rejected, others stay pending."""
+    statuses = {"signal_action": 400, "signal_confidence": 500}
+    langfuse.refuse = lambda score: statuses.get(score["name"]) if score["value"] in ("SELL", 60) else None
+    with ObservabilityContext.agent_cycle("Agent"):
+        ObservabilityContext.add_trading_signal("BUY", 85, "Up")
+        ObservabilityContext.add_trading_signal("SELL", 60, "Down")
+    assert not LangFuseTracker().flush(10)
+    assert {score["value"]: score["state"] for score in journal.scores()} == {
+        "BUY": "shipped", 85: "shipped", "SELL": "rejected", 60: "pending",
+    }  # fmt: skip
+    (reason,) = [score["reason"] for score in journal.scores() if score["state"] == "rejected"]
+    assert reason == "status 400: Invalid request data"
+    langfuse.refuse = lambda _score: None
+    assert LangFuseTracker().flush(10)
+    assert [score["value"] for score in langfuse.scores] == ["BUY", 85, 60]
 
 
 def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer) -> None:

@@ -7,7 +7,7 @@ not ended), `local` (recorded without keys), `pending`, `shipped`, `rejected`.
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..internal_errors import failures
@@ -115,9 +115,9 @@ class Journal(JournalConnection):
         tags = self._tags({row["trace_id"] for row in rows})
         return [{**row, "tags": tags[row["trace_id"]]} for row in rows]
 
-    def pending_scores(self, destination: str, limit: int, up_to: int) -> list[Row]:
-        """The oldest pending scores of a destination."""
-        return self.select(_PENDING.format("*", "scores"), (destination, up_to, limit))
+    def pending_scores(self, destination: str, limit: int, max_bytes: int, up_to: int) -> list[Row]:
+        """The oldest pending scores of a destination, with the `symbol` of their signal; bounds as for observations."""
+        return self.page(_PENDING.format(f"*, {_SYMBOL}", "scores"), (destination, up_to, limit), max_bytes)
 
     def mark(self, mark: Mark) -> None:
         """Set the state of rows."""
@@ -241,6 +241,16 @@ class Journal(JournalConnection):
         )
         return rows[0] if rows else None
 
+    def decider_of(self, trace_id: str) -> str | None:
+        """The id of the generation that a trace's decision is from; without a decision, of its last generation."""
+        rows = self.select(_DECIDER, {"trace_id": trace_id})
+        return rows[0]["id"] if rows else None
+
+    def places_of(self, score_ids: Iterable[str]) -> dict[str, str | None]:
+        """The observations of those of these scores that are recorded: score id -> observation id, None for a trace."""
+        query = "SELECT id, observation_id FROM scores WHERE id IN (SELECT value FROM json_each(?))"
+        return {row["id"]: row["observation_id"] for row in self.select(query, (json.dumps([*score_ids]),))}
+
     def change(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
         """Run one statement in its own transaction; return the number of changed rows."""
         with self.transaction() as db:
@@ -257,6 +267,10 @@ class Journal(JournalConnection):
         return tags
 
 
+_DECIDER = """
+SELECT id FROM observations WHERE trace_id = :trace_id AND type = 'generation' AND state <> 'open'
+    AND start_ns <= ifnull((SELECT max(start_ns) FROM decisions WHERE trace_id = :trace_id AND stands), start_ns)
+ORDER BY start_ns DESC, seq DESC LIMIT 1"""
 INTERRUPTED = "interrupted: the process ended during this call"
 _INTERRUPT = """
 UPDATE observations SET level = 'WARNING', status_message = :why,
@@ -278,6 +292,8 @@ _REFUSED = (
     sqlite3.InterfaceError,  # Python 3.10's ProgrammingError
 )  # fmt: skip
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
+_SYMBOL = """(
+    SELECT json_extract(metadata, '$.trading_symbol') FROM observations WHERE id = scores.observation_id) AS symbol"""
 _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {0}.trace_id)"
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
 _DELETE_SCORES = f"""

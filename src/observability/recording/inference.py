@@ -67,7 +67,7 @@ def note_decision(observation: Observation, row: Row) -> list[Row]:
     if cycle is not None and cycle.votes is not None:
         cycle.votes[observation.id] = decision
         return []
-    return _held_until_the_end(_root_of(observation), observation.id, _event(row, decision))
+    return _held_until_the_end(observation.root, observation.id, _event(row, decision))
 
 
 def count_votes(observation: Observation) -> None:
@@ -85,7 +85,7 @@ def _of_cycle(cycle: Observation, row: Row) -> list[Row]:
     votes = Counter(_counts(cycle))
     reason = f"{votes[winner]} of {votes.total()} votes"
     verdict = _event(row, Decision(winner, winner, None, reason, None), votes=dict(votes))
-    return [*events, *_held_until_the_end(_root_of(cycle), cycle.id, verdict)]
+    return [*events, *_held_until_the_end(cycle.root, cycle.id, verdict)]
 
 
 def _held_until_the_end(root: Observation, key: int, event: Row) -> list[Row]:
@@ -121,12 +121,6 @@ def _cycle_around(observation: Observation) -> Observation | None:
     while around is not None and around.type != "agent":
         around = around.parent
     return around
-
-
-def _root_of(observation: Observation) -> Observation:
-    while observation.parent is not None:
-        observation = observation.parent
-    return observation
 
 
 def _event(row: Row, decision: Decision, **more: Any) -> Row:

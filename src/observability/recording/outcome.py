@@ -74,11 +74,17 @@ def outcome_observation(trace_id: str, scores: tuple[Score, ...]) -> Observation
 
 
 def rows_of_outcome(journal: Journal, trace_id: str, scores: Sequence[Score], destination: str | None) -> list[Row]:
-    """The scores as rows, with the destination of their trace; `destination` if this journal lacks the trace."""
+    """The scores as rows, with the destination of their trace; `destination` if this journal lacks the trace.
+
+    A score is the decision's generation's; one that the journal has already stays where it is.
+    """
     origin = journal.origin_of(trace_id) or {"destination": destination, "environment": "default", "session_id": None}
+    decider = journal.decider_of(trace_id)
+    places = journal.places_of(score.id for score in scores)
     return [
         {
-            **origin, "id": score.id, "trace_id": trace_id, "observation_id": None, "name": score.name,
+            **origin, "id": score.id, "trace_id": trace_id, "name": score.name,
+            "observation_id": places.get(score.id, decider),
             "data_type": "NUMERIC", "value": score.value, "comment": redact(score.comment),
             "timestamp_ns": time.time_ns(), "state": "local" if origin["destination"] is None else "pending",
         }

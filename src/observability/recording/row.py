@@ -61,16 +61,31 @@ def placeholder_row(observation: Observation, error: Exception) -> Row:
 
 
 def scores_of(observation: Observation, row: Row) -> list[Row]:
-    """Return the journal rows of an observation's scores, which a signal has."""
-    return [_score_row(score, row) for score in observation.scores or ()]
+    """Return the journal rows of an observation's scores, which a signal has. The confidence is the generation's."""
+    if observation.type == "generation" and observation.ended is not None:
+        observation.root.last_call = observation.hex_id
+    places = {"signal_confidence": _decider_of(observation)} if observation.scores else {}
+    return [_score_row(score, row, places.get(score.name) or row["id"]) for score in observation.scores]
 
 
-def _score_row(score: Any, row: Row) -> Row:
+def _decider_of(signal: Observation) -> str | None:
+    """The id of the generation that a signal is from: around it, else the last one of its trace; None if there is
+    none."""
+    around = signal.parent
+    while around is not None and around.type != "generation":
+        around = around.parent
+    if around is None:
+        return signal.root.last_call
+    requests = around.requests or ()
+    return requests[-1].hex_id if len(requests) > 1 else around.hex_id  # several are rows of their own
+
+
+def _score_row(score: Any, row: Row, place: str) -> Row:
     numeric = isinstance(score.value, int | float)
     return {
         "id": score.id,
         "trace_id": row["trace_id"],
-        "observation_id": row["id"],
+        "observation_id": place,
         "name": score.name,
         "data_type": "NUMERIC" if numeric else "CATEGORICAL",
         "value": score.value if numeric else _encodable(redact(score.value)),
@@ -82,9 +97,7 @@ def _score_row(score: Any, row: Row) -> Row:
 
 
 def _identity(observation: Observation) -> Row:
-    root = observation
-    while root.parent is not None:
-        root = root.parent
+    root = observation.root
     return {
         "id": observation.hex_id,
         "trace_id": observation.hex_trace_id,

@@ -5,10 +5,11 @@ import re
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from enum import Enum
 from ipaddress import ip_address
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -40,6 +41,10 @@ class ServerReply(NamedTuple):
     result: ExportResult
     message: str
     retry_after: float | None = None
+    events: Mapping[str, "ServerReply"] = MappingProxyType({})  # of a batch of scores: by the event's id
+
+
+_Reader = Callable[[Any], ServerReply]  # reads the JSON of a successful answer
 
 
 class LangfuseClient:
@@ -62,18 +67,18 @@ class LangfuseClient:
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
         """POST a gzipped OTLP/JSON message."""
         headers = {"Content-Encoding": "gzip", "x-langfuse-ingestion-version": "4"}
-        return self._post("/api/public/otel/v1/traces", headers, message, seconds, _refusal_of_spans)
+        return self._post("/api/public/otel/v1/traces", headers, message, seconds, 200, _reply_to_spans)
 
-    def send_score(self, score: bytes, seconds: float) -> ServerReply:
-        """POST the JSON of one score: server 4.16 takes one object a request, not a list."""
-        return self._post("/api/public/scores", {}, score, seconds, _refusal_of_score)
+    def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
+        """POST the JSON of a batch of `score-create` events; `events` of the reply has the reply to each."""
+        return self._post("/api/public/ingestion", {}, batch, seconds, 207, _reply_to_events)
 
     def get(self, path: str, seconds: float) -> Answer:
         """GET `path`. Raises OSError where there is no answer; the message says why."""
         return self._connection.request("GET", path, self._headers, b"", seconds)
 
     def _post(
-        self, path: str, headers: dict[str, str], body: bytes, seconds: float, refusal_of: Callable[[Any], str | None]
+        self, path: str, headers: dict[str, str], body: bytes, seconds: float, success: int, read: _Reader
     ) -> ServerReply:
         headers = {**self._headers, "Content-Type": "application/json", **headers}
         seconds = max(min(seconds, REQUEST_SECONDS), _SHORTEST_SECONDS)
@@ -81,7 +86,7 @@ class LangfuseClient:
             answer = self._connection.request("POST", path, headers, body, seconds)
         except OSError as error:
             return ServerReply(ExportResult.UNAVAILABLE, f"{type(error).__name__}: {error}".removesuffix(": "))
-        return _reply(answer, refusal_of)
+        return _reply(answer, success, read)
 
 
 def gzipped(pieces: Iterable[bytes]) -> bytes:
@@ -103,34 +108,35 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _reply(answer: Answer, refusal_of: Callable[[Any], str | None]) -> ServerReply:
+def _reply(answer: Answer, success: int, read: _Reader) -> ServerReply:
     text = redact_line(answer.headers["location"] if answer.is_redirect else answer.text)
     message = f"HTTP {answer.status}: {text[:_MESSAGE]}".rstrip(": ")  # redacted first: half a secret has no shape
     if answer.is_success:
-        return _reply_to_success(answer, message, refusal_of)
-    if answer.status in (401, 403):
-        return ServerReply(ExportResult.UNAUTHORIZED, message)
-    if answer.status in (400, 413, 422):
-        return ServerReply(ExportResult.REFUSED, message)
-    return ServerReply(ExportResult.UNAVAILABLE, message, _retry_after(answer.headers.get("retry-after")))
+        return _reply_to_success(answer, message, success, read)
+    result = _result_of(answer.status)
+    retry_after = answer.headers.get("retry-after") if result is ExportResult.UNAVAILABLE else None
+    return ServerReply(result, message, _retry_after(retry_after))
 
 
-def _reply_to_success(answer: Answer, message: str, refusal_of: Callable[[Any], str | None]) -> ServerReply:
+def _result_of(status: int) -> ExportResult:
+    if status in (401, 403):
+        return ExportResult.UNAUTHORIZED
+    return ExportResult.REFUSED if status in (400, 413, 422) else ExportResult.UNAVAILABLE
+
+
+def _reply_to_success(answer: Answer, message: str, success: int, read: _Reader) -> ServerReply:
     """Rows count as delivered only where the answer is the protocol's own success: a proxy answers 200 as well."""
     try:
-        if answer.status != 200 or not answer.is_whole:
+        if answer.status != success or not answer.is_whole:
             raise ValueError(answer.status)
-        refusal = refusal_of(json.loads(answer.body or b"{}"))
+        return read(json.loads(answer.body or b"{}"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         sender = "a web page answers, not Langfuse" if is_page(answer) else "the answer is not one of Langfuse"
         return ServerReply(ExportResult.UNAVAILABLE, f"{sender}: see LANGFUSE_HOST; {message}")
-    if refusal is None:
-        return ServerReply(ExportResult.DELIVERED, message)
-    return ServerReply(ExportResult.REFUSED, redact_line(refusal)[:_MESSAGE])
 
 
-def _refusal_of_spans(response: Any) -> str | None:
-    """The message of a partial success that rejects spans (`ExportTraceServiceResponse`); None where it takes all.
+def _reply_to_spans(response: Any) -> ServerReply:
+    """REFUSED where a partial success rejects spans (`ExportTraceServiceResponse`), else DELIVERED.
 
     https://opentelemetry.io/docs/specs/otlp/#partial-success-1
     """
@@ -139,14 +145,28 @@ def _refusal_of_spans(response: Any) -> str | None:
     partial = response.get("partialSuccess", response.get("partial_success")) or {}
     rejected = int(partial.get("rejectedSpans", partial.get("rejected_spans")) or 0)
     message = partial.get("errorMessage", partial.get("error_message")) or "no reason given"
-    return f"partial success: {message}" if rejected else None
+    return _refusal(f"partial success: {message}") if rejected else _DELIVERED
 
 
-def _refusal_of_score(response: Any) -> str | None:
-    """None: Langfuse answers with the score's id, or by status."""
-    if not isinstance(response["id"], str):
-        raise TypeError("no id of a score")
-    return None
+def _reply_to_events(response: Any) -> ServerReply:
+    """DELIVERED, with the reply to each event: https://api.reference.langfuse.com/#tag/ingestion."""
+    replies = {str(event["id"]): _DELIVERED for event in response["successes"]}
+    return _DELIVERED._replace(
+        events=replies | {str(event["id"]): _reply_to_event(event) for event in response["errors"]}
+    )
+
+
+def _reply_to_event(error: Any) -> ServerReply:
+    status = int(error["status"])
+    message = f"status {status}: {error.get('error') or error.get('message') or 'no reason given'}"
+    return _refusal(message)._replace(result=_result_of(status))
+
+
+def _refusal(message: str) -> ServerReply:
+    return ServerReply(ExportResult.REFUSED, redact_line(message)[:_MESSAGE])
+
+
+_DELIVERED = ServerReply(ExportResult.DELIVERED, "")
 
 
 def is_page(answer: Answer) -> bool:

@@ -4,19 +4,19 @@ A reply is written to the journal before anything else is sent.
 """
 
 import contextlib
-import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 from .. import settings
 from ..journal import DamagedJournalError, Journal, JournalError, JournalSession, Mark, Row
 from ..redaction import redact
 from .client import ExportResult, LangfuseClient, ServerReply, gzipped, is_refused_plain_http
 from .otlp import message_of
+from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
 BATCH_BYTES = 4 * 1024 * 1024  # of text before gzip; the SDK warns at 16 MB and drops at 64
+SCORE_BATCH_BYTES = 1024 * 1024  # of text, which the envelope of a score doubles; Langfuse takes 3.5 MB
 _RENEW_SECONDS = 5.0  # with the longest request still within the lease
 _POLL_SECONDS = 0.05  # polling interval while another process ships
 
@@ -146,17 +146,17 @@ class Delivery:
         label = self.destination.label
         rows = journal.pending_observations(label, BATCH_ROWS, BATCH_BYTES, up_to=newest[0])
         if rows:
-            self._ship_spans(rows, journal)
+            self._ship_batch("observations", rows, journal)
         else:
-            for score in journal.pending_scores(label, BATCH_ROWS, up_to=newest[1]):
-                self._send("scores", [score], journal)
+            scores = journal.pending_scores(label, BATCH_ROWS, SCORE_BATCH_BYTES, up_to=newest[1])
+            self._ship_batch("scores", scores, journal)
 
-    def _ship_spans(self, rows: list[Row], journal: Journal) -> None:
+    def _ship_batch(self, table: str, rows: list[Row], journal: Journal) -> None:
         """Send a batch. Where the server refuses it, send its halves, until a refused row is alone."""
-        if not self._send("observations", rows, journal):
+        if not self._send(table, rows, journal):
             middle = len(rows) // 2
-            self._ship_spans(rows[:middle], journal)
-            self._ship_spans(rows[middle:], journal)
+            self._ship_batch(table, rows[:middle], journal)
+            self._ship_batch(table, rows[middle:], journal)
 
     def _send(self, table: str, rows: list[Row], journal: Journal) -> bool:
         """Send rows and mark them by the reply; False where several are refused together."""
@@ -165,20 +165,28 @@ class Delivery:
         reply = self._reply_of(table, rows)
         if reply.result is ExportResult.REFUSED and len(rows) > 1:
             return False
-        if reply.result not in (ExportResult.DELIVERED, ExportResult.REFUSED):
-            self._share_back_off(journal, reply.retry_after)
-            raise _Stopped(reply)
-        self._unnoted.append(self._mark_of(table, rows, reply))
-        self.settled += len(rows)
-        self._note(journal)
+        is_batch_of_scores = table == "scores" and reply.result is ExportResult.DELIVERED
+        self._settle(table, replies_to(rows, reply) if is_batch_of_scores else [(reply, rows)], journal)
         return True
+
+    def _settle(self, table: str, replies: list[tuple[ServerReply, list[Row]]], journal: Journal) -> None:
+        """Mark the rows that the server has taken or refused; stop where it did neither with others."""
+        for reply, rows in replies:
+            if reply.result in _FINAL:
+                self._unnoted.append(self._mark_of(table, rows, reply))
+                self.settled += len(rows)
+        self._note(journal)
+        for reply, _ in replies:
+            if reply.result not in _FINAL:
+                self._share_back_off(journal, reply.retry_after)
+                raise _Stopped(reply)
 
     def _reply_of(self, table: str, rows: list[Row]) -> ServerReply:
         try:
-            body = self._spans(rows) if table == "observations" else _score_body(rows)
+            body = self._spans(rows) if table == "observations" else batch_of(rows)
         except Exception as error:  # noqa: BLE001 - one unreadable row must not stop the others
             return ServerReply(ExportResult.REFUSED, f"it cannot be encoded: {type(error).__name__}: {error}")
-        send = self._client.send_spans if table == "observations" else self._client.send_score
+        send = self._client.send_spans if table == "observations" else self._client.send_scores
         return send(body, self._seconds_left())
 
     def _spans(self, rows: list[Row]) -> bytes:
@@ -201,20 +209,6 @@ class Delivery:
             del self._unnoted[0]
 
 
+_FINAL = (ExportResult.DELIVERED, ExportResult.REFUSED)
 _ELSEWHERE = ServerReply(ExportResult.NOT_SENT, "another process is shipping")
 _NO_TIME = ServerReply(ExportResult.NOT_SENT, "the process ends")
-
-
-def _score_body(rows: list[Row]) -> bytes:
-    """The body of `POST /api/public/scores`: on the trace, whichever observation the score came from."""
-    (row,) = rows
-    body: dict[str, Any] = {
-        "id": row["id"],
-        "traceId": row["trace_id"],
-        "name": row["name"],
-        "value": row["value"],
-        "dataType": row["data_type"],
-        "comment": row["comment"],
-        "environment": row["environment"],
-    }
-    return json.dumps({name: value for name, value in body.items() if value is not None}, allow_nan=False).encode()

@@ -89,7 +89,8 @@ def _generation_attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "langfuse.observation.usage_details", row["usage"] or (_PRICED_AS_FREE if unanswered else None)
     yield "langfuse.observation.cost_details", row["cost"]
     if row["first_token_ns"]:
-        yield "langfuse.observation.completion_start_time", _iso(row["first_token_ns"])
+        # JSON text, as the SDK sends it.
+        yield "langfuse.observation.completion_start_time", json.dumps(iso_time(row["first_token_ns"]))
 
 
 def _metadata(row: Row) -> Iterator[tuple[str, str]]:
@@ -106,9 +107,9 @@ def _plain(text: str | None) -> str | None:
     return json.loads(text) if text and text.startswith('"') else text
 
 
-def _iso(nanoseconds: int) -> str:
-    """The completion start time as the SDK sends it: JSON text of an ISO 8601 time."""
-    return json.dumps(datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).isoformat().replace("+00:00", "Z"))
+def iso_time(nanoseconds: int) -> str:
+    """Unix nanoseconds as an ISO 8601 time in UTC."""
+    return datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def _attribute(name: str, value: Any) -> dict[str, Any]:

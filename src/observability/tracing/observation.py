@@ -67,6 +67,7 @@ class Observation:
     complete: "Callable[[Observation], None] | None" = None  # reads an SDK's arguments, on the recorder's thread
     decided = False  # a signal was recorded in it
     inferred: dict[int, Any] = {}  # noqa: RUF012 - of a cycle, on the recorder's thread: signals that wait for its end
+    last_call: str | None = None  # of a root, on the recorder's thread: the id of its last ended generation
     votes: dict[int, Any] | None = None  # of a swarm's query, on the recorder's thread: decisions by answer
     durable = False  # on disk before the call returns
     noted = False  # the recorder has journalled its start
@@ -104,6 +105,14 @@ class Observation:
         if self.parent is not None:
             return self.parent.hex_id
         return f"{self.foreign_parent[1]:016x}" if self.foreign_parent else None
+
+    @property
+    def root(self) -> "Observation":
+        """The observation around all others of its trace."""
+        root = self
+        while root.parent is not None:
+            root = root.parent
+        return root
 
     def weigh(self, *, whole: bool = False) -> int:
         """Set `size`.

@@ -1,0 +1,71 @@
+"""Journalled scores as `score-create` events, many in one request to Langfuse's ingestion API, with an answer each.
+
+A score of `POST /api/public/scores` stands at the time of its arrival; an event keeps its own time.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..journal import Row
+from .client import ExportResult, ServerReply
+from .otlp import iso_time
+
+_SYMBOL = "signal_symbol"
+_MAX_SYMBOL = 50  # characters: a longer one is no symbol to group by
+
+
+def batch_of(rows: Sequence[Row]) -> bytes:
+    """The body of `POST /api/public/ingestion`."""
+    return json.dumps({"batch": [event for row in rows for event in _events_of(row)]}, allow_nan=False).encode()
+
+
+def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:
+    """The server's reply to each row: the first that is no success, where a row is more than one event."""
+    taken: list[Row] = []
+    others: list[tuple[ServerReply, list[Row]]] = []
+    for row in rows:
+        replies = [reply.events.get(event["id"], _UNANSWERED) for event in _events_of(row)]
+        failed = next((reply for reply in replies if reply.result is not ExportResult.DELIVERED), None)
+        if failed is None:
+            taken.append(row)
+        else:
+            others.append((failed, [row]))
+    return [(reply, taken), *others] if taken else others
+
+
+def _events_of(row: Row) -> Iterator[dict[str, Any]]:
+    """The score; of a signal's action also its symbol, which the metrics API can group by only as a score."""
+    yield _event(row, _body(row))
+    if row.get("symbol") and row["name"] == "signal_action":
+        score_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{row['id']}/{_SYMBOL}"))
+        symbol = {"id": score_id, "name": _SYMBOL, "value": str(row["symbol"])[:_MAX_SYMBOL], "comment": None}
+        yield _event(row, _body(row) | symbol)
+
+
+def _body(row: Row) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "traceId": row["trace_id"],
+        "observationId": row["observation_id"],
+        "name": row["name"],
+        "value": row["value"],
+        "dataType": row["data_type"],
+        "comment": row["comment"],
+        "environment": row["environment"],
+    }
+
+
+def _event(row: Row, body: dict[str, Any]) -> dict[str, Any]:
+    """An event of the score. The server skips an id that it has seen, so a correction has another one than a repeat."""
+    event_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{body['id']}/{row['timestamp_ns']}/{body['value']}")
+    return {
+        "id": str(event_id),
+        "type": "score-create",
+        "timestamp": iso_time(row["timestamp_ns"]),
+        "body": {name: value for name, value in body.items() if value is not None},
+    }
+
+
+_UNANSWERED = ServerReply(ExportResult.UNAVAILABLE, "Langfuse's answer leaves a score out")
