@@ -1,12 +1,19 @@
-"""What the shared filter selects, at the level of the queries: the options for some of its fields come later."""
+"""What the shared filter selects: by the queries, and by the options of every command that lists."""
+
+import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from src.observability.console.queries.decisions import newest_decisions
 from src.observability.console.queries.filter import Filter
+from src.observability.console.queries.text import with_traces
 from src.observability.console.queries.totals import call_stats
 from src.observability.console.queries.traces import newest_trace_lines
 from src.observability.journal.store import Journal
+from tests.console.printed import invoke, json_lines
+from tests.million import observation_row
 
 HOUR_NS = 3_600_000_000_000
 NOON_NS = 1_795_003_200_000_000_000  # 2026-11-18 12:00:00 UTC
@@ -41,3 +48,76 @@ def test_decisions_and_traces_of_an_action_or_symbol(filled: Journal) -> None:
         assert {line.id for line in newest_trace_lines(filled, rows, None, 1000)} == set(expected)
     failed = {row["trace_id"] for row in filled.observations() if row["level"] == "ERROR"}
     assert {line.id for line in newest_trace_lines(filled, Filter(failed=True), None, 1000)} == failed
+
+
+@pytest.fixture
+def chosen(filled: Journal) -> Callable[[str], dict[str, set[str]]]:
+    """The traces that each command lists for the same options."""
+
+    def by_command(options: str) -> dict[str, set[str]]:
+        decisions = json_lines(f"decisions -n 1000 {options}")
+        traces = json_lines(f"traces -n 1000 {options}")
+        rows = [json.loads(line) for line in invoke(f"export {options}").stdout.splitlines()]
+        calls = json_lines(f"costs {options}")
+        exported = {row["trace_id"] for row in rows}
+        assert sum(group["calls"] for group in calls) == sum(row["type"] == "generation" for row in rows)
+        return {
+            "decisions": {row["trace_id"] for row in decisions}, "traces": {trace["id"] for trace in traces},
+            "export": exported,
+        }  # fmt: skip
+
+    return by_command
+
+
+@pytest.mark.parametrize(
+    ("options", "is_chosen"),
+    [
+        ("--action sell", lambda trace: trace["action"] == "SELL"),
+        ("--symbol btc", lambda trace: trace["symbol"] == "BTC"),
+        ("--action BUY --symbol ETH", lambda trace: (trace["action"], trace["symbol"]) == ("BUY", "ETH")),
+        ("--failed", lambda trace: trace["failed"]),
+        ("--failed --action sell", lambda trace: trace["failed"] and trace["action"] == "SELL"),
+        ("--text interest,FALLS", lambda trace: not trace["is_bare"]),
+        ("--text 503", lambda trace: trace["failed"]),
+        ("--text nowhere", lambda trace: False),
+    ],
+)
+def test_every_command_obeys_the_same_options(
+    options: str, is_chosen: Callable[[Any], bool], filled: Journal, chosen: Callable[[str], dict[str, set[str]]]
+) -> None:
+    """An action, a symbol, an error or a text chooses the same traces, whichever command lists them."""
+    traces: dict[str, dict[str, Any]] = {}
+    for row in filled.observations():
+        trace = traces.setdefault(row["trace_id"], {"failed": False, "is_bare": False})
+        trace["failed"] |= row["level"] == "ERROR"
+        if row["name"] == "trading_signal":
+            trace |= {"action": row["metadata"]["signal_action"], "symbol": row["metadata"]["trading_symbol"]}
+    wanted = {trace_id for trace_id, trace in traces.items() if is_chosen(trace)}
+    listed = chosen(options)
+    assert len(wanted) < len(traces) or "FALLS" in options
+    assert listed == dict.fromkeys(("decisions", "traces", "export"), wanted)
+
+
+def test_a_text_is_words_in_a_row_of_prompt_answer_reason_or_error(made: Journal) -> None:
+    """In any case, with anything but words between, and the last word may go on; never in names, ids or figures."""
+    contents = {
+        "a" * 32: {"input": json.dumps([{"role": "user", "content": "Short\nLIQUIDATIONS look tired"}])},
+        "b" * 32: {"output": json.dumps({"choices": ["short: liquidation"]})},
+        "c" * 32: {"metadata": json.dumps({"signal_reasoning": "shorts; liquidations", "other": "short liquidations"})},
+        "d" * 32: {"status_message": "no short-liquidations today", "model": "liquidations"},
+    }
+    rows = [
+        observation_row(
+            id=trace_id[:16], trace_id=trace_id, type="event", name="x", trace_name="x", start_ns=1, **columns
+        )
+        for trace_id, columns in contents.items()
+    ]  # fmt: skip
+    made.append(rows, [])
+    for text, expected in {
+        "short liquidations": "ad", "Short, liquidation": "abd", "liquid": "abcd", "shorts": "c", "iquidations": "",
+        "look tired": "a", "today": "d", "other": "",
+    }.items():  # fmt: skip
+        found = json.loads(with_traces(made, Filter(text=text)).traces or "")
+        assert {trace_id[0] for trace_id in found} == set(expected), text
+    result = invoke("decisions --text ?!")
+    assert (result.exit_code, result.stderr) == (1, "❌ --text '?!' has no word: give at least one letter or digit\n")

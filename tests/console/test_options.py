@@ -28,6 +28,7 @@ from tests.million import observation_row
 pytestmark = pytest.mark.filled(20)
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+FILTERED = ("decisions", "traces", "costs", "tail", "export", "report")
 READING = (
     "status", "decisions", "decisions --report", "traces", "trace last", "costs", "costs --what-if gpt-4o", "export",
     "prune", "report --html {folder}/r.html", "outcome last --pnl-usd 1",
@@ -56,13 +57,16 @@ def test_every_command_has_an_example_and_the_options_that_mean_something(name: 
     """--json for scripts but where a file is written or a format chosen; --since is the same everywhere, and said."""
     assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
     options = _options(name)
-    assert ("--json" in options) or name in ("export", "report", "outcome", "outcomes", "run")
-    if name in ("decisions", "traces", "costs", "tail", "export", "report"):
-        assert {"--since", "--agent", "--model"} <= set(options)
+    assert ("--json" in options) or name in ("report", "run")
+    assert ("--utc" in options) or name == "run"
+    if name in FILTERED:
+        assert {"--since", "--until", "--agent", "--model", "--action", "--symbol", "--failed", "--text"} <= set(
+            options
+        )
         assert options["--since"].default == "all"
         assert "[default: all]" in " ".join(run(f"{name} --help").stdout.replace("│", " ").split())
     if name in ("decisions", "traces", "costs", "tail", "export"):
-        assert "--limit" in options
+        assert options["--limit"] is options["-n"]
 
 
 def test_the_help_lists_what_an_exit_status_means() -> None:
@@ -379,3 +383,26 @@ def _fail_in_a_cycle() -> None:
 
     with pytest.raises(ZeroDivisionError), ObservabilityContext.agent_cycle("FailAgent"):
         fail()
+
+
+def test_digits_that_several_traces_share_list_them(closed: Path) -> None:
+    """Those and no others, on stderr with status 1; one more digit of one of them is enough."""
+    journal = Journal(closed)
+    journal.change("UPDATE observations SET trace_id = 'abc' || substr(trace_id, 4) WHERE seq <= 6")
+    journal.change("UPDATE observations SET trace_id = 'def' || substr(trace_id, 4) WHERE seq > 6")
+    ids = [row["trace_id"] for row in journal.select("SELECT trace_id FROM observations WHERE seq IN (1, 4)")]
+    journal.close()
+    result = run("trace abc")
+    assert (result.exit_code, result.stdout) == (1, "")
+    listed = [line.split()[2] for line in result.stderr.splitlines() if line[:2].isdigit()]
+    assert sorted(listed) == sorted(trace_id[:8] for trace_id in ids)
+    assert "Several trace ids start with 'abc'" in result.stderr
+    assert run(f"trace {ids[0][:8]}").exit_code == 0
+    assert "`python -m src.observability trace abc` lists them" in run("outcome abc --pnl-usd 1").stderr
+
+
+def test_short_options(closed: Path) -> None:
+    """-h is --help, of the console and of a command; -n is --limit."""
+    for command in ("", "decisions "):
+        assert run(f"{command}-h").stdout == run(f"{command}--help").stdout
+    assert run("decisions -n 3").stdout == run("decisions --limit 3").stdout

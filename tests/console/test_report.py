@@ -77,7 +77,7 @@ def test_the_charts_say_what_the_journal_has(judged: None, report: Any) -> None:
     assert drawn == pytest.approx(spent, abs=1e-6)
     by_agent = sum(float(usd) for (usd,) in _labels(html, r".*, \w+Agent\d+: \$([\d.]+)"))
     (others,) = re.findall(r"<p>\d+ others together: \$([\d.]+)\.", html)
-    assert by_agent + float(others) == pytest.approx(calls["cost_usd"].sum(), abs=1e-3)
+    assert by_agent + float(others) == pytest.approx(calls["cost_usd"].sum(), abs=6e-3)  # the others in two digits
     unpriced = (calls["cost_usd"].isna() & (calls["level"] != "ERROR")).sum()
     assert html.count(f"Not included: {unpriced} calls of unknown price.") == 2
     assert "nobody-s-model: $" not in html

@@ -34,24 +34,24 @@ def screen(command: str, columns: int) -> str:
 def test_decisions(filled: Journal) -> None:
     """At 160 columns with model, cost and the whole reason."""
     assert screen("decisions", 80) == snapshot("""\
-time (UTC)   trace     agent          model           decision              cost
+time (UTC)   trace     agent           model           decision             cost
 ────────────────────────────────────────────────────────────────────────────────
-11-18 10:52  cd613e30  WhaleAgent4    claude-…ku-4-5  NOTHING 58% ETH  $0.002926
+11-18 10:52  cd613e30  WhaleAgent4     claude-…ku-4-5  NOTHING 58% ETH   $0.0029
   open interest falls while funding stays negative and whales move coins to the…
-11-18 10:55  1a2b8f1f  FundingAgent8  claude-…ku-4-5  NOTHING 30% ETH  $0.001693
+11-18 10:55  1a2b8f1f  FundingAgent8   claude-…ku-4-5  NOTHING 30% ETH   $0.0017
   open interest falls while funding stays negative and whales move coins to the…
-11-18 10:59  f3c64af7  FundingAgent6  claude-…ku-4-5  BUY 39% ETH      $0.003356
+11-18 10:59  f3c64af7  FundingAgent6   claude-…ku-4-5  BUY 39% ETH       $0.0034
   open interest falls while funding stays negative and whales move coins to the…
-11-18 11:03  f0dfb4a5  Liquid…Agent8  deepseek-chat   BUY 100% BTC      $0.00099
+11-18 11:03  f0dfb4a5  Liquida…Agent8  deepseek-chat   BUY 100% BTC     $0.00099
   open interest falls while funding stays negative and whales move coins to the…\
 """)
     assert screen("decisions", 160) == snapshot("""\
-time (UTC)      trace     agent              model             decision              cost  reason
+time (UTC)      trace     agent              model             decision             cost  reason
 ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-11-18 10:52:18  cd613e30  WhaleAgent4        claude-haiku-4-5  NOTHING 58% ETH  $0.002926  open interest falls while funding stays negative and whales move coi…
-11-18 10:55:54  1a2b8f1f  FundingAgent8      claude-haiku-4-5  NOTHING 30% ETH  $0.001693  open interest falls while funding stays negative and whales move coi…
-11-18 10:59:30  f3c64af7  FundingAgent6      claude-haiku-4-5  BUY 39% ETH      $0.003356  open interest falls while funding stays negative and whales move coi…
-11-18 11:03:05  f0dfb4a5  LiquidationAgent8  deepseek-chat     BUY 100% BTC      $0.00099  open interest falls while funding stays negative and whales move coi…\
+11-18 10:52:18  cd613e30  WhaleAgent4        claude-haiku-4-5  NOTHING 58% ETH   $0.0029  open interest falls while funding stays negative and whales move coin…
+11-18 10:55:54  1a2b8f1f  FundingAgent8      claude-haiku-4-5  NOTHING 30% ETH   $0.0017  open interest falls while funding stays negative and whales move coin…
+11-18 10:59:30  f3c64af7  FundingAgent6      claude-haiku-4-5  BUY 39% ETH       $0.0034  open interest falls while funding stays negative and whales move coin…
+11-18 11:03:05  f0dfb4a5  LiquidationAgent8  deepseek-chat     BUY 100% BTC     $0.00099  open interest falls while funding stays negative and whales move coin…\
 """)
 
 
@@ -80,20 +80,20 @@ def test_a_trace(filled: Journal) -> None:
 def test_traces(filled: Journal) -> None:
     """A line a trace, the newest last."""
     assert screen("traces", 80) == snapshot("""\
-time (UTC)   trace     agent       model       decision              cost   took
+began (UTC)  trace     agent       model        decision             cost   took
 ────────────────────────────────────────────────────────────────────────────────
-11-18 10:52  cd613e30  Whale…ent4  claud…-4-5  NOTHING 58% ETH  $0.002926  2.9 s
-11-18 10:55  1a2b8f1f  Fundi…ent8  claud…-4-5  NOTHING 30% ETH  $0.001693  2.9 s
-11-18 10:59  f3c64af7  Fundi…ent6  claud…-4-5  BUY 39% ETH      $0.003356  2.1 s
-11-18 11:03  f0dfb4a5  Liqui…ent8  deeps…chat  BUY 100% BTC      $0.00099  1.9 s\
+11-18 10:52  cd613e30  Whale…ent4  claud…u-4-5  NOTHING 58% ETH   $0.0029  2.9 s
+11-18 10:55  1a2b8f1f  Fundi…ent8  claud…u-4-5  NOTHING 30% ETH   $0.0017  2.9 s
+11-18 10:59  f3c64af7  Fundi…ent6  claud…u-4-5  BUY 39% ETH       $0.0034  2.1 s
+11-18 11:03  f0dfb4a5  Liqui…ent8  deeps…-chat  BUY 100% BTC     $0.00099  1.9 s\
 """)
     assert screen("traces", 160) == snapshot("""\
-time (UTC)      trace     agent              model             decision              tokens       cost   took
-─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-11-18 10:52:15  cd613e30  WhaleAgent4        claude-haiku-4-5  NOTHING 58% ETH  1,796 → 226  $0.002926  2.9 s
-11-18 10:55:51  1a2b8f1f  FundingAgent8      claude-haiku-4-5  NOTHING 30% ETH  1,215 → 275  $0.001693  2.9 s
-11-18 10:59:27  f3c64af7  FundingAgent6      claude-haiku-4-5  BUY 39% ETH      2,251 → 221  $0.003356  2.1 s
-11-18 11:03:03  f0dfb4a5  LiquidationAgent8  deepseek-chat     BUY 100% BTC     3,861 → 382   $0.00099  1.9 s\
+began (UTC)     trace     agent              model             decision              tokens      cost   took
+────────────────────────────────────────────────────────────────────────────────────────────────────────────
+11-18 10:52:15  cd613e30  WhaleAgent4        claude-haiku-4-5  NOTHING 58% ETH  1,796 → 226   $0.0029  2.9 s
+11-18 10:55:51  1a2b8f1f  FundingAgent8      claude-haiku-4-5  NOTHING 30% ETH  1,215 → 275   $0.0017  2.9 s
+11-18 10:59:27  f3c64af7  FundingAgent6      claude-haiku-4-5  BUY 39% ETH      2,251 → 221   $0.0034  2.1 s
+11-18 11:03:03  f0dfb4a5  LiquidationAgent8  deepseek-chat     BUY 100% BTC     3,861 → 382  $0.00099  1.9 s\
 """)
 
 
@@ -126,14 +126,14 @@ confidence  cases  profitable    interval
 💰 Profit or loss, minus the cost of all calls (those that led to NOTHING too)
 agent                 PnL  cases  all calls  no price     net
 ─────────────────────────────────────────────────────────────
-FundingAgent6      +$8.00      1  $0.003356         –  +$8.00
+FundingAgent6      +$8.00      1    $0.0034         –  +$8.00
 LiquidationAgent8  -$1.25      1   $0.00099         –  -$1.25
-FundingAgent8           –      0  $0.001693         –       –
-WhaleAgent4             –      0  $0.002926         –       –
+FundingAgent8           –      0    $0.0017         –       –
+WhaleAgent4             –      0    $0.0029         –       –
 
 model                PnL  cases  all calls  no price     net
 ────────────────────────────────────────────────────────────
-claude-haiku-4-5  +$8.00      1  $0.007975         –  +$7.99
+claude-haiku-4-5  +$8.00      1    $0.0080         –  +$7.99
 deepseek-chat     -$1.25      1   $0.00099         –  -$1.25
 
 ⚠️ few: fewer than 30 cases; trust the intervals, not the means\
@@ -145,19 +145,19 @@ def test_costs(filled: Journal) -> None:
     """At 160 columns with tokens, p99 and the first token."""
     assert screen("costs --by model --since 2026-11-01", 80) == snapshot("""\
 💰 Since 2026-11-01 00:00:00 UTC
-model             calls  errors      spend  no price    p50    p95
-──────────────────────────────────────────────────────────────────────────
-claude-haiku-4-5      3       –  $0.007975         –  2.9 s  2.9 s  ██████
-deepseek-chat         1       –   $0.00099         –  1.9 s  1.9 s  █
-total                 4       –  $0.008965         –      –      –\
+model             calls  errors     spend  no price    p50    p95
+─────────────────────────────────────────────────────────────────────────
+claude-haiku-4-5      3       –   $0.0080         –  2.9 s  2.9 s  ██████
+deepseek-chat         1       –  $0.00099         –  1.9 s  1.9 s  █
+total                 4       –   $0.0090         –      –      –\
 """)
     assert screen("costs --by model --since 2026-11-01", 160) == snapshot("""\
 💰 Since 2026-11-01 00:00:00 UTC
-model             calls  errors      spend  no price    p50    p95    p99  1st token  decisions       each  cached  tokens in    out  thinking
-──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-claude-haiku-4-5      3       –  $0.007975         –  2.9 s  2.9 s  2.9 s          –          3  $0.002658     17%      5,262    722         0  ██████
-deepseek-chat         1       –   $0.00099         –  1.9 s  1.9 s  1.9 s          –          1   $0.00099     23%      3,861    382         0  █
-total                 4       –  $0.008965         –      –      –      –          –          4  $0.002241     20%      9,123  1,104         0\
+model             calls  errors     spend  no price    p50    p95    p99  1st token  decisions      each  cached  tokens in    out  thinking
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+claude-haiku-4-5      3       –   $0.0080         –  2.9 s  2.9 s  2.9 s          –          3   $0.0027     17%      5,262    722         0  ██████
+deepseek-chat         1       –  $0.00099         –  1.9 s  1.9 s  1.9 s          –          1  $0.00099     23%      3,861    382         0  █
+total                 4       –   $0.0090         –      –      –      –          –          4   $0.0022     20%      9,123  1,104         0\
 """)
 
 

@@ -49,7 +49,12 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
         output = invoke(f"prune --older-than {cut.isoformat()} {form}").stdout
         freed, waiting = used - size(delivered.path), states.pop("pending")
         if form:
-            numbers = {"before_ns": cut.value, "found": states, "waiting": waiting}
+            numbers = {
+                "before_ns": cut.value,
+                "before": f"{cut.isoformat()}+00:00",
+                "found": states,
+                "waiting": waiting,
+            }
             assert json.loads(would.stdout) == {**numbers, "dry_run": True, "gone": 0, "freed_bytes": 0}
             gone = {"dry_run": False, "gone": sum(states.values()), "freed_bytes": freed}
             assert json.loads(output) == {**numbers, **gone}

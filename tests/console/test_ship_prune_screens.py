@@ -84,19 +84,19 @@ def test_status(journal: Journal) -> None:
     assert seen("status", 80) == snapshot("""\
 🤖 Tracing is on, kept here: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
-   2026-11-18 11:16:40 UTC, 11:16 UTC here
+   2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 31 local
 
-💰 The last 24 hours: 7 calls, 1 failed, $0.009141
-agent              calls  errors  decisions      spend  no price
-────────────────────────────────────────────────────────────────────────
-FundingAgent6          1       –          1  $0.003356         –  ██████
-WhaleAgent4            2     50%          1  $0.002926         –  █████
-FundingAgent8          1       –          1  $0.001693         –  ███
-LiquidationAgent8      1       –          1   $0.00099         –  ██
-WhaleAgent1            1       –          1  $0.000176         –
-LiquidationAgent5      1       –          1       free         –
+💰 The last 24 hours: 7 calls, 1 failed, $0.0091
+agent              calls  errors  decisions     spend  no price
+───────────────────────────────────────────────────────────────────────
+FundingAgent6          1       –          1   $0.0034         –  ██████
+WhaleAgent4            2     50%          1   $0.0029         –  █████
+FundingAgent8          1       –          1   $0.0017         –  ███
+LiquidationAgent8      1       –          1  $0.00099         –  ██
+WhaleAgent1            1       –          1  $0.00018         –
+LiquidationAgent5      1       –          1      free         –
 
 📌 The last decisions
 time (UTC)   trace     agent              decision         reason
@@ -110,19 +110,19 @@ time (UTC)   trace     agent              decision         reason
     assert seen("status", 160) == snapshot("""\
 🤖 Tracing is on, kept here: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
-   2026-11-18 11:16:40 UTC, 11:16 UTC here
+   2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 31 local
 
-💰 The last 24 hours: 7 calls, 1 failed, $0.009141
-agent              calls  errors  decisions      spend  no price
-────────────────────────────────────────────────────────────────────────
-FundingAgent6          1       –          1  $0.003356         –  ██████
-WhaleAgent4            2     50%          1  $0.002926         –  █████
-FundingAgent8          1       –          1  $0.001693         –  ███
-LiquidationAgent8      1       –          1   $0.00099         –  ██
-WhaleAgent1            1       –          1  $0.000176         –
-LiquidationAgent5      1       –          1       free         –
+💰 The last 24 hours: 7 calls, 1 failed, $0.0091
+agent              calls  errors  decisions     spend  no price
+───────────────────────────────────────────────────────────────────────
+FundingAgent6          1       –          1   $0.0034         –  ██████
+WhaleAgent4            2     50%          1   $0.0029         –  █████
+FundingAgent8          1       –          1   $0.0017         –  ███
+LiquidationAgent8      1       –          1  $0.00099         –  ██
+WhaleAgent1            1       –          1  $0.00018         –
+LiquidationAgent5      1       –          1      free         –
 
 📌 The last decisions
 time (UTC)      trace     agent              decision         reason
@@ -145,7 +145,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has
    been pending for 22 min
    → run python -m src.observability doctor
-   2026-11-18 11:16:40 UTC, 11:16 UTC here
+   2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the
    oldest pending from 22 min ago\
@@ -153,7 +153,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
     assert wide == snapshot("""\
 🤖 Tracing is on, shipped to https://langfuse.example.com: the oldest row has been pending for 22 min
    → run python -m src.observability doctor
-   2026-11-18 11:16:40 UTC, 11:16 UTC here
+   2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the oldest pending from 22 min ago\
 """)

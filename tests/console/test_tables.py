@@ -154,7 +154,7 @@ def test_costs_have_a_total(filled: Journal) -> None:
     everything = json_lines("costs")
     line = printed("costs --limit 2", 160)[-1].split()
     assert (line[0], line[1]) == ("total", f"{sum(line['calls'] for line in everything):,}")
-    assert line[3] == f"${sum(line['cost_usd'] or 0 for line in everything):.6f}".rstrip("0")
+    assert line[3] == f"${sum(line['cost_usd'] or 0 for line in everything):.2f}"
     assert line[5:8] == ["–", "–", "–"]
     assert "total" not in {line["group"] for line in everything}
 

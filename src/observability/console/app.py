@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from .commands import costs, decisions, doctor, export, report, status, tail, traces
 from .commands.manage import adopt, outcomes, prune, ship
+from .options import zoned
 
 
 class _Commands(TyperGroup):
@@ -30,8 +31,9 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Commands, no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
-)
+    cls=_Commands, no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 
 for command in (
     status.status,
@@ -49,7 +51,7 @@ for command in (
     doctor.doctor,
     adopt.adopt,
 ):
-    app.command()(command)
+    app.command()(zoned(command))
 # Options behind the script are the script's.
 app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(adopt.run)
 

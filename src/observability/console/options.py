@@ -1,33 +1,90 @@
 """The options that several commands share, and the journal opened for reading."""
 
+import functools
+import inspect
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from termcolor import cprint
 
 from .. import settings
 from ..journal import DamagedJournalError, Journal, JournalError
+from . import time_range
 from .checks.findings import DOCTOR, journal_obstacle
 from .queries import traces
-from .queries.filter import Filter
+from .queries.filter import NEVER_NS, Filter
+from .queries.text import with_traces
 from .render.format import one_line, safe
 from .render.layout import paragraph
-from .time_range import parse_since
 
 MAX_ROWS = 1_000_000  # of one --limit
 SINCE = "all"  # the default of every command
 _MAX_NAMES = 12  # in a message
 
-AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line.")]
-Agent = Annotated[str | None, typer.Option(help="Only this agent (case-insensitive).")]
-Model = Annotated[str | None, typer.Option(help="Only this model (case-insensitive).")]
-Limit = Annotated[int, typer.Option(min=1, max=MAX_ROWS, help="Show the newest N.")]
-Since = Annotated[str, typer.Option(help="24h, 7d, 2026-11-01, 2026-11-01T08:00 (UTC), or all.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line, times in ISO 8601.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show the newest N.")]
 Full = Annotated[bool, typer.Option("--full", help="Print whole prompts and answers.")]
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of the filter; its argument `rows` is the `Filter` that they make."""
+    return _with_options_of(_filter, command)
+
+
+def zoned(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option `--utc`."""
+    return _with_options_of(_clock, command)
+
+
+def _with_options_of(common: Callable[..., dict[str, Any]], command: Callable[..., None]) -> Callable[..., None]:
+    """Add the parameters of `common` to those of a command, which gets the arguments that `common` makes of them."""
+    added, own = (inspect.signature(function).parameters for function in (common, command))
+
+    @functools.wraps(command)
+    def with_options(**options: Any) -> None:
+        command(**common(**{name: options.pop(name) for name in added}), **options)
+
+    signature = inspect.Signature([*(own[name] for name in own if name != "rows"), *added.values()])
+    with_options.__signature__ = signature  # type: ignore[attr-defined]
+    with_options.__annotations__ = {name: option.annotation for name, option in signature.parameters.items()}
+    return with_options
+
+
+def _clock(
+    *, utc: Annotated[bool, typer.Option("--utc", help="Times in UTC, not in this machine's zone.")] = False
+) -> dict[str, Any]:
+    (time_range.use_utc if utc else time_range.use_local)()
+    return {}
+
+
+def _filter(
+    *,
+    agent: Annotated[str | None, typer.Option(help="Only this agent (case-insensitive).")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model (case-insensitive).")] = None,
+    action: Annotated[str | None, typer.Option(help="Only traces that decide so: BUY, SELL, NOTHING.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only traces with a decision on this symbol.")] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only errors; of decisions, those of failed traces.")
+    ] = False,
+    text: Annotated[str | None, typer.Option(help="Only traces with this text in a prompt, answer or reason.")] = None,
+    since: Annotated[str, typer.Option(help=f"{time_range.FORMS}; the offset of a time is yours.")] = SINCE,
+    until: Annotated[str | None, typer.Option(help="Only before this time, in the same forms.")] = None,
+) -> dict[str, Any]:
+    until_ns = NEVER_NS if until in (None, SINCE) else time_of(until, "--until")
+    rows = Filter(time_of(since, "--since"), until_ns, agent, model, action and action.upper(), symbol, failed, text)
+    return {"rows": rows}
+
+
+def time_of(text: str, option: str) -> int:
+    """Parse the time that an option gives as Unix nanoseconds; a malformed one ends the command with status 2."""
+    try:
+        return time_range.parse_time(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 @contextmanager
@@ -48,9 +105,10 @@ def opened() -> Iterator[Journal]:
         journal.close()
 
 
-def print_no_rows(noun: str, since_ns: int, cure: str = "run an agent") -> None:
+def print_no_rows(noun: str, rows: Filter, cure: str = "run an agent") -> None:
     """Print that no rows match, and the cure. An empty result is not an error."""
-    widen = ", or widen --since" if since_ns > 0 else ""
+    widen = ", or widen --since" if rows.since_ns > 0 else ", or --until" if rows.is_bounded else ""
+    widen += ", or leave out a filter" if rows.is_of_traces else ""
     cprint(f"🤖 No {noun} found: {cure}{widen}", "cyan", file=sys.stderr)
 
 
@@ -76,6 +134,15 @@ def _message_of(error: JournalError) -> str:
     return str(error)
 
 
+def resolved(journal: Journal, rows: Filter) -> Filter:
+    """Spell the filter's agent and model as the journal does, and find the traces with its text.
+
+    Raises:
+        JournalError: the journal has other names but not this one.
+    """
+    return with_traces(journal, with_existing_names(journal, rows))
+
+
 def with_existing_names(journal: Journal, rows: Filter) -> Filter:
     """Spell the filter's agent and model as the journal does.
 
@@ -95,11 +162,3 @@ def _name(journal: Journal, column: str, name: str | None) -> str | None:
     raise JournalError(
         f"No {column} named {one_line(name, 40)!r}. Known {column}s: {', '.join(names[:_MAX_NAMES])}{more}"
     )
-
-
-def since_ns(text: str) -> int:
-    """Parse `--since` as Unix nanoseconds; a malformed value ends the command with status 2."""
-    try:
-        return parse_since(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from None

@@ -1,12 +1,16 @@
-"""The current time, and the values of `--since`."""
+"""The one clock of the console: the current time, the zone that times are shown in, `--since` and `--until`."""
 
 import re
 import time
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import time as time_of_day
 
 _SECOND_NS = 1_000_000_000
 _MAX_NS = 9_223_000_000 * _SECOND_NS
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DAYS_AGO = {"today": 0, "yesterday": 1}
+FORMS = "24h, 7d, 2w, today, yesterday, 2026-11-01, 2026-11-01T08:00 or all"
+_zone: tzinfo | None = None  # None: the system's
 
 
 def now_ns() -> int:
@@ -14,13 +18,36 @@ def now_ns() -> int:
     return time.time_ns()
 
 
+def use_utc() -> None:
+    """Show and read times in UTC from now on: the option `--utc`."""
+    global _zone
+    _zone = timezone.utc
+
+
+def use_local() -> None:
+    """Show and read times in the system's zone, as a new process does."""
+    global _zone
+    _zone = None
+
+
+def sqlite_zone() -> str:
+    """Return the modifier with which SQLite's date functions convert to the same zone."""
+    return "localtime" if _zone is None else "+0 hours"
+
+
+def local_time(nanoseconds: int) -> datetime:
+    """Convert Unix nanoseconds to the operator's zone, to the microsecond."""
+    moment = datetime.fromtimestamp(nanoseconds // _SECOND_NS, timezone.utc)
+    return moment.replace(microsecond=nanoseconds % _SECOND_NS // 1000).astimezone(_zone)
+
+
 def today() -> date:
-    """Return the current day in UTC."""
-    return datetime.fromtimestamp(now_ns() / 1e9, timezone.utc).date()
+    """Return the current day."""
+    return local_time(now_ns()).date()
 
 
-def parse_since(text: str) -> int:
-    """Return `24h`, `7d`, `2026-11-01`, an ISO 8601 time (UTC by default) or `all` as Unix nanoseconds.
+def parse_time(text: str) -> int:
+    """Return `24h`, `today`, `2026-11-01`, an ISO 8601 time (of the operator's zone by default) or `all` as Unix ns.
 
     Raises:
         ValueError: on anything else; the message lists the accepted forms.
@@ -31,11 +58,26 @@ def parse_since(text: str) -> int:
     if span := re.fullmatch(r"([0-9]{1,6})([mhdw])", value):
         return _clamped(now_ns() - int(span[1]) * _UNIT_SECONDS[span[2]] * _SECOND_NS)
     try:
-        moment = datetime.fromisoformat(re.sub("z$", "+00:00", value))  # Python 3.10 reads no Z
+        moment = _midnight(value) or datetime.fromisoformat(re.sub("z$", "+00:00", value))  # Python 3.10 reads no Z
     except ValueError:
-        raise ValueError(f"{text!r} is not a time: use 24h, 7d, 2w, 2026-11-01, 2026-11-01T08:00 or all") from None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return _clamped(round(aware.timestamp() * 1_000_000) * 1000)
+        raise ValueError(f"{text!r} is not a time: use {FORMS}") from None
+    return _clamped(round(_aware(moment).timestamp() * 1_000_000) * 1000)
+
+
+def _aware(moment: datetime) -> datetime:
+    """Give a time without an offset the operator's zone; in the years 1 and 9999, where that can fail, UTC."""
+    if moment.tzinfo is not None:
+        return moment
+    try:
+        return moment.replace(tzinfo=_zone) if _zone else moment.astimezone()
+    except (ValueError, OverflowError):
+        return moment.replace(tzinfo=timezone.utc)
+
+
+def _midnight(name: str) -> datetime | None:
+    if name not in _DAYS_AGO:
+        return None
+    return datetime.combine(today() - timedelta(days=_DAYS_AGO[name]), time_of_day())
 
 
 def _clamped(nanoseconds: int) -> int:

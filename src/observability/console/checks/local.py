@@ -139,7 +139,7 @@ def _rejected(journal: Journal) -> Iterator[Finding]:
 
 
 def _recorded(journal: Journal) -> Iterator[Finding]:
-    week = time_range.parse_since("7d")
+    week = time_range.parse_time("7d")
     lost = health.not_recorded(journal, week)
     if lost:
         what = f"{how_many(lost, 'call')} of the last 7 days could not be recorded, only counted"

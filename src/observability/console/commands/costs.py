@@ -6,21 +6,10 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from ..options import (
-    MAX_ROWS,
-    SINCE,
-    Agent,
-    AsJson,
-    Model,
-    Since,
-    opened,
-    print_no_rows,
-    since_ns,
-    with_existing_names,
-)
+from ..options import MAX_ROWS, AsJson, filtered, opened, print_no_rows, resolved
 from ..queries import totals
 from ..queries.filter import Filter
-from ..render.format import how_many, moment, one_line
+from ..render.format import how_many, one_line, period
 from ..render.layout import show, show_json, width
 from ..render.tables import costs_table, repriced_table
 from ..repricing import price_of_model, price_table_text, repriced
@@ -33,58 +22,52 @@ class By(str, Enum):
     model = "model"
     provider = "provider"
     day = "day"
+    hour = "hour"
     session = "session"
 
 
 _Group = TypeVar("_Group")
 Most = Annotated[
-    int | None, typer.Option("--limit", min=1, max=MAX_ROWS, help="Show the N most expensive, or the last N days.")
+    int | None,
+    typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show the N most expensive, or the last N days or hours."),
 ]
 WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the same tokens at this model's rates.")]
 
 
-def costs(
-    by: By = By.agent,
-    what_if: WhatIf = None,
-    agent: Agent = None,
-    model: Model = None,
-    limit: Most = None,
-    since: Since = SINCE,
-    as_json: AsJson = False,
-) -> None:
+@filtered
+def costs(rows: Filter, by: By = By.agent, what_if: WhatIf = None, limit: Most = None, as_json: AsJson = False) -> None:
     """Show the spend, errors, latency and tokens of the calls. An unknown price is never counted as 0.
 
     Totals include deleted rows (except by session); latencies cover the existing rows.
 
     Example: python -m src.observability costs --by model --since 7d --what-if claude-haiku-4-5
     """
-    rows = Filter(since_ns(since), agent=agent, model=model)
     if what_if is not None:
         _what_if(by, rows, what_if, limit, as_json)
         return
     with opened() as journal:
-        groups = totals.call_stats(journal, by.value, with_existing_names(journal, rows))
+        groups = totals.call_stats(journal, by.value, resolved(journal, rows))
     limited = _limited(groups, by, limit)
     if as_json:
         for group in limited:
             show_json(group.as_json())
     elif limited:
-        print(f"💰 Since {moment(rows.since_ns)}" if rows.since_ns > 0 else "💰 All time")
+        print(f"💰 {period(rows)}")
         show(*costs_table(limited, totals.total(groups), by.value, width()))
     else:
-        print_no_rows("calls", rows.since_ns)
+        print_no_rows("calls", rows)
 
 
 def _limited(groups: Sequence[_Group], by: By, limit: int | None) -> Sequence[_Group]:
-    """Return the first `limit` groups; of days, which are in order, the last."""
+    """Return the first `limit` groups; of days and hours, which are in order, the last."""
     if limit is None:
         return groups
-    return groups[-limit:] if by is By.day else groups[:limit]
+    return groups[-limit:] if by.value in totals.TIMES else groups[:limit]
 
 
 def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) -> None:
     with opened() as journal:
-        rows, price = with_existing_names(journal, rows), price_of_model(name)
+        rows, price = resolved(journal, rows), price_of_model(name)
         groups = repriced(totals.calls_with_usage(journal, by.value, rows), price, by.value)
         without_usage = totals.calls_without_usage(journal, rows)
     limited = _limited(groups, by, limit)
@@ -99,7 +82,7 @@ def _what_if(by: By, rows: Filter, name: str, limit: int | None, as_json: bool) 
         for line in _caveats(without_usage):
             print(line)
     else:
-        print_no_rows("calls", rows.since_ns)
+        print_no_rows("calls", rows)
 
 
 def _caveats(without_usage: int) -> Iterator[str]:

@@ -10,18 +10,7 @@ from termcolor import cprint
 
 from ...journal import Journal
 from ..evaluation import FEW, ConfidenceClass, Evaluation, calibration, evaluations
-from ..options import (
-    MAX_ROWS,
-    SINCE,
-    Agent,
-    AsJson,
-    Model,
-    Since,
-    opened,
-    print_no_rows,
-    since_ns,
-    with_existing_names,
-)
+from ..options import MAX_ROWS, AsJson, filtered, opened, print_no_rows, resolved
 from ..queries import decisions as queries
 from ..queries.filter import Filter
 from ..queries.totals import CallStats, call_stats
@@ -32,17 +21,19 @@ from ..render.tables import balance_table, calibration_table, decisions_table, e
 
 _LIMIT = 20
 Newest = Annotated[
-    int | None, typer.Option(min=1, max=MAX_ROWS, help=f"Show the newest N (default {_LIMIT}); not with --report.")
+    int | None,
+    typer.Option(
+        "--limit", "-n", min=1, max=MAX_ROWS, help=f"Show the newest N (default {_LIMIT}); not with --report."
+    ),
 ]
 WithInferred = Annotated[bool, typer.Option("--inferred", help="Evaluate decisions inferred from answers as well.")]
 AsReport = Annotated[bool, typer.Option("--report", help="Evaluate all decisions with a known outcome.")]
 
 
+@filtered
 def decisions(
-    agent: Agent = None,
-    model: Model = None,
+    rows: Filter,
     limit: Newest = None,
-    since: Since = SINCE,
     report: AsReport = False,
     inferred: WithInferred = False,
     as_json: AsJson = False,
@@ -52,29 +43,28 @@ def decisions(
     Cost and outcome belong to the whole trace: they stand beside its last valid BUY or SELL, and ″ beside the others.
     A decision with ≈ was inferred from a model's answer; --report leaves it out unless --inferred is given.
 
-    Example: python -m src.observability decisions --since 24h --agent WhaleAgent
+    Example: python -m src.observability decisions --since today --action SELL --symbol BTC
     """
-    rows = Filter(since_ns(since), agent=agent, model=model)
     if report:
         if limit is not None:
             raise typer.BadParameter("--report covers all decisions: narrow it with --since", param_hint="--limit")
         _report(rows, as_json, inferred=inferred)
         return
     with opened() as journal:
-        newest = queries.newest_decisions(journal, with_existing_names(journal, rows), limit or _LIMIT)
+        newest = queries.newest_decisions(journal, resolved(journal, rows), limit or _LIMIT)
     if as_json:
         for row in newest:
             show_json(row)
     elif newest:
         show(*decisions_table(newest, width()))
     else:
-        print_no_rows("decisions", rows.since_ns)
+        print_no_rows("decisions", rows)
 
 
 def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
     """Print the evaluation; a hint if no outcome is known."""
     with opened() as journal:
-        rows = with_existing_names(journal, rows)
+        rows = resolved(journal, rows)
         evaluated = queries.decisions_with_outcome(journal, rows, inferred=inferred)
         groups = {by: evaluations(evaluated, _calls(journal, by, rows), by) for by in ("agent", "model")}
     if as_json:

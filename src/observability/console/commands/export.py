@@ -19,10 +19,11 @@ from termcolor import cprint
 
 from ... import settings
 from ...journal import OBSERVATION_COLUMNS, SCORE_COLUMNS, Journal, JournalError, Kind, Row, columns_of
-from ..options import MAX_ROWS, SINCE, Agent, Model, Since, opened, since_ns, with_existing_names
+from ..options import MAX_ROWS, AsJson, filtered, opened, resolved
 from ..queries import pages as queries
 from ..queries.filter import Filter
 from ..render.format import how_many, json_text
+from ..render.layout import show_json
 
 
 class Format(str, Enum):
@@ -34,6 +35,9 @@ class Format(str, Enum):
     otlp = "otlp"
 
 
+Newest = Annotated[
+    int | None, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Only the newest N. Default: all.")
+]
 _JSON = columns_of(Kind.JSON)
 _INTEGERS = {"seq", *columns_of(Kind.INTEGER)}
 _FLOATS = {"number", *columns_of(Kind.REAL)}
@@ -43,16 +47,16 @@ _MESSAGE_ROWS = 500  # of one OTLP message, as the shipper sends
 _FORMULA = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹢﹣﹦﹫−]|[\t\r\n]")
 
 
+@filtered
 def export(
+    rows: Filter,
     form: Annotated[Format, typer.Option("--format", help="The format of the file.")] = Format.jsonl,
     output: Annotated[
         Path | None, typer.Option(help="The file to write; an existing one is replaced. Default: stdout.")
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Export scores and outcomes, not observations.")] = False,
-    agent: Agent = None,
-    model: Model = None,
-    limit: Annotated[int | None, typer.Option(min=1, max=MAX_ROWS, help="Only the newest N. Default: all.")] = None,
-    since: Since = SINCE,
+    limit: Newest = None,
+    as_json: AsJson = False,
 ) -> None:
     """Export all ended observations as recorded, and so redacted, in order of arrival; or all scores.
 
@@ -62,16 +66,24 @@ def export(
 
     Example: python -m src.observability export --format parquet --output november.parquet --since 2026-11-01
     """
+    _check(form, scores, as_json, is_printed=output is None)
+    with opened() as journal, written_to(output) as file:
+        rows = resolved(journal, rows)
+        count = (_export_scores if scores else _export_observations)(journal, rows, limit, form, file)
+    if as_json and output is not None:
+        show_json({"rows": count, "output": str(output)})
+    elif output is not None:
+        cprint(f"✅ {how_many(count, 'score' if scores else 'observation')} in {output}", "green", file=sys.stderr)
+
+
+def _check(form: Format, scores: bool, as_json: bool, is_printed: bool) -> None:
+    """End the command with status 2 if its options contradict one another."""
     if scores and form is Format.otlp:
         raise typer.BadParameter("OTLP has no scores: use jsonl, csv or parquet", param_hint="--scores")
-    if form is Format.parquet and output is None and sys.stdout.isatty():
+    if form is Format.parquet and is_printed and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is binary: name a file with --output", param_hint="--format")
-    rows = Filter(since_ns(since), agent=agent, model=model)
-    with opened() as journal, written_to(output) as file:
-        rows = with_existing_names(journal, rows)
-        count = (_export_scores if scores else _export_observations)(journal, rows, limit, form, file)
-    if output is not None:
-        cprint(f"✅ {how_many(count, 'score' if scores else 'observation')} in {output}", "green", file=sys.stderr)
+    if as_json and is_printed and form in (Format.csv, Format.parquet):
+        raise typer.BadParameter("the rows themselves are printed: name a file with --output", param_hint="--json")
 
 
 def _export_observations(journal: Journal, rows: Filter, limit: int | None, form: Format, file: IO[bytes]) -> int:

@@ -7,16 +7,15 @@ from typing import Annotated
 import typer
 from termcolor import cprint
 
-from ..options import SINCE, Agent, Model, Since, opened, since_ns, with_existing_names
+from ..options import filtered, opened, resolved
 from ..queries.filter import Filter
 from .export import written_to
 
 
+@filtered
 def report(
+    rows: Filter,
     html: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path("report.html"),
-    agent: Agent = None,
-    model: Model = None,
-    since: Since = SINCE,
 ) -> None:
     """Write one HTML page: spend, latency, errors, decisions, confidence against outcome.
 
@@ -26,7 +25,6 @@ def report(
     """
     from ..report.page import page
 
-    rows = Filter(since_ns(since), agent=agent, model=model)
     with opened() as journal, written_to(html) as file:
-        file.write(page(journal, with_existing_names(journal, rows)).encode())
+        file.write(page(journal, resolved(journal, rows)).encode())
     cprint(f"✅ {html}: open it in a browser", "green", file=sys.stderr)

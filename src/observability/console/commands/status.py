@@ -14,7 +14,7 @@ from ..queries.decisions import newest_decisions
 from ..queries.filter import Filter
 from ..queries.totals import CallStats, call_stats, total
 from ..queries.traces import oldest_ns
-from ..render.format import duration, how_many, local_time, moment, one_line, price, safe
+from ..render.format import duration, how_many, moment, one_line, price, safe
 from ..render.layout import paragraph, show, show_json, width
 from ..render.tables import decisions_table, spend_table
 
@@ -52,7 +52,7 @@ def _facts(journal: Journal) -> dict[str, Any]:
         "began_ns": oldest_ns(journal),
         "rows": journal.counts(),
         "oldest_pending_ns": oldest_pending,
-        "agents": call_stats(journal, "agent", Filter(time_range.parse_since("24h")), timed=False),
+        "agents": call_stats(journal, "agent", Filter(time_range.parse_time("24h")), timed=False),
         "decisions": newest_decisions(journal, Filter(), _DECISIONS),
     }
 
@@ -69,7 +69,7 @@ def _show(facts: dict[str, Any]) -> None:
     print(paragraph("🤖", _tracing(facts)))
     if facts["cure"]:
         print(paragraph("  ", f"→ {safe(facts['cure'])}"))
-    print(f"   {moment(now)}, {local_time(now):%H:%M %Z} here")
+    print(f"   {moment(now)}")
     print(f"📒 {safe(facts['journal'])}")
     print(paragraph("  ", ", ".join(_journal_facts(facts, now))))
     if facts["agents"]:

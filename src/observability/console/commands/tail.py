@@ -13,38 +13,38 @@ from termcolor import cprint
 from ... import settings
 from ...journal import Journal, JournalError, Row
 from ..checks.findings import is_awaited
-from ..options import MAX_ROWS, SINCE, Agent, AsJson, Model, Since, opened, since_ns, with_existing_names
+from ..options import MAX_ROWS, AsJson, filtered, opened, with_existing_names
 from ..queries import pages
 from ..queries.filter import Filter
-from ..render.format import local_time, one_line, padded, safe, zone
+from ..queries.text import traces_with, with_traces
+from ..render.format import SHORT_ID, one_line, padded, safe, zone
 from ..render.layout import WIDE, show, show_json, width
 from ..render.tables import decision_text
 from ..signal import signal_of
+from ..time_range import local_time
 
 _POLL_SECONDS = 0.5
 _POLL_ROWS = 500
 _AGENT, _MODEL, _EVENT = 18, 24, 22  # columns
 
-First = Annotated[int, typer.Option("--limit", min=1, max=MAX_ROWS, help="Start with the newest N.")]
+First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Start with the newest N.")]
 
 
-def tail(
-    agent: Agent = None, model: Model = None, limit: First = 10, since: Since = SINCE, as_json: AsJson = False
-) -> None:
-    """Print decisions, errors and warnings as they happen, in local time. Ctrl-C ends it with status 0.
+@filtered
+def tail(rows: Filter, limit: First = 10, as_json: AsJson = False) -> None:
+    """Print decisions, errors and warnings as they happen, each with its trace's id. Ctrl-C ends it with status 0.
 
     Without a journal it waits for one. --since limits how far back it starts.
 
     Example: python -m src.observability tail --agent WhaleAgent
     """
-    follower = _Follower(Filter(since_ns(since), agent=agent, model=model), as_json)
+    follower = _Follower(rows, as_json)
     with contextlib.suppress(KeyboardInterrupt):
-        rows = limit
         while True:
             _wait_for_journal()
             with opened() as journal:  # reopened each time: a damaged journal may have been set aside
-                follower.print_news(journal, rows)
-            rows = _POLL_ROWS
+                follower.print_news(journal, limit)
+            limit = _POLL_ROWS
             time.sleep(_POLL_SECONDS)
 
 
@@ -67,13 +67,21 @@ class _Follower:
         """Print the new rows, at most the newest `limit`."""
         last = pages.newest_ended(journal)
         after = self._printed if self._printed <= last else 0  # else the journal was replaced or emptied
-        for row in pages.news(journal, self._existing(journal), after, last, limit):
+        for row in self._news(journal, after, last, limit):
             row["metadata"] = json.loads(row["metadata"] or "{}")
             if self._as_json:
                 show_json(row)
             else:
                 self._print(row)
         self._printed = last
+
+    def _news(self, journal: Journal, after: int, last: int, limit: int) -> list[Row]:
+        rows = self._existing(journal)
+        if rows.text is None or not after:
+            return pages.news(journal, with_traces(journal, rows), after, last, limit)
+        news = pages.news(journal, rows._replace(text=None), after, last, limit)
+        traces = traces_with(journal, rows.text, [row["trace_id"] for row in news])
+        return [row for row in news if row["trace_id"] in traces]
 
     def _existing(self, journal: Journal) -> Filter:
         """Return the filter with the journal's spelling; an agent or model without rows may still appear."""
@@ -92,7 +100,7 @@ class _Follower:
 
 def _line(row: Row, columns: int) -> Text:
     """Return one line, cut to the terminal; in a narrow one the agent's name is shorter and the model left out."""
-    line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  ", style="dim")
+    line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  {row['trace_id'][:SHORT_ID]}  ", style="dim")
     line.append(f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // 4))}  ", style="not dim")
     if columns >= WIDE:
         line.append(f"{padded(row['model'] or '', _MODEL)}  ", style="not dim")

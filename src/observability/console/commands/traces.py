@@ -1,24 +1,13 @@
 """`traces` and `trace`: traces as lines, as trees, or as JSON."""
 
-from collections.abc import Iterable
-from typing import Annotated
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NoReturn
 
 import typer
 
 from ...journal import Journal
-from ..options import (
-    SINCE,
-    Agent,
-    AsJson,
-    Full,
-    Limit,
-    Model,
-    Since,
-    opened,
-    print_no_rows,
-    since_ns,
-    with_existing_names,
-)
+from ..options import AsJson, Full, Limit, filtered, opened, print_error, print_no_rows, resolved
 from ..queries import traces as queries
 from ..queries.filter import Filter
 from ..render.layout import show, show_json, width
@@ -26,15 +15,15 @@ from ..render.tables import traces_table
 from ..render.tree import tree_of
 
 _SESSIONS = "python -m src.observability costs --by session"
+_MAX_CANDIDATES = 20
 _MAX_TREE = 160  # columns, in a pipe too
 
 
+@filtered
 def traces(
+    rows: Filter,
     session: Annotated[str | None, typer.Option(help="Only this session; `last` is the newest.")] = None,
-    agent: Agent = None,
-    model: Model = None,
     limit: Limit = 20,
-    since: Since = SINCE,
     tree: Annotated[bool, typer.Option("--tree", help="Show each trace as a tree.")] = False,
     full: Full = False,
     as_json: AsJson = False,
@@ -43,9 +32,8 @@ def traces(
 
     Example: python -m src.observability traces --agent LiquidationAgent --limit 5
     """
-    rows = Filter(since_ns(since), agent=agent, model=model)
     with opened() as journal:
-        rows = with_existing_names(journal, rows)
+        rows = resolved(journal, rows)
         session_id = queries.newest_session(journal) if session == "last" else session
         if tree or full or as_json:
             count = _show_all(queries.newest_traces(journal, rows, session_id, limit), as_json, full)
@@ -53,7 +41,7 @@ def traces(
             count = _show_lines(journal, rows, session_id, limit)
     if not count:
         is_named = session not in (None, "last")
-        print_no_rows("traces", rows.since_ns, f"{_SESSIONS} lists the sessions" if is_named else "run an agent")
+        print_no_rows("traces", rows, f"{_SESSIONS} lists the sessions" if is_named else "run an agent")
 
 
 def _show_lines(journal: Journal, rows: Filter, session: str | None, limit: int) -> int:
@@ -75,13 +63,24 @@ def trace(
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show one trace as a tree.
+    """Show one trace as a tree. If several ids start with those digits, list their traces, with exit status 1.
 
     Example: python -m src.observability trace last --full
     """
     with opened() as journal:
-        named_trace = queries.trace(journal, queries.trace_id_named(journal, name))
+        ids = queries.trace_ids_named(journal, name, _MAX_CANDIDATES)
+        if len(ids) > 1:
+            _list_candidates(name, sorted(queries.lines_of(journal, ids), key=lambda line: line.start_ns))
+        named_trace = queries.trace(journal, ids[0])
     _show(named_trace, as_json, full)
+
+
+def _list_candidates(name: str, lines: Sequence[queries.TraceLine]) -> NoReturn:
+    more = "; others too" if len(lines) == _MAX_CANDIDATES else ""
+    print_error(f"Several trace ids start with {name!r}{more}", "give more digits of one of these")
+    for line in traces_table(lines, width()):
+        print(line.plain, file=sys.stderr)
+    raise typer.Exit(1)
 
 
 def _show(trace: queries.Trace, as_json: bool, full: bool) -> None:

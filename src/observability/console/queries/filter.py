@@ -2,28 +2,73 @@
 
 from typing import Any, NamedTuple
 
+from ..time_range import sqlite_zone
+
 HOUR_NS = 3_600_000_000_000
-_NEVER_NS = 2**63 - 1
+NEVER_NS = 2**63 - 1
 
 
 class Filter(NamedTuple):
-    """The rows that a query reads. None leaves a condition out; times are Unix nanoseconds."""
+    """The rows that a query reads. None leaves a condition out; times are Unix nanoseconds.
+
+    `action`, `symbol` and `text` choose traces: those with such a decision, and those in which the text occurs.
+    """
 
     since_ns: int = 0  # inclusive
-    until_ns: int = _NEVER_NS  # exclusive
+    until_ns: int = NEVER_NS  # exclusive
     agent: str | None = None
     model: str | None = None
-    action: str | None = None  # of decisions, and of the traces that contain one
-    symbol: str | None = None  # likewise
-    failed: bool = False  # errors only
+    action: str | None = None  # in capitals
+    symbol: str | None = None  # in any case
+    failed: bool = False  # only errors; of traces and decisions, those of a trace with an error
+    text: str | None = None
+    traces: str | None = None  # JSON list of the traces with `text`: `text.with_traces` fills it in
+
+    @property
+    def is_of_traces(self) -> bool:
+        """Whether a condition is left that the hourly sums cannot answer."""
+        return self.failed or (self.action, self.symbol, self.text) != (None, None, None)
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a period was chosen."""
+        return self.since_ns > 0 or self.until_ns < NEVER_NS
 
     def parameters(self, **more: Any) -> dict[str, Any]:
         """Return the values that the conditions bind, and `more`."""
-        return {**self._asdict(), **more}
+        return {**self._asdict(), "zone": sqlite_zone(), **more}
 
 
 STARTED = "start_ns >= :since_ns AND start_ns < :until_ns"
 NAMED = "(:agent IS NULL OR agent = :agent) AND (:model IS NULL OR model = :model)"
-FAILED = "(NOT :failed OR level = 'ERROR')"
-ROWS = f"{STARTED} AND {NAMED} AND {FAILED}"
-DECISIONS = f"{ROWS} AND (:action IS NULL OR action = :action) AND (:symbol IS NULL OR symbol = :symbol)"
+_FAILED = "(NOT :failed OR level = 'ERROR')"
+_WITH_TEXT = "(:text IS NULL OR {0}.trace_id IN (SELECT value FROM json_each(:traces)))"
+_DECIDES = "(:action IS NULL OR action = :action) AND (:symbol IS NULL OR symbol = :symbol COLLATE NOCASE)"
+# The subquery of these two is named apart: the outer query may name its own rows o, d or c.
+_WITH_DECISION = (
+    "(:action IS NULL AND :symbol IS NULL OR EXISTS"
+    f" (SELECT 1 FROM decisions AS of_it WHERE of_it.trace_id = {{0}}.trace_id AND {_DECIDES}))"
+)
+_WITH_ERROR = (
+    "(NOT :failed OR EXISTS"
+    " (SELECT 1 FROM observations AS of_it WHERE of_it.trace_id = {0}.trace_id AND of_it.level = 'ERROR'))"
+)
+
+
+def rows_of(name: str) -> str:
+    """Return the conditions on observations, which the query calls `name`."""
+    return f"{STARTED} AND {NAMED} AND {_FAILED} AND {_WITH_TEXT.format(name)} AND {_WITH_DECISION.format(name)}"
+
+
+def decisions_of(name: str) -> str:
+    """Return the conditions on rows of the view `decisions`, which the query calls `name`."""
+    return f"{STARTED} AND {NAMED} AND {_DECIDES} AND {_WITH_ERROR.format(name)} AND {_WITH_TEXT.format(name)}"
+
+
+def traces_of(name: str) -> str:
+    """Return the conditions on traces, of which the query calls any one row `name`."""
+    return " AND ".join(part.format(name) for part in (_WITH_TEXT, _WITH_ERROR, _WITH_DECISION))
+
+
+ROWS = rows_of("observations")
+DECISIONS = decisions_of("decisions")

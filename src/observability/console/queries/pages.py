@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...journal import Journal, Row
-from .filter import ROWS, Filter
+from .filter import ROWS, Filter, rows_of, traces_of
 
 PAGE_BYTES = 8 * 1024 * 1024  # of text
 
@@ -14,6 +14,7 @@ _OF_TRACE = "EXISTS (SELECT 1 FROM observations AS o WHERE o.trace_id = scores.t
 _SCORES = f"""
 FROM scores WHERE seq > :after AND seq <= :last AND timestamp_ns >= :since_ns AND timestamp_ns < :until_ns
     AND (:agent IS NULL OR {_OF_TRACE.format("agent")}) AND (:model IS NULL OR {_OF_TRACE.format("model")})
+    AND {traces_of("scores")}
 """
 
 
@@ -46,7 +47,7 @@ def _before_newest(journal: Journal, source: str, values: dict[str, Any]) -> int
 # An error that repeats the error of a call below it is left out.
 _NEWS = f"""
 SELECT seq, trace_id, start_ns, end_ns, agent, type, name, level, status_message, metadata, model
-FROM attributed AS o WHERE seq > :after AND seq <= :last AND state <> 'open' AND {ROWS}
+FROM attributed AS o WHERE seq > :after AND seq <= :last AND state <> 'open' AND {rows_of("o")}
     AND (type = 'event' AND name = 'trading_signal' OR level IN ('ERROR', 'WARNING'))
     AND NOT EXISTS (SELECT 1 FROM observations AS c WHERE c.trace_id = o.trace_id AND c.parent_id = o.id
         AND c.agent IS o.agent AND c.level = o.level AND c.status_message = o.status_message)

@@ -12,21 +12,29 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...journal import COUNTED, INTERRUPTED, Journal, Row
+from ..time_range import local_time
 from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
 UNKNOWN = "unknown"  # a group whose agent, model, ... was not recorded
 _PAGE_ROWS = 20_000
+_DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which its UTC hour begins
 # The SQL that groups hourly totals, and rows.
 GROUPS = {
     "agent": ("agent", "agent"),
     "model": ("model", "model"),
     "provider": ("provider", "provider"),
     "session": ("session_id", "session_id"),
-    "day": (
-        "strftime('%Y-%m-%d', hour * 3600, 'unixepoch')",
-        "strftime('%Y-%m-%d', start_ns / 1000000000, 'unixepoch')",
-    ),
+    "hour": ("hour", f"start_ns / {HOUR_NS}"),
+    "day": (_DAY.format("hour * 3600"), _DAY.format(f"start_ns / {HOUR_NS} * 3600")),
 }
+TIMES = ("hour", "day")  # groups in order of time
+
+
+def _label(by: str, group: Any) -> str:
+    """A group's name; an hour's is its beginning, with the offset."""
+    if by == "hour":
+        return local_time(group * HOUR_NS).isoformat(" ", "minutes")
+    return str(group or UNKNOWN)
 
 
 class CallStats(NamedTuple):
@@ -94,20 +102,20 @@ def tokens_in_and_out(usage: dict[str, int]) -> tuple[int, int]:
 
 
 def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -> list[CallStats]:
-    """Return one row per group of `by` (a key of `GROUPS`), most expensive first, days in order.
+    """Return one row per group of `by` (a key of `GROUPS`), most expensive first, hours and days in order.
 
     Args:
         timed: with latencies, which reads every call.
     """
-    sums = {row.pop("grp") or UNKNOWN: row for row in _sums(journal, by, rows)}
+    sums = {_label(by, row.pop("grp")): row for row in _sums(journal, by, rows)}
     decisions = _decisions(journal, by, rows)
     times = _times(journal, by, rows) if timed else {}
     stats = [
         _stats(group, row, row["decisions"] if decisions is None else decisions.get(group, 0), times.get(group))
         for group, row in sums.items()
     ]
-    if by == "day":
-        return sorted(stats, key=lambda group: group.group)
+    if by in TIMES:
+        return stats
     return sorted(stats, key=lambda group: (-(group.cost_usd or 0.0), -group.calls, group.group))
 
 
@@ -117,7 +125,7 @@ def calls_with_usage(
     """Yield each call with known tokens: its group, its usage, and its cost (USD; None: unknown)."""
     for row in _calls(journal, by, rows, "usage, cost_usd"):
         if row["usage"]:
-            yield row["grp"] or UNKNOWN, json.loads(row["usage"]), row["cost_usd"]
+            yield _label(by, row["grp"]), json.loads(row["usage"]), row["cost_usd"]
 
 
 def calls_without_usage(journal: Journal, rows: Filter) -> int:
@@ -140,22 +148,26 @@ _FROM_HOURS = f"""
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
         WHERE start_ns >= max(:since_ns, max(:first_hour, :end_hour) * {HOUR_NS}) AND start_ns < :until_ns
 """
-_FROM_ROWS = f"SELECT hour, agent, model, session_id, {_COUNTED} FROM counted WHERE {STARTED}"
+_FROM_ROWS = f"""
+    SELECT hour, agent, provider, model, session_id, {_COUNTED} FROM counted WHERE {STARTED}
+        AND (NOT :by_row OR seq IN (SELECT seq FROM observations WHERE {ROWS}))
+"""
 
 
 def _sums(journal: Journal, by: str, rows: Filter) -> list[Row]:
-    source = _FROM_ROWS if by == "session" else _FROM_HOURS
-    query = f"SELECT {GROUPS[by][0]} AS grp, {_SUMMED} FROM ({source}) WHERE {NAMED} GROUP BY grp"
+    source = _FROM_ROWS if by == "session" or rows.is_of_traces else _FROM_HOURS
+    query = f"SELECT {GROUPS[by][0]} AS grp, {_SUMMED} FROM ({source}) WHERE {NAMED} GROUP BY grp ORDER BY grp"
     hours = {"first_hour": -(-rows.since_ns // HOUR_NS), "end_hour": rows.until_ns // HOUR_NS}
-    return [row for row in journal.select(query, rows.parameters(**hours)) if row["calls"]]
+    values = rows.parameters(**hours, by_row=rows.is_of_traces)
+    return [row for row in journal.select(query, values) if row["calls"]]
 
 
 def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None:
     """Return the decisions of each group by model or provider; None where the sums count them."""
-    if by not in ("model", "provider") and rows.model is None:
+    if by not in ("model", "provider") and rows.model is None and not rows.is_of_traces:
         return None
     query = f"SELECT {GROUPS[by][1]} AS grp, count(*) AS decisions FROM decisions WHERE {DECISIONS} GROUP BY grp"
-    return {row["grp"] or UNKNOWN: row["decisions"] for row in journal.select(query, rows.parameters())}
+    return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
 class _Times(NamedTuple):
@@ -168,7 +180,7 @@ class _Times(NamedTuple):
 def _times(journal: Journal, by: str, rows: Filter) -> dict[str, _Times]:
     groups: dict[str, _Times] = defaultdict(lambda: _Times(array("q"), array("q")))
     for row in _calls(journal, by, rows, "end_ns - start_ns AS took, first_token_ns - start_ns AS first_token"):
-        times = groups[row["grp"] or UNKNOWN]
+        times = groups[_label(by, row["grp"])]
         times.took.append(row["took"])
         if row["first_token"] is not None:
             times.first_token.append(row["first_token"])

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...journal import INTERRUPTED, Journal, JournalError, Row
 from ..signal import Signal, signal_of
-from .filter import STARTED, Filter
+from .filter import STARTED, Filter, traces_of
 from .totals import tokens_in_and_out
 
 _LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
@@ -71,17 +71,15 @@ def name_like(journal: Journal, column: str, name: str) -> str | None:
 
 
 # Walks the start_ns index backwards and keeps the first row of each trace, until `limit` is reached.
-_IN_TRACE = "EXISTS (SELECT 1 FROM {} AS m WHERE m.trace_id = o.trace_id AND m.{})"
+_IN_TRACE = "EXISTS (SELECT 1 FROM observations AS m WHERE m.trace_id = o.trace_id AND m.{0} = :{0})"
 _NEWEST = f"""
 SELECT trace_id FROM observations AS o WHERE {STARTED}
     AND NOT EXISTS (SELECT 1 FROM observations AS e WHERE e.trace_id = o.trace_id
         AND (e.start_ns, e.seq) < (o.start_ns, o.seq))
     AND (:session IS NULL OR session_id = :session)
-    AND (:agent IS NULL OR {_IN_TRACE.format("observations", "agent = :agent")})
-    AND (:model IS NULL OR {_IN_TRACE.format("observations", "model = :model")})
-    AND (:action IS NULL OR {_IN_TRACE.format("decisions", "action = :action")})
-    AND (:symbol IS NULL OR {_IN_TRACE.format("decisions", "symbol = :symbol")})
-    AND (NOT :failed OR {_IN_TRACE.format("observations", "level = 'ERROR'")})
+    AND (:agent IS NULL OR {_IN_TRACE.format("agent")})
+    AND (:model IS NULL OR {_IN_TRACE.format("model")})
+    AND {traces_of("o")}
 ORDER BY start_ns DESC LIMIT :limit
 """
 _LINE = """
@@ -98,14 +96,19 @@ def newest_traces(journal: Journal, rows: Filter, session: str | None, limit: in
 
 
 def newest_trace_lines(journal: Journal, rows: Filter, session: str | None, limit: int) -> list[TraceLine]:
-    """Return the newest traces as lines, without reading prompts and answers."""
-    traces = [journal.select(_LINE, (trace_id,)) for trace_id in _newest_ids(journal, rows, session, limit)]
-    return [_trace_line([_decoded(row) for row in trace]) for trace in traces if trace]
+    """Return the newest traces as lines."""
+    return lines_of(journal, _newest_ids(journal, rows, session, limit))
 
 
 def _newest_ids(journal: Journal, rows: Filter, session: str | None, limit: int) -> list[str]:
     newest = journal.select(_NEWEST, rows.parameters(session=session, limit=limit))
     return [row["trace_id"] for row in reversed(newest)]
+
+
+def lines_of(journal: Journal, trace_ids: Iterable[str]) -> list[TraceLine]:
+    """Return traces as lines, without reading prompts and answers."""
+    traces = [journal.select(_LINE, (trace_id,)) for trace_id in trace_ids]
+    return [_trace_line([_decoded(row) for row in trace]) for trace in traces if trace]
 
 
 def _decoded(row: Row) -> Row:
@@ -163,14 +166,26 @@ def trace_id_named(journal: Journal, name: str) -> str:
     Raises:
         JournalError: no trace matches, or several do.
     """
+    matches = trace_ids_named(journal, name)
+    if len(matches) > 1:
+        cure = f"`python -m src.observability trace {name}` lists them"
+        raise JournalError(f"Several trace ids start with {name!r}: {cure}")
+    return matches[0]
+
+
+def trace_ids_named(journal: Journal, name: str, limit: int = 2) -> list[str]:
+    """Return the full ids of the first traces whose id starts with `name`; `last` is the newest trace.
+
+    Raises:
+        JournalError: no trace matches.
+    """
     if name == "last":
         matches = journal.select("SELECT trace_id FROM observations ORDER BY start_ns DESC LIMIT 1")
     elif re.fullmatch(r"[0-9a-f]{1,32}", name.lower()):
-        query = "SELECT DISTINCT trace_id FROM observations WHERE trace_id BETWEEN ? AND ? LIMIT 2"
-        matches = journal.select(query, (name.lower(), name.lower().ljust(32, "f")))
+        query = "SELECT DISTINCT trace_id FROM observations WHERE trace_id BETWEEN ? AND ? LIMIT ?"
+        matches = journal.select(query, (name.lower(), name.lower().ljust(32, "f"), limit))
     else:
         raise JournalError(f"{name[:40]!r} is not a trace id: give its first hex digits (up to 32), or `last`")
-    if len(matches) != 1:
-        problem = "Several trace ids start" if matches else "No trace id starts"
-        raise JournalError(f"{problem} with {name!r}: `python -m src.observability traces` lists them")
-    return str(matches[0]["trace_id"])
+    if not matches:
+        raise JournalError(f"No trace id starts with {name!r}: `python -m src.observability traces` lists them")
+    return [str(row["trace_id"]) for row in matches]

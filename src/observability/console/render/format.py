@@ -7,15 +7,18 @@ before they reach the terminal.
 import json
 import unicodedata
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
+from ..queries.filter import NEVER_NS, Filter
 from ..queries.totals import tokens_in_and_out
 from ..signal import finite
+from ..time_range import local_time
 
 DITTO = "″"  # beside a decision whose trace's cost and outcome belong to another decision
+SHORT_ID = 8  # digits of a trace id, which `trace` takes
+_MAX_DECIMALS = 7  # of a cost; below, it is printed as `$1.2e-09`
 _KEPT = frozenset("\n\t")
 _UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # of US dollars
 _ESCAPED = ("Cc", "Cf", "Cs", "Co")  # control, format (bidirectional marks among them), surrogate, private use
@@ -82,17 +85,14 @@ def signed(value: float, form: str) -> str:
 
 
 def money(usd: float | None) -> str:
-    """A cost: `free` for zero, `unknown` for None; small costs keep their digits."""
+    """A cost: `free` for zero, `unknown` for None; from $1 with cents, below with two significant digits."""
     if not usd:
         return "unknown" if usd is None else "free"
-    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.6f}".rstrip("0") if usd >= 1e-6 else f"${usd:.1e}"
-
-
-def money_briefly(usd: float | None) -> str:
-    """A cost in a column: with cents from $1, with four decimals below."""
-    if usd is None or usd < 0.0001:
-        return money(usd)
-    return f"${usd:,.2f}" if usd >= 1 else f"${usd:.4f}"
+    if usd >= 1:
+        return f"${usd:,.2f}"
+    rounded = f"{usd:.1e}"
+    digits = 1 - int(rounded.partition("e")[2])
+    return f"${float(rounded):.{max(digits, 2)}f}" if digits <= _MAX_DECIMALS else f"${rounded}"
 
 
 def price(usd: float | None) -> str:
@@ -185,19 +185,21 @@ def tokens_briefly(counts: tuple[int, int] | None) -> str:
     return "–" if counts is None else f"{count(counts[0])} → {count(counts[1])}"
 
 
-def local_time(nanoseconds: int) -> datetime:
-    """Convert Unix nanoseconds to the operator's time zone."""
-    return datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).astimezone()
-
-
 def zone(nanoseconds: int) -> str:
-    """The operator's time zone at that time: `CET`."""
-    return f"{local_time(nanoseconds):%Z}"
+    """The offset of the operator's zone at that time: `+01:00`, or `UTC`."""
+    offset = f"{local_time(nanoseconds):%z}"
+    return "UTC" if offset == "+0000" else f"{offset[:3]}:{offset[3:5]}"
 
 
 def moment(nanoseconds: int) -> str:
-    """`2026-11-24 07:17:05 UTC`."""
-    return f"{datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    """`2026-11-24 08:17:05 +01:00`."""
+    return f"{local_time(nanoseconds):%Y-%m-%d %H:%M:%S} {zone(nanoseconds)}"
+
+
+def period(rows: Filter) -> str:
+    """`All time`, or `Since 2026-11-24 08:17:05 +01:00, until …`."""
+    since = f"Since {moment(rows.since_ns)}" if rows.since_ns > 0 else "All time"
+    return since if rows.until_ns == NEVER_NS else f"{since}, until {moment(rows.until_ns)}"
 
 
 def text_of(value: Any) -> str:

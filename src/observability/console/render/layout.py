@@ -2,17 +2,20 @@
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from ..time_range import local_time
 from .format import both_ends, json_text
 
 WIDE = 120  # columns: models, costs and reasons fit in one line
 _PIPE = 500  # columns of a pipe: the next program needs uncut cells
+_LISTS_OF_ROWS = ("observations", "scores", "decisions", "agents")
+_TIMES = ("start_ns", "first_token_ns", "end_ns", "timestamp_ns", "began_ns", "oldest_pending_ns", "before_ns")
 _GAP = 2
 _INDENT = 3  # columns: an icon and a space
 
@@ -48,9 +51,20 @@ def paragraph(icon: str, text: str) -> str:
     return f"{icon} " + f"\n{' ' * _INDENT}".join(lines)
 
 
-def show_json(value: object) -> None:
-    """Print one JSON line for scripts, unbuffered."""
-    print(json_text(value), flush=True)
+def show_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON line for scripts, unbuffered. Beside each time in nanoseconds stands the same in ISO 8601."""
+    print(json_text(_with_iso_times(value)), flush=True)
+
+
+def _with_iso_times(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Add `start` to `start_ns`, and so on; also in lists of rows, but never in what an agent recorded."""
+    line: dict[str, Any] = {}
+    for name, item in value.items():
+        is_rows = name in _LISTS_OF_ROWS and isinstance(item, list)
+        line[name] = [_with_iso_times(row) for row in item] if is_rows else item
+        if name in _TIMES:
+            line[name.removesuffix("_ns")] = None if item is None else local_time(item).isoformat()
+    return line
 
 
 def table(columns: Sequence[Column], max_width: int, notes: Sequence[Text] = ()) -> list[Text]:

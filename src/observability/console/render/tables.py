@@ -10,13 +10,14 @@ from ..queries.totals import CallStats
 from ..queries.traces import TraceLine
 from ..repricing import Repriced
 from ..signal import Signal, signal_of
+from ..time_range import local_time, now_ns
 from .format import (
+    SHORT_ID,
     both_ends,
     cost_text,
     count,
     duration,
     gain,
-    local_time,
     milliseconds,
     money,
     one_line,
@@ -51,8 +52,8 @@ def decisions_table(decisions: Sequence[Row], max_width: int, *, brief: bool = F
 def _decision_columns(
     decisions: Sequence[Row], signals: Sequence[Signal], max_width: int, brief: bool
 ) -> Iterator[Column]:
-    yield _times([row["start_ns"] for row in decisions], max_width)
-    yield Column("trace", [row["trace_id"][:8] for row in decisions], 8)
+    yield _times("time", [row["start_ns"] for row in decisions], max_width)
+    yield Column("trace", [row["trace_id"][:SHORT_ID] for row in decisions], 8)
     yield _names("agent", [row["agent"] or "unknown" for row in decisions], 6)
     if not brief:
         yield _names("model", [row["model"] or "" for row in decisions], 2)
@@ -63,9 +64,14 @@ def _decision_columns(
         yield Column("cost", list(map(cost_text, decisions)), 3, right=True)
 
 
-def _times(starts: Sequence[int], max_width: int) -> Column:
+def _times(title: str, times: Sequence[int], max_width: int) -> Column:
+    """The column of times. The offset stands in its title, or in each cell if the clocks were changed in between."""
     form = "%m-%d %H:%M:%S" if max_width >= _WITH_SECONDS else "%m-%d %H:%M"
-    return Column(f"time ({zone(starts[-1])})", [f"{local_time(start):{form}}" for start in starts], 5)
+    cells = [f"{local_time(time):{form}}" for time in times]
+    zones = [zone(time) for time in times]
+    if len(set(zones)) == 1:
+        return Column(f"{title} ({zones[0]})", cells, 5)
+    return Column(title, [f"{cell} {offset}" for cell, offset in zip(cells, zones, strict=True)], 5)
 
 
 def _names(title: str, names: Sequence[str], priority: int) -> Column:
@@ -91,8 +97,8 @@ def traces_table(traces: Sequence[TraceLine], max_width: int) -> list[Text]:
     decisions = [decision_text(trace.signal) if trace.signal else Text("–") for trace in traces]
     took = ["unknown" if trace.interrupted else duration(trace.took_ns) for trace in traces]
     columns = [
-        _times([trace.start_ns for trace in traces], max_width),
-        Column("trace", [trace.id[:8] for trace in traces], 9),
+        _times("began", [trace.start_ns for trace in traces], max_width),
+        Column("trace", [trace.id[:SHORT_ID] for trace in traces], 9),
         _names("agent", [trace.name for trace in traces], 8),
         _names("model", [trace.model or "" for trace in traces], 3),
         Column("decision", decisions, 7, _MIN_DECISION),
@@ -219,7 +225,12 @@ def _groups(names: Sequence[str], by: str) -> Column:
     lines = [one_line(name, _MAX_NAME) for name in names]
     widths = (_MAX_NAME,) if by == "session" else range(_MIN_GROUP, _MAX_NAME)
     distinct = (width for width in widths if len({both_ends(line, width) for line in lines}) == len(set(lines)))
-    return Column("day (UTC)" if by == "day" else by, lines, 99, next(distinct, _MAX_NAME))
+    return Column(
+        f"day ({'UTC' if zone(now_ns()) == 'UTC' else 'local'})" if by == "day" else by,
+        lines,
+        99,
+        next(distinct, _MAX_NAME),
+    )
 
 
 def _stats(

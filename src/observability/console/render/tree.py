@@ -9,7 +9,7 @@ from rich.tree import Tree
 from ...journal import INTERRUPTED, Row
 from ..queries.traces import Trace
 from ..signal import signal_of
-from .format import duration, gain, gain_percent, moment, one_line, price, safe, text_of, tokens
+from .format import SHORT_ID, duration, gain, gain_percent, moment, one_line, price, safe, text_of, tokens
 from .tables import LEVEL_STYLES, decision_text
 
 _ICONS = {"agent": "🤖", "generation": "🧠", "event": "📌", "tool": "🔧"}
@@ -20,7 +20,7 @@ def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableT
     """Return the tree; prompts and answers are cut to one line unless `full`."""
     ids = {row["id"] for row in trace.observations}
     roots = [row for row in trace.observations if row["parent_id"] not in ids]
-    head = Text(f"{moment(trace.observations[0]['start_ns'])}  trace {trace.id[:8]}", style="dim")
+    head = Text(f"{moment(trace.observations[0]['start_ns'])}  trace {trace.id[:SHORT_ID]}", style="dim")
     if address := langfuse_address(trace):
         head.append(f"  {safe(address)}")
     branches = [_branch(row, trace, full, width) for row in roots]

@@ -22,7 +22,7 @@ from ..render.format import (
     how_many,
     milliseconds,
     moment,
-    money_briefly,
+    money,
     outcome_text,
     plain,
     profit_of,
@@ -40,7 +40,7 @@ def page(journal: Journal, rows: Filter) -> str:
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(money=money_briefly, milliseconds=milliseconds, share=_share, moment=moment)
+    environment.filters.update(money=money, milliseconds=milliseconds, share=_share, moment=moment)
     environment.filters.update(plain=plain, outcome=outcome_text, cost=_cost, how_many=how_many, tokens=_tokens)
     script = (_FOLDER / "report.js").read_text(encoding="utf-8")
     digest = b64encode(sha256(script.encode()).digest()).decode()
@@ -95,7 +95,7 @@ def _in_percent(group: ConfidenceClass) -> Row:
 
 
 def _cost(row: Row) -> str:
-    return cost_text(row, money_briefly)
+    return cost_text(row)
 
 
 def _tokens(number: int, stats: CallStats) -> str:

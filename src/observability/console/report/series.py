@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ...journal import Row
 from ..queries import report
 from ..queries.totals import UNKNOWN
-from ..render.format import how_many, money_briefly, plain
+from ..render.format import how_many, money, plain
 from ..time_range import today
 from . import charts
 
@@ -61,7 +61,7 @@ def _spend_svg(parts: Sequence[Part], by: str, drawn: Sequence[str], calendar: S
 
 def _spend_note(others: Sequence[float], days: Sequence[Row]) -> str:
     unpriced = sum(row["unpriced"] for row in days)
-    notes = [f"{how_many(len(others), 'other')} together: {money_briefly(sum(others))}."] if others else []
+    notes = [f"{how_many(len(others), 'other')} together: {money(sum(others))}."] if others else []
     return " ".join([*notes, f"Not included: {how_many(unpriced, 'call')} of unknown price."] if unpriced else notes)
 
 

@@ -68,7 +68,7 @@ def _before(older_than: str | None) -> int:
     if older_than is None:
         return now - int(settings.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
     try:
-        before = time_range.parse_since(older_than)
+        before = time_range.parse_time(older_than)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--older-than") from None
     if before > now:
