@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE :=  # compiled files are kept: tests start hundreds of processes
 SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 
 .PHONY: demo test test-all test-matrix test-pythons test-fleet check bench bench-quick bench-redaction prices

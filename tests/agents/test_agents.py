@@ -131,6 +131,7 @@ def test_an_answer_that_cannot_be_read_is_kept(httpserver: HTTPServer, claude: P
     assert event["metadata"]["signal_valid"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 @pytest.mark.parametrize("outcome", ["answer", "401", "503", "malformed"])
 def test_luna_does_the_same_however_she_is_traced(

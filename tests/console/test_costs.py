@@ -83,6 +83,7 @@ def expected(calls: pandas.DataFrame) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["agent", "model", "provider", "day", "session"])
 def test_every_figure_is_that_of_pandas(by: str, filled: Journal) -> None:
     """Calls, errors, tokens, spend, unknown prices, latencies, by each grouping; all is counted, and once."""
@@ -261,6 +262,7 @@ def test_what_if_reprices_the_tokens(filled: Journal) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_figures_end_while_calls_go_on(filled: Journal) -> None:
     """A busy fleet has another call done for each that is read: that one is the next command's."""
     seen, total = 0, sum(line["calls"] for line in lines("costs", "--what-if", "gpt-4o"))
@@ -285,6 +287,7 @@ def test_the_price_table_tells_its_age() -> None:
     assert table.name.startswith("genai-prices 0.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 100, 120, 160])
 def test_every_table_fits(columns: int, filled: Journal) -> None:
     """No line is wider than the terminal, and no number is cut."""

@@ -175,6 +175,7 @@ def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
     assert verdict("agent", "RuleAgent")["net_usd"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("calls", "usd", "text"),
     [

@@ -65,6 +65,7 @@ def _strictly(line: str) -> Any:
     return json.loads(line, parse_constant=no_json)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", SCREENS)
 def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> None:
     """Text, lists, objects, truth and infinity in every field; lines for scripts stay JSON."""
@@ -75,6 +76,7 @@ def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> No
         assert [_strictly(line) for line in result.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> None:
     """Each trace by its id, and all decisions in the report."""
     for number in range(hostile):

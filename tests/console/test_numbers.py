@@ -13,6 +13,7 @@ from tests.console.exported import exported
 from tests.console.printed import json_lines, run
 
 
+@pytest.mark.slow
 def test_decisions(varied: Journal, tmp_path: Path) -> None:
     """All of them, and the newest alone."""
     journal = exported(tmp_path)

@@ -62,6 +62,7 @@ def _labels(html: str, form: str) -> list[tuple[str, ...]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_charts_say_what_the_journal_has(judged: None, report: Any) -> None:
     """Every figure in their accessible text, computed once more by pandas from the rows."""
     html = report().read_text(encoding="utf-8")
@@ -132,6 +133,7 @@ def test_years_of_days_are_the_last_one() -> None:
     assert calendar([]) == []
 
 
+@pytest.mark.slow
 def test_no_call_is_missing_from_the_latencies(report: Any) -> None:
     """Of eight models five stand alone, the rest together."""
     _calls(*[(0, f"m{number}") for number in range(8) for _ in range(10 - number)])
@@ -201,6 +203,7 @@ def _call(number: int, **columns: Any) -> Row:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_report_is_of_one_model(judged: None, report: Any) -> None:
     """Calls, decisions and outcomes are those of the model, however it is written."""
     html = report("--model", "DEEPSEEK-chat").read_text(encoding="utf-8")
@@ -213,6 +216,7 @@ def test_the_report_is_of_one_model(judged: None, report: Any) -> None:
     assert "gpt-4o-mini" not in html
 
 
+@pytest.mark.slow
 def test_pictures_have_names(judged: None, report: Any) -> None:
     """Each is an image that is called something; the moon is a picture too, since not every machine has its letter."""
     html = report().read_text(encoding="utf-8")
@@ -223,6 +227,7 @@ def test_pictures_have_names(judged: None, report: Any) -> None:
     assert "🌙" not in html
 
 
+@pytest.mark.slow
 def test_what_came_of_decisions_is_shown_with_its_doubt(judged: None, report: Any) -> None:
     """A class of confidence, its cases, its hits, and how wide the interval is."""
     html = report().read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from tests.console.fleet import judge
 from tests.million import fill
 
 
+@pytest.mark.slow
 def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
     """Of few cases and of some."""
     journal = exported(tmp_path)

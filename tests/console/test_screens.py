@@ -274,6 +274,7 @@ HOSTILE = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_every_column(text: str, filled: Journal) -> None:
     """Neither escape sequences nor overrides reach the terminal, nothing is lost, and no row breaks a screen."""

@@ -37,6 +37,7 @@ def size(path: Path) -> int:
 _PAGES = ("page_count", "freelist_count", "page_size")
 
 
+@pytest.mark.slow
 def test_prune(delivered: Journal, tmp_path: Path) -> None:
     """Rows by their state, bytes, and what stays: what waits, and what is newer; then the same on the screen."""
     before = exported(tmp_path)
@@ -74,6 +75,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
         before = after
 
 
+@pytest.mark.slow
 def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
     """What it says it delivered is what came, and what the rows say; so is what was refused, waits, or is left here."""
     fill(made, 20)
@@ -93,6 +95,7 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
     assert (result["delivered"] + result["refused"], result["waiting"], result["local"]) == (rows, 0, 0)
 
 
+@pytest.mark.slow
 def test_ship_counts_what_waits(
     made: Journal, langfuse: LangfuseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_traces_are_a_line_each(filled: Journal) -> None:
     assert sum(line.startswith("🤖") for line in printed("traces --tree --limit 4")) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 160, 500])
 def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal) -> None:
     """Every line fits; the numbers that are there are whole, and those of a wider screen."""

@@ -383,6 +383,7 @@ def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.C
     assert len(list(journal.path.parent.glob("journal.db.set-aside-*"))) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.failures_expected
 def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
     """An index that is noise, met by what asks where a trace went: what comes after is recorded in a new file."""

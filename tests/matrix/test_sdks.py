@@ -280,6 +280,7 @@ def test_a_stream_is_one_row(name: str, way: str, situation: Situation, httpserv
     assert recorded[0]["start_ns"] < recorded[0]["first_token_ns"] < recorded[0]["end_ns"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("situation", [early_close, dropped], ids=lambda situation: situation.__name__)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", [name for name, api in APIS.items() if api.streams])

@@ -56,6 +56,7 @@ def _calls(value: Any) -> Counter[str]:
     return Counter(calls=calls.total(), searches=searches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", ROWS)
 def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
     """A page of ordinary rows is not asked row by row for what it cannot hold."""
@@ -136,6 +137,7 @@ NEAR_MATCHES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeated", NEAR_MATCHES)
 def test_near_matches_of_seed_phrases_take_linear_time(repeated: str) -> None:
     """Twice the words, twice the calls: not four times."""

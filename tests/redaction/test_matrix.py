@@ -244,6 +244,7 @@ def run(
 EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mark.slow) for name in PROVIDERS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
     """The key that the SDK was given (a provider without one: an exchange's), and one that is known by its shape."""

@@ -69,6 +69,7 @@ def test_every_node_has_its_address() -> None:
         assert any(host in address for address in addresses), host
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", SECRETS)
 def test_a_secret_is_found_wherever_it_stands(rule: str) -> None:
     """Hundreds of each rule, in prompts, answers, JSON, tracebacks, URLs, tables and errors: none is left in any."""
@@ -139,6 +140,7 @@ def test_what_is_no_secret_stays_beside_an_id(other: str) -> None:
         assert redact_text(f"{other}, by {account}") == f"{other}, by [REDACTED:{rule}]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", [*corpus.NODES, *corpus.WEBHOOKS])
 def test_the_key_in_an_address_is_found_in_any_notation(host: str) -> None:
     """Whole, without its scheme, encoded, or with host and path apart, as HTTP clients' errors have it."""

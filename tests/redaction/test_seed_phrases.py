@@ -96,6 +96,7 @@ def _different(make: random.Random, language: str, strength: int) -> Words:
             return words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", DATA)
 def test_a_phrase_is_found_that_is_spread_over_data(form: str) -> None:
     """A word in each item, row, message or key; what is left has the same shape, and is redacted no further."""
@@ -119,6 +120,7 @@ def _nested(make: random.Random, pieces: list[str]) -> Any:
     return make.choice([parts, tuple(parts), dict(zip("ab", parts, strict=True)), [7, *parts]])
 
 
+@pytest.mark.slow
 def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
     """In pieces of any length, at any depth: no more than two words are left, which an accidental name may cut off."""
     make = random.Random("nested")
@@ -198,6 +200,7 @@ def test_long_texts_are_read_together_at_their_ends() -> None:
 COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
 
 
+@pytest.mark.slow
 def test_columns_of_the_market_stay() -> None:
     """Sides, symbols and notes are words of the list too, row after row: a phrase has more of them."""
     make = random.Random("columns")
@@ -208,6 +211,7 @@ def test_columns_of_the_market_stay() -> None:
         assert redact_text(text) is text
 
 
+@pytest.mark.slow
 def test_failing_checksums_stay_in_data_too() -> None:
     """Of words in rows and messages, only those are a phrase whose checksum holds."""
     from mnemonic import Mnemonic

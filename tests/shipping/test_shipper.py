@@ -105,6 +105,7 @@ def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeyp
     assert time.monotonic() - began > 0.9
 
 
+@pytest.mark.slow
 def test_a_poisoned_row_is_found_and_the_others_go(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
