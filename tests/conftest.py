@@ -27,6 +27,7 @@ from src.observability.redaction import environment
 from src.observability.tracing import current
 from tests.certificate import one_certificate
 from tests.langfuse_server import LangfuseServer, RawServer, settings_for
+from tests.otlp_server import HEADERS, OtlpServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
 platform.processor()  # runs `uname` once a process; the SDKs' clients ask for it
@@ -155,6 +156,17 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.1")
     return server
+
+
+@pytest.fixture
+def otlp(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpServer]:
+    """An OTLP backend on loopback, which the settings name as second destination."""
+    with HTTPServer("127.0.0.1") as httpserver:
+        server = OtlpServer(httpserver)
+        monkeypatch.setenv("OBSERVABILITY_OTLP_ENDPOINT", server.url)
+        monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", HEADERS)
+        monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.1")
+        yield server
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from src.observability.journal.columns import OBSERVATION_COLUMNS
 from src.observability.journal.store import Journal, Row
 
 AGENTS = [f"{name}Agent{number}" for name in ("Whale", "Funding", "Liquidation", "Swarm") for number in range(12)]
@@ -63,11 +64,7 @@ def _trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
 
 def observation_row(**columns: object) -> Row:
     """A journal row with these columns; the others have their usual values."""
-    plain = dict.fromkeys(
-        ("user_id", "release", "provider", "model", "model_requested", "model_parameters", "input", "output",
-         "metadata", "tags", "status_message", "usage", "cost", "cost_usd", "cost_source", "first_token_ns",
-         "destination", "parent_id", "agent", "session_id", "end_ns")
-    )  # fmt: skip
+    plain = dict.fromkeys(OBSERVATION_COLUMNS)
     fixed = {"is_root": 0, "environment": "default", "level": "DEFAULT", "state": "local", "process": "1-million"}
     return {**plain, **fixed, **columns}
 

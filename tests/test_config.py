@@ -137,7 +137,7 @@ def test_a_host_that_may_carry_a_credential_ships_nothing(
     assert f"{name} must be an address" in printed
     assert host not in printed
     monkeypatch.setenv(name, "https://lf.example/langfuse/")
-    assert settings.destination() == ("https://lf.example/langfuse", "pk-lf-1", "sk-lf-1")
+    assert settings.destination() == settings.Destination("https://lf.example/langfuse", "pk-lf-1", "sk-lf-1")
 
 
 SECRET_BY_NAME = (

@@ -79,7 +79,8 @@ class LangFuseTracker:
         print_now("✅ LangFuse observability initialized!", "green")  # `status` prints the destination
 
     def _warn_once(self) -> None:
-        if not self._warned and settings.missing_langfuse_keys():  # `settings` prints malformed ones
+        has_other = settings.otlp_destination() is not None
+        if not self._warned and not has_other and settings.missing_langfuse_keys():  # `settings` prints malformed ones
             self._warned = True
             print_now(
                 "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"

@@ -10,12 +10,13 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from sys import modules
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from .printing import print_now
 
@@ -31,17 +32,47 @@ class SettingError(ValueError):
     """A setting's text cannot be read; the message names the variable and the accepted values."""
 
 
-class Destination(NamedTuple):
+@dataclass(frozen=True)
+class Destination:
     """The target of a recorded observation: a Langfuse host and the project its keys belong to."""
 
     host: str
     public_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
+
+    service: ClassVar = "Langfuse"
+    host_setting: ClassVar = "LANGFUSE_HOST"
+    label_settings: ClassVar = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY"
+    key_settings: ClassVar = "LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST"
 
     @property
     def label(self) -> str:
         """The destination as the journal names it: host and public key, never the secret."""
         return f"{self.host}|{self.public_key}"
+
+    @property
+    def credential(self) -> str:
+        """The credential, named so that it may be printed."""
+        return f"the key {self.public_key}"
+
+
+@dataclass(frozen=True)
+class OtlpDestination:
+    """The second target of a recorded observation: any backend that takes OpenTelemetry's traces."""
+
+    host: str  # the endpoint, without /v1/traces
+    headers: dict[str, str] = field(repr=False)  # credentials
+
+    service: ClassVar = "the OTLP endpoint"
+    host_setting: ClassVar = "OBSERVABILITY_OTLP_ENDPOINT"
+    label_settings: ClassVar = "OBSERVABILITY_OTLP_ENDPOINT"
+    key_settings: ClassVar = "OBSERVABILITY_OTLP_HEADERS or OBSERVABILITY_OTLP_ENDPOINT"
+    credential: ClassVar = "the headers"
+
+    @property
+    def label(self) -> str:
+        """The destination as the journal names it: the endpoint, never a header."""
+        return self.host
 
 
 def parse_bool(name: str, text: str) -> bool:
@@ -95,6 +126,27 @@ def parse_host(name: str, text: str) -> str:
     if not _HOST.fullmatch(value):
         raise SettingError(f"{name} must be an address like https://cloud.langfuse.com, without credentials")
     return value
+
+
+def parse_endpoint(name: str, text: str) -> str:
+    """Return `text` as `parse_host` does, without the path of OTLP traces, which is always appended."""
+    return parse_host(name, text.strip().rstrip("/").removesuffix("/v1/traces"))
+
+
+def parse_headers(name: str, text: str) -> dict[str, str]:
+    """Return HTTP headers: `name=value`, comma-separated, values URL-encoded (as in OTEL_EXPORTER_OTLP_HEADERS).
+
+    Raises:
+        SettingError: on anything else, without quoting it: the values are credentials.
+    """
+    headers = {}
+    for pair in filter(None, map(str.strip, text.split(","))):
+        header, _, value = pair.partition("=")
+        header, value = header.strip(), unquote(value.strip())
+        if not _HEADER_NAME.fullmatch(header) or not value or not value.isprintable():
+            raise SettingError(f"{name} must be headers like api-key=...,x-scope=..., with URL-encoded values")
+        headers[header] = value
+    return headers
 
 
 def parse_public_key(name: str, text: str) -> str:
@@ -161,6 +213,8 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_USER_ID": (parse_text, None),
     "LANGFUSE_TRACING_ENVIRONMENT": (parse_environment, None),
     "LANGFUSE_RELEASE": (parse_text, None),
+    "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
+    "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # its credentials
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
@@ -179,11 +233,15 @@ _SAFE: dict[str, tuple[Any, str]] = {
     "LANGFUSE_PUBLIC_KEY": _NOTHING_SENT,
     "LANGFUSE_BASE_URL": _NOTHING_SENT,  # a typing error must not send a self-hosted server's traces to the cloud
     "LANGFUSE_HOST": _NOTHING_SENT,
+    "OBSERVABILITY_OTLP_ENDPOINT": (None, "nothing is sent there"),
+    "OBSERVABILITY_OTLP_HEADERS": (None, "nothing is sent there"),
     "LANGFUSE_CAPTURE_INPUT": (False, "prompts are not recorded"),
     "LANGFUSE_CAPTURE_OUTPUT": (False, "answers are not recorded"),
 }
 _DEFAULT_HOST = "https://cloud.langfuse.com"
 _HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
+# RFC 9110, 5.1; without the headers that describe the message itself.
+_HEADER_NAME = re.compile(r"(?!host$|content-|transfer-|connection$)[\w!#$%&'*+.^`|~-]+", re.IGNORECASE | re.ASCII)
 # Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs), to find one set as a public key.
 SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
@@ -390,6 +448,22 @@ def destination() -> Destination | None:
     if not setting("ENABLE_LANGFUSE") or not secret_key or not public_key or not host:
         return None
     return Destination(host, public_key, secret_key)
+
+
+def otlp_destination() -> OtlpDestination | None:
+    """The second destination of observations recorded now; None where the flag is off or no endpoint is set."""
+    endpoint, headers = setting("OBSERVABILITY_OTLP_ENDPOINT"), setting("OBSERVABILITY_OTLP_HEADERS")
+    if not setting("ENABLE_LANGFUSE") or not endpoint or headers is None:
+        return None
+    return OtlpDestination(endpoint, headers)
+
+
+AnyDestination = Destination | OtlpDestination
+
+
+def destinations() -> list[AnyDestination]:
+    """Every destination of observations recorded now."""
+    return [to for to in (destination(), otlp_destination()) if to is not None]
 
 
 def https_proxy(host: str) -> str | None:

@@ -202,7 +202,8 @@ def test_a_journal_of_version_1_gets_them(journal_file: Path, tmp_path: Path, cr
     old.executescript(f"PRAGMA journal_mode = WAL; {MIGRATIONS[0].script}")
     old.execute("ATTACH ? AS new", (str(tmp_path / "new.db"),))
     for table in ("observations", "scores", "trace_tags"):
-        old.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table}")
+        columns = ", ".join(column for _, column, *_ in old.execute(f"PRAGMA main.table_info({table})"))
+        old.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
     old.commit()
     old.execute("DETACH new")
     old.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -15,26 +15,10 @@ from src.observability.journal import migration
 from src.observability.journal.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS
 from src.observability.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, Migration
 from src.observability.journal.store import Journal, JournalError
+from tests.journal.old_code import OLD_INSERT, OLD_MIGRATIONS, OLD_REPLACE, OLD_SCORE
 from tests.million import fill, observation_row
 
 RELEASED = ("f7c64c98a29c60cd", "248b723a955b8d0d")  # checksums of the first migrations, released with commit 89c35a9
-# The statements of commit 89c35a9: what a process that was not updated yet executes on the migrated journal.
-OLD_MIGRATIONS = 2
-OLD_COLUMNS = (
-    "id", "trace_id", "parent_id", "is_root", "type", "name", "trace_name", "agent",
-    "start_ns", "first_token_ns", "end_ns", "session_id", "user_id", "environment", "release",
-    "provider", "model", "model_requested", "model_parameters", "input", "output", "metadata", "tags",
-    "level", "status_message", "usage", "cost", "cost_usd", "cost_source", "destination", "state", "process",
-)  # fmt: skip
-OLD_INSERT = (
-    f"INSERT INTO observations ({', '.join(OLD_COLUMNS)}) SELECT {', '.join(f':{name}' for name in OLD_COLUMNS)}"
-    " WHERE true ON CONFLICT (id) DO NOTHING"
-)
-OLD_REPLACE = OLD_INSERT.replace("INSERT INTO", "INSERT OR REPLACE INTO").removesuffix(" ON CONFLICT (id) DO NOTHING")
-OLD_SCORE = (
-    "INSERT OR REPLACE INTO scores (id, trace_id, observation_id, name, data_type, value, comment, environment,"
-    " session_id, timestamp_ns, destination, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
 
 
 @pytest.fixture

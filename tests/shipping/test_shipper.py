@@ -206,7 +206,7 @@ def test_after_a_slow_name_lookup_nothing_is_sent_by_who_was_closed_in_it(
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
     ask("first")
     assert looked_up.wait(30)
-    shipping = runtime.running().shipper._thread
+    shipping = runtime.running().shipper.workers[0]._thread
     runtime.close()
     assert shipping.is_alive()
     assert not langfuse.requests
@@ -339,7 +339,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_batch(langfuse: LangfuseS
     """Killed from outside: reported, and no row stays pending for it."""
     ask("first")
     assert LangFuseTracker().flush(10)
-    thread = runtime.running().shipper._thread
+    thread = runtime.running().shipper.workers[0]._thread
     assert thread is not None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
     wait_until(lambda: not thread.is_alive())
@@ -492,16 +492,16 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
     def refuse(connection: socket.socket) -> None:
         seen[0] = next(connections)
         if seen[0] == 1:  # the shipper waits for this answer, and counts nothing meanwhile
-            runtime.running().shipper._backoff._failed = 1_990
+            runtime.running().shipper.workers[0]._backoff._failed = 1_990
         reset(connection)
 
     raw_server(refuse)
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0")
     ask("now")
     wait_until(lambda: seen[0] > 20)
-    assert runtime.running().shipper._backoff._failed > 2_000
+    assert runtime.running().shipper.workers[0]._backoff._failed > 2_000
     monkeypatch.setattr("src.observability.shipping.shipper._LONGEST_BACKOFF_SECONDS", 60.0)
-    wait_until(lambda: runtime.running().shipper._backoff.seconds() > 20)
+    wait_until(lambda: runtime.running().shipper.workers[0]._backoff.seconds() > 20)
 
 
 @pytest.mark.slow
@@ -666,12 +666,12 @@ def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, jour
     leave_pending(langfuse, "first")
 
     def refuse_marks(_request: Request, _body: bytes) -> None:
-        runtime.running().shipper._backoff._failed = 10
+        runtime.running().shipper.workers[0]._backoff._failed = 10
         execute(journal.path, REFUSE_MARKS)
 
     langfuse.answer = refuse_marks
     runtime.running().shipper.start()
-    wait_until(lambda: runtime.running().shipper._backoff._failed > 12)
+    wait_until(lambda: runtime.running().shipper.workers[0]._backoff._failed > 12)
     execute(journal.path, "DROP TRIGGER full")
     wait_until(lambda: states(journal) == {"shipped": 1})
     wait_until(lambda: execute(journal.path, "SELECT * FROM leases WHERE name <> 'tidy'") == [])

@@ -60,6 +60,7 @@ OBSERVATIONS = (
     Column("destination", Kind.TEXT, is_identity=True),
     Column("state", Kind.TEXT, is_identity=True),
     Column("process", Kind.TEXT, is_identity=True),
+    Column("otlp_destination", Kind.TEXT, is_identity=True),
 )
 SCORES = (
     Column("id", Kind.ID, is_identity=True),

@@ -36,16 +36,31 @@ def merge_forked(journal: Journal, has_ended: Callable[[int], bool]) -> None:
 
 def _merge(path: Path, journal: Journal) -> None:
     with contextlib.closing(Journal(path, create=False)) as forked:
+        delivered = forked.select(_DELIVERED_ELSEWHERE)
         for table in _TABLES:
-            _copy(table, forked, journal)
+            _copy(table, forked, journal, {row["id"] for row in delivered})
+        for row in delivered:
+            journal.change(_NOTE_DELIVERED, row)
     for suffix in ("-wal", "-shm", ".lock", ""):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
-def _copy(table: str, forked: Journal, journal: Journal) -> None:
-    """Append the rows of a table in short steps, each in the state that the child left it in."""
+def _copy(table: str, forked: Journal, journal: Journal, delivered: set[str]) -> None:
+    """Append the rows of a table in short steps, each in the state that the child left it in.
+
+    Rows of `delivered` are addressed to their own destination alone: the child has settled the other.
+    """
     seq = 0
     while rows := forked.select(f"SELECT * FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_STEP_ROWS}", (seq,)):
+        rows = [row | {"otlp_destination": None} if row["id"] in delivered else row for row in rows]
         journal.append(*((rows, []) if table == "observations" else ([], rows)))
         seq = rows[-1]["seq"]
         journal.yield_write_lock()
+
+
+_DELIVERED_ELSEWHERE = """
+SELECT o.id, f.destination, f.state, f.reason FROM further_deliveries AS f JOIN observations AS o USING (seq)
+WHERE f.state <> 'pending'"""
+_NOTE_DELIVERED = """
+INSERT OR REPLACE INTO further_deliveries
+SELECT seq, :destination, :state, :reason FROM observations WHERE id = :id"""

@@ -2,6 +2,7 @@
 
 - Rows that are done (shipped, local, rejected) are deleted by age; at the size limit, the oldest first.
 - Pending rows are deleted only at the size limit, once no other rows are left; they are counted and reported.
+- A second destination that is away keeps no row: rows that it lacks are deleted with the others, counted and reported.
 - Hourly sums are deleted after 400 days; the oldest also when the sums fill a tenth of the size limit. Sums do not
   count towards the limit, so no row is ever deleted for their sake.
 - A migration's backup is deleted at the age at which its rows would be.
@@ -53,6 +54,7 @@ class Retention:
 
     def _step(self, journal: Journal) -> bool:
         """Run one step; True if it deleted something."""
+        undelivered = journal.undelivered
         deleted = (
             journal.delete_done(STEP_ROWS, before_ns=_oldest_kept_ns())
             or self._delete_hour(journal)
@@ -60,6 +62,8 @@ class Retention:
         )
         if deleted:
             journal.vacuum()
+        if lost := journal.undelivered - undelivered:
+            self._count_lost(lost, "old observations that OBSERVABILITY_OTLP_ENDPOINT does not have are deleted")
         return deleted > 0
 
     def _delete_hour(self, journal: Journal) -> int:
@@ -79,13 +83,14 @@ class Retention:
     def _delete_pending(self, journal: Journal, too_much: int) -> int:
         lost = journal.delete_pending(STEP_ROWS, too_much)
         if lost:
-            type(self).deleted_pending += lost
-            failures.note(
-                "size limit",
-                f"the journal is full: the oldest observations that Langfuse does not have are deleted ({lost})",
-                cure="Raise OBSERVABILITY_MAX_MB, or see why they cannot be shipped: health().",
-            )
+            what = "the journal is full: the oldest observations that Langfuse does not have are deleted"
+            self._count_lost(lost, what)
         return lost
+
+    def _count_lost(self, lost: int, what: str) -> None:
+        type(self).deleted_pending += lost
+        cure = "Raise OBSERVABILITY_MAX_MB, or see why they cannot be shipped: health()."
+        failures.note("size limit", f"{what} ({lost})", cure=cure)
 
     def _rows_bytes(self, journal: Journal) -> int:
         return journal.used_bytes() - self._measured_sums(journal)

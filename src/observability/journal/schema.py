@@ -229,4 +229,36 @@ FROM (SELECT * {_SOME_LONG_NAMES}) WHERE true GROUP BY 1, 2, 3, 4
 {_SUM_UP};
 DELETE FROM hourly WHERE ({", ".join(_KEY)}) IN (SELECT {", ".join(_KEY)} {_SOME_LONG_NAMES});
 """, in_pieces=True, changes=f"SELECT 1 {_LONG_NAMES}"),
+    Migration("""
+ALTER TABLE observations ADD COLUMN otlp_destination TEXT;
+CREATE TABLE further_deliveries (     -- ended observations at destinations beside their own
+    seq INTEGER NOT NULL,             -- of the observation
+    destination TEXT NOT NULL,
+    state TEXT NOT NULL,              -- pending, shipped, rejected
+    reason TEXT,
+    PRIMARY KEY (seq, destination)
+) WITHOUT ROWID;
+CREATE INDEX further_deliveries_state ON further_deliveries (destination, state, seq);
+CREATE TRIGGER observations_addressed AFTER INSERT ON observations
+WHEN new.otlp_destination IS NOT NULL AND new.state <> 'open' BEGIN
+    INSERT OR REPLACE INTO further_deliveries VALUES (new.seq, new.otlp_destination, 'pending', NULL);
+END;
+CREATE TRIGGER observations_closed_addressed AFTER UPDATE OF state ON observations
+WHEN new.otlp_destination IS NOT NULL AND old.state = 'open' AND new.state <> 'open' BEGIN
+    INSERT OR REPLACE INTO further_deliveries VALUES (new.seq, new.otlp_destination, 'pending', NULL);
+END;
+CREATE TRIGGER observations_reopened_addressed BEFORE UPDATE OF state ON observations
+WHEN old.otlp_destination IS NOT NULL AND old.state <> 'open' AND new.state = 'open' BEGIN
+    DELETE FROM further_deliveries WHERE seq = old.seq;
+END;
+CREATE TRIGGER observations_deleted AFTER DELETE ON observations WHEN old.otlp_destination IS NOT NULL BEGIN
+    DELETE FROM further_deliveries WHERE seq = old.seq;
+END;
+CREATE VIEW deliveries AS             -- what became of each row at each of its destinations
+SELECT 'observations' AS kind, seq, id, start_ns AS at_ns, destination, state, reason FROM observations
+WHERE destination IS NOT NULL AND state <> 'open'
+UNION ALL SELECT 'scores', seq, id, timestamp_ns, destination, state, reason FROM scores WHERE destination IS NOT NULL
+UNION ALL SELECT 'observations', f.seq, o.id, o.start_ns, f.destination, f.state, f.reason
+FROM further_deliveries AS f JOIN observations AS o USING (seq);
+"""),
 )  # fmt: skip

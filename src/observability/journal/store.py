@@ -24,7 +24,7 @@ _FAR_FUTURE_NS = _ANY_SIZE = 2**63 - 1
 
 
 class Mark(NamedTuple):
-    """A new state, and the reason for it, of rows in `table` (observations or scores).
+    """A new state, and the reason for it, of rows in `table` (observations or scores) at one destination.
 
     Rows are matched on seq and id: an id is reused when a row is replaced, and SQLite reuses the highest seq after a
     delete.
@@ -34,10 +34,13 @@ class Mark(NamedTuple):
     keys: list[tuple[int, str]]
     state: str
     reason: str | None = None
+    destination: str | None = None  # None: each row's own
 
 
 class Journal(JournalConnection):
     """The journal, for one thread at a time."""
+
+    undelivered = 0  # rows that this connection deleted while another destination than their own lacked them
 
     def append(self, observations: Sequence[Row], scores: Sequence[Row], *, durable: bool = False) -> None:
         """Write rows in one transaction. An open row of the same id is completed, a score of the same id replaced.
@@ -83,19 +86,24 @@ class Journal(JournalConnection):
 
     def is_pending(self, destination: str, up_to: tuple[int, int]) -> bool:
         """Whether rows up to `newest()` are pending for this destination."""
-        return any(
-            self.select(_PENDING.format("1", table), (destination, last, 1))
-            for table, last in zip(("observations", "scores"), up_to, strict=True)
+        observations, scores = up_to
+        pages = (
+            (_PENDING.format("1", "observations"), observations),
+            (_PENDING_FURTHER.format("1"), observations),
+            (_PENDING.format("1", "scores"), scores),
         )
+        return any(self.select(query, (destination, last, 1)) for query, last in pages)
 
     def pending_observations(self, destination: str, limit: int, max_bytes: int, up_to: int) -> list[Row]:
         """The oldest pending observations of a destination, at most `limit` rows and about `max_bytes` of text.
 
         Each row has all tags of its trace recorded so far.
         """
-        return self.with_trace_tags(
-            self.page(_PENDING.format("*", "observations"), (destination, up_to, limit), max_bytes)
+        pages = (
+            self.page(query, (destination, up_to, limit), max_bytes)
+            for query in (_PENDING.format("*", "observations"), _PENDING_FURTHER.format("o.*"))
         )
+        return self.with_trace_tags(next(filter(None, pages), []))
 
     def page(self, query: str, parameters: Sequence[Any] | dict[str, Any], max_bytes: int) -> list[Row]:
         """The first rows of a query, at least one and at most about `max_bytes` of text."""
@@ -121,9 +129,11 @@ class Journal(JournalConnection):
 
     def mark(self, mark: Mark) -> None:
         """Set the state of rows."""
-        query = f"UPDATE {mark.table} SET state = ?, reason = ? WHERE seq = ? AND id = ?"
+        values = [(mark.state, mark.reason, *key, mark.destination) for key in mark.keys]
         with self.transaction() as db:
-            db.executemany(query, [(mark.state, mark.reason, *key) for key in mark.keys])
+            db.executemany(_MARK.format(mark.table), values)
+            if mark.table == "observations":
+                db.executemany(_MARK_FURTHER, values)
 
     def take_lease(self, name: str, owner: str, alive: Callable[[str], bool], seconds: float = LEASE_SECONDS) -> bool:
         """Acquire or renew the lease `name`; False if another process holds it and is alive (`alive(token)`)."""
@@ -162,13 +172,16 @@ class Journal(JournalConnection):
         """Delete observations, with the last of a trace its tags and scores; pending scores only with pending rows."""
         if not self.select(_OLDEST.format("seq"), (state, before_ns, 1)):
             return 0  # without a write transaction, which would block other writers
-        query = f"DELETE FROM observations WHERE seq IN ({_FEWEST}) RETURNING trace_id, start_ns"
         with self.transaction() as db:
-            deleted = db.execute(query, (state, before_ns, limit, max_bytes)).fetchall()
+            rows = db.execute(_FEWEST, (state, before_ns, limit, max_bytes)).fetchall()
+            seqs = json.dumps([row["seq"] for row in rows])
+            undelivered = db.execute(_UNDELIVERED, (seqs,)).fetchone()[0] if state != "pending" else 0
+            deleted = db.execute(_DELETE, (seqs,)).fetchall()
             traces = [(trace_id, state) for trace_id in {row["trace_id"] for row in deleted}]
             db.executemany(_DELETE_TAGS, [(trace_id,) for trace_id, _ in traces])
             db.executemany(_DELETE_SCORES, traces)
             db.execute(_DELETE_LEFT_SCORES, (max(row["start_ns"] for row in deleted), limit))
+        self.undelivered += undelivered
         return len(deleted)
 
     def sums_bytes(self) -> int:
@@ -207,8 +220,19 @@ class Journal(JournalConnection):
         parameters = (destination,) if destination else ()
         return sum(
             int(self._value(f"SELECT count(*) FROM {table} WHERE {where}", parameters))
-            for table in ("observations", "scores")
+            for table in ("observations", "scores", "further_deliveries")
         )
+
+    def waiting(self) -> list[Row]:
+        """The pending rows by destination: `destination`, `rows`, `oldest_ns` (Unix ns)."""
+        return self.select(_WAITING)
+
+    def further_counts(self) -> dict[str, dict[str, int]]:
+        """Rows at destinations other than their own: destination -> state -> number."""
+        counts: dict[str, dict[str, int]] = {}
+        for row in self.select("SELECT destination, state, count(*) AS rows FROM further_deliveries GROUP BY 1, 2"):
+            counts.setdefault(row["destination"], {})[row["state"]] = row["rows"]
+        return counts
 
     def oldest_pending_ns(self) -> int | None:
         """The start of the oldest pending row (Unix nanoseconds); None if none is pending."""
@@ -294,6 +318,29 @@ _REFUSED = (
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
 _SYMBOL = """(
     SELECT json_extract(metadata, '$.trading_symbol') FROM observations WHERE id = scores.observation_id) AS symbol"""
+_OLDEST_WAITING = """
+SELECT destination, rows, (SELECT {1} FROM {2} WHERE seq = first) AS oldest_ns FROM (
+    SELECT destination, count(*) AS rows, min(seq) AS first FROM {0} WHERE state = 'pending' GROUP BY destination)"""
+_WAITING = "SELECT destination, sum(rows) AS rows, min(oldest_ns) AS oldest_ns FROM ({}) GROUP BY destination".format(
+    " UNION ALL ".join(
+        _OLDEST_WAITING.format(*names)
+        for names in (
+            ("observations", "start_ns", "observations"),
+            ("scores", "timestamp_ns", "scores"),
+            ("further_deliveries", "start_ns", "observations"),
+        )
+    )
+)
+_PENDING_FURTHER = """
+SELECT {} FROM further_deliveries AS f JOIN observations AS o USING (seq)
+WHERE f.state = 'pending' AND f.destination = ? AND f.seq <= ? ORDER BY f.seq LIMIT ?"""
+_MARK = "UPDATE {} SET state = ?1, reason = ?2 WHERE seq = ?3 AND id = ?4 AND (?5 IS NULL OR destination = ?5)"
+_MARK_FURTHER = """
+UPDATE further_deliveries SET state = ?1, reason = ?2
+WHERE seq = ?3 AND destination = ?5 AND EXISTS (SELECT 1 FROM observations WHERE seq = ?3 AND id = ?4)"""
+_UNDELIVERED = """
+SELECT count(*) FROM further_deliveries WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))"""
+_DELETE = "DELETE FROM observations WHERE seq IN (SELECT value FROM json_each(?)) RETURNING trace_id, start_ns"
 _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {0}.trace_id)"
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
 _DELETE_SCORES = f"""

@@ -40,13 +40,14 @@ class JournalSink:
         self._tidy_now_and_then(journal)
 
     def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
-        destination = _journalled(settings.destination())
+        destination, further = _journalled(settings.destination()), _journalled(settings.otlp_destination())
         rows, scores = self._rows(journal, ended, destination)
         running = (observation for observation in opened if observation.ended is None)
         begun = [_addressed(_row_or_placeholder(observation)[0], destination, "open") for observation in running]
-        recorded = [{**row, "process": self._process} for row in (*begun, *rows)]
+        common = {"process": self._process, "otlp_destination": further}
+        recorded = [{**row, **common} for row in (*begun, *rows)]
         journal.append(recorded, scores, durable=settings.setting("OBSERVABILITY_DURABILITY") == "sync")
-        if destination is not None:
+        if destination or further:
             self._ship()
 
     def close(self) -> None:
@@ -88,14 +89,13 @@ class JournalSink:
             journal.give_up_lease("tidy", process)
 
     def _rows(
-        self, journal: Journal, ended: Iterable[Observation], destination: settings.Destination | None
+        self, journal: Journal, ended: Iterable[Observation], destination: str | None
     ) -> tuple[list[Row], list[Row]]:
         rows: list[Row] = []
         scores: list[Row] = []
-        label = destination.label if destination else None
         for observation in yielding(ended):
             if observation.type == OUTCOME:
-                scores += rows_of_outcome(journal, observation.hex_trace_id, observation.scores, label)
+                scores += rows_of_outcome(journal, observation.hex_trace_id, observation.scores, destination)
                 continue
             row, its_scores = _row_or_placeholder(observation)
             signals = _inferred_signals(observation, row)
@@ -130,19 +130,21 @@ def _inferred_signals(observation: Observation, row: Row) -> list[Row]:
     return []
 
 
-def _journalled(destination: settings.Destination | None) -> settings.Destination | None:
-    """The destination; None if its host or public key is a secret, which would stand in every row."""
-    if destination is None or not any(secret in destination.label for secret in secret_values()):
-        return destination
-    message = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY holds a secret: rows stay in the local journal"
+def _journalled(destination: settings.AnyDestination | None) -> str | None:
+    """The destination's label; None if its host or public key is a secret, which would stand in every row."""
+    if destination is None:
+        return None
+    if not any(secret in destination.label for secret in secret_values()):
+        return destination.label
+    message = f"{destination.label_settings} holds a secret: rows are not sent there"
     failures.note("destination", message, cure="Correct them in .env.")
     return None
 
 
-def _addressed(row: Row, destination: settings.Destination | None, state: str) -> Row:
-    if destination is None:
-        return {**row, "destination": None, "state": "open" if state == "open" else "local"}
-    return {**row, "destination": destination.label, "state": state}
+def _addressed(row: Row, destination: str | None, state: str) -> Row:
+    if destination is None and state != "open":
+        state = "local"
+    return {**row, "destination": destination, "state": state}
 
 
 def close_interrupted(journal: Journal, is_alive: Callable[[str], bool]) -> None:

@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from .. import settings
 from .names import PLACES_OF_USE, SERVICES
@@ -25,6 +26,7 @@ _TRADED_TOKEN = regex(r"TOKENS?(?:_?\d+)?$", re.IGNORECASE)
 _CREDENTIAL_TOKEN = regex(
     r"(?:API|ACCESS|AUTH|BEARER|BOT|REFRESH|SESSION|SECRET|PRIVATE|ID|USER|APP|LOGIN)_?TOKENS?", re.IGNORECASE
 )
+_HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # OBSERVABILITY_OTLP_HEADERS, OTEL_EXPORTER_OTLP_HEADERS
 _ADDRESS_NAME = regex(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
 _ADDRESS_WITH_SECRET = regex(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
 # An address's credentials, sure enough to go by whatever the variable is called.
@@ -62,6 +64,7 @@ def secret_values() -> tuple[str, ...]:
         _environ = dict(settings.raw_environ)
         variables = {**settings.env_file(), **os.environ}
         values = {text.strip() for name, text in variables.items() if text and is_secret(name, text.strip())}
+        values |= {part for name, text in variables.items() if text and _HEADERS.search(name) for part in _parts(text)}
         _remember(text for text in values if not _PUBLIC_KEY.match(text))
         _secrets = tuple(sorted(_remembered, key=lambda text: (-len(text), text)))
     return _secrets
@@ -75,6 +78,15 @@ def _remember(values: Iterable[str]) -> None:
     for text in old[: max(0, len(old) + len(current) - max(len(current), _MOST_REMEMBERED))]:
         del _remembered[text]
     _remembered.update(current)
+
+
+def _parts(headers: str) -> Iterator[str]:
+    """Yield the credentials in `name=value,name=value`, as sent and as written; a plain word is none."""
+    for pair in headers.split(","):
+        value = pair.partition("=")[2].strip()
+        for part in (value, *unquote(value).split()):
+            if len(part) >= _SHORTEST and not part.isalpha():
+                yield part
 
 
 def forget() -> None:

@@ -1,11 +1,11 @@
-"""Telemetry leaves the process here: rows are sent to Langfuse."""
+"""Telemetry leaves the process here: rows are sent to Langfuse, and to an OTLP endpoint."""
 
 from typing import TYPE_CHECKING
 
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .client import ExportResult, LangfuseClient, ServerReply, is_page, is_refused_plain_http
+    from .client import ExportResult, LangfuseClient, OtlpClient, ServerReply, is_page, is_refused_plain_http
     from .connection import Answer
     from .delivery import Delivery
     from .otlp import json_of
@@ -16,6 +16,7 @@ __all__ = [
     "Delivery",
     "ExportResult",
     "LangfuseClient",
+    "OtlpClient",
     "ServerReply",
     "Shipper",
     "is_page",
@@ -28,7 +29,7 @@ __getattr__ = lazy_exports(
     {
         "shipper": "Shipper",
         "delivery": "Delivery",
-        "client": "ExportResult LangfuseClient ServerReply is_page is_refused_plain_http",
+        "client": "ExportResult LangfuseClient OtlpClient ServerReply is_page is_refused_plain_http",
         "connection": "Answer",
         "otlp": "json_of",
     },

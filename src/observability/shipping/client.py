@@ -1,4 +1,4 @@
-"""Requests to one Langfuse project: credentials, limits of time, and the meaning of an answer."""
+"""Requests to one destination: credentials, limits of time, and the meaning of an answer."""
 
 import json
 import re
@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .. import settings
+from ..journal import Row
 from ..redaction import redact_line
+from . import genai, otlp
 from .connection import Answer, Connection
 
 REQUEST_SECONDS = 20.0  # for one whole request, however slowly its answer trickles in; a lease lasts longer
@@ -47,14 +49,13 @@ class ServerReply(NamedTuple):
 _Reader = Callable[[Any], ServerReply]  # reads the JSON of a successful answer
 
 
-class LangfuseClient:
-    """Sends to one project, over one connection."""
+class Client:
+    """Sends to one destination, over one connection."""
 
-    def __init__(self, destination: settings.Destination) -> None:
-        self.destination = destination
+    def __init__(self, destination: settings.AnyDestination, credentials: dict[str, str]) -> None:
+        self._destination = destination
         self._connection = Connection(destination.host)
-        keys = b64encode(f"{destination.public_key}:{destination.secret_key}".encode())
-        self._headers = {"Authorization": f"Basic {keys.decode()}", "User-Agent": "moon-dev-ai-agents"}
+        self._headers = {"User-Agent": "moon-dev-ai-agents", **credentials}
 
     def close(self) -> None:
         """Close the connection."""
@@ -64,14 +65,17 @@ class LangfuseClient:
         """End a request that is under way in another thread."""
         self._connection.cut()
 
+    def encoded(self, rows: Iterable[Row]) -> bytes:
+        """Observations as a gzipped OTLP/JSON message."""
+        raise NotImplementedError
+
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
-        """POST a gzipped OTLP/JSON message."""
-        headers = {"Content-Encoding": "gzip", "x-langfuse-ingestion-version": "4"}
-        return self._post("/api/public/otel/v1/traces", headers, message, seconds, 200, _reply_to_spans)
+        """POST such a message."""
+        raise NotImplementedError
 
     def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
-        """POST the JSON of a batch of `score-create` events; `events` of the reply has the reply to each."""
-        return self._post("/api/public/ingestion", {}, batch, seconds, 207, _reply_to_events)
+        """POST the JSON of a batch of scores. Only Langfuse has scores: no other destination's label is on one."""
+        raise NotImplementedError
 
     def get(self, path: str, seconds: float) -> Answer:
         """GET `path`. Raises OSError where there is no answer; the message says why."""
@@ -86,16 +90,58 @@ class LangfuseClient:
             answer = self._connection.request("POST", path, headers, body, seconds)
         except OSError as error:
             return ServerReply(ExportResult.UNAVAILABLE, f"{type(error).__name__}: {error}".removesuffix(": "))
-        return _reply(answer, success, read)
+        return _reply(answer, success, read, self._destination)
 
 
-def gzipped(pieces: Iterable[bytes]) -> bytes:
+class LangfuseClient(Client):
+    """Sends to one Langfuse project."""
+
+    def __init__(self, destination: settings.Destination) -> None:
+        keys = b64encode(f"{destination.public_key}:{destination.secret_key}".encode())
+        super().__init__(destination, {"Authorization": f"Basic {keys.decode()}"})
+        self._public_key = destination.public_key
+
+    def encoded(self, rows: Iterable[Row]) -> bytes:
+        """Observations as a gzipped OTLP/JSON message."""
+        return _gzipped(otlp.message_of(rows, self._public_key))
+
+    def send_spans(self, message: bytes, seconds: float) -> ServerReply:
+        """POST such a message."""
+        headers = {"Content-Encoding": "gzip", "x-langfuse-ingestion-version": "4"}
+        return self._post("/api/public/otel/v1/traces", headers, message, seconds, 200, _reply_to_spans)
+
+    def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
+        """POST the JSON of a batch of `score-create` events; `events` of the reply has the reply to each."""
+        return self._post("/api/public/ingestion", {}, batch, seconds, 207, _reply_to_events)
+
+
+class OtlpClient(Client):
+    """Sends to any backend that takes OTLP over HTTP. Scores have no place in OTLP."""
+
+    def __init__(self, destination: settings.OtlpDestination) -> None:
+        super().__init__(destination, destination.headers)
+
+    def encoded(self, rows: Iterable[Row]) -> bytes:
+        """Observations as a gzipped OTLP/JSON message, with the GenAI conventions' attributes."""
+        return _gzipped(genai.message_of(rows))
+
+    def send_spans(self, message: bytes, seconds: float) -> ServerReply:
+        """POST such a message."""
+        return self._post("/v1/traces", {"Content-Encoding": "gzip"}, message, seconds, 200, _reply_to_spans)
+
+
+def client_of(destination: settings.AnyDestination) -> Client:
+    """A client of the destination."""
+    return LangfuseClient(destination) if isinstance(destination, settings.Destination) else OtlpClient(destination)
+
+
+def _gzipped(pieces: Iterable[bytes]) -> bytes:
     """The pieces of a message, compressed."""
     gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
     return b"".join([*map(gzip.compress, pieces), gzip.flush()])
 
 
-def is_refused_plain_http(destination: settings.Destination) -> bool:
+def is_refused_plain_http(destination: settings.AnyDestination) -> bool:
     """Whether the keys would travel without TLS beyond this machine, and nobody allowed it."""
     url = urlsplit(destination.host)
     return url.scheme == "http" and not _is_loopback(url.hostname or "") and not settings.setting("LANGFUSE_ALLOW_HTTP")
@@ -108,11 +154,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _reply(answer: Answer, success: int, read: _Reader) -> ServerReply:
+def _reply(answer: Answer, success: int, read: _Reader, to: settings.AnyDestination) -> ServerReply:
     text = redact_line(answer.headers["location"] if answer.is_redirect else answer.text)
     message = f"HTTP {answer.status}: {text[:_MESSAGE]}".rstrip(": ")  # redacted first: half a secret has no shape
     if answer.is_success:
-        return _reply_to_success(answer, message, success, read)
+        return _reply_to_success(answer, message, success, read, to)
     result = _result_of(answer.status)
     retry_after = answer.headers.get("retry-after") if result is ExportResult.UNAVAILABLE else None
     return ServerReply(result, message, _retry_after(retry_after))
@@ -124,15 +170,18 @@ def _result_of(status: int) -> ExportResult:
     return ExportResult.REFUSED if status in (400, 413, 422) else ExportResult.UNAVAILABLE
 
 
-def _reply_to_success(answer: Answer, message: str, success: int, read: _Reader) -> ServerReply:
+def _reply_to_success(
+    answer: Answer, message: str, success: int, read: _Reader, to: settings.AnyDestination
+) -> ServerReply:
     """Rows count as delivered only where the answer is the protocol's own success: a proxy answers 200 as well."""
     try:
         if answer.status != success or not answer.is_whole:
             raise ValueError(answer.status)
         return read(json.loads(answer.body or b"{}"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        sender = "a web page answers, not Langfuse" if is_page(answer) else "the answer is not one of Langfuse"
-        return ServerReply(ExportResult.UNAVAILABLE, f"{sender}: see LANGFUSE_HOST; {message}")
+        sender = "a web page answers, not" if is_page(answer) else "the answer is not one of"
+        why = f"{sender} {to.service}: see {to.host_setting}; {message}"
+        return ServerReply(ExportResult.UNAVAILABLE, why)
 
 
 def _reply_to_spans(response: Any) -> ServerReply:

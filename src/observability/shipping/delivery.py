@@ -1,4 +1,4 @@
-"""Deliver the pending rows of one Langfuse project: acquire the lease, send batches, mark rows by the server's reply.
+"""Deliver the pending rows of one destination: acquire the lease, send batches, mark rows by the server's reply.
 
 A reply is written to the journal before anything else is sent.
 """
@@ -10,8 +10,7 @@ from collections.abc import Callable
 from .. import settings
 from ..journal import DamagedJournalError, Journal, JournalError, JournalSession, Mark, Row
 from ..redaction import redact
-from .client import ExportResult, LangfuseClient, ServerReply, gzipped, is_refused_plain_http
-from .otlp import message_of
+from .client import ExportResult, ServerReply, client_of, is_refused_plain_http
 from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
@@ -29,16 +28,16 @@ class _Stopped(Exception):  # noqa: N818 - no error: rows stay pending
 
 
 class Delivery:
-    """A connection to one project and one to the journal; for one thread at a time, except `cut`."""
+    """A connection to one destination and one to the journal; for one thread at a time, except `cut`."""
 
     def __init__(
-        self, destination: settings.Destination, seconds_left: Callable[[], float], report: Callable[[str], None]
+        self, destination: settings.AnyDestination, seconds_left: Callable[[], float], report: Callable[[str], None]
     ) -> None:
         self.destination = destination
         self._back_off_lease = f"{destination.label} told to wait"  # lease of the process that got a Retry-After
         self._seconds_left = seconds_left  # until the process must have ended
         self._report = report
-        self._client = LangfuseClient(destination)
+        self._client = client_of(destination)
         self._session = JournalSession()
         self._renew_at = 0.0  # monotonic seconds; 0: no lease is held
         self._journal: Journal | None = None
@@ -183,24 +182,21 @@ class Delivery:
 
     def _reply_of(self, table: str, rows: list[Row]) -> ServerReply:
         try:
-            body = self._spans(rows) if table == "observations" else batch_of(rows)
+            body = self._client.encoded(rows) if table == "observations" else batch_of(rows)
         except Exception as error:  # noqa: BLE001 - one unreadable row must not stop the others
             return ServerReply(ExportResult.REFUSED, f"it cannot be encoded: {type(error).__name__}: {error}")
         send = self._client.send_spans if table == "observations" else self._client.send_scores
         return send(body, self._seconds_left())
 
-    def _spans(self, rows: list[Row]) -> bytes:
-        return gzipped(message_of(rows, self.destination.public_key))
-
     def _mark_of(self, table: str, rows: list[Row], reply: ServerReply) -> Mark:
         keys = [(row["seq"], row["id"]) for row in rows]
         if reply.result is ExportResult.DELIVERED:
-            return Mark(table, keys, "shipped")
+            return Mark(table, keys, "shipped", destination=self.destination.label)
         message = str(redact(reply.message))
         if not self.refused:  # a server that refuses one row may refuse them all
-            self._report(f"Langfuse refuses a row of {table} for good: {message}")
+            self._report(f"{self.destination.service} refuses a row of {table} for good: {message}")
         self.refused += len(rows)
-        return Mark(table, keys, "rejected", message)
+        return Mark(table, keys, "rejected", message, self.destination.label)
 
     def _note(self, journal: Journal) -> None:
         """Write marks to the journal. Marks that it does not take are kept, and written before the next request."""

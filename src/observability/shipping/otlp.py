@@ -9,29 +9,21 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from ..background import yielding
 from ..journal import Row
+from .encoding import KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, identity_of
+from .encoding import message_of as _message_of
 
 # With any other scope the server copies every raw attribute into the observation's metadata.
 _SCOPE = "langfuse-sdk"
 _PRICED_AS_FREE = json.dumps({"input": 0, "output": 0})
-_SPAN_KIND_INTERNAL, _STATUS_CODE_ERROR = 1, 2  # opentelemetry/proto/trace/v1/trace.proto
 
 
 def message_of(rows: Iterable[Row], public_key: str) -> Iterator[bytes]:
-    """An `ExportTraceServiceRequest` of journal rows, on one line and in pieces: each holds the interpreter briefly.
-
-    Roots come last, so that their tags are the ones shown. Identifiers are hex digits, times are strings
-    (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
-    """
-    scope = {"name": _SCOPE, "attributes": [_attribute("public_key", public_key)]}
-    resource = {"attributes": [_attribute("service.name", "moon-dev-ai-agents")]}
-    empty = _json({"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": scope, "spans": []}]}]})
-    before, after = empty[: -len(_END)], _END
-    for row in yielding(sorted(rows, key=lambda row: row["is_root"])):
-        yield before + _json(span_of(row))
-        before = b", "
-    yield after
+    """An `ExportTraceServiceRequest` of journal rows, in pieces. Roots come last, so that their tags are shown."""
+    scope = {"name": _SCOPE, "attributes": attributes_of([("public_key", public_key)])}
+    resource = {"attributes": attributes_of([("service.name", SERVICE)])}
+    in_order = sorted(rows, key=lambda row: row["is_root"])
+    return _message_of(map(span_of, in_order), {"resource": resource}, {"scope": scope})
 
 
 def json_of(rows: Iterable[Row], public_key: str) -> str:
@@ -39,26 +31,14 @@ def json_of(rows: Iterable[Row], public_key: str) -> str:
     return b"".join(message_of(rows, public_key)).decode()
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
-
-
-_END = b"]}]}]}"  # of the list of spans, and of all around it
-
-
 def span_of(row: Row) -> dict[str, Any]:
     """One row as a span: the fields of `opentelemetry.proto.trace.v1.Span`."""
-    parent = {"parentSpanId": row["parent_id"]} if row["parent_id"] else {}
     return {
-        "traceId": row["trace_id"],
-        "spanId": row["id"],
-        **parent,
+        **identity_of(row),
         "name": row["name"],
-        "kind": _SPAN_KIND_INTERNAL,
-        "startTimeUnixNano": str(int(row["start_ns"])),
-        "endTimeUnixNano": str(int(row["end_ns"])),
-        "attributes": [_attribute(name, value) for name, value in _attributes(row) if value is not None],
-        "status": {"code": _STATUS_CODE_ERROR} if row["level"] == "ERROR" else {},
+        "kind": KIND_INTERNAL,
+        "attributes": attributes_of(_attributes(row)),
+        "status": {"code": STATUS_ERROR} if row["level"] == "ERROR" else {},
     }
 
 
@@ -110,17 +90,3 @@ def _plain(text: str | None) -> str | None:
 def iso_time(nanoseconds: int) -> str:
     """Unix nanoseconds as an ISO 8601 time in UTC."""
     return datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).isoformat().replace("+00:00", "Z")
-
-
-def _attribute(name: str, value: Any) -> dict[str, Any]:
-    return {"key": name, "value": _value(value)}
-
-
-def _value(value: Any) -> dict[str, Any]:
-    if type(value) is str:
-        return {"stringValue": value}
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [_value(item) for item in value]}}
-    return {"stringValue": str(value)}

@@ -1,8 +1,12 @@
-"""The shipper: one thread that has pending rows delivered, retries after failures, and makes a last pass at exit."""
+"""The shipper: a thread for each destination, so that one which is away never holds up the other.
+
+Each thread has pending rows delivered, retries after failures, and makes a last pass at exit.
+"""
 
 import random
 import threading
 import time
+from collections.abc import Callable
 
 from .. import settings
 from ..background import OWN_THREADS
@@ -24,20 +28,73 @@ _random = random.SystemRandom()  # the global generator is the agent's
 
 
 class Shipper:
-    """Ships while the process runs, and once more as it ends."""
+    """Ships to every destination while the process runs, and once more as it ends."""
 
     def __init__(self) -> None:
+        self.workers = (
+            Worker(f"{OWN_THREADS}-shipper", settings.destination),
+            Worker(f"{OWN_THREADS}-shipper-otlp", settings.otlp_destination),
+        )
+
+    @property
+    def last_error(self) -> str | None:
+        """The last error of a destination."""
+        return self._last_failed.last_error
+
+    @property
+    def last_error_at(self) -> float | None:
+        """Its time, in Unix seconds."""
+        return self._last_failed.last_error_at
+
+    @property
+    def _last_failed(self) -> "Worker":
+        return max(self.workers, key=lambda worker: worker.last_error_at or 0.0)
+
+    def start(self) -> None:
+        """Begin shipping to each destination that is configured, unless its thread runs; waits for no lock."""
+        for worker in self.workers:
+            worker.start()
+
+    def flush(self, timeout: float | None) -> bool:
+        """Ship what is pending now; whether all of it is shipped, within `timeout` seconds (a minute unless given).
+
+        One attempt is made: where a destination cannot be reached, the answer is False at once.
+        """
+        deadline = time.monotonic() + (_LONGEST_FLUSH_SECONDS if timeout is None else timeout)
+        flushes = [worker.flush(deadline) for worker in self.workers]  # all begin before one is waited for
+        return sum(flush.wait() for flush in flushes) == len(flushes)
+
+    def stop(self, seconds: float) -> None:
+        """One last pass to each destination, at the same time, of at most `seconds`; then connections are cut."""
+        deadline = time.monotonic() + seconds
+        for worker in self.workers:
+            worker.end_by(deadline)
+        for worker in self.workers:
+            worker.stop()
+
+    def abandon(self) -> None:
+        """In a fork's child: leave what was inherited to the parent."""
+        for worker in self.workers:
+            worker.abandon()
+
+
+class Worker:
+    """The thread of one destination, which the settings name at each pass."""
+
+    def __init__(self, name: str, configured: Callable[[], settings.AnyDestination | None]) -> None:
         self.last_error: str | None = None
         self.last_error_at: float | None = None  # Unix seconds
+        self._name = name
+        self.configured = configured
         self._delivery: Delivery | None = None
         self._thread: threading.Thread | None = None
         self._is_left_to_stop = False
         self._starting = threading.Lock()
         self._wake = threading.Event()
-        self._flushes: list[_Flush] = []
+        self._flushes: list[Flush] = []
         self._deadline = _NEVER  # monotonic seconds, once the process is ending
         self._backoff = Backoff()
-        self._unauthorized: settings.Destination | None = None  # until the settings change
+        self._unauthorized: settings.AnyDestination | None = None  # until the settings change
 
     @property
     def _stopping(self) -> bool:
@@ -45,11 +102,13 @@ class Shipper:
 
     def start(self) -> None:
         """Begin shipping, unless the thread runs; waits for no lock, which a signal handler may have left held."""
-        if self._runs() or self._stopping or not self._starting.acquire(blocking=False):
+        if self.configured() is None or self._runs() or self._stopping:
+            return
+        if not self._starting.acquire(blocking=False):
             return
         try:
             if not self._runs():
-                thread = threading.Thread(target=self._run, name=f"{OWN_THREADS}-shipper", daemon=True)
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 thread.start()
                 self._thread = thread
         except RuntimeError:  # no thread can be started: tried again with the next batch, or done by `stop`
@@ -60,32 +119,29 @@ class Shipper:
     def _runs(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def flush(self, timeout: float | None) -> bool:
-        """Ship what is pending now; whether all of it is shipped, within `timeout` seconds (a minute unless given).
-
-        One attempt is made: where Langfuse cannot be reached, the answer is False at once.
-        """
-        if settings.destination() is None:
-            return True
-        if self._stopping:
-            return False
+    def flush(self, deadline: float) -> "Flush":
+        """Begin a pass for a caller that waits until `deadline` (monotonic seconds)."""
+        flush = Flush(deadline)
+        if self.configured() is None or self._stopping:
+            flush.answer(not self._stopping)
+            return flush
         self.start()
-        seconds = _LONGEST_FLUSH_SECONDS if timeout is None else timeout
-        flush = _Flush(time.monotonic() + seconds)
         self._flushes.append(flush)
         self._wake.set()
-        flush.done.wait(seconds)
-        return flush.all_shipped
+        return flush
 
-    def stop(self, seconds: float) -> None:
-        """One last pass, of at most `seconds`; then the connection is cut."""
-        self._deadline = time.monotonic() + seconds
+    def end_by(self, deadline: float) -> None:
+        """Begin the last pass, which ends at `deadline` (monotonic seconds)."""
+        self._deadline = deadline
         self._wake.set()
+
+    def stop(self) -> None:
+        """Wait for the last pass until its deadline; then cut the connection."""
         if self._thread is None:
             if self._is_left_to_stop:
                 self._run()
             return
-        self._thread.join(seconds)
+        self._thread.join(self._seconds_left())
         if self._delivery is not None:
             self._delivery.cut()
         self._thread.join(_CUT_SECONDS)
@@ -122,7 +178,7 @@ class Shipper:
 
     def _pass(self, wait_until: float, *, urgent: bool) -> bool:
         """Ship all that is pending; False where something is left, or was refused."""
-        destination = settings.destination()
+        destination = self.configured()
         if destination is None:
             return True
         try:
@@ -139,7 +195,7 @@ class Shipper:
             reply = ServerReply(ExportResult.UNAVAILABLE, f"{type(error).__name__}: {error}")
         return self._handle(destination, reply)
 
-    def _delivery_to(self, destination: settings.Destination) -> Delivery:
+    def _delivery_to(self, destination: settings.AnyDestination) -> Delivery:
         if self._delivery is None or self._delivery.destination != destination:
             if self._delivery is not None:
                 self._delivery.close()
@@ -156,25 +212,27 @@ class Shipper:
             return True
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)
 
-    def _handle(self, destination: settings.Destination, reply: ServerReply | None) -> bool:
+    def _handle(self, destination: settings.AnyDestination, reply: ServerReply | None) -> bool:
         """Back off, or stop, as the end of a pass requires; whether all was shipped."""
         if reply is None:
             self._backoff.reset()
         elif reply.result is ExportResult.UNAUTHORIZED:
             self._unauthorized = destination
             self._report(
-                f"{destination.host} refuses the key {destination.public_key} ({reply.message}). Correct"
-                " LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST; until then rows stay pending"
+                f"{destination.host} refuses {destination.credential} ({reply.message}). Correct"
+                f" {destination.key_settings}; until then rows stay pending"
             )
         elif reply.result is ExportResult.UNAVAILABLE:
             failed = self._backoff.fail(reply.retry_after)
             if failed == 1 and not self._stopping:
-                self._report(f"Langfuse cannot be reached now ({reply.message}). Rows stay pending and are sent later")
+                why = f"{destination.service} cannot be reached now ({reply.message})"
+                self._report(f"{why}. Rows stay pending and are sent later")
         return reply is None
 
     def _report(self, message: str) -> None:
         """Keep a message for `health()`, and print it unless it is the last one again."""
-        previous, self.last_error, self.last_error_at = self.last_error, redact_line(message), time.time()
+        message = redact_line(message[:1].upper() + message[1:] if message.startswith("the ") else message)
+        previous, self.last_error, self.last_error_at = self.last_error, message, time.time()
         if self.last_error != previous:
             warn(f"⚠️ {self.last_error}.")
 
@@ -224,15 +282,20 @@ class Backoff:
         return max(max(self._until, self._retry_after) - time.monotonic(), 0.0)
 
 
-class _Flush:
+class Flush:
     """A caller that waits, until `deadline` (monotonic seconds), for pending rows to be shipped."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        self.done = threading.Event()
-        self.all_shipped = False
+        self._done = threading.Event()
+        self._all_shipped = False
+
+    def wait(self) -> bool:
+        """Whether all was shipped; False at the deadline."""
+        self._done.wait(max(self.deadline - time.monotonic(), 0.0))
+        return self._all_shipped
 
     def answer(self, all_shipped: bool) -> None:
         """Release the caller."""
-        self.all_shipped = all_shipped
-        self.done.set()
+        self._all_shipped = all_shipped
+        self._done.set()

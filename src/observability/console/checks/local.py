@@ -105,7 +105,7 @@ def _contents(journal: Journal) -> Iterator[Finding]:
 
 
 def _pending(journal: Journal) -> Iterator[Finding]:
-    rows = health.pending(journal)
+    rows = journal.waiting()
     for row in rows:
         yield _pending_for(row)
     if not rows:
@@ -113,12 +113,12 @@ def _pending(journal: Journal) -> Iterator[Finding]:
 
 
 def _pending_for(row: Row) -> Finding:
-    destination = settings.destination()
     host, _, key = row["destination"].partition("|")
-    count = how_many(row["rows"], "row")
-    if destination is None or row["destination"] != destination.label:
-        what = f"{count} for the project of {key} at {host}, which is not the configured one"
-        return warning("pending", what, "set its keys and host once and run: python -m src.observability ship")
+    count = how_many(row["rows"], "row") + ("" if key else f" for {host}")
+    if row["destination"] not in [to.label for to in settings.destinations()]:
+        project = f"{count} for the project of {key} at {host}" if key else count
+        cure = "set its keys and host once and run: python -m src.observability ship"
+        return warning("pending", f"{project}, which is not the configured one", cure)
     age = time_range.now_ns() - row["oldest_ns"]
     what = f"{count}, the oldest from {duration(age)} ago"
     if age > _TOO_LONG_NS:
@@ -132,7 +132,8 @@ def _rejected(journal: Journal) -> Iterator[Finding]:
     rows = health.rejected(journal)
     for row in rows:
         reason = one_line(row["reason"] or "no reason given", 300)
-        what = f"Langfuse rejected {how_many(row['rows'], 'row')}: {reason}"
+        host, _, key = row["destination"].partition("|")
+        what = f"{'Langfuse' if key else host} rejected {how_many(row['rows'], 'row')}: {reason}"
         yield fault("rejected", what, f"correct the cause, then {_FIX} sends them again")
     if not rows:
         yield fine("rejected", "no rows were rejected")

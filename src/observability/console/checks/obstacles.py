@@ -1,4 +1,4 @@
-"""The reasons why records are not sent to Langfuse, or no text is recorded; the same for all commands."""
+"""The reasons why records are not sent, or no text is recorded; the same for all commands."""
 
 import re
 from collections.abc import Iterator
@@ -12,11 +12,12 @@ LONG_NS = 600 * 10**9  # a row pending for longer needs attention
 
 
 def obstacles() -> Iterator[Finding]:
-    """Yield the reasons why records are not sent; nothing if they are."""
+    """Yield the reasons why records are not sent to a destination that is configured; nothing if they are."""
     yield from _flag()
     yield from _keys()
     yield from _unreadable()
-    yield from _plain_http()
+    for destination in settings.destinations():
+        yield from _plain_http(destination)
 
 
 def refused_patterns() -> Iterator[Finding]:
@@ -55,31 +56,27 @@ def _keys() -> Iterator[Finding]:
     missing = settings.missing_langfuse_keys()
     if len(missing) == 1:
         yield fault("keys", f"{missing[0]} is not set, the other key is", f"set {missing[0]} in .env")
-    elif missing:
+    elif missing and settings.otlp_destination() is None:
         yield warning("keys", "no keys are set", f"for Langfuse set {' and '.join(missing)} in .env")
 
 
 _NEEDED = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_BASE_URL", "LANGFUSE_HOST")
+_NEEDED_FOR_OTLP = ("OBSERVABILITY_OTLP_ENDPOINT", "OBSERVABILITY_OTLP_HEADERS")
 
 
 def _unreadable() -> Iterator[Finding]:
     """Yield a malformed key or host, unless another variable names the host."""
-    if settings.destination() is None:
-        for error in settings.malformed():
-            if (name := error.partition(" ")[0]) in _NEEDED:
-                yield fault("settings", error, f"correct it in {settings.origin(name)}")
+    needed = () if settings.destination() else _NEEDED
+    for error in settings.malformed():
+        if (name := error.partition(" ")[0]) in (*needed, *_NEEDED_FOR_OTLP):
+            yield fault("settings", error, f"correct it in {settings.origin(name)}")
 
 
 _CLEARLY_ALLOWED = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
 
 
-def _plain_http() -> Iterator[Finding]:
-    destination = settings.destination()
-    if (
-        destination is None
-        or settings.setting("LANGFUSE_ALLOW_HTTP")
-        or _CLEARLY_ALLOWED.match(destination.host)
-    ):  # fmt: skip
+def _plain_http(destination: settings.AnyDestination) -> Iterator[Finding]:
+    if settings.setting("LANGFUSE_ALLOW_HTTP") or _CLEARLY_ALLOWED.match(destination.host):
         return  # before the import below, which takes longer than all the rest of `status`
     from ...shipping import is_refused_plain_http
 

@@ -19,22 +19,11 @@ def check_writable(journal: Journal) -> None:
     journal.change("DELETE FROM leases WHERE name = ''")
 
 
-def pending(journal: Journal) -> list[Row]:
-    """Return the pending rows by destination: `destination`, `rows`, `oldest_ns` (Unix nanoseconds)."""
-    return journal.select(
-        "SELECT destination, sum(rows) AS rows, min(oldest_ns) AS oldest_ns FROM ("
-        " SELECT destination, count(*) AS rows, min(start_ns) AS oldest_ns FROM observations"
-        " WHERE state = 'pending' GROUP BY destination UNION ALL"
-        " SELECT destination, count(*), min(timestamp_ns) FROM scores WHERE state = 'pending' GROUP BY destination)"
-        " GROUP BY destination"
-    )
-
-
 def rejected(journal: Journal) -> list[Row]:
-    """Return the rejected rows by the server's `reason`, most frequent first: `reason`, `rows`."""
+    """Return the rejected rows by destination and the server's `reason`, most frequent first, with their number."""
     return journal.select(
-        "SELECT reason, count(*) AS rows FROM (SELECT reason FROM observations WHERE state = 'rejected' UNION ALL"
-        " SELECT reason FROM scores WHERE state = 'rejected') GROUP BY reason ORDER BY rows DESC"
+        "SELECT destination, reason, count(*) AS rows FROM deliveries WHERE state = 'rejected'"
+        " GROUP BY destination, reason ORDER BY rows DESC"
     )
 
 
@@ -94,7 +83,7 @@ def local_rows(journal: Journal) -> int:
 
 def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str, ...]) -> int:
     changed = 0
-    for table in _TABLES:
+    for table in (*_TABLES, *(("further_deliveries",) if state == "rejected" else ())):
         rows = f"SELECT seq FROM {table} WHERE state = ? LIMIT {_STEP_ROWS}"
         while step := journal.change(f"UPDATE {table} SET {assignments} WHERE seq IN ({rows})", (*values, state)):
             changed += step

@@ -1,0 +1,46 @@
+"""A backend on loopback that takes OTLP over HTTP, as a Collector, Phoenix, Grafana or Datadog do.
+
+It checks its header, decodes the message with the official protobuf classes, and keeps the spans.
+"""
+
+import gzip
+from collections.abc import Callable
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from tests.langfuse_server import ReceivedSpan, decoded
+
+HEADERS = "api-key=otlp-key-0123456789,x-scope=desk%201"
+
+
+class OtlpServer:
+    """Keeps what arrives. `answer` may refuse a request."""
+
+    def __init__(self, httpserver: HTTPServer) -> None:
+        self.batches: list[ExportTraceServiceRequest] = []
+        self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
+        httpserver.expect_request("/otlp/v1/traces", method="POST").respond_with_handler(self._take)
+        self.url = httpserver.url_for("/otlp")
+
+    @property
+    def spans(self) -> list[ReceivedSpan]:
+        """Every span in order of arrival."""
+        return [
+            ReceivedSpan(span)
+            for batch in self.batches
+            for resource in batch.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    def _take(self, request: Request) -> Response:
+        assert request.headers["Content-Type"] == "application/json"
+        body = gzip.decompress(request.get_data())
+        if (request.headers.get("api-key"), request.headers.get("x-scope")) != ("otlp-key-0123456789", "desk 1"):
+            return Response(f"unknown key: {request.headers.get('api-key')}", 401)
+        if (refusal := self.answer(request, body)) is not None:
+            return refusal
+        self.batches.append(decoded(body))
+        return Response(b"{}", 200, content_type="application/json")
