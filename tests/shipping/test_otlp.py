@@ -90,7 +90,7 @@ def test_a_cycle_arrives_as_one_tree(langfuse: LangfuseServer) -> None:
 def test_a_generation_has_what_the_dashboard_shows(langfuse: LangfuseServer) -> None:
     """Prompt, answer, model, parameters, disjoint tokens, and a cost with its total, under Langfuse's names."""
     one_cycle()
-    (span,) = [span for span in shipped(langfuse) if span.name == "llm_generation"]
+    (span,) = [span for span in shipped(langfuse) if span.name == MODEL_NAME]
     assert span.json("input") == [
         {"role": "system", "content": "You are an analyst"},
         {"role": "user", "content": "Longs +80 %"},
@@ -243,7 +243,7 @@ def test_eight_threads_keep_their_cycles_apart(langfuse: LangfuseServer) -> None
     for span in spans:
         root = roots[span.trace_id]
         assert span is root or span.parent_id == root.id
-        if span.name == "llm_generation":
+        if span.name == MODEL_NAME:
             assert f"agent {root.json('input')}, " in span.attributes[Names.OBSERVATION_INPUT]
 
 

@@ -207,10 +207,23 @@ def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
 
 def _level(observation: Observation, answer: Answer) -> Row:
     level, message = observation.level, observation.status_message
+    if level is None and observation.failure is not None and observation.output is None:
+        level, message = "ERROR", observation.failure
     is_answered = observation.type == "generation" and observation.ended is not None
     if level is None and is_answered and not observation.pieces and answer.output is None:
         level, message = "WARNING", "the model gave no answer"
+    if observation.ended is not None and observation.type in ("generation", "agent"):
+        _note_failure(observation, message if level == "ERROR" else None)
     return {"level": level or "DEFAULT", "status_message": message}
+
+
+def _note_failure(observation: Observation, message: str | None) -> None:
+    """Tell the cycle around: it has failed if its last call did, and it ends without a result."""
+    cycle = observation.parent
+    while cycle is not None and cycle.type != "agent":
+        cycle = cycle.parent
+    if cycle is not None:
+        cycle.failure = message
 
 
 def _tokens_and_cost(observation: Observation, provider: str | None, model: str | None) -> Row:

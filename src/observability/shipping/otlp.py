@@ -12,10 +12,12 @@ from typing import Any
 from ..journal import Row
 from .encoding import KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, identity_of
 from .encoding import message_of as _message_of
+from .names import shown_metadata, shown_name
 
 # With any other scope the server copies every raw attribute into the observation's metadata.
 _SCOPE = "langfuse-sdk"
 _PRICED_AS_FREE = json.dumps({"input": 0, "output": 0})
+_MODEL_TYPES = ("generation", "embedding")
 
 
 def message_of(rows: Iterable[Row], public_key: str) -> Iterator[bytes]:
@@ -35,7 +37,7 @@ def span_of(row: Row) -> dict[str, Any]:
     """One row as a span: the fields of `opentelemetry.proto.trace.v1.Span`."""
     return {
         **identity_of(row),
-        "name": row["name"],
+        "name": shown_name(row),
         "kind": KIND_INTERNAL,
         "attributes": attributes_of(_attributes(row)),
         "status": {"code": STATUS_ERROR} if row["level"] == "ERROR" else {},
@@ -45,10 +47,10 @@ def span_of(row: Row) -> dict[str, Any]:
 def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "langfuse.observation.type", row["type"]
     yield "langfuse.observation.input", _plain(row["input"])
-    yield "langfuse.observation.output", _plain(row["output"])
+    yield "langfuse.observation.output", _plain(row["output"]) or _failure(row)
     yield "langfuse.observation.level", row["level"]
     yield "langfuse.observation.status_message", row["status_message"]
-    if row["type"] == "generation":
+    if row["type"] in _MODEL_TYPES:
         yield from _generation_attributes(row)
     for name, value in _metadata(row):
         yield f"langfuse.observation.metadata.{name}", value
@@ -73,13 +75,15 @@ def _generation_attributes(row: Row) -> Iterator[tuple[str, Any]]:
         yield "langfuse.observation.completion_start_time", json.dumps(iso_time(row["first_token_ns"]))
 
 
+def _failure(row: Row) -> str | None:
+    """The message of a failed cycle: the trace page shows the output of its root, and else "undefined"."""
+    return row["status_message"] if row["is_root"] and row["level"] == "ERROR" else None
+
+
 def _metadata(row: Row) -> Iterator[tuple[str, str]]:
     """Strings as they are: JSON-encoded ones look the same, but no equality filter finds them."""
-    ours = {name: row[name] for name in ("agent", "provider", "model_requested", "cost_source") if row[name]}
-    metadata = json.loads(row["metadata"] or "{}")
-    for name, value in {**ours, **metadata}.items():
-        if value is not None:
-            yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    for name, value in shown_metadata(row).items():
+        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _plain(text: str | None) -> str | None:

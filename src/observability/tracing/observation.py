@@ -68,6 +68,7 @@ class Observation:
     decided = False  # a signal was recorded in it
     inferred: dict[int, Any] = {}  # noqa: RUF012 - of a cycle, on the recorder's thread: signals that wait for its end
     last_call: str | None = None  # of a root, on the recorder's thread: the id of its last ended generation
+    failure: str | None = None  # of a cycle, on the recorder's thread: the message of its last call, if that failed
     votes: dict[int, Any] | None = None  # of a swarm's query, on the recorder's thread: decisions by answer
     durable = False  # on disk before the call returns
     noted = False  # the recorder has journalled its start

@@ -1,0 +1,56 @@
+"""How Langfuse's lists show a row: its name, and the metadata that no other field has. The journal keeps the plan's.
+
+Lists show names, not models or decisions, and the metrics API groups by names.
+"""
+
+import json
+from typing import Any
+
+from ..journal import Row
+
+# Names of a row that nobody has chosen: the plan's, and those of SDK requests (`instrumentation.reading.Shape.name`).
+_UNNAMED = ("llm_generation", "openai.", "anthropic.", "groq.", "google.", "ollama.", "requests.", "httpx.", "httpx2.")
+_MAX_ACTION = 50  # characters: an action may be any text
+# Metadata -> the column that has the same.
+_IN_COLUMN = {
+    "model_type": "provider",
+    "model_name": "model",
+    "temperature": "model_parameters",
+    "max_tokens": "model_parameters",
+    "error_type": "status_message",
+    "error_message": "status_message",
+}
+_IN_OUTPUT = frozenset({"signal_action", "signal_confidence", "signal_reasoning", "signal_valid", "trading_symbol"})
+
+
+def shown_name(row: Row) -> str:
+    """The model of a call, unless the agent named it; `BUY BTC` for a signal; else the row's name."""
+    name = str(row["name"])
+    if row["type"] in ("generation", "embedding") and name.startswith(_UNNAMED):
+        return row["model_requested"] or row["model"] or name
+    if _is_signal(row):
+        metadata = json.loads(row["metadata"] or "{}")
+        parts = (metadata.get("signal_action"), metadata.get("trading_symbol"))
+        return " ".join(str(part)[:_MAX_ACTION] for part in parts if part) or name
+    return name
+
+
+def shown_metadata(row: Row) -> dict[str, Any]:
+    """The metadata that stands in no other field of the observation."""
+    ours = {
+        "agent": row["agent"] if row["agent"] != row["trace_name"] else None,
+        "provider": row["provider"],
+        "model_requested": row["model_requested"] if row["model_requested"] != row["model"] else None,
+        "cost_source": row["cost_source"],
+    }
+    repeated = _IN_OUTPUT if _is_signal(row) and row["output"] else frozenset()
+    metadata = {
+        name: value
+        for name, value in json.loads(row["metadata"] or "{}").items()
+        if name not in repeated and not row.get(_IN_COLUMN.get(name, "")) and value != {}
+    }
+    return {name: value for name, value in {**ours, **metadata}.items() if value is not None}
+
+
+def _is_signal(row: Row) -> bool:
+    return (row["type"], row["name"]) == ("event", "trading_signal")

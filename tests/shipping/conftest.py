@@ -1,0 +1,24 @@
+"""Providers that answer on loopback, beside the Langfuse server."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src.models.model_factory import ModelFactory
+from tests.providers.wire import Provider
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """A provider that plays one outcome on a server of its own, and its model as the factory builds it."""
+    with HTTPServer("127.0.0.1", 0) as server:
+
+        def build(name: str, outcome: str) -> tuple[Provider, Any]:
+            provider = Provider(name)
+            provider.play(server, outcome)
+            provider.configure(monkeypatch, server.url_for(""))
+            return provider, ModelFactory.create_model(name)
+
+        yield build

@@ -1,0 +1,129 @@
+"""Names and metadata as Langfuse shows them, on the wire; the journal keeps the plan's."""
+
+from typing import Any
+
+import pytest
+
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
+from src.observability.instrumentation.sdks import ANTHROPIC, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI
+from src.observability.shipping.names import _UNNAMED
+from tests.langfuse_server import LangfuseServer, ReceivedSpan
+from tests.providers.wire import PROVIDERS, ask
+
+METADATA = "langfuse.observation.metadata."
+
+
+def shipped(langfuse: LangfuseServer) -> dict[str, ReceivedSpan]:
+    """The spans that have arrived, by type."""
+    assert LangFuseTracker().flush(10)
+    return {span.attributes["langfuse.observation.type"]: span for span in langfuse.spans}
+
+
+def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
+    """The observation's metadata."""
+    return {name.removeprefix(METADATA): value for name, value in span.attributes.items() if name.startswith(METADATA)}
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
+    """The list shows the model; provider, nonce and finish reason stand in the metadata, parameters do not."""
+    provider, model = play(name, "answer")
+    ask(model, "generate")
+    span = shipped(langfuse)["generation"]
+    metadata = metadata_of(span)
+    assert span.name == model.model_name
+    assert metadata["provider"] == name
+    assert metadata.keys() <= {
+        "provider", "nonce", "nonce_time", "finish_reason", "reasoning", "cost_source", "model_requested",
+        "temperature_not_sent", "extra_body",
+    }  # fmt: skip
+    assert ("model_requested" in metadata) == (span.attributes["langfuse.observation.model.name"] != model.model_name)
+    assert metadata["nonce"] in str(provider.requests[0])
+
+
+def test_a_request_of_an_sdk_is_named_as_its_model() -> None:
+    """Every name that a request gets by itself gives way to the model's."""
+    shapes = [method.shape for sdk in (ANTHROPIC, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI) for method in sdk.methods]
+    names = {shape.name for shape in shapes if shape.type in ("generation", "embedding")}
+    assert all(name.startswith(_UNNAMED) for name in names)
+
+
+def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
+    """Also where its request has a model."""
+
+    @observe_llm
+    def judge_liquidations(prompt: str) -> str:
+        return "NOTHING"
+
+    judge_liquidations("Longs +80 %")
+    assert shipped(langfuse)["generation"].name == "judge_liquidations"
+
+
+@pytest.mark.parametrize(
+    ("signal", "name"),
+    [
+        (("BUY", 72, "Flushed out", "BTC"), "BUY BTC"),
+        (("NOTHING", 10, "Calm"), "NOTHING"),
+        (("HODL", 72, "Flushed out", "BTC"), "HODL BTC"),
+    ],
+)
+def test_a_signal_is_named_as_its_decision(signal: Any, name: str, journal: Any, langfuse: LangfuseServer) -> None:
+    """Action and symbol; its metadata has what its output does not. The journal has the plan's name."""
+    ObservabilityContext.add_trading_signal(*signal, exchange="Hyperliquid", confidence_of=3)
+    event = shipped(langfuse)["event"]
+    assert event.name == name
+    assert metadata_of(event) == {"exchange": "Hyperliquid", "confidence_of": "3"}
+    (row,) = journal.observations()
+    assert row["name"] == "trading_signal"
+    assert row["metadata"].keys() > {"signal_action", "signal_confidence", "signal_reasoning"}
+
+
+def test_a_cycle_whose_call_failed_has_failed(langfuse: LangfuseServer) -> None:
+    """Where the model's error was swallowed and the cycle has no result, its root has level ERROR and the message."""
+
+    @observe_llm
+    def fails() -> None:
+        raise ConnectionError("no route to host")
+
+    cycle = ObservabilityContext.agent_cycle("LiquidationAgent", "liquidation", input={"longs_usd": 1})
+    with cycle, pytest.raises(ConnectionError):
+        fails()
+    root = shipped(langfuse)["agent"]
+    assert root.status == 2
+    assert root.attributes["langfuse.observation.level"] == "ERROR"
+    assert root.attributes["langfuse.observation.status_message"] == "ConnectionError: no route to host"
+    assert root.attributes["langfuse.observation.output"] == "ConnectionError: no route to host"
+    assert metadata_of(root) == {"agent_type": "liquidation"}
+
+
+@pytest.mark.parametrize("ends", ["a second call", "a signal", "an output"])
+def test_a_cycle_that_got_over_a_failed_call_is_well(ends: str, langfuse: LangfuseServer) -> None:
+    """A fallback that answers, a decision or a result without the model: no error of the cycle."""
+
+    @observe_llm
+    def asks(answer: str | None) -> str:
+        if answer is None:
+            raise ConnectionError("no route to host")
+        return answer
+
+    with ObservabilityContext.agent_cycle("LiquidationAgent") as cycle:
+        with pytest.raises(ConnectionError):
+            asks(None)
+        if ends == "a second call":
+            asks("NOTHING")
+        elif ends == "a signal":
+            ObservabilityContext.add_trading_signal("NOTHING", 0, "No model")
+        else:
+            cycle.set_output("skipped")
+    assert shipped(langfuse)["agent"].attributes["langfuse.observation.level"] == "DEFAULT"
+
+
+def test_symbol_action_and_agent_can_be_grouped_by(langfuse: LangfuseServer) -> None:
+    """As the metrics API groups: by the values of a score, and by the name of a trace."""
+    for agent, action, symbol in (("A", "BUY", "BTC"), ("A", "SELL", "ETH"), ("B", "BUY", "ETH")):
+        with ObservabilityContext.agent_cycle(agent):
+            ObservabilityContext.add_trading_signal(action, 50, "why", symbol)
+    shipped(langfuse)
+    assert langfuse.grouped("signal_action", "langfuse.trace.name") == {"A": ["BUY", "SELL"], "B": ["BUY"]}
+    assert langfuse.grouped("signal_symbol", "name") == {"BUY BTC": ["BTC"], "SELL ETH": ["ETH"], "BUY ETH": ["ETH"]}
+    assert langfuse.grouped("signal_symbol", "langfuse.trace.name") == {"A": ["BTC", "ETH"], "B": ["ETH"]}
