@@ -34,6 +34,8 @@ def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str
         ("termcolor", "status", CONSOLE),
         ("jinja2", "report --html FOLDER/report.html", "pip install jinja2 vl-convert-python"),
         ("vl_convert", "report --html FOLDER/report.html", "pip install vl-convert-python"),
+        ("starlette", "serve --port 0", "pip install jinja2 starlette uvicorn"),
+        ("uvicorn", "serve --port 0", "pip install jinja2 starlette uvicorn"),
         ("pyarrow", "export --format parquet --output FOLDER/rows.parquet", "pip install pyarrow"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import costs, decisions, doctor, export, report, status, tail, traces
+from .commands import costs, decisions, doctor, export, report, serve, status, tail, traces
 from .commands.manage import adopt, outcomes, prune, ship
 from .options import zoned
 
@@ -46,6 +46,7 @@ for command in (
     tail.tail,
     export.export,
     report.report,
+    serve.serve,
     ship.ship,
     prune.prune,
     doctor.doctor,

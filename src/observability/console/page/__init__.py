@@ -1,0 +1,1 @@
+"""The page: live for `serve`, frozen into a file for `report`."""

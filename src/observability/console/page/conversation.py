@@ -1,0 +1,185 @@
+"""A trace as the page shows it: a tree of observations, each with its messages, its facts and its place in time."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ...journal import INTERRUPTED, Row
+from ..queries.totals import tokens_in_and_out
+from ..queries.traces import Trace
+from ..render.format import duration, gain, gain_percent, moment, money, plain, price, safe, tokens
+from ..render.tree import langfuse_address
+from .overview import Decision, decision
+
+_MAX_TEXT = 20_000  # characters of one message
+_MAX_DEPTH = 20
+_ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
+          "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
+
+
+class Message(NamedTuple):
+    """A message of a conversation. `kind` is its CSS class: system, user, assistant, tool or data."""
+
+    kind: str
+    role: str
+    text: str
+    is_cut: bool
+
+
+class Node(NamedTuple):
+    """An observation and those below it."""
+
+    row: Row
+    title: str
+    facts: list[str]
+    messages: list[Message]
+    decision: Decision | None
+    left: float  # percent of the trace's time at which it starts
+    width: float  # percent of the trace's time that it takes
+    children: "list[Node]"
+
+
+class Picture(NamedTuple):
+    """A trace as the page shows it."""
+
+    id: str
+    name: str
+    facts: list[tuple[str, str]]  # name, value
+    outcomes: list[tuple[str, str]]  # value, note
+    roots: list[Node]
+    langfuse: str | None
+
+
+def picture(trace: Trace) -> Picture:
+    """Return a trace, which must have an observation, as the page shows it."""
+    rows = trace.observations
+    name = next((row["agent"] for row in rows if row["agent"]), rows[0]["trace_name"])
+    return Picture(trace.id, plain(name), list(_facts_of(rows)), _outcomes(trace), _roots(rows), _address(trace))
+
+
+def _facts_of(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    calls = [row for row in rows if row["type"] == "generation"]
+    ends = [row["end_ns"] for row in rows]
+    is_interrupted = any(row["status_message"] == INTERRUPTED for row in rows)
+    yield "Started", moment(rows[0]["start_ns"])
+    yield (
+        "Took",
+        "unknown: interrupted"
+        if is_interrupted
+        else duration(None if None in ends else max(ends) - rows[0]["start_ns"]),
+    )
+    yield "Calls", f"{len(calls):,}"
+    counts = [tokens_in_and_out(call["usage"]) for call in calls if call["usage"]]
+    if counts:
+        yield "Tokens", f"{sum(count for count, _ in counts):,} in, {sum(count for _, count in counts):,} out"
+    yield "Cost", _cost(calls) if calls else "no call"
+    yield "Session", plain(rows[0]["session_id"]) or "none"
+
+
+def _cost(calls: Sequence[Row]) -> str:
+    costs = [call["cost_usd"] for call in calls if call["cost_usd"] is not None]
+    unpriced = any(call["cost_usd"] is None and call["level"] != "ERROR" for call in calls)
+    return money(None if unpriced or not costs else sum(costs))
+
+
+def _outcomes(trace: Trace) -> list[tuple[str, str]]:
+    return [(_score(score), plain(score["comment"])) for score in trace.scores if score["observation_id"] is None]
+
+
+def _score(score: Row) -> str:
+    value = score["value"]
+    if isinstance(value, int | float) and score["name"] in ("pnl_usd", "pnl_pct"):
+        return gain(value) if score["name"] == "pnl_usd" else gain_percent(value)
+    return plain(f"{score['name']} {value}")
+
+
+def _address(trace: Trace) -> str | None:
+    """Return the trace's page in Langfuse if it is a web address: a journal may hold any text."""
+    address = langfuse_address(trace)
+    return address if address and address.startswith(("https://", "http://")) else None
+
+
+def _roots(rows: Sequence[Row]) -> list[Node]:
+    ids = {row["id"] for row in rows}
+    start, end = rows[0]["start_ns"], max(row["end_ns"] or row["start_ns"] for row in rows)
+    return [_node(row, rows, start, max(end - start, 1), 0) for row in rows if row["parent_id"] not in ids]
+
+
+def _node(row: Row, rows: Sequence[Row], start: int, span: int, depth: int) -> Node:
+    below = [child for child in rows if child["parent_id"] == row["id"]] if depth < _MAX_DEPTH else []
+    is_signal = row["name"] == "trading_signal" and row["type"] == "event"
+    return Node(
+        row, _title(row), list(_facts(row)), [] if is_signal else list(_messages(row)),
+        _decision(row) if is_signal else None,
+        left=100 * (row["start_ns"] - start) / span,
+        width=100 * ((row["end_ns"] or row["start_ns"]) - row["start_ns"]) / span,
+        children=[_node(child, rows, start, span, depth + 1) for child in below],
+    )  # fmt: skip
+
+
+def _title(row: Row) -> str:
+    if row["type"] == "generation":
+        return plain("/".join(filter(None, (row["provider"], row["model"])))) or "unknown model"
+    return plain(row["name"])
+
+
+def _facts(row: Row) -> Iterator[str]:
+    if row["status_message"] == INTERRUPTED:
+        yield "duration unknown"
+    elif row["type"] != "event":
+        yield duration(None if row["end_ns"] is None else row["end_ns"] - row["start_ns"])
+    if row["type"] == "generation":
+        yield tokens(row["usage"])
+        yield price(row["cost_usd"])
+
+
+def _decision(row: Row) -> Decision:
+    return decision({**row, "pnl_usd": None, "pnl_pct": None, "stands": True, "calls": 0, "cost_usd": None})
+
+
+def _messages(row: Row) -> Iterator[Message]:
+    yield from _of_value(row["input"], "user", "input")
+    yield from _of_value(row["output"], "assistant", "output")
+
+
+def _of_value(value: Any, kind: str, role: str) -> Iterator[Message]:
+    """Yield the messages of an input or output: a conversation, a text, or data as JSON."""
+    if isinstance(value, dict) and isinstance(value.get("messages"), list):
+        yield from _of_value(value["messages"], kind, role)
+        value = {name: item for name, item in value.items() if name != "messages"}
+    if value is None or value in ({}, []):
+        return
+    if isinstance(value, dict) and "role" in value:
+        value = [value]
+    if isinstance(value, list) and all(isinstance(item, dict) and "role" in item for item in value):
+        for item in value:
+            yield _message(_ROLES.get(str(item["role"]), kind), str(item["role"]), _text(item))
+    elif isinstance(value, str):
+        yield _message(kind, role, value)
+    else:
+        yield _message("data", role, _json(value))
+
+
+def _text(message: dict[str, Any]) -> str:
+    """The text of a message, and whatever else it has as JSON."""
+    content = message.get("content", message.get("parts"))
+    parts = content if isinstance(content, list) else [content]
+    texts = [_part(part) for part in parts if part is not None]
+    rest = {name: item for name, item in message.items() if name not in ("role", "content", "parts") and item}
+    return "\n".join([*texts, _json(rest)] if rest else texts)
+
+
+def _part(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, dict) and isinstance(part.get("text"), str):
+        return str(part["text"])
+    return _json(part)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _message(kind: str, role: str, text: str) -> Message:
+    return Message(kind, plain(role)[:40], safe(text[:_MAX_TEXT]), len(text) > _MAX_TEXT)

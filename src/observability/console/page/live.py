@@ -1,0 +1,54 @@
+"""The content of the live page's addresses."""
+
+from ...journal import Journal
+from ..queries import overview as queries
+from ..queries.traces import Trace, names
+from ..queries.traces import trace as trace_of
+from . import overview as screen
+from .conversation import picture
+from .view import ACTIONS, PERIODS, View, filter_of, range_of
+from .writing import written
+
+
+def overview(journal: Journal, view: View) -> str:
+    """Return the whole page of a view."""
+    time = range_of(view, journal)
+    rows = filter_of(view, time)
+    calls = queries.calls_by_hour(journal, rows, "agent")
+    shown = screen.rows_of(journal, rows, view)
+    return written(
+        "overview.html.j2", view=view, time=time, live=True, newest=journal.newest()[0],
+        tiles=screen.tiles(journal, rows, time, calls),
+        rows=shown[: screen.ROWS], has_more=len(shown) > screen.ROWS,
+        agents=names(journal, "agent"), symbols=queries.symbols(journal, rows), actions=ACTIONS, periods=PERIODS,
+        is_empty=not journal.newest()[0],
+    )  # fmt: skip
+
+
+def trace_page(journal: Journal, trace_id: str, view: View) -> str | None:
+    """Return the page of a trace; None if there is none of this id."""
+    trace: Trace = trace_of(journal, trace_id)
+    if not trace.observations:
+        return None
+    return written("trace.html.j2", trace=picture(trace), view=view, live=True)
+
+
+def message(title: str, text: str, *, again: bool = False) -> str:
+    """Return a page with one message; `again` loads the address again after some seconds."""
+    return written("message.html.j2", title=title, text=text, again=again, live=True)
+
+
+def news(journal: Journal, view: View, after: int | None, with_tiles: bool) -> tuple[int, list[tuple[str, str]]]:
+    """Return the newest `seq`, and what a view has to show of the rows after `after`: event names and HTML."""
+    newest = journal.newest()[0]
+    if after is None or newest <= after:
+        return newest, []
+    time = range_of(view, journal)
+    rows = filter_of(view, time)
+    shown = screen.rows_after(journal, rows, view, after)
+    events = [("rows", written("rows.html.j2", rows=shown, view=view, live=True))] if shown else []
+    if with_tiles:
+        calls = queries.calls_by_hour(journal, rows, "agent")
+        tiles = screen.tiles(journal, rows, time, calls)
+        events.append(("tiles", written("tiles.html.j2", tiles=tiles, live=True)))
+    return newest, events

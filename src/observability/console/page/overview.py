@@ -1,0 +1,192 @@
+"""The page's first screen: the tiles, and the rows of decisions or failures."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ...journal import Journal, Row
+from ..evaluation import FEW, wilson
+from ..queries import overview as queries
+from ..queries.filter import Filter
+from ..render.format import cost_text, gain, how_many, money, outcome_text, plain, profit_of, signed
+from ..signal import Signal, signal_of
+from .charts import Line, line
+from .view import ACTIONS, Range, View, before
+
+ROWS = 50  # of one page of decisions
+_MAX_REASON = 400
+
+
+class Tile(NamedTuple):
+    """A figure of the period, its change against the period before, and its course as a small line."""
+
+    label: str
+    value: str
+    mood: str  # of the value: good, bad or empty
+    note: str
+    change: str  # empty: the period before has no such figure
+    line: Line
+
+
+class Decision(NamedTuple):
+    """A decision as one row of the list."""
+
+    row: Row
+    signal: Signal
+    action: str  # also the CSS class of the known ones
+    kind: str
+    reason: str
+    outcome: str
+    mood: str
+    cost: str
+
+    @property
+    def cursor(self) -> str:
+        """The row's place in the list."""
+        return f"{self.row['start_ns']}-{self.row['seq']}"
+
+
+def decision(row: Row) -> Decision:
+    """Return a row of the list for a decision."""
+    signal = signal_of(row["metadata"])
+    action = plain(signal.action)[:24]
+    profit = profit_of(row) if row["stands"] else None
+    return Decision(
+        row, signal, action, action if action in ACTIONS and signal.valid else "unreadable",
+        plain(signal.reason[:_MAX_REASON]), outcome_text(row), _mood(profit), cost_text(row),
+    )  # fmt: skip
+
+
+class Sums(NamedTuple):
+    """Calls and outcomes of a time. Money is in USD."""
+
+    calls: int = 0
+    errors: int = 0
+    priced: int = 0
+    unpriced: int = 0
+    spend: float = 0.0
+    cases: int = 0
+    hits: int = 0
+    usd_cases: int = 0
+    profit: float = 0.0
+
+    @property
+    def net(self) -> float | None:
+        """Profit of the decisions minus the cost of all calls; None without an outcome in USD."""
+        return self.profit - self.spend if self.usd_cases else None
+
+    @property
+    def hit_share(self) -> float | None:
+        """Share of profitable decisions; None without an outcome."""
+        return self.hits / self.cases if self.cases else None
+
+    @property
+    def spent(self) -> float | None:
+        """Spend; None if no call has a known price."""
+        return self.spend if self.priced else None
+
+    @property
+    def failed_share(self) -> float | None:
+        """Share of failed calls; None without calls."""
+        return self.errors / self.calls if self.calls else None
+
+
+def added(all_sums: Iterable[Sums]) -> Sums:
+    """Return the sum of all."""
+    columns = list(zip(*all_sums, strict=True))
+    return Sums(*map(sum, columns)) if columns else Sums()
+
+
+def sums_by_bucket(calls: Iterable[Row], outcomes: Iterable[Row], time: Range) -> list[Sums]:
+    """Return the sums of each bucket of a range."""
+    parts: dict[int, list[Sums]] = defaultdict(list)
+    for row in calls:
+        numbers = (row[name] for name in ("calls", "errors", "priced", "unpriced", "cost_usd"))
+        parts[time.bucket(row["hour"])].append(Sums(*numbers))
+    for row in outcomes:
+        cases = {name: row[name] for name in ("cases", "hits", "usd_cases")}
+        parts[time.bucket(row["hour"])].append(Sums(**cases, profit=row["usd"]))
+    return [added(parts[bucket]) for bucket in range(time.buckets)]
+
+
+def tiles(journal: Journal, rows: Filter, time: Range, calls: Sequence[Row]) -> list[Tile]:
+    """Return the tiles of a range, given its calls by hour."""
+    now = sums_by_bucket(calls, queries.outcomes_by_hour(journal, rows), time)
+    earlier = before(rows, time)
+    whole = Range(earlier.since_ns, time.end, time.width)
+    then = sums_by_bucket(
+        queries.calls_by_hour(journal, earlier, "agent"), queries.outcomes_by_hour(journal, earlier), whole
+    )
+    return _tiles(now, added(then))
+
+
+def _tiles(buckets: Sequence[Sums], then: Sums) -> list[Tile]:
+    now = added(buckets)
+    return [
+        Tile("Net profit", gain(now.net), _mood(now.net), _net_note(now), _change(now.net, then.net, gain),
+             line(_running([bucket.profit - bucket.spend for bucket in buckets]) if now.usd_cases else [])),
+        Tile("Hit rate", share(now.hit_share), "", _hit_note(now), _change(now.hit_share, then.hit_share, _points),
+             line([bucket.hit_share for bucket in buckets])),
+        Tile("Spend", money(now.spent) if now.calls else "–", "", _spend_note(now), _growth(now.spent, then.spent),
+             line([bucket.spend for bucket in buckets] if now.priced else [])),
+        Tile("Failures", share(now.failed_share), "", f"{now.errors:,} of {how_many(now.calls, 'call')}",
+             _change(now.failed_share, then.failed_share, _points),
+             line([bucket.failed_share for bucket in buckets])),
+    ]  # fmt: skip
+
+
+def _running(values: Sequence[float]) -> list[float]:
+    return [sum(values[: number + 1]) for number in range(len(values))]
+
+
+def _net_note(sums: Sums) -> str:
+    return f"{gain(sums.profit)} traded, {money(sums.spend)} spent" if sums.usd_cases else "no outcomes in this period"
+
+
+def _hit_note(sums: Sums) -> str:
+    if not sums.cases:
+        return "no outcomes in this period"
+    low, high = wilson(sums.hits, sums.cases)
+    few = "few: " if sums.cases < FEW else ""
+    return f"{few}{sums.hits:,} of {sums.cases:,}, 95 % within {100 * low:.0f}–{100 * high:.0f} %"
+
+
+def _spend_note(sums: Sums) -> str:
+    if sums.unpriced:
+        return f"and {how_many(sums.unpriced, 'call')} of unknown price"
+    return how_many(sums.calls, "call")
+
+
+def _change(now: float | None, then: float | None, form: Callable[[float], str]) -> str:
+    return "" if now is None or then is None else form(now - then)
+
+
+def _growth(now: float | None, then: float | None) -> str:
+    return "" if now is None or not then else f"{signed(100 * (now / then - 1), '+,.0f')} %"
+
+
+def _points(difference: float) -> str:
+    return f"{signed(100 * difference, '+.1f')} pts"
+
+
+def share(value: float | None) -> str:
+    """A share as percent; `–` for None."""
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _mood(value: float | None) -> str:
+    return "good" if (value or 0) > 0 else "bad" if (value or 0) < 0 else ""
+
+
+def rows_of(journal: Journal, rows: Filter, view: View) -> list[Any]:
+    """Return one page of the list: failed calls if the view is of failures, else decisions."""
+    if view.failed:
+        return queries.newest_failures(journal, rows, ROWS + 1, view.before)
+    return [decision(row) for row in queries.newest_decisions(journal, rows, ROWS + 1, view.before)]
+
+
+def rows_after(journal: Journal, rows: Filter, view: View, after: int) -> list[Any]:
+    """Return the rows of the list that arrived after the row `after` (a `seq`), newest first."""
+    if view.failed:
+        return queries.failures_after(journal, rows, after, ROWS)
+    return [decision(row) for row in queries.decisions_after(journal, rows, after, ROWS)]

@@ -1,0 +1,113 @@
+"""The live page's server: Starlette's routes, and the stream of new decisions."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any
+
+import uvicorn
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ... import settings
+from ...journal import Journal, JournalError
+from . import live
+from .access import Access
+from .view import View
+from .writing import FOLDER
+
+_POLL_SECONDS = 1.0  # between two looks at the journal
+_TILES_SECONDS = 5.0  # at least between two pictures of the tiles
+_STATIC = {"page.css": "text/css", "page.js": "text/javascript", "moon.svg": "image/svg+xml"}
+
+
+def server(port: int) -> tuple[uvicorn.Server, Access]:
+    """Return the server of this port of the loopback interface, not yet started, and its access control."""
+    routes = [
+        Route("/", _answered(live.overview)),
+        Route("/events", _events),
+        Route("/trace/{trace_id}", _trace),
+        *(Route(f"/{name}", partial(_static, name, media_type)) for name, media_type in _STATIC.items()),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: _not_found, JournalError: _unreadable})
+    access = Access(app, port)
+    config = uvicorn.Config(
+        access, host="127.0.0.1", port=port, access_log=False, log_level="error", server_header=False,
+        proxy_headers=False, timeout_graceful_shutdown=1, lifespan="off", ws="none",
+    )  # fmt: skip
+    return uvicorn.Server(config), access
+
+
+@contextmanager
+def _reading() -> Iterator[Journal]:
+    """The journal, on a connection that cannot change it."""
+    journal = Journal(settings.journal_path(), create=False)
+    try:
+        journal.script("PRAGMA query_only = ON")
+        yield journal
+    finally:
+        journal.close()
+
+
+def _read(query: Callable[..., Any], *values: Any) -> Any:
+    with _reading() as journal:
+        return query(journal, *values)
+
+
+def _answered(write: Callable[[Journal, View], str]) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint that writes a view."""
+
+    async def endpoint(request: Request) -> Response:
+        return HTMLResponse(await run_sync(_read, write, View.of(request.query_params)))
+
+    return endpoint
+
+
+async def _trace(request: Request) -> Response:
+    trace_id, view = request.path_params["trace_id"], View.of(request.query_params)
+    html = await run_sync(_read, live.trace_page, trace_id, view)
+    return HTMLResponse(html) if html else _not_found(request, None)
+
+
+async def _static(name: str, media_type: str, _request: Request) -> Response:
+    return FileResponse(FOLDER / name, media_type=media_type)
+
+
+def _not_found(_request: Request, _error: Exception | None) -> Response:
+    return HTMLResponse(
+        live.message("Not found", "The journal has no such page or trace. It may have been deleted."), 404
+    )
+
+
+def _unreadable(_request: Request, error: Exception) -> Response:
+    """The journal is missing, damaged or busy: its message names the cure, and the page tries again."""
+    return HTMLResponse(live.message("Waiting for the journal", str(error), again=True), 503)
+
+
+async def _events(request: Request) -> Response:
+    """Stream what comes after the row (`seq`) that the browser has."""
+    after = request.headers.get("last-event-id") or request.query_params.get("after") or ""
+    rows = int(after) if re.fullmatch(r"[0-9]{1,18}", after) else None
+    return StreamingResponse(_stream(View.of(request.query_params), rows), media_type="text/event-stream")
+
+
+async def _stream(view: View, after: int | None) -> AsyncIterator[str]:
+    """Yield new rows of the list as they come, and from time to time the tiles."""
+    tiles_at = 0.0
+    while True:
+        is_time = time.monotonic() >= tiles_at
+        with suppress(JournalError):  # missing or busy: next time
+            newest, news = await run_sync(_read, live.news, view, after, is_time)
+            for name, html in news:
+                yield f"id: {newest}\nevent: {name}\ndata: {json.dumps(html)}\n\n"
+            tiles_at = time.monotonic() + _TILES_SECONDS if len(news) and is_time else tiles_at
+            after = newest
+        yield ":\n\n"  # notices a browser that has gone
+        await asyncio.sleep(_POLL_SECONDS)

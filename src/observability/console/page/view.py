@@ -1,0 +1,111 @@
+"""The view of the journal that an address names: a period and a filter."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from ...journal import Journal
+from ..queries.filter import HOUR_NS, Filter
+from ..queries.traces import oldest_ns
+from ..time_range import now_ns
+
+# Name in the address, label, hours. The current hour is the last of a period, so that every sum is of whole hours.
+PERIODS = {"1h": ("1 h", 1), "24h": ("24 h", 24), "7d": ("7 d", 168), "30d": ("30 d", 720), "all": ("All", None)}
+ACTIONS = ("BUY", "SELL", "NOTHING")
+_DEFAULT_PERIOD = "24h"
+_MAX_TEXT = 200  # characters of one value
+_MAX_BUCKETS = 30
+_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # hours of one bucket; beyond, whole days
+
+
+class View(NamedTuple):
+    """A view; None leaves a condition out."""
+
+    period: str = _DEFAULT_PERIOD
+    agent: str | None = None
+    symbol: str | None = None
+    action: str | None = None
+    failed: bool = False
+    text: str | None = None
+    before: str | None = None  # a page of older rows: those before this one, as `start_ns-seq`
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "View":
+        """Read the view from an address; an unknown value counts as missing."""
+        names = {name: (query.get(name) or "")[:_MAX_TEXT].strip() or None for name in ("agent", "symbol", "text")}
+        period, action, before = query.get("period"), query.get("action"), query.get("before", "")
+        return cls(
+            period=period if period in PERIODS else _DEFAULT_PERIOD,
+            action=action if action in ACTIONS else None,
+            failed=query.get("failed") == "1",
+            before=before if re.fullmatch(r"[0-9]{1,18}[0-9]?-[0-9]{1,18}", before) else None,
+            **names,
+        )
+
+    def query(self, **changes: object) -> str:
+        """The view, with changes, as the end of an address: empty, or from its `?` on."""
+        changed = self._replace(**changes)._asdict()  # type: ignore[arg-type]
+        values = {name: int(value) if value is True else value for name, value in changed.items()}
+        kept = {name: value for name, value in values.items() if value and value != View._field_defaults[name]}
+        return f"?{urlencode(kept)}" if kept else ""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the view shows some decisions only: calls and spend have no such filter."""
+        return any((self.symbol, self.action, self.text))
+
+
+class Range(NamedTuple):
+    """A time in buckets of equal width: hours since 1970, the last one exclusive."""
+
+    since_ns: int  # may lie within the first bucket
+    end: int  # hour
+    width: int  # hours of one bucket
+
+    @property
+    def first(self) -> int:
+        """The first hour of the first bucket."""
+        return self.end - self.width * self.buckets
+
+    @property
+    def buckets(self) -> int:
+        """The number of buckets, at least 1."""
+        return max(-(-(self.end - self.since_ns // HOUR_NS) // self.width), 1)
+
+    def bucket(self, hour: int) -> int:
+        """The number of the bucket that an hour lies in."""
+        return min(max((hour - self.first) // self.width, 0), self.buckets - 1)
+
+    def start_ns(self, bucket: int) -> int:
+        """When a bucket begins, in Unix nanoseconds."""
+        return max((self.first + bucket * self.width) * HOUR_NS, self.since_ns)
+
+
+def range_since(since_ns: int) -> Range:
+    """Return the range from a time to the end of the current hour, in at most 30 buckets."""
+    end = now_ns() // HOUR_NS + 1
+    hours = max(end - since_ns // HOUR_NS, 1)
+    least = -(-hours // _MAX_BUCKETS)
+    width = next((width for width in _WIDTHS if width >= least), -(-least // 24) * 24)
+    return Range(since_ns, end, width)
+
+
+def range_of(view: View, journal: Journal) -> Range:
+    """Return the range of a view's period; `all` begins with the oldest observation."""
+    hours = PERIODS[view.period][1]
+    now = now_ns()
+    if hours is None:
+        return range_since(min(oldest_ns(journal) or now, now))
+    return range_since((now // HOUR_NS + 1 - hours) * HOUR_NS)
+
+
+def filter_of(view: View, time: Range) -> Filter:
+    """Return the filter for a view's range."""
+    return Filter(time.since_ns, agent=view.agent, symbol=view.symbol, action=view.action)
+
+
+def before(rows: Filter, time: Range) -> Filter:
+    """Return the same filter for the period before, which is equally long."""
+    span = time.end * HOUR_NS - time.since_ns
+    return rows._replace(since_ns=time.since_ns - span, until_ns=time.since_ns)

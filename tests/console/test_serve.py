@@ -1,0 +1,148 @@
+"""The live page as a browser gets it, over ASGI: who may read it, and what its addresses contain."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from src.observability import ObservabilityContext, settings
+from src.observability.console.page.access import HEADERS
+from src.observability.console.page.server import server
+from src.observability.journal.store import Journal
+from tests.console.cycles import ask
+
+PORT = 8099
+HOST = f"http://127.0.0.1:{PORT}"
+HOSTILE = "<script>document.title='owned'</script>\"><img src=x onerror=alert(1)>\x1b[2J\u202e</ol>"
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
+    """A browser without a cookie, and the printed address."""
+    page, access = server(PORT)
+    transport = httpx.ASGITransport(page.config.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+        yield client, access.address
+
+
+@pytest.fixture
+async def browser(stranger: tuple[httpx.AsyncClient, str]) -> httpx.AsyncClient:
+    """A browser that came with the printed address."""
+    client, address = stranger
+    await client.get(address)
+    return client
+
+
+async def test_the_token_becomes_a_cookie(stranger: tuple[httpx.AsyncClient, str]) -> None:
+    """Once; the redirect takes it out of the address, and a script cannot read the cookie."""
+    client, address = stranger
+    Journal(settings.journal_path()).close()
+    assert (await client.get("/")).status_code == 403
+    first = await client.get(address)
+    assert (first.status_code, first.headers["location"]) == (303, "/")
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(first.headers["set-cookie"].split("; "))
+    assert (await client.get("/")).status_code == 200
+    assert (await client.get(address)).status_code == 303  # the same browser
+    async with httpx.AsyncClient(transport=client._transport, base_url=HOST) as another:
+        assert (await another.get(address)).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/page.css", "/trace/" + "0" * 32, "/?token=x", "/nothing"])
+async def test_a_stranger_gets_nothing(stranger: tuple[httpx.AsyncClient, str], path: str) -> None:
+    """Neither with a wrong token nor with a wrong cookie; the refusal has the security headers too."""
+    client, _ = stranger
+    for cookies in ("", f"moon_page_{PORT}=wrong", f"moon_page_{PORT}=", "\x7f=;;="):
+        answer = await client.get(path, headers={"Cookie": cookies})
+        assert answer.status_code == 403
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1", f"127.0.0.1:{PORT}.evil.example", f"[::1]:{PORT}", ""]
+)
+async def test_another_host_name_is_refused(browser: httpx.AsyncClient, host: str) -> None:
+    """A web site whose name leads to this machine (DNS rebinding) gets no byte, even with the cookie."""
+    answer = await browser.get("/", headers={"Host": host})
+    assert (answer.status_code, answer.text) == (421, "This host name is not served here.\n")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/trace/../../etc/passwd", "/trace/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/templates/page.css",
+     "/..%2faccess.py", "//etc/passwd", "/trace/' OR 1=1 --", "/trace/%00", "/base.html.j2"],
+)  # fmt: skip
+async def test_path_tricks_lead_nowhere(browser: httpx.AsyncClient, path: str) -> None:
+    """No file beyond the page's own, and no trace that is not in the journal."""
+    Journal(settings.journal_path()).close()
+    answer = await browser.get(path)
+    assert answer.status_code == 404
+    assert "root:" not in answer.text
+
+
+async def test_only_reading(browser: httpx.AsyncClient) -> None:
+    """Other methods are refused."""
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        assert (await browser.request(method, "/")).status_code == 405
+
+
+async def test_before_the_first_agent_the_page_waits(browser: httpx.AsyncClient) -> None:
+    """It loads itself again; with an empty journal it says what to do."""
+    answer = await browser.get("/")
+    assert answer.status_code == 503
+    assert "run an agent first" in answer.text
+    assert 'http-equiv="refresh"' in answer.text
+    Journal(settings.journal_path()).close()
+    assert "Nothing is recorded yet" in (await browser.get("/")).text
+
+
+async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal: Any) -> None:
+    """In names, reasons, prompts, answers and in the address."""
+    with ObservabilityContext.agent_cycle(HOSTILE, input={"x": HOSTILE}) as cycle:
+        ask(HOSTILE, model=HOSTILE, answer=HOSTILE)
+        ObservabilityContext.add_trading_signal("BUY", 80, HOSTILE, HOSTILE)
+    assert journal.observations()
+    addresses = ("/", f"/trace/{cycle.trace_id}", f"/?{httpx.QueryParams(agent=HOSTILE, symbol=HOSTILE)}")
+    for address in addresses:
+        html = (await browser.get(address)).text
+        assert "document.title" in html
+        assert "<script>" not in html
+        assert "<img" not in html
+        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # an option sends the name as it is
+        assert html.count("</ol>") == html.count("<ol")
+
+
+@pytest.mark.filled(120, days=0.9)
+async def test_filters_choose_rows(browser: httpx.AsyncClient, filled: Journal) -> None:
+    """By agent, symbol and action together; older rows follow page by page, each once."""
+    rows = filled.select("SELECT * FROM decisions ORDER BY start_ns DESC, seq DESC")
+    chosen = [row["trace_id"] for row in rows if (row["action"], row["symbol"]) == ("SELL", "BTC")]
+    assert await traces_of(browser, "/?action=SELL&symbol=BTC&period=7d") == chosen
+    assert await traces_of(browser, "/?agent=nobody&period=7d") == []
+    seen: list[str] = []
+    address = "/?period=7d"
+    while address:
+        html = (await browser.get(address)).text
+        seen += re.findall(r'href="/trace/(\w+)', html)
+        older = re.search(r'href="([^"]*)">Older', html)
+        address = older[1].replace("&amp;", "&") if older else ""
+    assert seen == [row["trace_id"] for row in rows]
+
+
+async def traces_of(browser: httpx.AsyncClient, address: str) -> list[str]:
+    """The traces of an address's rows."""
+    return re.findall(r'href="/trace/(\w+)', (await browser.get(address)).text)
+
+
+async def test_the_page_cannot_write(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
+    """Its connection refuses every change."""
+    from src.observability.console.page import server as module
+    from src.observability.journal import JournalError
+
+    def delete(journal: Journal) -> None:
+        journal.change("DELETE FROM observations")
+
+    with pytest.raises(JournalError, match="readonly"):
+        module._read(delete)
+    assert filled.select("SELECT 1 FROM observations LIMIT 1")
