@@ -6,8 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..render.format import duration, how_many, local_time, milliseconds, moment, money, plain, tokens
-from ..time_range import now_ns
+from ..render.format import duration, how_many, milliseconds, moment, money, plain, tokens
+from ..time_range import local_time, now_ns
 from .charts import HEIGHT, WIDTH
 from .overview import share
 
