@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from environments import ROOT, prepared
+
 FOLDER = ROOT / ".venv-pythons"
 OLDEST = (3, 10)
-REQUIREMENTS = [ROOT / "requirements-test.txt", *sorted((ROOT / "src/observability").glob("requirements*.txt"))]
-ROOMS = ("tracing", "instrumentation", "recording", "redaction", "journal", "shipping", "console", "adoption")
+REQUIREMENTS = (ROOT / "requirements-test.txt", ROOT / "src/observability/requirements-console.txt")
 
 
 def interpreters() -> dict[tuple[int, int], str]:
@@ -31,18 +31,10 @@ def interpreters() -> dict[tuple[int, int], str]:
     return {version: path for version, path in sorted(versions.items()) if version >= OLDEST}
 
 
-def prepared(version: tuple[int, int], interpreter: str) -> Path:
-    """The Python of the version's environment, made where it is missing or its requirements have changed."""
-    folder = FOLDER / f"{version[0]}.{version[1]}"
-    python, mark = folder / "bin" / "python", folder / "requirements.txt"
-    wanted = "".join(file.read_text(encoding="utf-8") for file in REQUIREMENTS)
-    if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
-        print(f"🌙 Building {folder.relative_to(ROOT)} (once)", flush=True)
-        subprocess.run([interpreter, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "-r", str(REQUIREMENTS[0])], check=True)
-        mark.write_text(wanted, encoding="utf-8")
-    return python
+def requirements() -> list[str]:
+    """The tests' requirements and the console's, a line each."""
+    lines = [line for file in REQUIREMENTS for line in file.read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line and not line.startswith(("#", "-r"))]
 
 
 def main() -> int:
@@ -54,9 +46,10 @@ def main() -> int:
     failed = []
     for version in chosen:
         name = ".".join(map(str, version))
-        python = prepared(version, found[version])
+        python = prepared(FOLDER / name, requirements(), found[version])
         print(f"🤖 Python {name}", flush=True)
-        tests = [f"tests/{room}" for room in ROOMS]
+        rooms = (folder.name for folder in (ROOT / "src/observability").iterdir())
+        tests = [f"tests/{room}" for room in sorted(rooms) if (ROOT / "tests" / room).is_dir()]
         if subprocess.run([str(python), "-m", "pytest", "-q", *tests, *sys.argv[1:]], cwd=ROOT, check=False).returncode:
             failed.append(name)
     print(f"❌ Failed on Python {', '.join(failed)}" if failed else "✅ Every Python passed", flush=True)

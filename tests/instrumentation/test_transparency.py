@@ -2,8 +2,9 @@
 
 import asyncio
 import concurrent.futures
-import functools
 import inspect
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -11,18 +12,17 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-import wrapt
 from openai.resources.chat.completions import AsyncCompletions, Completions
 from openai.resources.responses import AsyncResponses, Responses
 from openai.types.chat import ChatCompletion
 from pydantic import BaseModel
 from pytest_httpserver import HTTPServer
 
-from src.observability import observe_llm
+from src.observability import observe_llm, settings
 from src.observability.instrumentation import install, observed, uninstall
 from tests.conftest import JournalReader
 from tests.instrumentation.conftest import ASKED, CLAUDE_ASKED
-from tests.providers.wire import ANSWER
+from tests.providers.wire import ANSWER, KEY
 
 METHODS = [
     (Completions, "create"), (AsyncCompletions, "create"), (Completions, "parse"), (AsyncCompletions, "parse"),
@@ -170,45 +170,50 @@ def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any,
     assert (row["level"], row["status_message"]) == ("WARNING", "CancelledError")
 
 
-def by_decorator(method: Any, calls: list[int]) -> Any:
-    """Another library's wrapper, a plain function."""
+# A library, and the SDK that it patches.
+LIBRARIES = {
+    "from openinference.instrumentation.openai import OpenAIInstrumentor as library; library().instrument()": "openai",
+    "import langfuse.openai": "openai",
+    "from openinference.instrumentation.anthropic import AnthropicInstrumentor as library; library().instrument()": (
+        "claude"
+    ),
+}
+_ASK = """
+import anthropic, openai, sys
+{0}
+{1}
+from src.observability import runtime
+key, address = sys.argv[1:]
+question = {{"messages": [{{"role": "user", "content": "Longs?"}}], "max_tokens": 200}}
+for stream in (False, True):
+    if {2}:
+        client = anthropic.Anthropic(api_key=key, base_url=address)
+        answer = client.messages.create(model="m", stream=stream, **question)
+    else:
+        client = openai.OpenAI(api_key=key, base_url=address + "/v1")
+        answer = client.chat.completions.create(model="m", stream=stream, **question)
+    pieces = list(answer)
+runtime.close()
+"""
 
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        return method(*args, **kwargs)
 
-    return call
-
-
-def by_wrapt(method: Any, calls: list[int]) -> Any:
-    """Another library's wrapper, as `langfuse.openai` and OpenInference make them: a proxy that has to be bound."""
-
-    def call(wrapped: Any, _instance: Any, args: Any, kwargs: Any) -> Any:
-        calls.append(1)
-        return wrapped(*args, **kwargs)
-
-    return wrapt.FunctionWrapper(method, call)
-
-
-@pytest.mark.parametrize("wrap", [by_decorator, by_wrapt])
-def test_beside_another_library_each_request_is_recorded_once(
-    wrap: Any, client: openai.OpenAI, journal: JournalReader
+@pytest.mark.slow
+@pytest.mark.parametrize("is_first", [True, False], ids=["before us", "after us"])
+@pytest.mark.parametrize("library", LIBRARIES, ids=["OpenInference-openai", "langfuse.openai", "OpenInference-claude"])
+def test_beside_another_instrumentation_each_request_is_recorded_once(
+    library: str, is_first: bool, play: Any, httpserver: HTTPServer, journal: JournalReader
 ) -> None:
-    """Whether it wrapped the method before us or after."""
-    calls: list[int] = []
-    uninstall()
-    original = Completions.create
-    try:
-        Completions.create = wrap(original, calls)  # type: ignore[method-assign]
-        install()
-        client.chat.completions.create(**ASKED)
-        list(client.chat.completions.create(**ASKED, stream=True))
-        Completions.create = wrap(Completions.create, calls)  # type: ignore[method-assign]
-        client.chat.completions.create(**ASKED)
-    finally:
-        Completions.create = original  # type: ignore[method-assign]
-    assert (len(calls), len(journal.observations())) == (4, 3)
+    """The library itself, in a process of its own; whichever of the two patches the SDK first."""
+    sdk = LIBRARIES[library]
+    play(sdk)
+    hooks = "import src.observability.autoload"
+    lines = (library, hooks) if is_first else (hooks, library)
+    script = _ASK.format(*lines, sdk == "claude")
+    address = httpserver.url_for("").rstrip("/")
+    subprocess.run([sys.executable, "-c", script, KEY, address], cwd=settings.REPO_ROOT, check=True)
+    rows = journal.observations()
+    assert [row["type"] for row in rows] == ["generation"] * 2
+    assert all(row["usage"]["output"] > 0 for row in rows)
 
 
 def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
