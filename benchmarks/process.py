@@ -1,69 +1,76 @@
-"""Measure one library in a process of its own, so that the work of all its threads counts.
+"""Measure calls through a model in a process of their own, so that the work of all its threads counts.
 
-    python -m benchmarks.process LIBRARY ADDRESS CALLS PACE
+    python -m benchmarks.process LIBRARY ADDRESS CALLS PACE [--no-redaction]
 
-Prints, as JSON, the CPU microseconds of a call (export included), the growth in MB after the first 1,000 calls, the
-longest call, and the number of calls over 5 ms (Python's switch interval, after which a thread yields).
+Prints JSON: `first_ms`, CPU of the first 400 calls, imports included; `cpu_us`, CPU of each call after those, export
+included; `grown_mb`, the memory that CALLS add; `longest_ms`, and `stalls`, the number of calls over 5 ms (Python's
+switch interval, after which a thread yields).
 """
 
 import json
 import os
-import resource
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import psutil
 
-from benchmarks import libraries
+from benchmarks import calls
+from benchmarks.caller import PACE_SECONDS
+from benchmarks.calls import LANGFUSE, LIBRARIES, OURS, PLAIN, SPAN
+from benchmarks.table import line, ratios, spread
 
-WARM_UP = 1_000  # calls
-LOOK_EVERY = 500  # calls; no queue overflows between two looks
+FIRST = 400  # calls; everything that happens once has happened by then
 STALL_US = 5_000
+NO_REDACTION = "--no-redaction"
+BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy meanwhile
+LOOK_EVERY = 500  # calls back to back; a bare span's queue does not overflow in between
+
+Run = dict[str, float]
 
 
 def flush_of(library: str) -> Callable[[], object]:
     """The function that waits until everything recorded is exported."""
-    if library == "ours":
+    if library == OURS:
         from src.observability import runtime
 
         return lambda: runtime.flush(60)
-    if library == "Langfuse @observe":
+    if library == LANGFUSE:
         from langfuse import get_client
 
         return get_client().flush
     return lambda: None
 
 
-def cpu_seconds() -> float:
-    """CPU seconds of this process so far: all threads, user and system."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def measured(library: str, address: str, calls: int, pace: float) -> dict[str, float]:
-    """CPU microseconds of a call; MB of growth; the longest call in milliseconds, and how many stalled."""
-    call = libraries.named(address)[library]()
+def measured(library: str, address: str, count: int, pace: float) -> Run:
+    """The figures of one library."""
+    before = time.process_time()
+    call = calls.call_of("model", library, address)
+    call("")
     flush = flush_of(library)
-    process = psutil.Process()
-    _make(call, WARM_UP, pace, flush)
-    rss, cpu = process.memory_info().rss, cpu_seconds()
-    took = _make(call, calls, pace, flush)
+    _make(call, FIRST, pace, flush)
+    first, process = time.process_time() - before, psutil.Process()
+    rss, cpu = process.memory_info().rss, time.process_time()
+    took = _make(call, count, pace, flush)
     return {
-        "cpu_us": (cpu_seconds() - cpu) / calls * 1e6,
+        "first_ms": first * 1000,
+        "cpu_us": (time.process_time() - cpu) / count * 1e6,
         "grown_mb": (process.memory_info().rss - rss) / 2**20,
         "longest_ms": max(took) / 1000,
         "stalls": sum(time > STALL_US for time in took),
     }
 
 
-def _make(call: libraries.Call, calls: int, pace: float, flush: Callable[[], object]) -> "array[float]":
+def _make(call: calls.Call, count: int, pace: float, flush: Callable[[], object]) -> "array[float]":
     """Run the calls and return the microseconds of each."""
     took = array("f")  # a list of floats would itself be the growth measured
-    for number in range(calls):
-        prompt = f"{libraries.PROMPT}{number}"
+    for number in range(count):
+        prompt = f"{calls.PROMPT}{number}"
         began = time.perf_counter_ns()
         call(prompt)
         took.append((time.perf_counter_ns() - began) / 1000)
@@ -75,9 +82,84 @@ def _make(call: libraries.Call, calls: int, pace: float, flush: Callable[[], obj
     return took
 
 
+def in_process(library: str, address: str, count: int, pace: float, *options: str) -> Run:
+    """Run this module in a new process."""
+    command = [sys.executable, "-m", __name__, library, address, str(count), str(pace), *options]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def cpu(address: str, count: int, repeats: int) -> None:
+    """CPU of the whole process added to a call, with and without redaction; and the work after a start."""
+    for title, pace in (("200 calls a second", PACE_SECONDS), ("as fast as they export", 0.0)):
+        runs = _side_by_side(address, count if pace else count * 5, repeats, pace)
+        ours, bare, langfuse, clear = (list(_added(runs, name, "cpu_us")) for name in (OURS, SPAN, LANGFUSE, _CLEAR))
+        beside = f"{LANGFUSE} {spread(langfuse, 'µs', 0)}"
+        line(f"process CPU added to a call, {title}", spread(ours, "µs", 0), beside, ratios(ours, langfuse), "1")
+        line("the same without redaction", spread(clear, "µs", 0), beside, ratios(clear, langfuse))
+        beside = f"{SPAN} {spread(bare, 'µs', 0)}"
+        line("the same, beside a bare span", spread(ours, "µs", 0), beside, ratios(ours, bare))
+        if pace:
+            _show_first(runs)
+
+
+_CLEAR = f"{OURS} without redaction"
+
+
+def _side_by_side(address: str, count: int, repeats: int, pace: float) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {name: [] for name in (*LIBRARIES, _CLEAR)}
+    for _ in range(repeats):
+        for name in runs:
+            options = (OURS, (NO_REDACTION,)) if name == _CLEAR else (name, ())
+            runs[name].append(in_process(options[0], address, count, pace, *options[1]))
+    return runs
+
+
+def _added(runs: dict[str, list[Run]], name: str, key: str) -> Iterator[float]:
+    plain = statistics.median(run[key] for run in runs[PLAIN])
+    return (run[key] - plain for run in runs[name])
+
+
+def _show_first(runs: dict[str, list[Run]]) -> None:
+    """CPU of the first 400 calls beyond that of as many later ones: imports, compiling, a new journal."""
+
+    def once(name: str) -> list[float]:
+        return [run["first_ms"] - FIRST * run["cpu_us"] / 1000 for run in runs[name]]
+
+    beside = f"{LANGFUSE} {spread(once(LANGFUSE), 'ms', 0)}"
+    line("one-time work after a start, CPU", spread(once(OURS), "ms", 0), beside, ratios(once(OURS), once(LANGFUSE)),
+         "≤ 120 ms")  # fmt: skip
+
+
+def memory(address: str, count: int, repeats: int) -> None:
+    """Growth over 10,000 calls back to back, and stalls while the shipper is busy."""
+    grown = {name: [in_process(name, address, count, 0.0)["grown_mb"] for _ in range(repeats)] for name in (OURS, SPAN)}
+    line(f"memory after {count:,} calls back to back", spread(grown[OURS], "MB"), f"{SPAN} {spread(grown[SPAN], 'MB')}",
+         ratios(grown[OURS], grown[SPAN]), "1")  # fmt: skip
+    runs = {name: in_process(name, address, count * 2, BUSY_PACE_SECONDS) for name in (OURS, LANGFUSE)}
+    text = {name: f"{run['stalls']:.0f}, longest {run['longest_ms']:.1f} ms" for name, run in runs.items()}
+    line(f"calls of {count * 2:,} over 5 ms, while it ships", text[OURS], f"{LANGFUSE} {text[LANGFUSE]}", target="0")
+
+
+def _redact_nothing() -> None:
+    """Replace redaction by nothing, to see its share."""
+    from src.observability.recording import row
+
+    class Unchanged:
+        """In place of `Redactor`."""
+
+        def redact(self, value: Any) -> Any:
+            """The value itself."""
+            return value
+
+    row.Redactor = Unchanged  # type: ignore[assignment, misc]
+
+
 if __name__ == "__main__":
-    _, which, where, count, seconds = sys.argv
+    _, which, where, number, seconds, *options = sys.argv
     with tempfile.TemporaryDirectory() as folder:
-        libraries.configure(where, folder)
-        print(json.dumps(measured(which, where, int(count), float(seconds))), flush=True)
+        calls.configure(where, folder)
+        if NO_REDACTION in options:
+            _redact_nothing()
+        print(json.dumps(measured(which, where, int(number), float(seconds))), flush=True)
         os._exit(0)  # exports at exit are not measured

@@ -1,0 +1,151 @@
+"""Time that tracing adds to a call on the caller's thread, beside a bare OpenTelemetry span and Langfuse's `@observe`.
+
+All libraries run interleaved in one process, in random order: compare the ratios.
+"""
+
+import os
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from benchmarks.calls import KINDS, LANGFUSE, LIBRARIES, OURS, PLAIN, PROMPT, SPAN, Call, call_of
+from benchmarks.table import line, ratios, spread
+
+PACE_SECONDS = 0.005  # the pause after which the caches hold other code
+LONG_PROMPTS = {
+    "200 KB of text": PROMPT * 100,
+    "200 KB as 200 messages": [{"role": "user", "content": PROMPT[:1000]} for _ in range(200)],
+}
+TARGETS = {("model", PACE_SECONDS): ("0.4", "0.06"), ("model", 0.0): ("0.25", "0.03")}  # of a span, of Langfuse
+
+Repeats = dict[str, list[float]]  # library -> the median of each repeat, in added microseconds
+
+
+def added(calls: dict[str, Call], prompt: Any, count: int, repeats: int, pace: float = 0.0) -> Repeats:
+    """Microseconds that each library adds to the plain call."""
+    medians: Repeats = {name: [] for name in calls if name != PLAIN}
+    for _ in range(repeats):
+        flush()
+        taken = _one_round(calls, prompt, count, pace)
+        for name in medians:
+            medians[name].append(statistics.median(taken[name]) - statistics.median(taken[PLAIN]))
+    return medians
+
+
+def _one_round(calls: dict[str, Call], prompt: Any, count: int, pace: float) -> dict[str, list[float]]:
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    order = list(calls)
+    for _ in range(count):
+        random.shuffle(order)
+        for name in order:
+            call = calls[name]
+            began = time.perf_counter_ns()
+            call(prompt)
+            taken[name].append((time.perf_counter_ns() - began) / 1000)
+            if pace:
+                time.sleep(pace)
+    return taken
+
+
+def show(title: str, medians: Repeats, targets: tuple[str, str] = ("–", "–")) -> None:
+    """Two lines: ours beside the span, and beside Langfuse."""
+    for name, target in zip((SPAN, LANGFUSE), targets, strict=True):
+        beside = f"{name} {spread(medians[name], 'µs')}"
+        line(title, spread(medians[OURS], "µs"), beside, ratios(medians[OURS], medians[name]), target)
+
+
+def flush() -> None:
+    """Wait until everything is journalled and shipped, so that a measurement begins with an empty queue."""
+    from src.observability import runtime
+
+    runtime.flush(60)
+
+
+def paths(address: str, count: int, repeats: int) -> None:
+    """The caller's path of each kind of call: after a pause, back to back, and with long prompts."""
+    for kind in KINDS:
+        calls = {library: call_of(kind, library, address) for library in LIBRARIES}
+        _one_round(calls, PROMPT, 400, 0.0)  # imports, and everything that is compiled at first use
+        for title, pace in (("after a pause", PACE_SECONDS), ("back to back", 0.0)):
+            medians = added(calls, PROMPT, count // 4 if pace else count, repeats, pace)
+            show(f"added to a call through a {kind}, {title}", medians, TARGETS.get((kind, pace), ("–", "–")))
+        if kind == "function":
+            for title, prompt in LONG_PROMPTS.items():
+                show(f"the same, {title}", added(calls, prompt, count // 5, repeats))
+
+
+def off(address: str, count: int, repeats: int) -> None:
+    """Tracing off: through a model, a function, and an SDK's client."""
+    os.environ["ENABLE_LANGFUSE"] = "false"
+    for kind, target in zip(KINDS, ("≤ 0.5 µs", "–", "≤ 1 µs"), strict=True):
+        calls = {library: call_of(kind, library, address) for library in (PLAIN, OURS)}
+        batches = [_of_batches(calls, count) for _ in range(repeats * 3)]
+        line(f"tracing off, added to a call through a {kind}", spread(batches, "µs", 2), target=target)
+    os.environ["ENABLE_LANGFUSE"] = "true"
+
+
+_BATCH = 50  # calls between two readings of the clock, which itself takes a good part of a call
+
+
+def _of_batches(calls: dict[str, Call], count: int) -> float:
+    """Microseconds added to a call; the smallest batches of either side, measured in turn."""
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(count // _BATCH):
+        for name, call in calls.items():
+            began = time.perf_counter_ns()
+            for _ in range(_BATCH):
+                call(PROMPT)
+            taken[name].append((time.perf_counter_ns() - began) / 1000 / _BATCH)
+    return _quick(taken[OURS]) - _quick(taken[PLAIN])
+
+
+def _quick(values: Sequence[float]) -> float:
+    """The tenth percentile: other processes only ever add time."""
+    return statistics.quantiles(values, n=10)[0]
+
+
+def stream(chunks: int, repeats: int) -> None:
+    """Time that tracing adds to each piece of a streamed answer."""
+    from src.observability import observe_llm
+
+    def pieces(_: Any) -> Any:
+        yield from ("piece" for _ in range(chunks))
+
+    def once(call: Call) -> float:
+        began = time.perf_counter()
+        for _ in call(PROMPT):
+            pass
+        return (time.perf_counter() - began) * 1e6 / chunks
+
+    traced = observe_llm(pieces)
+    taken = [once(traced) - once(pieces) for _ in range(repeats * 4)]
+    line(f"a piece of a stream of {chunks:,}", spread(taken, "µs", 2), target="≤ 1 µs")
+
+
+def throughput(address: str, threads: int, count: int, repeats: int) -> None:
+    """Calls per second of many threads at once."""
+
+    def once(call: Call) -> float:
+        began = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda _: [call(PROMPT) for _ in range(count // threads)], range(threads)))
+        flush()
+        return count / (time.perf_counter() - began)
+
+    calls = {library: call_of("function", library, address) for library in (OURS, LANGFUSE)}
+    rates = {library: [once(call) for _ in range(repeats)] for library, call in calls.items()}
+    beside = f"{LANGFUSE} {spread(rates[LANGFUSE], 'a second', 0)}"
+    line(f"{threads} threads, calls until all are on disk", spread(rates[OURS], "a second", 0), beside,
+         ratios(rates[OURS], rates[LANGFUSE]))  # fmt: skip
+
+
+def dropped() -> None:
+    """Observations that this process has lost."""
+    from src.observability import LangFuseTracker
+
+    flush()
+    health = LangFuseTracker().health()
+    line(f"dropped of {health['recorded']:,} recorded", f"{health['dropped']:,}", target="0")

@@ -1,0 +1,196 @@
+"""The calls under test: through a model, a decorated function and an SDK's client; plain, and traced by each library.
+
+A call takes a prompt and answers at once, so that the time left is the library's.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from src.models.base_model import BaseModel, ModelResponse
+from src.observability import ObservabilityContext, instrumentation, observe_llm
+
+Call = Callable[[Any], Any]
+
+PLAIN, OURS, SPAN, LANGFUSE = "plain", "ours", "OpenTelemetry span", "Langfuse @observe"
+LIBRARIES = (PLAIN, OURS, SPAN, LANGFUSE)
+KINDS = ("model", "function", "SDK")
+PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40  # 2 KB
+SYSTEM = "You are a liquidation analyst. Answer BUY, SELL or NOTHING, a reason, and a confidence."
+TEXT = "Longs were flushed out; wait for the next hour.\nConfidence: 72%"  # no decision: one call, one row
+USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
+MODEL, TEMPERATURE, MAX_TOKENS = "gpt-4o-mini", 0.3, 1_000
+
+
+def configure(address: str, folder: str) -> None:
+    """Settings that make all libraries export to the sink at `address`; our journal is in `folder`."""
+    os.environ.update(
+        PYTHON_DOTENV_DISABLED="1", ENABLE_LANGFUSE="true", LANGFUSE_HOST=address, LANGFUSE_PUBLIC_KEY="pk-lf-bench",
+        LANGFUSE_SECRET_KEY="sk-lf-bench-0123456789", OBSERVABILITY_JOURNAL=f"{folder}/journal.db",
+        LANGFUSE_FLUSH_INTERVAL="5",
+    )  # fmt: skip
+
+
+def call_of(kind: str, library: str, address: str) -> Call:
+    """The call, traced by the library. It exports to the sink at `address`; nothing else of it is loaded."""
+    if library == OURS:
+        return {"model": our_model, "function": our_function, "SDK": our_client}[kind]()
+    plain = {"model": plain_model, "function": lambda: answer, "SDK": plain_client}[kind]()
+    return plain if library == PLAIN else {SPAN: in_span, LANGFUSE: in_langfuse}[library](plain, address)
+
+
+def answer(prompt: Any) -> str:  # noqa: ARG001 - as a model has
+    """The decorated function: does as little as possible."""
+    return TEXT
+
+
+def our_function() -> Call:
+    """`@observe_llm`."""
+    return observe_llm(name="llm_generation")(answer)
+
+
+class PlainModel:
+    """A provider's model as agents have it, without tracing."""
+
+    model_name, model_type = MODEL, "openai"
+
+    def generate_response(
+        self,
+        system_prompt: str,  # noqa: ARG002 - this and the others are a model's
+        user_content: Any,  # noqa: ARG002
+        temperature: float = 0.7,  # noqa: ARG002
+        max_tokens: int | None = None,  # noqa: ARG002
+    ) -> ModelResponse:
+        """Answer at once."""
+        return ModelResponse(TEXT, None, MODEL, USAGE)
+
+
+class OurModel(BaseModel):
+    """The same model below `BaseModel`, noting the plan's metadata in every call."""
+
+    model_type = "openai"  # type: ignore[assignment]
+
+    def initialize_client(self, **_: Any) -> None:
+        """There is no client."""
+        self.model_name = MODEL
+
+    def is_available(self) -> bool:
+        """Always."""
+        return True
+
+    def generate_response(
+        self,
+        system_prompt: str,  # noqa: ARG002 - as above
+        user_content: Any,  # noqa: ARG002
+        temperature: float = 0.7,
+        max_tokens: int | None = None,
+    ) -> ModelResponse:
+        """Note the call's metadata and answer at once."""
+        ObservabilityContext.add_agent_metadata(
+            agent_type="model",
+            agent_name=self.model_type,
+            model_name=self.model_name,
+            temperature=temperature,
+            max_tokens=max_tokens,
+        )
+        return ModelResponse(TEXT, None, MODEL, USAGE)
+
+
+def _through(model: Any) -> Call:
+    return lambda prompt: model.generate_response(SYSTEM, prompt, temperature=TEMPERATURE, max_tokens=MAX_TOKENS)
+
+
+def plain_model() -> Call:
+    """Through a model without tracing."""
+    return _through(PlainModel())
+
+
+def our_model() -> Call:
+    """Through a model below `BaseModel`."""
+    return _through(OurModel(None))
+
+
+def _completions() -> Any:
+    """The OpenAI SDK's completions, with an answer in place of the request."""
+    import openai
+    from openai.types.chat import ChatCompletion
+
+    message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": TEXT}}
+    completion = ChatCompletion.model_validate(
+        {"id": "1", "created": 1, "object": "chat.completion", "model": MODEL, "choices": [message], "usage": USAGE}
+    )
+    completions = openai.OpenAI(api_key="bench", base_url="http://127.0.0.1:9").chat.completions
+    completions._post = lambda *_, **__: completion  # type: ignore[method-assign]
+    return completions
+
+
+def _asking(create: Call) -> Call:
+    return lambda prompt: create(
+        model=MODEL,
+        messages=[{"role": "system", "content": SYSTEM}, {"role": "user", "content": prompt}],
+        temperature=TEMPERATURE,
+        max_tokens=MAX_TOKENS,
+    )
+
+
+def plain_client() -> Call:
+    """An SDK's method without the hooks."""
+    return _asking(partial(original_create(), _completions()))
+
+
+def our_client() -> Call:
+    """An SDK's method with the hooks."""
+    return _asking(_completions().create)
+
+
+def original_create() -> Callable[..., Any]:
+    """The SDK's own method; a client's `create` is the hooked one again afterwards."""
+    from openai.resources.chat.completions import Completions
+
+    instrumentation.uninstall()
+    create = Completions.create
+    instrumentation.install()
+    assert Completions.create is not create, "the method is not hooked"
+    return create
+
+
+def in_span(plain: Call, address: str) -> Call:
+    """A span of the OpenTelemetry SDK with the same attributes, batched and exported as OTLP."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{address}/v1/traces")))
+    tracer = provider.get_tracer("bench")
+
+    def call(prompt: Any) -> Any:
+        with tracer.start_as_current_span("llm_generation") as span:
+            result = plain(prompt)
+            span.set_attribute("input", prompt if isinstance(prompt, str) else str(prompt))
+            span.set_attribute("system", SYSTEM)
+            span.set_attribute("output", TEXT)
+            for name, value in USAGE.items():
+                span.set_attribute(f"usage.{name}", value)
+            span.set_attribute("metadata.model_type", "openai")
+            span.set_attribute("metadata.model_name", MODEL)
+            span.set_attribute("metadata.temperature", TEMPERATURE)
+            span.set_attribute("metadata.max_tokens", MAX_TOKENS)
+            return result
+
+    return call
+
+
+def in_langfuse(plain: Call, address: str) -> Call:
+    """Langfuse's `@observe`, with a tracer provider of its own."""
+    from langfuse import Langfuse, observe
+    from opentelemetry.sdk.trace import TracerProvider
+
+    Langfuse(public_key="pk-lf-bench", secret_key="sk-lf-bench", base_url=address, tracer_provider=TracerProvider())
+
+    def traced(prompt: Any) -> Any:
+        return plain(prompt)
+
+    decorated: Call = observe(name="llm_generation", as_type="generation")(traced)
+    return decorated

@@ -1,0 +1,184 @@
+"""The recorder: its time a row beside bare `sqlite3`, the time from a call's end to the disk, and a kill after a burst.
+
+python -m benchmarks.recorder disk|burst FOLDER      one measurement in a process of its own
+"""
+
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import calls
+from benchmarks.table import line, ratios, spread
+
+BATCHES = (3, 200)  # rows of one look at the queue: 200 calls a second; a burst
+BURST = 1_000
+KILL_SECONDS = 0.5  # after a burst's end
+_FIRST = 50  # rows that are not measured: what happens once happens in them
+NOWHERE = "http://127.0.0.1:9"
+
+
+class _Collector:
+    """A processor that keeps the ended observations."""
+
+    def __init__(self) -> None:
+        self.ended: list[Any] = []
+
+    def on_start(self, observation: Any) -> None:
+        """Nothing: a call that ended before the recorder's poll is written once."""
+
+    def on_end(self, observation: Any) -> None:
+        """Keep it."""
+        self.ended.append(observation)
+
+
+def observations(count: int) -> list[Any]:
+    """The observations of calls through a model, as the recorder gets them."""
+    from src.observability import runtime, tracing
+
+    call, collector = calls.our_model(), _Collector()
+    tracing.set_processor(collector)
+    for number in range(count):
+        call(f"{calls.PROMPT}{number}")
+    tracing.set_processor(runtime._starter)
+    return collector.ended
+
+
+def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
+
+
+def row_microseconds(count: int, size: int) -> tuple[float, float]:
+    """CPU of this thread for a row: by the recorder's sink, and by `sqlite3` inserting the same bytes."""
+    from src.observability import settings
+    from src.observability.recording import JournalSink
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["OBSERVABILITY_JOURNAL"] = f"{folder}/journal.db"
+        sink = JournalSink(lambda: None)
+        sink.write([], observations(_FIRST))
+        batches = list(_chunks(observations(count), size))
+        began = time.thread_time_ns()
+        for batch in batches:
+            sink.write([], batch)
+        ours = time.thread_time_ns() - began
+        sink.close()
+        bare = _bare_sqlite(settings.journal_path(), _FIRST, size, Path(folder))
+    return ours / count / 1000, bare / count / 1000
+
+
+def _bare_sqlite(journal: Path, first: int, size: int, folder: Path) -> int:
+    rows = sqlite3.connect(journal).execute(f"SELECT * FROM observations WHERE seq > {first}").fetchall()
+    db = sqlite3.connect(folder / "bare.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute(f"CREATE TABLE bare ({', '.join(f'c{at}' for at in range(len(rows[0])))})")
+    insert = f"INSERT INTO bare VALUES ({', '.join('?' * len(rows[0]))})"
+    began = time.thread_time_ns()
+    for batch in _chunks(rows, size):
+        db.execute("BEGIN")
+        db.executemany(insert, batch)
+        db.execute("COMMIT")
+    return time.thread_time_ns() - began
+
+
+def rows(count: int, repeats: int) -> None:
+    """Time a row, and rows a second."""
+    for size in BATCHES:
+        taken = [row_microseconds(count, size) for _ in range(repeats)]
+        ours, bare = ([pair[at] for pair in taken] for at in (0, 1))
+        line(f"recorder's CPU a row of 2 KB, {size} rows a transaction", spread(ours, "µs", 0),
+             f"sqlite3 alone {spread(bare, 'µs')}", ratios(ours, bare), "5")  # fmt: skip
+        line("the same as rows a second", spread([1e6 / value for value in ours], digits=0),
+             f"sqlite3 alone {spread([1e6 / value for value in bare], digits=0)}")  # fmt: skip
+
+
+def _until_on_disk(ended: int) -> float:
+    """Milliseconds from now until as many observations are committed."""
+    from src.observability import runtime
+
+    began = time.perf_counter()
+    while runtime.running().recorder.journalled < ended:
+        time.sleep(0.0005)
+    return (time.perf_counter() - began) * 1000
+
+
+def to_disk() -> dict[str, Any]:
+    """Milliseconds from a call's end to the disk: the first call, paced calls, and the last of a burst."""
+    call = calls.our_model()
+    began = time.perf_counter()
+    call(calls.PROMPT)
+    returned = (time.perf_counter() - began) * 1000
+    first = _until_on_disk(1)
+    paced = []
+    for number in range(100):
+        time.sleep(0.02)
+        call(f"{calls.PROMPT}{number}")
+        paced.append(_until_on_disk(number + 2))
+    for number in range(BURST):
+        call(f"{calls.PROMPT}{number}")
+    return {"first_call": returned, "first": first, "paced": paced, "burst": _until_on_disk(101 + BURST)}
+
+
+def disk(repeats: int) -> None:
+    """The time to the disk, of several new processes."""
+    runs = [json.loads(_in_process("disk").stdout.splitlines()[-1]) for _ in range(repeats)]
+    line("the first call of a process: its return", spread([run["first_call"] for run in runs], "ms", 0))
+    line("from there to the disk", spread([run["first"] for run in runs], "ms", 0), target="≤ 200 ms")
+    medians, longest = ([of(run["paced"]) for run in runs] for of in (statistics.median, max))
+    line("from a paced call's end to the disk", spread(medians, "ms", 0), target="50 ms")
+    line("the longest of 100", spread(longest, "ms", 0), target="50 ms")
+    line(f"a burst of {BURST:,} in a warm process, to the disk", spread([run["burst"] for run in runs], "ms", 0),
+         target="≤ 200 ms")  # fmt: skip
+
+
+def burst() -> None:
+    """A burst in a process that has made no call; then wait to be killed."""
+    call = calls.our_model()
+    for number in range(BURST):
+        call(f"{calls.PROMPT}{number}")
+    print("done", flush=True)
+    time.sleep(60)
+
+
+def kills(repeats: int) -> None:
+    """Calls that are lost where a new process is killed half a second after a burst."""
+    lost = [float(BURST - _killed()) for _ in range(repeats)]
+    line(f"SIGKILL {KILL_SECONDS * 1000:.0f} ms after a burst of {BURST:,} in a new process: lost",
+         spread(lost, digits=0), target="0")  # fmt: skip
+
+
+def _killed() -> int:
+    """Calls in the journal of a process that was killed."""
+    with tempfile.TemporaryDirectory() as folder:
+        worker = subprocess.Popen(_command("burst", folder), stdout=subprocess.PIPE, text=True)
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        time.sleep(KILL_SECONDS)
+        worker.kill()
+        worker.wait()
+        db = sqlite3.connect(f"{folder}/journal.db")
+        return int(db.execute("SELECT count(*) FROM observations WHERE state <> 'open'").fetchone()[0])
+
+
+def _command(what: str, folder: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.recorder", what, folder]
+
+
+def _in_process(what: str) -> "subprocess.CompletedProcess[str]":
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(_command(what, folder), check=True, stdout=subprocess.PIPE, text=True)
+
+
+if __name__ == "__main__":
+    _, which, where = sys.argv
+    calls.configure(NOWHERE, where)
+    print(json.dumps({"disk": to_disk, "burst": burst}[which]()), flush=True)
+    os._exit(0)

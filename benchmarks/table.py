@@ -1,0 +1,22 @@
+"""Lines of the benchmark's tables: a figure with its spread, and its target."""
+
+import statistics
+from collections.abc import Sequence
+
+HEAD = "| measured | ours | beside | ratio | target |\n|---|---|---|---|---|"
+
+
+def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
+    """The median of some repeats, and the smallest and largest of them."""
+    low, median, high = (f"{of(values):.{digits}f}" for of in (min, statistics.median, max))
+    return f"{median} ({low}–{high}){f' {unit}' if unit else ''}"
+
+
+def ratios(ours: Sequence[float], beside: Sequence[float]) -> str:
+    """Ours as a multiple of the other, measured side by side, repeat by repeat."""
+    return spread([one / other for one, other in zip(ours, beside, strict=True)], digits=2)
+
+
+def line(title: str, ours: str, beside: str = "", ratio: str = "", target: str = "") -> None:
+    """Print one line, as soon as it is measured."""
+    print(f"| {title} | {ours} | {beside} | {ratio} | {target} |", flush=True)
