@@ -3,15 +3,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE :=  # compiled files are kept: tests start hundreds of processes
-SAMPLE := src/data/samples/liquidations_2025-12-11.csv
 
 .PHONY: demo test test-all test-matrix test-pythons test-fleet check bench bench-quick bench-redaction prices
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
-demo: .venv/.installed  ## replays a recorded feed through a model in the process, then shows the traces
-	@$(BIN)/python -m src.agents.liquidation_agent --replay $(SAMPLE)
+demo: export BEGAN := $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
+demo: .venv/.installed  ## replays a recorded feed through a model in the process, then shows its decisions
+	@$(BIN)/python -m src.agents.demo
 	@echo
-	@$(BIN)/python -m src.observability traces --tree --session $$LANGFUSE_SESSION_ID
+	@$(BIN)/python -m src.observability decisions --agent LiquidationAgent --since $$BEGAN
+	@echo
+	@echo "🤖 Next: source .venv/bin/activate"
+	@echo "   python -m src.observability trace last --full       # the prompt and the answer behind one decision"
+	@echo "   python -m src.observability decisions --report      # hits, profit, confidence against outcome"
+	@echo "   python -m src.observability costs --by model        # calls, errors, latency, spend"
+	@echo "   python -m src.observability serve                   # the live page, at http://127.0.0.1:8020"
 
 test: export PYTEST_ADDOPTS := -n logical
 test: .venv/.installed-dev  ## the quick tests, on every core; ARGS="-k journal" for some of them

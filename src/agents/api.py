@@ -48,7 +48,7 @@ class MoonDevAPI:
         self.headers = {"X-API-Key": self.api_key} if self.api_key else {}
 
     def get_liquidation_data(self, limit: int = 10_000) -> "pd.DataFrame | None":
-        """The latest forced orders: columns `symbol`, `side`, `time` (UTC), `usd`."""
+        """The latest forced orders: columns `symbol`, `side`, `time` (UTC), `usd`, `price`."""
         return _or_none(lambda: self.read_liquidations(limit).events)
 
     def get_oi_data(self) -> "pd.DataFrame | None":

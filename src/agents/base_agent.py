@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from termcolor import cprint
 
 from src import config
-from src.agents.decision import GRAMMAR, Decision, parse
+from src.agents.decision import LOCAL_HINTS, Decision, parse
 from src.agents.errors import AgentError
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
@@ -30,6 +30,7 @@ _Result = TypeVar("_Result")
 class BaseAgent:
     """An agent of one type (`liquidation`, `whale`, ...)."""
 
+    local_hints = LOCAL_HINTS  # keep the small local model to the three lines
     failed_passes = 0
     _quiet_passes = 0
     _recorded: Exception | None = None  # the last error that a cycle has recorded
@@ -93,13 +94,13 @@ class BaseAgent:
     def _ask(self, system_prompt: str, situation: str) -> str:
         if self.model is None:
             return ""
-        grammar = {"grammar": GRAMMAR} if self.model.model_type == "local" else {}  # no other provider takes one
+        hints = self.local_hints if self.model.model_type == "local" else None  # no other provider takes a grammar
         response = self.model.generate_response(
-            system_prompt=system_prompt,
+            system_prompt=f"{system_prompt}\n\n{hints.examples}" if hints and hints.examples else system_prompt,
             user_content=situation,
-            temperature=config.AI_TEMPERATURE,
+            temperature=hints.temperature if hints else config.AI_TEMPERATURE,
             max_tokens=config.AI_MAX_TOKENS,
-            **grammar,
+            **({"grammar": hints.grammar} if hints else {}),
         )
         return response.content if response else ""
 

@@ -16,11 +16,20 @@ Line 1: only BUY, SELL or NOTHING
 Line 2: one short reason
 Line 3: Confidence: X% (0 to 100)"""
 
-# GBNF of llama.cpp, which keeps a small local model to the three lines. Lower case: in capitals it drifts into codes.
-GRAMMAR = r"""
+
+class LocalHints(NamedTuple):
+    """Keeps the small local model to the three lines, and near sense."""
+
+    grammar: str  # GBNF of llama.cpp
+    examples: str = ""  # appended to the system prompt
+    temperature: float = 0.3
+
+
+# Lower case: in capitals the model drifts into codes.
+LOCAL_HINTS = LocalHints(r"""
 root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
 reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."
-"""
+""")
 
 # A hyphen ends the action only after a space: "Sell-off" and "Buy-side" are words of a reason.
 _ACTION = re.compile(

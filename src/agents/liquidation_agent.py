@@ -11,7 +11,7 @@ a model whether to BUY, SELL or do NOTHING.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import chain, pairwise
@@ -26,7 +26,7 @@ from termcolor import cprint
 from src import config
 from src.agents.api import MoonDevAPI
 from src.agents.base_agent import BaseAgent, run_as_script
-from src.agents.decision import INSTRUCTION, Decision
+from src.agents.decision import INSTRUCTION, Decision, LocalHints
 from src.agents.errors import FeedError
 from src.agents.history import History, Values
 from src.agents.liquidations import Window, read_feed, runs_of_windows, window_of
@@ -40,9 +40,47 @@ _HISTORY_COLUMNS = ("long_size", "short_size", "total_size")
 
 SYSTEM_PROMPT = f"You are a liquidation analyst. {INSTRUCTION}"
 
+# The local model has 135 million parameters: it chooses among these words.
+_LOCAL_HINTS = LocalHints(
+    grammar=r"""
+root    ::= (buy | sell | nothing) ".\nConfidence: " [3-7] [0-9] "%"
+buy     ::= "BUY\n" ("Long liquidations " ended ", so a bounce is " likely | "Short liquidations " grow goes-up)
+sell    ::= "SELL\n" ("Short liquidations " ended ", so a pullback is " likely | "Long liquidations " grow goes-down)
+nothing ::= "NOTHING\n" ("Both sides are liquidated" | "The flow is mixed") ", so there is no clear edge"
+ended   ::= "look exhausted" | "have peaked" | "are fading"
+grow    ::= "keep growing" | "are speeding up" | "are still rising"
+likely  ::= "likely" | "due" | "near" | "possible"
+goes-up   ::= ", so the squeeze " go
+goes-down ::= ", so the fall " go
+go      ::= "may go on" | "is likely to go on" | "is not over"
+""",
+    examples="""Longs: $9,000,000 (+350%), shorts: $40,000 (-60%)
+BUY
+Long liquidations look exhausted, so a bounce is likely.
+Confidence: 62%
+
+Longs: $60,000 (-80%), shorts: $4,000,000 (+500%)
+SELL
+Short liquidations have peaked, so a pullback is due.
+Confidence: 57%
+
+Longs: $3,000,000 (+80%), shorts: $50,000 (-20%)
+SELL
+Long liquidations keep growing, so the fall may go on.
+Confidence: 55%
+
+Longs: $500,000 (+60%), shorts: $450,000 (+70%)
+NOTHING
+Both sides are liquidated, so there is no clear edge.
+Confidence: 40%""",
+)
+
 
 class LiquidationAgent(BaseAgent):
     """Luna: a live pass every ten minutes, or the replay of a recorded feed."""
+
+    local_hints = _LOCAL_HINTS
+    last_trace: str | None = None  # the id of the last decision's trace
 
     def __init__(self, window_minutes: float = WINDOW_MINUTES) -> None:
         super().__init__("liquidation")
@@ -58,8 +96,9 @@ class LiquidationAgent(BaseAgent):
             self.pass_quietly()
             return None
         situation = _situation(now, longs, shorts)
-        with self.observed_cycle(input=situation):
-            return self.decide(SYSTEM_PROMPT, _question(situation))
+        with self.observed_cycle(input=situation) as cycle:
+            self.last_trace = cycle.trace_id
+            return self.decide(SYSTEM_PROMPT, _question(situation), symbol=now.symbol)
 
     def replay(self, file: Path, once: bool = False) -> list[Decision]:
         """Run the agent over a recorded feed, up to its first decision if `once`.
@@ -71,7 +110,7 @@ class LiquidationAgent(BaseAgent):
         if feed.broken:
             echo(f"⚠️ {file.name}: {feed.broken} broken rows skipped, {len(feed.events)} liquidations read", "yellow")
         decisions: list[Decision] = []
-        for before, now in chain.from_iterable(map(pairwise, runs_of_windows(feed.events, self.window_minutes))):
+        for before, now in pairs_of_windows(feed.events, self.window_minutes):
             decision = self.run_safely(partial(self.consider, before, now))
             decisions += [decision] if decision else []
             if once and decisions:
@@ -96,6 +135,11 @@ class LiquidationAgent(BaseAgent):
         """The live loop."""
         echo(f"🤖 Luna checks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops her", "cyan")
         self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
+
+
+def pairs_of_windows(events: pd.DataFrame, minutes: float) -> Iterator[tuple[Window, Window]]:
+    """Yield each window of a feed with the one before it, if no gap lies between them."""
+    return chain.from_iterable(map(pairwise, runs_of_windows(events, minutes)))
 
 
 def _sizes(window: Window) -> dict[str, float | None]:

