@@ -15,10 +15,13 @@ from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
 from sys import modules
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import unquote
 
 from .printing import print_now
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = REPO_ROOT / ".env"
@@ -190,6 +193,39 @@ def parse_names(_name: str, text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+class QuietHours(NamedTuple):
+    """The minutes of a day from `since` until `until` in a time zone; None: that of this machine."""
+
+    since: int
+    until: int
+    zone: "ZoneInfo | None"
+
+
+def parse_quiet_hours(name: str, text: str) -> QuietHours:
+    """Return `22:00-07:00`, with a time zone behind it or that of this machine. Raises SettingError otherwise."""
+    from zoneinfo import ZoneInfo  # loaded lazily: agents do not need it
+
+    hours = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)(?:\s+(\S+))?", text.strip())
+    if hours is None:
+        raise SettingError(f"{name} must be hours like 22:00-07:00 or 22:00-07:00 Europe/Berlin")
+    try:
+        zone = ZoneInfo(hours[5]) if hours[5] else None
+    except (KeyError, OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError
+        raise SettingError(f"{name} names an unknown time zone: use one like Europe/Berlin") from None
+    return QuietHours(int(hours[1]) * 60 + int(hours[2]), int(hours[3]) * 60 + int(hours[4]), zone)
+
+
+def parse_urls(name: str, text: str) -> tuple[str, ...]:
+    """Return the addresses in `text`, separated by white space or commas. Raises SettingError on anything else.
+
+    The text is not quoted: addresses of messengers hold their tokens.
+    """
+    urls = tuple(filter(None, re.split(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)|\s+|,$", text.strip(), flags=re.IGNORECASE)))
+    if not all(re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE) for url in urls):
+        raise SettingError(f"{name} must be addresses of apprise like tgram://TOKEN/CHAT, separated by commas")
+    return urls
+
+
 # Single-pass methods of the agents in moondevonyt/moon-dev-ai-agents.
 CYCLES = (
     "SwarmAgent.query", "run_monitoring_cycle", "run_analysis_cycle", "analysis_cycle", "run_trading_cycle",
@@ -223,6 +259,9 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
     "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods of which one call is one cycle: one trace
     "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),  # an answer that begins with BUY, SELL or NOTHING is a signal
+    "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # of apprise: where `watch` sends its messages
+    "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # messages wait for their end
+    "OBSERVABILITY_ALERT_OFF": (parse_names, ()),  # rules, or `agent rule`, that are never reported
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one a line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .commands import costs, decisions, doctor, export, report, serve, status, tail, traces
-from .commands.manage import adopt, outcomes, prune, ship
+from .commands.manage import adopt, outcomes, prune, ship, watch
 from .options import zoned
 
 
@@ -50,6 +50,8 @@ for command in (
     ship.ship,
     prune.prune,
     doctor.doctor,
+    watch.watch,
+    watch.alerts,
     adopt.adopt,
 ):
     app.command()(zoned(command))

@@ -115,7 +115,8 @@ def print_no_rows(noun: str, rows: Filter, cure: str = "run an agent") -> None:
 def print_error(message: str, cure: str | None) -> None:
     """Print an error on stderr, and its cure on the next line."""
     cprint(paragraph("❌", safe(message)), "red", file=sys.stderr)
-    cprint(paragraph("  ", f"→ {cure}"), "red", file=sys.stderr)
+    if cure:
+        cprint(paragraph("  ", f"→ {cure}"), "red", file=sys.stderr)
 
 
 def _end(error: JournalError) -> NoReturn:

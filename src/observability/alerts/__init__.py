@@ -1,0 +1,41 @@
+"""Tells the operator when an agent is unlike its own past. Reads the journal alone, in a process of its own."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .channels import Channel, configured_channels, malformed, send
+    from .delivery import note_result
+    from .messages import Message
+    from .monitor import Incident
+    from .store import AlertStore, path_beside
+    from .watcher import AlreadyWatchedError, Watcher, only_watch, run_passes
+
+__all__ = [
+    "AlertStore",
+    "AlreadyWatchedError",
+    "Channel",
+    "Incident",
+    "Message",
+    "Watcher",
+    "configured_channels",
+    "malformed",
+    "note_result",
+    "only_watch",
+    "path_beside",
+    "run_passes",
+    "send",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "channels": "Channel configured_channels malformed send",
+        "delivery": "note_result",
+        "messages": "Message",
+        "monitor": "Incident",
+        "store": "AlertStore path_beside",
+        "watcher": "AlreadyWatchedError Watcher only_watch run_passes",
+    },
+)

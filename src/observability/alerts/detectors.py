@@ -1,0 +1,88 @@
+"""The statistics of the alerts: thresholds with a known rate of false alerts, each with the source of its formula.
+
+Every rule aims at one false alert per agent in `YEARS`, as long as the agent goes on as in its past. A fleet of 48
+agents under ten rules then sees about five false alerts a year.
+"""
+
+import math
+from collections.abc import Mapping
+
+YEARS = 100.0
+_DAYS = 365.25 * YEARS
+_NOT_NORMAL = 2.33  # the 99 % quantile of the normal distribution
+
+
+def tests_in(per_day: float) -> float:
+    """The number of tests in `YEARS`, at least 1,000: a rule of few tests must not fire by chance either."""
+    return max(per_day * _DAYS, 1000.0)
+
+
+def evidence_limit(tests: float) -> float:
+    """The score at which a cumulative sum of log likelihood ratios gives a false alert once in `tests` trials.
+
+    The sum is reset at 0 (Page 1954, Biometrika 41, 100-115); the mean time to a false alert is then at least the
+    exponential of the limit (Lorden 1971, Annals of Mathematical Statistics 42, 1897-1908).
+    """
+    return math.log(tests)
+
+
+def log_ratio(bad: bool, usual: float, suspect: float) -> float:
+    """The log likelihood ratio of one trial: a share `suspect` of bad ones, against the `usual` share."""
+    return math.log(suspect / usual) if bad else math.log((1 - suspect) / (1 - usual))
+
+
+def upper_share(bad: int, trials: int) -> float:
+    """The upper 99 % limit of a share, by the square root of its count (Anscombe 1948, Biometrika 35, 246-254)."""
+    return min((math.sqrt(bad + 0.375) + _NOT_NORMAL / 2) ** 2 / trials, 1.0) if trials else 1.0
+
+
+def odds_times(share: float, factor: float) -> float:
+    """The share whose odds are `factor` times those of `share`."""
+    return factor * share / (1 - share + factor * share)
+
+
+def gap_factor(gaps: int, rank: int, tests: float) -> float:
+    """The multiple of the `rank`-th longest of `gaps` that one in `tests` gaps exceeds.
+
+    Beyond its largest values a distribution falls at least exponentially here: P(gap > c x) = P(gap > x)^c, and the
+    rank-th longest of n gaps is exceeded with probability rank/n (order statistics, distribution-free).
+    """
+    return max(math.log(tests) / math.log(gaps / rank), 2.0) if gaps > rank else math.inf
+
+
+def drift_limit(tests: float, allowance: float) -> float:
+    """The limit of a cumulative sum of normal scores above `allowance` that is reached by chance once in `tests`.
+
+    Siegmund's approximation (Siegmund 1985, Sequential Analysis, section 10.2): for a limit h and b = h + 1.166 the
+    mean time is (exp(2kb) - 2kb - 1) / (2k^2). Its smaller terms are left out.
+    """
+    return math.log(2 * allowance**2 * tests) / (2 * allowance) - 1.166
+
+
+def distance(first: Mapping[int, int], second: Mapping[int, int]) -> float:
+    """The largest difference between two distribution functions, given as counts by value (Kolmogorov-Smirnov)."""
+    sizes = sum(first.values()), sum(second.values())
+    sums, largest = [0, 0], 0.0
+    for value in sorted(first.keys() | second.keys()):
+        sums = [sums[0] + first.get(value, 0), sums[1] + second.get(value, 0)]
+        largest = max(largest, abs(sums[0] / sizes[0] - sums[1] / sizes[1]))
+    return largest
+
+
+def distance_limit(size: float, past: float, tests: float) -> float:
+    """The distance that two samples of one distribution exceed once in `tests`, whatever the distribution.
+
+    The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990, Annals of Probability 18,
+    1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). Sizes are
+    effective ones, see `effective`.
+    """
+    return math.sqrt((math.log(2 * tests)) * (1 / size + 1 / past) / 2)
+
+
+def effective(size: int, correlation: float) -> float:
+    """The number of independent values worth `size` values that depend on the one before.
+
+    Bayley and Hammersley 1946, Supplement to the Journal of the Royal Statistical Society 8, 184-197.
+    """
+    correlation = min(max(correlation, 0.0), 0.95)
+    return size * (1 - correlation) / (1 + correlation)

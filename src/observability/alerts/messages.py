@@ -1,0 +1,61 @@
+"""Incidents as messages: agent, what, since when, the last good and the first bad trace. Secrets are masked."""
+
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from ..redaction import redact_line
+
+_SHORT_ID = 8  # digits of a trace id that `trace` accepts
+
+
+class Message(NamedTuple):
+    """A text for a channel."""
+
+    title: str
+    body: str
+
+
+def message_of(incident: dict[str, Any], kind: str) -> Message:
+    """The message about the beginning (`opened`) or the end (`closed`) of an incident."""
+    name = redact_line(incident["agent"])
+    if kind == "closed":
+        length = _duration(incident["closed_ns"] - incident["since_ns"])
+        title = f"✅ {name}: {incident['rule']}, {incident['closing']} after {length}"
+        return Message(title, _body(incident, f"{_moment(incident['since_ns'])} to {_moment(incident['closed_ns'])}"))
+    return Message(f"❌ {name}: {incident['rule']}", _body(incident, f"Since {_moment(incident['since_ns'])}"))
+
+
+def joined(messages: list[Message]) -> Message:
+    """Several messages as one."""
+    if len(messages) == 1:
+        return messages[0]
+    return Message(
+        f"🔔 {len(messages)} alerts", "\n\n".join(f"{message.title}\n{message.body}" for message in messages)
+    )
+
+
+def repeated(message: Message) -> Message:
+    """A message whose first sending was cut off: it may have arrived."""
+    return message._replace(body=f"{message.body}\n(This message may be a repeat.)")
+
+
+def _body(incident: dict[str, Any], when: str) -> str:
+    lines = [redact_line(incident["text"]), when]
+    if incident["last_good"]:
+        lines.append(f"Last good trace: {incident['last_good'][:_SHORT_ID]}")
+    if incident["first_bad"]:
+        first = incident["first_bad"][:_SHORT_ID]
+        lines.append(f"First bad trace: {first}: python -m src.observability trace {first}")
+    return "\n".join(lines)
+
+
+def _moment(nanoseconds: int) -> str:
+    """A time in this machine's zone, as the console shows it."""
+    return f"{datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).astimezone():%Y-%m-%d %H:%M %Z}"
+
+
+def _duration(nanoseconds: int) -> str:
+    minutes = nanoseconds / 60e9
+    if minutes < 120:
+        return f"{minutes:.0f} minutes"
+    return f"{minutes / 60:.0f} hours" if minutes < 2880 else f"{minutes / 1440:.0f} days"

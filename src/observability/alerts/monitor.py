@@ -1,0 +1,199 @@
+"""One agent under all rules: events and the clock go in, incidents that begin or end come out."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from .events import Call, Decision, Event, TraceEnd
+from .past import Day, Past, bin_of
+from .rules import BY_NAME, Evidence
+
+_HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
+_MOST_SYMBOLS = 50
+
+
+@dataclass
+class Incident:
+    """Something is unlike an agent's past."""
+
+    agent: str
+    rule: str
+    text: str
+    since_ns: int
+    opened_ns: int
+    last_good: str = ""  # trace ids
+    first_bad: str = ""
+    closed_ns: int | None = None
+    closing: str = ""  # why it is closed
+
+
+class Trial(NamedTuple):
+    """One trial under a rule."""
+
+    rule: str
+    bad: bool
+
+
+@dataclass
+class Memory:
+    """What the next trial is compared with."""
+
+    answer: str = ""
+    actions: dict[str, str] = field(default_factory=dict)  # the last BUY or SELL by symbol
+    seen_ns: int = 0  # the last event
+    end_ns: int = 0  # of the last trace
+    end_trace: str = ""
+
+
+class Monitor:
+    """Watches one agent."""
+
+    def __init__(self, agent: str, past: Past) -> None:
+        self.agent, self.past, self.memory = agent, past, Memory()
+        self.evidence: dict[str, Evidence] = {name: Evidence() for name in BY_NAME}
+        self.open: dict[str, Incident] = {}
+
+    @classmethod
+    def new(cls, agent: str, at_ns: int) -> "Monitor":
+        """A monitor of an agent that was first seen at a time."""
+        number = at_ns // _DAY_NS
+        return cls(agent, Past(number, [], Day(number)))
+
+    def feed(self, event: Event) -> Iterator[Incident]:
+        """Count an event; yield the incidents that begin or end with it."""
+        day = self.past.at(event.at_ns)
+        yield from self._end_silence(event)
+        for trial in self._trials(event):
+            if trial.rule not in self.open:
+                day.count(trial.rule, trial.bad)
+            yield from self._judge(trial, event)
+        self._remember(event, day)
+
+    def check(self, now_ns: int) -> Iterator[Incident]:
+        """Look at the clock; yield the incidents that begin or end without an event."""
+        self.past.at(now_ns)
+        if "silent" not in self.open and self._is_silent(now_ns):
+            yield self._begin(
+                Incident(self.agent, "silent", self._silence(now_ns), self.memory.end_ns, now_ns, self.memory.end_trace)
+            )
+
+    # Shares
+
+    def _trials(self, event: Event) -> Iterator[Trial]:
+        if isinstance(event, Call):
+            yield from self._trials_of_call(event)
+        elif isinstance(event, Decision):
+            yield from self._trials_of_decision(event)
+        elif event.decided is not None:
+            yield Trial("unparsable", not event.decided)
+
+    def _trials_of_call(self, call: Call) -> Iterator[Trial]:
+        yield Trial("failing", call.failed)
+        if call.failed:
+            return
+        yield Trial("refused", call.refused)
+        if call.answer is not None and self.memory.answer:
+            yield Trial("repeated", call.answer == self.memory.answer)
+        if call.seconds is not None and self.past.days:
+            yield Trial("slow", self.past.is_slow(call.seconds))
+
+    def _trials_of_decision(self, decision: Decision) -> Iterator[Trial]:
+        before = self.memory.actions.get(decision.symbol)
+        if before and decision.valid and decision.action in ("BUY", "SELL"):
+            yield Trial("flips", decision.action != before)
+
+    def _judge(self, trial: Trial, event: Event) -> Iterator[Incident]:
+        rule, evidence = BY_NAME[trial.rule], self.evidence[trial.rule]
+        if trial.rule in self.open:
+            if evidence.has_recovered(rule, self.past, trial.bad):
+                yield self._end(trial.rule, event.at_ns, "recovered")
+        elif evidence.add(rule, self.past, trial.bad, event.at_ns, event.trace_id):
+            text = evidence.text(rule, self.past)
+            yield self._begin(
+                Incident(
+                    self.agent, rule.name, text, evidence.since_ns, event.at_ns, evidence.last_good, evidence.first_bad
+                )
+            )
+
+    def _remember(self, event: Event, day: Day) -> None:
+        memory = self.memory
+        memory.seen_ns = max(memory.seen_ns, event.at_ns)
+        if isinstance(event, Call):
+            self._remember_call(event, day)
+        elif isinstance(event, Decision):
+            if event.valid and event.action in ("BUY", "SELL"):
+                memory.actions.pop(event.symbol, None)
+                memory.actions[event.symbol] = event.action
+                if len(memory.actions) > _MOST_SYMBOLS:
+                    del memory.actions[next(iter(memory.actions))]
+        else:
+            self._remember_end(event, day)
+
+    def _remember_call(self, call: Call, day: Day) -> None:
+        if call.answer is not None:
+            self.memory.answer = call.answer
+        if call.seconds is not None and "slow" not in self.open:
+            key = bin_of(call.seconds)
+            day.latencies[key] = day.latencies.get(key, 0) + 1
+
+    def _remember_end(self, end: TraceEnd, day: Day) -> None:
+        memory = self.memory
+        day.ends[end.at_ns // _HOUR_NS % 24] += 1
+        if end.at_ns <= memory.end_ns:
+            return
+        if memory.end_ns:
+            day.add_gap((end.at_ns - memory.end_ns) / _HOUR_NS, self.past.due(memory.end_ns, end.at_ns))
+        memory.end_ns, memory.end_trace = end.at_ns, end.trace_id
+
+    # Silence
+
+    def _is_silent(self, now_ns: int) -> bool:
+        memory = self.memory
+        if not memory.end_ns or not self.past.days:
+            return False
+        since = max(memory.seen_ns, memory.end_ns)
+        hours, due = self.past.silence_limits()
+        return (now_ns - since) / _HOUR_NS > hours or self.past.due(since, now_ns) > due
+
+    def _silence(self, now_ns: int) -> str:
+        hours = (now_ns - self.memory.end_ns) / _HOUR_NS
+        due = self.past.due(self.memory.end_ns, now_ns)
+        usual = f"usually {due:,.0f} traces end in that time" if due else f"few data: {self.past.known_days} days known"
+        return f"no trace ended for {hours:,.1f} hours ({usual})"
+
+    def _end_silence(self, event: Event) -> Iterator[Incident]:
+        if "silent" in self.open and event.at_ns > self.memory.seen_ns:
+            self.memory.end_ns = 0  # this gap is not a usual one
+            yield self._end("silent", event.at_ns, "active again")
+
+    def _begin(self, incident: Incident) -> Incident:
+        self.open[incident.rule] = incident
+        return incident
+
+    def _end(self, rule: str, at_ns: int, why: str) -> Incident:
+        incident = self.open.pop(rule)
+        incident.closed_ns, incident.closing = at_ns, why
+        if rule in self.evidence:
+            self.evidence[rule] = Evidence(latest_good=self.evidence[rule].latest_good)
+        return incident
+
+    # State
+
+    def as_json(self) -> dict[str, Any]:
+        """The state, without the complete days."""
+        return {
+            "first_day": self.past.first_day,
+            "today": self.past.today.as_json(),
+            "memory": asdict(self.memory),
+            "evidence": {name: asdict(evidence) for name, evidence in self.evidence.items()},
+            "open": {name: asdict(incident) for name, incident in self.open.items()},
+        }
+
+    @classmethod
+    def of(cls, agent: str, state: dict[str, Any], days: list[Day]) -> "Monitor":
+        """The monitor with that state and these complete days."""
+        monitor = cls(agent, Past(state["first_day"], days, Day.of(state["today"])))
+        monitor.memory = Memory(**state["memory"])
+        monitor.evidence |= {name: Evidence(**item) for name, item in state["evidence"].items() if name in BY_NAME}
+        monitor.open = {name: Incident(**item) for name, item in state["open"].items()}
+        return monitor

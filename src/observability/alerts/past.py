@@ -1,0 +1,270 @@
+"""An agent's last four weeks as counts by day, and what is usual for it by them. Days and hours are UTC."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .detectors import effective, gap_factor, tests_in, upper_share
+
+DAYS = 28  # of the past
+WEEK = 8  # known days from which on the hours of a week are known
+_TWO_WEEKS = 14  # ... from which on gaps in traces that were due are known
+FEW = 50  # trials: fewer are few
+_FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
+_HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
+_BIN = math.log(1.1)  # width of a latency's bin: 10 %
+_RANK = 3  # the longest two gaps of four weeks may be anything
+_SLOW_TIMES = 1.5  # times the 95 % quantile
+_BUSY_DAY = 20  # trials of a day whose share counts for itself
+_STARTS_SUSPECT_HOURS = 72.0  # silence of an agent without a known week: a weekend takes 60
+_MIN_HOURS = 1.0  # of a silence
+_MIN_EXPECTED = 3.0  # traces that were due in a silence
+_RARE = 6.0  # traces a day
+_LEAST_SPREAD = 0.25  # of the logarithm of an hour's spend
+_GAPS = ("gaps", "due_gaps")
+
+
+@dataclass
+class Day:
+    """Counts of one day."""
+
+    number: int  # since 1970-01-01
+    trials: dict[str, list[int]] = field(default_factory=dict)  # rule -> bad, all
+    ends: list[int] = field(default_factory=lambda: [0] * 24)  # traces that ended, by hour
+    spend: list[float] = field(default_factory=lambda: [0.0] * 24)  # USD by hour
+    latencies: dict[int, int] = field(default_factory=dict)  # by bin
+    confidences: dict[int, int] = field(default_factory=dict)  # by percent
+    pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # successive confidences: n, sums of d, d*d, d*d'
+    gaps: list[float] = field(default_factory=list)  # the longest between two ends, in hours
+    due_gaps: list[float] = field(default_factory=list)  # likewise, in traces that were due
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "Day":
+        """The day that `data` made of JSON describes."""
+        by_number = {name: {int(key): count for key, count in data[name].items()} for name in _BY_NUMBER}
+        return cls(**{**data, **by_number})
+
+    def as_json(self) -> dict[str, Any]:
+        """The day as JSON."""
+        return asdict(self)
+
+    def count(self, rule: str, bad: bool) -> None:
+        """Count one trial."""
+        trials = self.trials.setdefault(rule, [0, 0])
+        trials[0] += bad
+        trials[1] += 1
+
+    def add_gap(self, hours: float, due: float) -> None:
+        """Keep the gap if it is one of the day's longest."""
+        self.gaps = sorted([*self.gaps, hours])[-_RANK:]
+        self.due_gaps = sorted([*self.due_gaps, due])[-_RANK:]
+
+
+_BY_NUMBER = ("latencies", "confidences")
+
+
+def bin_of(seconds: float) -> int:
+    """The bin of a latency."""
+    return math.floor(math.log(max(seconds, 0.001)) / _BIN)
+
+
+class Past:
+    """The complete days of an agent, and today. Values of complete days are computed once a day."""
+
+    def __init__(self, first_day: int, days: list[Day], today: Day) -> None:
+        self.first_day, self.days, self.today = first_day, days, today
+        self._computed: dict[str, Any] = {}
+
+    def at(self, at_ns: int) -> Day:
+        """The day of a time, which begins it. Times before today count for today."""
+        number = at_ns // _DAY_NS
+        if number > self.today.number:
+            self.days = [day for day in (*self.days, self.today) if day.number >= number - DAYS]
+            self.today = Day(number)
+            self._computed = {}
+        return self.today
+
+    @property
+    def known_days(self) -> int:
+        """The number of days since the agent was first seen."""
+        return self.today.number - self.first_day
+
+    def _once(self, name: str, compute: Any) -> Any:
+        if name not in self._computed:
+            self._computed[name] = compute()
+        return self._computed[name]
+
+    # Shares
+
+    def trials(self, rule: str) -> int:
+        """The number of trials in the complete days."""
+        return sum(trials for _, trials in self._shares(rule))
+
+    def per_day(self, rule: str) -> float:
+        """Trials a day."""
+        return self.trials(rule) / max(len(self.days), 1)
+
+    def usual(self, rule: str) -> float:
+        """The usual share of bad trials: an upper limit of the pooled one, or that of the worst tenth of days."""
+        share: float = self._once(f"usual {rule}", lambda: _upper(self._shares(rule)))
+        return share
+
+    def _shares(self, rule: str) -> list[tuple[int, int]]:
+        if rule == "slow":
+            return self._once("slow shares", self._slow_shares)  # type: ignore[no-any-return]
+        return [(bad, trials) for day in self.days for bad, trials in [day.trials.get(rule, (0, 0))] if trials]
+
+    # Latency
+
+    @property
+    def slow_seconds(self) -> float:
+        """The latency from which on a call is slow."""
+        return math.exp((self._slow_bin() + 1) * _BIN)
+
+    def is_slow(self, seconds: float) -> bool:
+        """Whether a call is slow for this agent."""
+        return bin_of(seconds) > self._slow_bin()
+
+    @property
+    def typical_seconds(self) -> float:
+        """The median latency."""
+        return math.exp((self._latency(0.5) + 0.5) * _BIN)
+
+    def _slow_bin(self) -> int:
+        return self._latency(0.95) + round(math.log(_SLOW_TIMES) / _BIN)
+
+    def _latency(self, share: float) -> int:
+        return self._once(f"latency {share}", lambda: _quantile(_pooled(day.latencies for day in self.days), share))  # type: ignore[no-any-return]
+
+    def _slow_shares(self) -> list[tuple[int, int]]:
+        limit = self._slow_bin()
+        days = (day.latencies for day in self.days if day.latencies)
+        return [(sum(count for key, count in day.items() if key > limit), sum(day.values())) for day in days]
+
+    # Confidence
+
+    def confidences(self) -> Counter[int]:
+        """The number of decisions by confidence; empty if they are few."""
+        return self._once("confidences", self._known_confidences)  # type: ignore[no-any-return]
+
+    def _known_confidences(self) -> Counter[int]:
+        pooled = _pooled(day.confidences for day in self.days)
+        days = sum(1 for day in self.days if day.confidences)
+        return pooled if pooled.total() >= _FEW_CONFIDENCES and days >= _FEW_CONFIDENCE_DAYS else Counter()
+
+    def effective_confidences(self, size: int) -> float:
+        """The number of independent decisions that `size` successive ones are worth."""
+        return effective(size, self._once("correlation", self._correlation))
+
+    def _correlation(self) -> float:
+        pairs, total, squares, products = (sum(day.pairs[item] for day in self.days) for item in range(4))
+        if not pairs or squares * pairs <= total * total:
+            return 0.0
+        return float((products / pairs - (total / pairs) ** 2) / (squares / pairs - (total / pairs) ** 2))
+
+    # Cadence
+
+    def due(self, since_ns: int, until_ns: int) -> float:
+        """The number of traces that usually end between two times; 0 while a week is not known."""
+        if self.known_days < WEEK:
+            return 0.0
+        total, at = 0.0, since_ns
+        rates = self._rates()
+        while at < until_ns and total < 10_000:
+            hour = at // _HOUR_NS
+            end = min((hour + 1) * _HOUR_NS, until_ns)
+            total += min(rates[(hour + shift) % 168] for shift in (-1, 0, 1)) * (end - at) / _HOUR_NS
+            at = end
+        return total
+
+    def _rates(self) -> list[float]:
+        """Ends by hour of the week, from Thursday 00:00 as Unix time is, over the known days."""
+        return self._once("rates", self._hourly_ends)  # type: ignore[no-any-return]
+
+    def _hourly_ends(self) -> list[float]:
+        sums, first = [0.0] * 168, max(self.first_day, self.today.number - DAYS)
+        for day in self.days:
+            for hour, ends in enumerate(day.ends):
+                sums[day.number % 7 * 24 + hour] += ends
+        days = Counter(number % 7 for number in range(first, self.today.number))
+        return [total / max(days[hour // 24], 1) for hour, total in enumerate(sums)]
+
+    def silence_limits(self) -> tuple[float, float]:
+        """The longest silence that is usual, in hours or in traces that were due; the other one is infinite.
+
+        Traces that were due take nights and weekends into account; they need a known past and several traces a day.
+        """
+        return self._once("silence", self._silence_limits)  # type: ignore[no-any-return]
+
+    def _silence_limits(self) -> tuple[float, float]:
+        gaps = sum(sum(day.ends) for day in self.days)
+        per_day = gaps / max(len(self.days), 1)
+        factor = gap_factor(gaps, _RANK, tests_in(per_day))
+        longest, due = (_ranked(getattr(day, name) for day in self.days) * factor for name in _GAPS)
+        if self.known_days >= _TWO_WEEKS and per_day >= _RARE:
+            return math.inf, max(due, _MIN_EXPECTED)
+        return max(longest, _MIN_HOURS if self.known_days >= WEEK else _STARTS_SUSPECT_HOURS), math.inf
+
+    # Spend
+
+    def spend_score(self, hour: int, usd: float) -> float:
+        """The spend of an hour (since 1970), in standard deviations from the usual; 0 while that is unknown."""
+        mean, spread = self._spend()
+        return (self._spend_log(hour, usd) - mean) / spread if spread and usd > 0 else 0.0
+
+    def usual_spend(self, hour: int) -> float:
+        """The typical spend of an hour."""
+        return math.exp(self._spend()[0]) * self._due_most(hour)
+
+    @property
+    def active_hours(self) -> float:
+        """Hours with spend a day."""
+        return sum(1 for day in self.days for usd in day.spend if usd > 0) / max(len(self.days), 1)
+
+    def _spend(self) -> tuple[float, float]:
+        return self._once("spend", self._spend_moments)  # type: ignore[no-any-return]
+
+    def _spend_moments(self) -> tuple[float, float]:
+        hours = [(day.number * 24 + hour, usd) for day in self.days for hour, usd in enumerate(day.spend) if usd > 0]
+        if self.known_days < WEEK or len(hours) < _FEW_HOURS:
+            return 0.0, 0.0
+        logs = [self._spend_log(hour, usd) for hour, usd in hours]
+        return statistics.fmean(logs), max(statistics.pstdev(logs), _LEAST_SPREAD)
+
+    def _spend_log(self, hour: int, usd: float) -> float:
+        return math.log(usd / self._due_most(hour))
+
+    def _due_most(self, hour: int) -> float:
+        """Traces due in an hour, or in the one beside it: local time shifts by an hour twice a year."""
+        rates = self._rates()
+        return max(0.5, *(rates[(hour + shift) % 168] for shift in (-1, 0, 1)))
+
+
+def _upper(shares: list[tuple[int, int]]) -> float:
+    bad, trials = sum(bad for bad, _ in shares), sum(trials for _, trials in shares)
+    days = sorted(bad / trials for bad, trials in shares if trials >= _BUSY_DAY)
+    return max(upper_share(bad, trials), days[math.ceil(len(days) * 0.9) - 1] if days else 0.0)
+
+
+def _pooled(counts: Iterator[dict[int, int]]) -> Counter[int]:
+    pooled: Counter[int] = Counter()
+    for item in counts:
+        pooled.update(item)
+    return pooled
+
+
+def _quantile(counts: Counter[int], share: float) -> int:
+    remaining = counts.total() * share
+    for value in sorted(counts):
+        remaining -= counts[value]
+        if remaining <= 0:
+            return value
+    return 0
+
+
+def _ranked(gaps: Iterator[list[float]]) -> float:
+    longest = sorted((gap for day in gaps for gap in day), reverse=True)
+    return longest[_RANK - 1] if len(longest) >= _RANK else math.inf

@@ -1,0 +1,183 @@
+"""The alerts' own SQLite file beside the journal: what was learned, incidents, and messages still to be sent.
+
+A file of its own, because the journal's rows are deleted by age and size, because a damaged journal is set aside as a
+whole, and because its write lock belongs to the agents. A pass is one transaction: after a kill the next pass reads
+the same rows again, and an incident is never announced twice.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..journal import JournalError
+from .monitor import Incident, Monitor
+from .past import DAYS, Day
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agents (agent TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS days (agent TEXT, number INTEGER, counts TEXT NOT NULL, PRIMARY KEY (agent, number))
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS incidents (
+    id INTEGER PRIMARY KEY,
+    agent TEXT NOT NULL, rule TEXT NOT NULL, text TEXT NOT NULL,
+    since_ns INTEGER NOT NULL, opened_ns INTEGER NOT NULL, last_good TEXT NOT NULL, first_bad TEXT NOT NULL,
+    closed_ns INTEGER, closing TEXT NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS incidents_open ON incidents (agent, rule) WHERE closed_ns IS NULL;
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY,
+    incident INTEGER NOT NULL REFERENCES incidents (id),
+    kind TEXT NOT NULL,               -- opened, closed
+    channel TEXT NOT NULL,
+    state TEXT NOT NULL,              -- waiting, sending, sent, merged, given up
+    due_ns INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS messages_waiting ON messages (channel, id) WHERE state IN ('waiting', 'sending');
+CREATE TABLE IF NOT EXISTS channels (
+    channel TEXT PRIMARY KEY, label TEXT NOT NULL, failures INTEGER NOT NULL, failing_since_ns INTEGER, error TEXT
+) WITHOUT ROWID;
+"""
+_INCIDENT = ("agent", "rule", "text", "since_ns", "opened_ns", "last_good", "first_bad", "closed_ns", "closing")
+_OPEN = "SELECT id FROM incidents WHERE agent = ? AND rule = ? AND closed_ns IS NULL"
+_PAST_INCIDENTS = 2000  # kept
+_BUSY_SECONDS = 10.0
+
+
+def path_beside(journal: Path) -> Path:
+    """The alerts' file of a journal."""
+    return journal.with_name(f"{journal.stem}.alerts.db")
+
+
+class AlertStore:
+    """The file, for one thread. Only the process with the watch's lock writes learned state."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or create it.
+
+        Raises:
+            JournalError: it cannot be used; the message names it.
+        """
+        self.path = path
+        with self._named():
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+            self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            cure = "if it is damaged, delete it: agents are then learned anew from the journal"
+            raise JournalError(f"{self.path} cannot be used ({error}): {cure}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction."""
+        with self._named():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def select(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """The rows of a query."""
+        with self._named():
+            return [dict(row) for row in self._db.execute(query, values)]
+
+    def fact(self, name: str) -> Any:
+        """One remembered value; None if there is none."""
+        rows = self.select("SELECT value FROM facts WHERE name = ?", name)
+        return rows[0]["value"] if rows else None
+
+    # Learned
+
+    def monitors(self) -> dict[str, Monitor]:
+        """All agents, as they were saved."""
+        days: dict[str, list[Day]] = {}
+        for row in self.select("SELECT agent, counts FROM days ORDER BY number"):
+            days.setdefault(row["agent"], []).append(Day.of(json.loads(row["counts"])))
+        states = self.select("SELECT agent, state FROM agents")
+        return {row["agent"]: Monitor.of(row["agent"], json.loads(row["state"]), days.get(row["agent"], []))
+                for row in states}  # fmt: skip
+
+    def save(
+        self, facts: dict[str, Any], monitors: Iterable[Monitor], changes: Iterable[Incident], due: dict[str, int]
+    ) -> None:
+        """Save a pass in one transaction.
+
+        Args:
+            facts: values to remember, by name.
+            monitors: the agents whose state has changed.
+            changes: incidents that began or ended. One that did both in the same pass is not announced.
+            due: channel -> when to send a message (Unix nanoseconds).
+        """
+        with self.transaction() as db:
+            db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+            for monitor in monitors:
+                _save_monitor(db, monitor)
+            for incident in changes:
+                _save_incident(db, incident, due)
+            db.execute(
+                "DELETE FROM incidents WHERE closed_ns IS NOT NULL AND id <= (SELECT max(id) FROM incidents) - ?"
+                " AND id NOT IN (SELECT incident FROM messages WHERE state IN ('waiting', 'sending'))",
+                (_PAST_INCIDENTS,),
+            )
+            db.execute("DELETE FROM messages WHERE incident NOT IN (SELECT id FROM incidents)")
+
+    # Incidents
+
+    def incidents(self, limit: int = -1, *, only_open: bool = False) -> list[dict[str, Any]]:
+        """Incidents, the newest first."""
+        where = "closed_ns IS NULL" if only_open else "1"
+        return self.select(f"SELECT * FROM incidents WHERE {where} ORDER BY opened_ns DESC, id DESC LIMIT ?", limit)  # noqa: S608
+
+
+def _save_monitor(db: sqlite3.Connection, monitor: Monitor) -> None:
+    state = json.dumps(monitor.as_json(), separators=(",", ":"))
+    db.execute("INSERT OR REPLACE INTO agents VALUES (?, ?)", (monitor.agent, state))
+    saved = {row["number"] for row in db.execute("SELECT number FROM days WHERE agent = ?", (monitor.agent,))}
+    new = [day for day in monitor.past.days if day.number not in saved]
+    rows = [(monitor.agent, day.number, json.dumps(day.as_json(), separators=(",", ":"))) for day in new]
+    db.executemany("INSERT INTO days VALUES (?, ?, ?)", rows)
+    oldest = monitor.past.today.number - DAYS
+    db.execute("DELETE FROM days WHERE agent = ? AND number < ?", (monitor.agent, oldest))
+
+
+def _save_incident(db: sqlite3.Connection, incident: Incident, due: dict[str, int]) -> None:
+    existing = db.execute(_OPEN, (incident.agent, incident.rule)).fetchone()
+    values = [getattr(incident, name) for name in _INCIDENT]
+    if existing is None:
+        marks = ", ".join("?" * len(_INCIDENT))
+        cursor = db.execute(f"INSERT INTO incidents ({', '.join(_INCIDENT)}) VALUES ({marks})", values)  # noqa: S608
+        if incident.closed_ns is None:
+            _announce(db, cursor.lastrowid, "opened", due)
+    elif incident.closed_ns is not None:
+        db.execute(
+            "UPDATE incidents SET closed_ns = ?, closing = ? WHERE id = ?",
+            (incident.closed_ns, incident.closing, existing["id"]),
+        )
+        _announce(db, existing["id"], "closed", due)
+
+
+def _announce(db: sqlite3.Connection, incident: Any, kind: str, due: dict[str, int]) -> None:
+    db.executemany(
+        "INSERT INTO messages (incident, kind, channel, state, due_ns) VALUES (?, ?, ?, 'waiting', ?)",
+        [(incident, kind, channel, at_ns) for channel, at_ns in due.items()],
+    )

@@ -1,0 +1,130 @@
+"""The watch: reads what is new in the journal, judges it, remembers, and sends messages. One at a time per journal."""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .. import settings
+from ..journal import Journal, JournalError
+from .channels import Channel
+from .delivery import send_due
+from .events import new_events, newest
+from .fleet import FLEET, fleet_incidents
+from .monitor import Incident, Monitor
+from .quiet import end_of_quiet
+from .store import AlertStore, path_beside
+
+
+class AlreadyWatchedError(OSError):
+    """Another process watches this journal."""
+
+
+class Watcher:
+    """Passes over one journal, with what was learned in memory between them."""
+
+    def __init__(self, journal: Path, channels: list[Channel]) -> None:
+        self.path, self._channels = journal, channels
+        self.store = AlertStore(path_beside(journal))
+        self._monitors = self.store.monitors()
+        self._fleet = {row["rule"]: _incident(row) for row in self.store.incidents(only_open=True) if _is_fleet(row)}
+
+    def close(self) -> None:
+        """Close the alerts' file."""
+        self.store.close()
+
+    def run_pass(self, now_ns: int) -> list[Incident]:
+        """Read, judge, save, send; return the incidents that began or ended, also while nobody watched.
+
+        Raises:
+            JournalError: the journal or the alerts' file cannot be used now.
+        """
+        journal = Journal(self.path, create=False)
+        try:
+            changes, cursor, seen = self._read(journal)
+            changes += self._check(journal, now_ns, seen)
+        finally:
+            journal.close()
+        changes = [incident for incident in changes if not _is_off(incident)]
+        due = dict.fromkeys((channel.key for channel in self._channels), end_of_quiet(now_ns))
+        self.store.save({"seq": cursor, "pass_ns": now_ns}, seen.values(), _as_they_are_now(changes), due)
+        send_due(self.store, self._channels, now_ns)
+        return changes
+
+    def _read(self, journal: Journal) -> tuple[list[Incident], int, dict[str, Monitor]]:
+        last, after = newest(journal), self.store.fact("seq") or 0
+        changes: list[Incident] = []
+        seen: dict[str, Monitor] = {}
+        for agent, event in new_events(journal, after if after <= last else 0, last):  # else the journal is another
+            if agent not in self._monitors:
+                self._monitors[agent] = Monitor.new(agent, event.at_ns)
+            seen[agent] = self._monitors[agent]
+            changes += seen[agent].feed(event)
+        return changes, last, seen
+
+    def _check(self, journal: Journal, now_ns: int, seen: dict[str, Monitor]) -> Iterator[Incident]:
+        for monitor in self._monitors.values():
+            for change in monitor.check(now_ns):
+                seen[monitor.agent] = monitor
+                yield change
+        yield from self._check_fleet(journal, now_ns)
+
+    def _check_fleet(self, journal: Journal, now_ns: int) -> Iterator[Incident]:
+        now = {incident.rule: incident for incident in fleet_incidents(journal, now_ns, self._fleet.__contains__)}
+        for rule in now.keys() - self._fleet.keys():
+            self._fleet[rule] = now[rule]
+            yield now[rule]
+        for rule in self._fleet.keys() - now.keys():
+            incident = self._fleet.pop(rule)
+            incident.closed_ns, incident.closing = now_ns, "recovered"
+            yield incident
+
+
+def run_passes(watcher: Watcher, seconds: float, report: Callable[[list[Incident] | OSError], None]) -> None:
+    """Run passes until the process is interrupted; a pass that fails is reported and tried again."""
+    while True:
+        try:
+            report(watcher.run_pass(time.time_ns()))
+        except JournalError as error:
+            report(error)
+        time.sleep(seconds)
+
+
+@contextmanager
+def only_watch(journal: Path) -> Iterator[None]:
+    """Hold the lock of the journal's watch. The system releases it however the process ends.
+
+    Raises:
+        AlreadyWatchedError: another process holds it.
+    """
+    fd = os.open(f"{path_beside(journal)}.lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyWatchedError("another `watch` is running on this journal") from None
+        yield
+    finally:
+        with suppress(OSError):
+            os.close(fd)
+
+
+def _as_they_are_now(changes: list[Incident]) -> list[Incident]:
+    """Each incident once: one that began and ended in this pass is a past one."""
+    return list({id(incident): incident for incident in changes}.values())
+
+
+def _is_off(incident: Incident) -> bool:
+    """Whether OBSERVABILITY_ALERT_OFF names the rule, or `agent rule`."""
+    off = {name.casefold() for name in settings.setting("OBSERVABILITY_ALERT_OFF")}
+    return not off.isdisjoint({incident.rule.casefold(), f"{incident.agent} {incident.rule}".casefold()})
+
+
+def _is_fleet(row: dict[str, object]) -> bool:
+    return row["agent"] == FLEET
+
+
+def _incident(row: dict[str, object]) -> Incident:
+    return Incident(**{name: value for name, value in row.items() if name != "id"})  # type: ignore[arg-type]

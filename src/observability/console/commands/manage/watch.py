@@ -1,0 +1,160 @@
+"""`watch`: tells when an agent is unlike its own past. `alerts`: the incidents, and a test of the channels."""
+
+import contextlib
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+from termcolor import cprint
+
+from .... import settings
+from ....alerts import (
+    AlertStore,
+    AlreadyWatchedError,
+    Channel,
+    Incident,
+    Message,
+    Watcher,
+    configured_channels,
+    note_result,
+    only_watch,
+    path_beside,
+    run_passes,
+    send,
+)
+from ....journal import JournalError
+from ... import time_range
+from ...checks.findings import is_there
+from ...options import AsJson, Limit, opened, print_error
+from ...render.format import duration, moment, one_line, safe
+from ...render.layout import Column, show, show_json, table, width
+
+_URLS = "OBSERVABILITY_ALERT_URLS"
+
+
+def watch(
+    once: Annotated[bool, typer.Option("--once", help="One pass, for cron.")] = False,
+    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two passes.")] = 60,
+) -> None:
+    """Tell when an agent is unlike its own past: to OBSERVABILITY_ALERT_URLS, and here. Ctrl-C ends it with status 0.
+
+    Example: python -m src.observability watch --once
+    """
+    targets = configured_channels()
+    path = settings.journal_path()
+    with opened():
+        pass  # a journal that cannot be opened ends the command, with its cure
+    try:
+        with only_watch(path), contextlib.suppress(KeyboardInterrupt):
+            watcher = Watcher(path, targets)
+            if once:
+                _report(watcher.run_pass(time.time_ns()))
+            else:
+                cprint(f"🤖 Watching {safe(str(path))}, {_described(targets)}", "cyan", file=sys.stderr)
+                run_passes(watcher, every, _report)
+    except AlreadyWatchedError as error:
+        cprint(f"🤖 {error}", "cyan", file=sys.stderr)
+    except JournalError as error:
+        print_error(str(error), "it is tried again at the next pass" if once else None)
+        raise typer.Exit(1) from None
+
+
+def alerts(
+    test: Annotated[str | None, typer.Argument(help="`test` sends one message to every channel.")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List open and past incidents, or `alerts test`: send one message. Exit status 1 if a channel fails.
+
+    Example: python -m src.observability alerts test
+    """
+    if test == "test":
+        _test()
+        return
+    if test is not None:
+        raise typer.BadParameter("only `alerts test` is known", param_hint="test")
+    path = path_beside(settings.journal_path())
+    rows = _incidents(limit) if is_there(path) else []
+    if as_json:
+        for row in rows:
+            show_json(row)
+    elif rows:
+        show(*_table(rows))
+    else:
+        cure = "none so far" if is_there(path) else "python -m src.observability watch looks for them"
+        cprint(f"🤖 No alerts: {cure}", "cyan", file=sys.stderr)
+
+
+def _described(targets: list[Channel]) -> str:
+    return f"messages go to {len(targets)} channels" if targets else f"no {_URLS} set: messages are printed here alone"
+
+
+def _report(changes: list[Incident] | OSError) -> None:
+    if isinstance(changes, OSError):
+        cprint(f"❌ {safe(one_line(str(changes), 400))}", "red", file=sys.stderr)
+        return
+    for incident in changes:
+        icon, colour = ("❌", "red") if incident.closed_ns is None else ("✅", "green")
+        state = "" if incident.closed_ns is None else f", {incident.closing}"
+        cprint(
+            f"{icon} {moment(incident.closed_ns or incident.opened_ns)} {one_line(incident.agent, 60)}:"
+            f" {incident.rule}{state}: {one_line(incident.text, 300)}",
+            colour,
+        )
+
+
+def _incidents(limit: int) -> list[dict[str, Any]]:
+    try:
+        store = AlertStore(path_beside(settings.journal_path()))
+        try:
+            return store.incidents(limit)
+        finally:
+            store.close()
+    except JournalError as error:
+        print_error(str(error), None)
+        raise typer.Exit(1) from None
+
+
+def _table(rows: list[dict[str, Any]]) -> list[Any]:
+    now = time_range.now_ns()
+    return table(
+        [
+            Column("", ["✅" if row["closed_ns"] else "❌" for row in rows], 9),
+            Column("since", [moment(row["since_ns"])[:16] for row in rows], 5),
+            Column("for", [duration((row["closed_ns"] or now) - row["since_ns"]) for row in rows], 4),
+            Column("agent", [one_line(row["agent"], 60) for row in rows], 8, 8),
+            Column("rule", [row["rule"] for row in rows], 8),
+            Column("first bad", [row["first_bad"][:8] for row in rows], 3),
+            Column("last good", [row["last_good"][:8] for row in rows], 2),
+            Column("incident", [one_line(row["text"], 200) for row in rows], 6, 20),
+        ],
+        width(),
+    )
+
+
+def _test() -> None:
+    targets = configured_channels()
+    if not targets:
+        print_error(f"{_URLS} is not set", f"set it in .env: {_URLS}=tgram://TOKEN/CHAT, see docs/operations.md")
+        raise typer.Exit(1)
+    failed = False
+    for target in targets:
+        error = send(target, Message("🔔 Test", "Alerts of the trading agents arrive here."))
+        failed |= error is not None
+        _note(target, error)
+        if error is None:
+            cprint(f"✅ {target.label}: sent", "green")
+        else:
+            print_error(f"{target.label}: {one_line(error, 300)}", f"correct it in {_URLS}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _note(target: Channel, error: str | None) -> None:
+    """Remember the result for `doctor`, if there is a journal."""
+    path = path_beside(settings.journal_path())
+    if is_there(path.parent):
+        store = AlertStore(path)
+        note_result(store, target, error, time.time_ns())
+        store.close()

@@ -1,0 +1,81 @@
+"""The whole path: rows of the journal in, one message per incident out, through a webhook on loopback."""
+
+from collections.abc import Callable
+
+import pytest
+
+from src.observability.alerts import Watcher
+from src.observability.journal.store import Journal
+from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0, append, cycle, trace_of
+from tests.alerts.conftest import Webhook
+
+Start = Callable[[], Watcher]
+QUARTER = 15 * MINUTE_NS
+
+
+def usual_days(journal: Journal, days: float) -> int:
+    """Append days of an agent that runs every 15 minutes, from T0 on; return the time of the next cycle."""
+    cycles = int(days * DAY_NS / QUARTER)
+    append(journal, [cycle(T0 + number * QUARTER, failed=number % 100 == 99) for number in range(cycles)])
+    return T0 + cycles * QUARTER
+
+
+def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: Start, webhook: Webhook) -> None:
+    """Agent, kind, time and both traces are in the message; a restarted watch does not send it again."""
+    at = usual_days(made, 3)
+    good = cycle(at)
+    failing = [cycle(at + number * QUARTER, failed=True) for number in range(1, 9)]
+    append(made, [good, *failing])
+    watcher().run_pass(at + 8 * QUARTER)
+    watcher().run_pass(at + 8 * QUARTER + MINUTE_NS)
+    assert webhook.titles == ["❌ WhaleAgent: failing"]
+    body = webhook.received[0]["message"]
+    assert "8 of 8 calls failed" not in body  # announced as soon as it is sure, not at the end of the page
+    assert f"Last good trace: {trace_of(good)[:8]}" in body
+    assert f"trace {trace_of(failing[0])[:8]}" in body
+    append(made, [cycle(at + number * QUARTER) for number in range(9, 20)])
+    watcher().run_pass(at + 20 * QUARTER)
+    assert webhook.titles[1:] == ["✅ WhaleAgent: failing, recovered after 2 hours"]
+
+
+def test_a_silent_agent_is_reported_by_its_own_cadence(made: Journal, watcher: Start, webhook: Webhook) -> None:
+    """An agent of every 15 minutes is silent after an hour; the next trace ends the incident."""
+    at = usual_days(made, 15)
+    running = watcher()
+    running.run_pass(at)
+    assert webhook.titles == []
+    running.run_pass(at + HOUR_NS)
+    running.run_pass(at + 2 * HOUR_NS)
+    assert webhook.titles == ["❌ WhaleAgent: silent"]
+    append(made, [cycle(at + 2 * HOUR_NS + QUARTER)])
+    running.run_pass(at + 2 * HOUR_NS + 2 * QUARTER)
+    assert webhook.titles[1:] == ["✅ WhaleAgent: silent, active again after 2 hours"]
+
+
+def test_the_past_is_learned_without_messages(made: Journal, watcher: Start, webhook: Webhook) -> None:
+    """An incident that was over before the watch began is listed as a past one, and not announced."""
+    at = usual_days(made, 3)
+    append(made, [cycle(at + number * QUARTER, failed=number < 12) for number in range(96)])
+    running = watcher()
+    running.run_pass(at + 96 * QUARTER)
+    assert webhook.titles == []
+    assert [(row["rule"], row["closing"]) for row in running.store.incidents()] == [("failing", "recovered")]
+
+
+def test_a_broken_channel_is_tried_again_and_holds_up_no_other(
+    made: Journal, watcher: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message waits, with growing pauses, until the channel takes it."""
+    at = usual_days(made, 3)
+    append(made, [cycle(at + number * QUARTER, failed=True) for number in range(9)])
+    now, webhook.status = at + 9 * QUARTER, 500
+    running = watcher()
+    running.run_pass(now)
+    running.run_pass(now + 1)  # within the pause
+    (channel,) = running.store.select("SELECT * FROM channels")
+    assert (channel["failures"], channel["failing_since_ns"]) == (1, now)
+    webhook.status = 200
+    running.run_pass(now + 2 * MINUTE_NS)
+    assert webhook.titles == ["❌ WhaleAgent: failing"]
+    assert running.store.select("SELECT failures, error FROM channels") == [{"failures": 0, "error": None}]
+    assert running.store.path.stat().st_mode & 0o777 == 0o600
