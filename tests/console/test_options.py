@@ -54,11 +54,11 @@ def _options(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_an_example_and_the_options_that_mean_something(name: str) -> None:
-    """--json for scripts but where a file is written or a format chosen; --since is the same everywhere, and said."""
+    """--json for scripts, except where a file is written or the command runs on; --since is the same everywhere."""
     assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
     options = _options(name)
-    assert ("--json" in options) or name in ("report", "run")
-    assert ("--utc" in options) or name == "run"
+    assert ("--json" in options) or name in ("report", "run", "serve", "watch")
+    assert ("--utc" in options) or name in ("run", "serve")
     if name in FILTERED:
         assert {"--since", "--until", "--agent", "--model", "--action", "--symbol", "--failed", "--text"} <= set(
             options
