@@ -7,6 +7,7 @@ keeps that one's time (measured on 4.16.0; the order of merging is read from its
 
 import gzip
 import json
+import re
 import socket
 import threading
 import time
@@ -25,6 +26,10 @@ TRACES = "/api/public/otel/v1/traces"
 INGESTION = "/api/public/ingestion"
 HEALTH = "/api/public/health"
 PROJECTS = "/api/public/projects"
+JSON = "application/json"
+OBSERVATIONS = "/api/public/v2/observations"
+READ_SCORES = "/api/public/v3/scores"
+LEGACY_TRACES = re.compile(r"/api/public/(traces|traces/\w+|v2/scores)")
 MAX_INGESTION_BYTES = 3_500_000  # of a batch, as documented
 
 
@@ -59,6 +64,7 @@ class ReceivedSpan:
 class LangfuseServer:
     """Keeps what arrives. `answer` takes a request before it is stored, and may refuse it with a Response."""
 
+    project = "cm_project-1"
     public_key, secret_key = "pk-lf-test-0123456789", "sk-lf-test-0123456789abcdef"
 
     def __init__(self, httpserver: HTTPServer) -> None:
@@ -68,12 +74,17 @@ class LangfuseServer:
         self.raw: list[bytes] = []  # bodies, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
+        self.mode = "events_only"  # or dual; or legacy, as servers before 4 are
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
+        self.is_stored = True  # false while what was taken is still queued
         self._lock = threading.Lock()
         httpserver.expect_request(TRACES, method="POST").respond_with_handler(self._take_spans)
         httpserver.expect_request(INGESTION, method="POST").respond_with_handler(self._take_events)
         httpserver.expect_request(HEALTH, method="GET").respond_with_handler(self._tell_health)
         httpserver.expect_request(PROJECTS, method="GET").respond_with_handler(self._tell_projects)
+        httpserver.expect_request(OBSERVATIONS, method="GET").respond_with_handler(self._list_observations)
+        httpserver.expect_request(READ_SCORES, method="GET").respond_with_handler(self._list_scores)
+        httpserver.expect_request(LEGACY_TRACES, method="GET").respond_with_handler(self._list_legacy)
 
     @property
     def spans(self) -> list[ReceivedSpan]:
@@ -162,17 +173,45 @@ class LangfuseServer:
         return self.answer(request, b"") or Response(body, content_type="application/json")
 
     def _tell_projects(self, request: Request) -> Response:
-        body = json.dumps({"data": [{"id": "1", "name": "Agents"}]})
-        return self._refusal(request, b"") or Response(body, content_type="application/json")
+        body = json.dumps({"data": [{"id": self.project, "name": "Agents"}]})
+        return self._unauthorized(request) or self.answer(request, b"") or Response(body, content_type=JSON)
+
+    def _list_observations(self, request: Request) -> Response:
+        if self.mode == "legacy":
+            return Response("Not found", 404)
+        spans = [span for span in self.spans if span.trace_id == request.args.get("traceId", span.trace_id)]
+        return self._rows(request, [{"id": span.id, "traceId": span.trace_id} for span in spans])
+
+    def _list_scores(self, request: Request) -> Response:
+        if self.mode == "legacy":
+            return Response("Not found", 404)
+        return self._rows(request, [score for score in self.scores if score["id"] == request.args.get("id")])
+
+    def _list_legacy(self, request: Request) -> Response:
+        """Legacy reads, which the default mode of servers from 4 on answers with 404."""
+        if self.mode == "events_only":
+            return Response('{"message": "This endpoint is not available in events_only mode"}', 404)
+        if request.path.endswith("/scores"):
+            return self._rows(request, [score for score in self.scores if score["id"] == request.args.get("scoreIds")])
+        trace_id = request.path.rpartition("/")[2]
+        spans = [span for span in self.spans if trace_id in ("traces", span.trace_id)]
+        return self._rows(request, [{"id": span.trace_id} for span in spans])
+
+    def _rows(self, request: Request, rows: list[dict[str, Any]]) -> Response:
+        body = json.dumps({"data": rows if self.is_stored else [], "meta": {}})
+        return self._unauthorized(request) or Response(body, content_type=JSON)
 
     def _refusal(self, request: Request, body: bytes) -> Response | None:
         with self._lock:
             self.requests.append(request)
             self.raw.append(body)
+        return self._unauthorized(request) or self.answer(request, body)
+
+    def _unauthorized(self, request: Request) -> Response | None:
         scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
         if scheme != "Basic" or b64decode(encoded).decode() != f"{self.public_key}:{self.secret_key}":
             return Response('{"message":"Invalid credentials. Check the host."}', 401)
-        return self.answer(request, body)
+        return None
 
 
 def settings_for(url: str) -> dict[str, str]:

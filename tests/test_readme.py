@@ -120,7 +120,7 @@ def test_the_collector_of_the_operations_page_takes_what_we_send() -> None:
     """The Collector listens where spans are sent, the proxy forwards the rest, and both set our header."""
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     wire = (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text(encoding="utf-8")
-    spans, scores = re.findall(r'"(/api/public/[\w/]+)"', wire)
+    spans, scores, *_ = re.findall(r'"(/api/public/[\w/]+)"', wire)
     assert (spans, scores) == (TRACES, INGESTION)
     assert f"        traces_url_path: {spans}\n" in page
     assert f"    location = {spans} {{\n" in page

@@ -47,7 +47,7 @@ def _journal(shipper: "Shipper") -> dict[str, Any]:
         if path.exists():
             with contextlib.closing(Journal(path, create=False)) as journal:
                 counts, oldest = journal.counts(), journal.oldest_pending_ns()
-                by_destination = {to.label: _delivered(journal, to, counts) for to in settings.destinations()}
+                by_destination = delivered(journal, counts)
     except OSError as error:
         counts = None
         failures.note("health", f"the journal cannot be read: {error}", cure="Run: python -m src.observability doctor.")
@@ -57,7 +57,7 @@ def _journal(shipper: "Shipper") -> dict[str, Any]:
         "destinations": None
         if counts is None
         else {
-            to.label: {**by_destination.get(to.label, {}), "last_error": worker.last_error}
+            to.label: {**_in_seconds(by_destination.get(to.label, {})), "last_error": worker.last_error}
             for worker in shipper.workers
             if (to := worker.configured()) is not None
         },
@@ -67,16 +67,29 @@ def _journal(shipper: "Shipper") -> dict[str, Any]:
 _STATES = ("shipped", "pending", "rejected", "local")
 
 
-def _delivered(journal: Journal, to: settings.AnyDestination, counts: dict[str, int]) -> dict[str, Any]:
-    """Counts of one destination's rows. Of Langfuse's, `shipped` and `rejected` count every project in the journal."""
-    waiting = next((row for row in journal.waiting() if row["destination"] == to.label), {})
-    of_rows = counts if isinstance(to, settings.Destination) else journal.further_counts().get(to.label, {})
-    return {
-        "shipped": of_rows.get("shipped", 0),
-        "pending": waiting.get("rows", 0),
-        "rejected": of_rows.get("rejected", 0),
-        "oldest_pending_seconds": _age(waiting.get("oldest_ns")),
-    }
+def delivered(journal: Journal, counts: dict[str, int]) -> dict[str, dict[str, Any]]:
+    """The rows of each destination that is configured, by its label.
+
+    Args:
+        counts: `journal.counts()`. Of Langfuse, `shipped` and `rejected` count every project in the journal.
+    """
+    waiting, further = {row["destination"]: row for row in journal.waiting()}, journal.further_counts()
+    result = {}
+    for to in settings.destinations():
+        pending = waiting.get(to.label, {})
+        states = counts if isinstance(to, settings.Destination) else further.get(to.label, {})
+        result[to.label] = {
+            "shipped": states.get("shipped", 0),
+            "pending": pending.get("rows", 0),
+            "rejected": states.get("rejected", 0),
+            "oldest_pending_ns": pending.get("oldest_ns"),
+        }
+    return result
+
+
+def _in_seconds(rows: dict[str, Any]) -> dict[str, Any]:
+    counts = {name: count for name, count in rows.items() if name != "oldest_pending_ns"}
+    return {**counts, "oldest_pending_seconds": _age(rows.get("oldest_pending_ns"))}
 
 
 def _age(at_ns: int | None) -> float | None:

@@ -20,8 +20,9 @@ def ask(prompt: str, model: str = "claude-haiku-4-5", answer: str = "BUY", token
     return Answer(answer, {"prompt_tokens": tokens, "completion_tokens": 10}, model)
 
 
-def one_cycle(name: str = "WhaleAgent", **options: Any) -> None:
-    """A cycle that asks and decides."""
-    with ObservabilityContext.agent_cycle(name, input={"oi": 5}):
+def one_cycle(name: str = "WhaleAgent", **options: Any) -> str | None:
+    """A cycle that asks and decides; returns the id of its trace."""
+    with ObservabilityContext.agent_cycle(name, input={"oi": 5}) as cycle:
         ask("What now?", **options)
         ObservabilityContext.add_trading_signal("SELL", 64, "Whales leave the pool", "ETH")
+    return cycle.trace_id

@@ -56,12 +56,46 @@ def test_all_is_well(langfuse: Any) -> None:
     about = {finding["about"] for finding in findings}
     assert {name for name in about if not name.startswith("calls of ")} == {
         "tracing", "keys", "disk", "journal", "pending", "rejected", "own failures", "outcomes", "prices", "server",
-        "clock", "package",
+        "clock", "package", "reading",
     }  # fmt: skip
     assert {"calls of anthropic", "calls of openai"} <= about  # and of what else is installed
     output = CliRunner().invoke(app, ["doctor"]).output
     assert langfuse.secret_key not in output + json.dumps(findings)
     assert "✅ keys: accepted by the server" in output
+
+
+@pytest.mark.parametrize(
+    ("mode", "what"),
+    [
+        ("events_only", "v2 observations and v3 scores; no legacy reads (events_only)"),
+        ("dual", "v2 observations and v3 scores; legacy reads too (dual)"),
+        ("legacy", "legacy reads alone, as servers before 4 have them"),
+    ],
+)
+def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> None:
+    """The server's mode as it answers, and the last trace and score through the API that this mode has."""
+    langfuse.mode = mode
+    trace_id = one_cycle()
+    assert LangFuseTracker().flush(10)
+    _, findings = doctor()
+    reading = [finding for finding in findings if finding["about"] == "reading"]
+    assert [finding["what"] for finding in reading] == [
+        what,
+        f"the last shipped trace {trace_id[:8]} can be read back",
+        "the last shipped score signal_confidence can be read back",
+    ]
+    assert {finding["weight"] for finding in reading} == {"fine"}
+
+
+def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
+    """A server takes rows and stores none: at first they may be queued, after minutes its worker is to be checked."""
+    trace_id = one_cycle()
+    assert LangFuseTracker().flush(10)
+    langfuse.is_stored = False
+    assert worst_finding("reading")[0] == "fine"
+    filled.change("UPDATE observations SET end_ns = end_ns - ?", (HOUR_NS,))
+    what = f"the last shipped trace {trace_id[:8]} cannot be read back (HTTP 200)"
+    assert worst_finding("reading")[:2] == ("warning", what)
 
 
 def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, settings
 from src.observability.console.render.format import money, one_line, safe
 from src.observability.console.time_range import parse_time
+from src.observability.journal.store import Journal
 from tests.console.cycles import ask, one_cycle
 
 
@@ -112,12 +114,15 @@ def langfuse_host(output: str) -> str:
 
 
 def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any) -> None:
-    """`/trace/ID` leads to the project's page."""
-    one_cycle()
+    """The page of the trace in its project; no address while a row is pending, or the project's id is unknown."""
+    trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
-    output = run("trace", "last", columns=200).output
-    assert "/trace/" in output
-    assert output.startswith("20")
+    page = f"{settings.setting('LANGFUSE_HOST')}/project/{langfuse.project}/traces/{trace_id}"
+    assert run("trace", "last", columns=200).output.splitlines()[0].endswith(page)
+    assert json.loads(run("trace", "last", "--json").output)["address"] == page
+    with closing(Journal(settings.journal_path())) as journal:
+        journal.change("DELETE FROM projects")
+    assert "http" not in run("trace", "last", columns=200).output.splitlines()[0]
 
 
 @pytest.mark.parametrize("name", ["' OR 1=1 --", "g" * 32, "", "../../etc", "a" * 33, "%", "deadbeef"])

@@ -186,7 +186,8 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 ✅ prices: genai-prices 0.2.3, prices as of 2026-11-09 or later
 ✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
 ✅ clock: within a minute of the server's
-✅ keys: accepted by the server\
+✅ keys: accepted by the server
+✅ reading: v2 observations and v3 scores; no legacy reads (events_only)\
 """)
     assert seen("doctor", 160) == narrow
 
@@ -320,12 +321,12 @@ def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) 
     assert seen("ship", 80, status=1) == snapshot("""\
 ❌ 4 rows still pending: HTTP 401: {"message":"Invalid credentials. Check the
    host."}
-   → correct the LANGFUSE keys in .env, then run python -m src.observability
-   doctor\
+   → correct LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST in .env,
+   then run python -m src.observability doctor\
 """)
     assert seen("ship", 160, status=1) == snapshot("""\
 ❌ 4 rows still pending: HTTP 401: {"message":"Invalid credentials. Check the host."}
-   → correct the LANGFUSE keys in .env, then run python -m src.observability doctor\
+   → correct LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST in .env, then run python -m src.observability doctor\
 """)
     monkeypatch.delenv("LANGFUSE_SECRET_KEY")
     assert seen("ship", 80, status=1) == snapshot("""\

@@ -261,4 +261,10 @@ UNION ALL SELECT 'scores', seq, id, timestamp_ns, destination, state, reason FRO
 UNION ALL SELECT 'observations', f.seq, o.id, o.start_ns, f.destination, f.state, f.reason
 FROM further_deliveries AS f JOIN observations AS o USING (seq);
 """),
+    Migration("""
+CREATE TABLE projects (
+    destination TEXT PRIMARY KEY,     -- host|public key
+    id TEXT NOT NULL                  -- of the Langfuse project, as in the addresses of its pages
+) WITHOUT ROWID;
+"""),
 )  # fmt: skip

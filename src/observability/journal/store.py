@@ -234,6 +234,22 @@ class Journal(JournalConnection):
             counts.setdefault(row["destination"], {})[row["state"]] = row["rows"]
         return counts
 
+    def project_of(self, destination: str) -> str | None:
+        """The id of a Langfuse project, if it was asked for."""
+        rows = self.select("SELECT id FROM projects WHERE destination = ?", (destination,))
+        return rows[0]["id"] if rows else None
+
+    def keep_project(self, destination: str, project: str) -> None:
+        """Keep the id of a Langfuse project."""
+        if self.project_of(destination) != project:
+            self.change("INSERT OR REPLACE INTO projects VALUES (?, ?)", (destination, project))
+
+    def trace_address(self, destination: str, trace_id: str) -> str | None:
+        """The address of a trace's page in Langfuse; None while the id of its project is unknown."""
+        project = self.project_of(destination)
+        host = destination.partition("|")[0]
+        return None if project is None else f"{host}/project/{project}/traces/{trace_id}"
+
     def oldest_pending_ns(self) -> int | None:
         """The start of the oldest pending row (Unix nanoseconds); None if none is pending."""
         oldest: int | None = self._value(

@@ -24,6 +24,7 @@ _SHORTEST_SECONDS = 0.05
 _LONGEST_RETRY_AFTER = 3600.0  # seconds: the cap for a server that says "next year"
 _GZIP_LEVEL = 1  # half the time of the others, and three quarters of what they save
 _GZIP_FORMAT = 31  # zlib's number for it, with the largest window
+_PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # it becomes part of an address
 _MESSAGE = 500  # characters of the server's message that are kept
 
 
@@ -113,6 +114,22 @@ class LangfuseClient(Client):
     def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
         """POST the JSON of a batch of `score-create` events; `events` of the reply has the reply to each."""
         return self._post("/api/public/ingestion", {}, batch, seconds, 207, _reply_to_events)
+
+    def project_id(self, seconds: float) -> str | None:
+        """The id of the keys' project; None where the server does not say. Raises OSError where there is no answer."""
+        return project_id_of(self.get(PROJECTS, max(seconds, _SHORTEST_SECONDS)))
+
+
+PROJECTS = "/api/public/projects"
+
+
+def project_id_of(answer: Answer) -> str | None:
+    """The project's id in the answer of `PROJECTS`."""
+    try:
+        project = json.loads(answer.body)["data"][0]["id"] if answer.is_success else None
+    except (ValueError, TypeError, LookupError):
+        return None
+    return project if isinstance(project, str) and _PROJECT_ID.fullmatch(project) else None
 
 
 class OtlpClient(Client):

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from .. import settings
 from ..journal import DamagedJournalError, Journal, JournalError, JournalSession, Mark, Row
 from ..redaction import redact
-from .client import ExportResult, ServerReply, client_of, is_refused_plain_http
+from .client import ExportResult, LangfuseClient, ServerReply, client_of, is_refused_plain_http
 from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
 BATCH_BYTES = 4 * 1024 * 1024  # of text before gzip; the SDK warns at 16 MB and drops at 64
 SCORE_BATCH_BYTES = 1024 * 1024  # of text, which the envelope of a score doubles; Langfuse takes 3.5 MB
 _RENEW_SECONDS = 5.0  # with the longest request still within the lease
+_PROJECT_SECONDS = 2.0
 _POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
@@ -41,6 +42,7 @@ class Delivery:
         self._session = JournalSession()
         self._renew_at = 0.0  # monotonic seconds; 0: no lease is held
         self._journal: Journal | None = None
+        self._is_project_asked = False
         self._unnoted: list[Mark] = []  # replies that the journal could not take yet
         self.settled = 0  # rows that the server has taken or refused
         self.refused = 0  # of these
@@ -84,6 +86,7 @@ class Delivery:
             self._journal, self._unnoted = journal, []
         try:
             self._ship_all(journal, wait_until)
+            self._learn_project(journal)
         except _Stopped as stopped:
             return stopped.reply
         except DamagedJournalError as error:
@@ -103,6 +106,18 @@ class Delivery:
                 time.sleep(_POLL_SECONDS)
             else:
                 raise _Stopped(_ELSEWHERE)
+
+    def _learn_project(self, journal: Journal) -> None:
+        """Ask once for the project's id, which addresses need, after rows have been delivered to it."""
+        if self._is_project_asked or not self.settled:
+            return
+        self._is_project_asked = True
+        label = self.destination.label
+        with contextlib.suppress(OSError):  # asked again by the next process, or by `doctor`
+            if isinstance(self._client, LangfuseClient) and journal.project_of(label) is None:
+                project = self._client.project_id(min(self._seconds_left(), _PROJECT_SECONDS))
+                if project is not None:
+                    journal.keep_project(label, project)
 
     def _has_lease(self, journal: Journal) -> bool:
         if self._seconds_left() <= 0:

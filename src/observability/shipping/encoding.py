@@ -26,10 +26,11 @@ def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope:
         scope: fields of `ScopeSpans`, without the spans.
     """
     empty = encoded({"resourceSpans": [{**resource, "scopeSpans": [{**scope, "spans": []}]}]})
-    before = empty[: -len(_END)]
+    yield empty[: -len(_END)]
+    separator = b""
     for span in yielding(spans):
-        yield before + encoded(span)
-        before = b", "
+        yield separator + encoded(span)
+        separator = b", "
     yield _END
 
 

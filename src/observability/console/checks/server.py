@@ -1,4 +1,4 @@
-"""The checks of the Langfuse server: address, certificate, version, clock, keys."""
+"""The checks of the servers: address, certificate, version, clock, keys; whether what was sent can be read back."""
 
 import re
 import time
@@ -11,6 +11,7 @@ from ... import settings
 from ..render.format import one_line
 from .findings import Finding, fault, fine, warning
 from .obstacles import obstacles
+from .reading import read_back
 
 if TYPE_CHECKING:
     from ...shipping import Answer
@@ -23,7 +24,7 @@ _SKEW_SECONDS = 60
 
 def server() -> Iterator[Finding]:
     """Check the server; nothing if records are not sent, which `settings` explains."""
-    from ...shipping import LangfuseClient
+    from ...shipping import PROJECTS, LangfuseClient, project_id_of
 
     destination = settings.destination()
     if destination is None or any(obstacles()):
@@ -32,19 +33,44 @@ def server() -> Iterator[Finding]:
     try:
         health = client.get("/api/public/health", _SECONDS)
         yield from _reached(destination.host, health)
-        yield from _keys(destination, client.get("/api/public/projects", _SECONDS))
+        projects = client.get(PROJECTS, _SECONDS)
+        yield from _keys(destination, projects)
+        if (project := project_id_of(projects)) is not None:
+            yield from read_back(client, destination.label, project)
     except OSError as error:
-        yield _unreachable(destination.host, str(error))
+        yield _unreachable(destination, str(error))
     finally:
         client.close()
 
 
-def _unreachable(host: str, error: str) -> Finding:
-    error = one_line(error, 300)
+def otlp_endpoint() -> Iterator[Finding]:
+    """Check the second destination with a message of no spans: whether it is OTLP, and takes the headers."""
+    from ...shipping import ExportResult, OtlpClient
+
+    destination = settings.otlp_destination()
+    if destination is None or any(obstacles()):
+        return
+    client = OtlpClient(destination)
+    try:
+        reply = client.send_spans(client.encoded([]), _SECONDS)
+    finally:
+        client.close()
+    if reply.result is ExportResult.DELIVERED:
+        yield fine("second destination", f"{destination.host} takes OTLP with these headers")
+    elif reply.result is ExportResult.UNAUTHORIZED:
+        what = f"{destination.host} rejects {destination.credential} ({one_line(reply.message, 200)})"
+        yield fault("second destination", what, f"correct {destination.key_settings}")
+    else:
+        yield _unreachable(destination, reply.message, "second destination")
+
+
+def _unreachable(destination: settings.AnyDestination, error: str, about: str = "server") -> Finding:
+    error, host = one_line(error, 300), destination.host
     if "CERTIFICATE" in error.upper() or "SSL" in error.upper():
         cure = "set SSL_CERT_FILE to your own authority's certificate, or correct the server's"
-        return fault("server", f"the certificate of {host} is not trusted: {error}", cure)
-    return fault("server", f"{host} cannot be reached: {error}", "correct LANGFUSE_HOST, or check network and server")
+        return fault(about, f"the certificate of {host} is not trusted: {error}", cure)
+    cure = f"correct {destination.host_setting}, or check network and server"
+    return fault(about, f"{host} cannot be reached: {error}", cure)
 
 
 def _reached(host: str, health: "Answer") -> Iterator[Finding]:

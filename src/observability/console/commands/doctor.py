@@ -43,7 +43,15 @@ def doctor(
 
 def _findings() -> list[Finding]:
     """Run all checks. Texts are redacted, whatever the operator's patterns, so that no key is printed."""
-    checks = (local.package, local.settings_readable, local.journal, local.sdks, local.prices, server.server)
+    checks = (
+        local.package,
+        local.settings_readable,
+        local.journal,
+        local.sdks,
+        local.prices,
+        server.server,
+        server.otlp_endpoint,
+    )
     findings = [finding for check in checks for finding in check()]
     return [
         finding._replace(what=safe(redact_line(finding.what)), cure=finding.cure and safe(finding.cure))

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any
 
 from ... import settings
+from ...health import delivered
 from ...journal import Journal
 from .. import time_range
 from ..checks.findings import Finding
@@ -38,30 +39,34 @@ def status(as_json: AsJson = False) -> None:
 
 
 def _facts(journal: Journal) -> dict[str, Any]:
-    destination, oldest_pending = settings.destination(), journal.oldest_pending_ns()
-    problem = _problem(oldest_pending)
-    is_shipped = destination is not None and not any(obstacles())
+    rows, oldest_pending = journal.counts(), journal.oldest_pending_ns()
+    destinations = delivered(journal, rows)
+    problem = _problem(oldest_pending, destinations)
+    hosts = " and ".join(to.host for to in settings.destinations())
     return {
         "tracing": settings.tracing_on(),
-        "shipping": f"shipped to {destination.host}" if destination and is_shipped else "kept here",
+        "shipping": f"shipped to {hosts}" if hosts and not any(obstacles()) else "kept here",
         "reason": problem and problem.what,
         "cure": problem and problem.cure,
         "missing": settings.missing_langfuse_keys(),
         "journal": str(journal.path),
         "bytes": journal.used_bytes(),
         "began_ns": oldest_ns(journal),
-        "rows": journal.counts(),
+        "rows": rows,
+        "destinations": destinations,
         "oldest_pending_ns": oldest_pending,
         "agents": call_stats(journal, "agent", Filter(time_range.parse_time("24h")), timed=False),
         "decisions": newest_decisions(journal, Filter(), _DECISIONS),
     }
 
 
-def _problem(oldest_pending_ns: int | None) -> Finding | None:
+def _problem(oldest_pending_ns: int | None, destinations: dict[str, dict[str, Any]]) -> Finding | None:
     """Return the first reason why text is not recorded, or records are not sent."""
     if not settings.tracing_on():
         return next(obstacles())
-    return next(chain(refused_patterns(), obstacles(), stuck(oldest_pending_ns)), None)
+    times = [oldest_pending_ns, *(rows["oldest_pending_ns"] for rows in destinations.values())]
+    oldest = min((at_ns for at_ns in times if at_ns is not None), default=None)
+    return next(chain(refused_patterns(), obstacles(), stuck(oldest)), None)
 
 
 def _show(facts: dict[str, Any]) -> None:
@@ -72,6 +77,8 @@ def _show(facts: dict[str, Any]) -> None:
     print(f"   {moment(now)}")
     print(f"📒 {safe(facts['journal'])}")
     print(paragraph("  ", ", ".join(_journal_facts(facts, now))))
+    for label, rows in facts["destinations"].items() if settings.otlp_destination() else ():
+        print(paragraph("📤", f"{safe(label.partition('|')[0])}: {_delivered(rows, now)}"))
     if facts["agents"]:
         _show_spend(facts["agents"])
     if facts["decisions"]:
@@ -94,6 +101,13 @@ def _journal_facts(facts: dict[str, Any], now: int) -> list[str]:
     if facts["oldest_pending_ns"] is not None:
         lines.append(f"the oldest pending from {duration(now - facts['oldest_pending_ns'])} ago")
     return lines
+
+
+def _delivered(rows: dict[str, Any], now: int) -> str:
+    states = [f"{rows[state]:,} {state}" for state in ("shipped", "pending", "rejected") if rows[state]] or ["no rows"]
+    if (oldest := rows["oldest_pending_ns"]) is not None:
+        states.append(f"the oldest pending from {duration(now - oldest)} ago")
+    return ", ".join(states)
 
 
 def _show_spend(agents: Sequence[CallStats]) -> None:

@@ -8,7 +8,6 @@ from ...journal import INTERRUPTED, Row
 from ..queries.totals import tokens_in_and_out
 from ..queries.traces import Trace
 from ..render.format import duration, gain, gain_percent, moment, money, plain, price, safe, tokens
-from ..render.tree import langfuse_address
 from .overview import Decision, decision
 
 _MAX_TEXT = 20_000  # characters of one message
@@ -95,7 +94,7 @@ def _score(score: Row) -> str:
 
 def _address(trace: Trace) -> str | None:
     """Return the trace's page in Langfuse if it is a web address: a journal may hold any text."""
-    address = langfuse_address(trace)
+    address = trace.address
     return address if address and address.startswith(("https://", "http://")) else None
 
 

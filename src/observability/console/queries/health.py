@@ -89,3 +89,25 @@ def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str,
             changed += step
             journal.yield_write_lock()
     return changed
+
+
+def last_shipped(journal: Journal, destination: str) -> Row:
+    """Return the last shipped trace and score: `trace_id`, `trace_ns`, `score_id`, `score_name`, `score_ns`, or None.
+
+    The last hundred rows of each table are looked through, so that a journal of any size answers at once.
+    """
+    trace, score = (
+        journal.select(
+            f"SELECT * FROM (SELECT * FROM {table} ORDER BY seq DESC LIMIT 100)"
+            " WHERE state = 'shipped' AND destination = ? ORDER BY seq DESC LIMIT 1",
+            (destination,),
+        )
+        for table in _TABLES
+    )
+    return {
+        "trace_id": trace[0]["trace_id"] if trace else None,
+        "trace_ns": trace[0]["end_ns"] if trace else None,
+        "score_id": score[0]["id"] if score else None,
+        "score_name": score[0]["name"] if score else None,
+        "score_ns": score[0]["timestamp_ns"] if score else None,
+    }

@@ -19,6 +19,7 @@ class Trace(NamedTuple):
     id: str
     observations: list[Row]
     scores: list[Row]
+    address: str | None  # of its page in Langfuse, once all of it is there
 
     def as_json(self) -> dict[str, Any]:
         """Return the trace for scripts."""
@@ -155,9 +156,10 @@ def _signal(rows: Sequence[Row]) -> Signal | None:
 
 def trace(journal: Journal, trace_id: str) -> Trace:
     """Return a trace by its full id."""
-    return Trace(
-        trace_id, journal.observations("trace_id = ?", (trace_id,)), journal.scores("trace_id = ?", (trace_id,))
-    )
+    rows = journal.observations("trace_id = ?", (trace_id,))
+    is_shipped = rows and all(row["state"] == "shipped" for row in rows)
+    address = journal.trace_address(rows[0]["destination"], trace_id) if is_shipped else None
+    return Trace(trace_id, rows, journal.scores("trace_id = ?", (trace_id,)), address)
 
 
 def trace_id_named(journal: Journal, name: str) -> str:

@@ -21,8 +21,8 @@ def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableT
     ids = {row["id"] for row in trace.observations}
     roots = [row for row in trace.observations if row["parent_id"] not in ids]
     head = Text(f"{moment(trace.observations[0]['start_ns'])}  trace {trace.id[:SHORT_ID]}", style="dim")
-    if address := langfuse_address(trace):
-        head.append(f"  {safe(address)}")
+    if trace.address:
+        head.append(f"  {safe(trace.address)}")
     branches = [_branch(row, trace, full, width) for row in roots]
     return Group(head, *branches, *_scores(trace, full, width))
 
@@ -40,13 +40,6 @@ def _score(score: Row) -> str:
     if isinstance(value, int | float) and score["name"] in ("pnl_usd", "pnl_pct"):
         return gain(value) if score["name"] == "pnl_usd" else gain_percent(value)
     return f"{score['name']} {value}"
-
-
-def langfuse_address(trace: Trace) -> str | None:
-    """Return the trace's page in Langfuse, once it is fully shipped; `/trace/ID` redirects to the project's page."""
-    if any(row["state"] != "shipped" for row in trace.observations):
-        return None
-    return f"{trace.observations[0]['destination'].partition('|')[0]}/trace/{trace.id}"
 
 
 def _branch(row: Row, trace: Trace, full: bool, width: int) -> Tree:

@@ -1,4 +1,4 @@
-"""`ship`: deliver pending rows to Langfuse now."""
+"""`ship`: deliver pending rows to Langfuse, and to a second destination, now."""
 
 import sys
 import threading
@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from termcolor import cprint
 
 from .... import settings
+from ....health import delivered
 from ....journal import Journal
-from ...checks.findings import DOCTOR
+from ...checks.findings import DOCTOR, fault
 from ...checks.obstacles import obstacles
 from ...options import AsJson, opened, print_error
 from ...queries import health
@@ -34,24 +35,28 @@ def ship(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver pending rows to Langfuse now. Exit status 1 if rows are still pending or were rejected; 130 on Ctrl-C.
+    """Deliver pending rows to each destination now. Exit status 1 if rows are pending or were rejected; 130 on Ctrl-C.
 
     Example: python -m src.observability ship --include-local
     """
-    destination = settings.destination()
-    if destination is None:
-        obstacle = next(obstacles())
+    langfuse, destinations = settings.destination(), settings.destinations()
+    if not destinations or (include_local and langfuse is None):
+        obstacle = next(obstacles(), None) or LOCAL_NEEDS_KEYS
         _end(f"Nothing can be sent ({obstacle.about}: {obstacle.what})", obstacle.cure, as_json)
     with opened() as journal:
-        if include_local:
-            _address_local(journal, destination, yes, as_json)
-        shipped = _ship(journal, destination)
-    if as_json:
-        show_json(shipped._asdict())
-    else:
-        _print(shipped)
-    if shipped.waiting or shipped.refused:
+        if include_local and langfuse is not None:
+            _address_local(journal, langfuse, yes, as_json)
+        shipped = [_ship(journal, destination) for destination in destinations]
+        local = health.local_rows(journal) if langfuse is not None else 0
+    for result in shipped:
+        show_json(result._asdict() | {"local": local}) if as_json else _print(result)
+    if local and not as_json:
+        cprint(f"🤖 {how_many(local, 'row')} recorded without keys: --include-local sends them", "cyan")
+    if any(result.waiting or result.refused for result in shipped):
         raise typer.Exit(1)
+
+
+LOCAL_NEEDS_KEYS = fault("keys", "no keys are set", "set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env")
 
 
 class _Shipped(NamedTuple):
@@ -63,39 +68,34 @@ class _Shipped(NamedTuple):
     waiting: int  # still pending
     why: str | None  # the reason why rows are pending
     cure: str | None
-    local: int  # recorded without keys
 
 
-def _ship(journal: Journal, destination: settings.Destination) -> _Shipped:
-    before, rejected_before = journal.pending(destination.label), _rejected(journal)
+def _ship(journal: Journal, destination: settings.AnyDestination) -> _Shipped:
+    before, rejected_before = journal.pending(destination.label), _rejected(journal, destination)
     reply = _deliver(destination, before) if before else None
-    rejected = _rejected(journal) - rejected_before
+    rejected = _rejected(journal, destination) - rejected_before
     pending = journal.pending(destination.label) if reply is not None else 0  # rows recorded meanwhile do not count
-    delivered = max(before - pending - rejected, 0)
-    cure = reply and _cure(reply)
-    return _Shipped(
-        destination.host, delivered, rejected, pending, reply and reply.message, cure, health.local_rows(journal)
-    )
+    taken = max(before - pending - rejected, 0)
+    cure = reply and _cure(reply, destination)
+    return _Shipped(destination.host, taken, rejected, pending, reply and reply.message, cure)
 
 
 def _print(shipped: _Shipped) -> None:
     if shipped.waiting:
         print_error(f"{how_many(shipped.waiting, 'row')} still pending: {shipped.why}", shipped.cure)
     elif shipped.refused:
-        print_error(f"Langfuse rejected {how_many(shipped.refused, 'row')}", f"{DOCTOR} shows the reason")
+        print_error(f"{shipped.host} rejected {how_many(shipped.refused, 'row')}", f"{DOCTOR} shows the reason")
     elif shipped.delivered:
         cprint(f"✅ {how_many(shipped.delivered, 'row')} delivered to {shipped.host}", "green")
     else:
         cprint(f"✅ No rows are pending for {shipped.host}", "green")
-    if shipped.local:
-        cprint(f"🤖 {how_many(shipped.local, 'row')} recorded without keys: --include-local sends them", "cyan")
 
 
-def _cure(reply: "ServerReply") -> str:
+def _cure(reply: "ServerReply", destination: settings.AnyDestination) -> str:
     from ....shipping import ExportResult
 
     if reply.result is ExportResult.UNAUTHORIZED:
-        return f"correct the LANGFUSE keys in .env, then run {DOCTOR}"
+        return f"correct {destination.key_settings} in .env, then run {DOCTOR}"
     return f"try again later, or run {DOCTOR}"
 
 
@@ -103,7 +103,7 @@ def _end(message: str, cure: str | None, as_json: bool) -> NoReturn:
     """End the command before anything was sent; numbers that were not counted are None."""
     print_error(message, cure)
     if as_json:
-        show_json(dict.fromkeys(_Shipped._fields) | {"delivered": 0, "why": message, "cure": cure})
+        show_json(dict.fromkeys((*_Shipped._fields, "local")) | {"delivered": 0, "why": message, "cure": cure})
     raise typer.Exit(1)
 
 
@@ -130,7 +130,7 @@ def _confirm(rows: int, destination: settings.Destination, as_json: bool) -> Non
     raise typer.Exit(1)
 
 
-def _deliver(destination: settings.Destination, rows: int) -> "ServerReply | None":
+def _deliver(destination: settings.AnyDestination, rows: int) -> "ServerReply | None":
     """Ship with a progress bar; return None if every row was delivered or rejected, else the server's reply."""
     from ....shipping import Delivery
 
@@ -173,5 +173,5 @@ def _show_progress(delivery: "Delivery", thread: threading.Thread, rows: int) ->
             progress.update(task, completed=delivery.settled)
 
 
-def _rejected(journal: Journal) -> int:
-    return journal.counts().get("rejected", 0)
+def _rejected(journal: Journal, destination: settings.AnyDestination) -> int:
+    return int(delivered(journal, journal.counts())[destination.label]["rejected"])

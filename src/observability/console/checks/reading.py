@@ -1,0 +1,76 @@
+"""The checks of reading back: which of Langfuse's reading APIs answer, and whether they know what was shipped last."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ... import settings
+from ...journal import Journal, JournalError
+from .. import time_range
+from ..queries import health
+from ..render.format import SHORT_ID
+from .findings import Finding, fine, warning
+
+if TYPE_CHECKING:
+    from ...shipping import Answer, LangfuseClient
+
+_SECONDS = 5.0  # per request
+_SOON_NS = 300 * 10**9  # an answer of 200 means queued: until then a row may be on its way
+_OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # of servers from 4 on
+_LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
+
+
+def read_back(client: "LangfuseClient", destination: str, project: str) -> Iterator[Finding]:
+    """Report the reading APIs that answer; then read the last shipped trace and score. Keeps the project's id.
+
+    Raises:
+        OSError: the server does not answer.
+    """
+    new, legacy = _answers(client, _OBSERVATIONS), _answers(client, _LEGACY_TRACES)
+    yield _mode(new, legacy)
+    try:
+        with closing(Journal(settings.journal_path(), create=False)) as journal:
+            journal.keep_project(destination, project)
+            sent = health.last_shipped(journal, destination)
+    except JournalError:
+        return  # `journal` has its own finding
+    if trace := sent["trace_id"]:
+        path = f"{_OBSERVATIONS}?limit=1&traceId={quote(trace)}" if new else f"{_LEGACY_TRACES}/{quote(trace)}"
+        yield _found(f"trace {trace[:SHORT_ID]}", client.get(path, _SECONDS), sent["trace_ns"])
+    if score := sent["score_id"]:
+        path = f"{_SCORES}?limit=1&id={quote(score)}" if new else f"{_LEGACY_SCORES}?limit=1&scoreIds={quote(score)}"
+        yield _found(f"score {sent['score_name']}", client.get(path, _SECONDS), sent["score_ns"])
+
+
+def _answers(client: "LangfuseClient", path: str) -> bool:
+    return _rows(client.get(f"{path}?limit=1", _SECONDS)) is not None
+
+
+def _mode(new: bool, legacy: bool) -> Finding:
+    if new and not legacy:
+        return fine("reading", "v2 observations and v3 scores; no legacy reads (events_only)")
+    if new:
+        return fine("reading", "v2 observations and v3 scores; legacy reads too (dual)")
+    if legacy:
+        return fine("reading", "legacy reads alone, as servers before 4 have them")
+    return warning("reading", "no reading API answers these keys", "check the server's version and the keys' rights")
+
+
+def _found(subject: str, answer: "Answer", at_ns: int) -> Finding:
+    if _rows(answer):
+        return fine("reading", f"the last shipped {subject} can be read back")
+    what = f"the last shipped {subject} cannot be read back (HTTP {answer.status})"
+    if answer.is_success and time_range.now_ns() - at_ns < _SOON_NS:
+        return fine("reading", f"{what} yet: the server stores what it took within minutes")
+    return warning("reading", what, "check the server's worker and its queue; rows here stay as they are")
+
+
+def _rows(answer: "Answer") -> Any:
+    """The rows of a list, or a single object; None where the server has no such API."""
+    try:
+        body = json.loads(answer.body) if answer.is_success else None
+    except ValueError:
+        return None
+    return body.get("data", body) if isinstance(body, dict) else None

@@ -1,0 +1,70 @@
+"""What the console shows and does of a second destination."""
+
+import json
+from contextlib import closing
+from typing import Any
+
+import pytest
+from werkzeug import Response
+
+from src.observability import LangFuseTracker, runtime, settings
+from src.observability.journal.store import Journal
+from tests.console.cycles import one_cycle
+from tests.langfuse_server import LangfuseServer
+from tests.otlp_server import OtlpServer
+
+
+def findings(run: Any) -> dict[str, tuple[str, str]]:
+    """Weight and words of doctor's worst finding about each thing."""
+    rows = [json.loads(line) for line in run("doctor", "--json").stdout.splitlines()]
+    return {row["about"]: (row["weight"], row["what"]) for row in reversed(rows)}
+
+
+def test_status_shows_each_destination(run: Any, langfuse: LangfuseServer, otlp: OtlpServer) -> None:
+    """Both hosts in the first line, and a line of counts for each."""
+    one_cycle()
+    assert LangFuseTracker().flush(10)
+    output = run("status", columns=200).output
+    host = settings.setting("LANGFUSE_HOST")
+    assert f"Tracing is on, shipped to {host} and {otlp.url}" in output
+    assert f"📤 {otlp.url}: 3 shipped\n" in output
+    assert json.loads(run("status", "--json").output)["destinations"][otlp.url]["shipped"] == 3
+
+
+def test_ship_sends_to_the_one_that_was_away(
+    run: Any, langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line for each; exit status 1 while one lacks rows, 0 once both have them."""
+    otlp.answer = lambda _request, _body: Response("away", 503)
+    one_cycle()
+    assert not LangFuseTracker().flush(10)
+    runtime.close()
+    refused = run("ship")
+    assert refused.exit_code == 1
+    assert "3 rows still pending: HTTP 503: away" in refused.output
+    otlp.answer = lambda _request, _body: None
+    sent = run("ship")
+    assert sent.exit_code == 0
+    assert f"✅ 3 rows delivered to {otlp.url}" in sent.output
+    assert [json.loads(line)["host"] for line in run("ship", "--json").stdout.splitlines()][1] == otlp.url
+    assert len(otlp.spans) == 3
+
+
+def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reachable, the headers accepted, rows that it refused; without Langfuse's keys, which nobody misses."""
+    one_cycle()
+    assert LangFuseTracker().flush(10)
+    assert findings(run)["second destination"] == ("fine", f"{otlp.url} takes OTLP with these headers")
+    assert "keys" not in findings(run)
+    runtime.close()
+    with closing(Journal(settings.journal_path())) as journal:
+        journal.change("UPDATE further_deliveries SET state = 'rejected', reason = 'too old'")
+    assert findings(run)["rejected"] == ("fault", f"{otlp.url} rejected 3 rows: too old")
+    run("doctor", "--fix")
+    assert findings(run)["pending"][1].startswith(f"3 rows for {otlp.url}, the oldest from")
+    monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", "api-key=another-key-0123")
+    weight, what = findings(run)["second destination"]
+    assert (weight, what) == ("fault", f"{otlp.url} rejects the headers (HTTP 401: unknown key: [REDACTED:own-secret])")
+    monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", "api key")
+    weight, what = findings(run)["settings"]
+    assert (weight, what.partition(" must be")[0]) == ("fault", "OBSERVABILITY_OTLP_HEADERS")
