@@ -62,6 +62,23 @@ _LAST_CALL = """
     CASE o.type WHEN 'generation' THEN o.{0} ELSE (SELECT g.{0} FROM observations AS g WHERE g.trace_id = o.trace_id
         AND g.type = 'generation' AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) END AS {0}"""
 
+_NUMBER = "CASE WHEN typeof({0}) IN ('integer', 'real') AND abs({0}) < 9e999 THEN {0} END AS {0}"
+_TEXT = "CASE WHEN typeof({0}) = 'text' THEN substr({0}, 1, 200) END AS {0}"
+_IS_JUDGED = "is_trade AND stands AND NOT inferred"
+# LIMIT -1: SQLite computes each column of the inner query once.
+_DECIDE = f"""INSERT INTO decided
+    SELECT start_ns, seq, trace_id, agent, model, action, symbol, confidence, stands, pnl_usd, pnl_pct,
+        CASE WHEN {_IS_JUDGED} THEN ifnull(pnl_usd, pnl_pct) > 0 END, CASE WHEN {_IS_JUDGED} THEN pnl_usd END
+    FROM (SELECT start_ns, seq, trace_id, agent, model, {_TEXT.format("action")}, {_TEXT.format("symbol")},
+            {_NUMBER.format("confidence")}, is_trade, inferred, stands, {_NUMBER.format("pnl_usd")},
+            {_NUMBER.format("pnl_pct")}
+        FROM (SELECT * FROM decisions WHERE {{0}} LIMIT -1) LIMIT -1)"""
+_CURSOR = "(SELECT seq FROM cursors WHERE name = 'decided')"
+_DECIDE_AGAIN = f"""
+    DELETE FROM decided WHERE trace_id = {{0}}.trace_id;
+    {_DECIDE.format("trace_id = {0}.trace_id")};
+"""
+
 MIGRATIONS = (
     Migration("""
 CREATE TABLE observations (
@@ -267,4 +284,49 @@ CREATE TABLE projects (
     id TEXT NOT NULL                  -- of the Langfuse project, as in the addresses of its pages
 ) WITHOUT ROWID;
 """),
+    Migration(f"""
+CREATE INDEX observations_failed ON observations (start_ns) WHERE level = 'ERROR';
+CREATE TABLE decided (                -- the view `decisions` in narrow rows, quick to read
+    start_ns INTEGER NOT NULL,
+    seq INTEGER NOT NULL,             -- of the signal
+    trace_id TEXT NOT NULL,
+    agent TEXT,
+    model TEXT,                       -- stays when its call is deleted before the signal
+    action TEXT,
+    symbol TEXT,
+    confidence REAL,
+    stands,
+    pnl_usd REAL,
+    pnl_pct REAL,
+    hit,                              -- of a BUY or SELL that was not inferred: 1 profit, 0 none, NULL no outcome
+    usd REAL,                         -- its profit or loss
+    PRIMARY KEY (start_ns, seq)
+) WITHOUT ROWID;
+CREATE INDEX decided_trace ON decided (trace_id);
+CREATE INDEX decided_symbol ON decided (symbol, start_ns);
+CREATE INDEX decided_hit ON decided (start_ns, agent, model, action, symbol, confidence, hit, usd)
+WHERE hit IS NOT NULL;
+CREATE TRIGGER decided_by_signal AFTER INSERT ON observations
+WHEN new.name = 'trading_signal' AND new.type = 'event'
+    OR new.type = 'generation' AND EXISTS (SELECT 1 FROM decided WHERE trace_id = new.trace_id) BEGIN
+    {_DECIDE_AGAIN.format("new")}
+END;
+CREATE TRIGGER decided_deleted AFTER DELETE ON observations WHEN old.name = 'trading_signal' BEGIN
+    {_DECIDE_AGAIN.format("old")}
+END;
+CREATE TRIGGER decided_by_outcome AFTER INSERT ON scores WHEN new.name IN ('pnl_usd', 'pnl_pct') BEGIN
+    {_DECIDE_AGAIN.format("new")}
+END;
+CREATE TRIGGER decided_outcome_deleted AFTER DELETE ON scores WHEN old.name IN ('pnl_usd', 'pnl_pct') BEGIN
+    {_DECIDE_AGAIN.format("old")}
+END;
+"""),
+    Migration("""
+CREATE TABLE cursors (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;  -- of migrations in pieces
+INSERT INTO cursors VALUES ('decided', 0);
+"""),
+    Migration(f"""
+{_DECIDE.format(f"seq > {_CURSOR} AND seq <= {_CURSOR} + 5000")} WHERE true ON CONFLICT DO NOTHING;
+UPDATE cursors SET seq = seq + 5000 WHERE name = 'decided' AND seq < (SELECT max(seq) FROM observations);
+""", in_pieces=True),
 )  # fmt: skip

@@ -14,13 +14,12 @@ def overview(journal: Journal, view: View) -> str:
     """Return the whole page of a view."""
     time = range_of(view, journal)
     rows = filter_of(view, time)
-    calls = queries.calls_by_hour(journal, rows, "agent")
     shown = screen.rows_of(journal, rows, view)
     return written(
         "overview.html.j2", view=view, time=time, live=True, newest=journal.newest()[0],
-        tiles=screen.tiles(journal, rows, time, calls),
+        tiles=screen.tiles(journal, rows, time),
         rows=shown[: screen.ROWS], has_more=len(shown) > screen.ROWS,
-        agents=names(journal, "agent"), symbols=queries.symbols(journal, rows), actions=ACTIONS, periods=PERIODS,
+        agents=names(journal, "agent"), symbols=queries.symbols(journal), actions=ACTIONS, periods=PERIODS,
         is_empty=not journal.newest()[0],
     )  # fmt: skip
 
@@ -48,7 +47,6 @@ def news(journal: Journal, view: View, after: int | None, with_tiles: bool) -> t
     shown = screen.rows_after(journal, rows, view, after)
     events = [("rows", written("rows.html.j2", rows=shown, view=view, live=True))] if shown else []
     if with_tiles:
-        calls = queries.calls_by_hour(journal, rows, "agent")
-        tiles = screen.tiles(journal, rows, time, calls)
+        tiles = screen.tiles(journal, rows, time)
         events.append(("tiles", written("tiles.html.j2", tiles=tiles, live=True)))
     return newest, events

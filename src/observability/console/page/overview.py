@@ -11,7 +11,7 @@ from ..queries.filter import Filter
 from ..render.format import cost_text, gain, how_many, money, outcome_text, plain, profit_of, signed
 from ..signal import Signal, signal_of
 from .charts import Line, line
-from .view import ACTIONS, Range, View, before
+from .view import ACTIONS, Range, View
 
 ROWS = 50  # of one page of decisions
 _MAX_REASON = 400
@@ -97,27 +97,22 @@ def added(all_sums: Iterable[Sums]) -> Sums:
     return Sums(*map(sum, columns)) if columns else Sums()
 
 
-def sums_by_bucket(calls: Iterable[Row], outcomes: Iterable[Row], time: Range) -> list[Sums]:
+def sums_by_bucket(journal: Journal, rows: Filter, time: Range) -> list[Sums]:
     """Return the sums of each bucket of a range."""
     parts: dict[int, list[Sums]] = defaultdict(list)
-    for row in calls:
+    for row in queries.calls_by_bucket(journal, rows, time.buckets):
         numbers = (row[name] for name in ("calls", "errors", "priced", "unpriced", "cost_usd"))
-        parts[time.bucket(row["hour"])].append(Sums(*numbers))
-    for row in outcomes:
-        cases = {name: row[name] for name in ("cases", "hits", "usd_cases")}
-        parts[time.bucket(row["hour"])].append(Sums(**cases, profit=row["usd"]))
-    return [added(parts[bucket]) for bucket in range(time.buckets)]
+        parts[row["bucket"]].append(Sums(*numbers))
+    for row in queries.outcomes_by_bucket(journal, rows, time.buckets):
+        cases = {name: int(row[name]) for name in ("cases", "hits", "usd_cases")}
+        parts[row["bucket"]].append(Sums(**cases, profit=row["usd"]))
+    return [added(parts[bucket]) for bucket in range(max(time.size, *(number + 1 for number in (*parts, 0))))]
 
 
-def tiles(journal: Journal, rows: Filter, time: Range, calls: Sequence[Row]) -> list[Tile]:
-    """Return the tiles of a range, given its calls by hour."""
-    now = sums_by_bucket(calls, queries.outcomes_by_hour(journal, rows), time)
-    earlier = before(rows, time)
-    whole = Range(earlier.since_ns, time.end, time.width)
-    then = sums_by_bucket(
-        queries.calls_by_hour(journal, earlier, "agent"), queries.outcomes_by_hour(journal, earlier), whole
-    )
-    return _tiles(now, added(then))
+def tiles(journal: Journal, rows: Filter, time: Range) -> list[Tile]:
+    """Return the tiles of a range."""
+    earlier = rows._replace(since_ns=time.before.since_ns, until_ns=time.since_ns)
+    return _tiles(sums_by_bucket(journal, rows, time), added(sums_by_bucket(journal, earlier, time.before)))
 
 
 def _tiles(buckets: Sequence[Sums], then: Sums) -> list[Tile]:

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from ...journal import Journal
 from ..queries.filter import HOUR_NS, Filter
+from ..queries.overview import Buckets
 from ..queries.traces import oldest_ns
 from ..time_range import now_ns
 
@@ -57,36 +58,37 @@ class View(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A time in buckets of equal width: hours since 1970, the last one exclusive."""
+    """A time in buckets of equal width, which end together with the current hour."""
 
     since_ns: int  # may lie within the first bucket
-    end: int  # hour
+    end: int  # hour since 1970, exclusive
     width: int  # hours of one bucket
 
     @property
-    def first(self) -> int:
-        """The first hour of the first bucket."""
-        return self.end - self.width * self.buckets
-
-    @property
-    def buckets(self) -> int:
+    def size(self) -> int:
         """The number of buckets, at least 1."""
         return max(-(-(self.end - self.since_ns // HOUR_NS) // self.width), 1)
 
-    def bucket(self, hour: int) -> int:
-        """The number of the bucket that an hour lies in."""
-        return min(max((hour - self.first) // self.width, 0), self.buckets - 1)
+    @property
+    def buckets(self) -> Buckets:
+        """The buckets as queries take them."""
+        return Buckets(self.end - self.width * self.size, self.width)
 
     def start_ns(self, bucket: int) -> int:
         """When a bucket begins, in Unix nanoseconds."""
-        return max((self.first + bucket * self.width) * HOUR_NS, self.since_ns)
+        return max((self.buckets.first + bucket * self.width) * HOUR_NS, self.since_ns)
+
+    @property
+    def before(self) -> "Range":
+        """The equally long time before, as one bucket."""
+        hours = self.end - self.since_ns // HOUR_NS
+        return Range(self.since_ns - hours * HOUR_NS, -(-self.since_ns // HOUR_NS), hours + 1)
 
 
 def range_since(since_ns: int) -> Range:
     """Return the range from a time to the end of the current hour, in at most 30 buckets."""
     end = now_ns() // HOUR_NS + 1
-    hours = max(end - since_ns // HOUR_NS, 1)
-    least = -(-hours // _MAX_BUCKETS)
+    least = -(-max(end - since_ns // HOUR_NS, 1) // _MAX_BUCKETS)
     width = next((width for width in _WIDTHS if width >= least), -(-least // 24) * 24)
     return Range(since_ns, end, width)
 
@@ -103,9 +105,3 @@ def range_of(view: View, journal: Journal) -> Range:
 def filter_of(view: View, time: Range) -> Filter:
     """Return the filter for a view's range."""
     return Filter(time.since_ns, agent=view.agent, symbol=view.symbol, action=view.action)
-
-
-def before(rows: Filter, time: Range) -> Filter:
-    """Return the same filter for the period before, which is equally long."""
-    span = time.end * HOUR_NS - time.since_ns
-    return rows._replace(since_ns=time.since_ns - span, until_ns=time.since_ns)
