@@ -99,13 +99,14 @@ class LangfuseServer:
 
     def _take_spans(self, request: Request) -> Response:
         assert request.headers["Content-Encoding"] == "gzip"
-        assert request.headers["Content-Type"] == "application/json"
         assert request.headers["x-langfuse-ingestion-version"] == "4"
         body = gzip.decompress(request.get_data())
-        return self._refusal(request, body) or self._keep_spans(body)
+        if request.headers["Content-Type"] == "application/x-protobuf":  # of the SDK's own exporter
+            return self._refusal(request, body) or self._keep_spans(ExportTraceServiceRequest.FromString(body))
+        assert request.headers["Content-Type"] == "application/json"
+        return self._refusal(request, body) or self._keep_spans(decoded(body))
 
-    def _keep_spans(self, body: bytes) -> Response:
-        batch = decoded(body)
+    def _keep_spans(self, batch: ExportTraceServiceRequest) -> Response:
         for resource in batch.resource_spans:
             for scope in resource.scope_spans:
                 for span in scope.spans:
@@ -173,7 +174,9 @@ class LangfuseServer:
         return self.answer(request, b"") or Response(body, content_type="application/json")
 
     def _tell_projects(self, request: Request) -> Response:
-        body = json.dumps({"data": [{"id": self.project, "name": "Agents"}]})
+        organization = {"id": "1", "name": "Moon Dev"}
+        project = {"id": self.project, "name": "Agents", "organization": organization, "metadata": {}}
+        body = json.dumps({"data": [project]})
         return self._unauthorized(request) or self.answer(request, b"") or Response(body, content_type=JSON)
 
     def _list_observations(self, request: Request) -> Response:

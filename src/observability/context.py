@@ -27,7 +27,10 @@ from .tracing import (
     record_signal,
     snapshot,
     start,
+    use_prompt,
 )
+
+_VERSION = "Give use_prompt() a whole number, as `prompt.version`."
 
 
 class Cycle:
@@ -115,6 +118,26 @@ class ObservabilityContext:
             else:
                 observation.agent = str(agent_name)
                 observation.add_metadata({"agent_type": agent_type, **kwargs})
+
+    @staticmethod
+    def use_prompt(name: str | None, version: int | str | None = None) -> None:
+        """Link a version of a managed prompt to the calls that follow: in the running cycle, else in this context.
+
+        Prompts fetched through `LangFuseTracker().client` link themselves.
+
+        Args:
+            name: the prompt's name in Langfuse; None: the calls that follow have no prompt.
+            version: its version, a whole number.
+        """
+        with guarded:
+            if not tracing_on():
+                return
+            try:
+                number = None if name is None else int(str(version))
+            except ValueError:
+                failures.note("prompt", f"version {version!r} of prompt {name!r} is not recorded", cure=_VERSION)
+                return
+            use_prompt(None if name is None else str(name), number)
 
     @staticmethod
     def add_trading_signal(

@@ -5,9 +5,12 @@ Built with love by Moon Dev 🚀
 `LangFuseTracker` is the face of observability to agents and operators; `runtime.py` does the work.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, Optional
 
 from . import runtime, settings
+from .context import ObservabilityContext
 from .internal_errors import guarded
 from .printing import print_now
 from .terminal import warn
@@ -39,14 +42,47 @@ class Langfuse:
                 warn("❌ LangFuseTracker().client needs the Langfuse SDK: pip install 'langfuse>=4.12'", "red")
                 return None
             # A provider of its own: the SDK would otherwise take over the process-wide one.
-            self._client = Client(
+            client: Any = Client(
                 secret_key=self._secret_key,
                 public_key=self._public_key,
                 base_url=self.host,
                 flush_interval=self.flush_interval,
                 tracer_provider=TracerProvider(),
             )
+            client.get_prompt = _linking(client.get_prompt)
+            self._client = client
         return self._client
+
+
+def _linking(get_prompt: Callable[..., Any]) -> Callable[..., Any]:
+    """`get_prompt`, which links the prompt to the calls that follow; so does each `compile()` of the prompt."""
+
+    @functools.wraps(get_prompt)
+    def linked(*args: Any, **kwargs: Any) -> Any:
+        prompt = get_prompt(*args, **kwargs)
+        with guarded:
+            _link(prompt)
+            if not hasattr(prompt.compile, "__wrapped__"):  # the SDK keeps prompts, and returns the same one again
+                prompt.compile = _linking_compile(prompt, prompt.compile)
+        return prompt
+
+    return linked
+
+
+def _linking_compile(prompt: Any, compile: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(compile)
+    def linked(*args: Any, **kwargs: Any) -> Any:
+        with guarded:
+            _link(prompt)
+        return compile(*args, **kwargs)
+
+    return linked
+
+
+def _link(prompt: Any) -> None:
+    """A fallback is the agent's own text, and no version of the prompt."""
+    is_version = not getattr(prompt, "is_fallback", False)
+    ObservabilityContext.use_prompt(prompt.name if is_version else None, prompt.version)
 
 
 class LangFuseTracker:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, Kind, columns_of
     from .forked import merge_forked, path_of_process
     from .retention import STEP_ROWS, Retention
-    from .schema import COUNTED
+    from .schema import COUNTED, MODEL, PROMPT
     from .session import JournalSession
     from .store import (
         INTERRUPTED,
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = [
     "COUNTED",
     "INTERRUPTED",
+    "MODEL",
     "OBSERVATION_COLUMNS",
+    "PROMPT",
     "SCORE_COLUMNS",
     "STEP_ROWS",
     "DamagedJournalError",
@@ -46,6 +48,6 @@ __getattr__ = lazy_exports(
         "forked": "merge_forked path_of_process",
         "session": "JournalSession",
         "retention": "Retention STEP_ROWS",
-        "schema": "COUNTED",
+        "schema": "COUNTED MODEL PROMPT",
     },
 )

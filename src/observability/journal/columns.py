@@ -61,6 +61,9 @@ OBSERVATIONS = (
     Column("state", Kind.TEXT, is_identity=True),
     Column("process", Kind.TEXT, is_identity=True),
     Column("otlp_destination", Kind.TEXT, is_identity=True),
+    Column("prompt_name", Kind.NAME),
+    Column("prompt_version", Kind.INTEGER),
+    Column("experiment", Kind.JSON),
 )
 SCORES = (
     Column("id", Kind.ID, is_identity=True),

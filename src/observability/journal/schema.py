@@ -78,6 +78,12 @@ _DECIDE_AGAIN = f"""
     DELETE FROM decided WHERE trace_id = {{0}}.trace_id;
     {_DECIDE.format("trace_id = {0}.trace_id")};
 """
+# One name for a model, in queries of anything with a provider and a model: the one that the provider answers with.
+MODEL = (
+    "ifnull((SELECT answered FROM model_names WHERE of_provider = ifnull(provider, '') AND requested = model), model)"
+)
+_SOURCES = {"agent": "agent", "provider": "provider", "model": MODEL}
+PROMPT = "prompt_name || ' v' || prompt_version"  # a version of a managed prompt
 
 MIGRATIONS = (
     Migration("""
@@ -329,4 +335,66 @@ INSERT INTO cursors VALUES ('decided', 0);
 {_DECIDE.format(f"seq > {_CURSOR} AND seq <= {_CURSOR} + 5000")} WHERE true ON CONFLICT DO NOTHING;
 UPDATE cursors SET seq = seq + 5000 WHERE name = 'decided' AND seq < (SELECT max(seq) FROM observations);
 """, in_pieces=True),
+    Migration(f"""
+ALTER TABLE observations ADD COLUMN prompt_name TEXT;
+ALTER TABLE observations ADD COLUMN prompt_version INTEGER;
+ALTER TABLE observations ADD COLUMN experiment TEXT;  -- JSON: the attributes of a Langfuse experiment
+CREATE TABLE model_names (            -- how providers answer to the name of a model that is an alias
+    of_provider TEXT NOT NULL,
+    requested TEXT NOT NULL,
+    answered TEXT NOT NULL,           -- the last one
+    PRIMARY KEY (of_provider, requested)
+) WITHOUT ROWID;
+CREATE TRIGGER observations_answered AFTER INSERT ON observations
+WHEN new.model <> new.model_requested AND new.state <> 'open' AND new.model_requested NOT LIKE 'openrouter/%' BEGIN
+    INSERT INTO hourly SELECT hour, agent, provider, substr(new.model, 1, 200), {", ".join(COUNTED)} FROM hourly
+        WHERE provider = ifnull(new.provider, '') AND model = new.model_requested AND NOT EXISTS (
+            SELECT 1 FROM model_names WHERE of_provider = ifnull(new.provider, '') AND requested = new.model_requested)
+        {_SUM_UP};
+    DELETE FROM hourly
+        WHERE provider = ifnull(new.provider, '') AND model = new.model_requested AND NOT EXISTS (
+            SELECT 1 FROM model_names WHERE of_provider = ifnull(new.provider, '') AND requested = new.model_requested);
+    INSERT INTO model_names VALUES (ifnull(new.provider, ''), new.model_requested, new.model)
+        ON CONFLICT DO UPDATE SET answered = excluded.answered WHERE answered <> excluded.answered;
+END;
+DROP VIEW counted;
+CREATE VIEW counted AS
+SELECT seq, start_ns, start_ns / 3600000000000 AS hour,
+    {", ".join(f"substr(ifnull({source}, ''), 1, 200) AS {name}" for name, source in _SOURCES.items())}, session_id,
+    {PROMPT} AS prompt,
+    type = 'generation' AS calls,
+    type = 'generation' AND level = 'ERROR' AS errors,
+    type = 'generation' AND cost_usd IS NOT NULL AS priced,
+    type = 'generation' AND cost_usd IS NULL AND level <> 'ERROR' AS unpriced,
+    type = 'event' AS decisions,
+    {_TOKENS},
+    ifnull(cost_usd, 0.0) AS cost_usd
+FROM observations WHERE state <> 'open' AND (type = 'generation' OR type = 'event' AND name = 'trading_signal');
+DROP VIEW decisions;
+DROP VIEW attributed;
+CREATE VIEW attributed AS             -- observations with a model: a call's own, else that of the last call before it
+SELECT o.seq, o.id, o.trace_id, o.parent_id, o.session_id, o.agent, o.type, o.name, o.level, o.status_message, o.state,
+    o.start_ns, o.end_ns, o.metadata, {_LAST_CALL.format("provider")}, {_LAST_CALL.format("model")},
+    {_LAST_CALL.format("prompt_name")}, {_LAST_CALL.format("prompt_version")}
+FROM observations AS o;
+CREATE VIEW decisions AS              -- signals. `stands`: the trace's cost and outcome belong to this one
+SELECT d.seq, d.trace_id, d.session_id, d.agent, d.provider, d.model, d.prompt_name, d.prompt_version,
+    d.start_ns, d.level, d.metadata,
+    json_extract(d.metadata, '$.signal_action') AS action,
+    json_extract(d.metadata, '$.signal_confidence') AS confidence,
+    json_extract(d.metadata, '$.trading_symbol') AS symbol,
+    json_extract(d.metadata, '$.signal_valid') AS valid,
+    {_INFERRED.format("d")} AS inferred,
+    json_extract(d.metadata, '$.signal_valid') AND json_extract(d.metadata, '$.signal_action') IN ('BUY', 'SELL')
+        AS is_trade,
+    d.seq = (SELECT s.seq FROM observations AS s WHERE s.trace_id = d.trace_id AND s.name = 'trading_signal'
+        AND s.type = 'event' ORDER BY NOT {_INFERRED.format("s")} DESC, json_extract(s.metadata, '$.signal_valid')
+            AND json_extract(s.metadata, '$.signal_action') IN ('BUY', 'SELL') DESC, s.seq DESC LIMIT 1) AS stands,
+    (SELECT value FROM scores AS p WHERE p.trace_id = d.trace_id AND p.name = 'pnl_usd' LIMIT 1) AS pnl_usd,
+    (SELECT value FROM scores AS p WHERE p.trace_id = d.trace_id AND p.name = 'pnl_pct' LIMIT 1) AS pnl_pct
+FROM attributed AS d WHERE d.name = 'trading_signal' AND d.type = 'event' AND NOT (  -- the trace's own replace it
+    {_INFERRED.format("d")} AND EXISTS (SELECT 1 FROM observations AS w WHERE w.trace_id = d.trace_id
+        AND w.name = 'trading_signal' AND w.type = 'event' AND NOT {_INFERRED.format("w")})
+);
+"""),
 )  # fmt: skip

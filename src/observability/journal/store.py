@@ -119,9 +119,19 @@ class Journal(JournalConnection):
         return rows
 
     def with_trace_tags(self, rows: Sequence[Row]) -> list[Row]:
-        """Observations as they are shipped: each with all tags of its trace."""
+        """Observations as they are shipped: each with all tags of its trace, and its model by the answered name."""
         tags = self._tags({row["trace_id"] for row in rows})
-        return [{**row, "tags": tags[row["trace_id"]]} for row in rows]
+        names = self._model_names()
+        return [
+            row
+            | {"tags": tags[row["trace_id"]], "model": names.get((row["provider"] or "", row["model"]), row["model"])}
+            for row in rows
+        ]
+
+    def _model_names(self) -> dict[tuple[str, str], str]:
+        """(provider, requested name) -> the name that the provider answers with."""
+        names = self.select("SELECT * FROM model_names")
+        return {(name["of_provider"], name["requested"]): name["answered"] for name in names}
 
     def pending_scores(self, destination: str, limit: int, max_bytes: int, up_to: int) -> list[Row]:
         """The oldest pending scores of a destination, with the `symbol` of their signal; bounds as for observations."""

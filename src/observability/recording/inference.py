@@ -24,7 +24,7 @@ _SYMBOL = re.compile(
 )
 _NO_CONTENT = dict.fromkeys(
     ("input", "model", "model_requested", "model_parameters", "provider", "usage", "cost", "cost_usd", "cost_source",
-     "first_token_ns")
+     "first_token_ns", "prompt_name", "prompt_version")
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from .. import settings
 from ..internal_errors import guarded
 from ..journal import OBSERVATION_COLUMNS, Kind, Row, columns_of
 from ..redaction import Redactor, redact
-from ..tracing import IMMUTABLE, Observation, Reply, field_of, has_class
+from ..tracing import ENVIRONMENT, IMMUTABLE, Observation, Reply, experiment_of, field_of, has_class
 from . import cost
 from .answer import Answer, read_answer
 from .requests import complete, is_over_requests
@@ -37,6 +37,7 @@ def row_of(observation: Observation) -> Row:
         **_identity(observation),
         **_times(observation),
         **_circumstances(),
+        **_UNLINKED,
         "provider": provider,
         "model": model,
         "model_requested": requested or model,
@@ -46,10 +47,15 @@ def row_of(observation: Observation) -> Row:
         "metadata": _metadata_of(observation, answer),
         "tags": observation.tags,
         **_level(observation, answer),
+        **_experiment_of(observation),
+        **_prompt_of(observation),
     }
     if is_over_requests(observation):
         row |= {"provider": None, "model": None, "model_requested": None}  # each request below has its own
     return {**_clean(row), **_tokens_and_cost(observation, provider, model)}
+
+
+_UNLINKED: Row = dict.fromkeys(("prompt_name", "prompt_version", "experiment"))
 
 
 def placeholder_row(observation: Observation, error: Exception) -> Row:
@@ -203,6 +209,30 @@ def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
     if not observation.capture_output:
         details["reasoning"] = None
     return {**(observation.metadata or {}), **{name: value for name, value in details.items() if value is not None}}
+
+
+def _experiment_of(observation: Observation) -> Row:
+    """The Langfuse experiment that the trace is part of, and its environment."""
+    parent = observation.root.foreign_parent
+    experiment = None if parent is None else experiment_of(parent)
+    if not experiment or experiment.keys() == {ENVIRONMENT}:
+        return {}
+    environment = experiment.pop(ENVIRONMENT, None)
+    return {"experiment": experiment, **({"environment": environment} if environment else {})}
+
+
+def _prompt_of(observation: Observation) -> Row:
+    """The managed prompt of a call: the last one used before it, in an observation that is around it or everywhere."""
+    prompt = observation.prompt if observation.type in ("generation", "embedding") else None
+    while prompt is not None and prompt.scope is not None and not _is_inside(observation, prompt.scope):
+        prompt = prompt.outer
+    return {} if prompt is None else {"prompt_name": prompt.name, "prompt_version": prompt.version}
+
+
+def _is_inside(observation: Observation | None, scope: Observation) -> bool:
+    while observation is not None and observation is not scope:
+        observation = observation.parent
+    return observation is not None
 
 
 def _level(observation: Observation, answer: Answer) -> Row:

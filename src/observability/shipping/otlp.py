@@ -60,7 +60,9 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "user.id", row["user_id"]
     yield "langfuse.environment", row["environment"]
     yield "langfuse.release", row["release"]
-    yield "langfuse.internal.is_app_root", True if row["is_root"] else None
+    # An experiment's trace has the SDK's own root.
+    yield "langfuse.internal.is_app_root", True if row["is_root"] and not row.get("experiment") else None
+    yield from json.loads(row.get("experiment") or "{}").items()
 
 
 def _generation_attributes(row: Row) -> Iterator[tuple[str, Any]]:
@@ -70,6 +72,8 @@ def _generation_attributes(row: Row) -> Iterator[tuple[str, Any]]:
     unanswered = row["level"] in ("ERROR", "WARNING")
     yield "langfuse.observation.usage_details", row["usage"] or (_PRICED_AS_FREE if unanswered else None)
     yield "langfuse.observation.cost_details", row["cost"]
+    yield "langfuse.observation.prompt.name", row.get("prompt_name")
+    yield "langfuse.observation.prompt.version", row.get("prompt_version")
     if row["first_token_ns"]:
         # JSON text, as the SDK sends it.
         yield "langfuse.observation.completion_start_time", json.dumps(iso_time(row["first_token_ns"]))

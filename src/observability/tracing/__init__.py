@@ -18,15 +18,18 @@ from .current import (
     recent_of_caller,
     set_processor,
     start,
+    use_prompt,
 )
 from .observation import OUTCOME, Observation, Score
 from .observe import cycle_method, observe_llm
+from .otel import ENVIRONMENT, experiment_of
 from .requests import begin_request, enter_request, leave_request, running_request
 from .signal import Signal, new_event, record_signal
 from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, snapshot
 from .threads import carry_into_threads
 
 __all__ = [
+    "ENVIRONMENT",
     "IMMUTABLE",
     "IMMUTABLE_IDS",
     "OUTCOME",
@@ -45,6 +48,7 @@ __all__ = [
     "cycle_method",
     "enter",
     "enter_request",
+    "experiment_of",
     "field_of",
     "fields_of",
     "finish",
@@ -65,4 +69,5 @@ __all__ = [
     "snapshot",
     "start",
     "type_name",
+    "use_prompt",
 ]

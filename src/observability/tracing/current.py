@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..internal_errors import guarded
 from ..settings import CaptureSettings, tracing_on
-from .observation import Observation
+from .observation import Observation, UsedPrompt
 from .otel import foreign_parent
 from .snapshot import reply_of, snapshot
 
@@ -60,6 +60,8 @@ def on_end(observation: Observation) -> None:
 _current: ContextVar[Observation | None] = ContextVar("moondev_observation", default=None)
 _recent: ContextVar[Observation | None] = ContextVar("moondev_recent_generation", default=None)
 _announced: ContextVar[_Announced | None] = ContextVar("moondev_agent_metadata", default=None)
+_prompt: ContextVar[UsedPrompt | None] = ContextVar("moondev_prompt", default=None)
+_has_prompts = False  # no context is read for prompts before one is used
 _starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=None)
 
 
@@ -120,12 +122,14 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
     if parent is None:
         if "opentelemetry.trace" in sys.modules and (foreign := foreign_parent()) is not None:
             observation.foreign_parent = foreign
-            observation.trace_id = foreign[0]
+            observation.trace_id = foreign.trace_id
         observation.agent = caller = calling_agent(3)
         announced = _announced.get()
         if announced is not None and announced.caller == caller:
             observation.agent = announced.agent_name
             observation.metadata = announced.metadata
+    if _has_prompts:
+        observation.prompt = _prompt.get()
     if capture.durable:
         observation.durable = True
     return observation
@@ -183,27 +187,29 @@ class Carried(NamedTuple):
     current: Observation | None
     announced: _Announced | None
     starter: str | None
+    prompt: UsedPrompt | None
 
     @property
     def empty(self) -> bool:
         """Whether a thread would start the same without it."""
-        return self == (None, None, None)
+        return self == (None, None, None, None)
 
 
 def carried() -> Carried:
     """The context for a thread or pool task that is started here."""
     observation = current_observation()
-    return Carried(observation, _announced.get(), observation.agent if observation else calling_agent())
+    return Carried(observation, _announced.get(), observation.agent if observation else calling_agent(), _prompt.get())
 
 
 def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> _Result:
     """Call `fn` in the carried context."""
     tokens = (_current.set(carried.current), _announced.set(carried.announced), _starter.set(carried.starter))
-    recent = _recent.set(None)
+    recent, prompt = _recent.set(None), _prompt.set(carried.prompt)
     try:
         return fn(*args, **kwargs)
     finally:
         _recent.reset(recent)
+        _prompt.reset(prompt)
         _current.reset(tokens[0])
         _announced.reset(tokens[1])
         _starter.reset(tokens[2])
@@ -214,6 +220,7 @@ def clear() -> None:
     _current.set(None)
     _recent.set(None)
     _announced.set(None)
+    _prompt.set(None)
     _starter.set(None)
 
 
@@ -249,6 +256,19 @@ def annotate(
         observation.provider = provider or observation.provider
         if answer is not None:
             observation.replies += (reply_of(answer),)
+
+
+def use_prompt(name: str | None, version: int | None) -> None:
+    """Link a prompt's version to the generations that follow in this context, inside the running observation if any."""
+    global _has_prompts
+    _has_prompts = True
+    scope, outer = current_observation(), _prompt.get()
+    while outer is not None and outer.scope is not None and (outer.scope is scope or outer.scope.ended is not None):
+        outer = outer.outer
+    prompt = UsedPrompt(name, version, scope, None if scope is None else outer)
+    _prompt.set(prompt)
+    if scope is not None:
+        scope.prompt = prompt
 
 
 def note_error(observation: Observation, error: BaseException, context: dict[str, Any] | None = None) -> None:

@@ -14,6 +14,8 @@ from .snapshot import Reply, size_of, snapshot, weight_of
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from .otel import ForeignParent
+
 Signature = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
 
 # A generator of our own: agents may call `random.seed(42)`, in 48 processes at once.
@@ -26,16 +28,26 @@ MAX_STREAM_SIZE = 1_000_000  # characters that are kept of one stream
 PIECE_SIZE = 64  # memory of a kept piece besides its characters
 
 
+class UsedPrompt(NamedTuple):
+    """A version of a managed prompt, linked to the generations that follow inside `scope`; without a name, to none."""
+
+    name: str | None
+    version: int | None
+    scope: "Observation | None"  # the observation in which it was used; None: no end
+    outer: "UsedPrompt | None"  # applies again outside of `scope`
+
+
 class Observation:
     """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
 
     `ended` is None while it runs. `parent` is the observation that was open around it, or None; `foreign_parent` is
-    an active OpenTelemetry span of another library (trace id, span id). Rare fields are attributes of the class until
+    an active OpenTelemetry span of another library. Rare fields are attributes of the class until
     they are set, which makes a new observation cheap.
     """
 
     parent: "Observation | None" = None
-    foreign_parent: tuple[int, int] | None = None
+    foreign_parent: "ForeignParent | None" = None
+    prompt: "UsedPrompt | None" = None  # used last in its context when it began, or inside it
     agent: str | None = None
     speaker: str | None = None  # agent of the calls inside it, if not `agent`
     is_automatic = False  # a cycle that was opened for a method, without a line of code in the agent
@@ -105,7 +117,7 @@ class Observation:
         """The parent's span id, or None for a root."""
         if self.parent is not None:
             return self.parent.hex_id
-        return f"{self.foreign_parent[1]:016x}" if self.foreign_parent else None
+        return f"{self.foreign_parent.span_id:016x}" if self.foreign_parent else None
 
     @property
     def root(self) -> "Observation":

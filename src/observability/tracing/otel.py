@@ -6,7 +6,7 @@ Needed only if the process uses OpenTelemetry: without a tracer provider and an 
 from collections.abc import Callable
 from contextvars import ContextVar
 from sys import modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..internal_errors import guarded
 
@@ -14,12 +14,38 @@ if TYPE_CHECKING:
     from .observation import Observation
 
 
-def foreign_parent() -> tuple[int, int] | None:
-    """The active span of another library as (trace id, span id), or None. Requires `opentelemetry.trace`."""
+class ForeignParent(NamedTuple):
+    """A span of another library."""
+
+    trace_id: int
+    span_id: int
+    span: Any
+
+
+def foreign_parent() -> ForeignParent | None:
+    """The active span of another library, or None. Requires `opentelemetry.trace`."""
     if not (_current or _find_current())():
         return None
-    active = modules["opentelemetry.trace"].get_current_span().get_span_context()
-    return (active.trace_id, active.span_id) if active.is_valid else None
+    span = modules["opentelemetry.trace"].get_current_span()
+    active = span.get_span_context()
+    return ForeignParent(active.trace_id, active.span_id, span) if active.is_valid else None
+
+
+def experiment_of(parent: ForeignParent) -> dict[str, Any]:
+    """The attributes of the Langfuse experiment that the span is in, as the SDK hands them on to children of the span.
+
+    For the recorder's thread: reading a span's attributes takes its lock.
+    """
+    attributes = getattr(parent.span, "attributes", None) or {}
+    return {name: attributes[name] for name in _EXPERIMENT if name in attributes}
+
+
+ENVIRONMENT = "langfuse.environment"
+_EXPERIMENT = (
+    ENVIRONMENT,
+    *(f"langfuse.experiment.{name}" for name in ("id", "name", "metadata", "dataset.id", "item.id", "item.metadata")),
+    "langfuse.experiment.item.root_observation_id",
+)
 
 
 _current: Callable[[], Any] | None = None  # returns the active context, which is empty where no span is active

@@ -24,6 +24,7 @@ class By(str, Enum):
     day = "day"
     hour = "hour"
     session = "session"
+    prompt = "prompt"
 
 
 _Group = TypeVar("_Group")
@@ -38,7 +39,7 @@ WhatIf = Annotated[str | None, typer.Option(metavar="MODEL", help="Price the sam
 def costs(rows: Filter, by: By = By.agent, what_if: WhatIf = None, limit: Most = None, as_json: AsJson = False) -> None:
     """Show the spend, errors, latency and tokens of the calls. An unknown price is never counted as 0.
 
-    Totals include deleted rows (except by session); latencies cover the existing rows.
+    Totals include deleted rows (except by session and by prompt); latencies cover the existing rows.
 
     Example: python -m src.observability costs --by model --since 7d --what-if claude-haiku-4-5
     """

@@ -40,7 +40,12 @@ class Filter(NamedTuple):
 
 
 STARTED = "start_ns >= :since_ns AND start_ns < :until_ns"
-NAMED = "(:agent IS NULL OR agent = :agent) AND (:model IS NULL OR model = :model)"
+# A model is chosen by the name that is requested or the one that is answered.
+IS_MODEL = (
+    "(model = :model OR model IN (SELECT answered FROM model_names WHERE requested = :model)"
+    " OR model IN (SELECT requested FROM model_names WHERE answered = :model))"
+)
+NAMED = f"(:agent IS NULL OR agent = :agent) AND (:model IS NULL OR {IS_MODEL})"
 _FAILED = "(NOT :failed OR level = 'ERROR')"
 _WITH_TEXT = "(:text IS NULL OR {0}.trace_id IN (SELECT value FROM json_each(:traces)))"
 _DECIDES = "(:action IS NULL OR action = :action) AND (:symbol IS NULL OR symbol = :symbol COLLATE NOCASE)"

@@ -1,6 +1,6 @@
 """The report's data: spend and errors per day, latency classes, decisions per day."""
 
-from ...journal import INTERRUPTED, Journal, Row
+from ...journal import INTERRUPTED, MODEL, Journal, Row
 from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, Filter
 
 # Upper ends of the latency classes in milliseconds, and their labels.
@@ -32,9 +32,9 @@ def days(journal: Journal, rows: Filter) -> list[Row]:
 def latencies(journal: Journal, rows: Filter) -> list[Row]:
     """Return the number of calls per model and latency class; interrupted calls have no known latency."""
     return journal.select(
-        f"SELECT model, CASE {_CLASS} ELSE {len(LATENCY_CLASSES) - 1} END AS class, count(*) AS calls"
+        f"SELECT {MODEL} AS model, CASE {_CLASS} ELSE {len(LATENCY_CLASSES) - 1} END AS class, count(*) AS calls"
         f" FROM observations WHERE type = 'generation' AND end_ns IS NOT NULL AND {ROWS}"
-        " AND status_message IS NOT :interrupted GROUP BY model, class",
+        " AND status_message IS NOT :interrupted GROUP BY 1, class",
         rows.parameters(interrupted=INTERRUPTED),
     )
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ...journal import COUNTED, INTERRUPTED, Journal, Row
+from ...journal import COUNTED, INTERRUPTED, MODEL, PROMPT, Journal, Row
 from ..time_range import local_time
 from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
@@ -21,9 +21,10 @@ _DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which its U
 # The SQL that groups hourly totals, and rows.
 GROUPS = {
     "agent": ("agent", "agent"),
-    "model": ("model", "model"),
+    "model": ("model", MODEL),
     "provider": ("provider", "provider"),
     "session": ("session_id", "session_id"),
+    "prompt": ("prompt", PROMPT),
     "hour": ("hour", f"start_ns / {HOUR_NS}"),
     "day": (_DAY.format("hour * 3600"), _DAY.format(f"start_ns / {HOUR_NS} * 3600")),
 }
@@ -34,7 +35,7 @@ def _label(by: str, group: Any) -> str:
     """A group's name; an hour's is its beginning, with the offset."""
     if by == "hour":
         return local_time(group * HOUR_NS).isoformat(" ", "minutes")
-    return str(group or UNKNOWN)
+    return str(group or ("no prompt" if by == "prompt" else UNKNOWN))
 
 
 class CallStats(NamedTuple):
@@ -149,13 +150,13 @@ _FROM_HOURS = f"""
         WHERE start_ns >= max(:since_ns, max(:first_hour, :end_hour) * {HOUR_NS}) AND start_ns < :until_ns
 """
 _FROM_ROWS = f"""
-    SELECT hour, agent, provider, model, session_id, {_COUNTED} FROM counted WHERE {STARTED}
+    SELECT hour, agent, provider, model, session_id, prompt, {_COUNTED} FROM counted WHERE {STARTED}
         AND (NOT :by_row OR seq IN (SELECT seq FROM observations WHERE {ROWS}))
 """
 
 
 def _sums(journal: Journal, by: str, rows: Filter) -> list[Row]:
-    source = _FROM_ROWS if by == "session" or rows.is_of_traces else _FROM_HOURS
+    source = _FROM_ROWS if by in ("session", "prompt") or rows.is_of_traces else _FROM_HOURS
     query = f"SELECT {GROUPS[by][0]} AS grp, {_SUMMED} FROM ({source}) WHERE {NAMED} GROUP BY grp ORDER BY grp"
     hours = {"first_hour": -(-rows.since_ns // HOUR_NS), "end_hour": rows.until_ns // HOUR_NS}
     values = rows.parameters(**hours, by_row=rows.is_of_traces)
@@ -164,7 +165,7 @@ def _sums(journal: Journal, by: str, rows: Filter) -> list[Row]:
 
 def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None:
     """Return the decisions of each group by model or provider; None where the sums count them."""
-    if by not in ("model", "provider") and rows.model is None and not rows.is_of_traces:
+    if by not in ("model", "provider", "prompt") and rows.model is None and not rows.is_of_traces:
         return None
     query = f"SELECT {GROUPS[by][1]} AS grp, count(*) AS decisions FROM decisions WHERE {DECISIONS} GROUP BY grp"
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}

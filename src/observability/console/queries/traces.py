@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...journal import INTERRUPTED, Journal, JournalError, Row
 from ..signal import Signal, signal_of
-from .filter import STARTED, Filter, traces_of
+from .filter import IS_MODEL, STARTED, Filter, traces_of
 from .totals import tokens_in_and_out
 
 _LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
@@ -56,7 +56,8 @@ def newest_session(journal: Journal) -> str | None:
 
 def names(journal: Journal, column: str) -> list[str]:
     """Return all agents or models (`column`: agent, model) in the journal."""
-    rows = journal.select(f"SELECT DISTINCT {column} AS name FROM hourly WHERE {column} <> '' ORDER BY name")
+    requested = "UNION SELECT requested FROM model_names" if column == "model" else ""
+    rows = journal.select(f"SELECT {column} AS name FROM hourly WHERE {column} <> '' {requested} GROUP BY 1 ORDER BY 1")
     return [row["name"] for row in rows]
 
 
@@ -72,14 +73,14 @@ def name_like(journal: Journal, column: str, name: str) -> str | None:
 
 
 # Walks the start_ns index backwards and keeps the first row of each trace, until `limit` is reached.
-_IN_TRACE = "EXISTS (SELECT 1 FROM observations AS m WHERE m.trace_id = o.trace_id AND m.{0} = :{0})"
+_IN_TRACE = "EXISTS (SELECT 1 FROM observations AS m WHERE m.trace_id = o.trace_id AND {0})"
 _NEWEST = f"""
 SELECT trace_id FROM observations AS o WHERE {STARTED}
     AND NOT EXISTS (SELECT 1 FROM observations AS e WHERE e.trace_id = o.trace_id
         AND (e.start_ns, e.seq) < (o.start_ns, o.seq))
     AND (:session IS NULL OR session_id = :session)
-    AND (:agent IS NULL OR {_IN_TRACE.format("agent")})
-    AND (:model IS NULL OR {_IN_TRACE.format("model")})
+    AND (:agent IS NULL OR {_IN_TRACE.format("m.agent = :agent")})
+    AND (:model IS NULL OR {_IN_TRACE.format(IS_MODEL)})
     AND {traces_of("o")}
 ORDER BY start_ns DESC LIMIT :limit
 """
