@@ -23,7 +23,7 @@ COMMANDS = (
     "status", "status --json", "decisions", "decisions --agent WhaleAgent3 --limit 100", "traces", "trace last",
     "costs", "costs --by model", "costs --by session", "costs --what-if gpt-4o", "export --output {folder}/out.jsonl",
     "export --format parquet --output {folder}/out.parquet", "export --format csv --output {folder}/out.csv", "doctor",
-    "prune --older-than 13d --dry-run", "prune --older-than 13d",
+    "prune --older-than 13d --dry-run", "prune --older-than 13d --yes",
 )  # fmt: skip
 
 

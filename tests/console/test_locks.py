@@ -32,7 +32,7 @@ COMMANDS = (
     "costs --by session", "costs --what-if gpt-4o", "export --format jsonl --output {folder}/all.jsonl",
     "export --format parquet --output {folder}/all.parquet", "report --html {folder}/page.html", "doctor",
     "doctor --fix", "outcome last --pnl-usd 1", "outcomes --import {folder}/trades.csv",
-    "prune --older-than 7d --dry-run", "prune --older-than 7d", "ship --include-local --yes",
+    "prune --older-than 7d --dry-run", "prune --older-than 7d --yes", "ship --include-local --yes",
 )  # fmt: skip
 
 

@@ -257,7 +257,7 @@ def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, closed:
     """With keys, a flag, and TLS or a way that is safe: as the shipper itself sees it."""
     settings = {**KEYS, "LANGFUSE_HOST": host, "LANGFUSE_ALLOW_HTTP": allowed}
     status = json.loads(run("status --json", **settings).stdout)
-    assert (status["shipping"] == f"shipped to {host}", status["reason"] is None) == (sent, sent)
+    assert (status["shipping"] == f"to be shipped to {host}", status["reason"] is None) == (sent, sent)
     assert (status["cure"] is None) == sent
 
 
@@ -310,7 +310,7 @@ def test_prune_counts_for_scripts(closed: Path) -> None:
     """What would go, and what went."""
     would = json.loads(run("prune --older-than 1h --dry-run --json").stdout)
     assert (would["found"], would["gone"], would["dry_run"]) == ({"local": 60}, 0, True)
-    went = json.loads(run("prune --older-than 1h --json").stdout)
+    went = json.loads(run("prune --older-than 1h --json --yes").stdout)
     assert (went["found"], went["gone"], went["waiting"]) == ({"local": 60}, 60, 0)
 
 

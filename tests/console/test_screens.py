@@ -232,7 +232,7 @@ def test_a_journal_that_is_being_written(filled: Journal) -> None:
     try:
         while filled.newest()[0] == before:
             time.sleep(0.02)
-        for command in (*ALL, "prune --older-than 1d", "doctor --fix"):
+        for command in (*ALL, "prune --older-than 1d --yes", "doctor --fix"):
             result = invoke(command)
             assert (result.exit_code, "locked" in result.output) == (0, False), result.output
         assert all(writer.poll() is None for writer in writers)

@@ -175,7 +175,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
     assert 100 < number < 200
     assert len(filled.observations()) == 301
     assert "1 are kept, because Langfuse has not received them yet" in result.output
-    assert f"Deleted {number} observations" in run("prune", "--older-than", cut).output
+    assert f"Deleted {number} observations" in run("prune", "--older-than", cut, "--yes").output
     assert len(filled.observations()) == 301 - number
     assert "Deleted 0 observations" in run("prune").output
     assert "none" in run("prune", "--dry-run").output

@@ -47,7 +47,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
         old = before.observations[starts < cut.value]
         states, used = old["state"].value_counts().to_dict(), size(delivered.path)
         would = invoke(f"prune --older-than {cut.isoformat()} --dry-run --json")
-        output = invoke(f"prune --older-than {cut.isoformat()} {form}").stdout
+        output = invoke(f"prune --older-than {cut.isoformat()} --yes {form}").stdout
         freed, waiting = used - size(delivered.path), states.pop("pending")
         if form:
             numbers = {

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .commands import costs, decisions, doctor, export, report, serve, status, tail, traces
-from .commands.manage import adopt, outcomes, prune, ship, watch
+from .commands.manage import adopt, delete, outcomes, prune, ship, watch
 from .options import zoned
 
 
@@ -49,6 +49,7 @@ for command in (
     serve.serve,
     ship.ship,
     prune.prune,
+    delete.delete,
     doctor.doctor,
     watch.watch,
     watch.alerts,

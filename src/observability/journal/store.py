@@ -194,6 +194,17 @@ class Journal(JournalConnection):
         self.undelivered += undelivered
         return len(deleted)
 
+    def delete_trace(self, trace_id: str) -> int:
+        """Delete a trace, whatever the state of its rows; return the number of observations and scores.
+
+        What it cost stays in the hourly sums. The freed pages are overwritten.
+        """
+        self.script("PRAGMA secure_delete = ON")
+        with self.transaction(durable=True) as db:
+            rows = [db.execute(f"DELETE FROM {table} WHERE trace_id = ?", (trace_id,)).rowcount for table in _OF_TRACE]
+        self.vacuum()
+        return sum(rows[1:])
+
     def sums_bytes(self) -> int:
         """About how much of the file the hourly sums take. Reads all of them."""
         return int(self._value(f"SELECT ifnull(sum({_SUM_SIZE}), 0) FROM hourly"))
@@ -368,6 +379,7 @@ _UNDELIVERED = """
 SELECT count(*) FROM further_deliveries WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))"""
 _DELETE = "DELETE FROM observations WHERE seq IN (SELECT value FROM json_each(?)) RETURNING trace_id, start_ns"
 _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {0}.trace_id)"
+_OF_TRACE = ("trace_tags", "observations", "scores")
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
 _DELETE_SCORES = f"""
 DELETE FROM scores WHERE trace_id = ?1 AND (state <> 'pending' OR ?2 = 'pending') AND {_ALONE.format("scores")}"""

@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -26,10 +27,28 @@ class Finding(NamedTuple):
     about: str
     what: str
     cure: str | None = None
+    detail: str | None = None  # only for scripts
 
     def as_json(self) -> dict[str, str | None]:
         """Return the finding for scripts."""
-        return {"weight": self.severity.name.lower(), "about": self.about, "what": self.what, "cure": self.cure}
+        finding = {"weight": self.severity.name.lower(), "about": self.about, "what": self.what, "cure": self.cure}
+        return finding | ({"detail": self.detail} if self.detail else {})
+
+
+def by_subject(findings: Iterable[Finding]) -> list[Finding]:
+    """Join the findings about one subject, worst first; beside a problem, what is fine is left out."""
+    subjects: dict[str, list[Finding]] = {}
+    for finding in sorted(findings, key=lambda finding: finding.severity):
+        subjects.setdefault(finding.about, []).append(finding)
+    return sorted(map(_joined, subjects.values()), key=lambda finding: finding.severity)
+
+
+def _joined(findings: Sequence[Finding]) -> Finding:
+    worst = findings[0].severity
+    relevant = [finding for finding in findings if finding.severity is not Severity.FINE or worst is Severity.FINE]
+    cures = dict.fromkeys(finding.cure for finding in relevant if finding.cure)
+    whats = "; ".join(dict.fromkeys(finding.what for finding in relevant))
+    return Finding(worst, findings[0].about, whats, "; ".join(cures) or None)
 
 
 def fault(about: str, what: str, cure: str) -> Finding:

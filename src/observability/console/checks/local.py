@@ -171,10 +171,10 @@ def sdks() -> Iterator[Finding]:
     """List the provider SDKs whose calls are recorded, with their methods."""
     methods = observed(importing=True)
     for name in sorted(methods):
-        yield fine(f"calls of {name}", f"recorded: {', '.join(methods[name])}")
+        yield fine("calls", f"{name} recorded")._replace(detail=", ".join(methods[name]))
     if not methods:
         reason = "OBSERVABILITY_INSTRUMENT" if not settings.setting("OBSERVABILITY_INSTRUMENT") else "no SDK installed"
-        yield fine("calls of SDKs", f"not recorded: {reason}")
+        yield fine("calls", f"of SDKs are not recorded: {reason}")
 
 
 def prices() -> Iterator[Finding]:

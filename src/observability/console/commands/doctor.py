@@ -12,7 +12,7 @@ from ... import settings
 from ...journal import DamagedJournalError, Journal, JournalError
 from ...redaction import redact_line
 from ..checks import local, server
-from ..checks.findings import Finding, Severity, is_there
+from ..checks.findings import Finding, Severity, by_subject, is_there
 from ..options import AsJson
 from ..queries import health
 from ..render.format import how_many, safe
@@ -25,7 +25,9 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Set a damaged journal aside, and retry rejected rows.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, keys, server, journal, disk and prices. Exit status 1 on any fault.
+    """Check settings, keys, server, journal, disk and prices: a line for each. Exit status 1 on any fault.
+
+    --json has one line for each finding.
 
     Example: python -m src.observability doctor
     """
@@ -36,7 +38,7 @@ def doctor(
         for finding in findings:
             show_json(finding.as_json())
     else:
-        show(_table(findings))
+        show(_table(by_subject(findings)))
     if findings[0].severity is Severity.FAULT:
         raise typer.Exit(1)
 

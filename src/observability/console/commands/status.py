@@ -42,10 +42,9 @@ def _facts(journal: Journal) -> dict[str, Any]:
     rows, oldest_pending = journal.counts(), journal.oldest_pending_ns()
     destinations = delivered(journal, rows)
     problem = _problem(oldest_pending, destinations)
-    hosts = " and ".join(to.host for to in settings.destinations())
     return {
         "tracing": settings.tracing_on(),
-        "shipping": f"shipped to {hosts}" if hosts and not any(obstacles()) else "kept here",
+        "shipping": _shipping(destinations),
         "reason": problem and problem.what,
         "cure": problem and problem.cure,
         "missing": settings.missing_langfuse_keys(),
@@ -58,6 +57,16 @@ def _facts(journal: Journal) -> dict[str, Any]:
         "agents": call_stats(journal, "agent", Filter(time_range.parse_time("24h")), timed=False),
         "decisions": newest_decisions(journal, Filter(), _DECISIONS),
     }
+
+
+def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
+    """Return where records go; "shipped" only where something has arrived."""
+    if not destinations or any(obstacles()):
+        return "kept here"
+    hosts: dict[str, list[str]] = {"shipped": [], "to be shipped": []}
+    for label, rows in destinations.items():
+        hosts["shipped" if rows["shipped"] else "to be shipped"].append(label.partition("|")[0])
+    return ", ".join(f"{state} to {' and '.join(names)}" for state, names in hosts.items() if names)
 
 
 def _problem(oldest_pending_ns: int | None, destinations: dict[str, dict[str, Any]]) -> Finding | None:
@@ -79,6 +88,9 @@ def _show(facts: dict[str, Any]) -> None:
     print(paragraph("  ", ", ".join(_journal_facts(facts, now))))
     for label, rows in facts["destinations"].items() if settings.otlp_destination() else ():
         print(paragraph("📤", f"{safe(label.partition('|')[0])}: {_delivered(rows, now)}"))
+    if settings.destination() and (local := facts["rows"].get("local")):
+        stays = f"{how_many(local, 'row')} recorded without keys: they stay here"
+        print(paragraph("  ", f"{stays}, unless you run python -m src.observability ship --include-local"))
     if facts["agents"]:
         _show_spend(facts["agents"])
     if facts["decisions"]:

@@ -13,6 +13,7 @@ from .... import __version__, adoption, settings
 from ...options import AsJson
 from ...render.format import how_many
 from ...render.layout import show_json
+from .confirmation import Yes, confirm
 
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}
@@ -22,7 +23,7 @@ def adopt(
     path: Annotated[Path, typer.Argument(help="The root of the trading repo, the folder that has src in it.")],
     undo: Annotated[bool, typer.Option("--undo", help="Remove the package and the added lines.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; list every LLM call site.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,7 +41,9 @@ def adopt(
     try:
         plan = (adoption.plan_removal if undo else adoption.plan_adoption)(root)
         _show(plan)
-        if plan.changes and not dry_run and _confirmed(plan, yes):
+        if plan.changes and not dry_run:
+            if not yes:
+                confirm(f"Make these changes in {plan.root}?", "nothing was changed")
             adoption.write_all(plan.changes)
             adoption.remove_empty_folders(root / adoption.PACKAGE)
             (_report_removal if undo else _report_adoption)(plan)
@@ -81,21 +84,6 @@ def _show(plan: adoption.Plan) -> None:
         cprint(f"⚠️ {file.relative_to(plan.root)} was edited since: it stays", "yellow")
     if not plan.changes:
         cprint(f"✅ {plan.root} has version {__version__} already", "green")
-
-
-def _confirmed(plan: adoption.Plan, yes: bool) -> bool:
-    if yes:
-        return True
-    try:
-        if typer.confirm(f"Make these changes in {plan.root}?", err=True):
-            return True
-    except typer.Abort as abort:
-        if isinstance(abort.__context__, KeyboardInterrupt):
-            raise
-        print(file=sys.stderr)
-        _fail("No confirmation (no terminal): nothing was changed. --yes makes the changes unasked")
-    cprint("🤖 Nothing was changed", "cyan", file=sys.stderr)
-    raise typer.Exit(1)
 
 
 def _report_adoption(plan: adoption.Plan) -> None:

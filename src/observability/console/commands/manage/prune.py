@@ -1,5 +1,7 @@
 """`prune`: delete old observations."""
 
+import contextlib
+import sys
 from typing import Annotated, NamedTuple
 
 import typer
@@ -12,18 +14,22 @@ from ...options import AsJson, opened
 from ...queries import health
 from ...render.format import moment
 from ...render.layout import paragraph, show_json
+from .confirmation import Yes, confirm
 
 _DAY_NS = 86_400_000_000_000
 
 
 def prune(
     older_than: Annotated[
-        str | None, typer.Option(help="30d, 2026-11-01, ... (default: OBSERVABILITY_RETENTION_DAYS).")
+        str | None, typer.Option(help="30d, 2026-11-01, all, ... (default: OBSERVABILITY_RETENTION_DAYS).")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete old observations and their scores, except those still to be sent. Their cost stays in the totals.
+
+    The command first says what it will delete, and asks.
 
     Example: python -m src.observability prune --older-than 14d --dry-run
     """
@@ -32,6 +38,8 @@ def prune(
         by_state = health.ended_before(journal, before)
         pending = by_state.pop("pending", 0)
         used = journal.used_bytes()
+        if by_state and not dry_run and not yes:
+            _announce(_Pruned(before, True, by_state, pending, 0, 0))
         deleted = 0 if dry_run else _delete(journal, before)
         pruned = _Pruned(before, dry_run, by_state, pending, deleted, used - journal.used_bytes())
     if as_json:
@@ -51,10 +59,18 @@ class _Pruned(NamedTuple):
     freed_bytes: int
 
 
+def _announce(pruned: _Pruned) -> None:
+    """Say on stderr what will be deleted, and ask."""
+    with contextlib.redirect_stdout(sys.stderr):
+        _print(pruned)
+    confirm("Delete them for good?", "nothing was deleted")
+
+
 def _print(pruned: _Pruned) -> None:
     before, colour = moment(pruned.before_ns), "cyan" if pruned.dry_run else "green"
-    count = f"Would delete {sum(pruned.found.values()):,}" if pruned.dry_run else f"Deleted {pruned.gone:,}"
-    cprint(f"🧹 {count} observations from before {before}", colour)
+    rows = sum(pruned.found.values()) if pruned.dry_run else pruned.gone
+    count = f"{'Would delete' if pruned.dry_run else 'Deleted'} {rows:,}"
+    cprint(f"🧹 {count} observation{'' if rows == 1 else 's'} from before {before}", colour)
     by_state = [f"{count:,} {state}" for state, count in sorted(pruned.found.items())]
     freed = [] if pruned.dry_run else [f"{pruned.freed_bytes / 2**20:,.1f} MB freed"]
     cprint(paragraph("  ", ", ".join([*by_state, *freed]) or "none"), colour)
@@ -65,6 +81,8 @@ def _print(pruned: _Pruned) -> None:
 
 def _before(older_than: str | None) -> int:
     now = time_range.now_ns()
+    if older_than is not None and older_than.strip().lower() == "all":
+        return now
     if older_than is None:
         return now - int(settings.setting("OBSERVABILITY_RETENTION_DAYS") * _DAY_NS)
     try:

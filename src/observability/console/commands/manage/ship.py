@@ -19,20 +19,20 @@ from ...options import AsJson, opened, print_error
 from ...queries import health
 from ...render.format import how_many
 from ...render.layout import show_json
+from .confirmation import INTERRUPTED, Yes, confirm
 
 if TYPE_CHECKING:
     from ....shipping import Delivery, ServerReply
 
 _LEASE_SECONDS = 60.0  # how long to wait for another process that is shipping
 _POLL_SECONDS = 0.1
-_INTERRUPTED = 130  # exit status after Ctrl-C
 
 
 def ship(
     include_local: Annotated[
         bool, typer.Option("--include-local", help="Also send rows recorded without keys.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Deliver pending rows to each destination now. Exit status 1 if rows are pending or were rejected; 130 on Ctrl-C.
@@ -110,24 +110,13 @@ def _end(message: str, cure: str | None, as_json: bool) -> NoReturn:
 def _address_local(journal: Journal, destination: settings.Destination, yes: bool, as_json: bool) -> None:
     rows = health.local_rows(journal)
     if rows and not yes:
-        _confirm(rows, destination, as_json)
+        question = (
+            f"{how_many(rows, 'row')} recorded without keys."
+            f" Send them, prompts and answers included, to {destination.host}?"
+        )
+        confirm(question, "nothing was sent", lambda message, cure: _end(message, cure, as_json))
     if rows:
         health.address(journal, destination.label)
-
-
-def _confirm(rows: int, destination: settings.Destination, as_json: bool) -> None:
-    """End the command unless the operator agrees."""
-    recorded = f"{how_many(rows, 'row')} recorded without keys."
-    try:
-        if typer.confirm(f"{recorded} Send them, prompts and answers included, to {destination.host}?", err=True):
-            return
-    except typer.Abort as abort:  # Ctrl-C or no terminal: its context shows which
-        print(file=sys.stderr)
-        if isinstance(abort.__context__, KeyboardInterrupt):
-            raise typer.Exit(_INTERRUPTED) from None
-        _end("No confirmation (no terminal): nothing was sent", "add --yes to skip the question", as_json)
-    cprint("🤖 Nothing was sent", "cyan", file=sys.stderr)
-    raise typer.Exit(1)
 
 
 def _deliver(destination: settings.AnyDestination, rows: int) -> "ServerReply | None":
@@ -147,7 +136,7 @@ def _deliver(destination: settings.AnyDestination, rows: int) -> "ServerReply | 
     except KeyboardInterrupt:
         delivery.cut()
         cprint("🤖 Stopped: undelivered rows stay pending", "cyan", file=sys.stderr)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     return replies[0]
 
 

@@ -1,0 +1,39 @@
+"""Asks the operator before a command changes something."""
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, NoReturn
+
+import typer
+from termcolor import cprint
+
+from ...options import print_error
+
+INTERRUPTED = 130  # exit status after Ctrl-C
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+def _end(message: str, cure: str) -> NoReturn:
+    print_error(message, cure)
+    raise typer.Exit(1)
+
+
+def confirm(question: str, outcome: str, end: Callable[[str, str], NoReturn] = _end) -> None:
+    """End the command unless the operator agrees: with status 1, or 130 on Ctrl-C.
+
+    Args:
+        question: the whole question.
+        outcome: the state without a yes, like `nothing was sent`.
+        end: ends the command where nobody can answer; gets the message and its cure.
+    """
+    try:
+        if typer.confirm(question, err=True):
+            return
+    except typer.Abort as abort:  # Ctrl-C or no terminal: its context shows which
+        print(file=sys.stderr)
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise typer.Exit(INTERRUPTED) from None
+        end(f"No confirmation (no terminal): {outcome}", "add --yes to skip the question")
+    cprint(f"🤖 {outcome.capitalize()}", "cyan", file=sys.stderr)
+    raise typer.Exit(1)

@@ -1,0 +1,65 @@
+"""`delete`: delete one trace from the journal."""
+
+import sys
+from typing import Annotated
+
+import typer
+from termcolor import cprint
+
+from ....journal import Journal
+from ...options import AsJson, opened, print_error
+from ...queries import traces
+from ...render.format import SHORT_ID, how_many
+from ...render.layout import paragraph, show, show_json, width
+from ...render.tables import traces_table
+from .confirmation import Yes, confirm
+
+
+def delete(
+    name: Annotated[str, typer.Argument(metavar="TRACE", help="A trace id, its first digits, or `last`.")],
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete one trace here: its observations, scores and tags. Its cost stays in the totals.
+
+    What Langfuse has received stays there; the command says how to delete it.
+
+    Example: python -m src.observability delete 9dbed5bf
+    """
+    with opened() as journal:
+        trace = traces.trace(journal, traces.trace_id_named(journal, name))
+        _check_ended(trace)
+        if not yes:
+            _ask(journal, trace)
+        rows = journal.delete_trace(trace.id)
+    hosts = _received_by(trace)
+    if as_json:
+        show_json({"trace_id": trace.id, "deleted": rows, "also_at": hosts})
+    else:
+        cprint(f"🧹 Deleted {how_many(rows, 'row')} of trace {trace.id[:SHORT_ID]}", "green")
+    for host in hosts:
+        cprint(f"⚠️ {host} has received it. To delete it there:", "yellow", file=sys.stderr)
+        print(paragraph("  ", f"→ its page {host}/trace/{trace.id}, the bin at the top; or:"), file=sys.stderr)
+        print(f'   curl -X DELETE -u "$LANGFUSE_PUBLIC_KEY:$LANGFUSE_SECRET_KEY" {host}/api/public/traces/{trace.id}',
+              file=sys.stderr)  # fmt: skip
+
+
+def _check_ended(trace: traces.Trace) -> None:
+    """End the command if a call of the trace still runs: its end would put it back."""
+    if any(row["state"] == "open" for row in trace.observations):
+        print_error(f"Trace {trace.id[:SHORT_ID]} is still running", "delete it once it has ended")
+        raise typer.Exit(1)
+
+
+def _ask(journal: Journal, trace: traces.Trace) -> None:
+    show(*traces_table(traces.lines_of(journal, [trace.id]), width()))
+    pending = sum(row["state"] == "pending" for row in (*trace.observations, *trace.scores))
+    never_sent = f" {how_many(pending, 'row')} of it will never be sent." if pending else ""
+    rows = how_many(len(trace.observations) + len(trace.scores), "row")
+    confirm(f"Delete this trace, {rows}, for good?{never_sent}", "nothing was deleted")
+
+
+def _received_by(trace: traces.Trace) -> list[str]:
+    """The hosts that have received rows of the trace."""
+    rows = (*trace.observations, *trace.scores)
+    return sorted({str(row["destination"]).partition("|")[0] for row in rows if row["state"] == "shipped"})
