@@ -23,7 +23,7 @@ from werkzeug import Response
 from src.observability import LangFuseTracker, ObservabilityContext, runtime, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal, Mark
-from src.observability.redaction.operator_patterns import operator_patterns
+from src.observability.redaction.rules import operator_patterns
 from tests.console.cycles import one_cycle
 from tests.langfuse_server import HEALTH, Backend, RawServer, settings_for
 from tests.million import fill, observation_row

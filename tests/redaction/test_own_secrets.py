@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from src.observability import settings
-from src.observability.redaction import environment, operator_patterns
-from src.observability.redaction.redactor import BAD_PATTERN, check_patterns, redact, redact_line, redact_text
+from src.observability.redaction import environment, rules
+from src.observability.redaction.redactor import BAD_PATTERN, redact, redact_line, redact_text
+from src.observability.redaction.rules import check_patterns
 from tests.redaction.corpus import CONTEXTS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, found
 
@@ -170,7 +171,7 @@ def test_nothing_beside_our_own_secrets_takes_more_than_its_time() -> None:
         assert time.thread_time() - began < 0.6
 
 
-needs_re2 = pytest.mark.skipif(operator_patterns.re2 is None, reason="google-re2 is not installed")
+needs_re2 = pytest.mark.skipif(rules.re2 is None, reason="google-re2 is not installed")
 REFUSED = {
     "(": "missing \\)",
     "(?<=desk )london": "look-around",
@@ -203,7 +204,7 @@ def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: p
 
 def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install, and no text is recorded."""
-    monkeypatch.setattr(operator_patterns, "re2", None)
+    monkeypatch.setattr(rules, "re2", None)
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
     with pytest.raises(settings.SettingError, match="pip install google-re2"):
         check_patterns()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from src.models.model_factory import ModelFactory
-from src.observability.redaction import http, operator_patterns, wallets
+from src.observability.redaction import http, rules, wallets
 from src.observability.redaction.key_formats import FORMATS, Format
 from src.observability.redaction.redactor import (
     BINARY,
@@ -26,18 +26,18 @@ from src.observability.redaction.redactor import (
     MAX_ITEMS,
     MAX_TEXT,
     NO_TEXT,
-    RULES,
     TOO_DEEP,
     TOO_LONG,
     TOO_MANY,
     redact,
     redact_text,
 )
+from src.observability.redaction.rules import MARKERS
 from tests.providers.wire import Provider, ask
 from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
 
-needs_re2 = pytest.mark.skipif(operator_patterns.re2 is None, reason="google-re2 is not installed")
+needs_re2 = pytest.mark.skipif(rules.re2 is None, reason="google-re2 is not installed")
 NOT_GENERATED = {"operator", "own-secret"}  # tested by themselves below
 
 
@@ -51,7 +51,7 @@ def assert_gone(secret: str, done: str) -> None:
 @needs_re2
 def test_every_rule_has_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     """The corpus, the rules that exist and the markers that are seen are the same."""
-    assert SECRETS.keys() | PLACED.keys() == RULES - NOT_GENERATED
+    assert SECRETS.keys() | PLACED.keys() == MARKERS - NOT_GENERATED
     monkeypatch.setenv("EXCHANGE_API_SECRET", "Tr4de&Pass/word+1")
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", r"ACC-\d{6}")
     make = random.Random("every rule")
@@ -59,7 +59,7 @@ def test_every_rule_has_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = [
         re.findall(r"\[REDACTED:([a-z-]+)\]", redact_text(text)) for text in [*texts, "ACC-123456 Tr4de&Pass/word+1"]
     ]
-    assert {rule for rules in seen for rule in rules} == RULES
+    assert {rule for rules in seen for rule in rules} == MARKERS
 
 
 def test_every_node_has_its_address() -> None:

@@ -6,7 +6,8 @@ from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .environment import is_secret, secret_values
-    from .redactor import Redactor, check_patterns, redact, redact_line, redact_text
+    from .redactor import Redactor, redact, redact_line, redact_text
+    from .rules import check_patterns
 
 __all__ = [
     "Redactor",
@@ -21,7 +22,8 @@ __all__ = [
 __getattr__ = lazy_exports(
     __name__,
     {
-        "redactor": "Redactor check_patterns redact redact_line redact_text",
+        "redactor": "Redactor redact redact_line redact_text",
+        "rules": "check_patterns",
         "environment": "is_secret secret_values",
     },
 )

@@ -7,24 +7,25 @@ in `[{"word": …}, {"word": …}]`, and all values in a row.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
-from .own_secrets import OwnSecrets
-from .scan import Scan, Span, marker, masked, pieces, regex, shifted
+from .scan import PIECE, Scan, Span, marker, masked, pieces, regex, shifted
 from .seed_phrases import RULE, rest_of_phrases, seed_phrases
 from .wallets import is_secret_numbers
 
-_PHRASE, _NUMBERS = marker(RULE), marker("solana-secret-key")
+_PHRASE, _KEY = marker(RULE), marker("solana-secret-key")
 _MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
 _BREAK, _MASKED = "0", "\ue000"  # stand-ins for a gap that ends a phrase, and for a masked phrase (private use)
-_READ = {str, dict, list, tuple}
+_READ, _NUMBERS = {str, dict, list, tuple}, {int, float, bool}
 _EDGE = 400  # characters at either end of a long text, where a phrase may begin or go on
+_DEEPEST, _MOST = 32, 5_000  # containers in each other, items: a value with more is not read ahead
 _SHORTEST = 23  # characters: twelve words of one letter
 
 
-def without_spread(value: Any, own: OwnSecrets) -> Any:
+def without_spread(value: Any, own_spans: Callable[[Scan], Iterable[Span]]) -> Any:
     """`value`, which is redacted, without seed phrases, keys and secrets of ours that are spread over it.
 
     The same object where there are none.
@@ -32,78 +33,79 @@ def without_spread(value: Any, own: OwnSecrets) -> Any:
     if not isinstance(value, dict | list | tuple):
         return value
     value = _without_numbers(value)[0]
-    masks = _Texts(value, own).masks() if type(value) in _READ else {}
+    masks = Texts(value).masks(own_spans) if type(value) in _READ else {}
     return _Masker(masks).masked(value) if masks else value
 
 
-class _Place:
-    """The texts that are read together: the same field of every row."""
-
-    def __init__(self, places: "list[_Place]") -> None:
-        self.numbers: list[int] = []  # of its texts
-        self.keys: list[int] = []  # of the keys of its dicts
-        self._inside: dict[Any, _Place] = {}
-        self._places = places
-        places.append(self)
-
-    def at(self, key: Any) -> "_Place":
-        """The place of a field of its dicts; `word1` and `word2` are one."""
-        if key not in self._inside:
-            name = key.rstrip("0123456789") if type(key) is str else 0
-            self._inside[key] = self._inside.get(name) or _Place(self._places)
-            self._inside[name] = self._inside[key]
-        return self._inside[key]
-
-
-class _Texts:
+class Texts:
     """The texts of a value, in the order of `_Masker`, and their columns."""
 
-    def __init__(self, value: Any, own: OwnSecrets) -> None:
-        self._own = own
-        self._texts: list[str] = []
-        self._values: list[int] = []  # numbers of the texts that are not keys
-        self._places: list[_Place] = []
-        self._read(value, _Place(self._places))
+    def __init__(self, value: Any, secret_numbers: Container[Any] = ()) -> None:
+        self.is_plain = True  # nothing but texts could be a secret: no number, and no object that is not data
+        self.texts: list[str] = []
+        self.values: list[int] = []  # numbers of the texts that are not keys
+        self.columns: defaultdict[str, list[int]] = defaultdict(list)  # of the same field of every row, by its path
+        self._secret_numbers = secret_numbers
+        self._integers = 0
+        self._left = _MOST
+        self._read(value, "", 0)
+        if self._integers >= _BYTES and self.is_plain:
+            self.is_plain = _without_numbers(value)[0] is value
 
-    def _read(self, value: Any, place: _Place) -> None:
-        if type(value) is str:
-            place.numbers.append(len(self._texts))
-            self._values.append(len(self._texts))
-            self._texts.append(value)
-        elif isinstance(value, dict):
-            for key, inner in value.items():
-                if type(key) is str:
-                    place.keys.append(len(self._texts))
-                    self._texts.append(key)
-                if type(inner) in _READ:
-                    self._read(inner, place.at(key))
-        else:
-            inside = place.at(None)
-            for inner in value:
-                if type(inner) in _READ:
-                    self._read(inner, inside)
+    def _read(self, value: Any, path: str, depth: int) -> None:
+        kind = type(value)
+        if kind is str:
+            self.columns[path].append(len(self.texts))
+            self.values.append(len(self.texts))
+            self.texts.append(value)
+        elif kind is dict:
+            self._enter(value.values(), depth)
+            for key, inner in value.items() if self.is_plain else ():
+                self._read(inner, self._field(key, path), depth + 1)
+        elif kind is list or kind is tuple:
+            self._enter(value, depth)
+            for inner in value if self.is_plain else ():
+                self._read(inner, f"{path}\0", depth + 1)
+        elif value is not None:
+            self._integers += kind is int
+            if kind not in _NUMBERS or value in self._secret_numbers:
+                self.is_plain = False
 
-    def masks(self) -> dict[int, list[Span]]:
-        """Number of a text -> its parts that belong to a phrase."""
+    def _field(self, key: Any, path: str) -> str:
+        """Note a key, and return the path of its value; `word1` and `word2` are one."""
+        if type(key) is str:
+            self.columns[f"{path}\1"].append(len(self.texts))
+            self.texts.append(key)
+            return f"{path}\0{key.rstrip('0123456789')}"
+        if key is not None and (type(key) not in _NUMBERS or key in self._secret_numbers):
+            self.is_plain = False
+        return path
+
+    def _enter(self, items: Collection[Any], depth: int) -> None:
+        self._left -= len(items)
+        if depth >= _DEEPEST or self._left < 0 or (len(items) >= _BYTES and is_secret_numbers([*items])):
+            self.is_plain = False
+
+    def masks(self, own_spans: Callable[[Scan], Iterable[Span]]) -> dict[int, list[Span]]:
+        """Number of a text -> its parts that belong to a phrase, or to a secret of ours."""
         masks: dict[int, list[Span]] = {}
-        columns = [self._values, *(numbers for place in self._places for numbers in (place.numbers, place.keys))]
-        for column in {tuple(column) for column in columns if len(column) > 1}:  # a text alone was searched before
-            for number, part in (*self._phrases_in(column), *self._own_in(column)):
+        for column in {tuple(column) for column in (self.values, *self.columns.values()) if len(column) > 1}:
+            for number, part in (*self._phrases_in(column), *self._own_in(column, own_spans)):
                 masks.setdefault(number, []).append(part)
         return masks
 
     def _phrases_in(self, column: Sequence[int]) -> Iterator[tuple[int, Span]]:
-        lines = [_readable(self._texts[number]) for number in column]
+        lines = [_readable(self.texts[number]) for number in column]
         joined = "\n".join(lines)
         spans = list(_phrases(joined)) if len(joined) >= _SHORTEST else []
         spans += rest_of_phrases(joined, _MASKED) if _MASKED in joined else []
         yield from self._parts(column, lines, spans, gap=1)
 
-    def _own_in(self, column: Sequence[int]) -> Iterator[tuple[int, Span]]:
+    def _own_in(self, column: Sequence[int], own_spans: Callable[[Scan], Iterable[Span]]) -> Iterator[tuple[int, Span]]:
         """A secret of ours in the pieces of a stream."""
-        lines = [_readable(self._texts[number]) for number in column]
+        lines = [_readable(self.texts[number]) for number in column]
         joined = pieces("".join(lines))
-        spans = [span for start, piece in joined for span in shifted(self._own.spans(Scan(piece)), start)]
+        spans = [span for start, piece in joined for span in shifted(own_spans(Scan(piece)), start)]
         yield from self._parts(column, lines, spans, gap=0)
 
     def _parts(
@@ -119,8 +121,61 @@ class _Texts:
 
     def _in_text(self, number: int, length: int, start: int, end: int) -> tuple[int, int]:
         """Map a part of the readable text to the text itself."""
-        cut = len(self._texts[number]) - length  # left out of its middle
+        cut = len(self.texts[number]) - length  # left out of its middle
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
+
+
+class Excerpt:
+    """As much of several values as a search must read to say that there is no secret in them.
+
+    These are their new texts, and of the others the ends, since a secret may be spread over several.
+    """
+
+    def __init__(self, clean: Container[int], secret_numbers: Container[Any]) -> None:
+        self.lines: list[str] = []
+        self.new: set[str] = set()
+        self.key_columns: list[tuple[str, ...]] = []
+        self._clean = clean  # hashes of the texts, and of the columns of keys, that were searched before
+        self._secret_numbers = secret_numbers
+        self._left = PIECE  # characters
+
+    def add(self, value: Any) -> bool:
+        """Add a value; False where it is too long, or not plain data."""
+        if type(value) is str:
+            if hash(value) not in self._clean:
+                self._add_new((value,))
+                self.lines.append(value)
+        elif value is not None:
+            texts = Texts(value, self._secret_numbers)
+            if not texts.is_plain:
+                return False
+            self._add_new([text for text in texts.texts if hash(text) not in self._clean])
+            self._add_values(texts)
+            self._add_columns(texts)
+        return self._left >= 0
+
+    def _add_new(self, texts: Iterable[str]) -> None:
+        self.new.update(texts)
+        self._left -= sum(map(len, texts))
+
+    def _add_values(self, texts: Texts) -> None:
+        values = map(texts.texts.__getitem__, texts.values)
+        self.lines += [text if text in self.new else _readable(text) for text in values]
+
+    def _add_columns(self, texts: Texts) -> None:
+        for path, numbers in texts.columns.items():
+            if path[-1:] == "\1":
+                self._add_keys(tuple([texts.texts[number] for number in numbers]))
+            elif 1 < len(numbers) < len(texts.values):
+                first, *between, last = [texts.texts[number] for number in numbers]
+                self.lines += [first[-_EDGE:], *map(_readable, between), last[:_EDGE]]
+
+    def _add_keys(self, keys: tuple[str, ...]) -> None:
+        if hash(keys) in self._clean:
+            self.lines += [key for key in keys if key in self.new]
+        else:
+            self.key_columns.append(keys)
+            self.lines += keys
 
 
 def _sign(marker: re.Match[str]) -> str:
@@ -140,7 +195,7 @@ def _phrases(text: str) -> Iterator[Span]:
 
 
 class _Masker:
-    """Walks a value in the order of `_Texts`, and puts a marker on each mask."""
+    """Walks a value in the order of `Texts`, and puts a marker on each mask."""
 
     def __init__(self, masks: dict[int, list[Span]]) -> None:
         self._masks = masks
@@ -195,7 +250,7 @@ def _without_numbers(value: Any) -> tuple[Any, list[int]]:
             changed = changed or items[at] is not item
             numbers += inner[: _NUMBERED + 1 - len(numbers)]
     if _is_key(numbers):
-        return _NUMBERS, []
+        return _KEY, []
     if not changed:
         return value, numbers
     return (dict(zip(names, items, strict=True)) if names is not None else type(value)(items)), numbers

@@ -25,6 +25,10 @@ _NAME_ENDS = (
     "key", "secret", "token", "password", "passwd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass",
 )  # fmt: skip
+_GO_ON = "acdefgijklmnopqrtuwxyz"  # keys, keyB64, keyHex and keyValue end here, and `keyboard` and `password` go on
+_ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
+# Names of fields may also end in `auth`, `bearer` or `sid`, which is in `INSIDE` too.
+NAME_HINT = f"(?:{'|'.join(_NAME_ENDS)}|auth|bearer){_ENDS_HERE}|(?-i:[sS]id{_ENDS_HERE}|SID(?:[^A-Z]|$))"
 _QUOTE = r"\\{0,15}(?:\"\"\"|'''|[\"'`])"
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _PAIR = regex(
@@ -61,17 +65,15 @@ _SPACED_OWNERS = (
 
 def named(scan: Scan) -> Iterator[Span]:
     """Values whose name says secret: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
-    for end in scan.present(_NAME_ENDS):
+    for end in _NAME_ENDS:
         masked = 0  # a name inside a masked value is skipped
         for at in _name_ends(scan, end):
             stop = at + len(end)
-            goes_on = scan.low[stop : stop + 1] in _GO_ON  # as in `keyboard`, and in the `pass` of `password`
+            goes_on = stop < len(scan.low) and scan.low[stop] in _GO_ON
             if at >= masked and not goes_on and (span := _pair(scan, at, stop)):
                 masked = span.end
                 yield span
 
-
-_GO_ON = frozenset("acdefgijklmnopqrtuwxyz")  # keys, keyB64, keyHex and keyValue end here
 
 # `key` or `token` alone stands in every line of some prompts. Such a name is examined only with a letter or an owner
 # before it, or with a random value behind it: `looks_random` and `is_query_key` ask for 16 letters.
@@ -89,7 +91,9 @@ _LONE = {end: _lone(end) for end in ("key", "token")}
 
 
 def _name_ends(scan: Scan, end: str) -> Iterator[int]:
-    return (match.start() for match in _LONE[end].finditer(scan.low)) if end in _LONE else scan.anchors(end)
+    if end in _LONE and end in scan.low:
+        return (match.start() for match in _LONE[end].finditer(scan.low))
+    return scan.anchors(end)
 
 
 def _pair(scan: Scan, at: int, end: int) -> Span | None:

@@ -82,7 +82,8 @@ _WEBHOOK = regex(
     r"|hooks\.slack\.com/services/\w{6,14}/\w{6,20}/$|/IncomingWebhook/$"
 )
 _PATHS = ("/webhooks/", "/services/", "/workflows/t", "/triggers/t", "/incomingwebhook/")
-_MARKS = tuple(mark.strip(".") for mark in (*_NODES, *_BY_QUERY, *_PATHS))
+_MARKS = "|".join(re.escape(mark.strip(".")) for mark in (*_NODES, *_BY_QUERY, *_PATHS))
+URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
 _ADDRESS = regex("0x[0-9a-fA-F]+")  # of a contract, a transaction: a key may begin with 0x too, once in 4,000
 _WORDS = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
@@ -96,8 +97,6 @@ _ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
 def _keys(scan: Scan) -> Iterator[Span]:
     """Long runs behind `/` or `=` whose address is that of a node or a webhook."""
     runs = [run for run in scan.runs if run[0] and scan.text[run[0] - 1] in "/="]
-    if not runs or not any(mark in scan.low for mark in _MARKS):
-        return
     for start, _ in runs:
         match = _KEY.match(scan.text, start)
         if match and (rule := _rule_of(match, scan.text)):
@@ -146,6 +145,7 @@ _AUTHORIZATION = regex(
 )
 _BEARER = regex(r"(?P<scheme>\s{1,4})(?P<value>[A-Za-z0-9._~+/=-]{16,8192})")
 _HEADERS = {"authorization": _AUTHORIZATION, "bearer": _BEARER}
+HEADER_HINT = "authorization|bearer|cookie"
 _COOKIE = regex(
     r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}b?(?:\\{0,15}[\"'`])?(?P<crumbs>[^\s\"'`\\=;,]{1,64}=[^\r\n\"'`\\]{8,4096})"
 )
@@ -154,15 +154,14 @@ _CRUMB = regex(r"(?P<name>[^\s=;,]{1,64})=(?P<value>[^\s=;,]{8,4096})={0,2}")
 
 def headers(scan: Scan) -> Iterator[Span]:
     """Values of `Authorization:` headers and of cookies, and what follows `Bearer`, as SDKs and curl write them."""
-    for word in scan.present(_HEADERS):
+    for word in _HEADERS:
         masked = 0
         for at in scan.anchors(word):
             match = _HEADERS[word].match(scan.text, at + len(word)) if at >= masked else None
             if match and _is_credential(match, in_header=word == "authorization"):
                 masked = match.end()
                 yield Span(*match.span("value"), "authorization")
-    if scan.present(("cookie",)):
-        yield from _cookies(scan)
+    yield from _cookies(scan)
 
 
 def _is_credential(match: re.Match[str], in_header: bool) -> bool:

@@ -286,6 +286,7 @@ def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
 
 # PEM: RFC 7468; PGP's armor: RFC 9580 section 6.2; SSH2's: RFC 4716. Form encoding makes a space a plus.
 _PEM_EDGE = regex(r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}")
+PEM_HINT = "private[ +]key"
 _PEM_LONGEST = 20_000  # characters; a key of 16,384 bits has 12,700
 _PEM_GAP = 200  # characters of a body that are not base64: headers, and the wrapping of lines
 _PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
@@ -300,8 +301,6 @@ def pem_keys(scan: Scan) -> Iterator[Span]:
     A key without its last line is masked as far as base64 goes on, a key without its first line back to where base64
     begins.
     """
-    if not scan.present(("private",)) or "----" not in scan.low:
-        return
     covered = 0
     edges = list(_PEM_EDGE.finditer(scan.text))
     for edge, after in zip(edges, [*edges, None][1:], strict=True):

@@ -11,6 +11,7 @@ from functools import lru_cache
 from .scan import regex
 
 STRONG, VARIABLE, WEAK, NONE = 3, 2, 1, 0
+_LONGEST = 100  # characters: a text may stand where a name could
 
 # The names are those that scanners agree on (gitleaks rules/generic.go, detect-secrets plugins/keyword.py) and those of
 # the repo's own `.env_example`, which the last line of each group covers.
@@ -78,9 +79,13 @@ def words_of(name: str) -> list[str]:
     return words
 
 
-@lru_cache(maxsize=4096)  # the names of a prompt's fields are few, and come back in every call
 def strength(name: str) -> int:
     """How surely a field called `name` holds a secret: STRONG, VARIABLE, WEAK or NONE."""
+    return _strength(name[-_LONGEST:])
+
+
+@lru_cache(maxsize=4096)  # the names of a prompt's fields are few, and come back in every call
+def _strength(name: str) -> int:
     words = words_of(name)
     if not words or not _PUBLIC.isdisjoint(words):
         return NONE

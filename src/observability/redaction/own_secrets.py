@@ -3,21 +3,20 @@
 The forms are: as it is, URL-encoded, escaped for JSON or HTML, base64 (also inside a larger blob, as in an
 `Authorization: Basic`), hex; each also broken over lines. There are thirty for each secret.
 
-The search takes microseconds: form and text are reduced to their capitals (or digits, or small letters), and a form
-can stand in the text only if its reduction stands in the text's. Line breaks change neither.
+`hints` has a part of each form, with anything but letters and digits in between: line breaks, quotes, other fields.
 """
 
 import html
 import json
 import re
-import string
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .environment import is_secret
-from .scan import NOT_ALNUM, Rewritten, Scan, Span, all_but, as_ascii, regex, without_escapes
+from .scan import NOT_ALNUM, Rewritten, Scan, Span, as_ascii, regex
+from .values import digits_of
 from .wallets import is_address
 
 RULE = "own-secret"
@@ -42,67 +41,48 @@ class Form(NamedTuple):
         return [view.lower() for view in scan.alnum] if self.ignore_case else [*scan.alnum]
 
 
-# Reductions keep these letters alone. A form is filed under the first that leaves enough of it.
-_REDUCTIONS = (all_but(string.ascii_uppercase), all_but(string.digits), all_but(string.ascii_lowercase))
-_ENOUGH = (4, 5, 6)
-_BY_DIGITS, _BY_SMALL = 1, 2  # hex is filed by its digits: its letters come in both cases
-
 _QUERY_SECRET = regex(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
-_LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # its letters do not belong to a secret
+LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # its letters do not belong to a secret
 _INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and what indents the next line
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
+
+
+_FEWEST, _SIGNATURE = 4, 8  # letters and digits
 
 
 class OwnSecrets:
     """The secrets of one state of the environment, ready to be searched for."""
 
     def __init__(self, values: Sequence[str]) -> None:
-        self._reduced: tuple[dict[str, list[Form]], ...] = ({}, {}, {})
-        self._short: list[Form] = []
         self.longest = max(map(len, values), default=0)  # characters
         secrets = {part for value in values for part in _parts(value)}
         self.numbers = frozenset(int(text) for text in secrets if text.isdecimal() and str(int(text)) == text)
-        for secret in secrets:
-            for form in _forms(secret):
-                self._file(form)
+        forms = [form for secret in secrets for form in _forms(secret)]
+        self._short = [form for form in forms if len(form.letters) < _FEWEST]
+        by_signature: dict[str, list[Form]] = {}
+        for form in forms:
+            if len(form.letters) >= _FEWEST:
+                by_signature.setdefault(_signature(form.letters.decode().lower()), []).append(form)
+        self._forms = list(by_signature.values())
+        self.hints = ["[^a-z0-9]*".join(signature) for signature in by_signature]
 
-    def _file(self, form: Form) -> None:
-        for kind in range(len(_REDUCTIONS)):
-            if form.ignore_case and kind != _BY_DIGITS:
-                continue
-            reduced = _reduce(form.text, kind)
-            if len(reduced) >= _ENOUGH[kind]:
-                self._reduced[kind].setdefault(reduced, []).append(form)
-                return
-        self._short.append(form)
-
-    def spans(self, scan: Scan) -> Iterator[Span]:
-        """Where any form of any secret stands in the text."""
-        for form in self._candidates(scan):
-            if _may_stand(form, scan):
-                yield from _find(form, scan)
-
-    def _candidates(self, scan: Scan) -> Iterator[Form]:
-        for kind, forms in enumerate(self._reduced):
-            if forms:
-                # without escapes: the "n" of an escaped line break is no letter of a secret
-                letters = _letters(_unbroken(scan) if kind == _BY_SMALL else scan.ascii, kind)
-                for reduced in [reduced for reduced in forms if reduced in letters]:
-                    yield from forms[reduced]
-        yield from self._short
+    def forms(self, numbers: Iterable[int], scan: Scan) -> list[Form]:
+        """The forms that may stand in a text: those of the `hints` that match, and those of hardly any letters."""
+        short = [form for form in self._short if next(_find(form, scan), None)]
+        return [form for number in numbers for form in self._forms[number]] + short
 
 
-def _unbroken(scan: Scan) -> bytes:
-    return _LINE_TAG.sub(b"", scan.plain_ascii) if "<br" in scan.low else scan.plain_ascii
+def own_spans(forms: Sequence[Form], scan: Scan) -> Iterator[Span]:
+    """Where any of the forms stands in the text."""
+    for form in forms:
+        if _may_stand(form, scan):
+            yield from _find(form, scan)
 
 
-def _reduce(text: str, kind: int) -> str:
-    return _letters(as_ascii(without_escapes(text) if kind == _BY_SMALL else text), kind)
-
-
-def _letters(text: bytes, kind: int) -> str:
-    """The reduction, as text: `in` is eight times faster on text than on bytes."""
-    return text.translate(None, _REDUCTIONS[kind]).decode()
+def _signature(letters: str) -> str:
+    """The eight letters of a form with the most digits: words are frequent in texts."""
+    parts = [letters[at : at + _SIGNATURE] for at in range(max(1, len(letters) - _SIGNATURE + 1))]
+    return max(parts, key=digits_of)
 
 
 def _parts(value: str) -> Iterator[str]:

@@ -2,42 +2,28 @@
 
 What cannot be redacted becomes `[NOT RECORDED: why]`, never the original. `docs/redaction.md` says what is covered.
 
-    redact ─▶ Redactor ─▶ redact_text ─▶ pieces ─▶ Scan ─▶ rules ─▶ spans ─▶ markers ─▶ across_fields
-                                                            │ own_secrets (environment)
-                                                            │ seed_phrases, wallets
-                                                            │ key_formats, http
-                                                            │ assignments (names, values)
-                                                            │ operator_patterns
+    redact ─▶ Redactor ─▶ Texts ─▶ Rules.finders: none, for most values
+                 │                   │ own_secrets (environment)
+                 ▼                   │ seed_phrases, wallets
+              each text ─▶ pieces ─▶ │ key_formats, http
+                 │                   │ assignments (names, values)
+                 ▼                   │ the operator's patterns
+              across_fields          ▼
+                                   spans ─▶ markers
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from .. import settings
-from .across_fields import unused, without_spread
-from .assignments import named
-from .environment import secret_values
-from .http import cookies, headers, urls
-from .key_formats import FORMAT_RULES, formats, pem_keys, without_pem_lines
+from .across_fields import Excerpt, unused, without_spread
+from .http import cookies
+from .key_formats import without_pem_lines
 from .names import NONE, strength
-from .operator_patterns import operator_patterns, operator_spans
-from .own_secrets import OwnSecrets
-from .scan import MASKED, NOT_RECORDED, Rewritten, Scan, Span, marker, masked, pieces, regex, shifted
-from .seed_phrases import seed_phrases
+from .rules import MARKERS, Rules, current_rules, depends_on_others, names_cookies
+from .scan import MASKED, NOT_RECORDED, Scan, marker, masked, regex
 from .values import holds_secrets, is_member, is_secret, is_secret_item, is_secret_number
-from .wallets import byte_arrays, is_account, is_evm_key, is_keypair, is_secret_numbers, wallet_keys
-
-# Where two rules claim the same text, the earlier one names it.
-_FINDERS: tuple[Callable[[Scan], Iterable[Span]], ...] = (
-    seed_phrases, wallet_keys, byte_arrays, pem_keys, formats, urls, headers, named,
-)  # fmt: skip
-
-RULES = FORMAT_RULES | {
-    "authorization", "evm-private-key", "extended-private-key", "named-secret", "operator", "own-secret",
-    "pem-private-key", "rpc-url", "seed-phrase", "solana-secret-key", "url-credentials", "webhook-url",
-    "wif-private-key",
-}  # fmt: skip
+from .wallets import is_account, is_evm_key, is_keypair, is_secret_numbers
 
 _Check = Callable[[str, str], bool]  # whether a value is a secret under a name
 _NAMED, _OWN, _EVM, _SOLANA = map(marker, ("named-secret", "own-secret", "evm-private-key", "solana-secret-key"))
@@ -56,10 +42,9 @@ MAX_DEPTH = 32
 MAX_ITEMS = 100_000  # in all containers of one value
 MAX_TEXT = 16_000_000  # characters; four times what the largest context windows hold
 _PASSES = 8
-_SHORT, _MAX_CLEAN = 64, 4096  # names, models and symbols come in every row: each is searched once
 
 # Our own markers are left alone, so that redaction of redacted text changes nothing.
-_MARKERS = regex(rf"(\[REDACTED:(?:{'|'.join(sorted(RULES))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
+_MARKERS = regex(rf"(\[REDACTED:(?:{'|'.join(sorted(MARKERS))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
 
 
 def redact(value: Any) -> Any:
@@ -75,7 +60,7 @@ def redact(value: Any) -> Any:
 def redact_text(text: str) -> str:
     """`text` without secrets; the same object where there are none; never raises."""
     try:
-        return _redacted(text, _rules())
+        return _redacted(text, current_rules())
     except Exception:  # noqa: BLE001 - fail closed
         return FAILED
 
@@ -87,106 +72,33 @@ def redact_line(text: str) -> str:
     set up.
     """
     try:
-        return _searched(text, _rules())
+        return _searched(text, current_rules())
     except Exception:  # noqa: BLE001 - fail closed
         return FAILED
 
 
-def check_patterns() -> None:
-    """Compile the operator's patterns.
-
-    Raises:
-        SettingError: naming the first pattern that is refused, and why. Until it is corrected, `redact` records no text
-            at all: what the operator wants hidden is unknown, and a journal cannot be unwritten.
-    """
-    operator_patterns(settings.setting("OBSERVABILITY_REDACT_PATTERNS") or "")
-
-
-class _Rules:
-    """The rules for one state of the environment and the settings."""
-
-    def __init__(self, secrets: tuple[str, ...], patterns: str, allowed: str) -> None:
-        self.made_of = (secrets, patterns, allowed)
-        self.own = OwnSecrets(secrets)
-        self.clean: set[str] = set()  # short texts without a match
-        self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
-        try:
-            self.patterns, self.refused = operator_patterns(patterns), False
-        except settings.SettingError:
-            self.patterns, self.refused = [], True
-
-    def spans(self, text: str) -> Iterator[Span]:
-        """Yield what is to be masked in the text, in order of precedence."""
-        for start, piece in pieces(text, self.own.longest):
-            yield from shifted(self._spans_of(Scan(piece)), start)
-        for pattern in self.patterns:
-            yield from operator_spans(pattern, text)
-
-    def _spans_of(self, scan: Scan) -> Iterator[Span]:
-        yield from self.own.spans(scan)
-        for finder in _FINDERS:
-            yield from finder(scan)
-        if decoded := scan.decoded:
-            for pattern in self.patterns:
-                yield from _originals(decoded, operator_spans(pattern, decoded.scan.text))
-            yield from _originals(decoded, self._spans_of(decoded.scan))
-
-    def remember(self, text: str) -> str:
-        """Return a clean text, and remember it if it is short."""
-        if len(text) <= _SHORT:
-            if len(self.clean) >= _MAX_CLEAN:
-                self.clean.clear()
-            self.clean.add(text)
-        return text
-
-    def allows(self, text: str, span: Span) -> bool:
-        """Whether the span lies inside a string that the operator allows."""
-        return any(
-            text.find(allowed, max(0, span.end - len(allowed)), span.start + len(allowed)) >= 0
-            for allowed in self.allowed
-            if len(allowed) >= span.end - span.start
-        )
-
-
-def _originals(text: Rewritten, spans: Iterable[Span]) -> Iterator[Span]:
-    return (Span(*text.original(start, end), rule) for start, end, rule in spans)
-
-
-_current = _Rules((), "", "")
-
-
-def _rules() -> _Rules:
-    """The rules for the environment as it is now: rebuilt when a secret or a setting changed."""
-    global _current
-    secrets = secret_values()
-    patterns = settings.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
-    allowed = settings.setting("OBSERVABILITY_REDACT_ALLOW") or ""
-    old = _current.made_of
-    if secrets is not old[0] or patterns != old[1] or allowed != old[2]:
-        _current = _Rules(secrets, patterns, allowed)
-    return _current
-
-
-def _redacted(text: str, rules: _Rules) -> str:
+def _redacted(text: str, rules: Rules) -> str:
     if rules.refused:
         return text if _MARKERS.fullmatch(text) else BAD_PATTERN
     return _searched(text, rules)
 
 
-def _searched(text: str, rules: _Rules) -> str:
-    if len(text) <= _SHORT and text in rules.clean:
+def _searched(text: str, rules: Rules) -> str:
+    if hash(text) in rules.clean:
         return text
     if len(text) > MAX_TEXT:
         return TOO_LONG
     for _ in range(_PASSES):  # a mask may uncover another match beside it; the second pass nearly always finds none
         masked_text = _masked_beside_markers(text, rules)
         if masked_text is text:
-            return rules.remember(text)
+            if not depends_on_others(text):
+                rules.remember((text,))
+            return text
         text = masked_text
     return FAILED
 
 
-def _masked_beside_markers(text: str, rules: _Rules) -> str:
+def _masked_beside_markers(text: str, rules: Rules) -> str:
     if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
     parts = _MARKERS.split(text)
@@ -195,7 +107,7 @@ def _masked_beside_markers(text: str, rules: _Rules) -> str:
     return text if result == parts else "".join(result)
 
 
-def _masked(text: str, rules: _Rules) -> str:
+def _masked(text: str, rules: Rules) -> str:
     if len(text) < 4:  # too short for a secret
         return text
     return masked(text, [span for span in rules.spans(text) if not rules.allows(text, span)])
@@ -205,25 +117,64 @@ class Redactor:
     """`redact` by the environment as it is now, for several values in a row."""
 
     def __init__(self) -> None:
-        self._rules = _rules()
+        self._rules = current_rules()
+        self._may_be_spread = True  # whether a secret may be spread over several texts
         self._open: set[int] = set()  # containers around the value
         self._left = 0  # items that the value may still have
 
     def redact(self, value: Any) -> Any:
         """`value` without secrets; never raises."""
+        return self.redact_all((value,))[0]
+
+    def redact_all(self, values: Sequence[Any]) -> list[Any]:
+        """Each of `values` without secrets; never raises.
+
+        One search over all of their texts comes first: most rows have nothing that any rule looks for.
+        """
+        try:
+            if not self._may_hold_any(values):
+                return [*values]
+        except Exception:  # noqa: BLE001 - fail closed: every rule reads every text
+            self._may_be_spread = True
+        return [self._redact(value) for value in values]
+
+    def _may_hold_any(self, values: Sequence[Any]) -> bool:
+        """Whether any rule may find anything in `values`."""
+        self._may_be_spread = True
+        rules = self._rules
+        if rules.refused or rules.patterns:
+            return True
+        excerpt = Excerpt(rules.clean, rules.own.numbers)
+        if not all(map(excerpt.add, values)):
+            return True
+        finders = rules.finders(Scan("\n".join(excerpt.lines)))
+        self._may_be_spread = bool(finders.spread)
+        if not finders.spread:
+            rules.remember(excerpt.key_columns)
+        if finders != ([], []):
+            return True
+        rules.remember(excerpt.new)  # none of them is a name that says secret, or a key in hex
+        return False
+
+    def _redact(self, value: Any) -> Any:
         try:
             if type(value) is str:  # as most fields of a row are
-                return _redacted(value, self._rules)
+                return self._text(value)
             self._left = MAX_ITEMS
             return self._whole(value)
         except Exception:  # noqa: BLE001 - fail closed: a field that cannot be redacted is not recorded
             self._open.clear()
             return FAILED
 
+    def _text(self, text: str) -> str:
+        return _redacted(text, self._rules)
+
     def _whole(self, value: Any) -> Any:
         for _ in range(_PASSES):  # a masked key may name its value a secret
             redacted = self.redacted(value, 0)
-            value = without_spread(redacted, self._rules.own)
+            value = redacted
+            if self._may_be_spread:
+                value = without_spread(redacted, self._rules.own_spans)
             if value is redacted:
                 return redacted
             self._left = MAX_ITEMS
@@ -233,14 +184,14 @@ class Redactor:
         """`value` without secrets."""
         kind = type(value)
         if kind is str:
-            return _redacted(value, self._rules)
+            return self._text(value)
         if value is None or kind in (int, float, bool):
             return self._number(value)
         if isinstance(value, dict | list | tuple | set | frozenset):
             return self._container(value, depth)
         if isinstance(value, bytes | bytearray | memoryview):
             return self._binary(bytes(value))
-        return _redacted(_text_of(value), self._rules)
+        return self._text(_text_of(value))
 
     def _container(self, value: Any, depth: int) -> Any:
         if id(value) in self._open:
@@ -273,7 +224,7 @@ class Redactor:
     def _key(self, name: Any) -> Any:
         if type(name) in (int, float, bool, type(None)):
             return self._number(name)
-        return _redacted(_text_of(name), self._rules)
+        return self._text(_text_of(name))
 
     def _list(self, value: Any, depth: int) -> Any:
         items = list(value)
@@ -298,14 +249,14 @@ class Redactor:
     def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
         """The value of a field: masked whole where the name says secret."""
         text = _text_of(name)
-        names = (text, _redacted(text, self._rules))  # the name that stands in the journal counts too
+        names = (text, self._text(text))  # the name that stands in the journal counts too
         return _masked_field(max(names, key=strength), self.redacted(value, depth), check)
 
     def _binary(self, value: bytes) -> str:
         if is_keypair(value):
             return _SOLANA
         try:
-            return _redacted(value.decode(), self._rules)
+            return self._text(value.decode())
         except UnicodeDecodeError:
             return BINARY
 
@@ -328,7 +279,7 @@ def _masked_field(name: str, value: Any, check: _Check) -> Any:
         return _masked_text(name, value, check)
     if isinstance(value, dict) and holds_secrets(name):
         return {key: _NAMED if type(item) is str and is_member(item) else item for key, item in value.items()}
-    if strength(name) == NONE and not _names_cookies(name):
+    if strength(name) == NONE and not names_cookies(name):
         return value
     if type(value) is int:
         return _NAMED if is_secret_number(name, value) else value
@@ -337,14 +288,10 @@ def _masked_field(name: str, value: Any, check: _Check) -> Any:
     return value
 
 
-def _names_cookies(name: str) -> bool:
-    return name.lower().endswith("cookie")
-
-
 def _masked_text(name: str, value: str, check: _Check) -> str:
     if is_evm_key(name, value):
         return _EVM
-    if _names_cookies(name):
+    if names_cookies(name):
         return masked(value, list(cookies(value)))
     return _NAMED if strength(name) and not _MARKERS.fullmatch(value) and check(name, value) else value
 

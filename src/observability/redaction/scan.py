@@ -105,6 +105,7 @@ def _blank_before(text: str, at: int) -> int:
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
 LONG_RUN = 20  # the shortest key with a shape of its own: AWS's, AKIA and 16 more
+LONG_RUN_HINT = f"[a-z0-9_.-]{{{LONG_RUN}}}"
 
 # Escapes whose last letter would stick to the word behind them: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…". By
 # what they begin with, since `re` skips to a literal ten times faster than to any of several.
@@ -168,7 +169,6 @@ def _reduced_byte(code: int) -> int:
 
 
 REDUCED = bytes(map(_reduced_byte, range(256)))
-_SAMPLE, _MANY = 500, 0.58  # words, and the share of them that may differ: in English half do
 
 
 # A line break as it comes in wrapped text, in quotes of mail, between string literals, and escaped in JSON.
@@ -186,8 +186,7 @@ _ENCODED = regex(
     r"\\{1,4}(?:u[0-9a-fA-F]{4}|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
     rf"|%(?:[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
 )
-_BACKSLASHED, _PERCENT = regex(r"\\(?:u[0-9a-fA-F]{4}|/)"), regex("%[0-9a-fA-F]{2}")
-_ENTITY = regex("&(?:apos|quot|#39|#34|#x27|#x22);")
+ENCODED_HINT = r"\\(?:u[0-9a-f]{4}|/)|%[0-9a-f]{2}|&(?:apos|quot|#39|#34|#x27|#x22);"
 _MOST_DECODED = 3  # an address that was encoded within an address that was encoded; no software goes further
 
 
@@ -262,9 +261,9 @@ class Scan:
         self.text = text
         self.depth = 0  # times that it was decoded
         self._digit = (0, -1)  # a position, and that of the first digit from there on
-        self._utf8 = text.encode("utf-8", "surrogatepass")
+        self.utf8 = text.encode("utf-8", "surrogatepass")
         # one byte per character: offsets are the text's
-        self.ascii = self._utf8 if text.isascii() else self._utf8.translate(_ASCII_OR_MARK, CONTINUATION)
+        self.ascii = self.utf8 if text.isascii() else self.utf8.translate(_ASCII_OR_MARK, CONTINUATION)
 
     def digit_after(self, at: int) -> int:
         """Where the first digit from `at` on stands; the text's length where there is none."""
@@ -287,7 +286,7 @@ class Scan:
     @_View
     def plain_utf8(self) -> bytes:
         """`plain` in UTF-8; of what is not ASCII it is longer than the text."""
-        return self._utf8 if self.plain is self.text else self.plain.encode("utf-8", "surrogatepass")
+        return self.utf8 if self.plain is self.text else self.plain.encode("utf-8", "surrogatepass")
 
     @_View
     def plain_ascii(self) -> bytes:
@@ -297,7 +296,7 @@ class Scan:
     @_View
     def alnum(self) -> tuple[bytes, ...]:
         """The letters and digits alone, of the text and of `plain`."""
-        return tuple(view.translate(None, NOT_ALNUM) for view in self._with_and_without_escapes)
+        return tuple([view.translate(None, NOT_ALNUM) for view in self._with_and_without_escapes])
 
     @_View
     def alnum_places(self) -> tuple[list[int], ...]:
@@ -306,8 +305,8 @@ class Scan:
         return tuple([at for at, code in enumerate(view) if code not in _OTHERS] for view in views)
 
     @property
-    def _with_and_without_escapes(self) -> Iterable[bytes]:
-        return dict.fromkeys((self.ascii, self.plain_ascii))  # often they are one
+    def _with_and_without_escapes(self) -> tuple[bytes, ...]:
+        return (self.ascii,) if self.plain is self.text else (self.ascii, self.plain_ascii)
 
     @_View
     def joined(self) -> Rewritten | None:
@@ -319,16 +318,11 @@ class Scan:
     @_View
     def decoded(self) -> Rewritten | None:
         r"""The text with \u escapes, escaped slashes and %XX decoded, as they spell names; None where it has none."""
-        text = self.text
-        if self.depth >= _MOST_DECODED or not (
-            ("\\" in text and _BACKSLASHED.search(text))
-            or ("%" in text and _PERCENT.search(text))
-            or ("&" in text and _ENTITY.search(text))
-        ):
+        if self.depth >= _MOST_DECODED:
             return None
         view = Rewritten(self.text, _ENCODED, _decoded)
         view.scan.depth = self.depth + 1
-        return view
+        return view if view.scan.text != self.text else None
 
     @_View
     def runs(self) -> list[tuple[int, int]]:
@@ -344,25 +338,6 @@ class Scan:
     def words(self) -> list[bytes]:
         """The words of `reduced`."""
         return self.reduced.split()
-
-    @_View
-    def _vocabulary(self) -> str:
-        """Each word once, as a page of prose has few different ones.
-
-        The whole text where words are many (keys and hashes), or where an escape's last letter may begin a word.
-        """
-        sample = {*self.words[:_SAMPLE]}
-        if self.plain is not self.text or len(sample) > _MANY * _SAMPLE:
-            return self.low
-        return b" ".join({*self.words} if len(self.words) > _SAMPLE else sample).decode()
-
-    def present(self, words: Iterable[str]) -> list[str]:
-        """Filter `words` (a to z) to those that may occur, in any case, also inside others.
-
-        A cheap pre-check: most texts contain none.
-        """
-        vocabulary = self._vocabulary
-        return [word for word in words if word in vocabulary]
 
     def anchors(self, literal: str) -> Iterator[int]:
         """Where `literal` (lower case) stands in the text, in any case."""

@@ -67,6 +67,15 @@ _BETWEEN = frozenset(
                  "st", "nd", "rd", "th", "t", "z", "utc")
 )  # fmt: skip
 
+# Twelve words or more in a row, of a list's length or of the short ones above, with at most small numbers and the times
+# of a log between them; or any East Asian letter.
+_LETTER = r"(?:[a-z](?-i:[\xcc\xcd][\x80-\xbf]){0,2}|(?-i:[\xc3-\xc5][\x80-\xbf]))"
+_SHORT_WORD = "|".join(sorted(word.decode() for word in _BETWEEN if len(word) < 3))
+_DIGITS = r"\d{1,4}(?:[.,]\d{1,9})?"
+_SIGNS_AND_DIGITS = rf"(?-i:[^A-Za-z0-9\xc3-\xc5\xcc\xcd])+(?:{_DIGITS})?"
+_APART = rf"(?:{_DIGITS}(?:{_SIGNS_AND_DIGITS})*|(?:{_SIGNS_AND_DIGITS})+)"
+_NEXT_WORD = rf"(?:{_APART}(?:{_SHORT_WORD}))*{_APART}{_LETTER}{{3,9}}"
+PHRASE_HINT = rf"{_LETTER}{{3,9}}(?:{_NEXT_WORD}){{{_FEWEST - 1}}}|(?-i:[\xe1\xe3-\xed])"
 _REDUCED_WORD = regex(rb"[a-z\x01\x02]+")
 _EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # jamo, kana, CJK, hangul
 
@@ -207,6 +216,14 @@ _NAMES_PHRASE = regex(
     re.IGNORECASE,
 )
 _NAME_REACH = 100  # characters
+
+
+def may_hold_phrase(scan: Scan) -> bool:
+    """Whether twelve listed words stand in a row: most texts have none."""
+    if _has_run(scan.words, _latin_or_between()):
+        return True
+    kinds = b"" if scan.ascii is scan.utf8 else _kinds(scan)
+    return b"c" * _FEWEST in kinds or bool(kinds and _has_east_asian_run(scan.plain, scan.plain_utf8, kinds))
 
 
 def seed_phrases(scan: Scan) -> Iterator[Span]:

@@ -17,7 +17,7 @@ from .scan import Scan, Span, regex, runs_of
 
 _TOKEN = regex(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}(?![0-9A-Za-z])")
 _LENGTHS = range(50, 131)  # of a token: a WIF key, the shortest, has 51 letters; 64 bytes in hex with their 0x have 130
-_HASH_LENGTHS = (64, 66)  # of 32 bytes in hex, without and with 0x
+HASH_LENGTHS = (64, 66)  # of 32 bytes in hex, without and with 0x
 _EVM, _SOLANA = "evm-private-key", "solana-secret-key"
 _HEX = regex(r"(?:0[xX])?[0-9a-fA-F]+$")
 
@@ -26,7 +26,7 @@ def wallet_keys(scan: Scan) -> Iterator[Span]:
     """Solana, EVM, WIF and extended private keys among the long runs of the text."""
     tokens = list(_tokens(scan))
     yield from (Span(start, end, rule) for start, end, token in tokens if (rule := _rule_of(token)))
-    yield from _evm_keys(scan, [(start, end) for start, end, token in tokens if len(token) in _HASH_LENGTHS])
+    yield from _evm_keys(scan, [(start, end) for start, end, token in tokens if len(token) in HASH_LENGTHS])
     yield from _in_base64(scan)
 
 
@@ -194,6 +194,7 @@ def _multiples() -> list[list[_Point]]:
 _BASE64_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _IS_BASE64 = bytes(ord("x") if chr(code) in _BASE64_LETTERS else ord(" ") for code in range(256))
 _IN_BASE64 = 86
+BASE64_HINT = f"[a-z0-9+/_-]{{{_IN_BASE64}}}"
 
 
 def _in_base64(scan: Scan) -> Iterator[Span]:
@@ -270,8 +271,8 @@ def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
 
 def _hints(scan: Scan) -> list[int]:
     """Return the places of words for keys: searched once, not around each hash of a page."""
-    accounts = scan.present(("address",))  # else a `"key"` is one of storage, or of a row
-    places = [at for hint in scan.present(_HINTS) for at in scan.anchors(hint)]
+    accounts = "address" in scan.low  # else a `"key"` is one of storage, or of a row
+    places = [at for hint in _HINTS for at in scan.anchors(hint)]
     if not scan.text.isascii():
         places += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
     return sorted(at for at in places if accounts or scan.low[at - 1 : at + 4] != '"key"')
@@ -317,6 +318,8 @@ _NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s
 _HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
 _SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
+# Escapes between the numbers have letters of their own.
+BYTES_HINT = rf"""[0-9,; \t\r\n:"'|\\nrtfbvuxa-f%\x1b\[m-]{{{len(_SHORTEST_LIST)}}}|0x[0-9a-f]{{1,2}}(?:[^0-9a-f]|$)"""
 _KEY_BYTES = 64
 _FEWEST_DIFFERENT = 30  # of 64 random bytes 57 are different; 30 or fewer once in 10**20 keys
 _FEWEST_LARGE = 8  # of 64 random bytes half are above 127; fewer than 8 once in 10**10 keys, and none in percentages

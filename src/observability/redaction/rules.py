@@ -1,0 +1,275 @@
+"""▶ Every redaction rule, in `RULES`: to add one, add an entry. A key format is an entry of `key_formats.FORMATS`.
+
+The operator's own patterns (OBSERVABILITY_REDACT_PATTERNS, one regular expression a line) are compiled by RE2: linear
+time for any pattern and text, where `re` may take forever while it holds the interpreter. RE2 has no look-around, no
+back-references and no possessive repetition.
+"""
+
+import os
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from .. import settings
+from .assignments import NAME_HINT, named
+from .environment import secret_values
+from .http import HEADER_HINT, URL_HINT, headers, urls
+from .key_formats import FORMAT_RULES, PEM_HINT, formats, pem_keys
+from .names import NONE, strength
+from .own_secrets import LINE_TAG, OwnSecrets, own_spans
+from .scan import ENCODED_HINT, LONG_RUN_HINT, Rewritten, Scan, Span, pieces, shifted
+from .seed_phrases import PHRASE_HINT, may_hold_phrase, seed_phrases
+from .wallets import BASE64_HINT, BYTES_HINT, HASH_LENGTHS, byte_arrays, wallet_keys
+
+try:
+    import re2
+except ImportError:  # every rule runs on every text, and the operator's patterns are refused
+    re2 = None
+
+Finder = Callable[[Scan], Iterable[Span]]
+
+
+class Rule(NamedTuple):
+    """A kind of secret, and the search for it.
+
+    `hint` is an RE2 expression, in any case, that matches every text in which `spans` finds anything and few others:
+    one pass over a text decides which rules run on it.
+    """
+
+    markers: str  # the names in its markers, apart by blanks
+    spans: Finder
+    hint: str
+
+
+# Where two rules claim the same text, the earlier one names it; the secrets of the environment come before all of them.
+RULES = (
+    Rule("seed-phrase", seed_phrases, PHRASE_HINT),
+    Rule("solana-secret-key evm-private-key wif-private-key extended-private-key", wallet_keys,
+         f"{LONG_RUN_HINT}|{BASE64_HINT}"),
+    Rule("solana-secret-key", byte_arrays, BYTES_HINT),
+    Rule("pem-private-key", pem_keys, PEM_HINT),
+    Rule(" ".join(FORMAT_RULES), formats, LONG_RUN_HINT),
+    Rule("url-credentials rpc-url webhook-url", urls, URL_HINT),
+    Rule("authorization", headers, HEADER_HINT),
+    Rule("named-secret", named, NAME_HINT),
+)  # fmt: skip
+_PHRASES = 0  # the first of them
+MARKERS = {"own-secret", "operator"}.union(*(rule.markers.split() for rule in RULES))
+
+
+class Prefilter:
+    """Which of many RE2 expressions match a text: one pass, in linear time, while other threads run.
+
+    All of them where google-re2 is missing or runs out of memory: a rule that runs in vain costs only time.
+    """
+
+    def __init__(self, expressions: Sequence[str]) -> None:
+        self._all = list(range(len(expressions)))
+        self._set = _compiled_set([*expressions, r"\z"])  # the last one matches every text
+
+    def matches(self, text: bytes) -> list[int]:
+        """The numbers of the expressions that match `text`, in order."""
+        numbers = self._set.Match(text) if self._set else None
+        if not numbers or len(self._all) not in numbers:  # RE2 reports no match when its memory is used up
+            return self._all
+        return sorted(numbers)[:-1]
+
+
+def _compiled_set(expressions: Sequence[str]) -> Any:
+    if re2 is None:
+        return None
+    options = re2.Options()
+    options.case_sensitive, options.never_capture, options.log_errors = False, True, False
+    options.encoding = re2.Options.Encoding.LATIN1  # bytes: a third faster
+    options.max_mem = 1 << 26
+    compiled = re2.Set.SearchSet(options)
+    for expression in expressions:
+        compiled.Add(expression)
+    compiled.Compile()
+    return compiled
+
+
+class Finders(NamedTuple):
+    """The searches that may find anything in a text, in order of precedence; mostly none."""
+
+    spread: list[Finder]  # those of secrets that may be spread over several texts
+    others: list[Finder]
+
+
+_MAX_CLEAN = 4096  # texts: names, models, symbols and system prompts come in every row; each is searched once
+_forks = 0
+
+
+class Rules:
+    """The rules for one state of the environment and the settings."""
+
+    def __init__(self, secrets: tuple[str, ...], patterns: str, allowed: str) -> None:
+        self.made_of = (secrets, patterns, allowed, _forks)
+        self.own = OwnSecrets(secrets)
+        self.clean: set[int] = set()  # hashes of texts without a match that are no name of a secret
+        self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
+        self._finders: list[Finder] = [*(rule.spans for rule in RULES), self._in_decoded]
+        self._prefilter = Prefilter([*(rule.hint for rule in RULES), ENCODED_HINT, *self.own.hints])
+        try:
+            self.patterns, self.refused = operator_patterns(patterns), False
+        except settings.SettingError:
+            self.patterns, self.refused = [], True
+
+    def finders(self, scan: Scan) -> Finders:
+        """The searches that may find anything in the text."""
+        numbers = self._hints_in(scan)
+        phrases = [seed_phrases] if _PHRASES in numbers and may_hold_phrase(scan) else []
+        others = [self._finders[number] for number in numbers if _PHRASES < number < len(self._finders)]
+        return Finders([*self._own_in(scan, numbers), *phrases], others)
+
+    def _hints_in(self, scan: Scan) -> list[int]:
+        numbers = self._prefilter.matches(scan.utf8)
+        if scan.plain is not scan.text:  # an escape's letter is no letter of a secret
+            numbers = sorted({*numbers, *self._prefilter.matches(scan.plain_utf8)})
+        if "<br" in scan.text or "<BR" in scan.text:
+            numbers = sorted({*numbers, *self._prefilter.matches(LINE_TAG.sub(b"", scan.plain_utf8))})
+        return numbers
+
+    def _own_in(self, scan: Scan, numbers: Sequence[int]) -> list[Finder]:
+        first = len(self._finders)
+        forms = self.own.forms([number - first for number in numbers if number >= first], scan)
+        return [partial(own_spans, forms)] if forms else []
+
+    def own_spans(self, scan: Scan) -> Iterator[Span]:
+        """Where the secrets of the environment stand in the text."""
+        for find in self._own_in(scan, self._hints_in(scan)):
+            yield from find(scan)
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """Yield what is to be masked in the text, in order of precedence."""
+        for start, piece in pieces(text, self.own.longest):
+            yield from shifted(self._spans_of(Scan(piece)), start)
+        for pattern in self.patterns:
+            yield from operator_spans(pattern, text)
+
+    def _spans_of(self, scan: Scan) -> Iterator[Span]:
+        spread, others = self.finders(scan)
+        for find in (*spread, *others):
+            yield from find(scan)
+
+    def _in_decoded(self, scan: Scan) -> Iterator[Span]:
+        if decoded := scan.decoded:
+            for pattern in self.patterns:
+                yield from _originals(decoded, operator_spans(pattern, decoded.scan.text))
+            yield from _originals(decoded, self._spans_of(decoded.scan))
+
+    def remember(self, texts: Iterable[Hashable]) -> None:
+        """Remember texts without a match, by their hashes."""
+        if len(self.clean) >= _MAX_CLEAN:
+            self.clean.clear()
+        self.clean.update(map(hash, texts))
+
+    def allows(self, text: str, span: Span) -> bool:
+        """Whether the span lies inside a string that the operator allows."""
+        return any(
+            text.find(allowed, max(0, span.end - len(allowed)), span.start + len(allowed)) >= 0
+            for allowed in self.allowed
+            if len(allowed) >= span.end - span.start
+        )
+
+
+def _originals(text: Rewritten, spans: Iterable[Span]) -> Iterator[Span]:
+    return (Span(*text.original(start, end), rule) for start, end, rule in spans)
+
+
+def names_cookies(name: str) -> bool:
+    """Whether a field of this name holds cookies."""
+    return name.lower().endswith("cookie")
+
+
+def depends_on_others(text: str) -> bool:
+    """Whether it is a name that decides on the text beside it, or 32 bytes in hex, on which a name decides."""
+    return len(text) in HASH_LENGTHS or strength(text) != NONE or names_cookies(text)
+
+
+_current: Rules | None = None
+
+
+def current_rules() -> Rules:
+    """The rules for the environment as it is now: rebuilt when a secret or a setting changed."""
+    global _current
+    secrets = secret_values()
+    patterns = settings.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
+    allowed = settings.setting("OBSERVABILITY_REDACT_ALLOW") or ""
+    if (rules := _current) is None or rules.made_of != (secrets, patterns, allowed, _forks):
+        rules = _current = Rules(secrets, patterns, allowed)
+    return rules
+
+
+def _count_fork() -> None:
+    """RE2 searches without the interpreter's lock and has locks of its own: a child must not inherit one that is
+    held."""
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+# ── The operator's patterns ──────────────────────────────────────────────────────────────────────────────────────────
+
+_WINDOW, _OVERLAP = 4096, 2048  # characters
+_MOST_STEPS = 1_000  # of a compiled pattern; one step takes up to 15 ns a character, so a window takes 60 ms at most
+_SURROGATE = re.compile("[\ud800-\udfff]")  # cannot be written in UTF-8, which RE2 reads
+
+
+def check_patterns() -> None:
+    """Compile the operator's patterns.
+
+    Raises:
+        SettingError: naming the first pattern that is refused, and why. Until it is corrected, `redact` records no text
+            at all: what the operator wants hidden is unknown, and a journal cannot be unwritten.
+    """
+    operator_patterns(settings.setting("OBSERVABILITY_REDACT_PATTERNS") or "")
+
+
+def operator_patterns(text: str) -> list[Any]:
+    """Return the compiled patterns. Raises SettingError on the first that is refused."""
+    return [_compiled(line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def _compiled(line: str) -> Any:
+    if re2 is None:
+        raise _refusal(line, "patterns need google-re2: pip install google-re2")
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        pattern = re2.compile(line, options)
+    except re2.error as error:
+        raise _refusal(line, f"{_reason(error)} (RE2 has no look-around and no back-references)") from error
+    if pattern.match(""):
+        raise _refusal(line, "it matches the empty text")
+    if pattern.programsize > _MOST_STEPS:
+        raise _refusal(line, "it is too large: write + or * for a repetition that counts far, as {1,500}")
+    return pattern
+
+
+def operator_spans(pattern: Any, text: str) -> Iterator[Span]:
+    """Yield the pattern's matches: whole up to 2,048 characters, of a longer one perhaps a part.
+
+    The text is read in windows, between which other threads run. A character on either side of a window gives `^`,
+    `$` and `\\b` their meaning.
+    """
+    text = _SURROGATE.sub("?", text) if not text.isascii() else text
+    for start in range(0, max(len(text) - _OVERLAP, 1), _WINDOW - _OVERLAP):
+        end, before = min(start + _WINDOW, len(text)), min(start, 1)
+        for match in pattern.finditer(text[start - before : end + 1], before, before + end - start):
+            first, last = (start - before + offset for offset in match.span())
+            whole = last < end or end == len(text) or first < end - _OVERLAP
+            if last > first and whole:  # else the next window has it, and what follows
+                yield Span(first, last, "operator")
+
+
+def _reason(error: Exception) -> str:
+    message = error.args[0]
+    return message.decode(errors="replace") if isinstance(message, bytes) else str(message)
+
+
+def _refusal(line: str, reason: str) -> settings.SettingError:
+    return settings.SettingError(f"OBSERVABILITY_REDACT_PATTERNS has {line!r}, which is refused: {reason}")

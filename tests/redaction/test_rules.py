@@ -1,0 +1,122 @@
+"""The search for hints that decides which rules run: it never hides a secret, and spares ordinary rows every rule."""
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from src.observability.redaction import rules
+from src.observability.redaction.redactor import Redactor, redact, redact_text
+from tests.redaction import corpus
+from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS
+
+needs_re2 = pytest.mark.skipif(rules.re2 is None, reason="google-re2 is not installed")
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzKEYq"
+
+
+def _texts() -> Iterator[str]:
+    make = random.Random("hints")
+    for place in corpus.CONTEXTS.values():
+        yield from (place(make_one(make)) for make_one in corpus.SECRETS.values())
+        yield from (place(make_one(make)[0]) for make_one in corpus.PLACED.values())
+        yield from (place(form(SECRET)) for forms in (BLOBS, BREAKS, ENCODINGS) for form in forms.values())
+        yield from (place(corpus.phrase(make, language)) for language in corpus.LANGUAGES)
+    yield from corpus.look_alikes(make)
+
+
+def _values() -> Iterator[Any]:
+    """Values over whose texts a secret may be spread."""
+    make = random.Random("spread")
+    filling = "Longs of 12,345,678 USD were liquidated on BTC; the price is 97,123.5. " * 20
+    for text in (SECRET, *(corpus.phrase(make, language, 256) for language in corpus.LANGUAGES)):
+        half = text[: len(text) // 2] if text == SECRET else " ".join(text.split()[:12])
+        parts = half, text[len(half) :].strip()
+        messages = [filling + parts[0], parts[1] + filling]
+        yield [*parts]
+        yield dict(enumerate(parts))
+        yield {parts[0]: 1, parts[1]: 2}
+        yield [{"role": "user", "content": content} for content in messages]
+        yield {"question": messages[0], "answer": messages[1]}
+        yield [{"i": number, f"word{number}": word} for number, word in enumerate(text.split())]
+
+
+@needs_re2
+@pytest.mark.slow
+def test_no_secret_is_hidden_by_the_search_for_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text and value comes out the same when every rule reads it."""
+    monkeypatch.setenv("EXCHANGE_API_SECRET", SECRET)
+    texts, values = [*_texts()], [*_values()]
+    with_hints = [*map(redact_text, texts)], [*map(redact, values)]
+    monkeypatch.setattr(rules, "re2", None)
+    monkeypatch.setattr(rules, "_current", None)
+    assert [*map(redact_text, texts)] == with_hints[0]
+    assert [*map(redact, values)] == with_hints[1]
+    assert sum("[REDACTED:" in str(value) for value in with_hints[1]) > len(values) * 0.8
+
+
+ROWS: dict[str, Callable[[int], list[Any]]] = {
+    "messages": lambda number: [[
+        {"role": "system", "content": f"You are a trading agent. Decide: BUY, SELL or NOTHING. {number}"},
+        {"role": "user", "content": f"Longs of 12,345,678 USD were liquidated on BTC at 97,{number}.5"},
+    ]],
+    "a whole row": lambda number: [
+        "Luna", "gpt-4o", None, {"temperature": 0.2, "max_tokens": 500}, f"prompt {number}", f"BUY\n{number}", ["a", "b"],
+    ],
+}  # fmt: skip
+
+
+@needs_re2
+@pytest.mark.parametrize("kind", ROWS)
+def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One search over all texts of a row; its names and keys are read only the first time."""
+    searches: list[bytes] = []
+    matches = rules.Prefilter.matches
+    monkeypatch.setattr(rules.Prefilter, "matches", lambda self, text: searches.append(text) or matches(self, text))
+    for number in range(3):
+        del searches[:]
+        values = ROWS[kind](number)
+        assert Redactor().redact_all(values) == values
+    assert len(searches) == 1
+    assert b"role" not in searches[0]
+    assert b"max_tokens" not in searches[0]
+
+
+def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
+    """Its name decides, whatever was remembered of the text."""
+    for text in ("hunter2abc", "7c" + "9f3e5a1b" * 7 + "c4d2e1"):
+        assert redact(text) == text
+        assert text not in str(redact({"password": text, "pk": 1}))
+    assert redact({"api_wallet": text}) == {"api_wallet": "[REDACTED:evm-private-key]"}
+    assert redact(["password", "hunter2abc"]) == ["password", "[REDACTED:named-secret]"]
+    assert redact({"name": "BINANCE_SECRET", "value": "hunter2abc"})["value"] == "[REDACTED:named-secret]"
+
+
+@needs_re2
+def test_memory_that_is_used_up_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RE2 reports no match then: every rule runs."""
+    prefilter = rules.Prefilter(["key", "token"])
+    assert prefilter.matches(b"a key") == [0]
+    assert prefilter.matches(b"nothing") == []
+    monkeypatch.setattr(prefilter, "_set", rules._compiled_set(["nothing at all"]))
+    assert prefilter.matches(b"a key") == [0, 1]
+
+
+@pytest.mark.slow
+def test_a_child_that_is_forked_during_a_search_can_redact() -> None:
+    """RE2's locks are the parent's: the child makes its own expressions."""
+    text = "".join(corpus.sentence(random.Random(at), corpus.SENTENCES[0]) for at in range(2000))
+    stop = threading.Event()
+    worker = threading.Thread(target=lambda: [redact_text(f"{at}{text}") for at in range(10**6) if not stop.is_set()])
+    worker.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if redact_text("password: hunter2abc") == "password: [REDACTED:named-secret]" else 1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        stop.set()
+        worker.join()
