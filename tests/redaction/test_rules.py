@@ -63,7 +63,7 @@ ROWS: dict[str, Callable[[int], list[Any]]] = {
         {"role": "user", "content": f"Longs of 12,345,678 USD were liquidated on BTC at 97,{number}.5"},
     ]],
     "a whole row": lambda number: [
-        "Luna", "gpt-4o", None, {"temperature": 0.2, "max_tokens": 500}, f"prompt {number}", f"BUY\n{number}", ["a", "b"],
+        "Luna", "gpt-4o", None, {"temperature": 0.2, "max_tokens": 500}, f"prompt {number}", f"BUY\n{number}", ["a"],
     ],
 }  # fmt: skip
 

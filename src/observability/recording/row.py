@@ -310,15 +310,17 @@ _MAX_NAME = 200  # characters
 
 
 def _clean(row: Row) -> Row:
-    """Redact every value, and encode JSON columns."""
-    redactor = Redactor()
-    return {name: _clean_value(name, value, redactor) for name, value in row.items()}
+    """Redact every value, all in one search, and encode JSON columns."""
+    read = [name for name, value in row.items() if not _is_harmless(name, value)]
+    clean = Redactor().redact_all([row[name] for name in read])
+    return {**row, **{name: _encoded(name, value) for name, value in zip(read, clean, strict=True)}}
 
 
-def _clean_value(name: str, value: Any, redactor: Redactor) -> Any:
-    if value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS):
-        return value
-    clean = redactor.redact(value)
+def _is_harmless(name: str, value: Any) -> bool:
+    return value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS)
+
+
+def _encoded(name: str, clean: Any) -> Any:
     if name in _NAMES:
         clean = clean[:_MAX_NAME]
     return _encodable(_json(clean) if name in _JSON_COLUMNS else clean)
