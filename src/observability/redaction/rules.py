@@ -105,7 +105,8 @@ class Rules:
     """The rules for one state of the environment and the settings."""
 
     def __init__(self, secrets: tuple[str, ...], patterns: str, allowed: str) -> None:
-        self.made_of = (secrets, patterns, allowed, _forks)
+        self.secrets = secrets
+        self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
         self.clean: set[int] = set()  # hashes of texts without a match that are no name of a secret
         self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
@@ -197,7 +198,8 @@ def current_rules() -> Rules:
     secrets = secret_values()
     patterns = settings.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
     allowed = settings.setting("OBSERVABILITY_REDACT_ALLOW") or ""
-    if (rules := _current) is None or rules.made_of != (secrets, patterns, allowed, _forks):
+    rules = _current
+    if rules is None or rules.secrets is not secrets or rules.made_of != (patterns, allowed, _forks):
         rules = _current = Rules(secrets, patterns, allowed)
     return rules
 
