@@ -148,9 +148,9 @@ def _redact_nothing() -> None:
     class Unchanged:
         """In place of `Redactor`."""
 
-        def redact(self, value: Any) -> Any:
-            """The value itself."""
-            return value
+        def redact_all(self, values: list[Any]) -> list[Any]:
+            """The values themselves."""
+            return values
 
     row.Redactor = Unchanged  # type: ignore[assignment, misc]
 

@@ -8,6 +8,8 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..internal_errors import failures
@@ -54,13 +56,10 @@ class Journal(JournalConnection):
             JournalError: nothing was written; the same rows may be appended again.
         """
         with self.transaction(durable=durable) as db:
-            for row in observations:
-                if not _inserted(db, _INSERT_OBSERVATION, row):
-                    db.execute(_REOPEN_INTERRUPTED, (row["id"], INTERRUPTED))
-                    _inserted(db, _REPLACE_OPEN, row)
-                if row["tags"]:
-                    tags = [(row["trace_id"], tag) for tag in json.loads(row["tags"])]
-                    db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
+            for is_new, rows in groupby(observations, key=_are_new(db, observations)):
+                (_insert_new if is_new else _complete_open)(db, list(rows))
+            tags = [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])]
+            db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
             for score in scores:
                 _inserted(db, _REPLACE_SCORE, score)
         if not self.is_there():
@@ -220,8 +219,7 @@ class Journal(JournalConnection):
 
     def used_bytes(self) -> int:
         """The size of the file without its free pages."""
-        pages = self._value("PRAGMA page_count") - self._value("PRAGMA freelist_count")
-        return int(pages * self._value("PRAGMA page_size"))
+        return int(self._value(_USED_BYTES))
 
     def vacuum(self) -> None:
         """Return free pages to the file system."""
@@ -389,6 +387,32 @@ DELETE FROM scores WHERE state <> 'pending' AND timestamp_ns <= ?1 AND {_ALONE.f
     AND seq IN (SELECT seq FROM scores ORDER BY seq LIMIT ?2)"""
 
 
+def _are_new(db: sqlite3.Connection, rows: Sequence[Row]) -> Callable[[Row], bool]:
+    """Whether neither the journal nor an earlier row of the same batch has a row's id; asked in order of the rows."""
+    seen = {row["id"] for row in db.execute(_EXISTING, (json.dumps([row["id"] for row in rows]),))}
+
+    def is_new(row: Row) -> bool:
+        before = len(seen)
+        seen.add(row["id"])
+        return len(seen) > before
+
+    return is_new
+
+
+def _insert_new(db: sqlite3.Connection, rows: list[Row]) -> None:
+    try:
+        db.executemany(_INSERT_OBSERVATION, map(_values_of, rows))
+    except _REFUSED:  # one of them, which becomes a placeholder; those before it are in already
+        for row in rows:
+            _inserted(db, _INSERT_NAMED, row)
+
+
+def _complete_open(db: sqlite3.Connection, rows: list[Row]) -> None:
+    for row in rows:
+        db.execute(_REOPEN_INTERRUPTED, (row["id"], INTERRUPTED))
+        _inserted(db, _REPLACE_OPEN, row)
+
+
 def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
     """Insert a row; True if it was. A row that SQLite refuses becomes a placeholder, so that the others go in."""
     try:
@@ -420,7 +444,16 @@ _REPLACE_OPEN = _insert(
 )  # fmt: skip
 # An ended row is written once: a repeat, by a recorder that missed its own success, changes nothing. Rows are inserted
 # rather than updated, so that `seq` is the order of completion: a root follows its children.
-_INSERT_OBSERVATION = _insert("INSERT", "observations", OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
+_INSERT_NAMED = _insert("INSERT", "observations", OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
+_values_of = itemgetter(*OBSERVATION_COLUMNS)
+_INSERT_OBSERVATION = (  # by position: binding by name takes a third longer
+    f"INSERT INTO observations ({', '.join(OBSERVATION_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(OBSERVATION_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+)
+_USED_BYTES = """
+SELECT (page_count - freelist_count) * page_size
+FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()"""
+_EXISTING = "SELECT id FROM observations WHERE id IN (SELECT value FROM json_each(?))"
 _REPLACE_SCORE = _insert("INSERT OR REPLACE", "scores", SCORE_COLUMNS)
 _DECODED = columns_of(Kind.JSON)
 

@@ -3,7 +3,7 @@
 import re
 from typing import Any, NamedTuple
 
-from .usage import field, usage_buckets
+from .usage import Get, field, getter, usage_buckets
 
 _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
@@ -23,19 +23,21 @@ def read_answer(result: Any) -> Answer:
     """Read the result of a model call, whatever it is. Never raises."""
     if type(result) is str:
         return Answer(result)
-    content = None if isinstance(result, dict) else field(result, "content")
-    raw = _raw(result)
+    get = getter(result)
+    content, raw = (None, None) if isinstance(result, dict) else (get("content"), get("raw_response"))
+    if raw is None and _looks_raw(get):
+        raw = result
     if content is None and raw is None:
         return Answer(result if _is_plain(result) else None)
     output, thought = split_reasoning(result if _is_plain(result) else content)
-    usage = _usage(result, raw)
+    get_raw = get if raw is result else getter(raw)
+    usage = _usage(get, raw, get_raw)
     return Answer(
         output=output,
-        model=_first_text(raw, ("model",), ("model_version",), ("modelVersion",))
-        or _first_text(result, ("model_name",), ("model",)),
+        model=_first_text(get_raw, "model", "model_version", "modelVersion") or _first_text(get, "model_name", "model"),
         usage=usage,
-        finish_reason=_finish_reason(raw),
-        reasoning=thought or _reasoning(raw) or _first_text(result, ("reasoning_content",), ("reasoning",)),
+        finish_reason=_finish_reason(get_raw),
+        reasoning=thought or _reasoning(get_raw) or _first_text(get, "reasoning_content", "reasoning"),
         reported_cost=_cost(usage),
     )
 
@@ -54,38 +56,36 @@ def _is_plain(result: Any) -> bool:
     return isinstance(result, dict | list | str | int | float | bytes) or type(result) is tuple
 
 
-def _raw(result: Any) -> Any:
-    """The provider's own response: an attribute of the result, or the result itself if it looks like one."""
-    raw = None if isinstance(result, dict) else field(result, "raw_response")
-    if raw is not None:
-        return raw
-    return result if any(field(result, name) is not None for name in ("choices", "usage", "stop_reason")) else None
+def _looks_raw(get: Get) -> bool:
+    """Whether a result without a `raw_response` is the provider's own response."""
+    return any(get(name) is not None for name in ("choices", "usage", "stop_reason"))
 
 
-def _usage(result: Any, raw: Any) -> Any:
+def _usage(get: Get, raw: Any, get_raw: Get) -> Any:
     """The usage of the result or of the raw response, whichever counts more: the former is often incomplete."""
-    own = field(result, "usage")
-    candidates = [field(raw, "usage"), field(raw, "usage_metadata"), field(raw, "usageMetadata"), raw, own]
+    own = get("usage")
+    candidates = [get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own]
     counted = [(usage, buckets) for usage in candidates if (buckets := usage_buckets(usage)) is not None]
     return max(counted, key=lambda candidate: sum(candidate[1].values()), default=(own, None))[0]
 
 
-def _finish_reason(raw: Any) -> str | None:
-    for holder in (_first_of(raw, "choices"), raw, _first_of(raw, "candidates")):
+def _finish_reason(get_raw: Get) -> str | None:
+    choice, candidate = _first_of(get_raw("choices")), _first_of(get_raw("candidates"))
+    for get in (getter(choice), get_raw, getter(candidate)):
         for name in ("finish_reason", "stop_reason", "done_reason", "finishReason"):
-            reason = field(holder, name)
-            text = reason if isinstance(reason, str) else field(reason, "name") or field(reason, "_name_")
+            reason = get(name)
+            text = reason if isinstance(reason, str) else _first_text(getter(reason), "name", "_name_")
             if isinstance(text, str):
                 return str(getattr(text, "value", text))
     return None
 
 
-def _reasoning(raw: Any) -> str | None:
-    message = field(_first_of(raw, "choices"), "message")
-    text = _first_text(message, ("reasoning_content",), ("reasoning",)) or _first_text(raw, ("message", "thinking"))
-    if text:
+def _reasoning(get_raw: Get) -> str | None:
+    message = field(_first_of(get_raw("choices")), "message")
+    text = _first_text(getter(message), "reasoning_content", "reasoning") or field(get_raw("message"), "thinking")
+    if isinstance(text, str) and text:
         return text
-    blocks = field(raw, "content")
+    blocks = get_raw("content")
     thoughts = [field(block, "thinking") for block in blocks] if isinstance(blocks, list) else []
     return "\n".join(text for text in thoughts if isinstance(text, str) and text) or None
 
@@ -96,11 +96,13 @@ def _cost(usage: Any) -> float | None:
     return float(cost) if is_price else None
 
 
-def _first_of(value: Any, name: str) -> Any:
-    items = field(value, name)
+def _first_of(items: Any) -> Any:
     return items[0] if isinstance(items, list | tuple) and items else None
 
 
-def _first_text(value: Any, *paths: tuple[str, ...]) -> str | None:
-    values = (field(value, *path) for path in paths)
-    return next((text for text in values if isinstance(text, str) and text), None)
+def _first_text(get: Get, *names: str) -> str | None:
+    for name in names:
+        text = get(name)
+        if isinstance(text, str) and text:
+            return text
+    return None

@@ -27,7 +27,8 @@ _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a paramet
 def row_of(observation: Observation) -> Row:
     """Return the journal row of an observation; an open one has no output and no end yet."""
     complete(observation)
-    answer = read_answer(observation.output if _has_answer(observation) else _last(observation.replies))
+    result = observation.output if _has_answer(observation) else _last(observation.replies)
+    answer = read_answer(result)
     bound = _bound(observation)
     parameters = _parameters(observation, bound)
     requested = observation.model or _text_attribute(observation.owner, "model_name")
@@ -52,7 +53,13 @@ def row_of(observation: Observation) -> Row:
     }
     if is_over_requests(observation):
         row |= {"provider": None, "model": None, "model_requested": None}  # each request below has its own
-    return {**_clean(row), **_tokens_and_cost(observation, provider, model)}
+    if observation.type not in ("generation", "embedding"):
+        return {**_clean(row), **_NO_COST}
+    answers = [answer if paid is result else read_answer(paid) for paid in _paid_for(observation)]
+    return {**_clean(row), **_tokens_and_cost(answers, provider, model)}
+
+
+_NO_COST: Row = {"usage": None, "cost": None, "cost_usd": None, "cost_source": None}
 
 
 _UNLINKED: Row = dict.fromkeys(("prompt_name", "prompt_version", "experiment"))
@@ -256,25 +263,22 @@ def _note_failure(observation: Observation, message: str | None) -> None:
         cycle.failure = message
 
 
-def _tokens_and_cost(observation: Observation, provider: str | None, model: str | None) -> Row:
-    if observation.type not in ("generation", "embedding"):
-        return {"usage": None, "cost": None, "cost_usd": None, "cost_source": None}
-    buckets, reported = _usage_of(observation, provider)
+def _tokens_and_cost(answers: list[Answer], provider: str | None, model: str | None) -> Row:
+    buckets, reported = _usage_of(answers, provider)
     priced = None
     with guarded:
         if buckets is not None or reported is not None:
             priced = cost.price(provider, model, buckets, reported=reported)
     return {
-        "usage": None if buckets is None else json.dumps(buckets),
-        "cost": None if priced is None else json.dumps(priced.details),
+        "usage": None if buckets is None else _encode(buckets),
+        "cost": None if priced is None else _encode(priced.details),
         "cost_usd": None if priced is None else priced.details["total"],
         "cost_source": None if priced is None else priced.source,
     }
 
 
-def _usage_of(observation: Observation, provider: str | None) -> tuple[dict[str, int] | None, float | None]:
+def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, int] | None, float | None]:
     """Tokens and reported cost of all answers that the call paid for."""
-    answers = [read_answer(reply) for reply in _paid_for(observation)]
     buckets: dict[str, int] | None = None
     for answer in answers:
         tokens = usage_buckets(answer.usage, provider=provider)
@@ -305,19 +309,16 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-_IDS, _NAMES, _JSON_COLUMNS = columns_of(Kind.ID), columns_of(Kind.NAME), columns_of(Kind.JSON)
+_OURS = columns_of(Kind.ID) | columns_of(Kind.INTEGER)  # made by this package
+_NAMES, _JSON_COLUMNS = columns_of(Kind.NAME), columns_of(Kind.JSON)
 _MAX_NAME = 200  # characters
 
 
 def _clean(row: Row) -> Row:
     """Redact every value, all in one search, and encode JSON columns."""
-    read = [name for name, value in row.items() if not _is_harmless(name, value)]
+    read = [name for name, value in row.items() if value is not None and name not in _OURS]
     clean = Redactor().redact_all([row[name] for name in read])
     return {**row, **{name: _encoded(name, value) for name, value in zip(read, clean, strict=True)}}
-
-
-def _is_harmless(name: str, value: Any) -> bool:
-    return value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS)
 
 
 def _encoded(name: str, clean: Any) -> Any:

@@ -4,10 +4,13 @@ The buckets are `input`, `input_cached_tokens`, `input_cache_creation`, `output`
 token is in exactly one of them, since Langfuse adds them up.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
-from ..tracing import field_of, library_of
+from ..tracing import Reply, data_fields_of, field_of, library_of
 
+Get = Callable[[str], Any]
 _Path = tuple[str, ...]
 
 
@@ -80,10 +83,11 @@ def usage_buckets(usage: Any, *, provider: str | None = None) -> dict[str, int] 
         usage: the provider's report: a dict, an SDK object, or None.
         provider: `model_type`; decides whether a total beyond prompt and completion is thinking.
     """
-    form = _format_of(usage)
-    if form is None:
+    if usage is None:
         return None
-    return {**_inputs(usage, form), **_outputs(usage, form, provider)}
+    get = getter(usage)
+    form = _format_of(get)
+    return None if form is None else {**_inputs(get, form), **_outputs(get, form, provider)}
 
 
 def add_buckets(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
@@ -91,21 +95,32 @@ def add_buckets(first: dict[str, int], second: dict[str, int]) -> dict[str, int]
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
-def field(value: Any, *path: str) -> Any:
-    """The value at `path` in nested dicts and objects; None where there is none. Never raises.
+def getter(value: Any) -> Get:
+    """A function that returns a field of `value` by name, None where there is none. It never raises.
 
     Of an object only plain data is read (`tracing.field_of`), except of Google's messages, which have properties alone.
     """
+    kind = type(value)
+    if value is None:
+        return _NO_FIELDS.get
+    if kind is dict:
+        return value.get  # type: ignore[no-any-return]
+    if kind is Reply:
+        return value._asdict().get  # type: ignore[no-any-return]
+    if library_of(kind) in _PROPERTIES_ALONE:
+        return partial(_property_of, value)
+    fields = data_fields_of(value)  # one read of its class instead of one for each name
+    return partial(field_of, value) if fields is None else fields.get
+
+
+def field(value: Any, *path: str) -> Any:
+    """The value at `path` in nested dicts and objects; None where there is none. Never raises."""
     for name in path:
-        if type(value) is dict:
-            value = value.get(name)
-        elif library_of(type(value)) in _PROPERTIES_ALONE:
-            value = _property_of(value, name)
-        else:
-            value = field_of(value, name)
+        value = getter(value)(name)
     return value
 
 
+_NO_FIELDS: dict[str, Any] = {}
 _PROPERTIES_ALONE = ("google", "proto")
 
 
@@ -116,19 +131,17 @@ def _property_of(value: Any, name: str) -> Any:
         return None
 
 
-def _format_of(usage: Any) -> UsageFormat | None:
-    if usage is None:
-        return None
+def _format_of(get: Get) -> UsageFormat | None:
     for form in _FORMATS:
-        if _count(usage, (form.input,)) is not None or _count(usage, (form.output,)) is not None:
-            inside = form.cache_beside and field(usage, "input_tokens_details") is not None
+        if _number(get(form.input)) is not None or _number(get(form.output)) is not None:
+            inside = form.cache_beside and get("input_tokens_details") is not None
             return _RESPONSES if inside else form
     return None
 
 
-def _inputs(usage: Any, form: UsageFormat) -> dict[str, int]:
-    count = _count(usage, (form.input,))
-    cached, written = _first(usage, form.cached), _first(usage, form.written)
+def _inputs(get: Get, form: UsageFormat) -> dict[str, int]:
+    count = _number(get(form.input))
+    cached, written = _first(get, form.cached), _first(get, form.written)
     if count is None:
         return {}
     beside = {"input_cached_tokens": cached, "input_cache_creation": written}
@@ -136,13 +149,13 @@ def _inputs(usage: Any, form: UsageFormat) -> dict[str, int]:
     return {"input": fresh, **{name: tokens for name, tokens in beside.items() if tokens}}
 
 
-def _outputs(usage: Any, form: UsageFormat, provider: str | None) -> dict[str, int]:
-    count = _count(usage, (form.output,))
-    thought = _first(usage, form.reasoning)
+def _outputs(get: Get, form: UsageFormat, provider: str | None) -> dict[str, int]:
+    count = _number(get(form.output))
+    thought = _first(get, form.reasoning)
     if count is None and not thought:
         return {}
     visible = count or 0
-    hidden = _thinking_beside(usage, form, visible, provider)
+    hidden = _thinking_beside(get, form, visible, provider)
     if not hidden and (form.reasoning_beside or thought > visible):
         hidden = thought
     thought = thought or hidden
@@ -150,21 +163,25 @@ def _outputs(usage: Any, form: UsageFormat, provider: str | None) -> dict[str, i
     return {**buckets, "output_reasoning_tokens": thought} if thought else buckets
 
 
-def _thinking_beside(usage: Any, form: UsageFormat, visible: int, provider: str | None) -> int:
+def _thinking_beside(get: Get, form: UsageFormat, visible: int, provider: str | None) -> int:
     """Tokens that only the total includes."""
-    total = _count(usage, (form.total,)) if form.total else None
-    prompt = _count(usage, (form.input,))
-    if total is None or prompt is None or provider not in _TOTAL_HAS_THINKING:
+    if form.total is None or provider not in _TOTAL_HAS_THINKING:
         return 0
-    return max(total - prompt - visible, 0)
+    total, prompt = _number(get(form.total)), _number(get(form.input))
+    return 0 if total is None or prompt is None else max(total - prompt - visible, 0)
 
 
-def _first(usage: Any, paths: tuple[_Path, ...]) -> int:
-    return next((count for path in paths if (count := _count(usage, path))), 0)
+def _first(get: Get, paths: tuple[_Path, ...]) -> int:
+    for name, *rest in paths:
+        value = get(name)
+        if value is not None and (count := _number(field(value, *rest))):
+            return count
+    return 0
 
 
-def _count(usage: Any, path: _Path) -> int | None:
-    value = field(usage, *path)
+def _number(value: Any) -> int | None:
+    if value is None:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,6 +1,6 @@
 """On the caller's thread: the open observation, and how a call becomes one."""
 
-from .attributes import field_of, fields_of, has_class, library_of, type_name
+from .attributes import data_fields_of, field_of, fields_of, has_class, library_of, type_name
 from .current import (
     Processor,
     agent_of_file,
@@ -46,6 +46,7 @@ __all__ = [
     "carry_into_threads",
     "current_observation",
     "cycle_method",
+    "data_fields_of",
     "enter",
     "enter_request",
     "experiment_of",

@@ -1,6 +1,6 @@
 """Reading an object's fields without running any code of it: no property, no method, no metaclass."""
 
-from types import GetSetDescriptorType, MemberDescriptorType
+from types import GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
 from typing import Any, NamedTuple
 
 
@@ -50,8 +50,22 @@ def field_of(value: Any, name: str, default: Any = None) -> Any:
         attributes = _class_dict_of(cls)
         if name in attributes:
             return _plain(value, attributes[name], default)
-    extra = _pydantic_extra(value, kind)
+    slot = _extra_slot_of(kind)
+    extra = None if slot is None else _plain(value, slot, None)
     return extra.get(name, default) if type(extra) is dict else default
+
+
+def data_fields_of(value: Any) -> dict[str, Any] | None:
+    """All fields of a pydantic model or a `SimpleNamespace`, not to be changed; None for any other object, whose class
+    may have fields too."""
+    kind = type(value)
+    if kind is SimpleNamespace:
+        return fields_of(value)
+    slot = _extra_slot_of(kind)
+    if slot is None:
+        return None
+    fields, extra = fields_of(value), _plain(value, slot, None)
+    return {**fields, **extra} if type(extra) is dict else fields
 
 
 def _plain(value: Any, attribute: Any, default: Any) -> Any:
@@ -63,12 +77,13 @@ def _plain(value: Any, attribute: Any, default: Any) -> Any:
     return attribute if id(type(attribute)) in _TEXTS else default
 
 
-def _pydantic_extra(value: Any, kind: type) -> Any:
-    """Fields that a provider sent and the SDK's model does not declare (`usage.cost`, `reasoning_content`)."""
+def _extra_slot_of(kind: type) -> Any:
+    """The slot of a pydantic class for fields that a provider sent and the SDK's model does not declare (`usage.cost`,
+    `reasoning_content`)."""
     for cls in _mro_of(kind):
         slot = _class_dict_of(cls).get("__pydantic_extra__")
         if type(slot) is MemberDescriptorType:
-            return _plain(value, slot, None)
+            return slot
     return None
 
 
