@@ -309,16 +309,19 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-_OURS = columns_of(Kind.ID) | columns_of(Kind.INTEGER)  # made by this package
-_NAMES, _JSON_COLUMNS = columns_of(Kind.NAME), columns_of(Kind.JSON)
+_IDS, _NAMES, _JSON_COLUMNS = columns_of(Kind.ID), columns_of(Kind.NAME), columns_of(Kind.JSON)
 _MAX_NAME = 200  # characters
 
 
 def _clean(row: Row) -> Row:
     """Redact every value, all in one search, and encode JSON columns."""
-    read = [name for name, value in row.items() if value is not None and name not in _OURS]
+    read = [name for name, value in row.items() if not _is_harmless(name, value)]
     clean = Redactor().redact_all([row[name] for name in read])
     return {**row, **{name: _encoded(name, value) for name, value in zip(read, clean, strict=True)}}
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    return value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS)
 
 
 def _encoded(name: str, clean: Any) -> Any:
