@@ -81,7 +81,7 @@ class Shape(NamedTuple):
         request.kwargs = {}
 
     def _input(self, given: dict[str, Any]) -> Any:
-        """Messages, in the order of their roles; a single argument of another kind as it is."""
+        """Return the prompts as messages, in the order of `self.prompts`; an argument that is not a list is one message."""
         messages: list[Any] = []
         for name, role in self.prompts:
             value = given.pop(name, None)
@@ -93,7 +93,7 @@ class Shape(NamedTuple):
 
 
 def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments, with those that hold parameters as what they hold."""
+    """The arguments; the content of a `config` or `options` stands in its place."""
     given = {name: plain(value.value) if type(value) is Unread else value for name, value in kwargs.items()}
     for name in _PARAMETERS:
         if isinstance(given.get(name), dict):
@@ -111,7 +111,7 @@ def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str,
 
 
 def _fields(result: Any) -> dict[str, Any] | None:
-    """An answer's fields: of a model, or of the body of a raw response; None where there is none."""
+    """Return an answer's fields, from the SDK's object or the body of a raw response; None without an answer."""
     if result is None:
         return None
     response = getattr(result, "__dict__", {}).get("http_response")
