@@ -81,7 +81,7 @@ class Shape(NamedTuple):
         request.kwargs = {}
 
     def _input(self, given: dict[str, Any]) -> Any:
-        """Return the prompts as messages, in the order of `self.prompts`; an argument that is not a list is one message."""
+        """The prompts as messages, in the order of `self.prompts`. An argument that is not a list is one message."""
         messages: list[Any] = []
         for name, role in self.prompts:
             value = given.pop(name, None)

@@ -1,0 +1,76 @@
+"""The files of `deploy/`: each is accepted by the program that it is for."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from src.observability import settings
+
+DEPLOY = settings.REPO_ROOT / "deploy"
+
+pytestmark = pytest.mark.slow
+
+
+def text_of(name: str) -> str:
+    """The text of a file of `deploy/`."""
+    return (DEPLOY / name).read_text(encoding="utf-8")
+
+
+def checked(*command: str) -> str:
+    """What a tool prints; it must accept the file, without a warning."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (apt-get install nginx-light)")
+def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
+    """As /etc/nginx/conf.d/tracing.conf; the certificate is made here."""
+    certificate, key = tmp_path / "tracing.pem", tmp_path / "tracing.key"
+    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=tracing.example.com"
+    checked("openssl", *request.split(), "-keyout", str(key), "-out", str(certificate))
+    site = text_of("nginx.conf").replace("/etc/ssl/tracing.pem", str(certificate))
+    site = site.replace("/etc/ssl/tracing.key", str(key)).replace("https://langfuse.example.com", "https://127.0.0.1")
+    whole = tmp_path / "nginx.conf"
+    whole.write_text(f"pid {tmp_path}/pid;\nerror_log {tmp_path}/log;\nevents {{}}\nhttp {{\n{site}\n}}\n")
+    assert "warn" not in checked("nginx", "-t", "-c", str(whole))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+def test_systemd_accepts_an_agents_unit(tmp_path: Path) -> None:
+    """With the paths of this machine; an instance for an agent of this repo."""
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/bin/true")
+    unit = tmp_path / "trading-agent@whale_agent.service"
+    lines = text_of("trading-agent@.service").replace("/opt/trading", str(tmp_path))
+    unit.write_text(lines.replace("User=trading\n", "User=root\n"))
+    assert checked("systemd-analyze", "verify", "--man=no", str(unit)) == ""
+    assert (settings.REPO_ROOT / "src" / "agents" / "whale_agent.py").exists()
+
+
+def test_the_collectors_pipeline_names_what_is_configured() -> None:
+    """No Debian package has the Collector: every component that a pipeline or the service names has a section, and
+    spans are received where the shipper sends them."""
+    config = yaml.safe_load(text_of("collector.yaml"))
+    for pipeline in config["service"]["pipelines"].values():
+        for kind, names in pipeline.items():
+            assert set(names) <= set(config[kind])
+    assert set(config["service"]["extensions"]) <= set(config["extensions"])
+    receiver = config["receivers"]["otlp"]["protocols"]["http"]
+    assert receiver["traces_url_path"] in text_of("nginx.conf")
+    assert receiver["endpoint"] in text_of("nginx.conf")
+
+
+def test_a_machines_settings_are_settings(tmp_path: Path) -> None:
+    """Every name of machine.env is one that the package reads, and doctor finds no malformed value."""
+    names = re.findall(r"^(\w+)=", text_of("machine.env"), re.MULTILINE)
+    assert set(names) <= set(
+        re.findall(r"^#? ?(\w+)=", (settings.REPO_ROOT / ".env_example").read_text(), re.MULTILINE)
+    )
+    assert "OBSERVABILITY_JOURNAL" in names
+    assert Path(re.findall(r"OBSERVABILITY_JOURNAL=(\S+)", text_of("machine.env"))[0]).is_absolute()
