@@ -9,10 +9,9 @@ import pytest
 import yaml
 
 from src.observability import settings
+from tests.langfuse_server import INGESTION, TRACES
 
 DEPLOY = settings.REPO_ROOT / "deploy"
-
-pytestmark = pytest.mark.slow
 
 
 def text_of(name: str) -> str:
@@ -27,6 +26,7 @@ def checked(*command: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (apt-get install nginx-light)")
 def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
     """As /etc/nginx/conf.d/tracing.conf; the certificate is made here."""
@@ -40,6 +40,7 @@ def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
     assert "warn" not in checked("nginx", "-t", "-c", str(whole))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
 def test_systemd_accepts_an_agents_unit(tmp_path: Path) -> None:
     """With the paths of this machine; an instance for an agent of this repo."""
@@ -53,17 +54,26 @@ def test_systemd_accepts_an_agents_unit(tmp_path: Path) -> None:
     assert (settings.REPO_ROOT / "src" / "agents" / "whale_agent.py").exists()
 
 
-def test_the_collectors_pipeline_names_what_is_configured() -> None:
-    """No Debian package has the Collector: every component that a pipeline or the service names has a section, and
-    spans are received where the shipper sends them."""
+def test_the_collector_takes_what_we_send() -> None:
+    """The Collector listens where spans are sent, the proxy forwards the rest, and both set our header."""
+    proxy, wire = text_of("nginx.conf"), (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text()
+    config = yaml.safe_load(text_of("collector.yaml"))
+    receiver, exporter = config["receivers"]["otlp"]["protocols"]["http"], config["exporters"]["otlp_http/langfuse"]
+    assert receiver["traces_url_path"] == TRACES
+    assert f"    location = {TRACES} {{\n        proxy_pass http://{receiver['endpoint']};" in proxy
+    assert "    location /api/public/ {\n" in proxy
+    assert INGESTION.startswith("/api/public/")
+    assert f"{exporter['endpoint']}/v1/traces" == f"https://langfuse.example.com{TRACES}"
+    (header,) = re.findall(r'"(x-langfuse-ingestion-version)": "4"', wire)
+    assert exporter["headers"][header] == "4"
+
+
+def test_the_collectors_pipelines_name_what_is_configured() -> None:
+    """Every component has a section. No Debian package has the Collector, whose own check this stands in for."""
     config = yaml.safe_load(text_of("collector.yaml"))
     for pipeline in config["service"]["pipelines"].values():
-        for kind, names in pipeline.items():
-            assert set(names) <= set(config[kind])
+        assert all(set(names) <= set(config[kind]) for kind, names in pipeline.items())
     assert set(config["service"]["extensions"]) <= set(config["extensions"])
-    receiver = config["receivers"]["otlp"]["protocols"]["http"]
-    assert receiver["traces_url_path"] in text_of("nginx.conf")
-    assert receiver["endpoint"] in text_of("nginx.conf")
 
 
 def test_a_machines_settings_are_settings(tmp_path: Path) -> None:
