@@ -118,8 +118,8 @@ class LangfuseServer:
 
     @property
     def journalled_scores(self) -> list[dict[str, Any]]:
-        """The scores that are rows of the journal; a signal's symbol is a score at Langfuse alone."""
-        return [score for score in self.scores if score["name"] != "signal_symbol"]
+        """The scores that are rows of the journal: all but a signal's symbol and an outcome's hit."""
+        return [score for score in self.scores if score["name"] not in ("signal_symbol", "hit")]
 
     @property
     def standing_scores(self) -> list[dict[str, Any]]:

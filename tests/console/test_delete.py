@@ -64,11 +64,12 @@ def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
     trace_id = next(iter(traces()))
     label = "https://langfuse.example.com|pk-lf-0123456789"
     filled.change("UPDATE observations SET state = 'shipped', destination = ? WHERE trace_id = ?", (label, trace_id))
+    filled.keep_project(label, "cm1")
     result = run(f"delete {trace_id} --yes --json")
     assert json.loads(result.stdout) == {
         "trace_id": trace_id, "deleted": 5, "also_at": ["https://langfuse.example.com"],
     }  # fmt: skip
-    assert f"https://langfuse.example.com/trace/{trace_id}" in result.stderr.replace("\n   ", " ")
+    assert f"https://langfuse.example.com/project/cm1/traces/{trace_id}" in result.stderr.replace("\n   ", " ")
     assert "curl -X DELETE -u" in result.stderr
     assert f"https://langfuse.example.com/api/public/traces/{trace_id}" in result.stderr
 

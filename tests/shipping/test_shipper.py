@@ -478,7 +478,7 @@ def test_a_correction_that_is_told_while_the_first_is_under_way_is_sent_too(lang
     ObservabilityContext.record_outcome("ab" * 16, pnl_usd=300)
     assert runtime.running().recorder.flush(5)
     told.set()
-    wait_until(lambda: [score["value"] for score in langfuse.scores] == [-12.5, 300])
+    wait_until(lambda: [score["value"] for score in langfuse.journalled_scores] == [-12.5, 300])
     assert LangFuseTracker().flush(5)
 
 

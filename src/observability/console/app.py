@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .commands import costs, decisions, doctor, export, report, serve, status, tail, traces
-from .commands.manage import adopt, delete, outcomes, prune, ship, watch
+from .commands.manage import adopt, dashboard, delete, outcomes, prune, ship, watch
 from .options import zoned
 
 
@@ -51,6 +51,7 @@ for command in (
     prune.prune,
     delete.delete,
     doctor.doctor,
+    dashboard.dashboard,
     watch.watch,
     watch.alerts,
     adopt.adopt,

@@ -193,6 +193,10 @@ class Journal(JournalConnection):
         self.undelivered += undelivered
         return len(deleted)
 
+    def received_by(self, trace_id: str) -> list[str]:
+        """The labels of the destinations that have rows of a trace."""
+        return sorted(row["destination"] for row in self.select(_RECEIVED_BY, (trace_id,)))
+
     def delete_trace(self, trace_id: str) -> int:
         """Delete a trace, whatever the state of its rows; return the number of observations and scores.
 
@@ -373,6 +377,11 @@ _MARK = "UPDATE {} SET state = ?1, reason = ?2 WHERE seq = ?3 AND id = ?4 AND (?
 _MARK_FURTHER = """
 UPDATE further_deliveries SET state = ?1, reason = ?2
 WHERE seq = ?3 AND destination = ?5 AND EXISTS (SELECT 1 FROM observations WHERE seq = ?3 AND id = ?4)"""
+_RECEIVED_BY = """
+SELECT destination FROM observations WHERE trace_id = ?1 AND state = 'shipped'
+UNION SELECT destination FROM scores WHERE trace_id = ?1 AND state = 'shipped'
+UNION SELECT f.destination FROM further_deliveries AS f JOIN observations AS o USING (seq)
+WHERE o.trace_id = ?1 AND f.state = 'shipped'"""
 _UNDELIVERED = """
 SELECT count(*) FROM further_deliveries WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))"""
 _DELETE = "DELETE FROM observations WHERE seq IN (SELECT value FROM json_each(?)) RETURNING trace_id, start_ns"

@@ -80,7 +80,12 @@ class Client:
 
     def get(self, path: str, seconds: float) -> Answer:
         """GET `path`. Raises OSError where there is no answer; the message says why."""
-        return self._connection.request("GET", path, self._headers, b"", seconds)
+        return self.call("GET", path, b"", seconds)
+
+    def call(self, method: str, path: str, body: bytes, seconds: float) -> Answer:
+        """Send a request with a JSON body, if any. Raises OSError where there is no answer; the message says why."""
+        headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
+        return self._connection.request(method, path, headers, body, seconds)
 
     def _post(
         self, path: str, headers: dict[str, str], body: bytes, seconds: float, success: int, read: _Reader

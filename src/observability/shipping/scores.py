@@ -12,7 +12,7 @@ from ..journal import Row
 from .client import ExportResult, ServerReply
 from .otlp import iso_time
 
-_SYMBOL = "signal_symbol"
+_SYMBOL, _HIT = "signal_symbol", "hit"
 _MAX_SYMBOL = 50  # characters: a longer one is no symbol to group by
 
 
@@ -36,8 +36,12 @@ def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerRepl
 
 
 def _events_of(row: Row) -> Iterator[dict[str, Any]]:
-    """The score; of a signal's action also its symbol, which the metrics API can group by only as a score."""
+    """The score; with it what the metrics API can group or average only as a score of its own: of a signal's action
+    the symbol, of an outcome whether it is a profit."""
     yield _event(row, _body(row))
+    if row["name"] in ("pnl_usd", "pnl_pct") and isinstance(row["value"], int | float):
+        score_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{row['trace_id']}/{_HIT}"))
+        yield _event(row, _body(row) | {"id": score_id, "name": _HIT, "value": int(row["value"] > 0), "comment": None})
     if row.get("symbol") and row["name"] == "signal_action":
         score_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{row['id']}/{_SYMBOL}"))
         symbol = {"id": score_id, "name": _SYMBOL, "value": str(row["symbol"])[:_MAX_SYMBOL], "comment": None}

@@ -8,6 +8,7 @@ from .. import time_range
 from ..render.format import duration
 from .findings import DOCTOR, Finding, fault, warning
 
+NO_KEYS = warning("keys", "no keys are set", "for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env")
 LONG_NS = 600 * 10**9  # a row pending for longer needs attention
 
 

@@ -31,17 +31,27 @@ def delete(
         _check_ended(trace)
         if not yes:
             _ask(journal, trace)
+        pages = {label: journal.trace_address(label, trace.id) for label in journal.received_by(trace.id)}
         rows = journal.delete_trace(trace.id)
-    hosts = _received_by(trace)
     if as_json:
+        hosts = sorted({label.partition("|")[0] for label in pages})
         show_json({"trace_id": trace.id, "deleted": rows, "also_at": hosts})
     else:
         cprint(f"🧹 Deleted {how_many(rows, 'row')} of trace {trace.id[:SHORT_ID]}", "green")
-    for host in hosts:
-        cprint(f"⚠️ {host} has received it. To delete it there:", "yellow", file=sys.stderr)
-        print(paragraph("  ", f"→ its page {host}/trace/{trace.id}, the bin at the top; or:"), file=sys.stderr)
-        print(f'   curl -X DELETE -u "$LANGFUSE_PUBLIC_KEY:$LANGFUSE_SECRET_KEY" {host}/api/public/traces/{trace.id}',
-              file=sys.stderr)  # fmt: skip
+    for label, page in pages.items():
+        _say_where(label, page, trace.id)
+
+
+def _say_where(label: str, page: str | None, trace_id: str) -> None:
+    host, _, key = label.partition("|")
+    cprint(f"⚠️ {host} has received it. To delete it there:", "yellow", file=sys.stderr)
+    if not key:
+        print(paragraph("  ", f"→ as this backend deletes the trace {trace_id}"), file=sys.stderr)
+        return
+    if page is not None:
+        print(paragraph("  ", f"→ its page {page}, the bin at the top; or:"), file=sys.stderr)
+    print(f'   curl -X DELETE -u "$LANGFUSE_PUBLIC_KEY:$LANGFUSE_SECRET_KEY" {host}/api/public/traces/{trace_id}',
+          file=sys.stderr)  # fmt: skip
 
 
 def _check_ended(trace: traces.Trace) -> None:
@@ -57,9 +67,3 @@ def _ask(journal: Journal, trace: traces.Trace) -> None:
     never_sent = f" {how_many(pending, 'row')} of it will never be sent." if pending else ""
     rows = how_many(len(trace.observations) + len(trace.scores), "row")
     confirm(f"Delete this trace, {rows}, for good?{never_sent}", "nothing was deleted")
-
-
-def _received_by(trace: traces.Trace) -> list[str]:
-    """The hosts that have received rows of the trace."""
-    rows = (*trace.observations, *trace.scores)
-    return sorted({str(row["destination"]).partition("|")[0] for row in rows if row["state"] == "shipped"})

@@ -13,8 +13,8 @@ from termcolor import cprint
 from .... import settings
 from ....health import delivered
 from ....journal import Journal
-from ...checks.findings import DOCTOR, fault
-from ...checks.obstacles import obstacles
+from ...checks.findings import DOCTOR
+from ...checks.obstacles import NO_KEYS, obstacles
 from ...options import AsJson, opened, print_error
 from ...queries import health
 from ...render.format import how_many
@@ -41,7 +41,7 @@ def ship(
     """
     langfuse, destinations = settings.destination(), settings.destinations()
     if not destinations or (include_local and langfuse is None):
-        obstacle = next(obstacles(), None) or LOCAL_NEEDS_KEYS
+        obstacle = next(obstacles(), NO_KEYS)
         _end(f"Nothing can be sent ({obstacle.about}: {obstacle.what})", obstacle.cure, as_json)
     with opened() as journal:
         if include_local and langfuse is not None:
@@ -54,9 +54,6 @@ def ship(
         cprint(f"🤖 {how_many(local, 'row')} recorded without keys: --include-local sends them", "cyan")
     if any(result.waiting or result.refused for result in shipped):
         raise typer.Exit(1)
-
-
-LOCAL_NEEDS_KEYS = fault("keys", "no keys are set", "set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env")
 
 
 class _Shipped(NamedTuple):

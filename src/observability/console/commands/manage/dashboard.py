@@ -1,0 +1,80 @@
+"""`dashboard`: make the dashboard "Trading agents" in Langfuse, or bring it up to date."""
+
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import typer
+from termcolor import cprint
+
+from .... import settings
+from ....journal import Journal, JournalError
+from ...checks.findings import DOCTOR
+from ...checks.obstacles import NO_KEYS, obstacles
+from ...dashboard.langfuse import NoSuchApiError, RefusedError, make_dashboard, make_score_configs
+from ...dashboard.widgets import DASHBOARD, WIDGETS
+from ...options import AsJson, print_error
+from ...render.format import how_many, safe
+from ...render.layout import paragraph, show_json
+
+if TYPE_CHECKING:
+    from ....shipping import LangfuseClient
+
+
+def dashboard(as_json: AsJson = False) -> None:
+    """Make the dashboard "Trading agents" in Langfuse, or bring it up to date. Exit status 1 if the server cannot.
+
+    Score configurations are made too. What others made or moved in Langfuse stays as it is.
+
+    Example: python -m src.observability dashboard
+    """
+    from ....shipping import LangfuseClient
+
+    destination = settings.destination()
+    if destination is None or any(obstacles()):
+        obstacle = next(obstacles(), NO_KEYS)
+        print_error(f"No dashboard can be made ({obstacle.about}: {obstacle.what})", obstacle.cure)
+        raise typer.Exit(1)
+    with closing(LangfuseClient(destination)) as client:
+        try:
+            _make(client, destination, as_json)
+        except (RefusedError, OSError) as error:
+            print_error(f"{destination.host}: {safe(str(error))}", f"run {DOCTOR}")
+            raise typer.Exit(1) from None
+
+
+def _make(client: "LangfuseClient", destination: settings.Destination, as_json: bool) -> None:
+    foreign = make_score_configs(client)
+    try:
+        board = make_dashboard(client)
+    except NoSuchApiError:
+        _show_clicks(destination.host)
+        raise typer.Exit(1) from None
+    project = _project(client, destination)
+    address = f"{destination.host}/project/{project}/dashboards/{board}" if project else destination.host
+    if as_json:
+        show_json({"dashboard": board, "address": address, "widgets": len(WIDGETS), "configurations_kept": foreign})
+        return
+    cprint(f"✅ {DASHBOARD}: {len(WIDGETS)} widgets at {safe(address)}", "green")
+    if foreign:
+        cprint(f"⚠️ {how_many(foreign, 'score configuration')} of yours kept as they are", "yellow")
+
+
+def _project(client: "LangfuseClient", destination: settings.Destination) -> str | None:
+    """Return the project's id, and keep it in the journal if there is one."""
+    project = client.project_id(10.0)
+    if project is not None:
+        try:
+            with closing(Journal(settings.journal_path(), create=False)) as journal:
+                journal.keep_project(destination.label, project)
+        except JournalError:
+            pass
+    return project
+
+
+def _show_clicks(host: str) -> None:
+    print_error(f"{host} has no API for dashboards", "update Langfuse to 4.16 or newer, or make it by hand")
+    print(paragraph("  ", f"Dashboards → New dashboard, named {DASHBOARD}; then New widget for each of:"))
+    for widget in WIDGETS:
+        print(paragraph("📊", f"{widget.name}: {widget.as_clicks()}"))
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""The dashboard "Trading agents" in Langfuse: its widgets, and the API that makes them."""

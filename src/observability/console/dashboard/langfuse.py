@@ -1,0 +1,119 @@
+"""Make the dashboard through Langfuse's API, or bring an existing one up to date.
+
+Widgets and dashboards are found by their name and the mark in their description. Widgets that an operator added or
+moved stay where they are.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..render.format import one_line
+from .widgets import COLUMNS, DASHBOARD, HEIGHT, MADE_BY, SCORE_CONFIGS, WIDGETS, WIDTH
+
+if TYPE_CHECKING:
+    from ...shipping import LangfuseClient
+
+_SECONDS = 10.0  # per request
+_PAGE_ROWS = 25  # so that an answer stays below the 64 KB that are read
+_DASHBOARDS, _WIDGETS = "/api/public/unstable/dashboards", "/api/public/unstable/dashboard-widgets"
+_CONFIGS = "/api/public/score-configs"
+_Object = dict[str, Any]
+
+
+class NoSuchApiError(Exception):
+    """The server has no API for dashboards."""
+
+
+class RefusedError(Exception):
+    """The server refuses a request; the message is its reason."""
+
+
+def make_dashboard(client: "LangfuseClient") -> str:
+    """Make or update the dashboard and its widgets; return the dashboard's id.
+
+    Raises:
+        NoSuchApiError: the server is older than this API.
+        RefusedError: it refuses a request.
+        OSError: it does not answer.
+    """
+    api = _Api(client)
+    ours = [board for board in api.rows(_DASHBOARDS) if board["name"] == DASHBOARD and _is_ours(board)]
+    existing = {widget["name"]: widget["id"] for widget in api.rows(_WIDGETS) if _is_ours(widget)}
+    widgets = [_put(api, existing.get(widget.name), widget.as_request()) for widget in WIDGETS]
+    board = ours[0] if ours else api.send("POST", _DASHBOARDS, {"name": DASHBOARD, "description": f"{MADE_BY}."})
+    placed = board["definition"]["widgets"]
+    missing = [widget for widget in widgets if widget not in [tile.get("widgetId") for tile in placed]]
+    if missing:
+        tiles = [*placed, *_tiles(missing, below=max((tile["y"] + tile["height"] for tile in placed), default=0))]
+        api.send("PATCH", f"{_DASHBOARDS}/{board['id']}", {"definition": {"widgets": tiles}})
+    return str(board["id"])
+
+
+def make_score_configs(client: "LangfuseClient") -> int:
+    """Make or update the score configurations; return the number of those that belong to somebody else.
+
+    Raises:
+        RefusedError: the server refuses a request.
+        OSError: it does not answer.
+    """
+    api = _Api(client)
+    existing = {config["name"]: config for config in api.rows(_CONFIGS)}
+    foreign = 0
+    for wanted in SCORE_CONFIGS:
+        config = existing.get(wanted["name"])
+        if config is None:
+            api.send("POST", _CONFIGS, wanted)
+        elif config["dataType"] != wanted["dataType"] or not _is_ours(config):
+            foreign += 1
+        elif any(config.get(name) != value for name, value in wanted.items()):
+            changes = {name: value for name, value in wanted.items() if name != "dataType"}
+            api.send("PATCH", f"{_CONFIGS}/{config['id']}", changes)
+    return foreign
+
+
+def _put(api: "_Api", widget: str | None, request: _Object) -> str:
+    made = api.send("PATCH", f"{_WIDGETS}/{widget}", request) if widget else api.send("POST", _WIDGETS, request)
+    return str(made["id"])
+
+
+def _tiles(widgets: list[str], below: int) -> Iterator[_Object]:
+    """Yield placements from left to right, below what stands there already."""
+    per_row = COLUMNS // WIDTH
+    for number, widget in enumerate(widgets):
+        x, y = number % per_row * WIDTH, below + number // per_row * HEIGHT
+        yield {"type": "widget", "id": widget, "widgetId": widget, "x": x, "y": y, "width": WIDTH, "height": HEIGHT}
+
+
+def _is_ours(item: _Object) -> bool:
+    return MADE_BY in (item.get("description") or "")
+
+
+class _Api:
+    """Requests with JSON bodies and answers."""
+
+    def __init__(self, client: "LangfuseClient") -> None:
+        self._call: Callable[..., Any] = client.call
+
+    def rows(self, path: str) -> list[_Object]:
+        """Return all rows of a list."""
+        rows: list[_Object] = []
+        page = pages = 1
+        while page <= pages:
+            answer = self.send("GET", f"{path}?page={page}&limit={_PAGE_ROWS}")
+            rows += answer["data"]
+            page, pages = page + 1, answer["meta"]["totalPages"]
+        return rows
+
+    def send(self, method: str, path: str, body: _Object | None = None) -> _Object:
+        """Return the object that the server answers with."""
+        answer = self._call(method, path, b"" if body is None else json.dumps(body).encode(), _SECONDS)
+        if answer.status in (404, 405) and path.startswith("/api/public/unstable/") and method == "GET":
+            raise NoSuchApiError
+        try:
+            result = json.loads(answer.body) if answer.is_success else None
+        except ValueError:
+            result = None
+        if not isinstance(result, dict):
+            raise RefusedError(f"{method} {path.partition('?')[0]}: HTTP {answer.status} {one_line(answer.text, 200)}")
+        return result
