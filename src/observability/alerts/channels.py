@@ -1,14 +1,17 @@
 """The channels of OBSERVABILITY_ALERT_URLS, by apprise: Telegram, Discord, Slack, ntfy, mail, webhooks and others."""
 
 import logging
+import re
 from hashlib import blake2b
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from .. import settings
 from ..redaction import redact_line
 from .messages import Message
 
 _MAX_ERROR = 200  # characters
+_TOKEN = 8  # characters
 
 
 class Channel(NamedTuple):
@@ -61,5 +64,9 @@ def _target(url: str) -> Any:
 
 
 def _without_address(error: str, channel: Channel) -> str:
-    lines = [line for line in error.splitlines() if line.strip()]
-    return redact_line(" ".join(lines).replace(channel.url, "[address]"))[:_MAX_ERROR]
+    """An error as one line. Parts of the address may be its token: those of a token's length are left out."""
+    line = " ".join(filter(None, map(str.strip, error.splitlines())))
+    parts = [channel.url, *(part for part in re.split(r"[/:@?&=#]+", channel.url) if len(part) >= _TOKEN)]
+    for part in parts:
+        line = line.replace(part, "[address]").replace(unquote(part), "[address]")
+    return redact_line(line)[:_MAX_ERROR]

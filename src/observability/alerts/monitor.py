@@ -5,11 +5,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from .events import Call, Decision, Event, TraceEnd
+from .levels import Confidence, Spend
 from .past import Day, Past, bin_of
 from .rules import BY_NAME, Evidence
 
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _MOST_SYMBOLS = 50
+_ADOPTED_NS = 3 * _DAY_NS  # an incident this old is how the agent is now, but for those of `_NEVER_USUAL`
+_NEVER_USUAL = ("failing", "refused", "silent")
+_SHORTEST_SILENCE_NS = _HOUR_NS  # a restart is shorter
+_RETIRED_NS = 14 * _DAY_NS  # silence of an agent that is no longer run
 
 
 @dataclass
@@ -51,6 +56,7 @@ class Monitor:
     def __init__(self, agent: str, past: Past) -> None:
         self.agent, self.past, self.memory = agent, past, Memory()
         self.evidence: dict[str, Evidence] = {name: Evidence() for name in BY_NAME}
+        self.spend, self.confidence = Spend(), Confidence()
         self.open: dict[str, Incident] = {}
 
     @classmethod
@@ -67,6 +73,10 @@ class Monitor:
             if trial.rule not in self.open:
                 day.count(trial.rule, trial.bad)
             yield from self._judge(trial, event)
+        if isinstance(event, Call) and event.cost_usd is not None:
+            yield from self._judge_spend(event, day)
+        if isinstance(event, Decision) and event.valid and event.confidence is not None:
+            yield from self._judge_confidence(event, day)
         self._remember(event, day)
 
     def check(self, now_ns: int) -> Iterator[Incident]:
@@ -76,6 +86,20 @@ class Monitor:
             yield self._begin(
                 Incident(self.agent, "silent", self._silence(now_ns), self.memory.end_ns, now_ns, self.memory.end_trace)
             )
+        self.spend.pass_hours(self.past, now_ns)
+        if "spend" in self.open and self.spend.has_recovered():
+            yield self._end("spend", now_ns, "recovered")
+        yield from self._close_old(now_ns)
+
+    def _close_old(self, now_ns: int) -> Iterator[Incident]:
+        for rule, incident in [*self.open.items()]:
+            age = now_ns - incident.opened_ns
+            if rule == "silent" and age > _RETIRED_NS:
+                self.memory.end_ns = 0  # no new incident until the agent runs again
+                yield self._end(rule, now_ns, "taken as retired")
+            elif rule not in _NEVER_USUAL and age > _ADOPTED_NS:
+                self.past.forget(rule)
+                yield self._end(rule, now_ns, "taken as usual from now on")
 
     # Shares
 
@@ -105,7 +129,7 @@ class Monitor:
     def _judge(self, trial: Trial, event: Event) -> Iterator[Incident]:
         rule, evidence = BY_NAME[trial.rule], self.evidence[trial.rule]
         if trial.rule in self.open:
-            if evidence.has_recovered(rule, self.past, trial.bad):
+            if evidence.has_recovered(rule, trial.bad):
                 yield self._end(trial.rule, event.at_ns, "recovered")
         elif evidence.add(rule, self.past, trial.bad, event.at_ns, event.trace_id):
             text = evidence.text(rule, self.past)
@@ -114,6 +138,41 @@ class Monitor:
                     self.agent, rule.name, text, evidence.since_ns, event.at_ns, evidence.last_good, evidence.first_bad
                 )
             )
+
+    # Amounts
+
+    def _judge_spend(self, call: Call, day: Day) -> Iterator[Incident]:
+        spend = self.spend
+        begins = spend.add(self.past, call)
+        if "spend" in self.open:
+            if spend.has_recovered():
+                yield self._end("spend", call.at_ns, "recovered")
+            return
+        day.spend[call.at_ns // _HOUR_NS % 24] += call.cost_usd or 0.0
+        if begins:
+            text = spend.text(self.past)
+            yield self._begin(
+                Incident(self.agent, "spend", text, spend.since_ns, call.at_ns, spend.last_good, spend.first_bad)
+            )
+
+    def _judge_confidence(self, decision: Decision, day: Day) -> Iterator[Incident]:
+        recent, past = self.confidence, self.past
+        before = recent.values[-1] if recent.values else None
+        begins = recent.add(past, decision)
+        if "confidence" in self.open:
+            if recent.has_recovered(past):
+                yield self._end("confidence", decision.at_ns, "recovered")
+            return
+        day.count_confidence(recent.values[-1], before)
+        if begins:
+            first = recent.beginning(past)
+            good = recent.traces[first - 1] if first else ""
+            yield self._begin(
+                Incident(
+                    self.agent, "confidence", recent.text(past), recent.times[first], decision.at_ns, good,
+                    recent.traces[first],
+                )
+            )  # fmt: skip
 
     def _remember(self, event: Event, day: Day) -> None:
         memory = self.memory
@@ -152,6 +211,8 @@ class Monitor:
         if not memory.end_ns or not self.past.days:
             return False
         since = max(memory.seen_ns, memory.end_ns)
+        if now_ns - since < _SHORTEST_SILENCE_NS:
+            return False
         hours, due = self.past.silence_limits()
         return (now_ns - since) / _HOUR_NS > hours or self.past.due(since, now_ns) > due
 
@@ -163,7 +224,6 @@ class Monitor:
 
     def _end_silence(self, event: Event) -> Iterator[Incident]:
         if "silent" in self.open and event.at_ns > self.memory.seen_ns:
-            self.memory.end_ns = 0  # this gap is not a usual one
             yield self._end("silent", event.at_ns, "active again")
 
     def _begin(self, incident: Incident) -> Incident:
@@ -173,6 +233,8 @@ class Monitor:
     def _end(self, rule: str, at_ns: int, why: str) -> Incident:
         incident = self.open.pop(rule)
         incident.closed_ns, incident.closing = at_ns, why
+        if rule == "spend":
+            self.spend = Spend(hour=self.spend.hour, latest=self.spend.latest)
         if rule in self.evidence:
             self.evidence[rule] = Evidence(latest_good=self.evidence[rule].latest_good)
         return incident
@@ -186,6 +248,8 @@ class Monitor:
             "today": self.past.today.as_json(),
             "memory": asdict(self.memory),
             "evidence": {name: asdict(evidence) for name, evidence in self.evidence.items()},
+            "spend": asdict(self.spend),
+            "confidence": asdict(self.confidence),
             "open": {name: asdict(incident) for name, incident in self.open.items()},
         }
 
@@ -195,5 +259,6 @@ class Monitor:
         monitor = cls(agent, Past(state["first_day"], days, Day.of(state["today"])))
         monitor.memory = Memory(**state["memory"])
         monitor.evidence |= {name: Evidence(**item) for name, item in state["evidence"].items() if name in BY_NAME}
+        monitor.spend, monitor.confidence = Spend(**state["spend"]), Confidence(**state["confidence"])
         monitor.open = {name: Incident(**item) for name, item in state["open"].items()}
         return monitor

@@ -16,15 +16,12 @@ FEW = 50  # trials: fewer are few
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency's bin: 10 %
-_RANK = 3  # the longest two gaps of four weeks may be anything
+_RANK = 3  # of gaps in traces that were due: the longest two of four weeks may be anything
 _SLOW_TIMES = 1.5  # times the 95 % quantile
 _BUSY_DAY = 20  # trials of a day whose share counts for itself
 _STARTS_SUSPECT_HOURS = 72.0  # silence of an agent without a known week: a weekend takes 60
-_MIN_HOURS = 1.0  # of a silence
 _MIN_EXPECTED = 3.0  # traces that were due in a silence
-_RARE = 6.0  # traces a day
 _LEAST_SPREAD = 0.25  # of the logarithm of an hour's spend
-_GAPS = ("gaps", "due_gaps")
 
 
 @dataclass
@@ -57,6 +54,21 @@ class Day:
         trials[0] += bad
         trials[1] += 1
 
+    def count_confidence(self, percent: int, before: int | None) -> None:
+        """Count one decision, and how it depends on the one before."""
+        self.confidences[percent] = self.confidences.get(percent, 0) + 1
+        if before is not None:
+            first, second = before - 50, percent - 50
+            self.pairs = [a + b for a, b in zip(self.pairs, (1, first, first * first, first * second), strict=True)]
+
+    def forget(self, rule: str) -> None:
+        """Drop the counts of a rule."""
+        fields = {"slow": ("latencies",), "confidence": ("confidences", "pairs"), "spend": ("spend",)}.get(rule, ())
+        empty = Day(self.number)
+        for name in fields:
+            setattr(self, name, getattr(empty, name))
+        self.trials.pop(rule, None)
+
     def add_gap(self, hours: float, due: float) -> None:
         """Keep the gap if it is one of the day's longest."""
         self.gaps = sorted([*self.gaps, hours])[-_RANK:]
@@ -77,6 +89,7 @@ class Past:
     def __init__(self, first_day: int, days: list[Day], today: Day) -> None:
         self.first_day, self.days, self.today = first_day, days, today
         self._computed: dict[str, Any] = {}
+        self.rewritten = False  # complete days are not as they were saved
 
     def at(self, at_ns: int) -> Day:
         """The day of a time, which begins it. Times before today count for today."""
@@ -91,6 +104,13 @@ class Past:
     def known_days(self) -> int:
         """The number of days since the agent was first seen."""
         return self.today.number - self.first_day
+
+    def forget(self, rule: str) -> None:
+        """Drop what is known about a rule: what was unusual is usual now."""
+        for day in (*self.days, self.today):
+            day.forget(rule)
+        self._computed = {}
+        self.rewritten = True
 
     def _once(self, name: str, compute: Any) -> Any:
         if name not in self._computed:
@@ -113,6 +133,8 @@ class Past:
         return share
 
     def _shares(self, rule: str) -> list[tuple[int, int]]:
+        if rule == "confidence":
+            return [(0, sum(day.confidences.values())) for day in self.days if day.confidences]
         if rule == "slow":
             return self._once("slow shares", self._slow_shares)  # type: ignore[no-any-return]
         return [(bad, trials) for day in self.days for bad, trials in [day.trials.get(rule, (0, 0))] if trials]
@@ -146,24 +168,26 @@ class Past:
 
     # Confidence
 
-    def confidences(self) -> Counter[int]:
-        """The number of decisions by confidence; empty if they are few."""
-        return self._once("confidences", self._known_confidences)  # type: ignore[no-any-return]
+    def confidences(self, before_ns: int) -> Counter[int]:
+        """The number of decisions by confidence, on days before a time; empty if they are few."""
+        return self._once(f"confidences {before_ns // _DAY_NS}", lambda: self._confidences(before_ns // _DAY_NS))  # type: ignore[no-any-return]
 
-    def _known_confidences(self) -> Counter[int]:
-        pooled = _pooled(day.confidences for day in self.days)
-        days = sum(1 for day in self.days if day.confidences)
-        return pooled if pooled.total() >= _FEW_CONFIDENCES and days >= _FEW_CONFIDENCE_DAYS else Counter()
+    def _confidences(self, before: int) -> Counter[int]:
+        days = [day.confidences for day in self.days if day.confidences and day.number < before]
+        pooled = _pooled(iter(days))
+        return pooled if pooled.total() >= _FEW_CONFIDENCES and len(days) >= _FEW_CONFIDENCE_DAYS else Counter()
 
     def effective_confidences(self, size: int) -> float:
         """The number of independent decisions that `size` successive ones are worth."""
         return effective(size, self._once("correlation", self._correlation))
 
     def _correlation(self) -> float:
-        pairs, total, squares, products = (sum(day.pairs[item] for day in self.days) for item in range(4))
-        if not pairs or squares * pairs <= total * total:
-            return 0.0
-        return float((products / pairs - (total / pairs) ** 2) / (squares / pairs - (total / pairs) ** 2))
+        """The correlation of successive confidences within a day: that of all days would count a shift of the mean."""
+        covariance = variance = 0.0
+        for pairs, total, squares, products in (day.pairs for day in self.days if day.pairs[0]):
+            covariance += products - total * total / pairs
+            variance += squares - total * total / pairs
+        return covariance / variance if variance > 0 else 0.0
 
     # Cadence
 
@@ -193,20 +217,24 @@ class Past:
         return [total / max(days[hour // 24], 1) for hour, total in enumerate(sums)]
 
     def silence_limits(self) -> tuple[float, float]:
-        """The longest silence that is usual, in hours or in traces that were due; the other one is infinite.
+        """The longest silences that are usual: in hours, and in traces that were due.
 
-        Traces that were due take nights and weekends into account; they need a known past and several traces a day.
+        The clock of traces that were due stands still at night and on weekends, if the agent does: it is the quicker
+        one, and needs two known weeks. The other one serves agents of a few traces a day.
         """
         return self._once("silence", self._silence_limits)  # type: ignore[no-any-return]
 
     def _silence_limits(self) -> tuple[float, float]:
         gaps = sum(sum(day.ends) for day in self.days)
         per_day = gaps / max(len(self.days), 1)
-        factor = gap_factor(gaps, _RANK, tests_in(per_day))
-        longest, due = (_ranked(getattr(day, name) for day in self.days) * factor for name in _GAPS)
-        if self.known_days >= _TWO_WEEKS and per_day >= _RARE:
-            return math.inf, max(due, _MIN_EXPECTED)
-        return max(longest, _MIN_HOURS if self.known_days >= WEEK else _STARTS_SUSPECT_HOURS), math.inf
+        tests = tests_in(per_day)
+        hours = _ranked((day.gaps for day in self.days), 1) * gap_factor(gaps, 1, tests)
+        hours = max(hours, 2 * _MIN_EXPECTED * 24 / max(per_day, 1))
+        due = _ranked((day.due_gaps for day in self.days), _RANK) * gap_factor(gaps, _RANK, tests)
+        return (
+            hours if self.known_days >= WEEK else max(hours, _STARTS_SUSPECT_HOURS),
+            max(due, _MIN_EXPECTED) if self.known_days >= _TWO_WEEKS else math.inf,
+        )
 
     # Spend
 
@@ -265,6 +293,6 @@ def _quantile(counts: Counter[int], share: float) -> int:
     return 0
 
 
-def _ranked(gaps: Iterator[list[float]]) -> float:
+def _ranked(gaps: Iterator[list[float]], rank: int) -> float:
     longest = sorted((gap for day in gaps for gap in day), reverse=True)
-    return longest[_RANK - 1] if len(longest) >= _RANK else math.inf
+    return longest[rank - 1] if len(longest) >= rank else math.inf

@@ -47,13 +47,16 @@ class Evidence:
     first_bad: str = ""  # traces
     last_good: str = ""
     latest_good: str = ""
+    usual: float | None = None  # the usual share, and the number of tests in `YEARS`, when the score was last 0
+    tests: float = 0.0
     recovery: float = 0.0  # while the incident is open
     good: int = 0  # in a row
 
     def add(self, rule: Rule, past: Past, bad: bool, at_ns: int, trace_id: str) -> bool:
         """Add a trial; True if an incident begins."""
-        usual, tests = usual_share(rule, past)
-        if usual is None:
+        if self.score <= 0:  # later days may hold the incident itself
+            self.usual, self.tests = usual_share(rule, past)
+        if self.usual is None:
             return False
         if bad and self.score <= 0:
             self.trials = self.bad = 0
@@ -62,14 +65,14 @@ class Evidence:
             self.latest_good = trace_id
         self.trials += 1
         self.bad += bad
-        self.score = max(self.score + log_ratio(bad, usual, max(rule.suspect, odds_times(usual, _MUCH_MORE))), 0.0)
+        self.score = max(self.score + log_ratio(bad, self.usual, _suspect(rule, self.usual)), 0.0)
         enough = self.bad >= _MIN_BAD and at_ns - self.since_ns >= _MIN_SPAN_NS
-        return enough and bad and self.score >= evidence_limit(tests)
+        return enough and bad and self.score >= evidence_limit(self.tests)
 
-    def has_recovered(self, rule: Rule, past: Past, bad: bool) -> bool:
+    def has_recovered(self, rule: Rule, bad: bool) -> bool:
         """Add a trial of an open incident; True once trials are as usual again (Wald 1945, sequential ratio test)."""
-        usual = usual_share(rule, past)[0] or rule.suspect / 2
-        share = min(max(self.bad / max(self.trials, 1), rule.suspect, odds_times(usual, _MUCH_MORE)), _LIKELY_LEFT)
+        usual = self.usual or rule.suspect / 2
+        share = min(max(self.bad / max(self.trials, 1), _suspect(rule, usual)), _LIKELY_LEFT)
         self.trials += 1
         self.bad += bad
         self.good = 0 if bad else self.good + 1
@@ -82,9 +85,12 @@ class Evidence:
         if rule.name == "slow":
             facts |= {"limit": past.slow_seconds, "typical": past.typical_seconds}
         known = past.trials(rule.name)
-        usual = past.usual(rule.name) if known >= FEW else 0.0
-        share = f"usual is up to {usual:.0%} of {known:,}" if known >= FEW else f"few data: {known:,} before today"
+        share = f"usual is up to {self.usual:.0%}" if known >= FEW else f"few data: {known:,} before today"
         return f"{rule.message.format(**facts)} ({share})"
+
+
+def _suspect(rule: Rule, usual: float) -> float:
+    return max(rule.suspect, odds_times(usual, _MUCH_MORE))
 
 
 def usual_share(rule: Rule, past: Past) -> tuple[float | None, float]:

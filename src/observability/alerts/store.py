@@ -152,6 +152,9 @@ class AlertStore:
 def _save_monitor(db: sqlite3.Connection, monitor: Monitor) -> None:
     state = json.dumps(monitor.as_json(), separators=(",", ":"))
     db.execute("INSERT OR REPLACE INTO agents VALUES (?, ?)", (monitor.agent, state))
+    if monitor.past.rewritten:
+        db.execute("DELETE FROM days WHERE agent = ?", (monitor.agent,))
+        monitor.past.rewritten = False
     saved = {row["number"] for row in db.execute("SELECT number FROM days WHERE agent = ?", (monitor.agent,))}
     new = [day for day in monitor.past.days if day.number not in saved]
     rows = [(monitor.agent, day.number, json.dumps(day.as_json(), separators=(",", ":"))) for day in new]

@@ -11,7 +11,7 @@ from termcolor import cprint
 from ... import settings
 from ...journal import DamagedJournalError, Journal, JournalError
 from ...redaction import redact_line
-from ..checks import local, server
+from ..checks import alerts, local, server
 from ..checks.findings import Finding, Severity, by_subject, is_there
 from ..options import AsJson
 from ..queries import health
@@ -53,6 +53,7 @@ def _findings() -> list[Finding]:
         local.prices,
         server.server,
         server.otlp_endpoint,
+        alerts.alerts,
     )
     findings = [finding for check in checks for finding in check()]
     return [

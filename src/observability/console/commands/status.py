@@ -8,6 +8,7 @@ from ... import settings
 from ...health import delivered
 from ...journal import Journal
 from .. import time_range
+from ..checks.alerts import open_incidents
 from ..checks.findings import Finding
 from ..checks.obstacles import obstacles, refused_patterns, stuck
 from ..options import AsJson, opened
@@ -53,6 +54,7 @@ def _facts(journal: Journal) -> dict[str, Any]:
         "began_ns": oldest_ns(journal),
         "rows": rows,
         "destinations": destinations,
+        "alerts": open_incidents(),
         "oldest_pending_ns": oldest_pending,
         "agents": call_stats(journal, "agent", Filter(time_range.parse_time("24h")), timed=False),
         "decisions": newest_decisions(journal, Filter(), _DECISIONS),
@@ -91,6 +93,8 @@ def _show(facts: dict[str, Any]) -> None:
     if settings.destination() and (local := facts["rows"].get("local")):
         stays = f"{how_many(local, 'row')} recorded without keys: they stay here"
         print(paragraph("  ", f"{stays}, unless you run python -m src.observability ship --include-local"))
+    if facts["alerts"]:
+        print(paragraph("🔔", facts["alerts"]))
     if facts["agents"]:
         _show_spend(facts["agents"])
     if facts["decisions"]:

@@ -1,0 +1,133 @@
+"""The rules about amounts: the spend of an hour, and confidences that moved."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from .detectors import distance, distance_limit, drift_limit, tests_in
+from .events import Call, Decision
+from .past import Past
+
+_HOUR_NS = 3_600_000_000_000
+_ALLOWANCE = 1.0  # standard deviations above the usual that are no evidence
+_MOST = 4.0  # standard deviations that one hour counts for: a single hour, however dear, is no incident
+_LEAST_USD = 0.10  # spent beyond the usual
+_QUIET_HOURS = 2
+_WINDOW, _STEP = 60, 10  # decisions that are compared with the past, and new ones between two tests
+_LEAST_MOVE = 5.0  # percent
+
+
+@dataclass
+class Spend:
+    """A cumulative sum over the hours of how far each is above the usual."""
+
+    hour: int = 0  # since 1970: the one that runs
+    usd: float = 0.0  # in it
+    score: float = 0.0  # of the hours before it
+    excess: float = 0.0  # USD beyond the usual since `since_ns`
+    since_ns: int = 0
+    first_bad: str = ""
+    last_good: str = ""
+    latest: str = ""
+    hours: int = 0  # since `since_ns`
+    quiet: int = 0  # usual hours in a row, while the incident is open
+
+    def add(self, past: Past, call: Call) -> bool:
+        """Add a call's cost; True if an incident begins."""
+        self.pass_hours(past, call.at_ns)
+        if self.score <= 0 and not self.usd:
+            self.since_ns, self.first_bad, self.last_good, self.excess, self.hours = (
+                call.at_ns, call.trace_id, self.latest, 0.0, 0,
+            )  # fmt: skip
+        self.usd += call.cost_usd or 0.0
+        self.latest = call.trace_id
+        # The hour so far: what it is above the usual already, it stays above.
+        score = self.score + self._weight(past)
+        return score >= drift_limit(tests_in(past.active_hours), _ALLOWANCE) and self._excess(past) >= _LEAST_USD
+
+    def pass_hours(self, past: Past, now_ns: int) -> None:
+        """Close the hours that are over."""
+        hour = now_ns // _HOUR_NS
+        if hour <= self.hour:
+            return
+        is_usual = past.spend_score(self.hour, self.usd) < _ALLOWANCE
+        self.quiet = (self.quiet + 1 if is_usual else 0) + min(hour - self.hour - 1, _QUIET_HOURS)
+        self.excess, self.hours = self._excess(past), self.hours + 1
+        self.score = max(self.score + self._weight(past) - _ALLOWANCE * (hour - self.hour - 1), 0.0)
+        self.hour, self.usd = hour, 0.0
+
+    def has_recovered(self) -> bool:
+        """Whether the last hours were as usual."""
+        return self.quiet >= _QUIET_HOURS
+
+    def text(self, past: Past) -> str:
+        """The incident in words."""
+        hours = f"the last {self.hours + 1} hours" if self.hours else "this hour"
+        usual = f"usual is {past.usual_spend(self.hour):.2g} USD an hour"
+        return f"{self._excess(past):.2g} USD were spent in {hours} beyond the usual ({usual})"
+
+    def _weight(self, past: Past) -> float:
+        return min(past.spend_score(self.hour, self.usd), _MOST) - _ALLOWANCE
+
+    def _excess(self, past: Past) -> float:
+        return max(self.excess + self.usd - past.usual_spend(self.hour), 0.0) if self.usd else self.excess
+
+
+@dataclass
+class Confidence:
+    """The last decisions' confidences, compared with the past by a test of two samples."""
+
+    values: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    traces: list[str] = field(default_factory=list)
+    new: int = 0  # since the last test
+
+    def add(self, past: Past, decision: Decision) -> bool:
+        """Add a decision; True if an incident begins."""
+        for items, item in ((self.values, round(decision.confidence or 0.0)), (self.times, decision.at_ns)):
+            items.append(item)
+            del items[:-_WINDOW]
+        self.traces = [*self.traces, decision.trace_id][-_WINDOW:]
+        self.new += 1
+        before = self._before(past)
+        if self.new < _STEP or len(self.values) < _WINDOW or not before:
+            return False
+        self.new = 0
+        return self._is_beyond(past, before, 1.0)
+
+    def has_recovered(self, past: Past) -> bool:
+        """Whether the last test found the confidences as in the past, with a margin."""
+        before = self._before(past)
+        return self.new == 0 and bool(before) and not self._is_beyond(past, before, 0.6)
+
+    def beginning(self, past: Past) -> int:
+        """The index of the first moved value: where the sum of deviations turns (Page 1954)."""
+        mean = _mean(self._before(past))
+        half = (fmean(self.values[-_WINDOW // 3 :]) - mean) / 2
+        sums = [0.0]
+        for value in self.values:
+            sums.append(sums[-1] + (value - mean - half) * (1 if half > 0 else -1))
+        return min(range(len(self.values)), key=sums.__getitem__)
+
+    def text(self, past: Past) -> str:
+        """The incident in words."""
+        before = self._before(past)
+        recent = self.values[self.beginning(past) :]
+        return (
+            f"confidence of the last {len(recent)} decisions is {fmean(recent):.0f} % on average,"
+            f" usual is {_mean(before):.0f} % (of {before.total():,})"
+        )
+
+    def _before(self, past: Past) -> Counter[int]:
+        """The past without the days that the last decisions are of."""
+        return past.confidences(self.times[0])
+
+    def _is_beyond(self, past: Past, before: Counter[int], share: float) -> bool:
+        tests = tests_in(past.per_day("confidence") / _STEP)
+        sizes = past.effective_confidences(_WINDOW), past.effective_confidences(before.total())
+        moved = abs(fmean(self.values) - _mean(before)) >= _LEAST_MOVE * share
+        return moved and distance(Counter(self.values), before) > distance_limit(*sizes, tests) * share
+
+
+def _mean(counts: Counter[int]) -> float:
+    return sum(value * number for value, number in counts.items()) / max(counts.total(), 1)

@@ -1,0 +1,99 @@
+"""The checks of alerts: is somebody watching, and do the channels take messages? Nothing, where alerts are not used."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ... import settings
+from ...journal import JournalError
+from .. import time_range
+from ..render.format import duration, how_many, one_line
+from .findings import Finding, fault, fine, is_there, warning
+
+_WATCH = "python -m src.observability watch"
+_URLS = "OBSERVABILITY_ALERT_URLS"
+_UNWATCHED_NS = 2 * 3600 * 10**9
+_MAX_INCIDENTS = 3  # in one line
+
+
+def alerts() -> Iterator[Finding]:
+    """Check channels and the last pass of the watch."""
+    has_channels = bool(settings.setting(_URLS))
+    if has_channels:
+        yield from _addresses()
+    if has_channels or _is_watched():
+        yield from _last_pass()
+        yield from _channels()
+
+
+def open_incidents() -> str | None:
+    """Return the open incidents as one line; None if there is none."""
+    try:
+        incidents = _read("SELECT agent, rule FROM incidents WHERE closed_ns IS NULL ORDER BY opened_ns DESC")
+    except JournalError:
+        return None  # `doctor` reports it
+    if not incidents:
+        return None
+    names = [f"{one_line(row['agent'], 40)} {row['rule']}" for row in incidents]
+    more = f" and {len(names) - _MAX_INCIDENTS} more" if len(names) > _MAX_INCIDENTS else ""
+    return f"Open alerts: {', '.join(names[:_MAX_INCIDENTS])}{more}: python -m src.observability alerts"
+
+
+def _is_watched() -> bool:
+    from ...alerts import path_beside
+
+    return is_there(path_beside(settings.journal_path()))
+
+
+def _read(query: str) -> list[dict[str, Any]]:
+    if not _is_watched():  # opening the store would create it
+        return []
+    from ...alerts import AlertStore, path_beside
+
+    store = AlertStore(path_beside(settings.journal_path()))
+    try:
+        return store.select(query)
+    finally:
+        store.close()
+
+
+def _addresses() -> Iterator[Finding]:
+    from ...alerts import malformed
+
+    try:
+        wrong = malformed()
+    except ModuleNotFoundError:
+        yield fault("alerts", f"{_URLS} is set, and apprise is missing", "pip install apprise")
+        return
+    for label in wrong:
+        yield fault("alerts", f"{label} is not an address that apprise knows", f"correct it in {_URLS}")
+
+
+def _last_pass() -> Iterator[Finding]:
+    try:
+        rows = _read("SELECT value FROM facts WHERE name = 'pass_ns'")
+    except JournalError as error:
+        yield fault("alerts", str(error), "agents and traces are not affected")
+        return
+    age = time_range.now_ns() - rows[0]["value"] if rows else None
+    if age is None:
+        yield warning("alerts", "nobody has watched yet", f"{_WATCH}, or from cron: {_WATCH} --once")
+    elif age > _UNWATCHED_NS:
+        yield warning("alerts", f"the last watch was {duration(age)} ago", f"{_WATCH}, or from cron: {_WATCH} --once")
+    else:
+        yield fine("alerts", f"watched {duration(age)} ago")
+
+
+def _channels() -> Iterator[Finding]:
+    try:
+        failing = _read("SELECT * FROM channels WHERE failures > 0")
+        lost = _read("SELECT count(*) AS messages FROM messages WHERE state = 'given up'")
+    except JournalError:
+        return  # reported above
+    for row in failing:
+        since = duration(time_range.now_ns() - row["failing_since_ns"])
+        what = f"{row['label']} has failed {how_many(row['failures'], 'time')} since {since} ago: {row['error']}"
+        yield fault("alerts", what, f"correct it in {_URLS}, then: python -m src.observability alerts test")
+    for row in lost:
+        if row["messages"]:
+            yield warning("alerts", f"{how_many(row['messages'], 'message')} could not be sent for three days",
+                          "python -m src.observability alerts lists all incidents")  # fmt: skip

@@ -1,0 +1,88 @@
+"""48 quiet agents over 90 days, and planted faults: how often alerts are false, and how soon they are true."""
+
+import copy
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import pytest
+
+from src.observability.alerts.monitor import Monitor
+from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
+from tests.alerts.simulation import Agent, watched
+
+PLANTED_NS = T0 + 31 * DAY_NS + 14 * HOUR_NS  # a Monday, while every agent runs
+# Agents of each cadence up to an hour, and of each schedule; of one call, two or five per cycle. (240 minutes: below.)
+SEEDS = (0, 3, 6, 18, 21, 24, 30, 33, 36, 45)
+# Rule -> the fault, and the number of calls within which it is found (of a cycle's several calls each counts).
+FAULTS: dict[str, tuple[dict[str, Any], int]] = {
+    "failing": ({"fail": 0.5}, 40),
+    "refused": ({"refuse": 0.5}, 40),
+    "unparsable": ({"invalid": 0.6}, 200),
+    "repeated": ({"stuck": True}, 15),
+    "flips": ({"turn": 0.9}, 300),
+    "confidence": ({"shift": -25.0}, 400),
+    "slow": ({"slower": 5.0}, 150),
+    "spend": ({"dearer": 10.0}, 200),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_quiet_agents_are_left_alone() -> None:
+    """48 agents, 90 days each: at most one false alert an agent, and at most three in all."""
+    false = Counter[str]()
+    for seed in range(48):
+        alerts = [incident for _, incident in watched(Monitor.new("A", T0), Agent(seed), T0, T0 + 90 * DAY_NS)]
+        assert len(alerts) <= 1, (seed, alerts)
+        false.update(incident.rule for incident in alerts)
+    assert false.total() <= 3, false
+
+
+@cache
+def after_a_month(seed: int) -> tuple[Agent, Monitor]:
+    """An agent, and what was learned of it until the fault."""
+    agent, monitor = Agent(seed), Monitor.new("A", T0)
+    assert [*watched(monitor, agent, T0, PLANTED_NS)] == []
+    return agent, monitor
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("rule", FAULTS)
+def test_a_planted_fault_is_found(rule: str) -> None:
+    """Each kind of fault, in agents of every cadence and schedule, within its number of calls."""
+    fault, limit = FAULTS[rule]
+    needed = {}
+    for seed in SEEDS:
+        agent, monitor = copy.deepcopy(after_a_month(seed))
+        for name, value in fault.items():
+            setattr(agent, name, value)
+        alerts = watched(monitor, agent, PLANTED_NS, PLANTED_NS + 12 * DAY_NS)
+        calls, incident = next((found for found in alerts if found[1].rule == rule), (None, None))
+        assert incident is not None, (rule, seed)
+        assert incident.since_ns >= PLANTED_NS - 12 * HOUR_NS, (rule, seed, incident)
+        assert incident.first_bad, (rule, seed)
+        needed[seed] = calls
+    assert max(needed.values()) <= limit, (rule, needed)
+
+
+@pytest.mark.slow
+def test_a_silence_is_found() -> None:
+    """Within 90 minutes, or four of the agent's own cycles; in an agent of every four hours, within two days."""
+    for seed in (*SEEDS, 7):
+        agent, monitor = copy.deepcopy(after_a_month(seed))
+        limit = max(90 * MINUTE_NS, 4 * agent.minutes * MINUTE_NS, 48 * HOUR_NS if agent.minutes > 60 else 0)
+        ticks = (PLANTED_NS + at for at in range(0, 60 * HOUR_NS, MINUTE_NS))
+        first = next(tick for tick in ticks if [*monitor.check(tick)])
+        assert first - monitor.memory.end_ns <= limit, (seed, agent.minutes, (first - monitor.memory.end_ns) / HOUR_NS)
+
+
+@pytest.mark.slow
+def test_a_fault_that_stays_is_usual_in_the_end() -> None:
+    """A slower model is reported once; after three days it is the agent's usual, and learned anew."""
+    agent, monitor = copy.deepcopy(after_a_month(3))
+    agent.slower = 5.0
+    alerts = [incident for _, incident in watched(monitor, agent, PLANTED_NS, PLANTED_NS + 20 * DAY_NS)]
+    assert [(incident.rule, incident.closing) for incident in alerts] == [("slow", "taken as usual from now on")]
