@@ -19,6 +19,7 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request takes 
 PROVIDERS = tuple(ModelFactory.MODEL_IMPLEMENTATIONS)
 KEY = "test-key-0123456789abcdef"
 ANSWER = "BUY\nLong liquidations rose by 80 % within fifteen minutes\nConfidence: 72%"
+TOOL_CALLS = json.loads((Path(__file__).parent / "tools.json").read_text(encoding="utf-8"))  # by API
 STATUSES = ("401", "429", "503")
 FAILURES = (*STATUSES, "malformed", "not json", "timeout")
 
@@ -40,7 +41,7 @@ class Provider:
         monkeypatch.setenv(self.recorded["base_url_name"], address.rstrip("/") + self.recorded["base"])
 
     def play(self, server: HTTPServer, outcome: str) -> None:
-        """Let the server answer every request with this outcome: `answer`, a status, `malformed` or `not json`."""
+        """Let the server answer every request with this outcome: `answer`, `tool call`, a status, or a failure."""
         server.clear()
         server.expect_request(self.recorded["path"], method="POST").respond_with_handler(
             lambda request: self._respond(request, outcome)
@@ -55,11 +56,11 @@ class Provider:
             return _json({"oops": True}, 200)
         if outcome == "not json":
             return Response("<html>Bad gateway</html>", 200, content_type="text/html")
-        return self._stream() if self.requests[-1].get("stream") else _json(self.recorded["answer"], 200)
+        answers = TOOL_CALLS[self.recorded["format"]] if outcome == "tool call" else self.recorded
+        return self._stream(answers["stream"]) if self.requests[-1].get("stream") else _json(answers["answer"], 200)
 
-    def _stream(self) -> Response:
+    def _stream(self, events: list[dict[str, Any]]) -> Response:
         named = self.recorded["format"] == "anthropic"
-        events = self.recorded["stream"]
         lines = [(f"event: {event['type']}\n" if named else "") + f"data: {json.dumps(event)}\n\n" for event in events]
         body = "".join(lines) + ("" if named else "data: [DONE]\n\n")
         return Response(body, 200, content_type="text/event-stream")

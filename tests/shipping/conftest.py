@@ -21,4 +21,5 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
             provider.configure(monkeypatch, server.url_for(""))
             return provider, ModelFactory.create_model(name)
 
+        build.url = server.url_for("").rstrip("/")  # type: ignore[attr-defined]
         yield build

@@ -8,12 +8,22 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from ..tracing import IMMUTABLE, IMMUTABLE_IDS, Observation, Reply, field_of, fields_of, has_class, library_of
+from ..tracing import (
+    IMMUTABLE,
+    IMMUTABLE_IDS,
+    Observation,
+    Reply,
+    field_of,
+    fields_of,
+    has_class,
+    library_of,
+    placeholder,
+    with_sizes,
+)
 from .providers import provider_of
 
 _MAX_DEPTH = 24
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
-_ENCODED = frozenset({"media_type", "mime_type", "format"})  # of a part of a message whose `data` is base64
 _SILENT = frozenset({"stream", "stream_options"})  # how the answer comes, which the row shows by itself
 
 
@@ -132,7 +142,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     of images and sounds, their size. Nothing of an answer runs."""
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
-        return _without_bytes(value)
+        return placeholder(value)
     if depth > _MAX_DEPTH:
         return f"[deeper than {_MAX_DEPTH} levels]"
     if kind is dict:
@@ -160,17 +170,4 @@ def _plain_google(value: Any, kind: Any, depth: int) -> Any:
 
 
 def _plain_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
-    fields = {str(key): plain(item, depth + 1) for key, item in value.items()}
-    data = fields.get("data")
-    if isinstance(data, str) and not _ENCODED.isdisjoint(fields):  # Anthropic's image, OpenAI's sound
-        fields["data"] = f"[{len(data) * 3 // 4} bytes]"
-    return fields
-
-
-def _without_bytes(value: Any) -> Any:
-    if type(value) is bytes:
-        return f"[{len(value)} bytes]"
-    if type(value) is not str or not value.startswith("data:"):
-        return value
-    media_type, encoded, data = value.partition(";base64,")
-    return f"[{media_type[5:]}, {len(data) * 3 // 4} bytes]" if encoded else value
+    return with_sizes({str(key): plain(item, depth + 1) for key, item in value.items()})

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from .usage import Get, field, getter, usage_buckets
 
+_TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})  # of Anthropic, of OpenAI's responses
 _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
 
@@ -50,6 +51,24 @@ def split_reasoning(content: Any) -> tuple[Any, str | None]:
     if thinking is None:
         return content, None
     return content[thinking.end() :], thinking.group(1).strip() or None
+
+
+def calls_tools(content: Any) -> bool:
+    """Whether an answer's content, in any provider's form, asks the agent to call a tool."""
+    if isinstance(content, dict):
+        return bool(content.get("tool_calls") or content.get("function_call") or content.get("functionCall"))
+    if not isinstance(content, list):
+        return False
+    return any(isinstance(part, dict) and (part.get("type") in _TOOL_CALLS or calls_tools(part)) for part in content)
+
+
+def text_in(content: Any) -> str | None:
+    """The text of an answer's content, in any provider's form; None where there is none."""
+    if isinstance(content, dict):
+        content = content.get("content", content.get("text"))
+    if isinstance(content, list):
+        content = "".join(filter(None, map(text_in, content)))
+    return content if isinstance(content, str) and content else None
 
 
 def _is_plain(result: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..journal import Row
 from ..tracing import Observation, Signal
+from .answer import text_in
 
 _ACTIONS = {"BUY": "BUY", "SELL": "SELL", "NOTHING": "NOTHING", "HOLD": "NOTHING", "DO NOTHING": "NOTHING"}
 _DECORATION = " \t*_#>`'\".:!-"  # Markdown and punctuation around an action
@@ -109,11 +110,10 @@ def _winner(cycle: Observation) -> str | None:
 
 
 def _decision_of(row: Row) -> Decision | None:
-    output = row["output"]
-    if row["level"] == "ERROR" or not output or not output.startswith('"'):
+    if row["level"] == "ERROR" or not row["output"]:
         return None
-    answer = json.loads(output)
-    return decision_in(answer) if isinstance(answer, str) else None
+    answer = text_in(json.loads(row["output"]))
+    return decision_in(answer) if answer else None
 
 
 def _cycle_around(observation: Observation) -> Observation | None:

@@ -13,9 +13,9 @@ from .. import settings
 from ..internal_errors import guarded
 from ..journal import OBSERVATION_COLUMNS, Kind, Row, columns_of
 from ..redaction import Redactor, redact
-from ..tracing import ENVIRONMENT, IMMUTABLE, Observation, Reply, experiment_of, field_of, has_class
+from ..tracing import ENVIRONMENT, IMMUTABLE, Observation, Reply, experiment_of, field_of, has_class, without_media
 from . import cost
-from .answer import Answer, read_answer
+from .answer import Answer, calls_tools, read_answer
 from .requests import complete, is_over_requests
 from .usage import add_buckets, usage_buckets
 
@@ -43,8 +43,8 @@ def row_of(observation: Observation) -> Row:
         "model": model,
         "model_requested": requested or model,
         "model_parameters": parameters,
-        "input": _input_of(observation, bound, parameters),
-        "output": _output_of(observation, answer),
+        "input": without_media(_input_of(observation, bound, parameters)),
+        "output": without_media(_output_of(observation, answer)),
         "metadata": _metadata_of(observation, answer),
         "tags": observation.tags,
         **_level(observation, answer),
@@ -195,11 +195,21 @@ def _last(replies: tuple[Any, ...]) -> Any:
 def _output_of(observation: Observation, answer: Answer) -> Any:
     if not observation.capture_output:
         return None
+    if (called := _tool_calls_of(observation)) is not None:
+        return called
     if observation.pieces:
         return _stream_of(observation.pieces, observation.pieces_left_out)
     if isinstance(observation.output, Reply) or observation.output is None:
         return answer.output
     return observation.output
+
+
+def _tool_calls_of(observation: Observation) -> Any:
+    """The answer of the call's request, where it calls tools and the call returns no more than its text."""
+    request = observation.request
+    answer = request.output if request is not None else None
+    returns_text = observation.pieces or observation.output is None or isinstance(observation.output, Reply)
+    return answer.content if returns_text and isinstance(answer, Reply) and calls_tools(answer.content) else None
 
 
 def _stream_of(pieces: list[Any], left_out: int) -> Any:

@@ -9,40 +9,53 @@ from typing import Any
 
 _ROLES = {"model": "assistant", "developer": "system", "function": "tool"}
 _TEXTS = ("text", "input_text", "output_text")
+_CONTENTS = frozenset({"content", "parts", "tool_calls", "function_call"})
+# Parts of Anthropic's messages, and items of OpenAI's responses.
+_TOOL_CALLS = ("tool_use", "function_call", "custom_tool_call")
+_TOOL_RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
+_ITEMS = dict.fromkeys(_TOOL_CALLS[1:], "assistant") | dict.fromkeys(_TOOL_RESULTS[1:], "tool")  # without a role
 Part = dict[str, Any]
+Message = dict[str, Any]
 
 
-def input_messages(prompt: Any) -> list[dict[str, Any]]:
+def input_messages(prompt: Any) -> list[Message]:
     """The messages of a prompt: a list of them in any provider's form, or one text."""
     messages = prompt if isinstance(prompt, list) else [prompt]
-    return [_message(message, "user") for message in messages]
+    return [as_message(message, "user") for message in messages]
 
 
-def output_message(answer: Any, reasoning: str | None, finish_reason: str | None) -> dict[str, Any]:
+def output_message(answer: Any, reasoning: str | None, finish_reason: str | None) -> Message:
     """The answer as the message of the assistant."""
-    message = _message(answer, "assistant") if answer is not None else {"role": "assistant", "parts": []}
+    message = as_message(answer, "assistant") if answer is not None else {"role": "assistant", "parts": []}
     thoughts = [{"type": "reasoning", "content": reasoning}] if reasoning else []
     return {**message, "parts": [*thoughts, *message["parts"]], "finish_reason": finish_reason or "stop"}
 
 
-def _message(message: Any, role: str) -> dict[str, Any]:
-    if not _is_message(message):
+def as_message(message: Any, role: str) -> Message:
+    """A message, the parts of one or a text, in any provider's form; `role` where that names none."""
+    if isinstance(message, list) and any(isinstance(part, dict) for part in message):
+        return {"role": role, "parts": [*map(_part, message)]}
+    if isinstance(message, dict) and message.get("type") in _ITEMS:
+        return {"role": _ITEMS[message["type"]], "parts": [_part(message)]}
+    if not isinstance(message, dict) or _CONTENTS.isdisjoint(message):
         return {"role": role, "parts": [_text(message)]}
     role = str(message.get("role", role))
     return {"role": _ROLES.get(role, role), "parts": [*_parts(message)]}
 
 
-def _is_message(message: Any) -> bool:
-    return isinstance(message, dict) and not {"content", "parts", "tool_calls"}.isdisjoint(message)
-
-
 def _parts(message: dict[str, Any]) -> Iterator[Part]:
     content = message.get("content", message.get("parts"))
-    if "tool_call_id" in message:
-        yield {"type": "tool_call_response", "id": message["tool_call_id"], "response": content}
+    if message.get("role") == "tool" or "tool_call_id" in message:
+        yield {
+            "type": "tool_call_response",
+            "id": message.get("tool_call_id", message.get("tool_name")),  # Ollama has no ids
+            "response": content,
+        }
     elif content not in (None, ""):
         yield from map(_part, content if isinstance(content, list) else [content])
     yield from map(_tool_call, message.get("tool_calls") or ())
+    if message.get("function_call"):  # OpenAI's, before `tool_calls`
+        yield _tool_call(message["function_call"])
 
 
 def _part(part: Any) -> Part:
@@ -51,12 +64,14 @@ def _part(part: Any) -> Part:
     kind = part.get("type")
     if isinstance(part.get("text"), str) and kind in (None, *_TEXTS):
         return _text(part["text"])
-    if kind == "tool_use" or "function_call" in part:  # Anthropic's, Gemini's
-        return _tool_call(part.get("function_call") or part)
-    if kind == "tool_result" or "function_response" in part:
-        return _tool_response(part.get("function_response") or part)
+    if call := _first(part, "function_call", "functionCall") or (part if kind in _TOOL_CALLS else None):
+        return _tool_call(call)
+    if result := _first(part, "function_response", "functionResponse") or (part if kind in _TOOL_RESULTS else None):
+        return _tool_response(result)
     if kind == "thinking":
         return {"type": "reasoning", "content": str(part.get("thinking", ""))}
+    if kind == "message":  # beside calls in OpenAI's responses
+        return _text("".join(str(text["content"]) for text in as_message(part, "assistant")["parts"]))
     return _text(part)
 
 
@@ -66,18 +81,26 @@ def _tool_call(call: Any) -> Part:
         return _text(call)
     inner = call.get("function")
     function = inner if isinstance(inner, dict) else call
-    arguments = next((function[name] for name in ("arguments", "input", "args") if name in function), None)
     return {
         "type": "tool_call",
-        "id": call.get("id"),
+        "id": _first(call, "call_id", "id"),
         "name": str(function.get("name", "")),
-        "arguments": _decoded(arguments),
+        "arguments": _decoded(_first(function, "arguments", "input", "args")),
     }
 
 
-def _tool_response(result: dict[str, Any]) -> Part:
-    response = result.get("content", result.get("response"))
-    return {"type": "tool_call_response", "id": result.get("tool_use_id", result.get("id")), "response": response}
+def _tool_response(result: Any) -> Part:
+    if not isinstance(result, dict):
+        return _text(result)
+    return {
+        "type": "tool_call_response",
+        "id": _first(result, "tool_use_id", "call_id", "id", "name"),  # Gemini has names alone
+        "response": _first(result, "content", "response", "output"),
+    }
+
+
+def _first(value: dict[str, Any], *names: str) -> Any:
+    return next((value[name] for name in names if value.get(name) is not None), None)
 
 
 def _text(value: Any) -> Part:

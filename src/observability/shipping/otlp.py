@@ -13,6 +13,7 @@ from ..journal import Row
 from .encoding import KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, identity_of
 from .encoding import message_of as _message_of
 from .names import shown_metadata, shown_name
+from .tools import shown_answer, shown_prompt
 
 # With any other scope the server copies every raw attribute into the observation's metadata.
 _SCOPE = "langfuse-sdk"
@@ -46,8 +47,10 @@ def span_of(row: Row) -> dict[str, Any]:
 
 def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "langfuse.observation.type", row["type"]
-    yield "langfuse.observation.input", _plain(row["input"])
-    yield "langfuse.observation.output", _plain(row["output"]) or _failure(row)
+    is_call = row["type"] == "generation"
+    yield "langfuse.observation.input", _plain(shown_prompt(row["input"]) if is_call and row["input"] else row["input"])
+    output = shown_answer(row["output"]) if is_call and row["output"] else row["output"]
+    yield "langfuse.observation.output", _plain(output) or _failure(row)
     yield "langfuse.observation.level", row["level"]
     yield "langfuse.observation.status_message", row["status_message"]
     if row["type"] in _MODEL_TYPES:

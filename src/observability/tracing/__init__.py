@@ -20,6 +20,7 @@ from .current import (
     start,
     use_prompt,
 )
+from .media import placeholder, with_sizes, without_media
 from .observation import OUTCOME, Observation, Score
 from .observe import cycle_method, observe_llm
 from .otel import ENVIRONMENT, experiment_of
@@ -63,6 +64,7 @@ __all__ = [
     "observe_llm",
     "on_end",
     "on_start",
+    "placeholder",
     "recent_of_caller",
     "record_signal",
     "running_request",
@@ -71,4 +73,6 @@ __all__ = [
     "start",
     "type_name",
     "use_prompt",
+    "with_sizes",
+    "without_media",
 ]

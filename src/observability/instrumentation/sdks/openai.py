@@ -10,14 +10,18 @@ from ..targets import Method, Sdk, Streams
 from .chat import fold_chat, text_of_chat, text_of_embeddings
 from .media import openai_media
 
+_CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "local_shell_call"})  # the agent's to answer
+
 
 def _text_of_response(answer: dict[str, Any]) -> Any:
-    """The text of the Responses API's messages; its output items where there is none, as they call tools."""
+    """The text of the Responses API's messages; its output items where they call tools."""
     answer["finish_reason"] = (answer.get("incomplete_details") or {}).get("reason") or answer.get("status")
     items = [item for item in answer.get("output") or () if isinstance(item, dict)]
     parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or ()]
     text = "".join(part.get("text") or part.get("refusal") or "" for part in parts if isinstance(part, dict))
-    return text or [item for item in items if item.get("type") != "reasoning"] or None
+    visible = [item for item in items if item.get("type") != "reasoning"]
+    calls = any(item.get("type") in _CALLS for item in visible)
+    return text if text and not calls else visible or None
 
 
 def _fold_response(events: list[Any]) -> dict[str, Any]:

@@ -1,0 +1,62 @@
+"""Tool calls in Langfuse's own form: an assistant message with `tool_calls`, and a `tool` message for each result.
+
+Messages of any provider that neither call a tool nor answer a call stay as they were sent.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from .messages import as_message
+
+_MARKS = ("tool_call", "tool_use", "tool_result", "tool_name", "function_", "functionCall", "functionResponse")
+
+
+def shown_prompt(text: str) -> str:
+    """A prompt's JSON, its messages with tool calls and results in Langfuse's form."""
+    if not any(mark in text for mark in _MARKS):
+        return text
+    prompt = json.loads(text)
+    if not isinstance(prompt, list):
+        return text
+    return _json([shown for message in prompt for shown in _shown(message, "user")])
+
+
+def shown_answer(text: str) -> str:
+    """An answer's JSON likewise."""
+    if not any(mark in text for mark in _MARKS):
+        return text
+    answer = json.loads(text)
+    shown = [*_shown(answer, "assistant")]
+    return _json(shown[0]) if len(shown) == 1 and shown[0] is not answer else text
+
+
+def _shown(message: Any, role: str) -> Iterator[Any]:
+    parts = as_message(message, role)["parts"]
+    calls = [part for part in parts if part["type"] == "tool_call"]
+    results = [part for part in parts if part["type"] == "tool_call_response"]
+    if not calls and not results:
+        yield message
+        return
+    for part in results:
+        yield {"role": "tool", "tool_call_id": part["id"], "content": _text(part["response"])}
+    texts = [part["content"] for part in parts if part["type"] == "text"]
+    if calls:
+        content = "\n".join(texts) or None
+        yield {"role": "assistant", "content": content, "tool_calls": [_tool_call(call) for call in calls]}
+    elif texts:
+        yield {"role": role, "content": "\n".join(texts)}
+
+
+def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
+    identity = {} if call["id"] is None else {"id": call["id"]}
+    function = {"name": call["name"], "arguments": _text(call["arguments"] or {})}
+    return {**identity, "type": "function", "function": function}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

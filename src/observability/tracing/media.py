@@ -1,0 +1,62 @@
+"""Images, sounds and documents as a placeholder with their type and size: the journal is no media store.
+
+For the recorder's thread, on plain data.
+"""
+
+import re
+from base64 import b64decode
+from typing import Any
+
+_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # of a part of a message with base64 in `data`
+_SIGNATURES = (
+    (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
+    (b"ID3", "audio/mpeg"), (b"OggS", "audio/ogg"),
+)  # fmt: skip
+_IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
+_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # of PNG, JPEG, GIF, RIFF and PDF
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
+
+
+def without_media(value: Any) -> Any:
+    """`value`, plain data, with placeholders."""
+    if type(value) is dict:
+        return with_sizes({name: without_media(item) for name, item in value.items()})
+    if type(value) is list or type(value) is tuple:
+        return [without_media(item) for item in value]
+    return placeholder(value)
+
+
+def with_sizes(fields: dict[Any, Any]) -> dict[Any, Any]:
+    """A part of a message, with the size of its base64: Anthropic's image, OpenAI's sound, Gemini's inline data."""
+    data = fields.get("data")
+    if isinstance(data, str) and not data.startswith("[") and not _ENCODED.isdisjoint(fields):
+        return {**fields, "data": f"[{_decoded_size(data)} bytes]"}
+    return fields
+
+
+def placeholder(value: Any) -> Any:
+    """Bytes, a data URL or the base64 of an image as `[image/png, 3000 bytes]`; any other value as it is."""
+    if type(value) is bytes:
+        return _described(_type_of(value), len(value))
+    if type(value) is not str:
+        return value
+    if value.startswith("data:"):
+        media_type, encoded, data = value.partition(";base64,")
+        return _described(media_type[5:], _decoded_size(data)) if encoded else value
+    if value.startswith(_BASE64_HEADS) and _BASE64.match(value):
+        return _described(_type_of(b64decode(value[:64])), _decoded_size(value))
+    return value
+
+
+def _described(media_type: str | None, size: int) -> str:
+    return f"[{media_type}, {size} bytes]" if media_type else f"[{size} bytes]"
+
+
+def _decoded_size(data: str) -> int:
+    return len(data.rstrip("=")) * 3 // 4
+
+
+def _type_of(data: bytes) -> str | None:
+    if data.startswith(b"RIFF"):
+        return _IN_RIFF.get(data[8:12])
+    return next((media_type for head, media_type in _SIGNATURES if data.startswith(head)), None)

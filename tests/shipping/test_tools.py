@@ -1,0 +1,129 @@
+"""Tool calls, asked for and answered, in any provider's form: in the journal, and in Langfuse's form on the wire."""
+
+import base64
+import json
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+import requests
+from langfuse import LangfuseOtelSpanAttributes as Names
+from pytest_httpserver import HTTPServer
+
+from src.observability import LangFuseTracker, observe_llm
+from tests.langfuse_server import LangfuseServer, ReceivedSpan
+from tests.providers.wire import KEY, PROVIDERS, TOOL_CALLS
+
+ARGUMENTS = {"symbol": "BTC", "side": "buy"}
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(992)
+
+
+def generation(langfuse: LangfuseServer) -> ReceivedSpan:
+    """The one generation, as it arrived."""
+    assert LangFuseTracker().flush(10)
+    (span,) = [span for span in langfuse.spans if span.attributes[Names.OBSERVATION_TYPE] == "generation"]
+    return span
+
+
+def assert_is_call(message: dict[str, Any], *, with_id: bool = True) -> None:
+    """The assistant's message with one call of `place_order`, in the form of OpenAI's chat, which Langfuse shows."""
+    (call,) = message["tool_calls"]
+    assert (message["role"], message["content"]) == ("assistant", None)
+    assert (call["type"], call["function"]["name"], call.get("id")) == (
+        "function", "place_order", "call_1" if with_id else None,
+    )  # fmt: skip
+    assert json.loads(call["function"]["arguments"]) == ARGUMENTS
+
+
+@pytest.mark.parametrize("way", ["generate", "stream"])
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langfuse: LangfuseServer) -> None:
+    """For every provider of the factory, whose answer's text is empty then: the call, and no empty text."""
+    _, model = play(name, "tool call")
+    options = {"temperature": 0.3, "max_tokens": 200, "tools": [{"name": "place_order"}]}
+    if way == "stream":
+        assert "".join(model.stream_response("You are an analyst", "Longs +80 %", **options)) == ""
+    else:
+        assert model.generate_response("You are an analyst", "Longs +80 %", **options).content == ""
+    span = generation(langfuse)
+    assert_is_call(span.json("output"))
+    assert span.attributes[Names.OBSERVATION_LEVEL] == "DEFAULT"
+    assert span.json("input")[-1] == {"role": "user", "content": "Longs +80 %"}
+    assert "place_order" in span.attributes["langfuse.observation.metadata.tools"]
+
+
+def assert_is_conversation(messages: list[dict[str, Any]], *, call_id: str | None = "call_1") -> None:
+    """A question, a call, and its result."""
+    question, call, result = messages
+    assert "Longs +80 %" in str(question)
+    assert_is_call(call, with_id=call_id == "call_1")
+    assert result == {"role": "tool", "tool_call_id": call_id, "content": "filled at 91,250"}
+
+
+def test_results_of_tools_are_answers_to_their_calls(play: Any, langfuse: LangfuseServer) -> None:
+    """OpenAI's and Anthropic's SDK: the prompt that answers a call shows question, call and result."""
+    provider, _ = play("openai", "answer")
+    client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
+    client.chat.completions.create(model="gpt-5-mini", messages=TOOL_CALLS["openai"]["result"])
+    assert_is_conversation(generation(langfuse).json("input"))
+    langfuse.batches.clear()
+    play("claude", "answer")
+    claude = anthropic.Anthropic(api_key=KEY, base_url=play.url, max_retries=0)
+    claude.messages.create(model="claude-haiku-4-5", max_tokens=200, messages=TOOL_CALLS["anthropic"]["result"])
+    assert_is_conversation(generation(langfuse).json("input"))
+    assert provider.requests
+
+
+@pytest.mark.parametrize("api", ["responses", "gemini", "ollama"])
+def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any) -> None:
+    """Gemini's parts, Ollama's messages without ids and OpenAI's items; the journal has them in the API's own form."""
+    recorded = TOOL_CALLS[api]
+    httpserver.expect_request(recorded["path"], method="POST").respond_with_json(recorded["answer"])
+    requests.post(httpserver.url_for(recorded["path"]), json=recorded["ask"], timeout=10)
+    span = generation(langfuse)
+    assert_is_call(span.json("output"), with_id=api != "ollama")
+    assert_is_conversation(span.json("input"), call_id="place_order" if api == "ollama" else "call_1")
+    (row,) = journal.observations()
+    assert row["input"] in recorded["ask"].values()
+    assert "place_order" in json.dumps(row["output"])
+
+
+def test_text_beside_a_call_is_kept(
+    langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a decision at its beginning is inferred as ever."""
+    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "true")
+    answer = json.loads(json.dumps(TOOL_CALLS["responses"]["answer"]))
+    text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "BUY\nFlushed out"}]}
+    answer["output"].insert(1, text)
+    httpserver.expect_request("/v1/responses", method="POST").respond_with_json(answer)
+    requests.post(httpserver.url_for("/v1/responses"), json={"model": "gpt-5-mini", "input": "Longs"}, timeout=10)
+    message = generation(langfuse).json("output")
+    assert (message["content"], len(message["tool_calls"])) == ("BUY\nFlushed out", 1)
+    assert [row["metadata"]["signal_action"] for row in journal.observations() if row["type"] == "event"] == ["BUY"]
+
+
+def test_images_are_placeholders_with_type_and_size(langfuse: LangfuseServer, journal: Any) -> None:
+    """In every form in which a prompt holds them, also of a function that the agent decorated."""
+    encoded = base64.b64encode(PNG).decode()
+
+    @observe_llm
+    def describe(messages: list[Any]) -> str:
+        return f"data:image/png;base64,{encoded}"
+
+    describe([
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}}]},
+        {"role": "user", "content": [{"type": "image", "source": {"media_type": "image/png", "data": encoded}}]},
+        {"role": "user", "content": "the chart", "images": [encoded, PNG]},
+        {"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": encoded}}]},
+    ])  # fmt: skip
+    span = generation(langfuse)
+    url, source, ollama, gemini = span.json("input")["messages"]
+    assert url["content"][0]["image_url"]["url"] == "[image/png, 1000 bytes]"
+    assert source["content"][0]["source"] == {"media_type": "image/png", "data": "[image/png, 1000 bytes]"}
+    assert ollama["images"] == ["[image/png, 1000 bytes]"] * 2
+    assert gemini["parts"][0]["inlineData"] == {"mimeType": "image/png", "data": "[image/png, 1000 bytes]"}
+    assert span.attributes[Names.OBSERVATION_OUTPUT] == "[image/png, 1000 bytes]"
+    (row,) = journal.observations()
+    assert encoded[:100] not in json.dumps(row["input"])
