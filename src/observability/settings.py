@@ -255,6 +255,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
+    "OBSERVABILITY_SEARCH": (parse_bool, True),  # searches keep an index of words beside the journal
     "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # budget of an ending process for disk and network
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
     "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods of which one call is one cycle: one trace

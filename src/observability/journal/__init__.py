@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .forked import merge_forked, path_of_process
     from .retention import STEP_ROWS, Retention
     from .schema import COUNTED, MODEL, PROMPT
+    from .search import SEARCHED_COLUMNS, WORD, SearchIndex, open_index, text_of_row, words_of
     from .session import JournalSession
     from .store import (
         INTERRUPTED,
@@ -26,7 +27,9 @@ __all__ = [
     "OBSERVATION_COLUMNS",
     "PROMPT",
     "SCORE_COLUMNS",
+    "SEARCHED_COLUMNS",
     "STEP_ROWS",
+    "WORD",
     "DamagedJournalError",
     "Journal",
     "JournalError",
@@ -35,9 +38,13 @@ __all__ = [
     "Mark",
     "Retention",
     "Row",
+    "SearchIndex",
     "columns_of",
     "merge_forked",
+    "open_index",
     "path_of_process",
+    "text_of_row",
+    "words_of",
 ]
 
 __getattr__ = lazy_exports(
@@ -49,5 +56,6 @@ __getattr__ = lazy_exports(
         "session": "JournalSession",
         "retention": "Retention STEP_ROWS",
         "schema": "COUNTED MODEL PROMPT",
+        "search": "SEARCHED_COLUMNS SearchIndex WORD open_index text_of_row words_of",
     },
 )

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..internal_errors import failures
+from . import search
 from .columns import COLUMNS, OBSERVATION_COLUMNS, SCORE_COLUMNS, Kind, columns_of
 from .connection import JournalConnection
 from .file import DamagedJournalError, JournalError
@@ -183,7 +184,8 @@ class Journal(JournalConnection):
             return 0  # without a write transaction, which would block other writers
         with self.transaction() as db:
             rows = db.execute(_FEWEST, (state, before_ns, limit, max_bytes)).fetchall()
-            seqs = json.dumps([row["seq"] for row in rows])
+            deleted_seqs = [row["seq"] for row in rows]
+            seqs = json.dumps(deleted_seqs)
             undelivered = db.execute(_UNDELIVERED, (seqs,)).fetchone()[0] if state != "pending" else 0
             deleted = db.execute(_DELETE, (seqs,)).fetchall()
             traces = [(trace_id, state) for trace_id in {row["trace_id"] for row in deleted}]
@@ -191,6 +193,7 @@ class Journal(JournalConnection):
             db.executemany(_DELETE_SCORES, traces)
             db.execute(_DELETE_LEFT_SCORES, (max(row["start_ns"] for row in deleted), limit))
         self.undelivered += undelivered
+        search.forget(self.path, deleted_seqs)
         return len(deleted)
 
     def received_by(self, trace_id: str) -> list[str]:
@@ -204,9 +207,13 @@ class Journal(JournalConnection):
         """
         self.script("PRAGMA secure_delete = ON")
         with self.transaction(durable=True) as db:
-            rows = [db.execute(f"DELETE FROM {table} WHERE trace_id = ?", (trace_id,)).rowcount for table in _OF_TRACE]
+            query = "DELETE FROM observations WHERE trace_id = ? RETURNING seq"
+            seqs = [row["seq"] for row in db.execute(query, (trace_id,)).fetchall()]
+            scores = db.execute("DELETE FROM scores WHERE trace_id = ?", (trace_id,)).rowcount
+            db.execute("DELETE FROM trace_tags WHERE trace_id = ?", (trace_id,))
+        search.forget(self.path, seqs)
         self.vacuum()
-        return sum(rows[1:])
+        return len(seqs) + scores
 
     def sums_bytes(self) -> int:
         """About how much of the file the hourly sums take. Reads all of them."""
@@ -386,7 +393,6 @@ _UNDELIVERED = """
 SELECT count(*) FROM further_deliveries WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))"""
 _DELETE = "DELETE FROM observations WHERE seq IN (SELECT value FROM json_each(?)) RETURNING trace_id, start_ns"
 _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {0}.trace_id)"
-_OF_TRACE = ("trace_tags", "observations", "scores")
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
 _DELETE_SCORES = f"""
 DELETE FROM scores WHERE trace_id = ?1 AND (state <> 'pending' OR ?2 = 'pending') AND {_ALONE.format("scores")}"""

@@ -10,7 +10,7 @@ from termcolor import cprint
 
 from ...journal import Journal
 from ..evaluation import FEW, ConfidenceClass, Evaluation, calibration, evaluations
-from ..options import MAX_ROWS, AsJson, filtered, opened, print_no_rows, resolved
+from ..options import MAX_ROWS, AsJson, filtered, opened, print_no_rows, resolved, with_existing_names
 from ..queries import decisions as queries
 from ..queries.filter import Filter
 from ..queries.totals import CallStats, call_stats
@@ -51,7 +51,7 @@ def decisions(
         _report(rows, as_json, inferred=inferred)
         return
     with opened() as journal:
-        newest = queries.newest_decisions(journal, resolved(journal, rows), limit or _LIMIT)
+        newest = queries.newest_decisions(journal, with_existing_names(journal, rows), limit or _LIMIT)
     if as_json:
         for row in newest:
             show_json(row)

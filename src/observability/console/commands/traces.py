@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from ...journal import Journal
-from ..options import AsJson, Full, Limit, filtered, opened, print_error, print_no_rows, resolved
+from ..options import AsJson, Full, Limit, filtered, opened, print_error, print_no_rows, with_existing_names
 from ..queries import traces as queries
 from ..queries.filter import Filter
 from ..render.layout import show, show_json, width
@@ -33,7 +33,7 @@ def traces(
     Example: python -m src.observability traces --agent LiquidationAgent --limit 5
     """
     with opened() as journal:
-        rows = resolved(journal, rows)
+        rows = with_existing_names(journal, rows)
         session_id = queries.newest_session(journal) if session == "last" else session
         if tree or full or as_json:
             count = _show_all(queries.newest_traces(journal, rows, session_id, limit), as_json, full)

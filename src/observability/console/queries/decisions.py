@@ -3,7 +3,8 @@
 import json
 
 from ...journal import Journal, Row
-from .filter import DECISIONS, Filter, decisions_of
+from .filter import DECISIONS, Filter, decisions_of, source
+from .text import newest
 
 _CALLS = "FROM observations AS c WHERE c.trace_id = d.trace_id AND c.type = 'generation'"
 # A trace's cost is known if a call has a price and every other call has one or failed.
@@ -11,7 +12,7 @@ _NEWEST = f"""
 SELECT start_ns, trace_id, agent, metadata, level, model, (SELECT count(*) {_CALLS}) AS calls,
     (SELECT CASE WHEN NOT max(c.cost_usd IS NULL AND c.level <> 'ERROR') THEN sum(c.cost_usd) END {_CALLS}) AS cost_usd,
     pnl_usd, pnl_pct, stands
-FROM decisions AS d WHERE {decisions_of("d")} ORDER BY start_ns DESC LIMIT :limit
+FROM {{0}} WHERE {decisions_of("d")} ORDER BY start_ns DESC LIMIT :limit
 """
 _WITH_OUTCOME = f"""
 SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE {DECISIONS} AND is_trade AND stands
@@ -21,10 +22,13 @@ SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE
 
 def newest_decisions(journal: Journal, rows: Filter, limit: int) -> list[Row]:
     """Return the newest decisions, oldest first; NOTHING and unreadable ones included."""
-    newest = journal.select(_NEWEST, rows.parameters(limit=limit))
+
+    def read(rows: Filter) -> list[Row]:
+        return journal.select(_NEWEST.format(source(rows, "decisions", "d")), rows.parameters(limit=limit))
+
     return [
         {**row, "metadata": json.loads(row["metadata"] or "{}"), "stands": bool(row["stands"])}
-        for row in reversed(newest)
+        for row in reversed(newest(journal, rows, limit, read))
     ]
 
 

@@ -30,6 +30,11 @@ class Filter(NamedTuple):
         return self.failed or (self.action, self.symbol, self.text) != (None, None, None)
 
     @property
+    def has_few_traces(self) -> bool:
+        """Whether the traces with the text are so few that a query should begin with them: a thousand."""
+        return self.traces is not None and len(self.traces) < 36_000
+
+    @property
     def is_bounded(self) -> bool:
         """Whether a period was chosen."""
         return self.since_ns > 0 or self.until_ns < NEVER_NS
@@ -58,6 +63,14 @@ _WITH_ERROR = (
     "(NOT :failed OR EXISTS"
     " (SELECT 1 FROM observations AS of_it WHERE of_it.trace_id = {0}.trace_id AND of_it.level = 'ERROR'))"
 )
+
+
+_FROM_TRACES = "json_each(:traces) AS searched CROSS JOIN {0} AS {1} ON {1}.trace_id = searched.value"
+
+
+def source(rows: Filter, table: str, name: str) -> str:
+    """Return the FROM clause for a table, called `name`, which begins with the traces of a text if they are few."""
+    return _FROM_TRACES.format(table, name) if rows.has_few_traces else f"{table} AS {name}"
 
 
 def rows_of(name: str) -> str:

@@ -1,78 +1,158 @@
-"""The traces in which a text occurs: in a prompt, an answer, the reason of a decision or an error."""
+"""The traces in which a text occurs: in a prompt, an answer, the reason of a decision or an error.
+
+The search index knows most rows. Those that it does not know yet are read one by one, and added to it.
+"""
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
+from typing import TypeVar
 
-from ...journal import Journal, JournalError, Row
+from ...journal import (
+    SEARCHED_COLUMNS,
+    WORD,
+    Journal,
+    JournalError,
+    SearchIndex,
+    open_index,
+    text_of_row,
+    words_of,
+)
+from ...terminal import warn
 from .filter import Filter
 
-_PAGE_ROWS = 2_000
+_PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
-_TEXTS = "trace_id, input, output, status_message, json_extract(metadata, '$.signal_reasoning') AS reason"
-_WORD = r"[^\W_]"  # a letter or digit
+_FILL_SECONDS = 5.0  # of one search, for adding rows to the index: more than twice what reading them takes
+_MANY_ROWS = 10_000  # read one by one: worth a word
+_TRACES_AN_ITEM = 20  # that a search finds before it looks for the items themselves
+_Item = TypeVar("_Item")
 
 
 def with_traces(journal: Journal, rows: Filter) -> Filter:
-    """Find the traces with the filter's text, in any observation of its period.
+    """Find all traces with the filter's text, in any observation of its period.
 
     Raises:
         JournalError: the text has neither letter nor digit.
     """
     if rows.text is None:
         return rows
-    return rows._replace(traces=json.dumps([*_scanned(journal, pattern_of(rows.text), rows)]))
+    traces: set[str] = set()
+    for traces in _Search(journal, rows.text).run(*_range_of(journal, rows)):  # noqa: B007 - the last one is whole
+        pass
+    return _with(rows, traces)
+
+
+def newest(journal: Journal, rows: Filter, limit: int, read: Callable[[Filter], list[_Item]]) -> list[_Item]:
+    """Read the newest `limit` items of a filter; for a text, search only as far back as that takes.
+
+    Raises:
+        JournalError: the text has neither letter nor digit.
+    """
+    if rows.text is None or rows.traces is not None:
+        return read(rows)
+    traces: set[str] = set()
+    enough = _TRACES_AN_ITEM * limit
+    for traces in _Search(journal, rows.text).run(*_range_of(journal, rows)):
+        if len(traces) >= enough:
+            items = read(_with(rows, traces))
+            if len(items) >= limit:
+                return items
+            enough *= 8
+    return read(_with(rows, traces)) if traces else []
+
+
+def _with(rows: Filter, traces: set[str]) -> Filter:
+    return rows._replace(traces=json.dumps([*traces]))
 
 
 def traces_with(journal: Journal, text: str, trace_ids: Iterable[str]) -> set[str]:
     """Return those of some traces in which the text occurs."""
-    pattern = pattern_of(text)
-    query = f"SELECT {_TEXTS} FROM observations WHERE trace_id IN (SELECT value FROM json_each(?))"
-    return set(_matching(journal.select(query, (json.dumps([*trace_ids]),)), pattern))
+    pattern = _pattern_of(_words(text))
+    query = f"SELECT trace_id, {SEARCHED_COLUMNS} FROM observations WHERE trace_id IN (SELECT value FROM json_each(?))"
+    rows = journal.select(query, (json.dumps([*trace_ids]),))
+    return {row["trace_id"] for row in rows if pattern.search(text_of_row(row))}
 
 
-def pattern_of(text: str) -> "re.Pattern[str]":
-    """The words of `text` one after the other, in any case and with anything but words between; the last may go on.
+class _Search:
+    """One search: in the index, and row by row where the index has gaps."""
 
-    Raises:
-        JournalError: there is no word.
-    """
-    words = re.findall(rf"{_WORD}+", text)
+    def __init__(self, journal: Journal, text: str) -> None:
+        self._journal, self._words = journal, _words(text)
+        self._pattern = _pattern_of(self._words)
+        self._fill_until = time.monotonic() + _FILL_SECONDS
+        self._rows_read = 0
+
+    def run(self, first: int, last: int) -> Iterator[set[str]]:
+        """Yield the traces with the text among the rows of a range of `seq`, newest first: a growing set."""
+        traces: set[str] = set()
+        index = open_index(self._journal.path)
+        with closing(index) if index else nullcontext():
+            for begin, end in SearchIndex.parts(first, last):
+                traces |= self._traces_of(index, begin, end)
+                yield traces
+        if self._rows_read > _MANY_ROWS:
+            index_text = " and added some to the index" if index else ", since OBSERVABILITY_SEARCH is off"
+            warn(f"🔎 Read {self._rows_read:,} rows that the search index does not have{index_text}", "cyan")
+
+    def _traces_of(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:
+        try:
+            upto = index.last_seq(begin) if index else begin - 1
+            traces = index.traces_with(self._words, begin) if index and upto >= begin else set()
+        except sqlite3.Error:  # a damaged index, or one that another process removes: the journal has it all
+            index, upto, traces = None, begin - 1, set()
+        return traces | self._read(index, upto + 1, end)
+
+    def _read(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:
+        """Read the rows of a range one by one, and add them to the index while there is time."""
+        traces: set[str] = set()
+        while begin <= end:
+            page = self._journal.page(_PAGE, {"begin": begin, "end": end, "rows": _PAGE_ROWS}, _PAGE_BYTES)
+            texts = [(row["seq"], row["trace_id"], text_of_row(row)) for row in page]
+            traces.update(trace_id for _, trace_id, text in texts if self._pattern.search(text))
+            self._rows_read += len(page)
+            upto = page[-1]["seq"] if page else end
+            is_late = time.monotonic() >= self._fill_until
+            index = self._fill(index, texts, upto) if index and not is_late else None  # after a hole, no more
+            begin = upto + 1
+        return traces
+
+    def _fill(self, index: SearchIndex, texts: Sequence[tuple[int, str, str]], upto: int) -> SearchIndex | None:
+        seqs = json.dumps([seq for seq, _, _ in texts])
+        query = "SELECT seq FROM observations WHERE seq IN (SELECT value FROM json_each(?))"
+        try:
+            index.add(texts, upto, lambda: {row["seq"] for row in self._journal.select(query, (seqs,))})
+        except sqlite3.Error:
+            return None
+        return index
+
+
+_ENDS = (("min", "first"), ("max", "last"))
+_PAGE = (
+    f"SELECT seq, trace_id, {SEARCHED_COLUMNS} FROM observations WHERE seq BETWEEN :begin AND :end"
+    " ORDER BY seq LIMIT :rows"
+)
+
+
+def _range_of(journal: Journal, rows: Filter) -> tuple[int, int]:
+    """Return the lowest and highest `seq` of a period; an empty range if it has no row."""
+    where = "WHERE start_ns >= :since_ns AND start_ns < :until_ns" if rows.is_bounded else ""
+    first, last = (f"(SELECT {end}(seq) FROM observations {where}) AS {name}" for end, name in _ENDS)
+    query = f"SELECT {first}, {last}"
+    (ends,) = journal.select(query, rows.parameters())
+    return (1, 0) if ends["first"] is None else (ends["first"], ends["last"])
+
+
+def _words(text: str) -> list[str]:
+    words = words_of(text)
     if not words:
         raise JournalError(f"--text {text[:40]!r} has no word: give at least one letter or digit")
-    return re.compile(rf"(?<!{_WORD})" + r"[\W_]+".join(map(re.escape, words)), re.IGNORECASE)
+    return words
 
 
-def _scanned(journal: Journal, pattern: "re.Pattern[str]", rows: Filter) -> set[str]:
-    query = (
-        f"SELECT seq, start_ns, {_TEXTS} FROM observations WHERE start_ns >= :since_ns AND start_ns < :until_ns"
-        " AND (start_ns, seq) > (:after_ns, :after) ORDER BY start_ns, seq LIMIT :page_rows"
-    )
-    values = rows.parameters(after_ns=-(2**63), after=0, page_rows=_PAGE_ROWS)
-    traces: set[str] = set()
-    while page := journal.page(query, values, _PAGE_BYTES):
-        traces.update(_matching(page, pattern))
-        values |= {"after_ns": page[-1]["start_ns"], "after": page[-1]["seq"]}
-    return traces
-
-
-def _matching(page: Iterable[Row], pattern: "re.Pattern[str]") -> Iterator[str]:
-    return (row["trace_id"] for row in page if pattern.search(text_of_row(row)))
-
-
-def text_of_row(row: Row) -> str:
-    """All texts of a row, one a line."""
-    documents = (json.loads(row[name] or "null") for name in ("input", "output"))
-    texts = (text for document in (*documents, row["reason"], row["status_message"]) for text in _texts(document))
-    return "\n".join(texts)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
-    elif value is not None:
-        yield str(value)
+def _pattern_of(words: Sequence[str]) -> "re.Pattern[str]":
+    """The words one after the other, in any case and with anything but words between; the last may go on."""
+    return re.compile(rf"(?<!{WORD})" + r"[\W_]+".join(map(re.escape, words)), re.IGNORECASE)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from ...journal import INTERRUPTED, Journal, JournalError, Row
 from ..signal import Signal, signal_of
-from .filter import IS_MODEL, STARTED, Filter, traces_of
+from .filter import IS_MODEL, STARTED, Filter, source, traces_of
+from .text import newest
 from .totals import tokens_in_and_out
 
 _LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
@@ -75,7 +76,7 @@ def name_like(journal: Journal, column: str, name: str) -> str | None:
 # Walks the start_ns index backwards and keeps the first row of each trace, until `limit` is reached.
 _IN_TRACE = "EXISTS (SELECT 1 FROM observations AS m WHERE m.trace_id = o.trace_id AND {0})"
 _NEWEST = f"""
-SELECT trace_id FROM observations AS o WHERE {STARTED}
+SELECT trace_id FROM {{0}} WHERE {STARTED}
     AND NOT EXISTS (SELECT 1 FROM observations AS e WHERE e.trace_id = o.trace_id
         AND (e.start_ns, e.seq) < (o.start_ns, o.seq))
     AND (:session IS NULL OR session_id = :session)
@@ -103,8 +104,11 @@ def newest_trace_lines(journal: Journal, rows: Filter, session: str | None, limi
 
 
 def _newest_ids(journal: Journal, rows: Filter, session: str | None, limit: int) -> list[str]:
-    newest = journal.select(_NEWEST, rows.parameters(session=session, limit=limit))
-    return [row["trace_id"] for row in reversed(newest)]
+    def read(rows: Filter) -> list[Row]:
+        query = _NEWEST.format(source(rows, "observations", "o"))
+        return journal.select(query, rows.parameters(session=session, limit=limit))
+
+    return [row["trace_id"] for row in reversed(newest(journal, rows, limit, read))]
 
 
 def lines_of(journal: Journal, trace_ids: Iterable[str]) -> list[TraceLine]:

@@ -1,0 +1,180 @@
+"""The search index: the words of prompts, answers, reasons and errors, in a file beside the journal (SQLite's FTS5).
+
+A file of its own, because writing to it must not make a recorder wait, and losing it loses nothing. Searches fill it;
+agents never do. Each of its tables holds the words of `PART_ROWS` rows of the journal: once a row is deleted, its table
+is dropped, and the next search fills a new one. So no word outlives its row.
+"""
+
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from .. import settings
+from .file import identity_of
+
+Row = dict[str, Any]
+
+PART_ROWS = 8192
+# The columns that `text_of_row` reads.
+SEARCHED_COLUMNS = "input, output, status_message, json_extract(metadata, '$.signal_reasoning') AS reason"
+WORD = r"[^\W_]"  # a letter or digit
+_WAIT_SECONDS, _WAIT_OF_RECORDER_SECONDS = 5.0, 0.2  # for another process that writes here
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS rows (seq INTEGER PRIMARY KEY, trace_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS journal (device INTEGER, inode INTEGER);
+"""
+
+
+class SearchIndex:
+    """The index of one journal. Use `open_index`; every method may raise `sqlite3.Error`."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @staticmethod
+    def parts(first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Yield the parts of a range of `seq`, newest first: the first `seq` of each, and the last one in the range."""
+        for number in range(last // PART_ROWS, first // PART_ROWS - 1, -1):
+            yield number * PART_ROWS, min(number * PART_ROWS + PART_ROWS - 1, last)
+
+    def last_seq(self, begin: int) -> int:
+        """Return up to which `seq` the index has the rows of the part that begins there."""
+        row = self._db.execute("SELECT last_seq FROM parts WHERE number = ?", (begin // PART_ROWS,)).fetchone()
+        return int(row[0]) if row else begin - 1
+
+    def add(self, rows: Sequence[tuple[int, str, str]], last_seq: int, left: Callable[[], set[int]]) -> None:
+        """Add rows (seq, trace id, text) of one part.
+
+        Args:
+            rows: the rows, in order.
+            last_seq: the last `seq` of the part that was looked for.
+            left: returns those rows' `seq` that the journal still has. Asked while nobody else can write here: a row
+                that is deleted later has its words dropped later.
+        """
+        number = last_seq // PART_ROWS
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            existing = left()
+            rows = [row for row in rows if row[0] in existing]
+            self._db.execute(_CREATE_PART.format(number))
+            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?)", [row[:2] for row in rows])
+            words = [(seq, text) for seq, _, text in rows if text]
+            self._db.executemany(f"INSERT INTO words_{number} (rowid, text) VALUES (?, ?)", words)
+            self._db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (number, last_seq))
+
+    def traces_with(self, words: Sequence[str], begin: int) -> set[str]:
+        """Return the traces that have the words one after the other in an indexed row of the part that begins there."""
+        query = '"{}" *'.format(" ".join(words))
+        return {trace_id for (trace_id,) in self._db.execute(_MATCHES.format(begin // PART_ROWS), (query,))}
+
+    def drop(self, seqs: Iterable[int]) -> None:
+        """Drop the parts of these rows."""
+        numbers = {seq // PART_ROWS for seq in seqs}
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for number in numbers:
+                self._db.execute(f"DROP TABLE IF EXISTS words_{number}")
+                between = (number * PART_ROWS, number * PART_ROWS + PART_ROWS - 1)
+                self._db.execute("DELETE FROM rows WHERE seq BETWEEN ? AND ?", between)
+            self._db.executemany("DELETE FROM parts WHERE number = ?", [(number,) for number in numbers])
+
+
+_CREATE_PART = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS words_{} USING fts5"
+    "(text, content = '', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0')"
+)
+_MATCHES = "SELECT DISTINCT trace_id FROM rows WHERE seq IN (SELECT rowid FROM words_{0} WHERE words_{0} MATCH ?)"
+
+
+def open_index(journal: Path) -> SearchIndex | None:
+    """Return the index of the journal at a path; None if OBSERVABILITY_SEARCH is off, or FTS5 is missing."""
+    path = path_of(journal)
+    if not settings.setting("OBSERVABILITY_SEARCH"):
+        _remove(path)
+        return None
+    for _ in range(2):  # the second time, a file of another journal or a damaged one is gone
+        with suppress(sqlite3.Error):
+            if (index := _opened(path, journal)) is not None:
+                return index
+        _remove(path)
+    return None
+
+
+def forget(journal: Path, seqs: Sequence[int]) -> None:
+    """Drop the words of deleted rows; if that fails, the whole index."""
+    path = path_of(journal)
+    if not path.exists() or not seqs:
+        return
+    try:
+        with closing(_connected(path, _WAIT_OF_RECORDER_SECONDS)) as db:
+            SearchIndex(db).drop(seqs)
+    except sqlite3.Error:
+        _remove(path)
+
+
+def path_of(journal: Path) -> Path:
+    """Return the path of a journal's index."""
+    return journal.with_name(f"{journal.name}.search")
+
+
+def text_of_row(row: Row) -> str:
+    """All texts of a row with the columns `SEARCHED_COLUMNS`, one a line."""
+    documents = (json.loads(row[name] or "null") for name in ("input", "output"))
+    texts = (text for document in (*documents, row["reason"], row["status_message"]) for text in _texts(document))
+    return "\n".join(texts)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text: runs of letters and digits."""
+    return re.findall(rf"{WORD}+", text)
+
+
+def _opened(path: Path, journal: Path) -> SearchIndex | None:
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    db = _connected(path)
+    try:
+        db.executescript(_SCHEMA)
+        db.execute("CREATE VIRTUAL TABLE temp.probe USING fts5(text)")  # fails where SQLite has no FTS5
+        of, identity = db.execute("SELECT device, inode FROM journal").fetchone(), identity_of(journal) or (0, 0)
+        if of is None:
+            db.execute("INSERT INTO journal VALUES (?, ?)", identity)
+        elif of != identity:
+            db.close()
+            return None
+    except sqlite3.Error:
+        db.close()
+        raise
+    return SearchIndex(db)
+
+
+def _connected(path: Path, wait_seconds: float = _WAIT_SECONDS) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
+    db.execute("PRAGMA secure_delete = ON")
+    db.execute("PRAGMA synchronous = OFF")  # a damaged index is replaced
+    return db
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("-journal", "-wal", "-shm", ""):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+    elif value is not None:
+        yield str(value)
