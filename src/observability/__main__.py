@@ -7,14 +7,12 @@ _PAGE = "jinja2 starlette uvicorn"
 # The pip arguments for a missing module, where they differ from its name.
 _PACKAGES = {
     "dotenv": _CONSOLE,
-    "jinja2": "jinja2 vl-convert-python",
     "mnemonic": _CONSOLE,
     "rich": _CONSOLE,
     "starlette": _PAGE,
     "termcolor": _CONSOLE,
     "typer": _CONSOLE,
     "uvicorn": _PAGE,
-    "vl_convert": "vl-convert-python",
 }
 
 try:

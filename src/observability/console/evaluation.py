@@ -16,7 +16,7 @@ from .render.format import profit_of
 from .signal import finite
 
 FEW = 30  # cases, below which a mean is not reliable
-_CLASSES = 5  # of confidence, twenty percent wide each
+CLASSES = 5  # of confidence, twenty percent wide each
 _Z = 1.96
 # 97.5 % quantiles of Student's t for 1 to 28 degrees of freedom: NIST/SEMATECH e-Handbook, 1.3.6.7.2.
 _T = (
@@ -109,7 +109,7 @@ def evaluations(decisions: Iterable[Row], stats: Iterable[CallStats], by: str) -
 def calibration(decisions: Iterable[Row]) -> list[ConfidenceClass]:
     """Return forecast and outcome by class of confidence, lowest first, without decisions of unknown confidence."""
     forecasts = [row for row in _with_finite_confidence(decisions) if row["confidence"] is not None]
-    classes = _grouped(forecasts, lambda row: str(min(int(row["confidence"] * _CLASSES // 100), _CLASSES - 1)))
+    classes = _grouped(forecasts, lambda row: str(min(int(row["confidence"] * CLASSES // 100), CLASSES - 1)))
     return [_class(rows) for _, rows in sorted(classes.items())]
 
 
@@ -131,7 +131,12 @@ def _grouped(rows: Iterable[Row], key: Callable[[Row], str]) -> dict[str, list[R
 def _class(rows: Sequence[Row]) -> ConfidenceClass:
     hits = sum(map(_is_hit, rows))
     confidence = sum(row["confidence"] for row in rows) / len(rows)
-    return ConfidenceClass(confidence, len(rows), hits, *wilson(hits, len(rows)))
+    return confidence_class(confidence, len(rows), hits)
+
+
+def confidence_class(confidence: float, cases: int, hits: int) -> ConfidenceClass:
+    """Return a class with the interval of its hits."""
+    return ConfidenceClass(confidence, cases, hits, *wilson(hits, cases))
 
 
 def _evaluation(group: str, decisions: Sequence[Row], calls: CallStats | None) -> Evaluation:

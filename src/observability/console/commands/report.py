@@ -17,14 +17,14 @@ def report(
     rows: Filter,
     html: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path("report.html"),
 ) -> None:
-    """Write one HTML page: spend, latency, errors, decisions, confidence against outcome.
+    """Write the page of `serve` as one HTML file: decisions with their traces, profit, spend, failures, calibration.
 
-    The page needs no network, works from disk and on a phone, and is redacted like the journal.
+    The file needs no network, works from disk and on a phone, and is redacted like the journal.
 
     Example: python -m src.observability report --html november.html --since 2026-11-01
     """
-    from ..report.page import page
+    from ..page.frozen import frozen
 
     with opened() as journal, written_to(html) as file:
-        file.write(page(journal, resolved(journal, rows)).encode())
+        file.write(frozen(journal, resolved(journal, rows)).encode())
     cprint(f"✅ {html}: open it in a browser", "green", file=sys.stderr)

@@ -3,8 +3,23 @@
 A plot is stretched to its place, so it holds no text: axes and legends are HTML beside it.
 """
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
+
+from ..render.format import count, how_many, money, plain
+from ..time_range import local_time
+from .view import Range
+
+WIDTH, HEIGHT = 100, 28  # of a small line
+BAR, STEP = 8, 10  # width of a bar, and from one to the next; the plot is 100 high
+_MARGIN = 2
+_MAX_SERIES = 5  # the sixth colour is for all others
+_TOPS = (1, 2, 4, 6, 8, 10)
+OTHERS = "s6"
+
+Part = tuple[int, str, float]  # of a bar: its bucket, its series, its size
 
 
 class Line(NamedTuple):
@@ -14,8 +29,39 @@ class Line(NamedTuple):
     last: tuple[float, float] | None  # the newest point
 
 
-WIDTH, HEIGHT = 100, 28
-_MARGIN = 2
+class Rect(NamedTuple):
+    """A part of a bar; `kind` is its CSS class."""
+
+    y: float
+    height: float
+    kind: str
+
+
+class Bar(NamedTuple):
+    """A bar, and its figures in words: for its tooltip and for screen readers."""
+
+    x: float
+    rects: list[Rect]
+    label: str
+
+
+class Series(NamedTuple):
+    """An entry of the legend."""
+
+    name: str
+    kind: str
+    total: str
+
+
+class Chart(NamedTuple):
+    """Stacked bars over time."""
+
+    title: str
+    bars: list[Bar]
+    ticks: list[str]  # of the upright axis, from the top down to zero
+    dates: list[str]  # of the first, the middle and the last bucket
+    legend: list[Series]
+    note: str
 
 
 def line(values: Sequence[float | None]) -> Line:
@@ -32,7 +78,7 @@ def line(values: Sequence[float | None]) -> Line:
         return round(number * step, 1), round(HEIGHT - _MARGIN - height * share, 1)
 
     points = [None if value is None else point(number, value) for number, value in enumerate(values)]
-    return Line(list(_paths(points)), next((last for last in reversed(points) if last), None))
+    return Line(_paths(points), next((last for last in reversed(points) if last), None))
 
 
 def _paths(points: Sequence[tuple[float, float] | None]) -> list[str]:
@@ -43,5 +89,97 @@ def _paths(points: Sequence[tuple[float, float] | None]) -> list[str]:
             runs.append([])
         else:
             runs[-1].append(item)
-    return ["M" + "L".join(f"{x} {y}" for x, y in (run if len(run) > 1 else [*run, (run[0][0] + 0.1, run[0][1])]))
-            for run in runs if run]  # fmt: skip
+    dashed = ([*run, (run[0][0] + 0.1, run[0][1])] if len(run) == 1 else run for run in runs)
+    return ["M" + "L".join(f"{x} {y}" for x, y in run) for run in dashed if run]
+
+
+def chart(
+    title: str, parts: Iterable[Part], time: Range, form: Callable[[float], str], *,
+    kinds: dict[str, str] | None = None, note: str = "",
+) -> Chart | None:  # fmt: skip
+    """Return the bars of some parts; None if all are zero.
+
+    Args:
+        title: the heading.
+        parts: the parts, in any order.
+        time: the buckets.
+        form: a size as text.
+        kinds: the CSS class of each series, in order; by default the largest series are drawn, then all others as one.
+        note: text below.
+    """
+    sizes: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    totals: dict[str, float] = defaultdict(float)
+    for bucket, series, size in parts:
+        sizes[bucket][series] += size
+        totals[series] += size
+    if not any(totals.values()):
+        return None
+    kinds = kinds or _kinds(totals)
+    others = [series for series in totals if series not in kinds]
+    folded = {bucket: _folded(row, kinds, len(others)) for bucket, row in sizes.items()}
+    top = top_of(max(sum(row.values()) for row in folded.values()))
+    bars = [_bar(folded.get(bucket, {}), top, time, bucket, form, kinds) for bucket in range(time.size)]
+    legend = [
+        Series(name, kinds.get(name, OTHERS), form(total))
+        for name, total in _folded(totals, kinds, len(others)).items()
+    ]
+    return Chart(title, bars, [form(top), form(top / 2), form(0)], _dates(time), legend, note)
+
+
+def _kinds(totals: dict[str, float]) -> dict[str, str]:
+    """Return the classes of the largest series, largest first; of six series none is left over."""
+    largest = sorted(totals, key=lambda series: -totals[series])
+    drawn = largest if len(largest) <= _MAX_SERIES + 1 else largest[:_MAX_SERIES]
+    return {series: f"s{number}" for number, series in enumerate(drawn, 1)}
+
+
+def _folded(row: dict[str, float], kinds: dict[str, str], others: int) -> dict[str, float]:
+    """Return the sizes of the drawn series in their order, then the sum of all others."""
+    drawn = {series: row[series] for series in kinds if row.get(series)}
+    rest = math.fsum(size for series, size in row.items() if series not in kinds)
+    return {**drawn, how_many(others, "other"): rest} if rest else drawn
+
+
+def _bar(
+    row: dict[str, float], top: float, time: Range, bucket: int, form: Callable[[float], str], kinds: dict[str, str]
+) -> Bar:
+    rects, level = [], 0.0
+    for series, size in row.items():
+        height = 100 * size / top
+        level += height
+        rects.append(Rect(round(100 - level, 2), round(height, 2), kinds.get(series, OTHERS)))
+    figures = [f"{series} {form(size)}" for series, size in row.items()]
+    whole = [form(math.fsum(row.values()))] if len(row) != 1 else []
+    return Bar(
+        bucket * STEP + (STEP - BAR) / 2, rects, f"{date(time.start_ns(bucket), time)}: {'; '.join([*whole, *figures])}"
+    )
+
+
+def top_of(highest: float) -> float:
+    """Return the end of an axis, whose half is a round number too."""
+    power = 10.0 ** math.floor(math.log10(highest)) if highest > 0 else 1.0
+    return next(top * power for top in _TOPS if top * power >= highest * (1 - 1e-9))
+
+
+def _dates(time: Range) -> list[str]:
+    return [date(time.start_ns(bucket), time) for bucket in sorted({0, (time.size - 1) // 2, time.size - 1})]
+
+
+def date(nanoseconds: int, time: Range) -> str:
+    """The start of a bucket: `28 Nov 14:00`, or `28 Nov` if the buckets are days."""
+    return f"{local_time(nanoseconds):{'%d %b' if time.width % 24 == 0 else '%d %b %H:%M'}}"
+
+
+def dollars(usd: float) -> str:
+    """A cost on an axis or in a tooltip."""
+    return "$0" if not usd else money(usd).removesuffix(".00")
+
+
+def whole(number: float) -> str:
+    """A count on an axis or in a tooltip; nothing between two whole numbers."""
+    return count(int(number)) if float(number).is_integer() else ""
+
+
+def named(name: str | None) -> str:
+    """The name of a series as text."""
+    return plain(name) or "unknown"

@@ -5,23 +5,30 @@ from ..queries import overview as queries
 from ..queries.traces import Trace, names
 from ..queries.traces import trace as trace_of
 from . import overview as screen
+from .comparison import comparison
 from .conversation import picture
-from .view import ACTIONS, PERIODS, View, filter_of, range_of
+from .view import ACTIONS, PERIODS, View, calls_of, filter_of, range_of
 from .writing import written
 
 
 def overview(journal: Journal, view: View) -> str:
     """Return the whole page of a view."""
     time = range_of(view, journal)
-    rows = filter_of(view, time)
-    shown = screen.rows_of(journal, rows, view)
+    rows, calls = filter_of(view, time), calls_of(view, time)
+    newest = journal.newest()[0]  # before the rows: those that arrive meanwhile are sent later
     return written(
-        "overview.html.j2", view=view, time=time, live=True, newest=journal.newest()[0],
-        tiles=screen.tiles(journal, rows, time),
-        rows=shown[: screen.ROWS], has_more=len(shown) > screen.ROWS,
+        "overview.html.j2", view=view, time=time, live=True, newest=newest,
+        tiles=screen.tiles(journal, rows, calls, time),
+        **screen.listing(journal, rows, view)._asdict(),
         agents=names(journal, "agent"), symbols=queries.symbols(journal), actions=ACTIONS, periods=PERIODS,
-        is_empty=not journal.newest()[0],
+        is_empty=not newest,
     )  # fmt: skip
+
+
+def lower(journal: Journal, view: View) -> str:
+    """Return the part of the page below the decisions, which the browser loads after the rest."""
+    time = range_of(view, journal)
+    return written("lower.html.j2", live=True, **comparison(journal, filter_of(view, time), calls_of(view, time), time))
 
 
 def trace_page(journal: Journal, trace_id: str, view: View) -> str | None:
@@ -47,6 +54,6 @@ def news(journal: Journal, view: View, after: int | None, with_tiles: bool) -> t
     shown = screen.rows_after(journal, rows, view, after)
     events = [("rows", written("rows.html.j2", rows=shown, view=view, live=True))] if shown else []
     if with_tiles:
-        tiles = screen.tiles(journal, rows, time)
+        tiles = screen.tiles(journal, rows, calls_of(view, time), time)
         events.append(("tiles", written("tiles.html.j2", tiles=tiles, live=True)))
     return newest, events

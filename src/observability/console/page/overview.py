@@ -1,5 +1,6 @@
 """The page's first screen: the tiles, and the rows of decisions or failures."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -8,13 +9,16 @@ from ...journal import Journal, Row
 from ..evaluation import FEW, wilson
 from ..queries import overview as queries
 from ..queries.filter import Filter
+from ..queries.text import traces_with
 from ..render.format import cost_text, gain, how_many, money, outcome_text, plain, profit_of, signed
 from ..signal import Signal, signal_of
 from .charts import Line, line
 from .view import ACTIONS, Range, View
 
-ROWS = 50  # of one page of decisions
+ROWS = 30  # of one page of decisions
 _MAX_REASON = 400
+_SEARCH_ROWS = 200  # of one step of a search for text
+_SEARCH_SECONDS = 0.2
 
 
 class Tile(NamedTuple):
@@ -22,7 +26,7 @@ class Tile(NamedTuple):
 
     label: str
     value: str
-    mood: str  # of the value: good, bad or empty
+    mood: str  # CSS class of the value: good, bad or empty
     note: str
     change: str  # empty: the period before has no such figure
     line: Line
@@ -40,11 +44,6 @@ class Decision(NamedTuple):
     mood: str
     cost: str
 
-    @property
-    def cursor(self) -> str:
-        """The row's place in the list."""
-        return f"{self.row['start_ns']}-{self.row['seq']}"
-
 
 def decision(row: Row) -> Decision:
     """Return a row of the list for a decision."""
@@ -53,7 +52,7 @@ def decision(row: Row) -> Decision:
     profit = profit_of(row) if row["stands"] else None
     return Decision(
         row, signal, action, action if action in ACTIONS and signal.valid else "unreadable",
-        plain(signal.reason[:_MAX_REASON]), outcome_text(row), _mood(profit), cost_text(row),
+        plain(signal.reason[:_MAX_REASON]), outcome_text(row), mood(profit), cost_text(row),
     )  # fmt: skip
 
 
@@ -97,28 +96,40 @@ def added(all_sums: Iterable[Sums]) -> Sums:
     return Sums(*map(sum, columns)) if columns else Sums()
 
 
-def sums_by_bucket(journal: Journal, rows: Filter, time: Range) -> list[Sums]:
+_COLUMNS = {
+    "calls": "calls", "errors": "errors", "priced": "priced", "unpriced": "unpriced", "cost_usd": "spend",
+    "cases": "cases", "hits": "hits", "usd_cases": "usd_cases", "usd": "profit",
+}  # fmt: skip
+
+
+def sums_of(row: Row) -> Sums:
+    """Return the sums in a row of calls or of outcomes."""
+    return Sums(**{name: row[column] for column, name in _COLUMNS.items() if column in row})
+
+
+def sums_by_bucket(journal: Journal, rows: Filter, calls: Filter, period: Range) -> list[Sums]:
     """Return the sums of each bucket of a range."""
     parts: dict[int, list[Sums]] = defaultdict(list)
-    for row in queries.calls_by_bucket(journal, rows, time.buckets):
-        numbers = (row[name] for name in ("calls", "errors", "priced", "unpriced", "cost_usd"))
-        parts[row["bucket"]].append(Sums(*numbers))
-    for row in queries.outcomes_by_bucket(journal, rows, time.buckets):
-        cases = {name: int(row[name]) for name in ("cases", "hits", "usd_cases")}
-        parts[row["bucket"]].append(Sums(**cases, profit=row["usd"]))
-    return [added(parts[bucket]) for bucket in range(max(time.size, *(number + 1 for number in (*parts, 0))))]
+    for row in queries.calls_by_bucket(journal, calls, period.buckets):
+        parts[row["bucket"]].append(sums_of(row))
+    for row in queries.outcomes_by_bucket(journal, rows, period.buckets):
+        parts[row["bucket"]].append(sums_of(row))
+    return [added(parts[bucket]) for bucket in range(max(period.size, *(number + 1 for number in (*parts, 0))))]
 
 
-def tiles(journal: Journal, rows: Filter, time: Range) -> list[Tile]:
-    """Return the tiles of a range."""
-    earlier = rows._replace(since_ns=time.before.since_ns, until_ns=time.since_ns)
-    return _tiles(sums_by_bucket(journal, rows, time), added(sums_by_bucket(journal, earlier, time.before)))
+def tiles(journal: Journal, rows: Filter, calls: Filter, period: Range) -> list[Tile]:
+    """Return the tiles of a range: of these decisions and these calls."""
+    earlier, earlier_calls = (
+        part._replace(since_ns=period.before.since_ns, until_ns=period.since_ns) for part in (rows, calls)
+    )
+    then = sums_by_bucket(journal, earlier, earlier_calls, period.before)
+    return _tiles(sums_by_bucket(journal, rows, calls, period), added(then))
 
 
 def _tiles(buckets: Sequence[Sums], then: Sums) -> list[Tile]:
     now = added(buckets)
     return [
-        Tile("Net profit", gain(now.net), _mood(now.net), _net_note(now), _change(now.net, then.net, gain),
+        Tile("Net profit", gain(now.net), mood(now.net), _net_note(now), _change(now.net, then.net, gain),
              line(_running([bucket.profit - bucket.spend for bucket in buckets]) if now.usd_cases else [])),
         Tile("Hit rate", share(now.hit_share), "", _hit_note(now), _change(now.hit_share, then.hit_share, _points),
              line([bucket.hit_share for bucket in buckets])),
@@ -135,7 +146,10 @@ def _running(values: Sequence[float]) -> list[float]:
 
 
 def _net_note(sums: Sums) -> str:
-    return f"{gain(sums.profit)} traded, {money(sums.spend)} spent" if sums.usd_cases else "no outcomes in this period"
+    if not sums.usd_cases:
+        return "no outcomes in this period"
+    unpriced = f", and {how_many(sums.unpriced, 'call')} of unknown price" if sums.unpriced else ""
+    return f"{gain(sums.profit)} traded, {money(sums.spend)} spent{unpriced}"
 
 
 def _hit_note(sums: Sums) -> str:
@@ -143,7 +157,7 @@ def _hit_note(sums: Sums) -> str:
         return "no outcomes in this period"
     low, high = wilson(sums.hits, sums.cases)
     few = "few: " if sums.cases < FEW else ""
-    return f"{few}{sums.hits:,} of {sums.cases:,}, 95 % within {100 * low:.0f}–{100 * high:.0f} %"
+    return f"{few}{sums.hits:,} of {sums.cases:,}; 95 % interval {100 * low:.0f}–{100 * high:.0f} %"
 
 
 def _spend_note(sums: Sums) -> str:
@@ -169,19 +183,70 @@ def share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f} %"
 
 
-def _mood(value: float | None) -> str:
+def mood(value: float | None) -> str:
+    """The CSS class of a profit or loss."""
     return "good" if (value or 0) > 0 else "bad" if (value or 0) < 0 else ""
 
 
-def rows_of(journal: Journal, rows: Filter, view: View) -> list[Any]:
-    """Return one page of the list: failed calls if the view is of failures, else decisions."""
+class Listing(NamedTuple):
+    """One page of the list: decisions or failed calls, newest first."""
+
+    rows: list[Any]
+    older: str | None  # cursor of the next page; None at the end
+    searched_ns: int | None  # a search for text has read as far back as this; None if it has read all
+
+
+def listing(journal: Journal, rows: Filter, view: View, limit: int = ROWS) -> Listing:
+    """Return the newest rows of a view: failed calls if it is of failures, else decisions."""
+    if view.text:
+        return _searched(journal, rows, view, limit)
+    read = _read(journal, rows, view, limit + 1, view.before)
+    return Listing(read[:limit], cursor_of(read[limit - 1]) if len(read) > limit else None, None)
+
+
+def _read(journal: Journal, rows: Filter, view: View, limit: int, before: str | None) -> list[Any]:
     if view.failed:
-        return queries.newest_failures(journal, rows, ROWS + 1, view.before)
-    return [decision(row) for row in queries.newest_decisions(journal, rows, ROWS + 1, view.before)]
+        return queries.newest_failures(journal, rows, limit, before)
+    return [decision(row) for row in queries.newest_decisions(journal, rows, limit, before)]
+
+
+def _searched(journal: Journal, rows: Filter, view: View, limit: int) -> Listing:
+    """Search rows for the view's text, newest first, until a page is full or the time is over."""
+    deadline = time.monotonic() + _SEARCH_SECONDS
+    matches: list[Any] = []
+    before = view.before
+    while page := _read(journal, rows, view, _SEARCH_ROWS, before):
+        before = cursor_of(page[-1])
+        matches += with_text(journal, page, view)
+        if len(matches) > limit:
+            return Listing(matches[:limit], cursor_of(matches[limit - 1]), None)
+        if time.monotonic() > deadline:
+            return Listing(matches, before, int(before.partition("-")[0]))
+    return Listing(matches, None, None)
+
+
+def with_text(journal: Journal, rows: Sequence[Any], view: View) -> list[Any]:
+    """Return those rows in whose trace the view's text occurs; all if it has none."""
+    if not view.text:
+        return list(rows)
+    traces = traces_with(journal, view.text, {trace_of(row) for row in rows})
+    return [row for row in rows if trace_of(row) in traces]
+
+
+def cursor_of(item: Any) -> str:
+    """Return a row's place in the list."""
+    row = item.row if isinstance(item, Decision) else item
+    return f"{row['start_ns']}-{row['seq']}"
+
+
+def trace_of(item: Any) -> str:
+    """Return the trace of a row of the list."""
+    return str(item.row["trace_id"] if isinstance(item, Decision) else item["trace_id"])
 
 
 def rows_after(journal: Journal, rows: Filter, view: View, after: int) -> list[Any]:
     """Return the rows of the list that arrived after the row `after` (a `seq`), newest first."""
     if view.failed:
-        return queries.failures_after(journal, rows, after, ROWS)
-    return [decision(row) for row in queries.decisions_after(journal, rows, after, ROWS)]
+        return with_text(journal, queries.failures_after(journal, rows, after, ROWS), view)
+    news = [decision(row) for row in queries.decisions_after(journal, rows, after, ROWS)]
+    return with_text(journal, news, view)

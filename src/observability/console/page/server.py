@@ -32,6 +32,7 @@ def server(port: int) -> tuple[uvicorn.Server, Access]:
     """Return the server of this port of the loopback interface, not yet started, and its access control."""
     routes = [
         Route("/", _answered(live.overview)),
+        Route("/lower", _answered(live.lower)),
         Route("/events", _events),
         Route("/trace/{trace_id}", _trace),
         *(Route(f"/{name}", partial(_static, name, media_type)) for name, media_type in _STATIC.items()),

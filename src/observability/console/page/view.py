@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from ...journal import Journal
-from ..queries.filter import HOUR_NS, Filter
+from ..queries.filter import HOUR_NS, NEVER_NS, Filter
 from ..queries.overview import Buckets
 from ..queries.traces import oldest_ns
 from ..time_range import now_ns
@@ -17,6 +17,7 @@ ACTIONS = ("BUY", "SELL", "NOTHING")
 _DEFAULT_PERIOD = "24h"
 _MAX_TEXT = 200  # characters of one value
 _MAX_BUCKETS = 30
+_MAX_SPAN_NS = 366 * 24 * HOUR_NS
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # hours of one bucket; beyond, whole days
 
 
@@ -35,6 +36,8 @@ class View(NamedTuple):
     def of(cls, query: Mapping[str, str]) -> "View":
         """Read the view from an address; an unknown value counts as missing."""
         names = {name: (query.get(name) or "")[:_MAX_TEXT].strip() or None for name in ("agent", "symbol", "text")}
+        if not re.search(r"[^\W_]", names["text"] or ""):
+            names["text"] = None  # no word to search for
         period, action, before = query.get("period"), query.get("action"), query.get("before", "")
         return cls(
             period=period if period in PERIODS else _DEFAULT_PERIOD,
@@ -85,23 +88,32 @@ class Range(NamedTuple):
         return Range(self.since_ns - hours * HOUR_NS, -(-self.since_ns // HOUR_NS), hours + 1)
 
 
-def range_since(since_ns: int) -> Range:
-    """Return the range from a time to the end of the current hour, in at most 30 buckets."""
-    end = now_ns() // HOUR_NS + 1
+def range_since(since_ns: int, until_ns: int = NEVER_NS) -> Range:
+    """Return the range from a time to the end of the current hour, or of the hour of `until_ns`, in 30 buckets."""
+    end = -(-min(until_ns, (now_ns() // HOUR_NS + 1) * HOUR_NS) // HOUR_NS)
     least = -(-max(end - since_ns // HOUR_NS, 1) // _MAX_BUCKETS)
     width = next((width for width in _WIDTHS if width >= least), -(-least // 24) * 24)
     return Range(since_ns, end, width)
 
 
 def range_of(view: View, journal: Journal) -> Range:
-    """Return the range of a view's period; `all` begins with the oldest observation."""
+    """Return the range of a view's period."""
     hours = PERIODS[view.period][1]
+    return range_since((now_ns() // HOUR_NS + 1 - hours) * HOUR_NS if hours else started(journal))
+
+
+def started(journal: Journal) -> int:
+    """Return the hour of the oldest observation (Unix nanoseconds), at most a year ago: a clock may have been wrong."""
     now = now_ns()
-    if hours is None:
-        return range_since(min(oldest_ns(journal) or now, now))
-    return range_since((now // HOUR_NS + 1 - hours) * HOUR_NS)
+    oldest = min(oldest_ns(journal) or now, now)
+    return max(oldest, now - _MAX_SPAN_NS) // HOUR_NS * HOUR_NS
 
 
 def filter_of(view: View, time: Range) -> Filter:
     """Return the filter for a view's range."""
     return Filter(time.since_ns, agent=view.agent, symbol=view.symbol, action=view.action)
+
+
+def calls_of(view: View, time: Range) -> Filter:
+    """Return the filter for the calls: of any symbol and action, so that the hourly sums answer it."""
+    return Filter(time.since_ns, agent=view.agent)

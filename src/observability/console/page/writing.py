@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..render.format import duration, how_many, milliseconds, moment, money, plain, tokens
 from ..time_range import local_time, now_ns
-from .charts import HEIGHT, WIDTH
+from .charts import BAR, HEIGHT, STEP, WIDTH
 from .overview import share
 
 FOLDER = Path(__file__).parent / "templates"
@@ -27,7 +27,7 @@ def _environment() -> Environment:
         clock=clock, duration=duration, how_many=how_many, milliseconds=milliseconds, money=money, moment=moment,
         plain=plain, share=share, tokens=tokens,
     )  # fmt: skip
-    environment.globals.update(LINE_WIDTH=WIDTH, LINE_HEIGHT=HEIGHT)
+    environment.globals.update(LINE_WIDTH=WIDTH, LINE_HEIGHT=HEIGHT, BAR=BAR, STEP=STEP)
     return environment
 
 

@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ...journal import INTERRUPTED, Journal, Row
+from ...journal import INTERRUPTED, MODEL, PROMPT, Journal, Row
 from .filter import HOUR_NS, NAMED, STARTED, Filter, decisions_of
+from .totals import sums
 
 _DECIDED = decisions_of("decided")
 _BEFORE = "(:before_ns IS NULL OR (start_ns, seq) < (:before_ns, :before_seq))"
@@ -20,7 +21,7 @@ FROM (SELECT * FROM decided WHERE {_DECIDED} AND {{0}} ORDER BY start_ns DESC, s
 JOIN observations AS o USING (seq) ORDER BY d.start_ns DESC, d.seq DESC
 """
 _FAILED = f"""
-SELECT seq, start_ns, trace_id, agent, model, provider, status_message, cost_usd FROM observations
+SELECT seq, start_ns, trace_id, agent, {MODEL} AS model, provider, status_message, cost_usd FROM observations
 WHERE level = 'ERROR' AND type = 'generation' AND {STARTED} AND {NAMED} AND {{0}}
 ORDER BY start_ns DESC, seq DESC LIMIT :limit
 """
@@ -62,18 +63,6 @@ def _decoded(rows: Sequence[Row]) -> list[Row]:
     return [{**row, "metadata": json.loads(row["metadata"] or "{}"), "stands": bool(row["stands"])} for row in rows]
 
 
-_SUMMED = ("calls", "errors", "priced", "unpriced", "cost_usd")
-_SUMS = ", ".join(_SUMMED)
-# Whole hours from the hourly sums, incomplete ones at both ends from their rows.
-_FROM_HOURS = f"""
-    SELECT hour, agent, model, {_SUMS} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
-    UNION ALL SELECT hour, agent, model, {_SUMS} FROM counted
-        WHERE start_ns >= :since_ns AND start_ns < min(:until_ns, :first_hour * {HOUR_NS})
-    UNION ALL SELECT hour, agent, model, {_SUMS} FROM counted
-        WHERE start_ns >= max(:since_ns, max(:first_hour, :end_hour) * {HOUR_NS}) AND start_ns < :until_ns
-"""
-
-
 class Buckets(NamedTuple):
     """Hours in groups of equal width: the first hour since 1970, and the hours of one bucket."""
 
@@ -81,22 +70,17 @@ class Buckets(NamedTuple):
     width: int
 
 
-_BUCKET = "max(({hour} - :first) / :width, 0) AS bucket"
-_BUCKET_OF_HOUR, _BUCKET_OF_START = (_BUCKET.format(hour=hour) for hour in ("hour", f"start_ns / {HOUR_NS}"))
+_BUCKET = "max(({hour} - :first) / :width, 0)"
+_BUCKET_OF_START = f"{_BUCKET.format(hour=f'start_ns / {HOUR_NS}')} AS bucket"
 
 
 def calls_by_bucket(journal: Journal, rows: Filter, buckets: Buckets, by: str | None = None) -> list[Row]:
-    """Return calls, errors, priced and unpriced calls, and spend per bucket and agent or model (`by`, as `name`)."""
-    sums = ", ".join(f"sum({name}) AS {name}" for name in _SUMMED)
-    hours = {"first_hour": -(-rows.since_ns // HOUR_NS), "end_hour": rows.until_ns // HOUR_NS}
-    return journal.select(
-        f"SELECT {_BUCKET_OF_HOUR}, {by or 'NULL'} AS name, {sums} FROM ({_FROM_HOURS}) WHERE {NAMED}"
-        " GROUP BY 1, 2 HAVING sum(calls)",
-        rows.parameters(**hours, **buckets._asdict()),
-    )
+    """Return the sums of calls per bucket, and per agent or model (`by`) as `name`."""
+    keys = {"bucket": _BUCKET.format(hour="hour"), "name": by or "NULL"}
+    return sums(journal, keys, rows, **buckets._asdict())
 
 
-_OUTCOMES = "count(hit) AS cases, total(hit) AS hits, count(usd) AS usd_cases, total(usd) AS usd"
+_OUTCOMES = "count(hit) AS cases, ifnull(sum(hit), 0) AS hits, count(usd) AS usd_cases, total(usd) AS usd"
 
 
 def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[Row]:
@@ -109,9 +93,11 @@ def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list
 
 def outcomes_by_name(journal: Journal, rows: Filter, by: str) -> list[Row]:
     """Return decisions, and what `outcomes_by_bucket` counts, per agent or model (`by`) as `name`."""
+    sums = ", ".join(f"sum({name}) AS {name}" for name in ("decisions", "cases", "hits", "usd_cases", "usd"))
+    name = "ifnull((SELECT answered FROM model_names WHERE requested = model LIMIT 1), model)" if by == "model" else by
     return journal.select(
-        f"SELECT ifnull({by}, '') AS name, count(*) AS decisions, {_OUTCOMES} FROM decided"
-        f" WHERE {_DECIDED} GROUP BY {by}",
+        f"SELECT ifnull({name}, '') AS name, {sums} FROM (SELECT {by}, count(*) AS decisions, {_OUTCOMES} FROM decided"
+        f" WHERE {_DECIDED} GROUP BY {by}) GROUP BY 1",
         rows.parameters(),
     )
 
@@ -150,13 +136,13 @@ SELECT {{0}} FROM observations WHERE type = 'generation' AND end_ns IS NOT NULL 
 
 def newest_durations(journal: Journal, rows: Filter, limit: int) -> list[Row]:
     """Return agent, model and duration (ns) of the newest ended calls."""
-    columns = "agent, model, end_ns - start_ns AS took"
+    columns = f"agent, {MODEL} AS model, end_ns - start_ns AS took"
     return journal.select(_SAMPLE.format(columns), rows.parameters(limit=limit, interrupted=INTERRUPTED))
 
 
 def newest_prompts(journal: Journal, rows: Filter, limit: int) -> list[Row]:
-    """Return trace_id, agent, level, input (JSON text), usage and cost of the newest ended calls."""
-    columns = "trace_id, agent, level, input, usage, cost_usd, start_ns"
+    """Return trace_id, agent, level, managed prompt, input (JSON text) and cost of the newest ended calls."""
+    columns = f"trace_id, agent, level, {PROMPT} AS prompt, input, cost_usd"
     return journal.select(_SAMPLE.format(columns), rows.parameters(limit=limit, interrupted=INTERRUPTED))
 
 

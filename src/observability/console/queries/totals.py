@@ -8,7 +8,7 @@ import json
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...journal import COUNTED, INTERRUPTED, MODEL, PROMPT, Journal, Row
@@ -92,8 +92,8 @@ _ADDED = (
 def total(groups: Sequence[CallStats]) -> CallStats:
     """Return the sum of all groups. Latencies are left out: quantiles cannot be added."""
     costs = [group.cost_usd for group in groups if group.cost_usd is not None]
-    sums = {name: sum(getattr(group, name) for group in groups) for name in _ADDED}
-    return CallStats(group="total", **sums, cost_usd=math.fsum(costs) if costs else None, **_quantiles(None))
+    added = {name: sum(getattr(group, name) for group in groups) for name in _ADDED}
+    return CallStats(group="total", **added, cost_usd=math.fsum(costs) if costs else None, **_quantiles(None))
 
 
 def tokens_in_and_out(usage: dict[str, int]) -> tuple[int, int]:
@@ -108,12 +108,14 @@ def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -
     Args:
         timed: with latencies, which reads every call.
     """
-    sums = {_label(by, row.pop("grp")): row for row in _sums(journal, by, rows)}
+    totals = {
+        _label(by, row.pop("grp")): row for row in sums(journal, {"grp": GROUPS[by][0]}, rows, by_row=by in ("session", "prompt"))
+    }
     decisions = _decisions(journal, by, rows)
     times = _times(journal, by, rows) if timed else {}
     stats = [
         _stats(group, row, row["decisions"] if decisions is None else decisions.get(group, 0), times.get(group))
-        for group, row in sums.items()
+        for group, row in totals.items()
     ]
     if by in TIMES:
         return stats
@@ -155,12 +157,25 @@ _FROM_ROWS = f"""
 """
 
 
-def _sums(journal: Journal, by: str, rows: Filter) -> list[Row]:
-    source = _FROM_ROWS if by in ("session", "prompt") or rows.is_of_traces else _FROM_HOURS
-    query = f"SELECT {GROUPS[by][0]} AS grp, {_SUMMED} FROM ({source}) WHERE {NAMED} GROUP BY grp ORDER BY grp"
+def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: bool = False, **values: Any) -> list[Row]:
+    """Return the sums of all `COUNTED` by keys, in order of the keys, without groups that have no call.
+
+    Args:
+        journal: the journal.
+        keys: names and SQL over hour, agent, provider, model; with `by_row` also session_id and prompt.
+        rows: the calls.
+        by_row: read every row, not the hourly sums; so does a filter that they cannot answer.
+        values: further values that the keys bind.
+    """
+    by_row = by_row or rows.is_of_traces
+    columns = ", ".join(f"{key} AS {name}" for name, key in keys.items())
+    query = (
+        f"SELECT {columns}, {_SUMMED} FROM ({_FROM_ROWS if by_row else _FROM_HOURS}) WHERE {NAMED}"
+        f" GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}"
+    )
     hours = {"first_hour": -(-rows.since_ns // HOUR_NS), "end_hour": rows.until_ns // HOUR_NS}
-    values = rows.parameters(**hours, by_row=rows.is_of_traces)
-    return [row for row in journal.select(query, values) if row["calls"]]
+    parameters = rows.parameters(**hours, **values, by_row=rows.is_of_traces)
+    return [row for row in journal.select(query, parameters) if row["calls"]]
 
 
 def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None:
@@ -225,13 +240,13 @@ def _stats(group: str, row: Row, decisions: int, times: _Times | None) -> CallSt
 def _quantiles(times: _Times | None) -> dict[str, Any]:
     took, first_token = (sorted(times.took), sorted(times.first_token)) if times else ([], [])
     return {
-        "p50_ms": _quantile(took, 0.50),
-        "p95_ms": _quantile(took, 0.95),
-        "p99_ms": _quantile(took, 0.99),
-        "first_token_p50_ms": _quantile(first_token, 0.50),
+        "p50_ms": quantile(took, 0.50),
+        "p95_ms": quantile(took, 0.95),
+        "p99_ms": quantile(took, 0.99),
+        "first_token_p50_ms": quantile(first_token, 0.50),
     }
 
 
-def _quantile(ordered: Sequence[int], share: float) -> float | None:
+def quantile(ordered: Sequence[int], share: float) -> float | None:
     """Return the nearest-rank quantile in milliseconds: the smallest value that at least `share` do not exceed."""
     return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] / 1e6 if ordered else None

@@ -14,6 +14,12 @@ async function show(address, push) {
   $("filter").elements.period.value = page.getElementById("filter").elements.period.value;
   if (push) history.pushState(null, "", address);
   listen();
+  loadLower();
+}
+
+async function loadLower() {
+  const place = $("lower"), response = await fetch(place.dataset.source);
+  if (response.ok && place === $("lower")) place.innerHTML = await response.text();
 }
 
 function addressOf(form) {
@@ -61,7 +67,42 @@ if ($("filter")) {
     listen();
   });
   listen();
+  loadLower();
 }
+
+// A table's header sorts it: numbers the greatest first, names the least first, then the other way round.
+document.addEventListener("click", (event) => {
+  const cell = event.target.closest("th[aria-sort]");
+  if (!cell || !event.target.closest("button")) return;
+  const first = cell.classList.contains("number") ? "descending" : "ascending", sorted = cell.getAttribute("aria-sort");
+  const next = sorted === "none" ? first : sorted === "ascending" ? "descending" : "ascending";
+  for (const other of cell.parentElement.cells) other.setAttribute("aria-sort", "none");
+  cell.setAttribute("aria-sort", next);
+  const value = (row) => row.cells[cell.cellIndex].dataset.value ?? row.cells[cell.cellIndex].textContent;
+  const number = (text) => (text === "" ? -Infinity : Number(text));
+  const order = (one, other) => {
+    const difference = number(value(one)) - number(value(other));
+    return Number.isNaN(difference) ? value(one).localeCompare(value(other)) : difference;
+  };
+  const body = cell.closest("table").tBodies[0];
+  body.replaceChildren(...[...body.rows].sort((one, other) => (next === "ascending" ? order(one, other) : order(other, one))));
+});
+
+// A tooltip with the words that a mark has for screen readers.
+const tip = document.createElement("div");
+tip.className = "tip";
+tip.hidden = true;
+tip.setAttribute("aria-hidden", "true");
+document.body.append(tip);
+document.addEventListener("pointermove", (event) => {
+  const mark = event.target.closest?.("g[aria-label]");
+  tip.hidden = !mark;
+  if (!mark) return;
+  tip.textContent = mark.getAttribute("aria-label").replace(": ", "\n").replaceAll("; ", "\n");
+  const width = tip.offsetWidth, height = tip.offsetHeight;
+  tip.style.left = Math.max(8, Math.min(event.clientX + 14, innerWidth - width - 8)) + "px";
+  tip.style.top = (event.clientY + height + 24 > innerHeight ? event.clientY - height - 12 : event.clientY + 16) + "px";
+});
 document.querySelector("[data-back]")?.addEventListener("click", (event) => {
   if (history.length > 1) { event.preventDefault(); history.back(); }
 });

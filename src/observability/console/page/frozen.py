@@ -1,0 +1,44 @@
+"""The page frozen into one file: the same templates, with style and script inside, and the traces that it links to."""
+
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+
+from ...journal import Journal
+from ..queries.filter import Filter
+from ..queries.traces import trace
+from ..time_range import now_ns
+from . import overview as screen
+from .comparison import comparison
+from .conversation import picture
+from .view import View, range_since, started
+from .writing import FOLDER, written
+
+_ROWS = 50
+
+
+def frozen(journal: Journal, rows: Filter) -> str:
+    """Return the page of these rows as one HTML file."""
+    time = range_since(rows.since_ns or started(journal), rows.until_ns)
+    view = View(failed=rows.failed)
+    shown = screen.listing(journal, rows, view, _ROWS).rows
+    lower = comparison(journal, rows, rows, time)
+    traces = {screen.trace_of(item): None for item in shown} | {error.trace_id: None for error in lower["errors"]}
+    return written(
+        "frozen.html.j2", view=view, time=time, live=False, made_ns=now_ns(), filter=_words(rows),
+        tiles=screen.tiles(journal, rows, rows, time), rows=shown,
+        traces=[picture(trace(journal, trace_id)) for trace_id in traces], **_files(), **lower,
+    )  # fmt: skip
+
+
+def _words(rows: Filter) -> list[str]:
+    """The conditions of a filter in words."""
+    named = {"agent": rows.agent, "model": rows.model, "action": rows.action, "symbol": rows.symbol, "text": rows.text}
+    return [f"{name} {value}" for name, value in named.items() if value] + ["failed calls"] * rows.failed
+
+
+def _files() -> dict[str, Any]:
+    """Return style and script, and the hashes by which the file allows them and nothing else."""
+    files = {name: (FOLDER / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
+    hashes = {f"{name}_hash": b64encode(sha256(text.encode()).digest()).decode() for name, text in files.items()}
+    return {**files, **hashes}
