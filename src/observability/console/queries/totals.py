@@ -108,9 +108,8 @@ def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -
     Args:
         timed: with latencies, which reads every call.
     """
-    totals = {
-        _label(by, row.pop("grp")): row for row in sums(journal, {"grp": GROUPS[by][0]}, rows, by_row=by in ("session", "prompt"))
-    }
+    by_row = by in ("session", "prompt")
+    totals = {_label(by, row.pop("grp")): row for row in sums(journal, {"grp": GROUPS[by][0]}, rows, by_row=by_row)}
     decisions = _decisions(journal, by, rows)
     times = _times(journal, by, rows) if timed else {}
     stats = [
