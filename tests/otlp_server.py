@@ -6,11 +6,14 @@ It checks its header, decodes the message with the official protobuf classes, an
 import gzip
 from collections.abc import Callable
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from tests.langfuse_server import ReceivedSpan, decoded
+from tests.langfuse_server import ReceivedSpan
 
 HEADERS = "api-key=otlp-key-0123456789,x-scope=desk%201"
 
@@ -20,6 +23,7 @@ class OtlpServer:
 
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
+        self.response = ExportTraceServiceResponse()
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         httpserver.expect_request("/otlp/v1/traces", method="POST").respond_with_handler(self._take)
         self.url = httpserver.url_for("/otlp")
@@ -36,11 +40,11 @@ class OtlpServer:
         ]
 
     def _take(self, request: Request) -> Response:
-        assert request.headers["Content-Type"] == "application/json"
+        assert request.headers["Content-Type"] == "application/x-protobuf"
         body = gzip.decompress(request.get_data())
         if (request.headers.get("api-key"), request.headers.get("x-scope")) != ("otlp-key-0123456789", "desk 1"):
             return Response(f"unknown key: {request.headers.get('api-key')}", 401)
         if (refusal := self.answer(request, body)) is not None:
             return refusal
-        self.batches.append(decoded(body))
-        return Response(b"{}", 200, content_type="application/json")
+        self.batches.append(ExportTraceServiceRequest.FromString(body))
+        return Response(self.response.SerializeToString(), 200, content_type="application/x-protobuf")

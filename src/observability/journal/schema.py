@@ -262,10 +262,6 @@ CREATE TABLE further_deliveries (     -- ended observations at destinations besi
     PRIMARY KEY (seq, destination)
 ) WITHOUT ROWID;
 CREATE INDEX further_deliveries_state ON further_deliveries (destination, state, seq);
-CREATE TRIGGER observations_addressed AFTER INSERT ON observations
-WHEN new.otlp_destination IS NOT NULL AND new.state <> 'open' BEGIN
-    INSERT OR REPLACE INTO further_deliveries VALUES (new.seq, new.otlp_destination, 'pending', NULL);
-END;
 CREATE TRIGGER observations_closed_addressed AFTER UPDATE OF state ON observations
 WHEN new.otlp_destination IS NOT NULL AND old.state = 'open' AND new.state <> 'open' BEGIN
     INSERT OR REPLACE INTO further_deliveries VALUES (new.seq, new.otlp_destination, 'pending', NULL);

@@ -56,11 +56,15 @@ class Journal(JournalConnection):
         Raises:
             JournalError: nothing was written; the same rows may be appended again.
         """
+        is_addressed = any(row.get("otlp_destination") for row in observations)
         with self.transaction(durable=durable) as db:
+            newest = db.execute(_NEWEST).fetchone()[0] if is_addressed else 0
             for is_new, rows in groupby(observations, key=_are_new(db, observations)):
                 (_insert_new if is_new else _complete_open)(db, list(rows))
             tags = [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])]
             db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
+            if is_addressed:  # one statement, not a trigger for each row, which would double its cost
+                db.execute(_ADDRESS, (newest,))
             for score in scores:
                 _inserted(db, _REPLACE_SCORE, score)
         if not self.is_there():
@@ -389,6 +393,10 @@ SELECT destination FROM observations WHERE trace_id = ?1 AND state = 'shipped'
 UNION SELECT destination FROM scores WHERE trace_id = ?1 AND state = 'shipped'
 UNION SELECT f.destination FROM further_deliveries AS f JOIN observations AS o USING (seq)
 WHERE o.trace_id = ?1 AND f.state = 'shipped'"""
+_NEWEST = "SELECT ifnull(max(seq), 0) FROM observations"
+_ADDRESS = """
+INSERT OR REPLACE INTO further_deliveries SELECT seq, otlp_destination, 'pending', NULL FROM observations
+WHERE seq > ? AND otlp_destination IS NOT NULL AND state <> 'open'"""
 _UNDELIVERED = """
 SELECT count(*) FROM further_deliveries WHERE state = 'pending' AND seq IN (SELECT value FROM json_each(?))"""
 _DELETE = "DELETE FROM observations WHERE seq IN (SELECT value FROM json_each(?)) RETURNING trace_id, start_ns"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from .. import settings
 from ..journal import Row
 from ..redaction import redact_line
-from . import genai, otlp
+from . import genai, otlp, protobuf
 from .connection import Answer, Connection
 
 REQUEST_SECONDS = 20.0  # for one whole request, however slowly its answer trickles in; a lease lasts longer
@@ -67,7 +67,7 @@ class Client:
         self._connection.cut()
 
     def encoded(self, rows: Iterable[Row]) -> bytes:
-        """Observations as a gzipped OTLP/JSON message."""
+        """Observations as a gzipped OTLP message."""
         raise NotImplementedError
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
@@ -126,6 +126,7 @@ class LangfuseClient(Client):
 
 
 PROJECTS = "/api/public/projects"
+PROTOBUF = "application/x-protobuf"
 
 
 def project_id_of(answer: Answer) -> str | None:
@@ -144,12 +145,13 @@ class OtlpClient(Client):
         super().__init__(destination, destination.headers)
 
     def encoded(self, rows: Iterable[Row]) -> bytes:
-        """Observations as a gzipped OTLP/JSON message, with the GenAI conventions' attributes."""
+        """Observations as a gzipped OTLP message in protobuf, with the GenAI conventions' attributes."""
         return _gzipped(genai.message_of(rows))
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
         """POST such a message."""
-        return self._post("/v1/traces", {"Content-Encoding": "gzip"}, message, seconds, 200, _reply_to_spans)
+        headers = {"Content-Encoding": "gzip", "Content-Type": PROTOBUF}
+        return self._post("/v1/traces", headers, message, seconds, 200, _reply_to_spans)
 
 
 def client_of(destination: settings.AnyDestination) -> Client:
@@ -199,7 +201,8 @@ def _reply_to_success(
     try:
         if answer.status != success or not answer.is_whole:
             raise ValueError(answer.status)
-        return read(json.loads(answer.body or b"{}"))
+        is_binary = answer.headers.get("content-type", "").startswith(PROTOBUF)
+        return read(protobuf.response_of(answer.body) if is_binary else json.loads(answer.body or b"{}"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         sender = "a web page answers, not" if is_page(answer) else "the answer is not one of"
         why = f"{sender} {to.service}: see {to.host_setting}; {message}"

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..journal import Row
 from .encoding import KIND_CLIENT, KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, encoded, identity_of
-from .encoding import message_of as _message_of
 from .messages import input_messages, output_message
+from .protobuf import message_of as _message_of
 
 SCHEMA = "https://opentelemetry.io/schemas/1.41.0"
 _SCOPE = {"name": SERVICE}
@@ -51,15 +51,10 @@ _Attributes = Iterator[tuple[str, Any]]
 
 
 def message_of(rows: Iterable[Row]) -> Iterator[bytes]:
-    """An `ExportTraceServiceRequest` of journal rows, in pieces."""
+    """An `ExportTraceServiceRequest` of journal rows in protobuf, in pieces."""
     host = attributes_of([("service.name", SERVICE), ("host.name", socket.gethostname())])
     resource = {"resource": {"attributes": host}, "schemaUrl": SCHEMA}
     return _message_of(map(span_of, rows), resource, {"scope": _SCOPE, "schemaUrl": SCHEMA})
-
-
-def json_of(rows: Iterable[Row]) -> str:
-    """The same message as text."""
-    return b"".join(message_of(rows)).decode()
 
 
 def span_of(row: Row) -> dict[str, Any]:
