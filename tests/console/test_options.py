@@ -57,7 +57,7 @@ def test_every_command_has_an_example_and_the_options_that_mean_something(name: 
     """--json for scripts, except where a file is written or the command runs on; --since is the same everywhere."""
     assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
     options = _options(name)
-    assert ("--json" in options) or name in ("report", "run", "serve", "watch")
+    assert ("--json" in options) or name in ("report", "run", "serve", "watch", "completion")
     assert ("--utc" in options) or name in ("run", "serve")
     if name in FILTERED:
         assert {"--since", "--until", "--agent", "--model", "--action", "--symbol", "--failed", "--text"} <= set(

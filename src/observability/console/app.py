@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from .commands import costs, decisions, doctor, export, report, serve, status, tail, traces
+from .commands import completion, costs, decisions, doctor, export, report, serve, status, tail, traces
 from .commands.manage import adopt, dashboard, delete, outcomes, prune, ship, watch
 from .options import zoned
 
@@ -51,6 +51,7 @@ for command in (
     prune.prune,
     delete.delete,
     doctor.doctor,
+    completion.completion,
     dashboard.dashboard,
     watch.watch,
     watch.alerts,
