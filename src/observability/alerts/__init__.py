@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from .delivery import note_result
     from .messages import Message
     from .monitor import Incident
+    from .rules import RULE_NAMES
     from .store import AlertStore, path_beside
     from .watcher import AlreadyWatchedError, Watcher, only_watch, run_passes
 
 __all__ = [
+    "RULE_NAMES",
     "AlertStore",
     "AlreadyWatchedError",
     "Channel",
@@ -35,6 +37,7 @@ __getattr__ = lazy_exports(
         "delivery": "note_result",
         "messages": "Message",
         "monitor": "Incident",
+        "rules": "RULE_NAMES",
         "store": "AlertStore path_beside",
         "watcher": "AlreadyWatchedError Watcher only_watch run_passes",
     },

@@ -79,10 +79,15 @@ class Monitor:
             yield from self._judge_confidence(event, day)
         self._remember(event, day)
 
-    def check(self, now_ns: int) -> Iterator[Incident]:
-        """Look at the clock; yield the incidents that begin or end without an event."""
+    def check(self, now_ns: int, awake_ns: int = 0) -> Iterator[Incident]:
+        """Check the clock; yield the incidents that begin or end without an event.
+
+        Args:
+            now_ns: the time now (Unix nanoseconds).
+            awake_ns: since when the machine runs: a silence before it is none of the agent's.
+        """
         self.past.at(now_ns)
-        if "silent" not in self.open and self._is_silent(now_ns):
+        if "silent" not in self.open and self._is_silent(now_ns, awake_ns):
             yield self._begin(
                 Incident(self.agent, "silent", self._silence(now_ns), self.memory.end_ns, now_ns, self.memory.end_trace)
             )
@@ -206,11 +211,11 @@ class Monitor:
 
     # Silence
 
-    def _is_silent(self, now_ns: int) -> bool:
+    def _is_silent(self, now_ns: int, awake_ns: int) -> bool:
         memory = self.memory
         if not memory.end_ns or not self.past.days:
             return False
-        since = max(memory.seen_ns, memory.end_ns)
+        since = max(memory.seen_ns, memory.end_ns, awake_ns)
         if now_ns - since < _SHORTEST_SILENCE_NS:
             return False
         hours, due = self.past.silence_limits()

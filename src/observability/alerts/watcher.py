@@ -17,6 +17,8 @@ from .monitor import Incident, Monitor
 from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
 
+_PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9  # a pause longer than the last one times 3, and than 15 minutes
+
 
 class AlreadyWatchedError(OSError):
     """Another process watches this journal."""
@@ -41,32 +43,41 @@ class Watcher:
         Raises:
             JournalError: the journal or the alerts' file cannot be used now.
         """
+        facts = {"pass_ns": now_ns, **self._pauses(now_ns)}
         journal = Journal(self.path, create=False)
         try:
-            changes, cursor, seen = self._read(journal)
-            changes += self._check(journal, now_ns, seen)
+            changes, facts["seq"], seen = self._read(journal, now_ns)
+            changes += self._check(journal, now_ns, facts["awake_ns"], seen)
         finally:
             journal.close()
         changes = [incident for incident in changes if not _is_off(incident)]
         due = dict.fromkeys((channel.key for channel in self._channels), end_of_quiet(now_ns))
-        self.store.save({"seq": cursor, "pass_ns": now_ns}, seen.values(), _as_they_are_now(changes), due)
+        self.store.save(facts, seen.values(), _as_they_are_now(changes), due)
         send_due(self.store, self._channels, now_ns)
         return changes
 
-    def _read(self, journal: Journal) -> tuple[list[Incident], int, dict[str, Monitor]]:
+    def _pauses(self, now_ns: int) -> dict[str, int]:
+        """The time since the last pass, and since when passes are regular: a machine that slept had no agents."""
+        last, usual, awake = (self.store.fact(name) or 0 for name in ("pass_ns", "pause_ns", "awake_ns"))
+        pause = now_ns - last if last else 0
+        has_slept = usual > 0 and pause > max(_PAUSES * usual, _SLEEP_NS)
+        return {"pause_ns": usual if has_slept else pause, "awake_ns": now_ns if has_slept else awake}
+
+    def _read(self, journal: Journal, now_ns: int) -> tuple[list[Incident], int, dict[str, Monitor]]:
         last, after = newest(journal), self.store.fact("seq") or 0
         changes: list[Incident] = []
         seen: dict[str, Monitor] = {}
         for agent, event in new_events(journal, after if after <= last else 0, last):  # else the journal is another
+            event = event._replace(at_ns=min(event.at_ns, now_ns))  # of a clock that was ahead
             if agent not in self._monitors:
                 self._monitors[agent] = Monitor.new(agent, event.at_ns)
             seen[agent] = self._monitors[agent]
             changes += seen[agent].feed(event)
         return changes, last, seen
 
-    def _check(self, journal: Journal, now_ns: int, seen: dict[str, Monitor]) -> Iterator[Incident]:
+    def _check(self, journal: Journal, now_ns: int, awake_ns: int, seen: dict[str, Monitor]) -> Iterator[Incident]:
         for monitor in self._monitors.values():
-            for change in monitor.check(now_ns):
+            for change in monitor.check(now_ns, awake_ns):
                 seen[monitor.agent] = monitor
                 yield change
         yield from self._check_fleet(journal, now_ns)
@@ -83,12 +94,16 @@ class Watcher:
 
 
 def run_passes(watcher: Watcher, seconds: float, report: Callable[[list[Incident] | OSError], None]) -> None:
-    """Run passes until the process is interrupted; a pass that fails is reported and tried again."""
+    """Run passes until the process is interrupted; a pass that fails is reported once and tried again."""
+    reported = ""
     while True:
         try:
             report(watcher.run_pass(time.time_ns()))
+            reported = ""
         except JournalError as error:
-            report(error)
+            if str(error) != reported:
+                report(error)
+            reported = str(error)
         time.sleep(seconds)
 
 

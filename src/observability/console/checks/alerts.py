@@ -16,7 +16,8 @@ _MAX_INCIDENTS = 3  # in one line
 
 
 def alerts() -> Iterator[Finding]:
-    """Check channels and the last pass of the watch."""
+    """Check channels, rules and the last pass of the watch."""
+    yield from _rules()
     has_channels = bool(settings.setting(_URLS))
     if has_channels:
         yield from _addresses()
@@ -66,6 +67,17 @@ def _addresses() -> Iterator[Finding]:
         return
     for label in wrong:
         yield fault("alerts", f"{label} is not an address that apprise knows", f"correct it in {_URLS}")
+
+
+def _rules() -> Iterator[Finding]:
+    off = settings.setting("OBSERVABILITY_ALERT_OFF")
+    if off:
+        from ...alerts import RULE_NAMES
+
+        for name in off:
+            if name.split()[-1].casefold() not in RULE_NAMES:
+                what = f"OBSERVABILITY_ALERT_OFF names no rule: {one_line(name, 40)}"
+                yield warning("alerts", what, f"the rules are {', '.join(RULE_NAMES)}")
 
 
 def _last_pass() -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,11 +26,12 @@ from ....alerts import (
 )
 from ....journal import JournalError
 from ... import time_range
-from ...checks.findings import is_there
+from ...checks.findings import is_awaited, is_there
 from ...options import AsJson, Limit, opened, print_error
 from ...render.format import duration, moment, one_line, safe
 from ...render.layout import Column, show, show_json, table, width
 
+_POLL_SECONDS = 0.5
 _URLS = "OBSERVABILITY_ALERT_URLS"
 
 
@@ -43,6 +45,8 @@ def watch(
     """
     targets = configured_channels()
     path = settings.journal_path()
+    if not _has_journal(path, once):
+        return
     with opened():
         pass  # a journal that cannot be opened ends the command, with its cure
     try:
@@ -86,6 +90,17 @@ def alerts(
         cprint(f"🤖 No alerts: {cure}", "cyan", file=sys.stderr)
 
 
+def _has_journal(path: Path, once: bool) -> bool:
+    """Wait for the first agent to create the journal; with `once`, return False instead."""
+    if is_awaited(path):
+        cprint(f"🤖 No journal at {safe(str(path))} yet: {'nothing to watch' if once else 'waiting for an agent'}",
+               "cyan", file=sys.stderr)  # fmt: skip
+    with contextlib.suppress(KeyboardInterrupt):
+        while not once and is_awaited(path):
+            time.sleep(_POLL_SECONDS)
+    return not is_awaited(path)
+
+
 def _described(targets: list[Channel]) -> str:
     return f"messages go to {len(targets)} channels" if targets else f"no {_URLS} set: messages are printed here alone"
 
@@ -95,13 +110,11 @@ def _report(changes: list[Incident] | OSError) -> None:
         cprint(f"❌ {safe(one_line(str(changes), 400))}", "red", file=sys.stderr)
         return
     for incident in changes:
-        icon, colour = ("❌", "red") if incident.closed_ns is None else ("✅", "green")
-        state = "" if incident.closed_ns is None else f", {incident.closing}"
-        cprint(
-            f"{icon} {moment(incident.closed_ns or incident.opened_ns)} {one_line(incident.agent, 60)}:"
-            f" {incident.rule}{state}: {one_line(incident.text, 300)}",
-            colour,
-        )
+        if incident.closed_ns is None:
+            icon, colour, at_ns, text = "❌", "red", incident.opened_ns, one_line(incident.text, 300)
+        else:
+            icon, colour, at_ns, text = "✅", "green", incident.closed_ns, incident.closing
+        cprint(f"{icon} {moment(at_ns)} {one_line(incident.agent, 60)}: {incident.rule}: {text}", colour)
 
 
 def _incidents(limit: int) -> list[dict[str, Any]]:

@@ -1,0 +1,154 @@
+"""The commands `watch` and `alerts`, and what `status` and `doctor` say about alerts."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from src.observability import settings
+from src.observability.alerts import only_watch
+from src.observability.console.app import app
+from src.observability.journal.store import Journal
+from tests.alerts.agents import HOUR_NS, MINUTE_NS, append, cycle
+from tests.alerts.conftest import Webhook
+
+
+def run(*arguments: str) -> Result:
+    """Run a command as an operator does, in a wide pipe."""
+    return CliRunner().invoke(app, [*arguments])
+
+
+@pytest.fixture
+def failing(made: Journal) -> None:
+    """An agent of every five minutes, for three days; its last ten calls failed."""
+    now = time.time_ns()
+    cycles = [cycle(now - number * 5 * MINUTE_NS, failed=number < 10) for number in range(864, -1, -1)]
+    append(made, cycles)
+
+
+def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
+    """Two passes send one message; `alerts` and `status` show the incident, `doctor` that somebody watches."""
+    first, second = run("watch", "--once"), run("watch", "--once")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.stdout.startswith("❌ ")
+    assert "WhaleAgent: failing" in first.stdout
+    assert second.stdout == ""
+    assert webhook.titles == ["❌ WhaleAgent: failing"]
+    assert "WhaleAgent  failing" in run("alerts").stdout
+    (row,) = (json.loads(line) for line in run("alerts", "--json").stdout.splitlines())
+    assert (row["agent"], row["rule"], row["closed_ns"]) == ("WhaleAgent", "failing", None)
+    assert "🔔 Open alerts: WhaleAgent failing: python -m src.observability alerts" in run("status").stdout
+    assert "alerts: watched " in run("doctor").stdout
+
+
+def test_a_test_message(webhook: Webhook, made: Journal) -> None:
+    """`alerts test` sends one message; a channel that fails is named, also by `doctor`, with exit status 1."""
+    sent = run("alerts", "test")
+    assert (sent.exit_code, sent.stdout, webhook.titles) == (0, "✅ channel 1 (JSON): sent\n", ["🔔 Test"])
+    webhook.status = 503
+    failed = run("alerts", "test")
+    assert failed.exit_code == 1
+    assert "correct it in OBSERVABILITY_ALERT_URLS" in failed.stderr
+    assert "alerts: channel 1 (JSON) has failed 1 time since" in run("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "finding"),
+    [
+        ("OBSERVABILITY_ALERT_URLS", "nonsense://x", "channel 1 (nonsense) is not an address that apprise knows"),
+        ("OBSERVABILITY_ALERT_URLS", "json://127.0.0.1:9", "nobody has watched yet"),
+        ("OBSERVABILITY_ALERT_URLS", "trader@example.com", "OBSERVABILITY_ALERT_URLS must be addresses of apprise"),
+        ("OBSERVABILITY_ALERT_QUIET", "22-7", "OBSERVABILITY_ALERT_QUIET must be hours like 22:00-07:00"),
+        ("OBSERVABILITY_ALERT_QUIET", "22:00-07:00 Mars/Base", "OBSERVABILITY_ALERT_QUIET names an unknown time zone"),
+        ("OBSERVABILITY_ALERT_OFF", "flips, whale slowly", "OBSERVABILITY_ALERT_OFF names no rule: whale slowly"),
+    ],
+)
+def test_settings_that_do_not_work(
+    name: str, value: str, finding: str, made: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`doctor` names the setting and its cure; an address is never quoted."""
+    monkeypatch.setenv(name, value)
+    assert finding in run("doctor").stdout
+
+
+def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule can be switched off for all agents, or for one."""
+    monkeypatch.setenv("OBSERVABILITY_ALERT_OFF", "whaleagent FAILING")
+    assert run("watch", "--once").stdout == ""
+    assert webhook.titles == []
+
+
+def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog of half an hour is one incident; it ends once the rows are gone. Langfuse is not asked."""
+    for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
+        monkeypatch.setenv(f"LANGFUSE_{name}", value)
+    to = settings.destination()
+    assert to is not None
+    append(made, [cycle(time.time_ns() - 50 * MINUTE_NS, state="pending", destination=to.label)])
+    assert "rows for http://127.0.0.1:9 wait, the oldest since 50 minutes" in run("watch", "--once").stdout
+    run("watch", "--once")
+    made.change("UPDATE observations SET state = 'rejected', reason = 'no such project'")
+    assert "rejected 3 rows of the last hour: no such project" in run("watch", "--once").stdout
+    assert webhook.titles == [
+        "❌ fleet: unshipped",
+        "❌ fleet: rejected",
+        "✅ fleet: unshipped, recovered after 50 minutes",
+    ]
+
+
+def test_one_watch_at_a_time(made: Journal) -> None:
+    """A second one says so and ends with status 0: cron may overlap a slow pass."""
+    with only_watch(made.path):
+        second = run("watch", "--once")
+    assert (second.exit_code, second.stderr) == (0, "🤖 another `watch` is running on this journal\n")
+
+
+def test_before_the_first_call() -> None:
+    """Without a journal there is nothing to watch, and nothing is created."""
+    for command in (("watch", "--once"), ("alerts",)):
+        result = run(*command)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.startswith("🤖 No ")
+    assert not settings.journal_path().parent.exists()
+
+
+def test_a_damaged_file_of_alerts_names_its_cure(failing: None) -> None:
+    """Traces are not affected; `status` works without it."""
+    path = settings.journal_path().with_name("journal.alerts.db")
+    path.write_bytes(b"not a database" * 100)
+    result = run("watch", "--once")
+    assert result.exit_code == 1
+    assert "if it is damaged, delete it" in " ".join(result.stderr.split())
+    assert run("status").exit_code == 0
+    assert "alerts: " in run("doctor").stdout
+
+
+def test_a_machine_that_slept_has_no_silent_agents(made: Journal, watcher: Callable[[], object]) -> None:
+    """After a pause of the watch itself, silence counts from the end of the pause."""
+    from src.observability.alerts import Watcher
+
+    at = time.time_ns()
+    append(made, [cycle(at - number * 15 * MINUTE_NS) for number in range(15 * 96, -1, -1)])
+    running = watcher()
+    assert isinstance(running, Watcher)
+    running.run_pass(at)
+    running.run_pass(at + MINUTE_NS)
+    assert running.run_pass(at + 9 * HOUR_NS) == []  # it woke up
+    append(made, [cycle(at + 9 * HOUR_NS + MINUTE_NS)])
+    assert running.run_pass(at + 9 * HOUR_NS + 2 * MINUTE_NS) == []
+    assert [incident.rule for incident in running.run_pass(at + 9 * HOUR_NS + 14 * MINUTE_NS)] == []
+    for minutes in range(20, 200, 10):
+        if changes := running.run_pass(at + 9 * HOUR_NS + minutes * MINUTE_NS):
+            break
+    assert [incident.rule for incident in changes] == ["silent"]
+    assert minutes <= 90
+
+
+def test_the_file_is_the_operators_alone(failing: None) -> None:
+    """What was learned is as private as the journal."""
+    run("watch", "--once")
+    path = Path(settings.journal_path()).with_name("journal.alerts.db")
+    assert path.stat().st_mode & 0o777 == 0o600
