@@ -53,7 +53,7 @@ def failing_since(journal: Journal, agent: str) -> None:
 def test_beside_48_writers_with_langfuse_down(
     made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The incident arrives while 48 processes write and nothing answers as Langfuse; no writer waits long."""
+    """The incident arrives while 48 processes write and nothing answers as Langfuse; the writers go on."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     failing_since(made, "WhaleAgent")
