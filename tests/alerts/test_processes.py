@@ -63,7 +63,9 @@ def test_beside_48_writers_with_langfuse_down(
         for number in range(48)
     ]
     try:
-        wait_for(lambda: made.select("SELECT count(DISTINCT agent) AS agents FROM observations")[0]["agents"] == 49, 200)
+        wait_for(
+            lambda: made.select("SELECT count(DISTINCT agent) AS agents FROM observations")[0]["agents"] == 49, 200
+        )
         passes = [subprocess.run((*WATCH, "--once"), cwd=settings.REPO_ROOT, check=True, timeout=90) for _ in range(3)]
         before = made.newest()[0]
         wait_for(lambda: made.newest()[0] > before + 500)

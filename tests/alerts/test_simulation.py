@@ -12,19 +12,22 @@ from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 from tests.alerts.simulation import Agent, watched
 
 PLANTED_NS = T0 + 31 * DAY_NS + 14 * HOUR_NS  # a Monday, while every agent runs
-# Agents of each cadence up to an hour, and of each schedule; of one call, two or five per cycle. (240 minutes: below.)
-SEEDS = (0, 3, 6, 18, 21, 24, 30, 33, 36, 45)
-# Rule -> the fault, and the number of calls within which it is found (of a cycle's several calls each counts).
+# Agents of each cadence up to an hour (240 minutes: below) and each schedule, of one, two or five calls a cycle; those
+# of `ONE_WORD` answer with the action alone, so that most of their answers are like the one before.
+SEEDS = (0, 3, 6, 9, 12, 18, 21, 24, 30, 33, 36, 45)
+ONE_WORD = (9, 12)
+# Rule -> the fault, and the number of cycles within which it is found.
 FAULTS: dict[str, tuple[dict[str, Any], int]] = {
-    "failing": ({"fail": 0.5}, 40),
-    "refused": ({"refuse": 0.5}, 40),
-    "unparsable": ({"invalid": 0.6}, 200),
-    "repeated": ({"stuck": True}, 15),
-    "flips": ({"turn": 0.9}, 300),
-    "confidence": ({"shift": -25.0}, 400),
-    "slow": ({"slower": 5.0}, 150),
-    "spend": ({"dearer": 10.0}, 200),
+    "failing": ({"fail": 0.5}, 30),
+    "refused": ({"refuse": 0.5}, 30),
+    "unparsable": ({"invalid": 0.6}, 40),
+    "repeated": ({"stuck": True}, 10),
+    "flips": ({"turn": 0.9}, 60),
+    "confidence": ({"shift": -25.0}, 60),
+    "slow": ({"slower": 5.0}, 40),
+    "spend": ({"dearer": 10.0}, 40),
 }
+_ONE_WORD_REPEATED = 400  # cycles
 
 
 @pytest.mark.slow
@@ -64,8 +67,12 @@ def test_a_planted_fault_is_found(rule: str) -> None:
         assert incident is not None, (rule, seed)
         assert incident.since_ns >= PLANTED_NS - 12 * HOUR_NS, (rule, seed, incident)
         assert incident.first_bad, (rule, seed)
-        needed[seed] = calls
+        needed[seed] = calls / agent.calls / (_ONE_WORD_REPEATED / limit if _is_slow_to_tell(rule, seed) else 1)
     assert max(needed.values()) <= limit, (rule, needed)
+
+
+def _is_slow_to_tell(rule: str, seed: int) -> bool:
+    return rule == "repeated" and seed in ONE_WORD
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ _MIN_SPAN_NS = 600 * 10**9  # from the first bad trial to the message
 _RECOVERED = 100.0  # times likelier that all is as before than that it is not
 _MIN_GOOD = 3
 _FEW_PER_DAY = 100.0  # trials assumed of an agent without a past
+_TOO_USUAL = 0.97  # an agent that is nearly always so cannot get worse
 _LIKELY_LEFT = 0.9  # the largest share of bad trials that is assumed in an incident
 
 
@@ -99,4 +100,4 @@ def usual_share(rule: Rule, past: Past) -> tuple[float | None, float]:
     if past.trials(rule.name) < FEW:
         return rule.few, tests_in(_FEW_PER_DAY)
     usual = max(past.usual(rule.name), rule.floor)
-    return (usual if usual < _LIKELY_LEFT else None), tests_in(past.per_day(rule.name))
+    return (usual if usual < _TOO_USUAL else None), tests_in(past.per_day(rule.name))
