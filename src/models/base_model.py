@@ -24,7 +24,7 @@ from src.models.prompt import Prompt, unique_prompt
 from src.models.streaming import ChatPieces, InThread, Pieces, Transcript, aclosing_if_possible, closing_if_possible
 from src.observability import ObservabilityContext, observe_llm
 from src.observability.recording import read_answer, split_reasoning
-from src.observability.tracing import annotate
+from src.observability.tracing import admitted_model, annotate, budgeting
 
 STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 _NOT_PARAMETERS = frozenset({"model", "messages", "system", "stream", "stream_options", "extra_body"})
@@ -209,6 +209,8 @@ class BaseModel(ABC):
             raise NoClientError(self._no_client_message())
         prompt = unique_prompt(system_prompt, user_content)
         request = self._request(prompt, temperature, max_tokens, **options)
+        if budgeting.gate is not None:
+            request["model"] = admitted_model(self.model_name, self.AVAILABLE_MODELS)
         annotate(metadata=_metadata_of(prompt, temperature, request), model_parameters=_parameters_of(request))
         return request
 

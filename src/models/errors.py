@@ -65,7 +65,7 @@ class ErrorPolicy:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        unavailable = "503" in str(error)
+        unavailable = "503" in str(error) and not hasattr(error, "is_refusal")  # of a budget, whose amounts are digits
         ObservabilityContext.add_error(error, {"error_type": "rate_limit"} if unavailable else None)
         if not unavailable:
             print_error(self._model, error)

@@ -17,6 +17,7 @@ from .tracing import (
     announce,
     current_observation,
     enter,
+    exiting,
     finish,
     leave,
     new_event,
@@ -97,6 +98,17 @@ class ObservabilityContext:
                 leave(token)
             with guarded:
                 finish(observation)
+
+    @staticmethod
+    @contextmanager
+    def exit_decision() -> Iterator[None]:
+        """The calls inside decide on leaving a position: budgets count them and never refuse one."""
+        token = exiting.set(True)
+        try:
+            yield
+        finally:
+            with suppress(ValueError):  # closed from another context, in which it was never entered
+                exiting.reset(token)
 
     @staticmethod
     def add_agent_metadata(agent_type: str, agent_name: str, **kwargs: Any) -> None:

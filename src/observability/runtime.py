@@ -15,9 +15,10 @@ from . import forks
 from .internal_errors import failures, guarded
 from .recording import Recorder
 from .settings import setting, tracing_on
-from .tracing import Observation, carry_into_threads, set_processor
+from .tracing import Observation, budgeting, carry_into_threads, set_processor
 
 if TYPE_CHECKING:
+    from .budgets import Keeper
     from .recording import Sink
     from .shipping import Shipper
 
@@ -45,7 +46,7 @@ class Runtime:
         """Import everything that our threads need, before one of them starts."""
         from .recording import JournalSink
 
-        return JournalSink(self.shipper.start)
+        return JournalSink(self.shipper.start, _keeper())
 
     def flush(self, timeout: float | None) -> bool:
         """Journal what is queued, ship what is pending; whether nothing is left, within `timeout` seconds."""
@@ -90,6 +91,17 @@ _creating = threading.RLock()
 _inherited: list[Runtime] = []  # a fork's child never closes, and never uses, what its parent had open
 
 
+def _keeper() -> "Keeper | None":
+    """Install the gate of the budgets, if there are any; nothing of `budgets` is imported otherwise."""
+    keeper = None
+    if setting("OBSERVABILITY_BUDGETS"):
+        from .budgets import keeper_of_settings
+
+        keeper = keeper_of_settings()
+    budgeting.gate = None if keeper is None else keeper.gate
+    return keeper
+
+
 def running() -> Runtime:
     """The runtime of this process."""
     return active or _begin()
@@ -123,7 +135,7 @@ def close() -> None:
         with guarded:
             active.close(setting("OBSERVABILITY_EXIT_SECONDS"))
     finally:
-        active = None
+        active = budgeting.gate = None
         set_processor(_starter)
 
 
@@ -152,6 +164,7 @@ def _in_child() -> None:
         active.abandon()
         _inherited.append(active)
     active, _ending = None, False
+    budgeting.gate = None
     set_processor(_starter)
     _creating = threading.RLock()
     failures.reset()

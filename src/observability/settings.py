@@ -263,6 +263,8 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # of apprise: where `watch` sends its messages
     "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # messages wait for their end
     "OBSERVABILITY_ALERT_OFF": (parse_names, ()),  # rules, or `agent rule`, that are never reported
+    "OBSERVABILITY_BUDGETS": (parse_text, None),  # read by budgets/limits.py
+    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls no budget refuses
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one a line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }

@@ -13,7 +13,9 @@ from ..settings import CaptureSettings, recording
 from ..tracing import (
     IMMUTABLE_IDS,
     Observation,
+    admit_request,
     begin_request,
+    budgeting,
     enter_request,
     fields_of,
     finish_request,
@@ -158,6 +160,8 @@ def _records_input(request: Observation, capture: CaptureSettings) -> bool:
 def _run(request: Observation, method: Callable[[], Any]) -> Any:
     entered = enter_request(request)
     try:
+        if budgeting.gate is not None:
+            admit_request(request)
         result = method()
     except BaseException as error:
         leave_request(entered)
@@ -171,6 +175,8 @@ def _run(request: Observation, method: Callable[[], Any]) -> Any:
 async def _arun(request: Observation, make: Callable[[], Awaitable[Any]]) -> Any:
     entered = enter_request(request)
     try:
+        if budgeting.gate is not None:
+            _admit(request, make)
         result = await make()
     except BaseException as error:
         leave_request(entered)
@@ -179,6 +185,16 @@ async def _arun(request: Observation, make: Callable[[], Awaitable[Any]]) -> Any
     leave_request(entered)
     _end(request, result)
     return result
+
+
+def _admit(request: Observation, make: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        admit_request(request)
+    except RuntimeError:
+        awaitable = make()
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()  # else Python warns that it was never awaited
+        raise
 
 
 def _fail(request: Observation, error: BaseException) -> None:

@@ -10,7 +10,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from ..internal_errors import guarded
-from ..tracing import Observation, enter_request, leave_request
+from ..tracing import Observation, admit_request, budgeting, enter_request, leave_request
 from .calls import begin, observe_awaited, observe_call
 from .reading import Shape
 from .streams import end_stream, finish_early, note_item
@@ -59,7 +59,17 @@ def _begun(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Obser
     request = begin(shape, args, kwargs)
     if request is not None:
         request.events = []
+        if budgeting.gate is not None:
+            _admit(request)
     return request
+
+
+def _admit(request: Observation) -> None:
+    try:
+        admit_request(request)
+    except RuntimeError as error:
+        end_stream(request, error)
+        raise
 
 
 def _note(request: Observation, item: Any) -> None:

@@ -393,4 +393,26 @@ FROM attributed AS d WHERE d.name = 'trading_signal' AND d.type = 'event' AND NO
         AND w.name = 'trading_signal' AND w.type = 'event' AND NOT {_INFERRED.format("w")})
 );
 """),
+    Migration("""
+CREATE TABLE budget_periods (         -- what was spent of each budget in each of its periods, by all processes
+    budget TEXT NOT NULL,             -- scope, unit, period and time zone
+    start_ns INTEGER NOT NULL,        -- Unix nanoseconds
+    spent REAL NOT NULL,              -- USD, tokens or calls
+    unpriced INTEGER NOT NULL,        -- calls whose amount is an estimate
+    PRIMARY KEY (budget, start_ns)
+) WITHOUT ROWID;
+CREATE TABLE budget_cursors (budget TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;  -- counted up to here
+CREATE TABLE budget_slices (          -- what each process may still spend without asking
+    budget TEXT NOT NULL,
+    process TEXT NOT NULL,
+    amount REAL NOT NULL,
+    PRIMARY KEY (budget, process)
+) WITHOUT ROWID;
+CREATE TABLE budget_raises (          -- by an operator, for a while
+    budget TEXT NOT NULL,
+    amount REAL NOT NULL,
+    from_ns INTEGER NOT NULL,
+    until_ns INTEGER NOT NULL
+);
+"""),
 )  # fmt: skip

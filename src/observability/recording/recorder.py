@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from ..background import OWN_THREADS
-from ..internal_errors import failures
+from ..internal_errors import failures, guarded
 from ..tracing import Observation
 
 MAX_QUEUED = 50_000  # entries
@@ -33,6 +33,9 @@ class Sink(Protocol):
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal these in one transaction. Raises OSError where that failed and should be tried again."""
+
+    def idle(self) -> None:
+        """Called at each look at the queue that finds nothing to write."""
 
     def close(self) -> None:
         """Close the journal."""
@@ -230,10 +233,17 @@ class Recorder:
                 self._write_batch(batch)
             elif last:
                 break
+            else:
+                self._idle()
             if len(self._queue) < _BATCH and self._queued_bytes < _BATCH_BYTES and not self._stopping:
                 self._wake.wait(max(next_poll - time.monotonic(), 0))
                 self._wake.clear()
         self._end()
+
+    def _idle(self) -> None:
+        if self._sink is not None and not self._failing:
+            with guarded:
+                self._sink.idle()
 
     def _end(self) -> None:
         if self._sink is not None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from .. import settings
 from ..background import yielding
@@ -18,11 +18,22 @@ from .row import placeholder_row, row_of, scores_of
 _TIDY_SECONDS = 30.0
 
 
+class Keeper(Protocol):
+    """Keeps budgets, on the recorder's thread: `budgets.Keeper`."""
+
+    def look(self, journal: Journal, session: JournalSession) -> None:
+        """Count what was recorded, if it is time to."""
+
+    def leave(self, journal: Journal, process: str) -> None:
+        """Give back what this process has reserved."""
+
+
 class JournalSink:
     """The recorder's `Sink`: writes to the journal that the settings name now."""
 
-    def __init__(self, ship: Callable[[], Any]) -> None:
+    def __init__(self, ship: Callable[[], Any], keeper: Keeper | None = None) -> None:
         self._ship = ship  # starts the shipper; called after rows were written for it
+        self._keeper = keeper
         self._session = JournalSession()
         self._process: str | None = None
         self._retention = Retention()
@@ -37,7 +48,13 @@ class JournalSink:
         except DamagedJournalError as error:
             journal.set_aside(error)
             raise
+        self.idle()
         self._tidy_now_and_then(journal)
+
+    def idle(self) -> None:
+        """Keep the budgets; called often."""
+        if self._keeper is not None:
+            self._keeper.look(self._open(), self._session)
 
     def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
         destination, further = _journalled(settings.destination()), _journalled(settings.otlp_destination())
@@ -52,6 +69,8 @@ class JournalSink:
 
     def close(self) -> None:
         """Close the journal."""
+        if self._keeper is not None and self._process is not None:
+            self._keeper.leave(self._open(), self._process)
         self._session.close()
 
     def abandon(self) -> None:

@@ -1,5 +1,6 @@
 """On the caller's thread: the open observation, and how a call becomes one."""
 
+from .admission import admit_request, admitted_model, budgeting, exiting
 from .attributes import data_fields_of, field_of, fields_of, has_class, library_of, type_name
 from .current import (
     Processor,
@@ -26,7 +27,7 @@ from .observe import cycle_method, observe_llm
 from .otel import ENVIRONMENT, experiment_of
 from .requests import begin_request, enter_request, leave_request, running_request
 from .signal import Signal, new_event, record_signal
-from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, snapshot
+from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, size_of, snapshot
 from .threads import carry_into_threads
 
 __all__ = [
@@ -39,10 +40,13 @@ __all__ = [
     "Reply",
     "Score",
     "Signal",
+    "admit_request",
+    "admitted_model",
     "agent_of_file",
     "annotate",
     "announce",
     "begin_request",
+    "budgeting",
     "calling_agent",
     "carry_into_threads",
     "current_observation",
@@ -50,6 +54,7 @@ __all__ = [
     "data_fields_of",
     "enter",
     "enter_request",
+    "exiting",
     "experiment_of",
     "field_of",
     "fields_of",
@@ -69,6 +74,7 @@ __all__ = [
     "record_signal",
     "running_request",
     "set_processor",
+    "size_of",
     "snapshot",
     "start",
     "type_name",

@@ -73,6 +73,7 @@ class Observation:
     requests: "list[Observation] | None" = None  # to providers, inside this generation and held until it ends
     request: "Observation | None" = None  # the only one of them: this observation's row is its row
     holder: "Observation | None" = None  # the generation that holds this request
+    is_admitted = False  # a budget has admitted this generation, and so its first request
     over_generations = False  # generations stand below it that are rows of their own
     events: list[Any] | None = None  # of a request's stream, as the SDK yielded them
     client: Any = None  # of the SDK, for a request

@@ -1,0 +1,35 @@
+"""Budgets of `OBSERVABILITY_BUDGETS`: calls are counted across all processes, and refused where a budget is used up."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from .errors import BudgetExceeded
+    from .gate import Gate
+    from .keeper import Keeper, keeper_of_settings
+    from .ledger import Ledger, Status
+    from .limits import Budget, configured, parse_budgets
+
+__all__ = [
+    "Budget",
+    "BudgetExceeded",
+    "Gate",
+    "Keeper",
+    "Ledger",
+    "Status",
+    "configured",
+    "keeper_of_settings",
+    "parse_budgets",
+]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "limits": "Budget configured parse_budgets",
+        "errors": "BudgetExceeded",
+        "gate": "Gate",
+        "ledger": "Ledger Status",
+        "keeper": "Keeper keeper_of_settings",
+    },
+)

@@ -1,0 +1,40 @@
+"""The exception of a refused call.
+
+RuntimeError
+└── BudgetExceeded   a budget is used up: nothing was sent; try again after `resets_at`
+"""
+
+from datetime import datetime
+
+
+class BudgetExceeded(RuntimeError):  # noqa: N818 - the name that the operator's agents catch
+    """A budget is used up, so the call was not sent. Amounts are in the budget's unit.
+
+    Args:
+        limit: the budget, with what it was raised by.
+        spent: amount of the calls recorded in this period, by all processes.
+        reserved: most probable amount of the calls that run now.
+        resets_at: the end of the period, with its time zone.
+        budget: the budget as `OBSERVABILITY_BUDGETS` has it.
+    """
+
+    is_refusal = True  # for the models layer, which prints it even where its numbers contain an HTTP status
+
+    def __init__(self, limit: float, spent: float, reserved: float, resets_at: datetime, budget: str = "") -> None:
+        self.limit, self.spent, self.reserved, self.resets_at, self.budget = limit, spent, reserved, resets_at, budget
+        super().__init__(
+            f"the budget {budget!r} is used up: {amount_text(spent)} spent and {amount_text(reserved)} reserved"
+            f" of {amount_text(limit)} until {resets_at:%Y-%m-%d %H:%M %Z}. Nothing was sent."
+            " `python -m src.observability budgets` shows it, `budgets raise` adds to it"
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Rebuild from the arguments, so that a process pool can hand it on."""
+        return type(self), (self.limit, self.spent, self.reserved, self.resets_at, self.budget)
+
+
+def amount_text(amount: float) -> str:
+    """An amount with four significant digits, or all digits of a whole number."""
+    if float(amount).is_integer():
+        return f"{amount:,.0f}"
+    return f"{amount:,.4g}" if abs(amount) < 1000 else f"{amount:,.2f}"

@@ -1,0 +1,145 @@
+"""Admits or refuses calls on the caller's thread: a few comparisons in memory, without a lock.
+
+The keeper's thread refreshes what is known of each budget (`View`) and how much calls usually cost (`Estimates`).
+"""
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+from time import monotonic, time
+from typing import NamedTuple
+
+from ..tracing import Observation, exiting
+from .errors import BudgetExceeded, amount_text
+from .estimates import Estimates
+from .limits import STOP, TELL, Budget
+
+_FLEET_SIZE = 64  # processes that may start at once, before any of them has read the journal
+_STALE_SECONDS = 5.0  # for which the journal could not be read: then all that was left is this process's to use
+
+
+class View:
+    """What this process knows of a budget. The keeper replaces it; callers only add to `used`."""
+
+    __slots__ = ("ends", "has_extra", "left", "limit", "looked", "reserved", "room", "spent", "used")
+
+    def __init__(self, limit: float, spent: float, reserved: float, room: float, ends: float) -> None:
+        self.limit, self.spent, self.reserved = limit, spent, reserved
+        self.left = limit - spent - reserved  # by all processes
+        self.room = room  # for this process's calls, until the next look
+        self.ends = ends  # Unix seconds
+        self.used = 0.0  # reserved in this process since the look
+        self.has_extra = True  # one call beyond the room, while there is something left
+        self.looked = monotonic()
+
+    def takes(self, amount: float) -> bool:
+        """Whether a call of this amount is within the budget."""
+        if 0 < self.room - self.used >= amount or time() >= self.ends:
+            return True
+        if not 0 < self.left - self.used >= amount:
+            return False
+        if self.has_extra:
+            self.has_extra = False
+            return True
+        return monotonic() - self.looked > _STALE_SECONDS
+
+
+class Plan(NamedTuple):
+    """What an agent's call of a model takes from which budgets, by their number."""
+
+    amounts: tuple[tuple[int, float], ...]
+    is_exempt: bool
+    is_estimated: bool  # False: the keeper has yet to price such a call
+
+
+class Reservation(NamedTuple):
+    """A call that was admitted and is not counted as spent yet."""
+
+    call: Observation
+    model: str | None
+    plan: Plan
+
+
+class Note(NamedTuple):
+    """A call beyond a budget that was made all the same."""
+
+    budget: int
+    agent: str | None
+    kind: str
+
+
+class Gate:
+    """Holds what the callers of this process know and have reserved."""
+
+    def __init__(self, budgets: Sequence[Budget], exempt: Sequence[str], estimates: Estimates) -> None:
+        self.budgets, self._exempt, self._estimates = budgets, [name.lower() for name in exempt], estimates
+        self.views = [_unread(budget) for budget in budgets]
+        self.plans: dict[tuple[str | None, str | None], Plan] = {}  # emptied by the keeper as it learns
+        self.outstanding: dict[int, Reservation] = {}  # by the call's id
+        self.notes: deque[Note] = deque(maxlen=100)  # printed on the keeper's thread
+        self.is_hungry = False  # the keeper should look soon
+
+    def admit(self, call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
+        """See `tracing.admission.Gate`."""
+        plan = self.plans.get((call.agent, model)) or self.plan_of(call.agent, model)
+        over = [index for index, amount in plan.amounts if not self.views[index].takes(amount)]
+        cheaper = None
+        if over and not (plan.is_exempt or exiting.get()):
+            cheaper = self._instead(call, over, offers)
+        if cheaper is not None and cheaper != model:
+            call.add_metadata({"asked_instead_of": model})
+            model, plan = cheaper, self.plan_of(call.agent, cheaper)
+        self._reserve(call, model, plan)
+        return model
+
+    def _reserve(self, call: Observation, model: str | None, plan: Plan) -> None:
+        for index, amount in plan.amounts:
+            view = self.views[index]
+            view.used += amount
+            if view.used * 2 > view.room:
+                self.is_hungry = True
+        self.outstanding[call.id] = Reservation(call, model, plan)
+
+    def _instead(self, call: Observation, over: list[int], offers: Collection[str] | None) -> str | None:
+        """The model to ask for a call beyond budgets; None: the requested one. Raises BudgetExceeded."""
+        actions = [(self.budgets[index].action_for(ours=offers is not None), index) for index in over]
+        for action, index in actions:
+            if action == STOP or (action != TELL and action not in (offers or ())):
+                self.notes.append(Note(index, call.agent, "refused"))
+                raise self.refusal(index)
+        self.notes.extend(Note(index, call.agent, "over") for _, index in actions)
+        text = "; ".join(self.budgets[index].text for index in over)
+        call.add_metadata({"over_budget": text})
+        return next((action for action, _ in actions if action != TELL), None)
+
+    def refusal(self, index: int) -> BudgetExceeded:
+        """The exception of a call beyond a budget."""
+        view, budget = self.views[index], self.budgets[index]
+        reserved = max(view.reserved, 0.0)
+        return BudgetExceeded(view.limit, view.spent, reserved, budget.local(view.ends), budget.text)
+
+    def plan_of(self, agent: str | None, model: str | None) -> Plan:
+        """Work out a plan: once for each agent and model, and again when the keeper has learnt more."""
+        usual = self._estimates.of(agent, model)
+        covering = [index for index, budget in enumerate(self.budgets) if budget.covers(agent, model)]
+        amounts = tuple((index, usual.amount(self.budgets[index].unit)) for index in covering)
+        plan = self.plans[agent, model] = Plan(amounts, self._is_exempt(agent), usual.is_known)
+        return plan
+
+    def _is_exempt(self, agent: str | None) -> bool:
+        name = (agent or "").lower()
+        return any(fnmatchcase(name, pattern) for pattern in self._exempt)
+
+    def text_of(self, note: Note) -> str:
+        """The line that tells of a budget that is used up."""
+        view, budget = self.views[note.budget], self.budgets[note.budget]
+        what = "calls are refused" if note.kind == "refused" else "calls go on"
+        spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
+        caller, until = note.agent or "a call", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
+        return f"⚠️ The budget {budget.text!r} is used up ({spent}), met by {caller}: {what} until {until}"
+
+
+def _unread(budget: Budget) -> View:
+    """A budget of which the journal has not been read: nothing is known to be spent."""
+    period = budget.period_at(time())
+    return View(budget.amount, 0.0, 0.0, budget.amount / _FLEET_SIZE, period.end)

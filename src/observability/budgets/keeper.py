@@ -1,0 +1,178 @@
+"""Keeps the gate up to date, on the recorder's thread: counts, draws slices ahead of need, returns them.
+
+A slice is what a process may still spend without asking: its running calls, and those of about the next second. The
+slices of all processes are subtracted from what is left, so that together they stay within the budget.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from ..internal_errors import failures, guarded
+from ..journal import Journal, JournalError
+from ..recording import price
+from ..settings import setting
+from ..terminal import warn
+from ..tracing import size_of
+from .estimates import Estimates, first_buckets
+from .gate import Gate, Reservation, View
+from .ledger import Ledger, delete_slices
+from .limits import Budget, configured
+
+_LEAST_SECONDS = 0.05  # between two looks, unless a caller needs more room
+_IDLE_SECONDS = 1.0
+_DEAD_SECONDS = 5.0  # between two searches for slices of dead processes
+_AHEAD_SECONDS = 1.0  # of this process's recent spending are drawn ahead
+
+
+class Session(Protocol):
+    """Which processes write to the journal: `journal.JournalSession`."""
+
+    @property
+    def process(self) -> str:
+        """The token of this process."""
+
+    def is_alive(self, process: str) -> bool:
+        """Whether the process of this token still runs."""
+
+
+class Keeper:
+    """The recorder's part of the budgets."""
+
+    def __init__(self, budgets: list[Budget], exempt: tuple[str, ...], clock: Callable[[], float] = time.time) -> None:
+        self._estimates = Estimates()
+        self.gate = Gate(budgets, exempt, self._estimates)
+        self._ledger = Ledger(budgets, self._estimates)
+        self._clock = clock
+        self._looked = self._searched = float("-inf")  # monotonic seconds
+        self._has_learnt = False
+        self._rates = [0.0] * len(budgets)  # amount a second, of this process
+        self._slices: list[float] = []
+        self._told: set[tuple[int, float, str]] = set()
+
+    def look(self, journal: Journal, session: Session) -> None:
+        """Count and draw, if it is time to. Never raises: a failing budget stops neither calls nor records."""
+        now = time.monotonic()
+        wait = _LEAST_SECONDS if self.gate.outstanding else _IDLE_SECONDS
+        if not self.gate.is_hungry and now - self._looked < wait:
+            return
+        try:
+            with guarded:
+                self._look(journal, session, now - self._looked)
+        except JournalError as error:
+            cure = "Calls go on by what was last known."
+            failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
+        self._looked = time.monotonic()
+        self._tell()
+
+    def _look(self, journal: Journal, session: Session, elapsed: float) -> None:
+        self.gate.is_hungry = False
+        wall = self._clock()
+        with journal.transaction() as db:
+            if not self._has_learnt:
+                self._ledger.learn_recent(db)
+                self._has_learnt = True
+            self._suppose()
+            while not self._ledger.settle(db, wall):
+                pass
+            self._release(db)
+            if time.monotonic() - self._searched > _DEAD_SECONDS:
+                self._return_slices_of_dead(db, session)
+            self._draw(db, session.process, wall, elapsed)
+        self.gate.plans.clear()
+
+    def _suppose(self) -> None:
+        """Price the first calls that callers could not."""
+        for call_id, reservation in list(self.gate.outstanding.items()):
+            plan, call = reservation.plan, reservation.call
+            if plan.is_estimated or call.ended is not None:
+                continue
+            size = size_of((call.args, call.kwargs))
+            priced = price(None, reservation.model, first_buckets(size))
+            self._estimates.suppose(call.agent, reservation.model, size, priced and priced.details["total"])
+            plan = self.gate.plan_of(call.agent, reservation.model)
+            self.gate.outstanding[call_id] = reservation._replace(plan=plan)
+
+    def _release(self, db: sqlite3.Connection) -> None:
+        """Forget the reservations of calls that are recorded, and so counted."""
+        ended = {_row_id(item): call_id for call_id, item in list(self.gate.outstanding.items()) if _has_ended(item)}
+        for row_id, call_id in ended.items():
+            if db.execute("SELECT 1 FROM observations WHERE id = ? AND state <> 'open'", (row_id,)).fetchone():
+                self.gate.outstanding.pop(call_id, None)
+
+    def _return_slices_of_dead(self, db: sqlite3.Connection, session: Session) -> None:
+        self._searched = time.monotonic()
+        owners = [row[0] for row in db.execute("SELECT DISTINCT process FROM budget_slices")]
+        delete_slices(db, [owner for owner in owners if owner != session.process and not session.is_alive(owner)])
+
+    def _draw(self, db: sqlite3.Connection, process: str, wall: float, elapsed: float) -> None:
+        statuses = self._ledger.statuses(db, wall)
+        running = self._reserved()
+        views = []
+        for index, status in enumerate(statuses):
+            own, processes = self._held(db, status.budget, process)
+            free = max(status.left + own - running[index], 0.0)
+            share = free if processes == 1 else free / (2 * processes)
+            ahead = 0.0 if processes == 1 else min(self._rate(index, elapsed) * _AHEAD_SECONDS, share)
+            if abs(running[index] + ahead - own) > 1e-12 or own == 0:
+                values = (status.budget.key, process, running[index] + ahead)
+                db.execute("INSERT OR REPLACE INTO budget_slices VALUES (?, ?, ?)", values)
+            reserved = status.reserved - own + running[index] + ahead
+            views.append(View(status.limit, status.spent, reserved, ahead + share, status.resets_at))
+        self.gate.views = views
+
+    def _held(self, db: sqlite3.Connection, budget: Budget, process: str) -> tuple[float, int]:
+        """This process's slice, and the number of processes with one."""
+        query = "SELECT process, amount FROM budget_slices WHERE budget = ?"
+        amounts = dict(db.execute(query, (budget.key,)).fetchall())
+        return amounts.get(process, 0.0), len(amounts.keys() | {process})
+
+    def _reserved(self) -> list[float]:
+        sums = [0.0] * len(self.gate.budgets)
+        for reservation in list(self.gate.outstanding.values()):
+            for index, amount in reservation.plan.amounts:
+                sums[index] += amount
+        return sums
+
+    def _rate(self, index: int, elapsed: float) -> float:
+        """The running mean of the amount that this process reserves in a second."""
+        used = self.gate.views[index].used
+        weight = min(elapsed, 1.0)
+        self._rates[index] += weight * (used / max(elapsed, 0.01) - self._rates[index])
+        return self._rates[index]
+
+    def _tell(self) -> None:
+        """Print, once a period and budget, that it is used up."""
+        while self.gate.notes:
+            note = self.gate.notes.popleft()
+            mark = (note.budget, self.gate.views[note.budget].ends, note.kind)
+            if mark not in self._told:
+                self._told.add(mark)
+                warn(self.gate.text_of(note), "yellow")
+
+    def leave(self, journal: Journal, process: str) -> None:
+        """Count what is left to count, and give the slices back: the process ends."""
+        try:
+            with journal.transaction() as db:
+                self._ledger.settle(db, self._clock())
+                delete_slices(db, [process])
+        except JournalError as error:
+            failures.note("budgets", f"slices are returned later: {error}", cure="Other processes return them.")
+
+
+def _row_id(reservation: Reservation) -> str:
+    """The id of the row that a call is recorded in: its own, or that of the generation around it."""
+    call = reservation.call
+    return call.holder.hex_id if call.holder is not None and call.holder.request is call else call.hex_id
+
+
+def _has_ended(reservation: Reservation) -> bool:
+    call = reservation.call
+    return call.ended is not None and (call.holder is None or call.holder.ended is not None)
+
+
+def keeper_of_settings() -> Keeper | None:
+    """The keeper of the configured budgets; None where none can be read."""
+    budgets = configured()
+    return Keeper(budgets, setting("OBSERVABILITY_EXEMPT")) if budgets else None

@@ -1,0 +1,188 @@
+"""What was spent of each budget, in the journal's own file: counted from the recorded calls, of whichever process."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..recording import price
+from .estimates import Estimates, first_buckets
+from .limits import Budget
+
+_STEP = 2000  # observations counted in one transaction
+_RECENT = 500  # calls that the estimates begin with
+_NS = 10**9
+# For a call without a price, where this fleet has no priced one to go by.
+_USD_PER_TOKEN = 5e-6
+_NOT_BILLED = 0.0
+
+_ROWS = """
+SELECT seq, type, agent, provider, model, model_requested, start_ns, level, status_message, usage, cost_usd,
+    CASE WHEN usage IS NULL THEN length(input) END AS size
+FROM observations WHERE seq > ? AND state <> 'open' ORDER BY seq LIMIT ?"""
+_NEWEST = "SELECT seq FROM observations WHERE state <> 'open' ORDER BY seq DESC LIMIT 1"
+_ADD = """
+INSERT INTO budget_periods VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET spent = spent + excluded.spent, unpriced = unpriced + excluded.unpriced"""
+_SPENT = "SELECT spent, unpriced FROM budget_periods WHERE budget = ? AND start_ns = ?"
+_HISTORY = """
+SELECT agent, model, sum(cost_usd) AS usd, sum(calls) AS calls, sum(unpriced) AS unpriced,
+    sum(input + input_cached_tokens + input_cache_creation + output + output_reasoning_tokens) AS tokens
+FROM hourly WHERE hour >= ? GROUP BY agent, model"""
+_USAGE = "SELECT agent, model_requested, cost_usd, usage FROM observations WHERE type = 'generation' AND seq > ?"
+
+
+class Status(NamedTuple):
+    """A budget now. Amounts are in its unit; times are Unix seconds."""
+
+    budget: Budget
+    limit: float  # with what it was raised by
+    spent: float
+    reserved: float  # slices of processes: running calls, and calls soon to come
+    unpriced: int  # calls whose amount is an estimate
+    starts: float
+    resets_at: float
+
+    @property
+    def left(self) -> float:
+        """Neither spent nor reserved; negative beyond the limit."""
+        return self.limit - self.spent - self.reserved
+
+
+class Charge(NamedTuple):
+    """What a recorded call adds to the budgets that cover it."""
+
+    usd: float
+    tokens: float
+    is_estimated: bool = False
+
+    def amount(self, unit: str) -> float:
+        """The amount in a budget's unit."""
+        return 1.0 if unit == "calls" else self.usd if unit == "USD" else self.tokens
+
+
+class Ledger:
+    """The budgets' tables. Its methods run inside a write transaction of the caller's."""
+
+    def __init__(self, budgets: Sequence[Budget], estimates: Estimates | None = None) -> None:
+        self.budgets, self.estimates = budgets, estimates or Estimates()
+
+    def settle(self, db: sqlite3.Connection, now: float) -> bool:
+        """Count the calls that were recorded since the last time; False where there are more of them to count."""
+        cursors = {budget: self._cursor(db, budget, now) for budget in self.budgets}
+        rows = db.execute(_ROWS, (min(cursors.values(), default=0), _STEP)).fetchall()
+        for row in rows:
+            if row["type"] in ("generation", "embedding") and (charge := self._charge(row)) is not None:
+                for budget in self._covering(row, cursors):
+                    start = budget.period_at(row["start_ns"] / _NS).start * _NS
+                    unpriced = int(charge.is_estimated and budget.unit != "calls")
+                    db.execute(_ADD, (budget.key, start, charge.amount(budget.unit), unpriced))
+        if rows:
+            last = rows[-1]["seq"]
+            moved = [(last, budget.key) for budget, seq in cursors.items() if seq < last]
+            db.executemany("UPDATE budget_cursors SET seq = ? WHERE budget = ?", moved)
+        return len(rows) < _STEP
+
+    def _covering(self, row: Any, cursors: dict[Budget, int]) -> Iterator[Budget]:
+        for budget, seq in cursors.items():
+            if row["seq"] > seq and budget.covers(row["agent"], row["model"], row["model_requested"]):
+                yield budget
+
+    def _charge(self, row: Any) -> Charge | None:
+        """What a call did cost; None for one that was refused, and so never made."""
+        status = row["status_message"] or ""
+        if status.startswith("BudgetExceeded:"):
+            return None
+        tokens = tokens_in(row["usage"])
+        usd = row["cost_usd"]
+        if tokens is not None and usd is not None:
+            self.estimates.learn(row["agent"], row["model_requested"], usd, tokens)
+            return Charge(usd, tokens)
+        if tokens is None and usd is not None:
+            return Charge(usd, 0.0, is_estimated=True)
+        if tokens is not None:
+            usd = tokens * self._usd_per_token()
+            self.estimates.learn(row["agent"], row["model_requested"], usd, tokens)
+            return Charge(usd, tokens, is_estimated=True)
+        return self._without_usage(row, status)
+
+    def _without_usage(self, row: Any, status: str) -> Charge:
+        """A call that gave no answer: its prompt is charged if the provider had it, as of a call that was cancelled."""
+        if row["level"] == "ERROR" and "timeout" not in status.lower() and "timed out" not in status.lower():
+            return Charge(_NOT_BILLED, _NOT_BILLED)
+        buckets = {**first_buckets(row["size"] or 0), "output": 0}
+        if row["level"] == "DEFAULT":  # answered, by a provider that reports no tokens
+            usual = self.estimates.of(row["agent"], row["model_requested"])
+            if usual.is_known:
+                return Charge(usual.usd, usual.tokens, is_estimated=True)
+            buckets = first_buckets(row["size"] or 0)
+        tokens = float(sum(buckets.values()))
+        priced = price(row["provider"], row["model"], buckets)
+        return Charge(priced.details["total"] if priced else tokens * self._usd_per_token(), tokens, is_estimated=True)
+
+    def _usd_per_token(self) -> float:
+        return self.estimates.usd_per_token or _USD_PER_TOKEN
+
+    def _cursor(self, db: sqlite3.Connection, budget: Budget, now: float) -> int:
+        """The last observation that was counted. A new budget begins with what its period has seen before it."""
+        newest = _newest(db)
+        cursor = db.execute("SELECT seq FROM budget_cursors WHERE budget = ?", (budget.key,)).fetchone()
+        if cursor is None:
+            self._begin(db, budget, now)
+            db.execute("INSERT INTO budget_cursors VALUES (?, ?)", (budget.key, newest))
+            return newest
+        if cursor[0] > newest:  # the newest rows were deleted, so that their numbers are given again
+            db.execute("UPDATE budget_cursors SET seq = ? WHERE budget = ?", (newest, budget.key))
+        return min(int(cursor[0]), newest)
+
+    def _begin(self, db: sqlite3.Connection, budget: Budget, now: float) -> None:
+        start = budget.period_at(now).start
+        spent = unpriced = 0
+        for row in db.execute(_HISTORY, (-(-start // 3600),)).fetchall():
+            if budget.covers(row["agent"], row["model"]):
+                missing = row["unpriced"] * 1000 * self._usd_per_token()
+                spent += {"USD": row["usd"] + missing, "tokens": row["tokens"], "calls": row["calls"]}[budget.unit]
+                unpriced += row["unpriced"] if budget.unit != "calls" else 0
+        db.execute(_ADD, (budget.key, start * _NS, spent, unpriced))
+
+    def learn_recent(self, db: sqlite3.Connection) -> None:
+        """Begin the estimates with the last calls of the journal."""
+        for row in db.execute(_USAGE, (_newest(db) - _RECENT,)).fetchall():
+            tokens = tokens_in(row["usage"])
+            if tokens is not None and row["cost_usd"] is not None:
+                self.estimates.learn(row["agent"], row["model_requested"], row["cost_usd"], tokens)
+
+    def statuses(self, db: sqlite3.Connection, now: float) -> list[Status]:
+        """The budgets as they stand."""
+        return [self._status(db, budget, now) for budget in self.budgets]
+
+    def _status(self, db: sqlite3.Connection, budget: Budget, now: float) -> Status:
+        period = budget.period_at(now)
+        at = (budget.key, period.start * _NS)
+        spent = db.execute(_SPENT, at).fetchone()
+        reserved = db.execute("SELECT sum(amount) FROM budget_slices WHERE budget = ?", (budget.key,)).fetchone()[0]
+        raises = "SELECT sum(amount) FROM budget_raises WHERE budget = ? AND from_ns <= ? AND until_ns > ?"
+        raised = db.execute(raises, (budget.key, int(now * _NS), int(now * _NS))).fetchone()[0]
+        spent, unpriced = spent or (0.0, 0)
+        return Status(budget, budget.amount + (raised or 0), spent, reserved or 0.0, unpriced, *period)
+
+
+def _newest(db: sqlite3.Connection) -> int:
+    """The last ended observation. An open one may end under the same number, so it is not counted up to."""
+    row = db.execute(_NEWEST).fetchone()
+    return int(row[0]) if row else 0
+
+
+def tokens_in(usage: str | None) -> float | None:
+    """The number of tokens in a row's usage; None if it is unknown."""
+    return None if usage is None else float(sum(json.loads(usage).values()))
+
+
+def raise_budget(db: sqlite3.Connection, budget: Budget, amount: float, now: float, until: float) -> None:
+    """Add to a budget, from now until a time (Unix seconds)."""
+    db.execute("INSERT INTO budget_raises VALUES (?, ?, ?, ?)", (budget.key, amount, int(now * _NS), int(until * _NS)))
+
+
+def delete_slices(db: sqlite3.Connection, processes: Iterable[str]) -> None:
+    """Give back what these processes had reserved."""
+    db.executemany("DELETE FROM budget_slices WHERE process = ?", [(process,) for process in processes])

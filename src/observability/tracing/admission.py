@@ -1,0 +1,68 @@
+"""Whether a call may be made: asked of `budgeting.gate`, which is None without budgets."""
+
+from collections.abc import Collection
+from contextvars import ContextVar
+from typing import Protocol
+
+from ..internal_errors import swallow
+from .current import current_observation
+from .observation import Observation
+
+exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # calls in here are never refused
+
+
+class Gate(Protocol):
+    """Decides in memory, on the caller's thread. `budgets.Gate` is the one."""
+
+    def admit(self, call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
+        """Reserve the call's most probable cost; return the model to ask.
+
+        Args:
+            call: the generation or request.
+            model: the requested model, if it is known.
+            offers: the models of the same provider, where another one may be asked instead; None where the model or
+                client is not ours.
+
+        Raises:
+            RuntimeError: `BudgetExceeded`; nothing is reserved.
+        """
+
+
+class _Budgeting:
+    """Holds the gate: an attribute, since a function's call counts on the caller's path."""
+
+    gate: Gate | None = None
+
+
+budgeting = _Budgeting()
+
+
+def admitted_model(model: str, offers: Collection[str]) -> str:
+    """The model to ask in the running generation: for the models layer, which answers a refusal as a failed call."""
+    call = None if budgeting.gate is None else current_observation()
+    if budgeting.gate is None or call is None or call.type != "generation":
+        return model
+    admitted = _admitted(call, model, offers)
+    call.is_admitted = True
+    return admitted or model
+
+
+def admit_request(request: Observation) -> None:
+    """Admit a request to a provider, unless it is the first one of a generation that was admitted itself."""
+    holder = request.holder
+    if holder is not None and holder.is_admitted:
+        holder.is_admitted = False
+    elif budgeting.gate is not None:
+        model = request.kwargs.get("model")
+        _admitted(request, model if type(model) is str else None)
+
+
+def _admitted(call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
+    """Ask the gate. Only a refusal passes through to the agent."""
+    try:
+        return None if budgeting.gate is None else budgeting.gate.admit(call, model, offers)
+    except Exception as error:
+        if hasattr(error, "is_refusal"):
+            raise
+        swallow(error)
+        return model
