@@ -6,6 +6,7 @@ A call takes a prompt and answers at once, so that the time left is the library'
 import os
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from src.models.base_model import BaseModel, ModelResponse
@@ -23,8 +24,15 @@ USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
 MODEL, TEMPERATURE, MAX_TOKENS = "gpt-4o-mini", 0.3, 1_000
 
 
+_MESSAGE = SimpleNamespace(role="assistant", content=TEXT)
+RESPONSE = SimpleNamespace(  # a provider's own
+    model=MODEL, usage=SimpleNamespace(**USAGE), choices=[SimpleNamespace(finish_reason="stop", message=_MESSAGE)]
+)
+
+
 def configure(address: str, folder: str) -> None:
     """Settings that make all libraries export to the sink at `address`; our journal is in `folder`."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process of ours compiles its modules anew
     os.environ.update(
         PYTHON_DOTENV_DISABLED="1", ENABLE_LANGFUSE="true", LANGFUSE_HOST=address, LANGFUSE_PUBLIC_KEY="pk-lf-bench",
         LANGFUSE_SECRET_KEY="sk-lf-bench-0123456789", OBSERVABILITY_JOURNAL=f"{folder}/journal.db",
@@ -63,7 +71,7 @@ class PlainModel:
         max_tokens: int | None = None,  # noqa: ARG002
     ) -> ModelResponse:
         """Answer at once."""
-        return ModelResponse(TEXT, None, MODEL, USAGE)
+        return ModelResponse(TEXT, RESPONSE, MODEL, USAGE)
 
 
 class OurModel(BaseModel):
@@ -94,7 +102,7 @@ class OurModel(BaseModel):
             temperature=temperature,
             max_tokens=max_tokens,
         )
-        return ModelResponse(TEXT, None, MODEL, USAGE)
+        return ModelResponse(TEXT, RESPONSE, MODEL, USAGE)
 
 
 def _through(model: Any) -> Call:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from .internal_errors import failures, guarded
+from .internal_errors import failures, guarded, swallow
 from .settings import recording, tracing_on
 from .tracing import (
     Observation,
@@ -119,8 +119,8 @@ class ObservabilityContext:
             agent_name: name of the agent class.
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
-        with guarded:
-            if not tracing_on():
+        try:  # not `guarded`: models call this in every call
+            if not recording().on:
                 return
             observation = current_observation()
             if observation is None:
@@ -130,6 +130,8 @@ class ObservabilityContext:
             else:
                 observation.agent = str(agent_name)
                 observation.add_metadata({"agent_type": agent_type, **kwargs})
+        except Exception as error:  # noqa: BLE001
+            swallow(error)
 
     @staticmethod
     def use_prompt(name: str | None, version: int | str | None = None) -> None:

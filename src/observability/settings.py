@@ -453,9 +453,14 @@ def recording() -> CaptureSettings:
     raw = raw_environ.get
     if (
         raw(_FLAG_KEY) is flag
-        and raw(_INPUT_KEY) is captured_input
-        and raw(_OUTPUT_KEY) is captured_output
-        and raw(_DURABILITY_KEY) is durability
+        and (
+            not parsed.on  # the others decide nothing
+            or (
+                raw(_INPUT_KEY) is captured_input
+                and raw(_OUTPUT_KEY) is captured_output
+                and raw(_DURABILITY_KEY) is durability
+            )
+        )
         and (
             _CONFIG_MODULE not in modules
             or not (_FLAG in (names := modules[_CONFIG_MODULE].__dict__) or _INPUT in names or _OUTPUT in names)

@@ -317,5 +317,5 @@ def test_an_sdks_answer_is_weighed_with_all_it_holds() -> None:
     holder = Observation("llm_generation", "generation")
     holder.request = request
     assert request.weigh() < 1_000
-    assert request.weigh(whole=True) > 500_000
-    assert holder.weigh(whole=True) > 500_000
+    assert request.weigh(responses=1) > 500_000
+    assert holder.weigh(responses=1) > 500_000

@@ -23,7 +23,8 @@ _POLL_SECONDS = 0.015
 _START_SECONDS = 1.0  # for another thread that is just starting the recorder's
 _BATCH = 200  # observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
-_BEHIND = 100  # entries: from here on answers are weighed with all that they hold
+_BEHIND = 100  # entries: from here on answers are weighed with all that they hold, a random one for _SAMPLE of them
+_SAMPLE = 8  # a power of two
 _CHECK_SECONDS = 0.02  # between checks whether the journal fails, by a caller that waits
 _RETRY_SECONDS = 0.5  # while the journal cannot be written, or the thread cannot be started
 
@@ -95,7 +96,8 @@ class Recorder:
         if (length >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES) and not self._has_room_soon():
             self._drop(1, "the recorder cannot keep up")
             return
-        self._queued_bytes += observation.weigh(whole=length > _BEHIND)
+        is_sample = length > _BEHIND and not observation.id % _SAMPLE
+        self._queued_bytes += observation.weigh(responses=_SAMPLE if is_sample else 0)
         queue.append(observation)
         if self._thread is None:
             self._start()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .snapshot import Reply, size_of, snapshot, weight_of
+from .snapshot import Reply, size_of, size_of_items, snapshot, weight_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -128,26 +128,28 @@ class Observation:
             root = root.parent
         return root
 
-    def weigh(self, *, whole: bool = False) -> int:
+    def weigh(self, *, responses: int = 0) -> int:
         """Set `size`.
 
         Args:
-            whole: include the providers' own responses, which takes several microseconds each.
+            responses: how many times to add the providers' own responses, each of which takes several microseconds.
         """
         output = self.output
         size = len(output) if type(output) is str else size_of(output)
         for value in self.args:
             size += len(value) if type(value) is str else size_of(value)
-        for name in self.kwargs:
-            value = self.kwargs[name]
-            size += len(value) if type(value) is str else size_of(value)
-        if self.pieces or self.input or self.metadata or self.replies:
-            size += size_of((self.pieces, self.input, self.metadata, self.replies))
-        if whole:
-            size += sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
-            size += weight_of(output) if self.complete is not None else 0  # an SDK's own answer
+        if self.kwargs:
+            size += size_of_items(self.kwargs.values())
+        if self.metadata:
+            size += size_of(self.metadata)
+        if self.pieces or self.input or self.replies:
+            size += size_of((self.pieces, self.input, self.replies))
+        if responses:
+            whole = sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
+            whole += weight_of(output) if self.complete is not None else 0  # an SDK's own answer
+            size += responses * whole
         if self.request is not None:
-            size += self.request.weigh(whole=whole)
+            size += self.request.weigh(responses=responses)
         self.size = size
         return size
 

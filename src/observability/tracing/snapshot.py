@@ -4,6 +4,7 @@ Everything here runs on the caller's thread, on values that the agent still uses
 neither plain data nor of a type known by name: no `str()`, no property, no method. A table is recorded as its shape.
 """
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -38,17 +39,18 @@ def reply_of(result: Any) -> Any:
     """A call's result, as it is now: a `Reply` if it answers like a model (has `content`), else a snapshot."""
     if id(type(result)) in IMMUTABLE_IDS:
         return result
-    content = field_of(result, "content", _NOTHING)
+    fields = fields_of(result)
+    content, usage, model, raw = [
+        fields[name] if name in fields else field_of(result, name, default) for name, default in _REPLY_FIELDS
+    ]
     if content is _NOTHING:
         return snapshot(result)
-    usage = field_of(result, "usage")
-    raw = field_of(result, "raw_response")
-    return Reply(
-        snapshot(content),
-        dict(usage) if type(usage) is dict else usage,
-        field_of(result, "model_name"),
-        result if raw is None and _is_pydantic(type(result)) else raw,  # an SDK's own message
-    )
+    if raw is None and _is_pydantic(type(result)):
+        raw = result  # an SDK's own message
+    return Reply(snapshot(content), dict(usage) if type(usage) is dict else usage, model, raw)
+
+
+_REPLY_FIELDS = (("content", _NOTHING), ("usage", None), ("model_name", None), ("raw_response", None))
 
 
 def snapshot(value: Any) -> Any:
@@ -56,7 +58,12 @@ def snapshot(value: Any) -> Any:
 
     At most `MAX_NODES` values and 12 levels are kept; what is left out is counted in its place.
     """
-    return value if id(type(value)) in IMMUTABLE_IDS else _Copier().copy(value, 0)
+    kind = type(value)
+    if id(kind) in IMMUTABLE_IDS:
+        return value
+    if kind is dict and len(value) <= MAX_NODES and _is_flat(copy := value.copy()):
+        return copy
+    return _Copier().copy(value, 0)
 
 
 class _Copier:
@@ -97,6 +104,9 @@ class _Copier:
 
     def _dict(self, value: dict[Any, Any], depth: int) -> dict[Any, Any]:
         length = dict.__len__(value)
+        if length <= self._left and _is_flat(copy := dict.copy(value)):
+            self._left -= length
+            return copy
         kept: dict[Any, Any] = {}
         try:
             for key, item in islice(dict.items(value), max(self._left, 0)):
@@ -116,6 +126,13 @@ class _Copier:
         if kind is SimpleNamespace or is_dataclass(kind) or _is_pydantic(kind):
             return self._dict(fields_of(value), depth)
         return _shape(value, kind)
+
+
+def _is_flat(copy: dict[Any, Any]) -> bool:
+    """Whether all keys and values are immutable, as in most messages and metadata."""
+    return IMMUTABLE_IDS.issuperset(map(id, map(type, copy))) and IMMUTABLE_IDS.issuperset(
+        map(id, map(type, copy.values()))
+    )
 
 
 def _key(key: Any) -> Any:
@@ -164,10 +181,19 @@ def size_of(value: Any) -> int:
     if kind is str or kind is bytes:
         return len(value)
     if kind is dict:
-        return sum(map(size_of, value.values())) + 64 * len(value)
+        return 64 * len(value) + size_of_items(value.values())
     if kind is list or kind is tuple:
-        return sum(map(size_of, value)) + 16 * len(value)
+        return 16 * len(value) + size_of_items(value)
     return size_of(value.content) if kind is Reply else 16
+
+
+def size_of_items(items: Iterable[Any]) -> int:
+    """The sum of their sizes."""
+    size = 0
+    for item in items:  # no function call for a text or a number, which most items are
+        kind = type(item)
+        size += len(item) if kind is str else 16 if kind is int or kind is float or item is None else size_of(item)
+    return size
 
 
 def weight_of(value: Any) -> int:
