@@ -135,6 +135,7 @@ def _usable(path: Path) -> sqlite3.Connection:
             _check(db, path)  # before any change: the file may be another program's
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")  # with a WAL, a migration need not wait for the disk
             db.execute(_KEEP_WAL_SMALL)
             migrate(db, path)
     except BaseException:
