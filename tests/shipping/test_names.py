@@ -48,6 +48,23 @@ def test_a_request_of_an_sdk_is_named_as_its_model() -> None:
     assert all(name.startswith(_UNNAMED) for name in names)
 
 
+def test_a_trace_that_nobody_named_is_named_by_its_root(langfuse: LangfuseServer) -> None:
+    """A call outside of a cycle: Langfuse takes the root's name where no row has one for the trace."""
+
+    class Model:
+        model_type, model_name = "claude", "claude-haiku-4-5"
+
+        @observe_llm(name="llm_generation")
+        def generate_response(self, user_content: str) -> str:
+            return "NOTHING"
+
+    Model().generate_response("Longs +80 %")
+    ObservabilityContext.add_trading_signal("BUY", 72, "late", "BTC")
+    spans = shipped(langfuse)
+    assert spans["generation"].name == "claude-haiku-4-5"
+    assert not any("langfuse.trace.name" in span.attributes for span in spans.values())
+
+
 def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
     """Also where its request has a model."""
 

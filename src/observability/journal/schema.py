@@ -82,6 +82,9 @@ _DECIDE_AGAIN = f"""
 MODEL = (
     "ifnull((SELECT answered FROM model_names WHERE of_provider = ifnull(provider, '') AND requested = model), model)"
 )
+# A router's name (`openrouter/auto`) stands for another model at each call.
+_IS_ALIASED = "new.model <> new.model_requested AND new.state <> 'open' AND new.model_requested NOT LIKE 'openrouter/%'"
+_SAME_ALIAS = "of_provider = ifnull(new.provider, '') AND requested = new.model_requested"
 _SOURCES = {"agent": "agent", "provider": "provider", "model": MODEL}
 PROMPT = "prompt_name || ' v' || prompt_version"  # a version of a managed prompt
 
@@ -342,16 +345,15 @@ CREATE TABLE model_names (            -- how providers answer to the name of a m
     PRIMARY KEY (of_provider, requested)
 ) WITHOUT ROWID;
 CREATE TRIGGER observations_answered AFTER INSERT ON observations
-WHEN new.model <> new.model_requested AND new.state <> 'open' AND new.model_requested NOT LIKE 'openrouter/%' BEGIN
+WHEN {_IS_ALIASED} AND NOT EXISTS (SELECT 1 FROM model_names WHERE {_SAME_ALIAS}) BEGIN
+    INSERT INTO model_names VALUES (ifnull(new.provider, ''), new.model_requested, new.model);
     INSERT INTO hourly SELECT hour, agent, provider, substr(new.model, 1, 200), {", ".join(COUNTED)} FROM hourly
-        WHERE provider = ifnull(new.provider, '') AND model = new.model_requested AND NOT EXISTS (
-            SELECT 1 FROM model_names WHERE of_provider = ifnull(new.provider, '') AND requested = new.model_requested)
-        {_SUM_UP};
-    DELETE FROM hourly
-        WHERE provider = ifnull(new.provider, '') AND model = new.model_requested AND NOT EXISTS (
-            SELECT 1 FROM model_names WHERE of_provider = ifnull(new.provider, '') AND requested = new.model_requested);
-    INSERT INTO model_names VALUES (ifnull(new.provider, ''), new.model_requested, new.model)
-        ON CONFLICT DO UPDATE SET answered = excluded.answered WHERE answered <> excluded.answered;
+        WHERE provider = ifnull(new.provider, '') AND model = new.model_requested {_SUM_UP};
+    DELETE FROM hourly WHERE provider = ifnull(new.provider, '') AND model = new.model_requested;
+END;
+CREATE TRIGGER observations_answered_anew AFTER INSERT ON observations
+WHEN {_IS_ALIASED} AND EXISTS (SELECT 1 FROM model_names WHERE {_SAME_ALIAS} AND answered <> new.model) BEGIN
+    UPDATE model_names SET answered = new.model WHERE {_SAME_ALIAS};
 END;
 DROP VIEW counted;
 CREATE VIEW counted AS

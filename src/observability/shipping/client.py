@@ -233,7 +233,8 @@ def _reply_to_events(response: Any) -> ServerReply:
 def _reply_to_event(error: Any) -> ServerReply:
     status = int(error["status"])
     message = f"status {status}: {error.get('error') or error.get('message') or 'no reason given'}"
-    return _refusal(message)._replace(result=_result_of(status))
+    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # Langfuse's own word on this event
+    return _refusal(message)._replace(result=ExportResult.REFUSED if refused else _result_of(status))
 
 
 def _refusal(message: str) -> ServerReply:

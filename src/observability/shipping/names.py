@@ -35,6 +35,12 @@ def shown_name(row: Row) -> str:
     return name
 
 
+def trace_name(row: Row) -> str | None:
+    """The trace's name; None where nobody has named it: Langfuse takes its root's."""
+    name: str | None = row["trace_name"]
+    return None if name and name.startswith(_UNNAMED) else name
+
+
 def shown_metadata(row: Row) -> dict[str, Any]:
     """The metadata that stands in no other field of the observation."""
     ours = {

@@ -12,7 +12,7 @@ from typing import Any
 from ..journal import Row
 from .encoding import KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, identity_of
 from .encoding import message_of as _message_of
-from .names import shown_metadata, shown_name
+from .names import shown_metadata, shown_name, trace_name
 from .tools import shown_answer, shown_prompt
 
 # With any other scope the server copies every raw attribute into the observation's metadata.
@@ -57,7 +57,7 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
         yield from _generation_attributes(row)
     for name, value in _metadata(row):
         yield f"langfuse.observation.metadata.{name}", value
-    yield "langfuse.trace.name", row["trace_name"]
+    yield "langfuse.trace.name", trace_name(row)
     yield "langfuse.trace.tags", row["tags"] or None
     yield "session.id", row["session_id"]
     yield "user.id", row["user_id"]

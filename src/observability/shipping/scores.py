@@ -18,7 +18,8 @@ _MAX_SYMBOL = 50  # characters: a longer one is no symbol to group by
 
 def batch_of(rows: Sequence[Row]) -> bytes:
     """The body of `POST /api/public/ingestion`."""
-    return json.dumps({"batch": [event for row in rows for event in _events_of(row)]}, allow_nan=False).encode()
+    batch = {"batch": [event for row in rows for event in _events_of(row)]}
+    return json.dumps(batch, ensure_ascii=False, allow_nan=False).encode()
 
 
 def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:
