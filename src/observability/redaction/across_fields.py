@@ -142,21 +142,21 @@ class Excerpt:
     def add(self, value: Any) -> bool:
         """Add a value; False where it is too long, or not plain data."""
         if type(value) is str:
-            if hash(value) not in self._clean:
-                self._add_new((value,))
+            if self._has_room((value,)) and hash(value) not in self._clean:
+                self.new.add(value)
                 self.lines.append(value)
         elif value is not None:
             texts = Texts(value, self._secret_numbers)
-            if not texts.is_plain:
+            if not texts.is_plain or not self._has_room(texts.texts):
                 return False
-            self._add_new([text for text in texts.texts if hash(text) not in self._clean])
+            self.new.update([text for text in texts.texts if hash(text) not in self._clean])
             self._add_values(texts)
             self._add_columns(texts)
         return self._left >= 0
 
-    def _add_new(self, texts: Iterable[str]) -> None:
-        self.new.update(texts)
+    def _has_room(self, texts: Sequence[str]) -> bool:
         self._left -= sum(map(len, texts))
+        return self._left >= 0
 
     def _add_values(self, texts: Texts) -> None:
         values = map(texts.texts.__getitem__, texts.values)

@@ -21,7 +21,7 @@ from .http import cookies
 from .key_formats import without_pem_lines
 from .names import NONE, strength
 from .rules import MARKERS, Rules, current_rules, depends_on_others, names_cookies
-from .scan import MASKED, NOT_RECORDED, Scan, marker, masked, regex
+from .scan import MASKED, NOT_RECORDED, PIECE, Scan, marker, masked, regex
 from .values import holds_secrets, is_member, is_secret, is_secret_item, is_secret_number
 from .wallets import is_account, is_evm_key, is_keypair, is_secret_numbers
 
@@ -38,6 +38,7 @@ BAD_PATTERN = "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 FAILED = "[NOT RECORDED: redaction failed]"
 _PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTERN, FAILED)
 
+_LONGEST_MARKER = 128  # characters
 MAX_DEPTH = 32
 MAX_ITEMS = 100_000  # in all containers of one value
 MAX_TEXT = 16_000_000  # characters; four times what the largest context windows hold
@@ -84,14 +85,15 @@ def _redacted(text: str, rules: Rules) -> str:
 
 
 def _searched(text: str, rules: Rules) -> str:
-    if hash(text) in rules.clean:
-        return text
     if len(text) > MAX_TEXT:
         return TOO_LONG
+    is_short = len(text) <= PIECE
+    if is_short and hash(text) in rules.clean:
+        return text
     for _ in range(_PASSES):  # a mask may uncover another match beside it; the second pass nearly always finds none
         masked_text = _masked_beside_markers(text, rules)
         if masked_text is text:
-            if not depends_on_others(text):
+            if is_short and not depends_on_others(text):
                 rules.remember((text,))
             return text
         text = masked_text
@@ -101,16 +103,29 @@ def _searched(text: str, rules: Rules) -> str:
 def _masked_beside_markers(text: str, rules: Rules) -> str:
     if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
-    parts = _MARKERS.split(text)
+    parts = list(_around_markers(text))
     masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # often alike
     result = [part if at % 2 else masked_parts[part] for at, part in enumerate(parts)]
     return text if result == parts else "".join(result)
 
 
+def _around_markers(text: str) -> Iterator[str]:
+    """Yield what stands between two markers, and each marker, in turn."""
+    done = at = 0
+    while at < len(text):
+        match = _MARKERS.search(text, at, at + PIECE)  # no search is longer: other threads run between two
+        if match:
+            yield from (text[done : match.start()], match.group())
+            done = at = match.end()
+        else:
+            at += PIECE - _LONGEST_MARKER
+    yield text[done:]
+
+
 def _masked(text: str, rules: Rules) -> str:
     if len(text) < 4:  # too short for a secret
         return text
-    return masked(text, [span for span in rules.spans(text) if not rules.allows(text, span)])
+    return masked(text, *rules.spans(text))
 
 
 class Redactor:
@@ -292,7 +307,7 @@ def _masked_text(name: str, value: str, check: _Check) -> str:
     if is_evm_key(name, value):
         return _EVM
     if names_cookies(name):
-        return masked(value, list(cookies(value)))
+        return masked(value, cookies(value))
     return _NAMED if strength(name) and not _MARKERS.fullmatch(value) and check(name, value) else value
 
 

@@ -109,7 +109,7 @@ class Rules:
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
         self.clean: set[int] = set()  # hashes of texts without a match that are no name of a secret
-        self.allowed = [text for text in map(str.strip, allowed.split(",")) if text]
+        self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES), self._in_decoded]
         self._prefilter = Prefilter([*(rule.hint for rule in RULES), ENCODED_HINT, *self.own.hints])
         try:
@@ -142,12 +142,12 @@ class Rules:
         for find in self._own_in(scan, self._hints_in(scan)):
             yield from find(scan)
 
-    def spans(self, text: str) -> Iterator[Span]:
-        """Yield what is to be masked in the text, in order of precedence."""
+    def spans(self, text: str) -> Iterator[list[Span]]:
+        """Yield what is to be masked in the text, in order of precedence, by its pieces."""
         for start, piece in pieces(text, self.own.longest):
-            yield from shifted(self._spans_of(Scan(piece)), start)
+            yield self._without_allowed(text, shifted(self._spans_of(Scan(piece)), start))
         for pattern in self.patterns:
-            yield from operator_spans(pattern, text)
+            yield self._without_allowed(text, operator_spans(pattern, text))
 
     def _spans_of(self, scan: Scan) -> Iterator[Span]:
         spread, others = self.finders(scan)
@@ -166,11 +166,14 @@ class Rules:
             self.clean.clear()
         self.clean.update(map(hash, texts))
 
-    def allows(self, text: str, span: Span) -> bool:
-        """Whether the span lies inside a string that the operator allows."""
+    def _without_allowed(self, text: str, spans: Iterable[Span]) -> list[Span]:
+        """The spans but for those inside a string that the operator allows."""
+        return [span for span in spans if not (self._allowed and self._allows(text, span))]
+
+    def _allows(self, text: str, span: Span) -> bool:
         return any(
             text.find(allowed, max(0, span.end - len(allowed)), span.start + len(allowed)) >= 0
-            for allowed in self.allowed
+            for allowed in self._allowed
             if len(allowed) >= span.end - span.start
         )
 

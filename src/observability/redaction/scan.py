@@ -7,8 +7,9 @@ import html
 import re
 import string
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
+from heapq import merge
 from typing import Any, AnyStr, Generic, NamedTuple, TypeVar, cast
 
 
@@ -28,29 +29,30 @@ def marker(rule: str) -> str:
     return f"{MASKED}{rule}]"
 
 
-def merged(spans: Sequence[Span]) -> Iterator[Span]:
-    """Yield overlapping spans as one, in order; where they overlap, the first of `spans` names the rule."""
-    ranked = sorted((span.start, -span.end, rank, span) for rank, span in enumerate(spans))
-    if not ranked:
-        return
-    start, end, best = ranked[0][3].start, ranked[0][3].end, ranked[0][2]
-    for _, _, rank, span in ranked[1:]:
-        if span.start >= end:
-            yield Span(start, end, spans[best].rule)
-            start, end, best = span.start, span.end, rank
-        end, best = max(end, span.end), min(best, rank)
-    yield Span(start, end, spans[best].rule)
+def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
+    """Yield overlapping spans as one, in order; where they overlap, the first of a group names the rule.
+
+    Each group is sorted by itself: to sort a hundred thousand spans holds the interpreter.
+    """
+    ranked = merge(*(sorted((start, -end, rank, rule) for rank, (start, end, rule) in enumerate(g)) for g in groups))
+    first, last, best = 0, 0, (0, "")
+    for start, end, rank, rule in ranked:
+        if start >= last:
+            if last:
+                yield Span(first, last, best[1])
+            first, best = start, (rank, rule)
+        last, best = max(last, -end), min(best, (rank, rule))
+    if last:
+        yield Span(first, last, best[1])
 
 
-def masked(text: str, spans: Sequence[Span]) -> str:
+def masked(text: str, *groups: Iterable[Span]) -> str:
     """`text` with a marker in place of each span; the same object where there are none."""
-    if not spans:
-        return text
     parts, done = [], 0
-    for start, end, rule in merged(spans):
+    for start, end, rule in merged(groups):
         parts += [text[done:start], marker(rule)]
         done = end
-    return "".join([*parts, text[done:]])
+    return "".join([*parts, text[done:]]) if parts else text
 
 
 class _LazyPattern:

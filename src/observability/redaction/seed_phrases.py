@@ -358,7 +358,7 @@ def _value(numbers: Iterable[int]) -> int:
 # Chinese phrases are also written without blanks. Any clause of twelve common characters has a valid checksum once in
 # sixteen times, so there the text before it must announce a phrase.
 _SAYS_PHRASE = regex(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
-_CHINESE_WORD = regex("[\u4e00-\u9fff]{12,}")
+_CHINESE_WORD = regex("[\u4e00-\u9fff]{12,4096}")
 
 
 def _unspaced(plain: str, checksums: _Checksums) -> Iterator[Span]:
