@@ -37,13 +37,14 @@ def fill(journal: Journal, traces: int, days: float = 14.0, seed: int = 1, until
         observations: list[Row] = []
         scores: list[Row] = []
         for number in range(first, min(first + _BATCH, traces)):
-            rows, its_scores = _trace(chance, until_ns - (traces - number) * step)
+            rows, its_scores = trace(chance, until_ns - (traces - number) * step)
             observations += rows
             scores += its_scores
         journal.append(observations, scores)
 
 
-def _trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
+def trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
+    """The observations and scores of one cycle: a call and a signal."""
     trace_id, agent = f"{chance.getrandbits(128):032x}", chance.choice(AGENTS)
     cycle, call, signal = (f"{chance.getrandbits(64):016x}" for _ in range(3))
     took = int(chance.lognormvariate(7, 0.8) * 1e6)

@@ -251,6 +251,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
     "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # its credentials
+    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # rows a second of a backlog, for each destination; 0: no cap
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),

@@ -25,7 +25,7 @@ from src.observability.journal.file import BUSY_SECONDS
 from src.observability.journal.session import JournalSession
 from src.observability.journal.store import LEASE_SECONDS, JournalError, Mark
 from src.observability.shipping.client import REQUEST_SECONDS, ExportResult
-from src.observability.shipping.delivery import _RENEW_SECONDS, Delivery
+from src.observability.shipping.delivery import _RENEW_SECONDS, Delivery, catch_up_pause, catch_up_rows
 from src.observability.shipping.shipper import _NOTE_SECONDS
 from tests.calls import ask
 from tests.langfuse_server import (
@@ -716,6 +716,52 @@ def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal:
     told.close()
     assert shipped_by_another_process() == "all is shipped"
     assert len(langfuse.requests) == 2
+
+
+def test_a_backlog_is_sent_at_its_rate(
+    langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour's rows go batch by batch, with a random pause after each and the lease held; fresh rows go at once."""
+    monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
+    leave_pending(langfuse, *map(str, range(6)))
+    execute(journal.path, "UPDATE observations SET end_ns = end_ns - 3600000000000 WHERE seq <= 4")
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> bool:
+        if seconds == 0.0:  # whether somebody wants no pause
+            return False
+        pauses.append(seconds)
+        theirs._take_lease(journal_of_theirs)
+        assert theirs._renew_at == 0.0
+        return True
+
+    ours, theirs = delivery(), delivery()
+    journal_of_theirs = theirs._session.open()
+    ours._pause = pause
+    assert ours.ship(0.0) is None
+    assert len(langfuse.spans) == 6
+    assert len(pauses) == 2
+    assert all(0.009 <= seconds <= 0.03 for seconds in pauses)  # two rows at a hundred a second
+    monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0")
+    assert (catch_up_rows(), catch_up_pause(500)) == (2, 0.0)
+    monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
+    assert catch_up_rows() == 1
+
+
+def test_a_flush_does_not_wait_for_the_rate(
+    langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever flushes while a backlog is sent slowly gets all of it sent at once."""
+    monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
+    monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
+    leave_pending(langfuse, *map(str, range(8)))
+    execute(journal.path, "UPDATE observations SET end_ns = end_ns - 3600000000000")
+    runtime.running().shipper.start()
+    wait_until(lambda: len(langfuse.spans) == 1)
+    time.sleep(0.3)
+    assert len(langfuse.spans) == 1
+    assert LangFuseTracker().flush(10)
+    assert len(langfuse.spans) == 8
 
 
 def latency(calls: int) -> list[float]:

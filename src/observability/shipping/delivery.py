@@ -4,6 +4,7 @@ A reply is written to the journal before anything else is sent.
 """
 
 import contextlib
+import random
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,9 @@ BATCH_BYTES = 4 * 1024 * 1024  # of text before gzip; the SDK warns at 16 MB and
 SCORE_BATCH_BYTES = 1024 * 1024  # of text, which the envelope of a score doubles; Langfuse takes 3.5 MB
 _RENEW_SECONDS = 5.0  # with the longest request still within the lease
 _PROJECT_SECONDS = 2.0
+_CATCH_UP_SECONDS = 5.0
+_BACKLOG_NS = 120 * 10**9  # a row that ended longer ago belongs to a backlog
+_random = random.SystemRandom()  # the global generator is the agent's
 _POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
@@ -32,12 +36,17 @@ class Delivery:
     """A connection to one destination and one to the journal; for one thread at a time, except `cut`."""
 
     def __init__(
-        self, destination: settings.AnyDestination, seconds_left: Callable[[], float], report: Callable[[str], None]
+        self,
+        destination: settings.AnyDestination,
+        seconds_left: Callable[[], float],
+        report: Callable[[str], None],
+        pause: Callable[[float], bool] = lambda _seconds: True,
     ) -> None:
         self.destination = destination
         self._back_off_lease = f"{destination.label} told to wait"  # lease of the process that got a Retry-After
         self._seconds_left = seconds_left  # until the process must have ended
         self._report = report
+        self._pause = pause  # waits so many seconds between two batches of a backlog; True if somebody wants no pause
         self._client = client_of(destination)
         self._session = JournalSession()
         self._renew_at = 0.0  # monotonic seconds; 0: no lease is held
@@ -159,11 +168,22 @@ class Delivery:
         """Send one batch of observations; scores once there are none left."""
         label = self.destination.label
         rows = journal.pending_observations(label, BATCH_ROWS, BATCH_BYTES, up_to=newest[0])
-        if rows:
+        if rows and time.time_ns() - rows[0]["end_ns"] > _BACKLOG_NS and not self._pause(0.0):
+            some = rows[: catch_up_rows()]
+            self._ship_batch("observations", some, journal)
+            self._wait_after(len(some), journal)
+        elif rows:
             self._ship_batch("observations", rows, journal)
         else:
             scores = journal.pending_scores(label, BATCH_ROWS, SCORE_BATCH_BYTES, up_to=newest[1])
             self._ship_batch("scores", scores, journal)
+
+    def _wait_after(self, rows: int, journal: Journal) -> None:
+        """Pause after a batch of a backlog. The lease is kept: another process of this machine would go on at once."""
+        until = time.monotonic() + catch_up_pause(rows)
+        while (left := until - time.monotonic()) > 0 and self._has_lease(journal):
+            if self._pause(min(left, _RENEW_SECONDS)):
+                return
 
     def _ship_batch(self, table: str, rows: list[Row], journal: Journal) -> None:
         """Send a batch. Where the server refuses it, send its halves, until a refused row is alone."""
@@ -218,6 +238,21 @@ class Delivery:
         while self._unnoted:
             journal.mark(self._unnoted[0])
             del self._unnoted[0]
+
+
+def catch_up_rows() -> int:
+    """The rows of a backlog that go in one batch: those of a few seconds at the rate."""
+    rate: float = settings.setting("OBSERVABILITY_CATCH_UP_RATE")
+    return max(min(int(rate * _CATCH_UP_SECONDS), BATCH_ROWS), 1) if rate else BATCH_ROWS
+
+
+def catch_up_pause(rows: int) -> float:
+    """Seconds to wait after a batch of a backlog: a fleet that catches up must not overrun the server that came back.
+
+    Random, so that machines which began together do not go on together.
+    """
+    rate: float = settings.setting("OBSERVABILITY_CATCH_UP_RATE")
+    return rows / rate * _random.uniform(0.5, 1.5) if rate else 0.0
 
 
 _FINAL = (ExportResult.DELIVERED, ExportResult.REFUSED)

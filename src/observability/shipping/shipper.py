@@ -93,6 +93,7 @@ class Worker:
         self._wake = threading.Event()
         self._flushes: list[Flush] = []
         self._deadline = _NEVER  # monotonic seconds, once the process is ending
+        self._is_urgent = False
         self._backoff = Backoff()
         self._unauthorized: settings.AnyDestination | None = None  # until the settings change
 
@@ -178,6 +179,7 @@ class Worker:
 
     def _pass(self, wait_until: float, *, urgent: bool) -> bool:
         """Ship all that is pending; False where something is left, or was refused."""
+        self._is_urgent = urgent
         destination = self.configured()
         if destination is None:
             return True
@@ -200,8 +202,12 @@ class Worker:
             if self._delivery is not None:
                 self._delivery.close()
                 self._backoff = Backoff()  # a Retry-After of the last host is not this one's
-            self._delivery = Delivery(destination, self._seconds_left, self._report)
+            self._delivery = Delivery(destination, self._seconds_left, self._report, self._pause_in_backlog)
         return self._delivery
+
+    def _pause_in_backlog(self, seconds: float) -> bool:
+        """Wait between two batches; True if somebody waits for this pass, or the process ends."""
+        return self._is_urgent or self._wake.wait(seconds)
 
     def _must_wait(self, delivery: Delivery, urgent: bool) -> bool:
         if delivery.is_refused_plain_http():
