@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ _SLOW_TIMES = 1.5  # times the 95 % quantile
 _BUSY_DAY = 20  # trials of a day whose share counts for itself
 _STARTS_SUSPECT_HOURS = 72.0  # silence of an agent without a known week: a weekend takes 60
 _MIN_EXPECTED = 3.0  # traces that were due in a silence
+_FEWEST_DUE = 0.5  # traces an hour that its spend is divided by
 _LEAST_SPREAD = 0.25  # of the logarithm of an hour's spend
 
 
@@ -112,7 +113,8 @@ class Past:
         self._computed = {}
         self.rewritten = True
 
-    def _once(self, name: str, compute: Any) -> Any:
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """A value computed from the complete days, once a day."""
         if name not in self._computed:
             self._computed[name] = compute()
         return self._computed[name]
@@ -129,14 +131,14 @@ class Past:
 
     def usual(self, rule: str) -> float:
         """The usual share of bad trials: an upper limit of the pooled one, or that of the worst tenth of days."""
-        share: float = self._once(f"usual {rule}", lambda: _upper(self._shares(rule)))
+        share: float = self.once(f"usual {rule}", lambda: _upper(self._shares(rule)))
         return share
 
     def _shares(self, rule: str) -> list[tuple[int, int]]:
         if rule == "confidence":
             return [(0, sum(day.confidences.values())) for day in self.days if day.confidences]
         if rule == "slow":
-            return self._once("slow shares", self._slow_shares)  # type: ignore[no-any-return]
+            return self.once("slow shares", self._slow_shares)  # type: ignore[no-any-return]
         return [(bad, trials) for day in self.days for bad, trials in [day.trials.get(rule, (0, 0))] if trials]
 
     # Latency
@@ -159,7 +161,7 @@ class Past:
         return self._latency(0.95) + round(math.log(_SLOW_TIMES) / _BIN)
 
     def _latency(self, share: float) -> int:
-        return self._once(f"latency {share}", lambda: _quantile(_pooled(day.latencies for day in self.days), share))  # type: ignore[no-any-return]
+        return self.once(f"latency {share}", lambda: _quantile(_pooled(day.latencies for day in self.days), share))  # type: ignore[no-any-return]
 
     def _slow_shares(self) -> list[tuple[int, int]]:
         limit = self._slow_bin()
@@ -170,7 +172,7 @@ class Past:
 
     def confidences(self, before_ns: int) -> Counter[int]:
         """The number of decisions by confidence, on days before a time; empty if they are few."""
-        return self._once(f"confidences {before_ns // _DAY_NS}", lambda: self._confidences(before_ns // _DAY_NS))  # type: ignore[no-any-return]
+        return self.once(f"confidences {before_ns // _DAY_NS}", lambda: self._confidences(before_ns // _DAY_NS))  # type: ignore[no-any-return]
 
     def _confidences(self, before: int) -> Counter[int]:
         days = [day.confidences for day in self.days if day.confidences and day.number < before]
@@ -179,7 +181,7 @@ class Past:
 
     def effective_confidences(self, size: int) -> float:
         """The number of independent decisions that `size` successive ones are worth."""
-        return effective(size, self._once("correlation", self._correlation))
+        return effective(size, self.once("correlation", self._correlation))
 
     def _correlation(self) -> float:
         """The correlation of successive confidences within a day: that of all days would count a shift of the mean."""
@@ -192,21 +194,24 @@ class Past:
     # Cadence
 
     def due(self, since_ns: int, until_ns: int) -> float:
-        """The number of traces that usually end between two times; 0 while a week is not known."""
+        """The number of traces that usually end between two times; 0 while a week is not known.
+
+        The least of three hours counts, so that a change of clocks is no silence.
+        """
         if self.known_days < WEEK:
             return 0.0
         total, at = 0.0, since_ns
-        rates = self._rates()
+        rates = self.once("least rates", lambda: _with_neighbours(self._rates(), min))
         while at < until_ns and total < 10_000:
             hour = at // _HOUR_NS
             end = min((hour + 1) * _HOUR_NS, until_ns)
-            total += min(rates[(hour + shift) % 168] for shift in (-1, 0, 1)) * (end - at) / _HOUR_NS
+            total += rates[hour % 168] * (end - at) / _HOUR_NS
             at = end
         return total
 
     def _rates(self) -> list[float]:
         """Ends by hour of the week, from Thursday 00:00 as Unix time is, over the known days."""
-        return self._once("rates", self._hourly_ends)  # type: ignore[no-any-return]
+        return self.once("rates", self._hourly_ends)  # type: ignore[no-any-return]
 
     def _hourly_ends(self) -> list[float]:
         sums, first = [0.0] * 168, max(self.first_day, self.today.number - DAYS)
@@ -222,7 +227,7 @@ class Past:
         The clock of traces that were due stands still at night and on weekends, if the agent does: it is the quicker
         one, and needs two known weeks. The other one serves agents of a few traces a day.
         """
-        return self._once("silence", self._silence_limits)  # type: ignore[no-any-return]
+        return self.once("silence", self._silence_limits)  # type: ignore[no-any-return]
 
     def _silence_limits(self) -> tuple[float, float]:
         gaps = sum(sum(day.ends) for day in self.days)
@@ -250,10 +255,11 @@ class Past:
     @property
     def active_hours(self) -> float:
         """Hours with spend a day."""
-        return sum(1 for day in self.days for usd in day.spend if usd > 0) / max(len(self.days), 1)
+        hours: int = self.once("active", lambda: sum(usd > 0 for day in self.days for usd in day.spend))
+        return hours / max(len(self.days), 1)
 
     def _spend(self) -> tuple[float, float]:
-        return self._once("spend", self._spend_moments)  # type: ignore[no-any-return]
+        return self.once("spend", self._spend_moments)  # type: ignore[no-any-return]
 
     def _spend_moments(self) -> tuple[float, float]:
         hours = [(day.number * 24 + hour, usd) for day in self.days for hour, usd in enumerate(day.spend) if usd > 0]
@@ -267,8 +273,13 @@ class Past:
 
     def _due_most(self, hour: int) -> float:
         """Traces due in an hour, or in the one beside it: local time shifts by an hour twice a year."""
-        rates = self._rates()
-        return max(0.5, *(rates[(hour + shift) % 168] for shift in (-1, 0, 1)))
+        rates: list[float] = self.once("most rates", lambda: _with_neighbours(self._rates(), max))
+        return max(rates[hour % 168], _FEWEST_DUE)
+
+
+def _with_neighbours(rates: list[float], choose: Callable[[float, float, float], float]) -> list[float]:
+    """For each hour of the week the least or the most of it and the hours beside it."""
+    return [choose(rates[hour - 1], rates[hour], rates[(hour + 1) % 168]) for hour in range(168)]
 
 
 def _upper(shares: list[tuple[int, int]]) -> float:

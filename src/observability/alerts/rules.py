@@ -97,6 +97,11 @@ def _suspect(rule: Rule, usual: float) -> float:
 
 def usual_share(rule: Rule, past: Past) -> tuple[float | None, float]:
     """The share of bad trials that is usual, None while too few are known; and the number of tests in `YEARS`."""
+    share: tuple[float | None, float] = past.once(f"share {rule.name}", lambda: _usual_share(rule, past))
+    return share
+
+
+def _usual_share(rule: Rule, past: Past) -> tuple[float | None, float]:
     if past.trials(rule.name) < FEW:
         return rule.few, tests_in(_FEW_PER_DAY)
     usual = max(past.usual(rule.name), rule.floor)

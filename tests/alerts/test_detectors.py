@@ -1,0 +1,98 @@
+"""The thresholds keep the rate of false alerts that they promise: measured on random data of known distributions."""
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable
+from statistics import fmean
+
+import pytest
+
+from src.observability.alerts.detectors import (
+    distance,
+    distance_limit,
+    drift_limit,
+    effective,
+    evidence_limit,
+    gap_factor,
+    log_ratio,
+    odds_times,
+    upper_share,
+)
+
+
+def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
+    """The mean number of steps until a sum that is reset at 0 reaches the limit."""
+    times = []
+    for _ in range(runs):
+        score, steps = 0.0, 0
+        while score < limit:
+            score, steps = max(score + step(), 0.0), steps + 1
+        times.append(steps)
+    return fmean(times)
+
+
+@pytest.mark.parametrize(("usual", "suspect"), [(0.02, 0.3), (0.1, 0.6), (0.3, 0.7)])
+def test_a_share_that_is_as_usual_is_no_evidence(usual: float, suspect: float) -> None:
+    """The mean time to a false alert is at least the number of tests (Lorden's bound)."""
+    chance = random.Random(1)
+    tests = 200.0
+    time = mean_time(evidence_limit(tests), lambda: log_ratio(chance.random() < usual, usual, suspect), runs=150)
+    assert time >= tests * 0.8  # three standard errors of the mean of 150 runs
+
+
+def test_an_hour_as_usual_is_no_drift() -> None:
+    """Siegmund's approximation: within a third of the mean time that is measured."""
+    chance = random.Random(2)
+    tests = 400.0
+    time = mean_time(drift_limit(tests, 1.0), lambda: chance.gauss(0, 1) - 1.0, runs=200)
+    assert tests * 0.7 <= time <= tests * 1.5
+
+
+@pytest.mark.parametrize("values", [(50, 60, 70), tuple(range(101)), (0, 100)])
+def test_samples_of_one_distribution_are_near(values: tuple[int, ...]) -> None:
+    """Whatever the distribution, also with ties: at most one test in twenty is beyond the limit."""
+    chance = random.Random(3)
+    past = Counter(chance.choices(values, k=400))
+    limit = distance_limit(60, 400, tests=20)
+    beyond = sum(distance(Counter(chance.choices(values, k=60)), past) > limit for _ in range(300))
+    assert beyond / 300 <= 1 / 20
+
+
+def test_distance_is_that_of_kolmogorov_and_smirnov() -> None:
+    """By hand: of 1, 1, 2 and 1, 2, 2, 3 the functions differ most at 1, by 2/3 - 1/4."""
+    assert distance({1: 2, 2: 1}, {1: 1, 2: 2, 3: 1}) == pytest.approx(2 / 3 - 1 / 4)
+    assert distance({1: 5}, {2: 5}) == 1.0
+
+
+def test_a_gap_beyond_the_factor_is_rare() -> None:
+    """Of exponential gaps one in `tests` exceeds the multiple of the third-longest, or fewer."""
+    chance = random.Random(4)
+    number, tests = 500, 1000.0
+    factor = gap_factor(number, 3, tests)
+    shares = []
+    for _ in range(200):
+        longest = sorted(chance.expovariate(1) for _ in range(number))[-3]
+        shares.append(math.exp(-factor * longest))
+    assert fmean(shares) <= 3 / tests
+    assert gap_factor(2, 3, tests) == math.inf  # too few to tell
+
+
+def test_an_upper_limit_of_a_share_covers_it() -> None:
+    """In 99 of 100 samples the limit is above the true share, also of a rare one."""
+    chance = random.Random(5)
+    for share in (0.002, 0.05, 0.5):
+        limits = (upper_share(sum(chance.random() < share for _ in range(300)), 300) for _ in range(400))
+        assert sum(limit < share for limit in limits) / 400 <= 0.02, share
+    assert upper_share(0, 0) == 1.0
+
+
+def test_dependent_values_count_less() -> None:
+    """Of values that resemble the one before, fewer are independent; contrary ones are not worth more."""
+    assert effective(60, 0.5) == pytest.approx(20)
+    assert effective(60, 0.0) == effective(60, -0.5) == 60
+
+
+def test_odds() -> None:
+    """Five times the odds of 1:9 are 5:9."""
+    assert odds_times(0.1, 5) == pytest.approx(5 / 14)

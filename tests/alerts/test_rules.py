@@ -1,0 +1,95 @@
+"""How one agent's events become incidents: with few data, with incidents that stay, in odd orders."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from src.observability.alerts.events import Call, Decision, TraceEnd
+from src.observability.alerts.monitor import Incident, Monitor
+from src.observability.alerts.past import Day
+from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
+
+
+def calls(monitor: Monitor, bad: str, first_ns: int, step_ns: int = 15 * MINUTE_NS) -> Iterator[Incident]:
+    """Feed one call per character (x: failed) and the end of its trace; yield the incidents that begin or end."""
+    for number, kind in enumerate(bad):
+        at = first_ns + number * step_ns
+        yield from monitor.feed(Call(at, f"trace{number}", kind == "x", seconds=2.0, cost_usd=0.01))
+        yield from monitor.feed(TraceEnd(at, f"trace{number}", None if kind == "x" else True))
+
+
+def begun(incidents: Iterator[Incident]) -> list[tuple[str, str]]:
+    """Rule and text of the incidents that begin."""
+    return [(incident.rule, incident.text) for incident in incidents if incident.closed_ns is None]
+
+
+def test_a_new_agent_that_fails_is_reported_with_few_data() -> None:
+    """Without a past the usual share is assumed, and the message says so."""
+    monitor = Monitor.new("A", T0)
+    assert begun(calls(monitor, "x" * 12, T0)) == [("failing", "9 of 9 calls failed (few data: 0 before today)")]
+
+
+def test_a_burst_of_failures_within_minutes_is_no_incident() -> None:
+    """A provider's bad minute is over before anybody could read a message."""
+    monitor = Monitor.new("A", T0)
+    assert begun(calls(monitor, "." * 200 + "x" * 12 + "." * 200, T0, step_ns=30 * 10**9)) == []
+
+
+def test_traces_of_before_and_after() -> None:
+    """The last good trace is the one before the first bad one, not one in between."""
+    monitor = Monitor.new("A", T0)
+    (incident,) = [item for item in calls(monitor, "...xx.xxxxxxxxx", T0) if item.rule == "failing"]
+    assert (incident.last_good, incident.first_bad, incident.since_ns) == ("trace2", "trace3", T0 + 45 * MINUTE_NS)
+
+
+def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
+    """Not with the first good call of a provider that flaps."""
+    monitor = Monitor.new("A", T0)
+    list(calls(monitor, "x" * 12, T0))
+    assert [*calls(monitor, ".x.x.x.x", T0 + DAY_NS)] == []
+    (ended,) = calls(monitor, "." * 12, T0 + DAY_NS + 2 * HOUR_NS)
+    assert (ended.rule, ended.closing) == ("failing", "recovered")
+
+
+def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
+    """Its silence is one message, and after two weeks another; nothing more until it runs again."""
+    monitor = Monitor.new("A", T0)
+    list(calls(monitor, "." * 96 * 9, T0))
+    at = T0 + 9 * DAY_NS
+    days = [[*monitor.check(at + day * DAY_NS)] for day in range(40)]
+    assert [incident.closing for day in days for incident in day] == ["taken as retired"] * 2  # one object
+    assert [number for number, day in enumerate(days) if day] == [1, 16]
+    assert begun(iter([*calls(monitor, "." * 20, at + 40 * DAY_NS)])) == []
+
+
+def test_times_may_go_back() -> None:
+    """Rows of a forked child are merged later, and a clock may be set back."""
+    monitor = Monitor.new("A", T0)
+    list(calls(monitor, "." * 96 * 3, T0))
+    assert begun(calls(monitor, "." * 96, T0 + DAY_NS)) == []
+    assert [*monitor.check(T0)] == []
+    assert monitor.memory.end_ns == T0 + (96 * 3 - 1) * 15 * MINUTE_NS
+
+
+@pytest.mark.parametrize("symbols", [("BTC",), ("BTC", "ETH")])
+def test_a_turn_is_one_of_the_same_symbol(symbols: tuple[str, ...]) -> None:
+    """BUY of one symbol after SELL of another turns nothing."""
+    monitor = Monitor.new("A", T0)
+    for number in range(600):
+        action = "BUY" if number % 2 else "SELL"
+        symbol = symbols[number % len(symbols)]
+        list(monitor.feed(Decision(T0 + number * 15 * MINUTE_NS, "t", action, 70.0, symbol, True)))
+    trials = [day.trials.get("flips", [0, 0]) for day in monitor.past.days]
+    assert all(bad == (trials if symbols == ("BTC",) else 0) for bad, trials in trials)
+
+
+def test_state_survives_a_restart() -> None:
+    """A monitor made of its saved state goes on as if it had not been saved."""
+    kept = Monitor.new("A", T0)
+    list(calls(kept, "." * 96 * 2 + "xxx", T0))
+    days = [Day.of(json.loads(json.dumps(day.as_json()))) for day in kept.past.days]
+    again = Monitor.of("A", json.loads(json.dumps(kept.as_json())), days)
+    assert again.as_json() == kept.as_json()
+    at = T0 + 3 * DAY_NS
+    assert begun(calls(again, "x" * 12, at)) == begun(calls(kept, "x" * 12, at)) != []
