@@ -1,4 +1,9 @@
-"""The statements of commit 89c35a9: a process that was not updated executes them on the migrated journal."""
+"""A journal of commit 89c35a9, and the statements that a process which was not updated executes on the migrated one."""
+
+import sqlite3
+from pathlib import Path
+
+from src.observability.journal.schema import APPLICATION_ID, MIGRATIONS
 
 OLD_MIGRATIONS = 2
 OLD_COLUMNS = (
@@ -16,3 +21,13 @@ OLD_SCORE = (
     "INSERT OR REPLACE INTO scores (id, trace_id, observation_id, name, data_type, value, comment, environment,"
     " session_id, timestamp_ns, destination, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+
+def of_before(path: Path) -> sqlite3.Connection:
+    """A journal as commit 89c35a9 made it."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")
+    for released in MIGRATIONS[:OLD_MIGRATIONS]:
+        db.executescript(released.script)
+    db.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {OLD_MIGRATIONS}")
+    return db

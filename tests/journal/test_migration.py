@@ -15,7 +15,7 @@ from src.observability.journal import migration
 from src.observability.journal.columns import OBSERVATION_COLUMNS, SCORE_COLUMNS
 from src.observability.journal.schema import APPLICATION_ID, FORMAT, MIGRATIONS, Migration
 from src.observability.journal.store import Journal, JournalError
-from tests.journal.old_code import OLD_INSERT, OLD_MIGRATIONS, OLD_REPLACE, OLD_SCORE
+from tests.journal.old_code import OLD_INSERT, OLD_MIGRATIONS, OLD_REPLACE, OLD_SCORE, of_before
 from tests.million import fill, observation_row
 
 RELEASED = ("f7c64c98a29c60cd", "248b723a955b8d0d")  # checksums of the first migrations, released with commit 89c35a9
@@ -26,16 +26,6 @@ def path() -> Path:
     """The file of the test's journal."""
     settings.journal_path().parent.mkdir()
     return settings.journal_path()
-
-
-def of_before(path: Path) -> sqlite3.Connection:
-    """A journal as commit 89c35a9 made it."""
-    db = sqlite3.connect(path, isolation_level=None)
-    db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")
-    for released in MIGRATIONS[:OLD_MIGRATIONS]:
-        db.executescript(released.script)
-    db.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {OLD_MIGRATIONS}")
-    return db
 
 
 def opened_by_old_code(path: Path) -> sqlite3.Connection:

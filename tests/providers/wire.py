@@ -17,6 +17,10 @@ from src.models.model_factory import ModelFactory
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request takes longer than the request
 
 PROVIDERS = tuple(ModelFactory.MODEL_IMPLEMENTATIONS)
+# For tests of all providers: one of each protocol with the quick tests, the others with the slow ones.
+EACH_PROVIDER = [
+    pytest.param(name, marks=() if name in ("claude", "openai") else pytest.mark.slow) for name in PROVIDERS
+]
 KEY = "test-key-0123456789abcdef"
 ANSWER = "BUY\nLong liquidations rose by 80 % within fifteen minutes\nConfidence: 72%"
 TOOL_CALLS = json.loads((Path(__file__).parent / "tools.json").read_text(encoding="utf-8"))  # by API

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from src.observability import LangFuseTracker, observe_llm
 from src.observability.console.app import app
 from tests.langfuse_server import LangfuseServer
-from tests.providers.wire import PROVIDERS, ask
+from tests.providers.wire import EACH_PROVIDER, ask
 
 
 def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
@@ -21,7 +21,7 @@ def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
     return {group["group"]: (group["calls"], group["errors"]) for group in groups}
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse: LangfuseServer, journal: Any) -> None:
     """In the sums whichever came first; at Langfuse once a call was answered. Rows keep both names."""
     for outcome in ("401", "answer", "401"):

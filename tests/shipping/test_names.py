@@ -8,7 +8,7 @@ from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
 from src.observability.instrumentation.sdks import ANTHROPIC, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI
 from src.observability.shipping.names import _UNNAMED
 from tests.langfuse_server import LangfuseServer, ReceivedSpan
-from tests.providers.wire import PROVIDERS, ask
+from tests.providers.wire import EACH_PROVIDER, ask
 
 METADATA = "langfuse.observation.metadata."
 
@@ -24,7 +24,7 @@ def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
     return {name.removeprefix(METADATA): value for name, value in span.attributes.items() if name.startswith(METADATA)}
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
     """The list shows the model; provider, nonce and finish reason stand in the metadata, parameters do not."""
     provider, model = play(name, "answer")

@@ -174,6 +174,19 @@ def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServ
     assert langfuse.grouped("pnl_usd", Names.OBSERVATION_MODEL) == {MODEL_NAME: [-10.5]}
 
 
+def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
+    langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a backtest tells it, in the recorder's batch of the decision itself."""
+    monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "backtest")
+    for _ in range(20):
+        ObservabilityContext.record_outcome(str(one_cycle()), pnl_pct=1.5)
+    generations = {span.id for span in shipped(langfuse) if span.name == MODEL_NAME}
+    outcomes = [score for score in langfuse.scores if score["name"] == "pnl_pct"]
+    assert {score["environment"] for score in outcomes} == {"backtest"}
+    assert {score["observationId"] for score in outcomes} == generations
+
+
 def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: Any) -> None:
     """Of a batch, each event has an answer: taken ones are shipped, refused ones rejected, others stay pending."""
     statuses = {"signal_action": 400, "signal_confidence": 500}

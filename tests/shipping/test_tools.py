@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 
 from src.observability import LangFuseTracker, observe_llm
 from tests.langfuse_server import LangfuseServer, ReceivedSpan
-from tests.providers.wire import KEY, PROVIDERS, TOOL_CALLS
+from tests.providers.wire import EACH_PROVIDER, KEY, TOOL_CALLS
 
 ARGUMENTS = {"symbol": "BTC", "side": "buy"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(992)
@@ -37,7 +37,7 @@ def assert_is_call(message: dict[str, Any], *, with_id: bool = True) -> None:
 
 
 @pytest.mark.parametrize("way", ["generate", "stream"])
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langfuse: LangfuseServer) -> None:
     """For every provider of the factory, whose answer's text is empty then: the call, and no empty text."""
     _, model = play(name, "tool call")

@@ -58,12 +58,17 @@ class JournalSink:
 
     def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
         destination, further = _journalled(settings.destination()), _journalled(settings.otlp_destination())
-        rows, scores = self._rows(journal, ended, destination)
+        outcomes = [observation for observation in ended if observation.type == OUTCOME]
+        rows, scores = self._rows((call for call in ended if call.type != OUTCOME), destination)
         running = (observation for observation in opened if observation.ended is None)
         begun = [_addressed(_row_or_placeholder(observation)[0], destination, "open") for observation in running]
         common = {"process": self._process, "otlp_destination": further}
         recorded = [{**row, **common} for row in (*begun, *rows)]
-        journal.append(recorded, scores, durable=settings.setting("OBSERVABILITY_DURABILITY") == "sync")
+        durable = settings.setting("OBSERVABILITY_DURABILITY") == "sync"
+        journal.append(recorded, scores, durable=durable)
+        if outcomes:  # after the rows of their traces, whose destination and generation they take
+            of_traces = (rows_of_outcome(journal, it.hex_trace_id, it.scores, destination) for it in outcomes)
+            journal.append([], [score for scores in of_traces for score in scores], durable=durable)
         if destination or further:
             self._ship()
 
@@ -107,15 +112,10 @@ class JournalSink:
                 self._next_tidy = now
             journal.give_up_lease("tidy", process)
 
-    def _rows(
-        self, journal: Journal, ended: Iterable[Observation], destination: str | None
-    ) -> tuple[list[Row], list[Row]]:
+    def _rows(self, ended: Iterable[Observation], destination: str | None) -> tuple[list[Row], list[Row]]:
         rows: list[Row] = []
         scores: list[Row] = []
         for observation in yielding(ended):
-            if observation.type == OUTCOME:
-                scores += rows_of_outcome(journal, observation.hex_trace_id, observation.scores, destination)
-                continue
             row, its_scores = _row_or_placeholder(observation)
             signals = _inferred_signals(observation, row)
             rows += [_addressed(new, destination, "pending") for new in (row, *signals)]
