@@ -50,6 +50,19 @@ def test_ship_sends_to_the_one_that_was_away(
     assert len(otlp.spans) == 3
 
 
+def test_prune_says_what_never_arrives(run: Any, langfuse: LangfuseServer, otlp: OtlpServer) -> None:
+    """Rows that Langfuse has are deleted although the second destination lacks them; the number is shown before."""
+    otlp.answer = lambda _request, _body: Response("away", 503)
+    one_cycle()
+    LangFuseTracker().flush(10)
+    runtime.close()
+    lost = "⚠️ 3 of them never reached OBSERVABILITY_OTLP_ENDPOINT"
+    assert lost in run("prune", "--older-than", "all", "--dry-run").output
+    assert lost in run("prune", "--older-than", "all", "--yes").output
+    with closing(Journal(settings.journal_path())) as journal:
+        assert journal.select("SELECT * FROM deliveries WHERE kind = 'observations'") == []
+
+
 def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reachable, the headers accepted, rows that it refused; without Langfuse's keys, which nobody misses."""
     one_cycle()

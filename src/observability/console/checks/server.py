@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0  # per request
 _OLDEST_SERVER = (3, 63)  # accepts OTLP as SDK 4 sends it (documented for that SDK)
-_OLDEST_FOR_SDK_5 = (4, 59)  # documented
+_OLDEST_FOR_SDK_5 = (4, 59)  # documented; measured: 4.16.0 takes SDK 5.0.4's spans and prompts, not its scores
 _SKEW_SECONDS = 60
 
 
@@ -99,8 +99,8 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
     if server < _OLDEST_SERVER:
         yield fault("server", f"{what}: too old", "update the server to 3.63 or newer")
     elif sdk.startswith("5.") and server < _OLDEST_FOR_SDK_5:
-        cure = "traces and scores do not use the SDK; for prompts: pip install 'langfuse>=4.12,<5'"
-        yield warning("server", f"{what}, which needs 4.59 or newer", cure)
+        cure = "ours do not use the SDK; if your code sends scores through it: pip install 'langfuse>=4.12,<5'"
+        yield warning("server", f"{what}, whose own scores this server may refuse (4.16.0 does)", cure)
     else:
         yield fine("server", what)
 

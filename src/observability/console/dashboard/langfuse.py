@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...shipping import LangfuseClient
 
 _SECONDS = 10.0  # per request
-_PAGE_ROWS = 25  # so that an answer stays below the 64 KB that are read
+_PAGE_ROWS = 10  # so that an answer stays below the 64 KB that are read
 _DASHBOARDS, _WIDGETS = "/api/public/unstable/dashboards", "/api/public/unstable/dashboard-widgets"
 _CONFIGS = "/api/public/score-configs"
 _Object = dict[str, Any]

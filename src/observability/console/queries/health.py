@@ -76,6 +76,16 @@ def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
     return {row["state"]: row["rows"] for row in rows}
 
 
+def undelivered(journal: Journal, before_ns: int) -> int:
+    """Return the number of those that are done, except that a second destination lacks them."""
+    (row,) = journal.select(
+        "SELECT count(*) AS rows FROM further_deliveries AS f JOIN observations AS o USING (seq)"
+        " WHERE f.state = 'pending' AND o.state IN ('shipped', 'rejected', 'local') AND o.start_ns < ?",
+        (before_ns,),
+    )
+    return int(row["rows"])
+
+
 def local_rows(journal: Journal) -> int:
     """Return the number of rows recorded without keys."""
     return journal.counts().get("local", 0)

@@ -37,11 +37,11 @@ def prune(
     with opened() as journal:
         by_state = health.ended_before(journal, before)
         pending = by_state.pop("pending", 0)
-        used = journal.used_bytes()
+        undelivered, used = health.undelivered(journal, before), journal.used_bytes()
         if by_state and not dry_run and not yes:
-            _announce(_Pruned(before, True, by_state, pending, 0, 0))
+            _announce(_Pruned(before, True, by_state, pending, undelivered, 0, 0))
         deleted = 0 if dry_run else _delete(journal, before)
-        pruned = _Pruned(before, dry_run, by_state, pending, deleted, used - journal.used_bytes())
+        pruned = _Pruned(before, dry_run, by_state, pending, undelivered, deleted, used - journal.used_bytes())
     if as_json:
         show_json(pruned._asdict())
     else:
@@ -55,6 +55,7 @@ class _Pruned(NamedTuple):
     dry_run: bool
     found: dict[str, int]  # number by state
     waiting: int  # kept: not sent yet
+    undelivered: int  # of `found`: the second destination has not received them
     gone: int  # deleted
     freed_bytes: int
 
@@ -77,6 +78,8 @@ def _print(pruned: _Pruned) -> None:
     if pruned.waiting:
         cprint(f"⚠️ {pruned.waiting:,} are kept, because Langfuse has not received them yet", "yellow")
         cprint("   → python -m src.observability ship", "yellow")
+    if pruned.undelivered:
+        cprint(f"⚠️ {pruned.undelivered:,} of them never reached OBSERVABILITY_OTLP_ENDPOINT", "yellow")
 
 
 def _before(older_than: str | None) -> int:
