@@ -11,7 +11,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from src.observability import settings
-from tests.langfuse_server import LangfuseServer, settings_for
+from tests.langfuse_server import LangfuseServer, ReceivedSpan, settings_for
+from tests.otlp_server import HEADERS, OtlpServer
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,6 +28,18 @@ for _ in range(20):
     one_cycle()
 assert runtime.flush(30)
 """
+
+
+_NAMED = 'hostname "$0" && exec "$1" -c "$2"'
+
+
+def host_and_span(otlp: OtlpServer) -> Iterator[tuple[str, str]]:
+    """The host's name and the user of each span."""
+    for batch in otlp.batches:
+        for item in batch.resource_spans:
+            (host,) = [each.value.string_value for each in item.resource.attributes if each.key == "host.name"]
+            for scope in item.scope_spans:
+                yield from ((host, str(ReceivedSpan(span).attributes["user.id"])) for span in scope.spans)
 
 
 def ip(command: str) -> None:
@@ -58,13 +71,16 @@ def network() -> Iterator[None]:
 
 
 def test_two_hosts_ship_to_one_server(network: None, tmp_path: Path) -> None:
-    """Every trace arrives once, under its own session, and its user says which machine it came from."""
-    with HTTPServer(SERVER, 0) as listener:
-        langfuse = LangfuseServer(listener)
-        common = {**os.environ, **settings_for(f"http://{SERVER}:{listener.port}"), "LANGFUSE_ALLOW_HTTP": "true"}
+    """Every trace arrives once at both destinations, and its user, or its host's name, is the machine's."""
+    with HTTPServer(SERVER, 0) as listener, HTTPServer(SERVER, 0) as other:
+        langfuse, otlp = LangfuseServer(listener), OtlpServer(other)
+        common = {
+            **os.environ, **settings_for(f"http://{SERVER}:{listener.port}"), "LANGFUSE_ALLOW_HTTP": "true",
+            "OBSERVABILITY_OTLP_ENDPOINT": otlp.url, "OBSERVABILITY_OTLP_HEADERS": HEADERS,
+        }  # fmt: skip
         processes = [
             subprocess.Popen(
-                ["ip", "netns", "exec", name, sys.executable, "-c", _CYCLES],
+                ["ip", "netns", "exec", name, "unshare", "--uts", "sh", "-c", _NAMED, name, sys.executable, _CYCLES],
                 cwd=settings.REPO_ROOT,
                 env={**common, "LANGFUSE_USER_ID": name, "OBSERVABILITY_JOURNAL": str(tmp_path / name / "journal.db")},
             )
@@ -72,6 +88,8 @@ def test_two_hosts_ship_to_one_server(network: None, tmp_path: Path) -> None:
         ]
         assert [process.wait(60) for process in processes] == [0, 0]
         spans = langfuse.spans
+    assert Counter(host_and_span(otlp)) == {(name, name): 60 for name in HOSTS}
+    assert len({span.id for span in otlp.spans}) == len(otlp.spans)
     assert len({span.id for span in spans}) == len(spans)
     roots = [span for span in spans if span.parent_id is None]
     assert Counter(span.attributes["user.id"] for span in roots) == dict.fromkeys(HOSTS, 20)
