@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from src.observability import settings
-from src.observability.alerts import only_watch
+from src.observability.alerts import Watcher, only_watch
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
-from tests.alerts.agents import HOUR_NS, MINUTE_NS, append, cycle
+from tests.alerts.agents import HOUR_NS, MINUTE_NS, T0, append, cycle
 from tests.alerts.conftest import Webhook
 
 
@@ -99,6 +99,29 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
     ]
 
 
+def test_a_budget_at_85_and_at_100_percent(
+    made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is one incident; both end when the budget's period does. One that is full at once is one message."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
+    add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
+    running, now = watcher(), T0 + 5 * HOUR_NS
+    for spent in (8.4, 8.5, 9.0, 10.0, 10.0):
+        made.change(add, ("whaleagent calls/day UTC", T0, spent))
+        running.run_pass(now := now + MINUTE_NS)
+    made.change(add, ("fleet USD/day UTC", T0, 7.0))
+    running.run_pass(now + MINUTE_NS)
+    assert webhook.titles == [
+        "❌ budget whaleagent calls/day UTC: budget",
+        "❌ budget whaleagent calls/day UTC: budget_full",
+        "❌ budget fleet USD/day UTC: budget_full",
+    ]
+    assert "8.5 of 10 calls are spent (85%)" in webhook.received[0]["message"]
+    running.run_pass(T0 + 25 * HOUR_NS)
+    assert len(webhook.titles) == 6
+    assert running.store.incidents(only_open=True) == []
+
+
 def test_one_watch_at_a_time(made: Journal) -> None:
     """A second one says so and ends with status 0: cron may overlap a slow pass."""
     with only_watch(made.path):
@@ -126,14 +149,11 @@ def test_a_damaged_file_of_alerts_names_its_cure(failing: None) -> None:
     assert "alerts: " in run("doctor").stdout
 
 
-def test_a_machine_that_slept_has_no_silent_agents(made: Journal, watcher: Callable[[], object]) -> None:
+def test_a_machine_that_slept_has_no_silent_agents(made: Journal, watcher: Callable[[], Watcher]) -> None:
     """After a pause of the watch itself, silence counts from the end of the pause."""
-    from src.observability.alerts import Watcher
-
     at = time.time_ns()
     append(made, [cycle(at - number * 15 * MINUTE_NS) for number in range(15 * 96, -1, -1)])
     running = watcher()
-    assert isinstance(running, Watcher)
     running.run_pass(at)
     running.run_pass(at + MINUTE_NS)
     assert running.run_pass(at + 9 * HOUR_NS) == []  # it woke up

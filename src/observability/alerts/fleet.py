@@ -1,12 +1,16 @@
-"""The rules about the whole machine: rows that are not delivered. They need no past."""
+"""The rules about the whole machine: rows that are not delivered, budgets. They need no past."""
 
 from collections.abc import Callable, Iterator
 
 from .. import settings
+from ..budgets import Ledger, Status, configured
 from ..journal import Journal
+from .messages import moment
 from .monitor import Incident
 
-FLEET = "fleet"  # the agent of these incidents
+FLEET_RULES = ("unshipped", "rejected", "budget", "budget_full")
+_FLEET = "fleet"  # the agent of incidents of all agents
+_NEARLY, _NEARLY_FULL = 0.85, 0.95  # of a budget; a full one may have some of it reserved for calls that run
 _LATE_NS, _ON_TIME_NS = 30 * 60 * 10**9, 10 * 60 * 10**9  # age of the oldest pending row: an incident, and its end
 _RECENT_NS = 3600 * 10**9
 # Along the indexes of pending rows: a backlog of a day is not read each minute.
@@ -21,11 +25,13 @@ SELECT count(*) AS rows, min(at_ns) AS since_ns, min(reason) AS reason FROM deli
 WHERE state = 'rejected' AND destination = ? AND at_ns > ?"""
 
 
-def fleet_incidents(journal: Journal, now_ns: int, is_open: Callable[[str], bool]) -> Iterator[Incident]:
-    """Yield the incidents that hold now. `is_open(rule)`: the rule's incident is open, so a lower limit counts."""
-    limit = _ON_TIME_NS if is_open("unshipped") else _LATE_NS
+def fleet_incidents(journal: Journal, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
+    """Yield the incidents that hold now. `is_open(agent, rule)`: one that is open ends at another limit."""
+    limit = _ON_TIME_NS if is_open(_FLEET, "unshipped") else _LATE_NS
     for rule in (_unshipped(journal, now_ns, limit), _rejected(journal, now_ns)):
         yield from list(rule)[:1]  # of several destinations one is enough
+    for status in _statuses(journal, now_ns):
+        yield from _budget(status, now_ns, is_open)
 
 
 def _unshipped(journal: Journal, now_ns: int, limit_ns: int) -> Iterator[Incident]:
@@ -34,7 +40,7 @@ def _unshipped(journal: Journal, now_ns: int, limit_ns: int) -> Iterator[Inciden
             age = now_ns - row["start_ns"]
             if age > limit_ns:
                 text = f"rows for {to.host} wait, the oldest since {age / 60e9:,.0f} minutes: see `doctor`"
-                yield Incident(FLEET, "unshipped", text, row["start_ns"], now_ns, first_bad=row["trace_id"])
+                yield Incident(_FLEET, "unshipped", text, row["start_ns"], now_ns, first_bad=row["trace_id"])
 
 
 def _rejected(journal: Journal, now_ns: int) -> Iterator[Incident]:
@@ -43,4 +49,27 @@ def _rejected(journal: Journal, now_ns: int) -> Iterator[Incident]:
             if row["rows"]:
                 reason = row["reason"] or "no reason given"
                 text = f"{to.host} rejected {row['rows']:,} rows of the last hour: {reason}"
-                yield Incident(FLEET, "rejected", text, row["since_ns"], now_ns)
+                yield Incident(_FLEET, "rejected", text, row["since_ns"], now_ns)
+
+
+def _statuses(journal: Journal, now_ns: int) -> list[Status]:
+    budgets = configured()
+    if not budgets:
+        return []
+    with journal.transaction() as db:
+        return Ledger(budgets).statuses(db, now_ns / 1e9)
+
+
+def _budget(status: Status, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
+    """Yield a budget that is nearly used up, and one that is. One that was used up at once is one incident."""
+    budget, share = status.budget, status.spent / status.limit
+    agent, starts_ns = f"budget {budget.key}", int(status.starts * 1e9)
+    text = (
+        f"{status.spent:,.4g} of {status.limit:,.4g} {budget.unit} are spent ({share:.0%}),"
+        f" it resets at {moment(int(status.resets_at * 1e9))}"
+    )
+    is_full = share >= 1 or (share >= _NEARLY_FULL and status.left <= 0)
+    if share >= _NEARLY and (is_open(agent, "budget") or not is_full):
+        yield Incident(agent, "budget", text, starts_ns, now_ns)
+    if is_full:
+        yield Incident(agent, "budget_full", text, starts_ns, now_ns)

@@ -21,8 +21,8 @@ def message_of(incident: dict[str, Any], kind: str) -> Message:
     if kind == "closed":
         length = _duration(incident["closed_ns"] - incident["since_ns"])
         title = f"✅ {name}: {incident['rule']}, {incident['closing']} after {length}"
-        return Message(title, _body(incident, f"{_moment(incident['since_ns'])} to {_moment(incident['closed_ns'])}"))
-    return Message(f"❌ {name}: {incident['rule']}", _body(incident, f"Since {_moment(incident['since_ns'])}"))
+        return Message(title, _body(incident, f"{moment(incident['since_ns'])} to {moment(incident['closed_ns'])}"))
+    return Message(f"❌ {name}: {incident['rule']}", _body(incident, f"Since {moment(incident['since_ns'])}"))
 
 
 def joined(messages: list[Message]) -> Message:
@@ -49,7 +49,7 @@ def _body(incident: dict[str, Any], when: str) -> str:
     return "\n".join(lines)
 
 
-def _moment(nanoseconds: int) -> str:
+def moment(nanoseconds: int) -> str:
     """A time in this machine's zone, as the console shows it."""
     return f"{datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).astimezone():%Y-%m-%d %H:%M %Z}"
 

@@ -34,7 +34,16 @@ RULES = (
     Rule("flips", 0.6, "{bad} of {trials} decisions turned the position", floor=0.1),
     Rule("slow", 0.6, "{bad} of {trials} calls took longer than {limit:.1f} s, usual are {typical:.1f} s", floor=0.1),
 )
-RULE_NAMES = (*(rule.name for rule in RULES), "silent", "spend", "confidence", "unshipped", "rejected")
+RULE_NAMES = (
+    *(rule.name for rule in RULES),
+    "silent",
+    "spend",
+    "confidence",
+    "unshipped",
+    "rejected",
+    "budget",
+    "budget_full",
+)
 BY_NAME = {rule.name: rule for rule in RULES}
 
 

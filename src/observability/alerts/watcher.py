@@ -12,7 +12,7 @@ from ..journal import Journal, JournalError
 from .channels import Channel
 from .delivery import send_due
 from .events import new_events, newest
-from .fleet import FLEET, fleet_incidents
+from .fleet import FLEET_RULES, fleet_incidents
 from .monitor import Incident, Monitor
 from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
@@ -31,7 +31,8 @@ class Watcher:
         self.path, self._channels = journal, channels
         self.store = AlertStore(path_beside(journal))
         self._monitors = self.store.monitors()
-        self._fleet = {row["rule"]: _incident(row) for row in self.store.incidents(only_open=True) if _is_fleet(row)}
+        rows = (row for row in self.store.incidents(only_open=True) if row["rule"] in FLEET_RULES)
+        self._fleet = {(row["agent"], row["rule"]): _incident(row) for row in rows}
 
     def close(self) -> None:
         """Close the alerts' file."""
@@ -83,12 +84,15 @@ class Watcher:
         yield from self._check_fleet(journal, now_ns)
 
     def _check_fleet(self, journal: Journal, now_ns: int) -> Iterator[Incident]:
-        now = {incident.rule: incident for incident in fleet_incidents(journal, now_ns, self._fleet.__contains__)}
-        for rule in now.keys() - self._fleet.keys():
-            self._fleet[rule] = now[rule]
-            yield now[rule]
-        for rule in self._fleet.keys() - now.keys():
-            incident = self._fleet.pop(rule)
+        now = {
+            (incident.agent, incident.rule): incident
+            for incident in fleet_incidents(journal, now_ns, lambda *names: names in self._fleet)
+        }
+        for names in now.keys() - self._fleet.keys():
+            self._fleet[names] = now[names]
+            yield now[names]
+        for names in self._fleet.keys() - now.keys():
+            incident = self._fleet.pop(names)
             incident.closed_ns, incident.closing = now_ns, "recovered"
             yield incident
 
@@ -135,10 +139,6 @@ def _is_off(incident: Incident) -> bool:
     """Whether OBSERVABILITY_ALERT_OFF names the rule, or `agent rule`."""
     off = {name.casefold() for name in settings.setting("OBSERVABILITY_ALERT_OFF")}
     return not off.isdisjoint({incident.rule.casefold(), f"{incident.agent} {incident.rule}".casefold()})
-
-
-def _is_fleet(row: dict[str, object]) -> bool:
-    return row["agent"] == FLEET
 
 
 def _incident(row: dict[str, object]) -> Incident:
