@@ -42,13 +42,20 @@ def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
-def test_systemd_accepts_an_agents_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "instance"),
+    [
+        ("trading-agent@.service", "trading-agent@whale_agent.service"),
+        ("trading-watch.service", "trading-watch.service"),
+    ],
+)
+def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> None:
     """With the paths of this machine; an instance for an agent of this repo."""
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/bin/true")
-    unit = tmp_path / "trading-agent@whale_agent.service"
-    lines = text_of("trading-agent@.service").replace("/opt/trading", str(tmp_path))
+    unit = tmp_path / instance
+    lines = text_of(file).replace("/opt/trading", str(tmp_path))
     unit.write_text(lines.replace("User=trading\n", "User=root\n"))
     assert checked("systemd-analyze", "verify", "--man=no", str(unit)) == ""
     assert (settings.REPO_ROOT / "src" / "agents" / "whale_agent.py").exists()

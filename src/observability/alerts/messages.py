@@ -1,5 +1,6 @@
 """Incidents as messages: agent, what, since when, the last good and the first bad trace. Secrets are masked."""
 
+import platform
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
@@ -40,7 +41,7 @@ def repeated(message: Message) -> Message:
 
 
 def _body(incident: dict[str, Any], when: str) -> str:
-    lines = [redact_line(incident["text"]), when]
+    lines = [redact_line(incident["text"]), f"{when}, on {platform.node()}"]
     if incident["last_good"]:
         lines.append(f"Last good trace: {incident['last_good'][:_SHORT_ID]}")
     if incident["first_bad"]:
