@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from benchmarks.calls import KINDS, LANGFUSE, LIBRARIES, OURS, PLAIN, PROMPT, SPAN, Call, call_of
+from benchmarks.calls import KINDS, LANGFUSE, LIBRARIES, OURS, PLAIN, PROMPT, SPAN, Call, call_of, empty_method
 from benchmarks.table import line, ratios, spread
 
 PACE_SECONDS = 0.005  # the pause after which the caches hold other code
@@ -80,8 +80,9 @@ def paths(address: str, count: int, repeats: int) -> None:
 def off(address: str, count: int, repeats: int) -> None:
     """Tracing off: through a model, a function, and an SDK's client."""
     os.environ["ENABLE_LANGFUSE"] = "false"
-    for kind, target in zip(KINDS, ("≤ 0.5 µs", "–", "≤ 1 µs"), strict=True):
-        calls = {library: call_of(kind, library, address) for library in (PLAIN, OURS)}
+    pairs = {kind: {library: call_of(kind, library, address) for library in (PLAIN, OURS)} for kind in KINDS[:2]}
+    pairs["hooked method of an SDK"] = empty_method()
+    for (kind, calls), target in zip(pairs.items(), ("≤ 0.5 µs", "–", "≤ 1 µs"), strict=True):
         batches = [_of_batches(calls, count) for _ in range(repeats * 3)]
         line(f"tracing off, added to a call through a {kind}", spread(batches, "µs", 2), target=target)
     os.environ["ENABLE_LANGFUSE"] = "true"

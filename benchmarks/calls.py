@@ -163,6 +163,17 @@ def original_create() -> Callable[..., Any]:
     return create
 
 
+def empty_method() -> dict[str, Call]:
+    """An SDK's method that does nothing, as it is and hooked: the SDK's own time would hide the hook's."""
+    from src.observability.instrumentation.calls import sync_method
+    from src.observability.instrumentation.sdks.openai import CHAT
+
+    def create(**_: Any) -> None:
+        """In place of the SDK's method."""
+
+    return {PLAIN: _asking(create), OURS: _asking(sync_method(CHAT)(create))}
+
+
 def in_span(plain: Call, address: str) -> Call:
     """A span of the OpenTelemetry SDK with the same attributes, batched and exported as OTLP."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -10,14 +10,22 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from src.observability import observe_llm, settings
+from src.models.base_model import BaseModel, ModelResponse
+from src.observability import ObservabilityContext, observe_llm, settings
+from src.observability.instrumentation.calls import sync_method
+from src.observability.instrumentation.sdks.openai import CHAT
 from tests.tracing.counting import counted
 
-MOST_CALLS = 44  # 36 of a call, 3 more where OpenTelemetry is imported, 4 of the count; Langfuse's makes 1,376
+# Langfuse's makes 1,376. 36 of a call, 3 more where OpenTelemetry is imported, 4 of the count.
+MOST_CALLS = 44
+MOST_OF_A_MODEL = 104  # 89, with metadata of four values and an answer with usage
+MOST_OF_AN_SDK = 140  # 123, for two messages
 WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "protobuf", "httpx", "genai_prices")
 
 
@@ -27,19 +35,51 @@ def ask(prompt: str, temperature: float = 0.3) -> str:
     return "BUY"
 
 
+class Quick(BaseModel):
+    """A provider's model that answers at once, with the metadata that the plan notes in every call."""
+
+    model_type = "openai"  # type: ignore[assignment]
+
+    def initialize_client(self, **_: Any) -> None:
+        """There is no client."""
+        self.model_name = "gpt-4o-mini"
+
+    def is_available(self) -> bool:
+        """Always."""
+        return True
+
+    def generate_response(
+        self, system_prompt: Any, user_content: Any, temperature: float | None = 0.7, max_tokens: int | None = None
+    ) -> ModelResponse:
+        """Answer at once."""
+        ObservabilityContext.add_agent_metadata(
+            agent_type="model",
+            agent_name=self.model_type,
+            model_name=self.model_name,
+            temperature=temperature,
+            max_tokens=max_tokens,
+        )
+        return ModelResponse("BUY", SimpleNamespace(choices=[]), self.model_name, {"prompt_tokens": 8})
+
+
+def create(**_: Any) -> SimpleNamespace:
+    """In place of an SDK's method."""
+    return SimpleNamespace(choices=[])
+
+
 @pytest.fixture
 def calls_of_one(journal: Any) -> Any:
     """Counts the calls that one traced call makes, once all that happens once has happened; in a thread, since whose
     code is calling is looked for up the stack, and pytest's is 40 frames high."""
 
-    def count(prompt: str) -> Counter[str]:
+    def count(prompt: str, call: Callable[[str], Any] = ask) -> Counter[str]:
         counts: list[Counter[str]] = []
 
         def work() -> None:
             for _ in range(3):
-                ask(prompt)
+                call(prompt)
             with counted() as calls:
-                ask(prompt)
+                call(prompt)
             counts.append(calls)
 
         thread = threading.Thread(target=work)
@@ -59,6 +99,21 @@ def test_a_traced_call_makes_few_calls_and_none_that_work(calls_of_one: Any) -> 
     assert not [name for name in calls if "acquire" in name or "lock" in name.lower() or "Event" in name]
 
 
+def test_a_call_through_a_model_with_metadata_makes_few_calls(calls_of_one: Any) -> None:
+    """As agents call: metadata of four values, an answer with usage and the provider's own response."""
+    model = Quick(None)
+    calls = calls_of_one("Longs", lambda prompt: model.generate_response("You decide", prompt, 0.3, max_tokens=900))
+    assert 40 < calls.total() <= MOST_OF_A_MODEL, calls
+
+
+def test_a_hooked_call_of_an_sdk_makes_few_calls(calls_of_one: Any) -> None:
+    """Two messages, copied before the SDK sees them."""
+    hooked = sync_method(CHAT)(create)
+    messages = [{"role": role, "content": "Longs were liquidated"} for role in ("system", "user")]
+    calls = calls_of_one("", lambda _: hooked(model="gpt-4o", messages=messages, temperature=0.3))
+    assert 40 < calls.total() <= MOST_OF_AN_SDK, calls
+
+
 def test_the_callers_cost_does_not_grow_with_the_prompt(calls_of_one: Any) -> None:
     """200 KB is handed over as 2 KB is."""
     assert calls_of_one("x" * 2_000) == calls_of_one("x" * 200_000)
@@ -73,6 +128,10 @@ def test_tracing_off_is_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = [name.rsplit(".", 1) for name in calls if name.startswith("src.observability")]
     assert [last for _, last in ours] == ["wrapper", "recording"]
     assert calls.total() <= 12
+    hooked = sync_method(CHAT)(create)
+    with counted() as calls:
+        hooked(messages=[])
+    assert calls.total() <= 14, calls
 
 
 _BURST = """

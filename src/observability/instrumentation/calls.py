@@ -35,6 +35,8 @@ def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., An
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
+            if not recording().on:
+                return method(*args, **kwargs)
             return observe_call(shape, method, args, kwargs)
 
         return observed

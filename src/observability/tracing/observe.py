@@ -145,9 +145,10 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
         if label.capture_input and capture.capture_input:
             _note_arguments(observation, label, args, kwargs)
         current.processor.on_start(observation)
+        _resume(observation)
+        return observation  # in the `try`: an alarm may arrive at any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(observation, error)
-    _resume(observation)
     return observation
 
 
@@ -182,8 +183,7 @@ def _give_up(observation: Observation | None, error: BaseException) -> None:
             raise error
         swallow(error)
     except BaseException:
-        if observation is not None:
-            finish(observation)
+        _stop(observation, error)
         raise
 
 
@@ -247,10 +247,10 @@ def _end(call: _Traced, result: Any) -> None:
 
 
 def _stop(call: _Traced, error: BaseException | None = None) -> None:
-    """End the call without a result, and note its exception if there is one."""
+    """End the call without a result, unless it has ended, and note its exception if there is one."""
     _suspend(call)
     try:
-        if type(call) is Observation:
+        if type(call) is Observation and call.ended is None:
             try:
                 if error is not None:
                     note_error(call, error)
@@ -288,13 +288,14 @@ def _plain(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
         capture = recording()
         if not capture.on:
             return fn(*args, **kwargs)
-        call = _begin(label, capture, args, kwargs)
+        call = None
         try:
+            call = _begin(label, capture, args, kwargs)
             result = fn(*args, **kwargs)
+            _end(call, result)
         except BaseException as error:
             _stop(call, error)
             raise
-        _end(call, result)
         return result
 
     return wrapper
@@ -305,13 +306,14 @@ def _coroutine(fn: Callable[..., Any], label: _Label) -> Callable[..., Any]:
         capture = recording()
         if not capture.on:
             return await fn(*args, **kwargs)
-        call = _begin(label, capture, args, kwargs)
+        call = None
         try:
+            call = _begin(label, capture, args, kwargs)
             result = await fn(*args, **kwargs)
+            _end(call, result)
         except BaseException as error:
             _stop(call, error)
             raise
-        _end(call, result)
         return result
 
     return wrapper
@@ -323,11 +325,12 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
         if not capture.on:
             return (yield from fn(*args, **kwargs))
         inner = fn(*args, **kwargs)
-        call = _begin(label, capture, args, kwargs)
-        _suspend(call)
+        call = None
         step: Callable[[Any], Any] = inner.send
         value: Any = None
         try:
+            call = _begin(label, capture, args, kwargs)
+            _suspend(call)
             while True:
                 _resume(call)
                 try:
@@ -348,6 +351,8 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
         except BaseException as error:
             _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
+        finally:
+            _stop(call)  # does nothing, unless an alarm arrived just above
 
     return wrapper
 
@@ -364,11 +369,12 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         inner = fn(*args, **kwargs)
         capture = recording()
-        call = _begin(label, capture, args, kwargs) if capture.on else None
-        _suspend(call)
+        call = None
         step: Callable[[Any], Any] = inner.asend
         value: Any = None
         try:
+            call = _begin(label, capture, args, kwargs) if capture.on else None
+            _suspend(call)
             while True:
                 _resume(call)
                 try:
@@ -388,6 +394,8 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
         except BaseException as error:
             _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
+        finally:
+            _stop(call)  # does nothing, unless an alarm arrived just above
 
     return wrapper
 

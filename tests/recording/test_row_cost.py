@@ -1,0 +1,72 @@
+"""The cost of a row on the recorder's thread, counted in calls: a count is the same on a busy machine.
+
+`python -m benchmarks.bench recorder` has the microseconds.
+"""
+
+import itertools
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+from src.observability import settings
+from src.observability.journal.store import Journal
+from src.observability.recording import answer, usage
+from src.observability.recording.row import row_of
+from src.observability.tracing import Observation, Reply
+from tests.tracing.counting import counted
+
+MOST_CALLS = 1_200  # 864 of a row of 2 KB, Python's and C's together; 3,800 while usage was read field by field
+PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40
+USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
+_numbers = itertools.count()
+
+
+def generation() -> Observation:
+    """A call through a model, as its thread leaves it; no two prompts are alike."""
+    call = Observation("llm_generation", "generation")
+    call.model_parameters = {"temperature": 0.3, "max_tokens": 1_000}
+    call.metadata = {"model_type": "openai", "model_name": "gpt-4o-mini", "temperature": 0.3, "max_tokens": 1_000}
+    call.input = [{"role": "system", "content": "You decide"}, {"role": "user", "content": f"{PROMPT}{next(_numbers)}"}]
+    message = SimpleNamespace(role="assistant", content="Wait")
+    raw = SimpleNamespace(
+        model="gpt-4o-mini", usage=SimpleNamespace(**USAGE), choices=[SimpleNamespace(message=message)]
+    )
+    call.output = Reply("Wait", USAGE, "gpt-4o-mini", raw)
+    call.ended = call.started + 1
+    return call
+
+
+def calls_of(call: Observation) -> Counter[str]:
+    """The calls that the row of an observation takes, once all that happens once has happened."""
+    for _ in range(3):
+        row_of(generation())
+    with counted() as calls:
+        row_of(call)
+    return calls
+
+
+def test_a_row_takes_few_calls() -> None:
+    """Usage, answer, price and redaction of a call through a model."""
+    calls = calls_of(generation())
+    assert 200 < calls.total() <= MOST_CALLS, calls.most_common(20)
+
+
+def test_an_answer_is_read_once_a_row() -> None:
+    """Model, finish reason, reasoning, usage and text are one reading; usage is counted once for each report of it."""
+    calls = calls_of(generation())
+    assert calls[f"{answer.__name__}.read_answer"] == 1
+    assert calls[f"{usage.__name__}.usage_buckets"] <= 6
+
+
+def test_a_batch_is_one_statement(journal: Any) -> None:
+    """New rows of one look at the queue go in together, whatever their number; so do their tags."""
+    settings.journal_path().parent.mkdir()
+    written = Journal(settings.journal_path())
+    rows = [{**row_of(generation()), "process": "1-0", "destination": None, "otlp_destination": None, "state": "local"}
+            for _ in range(50)]  # fmt: skip
+    with counted() as calls:
+        written.append(rows, [])
+    assert calls["sqlite3.Connection.execute"] + calls["None.Connection.execute"] < 12, calls
+    assert calls["sqlite3.Connection.executemany"] + calls["None.Connection.executemany"] == 2, calls
+    assert len(written.observations()) == 50
+    written.close()
