@@ -108,6 +108,6 @@ def check_tree(trace: dict[str, Any], lines: Sequence[str]) -> None:
     for cycle in (observation for observation in trace["observations"] if observation["type"] == "agent"):
         assert took_about(lines[1].split("  ")[1], cycle["end_ns"] - cycle["start_ns"])
     printed_outcomes = {line.split()[1] for line in lines if line.startswith("⚖️")}
-    outcomes = {score["name"]: score["value"] for score in trace["scores"] if score["observation_id"] is None}
+    outcomes = {score["name"]: score["value"] for score in trace["scores"] if score["name"].startswith("pnl_")}
     assert len(printed_outcomes) == len(outcomes)
     assert all(any(is_about(text, value) for text in printed_outcomes) for value in outcomes.values())

@@ -31,6 +31,18 @@ def test_a_trace_is_a_tree(run: Any) -> None:
     assert len(trace["scores"]) == 2
 
 
+def test_a_trace_shows_prompt_and_outcome(run: Any) -> None:
+    """The version of the prompt beside the model; below the tree the outcome, which is a score of the generation."""
+    with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
+        ObservabilityContext.use_prompt("whale", 7)
+        ask("x")
+        ObservabilityContext.add_trading_signal("SELL", 64, "Whales leave the pool", "ETH")
+    ObservabilityContext.record_outcome(str(cycle.trace_id), pnl_usd=3.0)
+    output = run("trace", "last").output
+    assert "🧠 claude-haiku-4-5  whale v7  100 → 10 tokens" in output
+    assert [line for line in output.splitlines() if line.startswith("⚖️")] == ["⚖️ +$3.00"]
+
+
 def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
     """At 80 columns and 160, and piped without colour."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):

@@ -82,7 +82,7 @@ def _cost(calls: Sequence[Row]) -> str:
 
 
 def _outcomes(trace: Trace) -> list[tuple[str, str]]:
-    return [(_score(score), plain(score["comment"])) for score in trace.scores if score["observation_id"] is None]
+    return [(_score(score), plain(score["comment"])) for score in trace.outcomes]
 
 
 def _score(score: Row) -> str:

@@ -22,6 +22,11 @@ class Trace(NamedTuple):
     scores: list[Row]
     address: str | None  # of its page in Langfuse, once all of it is there
 
+    @property
+    def outcomes(self) -> list[Row]:
+        """The scores that are no signal's."""
+        return [score for score in self.scores if score["name"] not in ("signal_action", "signal_confidence")]
+
     def as_json(self) -> dict[str, Any]:
         """Return the trace for scripts."""
         return self._asdict()

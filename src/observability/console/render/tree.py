@@ -29,10 +29,9 @@ def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableT
 
 def _scores(trace: Trace, full: bool, width: int) -> Iterator[Text]:
     """Yield the outcome and any other score of the whole trace, one line each, line breaks in notes included."""
-    for score in trace.scores:
-        if score["observation_id"] is None:
-            line = f"{_score(score)}  {score['comment'] or ''}".rstrip()
-            yield Text(f"⚖️ {one_line(line, 2 * len(line) if full else width - 3)}")
+    for score in trace.outcomes:
+        line = f"{_score(score)}  {score['comment'] or ''}".rstrip()
+        yield Text(f"⚖️ {one_line(line, 2 * len(line) if full else width - 3)}")
 
 
 def _score(score: Row) -> str:
@@ -69,6 +68,8 @@ def _facts(row: Row) -> Iterator[str]:
         yield _took(row)
         return
     yield one_line("/".join(filter(None, (row["provider"], row["model"]))), 40) or "unknown model"
+    if row["prompt_name"]:
+        yield one_line(f"{row['prompt_name']} v{row['prompt_version']}", 40)
     yield tokens(row["usage"])
     yield _took(row)
     yield price(row["cost_usd"])
