@@ -9,6 +9,7 @@ import pytest
 
 from src.observability import ObservabilityContext, settings
 from src.observability.console.page.access import HEADERS
+from src.observability.console.page.conversation import _of_value
 from src.observability.console.page.server import server
 from src.observability.journal.store import Journal
 from tests.console.cycles import ask
@@ -146,3 +147,25 @@ async def test_the_page_cannot_write(filled: Journal, browser: httpx.AsyncClient
     with pytest.raises(JournalError, match="readonly"):
         module._read(delete)
     assert filled.select("SELECT 1 FROM observations LIMIT 1")
+
+
+def test_messages_of_any_form() -> None:
+    """A conversation, arguments, parts of a message, a text, data: each is read, and nothing is left out."""
+
+    def read(value: Any) -> list[tuple[str, str]]:
+        return [(message.kind, message.text) for message in _of_value(value, "user", "input")]
+
+    assert read("x") == [("user", "x")]
+    assert read(None) == []
+    assert read([1]) == [("data", "[\n  1\n]")]
+    assert read({"role": "assistant", "content": "a"}) == [("assistant", "a")]
+    conversation = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "text", "text": "t"}, "u"]},
+    ]
+    assert read(conversation) == [("system", "s"), ("user", "t\nu")]
+    assert read({"messages": conversation, "n": 1}) == [*read(conversation), ("data", '{\n  "n": 1\n}')]
+    assert read({"prompt": "p", "system": "s"}) == [("system", "s"), ("user", "p")]
+    assert read([{"role": "assistant", "content": None, "tool_calls": [1]}]) == [
+        ("assistant", '{\n  "tool_calls": [\n    1\n  ]\n}')
+    ]

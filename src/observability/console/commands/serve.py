@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -26,7 +27,8 @@ def serve(
     page, access = server(listener.getsockname()[1])
     cprint(f"🌙 {access.address}", "cyan")
     print("   Works once, in one browser. Ctrl-C ends the page; agents go on.", flush=True)
-    page.run(sockets=[listener])
+    with suppress(KeyboardInterrupt):
+        page.run(sockets=[listener])
 
 
 def _listener(port: int) -> socket.socket:
@@ -35,6 +37,7 @@ def _listener(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # a browser that is quicker than the server waits
     except OSError as error:
         cprint(f"❌ Port {port} cannot be used ({error.strerror}): choose another with --port", "red", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -89,7 +89,7 @@ def _paths(points: Sequence[tuple[float, float] | None]) -> list[str]:
             runs.append([])
         else:
             runs[-1].append(item)
-    dashed = ([*run, (run[0][0] + 0.1, run[0][1])] if len(run) == 1 else run for run in runs)
+    dashed = ([(run[0][0] - 1, run[0][1]), (run[0][0] + 1, run[0][1])] if len(run) == 1 else run for run in runs)
     return ["M" + "L".join(f"{x} {y}" for x, y in run) for run in dashed if run]
 
 

@@ -1,7 +1,7 @@
 """A trace as the page shows it: a tree of observations, each with its messages, its facts and its place in time."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...journal import INTERRUPTED, Row
@@ -14,6 +14,12 @@ _MAX_TEXT = 20_000  # characters of one message
 _MAX_DEPTH = 20
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
           "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
+# Arguments of a call that are messages, in the order of a conversation.
+_ARGUMENTS = {
+    "system": "system", "system_prompt": "system", "instructions": "system", "prompt": "user", "user_prompt": "user",
+    "user_content": "user",
+}  # fmt: skip
+_KINDS = {"generation": "model call"}
 
 
 class Message(NamedTuple):
@@ -29,9 +35,11 @@ class Node(NamedTuple):
     """An observation and those below it."""
 
     row: Row
+    kind: str  # in words
     title: str
     facts: list[str]
     messages: list[Message]
+    more: list[Message]  # parameters and metadata
     decision: Decision | None
     left: float  # percent of the trace's time at which it starts
     width: float  # percent of the trace's time that it takes
@@ -106,14 +114,20 @@ def _roots(rows: Sequence[Row]) -> list[Node]:
 
 def _node(row: Row, rows: Sequence[Row], start: int, span: int, depth: int) -> Node:
     below = [child for child in rows if child["parent_id"] == row["id"]] if depth < _MAX_DEPTH else []
-    is_signal = row["name"] == "trading_signal" and row["type"] == "event"
+    is_signal = _is_signal(row)
     return Node(
-        row, _title(row), list(_facts(row)), [] if is_signal else list(_messages(row)),
+        row, "decision" if is_signal else _KINDS.get(row["type"], plain(row["type"])), _title(row), list(_facts(row)),
+        [] if is_signal else list(_messages(row, with_output=not any(map(_is_signal, below)))),
+        [] if is_signal else list(_more(row)),
         _decision(row) if is_signal else None,
         left=100 * (row["start_ns"] - start) / span,
         width=100 * ((row["end_ns"] or row["start_ns"]) - row["start_ns"]) / span,
         children=[_node(child, rows, start, span, depth + 1) for child in below],
     )  # fmt: skip
+
+
+def _is_signal(row: Row) -> bool:
+    return bool(row["name"] == "trading_signal" and row["type"] == "event")
 
 
 def _title(row: Row) -> str:
@@ -136,27 +150,42 @@ def _decision(row: Row) -> Decision:
     return decision({**row, "pnl_usd": None, "pnl_pct": None, "stands": True, "calls": 0, "cost_usd": None})
 
 
-def _messages(row: Row) -> Iterator[Message]:
+def _messages(row: Row, *, with_output: bool) -> Iterator[Message]:
+    """Yield input and output; the output of a cycle repeats the decision below it."""
     yield from _of_value(row["input"], "user", "input")
-    yield from _of_value(row["output"], "assistant", "output")
+    if with_output:
+        yield from _of_value(row["output"], "assistant", "output")
+
+
+def _more(row: Row) -> Iterator[Message]:
+    for name in ("model_parameters", "metadata"):
+        if row[name]:
+            yield _message("data", name.replace("_", " "), _json(row[name]))
 
 
 def _of_value(value: Any, kind: str, role: str) -> Iterator[Message]:
     """Yield the messages of an input or output: a conversation, a text, or data as JSON."""
-    if isinstance(value, dict) and isinstance(value.get("messages"), list):
-        yield from _of_value(value["messages"], kind, role)
-        value = {name: item for name, item in value.items() if name != "messages"}
-    if value is None or value in ({}, []):
-        return
-    if isinstance(value, dict) and "role" in value:
-        value = [value]
-    if isinstance(value, list) and all(isinstance(item, dict) and "role" in item for item in value):
-        for item in value:
+    if isinstance(value, dict) and "role" not in value:
+        value = yield from _of_arguments(value, kind, role)
+    messages = [value] if isinstance(value, dict) and "role" in value else value
+    if isinstance(messages, list) and all(isinstance(item, dict) and "role" in item for item in messages):
+        for item in messages:
             yield _message(_ROLES.get(str(item["role"]), kind), str(item["role"]), _text(item))
     elif isinstance(value, str):
         yield _message(kind, role, value)
-    else:
+    elif value is not None and value != {}:
         yield _message("data", role, _json(value))
+
+
+def _of_arguments(value: dict[str, Any], kind: str, role: str) -> Generator[Message, None, dict[str, Any]]:
+    """Yield the messages among a call's arguments; return the other arguments."""
+    rest = dict(value)
+    if isinstance(value.get("messages"), list):
+        yield from _of_value(rest.pop("messages"), kind, role)
+    for name, kind_of_text in _ARGUMENTS.items():
+        if isinstance(value.get(name), str):
+            yield _message(kind_of_text, name.replace("_", " "), rest.pop(name))
+    return rest
 
 
 def _text(message: dict[str, Any]) -> str:

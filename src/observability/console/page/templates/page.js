@@ -1,18 +1,15 @@
 // Swaps the content when the view changes, and shows new rows as the server sends them.
 const $ = (id) => document.getElementById(id);
-let source;
+let source, turns = 0, shown = location.pathname + location.search;
 
 async function show(address, push) {
-  const response = await fetch(address);
-  if (response.status === 403) return location.assign(address);
+  const turn = ++turns, response = await fetch(address);
+  if (!response.ok) return location.assign(address);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  for (const id of ["content", "periods"]) {
-    const part = page.getElementById(id);
-    if (!part) return location.assign(address);
-    $(id).replaceWith(part);
-  }
-  $("filter").elements.period.value = page.getElementById("filter").elements.period.value;
+  if (turn !== turns) return; // a later view was chosen meanwhile
+  for (const id of ["content", "periods", ...(push ? [] : ["filter"])]) $(id).replaceWith(page.getElementById(id));
   if (push) history.pushState(null, "", address);
+  shown = location.pathname + location.search;
   listen();
   loadLower();
 }
@@ -50,16 +47,25 @@ function add(html) {
   $("status").textContent = count === 1 ? "1 new row" : count + " new rows";
 }
 
+function filter(event) {
+  const form = event.target.closest("#filter");
+  if (!form) return;
+  event.preventDefault();
+  show(addressOf(form), true);
+}
+
 if ($("filter")) {
-  $("filter").addEventListener("change", (event) => show(addressOf(event.currentTarget), true));
-  $("filter").addEventListener("submit", (event) => { event.preventDefault(); show(addressOf(event.currentTarget), true); });
+  document.addEventListener("change", filter);
+  document.addEventListener("submit", filter);
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-swap]");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
     event.preventDefault();
-    show(link.href, true);
+    const form = $("filter"), period = link.dataset.period;
+    if (period) form.elements.period.value = period;
+    show(period ? addressOf(form) : link.href, true);
   });
-  addEventListener("popstate", () => location.reload());
+  addEventListener("popstate", () => { if (location.pathname + location.search !== shown) show(location.href, false); });
   $("live").hidden = false;
   $("live").addEventListener("click", (event) => {
     const button = event.currentTarget, on = button.getAttribute("aria-pressed") !== "true";

@@ -1,0 +1,315 @@
+"""The page in a real browser (Debian's `chromium`), live and frozen: it looks, reads and behaves as it should.
+
+axe-core, which checks what a screen reader gets, is npm's: `npm install --no-save axe-core@4.14.1`.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.observability import ObservabilityContext, settings
+from src.observability.journal.store import Journal
+from tests import million
+from tests.console.cycles import ask
+from tests.console.fleet import judge
+
+pytestmark = pytest.mark.slow
+
+CHROMIUM = shutil.which("chromium")
+AXE = settings.REPO_ROOT / "node_modules" / "axe-core" / "axe.min.js"
+HOSTILE = (
+    "<script>document.title='owned'</script>\"><img src=x onerror=\"document.title='owned'\">\x1b[2J\u202e</ol>"
+    + "W" * 300
+)
+SIZES = {"phone": (400, 860), "laptop": (1280, 900), "desktop": (1920, 1080)}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("Debian's chromium is not installed: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[], str]]:
+    """Starts `serve` on this test's journal, and returns the printed address."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> str:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "src.observability", "serve", "--port", "0"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT,
+        )  # fmt: skip
+        started.append(process)
+        assert process.stdout is not None
+        return process.stdout.readline().split()[-1]
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        assert (process.returncode, errors) == (0, "")
+
+
+class Browser:
+    """A page whose errors and requests are kept."""
+
+    def __init__(self, chromium: Any, size: str, scheme: str) -> None:
+        width, height = SIZES[size]
+        self.width = width
+        self.context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(10_000)
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.errors.append(message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def check(self, origin: str) -> None:
+        """No error, no request elsewhere, no scrolling sideways, nothing that a screen reader stumbles on."""
+        self.page.wait_for_load_state()
+        assert self.errors == []
+        assert [url for url in self.requests if not url.startswith(origin)] == []
+        assert self.page.evaluate("document.documentElement.scrollWidth") <= self.width
+        assert self.page.title() != "owned"
+        assert self.page.locator("img").count() == 0
+        if AXE.exists():
+            violations, passes = self.axe()
+            assert violations == []
+            assert passes > 10
+
+    def axe(self) -> tuple[list[Any], int]:
+        """Run axe-core in a world of its own, which the page's policy does not bind."""
+        session = self.context.new_cdp_session(self.page)
+        frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+        world = {"contextId": session.send("Page.createIsolatedWorld", {"frameId": frame})["executionContextId"]}
+        session.send("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8"), **world})
+        rules = "result.violations.map((rule) => [rule.id, rule.nodes[0].html, rule.nodes[0].failureSummary])"
+        script = f"axe.run(document).then((result) => JSON.stringify([{rules}, result.passes.length]))"
+        how = {"awaitPromise": True, "returnByValue": True, **world}
+        answer = session.send("Runtime.evaluate", {"expression": script, **how})
+        violations, passes = json.loads(answer["result"]["value"])
+        return violations, passes
+
+
+def plant() -> None:
+    """Cycles whose every text is hostile."""
+    for number in range(3):
+        with ObservabilityContext.agent_cycle(f"{HOSTILE}{number}", input={"x": HOSTILE}):
+            ask(HOSTILE, model=HOSTILE, answer=HOSTILE)
+            action, confidence = (("BUY", 80), (HOSTILE, 1e300), ("SELL", -5))[number]
+            ObservabilityContext.add_trading_signal(action, confidence, HOSTILE, HOSTILE)
+
+
+@pytest.fixture(params=["empty", "fleet", "hostile"])
+def content(request: pytest.FixtureRequest, journal: Any, journal_of: Callable[..., Journal]) -> str:
+    """A journal that is empty, of a fleet of two days, or hostile."""
+    if request.param == "fleet":
+        judge(journal_of(300, days=0.9), 150)
+    elif request.param == "hostile":
+        plant()
+        journal.observations()
+    else:
+        Journal(settings.journal_path()).close()
+    return str(request.param)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serve: Any, tmp_path: Path) -> None:
+    """Overview and trace, at every size, in both schemes; the token leaves the address."""
+    browser = Browser(chromium, size, scheme)
+    address = serve()
+    origin = address.partition("?")[0]
+    browser.page.goto(address)
+    browser.page.locator("#lower .pair").wait_for()
+    assert browser.page.url == origin
+    browser.check(origin)
+    browser.page.screenshot(path=tmp_path / "overview.png", full_page=True)
+    if content != "empty":
+        browser.page.locator(".row a").first.click()
+        browser.page.locator(".tree").wait_for()
+        browser.check(origin)
+        assert browser.page.locator(".message").count() >= 1
+    browser.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_report(size: str, scheme: str, content: str, chromium: Any, tmp_path: Path) -> None:
+    """The same, from one file that requests nothing; its links lead to its traces and back."""
+    file = tmp_path / "report.html"
+    subprocess.run(
+        [sys.executable, "-m", "src.observability", "report", "--html", file],
+        check=True, cwd=settings.REPO_ROOT, capture_output=True,
+    )  # fmt: skip
+    browser = Browser(chromium, size, scheme)
+    browser.page.goto(file.as_uri())
+    browser.check(file.as_uri())
+    if content != "empty":
+        browser.page.locator(".row a").first.click()
+        assert browser.page.locator(".sheet:visible").count() == 1
+        assert not browser.page.locator("#content").is_visible()
+        browser.check(file.as_uri())
+        browser.page.get_by_role("link", name="← Report").click()
+        assert browser.page.locator("#content").is_visible()
+    browser.context.close()
+
+
+@pytest.fixture
+def fleet(chromium: Any, serve: Any, journal_of: Callable[..., Journal]) -> Iterator[tuple[Browser, Journal, str]]:
+    """The live page of a fleet's day, its journal, and its origin."""
+    made = journal_of(300, days=0.9)
+    judge(made, 150)
+    browser = Browser(chromium, "laptop", "light")
+    address = serve()
+    browser.page.goto(address)
+    browser.page.locator("#lower .pair").wait_for()
+    yield browser, made, address.partition("?")[0]
+    browser.context.close()
+
+
+def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -> None:
+    """On top, announced, with new tiles; a pressed Live button holds them back."""
+    browser, made, origin = fleet
+    page = browser.page
+    calls = page.locator("#tiles .note").last.text_content()
+    million.fill(made, 2, days=0.00001, seed=77)
+    page.locator(".row.new").first.wait_for()
+    assert page.locator(".row.new").count() == 2
+    assert page.locator("#status").text_content() == "2 new rows"
+    page.wait_for_function(
+        "text => document.querySelector('#tiles .tile:last-child .note').textContent !== text", arg=calls
+    )
+    page.get_by_role("button", name="Live").click()
+    million.fill(made, 1, days=0.00001, seed=78)
+    page.wait_for_timeout(2500)
+    assert page.locator(".row.new").count() == 2
+    browser.check(origin)
+
+
+def test_a_view_stays_in_the_address(fleet: tuple[Browser, Journal, str]) -> None:
+    """Filters and periods change it without a new page; a reload and the back button lead to the same rows."""
+    browser, made, origin = fleet
+    page = browser.page
+    page.get_by_label("Action").select_option("SELL")
+    page.wait_for_url("**/?action=SELL")
+    page.get_by_label("Symbol").select_option("BTC")
+    page.wait_for_url("**action=SELL*")
+    page.locator("#periods a", has_text="7 d").click()
+    page.wait_for_url("**period=7d**")
+    page.wait_for_function("!document.querySelector('.badge.BUY')")
+    wanted = {
+        row["trace_id"]
+        for row in made.select("SELECT trace_id FROM decisions WHERE action = 'SELL' AND symbol = 'BTC'")
+    }
+    for _ in range(2):
+        assert {link.rpartition("/")[2] for link in hrefs(page)} <= wanted
+        assert len(hrefs(page)) == min(len(wanted), 30)
+        page.reload()
+    page.get_by_label("Text in prompt, answer or reason").fill("no such text")
+    page.get_by_label("Text in prompt, answer or reason").press("Enter")
+    page.wait_for_url("**text=no+such+text**")
+    assert page.locator(".row a").count() == 0
+    page.go_back()
+    page.locator(".row a").first.wait_for()
+    browser.check(origin)
+
+
+def hrefs(page: Any) -> list[str]:
+    """The addresses of the list's rows."""
+    links: list[str] = page.locator("#rows a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    return links
+
+
+def test_by_keyboard_alone(fleet: tuple[Browser, Journal, str]) -> None:
+    """The first Tab offers the decisions; from there Tab and Enter open a trace; Escape is not needed to go on."""
+    browser, _, origin = fleet
+    page = browser.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#rows') !== null")
+    page.keyboard.press("Enter")
+    page.locator(".tree").wait_for()
+    browser.check(origin)
+
+
+def test_marks_show_their_figures(fleet: tuple[Browser, Journal, str]) -> None:
+    """A tooltip has the words that a screen reader gets; headers sort, and show it."""
+    browser, _, _ = fleet
+    page = browser.page
+    mark = page.locator("section:has(> header > h2:text-is('Decisions')) g[aria-label]").last
+    mark.hover()
+    tip = page.locator(".tip")
+    assert tip.is_visible()
+    assert re.sub(r"\W+", " ", tip.text_content()) == re.sub(r"\W+", " ", mark.get_attribute("aria-label"))
+    table = page.locator("section:has(> header > h2:text-is('Agents'))")
+    for order in ("descending", "ascending"):
+        table.get_by_role("button", name="calls").click()
+        assert table.locator("th", has_text="calls").first.get_attribute("aria-sort") == order
+        calls = [int(text) for text in table.locator("tbody td:nth-child(2)").all_text_contents()]
+        assert calls == sorted(calls, reverse=order == "descending")
+
+
+def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
+    """Eight processes append without a pause: the page goes on, and nobody gets an error."""
+    browser, made, origin = fleet
+    code = (
+        "import sys, time; from pathlib import Path; from src.observability.journal.store import Journal;"
+        "from tests.million import fill; j = Journal(Path(sys.argv[1])); end = time.monotonic() + 6\n"
+        "while time.monotonic() < end: fill(j, 5, days=0.00001, seed=time.time_ns())"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(made.path)], cwd=settings.REPO_ROOT, stderr=subprocess.PIPE)
+        for _ in range(8)
+    ]
+    for _ in range(6):
+        browser.page.reload()
+        browser.page.locator("#lower .pair").wait_for(timeout=20_000)
+    for writer in writers:
+        _, errors = writer.communicate(timeout=60)
+        assert (writer.returncode, errors) == (0, b"")
+    browser.check(origin)
+
+
+@pytest.mark.skipif("MILLION" not in os.environ, reason="MILLION names a journal by `python -m tests.million`")
+def test_a_million_rows(chromium: Any, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First paint within a second, a filter within 300 ms: best of three, since other work may run beside."""
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", os.environ["MILLION"])
+    browser = Browser(chromium, "laptop", "light")
+    page = browser.page
+    page.goto(serve())
+    paints, filters = [], []
+    for _ in range(3):
+        page.reload()
+        page.locator("#lower .pair").wait_for(timeout=30_000)
+        paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        for action in ("SELL", ""):
+            began = time.perf_counter()
+            page.get_by_label("Action").select_option(action)
+            page.wait_for_function("action => location.search.includes('action') === (action !== '')", arg=action)
+            filters.append(1000 * (time.perf_counter() - began))
+            page.locator("#lower .pair").wait_for(timeout=30_000)
+    print(f"first paint {min(paints):.0f} ms, a filter {min(filters):.0f} ms")
+    assert min(paints) <= 1000
+    assert min(filters) <= 300
