@@ -23,7 +23,7 @@ from .values import (
 # Ends of names, in lower case. `_PAIR` matches the rest of the pair, from such an end on.
 _NAME_ENDS = (
     "key", "secret", "token", "password", "passwd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
-    "credential", "authorization", "pass",
+    "credential", "authorization", "pass", "pw", "pswd",
 )  # fmt: skip
 _GO_ON = "acdefgijklmnopqrtuwxyz"  # keys, keyB64, keyHex and keyValue end here, and `keyboard` and `password` go on
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
@@ -34,7 +34,8 @@ _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _PAIR = regex(
     rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d))?)(?P<close>\\{{0,15}}[\"'`])?[\])]?\*{{0,3}}(?:(?P<sep>"
     r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}"  # YAML's block scalars
-    r"|\s{0,8}(?::=|=>|==?|:|\|)(?:[ \t]{0,24}|\s{0,8})(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
+    r"|\s{0,4}:\s{0,4}\w{1,24}\s{0,4}=\s{0,4}(?=[bBrRuU]{0,2}[\"'])"  # `password: str = "…"`
+    r"|\s{0,8}(?::=|=>|[=!]==?|=|:|\|)(?:[ \t]{0,24}|\s{0,8})(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
     r"|\s{1,4}(?:is|was|provided:|given:|used:)\s{1,4}|>(?=[^\s<>]{4}))"
     r"|(?P<loose>\s{0,4}(?:->|→)\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))|\s{1,4}(?=\\{0,15}[\"'`])"
     r"|\t{1,8}|\s{1,4}to\s{1,4}|\s{1,4}))"
@@ -90,10 +91,17 @@ def _lone(end: str) -> re.Pattern[str]:
 _LONE = {end: _lone(end) for end in ("key", "token")}
 
 
+_WINDOW, _FORESIGHT = 4096, 640  # characters: other threads run between two windows
+
+
 def _name_ends(scan: Scan, end: str) -> Iterator[int]:
-    if end in _LONE and end in scan.low:
-        return (match.start() for match in _LONE[end].finditer(scan.low))
-    return scan.anchors(end)
+    if end not in _LONE:
+        yield from scan.anchors(end)
+    elif end in scan.low:
+        for start in range(0, len(scan.low), _WINDOW):
+            for match in _LONE[end].finditer(scan.low, start, start + _WINDOW + _FORESIGHT):
+                if match.start() < start + _WINDOW:  # else the next window has it, and all behind it
+                    yield match.start()
 
 
 def _pair(scan: Scan, at: int, end: int) -> Span | None:

@@ -23,7 +23,7 @@ _DATABASES = (
     "clickhouse", "cockroachdb", "timescaledb", "snowflake", "nats", "ldap", "ldaps", "smtp", "smtps", "sftp", "ftp",
 )  # fmt: skip
 _DATABASE_USERINFO = regex(
-    r"(?P<user>[^\s/@:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
+    r"(?P<user>[^\s/:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
 )
 
 _SHORTEST_TOKEN = 12  # characters; people's names before an `@` are shorter, or have no digits
@@ -140,7 +140,7 @@ def _is_key(segment: str, path: str) -> bool:
 # (Cookie and Set-Cookie: name=value, apart by semicolons).
 _AUTHORIZATION = regex(
     r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}b?(?:\\{0,15}[\"'`])?"
-    r"(?P<scheme>(?:bearer|basic|token|bot|apikey|digest|negotiate|hawk)\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
+    r"(?P<scheme>(?:bearer|basic|token|bot|apikey|digest|negotiate|ntlm|hawk)\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
     re.IGNORECASE,
 )
 _BEARER = regex(r"(?P<scheme>\s{1,4})(?P<value>[A-Za-z0-9._~+/=-]{16,8192})")

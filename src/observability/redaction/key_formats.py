@@ -71,6 +71,7 @@ FORMATS = (
     # trufflehog xai
     Format("xai-key", "xai-", "[A-Za-z0-9_]{40,}", "xai-{a80}"),
     Format("xai-key", "xai-", f"{_ALNUM}{{60,}}", "xai-{a80}", unlike=""),
+    Format("google-key", "1//0", f"{_URL}{{40,}}", "1//0{a20}-{u78}x"),  # OAuth's refresh token: CredSweeper's samples
     # AIza: gitleaks gcp.go. AQ. replaced it in 2026. ya29. and GOCSPX- are OAuth's token and client secret
     Format("google-key", "AIza", f"{_URL}{{35}}{_END}", "AIza{u34}x"),
     Format("google-key", "AIzaSy", f"{_URL}{{33}}{_END}", "AIzaSy{u32}x", unlike=""),
@@ -113,12 +114,14 @@ FORMATS = (
     Format("gocardless-key", "live_", f"{_JUMBLED}{_URL}{{40}}{_END}", "live_{u39}x"),
     # ── Mail
     # SendGrid's documentation (API keys)
-    Format("sendgrid-key", "SG.", rf"{_URL}{{16,32}}\.{_URL}{{32,64}}", "SG.{u22}.{u43}"),
+    Format("sendgrid-key", "SG.", rf"{_URL}{{16,32}}\.{_URL}{{16,64}}", "SG.{u22}.{u43}"),
     Format("mailgun-key", "key-", f"{_HEX}{{32}}{_END}", "key-{h32}"),  # gitleaks mailgun.go
     Format("mailchimp-key", "", rf"(?<![0-9a-f]){_HEX}{{32}}-us\d{{1,2}}{_END}", "{h32}-us13", head=r"-us\d",
            first="0-9a-f"),  # gitleaks mailchimp.go
     # Resend's docs
     Format("resend-key", "re_", f"{_MIXED}{_ALNUM}{{6,12}}_{_ALNUM}{{20,}}", "re_{a8}_{a24}"),  # Resend's documentation
+    Format("mailgun-key", "", rf"(?<![0-9a-f]){_HEX}{{32}}-{_HEX}{{8}}-{_HEX}{{8}}{_END}", "{h32}-{h8}-{h8}",
+           head=rf"-{_HEX}{{8}}-{_HEX}{{8}}(?![0-9a-f-])", first="0-9a-f"),  # CredSweeper's samples
     # gitleaks sendinblue.go
     Format("brevo-key", "xkeysib- xsmtpsib-", f"{_HEX}{{64}}-{_ALNUM}{{16}}", "xkeysib-{h64}-{a16}"),
     # ── Exchanges, market data and nodes; keys in an address: http.py
@@ -128,7 +131,7 @@ FORMATS = (
     Format("quicknode-key", "QN_", f"{_HEX}{{32}}{_END}", "QN_{h32}"),  # QuickNode's documentation (API keys)
     Format("covalent-key", "cqt_ ckey_", f"[A-Za-z0-9]{{26,27}}{_END}", "cqt_{a26}"),  # Covalent's documentation
     # ── Databases
-    Format("supabase-key", "sbp_", f"[a-z0-9]{{40}}{_END}", "sbp_{h40}"),  # kingfisher supabasetoken.yml
+    Format("supabase-key", "sbp_ sbp_v0_", f"[a-z0-9]{{40}}{_END}", "sbp_{h40}"),  # kingfisher supabasetoken.yml
     Format("supabase-key", "sb_secret_", f"{_URL}{{20,}}", "sb_secret_{u31}"),  # Supabase's documentation (API keys)
     Format("planetscale-key", "pscale_tkn_ pscale_oauth_ pscale_pw_", r"[A-Za-z0-9_.=-]{32,}", "pscale_tkn_{u43}"),
     Format("mongodb-key", "mdb_sa_sk_", f"{_URL}{{30,}}", "mdb_sa_sk_{u40}"),  # kingfisher mongodb.yml
@@ -149,10 +152,13 @@ FORMATS = (
            "M{a23}.{a6}.{a38}", head=rf"\.{_URL}{{6}}\.", first="MNO"),
     Format("discord-token", "mfa.", f"{_URL}{{80,}}", "mfa.{u84}"),
     # SK (API key) and AC (account): Twilio's glossary (SID); the token of AC: `_beside`
-    Format("twilio-key", "SK AC", f"{_HEX}{{32}}{_END}", "SK{h32}"),
+    Format("twilio-key", "SK AC", f"[0-9a-fA-F]{{32}}{_END}", "SK{h32}"),
     Format("facebook-token", "EAA", f"(?=[A-Za-z]{{0,60}}\\d){_ALNUM}{{90,}}", "EAA{a120}"),  # gitleaks facebook.go
+    # an app's id, "|" and its token: gitleaks facebook.go
+    Format("facebook-token", "", rf"\d{{13,16}}\|{_URL}{{27}}(?![A-Za-z0-9_-])", "{d16}|{u27}", head=r"\d\|",
+           first=r"\d"),
     # gitleaks twitter.go
-    Format("twitter-token", "AAAAAAAAAAAAAAAAAAAAA", r"[A-Za-z0-9%]{50,}", "AAAAAAAAAAAAAAAAAAAAA{a80}"),
+    Format("twitter-token", "AAAAAAAAAAAAAAAAAAAAA", r"[A-Za-z0-9%+/=]{50,}", "AAAAAAAAAAAAAAAAAAAAA{a80}"),
     # ── Source code, packages and machines
     # ghp_ gho_ ghu_ ghs_ ghr_ github_pat_: GitHub's changelog of 2021-03-31, its documentation (Tokens)
     Format("github-token", "ghp_ gho_ ghu_ ghs_ ghr_", "[A-Za-z0-9_]{30,255}", "ghp_{a36}"),
@@ -160,18 +166,21 @@ FORMATS = (
     Format("github-token", "github_pat_", "[A-Za-z0-9_]{40,255}", "github_pat_{a22}_{a59}", unlike=""),
     # GitLab's documentation (Token overview), gitleaks gitlab.go
     Format("gitlab-token", "glpat-", f"{_URL}{{20,255}}", "glpat-{u20}", unlike=""),
-    Format("gitlab-token", "gldt- glrt- glptt- glft- glsoat- glimt- glcbt- glagent- gloas- glffct- GR1348941",
-           f"{_URL}{{20,}}", "glptt-{h40}"),
+    Format("gitlab-token", "gldt- glrt- glptt- glft- glsoat- glimt- glcbt- glagent- gloas- glffct- glrtr-"
+           " glwt-", f"{_URL}{{20,}}", "glptt-{h40}"),
+    Format("gitlab-token", "GR1348941", f"{_URL}{{20,}}", "GR1348941{u20}"),
     Format("npm-token", "npm_", f"{_ALNUM}{{36}}{_END}", "npm_{a36}"),  # gitleaks npm.go
     Format("pypi-token", "pypi-AgE", f"{_URL}{{50,}}", "pypi-AgEIcHlwaS5vcmcC{u130}"),  # PyPI's help (API tokens)
     Format("docker-token", "dckr_pat_ dckr_oat_", f"{_URL}{{27,}}", "dckr_pat_{u27}"),  # kingfisher dockerhub.yml
     Format("ruby-token", "rubygems_", f"{_HEX}{{48}}{_END}", "rubygems_{h48}"),  # gitleaks rubygems.go
     Format("crates-token", "cio", rf"(?=[A-Za-z]{{0,32}}\d)(?=[a-z0-9]{{0,32}}[A-Z]){_ALNUM}{{32}}{_END}", "cio{a32}"),
     Format("nuget-token", "oy2", f"[a-z0-9]{{43}}{_END}", "oy2{l43}"),  # kingfisher nuget.yml
+    Format("artifactory-token", "cmVmdGtuO", f"{_ALNUM}{{50,}}", "cmVmdGtuO{a55}"),  # gitleaks artifactory.go
     Format("artifactory-token", "AKCp", f"{_ALNUM}{{60,}}", "AKCp{a69}"),  # kingfisher artifactory.yml
     # AWS's documentation (IAM, reference_identifiers); the secret half: `_beside`
     Format("aws-key", "AKIA ASIA ABIA ACCA", f"[A-Z0-9]{{16}}{_END}", "AKIA{A16}", unlike="A-Z0-9"),
-    # gitleaks digitalocean.go
+    Format("aws-key", "A3T", f"[A-Z0-9]{{17}}{_END}", "A3T{A17}", unlike="A-Z0-9"),  # gitleaks aws.go
+    Format("aws-key", "bedrock-api-key-", f"{_URL}{{30,}}", "bedrock-api-key-{u100}"),  # gitleaks aws.go
     Format("aws-key", "ABSK", "[A-Za-z0-9+/]{100,}", "ABSK{a120}"),  # Amazon Bedrock's API keys: gitleaks aws.go
     Format("aws-key", "amzn.mws.", _UUID, "amzn.mws.{h8}-{h4}-{h4}-{h4}-{h12}"),  # gitleaks amazonmws.go
     Format("digitalocean-token", "dop_v1_ doo_v1_ dor_v1_", f"{_HEX}{{64}}", "dop_v1_{h64}"),
@@ -179,6 +188,7 @@ FORMATS = (
     Format("grafana-token", "glsa_ glc_", "[A-Za-z0-9_+/]{32,}", "glsa_{a32}_{h8}"),  # gitleaks grafana.go
     Format("sentry-token", "sntrys_ sntryu_", "[A-Za-z0-9_+/]{40,}", "sntryu_{h64}"),  # gitleaks sentry.go
     Format("newrelic-key", "NRAK- NRAA- NRII- NRIQ-", f"{_URL}{{25,}}", "NRAK-{A27}"),  # gitleaks newrelic.go
+    Format("newrelic-key", "NRBR- NRJS-", f"{_HEX}{{19}}{_END}", "NRJS-{h19}"),  # CredSweeper's samples
     Format("vault-token", "hvs. hvb. hvr. s.CAES", f"{_URL}{{20,}}", "hvs.{u90}"),  # gitleaks hashicorp_vault.go
     Format("doppler-token", "dp.pt. dp.ct. dp.sa. dp.st. dp.scim. dp.audit.", rf"(?:{_URL}{{2,35}}\.)?{_ALNUM}{{40,}}",
            "dp.pt.{a43}"),  # gitleaks doppler.go
@@ -186,6 +196,10 @@ FORMATS = (
     Format("hubspot-key", "pat-na1- pat-na2- pat-eu1-", _UUID, "pat-na1-{h8}-{h4}-{h4}-{h4}-{h12}"),
     Format("linear-key", "lin_api_ lin_oauth_", f"{_ALNUM}{{40,}}", "lin_api_{a40}"),  # gitleaks linear.go
     Format("postman-key", "PMAK-", f"{_HEX}{{24}}-{_HEX}{{34}}", "PMAK-{h24}-{h34}"),  # gitleaks postman.go
+    Format("postman-key", "PMAT-", f"[A-Z0-9]{{26}}{_END}", "PMAT-{A26}"),  # CredSweeper's samples
+    # `-----BEGIN … PRIVATE` in base64, as secrets of Kubernetes and CI have it
+    Format("pem-private-key", "LS0tLS1CRUdJTiBQUklWQVRF LS0tLS1CRUdJTiBSU0EgUFJJVkFURS LS0tLS1CRUdJTiBFQyBQUklWQVRF"
+           " LS0tLS1CRUdJTiBPUEVOU1NIIFBSSVZBVEUg", "[A-Za-z0-9+/=]{20,}", "LS0tLS1CRUdJTiBQUklWQVRF{a200}"),
     Format("age-key", "AGE-SECRET-KEY-1", "[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}", f"AGE-SECRET-KEY-1{'Q9' * 29}"),
     # three base64url parts, the first a JSON object ({" is eyJ): RFC 7519
     Format("jwt", "eyJ", rf"{_URL}{{8,512}}\.eyJ{_URL}{{8,16384}}\.{_URL}{{0,1024}}", "eyJ{a33}.eyJ{a40}.{u43}",
@@ -234,18 +248,20 @@ _GLUED_STARTS = tuple(
     if _of_letters_alone(entry) and "a-z" not in entry.unlike
     for start in entry.starts.split()
 )
-_COLON = ord(":")
+_BEFORE_KEY = b":|"  # of Telegram's and Facebook's tokens
 
 
 def formats(scan: Scan) -> Iterator[Span]:
     """Keys that `FORMATS` has: searched only around long runs of key letters, which most prompts lack."""
     plain = scan.plain_ascii
     glued = bool(scan.runs) and any(start in plain for start in _GLUED_STARTS)
+    covered = 0
     for start, end in scan.runs:
-        may_be_one = glued or plain.startswith(_ALNUM_STARTS, start) or plain[start - 1] == _COLON
-        if not may_be_one and plain[start:end].isalnum():
+        may_be_one = glued or plain.startswith(_ALNUM_STARTS, start) or plain[start - 1] in _BEFORE_KEY
+        if end <= covered or (not may_be_one and plain[start:end].isalnum()):
             continue
-        for match in _matches(scan.plain, max(0, start - _TELEGRAM_ID), end):
+        for match in _matches(scan.plain, max(covered, start - _TELEGRAM_ID), end):
+            covered = match.end()
             rule = FORMATS[int((match.lastgroup or "f0")[1:])].rule
             yield Span(match.start(), match.end(), rule)
             yield from _beside(match, rule)
@@ -256,7 +272,7 @@ def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
         yield from _HEADED.finditer(text, start, end)
     while literal := _START.search(text, start, end):
         at = literal.start()
-        match = _BY_START[text[at : at + 2]].match(text, at, end)
+        match = _BY_START[text[at : at + 2]].match(text, at)  # it may go on behind the run, as base64 does
         start = match.end() if match else at + 1
         if match:
             yield match

@@ -43,7 +43,7 @@ _KEY_OWNERS = (
     | _HOSTS
     | word_set(
         "api secret private priv access auth signing signer encryption wallet deploy master service account admin app "
-        "consumer subscription license webhook session bot ssh gpg pgp age "
+        "consumer subscription license unseal webhook session bot ssh gpg pgp age "
         "huggingface hf eleven liquid hyperliquid eth solana twitter youtube aws azure"
     )
 )
@@ -67,7 +67,7 @@ _PRIVATE = word_set("private priv secret seed")
 
 
 # Words that may follow the one that says secret: `API_KEY_BINANCE`, `TOKEN_B64`.
-PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new")
+PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new confirmation")
 _BEHIND = SERVICES | PLACES_OF_USE | word_set("b64 base64 hex value header plain raw")
 
 
@@ -96,7 +96,7 @@ def _strength(name: str) -> int:
         return _key_strength(before, last, name)
     if last in ("phrase", "words"):
         return STRONG if before in _PHRASES else NONE
-    if last == "pass":
+    if last.endswith("pass") or last in ("pw", "pswd"):
         return VARIABLE
     return WEAK if last in ("auth", "sid", "bearer") else NONE
 
@@ -120,7 +120,7 @@ def may_be_public(name: str) -> bool:
 
 def is_password(name: str) -> bool:
     """Whether people choose the value themselves."""
-    return name.lower().endswith(("word", "wd", "phrase", "mnemonic", "pass"))
+    return name.lower().endswith(("word", "wd", "phrase", "mnemonic", "pass", "pw"))
 
 
 def is_variable(name: str) -> bool:
