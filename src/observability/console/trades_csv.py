@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from .. import recording
 from ..journal import Journal, JournalError, Row
-from ..recording import rows_of_outcome, scores_of_outcome
 from ..tracing import Score
 from .queries import traces
 
@@ -67,7 +67,7 @@ def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> 
     for trace_id, lines in _by_trace(journal, read_lines(file, column), bad).items():
         try:
             scores = _scores(trace_id, lines, repeats)
-            outcomes.append(rows_of_outcome(journal, trace_id, scores, None))  # the trace's own destination
+            outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))  # the trace's own destination
         except ValueError as error:
             bad.extend(BadLine(line.line, str(error)) for line in lines)
     return Trades(outcomes, sorted(bad))
@@ -108,12 +108,14 @@ def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> tupl
             f"lines {_numbers(lines)} are for the same trace, and percents cannot be added: remove pnl_pct"
         )
     total = math.fsum(float(usd.value) for usd, *_ in scores)
-    return scores_of_outcome(trace_id, total, None, "; ".join(line.note for line in lines if line.note) or None)
+    return recording.scores_of_outcome(
+        trace_id, total, None, "; ".join(line.note for line in lines if line.note) or None
+    )
 
 
 def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> tuple[Score, ...]:
     try:
-        return scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
+        return recording.scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
     except ValueError as error:
         raise ValueError(f"line {line.line} of the same trace: {error}" if lines > 1 else str(error)) from None
 

@@ -10,7 +10,6 @@ from termcolor import cprint
 
 from ... import settings
 from ...journal import DamagedJournalError, Journal, JournalError
-from ...redaction import redact_line
 from ..checks import alerts, local, server
 from ..checks.findings import Finding, Severity, by_subject, is_there
 from ..options import AsJson
@@ -45,6 +44,8 @@ def doctor(
 
 def _findings() -> list[Finding]:
     """Run all checks. Texts are redacted, whatever the operator's patterns, so that no key is printed."""
+    from ...redaction import redact_line  # loaded lazily: its rules take longer to load than the other commands to run
+
     checks = (
         local.package,
         local.settings_readable,

@@ -16,7 +16,14 @@ FROM {{0}} WHERE {decisions_of("d")} ORDER BY start_ns DESC LIMIT :limit
 """
 _WITH_OUTCOME = f"""
 SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE {DECISIONS} AND is_trade AND stands
-    AND (:inferred OR NOT inferred) AND trace_id IN (SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct'))
+    AND trace_id IN (SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct'))
+"""
+
+
+# The same without inferred ones, whose outcomes `decided` does not count as hits.
+_JUDGED = f"""
+SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decided
+WHERE {decisions_of("decided")} AND hit IS NOT NULL
 """
 
 
@@ -40,7 +47,7 @@ def decisions_with_outcome(journal: Journal, rows: Filter, *, inferred: bool = F
         rows: the decisions.
         inferred: include signals that were inferred from answers.
     """
-    return journal.select(_WITH_OUTCOME, rows.parameters(inferred=inferred))
+    return journal.select(_WITH_OUTCOME, rows.parameters()) if inferred else journal.select(_JUDGED, rows.parameters())
 
 
 def has_trade(journal: Journal, trace_id: str) -> bool:

@@ -181,8 +181,17 @@ def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None
     """Return the decisions of each group by model or provider; None where the sums count them."""
     if by not in ("model", "provider", "prompt") and rows.model is None and not rows.is_of_traces:
         return None
-    query = f"SELECT {GROUPS[by][1]} AS grp, count(*) AS decisions FROM decisions WHERE {DECISIONS} GROUP BY grp"
+    table = "decisions" if by in ("provider", "session", "prompt") else _DECIDED
+    query = f"SELECT {GROUPS[by][1]} AS grp, count(*) AS decisions FROM {table} WHERE {DECISIONS} GROUP BY grp"
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
+
+
+# The table `decided` under the view's name, without sessions; with the provider, if the model's name depends on it.
+_DECIDED = """
+(SELECT *, CASE WHEN model IN (SELECT requested FROM model_names) THEN (SELECT provider FROM observations AS g
+    WHERE g.trace_id = decided.trace_id AND g.type = 'generation' AND g.start_ns <= decided.start_ns
+    ORDER BY g.start_ns DESC LIMIT 1) END AS provider FROM decided) AS decisions
+"""
 
 
 class _Times(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 from termcolor import cprint
 
+from .... import recording  # its functions load the redaction rules on first use, which takes long
 from ....journal import Row
-from ....recording import append_in_steps, rows_of_outcome, scores_of_outcome, values_of_outcome
 from ...checks.obstacles import refused_patterns
 from ...options import AsJson, opened, print_error
 from ...queries import decisions, traces
@@ -45,8 +45,8 @@ def outcome(
         _check_notes()
     with opened() as journal:
         trace_id = traces.trace_id_named(journal, trace)
-        scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
-        rows = rows_of_outcome(journal, trace_id, scores, None)  # the trace's own destination
+        scores = recording.scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
+        rows = recording.rows_of_outcome(journal, trace_id, scores, None)  # the trace's own destination
         journal.append([], rows)
         has_trade = decisions.has_trade(journal, trace_id)
     _print_outcome(rows, has_trade, as_json)
@@ -54,7 +54,7 @@ def outcome(
 
 def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
     try:
-        values_of_outcome(pnl_usd, pnl_pct)
+        recording.values_of_outcome(pnl_usd, pnl_pct)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--pnl-usd, --pnl-pct") from None
 
@@ -103,7 +103,7 @@ def outcomes(
         _print_bad_lines(file.bad_lines, as_json)
         if not dry_run:
             with _ctrl_c_ignored():
-                append_in_steps(journal, file.outcomes)
+                recording.append_in_steps(journal, file.outcomes)
         without_trade = sum(not decisions.has_trade(journal, rows[0]["trace_id"]) for rows in file.outcomes)
     _print_summary(file, without_trade, dry_run, as_json)
     if file.bad_lines or not file.outcomes:
