@@ -6,8 +6,10 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from .. import settings
-from ..redaction import redact_line
+from .. import (
+    redaction,  # its rules load on first use: every command of the console imports this module
+    settings,
+)
 from .messages import Message
 
 _MAX_ERROR = 200  # characters
@@ -69,4 +71,4 @@ def _without_address(error: str, channel: Channel) -> str:
     parts = [channel.url, *(part for part in re.split(r"[/:@?&=#]+", channel.url) if len(part) >= _TOKEN)]
     for part in parts:
         line = line.replace(part, "[address]").replace(unquote(part), "[address]")
-    return redact_line(line)[:_MAX_ERROR]
+    return redaction.redact_line(line)[:_MAX_ERROR]

@@ -4,7 +4,7 @@ import platform
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from ..redaction import redact_line
+from .. import redaction  # its rules load on first use: every command of the console imports this module
 
 _SHORT_ID = 8  # digits of a trace id that `trace` accepts
 
@@ -18,7 +18,7 @@ class Message(NamedTuple):
 
 def message_of(incident: dict[str, Any], kind: str) -> Message:
     """The message about the beginning (`opened`) or the end (`closed`) of an incident."""
-    name = redact_line(incident["agent"])
+    name = redaction.redact_line(incident["agent"])
     if kind == "closed":
         length = _duration(incident["closed_ns"] - incident["since_ns"])
         title = f"✅ {name}: {incident['rule']}, {incident['closing']} after {length}"
@@ -41,7 +41,7 @@ def repeated(message: Message) -> Message:
 
 
 def _body(incident: dict[str, Any], when: str) -> str:
-    lines = [redact_line(incident["text"]), f"{when}, on {platform.node()}"]
+    lines = [redaction.redact_line(incident["text"]), f"{when}, on {platform.node()}"]
     if incident["last_good"]:
         lines.append(f"Last good trace: {incident['last_good'][:_SHORT_ID]}")
     if incident["first_bad"]:
