@@ -8,7 +8,7 @@ from .store import AlertStore
 
 _MINUTE_NS = 60 * 10**9
 _LONGEST_PAUSE_MINUTES = 60
-_GIVE_UP_NS = 3 * 24 * 60 * _MINUTE_NS  # a message this old is news no more
+_MOST_ATTEMPTS = 6 + 3 * 24  # three days, at a pass a minute
 _SEPARATE = 5  # messages of one channel at a time; more are joined into one
 _DUE = """
 SELECT m.id AS message, m.kind, m.attempts, m.state, m.due_ns, i.*
@@ -64,7 +64,7 @@ def _message(row: dict[str, Any]) -> Message:
 
 def _postpone(store: AlertStore, batch: list[dict[str, Any]], now_ns: int) -> None:
     pause = min(2 ** min(batch[0]["attempts"], 10), _LONGEST_PAUSE_MINUTES) * _MINUTE_NS
-    old = [row for row in batch if now_ns - row["opened_ns"] > _GIVE_UP_NS]
+    old = [row for row in batch if row["attempts"] + 1 >= _MOST_ATTEMPTS]
     _mark(store, old, "given up", now_ns)
     _mark(store, [row for row in batch if row not in old], "waiting", now_ns + pause)
 

@@ -60,6 +60,7 @@ FROM observations AS o
 WHERE seq > ? AND seq <= ? AND state <> 'open' AND (type = 'generation' OR name = 'trading_signal' OR is_root)
 ORDER BY seq LIMIT ?"""
 _REFUSALS = frozenset(("content_filter", "refusal", "safety", "prohibited_content", "blocklist", "recitation"))
+_EMPTY = ("", '""', "[]", "{}")
 _REFUSAL = re.compile(
     r"\W*(?:(?:I am|I\'m|I’m) (?:sorry|unable|not able)|I (?:can\'t|can’t|cannot|won\'t|won’t) "
     r"|sorry,? (?:but )?I |as an AI )",
@@ -107,7 +108,9 @@ def _call(row: Row, at_ns: int) -> Call:
 def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
     if str(finish_reason).lower() in _REFUSALS:
         return True
-    return level == "WARNING" if not output else _REFUSAL.match(output) is not None
+    if output is None:  # nothing was answered, unless answers are not captured
+        return level == "WARNING"
+    return output in _EMPTY or _REFUSAL.match(output) is not None
 
 
 def _decision(row: Row, at_ns: int) -> Decision:

@@ -45,6 +45,7 @@ CREATE TABLE IF NOT EXISTS channels (
 """
 _INCIDENT = ("agent", "rule", "text", "since_ns", "opened_ns", "last_good", "first_bad", "closed_ns", "closing")
 _OPEN = "SELECT id FROM incidents WHERE agent = ? AND rule = ? AND closed_ns IS NULL"
+_INCIDENTS = "SELECT * FROM incidents {} ORDER BY closed_ns IS NOT NULL, opened_ns DESC, id DESC LIMIT ?"
 _PAST_INCIDENTS = 2000  # kept
 _BUSY_SECONDS = 10.0
 
@@ -118,13 +119,19 @@ class AlertStore:
                 for row in states}  # fmt: skip
 
     def save(
-        self, facts: dict[str, Any], monitors: Iterable[Monitor], changes: Iterable[Incident], due: dict[str, int]
+        self,
+        facts: dict[str, Any],
+        monitors: Iterable[Monitor],
+        changes: Iterable[Incident],
+        due: dict[str, int],
+        gone: Iterable[str] = (),
     ) -> None:
         """Save a pass in one transaction.
 
         Args:
             facts: values to remember, by name.
             monitors: the agents whose state has changed.
+            gone: the agents to forget.
             changes: incidents that began or ended. One that did both in the same pass is not announced.
             due: channel -> when to send a message (Unix nanoseconds).
         """
@@ -132,6 +139,8 @@ class AlertStore:
             db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
             for monitor in monitors:
                 _save_monitor(db, monitor)
+            for table in ("agents", "days"):
+                db.executemany(f"DELETE FROM {table} WHERE agent = ?", [(agent,) for agent in gone])  # noqa: S608
             for incident in changes:
                 _save_incident(db, incident, due)
             db.execute(
@@ -144,9 +153,8 @@ class AlertStore:
     # Incidents
 
     def incidents(self, limit: int = -1, *, only_open: bool = False) -> list[dict[str, Any]]:
-        """Incidents, the newest first."""
-        where = "closed_ns IS NULL" if only_open else "1"
-        return self.select(f"SELECT * FROM incidents WHERE {where} ORDER BY opened_ns DESC, id DESC LIMIT ?", limit)  # noqa: S608
+        """Incidents: the open ones, then the past ones, each the newest first."""
+        return self.select(_INCIDENTS.format("WHERE closed_ns IS NULL" if only_open else ""), limit)
 
 
 def _save_monitor(db: sqlite3.Connection, monitor: Monitor) -> None:

@@ -19,6 +19,8 @@ from .store import AlertStore, path_beside
 
 _PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9  # a pause longer than the last one times 3, and than 15 minutes
 
+_GONE_NS = 60 * 86_400 * 10**9
+
 
 class AlreadyWatchedError(OSError):
     """Another process watches this journal."""
@@ -53,7 +55,8 @@ class Watcher:
             journal.close()
         changes = [incident for incident in changes if not _is_off(incident)]
         due = dict.fromkeys((channel.key for channel in self._channels), end_of_quiet(now_ns))
-        self.store.save(facts, seen.values(), _as_they_are_now(changes), due)
+        gone = self._drop_gone(now_ns)
+        self.store.save(facts, seen.values(), _as_they_are_now(changes), due, gone)
         send_due(self.store, self._channels, now_ns)
         return changes
 
@@ -75,6 +78,14 @@ class Watcher:
             seen[agent] = self._monitors[agent]
             changes += seen[agent].feed(event)
         return changes, last, seen
+
+    def _drop_gone(self, now_ns: int) -> list[str]:
+        """Forget the agents that have not been seen for long; return their names."""
+        monitors = self._monitors.values()
+        gone = [one.agent for one in monitors if not one.open and now_ns - one.memory.seen_ns > _GONE_NS]
+        for agent in gone:
+            del self._monitors[agent]
+        return gone
 
     def _check(self, journal: Journal, now_ns: int, awake_ns: int, seen: dict[str, Monitor]) -> Iterator[Incident]:
         for monitor in self._monitors.values():
