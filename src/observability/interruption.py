@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import signal
-from traceback import walk_tb
 from types import CodeType, TracebackType
 from typing import Any
 
@@ -12,7 +11,12 @@ def is_interruption(error: BaseException) -> bool:
     """Whether the error was raised by the handler of a POSIX signal, which Python runs between any two steps."""
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {code for handler in handlers if callable(handler) and (code := _code_of(handler)) is not None}
-    return any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__))
+    traceback = error.__traceback__
+    while traceback is not None:  # `walk_tb`, without importing its module
+        if traceback.tb_frame.f_code in codes:
+            return True
+        traceback = traceback.tb_next
+    return False
 
 
 class ignoring(contextlib.suppress):  # noqa: N801 - used as `contextlib.suppress` is

@@ -10,7 +10,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -35,18 +34,23 @@ class SettingError(ValueError):
     """A setting's text cannot be read; the message names the variable and the accepted values."""
 
 
-@dataclass(frozen=True)
-class Destination:
-    """The target of a recorded observation: a Langfuse host and the project its keys belong to."""
-
+class _Keys(NamedTuple):
     host: str
     public_key: str
-    secret_key: str = field(repr=False)
+    secret_key: str
 
+
+class Destination(_Keys):
+    """The target of a recorded observation: a Langfuse host and the project its keys belong to."""
+
+    __slots__ = ()
     service: ClassVar = "Langfuse"
     host_setting: ClassVar = "LANGFUSE_HOST"
     label_settings: ClassVar = "LANGFUSE_HOST or LANGFUSE_PUBLIC_KEY"
     key_settings: ClassVar = "LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label!r})"  # never the secret
 
     @property
     def label(self) -> str:
@@ -59,18 +63,23 @@ class Destination:
         return f"the key {self.public_key}"
 
 
-@dataclass(frozen=True)
-class OtlpDestination:
+class _Endpoint(NamedTuple):
+    host: str  # the endpoint, without /v1/traces
+    headers: dict[str, str]  # credentials
+
+
+class OtlpDestination(_Endpoint):
     """The second target of a recorded observation: any backend that takes OpenTelemetry's traces."""
 
-    host: str  # the endpoint, without /v1/traces
-    headers: dict[str, str] = field(repr=False)  # credentials
-
+    __slots__ = ()
     service: ClassVar = "the OTLP endpoint"
     host_setting: ClassVar = "OBSERVABILITY_OTLP_ENDPOINT"
     label_settings: ClassVar = "OBSERVABILITY_OTLP_ENDPOINT"
     key_settings: ClassVar = "OBSERVABILITY_OTLP_HEADERS or OBSERVABILITY_OTLP_ENDPOINT"
     credential: ClassVar = "the headers"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label!r})"  # never a header
 
     @property
     def label(self) -> str:
@@ -427,11 +436,8 @@ def origin(name: str) -> str:
     return ".env" if (env_file().get(name) or "").strip() == text else "the environment"
 
 
-@dataclass(frozen=True)
-class CaptureSettings:
+class CaptureSettings(NamedTuple):
     """The settings of recording at one moment."""
-
-    __slots__ = ("capture_input", "capture_output", "durable", "on")
 
     on: bool
     capture_input: bool

@@ -4,8 +4,8 @@ The caller gets the SDK's own answer: streams and raw responses end their reques
 an answer; that is for the recorder's thread (`reading`).
 """
 
-import inspect
 from collections.abc import Awaitable, Callable, Generator
+from types import CoroutineType
 from typing import Any
 
 from ..internal_errors import guarded, swallow
@@ -67,7 +67,9 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
                 raise
             return observe_awaited(shape, lambda: made, args, kwargs)
 
-        return observed if inspect.iscoroutinefunction(method) else returning_a_coroutine
+        from inspect import iscoroutinefunction  # loaded lazily, after the SDK, which has it loaded
+
+        return observed if iscoroutinefunction(method) else returning_a_coroutine
 
     return wrap
 
@@ -108,7 +110,7 @@ def _observe_entering(manager: Any, shape: Shape, args: tuple[Any, ...], kwargs:
     if name is None:
         return
     made = attributes[name]
-    if inspect.isawaitable(made):
+    if isinstance(made, Awaitable):
         attributes[name] = _AwaitedLater(shape, made, args, kwargs)
     else:
         observed = sync_method(shape)(lambda *_args, **_kwargs: made())
@@ -194,7 +196,7 @@ def _admit(request: Observation, make: Callable[[], Awaitable[Any]]) -> None:
         admit_request(request)
     except RuntimeError:
         awaitable = make()
-        if inspect.iscoroutine(awaitable):
+        if isinstance(awaitable, CoroutineType):
             awaitable.close()  # else Python warns that it was never awaited
         raise
 

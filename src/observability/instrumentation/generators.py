@@ -4,7 +4,6 @@ The caller gets a generator as well. What the SDK's generator does between two i
 caller does there is not.
 """
 
-import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
@@ -29,7 +28,9 @@ def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..
             items = method(*args, **kwargs)
             return _items(shape, items, args, kwargs) if type(items) is GeneratorType else items
 
-        return generating if inspect.isgeneratorfunction(method) else observed
+        from inspect import isgeneratorfunction  # loaded lazily, after the SDK, which has it loaded
+
+        return generating if isgeneratorfunction(method) else observed
 
     return wrap
 
@@ -50,7 +51,9 @@ def async_generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Calla
             items = await method(*args, **kwargs)
             return _async_items(shape, items, args, kwargs) if type(items) is AsyncGeneratorType else items
 
-        return generating if inspect.isasyncgenfunction(method) else observed
+        from inspect import isasyncgenfunction
+
+        return generating if isasyncgenfunction(method) else observed
 
     return wrap
 

@@ -4,12 +4,11 @@ All kinds of functions share these three. The four wrappers at the end add only 
 """
 
 import functools
-import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from sys import modules
 from threading import get_ident
 from time import perf_counter_ns
-from typing import Any, NamedTuple, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 from ..internal_errors import swallow
 from ..settings import CaptureSettings, recording
@@ -18,6 +17,9 @@ from .current import current_observation, enter, finish, leave, note_error, star
 from .observation import MAX_STREAM_SIZE, PIECE_SIZE, Observation
 from .otel import attach, detach
 from .snapshot import Reply, reply_of, size_of, snapshot
+
+if TYPE_CHECKING:
+    from inspect import Signature
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -75,6 +77,8 @@ class _Label:
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], name: str, as_type: str, capture_input: bool, capture_output: bool):
+        import inspect  # loaded lazily, by the first decorator: a tenth of the time of this package's import
+
         code = getattr(inspect.unwrap(fn), "__code__", None)
         self.name, self.as_type = name, as_type
         self.capture_input, self.capture_output = capture_input, capture_output
@@ -82,7 +86,7 @@ class _Label:
         self.collects_votes = False
         self.is_method = code is not None and code.co_varnames[:1] in (("self",), ("cls",))
         self._fn = fn
-        self._signature: inspect.Signature | None = None
+        self._signature: Signature | None = None
         self._names: tuple[str, ...] = ()
         self._defaults: dict[str, Any] = {}
         self._rest = ""
@@ -100,9 +104,11 @@ class _Label:
         extra = bound.arguments.pop(self._rest, {})
         return {**bound.arguments, **extra}
 
-    def _inspect(self) -> inspect.Signature:
+    def _inspect(self) -> "Signature":
         """Prepare the quick way for plain parameters: their names and defaults. The signature serves all others."""
-        signature = inspect.signature(self._fn)
+        from inspect import signature as signature_of
+
+        signature = signature_of(self._fn)
         parameters = list(signature.parameters.values())[1 if self.is_method else 0 :]
         plain = [item for item in parameters if item.kind in (item.POSITIONAL_OR_KEYWORD, item.VAR_KEYWORD)]
         if plain == parameters:
@@ -270,6 +276,8 @@ def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | 
 
 
 def _observed(fn: _Function, label: _Label) -> _Function:
+    import inspect
+
     if inspect.isasyncgenfunction(fn):
         wrapper: Any = _async_generator(fn, label)
     elif inspect.isgeneratorfunction(fn):
