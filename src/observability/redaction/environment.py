@@ -7,25 +7,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from .. import settings
-from .names import PLACES_OF_USE, SERVICES
+from .names import is_secret_variable, words_of
 from .scan import regex
-from .values import PLACEHOLDER
+from .values import PLACEHOLDER, is_traded_token
 from .wallets import is_address
 
-# What a variable's name ends with, a number or `_BACKUP` and the like left out, where its value is a secret.
-_SECRET_NAME = regex(
-    r"(?:(?:KEY|SECRET|TOKEN|CREDENTIAL|PASSWORD|MNEMONIC|KEYPAIR|COOKIE)S?|PASSWD|PASSPHRASE|PHRASE|SEED|DSN|SID|BEARER"
-    r"|AUTHORIZATION|AUTH_HEADER|(?:SEED|RECOVERY|BACKUP|MNEMONIC)_WORDS|(?:^|_)(?:PASS|PWD|PW|PK|JWT))"
-    rf"(?:_?\d+|_(?:VALUE|BASE64|B64|HEX|JSON|{'|'.join(sorted(PLACES_OF_USE | SERVICES))}))*$",
-    re.IGNORECASE,
-)
 _PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's, in every row's destination
-_PUBLIC_NAME = regex(r"(?:^|_)(?:PUBLIC|PUB|PUBLISHABLE)(?:_|KEY|$)", re.IGNORECASE)
-_NUMBER_NAME = regex(r"SEED$|TOKENS$", re.IGNORECASE)  # RANDOM_SEED, MAX_TOKENS
-_TRADED_TOKEN = regex(r"TOKENS?(?:_?\d+)?$", re.IGNORECASE)
-_CREDENTIAL_TOKEN = regex(
-    r"(?:API|ACCESS|AUTH|BEARER|BOT|REFRESH|SESSION|SECRET|PRIVATE|ID|USER|APP|LOGIN)_?TOKENS?", re.IGNORECASE
-)
 _HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # OBSERVABILITY_OTLP_HEADERS, OTEL_EXPORTER_OTLP_HEADERS
 _ADDRESS_NAME = regex(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
 _ADDRESS_WITH_SECRET = regex(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
@@ -106,25 +93,23 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if _ADDRESS.match(value):
         return _is_secret_address(name, value)
-    return _SECRET_NAME.search(name) is not None and not _is_public(name, value)
+    if settings.SECRET_KEY.match(value) and words_of(name)[-1:] == ["key"]:  # even as LANGFUSE_PUBLIC_KEY
+        return True
+    return is_secret_variable(name) and not _is_harmless(name, value)
 
 
 def _is_secret_address(name: str, value: str) -> bool:
-    if _SECRET_NAME.search(name):
+    if is_secret_variable(name):
         return True
     value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)  # of a token
     by_name = _ADDRESS_NAME.search(name) and _ADDRESS_WITH_SECRET.search(value)
     return bool(by_name) or _ADDRESS_CREDENTIAL.search(value) is not None
 
 
-def _is_public(name: str, value: str) -> bool:
-    if _PUBLIC_NAME.search(name) and not re.search("SECRET|PRIVATE", name, re.IGNORECASE):
-        return not settings.SECRET_KEY.match(value)
-    traded = _TRADED_TOKEN.search(name) and not _CREDENTIAL_TOKEN.search(name)
-    if traded and all(is_address(part.strip()) for part in value.split(",")):
-        return True
-    is_setting = _NUMBER_NAME.search(name) and value.isdecimal()
-    return bool(is_setting) or _is_path(name, value)
+def _is_harmless(name: str, value: str) -> bool:
+    """Whether the value is a number (RANDOM_SEED, MAX_TOKENS), a traded token or a path."""
+    is_number = words_of(name)[-1:] in (["seed"], ["tokens"]) and value.isdecimal()
+    return is_number or is_traded_token(name, value) or _is_path(name, value)
 
 
 def _is_path(name: str, value: str) -> bool:

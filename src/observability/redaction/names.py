@@ -52,7 +52,7 @@ _TOKEN_OWNERS = _HOSTS | word_set(
     "slack discord telegram twitter twilio huggingface npm pypi secret private"
 )
 _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
-_PUBLIC = word_set("public pub publishable")
+_PUBLIC = word_set("public pub publishable pubkey pubkeys publickey")
 # Keys of databases, caches and pages: they give access to nothing.
 _PLACES = word_set(
     "cache idempotency dedup dedupe sort primary foreign partition row group join index lookup page next prev previous "
@@ -68,7 +68,7 @@ _PRIVATE = word_set("private priv secret seed")
 
 # Words that may follow the one that says secret: `API_KEY_BINANCE`, `TOKEN_B64`.
 PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new confirmation")
-_BEHIND = SERVICES | PLACES_OF_USE | word_set("b64 base64 hex value header plain raw")
+_BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plain raw")  # `_B64` is b and 64
 
 
 def words_of(name: str) -> list[str]:
@@ -87,7 +87,7 @@ def strength(name: str) -> int:
 @lru_cache(maxsize=4096)  # the names of a prompt's fields are few, and come back in every call
 def _strength(name: str) -> int:
     words = words_of(name)
-    if not words or not _PUBLIC.isdisjoint(words):
+    if not words or is_public_name(words):
         return NONE
     last, before = words[-1], words[-2] if len(words) > 1 else ""
     if last in _ALWAYS or last.endswith(_RUN_TOGETHER):
@@ -116,6 +116,27 @@ def may_be_public(name: str) -> bool:
     """Whether a key of this name may be the public half, which is an address."""
     holder, last = ["", "", *words_of(name)][-2:]
     return last in ("key", "keys") and holder in _HOLDERS and _PRIVATE.isdisjoint(words_of(name))
+
+
+def is_public_name(words: list[str]) -> bool:
+    """Whether a name of these words says that its value is public: WALLET_PUBLIC_KEY."""
+    return not _PUBLIC.isdisjoint(words) and _PRIVATE.isdisjoint(words)
+
+
+# More names of variables than of fields say secret: the value is masked where it stands exactly.
+_VARIABLE_ENDS = (
+    "key", "secret", "token", "credential", "password", "passwd", "passphrase", "phrase", "mnemonic", "keypair",
+    "cookie", "seed", "dsn", "sid", "bearer", "authorization",
+)  # fmt: skip
+
+
+def is_secret_variable(name: str) -> bool:
+    """Whether an environment variable of this name holds a secret: `*_KEY`, `*_SECRET_2`, `API_KEYS_BINANCE`."""
+    words = words_of(name)
+    if not words or is_public_name(words):
+        return False
+    last = words[-1]
+    return last in ("pk", "jwt") or last.removesuffix("s").endswith(_VARIABLE_ENDS) or strength(name) != NONE
 
 
 def is_password(name: str) -> bool:

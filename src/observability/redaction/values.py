@@ -69,6 +69,12 @@ def _is_harmless(name: str, value: str) -> bool:
     return name.lower().endswith(("key", "keys", "token", "tokens")) and _TICKER.fullmatch(value) is not None
 
 
+def is_traded_token(name: str, value: str) -> bool:
+    """Whether the value is the addresses of tokens: `TARGET_TOKEN`, unlike `BOT_TOKEN`, names what is traded."""
+    named = words_of(name)[-1:] in (["token"], ["tokens"]) and strength(name) < STRONG
+    return named and all(is_address(part.strip()) for part in value.split(","))
+
+
 def is_secret_number(name: str, number: int) -> bool:
     """Whether a number is a secret under this name: a PIN or a key, not a count."""
     if strength(name) < STRONG or name.lower().endswith("tokens"):
