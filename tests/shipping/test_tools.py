@@ -11,7 +11,7 @@ import requests
 from langfuse import LangfuseOtelSpanAttributes as Names
 from pytest_httpserver import HTTPServer
 
-from src.observability import LangFuseTracker, observe_llm
+from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
 from tests.langfuse_server import LangfuseServer, ReceivedSpan
 from tests.providers.wire import EACH_PROVIDER, KEY, TOOL_CALLS
 
@@ -51,6 +51,25 @@ def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langf
     assert span.attributes[Names.OBSERVATION_LEVEL] == "DEFAULT"
     assert span.json("input")[-1] == {"role": "user", "content": "Longs +80 %"}
     assert "place_order" in span.attributes["langfuse.observation.metadata.tools"]
+
+
+def test_of_several_requests_the_last_one_decided(play: Any, langfuse: LangfuseServer) -> None:
+    """A signal inside a function that asks twice: its confidence stands on the second request, a row of its own."""
+    play("openai", "answer")
+    client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
+
+    @observe_llm
+    def ask_twice() -> None:
+        for text in ("first", "second"):
+            client.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": text}])
+        ObservabilityContext.add_trading_signal("BUY", 72, "twice", "BTC")
+
+    ask_twice()
+    assert LangFuseTracker().flush(10)
+    (second,) = [span for span in langfuse.spans if "second" in str(span.attributes.get(Names.OBSERVATION_INPUT))]
+    (confidence,) = [score for score in langfuse.scores if score["name"] == "signal_confidence"]
+    assert second.attributes[Names.OBSERVATION_TYPE] == "generation"
+    assert confidence["observationId"] == second.id
 
 
 def assert_is_conversation(messages: list[dict[str, Any]], *, call_id: str | None = "call_1") -> None:

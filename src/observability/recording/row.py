@@ -85,7 +85,7 @@ def _decider_of(signal: Observation) -> str | None:
     """The id of the generation that a signal is from: around it, else the last one of its trace; None if there is
     none."""
     around = signal.parent
-    while around is not None and around.type != "generation":
+    while around is not None and around.type != "generation" and not around.requests:
         around = around.parent
     if around is None:
         return signal.root.last_call
