@@ -1,5 +1,6 @@
 """The live page as a browser gets it, over ASGI: who may read it, and what its addresses contain."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,6 +14,7 @@ from src.observability.console.page.conversation import _of_value
 from src.observability.console.page.server import server
 from src.observability.journal.store import Journal
 from tests.console.cycles import ask
+from tests.million import observation_row
 
 PORT = 8099
 HOST = f"http://127.0.0.1:{PORT}"
@@ -169,3 +171,47 @@ def test_messages_of_any_form() -> None:
     assert read([{"role": "assistant", "content": None, "tool_calls": [1]}]) == [
         ("assistant", '{\n  "tool_calls": [\n    1\n  ]\n}')
     ]
+
+
+@pytest.mark.filled(120, days=0.9)
+async def test_tiles_and_lower_half_are_of_the_view(browser: httpx.AsyncClient, filled: Journal) -> None:
+    """Calls and failures of one agent, counted in its rows; the page below is of the same view."""
+    ((agent, calls, failed),) = (
+        tuple(row.values())
+        for row in filled.select(
+            "SELECT agent, count(*) AS calls, sum(level = 'ERROR') AS failed FROM observations"
+            " WHERE type = 'generation' GROUP BY agent ORDER BY failed DESC, agent LIMIT 1"
+        )
+    )
+    noun = "call" if calls == 1 else "calls"
+    assert f"{failed} of {calls} {noun}" in (await browser.get(f"/?period=7d&agent={agent}")).text
+    lower = (await browser.get(f"/lower?period=7d&agent={agent}")).text
+    assert re.findall(r'<th scope="row" title="(\w+Agent\w+)"', lower) == [agent]
+
+
+@pytest.mark.filled(40, days=0.5)
+async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal) -> None:
+    """In prompts, answers and reasons; a text without a word is no filter."""
+    trace = filled.select("SELECT trace_id FROM decisions ORDER BY seq LIMIT 1 OFFSET 7")[0]["trace_id"]
+    filled.change(
+        "UPDATE observations SET output = ? WHERE type = 'generation' AND trace_id = ?", ('"sell the Zebra now"', trace)
+    )
+    assert await traces_of(browser, "/?period=7d&text=the+zebra") == [trace]
+    assert len(await traces_of(browser, "/?period=7d&text=..")) == 30
+
+
+async def test_a_long_trace_is_cut(browser: httpx.AsyncClient) -> None:
+    """After 500 observations and 20,000 characters of a text; the command that shows all is named."""
+    step = {"trace_id": "a" * 32, "type": "span", "name": "step", "trace_name": "t"}
+    long = json.dumps("x" * 30_000)
+    rows = [
+        observation_row(**step, id=f"{number:016x}", start_ns=number, output=None if number else long)
+        for number in range(600)
+    ]
+    journal = Journal(settings.journal_path())
+    journal.append(rows, [])
+    journal.close()
+    html = (await browser.get(f"/trace/{'a' * 32}")).text
+    assert html.count('<span class="type">') == 500
+    assert "and 100 observations more: python -m src.observability trace aaaaaaaa --full" in html
+    assert ("x" * 20_000 in html, "x" * 20_001 in html) == (True, False)

@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 100, 28  # of a small line
 BAR, STEP = 8, 10  # width of a bar, and from one to the next; the plot is 100 high
 _MARGIN = 2
 _MAX_SERIES = 5  # the sixth colour is for all others
-_TOPS = (1, 2, 4, 6, 8, 10)
+_TOPS = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 OTHERS = "s6"
 
 Part = tuple[int, str, float]  # of a bar: its bucket, its series, its size

@@ -52,21 +52,20 @@ class ErrorGroup(NamedTuple):
     trace_id: str
 
 
-def charts(journal: Journal, rows: Filter, calls: Filter, time: Range) -> list[Chart]:
+def charts(journal: Journal, rows: Filter, time: Range, calls: dict[str, list[Row]]) -> list[Chart]:
     """Return the charts: spend by agent and by model, decisions, failed calls."""
-    by_agent, by_model = (queries.calls_by_bucket(journal, calls, time.buckets, by) for by in ("agent", "model"))
-    unpriced = sum(row["unpriced"] for row in by_agent)
+    unpriced = sum(row["unpriced"] for row in calls["agent"])
     note = f"Without {how_many(unpriced, 'call')} of unknown price." if unpriced else ""
     actions = [
         (row["bucket"], row["action"] if row["action"] in ACTIONS else UNREADABLE, row["decisions"])
         for row in queries.actions_by_bucket(journal, rows, time.buckets)
     ]
+    failed = [(row["bucket"], named(row["name"]), row["errors"]) for row in calls["model"]]
     kinds = {action: action for action in (*ACTIONS, UNREADABLE)}
     drawn = [
-        chart("Spend by agent", _spend(by_agent), time, dollars, note=note),
-        chart("Spend by model", _spend(by_model), time, dollars, note=note),
+        *(chart(f"Spend by {by}", _spend(of_name), time, dollars, note=note) for by, of_name in calls.items()),
         chart("Decisions", actions, time, whole, kinds=kinds),
-        chart("Failed calls", [(row["bucket"], named(row["name"]), row["errors"]) for row in by_model], time, whole),
+        chart("Failed calls", failed, time, whole),
     ]
     return [picture for picture in drawn if picture is not None]
 
@@ -75,31 +74,32 @@ def _spend(rows: Iterable[Row]) -> list[tuple[int, str, float]]:
     return [(row["bucket"], named(row["name"]), row["cost_usd"]) for row in rows if row["priced"]]
 
 
-def tables(journal: Journal, rows: Filter, calls: Filter, time: Range) -> list[Table]:
-    """Return agents and models compared."""
-    took = queries.newest_durations(journal, calls, _TIMED)
-    return [_table(journal, rows, calls, time, by, took) for by in ("agent", "model")]
+def tables(journal: Journal, rows: Filter, timed: Filter, calls: dict[str, list[Row]]) -> list[Table]:
+    """Return agents and models compared; `timed` are the calls whose durations are read."""
+    took = queries.newest_durations(journal, timed, _TIMED)
+    note = f"p50 and p95 are of the newest {_TIMED:,} calls." if len(took) == _TIMED else ""
+    return [
+        Table(f"{by.capitalize()}s", note, (by, *_COLUMNS), _lines(journal, rows, by, of_name, took))
+        for by, of_name in calls.items()
+    ]
 
 
 _COLUMNS = ("calls", "failed", "spend", "decisions", "outcomes", "hit rate", "profit", "net", "p50", "p95")
 
 
-def _table(journal: Journal, rows: Filter, calls: Filter, time: Range, by: str, took: Sequence[Row]) -> Table:
+def _lines(
+    journal: Journal, rows: Filter, by: str, calls: Iterable[Row], took: Sequence[Row]
+) -> list[tuple[str, list[Cell]]]:  # fmt: skip
     groups: dict[str, list[Sums]] = defaultdict(list)
-    for row in queries.calls_by_bucket(journal, calls, time.buckets, by):
+    for row in calls:
         groups[row["name"] or ""].append(sums_of(row))
     decided = {row["name"]: row for row in queries.outcomes_by_name(journal, rows, by)}
+    for name, row in decided.items():
+        groups[name].append(sums_of(row))
+    totals = {name: added(sums) for name, sums in groups.items()}
+    order = sorted(totals, key=lambda name: (-totals[name].spend, -totals[name].calls, name))
     times = _times(took, by)
-    lines = {
-        name: (added([*groups[name], *([sums_of(decided[name])] if name in decided else [])]), decided.get(name))
-        for name in [*groups, *(decided.keys() - groups.keys())]
-    }
-    order = sorted(lines, key=lambda name: (-lines[name][0].spend, -lines[name][0].calls, name))
-    note = f"p50 and p95 are of the newest {_TIMED:,} calls." if len(took) == _TIMED else ""
-    return Table(
-        f"{by.capitalize()}s", note, (by, *_COLUMNS),
-        [(named(name), _cells(*lines[name], times.get(name, []))) for name in order],
-    )  # fmt: skip
+    return [(named(name), _cells(totals[name], decided.get(name), times.get(name, []))) for name in order]
 
 
 def _times(took: Iterable[Row], by: str) -> dict[str, list[int]]:
@@ -152,7 +152,7 @@ def prompts(journal: Journal, rows: Filter) -> Table:
     outcomes = defaultdict(list)
     for row in queries.outcomes_of(journal, {row["trace_id"] for prompt in largest for row in groups[prompt]}):
         outcomes[row["trace_id"]].append(row)
-    note = f"Of the newest {_PROMPTS:,} calls." if len(newest) == _PROMPTS else ""
+    note = f"Of the newest {how_many(len(newest), 'call')}."
     columns = ("prompt", "calls", "failed", "agents", "spend a call", "outcomes", "hit rate", "profit")
     return Table("Prompts", note, columns, [(prompt, _prompt_cells(groups[prompt], outcomes)) for prompt in largest])
 
@@ -238,9 +238,10 @@ def comparison(journal: Journal, rows: Filter, calls: Filter, time: Range) -> di
         calls: the calls; on the live page those of all symbols and actions, which the hourly sums answer.
         time: the buckets.
     """
+    by_name = {by: queries.calls_by_bucket(journal, calls, time.buckets, by) for by in ("agent", "model")}
     return {
-        "charts": charts(journal, rows, calls, time),
-        "tables": [*tables(journal, rows, calls, time), prompts(journal, calls)],
+        "charts": charts(journal, rows, time, by_name),
+        "tables": [*tables(journal, rows, calls, by_name), prompts(journal, calls)],
         "errors": errors(journal, calls),
         "calibration": [_point(group) for group in calibration(journal, rows)],
     }

@@ -12,6 +12,7 @@ from .overview import Decision, decision
 
 _MAX_TEXT = 20_000  # characters of one message
 _MAX_DEPTH = 20
+_MAX_NODES = 500
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
           "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
 # Arguments of a call that are messages, in the order of a conversation.
@@ -54,6 +55,7 @@ class Picture(NamedTuple):
     facts: list[tuple[str, str]]  # name, value
     outcomes: list[tuple[str, str]]  # value, note
     roots: list[Node]
+    hidden: int  # observations beyond the first 500
     langfuse: str | None
 
 
@@ -61,7 +63,10 @@ def picture(trace: Trace) -> Picture:
     """Return a trace, which must have an observation, as the page shows it."""
     rows = trace.observations
     name = next((row["agent"] for row in rows if row["agent"]), rows[0]["trace_name"])
-    return Picture(trace.id, plain(name), list(_facts_of(rows)), _outcomes(trace), _roots(rows), _address(trace))
+    return Picture(
+        trace.id, plain(name), list(_facts_of(rows)), _outcomes(trace), _roots(rows[:_MAX_NODES]),
+        hidden=len(rows[_MAX_NODES:]), langfuse=_address(trace),
+    )  # fmt: skip
 
 
 def _facts_of(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:

@@ -128,6 +128,7 @@ def outcomes_of(journal: Journal, trace_ids: Iterable[str]) -> list[Row]:
     )
 
 
+_MAX_BYTES = 16 * 1024 * 1024  # of the prompts read for one comparison
 _SAMPLE = f"""
 SELECT {{0}} FROM observations WHERE type = 'generation' AND end_ns IS NOT NULL AND status_message IS NOT :interrupted
     AND {STARTED} AND {NAMED} ORDER BY start_ns DESC LIMIT :limit
@@ -143,7 +144,8 @@ def newest_durations(journal: Journal, rows: Filter, limit: int) -> list[Row]:
 def newest_prompts(journal: Journal, rows: Filter, limit: int) -> list[Row]:
     """Return trace_id, agent, level, managed prompt, input (JSON text) and cost of the newest ended calls."""
     columns = f"trace_id, agent, level, {PROMPT} AS prompt, input, cost_usd"
-    return journal.select(_SAMPLE.format(columns), rows.parameters(limit=limit, interrupted=INTERRUPTED))
+    values = rows.parameters(limit=limit, interrupted=INTERRUPTED)
+    return journal.page(_SAMPLE.format(columns), values, _MAX_BYTES)
 
 
 _SYMBOLS = """
