@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from src.observability.alerts import Watcher
-from src.observability.journal.store import Journal
+from src.observability.journal.store import Journal, JournalError
 from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0, append, cycle, trace_of
 from tests.alerts.conftest import Webhook
 
@@ -79,3 +79,30 @@ def test_a_broken_channel_is_tried_again_and_holds_up_no_other(
     assert webhook.titles == ["❌ WhaleAgent: failing"]
     assert running.store.select("SELECT failures, error FROM channels") == [{"failures": 0, "error": None}]
     assert running.store.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook: Webhook) -> None:
+    """Rows that were read and not saved are read again, as if for the first time; their incident is not lost."""
+    at = usual_days(made, 3)
+    append(made, [cycle(at + number * QUARTER, failed=True) for number in range(7)])
+    running = watcher()
+    with running.store.transaction() as db:
+        db.execute("DROP TABLE messages")
+    with pytest.raises(JournalError, match="no such table"):
+        running.run_pass(at + 7 * QUARTER)
+    assert running.store.incidents() == []
+    watcher()  # opening the file makes the table again
+    running.run_pass(at + 7 * QUARTER)
+    assert webhook.titles == ["❌ WhaleAgent: failing"]
+    assert "7 of 7 calls failed" in webhook.received[0]["message"]
+
+
+def test_a_watch_of_every_hour_is_no_machine_that_sleeps(made: Journal, watcher: Start, webhook: Webhook) -> None:
+    """After two passes by hand, cron's regular pauses are longer; silence is found all the same."""
+    at = usual_days(made, 15)
+    running = watcher()
+    running.run_pass(at)
+    running.run_pass(at + MINUTE_NS)
+    for hours in range(1, 5):
+        running.run_pass(at + hours * HOUR_NS)
+    assert webhook.titles == ["❌ WhaleAgent: silent"]

@@ -224,7 +224,11 @@ class Monitor:
     def _silence(self, now_ns: int) -> str:
         hours = (now_ns - self.memory.end_ns) / _HOUR_NS
         due = self.past.due(self.memory.end_ns, now_ns)
-        usual = f"usually {due:,.0f} traces end in that time" if due else f"few data: {self.past.known_days} days known"
+        usual = (
+            f"usually at least {due:,.0f} end in that time"
+            if due >= 1
+            else f"few data: {self.past.known_days} days known"
+        )
         return f"no trace ended for {hours:,.1f} hours ({usual})"
 
     def _end_silence(self, event: Event) -> Iterator[Incident]:

@@ -18,7 +18,6 @@ from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
 
 _PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9  # a pause longer than the last one times 3, and than 15 minutes
-
 _GONE_NS = 60 * 86_400 * 10**9
 
 
@@ -32,6 +31,9 @@ class Watcher:
     def __init__(self, journal: Path, channels: list[Channel]) -> None:
         self.path, self._channels = journal, channels
         self.store = AlertStore(path_beside(journal))
+        self._load()
+
+    def _load(self) -> None:
         self._monitors = self.store.monitors()
         rows = (row for row in self.store.incidents(only_open=True) if row["rule"] in FLEET_RULES)
         self._fleet = {(row["agent"], row["rule"]): _incident(row) for row in rows}
@@ -46,6 +48,15 @@ class Watcher:
         Raises:
             JournalError: the journal or the alerts' file cannot be used now.
         """
+        try:
+            changes = self._judge(now_ns)
+        except BaseException:
+            self._load()  # rows that were read are not saved: the next pass reads them again
+            raise
+        send_due(self.store, self._channels, now_ns)
+        return changes
+
+    def _judge(self, now_ns: int) -> list[Incident]:
         facts = {"pass_ns": now_ns, **self._pauses(now_ns)}
         journal = Journal(self.path, create=False)
         try:
@@ -57,7 +68,6 @@ class Watcher:
         due = dict.fromkeys((channel.key for channel in self._channels), end_of_quiet(now_ns))
         gone = self._drop_gone(now_ns)
         self.store.save(facts, seen.values(), _as_they_are_now(changes), due, gone)
-        send_due(self.store, self._channels, now_ns)
         return changes
 
     def _pauses(self, now_ns: int) -> dict[str, int]:
@@ -65,7 +75,7 @@ class Watcher:
         last, usual, awake = (self.store.fact(name) or 0 for name in ("pass_ns", "pause_ns", "awake_ns"))
         pause = now_ns - last if last else 0
         has_slept = usual > 0 and pause > max(_PAUSES * usual, _SLEEP_NS)
-        return {"pause_ns": usual if has_slept else pause, "awake_ns": now_ns if has_slept else awake}
+        return {"pause_ns": pause, "awake_ns": now_ns if has_slept else awake}
 
     def _read(self, journal: Journal, now_ns: int) -> tuple[list[Incident], int, dict[str, Monitor]]:
         last, after = newest(journal), self.store.fact("seq") or 0

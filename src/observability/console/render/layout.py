@@ -15,7 +15,10 @@ from .format import both_ends, json_text
 WIDE = 120  # columns: models, costs and reasons fit in one line
 _PIPE = 500  # columns of a pipe: the next program needs uncut cells
 _LISTS_OF_ROWS = ("observations", "scores", "decisions", "agents")
-_TIMES = ("start_ns", "first_token_ns", "end_ns", "timestamp_ns", "began_ns", "oldest_pending_ns", "before_ns")
+_TIMES = (
+    "start_ns", "first_token_ns", "end_ns", "timestamp_ns", "began_ns", "oldest_pending_ns", "before_ns", "since_ns",
+    "opened_ns", "closed_ns",
+)  # fmt: skip
 _GAP = 2
 _INDENT = 3  # columns: an icon and a space
 
