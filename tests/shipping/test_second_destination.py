@@ -15,8 +15,9 @@ from src.observability.journal.retention import Retention
 from src.observability.journal.store import Journal
 from src.observability.redaction import redact
 from tests.calls import ask
-from tests.journal.old_code import OLD_COLUMNS, OLD_INSERT
+from tests.journal.old_code import OLD_COLUMNS, OLD_INSERT, of_before
 from tests.langfuse_server import LangfuseServer
+from tests.million import observation_row
 from tests.otlp_server import OtlpServer
 
 DAY_NS = 86_400_000_000_000
@@ -152,6 +153,23 @@ def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpSer
                                 (old["id"], row["id"]))  # fmt: skip
     assert states == [{"id": "f" * 16, "destination": old["destination"], "state": "rejected", "reason": "no"}]
     assert deliveries(otlp.url) == {"shipped": 2}
+
+
+def test_rows_of_an_old_journal_ship_as_before(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
+    """Pending rows that code of before recorded go to their own destination alone; new ones go to both."""
+    settings.journal_path().parent.mkdir()
+    old = of_before(settings.journal_path())
+    plain = observation_row(
+        id="a" * 16, trace_id="b" * 32, type="generation", name="old", trace_name="old",
+        start_ns=time.time_ns(), end_ns=time.time_ns(), state="pending", destination=settings.destination().label,
+    )  # fmt: skip
+    old.execute(OLD_INSERT, {name: plain[name] for name in OLD_COLUMNS})
+    old.close()
+    ask("new")
+    assert LangFuseTracker().flush(10)
+    assert "a" * 16 in {span.id for span in langfuse.spans}
+    assert (len(langfuse.spans), len(otlp.spans)) == (2, 1)
+    assert deliveries(settings.destination().label) == {"shipped": 2}
 
 
 def test_an_interrupted_call_goes_to_both_again(langfuse: LangfuseServer, otlp: OtlpServer) -> None:

@@ -375,8 +375,8 @@ _WAITING = "SELECT destination, sum(rows) AS rows, min(oldest_ns) AS oldest_ns F
     " UNION ALL ".join(
         _OLDEST_WAITING.format(*names)
         for names in (
-            ("observations", "start_ns", "observations"),
-            ("scores", "timestamp_ns", "scores"),
+            ("observations INDEXED BY observations_waiting", "start_ns", "observations"),
+            ("scores INDEXED BY scores_waiting", "timestamp_ns", "scores"),
             ("further_deliveries", "start_ns", "observations"),
         )
     )

@@ -21,6 +21,11 @@ def obstacles() -> Iterator[Finding]:
         yield from _plain_http(destination)
 
 
+def is_blocked(destination: settings.AnyDestination) -> bool:
+    """Return whether nothing is sent to a destination that is configured."""
+    return any(_plain_http(destination))
+
+
 def refused_patterns() -> Iterator[Finding]:
     """Yield the error in the operator's redaction patterns; until it is corrected no text is recorded."""
     if not settings.setting("OBSERVABILITY_REDACT_PATTERNS"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ... import settings
 from ..render.format import one_line
 from .findings import Finding, fault, fine, warning
-from .obstacles import obstacles
+from .obstacles import is_blocked
 from .reading import read_back
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def server() -> Iterator[Finding]:
     from ...shipping import PROJECTS, LangfuseClient, project_id_of
 
     destination = settings.destination()
-    if destination is None or any(obstacles()):
+    if destination is None or is_blocked(destination):
         return
     client = LangfuseClient(destination)
     try:
@@ -48,7 +48,7 @@ def otlp_endpoint() -> Iterator[Finding]:
     from ...shipping import ExportResult, OtlpClient
 
     destination = settings.otlp_destination()
-    if destination is None or any(obstacles()):
+    if destination is None or is_blocked(destination):
         return
     client = OtlpClient(destination)
     try:

@@ -10,7 +10,7 @@ from ...journal import Journal
 from .. import time_range
 from ..checks.alerts import open_incidents
 from ..checks.findings import Finding
-from ..checks.obstacles import obstacles, refused_patterns, stuck
+from ..checks.obstacles import is_blocked, obstacles, refused_patterns, stuck
 from ..options import AsJson, opened
 from ..queries.decisions import newest_decisions
 from ..queries.filter import Filter
@@ -63,12 +63,13 @@ def _facts(journal: Journal) -> dict[str, Any]:
 
 def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
     """Return where records go; "shipped" only where something has arrived."""
-    if not destinations or any(obstacles()):
-        return "kept here"
+    sending = [to.label for to in settings.destinations() if not is_blocked(to)]
     hosts: dict[str, list[str]] = {"shipped": [], "to be shipped": []}
-    for label, rows in destinations.items():
-        hosts["shipped" if rows["shipped"] else "to be shipped"].append(label.partition("|")[0])
-    return ", ".join(f"{state} to {' and '.join(names)}" for state, names in hosts.items() if names)
+    for label in sending:
+        state = "shipped" if destinations[label]["shipped"] else "to be shipped"
+        hosts[state].append(label.partition("|")[0])
+    texts = [f"{state} to {' and '.join(names)}" for state, names in hosts.items() if names]
+    return ", ".join(texts) or "kept here"
 
 
 def _problem(oldest_pending_ns: int | None, destinations: dict[str, dict[str, Any]]) -> Finding | None:

@@ -10,7 +10,7 @@ from termcolor import cprint
 from .... import settings
 from ....journal import Journal, JournalError
 from ...checks.findings import DOCTOR
-from ...checks.obstacles import NO_KEYS, obstacles
+from ...checks.obstacles import NO_KEYS, is_blocked, obstacles
 from ...dashboard.langfuse import NoSuchApiError, RefusedError, make_dashboard, make_score_configs
 from ...dashboard.widgets import DASHBOARD, WIDGETS
 from ...options import AsJson, print_error
@@ -31,7 +31,7 @@ def dashboard(as_json: AsJson = False) -> None:
     from ....shipping import LangfuseClient
 
     destination = settings.destination()
-    if destination is None or any(obstacles()):
+    if destination is None or is_blocked(destination):
         obstacle = next(obstacles(), NO_KEYS)
         print_error(f"No dashboard can be made ({obstacle.about}: {obstacle.what})", obstacle.cure)
         raise typer.Exit(1)
