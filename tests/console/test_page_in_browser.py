@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from src.observability import ObservabilityContext, settings
@@ -47,25 +48,36 @@ def chromium() -> Iterator[Any]:
         started.close()
 
 
+def served() -> tuple["subprocess.Popen[str]", str]:
+    """The process of `serve` on this test's journal, and the printed address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "src.observability", "serve", "--port", "0"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    return process, process.stdout.readline().split()[-1]
+
+
+def stopped(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Status and stderr of `serve` after Ctrl-C."""
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    return process.returncode, errors
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[], str]]:
     """Starts `serve` on this test's journal, and returns the printed address."""
     started: list[subprocess.Popen[str]] = []
 
     def start() -> str:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "src.observability", "serve", "--port", "0"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT,
-        )  # fmt: skip
+        process, address = served()
         started.append(process)
-        assert process.stdout is not None
-        return process.stdout.readline().split()[-1]
+        return address
 
     yield start
     for process in started:
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
-        assert (process.returncode, errors) == (0, "")
+        assert stopped(process) == (0, "")
 
 
 class Browser:
@@ -204,6 +216,19 @@ def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -
     page.wait_for_timeout(2500)
     assert page.locator(".row.new").count() == 2
     browser.check(origin)
+
+
+def test_ctrl_c_ends_an_open_stream() -> None:
+    """Soon, without a word."""
+    Journal(settings.journal_path()).close()
+    process, address = served()
+    with httpx.Client() as client:
+        client.get(address)
+        with client.stream("GET", f"{address.partition('?')[0]}events?after=0") as stream:
+            assert next(stream.iter_lines()) == ":"
+            began = time.monotonic()
+            assert stopped(process) == (0, "")
+            assert time.monotonic() - began < 5
 
 
 def test_a_view_stays_in_the_address(fleet: tuple[Browser, Journal, str]) -> None:

@@ -44,16 +44,27 @@ def message(title: str, text: str, *, again: bool = False) -> str:
     return written("message.html.j2", title=title, text=text, again=again, live=True)
 
 
-def news(journal: Journal, view: View, after: int | None, with_tiles: bool) -> tuple[int, list[tuple[str, str]]]:
-    """Return the newest `seq`, and what a view has to show of the rows after `after`: event names and HTML."""
-    newest = journal.newest()[0]
-    if after is None or newest <= after:
-        return newest, []
-    time = range_of(view, journal)
-    rows = filter_of(view, time)
-    shown = screen.rows_after(journal, rows, view, after)
-    events = [("rows", written("rows.html.j2", rows=shown, view=view, live=True))] if shown else []
-    if with_tiles:
-        tiles = screen.tiles(journal, rows, calls_of(view, time), time)
-        events.append(("tiles", written("tiles.html.j2", tiles=tiles, live=True)))
+Newest = tuple[int, int]  # `seq` of the newest observation and score
+
+
+def news(journal: Journal, view: View, after: int | None, drawn: Newest | None) -> tuple[Newest, list[tuple[str, str]]]:
+    """Return the newest rows' `seq`, and what a view has to show, as names of events and HTML.
+
+    Args:
+        journal: the journal.
+        view: the view.
+        after: show the rows after this one; None: no rows.
+        drawn: show the tiles if there is anything newer than this; None: no tiles.
+    """
+    newest = journal.newest()
+    has_rows, has_tiles = after is not None and newest[0] > after, drawn is not None and newest != drawn
+    events: list[tuple[str, str]] = []
+    if has_rows or has_tiles:
+        time = range_of(view, journal)
+        rows = filter_of(view, time)
+        if has_rows and (shown := screen.rows_after(journal, rows, view, after or 0)):
+            events.append(("rows", written("rows.html.j2", rows=shown, view=view, live=True)))
+        if has_tiles:
+            tiles = screen.tiles(journal, rows, calls_of(view, time), time)
+            events.append(("tiles", written("tiles.html.j2", tiles=tiles, live=True)))
     return newest, events

@@ -23,7 +23,7 @@ from .access import Access
 from .view import View
 from .writing import FOLDER
 
-_POLL_SECONDS = 1.0  # between two looks at the journal
+_POLL_SECONDS = 0.7  # between two looks at the journal
 _TILES_SECONDS = 5.0  # at least between two pictures of the tiles
 _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "moon.svg": "image/svg+xml"}
 
@@ -41,9 +41,11 @@ def server(port: int) -> tuple[uvicorn.Server, Access]:
     access = Access(app, port)
     config = uvicorn.Config(
         access, host="127.0.0.1", port=port, access_log=False, log_level="error", server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=1, lifespan="off", ws="none",
+        proxy_headers=False, timeout_graceful_shutdown=2, lifespan="off", ws="none",
     )  # fmt: skip
-    return uvicorn.Server(config), access
+    page = uvicorn.Server(config)
+    app.state.is_ending = lambda: page.should_exit
+    return page, access
 
 
 @contextmanager
@@ -96,19 +98,20 @@ async def _events(request: Request) -> Response:
     """Stream what comes after the row (`seq`) that the browser has."""
     after = request.headers.get("last-event-id") or request.query_params.get("after") or ""
     rows = int(after) if re.fullmatch(r"[0-9]{1,18}", after) else None
-    return StreamingResponse(_stream(View.of(request.query_params), rows), media_type="text/event-stream")
+    stream = _stream(View.of(request.query_params), rows, request.app.state.is_ending)
+    return StreamingResponse(stream, media_type="text/event-stream")
 
 
-async def _stream(view: View, after: int | None) -> AsyncIterator[str]:
-    """Yield new rows of the list as they come, and from time to time the tiles."""
-    tiles_at = 0.0
-    while True:
-        is_time = time.monotonic() >= tiles_at
+async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) -> AsyncIterator[str]:
+    """Yield new rows of the list as they come, and from time to time the tiles, until the server ends."""
+    drawn, tiles_at = None, 0.0
+    while not is_ending():
         with suppress(JournalError):  # missing or busy: next time
-            newest, news = await run_sync(_read, live.news, view, after, is_time)
+            newest, news = await run_sync(_read, live.news, view, after, drawn if time.monotonic() > tiles_at else None)
             for name, html in news:
-                yield f"id: {newest}\nevent: {name}\ndata: {json.dumps(html)}\n\n"
-            tiles_at = time.monotonic() + _TILES_SECONDS if len(news) and is_time else tiles_at
-            after = newest
+                yield f"id: {newest[0]}\nevent: {name}\ndata: {json.dumps(html)}\n\n"
+                if name == "tiles":
+                    drawn, tiles_at = newest, time.monotonic() + _TILES_SECONDS
+            after, drawn = newest[0], drawn or newest
         yield ":\n\n"  # notices a browser that has gone
         await asyncio.sleep(_POLL_SECONDS)
