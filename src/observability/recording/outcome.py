@@ -80,13 +80,14 @@ def rows_of_outcome(journal: Journal, trace_id: str, scores: Sequence[Score], de
     """
     origin = journal.origin_of(trace_id) or {"destination": destination, "environment": "default", "session_id": None}
     decider = journal.decider_of(trace_id)
+    now = time.time_ns()
     places = journal.places_of(score.id for score in scores)
     return [
         {
             **origin, "id": score.id, "trace_id": trace_id, "name": score.name,
             "observation_id": places.get(score.id, decider),
             "data_type": "NUMERIC", "value": score.value, "comment": redact(score.comment),
-            "timestamp_ns": time.time_ns(), "state": "local" if origin["destination"] is None else "pending",
+            "timestamp_ns": now, "state": "local" if origin["destination"] is None else "pending",
         }
         for score in scores
     ]  # fmt: skip
