@@ -19,6 +19,7 @@ LONG_PROMPTS = {
     "200 KB of text": PROMPT * 100,
     "200 KB as 200 messages": [{"role": "user", "content": PROMPT[:1000]} for _ in range(200)],
 }
+_ARTICLES = {"model": "a", "function": "a", "SDK": "an"}
 TARGETS = {("model", PACE_SECONDS): ("0.4", "0.06"), ("model", 0.0): ("0.25", "0.03")}  # of a span, of Langfuse
 
 Repeats = dict[str, list[float]]  # library -> the median of each repeat, in added microseconds
@@ -71,7 +72,11 @@ def paths(address: str, count: int, repeats: int) -> None:
         _one_round(calls, PROMPT, 400, 0.0)  # imports, and everything that is compiled at first use
         for title, pace in (("after a pause", PACE_SECONDS), ("back to back", 0.0)):
             medians = added(calls, PROMPT, count // 4 if pace else count, repeats, pace)
-            show(f"added to a call through a {kind}, {title}", medians, TARGETS.get((kind, pace), ("–", "–")))
+            show(
+                f"added to a call through {_ARTICLES[kind]} {kind}, {title}",
+                medians,
+                TARGETS.get((kind, pace), ("–", "–")),
+            )
         if kind == "function":
             for title, prompt in LONG_PROMPTS.items():
                 show(f"the same, {title}", added(calls, prompt, count // 5, repeats))

@@ -1,6 +1,6 @@
 """Measure calls through a model in a process of their own, so that the work of all its threads counts.
 
-    python -m benchmarks.process LIBRARY ADDRESS CALLS PACE [--no-redaction]
+    python -m benchmarks.process LIBRARY ADDRESS CALLS PACE [--no-redaction] [--no-pause]
 
 Prints JSON: `first_ms`, CPU of the first 400 calls, imports included; `cpu_us`, CPU of each call after those, export
 included; `grown_mb`, the memory that CALLS add; `longest_ms`, and `stalls`, the number of calls over 5 ms (Python's
@@ -27,7 +27,7 @@ from benchmarks.table import line, ratios, spread
 
 FIRST = 400  # calls; everything that happens once has happened by then
 STALL_US = 5_000
-NO_REDACTION = "--no-redaction"
+NO_REDACTION, NO_PAUSE = "--no-redaction", "--no-pause"  # the second: without a pause to export every 500 calls
 BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy meanwhile
 LOOK_EVERY = 500  # calls back to back; a bare span's queue does not overflow in between
 
@@ -47,16 +47,16 @@ def flush_of(library: str) -> Callable[[], object]:
     return lambda: None
 
 
-def measured(library: str, address: str, count: int, pace: float) -> Run:
+def measured(library: str, address: str, count: int, pace: float, look_every: int) -> Run:
     """The figures of one library."""
     before = time.process_time()
     call = calls.call_of("model", library, address)
     call("")
     flush = flush_of(library)
-    _make(call, FIRST, pace, flush)
+    _make(call, FIRST, pace, flush, look_every)
     first, process = time.process_time() - before, psutil.Process()
     rss, cpu = process.memory_info().rss, time.process_time()
-    took = _make(call, count, pace, flush)
+    took = _make(call, count, pace, flush, look_every)
     return {
         "first_ms": first * 1000,
         "cpu_us": (time.process_time() - cpu) / count * 1e6,
@@ -66,7 +66,7 @@ def measured(library: str, address: str, count: int, pace: float) -> Run:
     }
 
 
-def _make(call: calls.Call, count: int, pace: float, flush: Callable[[], object]) -> "array[float]":
+def _make(call: calls.Call, count: int, pace: float, flush: Callable[[], object], look_every: int) -> "array[float]":
     """Run the calls and return the microseconds of each."""
     took = array("f")  # a list of floats would itself be the growth measured
     for number in range(count):
@@ -76,7 +76,7 @@ def _make(call: calls.Call, count: int, pace: float, flush: Callable[[], object]
         took.append((time.perf_counter_ns() - began) / 1000)
         if pace:
             time.sleep(pace)
-        elif number % LOOK_EVERY == 0:
+        elif number % look_every == 0:
             flush()
     flush()
     return took
@@ -133,7 +133,10 @@ def _show_first(runs: dict[str, list[Run]]) -> None:
 
 def memory(address: str, count: int, repeats: int) -> None:
     """Growth over 10,000 calls back to back, and stalls while the shipper is busy."""
-    grown = {name: [in_process(name, address, count, 0.0)["grown_mb"] for _ in range(repeats)] for name in (OURS, SPAN)}
+    grown = {
+        name: [in_process(name, address, count, 0.0, NO_PAUSE)["grown_mb"] for _ in range(repeats)]
+        for name in (OURS, SPAN)
+    }
     line(f"memory after {count:,} calls back to back", spread(grown[OURS], "MB"), f"{SPAN} {spread(grown[SPAN], 'MB')}",
          ratios(grown[OURS], grown[SPAN]), "1")  # fmt: skip
     runs = {name: in_process(name, address, count * 2, BUSY_PACE_SECONDS) for name in (OURS, LANGFUSE)}
@@ -161,5 +164,6 @@ if __name__ == "__main__":
         calls.configure(where, folder)
         if NO_REDACTION in options:
             _redact_nothing()
-        print(json.dumps(measured(which, where, int(number), float(seconds))), flush=True)
+        every = int(number) if NO_PAUSE in options else LOOK_EVERY
+        print(json.dumps(measured(which, where, int(number), float(seconds), every)), flush=True)
         os._exit(0)  # exports at exit are not measured

@@ -133,6 +133,8 @@ def _property_of(value: Any, name: str) -> Any:
 
 def _format_of(get: Get) -> UsageFormat | None:
     for form in _FORMATS:
+        if get(form.input) is None and get(form.output) is None:
+            continue
         if _number(get(form.input)) is not None or _number(get(form.output)) is not None:
             inside = form.cache_beside and get("input_tokens_details") is not None
             return _RESPONSES if inside else form
