@@ -3,8 +3,13 @@
 `benchmarks/bench_redaction.py` has the milliseconds.
 """
 
+import gc
 import itertools
 import random
+import re
+import sys
+import time
+import timeit
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -145,6 +150,43 @@ def test_near_matches_of_seed_phrases_take_linear_time(repeated: str) -> None:
     """Twice the words, twice the calls: not four times."""
     once, twice = (_calls(repeated * count)["calls"] for count in (1000, 2000))
     assert twice <= once * 2.2
+
+
+def _longest_call(text: str) -> float:
+    """Seconds of this thread in the longest call of C code that keeps the interpreter, which RE2 does not."""
+    began = longest = 0.0
+
+    def note(_frame: Any, event: str, called: Any) -> None:
+        nonlocal began, longest
+        if event == "c_call":
+            began = time.thread_time()
+        elif event == "c_return" and not called.__qualname__.startswith("PyCapsule"):
+            longest = max(longest, time.thread_time() - began)
+
+    gc.disable()  # the collector's time is not the rules'
+    sys.setprofile(note)
+    try:
+        redact_text(text)
+    finally:
+        sys.setprofile(None)
+        gc.enable()
+    return longest
+
+
+HEAVY = (
+    "key=", "key: ", "token ", "secret,'", 'password: "', "Authorization: ", "sk-", "ghs_a", "eyJ", "%41", "%2525",
+    "https://a:b@c ", "助记词的一是", "word 1: zoo ", "-----BEGIN PRIVATE KEY-----", "1, ", "[REDACTED:", "[", "a",
+    "AKIAABCDEFGHIJKLMNOP " + "aB1" * 13 + "a ",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repeated", HEAVY)
+def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
+    """Three times as long as one plain expression takes over a piece: about 5 ms, the interpreter's switch interval."""
+    text = "[REDACTED:operator]" + repeated * ((PIECE + OVERLAP) // len(repeated))
+    plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
+    assert any(_longest_call(text) <= 3 * plain for _ in range(4))
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ def test_memory_that_is_used_up_hides_nothing(monkeypatch: pytest.MonkeyPatch) -
     prefilter = rules.Prefilter(["key", "token"])
     assert prefilter.matches(b"a key") == [0]
     assert prefilter.matches(b"nothing") == []
-    monkeypatch.setattr(prefilter, "_set", rules._compiled_set(["nothing at all"]))
+    monkeypatch.setattr(prefilter, "_sets", [(rules._compiled_set(["nothing at all"]), [[0], [1]])])
     assert prefilter.matches(b"a key") == [0, 1]
 
 

@@ -50,7 +50,7 @@ _ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
 _REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the rest of a value longer than `_PAIR` reads
-_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value of `.env` goes on to the end of its line
+_REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value of `.env` goes on to the end of its line
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
 _NUMBERS = regex(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}")  # bytes of a key
 _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
@@ -190,7 +190,12 @@ def _value(text: str, start: int, name: str, match: re.Match[str]) -> tuple[int,
     if match["quote"]:
         return match.end(), _quoted_end(text, match.end(), match["quote"])
     begins_line = start == 0 or text[max(0, start - 8) : start].endswith(_LINE_STARTS)
-    if match["sep"] == "=" and name.isupper() and begins_line and (line := _LINE.match(text, match.start("bare"))):
+    if (
+        match["sep"] == "="
+        and name.isupper()
+        and begins_line
+        and (line := _REST_OF_LINE.match(text, match.start("bare")))
+    ):
         return line.span()
     return match.span("bare")
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .. import settings
-from .names import is_secret_variable, words_of
+from .names import is_secret_variable, name_parts
 from .scan import regex
 from .values import PLACEHOLDER, is_traded_token
 from .wallets import is_address
@@ -93,7 +93,7 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if _ADDRESS.match(value):
         return _is_secret_address(name, value)
-    if settings.SECRET_KEY.match(value) and words_of(name)[-1:] == ["key"]:  # even as LANGFUSE_PUBLIC_KEY
+    if settings.SECRET_KEY.match(value) and name_parts(name)[-1:] == ["key"]:  # even as LANGFUSE_PUBLIC_KEY
         return True
     return is_secret_variable(name) and not _is_harmless(name, value)
 
@@ -108,7 +108,7 @@ def _is_secret_address(name: str, value: str) -> bool:
 
 def _is_harmless(name: str, value: str) -> bool:
     """Whether the value is a number (RANDOM_SEED, MAX_TOKENS), a traded token or a path."""
-    is_number = words_of(name)[-1:] in (["seed"], ["tokens"]) and value.isdecimal()
+    is_number = name_parts(name)[-1:] in (["seed"], ["tokens"]) and value.isdecimal()
     return is_number or is_traded_token(name, value) or _is_path(name, value)
 
 

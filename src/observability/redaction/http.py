@@ -86,9 +86,9 @@ _MARKS = "|".join(re.escape(mark.strip(".")) for mark in (*_NODES, *_BY_QUERY, *
 URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
 _ADDRESS = regex("0x[0-9a-fA-F]+")  # of a contract, a transaction: a key may begin with 0x too, once in 4,000
-_WORDS = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
+_WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
-_SAYS_KEY = ("key", "token", "secret", "auth")
+_KEY_PARAMETERS = ("key", "token", "secret", "auth")
 _NO_HOST = regex(r"[^a-z0-9.-]+")
 _BEFORE, _AFTER = 256, 160  # characters around a path that may hold its host
 _ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
@@ -112,7 +112,7 @@ def _rule_of(match: re.Match[str], text: str) -> str | None:
     hosts = [host] if host else _NO_HOST.split(f"{before} {text[match.end() : match.end() + _AFTER]}".lower())
     if address.endswith("="):
         parameter = _PARAMETER.search(address)
-        named = parameter and parameter["name"].lower().endswith(_SAYS_KEY)
+        named = parameter and parameter["name"].lower().endswith(_KEY_PARAMETERS)
         return "rpc-url" if named and any(_is_node(item, _NODES + _BY_QUERY) for item in hosts) else None
     return "rpc-url" if _is_key(match.group(), path) and any(_is_node(item, _NODES) for item in hosts) else None
 
@@ -131,7 +131,7 @@ def _is_node(host: str, nodes: tuple[str, ...]) -> bool:
 
 def _is_key(segment: str, path: str) -> bool:
     """Whether a segment is the key: the first long one, and not a placeholder, an address or a hash."""
-    if _ADDRESS.fullmatch(segment) or _WORDS.fullmatch(segment) or not is_value(segment):
+    if _ADDRESS.fullmatch(segment) or _WORDY_PLACEHOLDER.fullmatch(segment) or not is_value(segment):
         return False
     return all(len(part) < 20 for part in path.split("/"))
 

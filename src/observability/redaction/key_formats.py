@@ -1,7 +1,7 @@
 """Keys with a shape of their own: of model providers, payments, mail, nodes, databases, messengers and registries.
 
-A format is one entry of `FORMATS`: how it begins, an expression for the rest, an example, and its source. What the
-search looks for first follows from the entries. Private keys in PEM stand at the end.
+A format is one entry of `FORMATS`: how it begins, an expression for the rest, an example, and its source. The
+pre-checks follow from the entries. Private keys in PEM stand at the end.
 """
 
 import re
@@ -179,7 +179,7 @@ FORMATS = (
     Format("artifactory-token", "AKCp", f"{_ALNUM}{{60,}}", "AKCp{a69}"),  # kingfisher artifactory.yml
     # AWS's documentation (IAM, reference_identifiers); the secret half: `_beside`
     Format("aws-key", "AKIA ASIA ABIA ACCA", f"[A-Z0-9]{{16}}{_END}", "AKIA{A16}", unlike="A-Z0-9"),
-    Format("aws-key", "A3T", f"[A-Z0-9]{{17}}{_END}", "A3T{A17}", unlike="A-Z0-9"),  # gitleaks aws.go
+    Format("aws-key", "A3T", f"[A-Z0-9]{{17}}{_END}", "A3T{A17}"),  # gitleaks aws.go
     Format("aws-key", "bedrock-api-key-", f"{_URL}{{30,}}", "bedrock-api-key-{u100}"),  # gitleaks aws.go
     Format("aws-key", "ABSK", "[A-Za-z0-9+/]{100,}", "ABSK{a120}"),  # Amazon Bedrock's API keys: gitleaks aws.go
     Format("aws-key", "amzn.mws.", _UUID, "amzn.mws.{h8}-{h4}-{h4}-{h4}-{h12}"),  # gitleaks amazonmws.go

@@ -71,12 +71,12 @@ PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new
 _BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plain raw")  # `_B64` is b and 64
 
 
-def words_of(name: str) -> list[str]:
+def name_parts(name: str) -> list[str]:
     """`openaiApiKey_2` -> openai, api, key."""
-    words = [word.lower() for word in NAME_WORD.findall(name)]
-    while words and (words[-1].isdigit() or words[-1] in _BEHIND):
-        words.pop()
-    return words
+    parts = [word.lower() for word in NAME_WORD.findall(name)]
+    while parts and (parts[-1].isdigit() or parts[-1] in _BEHIND):
+        parts.pop()
+    return parts
 
 
 def strength(name: str) -> int:
@@ -86,10 +86,10 @@ def strength(name: str) -> int:
 
 @lru_cache(maxsize=4096)  # the names of a prompt's fields are few, and come back in every call
 def _strength(name: str) -> int:
-    words = words_of(name)
-    if not words or is_public_name(words):
+    parts = name_parts(name)
+    if not parts or is_public_name(parts):
         return NONE
-    last, before = words[-1], words[-2] if len(words) > 1 else ""
+    last, before = parts[-1], parts[-2] if len(parts) > 1 else ""
     if last in _ALWAYS or last.endswith(_RUN_TOGETHER):
         return STRONG
     if last in ("key", "keys", "token", "tokens"):
@@ -114,13 +114,13 @@ def _key_strength(before: str, last: str, name: str) -> int:
 @lru_cache(maxsize=4096)
 def may_be_public(name: str) -> bool:
     """Whether a key of this name may be the public half, which is an address."""
-    holder, last = ["", "", *words_of(name)][-2:]
-    return last in ("key", "keys") and holder in _HOLDERS and _PRIVATE.isdisjoint(words_of(name))
+    holder, last = ["", "", *name_parts(name)][-2:]
+    return last in ("key", "keys") and holder in _HOLDERS and _PRIVATE.isdisjoint(name_parts(name))
 
 
-def is_public_name(words: list[str]) -> bool:
+def is_public_name(parts: list[str]) -> bool:
     """Whether a name of these words says that its value is public: WALLET_PUBLIC_KEY."""
-    return not _PUBLIC.isdisjoint(words) and _PRIVATE.isdisjoint(words)
+    return not _PUBLIC.isdisjoint(parts) and _PRIVATE.isdisjoint(parts)
 
 
 # More names of variables than of fields say secret: the value is masked where it stands exactly.
@@ -132,10 +132,10 @@ _VARIABLE_ENDS = (
 
 def is_secret_variable(name: str) -> bool:
     """Whether an environment variable of this name holds a secret: `*_KEY`, `*_SECRET_2`, `API_KEYS_BINANCE`."""
-    words = words_of(name)
-    if not words or is_public_name(words):
+    parts = name_parts(name)
+    if not parts or is_public_name(parts):
         return False
-    last = words[-1]
+    last = parts[-1]
     return last in ("pk", "jwt") or last.removesuffix("s").endswith(_VARIABLE_ENDS) or strength(name) != NONE
 
 

@@ -1,8 +1,8 @@
 """`redact(value)` for anything, `redact_text(text)` for a line: each secret becomes a marker, `[REDACTED:rule]`.
 
-What cannot be redacted becomes `[NOT RECORDED: why]`, never the original. `docs/redaction.md` says what is covered.
+A value that cannot be redacted becomes `[NOT RECORDED: why]`, never the original. `docs/redaction.md` lists the rules.
 
-    redact ─▶ Redactor ─▶ Texts ─▶ Rules.finders: none, for most values
+    redact ─▶ Redactor ─▶ Excerpt ─▶ Rules.finders: none, for most values
                  │                   │ own_secrets (environment)
                  ▼                   │ seed_phrases, wallets
               each text ─▶ pieces ─▶ │ key_formats, http

@@ -20,7 +20,7 @@ from .names import NONE, strength
 from .own_secrets import LINE_TAG, OwnSecrets, own_spans
 from .scan import ENCODED_HINT, LONG_RUN_HINT, Rewritten, Scan, Span, pieces, shifted
 from .seed_phrases import PHRASE_HINT, may_hold_phrase, seed_phrases
-from .wallets import BASE64_HINT, BYTES_HINT, HASH_LENGTHS, byte_arrays, wallet_keys
+from .wallets import BYTES_HINT, HASH_LENGTHS, byte_arrays, wallet_keys
 
 try:
     import re2
@@ -46,7 +46,7 @@ class Rule(NamedTuple):
 RULES = (
     Rule("seed-phrase", seed_phrases, PHRASE_HINT),
     Rule("solana-secret-key evm-private-key wif-private-key extended-private-key", wallet_keys,
-         f"{LONG_RUN_HINT}|{BASE64_HINT}"),
+         LONG_RUN_HINT),
     Rule("solana-secret-key", byte_arrays, BYTES_HINT),
     Rule("pem-private-key", pem_keys, PEM_HINT),
     Rule(" ".join(FORMAT_RULES), formats, LONG_RUN_HINT),
@@ -66,14 +66,32 @@ class Prefilter:
 
     def __init__(self, expressions: Sequence[str]) -> None:
         self._all = list(range(len(expressions)))
-        self._set = _compiled_set([*expressions, r"\z"])  # the last one matches every text
+        # One that counts far multiplies the states of all others: each has a set of its own.
+        counting = dict.fromkeys(filter(_COUNTS_FAR.search, expressions))
+        groups = [[text for text in expressions if text not in counting], *([text] for text in counting)]
+        self._sets = [(_compiled_set([*group, r"\z"]), _numbers(group, expressions)) for group in groups]
 
     def matches(self, text: bytes) -> list[int]:
         """The numbers of the expressions that match `text`, in order."""
-        numbers = self._set.Match(text) if self._set else None
-        if not numbers or len(self._all) not in numbers:  # RE2 reports no match when its memory is used up
-            return self._all
-        return sorted(numbers)[:-1]
+        result: list[int] = []
+        for compiled, numbers in self._sets:
+            matched = compiled.Match(text) if compiled else None
+            if not matched or len(numbers) not in matched:  # `\z` matches every text, unless RE2's memory is used up
+                return self._all
+            for number in matched:
+                result += numbers[number] if number < len(numbers) else ()
+        return sorted(set(result))
+
+
+_COUNTS_FAR = re.compile(r"\{\d{2,}\}")
+
+
+def _numbers(group: Sequence[str], expressions: Sequence[str]) -> list[list[int]]:
+    """The places of each of a group among all expressions."""
+    places: dict[str, list[int]] = {}
+    for number, text in enumerate(expressions):
+        places.setdefault(text, []).append(number)
+    return [places[text] for text in group]
 
 
 def _compiled_set(expressions: Sequence[str]) -> Any:
@@ -143,7 +161,7 @@ class Rules:
             yield from find(scan)
 
     def spans(self, text: str) -> Iterator[list[Span]]:
-        """Yield what is to be masked in the text, in order of precedence, by its pieces."""
+        """Yield the spans to mask, in order of precedence, a list for each piece of the text."""
         for start, piece in pieces(text, self.own.longest):
             yield self._without_allowed(text, shifted(self._spans_of(Scan(piece)), start))
         for pattern in self.patterns:

@@ -107,7 +107,7 @@ def _blank_before(text: str, at: int) -> int:
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
 LONG_RUN = 20  # the shortest key with a shape of its own: AWS's, AKIA and 16 more
-LONG_RUN_HINT = f"[a-z0-9_.-]{{{LONG_RUN}}}"
+LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # base64 too
 
 # Escapes whose last letter would stick to the word behind them: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…". By
 # what they begin with, since `re` skips to a literal ten times faster than to any of several.
@@ -125,7 +125,7 @@ _LONG = b"x" * LONG_RUN
 
 
 def all_but(letters: str) -> bytes:
-    """What `bytes.translate` deletes so that these ASCII letters stay."""
+    """The bytes for `bytes.translate` to delete, so that these ASCII letters stay."""
     return bytes(code for code in range(256) if chr(code) not in letters)
 
 
@@ -186,7 +186,7 @@ _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 _NEXT = r"%[89abAB][0-9a-fA-F]"  # a byte of a character behind its first: RFC 3629
 _ENCODED = regex(
     r"\\{1,4}(?:u[0-9a-fA-F]{4}|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
-    rf"|%(?:[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
+    rf"|%(?:(?:25){{0,3}}[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
 )
 ENCODED_HINT = r"\\(?:u[0-9a-f]{4}|/)|%[0-9a-f]{2}|&(?:apos|quot|#39|#34|#x27|#x22);"
 _MOST_DECODED = 3  # an address that was encoded within an address that was encoded; no software goes further
@@ -194,6 +194,8 @@ _MOST_DECODED = 3  # an address that was encoded within an address that was enco
 
 @lru_cache(maxsize=4096)
 def _decoded(part: str) -> str:
+    if part[0] == "%" and part.count("%") == 1:  # encoded once or more
+        return chr(int(part[-2:], 16))
     if part[0] == "%":
         return bytes.fromhex(part.replace("%", "")).decode(errors="replace")
     if part[0] == "&":

@@ -37,7 +37,7 @@ def _folded(word: str) -> str:
 
 
 @cache
-def _words_of(language: str) -> tuple[str, ...]:
+def _wordlist(language: str) -> tuple[str, ...]:
     """Loaded on first use: the lists are ten files."""
     return tuple(Mnemonic(language).wordlist)
 
@@ -45,7 +45,7 @@ def _words_of(language: str) -> tuple[str, ...]:
 @cache
 def _lists() -> dict[str, dict[str, int]]:
     """Language -> folded word -> its number; and once more, for words that are cut."""
-    lists = {name: {_folded(word): at for at, word in enumerate(_words_of(name))} for name in LANGUAGES}
+    lists = {name: {_folded(word): at for at, word in enumerate(_wordlist(name))} for name in LANGUAGES}
     latin = [name for name in LANGUAGES if next(iter(lists[name])).isascii()]
     return lists | {f"{name}, cut": {word[:_CUT]: at for word, at in lists[name].items()} for name in latin}
 
@@ -83,7 +83,7 @@ _EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]
 @cache
 def _latin() -> frozenset[bytes]:
     """The words of the six Latin lists as they stand in a reduced text, however accented, whole or cut."""
-    words = {word for name in LANGUAGES for word in _words_of(name) if _folded(word).isascii()}
+    words = {word for name in LANGUAGES for word in _wordlist(name) if _folded(word).isascii()}
     written = {form for word in words for form in (unicodedata.normalize("NFC", word), word, _folded(word))}
     return frozenset(first_bytes(form, REDUCED) for word in written for form in (word, word[:_CUT]))
 
@@ -96,11 +96,11 @@ def _latin_or_between() -> frozenset[bytes]:
 @cache
 def _east_asian() -> frozenset[bytes]:
     """The words of the other four lists, composed and decomposed."""
-    words = {word for name in LANGUAGES for word in _words_of(name) if not _folded(word).isascii()}
+    words = {word for name in LANGUAGES for word in _wordlist(name) if not _folded(word).isascii()}
     return frozenset(form.encode() for word in words for form in (word, unicodedata.normalize("NFC", word)))
 
 
-# Kana, CJK and hangul by their first bytes, so that words may be told by their kinds of letters alone: a word of the
+# Kana, CJK and hangul by their first bytes, which separate words by their kinds of letters alone: a word of the
 # lists has one kind, and a clause of Japanese or Chinese prose several, or too many.
 _IS_EAST_ASIAN = bytes(
     ord("k" if code == 0xE3 else "c" if 0xE4 <= code <= 0xE9 else "h" if code == 0xE1 or 0xEA <= code <= 0xED else " ")
@@ -151,11 +151,11 @@ def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
     return _has_run(encoded.translate(_SPACED).split(), _east_asian())
 
 
-def _has_run(words: Sequence[Any], words_of_lists: Container[Any]) -> bool:
+def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
     """Whether twelve words in a row are listed; checks every third word first, which settles most texts."""
     if len(words) < _FEWEST:
         return False
-    listed = words_of_lists.__contains__
+    listed = allowed.__contains__
     sampled = bytes(map(listed, words[::_STRIDE]))
     at = sampled.find(_SAMPLED)
     while at >= 0:
@@ -357,13 +357,13 @@ def _value(numbers: Iterable[int]) -> int:
 
 # Chinese phrases are also written without blanks. Any clause of twelve common characters has a valid checksum once in
 # sixteen times, so there the text before it must announce a phrase.
-_SAYS_PHRASE = regex(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
+_PHRASE_LABEL = regex(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
 _CHINESE_WORD = regex("[\u4e00-\u9fff]{12,4096}")
 
 
 def _unspaced(plain: str, checksums: _Checksums) -> Iterator[Span]:
     for word in _CHINESE_WORD.finditer(plain):
-        if _SAYS_PHRASE.search(plain, max(0, word.start() - 40), word.start() + 8):
+        if _PHRASE_LABEL.search(plain, max(0, word.start() - 40), word.start() + 8):
             for language in ("chinese_simplified", "chinese_traditional"):
                 for start, end in _phrases_in_word(word.group(), _lists()[language], checksums):
                     yield Span(word.start() + start, word.start() + end, RULE)

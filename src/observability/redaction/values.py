@@ -3,7 +3,7 @@
 import re
 import string
 
-from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_public, strength, words_of
+from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_public, name_parts, strength
 from .scan import MASKED, NOT_RECORDED, regex
 from .wallets import is_address
 
@@ -54,7 +54,7 @@ def is_secret(name: str, value: str) -> bool:
     if level == NONE or not is_value(value) or _is_harmless(name, value.strip()):
         return False
     if level == VARIABLE:
-        return is_mixed(value) and not (words_of(name)[-1:] == ["token"] and is_public(value))
+        return is_mixed(value) and not (name_parts(name)[-1:] == ["token"] and is_public(value))
     return value.lower() != value or is_mixed(value) or not name.lower().endswith("authorization")
 
 
@@ -71,7 +71,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 def is_traded_token(name: str, value: str) -> bool:
     """Whether the value is the addresses of tokens: `TARGET_TOKEN`, unlike `BOT_TOKEN`, names what is traded."""
-    named = words_of(name)[-1:] in (["token"], ["tokens"]) and strength(name) < STRONG
+    named = name_parts(name)[-1:] in (["token"], ["tokens"]) and strength(name) < STRONG
     return named and all(is_address(part.strip()) for part in value.split(","))
 
 
@@ -90,7 +90,7 @@ def is_secret_item(name: str, value: str) -> bool:
 
 def holds_secrets(name: str) -> bool:
     """Whether the fields of a dict of this name are secrets, as in `{"secrets": {"binance": "…"}}`."""
-    return strength(name) == STRONG or words_of(name)[-1:] == ["cookies"]
+    return strength(name) == STRONG or name_parts(name)[-1:] == ["cookies"]
 
 
 def is_member(value: str) -> bool:

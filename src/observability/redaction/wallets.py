@@ -1,6 +1,6 @@
 """Keys of wallets, verified rather than guessed: Solana, EVM chains, Bitcoin's WIF, extended keys.
 
-What has a checksum or a public half is a secret only if that holds, so that addresses, transaction hashes and
+A token with a checksum or a public half is a secret only if that holds, so that addresses, transaction hashes and
 signatures stay visible.
 """
 
@@ -79,7 +79,7 @@ def _is_extended(token: str) -> bool:
 
 
 def _checked(token: str) -> bytes | None:
-    """What `token` encodes in Base58Check, if its checksum holds."""
+    """The payload of `token` in Base58Check, if its checksum holds."""
     raw = _from_base58(token)
     payload, checksum = raw[:-4], raw[-4:]
     return payload if payload and sha256(sha256(payload).digest()).digest()[:4] == checksum else None
@@ -89,7 +89,7 @@ def _is_solana(token: str) -> bool:
     return is_keypair(_from_base58(token))
 
 
-# Addresses that are known by their looks: Bech32 (BIP-173) of Bitcoin, Litecoin, Cardano, Kaspa and Cosmos' chains;
+# Addresses with a format of their own: Bech32 (BIP-173) of Bitcoin, Litecoin, Cardano, Kaspa and Cosmos' chains;
 # TON's of workchain 0; Stellar's, Algorand's and Monero's.
 _LOOKS = regex(
     r"(?:bc1|tb1|ltc1|(?:addr|stake|cosmos|osmo|inj|celestia|sei|dydx|terra|juno|akash|kujira|neutron|axelar|noble)1"
@@ -194,7 +194,6 @@ def _multiples() -> list[list[_Point]]:
 _BASE64_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _IS_BASE64 = bytes(ord("x") if chr(code) in _BASE64_LETTERS else ord(" ") for code in range(256))
 _IN_BASE64 = 86
-BASE64_HINT = f"[a-z0-9+/_-]{{{_IN_BASE64}}}"
 
 
 def _in_base64(scan: Scan) -> Iterator[Span]:
@@ -212,16 +211,16 @@ def _is_solana_base64(token: str) -> bool:
 # 32 bytes of hex are a private key, a transaction or a block. Only words around them that assign them to a key decide.
 # Words from the error texts and docs of eth-account, web3.py and hyperliquid-python-sdk
 # (`secret_key`, `Account.from_key`, `api_wallet`), from ganache's list, and in the languages of the seed phrases.
-_SAYS_PRIVATE = (
+_PRIVATE_LABEL = (
     r"(?:from_?key|privatekeyto\w{1,12}|from_?(?:private|secret)_?key|(?<![a-z])wallet|signingkey)(?=\()"
     r"|priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])private(?=[\s:=]{1,3}$)"
     r"|seed[\s_-]?hex|clés? privées?|clave privada|chave privada|chiave privata|私钥|私鑰|秘密鍵|개인키"
 )
-_SAYS_HELD = (
+_HELD_LABEL = (
     r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
     r"|(?:api|agent)[\s_-]?wallet|hyper_?liquid_agent"
 )
-_SAYS_KEY = regex(rf"(?P<private>{_SAYS_PRIVATE})|(?P<held>{_SAYS_HELD})", re.IGNORECASE)
+_KEY_LABEL = regex(rf"(?P<private>{_PRIVATE_LABEL})|(?P<held>{_HELD_LABEL})", re.IGNORECASE)
 _CLOSE = r"(?:_?(?:\d{1,2}|hex|value))?[\s\"'`*\\)\]]{0,8}"
 _LINK = {
     # `private key: …`, `private key (hex): …`, `private key of address 0x…: …`, `Private Keys\n(0) …`, and the errors
@@ -291,8 +290,8 @@ def _is_evm_key_at(text: str, start: int, end: int, listed: int) -> bool:
 
 def _assigns_key(before: str) -> bool:
     """Whether the text before 32 bytes says that they are a private key."""
-    said = list(_SAYS_KEY.finditer(before))[-1:]
-    return bool(said and _LINK[said[0].lastgroup or ""].fullmatch(before, said[0].end()))
+    labels = list(_KEY_LABEL.finditer(before))[-1:]
+    return any(_LINK[label.lastgroup or ""].fullmatch(before, label.end()) for label in labels)
 
 
 def is_evm_key(name: str, value: str) -> bool:
