@@ -149,7 +149,7 @@ def _net_note(sums: Sums) -> str:
     if not sums.usd_cases:
         return "no outcomes in this period"
     unpriced = f", and {how_many(sums.unpriced, 'call')} of unknown price" if sums.unpriced else ""
-    return f"{gain(sums.profit)} traded, {money(sums.spend)} spent{unpriced}"
+    return f"{gain(sums.profit)} traded, {money(sums.spend) if sums.spend else 'nothing'} spent{unpriced}"
 
 
 def _hit_note(sums: Sums) -> str:
