@@ -5,10 +5,14 @@ The limit that a call sets (`max_tokens`) is no estimate: answers stay far below
 
 from typing import NamedTuple
 
+from .limits import Budget
+
 _WEIGHT = 0.1  # of the newest call in the running means
 _FEWEST = 3  # calls, before an agent's own mean stands for itself
 _CHARACTERS_PER_TOKEN = 4
 _FIRST_ANSWER = 500  # tokens of a first answer, of which nothing is known
+# A call until the keeper has priced it, some 15 ms after the first of its kind.
+_GUESS_USD, _GUESS_TOKENS, _LARGEST_GUESS = 0.01, 1500.0, 0.01  # the last one: share of a budget
 
 
 class Usual(NamedTuple):
@@ -21,6 +25,12 @@ class Usual(NamedTuple):
     def amount(self, unit: str) -> float:
         """The amount in a budget's unit."""
         return 1.0 if unit == "calls" else self.usd if unit == "USD" else self.tokens
+
+    def or_guess(self, budget: Budget) -> float:
+        """The amount of a call in the budget's unit, also where nothing is known of such calls yet."""
+        if self.is_known or budget.unit == "calls":
+            return self.amount(budget.unit)
+        return min(_GUESS_USD if budget.unit == "USD" else _GUESS_TOKENS, budget.amount * _LARGEST_GUESS)
 
 
 class _Running:
@@ -80,6 +90,9 @@ class Estimates:
         for figures in (own, self._by_model.setdefault(model, _Figures())):
             figures.usd.add(usd)
             figures.tokens.add(tokens)
+
+    def note_price(self, usd: float, tokens: float) -> None:
+        """Take a priced call of any process into the mean price."""
         self._usd += usd
         self._tokens += tokens
 

@@ -14,34 +14,62 @@ from .errors import BudgetExceeded, amount_text
 from .estimates import Estimates
 from .limits import STOP, TELL, Budget
 
-_FLEET_SIZE = 64  # processes that may start at once, before any of them has read the journal
-_STALE_SECONDS = 5.0  # for which the journal could not be read: then all that was left is this process's to use
+_UNDRAWN = 1 / 256  # share of what was left that a process may use before its next look, beyond its slice
+_CAUTION = 4.0  # times the fleet's recent spending
+# The journal is locked or the machine is overloaded: after a while a process uses what it knew to be left, more with
+# every second, all of it after these.
+_STALE_SECONDS, _LATE_SECONDS, _NEVER_READ_SECONDS = 5.0, 100.0, 1000.0
+
+
+class Pace(NamedTuple):
+    """How fast the whole fleet spends a budget."""
+
+    per_second: float
+    processes: int
+    lag: float  # seconds between two looks of a process: for so long the others' calls are not seen
 
 
 class View:
-    """What this process knows of a budget. The keeper replaces it; callers only add to `used`."""
+    """What this process knows of a budget. The keeper replaces it; callers only note what they use."""
 
-    __slots__ = ("ends", "has_extra", "left", "limit", "looked", "reserved", "room", "spent", "used")
+    __slots__ = ("beyond", "ends", "is_read", "left", "limit", "looked", "pace", "reserved", "room", "spent", "used")
 
-    def __init__(self, limit: float, spent: float, reserved: float, room: float, ends: float) -> None:
+    def __init__(
+        self, limit: float, spent: float, reserved: float, *, room: float, ends: float, pace: Pace | None = None
+    ) -> None:
         self.limit, self.spent, self.reserved = limit, spent, reserved
         self.left = limit - spent - reserved  # by all processes
-        self.room = room  # for this process's calls, until the next look
+        self.room = room  # drawn for this process's calls until the next look
         self.ends = ends  # Unix seconds
+        self.is_read = True
+        self.pace = pace  # None: it has not been watched for long enough
         self.used = 0.0  # reserved in this process since the look
-        self.has_extra = True  # one call beyond the room, while there is something left
+        self.beyond: list[Observation] = []  # calls beyond the room
         self.looked = monotonic()
 
-    def takes(self, amount: float) -> bool:
+    def takes(self, amount: float, call: Observation) -> bool:
         """Whether a call of this amount is within the budget."""
         if 0 < self.room - self.used >= amount or time() >= self.ends:
             return True
-        if not 0 < self.left - self.used >= amount:
-            return False
-        if self.has_extra:
-            self.has_extra = False
+        beyond = self.used - self.room
+        if 0 < self.left - beyond >= amount and self._is_safe_beyond(beyond, amount):
+            self.beyond.append(call)
             return True
-        return monotonic() - self.looked > _STALE_SECONDS
+        return False
+
+    def _is_safe_beyond(self, beyond: float, amount: float) -> bool:
+        """Whether a call beyond the room is still within the budget, as far as can be known.
+
+        It is by the fleet's pace since the look. Near the limit it is if all calls beyond the room are in flight at
+        once: the keeper looks again before one of them ends, and the budget is exceeded by no more than these.
+        """
+        since = monotonic() - self.looked
+        late = max(since - _STALE_SECONDS, 0.0)
+        allowed = self.left * (_UNDRAWN + late / (_LATE_SECONDS if self.is_read else _NEVER_READ_SECONDS))
+        if self.pace is not None:
+            unseen = self.pace.per_second * _CAUTION * (since + self.pace.lag)
+            allowed = max(allowed, self.left - unseen - amount * self.pace.processes)
+        return beyond < allowed or all(call.ended is None for call in self.beyond)
 
 
 class Plan(NamedTuple):
@@ -82,7 +110,7 @@ class Gate:
     def admit(self, call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
         """See `tracing.admission.Gate`."""
         plan = self.plans.get((call.agent, model)) or self.plan_of(call.agent, model)
-        over = [index for index, amount in plan.amounts if not self.views[index].takes(amount)]
+        over = [index for index, amount in plan.amounts if not self.views[index].takes(amount, call)]
         cheaper = None
         if over and not (plan.is_exempt or exiting.get()):
             cheaper = self._instead(call, over, offers)
@@ -96,7 +124,7 @@ class Gate:
         for index, amount in plan.amounts:
             view = self.views[index]
             view.used += amount
-            if view.used * 2 > view.room:
+            if view.used * 2 >= view.room:
                 self.is_hungry = True
         self.outstanding[call.id] = Reservation(call, model, plan)
 
@@ -122,7 +150,7 @@ class Gate:
         """Work out a plan: once for each agent and model, and again when the keeper has learnt more."""
         usual = self._estimates.of(agent, model)
         covering = [index for index, budget in enumerate(self.budgets) if budget.covers(agent, model)]
-        amounts = tuple((index, usual.amount(self.budgets[index].unit)) for index in covering)
+        amounts = tuple((index, usual.or_guess(self.budgets[index])) for index in covering)
         plan = self.plans[agent, model] = Plan(amounts, self._is_exempt(agent), usual.is_known)
         return plan
 
@@ -142,4 +170,6 @@ class Gate:
 def _unread(budget: Budget) -> View:
     """A budget of which the journal has not been read: nothing is known to be spent."""
     period = budget.period_at(time())
-    return View(budget.amount, 0.0, 0.0, budget.amount / _FLEET_SIZE, period.end)
+    view = View(budget.amount, 0.0, 0.0, room=0.0, ends=period.end)
+    view.is_read = False
+    return view

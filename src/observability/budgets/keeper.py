@@ -6,6 +6,7 @@ slices of all processes are subtracted from what is left, so that together they 
 
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,14 +17,20 @@ from ..settings import setting
 from ..terminal import warn
 from ..tracing import size_of
 from .estimates import Estimates, first_buckets
-from .gate import Gate, Reservation, View
+from .gate import Gate, Pace, Reservation, View
 from .ledger import Ledger, delete_slices
 from .limits import Budget, configured
 
 _LEAST_SECONDS = 0.05  # between two looks, unless a caller needs more room
 _IDLE_SECONDS = 1.0
 _DEAD_SECONDS = 5.0  # between two searches for slices of dead processes
-_AHEAD_SECONDS = 1.0  # of this process's recent spending are drawn ahead
+_FEWEST = 4  # processes that what is left is shared among: others may be starting
+_AHEAD_SECONDS = 3.0  # of this process's recent spending are drawn ahead
+_SPEED_SECONDS = 1.0  # over which spending is measured
+_SHORTEST_SECONDS = 0.9
+
+
+_RECORDED = "SELECT agent, model_requested, cost_usd, usage FROM observations WHERE id = ? AND state <> 'open'"
 
 
 class Session(Protocol):
@@ -37,6 +44,25 @@ class Session(Protocol):
         """Whether the process of this token still runs."""
 
 
+class _Speed:
+    """How fast an amount has fallen in the last second."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, float]] = deque()
+
+    def after(self, amount: float) -> float | None:
+        """Take the amount of now; return the fall in a second, or None after less than `_SHORTEST_SECONDS`."""
+        now = time.monotonic()
+        samples = self._samples
+        while len(samples) > 1 and samples[1][0] < now - _SPEED_SECONDS:
+            samples.popleft()
+        samples.append((now, amount))
+        since, before = samples[0]
+        if now - since < _SHORTEST_SECONDS:
+            return None
+        return max(before - amount, 0.0) / (now - since)
+
+
 class Keeper:
     """The recorder's part of the budgets."""
 
@@ -47,26 +73,31 @@ class Keeper:
         self._clock = clock
         self._looked = self._searched = float("-inf")  # monotonic seconds
         self._has_learnt = False
-        self._rates = [0.0] * len(budgets)  # amount a second, of this process
-        self._slices: list[float] = []
+        self._duration = 0.0  # seconds that the last look took
+        self._lag = _IDLE_SECONDS  # seconds between the last two looks
+        self._own = [_Speed() for _ in budgets]  # of this process
+        self._fleet = [_Speed() for _ in budgets]
+        self._used = [0.0] * len(budgets)  # by this process, since it began
         self._told: set[tuple[int, float, str]] = set()
 
     def look(self, journal: Journal, session: Session) -> None:
         """Count and draw, if it is time to. Never raises: a failing budget stops neither calls nor records."""
         now = time.monotonic()
         wait = _LEAST_SECONDS if self.gate.outstanding else _IDLE_SECONDS
-        if not self.gate.is_hungry and now - self._looked < wait:
+        if now - self._looked < (self._duration if self.gate.is_hungry else wait):
             return
         try:
             with guarded:
-                self._look(journal, session, now - self._looked)
+                self._look(journal, session)
         except JournalError as error:
             cure = "Calls go on by what was last known."
             failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
-        self._looked = time.monotonic()
+        looked, self._looked = self._looked, time.monotonic()
+        self._duration = self._looked - now  # a busy journal is left alone for as long
+        self._lag = min(self._looked - looked, _IDLE_SECONDS)
         self._tell()
 
-    def _look(self, journal: Journal, session: Session, elapsed: float) -> None:
+    def _look(self, journal: Journal, session: Session) -> None:
         self.gate.is_hungry = False
         wall = self._clock()
         with journal.transaction() as db:
@@ -79,7 +110,7 @@ class Keeper:
             self._release(db)
             if time.monotonic() - self._searched > _DEAD_SECONDS:
                 self._return_slices_of_dead(db, session)
-            self._draw(db, session.process, wall, elapsed)
+            self._draw(db, session.process, wall)
         self.gate.plans.clear()
 
     def _suppose(self) -> None:
@@ -98,28 +129,35 @@ class Keeper:
         """Forget the reservations of calls that are recorded, and so counted."""
         ended = {_row_id(item): call_id for call_id, item in list(self.gate.outstanding.items()) if _has_ended(item)}
         for row_id, call_id in ended.items():
-            if db.execute("SELECT 1 FROM observations WHERE id = ? AND state <> 'open'", (row_id,)).fetchone():
+            if (row := db.execute(_RECORDED, (row_id,)).fetchone()) is not None:
                 self.gate.outstanding.pop(call_id, None)
+                self._ledger.learn(row)
 
     def _return_slices_of_dead(self, db: sqlite3.Connection, session: Session) -> None:
         self._searched = time.monotonic()
         owners = [row[0] for row in db.execute("SELECT DISTINCT process FROM budget_slices")]
         delete_slices(db, [owner for owner in owners if owner != session.process and not session.is_alive(owner)])
 
-    def _draw(self, db: sqlite3.Connection, process: str, wall: float, elapsed: float) -> None:
+    def _draw(self, db: sqlite3.Connection, process: str, wall: float) -> None:
         statuses = self._ledger.statuses(db, wall)
+        used = [view.used for view in self.gate.views]
         running = self._reserved()
         views = []
         for index, status in enumerate(statuses):
             own, processes = self._held(db, status.budget, process)
             free = max(status.left + own - running[index], 0.0)
-            share = free if processes == 1 else free / (2 * processes)
-            ahead = 0.0 if processes == 1 else min(self._rate(index, elapsed) * _AHEAD_SECONDS, share)
+            share, ahead = free / (2 * max(processes, _FEWEST)), self._ahead(index)
+            ahead = share if ahead is None else min(ahead, share)
             if abs(running[index] + ahead - own) > 1e-12 or own == 0:
                 values = (status.budget.key, process, running[index] + ahead)
                 db.execute("INSERT OR REPLACE INTO budget_slices VALUES (?, ?, ?)", values)
             reserved = status.reserved - own + running[index] + ahead
-            views.append(View(status.limit, status.spent, reserved, ahead + share, status.resets_at))
+            per_second = self._fleet[index].after(status.limit - status.spent - reserved)
+            pace = None if per_second is None else Pace(per_second, processes, self._lag)
+            view = View(status.limit, status.spent, reserved, room=ahead, ends=status.resets_at, pace=pace)
+            views.append(view)
+        for index, view in enumerate(views):
+            view.used = self.gate.views[index].used - used[index]  # by callers, meanwhile
         self.gate.views = views
 
     def _held(self, db: sqlite3.Connection, budget: Budget, process: str) -> tuple[float, int]:
@@ -135,12 +173,11 @@ class Keeper:
                 sums[index] += amount
         return sums
 
-    def _rate(self, index: int, elapsed: float) -> float:
-        """The running mean of the amount that this process reserves in a second."""
-        used = self.gate.views[index].used
-        weight = min(elapsed, 1.0)
-        self._rates[index] += weight * (used / max(elapsed, 0.01) - self._rates[index])
-        return self._rates[index]
+    def _ahead(self, index: int) -> float | None:
+        """What this process is about to reserve in the next seconds; None where that is not known yet."""
+        self._used[index] += self.gate.views[index].used
+        per_second = self._own[index].after(-self._used[index])
+        return None if per_second is None else per_second * _AHEAD_SECONDS
 
     def _tell(self) -> None:
         """Print, once a period and budget, that it is used up."""

@@ -96,14 +96,12 @@ class Ledger:
         tokens = tokens_in(row["usage"])
         usd = row["cost_usd"]
         if tokens is not None and usd is not None:
-            self.estimates.learn(row["agent"], row["model_requested"], usd, tokens)
+            self.estimates.note_price(usd, tokens)
             return Charge(usd, tokens)
         if tokens is None and usd is not None:
             return Charge(usd, 0.0, is_estimated=True)
         if tokens is not None:
-            usd = tokens * self._usd_per_token()
-            self.estimates.learn(row["agent"], row["model_requested"], usd, tokens)
-            return Charge(usd, tokens, is_estimated=True)
+            return Charge(tokens * self._usd_per_token(), tokens, is_estimated=True)
         return self._without_usage(row, status)
 
     def _without_usage(self, row: Any, status: str) -> Charge:
@@ -148,9 +146,14 @@ class Ledger:
     def learn_recent(self, db: sqlite3.Connection) -> None:
         """Begin the estimates with the last calls of the journal."""
         for row in db.execute(_USAGE, (_newest(db) - _RECENT,)).fetchall():
-            tokens = tokens_in(row["usage"])
-            if tokens is not None and row["cost_usd"] is not None:
-                self.estimates.learn(row["agent"], row["model_requested"], row["cost_usd"], tokens)
+            self.learn(row)
+
+    def learn(self, row: Any) -> None:
+        """Take a recorded call into the estimates."""
+        tokens = tokens_in(row["usage"])
+        if tokens is not None:
+            usd = row["cost_usd"] if row["cost_usd"] is not None else tokens * self._usd_per_token()
+            self.estimates.learn(row["agent"], row["model_requested"], usd, tokens)
 
     def statuses(self, db: sqlite3.Connection, now: float) -> list[Status]:
         """The budgets as they stand."""

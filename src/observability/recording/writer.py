@@ -42,13 +42,13 @@ class JournalSink:
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal observations in one transaction. Raises OSError if the same batch should be written again."""
+        self.idle()  # before the first row, which takes long to read: the callers wait for a budget to be known
         journal = self._open()
         try:
             self._append(journal, opened, ended)
         except DamagedJournalError as error:
             journal.set_aside(error)
             raise
-        self.idle()
         self._tidy_now_and_then(journal)
 
     def idle(self) -> None:

@@ -1,0 +1,71 @@
+"""Many processes that ask at once, against one journal."""
+
+import multiprocessing
+import time
+from typing import Any, NamedTuple
+
+from src.observability import ObservabilityContext, runtime
+from src.observability.recording import price
+from src.observability.recording import writer as _writer  # noqa: F401 - imported before the processes fork
+from src.observability.redaction import redact
+from src.observability.shipping import Shipper as _Shipper  # noqa: F401
+from tests.budgets.calls import PricedModel
+
+_PROCESSES = multiprocessing.get_context("fork")  # they share the imported modules: 48 start within a second
+
+
+class Worked(NamedTuple):
+    """What became of one process's calls."""
+
+    answered: int
+    refused: int
+    slowest: float  # seconds that a call took beyond its model's own time
+
+
+class SlowModel(PricedModel):
+    """Answers after a while."""
+
+    seconds = 0.05
+
+    def _send(self, request: dict[str, Any]) -> Any:
+        time.sleep(self.seconds)
+        return super()._send(request)
+
+
+def worked(calls: int, seconds: float, *, exiting: bool = False) -> Worked:
+    """Ask that many times, in this process."""
+    model = SlowModel()
+    model.seconds = seconds
+    answered, slowest = 0, 0.0
+    for _ in range(calls):
+        began = time.monotonic()
+        if exiting:
+            with ObservabilityContext.exit_decision():
+                answer = model.generate_response("", "Buy or sell?")
+        else:
+            answer = model.generate_response("", "Buy or sell?")
+        answered += answer is not None
+        slowest = max(slowest, time.monotonic() - began - seconds * (answer is not None))
+    return Worked(answered, calls - answered, slowest)
+
+
+def _work(barrier: Any, results: Any, calls: int, seconds: float, exiting: bool) -> None:
+    barrier.wait(60)
+    result = worked(calls, seconds, exiting=exiting)
+    runtime.close()
+    results.put(result)
+
+
+def fleet(processes: int, calls: int, seconds: float = 0.05, *, exiting: bool = False) -> list[Worked]:
+    """The results of processes that begin at once, each with that many calls."""
+    redact("compiled before the processes fork")
+    price("openai", "gpt-4o", {"input": 1, "output": 1})
+    barrier, results = _PROCESSES.Barrier(processes), _PROCESSES.Queue()
+    arguments = (barrier, results, calls, seconds, exiting)
+    workers = [_PROCESSES.Process(target=_work, args=arguments) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    done = [results.get(timeout=240) for _ in workers]
+    for worker in workers:
+        worker.join(60)
+    return done

@@ -1,0 +1,34 @@
+"""Many processes at one budget: used to 95 % and more, exceeded by no more than the calls in flight."""
+
+from typing import Any
+
+import pytest
+
+from tests.budgets.calls import USD
+from tests.budgets.fleet import fleet
+
+PROCESSES, CALLS = 48, 200
+
+
+@pytest.mark.slow
+def test_48_processes_share_a_budget(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """The limit is a quarter of what all calls would cost, so that the fleet uses it up within seconds."""
+    limit = PROCESSES * CALLS // 4
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {limit * USD:.4f} USD/week")
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "60")
+    done = fleet(PROCESSES, CALLS, seconds=0.3)
+    capfd.readouterr()
+    answered = sum(worker.answered for worker in done)
+    with capfd.disabled():
+        print(f"\n{answered} of {limit} calls were made, {answered - limit} beyond; in flight: at most {PROCESSES}")
+    assert 0.95 * limit <= answered <= limit + PROCESSES
+
+
+@pytest.mark.slow
+def test_exits_are_never_refused(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """10,000 calls inside `exit_decision`, with a budget that is used up from the first of them on."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week; fleet 1 calls/hour stop")
+    monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "60")
+    done = fleet(10, 1000, seconds=0.0, exiting=True)
+    capfd.readouterr()
+    assert sum(worker.answered for worker in done) == 10_000
