@@ -1,47 +1,160 @@
 """Calls within a budget are made and counted; calls beyond it are refused, asked elsewhere, or told."""
 
-import time
+import asyncio
+import pickle
+from collections.abc import Iterator
 from typing import Any
 
+import openai
 import pytest
+from pytest_httpserver import HTTPServer
 
-from src.observability import runtime
+from src.observability import ObservabilityContext, instrumentation
+from src.observability.budgets import BudgetExceeded
 from src.observability.tracing import budgeting
-from tests.budgets.calls import USD, PricedModel
+from tests.budgets.asking import ask, counted, gate
+from tests.budgets.calls import INPUT, OUTPUT, USD, PricedModel
+
+CHAT = {
+    "id": "1", "object": "chat.completion", "created": 1, "model": "gpt-4o",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "HOLD"}}],
+    "usage": {"prompt_tokens": INPUT, "completion_tokens": OUTPUT, "total_tokens": INPUT + OUTPUT},
+}  # fmt: skip
 
 
-def ask(model: PricedModel) -> Any:
-    """A call, journalled and counted."""
-    answer = model.generate_response("", "Buy or sell?")
+@pytest.fixture
+def client(httpserver: HTTPServer) -> Iterator[openai.OpenAI]:
+    """An SDK's client of the operator's, observed."""
+    httpserver.expect_request("/v1/chat/completions").respond_with_json(CHAT)
+    instrumentation.install()
+    yield openai.OpenAI(api_key="k", base_url=httpserver.url_for("/v1"), max_retries=0)
+    instrumentation.uninstall()
+
+
+def ask_sdk(client: openai.OpenAI) -> str | None:
+    """A direct call of an SDK, journalled and counted."""
+    answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Buy?"}])
     counted()
-    return answer
-
-
-def counted() -> None:
-    """Wait until the keeper has counted all calls so far."""
-    recorder = runtime.running().recorder
-    assert recorder.flush(5)
-    gate: Any = budgeting.gate
-    views = gate.views
-    gate.is_hungry = True
-
-    deadline = time.monotonic() + 5
-    while gate.views is views:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    return answer.choices[0].message.content
 
 
 def test_a_hard_budget_refuses_our_models(monkeypatch: pytest.MonkeyPatch, capsys: Any, journal: Any) -> None:
     """Four calls of a cent fit into 4 cents; the fifth answers as a failed one, and is recorded, but not counted."""
-    monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {4 * USD} USD/day")
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {4 * USD} USD/week")
     model = PricedModel()
     answers = [ask(model) for _ in range(6)]
     assert [answer is not None for answer in answers] == [True] * 4 + [False] * 2
     assert len(model.asked) == 4
     printed = capsys.readouterr().out
-    assert printed.count("❌ Model error: the budget 'fleet 0.04 USD/day' is used up") == 2
-    assert "Nothing was sent." in printed
+    assert printed.count("❌ Model error: the budget 'fleet 0.04 USD/week' is used up") == 2
     rows = journal.observations()
     assert [row["level"] for row in rows] == ["DEFAULT"] * 4 + ["ERROR"] * 2
     assert rows[-1]["status_message"].startswith("BudgetExceeded: the budget")
-    assert budgeting.gate.views[0].spent == pytest.approx(4 * USD)
+    assert gate().views[0].spent == pytest.approx(4 * USD)
+
+
+def test_streams_and_async_calls_are_refused_alike(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """They end without a text, and None; nothing is sent."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
+    model = PricedModel()
+    assert ask(model) is not None
+    assert list(model.stream_response("", "Buy?")) == []
+    assert asyncio.run(model.agenerate_response("", "Buy?")) is None
+    assert capsys.readouterr().out.count("❌ Model error: the budget 'fleet 1 calls/week' is used up") == 2
+    assert len(model.asked) == 1
+
+
+def test_an_agent_that_closes_on_any_exception_goes_on(
+    client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, capsys: Any, journal: Any
+) -> None:
+    """A client that is not ours is told, once, unless the operator wrote `stop`: its agent decides as without a
+    budget."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week; * 1 calls/week gpt-4o-mini")
+
+    def decide() -> str | None:
+        try:
+            return ask_sdk(client)
+        except Exception:  # noqa: BLE001 - as such agents do
+            return "CLOSE"
+
+    assert [decide() for _ in range(5)] == ["HOLD"] * 5
+    assert capsys.readouterr().err.count("The budget 'fleet 2 calls/week' is used up") == 1
+    assert journal.observations()[-1]["metadata"]["over_budget"] == "fleet 2 calls/week; * 1 calls/week gpt-4o-mini"
+
+
+def test_stop_raises_into_a_direct_call(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
+    """With limit, spent, reserved and the end of the period; the refused request is recorded."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week UTC stop")
+    assert [ask_sdk(client), ask_sdk(client)] == ["HOLD", "HOLD"]
+    with pytest.raises(BudgetExceeded) as raised:
+        ask_sdk(client)
+    error = raised.value
+    assert (error.limit, error.spent, error.reserved) == (2, 2, 0)
+    assert error.resets_at.timestamp() == gate().views[0].ends
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+    assert "python -m src.observability budgets" in str(error)
+    assert [row["level"] for row in journal.observations()] == ["DEFAULT", "DEFAULT", "ERROR"]
+
+
+def test_an_awaited_call_is_refused_without_a_warning(
+    client: openai.OpenAI, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, recwarn: Any
+) -> None:
+    """Its coroutine is closed: Python would warn that it was never awaited."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week stop")
+    ask_sdk(client)
+
+    async def refused() -> None:
+        async with openai.AsyncOpenAI(api_key="k", base_url=httpserver.url_for("/v1")) as awaited:
+            with pytest.raises(BudgetExceeded):
+                await awaited.chat.completions.create(model="gpt-4o", messages=[])
+
+    asyncio.run(refused())
+    assert [str(warning.message) for warning in recwarn if "never awaited" in str(warning.message)] == []
+
+
+def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
+    """Of the same provider, and the trace says so; a model that the provider has not is no cure, so the call stops."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "gpt-4o 1 calls/week gpt-4o-mini; fleet 3 calls/week claude-haiku-4-5")
+    model = PricedModel()
+    answers = [ask(model) for _ in range(4)]
+    assert model.asked == ["gpt-4o", "gpt-4o-mini", "gpt-4o-mini"]
+    assert answers[3] is None
+    row = journal.observations()[1]
+    assert (row["model"], row["metadata"]["asked_instead_of"]) == ("gpt-4o-mini", "gpt-4o")
+
+
+def test_exits_and_exempt_agents_are_counted_and_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A protective stop runs on; any other call of the process is refused."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
+    model = PricedModel()
+    ask(model)
+    assert ask(model) is None
+    with ObservabilityContext.exit_decision():
+        assert ask(model) is not None
+    with ObservabilityContext.agent_cycle("RiskAgent"):
+        assert ask(model) is not None
+    with ObservabilityContext.agent_cycle("WhaleAgent"):
+        assert ask(model) is None
+    assert gate().views[0].spent == 3
+
+
+def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """One line for the whole period."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week soft")
+    model = PricedModel()
+    assert None not in [ask(model) for _ in range(4)]
+    assert capsys.readouterr().err.count("The budget 'fleet 0.01 USD/week soft' is used up") == 1
+
+
+def test_without_budgets_nothing_of_them_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No gate."""
+    PricedModel().generate_response("", "Buy?")
+    assert budgeting.gate is None
+
+
+def test_amounts_may_contain_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 503 is raised for the agent's retry logic; an amount with these digits is none."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.00503 USD/week")
+    model = PricedModel()
+    ask(model)
+    assert model.generate_response("", "Buy?") is None

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from .errors import BudgetExceeded
+    from .errors import BudgetExceeded, amount_text
     from .gate import Gate
     from .keeper import Keeper, keeper_of_settings
-    from .ledger import Ledger, Status
+    from .ledger import Ledger, Status, raise_budget
     from .limits import Budget, configured, parse_budgets
 
 __all__ = [
@@ -18,18 +18,20 @@ __all__ = [
     "Keeper",
     "Ledger",
     "Status",
+    "amount_text",
     "configured",
     "keeper_of_settings",
     "parse_budgets",
+    "raise_budget",
 ]
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "limits": "Budget configured parse_budgets",
-        "errors": "BudgetExceeded",
+        "errors": "BudgetExceeded amount_text",
         "gate": "Gate",
-        "ledger": "Ledger Status",
+        "ledger": "Ledger Status raise_budget",
         "keeper": "Keeper keeper_of_settings",
     },
 )

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .commands import completion, costs, decisions, doctor, export, report, serve, status, tail, traces
-from .commands.manage import adopt, dashboard, delete, outcomes, prune, ship, watch
+from .commands.manage import adopt, budgets, dashboard, delete, outcomes, prune, ship, watch
 from .options import zoned
 
 
@@ -53,6 +53,7 @@ for command in (
     doctor.doctor,
     completion.completion,
     dashboard.dashboard,
+    budgets.budgets,
     watch.watch,
     watch.alerts,
     adopt.adopt,

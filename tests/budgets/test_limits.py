@@ -1,0 +1,117 @@
+"""The setting `OBSERVABILITY_BUDGETS`, and the periods in which a budget counts."""
+
+from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from src.observability.budgets import configured, parse_budgets
+from src.observability.settings import SettingError
+
+HOUR = 3600
+
+
+def at(text: str, zone: str) -> float:
+    """A local time as Unix seconds."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
+
+
+def test_the_settings_example() -> None:
+    """Three budgets: of the fleet, of an agent (soft), of models by pattern."""
+    fleet, whale, claude = parse_budgets("fleet 20 USD/day; WhaleAgent 2 USD/day soft; claude-* 300 calls/hour")
+    assert (fleet.scope, fleet.amount, fleet.unit, fleet.period) == ("fleet", 20, "USD", "day")
+    assert [fleet.covers(None), fleet.covers("WhaleAgent", "gpt-4o")] == [True, True]
+    assert [whale.covers("WhaleAgent", "gpt-4o"), whale.covers("LunaAgent", "gpt-4o")] == [True, False]
+    assert [claude.covers("X", "claude-haiku-4-5"), claude.covers("X", "gpt-4o", None)] == [True, False]
+    assert [budget.action_for(ours=True) for budget in (fleet, whale)] == ["stop", "tell"]
+    assert fleet.action_for(ours=False) == "tell"
+
+
+def test_words_behind_a_budget() -> None:
+    """A zone, soft or hard, and what happens: in any order."""
+    stop, cheap = parse_budgets("fleet 9 USD/week Europe/Berlin stop\nfleet 5 tokens/month gpt-4o-mini UTC hard")
+    assert (stop.zone, stop.action_for(ours=False)) == (ZoneInfo("Europe/Berlin"), "stop")
+    assert (cheap.zone, cheap.action_for(ours=True)) == (timezone.utc, "gpt-4o-mini")
+    assert cheap.action_for(ours=False) == "tell"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("20 USD/day", "must be SCOPE AMOUNT UNIT/PERIOD"),
+        ("fleet twenty USD/day", "must be a number above 0"),
+        ("fleet 0 USD/day", "must be a number above 0"),
+        ("fleet -5 USD/day", "must be a number above 0"),
+        ("fleet nan USD/day", "must be a number above 0"),
+        ("fleet 20 EUR/day", "must be USD, tokens or calls"),
+        ("fleet 20 USD/year", "must be hour, day, week or month"),
+        ("fleet 20 USD/day Europe/Berlim", "unknown time zone 'Europe/Berlim'"),
+        ("fleet 20 USD/day stop gpt-4o-mini", "has both 'stop' and 'gpt-4o-mini'"),
+        ("fleet 20 USD/day; Fleet 9 USD/day", "names the budget 'fleet USD/day' twice"),
+    ],
+)
+def test_a_malformed_budget_names_its_cure(text: str, why: str) -> None:
+    """The message quotes the entry, and says what it must be."""
+    with pytest.raises(SettingError) as raised:
+        parse_budgets(text)
+    assert why in str(raised.value)
+    assert str(raised.value).startswith("OBSERVABILITY_BUDGETS")
+
+
+def test_a_malformed_budget_leaves_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is reported once, on stderr."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent lots")
+    assert [budget.scope for budget in configured()] == ["fleet"]
+    assert len(configured()) == 1
+    assert capsys.readouterr().err.count("until then this budget does not hold") == 1
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-29", 23), ("Europe/Berlin", "2026-10-25", 25),
+        ("America/New_York", "2026-03-08", 23), ("America/New_York", "2026-11-01", 25), ("Asia/Beirut", "2026-03-29", 23), ("UTC", "2026-03-29", 24),
+    ],
+)  # fmt: skip
+def test_a_day_is_from_midnight_to_midnight(zone: str, day: str, hours: int) -> None:
+    """Also where the clocks change, and where midnight itself is left out (Beirut). Days follow each other gapless."""
+    (budget,) = parse_budgets(f"fleet 1 USD/day {zone}")
+    noon = at(f"{day}T12:00", zone)
+    period = budget.period_at(noon)
+    assert (period.end - period.start) / HOUR == hours
+    assert budget.period_at(period.start) == budget.period_at(period.end - 1) == period
+    assert budget.period_at(period.end).start == period.end
+    assert budget.period_at(period.start - 1).end == period.start
+
+
+def test_hours_weeks_and_months() -> None:
+    """A week begins on Monday; an hour is an hour, also the second one of two with the same name."""
+    hour, week, month = parse_budgets(
+        "a 1 calls/hour Europe/Berlin; b 1 calls/week Europe/Berlin; c 1 calls/month Asia/Kolkata"
+    )
+    twice = at("2026-10-25T02:30", "Europe/Berlin")
+    assert hour.period_at(twice).end == hour.period_at(twice + HOUR).start == twice + HOUR / 2
+    assert week.period_at(at("2026-11-29T12:00", "Europe/Berlin")) == (
+        at("2026-11-23T00:00", "Europe/Berlin"), at("2026-11-30T00:00", "Europe/Berlin"),
+    )  # fmt: skip
+    assert month.period_at(at("2026-12-31T23:59", "Asia/Kolkata")) == (
+        at("2026-12-01T00:00", "Asia/Kolkata"), at("2027-01-01T00:00", "Asia/Kolkata"),
+    )  # fmt: skip
+
+
+def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TZ's midnight."""
+    import time
+
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        (budget,) = parse_budgets("fleet 1 USD/day")
+        period = budget.period_at(at("2026-11-01T12:00", "America/New_York"))
+        assert period == (at("2026-11-01T00:00", "America/New_York"), at("2026-11-02T00:00", "America/New_York"))
+        assert budget.local(period.end).utcoffset() == datetime.fromtimestamp(period.end).astimezone().utcoffset()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
