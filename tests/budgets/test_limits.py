@@ -72,7 +72,8 @@ def test_a_malformed_budget_leaves_the_others(
     ("zone", "day", "hours"),
     [
         ("Europe/Berlin", "2026-03-29", 23), ("Europe/Berlin", "2026-10-25", 25),
-        ("America/New_York", "2026-03-08", 23), ("America/New_York", "2026-11-01", 25), ("Asia/Beirut", "2026-03-29", 23), ("UTC", "2026-03-29", 24),
+        ("America/New_York", "2026-03-08", 23), ("America/New_York", "2026-11-01", 25),
+        ("Asia/Beirut", "2026-03-29", 23), ("UTC", "2026-03-29", 24),
     ],
 )  # fmt: skip
 def test_a_day_is_from_midnight_to_midnight(zone: str, day: str, hours: int) -> None:

@@ -16,6 +16,7 @@ from .limits import STOP, TELL, Budget
 
 _UNDRAWN = 1 / 256  # share of what was left that a process may use before its next look, beyond its slice
 _CAUTION = 4.0  # times the fleet's recent spending
+_ROUNDING = 1e-6  # sums of cents are not exact
 # The journal is locked or the machine is overloaded: after a while a process uses what it knew to be left, more with
 # every second, all of it after these.
 _STALE_SECONDS, _LATE_SECONDS, _NEVER_READ_SECONDS = 5.0, 100.0, 1000.0
@@ -49,6 +50,7 @@ class View:
 
     def takes(self, amount: float, call: Observation) -> bool:
         """Whether a call of this amount is within the budget."""
+        amount -= amount * _ROUNDING
         if 0 < self.room - self.used >= amount or time() >= self.ends:
             return True
         beyond = self.used - self.room
