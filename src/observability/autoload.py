@@ -25,10 +25,11 @@ def _check_requirements() -> None:
 def _load() -> None:
     try:
         _check_requirements()
-        from . import runtime  # noqa: F401 - takes the observations
+        from . import runtime  # takes the observations
         from .instrumentation import install
 
         install()
+        runtime.prepare_budgets()
     except ModuleNotFoundError as error:
         _say(f"{error.name} is missing, calls are not recorded: pip install -r src/observability/requirements.txt")
     except Exception as error:  # noqa: BLE001 - failing telemetry is never an error of the trading code

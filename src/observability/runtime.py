@@ -12,9 +12,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import forks
+from .background import OWN_THREADS
 from .internal_errors import failures, guarded
 from .recording import Recorder
-from .settings import setting, tracing_on
+from .settings import journal_path, setting, tracing_on
 from .tracing import Observation, budgeting, carry_into_threads, set_processor
 
 if TYPE_CHECKING:
@@ -93,13 +94,31 @@ _inherited: list[Runtime] = []  # a fork's child never closes, and never uses, w
 
 def _keeper() -> "Keeper | None":
     """Install the gate of the budgets, if there are any; nothing of `budgets` is imported otherwise."""
-    keeper = None
-    if setting("OBSERVABILITY_BUDGETS"):
+    global _prepared, _known
+    keeper, _prepared = _prepared, None
+    if keeper is None and setting("OBSERVABILITY_BUDGETS"):
         from .budgets import keeper_of_settings
 
         keeper = keeper_of_settings()
+        if keeper is not None and _known is not None:
+            keeper.gate.inherit(_known)
+    _known = None
     budgeting.gate = None if keeper is None else keeper.gate
     return keeper
+
+
+_prepared: "Keeper | None" = None  # for the recorder, once it starts
+_known: Any = None  # the gate of the parent of this process
+
+
+def prepare_budgets() -> None:
+    """Begin to read how the budgets stand, on a thread of ours, so that the first call finds them known."""
+    global _prepared
+    with guarded:
+        _prepared = keeper = _keeper()
+        if keeper is not None:
+            name = f"{OWN_THREADS}-budgets"
+            threading.Thread(target=keeper.read, args=(journal_path(),), name=name, daemon=True).start()
 
 
 def running() -> Runtime:
@@ -158,13 +177,14 @@ def _close_with_the_process() -> None:
 
 
 def _in_child() -> None:
-    global active, _creating, _ending
+    global active, _creating, _ending, _known, _prepared
     forks.after_in_child()
     if active is not None:
         active.abandon()
         _inherited.append(active)
     active, _ending = None, False
-    budgeting.gate = None
+    _known = budgeting.gate
+    budgeting.gate = _prepared = None
     set_processor(_starter)
     _creating = threading.RLock()
     failures.reset()

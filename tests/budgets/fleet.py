@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from src.observability import ObservabilityContext, runtime
@@ -69,3 +70,10 @@ def fleet(processes: int, calls: int, seconds: float = 0.05, *, exiting: bool = 
     for worker in workers:
         worker.join(60)
     return done
+
+
+def in_another_process(what: Callable[[], None]) -> Any:
+    """Start a process that does something; the caller ends it."""
+    process = _PROCESSES.Process(target=what)
+    process.start()
+    return process

@@ -2,14 +2,13 @@
 
 import asyncio
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 from pytest_httpserver import HTTPServer
 
-from src.observability import ObservabilityContext, instrumentation
+from src.observability import ObservabilityContext
 from src.observability.budgets import BudgetExceeded
 from src.observability.tracing import budgeting
 from tests.budgets.asking import ask, counted, gate
@@ -23,12 +22,10 @@ CHAT = {
 
 
 @pytest.fixture
-def client(httpserver: HTTPServer) -> Iterator[openai.OpenAI]:
+def client(httpserver: HTTPServer) -> openai.OpenAI:
     """An SDK's client of the operator's, observed."""
     httpserver.expect_request("/v1/chat/completions").respond_with_json(CHAT)
-    instrumentation.install()
-    yield openai.OpenAI(api_key="k", base_url=httpserver.url_for("/v1"), max_retries=0)
-    instrumentation.uninstall()
+    return openai.OpenAI(api_key="k", base_url=httpserver.url_for("/v1"), max_retries=0)
 
 
 def ask_sdk(client: openai.OpenAI) -> str | None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..tracing import Observation, exiting
 from .errors import BudgetExceeded, amount_text
 from .estimates import Estimates
+from .ledger import Status
 from .limits import STOP, TELL, Budget
 
 _UNDRAWN = 1 / 256  # share of what was left that a process may use before its next look, beyond its slice
@@ -108,6 +109,19 @@ class Gate:
         self.outstanding: dict[int, Reservation] = {}  # by the call's id
         self.notes: deque[Note] = deque(maxlen=100)  # printed on the keeper's thread
         self.is_hungry = False  # the keeper should look soon
+
+    def know(self, statuses: Sequence[Status]) -> None:
+        """Take over how the budgets stand, unless the keeper has looked already."""
+        if not any(view.is_read for view in self.views):
+            self.views = [View(now.limit, now.spent, now.reserved, room=0.0, ends=now.resets_at) for now in statuses]
+
+    def inherit(self, parent: "Gate") -> None:
+        """Take over what the parent of this process knew. Its slices stay its own."""
+        if parent.budgets == self.budgets:
+            self.views = [
+                View(view.limit, view.spent, view.reserved, room=0.0, ends=view.ends) if view.is_read else view
+                for view in parent.views
+            ]
 
     def admit(self, call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
         """See `tracing.admission.Gate`."""

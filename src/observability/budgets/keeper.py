@@ -8,6 +8,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 from ..internal_errors import failures, guarded
@@ -77,6 +79,7 @@ class Keeper:
         self._lag = _IDLE_SECONDS  # seconds between the last two looks
         self._own = [_Speed() for _ in budgets]  # of this process
         self._fleet = [_Speed() for _ in budgets]
+        self._largest = [0.0] * len(budgets)  # of this process's calls
         self._used = [0.0] * len(budgets)  # by this process, since it began
         self._told: set[tuple[int, float, str]] = set()
 
@@ -96,6 +99,16 @@ class Keeper:
         self._duration = self._looked - now  # a busy journal is left alone for as long
         self._lag = min(self._looked - looked, _IDLE_SECONDS)
         self._tell()
+
+    def read(self, path: Path) -> None:
+        """Read how the budgets stand, before the first call: a new process must know of one that is used up."""
+        with guarded, suppress(JournalError):  # there is none yet, or it is locked
+            journal = Journal(path, create=False)
+            try:
+                with journal.reading("SELECT 1") as cursor:
+                    self.gate.know(self._ledger.statuses(cursor.connection, self._clock()))
+            finally:
+                journal.close()
 
     def _look(self, journal: Journal, session: Session) -> None:
         self.gate.is_hungry = False
@@ -147,7 +160,7 @@ class Keeper:
             own, processes = self._held(db, status.budget, process)
             free = max(status.left + own - running[index], 0.0)
             share, ahead = free / (2 * max(processes, _FEWEST)), self._ahead(index)
-            ahead = share if ahead is None else min(ahead, share)
+            ahead = self._whole_calls(index, share if ahead is None else min(ahead, share))
             if abs(running[index] + ahead - own) > 1e-12 or own == 0:
                 values = (status.budget.key, process, running[index] + ahead)
                 db.execute("INSERT OR REPLACE INTO budget_slices VALUES (?, ?, ?)", values)
@@ -172,6 +185,13 @@ class Keeper:
             for index, amount in reservation.plan.amounts:
                 sums[index] += amount
         return sums
+
+    def _whole_calls(self, index: int, amount: float) -> float:
+        """The part of an amount that whole calls can use: the rest would be kept from other processes."""
+        amounts = [dict(plan.amounts).get(index, 0.0) for plan in list(self.gate.plans.values())]
+        self._largest[index] = max([*amounts, 0.0]) or self._largest[index]
+        call = self._largest[index]
+        return amount // call * call if call else 0.0
 
     def _ahead(self, index: int) -> float | None:
         """What this process is about to reserve in the next seconds; None where that is not known yet."""
