@@ -217,6 +217,8 @@ def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **k
 
 def clear() -> None:
     """Forget all context: for a fork's child, where the parent's observations never end, and for tests."""
+    global _has_prompts
+    _has_prompts = False
     _current.set(None)
     _recent.set(None)
     _announced.set(None)
