@@ -6,14 +6,13 @@ Python (before 3.14) starts both with an empty context. `carry_into_threads` run
 import functools
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as _pool
+from typing import Any
 
 from ..background import OWN_THREADS
 from ..settings import tracing_on
 from . import current
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 _installed = False
 
@@ -23,8 +22,6 @@ def carry_into_threads() -> None:
     global _installed
     if _installed:
         return
-    from concurrent.futures import ThreadPoolExecutor  # loaded lazily: `logging` comes with it
-
     _installed = True
     threading.Thread.start = _carrying_start(threading.Thread.start)  # type: ignore[method-assign]
     ThreadPoolExecutor.submit = _carrying_submit(ThreadPoolExecutor.submit)  # type: ignore[method-assign]
@@ -44,14 +41,12 @@ def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
 
 def _outlives_its_starter(thread: threading.Thread) -> bool:
     """Whether it is one of our own threads, or a pool's worker, whose tasks each carry their own context."""
-    from concurrent.futures.thread import _worker
-
-    return getattr(thread, "_target", None) is _worker or thread.name.startswith(OWN_THREADS)
+    return getattr(thread, "_target", None) is _pool._worker or thread.name.startswith(OWN_THREADS)
 
 
 def _carrying_submit(submit: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(submit)
-    def carrying_submit(self: "ThreadPoolExecutor", fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def carrying_submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         if not tracing_on():
             return submit(self, fn, *args, **kwargs)
         return submit(self, current.run_carried, current.carried(), fn, *args, **kwargs)
