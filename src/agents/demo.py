@@ -26,7 +26,7 @@ with contextlib.redirect_stdout(io.StringIO()):  # notices about missing keys: t
     from src.agents.liquidations import read_feed
 
 SAMPLE = config.REPO_ROOT / "src/data/samples/liquidations_2025-12-11.csv"
-WINDOW_MINUTES = 5
+WINDOW_MINUTES = 8
 HORIZON = timedelta(minutes=15)
 STAKE_USD = 1_000
 _SIGNS = {"BUY": 1, "SELL": -1}

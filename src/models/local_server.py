@@ -88,6 +88,11 @@ def _start_in_thread(weights: str) -> Future[Any]:
         pool.shutdown(wait=False)
 
 
+def _threads() -> int:
+    """Two threads; one on a busy machine, where two would spend their time waiting for each other."""
+    return _THREADS if os.getloadavg()[0] <= _THREADS else 1
+
+
 def _start(weights: str) -> Any:
     import xllamacpp
 
@@ -97,7 +102,7 @@ def _start(weights: str) -> Any:
     params.n_ctx = _CONTEXT_TOKENS
     params.hostnames = ["127.0.0.1"]
     params.port = 0  # any free port
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _THREADS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _threads()
     params.verbosity = 0  # no log on the terminal
     params.ui = False
     running = xllamacpp.Server(params)

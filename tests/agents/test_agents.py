@@ -408,11 +408,11 @@ def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
     assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations")
     assert "⚠️" not in printed
     assert "The model is tiny" in printed
-    assert " 1/20 🌙" in printed
+    assert " 1/12 🌙" in printed
     traces = [
         json.loads(line) for line in run("src.observability", "traces", "--session", "demo", "--json").splitlines()
     ]
-    assert len(traces) == 17
+    assert len(traces) == 9
     for trace in traces:
         cycle, generation, signal = trace["observations"]
         decision = signal["metadata"]

@@ -333,7 +333,7 @@ def test_tail_waits_for_a_journal(journal: Any) -> None:
         rest = process.stdout.read()
         assert process.wait(10) == 0
     assert lines[0].startswith("── ")
-    assert [line.split()[1] for line in lines[1:]] == ["FailAgent", "LateAgent"]
+    assert [line.split()[2] for line in lines[1:]] == ["FailAgent", "LateAgent"]
     assert "ZeroDivisionError: no" in lines[1]
     assert rest == ""
 

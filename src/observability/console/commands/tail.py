@@ -26,6 +26,7 @@ from ..time_range import local_time
 _POLL_SECONDS = 0.5
 _POLL_ROWS = 500
 _AGENT, _MODEL, _EVENT = 18, 24, 22  # columns
+_NARROW = 60  # columns, below which the decision needs most of the line
 
 First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Start with the newest N.")]
 
@@ -101,7 +102,10 @@ class _Follower:
 def _line(row: Row, columns: int) -> Text:
     """Return one line, cut to the terminal; in a narrow one the agent's name is shorter and the model left out."""
     line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  {row['trace_id'][:SHORT_ID]}  ", style="dim")
-    line.append(f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // 4))}  ", style="not dim")
+    line.append(
+        f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // (4 if columns >= _NARROW else 7)))}  ",
+        style="not dim",
+    )
     if columns >= WIDE:
         line.append(f"{padded(row['model'] or '', _MODEL)}  ", style="not dim")
     event = _event(row)
