@@ -3,6 +3,8 @@
 import os
 import random
 import threading
+import time
+import timeit
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -95,12 +97,27 @@ def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
 
 
 @needs_re2
+def test_a_page_of_signatures_multiplies_no_states() -> None:
+    """Random letters take about as long as prose: the expression that counts words has a set of its own."""
+    make = random.Random("signatures")
+    letters = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+    page = "".join(f'{{"slot": 7, "signature": "{"".join(make.choices(letters, k=88))}"}}, ' for _ in range(300))
+    prose = ("Longs of 12,345,678 USD were liquidated in fifteen minutes on BTC. " * len(page))[: len(page)]
+    matches = rules.current_rules()._prefilter.matches
+    took = [
+        min(timeit.repeat(lambda text=text: matches(text), timer=time.thread_time, number=1, repeat=7))
+        for text in (page.encode(), prose.encode())
+    ]
+    assert took[0] <= 20 * took[1]
+
+
+@needs_re2
 def test_memory_that_is_used_up_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """RE2 reports no match then: every rule runs."""
     prefilter = rules.Prefilter(["key", "token"])
     assert prefilter.matches(b"a key") == [0]
     assert prefilter.matches(b"nothing") == []
-    monkeypatch.setattr(prefilter, "_sets", [(rules._compiled_set(["nothing at all"]), [[0], [1]])])
+    monkeypatch.setattr(prefilter, "_sets", [(0, 2, rules._compiled_set(["nothing at all"]))])
     assert prefilter.matches(b"a key") == [0, 1]
 
 

@@ -59,39 +59,28 @@ MARKERS = {"own-secret", "operator"}.union(*(rule.markers.split() for rule in RU
 
 
 class Prefilter:
-    """Which of many RE2 expressions match a text: one pass, in linear time, while other threads run.
+    """Which of many RE2 expressions match a text: one pass for each group, in linear time, while other threads run.
 
     All of them where google-re2 is missing or runs out of memory: a rule that runs in vain costs only time.
     """
 
-    def __init__(self, expressions: Sequence[str]) -> None:
-        self._all = list(range(len(expressions)))
-        # One that counts far multiplies the states of all others: each has a set of its own.
-        counting = dict.fromkeys(filter(_COUNTS_FAR.search, expressions))
-        groups = [[text for text in expressions if text not in counting], *([text] for text in counting)]
-        self._sets = [(_compiled_set([*group, r"\z"]), _numbers(group, expressions)) for group in groups]
+    def __init__(self, *groups: Sequence[str]) -> None:
+        self._sets = []
+        count = 0
+        for group in groups:
+            self._sets.append((count, len(group), _compiled_set([*group, r"\z"])))  # the last one matches every text
+            count += len(group)
+        self._all = list(range(count))
 
     def matches(self, text: bytes) -> list[int]:
         """The numbers of the expressions that match `text`, in order."""
         result: list[int] = []
-        for compiled, numbers in self._sets:
-            matched = compiled.Match(text) if compiled else None
-            if not matched or len(numbers) not in matched:  # `\z` matches every text, unless RE2's memory is used up
+        for first, size, compiled in self._sets:
+            numbers = compiled.Match(text) if compiled else None
+            if not numbers or size not in numbers:  # RE2 reports no match when its memory is used up
                 return self._all
-            for number in matched:
-                result += numbers[number] if number < len(numbers) else ()
-        return sorted(set(result))
-
-
-_COUNTS_FAR = re.compile(r"\{\d{2,}\}")
-
-
-def _numbers(group: Sequence[str], expressions: Sequence[str]) -> list[list[int]]:
-    """The places of each of a group among all expressions."""
-    places: dict[str, list[int]] = {}
-    for number, text in enumerate(expressions):
-        places.setdefault(text, []).append(number)
-    return [places[text] for text in group]
+            result += [first + number for number in numbers if number < size]
+        return sorted(result)
 
 
 def _compiled_set(expressions: Sequence[str]) -> Any:
@@ -129,7 +118,8 @@ class Rules:
         self.clean: set[int] = set()  # hashes of texts without a match that are no name of a secret
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES), self._in_decoded]
-        self._prefilter = Prefilter([*(rule.hint for rule in RULES), ENCODED_HINT, *self.own.hints])
+        phrases, *others = [rule.hint for rule in RULES]  # to count words multiplies the states of all others
+        self._prefilter = Prefilter([phrases], [*others, ENCODED_HINT, *self.own.hints])
         try:
             self.patterns, self.refused = operator_patterns(patterns), False
         except settings.SettingError:
