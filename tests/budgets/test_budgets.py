@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import openai
@@ -133,6 +134,19 @@ def test_exits_and_exempt_agents_are_counted_and_never_refused(monkeypatch: pyte
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         assert ask(model) is None
     assert gate().views[0].spent == 3
+
+
+def test_an_exit_decision_is_one_in_its_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A swarm asks its models in a pool."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
+    model = PricedModel()
+    ask(model)
+    with ThreadPoolExecutor(2) as pool:
+        refused = pool.submit(model.generate_response, "", "Buy?").result()
+        with ObservabilityContext.exit_decision():
+            answers = [pool.submit(model.generate_response, "", "Sell?").result() for _ in range(2)]
+    assert refused is None
+    assert None not in answers
 
 
 def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

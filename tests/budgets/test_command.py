@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from src.observability.console.app import app
+from src.observability.console.checks.local import settings_readable
 from tests.budgets.asking import ask, counted
 from tests.budgets.calls import USD, PricedModel
 
@@ -67,3 +68,22 @@ def test_without_budgets_it_says_how_to_set_one(run: Any) -> None:
     result = run("budgets")
     assert result.exit_code == 0
     assert 'OBSERVABILITY_BUDGETS="fleet 20 USD/day"' in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("budgets", "flag", "severity", "what"),
+    [
+        ("fleet 20 USD/day", "true", "FINE", "1 budget"),
+        ("fleet lots", "true", "FAULT", "OBSERVABILITY_BUDGETS: 'fleet lots' must be"),
+        ("fleet 20 USD/day", "false", "FAULT", "tracing is off"),
+    ],
+)
+def test_doctor_checks_budgets(
+    budgets: str, flag: str, severity: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A setting that cannot be read, and tracing that is off, are faults."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", budgets)
+    monkeypatch.setenv("ENABLE_LANGFUSE", flag)
+    (finding,) = (finding for finding in settings_readable() if finding.about == "budgets")
+    assert finding.severity.name == severity
+    assert finding.what.startswith(what)

@@ -1,6 +1,6 @@
 """On the caller's thread: the open observation, and how a call becomes one."""
 
-from .admission import admit_request, admitted_model, budgeting, exiting
+from .admission import admit_request, admitted_model, budgeting
 from .attributes import data_fields_of, field_of, fields_of, has_class, library_of, type_name
 from .current import (
     Processor,
@@ -10,6 +10,7 @@ from .current import (
     calling_agent,
     current_observation,
     enter,
+    exiting,
     finish,
     finish_request,
     leave,

@@ -1,14 +1,11 @@
 """Whether a call may be made: asked of `budgeting.gate`, which is None without budgets."""
 
 from collections.abc import Collection
-from contextvars import ContextVar
 from typing import Protocol
 
 from ..internal_errors import swallow
 from .current import current_observation
 from .observation import Observation
-
-exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # calls in here are never refused
 
 
 class Gate(Protocol):

@@ -61,6 +61,7 @@ _current: ContextVar[Observation | None] = ContextVar("moondev_observation", def
 _recent: ContextVar[Observation | None] = ContextVar("moondev_recent_generation", default=None)
 _announced: ContextVar[_Announced | None] = ContextVar("moondev_agent_metadata", default=None)
 _prompt: ContextVar[UsedPrompt | None] = ContextVar("moondev_prompt", default=None)
+exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # no budget refuses calls in here
 _has_prompts = False  # no context is read for prompts before one is used
 _starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=None)
 
@@ -188,28 +189,31 @@ class Carried(NamedTuple):
     announced: _Announced | None
     starter: str | None
     prompt: UsedPrompt | None
+    exiting: bool
 
     @property
     def empty(self) -> bool:
         """Whether a thread would start the same without it."""
-        return self == (None, None, None, None)
+        return self == (None, None, None, None, False)
 
 
 def carried() -> Carried:
     """The context for a thread or pool task that is started here."""
     observation = current_observation()
-    return Carried(observation, _announced.get(), observation.agent if observation else calling_agent(), _prompt.get())
+    starter = observation.agent if observation else calling_agent()
+    return Carried(observation, _announced.get(), starter, _prompt.get(), exiting.get())
 
 
 def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> _Result:
     """Call `fn` in the carried context."""
     tokens = (_current.set(carried.current), _announced.set(carried.announced), _starter.set(carried.starter))
-    recent, prompt = _recent.set(None), _prompt.set(carried.prompt)
+    recent, prompt, exits = _recent.set(None), _prompt.set(carried.prompt), exiting.set(carried.exiting)
     try:
         return fn(*args, **kwargs)
     finally:
         _recent.reset(recent)
         _prompt.reset(prompt)
+        exiting.reset(exits)
         _current.reset(tokens[0])
         _announced.reset(tokens[1])
         _starter.reset(tokens[2])
@@ -223,6 +227,7 @@ def clear() -> None:
     _recent.set(None)
     _announced.set(None)
     _prompt.set(None)
+    exiting.set(False)
     _starter.set(None)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ... import __version__, settings
+from ...budgets import parse_budgets
 from ...instrumentation import observed
 from ...journal import DamagedJournalError, Journal, JournalError, Row
 from ...recording import RENEW_PRICES, price_table
@@ -33,11 +34,27 @@ def settings_readable() -> Iterator[Finding]:
     for error in settings.malformed():
         if not any(reason.what.startswith(error) for reason in reasons):
             yield fault("settings", error, "correct it in .env or the environment")
+    yield from _budgets()
     if settings.tracing_on():
         yield fine("tracing", f"on, according to {settings.origin('ENABLE_LANGFUSE')}")
     yield from reasons
     if not settings.missing_langfuse_keys():
         yield fine("keys", f"set in {settings.origin('LANGFUSE_SECRET_KEY')}")
+
+
+def _budgets() -> Iterator[Finding]:
+    text = settings.setting("OBSERVABILITY_BUDGETS")
+    if text is None:
+        return
+    try:
+        budgets = parse_budgets(text)
+    except settings.SettingError as error:
+        yield fault("budgets", str(error), "correct it in .env or the environment")
+        return
+    if settings.tracing_on():
+        yield fine("budgets", f"{how_many(len(budgets), 'budget')}: python -m src.observability budgets shows them")
+    else:
+        yield fault("budgets", "tracing is off, so no call is counted or refused", "set ENABLE_LANGFUSE=true")
 
 
 def journal() -> Iterator[Finding]:
