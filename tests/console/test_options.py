@@ -334,7 +334,7 @@ def test_tail_waits_for_a_journal(journal: Any) -> None:
         assert process.wait(10) == 0
     assert lines[0].startswith("── ")
     assert [line.split()[2] for line in lines[1:]] == ["FailAgent", "LateAgent"]
-    assert "ZeroDivisionError: no" in lines[1]
+    assert "ZeroDivisionError" in lines[1]
     assert rest == ""
 
 
