@@ -210,7 +210,9 @@ class BaseModel(ABC):
         prompt = unique_prompt(system_prompt, user_content)
         request = self._request(prompt, temperature, max_tokens, **options)
         if budgeting.gate is not None:
-            request["model"] = admitted_model(self.model_name, self.AVAILABLE_MODELS)
+            asked = request.get("model", self.model_name)
+            if (model := admitted_model(asked, self.AVAILABLE_MODELS)) != asked:
+                request["model"] = model
         annotate(metadata=_metadata_of(prompt, temperature, request), model_parameters=_parameters_of(request))
         return request
 
