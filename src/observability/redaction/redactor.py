@@ -139,7 +139,7 @@ class Redactor:
 
     def redact(self, value: Any) -> Any:
         """`value` without secrets; never raises."""
-        return self.redact_all((value,))[0]
+        return self._redact(value) if type(value) is str else self.redact_all((value,))[0]
 
     def redact_all(self, values: Sequence[Any]) -> list[Any]:
         """Each of `values` without secrets; never raises.
