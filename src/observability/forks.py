@@ -1,4 +1,5 @@
-"""Close connections to the journal while this process forks; `runtime.py` registers the hooks.
+"""Close connections to the journal while this process forks; `runtime.py` registers the hooks, and drops what
+else a forked child must not use.
 
 SQLite keeps its file locks in the memory of the process. A forked child would take its parent's locks for its own,
 write without any, and corrupt the journal. A fork waits briefly for a connection that is in use. If the wait was too

@@ -142,5 +142,5 @@ class LangFuseTracker:
         return runtime.flush(timeout)
 
     def health(self) -> dict[str, Any]:
-        """Whether tracing itself is well: see `health.report` for the keys."""
+        """Return the state of tracing; `health.report` explains each entry."""
         return runtime.health()

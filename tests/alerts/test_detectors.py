@@ -12,7 +12,7 @@ from src.observability.alerts.detectors import (
     distance,
     distance_limit,
     drift_limit,
-    effective,
+    effective_sample_size,
     evidence_limit,
     gap_factor,
     log_ratio,
@@ -89,8 +89,8 @@ def test_an_upper_limit_of_a_share_covers_it() -> None:
 
 def test_dependent_values_count_less() -> None:
     """Of values that resemble the one before, fewer are independent; contrary ones are not worth more."""
-    assert effective(60, 0.5) == pytest.approx(20)
-    assert effective(60, 0.0) == effective(60, -0.5) == 60
+    assert effective_sample_size(60, 0.5) == pytest.approx(20)
+    assert effective_sample_size(60, 0.0) == effective_sample_size(60, -0.5) == 60
 
 
 def test_odds() -> None:

@@ -1,4 +1,7 @@
-"""Add text to a file's end and remove it again. Every other byte stays as it is, a missing last newline too."""
+"""Add text to a file's end and remove it again. Every other byte stays as it is, a missing last newline too.
+
+`plan.py` has the text that is added.
+"""
 
 
 def added_to(data: bytes, text: str) -> bytes:

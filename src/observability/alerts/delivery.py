@@ -80,7 +80,7 @@ def _mark(store: AlertStore, rows: list[dict[str, Any]], state: str, due_ns: int
 
 
 def note_result(store: AlertStore, channel: Channel, error: str | None, now_ns: int) -> None:
-    """Remember if a channel works, for `doctor`."""
+    """Store whether the channel took the message; `doctor` reads it."""
     with store.transaction() as db:
         if error is None:
             db.execute("INSERT OR REPLACE INTO channels VALUES (?, ?, 0, NULL, NULL)", (channel.key, channel.label))

@@ -74,12 +74,12 @@ def distance_limit(size: float, past: float, tests: float) -> float:
 
     The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990, Annals of Probability 18,
     1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). Sizes are
-    effective ones, see `effective`.
+    effective ones, see `effective_sample_size`.
     """
     return math.sqrt((math.log(2 * tests)) * (1 / size + 1 / past) / 2)
 
 
-def effective(size: int, correlation: float) -> float:
+def effective_sample_size(size: int, correlation: float) -> float:
     """The number of independent values worth `size` values that depend on the one before.
 
     Bayley and Hammersley 1946, Supplement to the Journal of the Royal Statistical Society 8, 184-197.

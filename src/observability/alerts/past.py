@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .detectors import effective, gap_factor, tests_in, upper_share
+from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # of the past
 WEEK = 8  # known days from which on the hours of a week are known
@@ -181,7 +181,7 @@ class Past:
 
     def effective_confidences(self, size: int) -> float:
         """The number of independent decisions that `size` successive ones are worth."""
-        return effective(size, self.once("correlation", self._correlation))
+        return effective_sample_size(size, self.once("correlation", self._correlation))
 
     def _correlation(self) -> float:
         """The correlation of successive confidences within a day: that of all days would count a shift of the mean."""

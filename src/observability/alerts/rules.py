@@ -1,4 +1,7 @@
-"""The rules about shares of trials, as a table, and the evidence that one of them collects."""
+"""The rules about shares of trials, as a table, and the evidence that one of them collects.
+
+Rules about amounts are in `levels.py`, those about the machine in `fleet.py`.
+"""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple

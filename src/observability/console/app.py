@@ -59,7 +59,7 @@ for command in (
     adopt.adopt,
 ):
     app.command()(zoned(command))
-# Options behind the script are the script's.
+# Options after the script are the script's.
 app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(adopt.run)
 
 

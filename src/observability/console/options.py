@@ -70,7 +70,9 @@ def _filter(
     failed: Annotated[
         bool, typer.Option("--failed", help="Only errors; of decisions, those of failed traces.")
     ] = False,
-    text: Annotated[str | None, typer.Option(help="Only traces with this text in a prompt, answer or reason.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
+    ] = None,
     since: Annotated[str, typer.Option(help=f"{time_range.FORMS}; the offset of a time is yours.")] = SINCE,
     until: Annotated[str | None, typer.Option(help="Only before this time, in the same forms.")] = None,
 ) -> dict[str, Any]:

@@ -404,7 +404,7 @@ _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
 _DELETE_SCORES = f"""
 DELETE FROM scores WHERE trace_id = ?1 AND (state <> 'pending' OR ?2 = 'pending') AND {_ALONE.format("scores")}"""
-# Scores that were still pending when the last observation of their trace was deleted.
+# Delete delivered scores of traces without observations: they were pending when the last observation was deleted.
 _DELETE_LEFT_SCORES = f"""
 DELETE FROM scores WHERE state <> 'pending' AND timestamp_ns <= ?1 AND {_ALONE.format("scores")}
     AND seq IN (SELECT seq FROM scores ORDER BY seq LIMIT ?2)"""

@@ -90,7 +90,7 @@ class JournalSink:
         return journal
 
     def _tidy_now_and_then(self, journal: Journal) -> None:
-        """Tidy if it is due. A failure is reported; the batch is written all the same."""
+        """Clean up the journal, when due. A failure is reported and does not stop the batch."""
         try:
             self._tidy_if_due(journal)
         except DamagedJournalError as error:

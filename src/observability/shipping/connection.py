@@ -224,7 +224,7 @@ class Connection:
         """The next `size` bytes, but `room` at most."""
         left = min(size, room)
         while left > 0:
-            piece = self._received or self._some()
+            piece = self._received or self._receive_or_raise()
             self._received = piece[left:]
             yield piece[:left]
             left -= min(len(piece), left)
@@ -245,13 +245,13 @@ class Connection:
         while (at := self._received.find(end)) < 0:
             if len(self._received) > limit + len(end):
                 raise ValueError("a line or the headers are too long")
-            self._received += self._some()
+            self._received += self._receive_or_raise()
         if at > limit:
             raise ValueError("a line or the headers are too long")
         line, self._received = self._received[:at], self._received[at + len(end) :]
         return line
 
-    def _some(self) -> bytes:
+    def _receive_or_raise(self) -> bytes:
         piece = self._receive()
         if not piece:
             raise ConnectionError("the server closed the connection")

@@ -1,6 +1,6 @@
 """Deliver the pending rows of one destination: acquire the lease, send batches, mark rows by the server's reply.
 
-A reply is written to the journal before anything else is sent.
+A reply is written to the journal before anything else is sent. Retries and back-off are in `shipper.py`.
 """
 
 import contextlib

@@ -18,16 +18,18 @@ _MAX_SYMBOL = 50  # characters: a longer one is no symbol to group by
 
 def batch_of(rows: Sequence[Row]) -> bytes:
     """The body of `POST /api/public/ingestion`."""
-    batch = {"batch": [event for row in rows for event in _events_of(row)]}
+    in_usd = _in_usd(rows)
+    batch = {"batch": [event for row in rows for event in _events_of(row, in_usd)]}
     return json.dumps(batch, ensure_ascii=False, allow_nan=False).encode()
 
 
 def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:
     """The server's reply to each row: the first that is no success, where a row is more than one event."""
+    in_usd = _in_usd(rows)
     taken: list[Row] = []
     others: list[tuple[ServerReply, list[Row]]] = []
     for row in rows:
-        replies = [reply.events.get(event["id"], _UNANSWERED) for event in _events_of(row)]
+        replies = [reply.events.get(event["id"], _UNANSWERED) for event in _events_of(row, in_usd)]
         failed = next((reply for reply in replies if reply.result is not ExportResult.DELIVERED), None)
         if failed is None:
             taken.append(row)
@@ -36,11 +38,17 @@ def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerRepl
     return [(reply, taken), *others] if taken else others
 
 
-def _events_of(row: Row) -> Iterator[dict[str, Any]]:
+def _in_usd(rows: Sequence[Row]) -> set[str]:
+    """The traces whose outcome these rows have in USD: a percentage beside it is not one more hit or miss."""
+    return {row["trace_id"] for row in rows if row["name"] == "pnl_usd"}
+
+
+def _events_of(row: Row, in_usd: set[str]) -> Iterator[dict[str, Any]]:
     """The score; with it what the metrics API can group or average only as a score of its own: of a signal's action
     the symbol, of an outcome whether it is a profit."""
     yield _event(row, _body(row))
-    if row["name"] in ("pnl_usd", "pnl_pct") and isinstance(row["value"], int | float):
+    judges = row["name"] == "pnl_usd" or (row["name"] == "pnl_pct" and row["trace_id"] not in in_usd)
+    if judges and isinstance(row["value"], int | float):
         score_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{row['trace_id']}/{_HIT}"))
         yield _event(row, _body(row) | {"id": score_id, "name": _HIT, "value": int(row["value"] > 0), "comment": None})
     if row.get("symbol") and row["name"] == "signal_action":

@@ -158,7 +158,7 @@ class Worker:
             self._ship_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would leave every later row pending
             what = f"the shipper's thread ended ({type(error).__name__}: {error})"
-            failures.note("shipper", what, cure="The next batch begins it again.")
+            failures.note("shipper", what, cure="The thread restarts with the next batch.")
 
     def _ship_until_stopped(self) -> None:
         last = False

@@ -55,7 +55,7 @@ def admit_request(request: Observation) -> None:
 
 
 def _admitted(call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
-    """Ask the gate. Only a refusal passes through to the agent."""
+    """Return the gate's answer. A refusal is raised to the agent; any other error is counted."""
     try:
         return None if budgeting.gate is None else budgeting.gate.admit(call, model, offers)
     except Exception as error:

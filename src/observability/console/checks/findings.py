@@ -57,7 +57,7 @@ def fault(about: str, what: str, cure: str) -> Finding:
 
 
 def warning(about: str, what: str, cure: str) -> Finding:
-    """Return a finding: it works, but may soon fail or surprise."""
+    """Return a finding about something that works now and may soon fail."""
     return Finding(Severity.WARNING, about, what, cure)
 
 

@@ -38,10 +38,10 @@ def read_back(client: "LangfuseClient", destination: str, project: str) -> Itera
         return  # `journal` has its own finding
     if trace := sent["trace_id"]:
         path = f"{_OBSERVATIONS}?limit=1&traceId={quote(trace)}" if new else f"{_LEGACY_TRACES}/{quote(trace)}"
-        yield _found(f"trace {trace[:SHORT_ID]}", client.get(path, _SECONDS), sent["trace_ns"])
+        yield _read_back_finding(f"trace {trace[:SHORT_ID]}", client.get(path, _SECONDS), sent["trace_ns"])
     if score := sent["score_id"]:
         path = f"{_SCORES}?limit=1&id={quote(score)}" if new else f"{_LEGACY_SCORES}?limit=1&scoreIds={quote(score)}"
-        yield _found(f"score {sent['score_name']}", client.get(path, _SECONDS), sent["score_ns"])
+        yield _read_back_finding(f"score {sent['score_name']}", client.get(path, _SECONDS), sent["score_ns"])
 
 
 def _answers(client: "LangfuseClient", path: str) -> bool:
@@ -58,7 +58,7 @@ def _mode(new: bool, legacy: bool) -> Finding:
     return warning("reading", "no reading API answers these keys", "check the server's version and the keys' rights")
 
 
-def _found(subject: str, answer: "Answer", at_ns: int) -> Finding:
+def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
     if _rows(answer):
         return fine("reading", f"the last shipped {subject} can be read back")
     what = f"the last shipped {subject} cannot be read back (HTTP {answer.status})"

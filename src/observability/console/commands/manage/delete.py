@@ -44,9 +44,9 @@ def delete(
 
 def _say_where(label: str, page: str | None, trace_id: str) -> None:
     host, _, key = label.partition("|")
-    cprint(f"⚠️ {host} has received it. To delete it there:", "yellow", file=sys.stderr)
+    cprint(f"⚠️ {host} still has this trace. To delete it there:", "yellow", file=sys.stderr)
     if not key:
-        print(paragraph("  ", f"→ as this backend deletes the trace {trace_id}"), file=sys.stderr)
+        print(paragraph("  ", f"→ delete trace {trace_id} with that backend's own tools"), file=sys.stderr)
         return
     if page is not None:
         print(paragraph("  ", f"→ its page {page}, the bin at the top; or:"), file=sys.stderr)

@@ -23,7 +23,7 @@ _MAX_PRINTED = 20  # bad lines
 
 Usd = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in USD.")]
 Percent = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in percent of the stake.")]
-Sum = Annotated[bool, typer.Option("--sum", help="Add lines for the same trace (partial fills).")]
+Sum = Annotated[bool, typer.Option("--sum", help="Add up several lines for one trace, such as partial fills.")]
 Last = Annotated[bool, typer.Option("--last", help="Keep the last of several lines for a trace.")]
 
 

@@ -37,7 +37,7 @@ _URLS = "OBSERVABILITY_ALERT_URLS"
 
 def watch(
     once: Annotated[bool, typer.Option("--once", help="One pass, for cron.")] = False,
-    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two passes.")] = 60,
+    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two checks of the journal.")] = 60,
 ) -> None:
     """Tell when an agent is unlike its own past: to OBSERVABILITY_ALERT_URLS, and here. Ctrl-C ends it with status 0.
 
@@ -86,8 +86,8 @@ def alerts(
     elif rows:
         show(*_table(rows))
     else:
-        cure = "none so far" if is_there(path) else "python -m src.observability watch looks for them"
-        cprint(f"🤖 No alerts: {cure}", "cyan", file=sys.stderr)
+        cure = "none so far" if is_there(path) else "start the watch: python -m src.observability watch"
+        cprint(f"🤖 No incidents: {cure}", "cyan", file=sys.stderr)
 
 
 def _has_journal(path: Path, once: bool) -> bool:
