@@ -2,17 +2,24 @@
 
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from src.observability import ObservabilityContext, settings
+from src.observability.budgets import Ledger, configured
+from src.observability.console.app import app
 from src.observability.console.page.access import HEADERS
 from src.observability.console.page.conversation import _of_value
+from src.observability.console.page.frozen import frozen
 from src.observability.console.page.server import server
+from src.observability.console.queries.filter import Filter
 from src.observability.journal.store import Journal
+from tests import million
 from tests.console.cycles import ask
 from tests.million import observation_row
 
@@ -149,6 +156,39 @@ async def test_the_page_cannot_write(filled: Journal, browser: httpx.AsyncClient
     with pytest.raises(JournalError, match="readonly"):
         module._read(delete)
     assert filled.select("SELECT 1 FROM observations LIMIT 1")
+
+
+BUDGETS = "fleet 3 calls/month; *Agent1 400 calls/month soft; <img/src=x> 1 USD/day"
+
+
+@pytest.mark.filled(120, days=0.9)
+async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
+    """With the figures of `budgets`, in the report too, whatever the view; uncounted calls are in them."""
+    assert 'class="card budgets"' not in (await browser.get("/")).text
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", BUDGETS)
+    with filled.transaction() as db:
+        Ledger(configured()).settle(db, time.time())
+    periods = "SELECT spent FROM budget_periods ORDER BY budget = 'fleet calls/month' DESC"
+    counted = filled.select(periods)
+    million.fill(filled, 5, days=0.00001, seed=7)
+    screen = (await browser.get("/?action=SELL&agent=WhaleAgent1")).text
+    lines = [json.loads(line) for line in CliRunner().invoke(app, ["budgets", "--json"]).stdout.splitlines()]
+    assert lines[0]["spent"] == counted[0]["spent"] + 5
+    for html in (screen, frozen(filled, Filter())):
+        assert [figures_of(card) for card in re.findall(r"<li>\n<b>.*?</li>", html, re.DOTALL)] == [
+            pytest.approx({name: line[name] for name in ("spent", "reserved", "left", "limit")}, rel=1e-3)
+            for line in lines
+        ]
+        assert html.count('class="meter bad"') == 1
+        assert "<b>&lt;img/src=x&gt; 1 USD/day</b>" in html
+    assert filled.select(periods) == counted  # the page has written nothing
+
+
+def figures_of(card: str) -> dict[str, float]:
+    """The figures of a budget."""
+    form = r"~?([\d.,e-]+) <small>(spent|reserved|left|USD|calls)"
+    figures = {name: float(text.replace(",", "")) for text, name in re.findall(form, card)}
+    return {name if name in ("spent", "reserved", "left") else "limit": value for name, value in figures.items()}
 
 
 def test_messages_of_any_form() -> None:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from .errors import BudgetExceeded, amount_text
     from .gate import Gate
     from .keeper import Keeper, keeper_of_settings
-    from .ledger import Ledger, Status, raise_budget
+    from .ledger import Ledger, Status, raise_budget, statuses_now
     from .limits import Budget, configured, parse_budgets
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "keeper_of_settings",
     "parse_budgets",
     "raise_budget",
+    "statuses_now",
 ]
 
 __getattr__ = lazy_exports(
@@ -31,7 +32,7 @@ __getattr__ = lazy_exports(
         "limits": "Budget configured parse_budgets",
         "errors": "BudgetExceeded amount_text",
         "gate": "Gate",
-        "ledger": "Ledger Status raise_budget",
+        "ledger": "Ledger Status raise_budget statuses_now",
         "keeper": "Keeper keeper_of_settings",
     },
 )

@@ -5,10 +5,12 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..journal import Journal
 from ..recording import price
 from .estimates import Estimates, first_buckets
 from .limits import Budget
 
+_TABLES = ("budget_periods", "budget_cursors", "budget_slices", "budget_raises")
 _STEP = 2000  # observations counted in one transaction
 _RECENT = 500  # calls that the estimates begin with
 _NS = 10**9
@@ -47,6 +49,11 @@ class Status(NamedTuple):
     def left(self) -> float:
         """Neither spent nor reserved; negative beyond the limit."""
         return self.limit - self.spent - self.reserved
+
+    @property
+    def is_low(self) -> bool:
+        """Whether less than 15 % is left."""
+        return self.left < 0.15 * self.limit
 
 
 class Charge(NamedTuple):
@@ -168,6 +175,15 @@ class Ledger:
         raised = db.execute(raises, (budget.key, int(now * _NS), int(now * _NS))).fetchone()[0]
         spent, unpriced = spent or (0.0, 0)
         return Status(budget, budget.amount + (raised or 0), spent, reserved or 0.0, unpriced, *period)
+
+
+def statuses_now(journal: Journal, budgets: Sequence[Budget], now: float) -> list[Status]:
+    """The budgets with the calls that no process has counted yet; nothing is written."""
+    ledger = Ledger(budgets)
+    with journal.with_copies(_TABLES) as db:
+        while not ledger.settle(db, now):
+            pass
+        return ledger.statuses(db, now)
 
 
 def _newest(db: sqlite3.Connection) -> int:

@@ -4,8 +4,8 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,23 @@ class JournalConnection:
                 raise
             finally:
                 self.lock.release()
+
+    @contextmanager
+    def with_copies(self, tables: Iterable[str]) -> Iterator[sqlite3.Connection]:
+        """A connection that reads this journal, with copies of `tables` in memory: the journal stays as it is."""
+        with self.lock, errors_named(), forks.opening:
+            self._open()  # the file is there, and ours
+            with closing(sqlite3.connect("file::memory:", uri=True, isolation_level=None)) as db:
+                db.row_factory = sqlite3.Row
+                db.execute("ATTACH ? AS journal", (f"{self.path.absolute().as_uri()}?mode=ro",))
+                db.execute("BEGIN")
+                for table in tables:
+                    (statement,) = db.execute(
+                        "SELECT sql FROM journal.sqlite_master WHERE name = ?", (table,)
+                    ).fetchone()
+                    db.execute(statement)
+                    db.execute(f"INSERT INTO main.{table} SELECT * FROM journal.{table}")
+                yield db
 
     def yield_write_lock(self) -> None:
         """Pause between two steps of long work, long enough for every waiting process to retry."""

@@ -9,6 +9,7 @@ from ..queries.filter import Filter
 from ..queries.traces import trace
 from ..time_range import now_ns
 from . import overview as screen
+from .budgets import budgets
 from .comparison import comparison
 from .conversation import picture
 from .view import View, range_since, started
@@ -26,7 +27,7 @@ def frozen(journal: Journal, rows: Filter) -> str:
     traces = {screen.trace_of(item): None for item in shown} | {error.trace_id: None for error in lower["errors"]}
     return written(
         "frozen.html.j2", view=view, time=time, live=False, made_ns=now_ns(), filter=_words(rows),
-        tiles=screen.tiles(journal, rows, rows, time), rows=shown,
+        tiles=screen.tiles(journal, rows, rows, time), budgets=budgets(journal), rows=shown,
         traces=[picture(trace(journal, trace_id)) for trace_id in traces], **_files(), **lower,
     )  # fmt: skip
 

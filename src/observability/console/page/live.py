@@ -5,6 +5,7 @@ from ..queries import overview as queries
 from ..queries.traces import Trace, names
 from ..queries.traces import trace as trace_of
 from . import overview as screen
+from .budgets import budgets
 from .comparison import comparison
 from .conversation import picture
 from .view import ACTIONS, PERIODS, View, calls_of, filter_of, range_of
@@ -18,7 +19,7 @@ def overview(journal: Journal, view: View) -> str:
     newest = journal.newest()[0]  # before the rows: those that arrive meanwhile are sent later
     return written(
         "overview.html.j2", view=view, time=time, live=True, newest=newest,
-        tiles=screen.tiles(journal, rows, calls, time),
+        tiles=screen.tiles(journal, rows, calls, time), budgets=budgets(journal),
         **screen.listing(journal, rows, view)._asdict(),
         agents=names(journal, "agent"), symbols=queries.symbols(journal), actions=ACTIONS, periods=PERIODS,
         is_empty=not newest,
@@ -66,5 +67,5 @@ def news(journal: Journal, view: View, after: int | None, drawn: Newest | None) 
             events.append(("rows", written("rows.html.j2", rows=shown, view=view, live=True)))
         if has_tiles:
             tiles = screen.tiles(journal, rows, calls_of(view, time), time)
-            events.append(("tiles", written("tiles.html.j2", tiles=tiles, live=True)))
+            events.append(("tiles", written("tiles.html.j2", tiles=tiles, budgets=budgets(journal), live=True)))
     return newest, events

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 from termcolor import cprint
 
-from ....budgets import Budget, Ledger, Status, amount_text, configured, raise_budget
+from ....budgets import Budget, Status, amount_text, configured, raise_budget, statuses_now
 from ....journal import Journal
 from ... import time_range
 from ...options import AsJson, opened, print_error
@@ -42,20 +42,11 @@ def budgets(
     with opened() as journal:
         if action is not None:
             _raise(journal, chosen, action, scope, amount, until)
-        statuses = _statuses(journal, chosen)
+        statuses = statuses_now(journal, chosen, time.time())
     for status in statuses if as_json else ():
         show_json(_as_json(status))
     if not as_json:
         show(*_table(statuses))
-
-
-def _statuses(journal: Journal, chosen: list[Budget]) -> list[Status]:
-    """The budgets now, with the calls that no process has counted yet."""
-    ledger, now = Ledger(chosen), time.time()
-    with journal.transaction() as db:
-        while not ledger.settle(db, now):
-            pass
-        return ledger.statuses(db, now)
 
 
 def _raise(
@@ -126,7 +117,7 @@ def _spent(status: Status) -> str:
 def _style(status: Status) -> str:
     if status.left <= 0:
         return "red"
-    return "yellow" if status.left < 0.15 * status.limit else "green"
+    return "yellow" if status.is_low else "green"
 
 
 def _as_json(status: Status) -> dict[str, object]:

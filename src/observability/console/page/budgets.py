@@ -1,0 +1,37 @@
+"""The budgets on the page: how much of each is used, whatever the view."""
+
+import time
+from typing import NamedTuple
+
+from ...budgets import Status, amount_text, configured, statuses_now
+from ...journal import Journal
+
+_NS = 10**9
+
+
+class Bar(NamedTuple):
+    """A budget as a bar with its figures; widths are percent of the limit."""
+
+    status: Status
+    mood: str  # CSS class
+    share: float  # spent
+    reserved: float  # its width beside the spent one
+    resets_ns: int
+
+    def amount(self, name: str) -> str:
+        """A figure of the status as text; `~` marks one with estimates."""
+        is_estimated = name == "spent" and self.status.unpriced
+        return f"{'~' if is_estimated else ''}{amount_text(getattr(self.status, name))}"
+
+
+def budgets(journal: Journal) -> list[Bar]:
+    """Return the budgets now; none where none is set."""
+    chosen = configured()
+    return [_bar(status) for status in statuses_now(journal, chosen, time.time())] if chosen else []
+
+
+def _bar(status: Status) -> Bar:
+    share, reserved = 100 * status.spent / status.limit, 100 * status.reserved / status.limit
+    width = min(share, 100)
+    mood = "bad" if status.left <= 0 else "low" if status.is_low else ""
+    return Bar(status, mood, share, min(reserved, 100 - width), int(status.resets_at * _NS))
