@@ -58,7 +58,7 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "finding"),
     [
-        ("OBSERVABILITY_ALERT_URLS", "nonsense://x", "channel 1 (nonsense) is not an address that apprise knows"),
+        ("OBSERVABILITY_ALERT_URLS", "nonsense://x", "channel 1 (nonsense) is not an address that apprise supports"),
         ("OBSERVABILITY_ALERT_URLS", "json://127.0.0.1:9", "nobody has watched yet"),
         ("OBSERVABILITY_ALERT_URLS", "trader@example.com", "OBSERVABILITY_ALERT_URLS must be addresses of apprise"),
         ("OBSERVABILITY_ALERT_QUIET", "22-7", "OBSERVABILITY_ALERT_QUIET must be hours like 22:00-07:00"),
@@ -88,7 +88,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
     to = settings.destination()
     assert to is not None
     append(made, [cycle(time.time_ns() - 50 * MINUTE_NS, state="pending", destination=to.label)])
-    assert "rows for http://127.0.0.1:9 wait, the oldest since 50 minutes" in run("watch", "--once").stdout
+    assert "rows for http://127.0.0.1:9 are undelivered, the oldest for 50 minutes" in run("watch", "--once").stdout
     run("watch", "--once")
     made.change("UPDATE observations SET state = 'rejected', reason = 'no such project'")
     assert "rejected 3 rows of the last hour: no such project" in run("watch", "--once").stdout
@@ -116,7 +116,7 @@ def test_a_budget_at_85_and_at_100_percent(
         "❌ budget whaleagent calls/day UTC: budget_full",
         "❌ budget fleet USD/day UTC: budget_full",
     ]
-    assert "8.5 of 10 calls are spent (85%)" in webhook.received[0]["message"]
+    assert "8.5 of 10 calls spent (85%)" in webhook.received[0]["message"]
     running.run_pass(T0 + 25 * HOUR_NS)
     assert len(webhook.titles) == 6
     assert running.store.incidents(only_open=True) == []

@@ -21,7 +21,7 @@ def counted() -> None:
     assert runtime.running().recorder.flush(5)
     for _ in range(2):  # the first look may have begun before
         views = gate().views
-        gate().is_hungry = True
+        gate().needs_refresh = True
         deadline = time.monotonic() + 5
         while gate().views is views:
             assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Tells the operator when an agent is unlike its own past. Reads the journal alone, in a process of its own."""
+"""Alerts the operator when an agent deviates from its own past. Only reads the journal, in a separate process."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The channels of OBSERVABILITY_ALERT_URLS, by apprise: Telegram, Discord, Slack, ntfy, mail, webhooks and others."""
+"""Sends messages to OBSERVABILITY_ALERT_URLS with apprise: Telegram, Discord, Slack, ntfy, mail, webhooks and more."""
 
 import logging
 import re
@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from .. import (
-    redaction,  # its rules load on first use: every command of the console imports this module
+    redaction,  # as a module, so that its rules load on first use: every command imports this file
     settings,
 )
 from .messages import Message
 
-_MAX_ERROR = 200  # characters
-_TOKEN = 8  # characters
+_MAX_ERROR = 200  # longest error text, in characters
+_TOKEN = 8  # shortest part of an address that may be a token, in characters
 
 
 class Channel(NamedTuple):
-    """One address that messages are sent to. Its `key` names it in the alerts' file, and is no secret."""
+    """One address for messages. `key` identifies it in the alerts' file without revealing it."""
 
     url: str
     key: str
@@ -25,7 +25,7 @@ class Channel(NamedTuple):
 
 
 def configured_channels() -> list[Channel]:
-    """The channels that the settings name.
+    """The channels of the settings.
 
     Raises:
         ModuleNotFoundError: apprise is not installed.
@@ -34,21 +34,21 @@ def configured_channels() -> list[Channel]:
 
 
 def malformed() -> list[str]:
-    """The labels of the addresses that apprise cannot read."""
+    """The labels of the addresses that apprise cannot parse."""
     return [channel.label for channel in configured_channels() if _target(channel.url) is None]
 
 
 def send(channel: Channel, message: Message) -> str | None:
-    """Send a message; return the error, without the address, or None once the service has accepted it."""
-    import apprise  # loaded lazily: only a watch that has something to send needs it
+    """Send a message; return None if the service accepted it, else the error without the address."""
+    import apprise  # loaded lazily: needed only for sending
 
     target = _target(channel.url)
     if target is None:
-        return "not an address that apprise knows"
+        return "not an address that apprise supports"
     with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as log:
         try:
             sent = target.notify(title=message.title, body=message.body, body_format=apprise.NotifyFormat.TEXT)
-        except Exception as error:  # noqa: BLE001  # a service's plug-in may raise anything; the others must be served
+        except Exception as error:  # noqa: BLE001  # a plug-in may raise anything; other channels must not suffer
             return _without_address(f"{type(error).__name__}: {error}", channel)
         return None if sent else _without_address(log.getvalue().strip() or "not sent", channel)
 
@@ -66,7 +66,7 @@ def _target(url: str) -> Any:
 
 
 def _without_address(error: str, channel: Channel) -> str:
-    """An error as one line. Parts of the address may be its token: those of a token's length are left out."""
+    """The error as one line, without any part of the address that is long enough to be a token."""
     line = " ".join(filter(None, map(str.strip, error.splitlines())))
     parts = [channel.url, *(part for part in re.split(r"[/:@?&=#]+", channel.url) if len(part) >= _TOKEN)]
     for part in parts:

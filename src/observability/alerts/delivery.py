@@ -1,4 +1,4 @@
-"""Sends waiting messages: each channel by itself, with retries, outside the quiet hours."""
+"""Sends pending messages outside the quiet hours. Each channel has its own retries."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from .store import AlertStore
 
 _MINUTE_NS = 60 * 10**9
 _LONGEST_PAUSE_MINUTES = 60
-_MOST_ATTEMPTS = 6 + 3 * 24  # three days, at a pass a minute
-_SEPARATE = 5  # messages of one channel at a time; more are joined into one
+_MOST_ATTEMPTS = 6 + 3 * 24  # three days of retries
+_SEPARATE = 5  # more messages than these are joined into one
 _DUE = """
 SELECT m.id AS message, m.kind, m.attempts, m.state, m.due_ns, i.*
 FROM messages AS m JOIN incidents AS i ON i.id = m.incident
@@ -17,12 +17,12 @@ WHERE m.channel = ? AND m.state IN ('waiting', 'sending') ORDER BY m.id"""
 
 
 def send_due(store: AlertStore, channels: list[Channel], now_ns: int) -> None:
-    """Send what is due on every channel; a channel that fails is tried again later, up to every hour for three days."""
+    """Send all due messages. A failing channel is retried with growing pauses, up to an hour, for three days."""
     _drop_removed(store, channels)
     for channel in channels:
         waiting = store.select(_DUE, channel.key)
         if any(row["attempts"] and row["due_ns"] > now_ns for row in waiting):
-            continue  # it failed, and its pause is not over
+            continue  # the channel failed, and its pause is not over
         due = _without_merged(store, [row for row in waiting if row["due_ns"] <= now_ns], waiting)
         if due:
             _send_all(store, channel, due, now_ns)
@@ -31,7 +31,7 @@ def send_due(store: AlertStore, channels: list[Channel], now_ns: int) -> None:
 def _without_merged(
     store: AlertStore, due: list[dict[str, Any]], waiting: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Leave out the beginnings of incidents whose end waits too: one message holds both."""
+    """Leave out the `opened` message of an incident whose `closed` message is pending too: that one holds both."""
     ended = {row["id"] for row in waiting if row["kind"] == "closed"}
     merged = [row for row in due if row["kind"] == "opened" and row["id"] in ended and row["state"] == "waiting"]
     _mark(store, merged, "merged", 0)
@@ -42,12 +42,12 @@ def _send_all(store: AlertStore, channel: Channel, due: list[dict[str, Any]], no
     batches = [[row] for row in due] if len(due) <= _SEPARATE else [due]
     for batch in batches:
         if not _sent(store, channel, batch, now_ns):
-            return  # the rest waits for the channel
+            return  # the other messages stay pending
 
 
 def _sent(store: AlertStore, channel: Channel, batch: list[dict[str, Any]], now_ns: int) -> bool:
     message = joined([_message(row) for row in batch])
-    _mark(store, batch, "sending", batch[0]["due_ns"])  # a kill from here on leaves evidence
+    _mark(store, batch, "sending", batch[0]["due_ns"])  # if the process is killed now, the next one sees it
     error = send(channel, message)
     if error is None:
         _mark(store, batch, "sent", now_ns)
@@ -80,7 +80,7 @@ def _mark(store: AlertStore, rows: list[dict[str, Any]], state: str, due_ns: int
 
 
 def note_result(store: AlertStore, channel: Channel, error: str | None, now_ns: int) -> None:
-    """Store whether the channel took the message; `doctor` reads it."""
+    """Record whether the channel accepted the message, for `doctor`."""
     with store.transaction() as db:
         if error is None:
             db.execute("INSERT OR REPLACE INTO channels VALUES (?, ?, 0, NULL, NULL)", (channel.key, channel.label))
@@ -93,7 +93,7 @@ def note_result(store: AlertStore, channel: Channel, error: str | None, now_ns: 
 
 
 def _drop_removed(store: AlertStore, channels: list[Channel]) -> None:
-    """Forget the channels that the settings name no more, with their messages; not while the settings name none."""
+    """Delete channels removed from the settings, with their messages; keep all if the settings have no channel."""
     keys = [channel.key for channel in channels]
     where = f"channel NOT IN ({', '.join('?' * len(keys))})"
     for table in ("messages", "channels") if keys else ():

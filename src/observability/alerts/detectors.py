@@ -1,7 +1,7 @@
-"""The statistics of the alerts: thresholds with a known rate of false alerts, each with the source of its formula.
+"""The alerts' statistics: thresholds with a known rate of false alerts, with the source of each formula.
 
-Every rule aims at one false alert per agent in `YEARS`, as long as the agent goes on as in its past. A fleet of 48
-agents under ten rules then sees about five false alerts a year.
+Every rule aims at one false alert per agent in `YEARS`, as long as the agent behaves as in its past. A fleet of 48
+agents with ten rules then gets about five false alerts a year.
 """
 
 import math
@@ -13,7 +13,7 @@ _NOT_NORMAL = 2.33  # the 99 % quantile of the normal distribution
 
 
 def tests_in(per_day: float) -> float:
-    """The number of tests in `YEARS`, at least 1,000: a rule of few tests must not fire by chance either."""
+    """The number of tests in `YEARS`, at least 1,000, so that a rule with few tests does not fire by chance either."""
     return max(per_day * _DAYS, 1000.0)
 
 
@@ -27,22 +27,22 @@ def evidence_limit(tests: float) -> float:
 
 
 def log_ratio(bad: bool, usual: float, suspect: float) -> float:
-    """The log likelihood ratio of one trial: a share `suspect` of bad ones, against the `usual` share."""
+    """The log likelihood ratio of one trial: share of bad trials is `suspect`, against share is `usual`."""
     return math.log(suspect / usual) if bad else math.log((1 - suspect) / (1 - usual))
 
 
 def upper_share(bad: int, trials: int) -> float:
-    """The upper 99 % limit of a share, by the square root of its count (Anscombe 1948, Biometrika 35, 246-254)."""
+    """The upper 99 % confidence limit of a share (square-root transform: Anscombe 1948, Biometrika 35, 246-254)."""
     return min((math.sqrt(bad + 0.375) + _NOT_NORMAL / 2) ** 2 / trials, 1.0) if trials else 1.0
 
 
 def odds_times(share: float, factor: float) -> float:
-    """The share whose odds are `factor` times those of `share`."""
+    """The share with `factor` times the odds of `share`."""
     return factor * share / (1 - share + factor * share)
 
 
 def gap_factor(gaps: int, rank: int, tests: float) -> float:
-    """The multiple of the `rank`-th longest of `gaps` that one in `tests` gaps exceeds.
+    """The multiple of the `rank`-th longest of `gaps` gaps that one in `tests` gaps exceeds.
 
     Beyond its largest values a distribution falls at least exponentially here: P(gap > c x) = P(gap > x)^c, and the
     rank-th longest of n gaps is exceeded with probability rank/n (order statistics, distribution-free).
@@ -51,7 +51,7 @@ def gap_factor(gaps: int, rank: int, tests: float) -> float:
 
 
 def drift_limit(tests: float, allowance: float) -> float:
-    """The limit of a cumulative sum of normal scores above `allowance` that is reached by chance once in `tests`.
+    """The limit that a cumulative sum of normal scores, less `allowance` each, reaches by chance once in `tests`.
 
     Siegmund's approximation (Siegmund 1985, Sequential Analysis, section 10.2): for a limit h and b = h + 1.166 the
     mean time is (exp(2kb) - 2kb - 1) / (2k^2). Its smaller terms are left out.
@@ -70,17 +70,17 @@ def distance(first: Mapping[int, int], second: Mapping[int, int]) -> float:
 
 
 def distance_limit(size: float, past: float, tests: float) -> float:
-    """The distance that two samples of one distribution exceed once in `tests`, whatever the distribution.
+    """The distance that two samples of the same distribution exceed once in `tests`, for any distribution.
 
     The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990, Annals of Probability 18,
-    1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). Sizes are
-    effective ones, see `effective_sample_size`.
+    1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). Give the sizes
+    from `effective_sample_size`.
     """
     return math.sqrt((math.log(2 * tests)) * (1 / size + 1 / past) / 2)
 
 
 def effective_sample_size(size: int, correlation: float) -> float:
-    """The number of independent values worth `size` values that depend on the one before.
+    """The number of independent values that carry as much information as `size` correlated ones.
 
     Bayley and Hammersley 1946, Supplement to the Journal of the Royal Statistical Society 8, 184-197.
     """

@@ -1,4 +1,4 @@
-"""Ended rows of the journal as events: calls, decisions, and the ends of traces. Read page by page, in order of end."""
+"""Reads ended rows of the journal as events: calls, decisions, and ends of traces, in order of their end."""
 
 import json
 import re
@@ -15,13 +15,13 @@ UNKNOWN = "unknown"  # the agent of a row without one
 class Call(NamedTuple):
     """One request to a model."""
 
-    at_ns: int  # its end
+    at_ns: int  # end of the call
     trace_id: str
     failed: bool
-    refused: bool = False  # refused by the model or its provider, or answered with nothing
+    refused: bool = False  # whether the model or its provider refused, or the answer was empty
     seconds: float | None = None
     cost_usd: float | None = None
-    answer: str | None = None  # a digest
+    answer: str | None = None  # digest of the answer
 
 
 class Decision(NamedTuple):
@@ -40,12 +40,12 @@ class TraceEnd(NamedTuple):
 
     at_ns: int
     trace_id: str
-    decided: bool | None  # it holds a valid decision; None: no model answered in it
+    decided: bool | None  # whether the trace contains a valid decision; None if no model answered in it
 
 
 Event = Call | Decision | TraceEnd
 
-# A page is one statement: its read transaction is over before the rows are worked on.
+# A page is read by one statement, so that its read transaction ends before the rows are processed.
 _NEW_ROWS = """
 SELECT seq, trace_id, ifnull(agent, '') AS agent, type, name, is_root, level, start_ns, end_ns, cost_usd,
     CASE type WHEN 'generation' THEN substr(output, 1, 2000) END AS output,
@@ -108,7 +108,7 @@ def _call(row: Row, at_ns: int) -> Call:
 def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
     if str(finish_reason).lower() in _REFUSALS:
         return True
-    if output is None:  # nothing was answered, unless answers are not captured
+    if output is None:  # an empty answer, or a capture that is switched off
         return level == "WARNING"
     return output in _EMPTY or _REFUSAL.match(output) is not None
 
@@ -116,7 +116,7 @@ def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
 def _decision(row: Row, at_ns: int) -> Decision:
     try:
         fields = json.loads(row["signal"] or "{}")
-    except ValueError:  # the placeholder of a refused row
+    except ValueError:  # the placeholder of a row that could not be redacted
         fields = {}
     confidence = fields.get("signal_confidence")
     return Decision(

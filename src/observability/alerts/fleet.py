@@ -1,4 +1,4 @@
-"""The rules about the whole machine: rows that are not delivered, budgets. They need no past."""
+"""The rules about the whole machine: undelivered rows and budgets. These rules need no learned past."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,11 +9,11 @@ from .messages import moment
 from .monitor import Incident
 
 FLEET_RULES = ("unshipped", "rejected", "budget", "budget_full")
-_FLEET = "fleet"  # the agent of incidents of all agents
-_NEARLY, _NEARLY_FULL = 0.85, 0.95  # of a budget; a full one may have some of it reserved for calls that run
-_LATE_NS, _ON_TIME_NS = 30 * 60 * 10**9, 10 * 60 * 10**9  # age of the oldest pending row: an incident, and its end
+_FLEET = "fleet"  # agent name of incidents that concern all agents
+_NEARLY, _NEARLY_FULL = 0.85, 0.95  # shares of a budget; a full budget may have up to 5 % reserved for running calls
+_LATE_NS, _ON_TIME_NS = 30 * 60 * 10**9, 10 * 60 * 10**9  # age of the oldest pending row: start and end of an incident
 _RECENT_NS = 3600 * 10**9
-# Along the indexes of pending rows: a backlog of a day is not read each minute.
+# Reads only the first entry of the indexes of pending rows, whatever the size of the backlog.
 _OLDEST = """
 SELECT start_ns, trace_id FROM (
     SELECT start_ns, trace_id FROM observations WHERE state = 'pending' AND destination = ?1 ORDER BY seq LIMIT 1)
@@ -26,10 +26,10 @@ WHERE state = 'rejected' AND destination = ? AND at_ns > ?"""
 
 
 def fleet_incidents(journal: Journal, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield the incidents that hold now. `is_open(agent, rule)`: one that is open ends at another limit."""
+    """Yield the current incidents. An open incident ends at another limit than it began: `is_open(agent, rule)`."""
     limit = _ON_TIME_NS if is_open(_FLEET, "unshipped") else _LATE_NS
     for rule in (_unshipped(journal, now_ns, limit), _rejected(journal, now_ns)):
-        yield from list(rule)[:1]  # of several destinations one is enough
+        yield from list(rule)[:1]  # one incident for all destinations
     for status in _statuses(journal, now_ns):
         yield from _budget(status, now_ns, is_open)
 
@@ -39,7 +39,7 @@ def _unshipped(journal: Journal, now_ns: int, limit_ns: int) -> Iterator[Inciden
         for row in journal.select(_OLDEST, (to.label,)):
             age = now_ns - row["start_ns"]
             if age > limit_ns:
-                text = f"rows for {to.host} wait, the oldest since {age / 60e9:,.0f} minutes: see `doctor`"
+                text = f"rows for {to.host} are undelivered, the oldest for {age / 60e9:,.0f} minutes: see `doctor`"
                 yield Incident(_FLEET, "unshipped", text, row["start_ns"], now_ns, first_bad=row["trace_id"])
 
 
@@ -61,12 +61,12 @@ def _statuses(journal: Journal, now_ns: int) -> list[Status]:
 
 
 def _budget(status: Status, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield a budget that is nearly used up, and one that is. One that was used up at once is one incident."""
+    """Yield an incident for a nearly used-up budget and one for a used-up budget; only the latter if both at once."""
     budget, share = status.budget, status.spent / status.limit
     agent, starts_ns = f"budget {budget.key}", int(status.starts * 1e9)
     text = (
-        f"{status.spent:,.4g} of {status.limit:,.4g} {budget.unit} are spent ({share:.0%}),"
-        f" it resets at {moment(int(status.resets_at * 1e9))}"
+        f"{status.spent:,.4g} of {status.limit:,.4g} {budget.unit} spent ({share:.0%}),"
+        f" resets at {moment(int(status.resets_at * 1e9))}"
     )
     is_full = share >= 1 or (share >= _NEARLY_FULL and status.left <= 0)
     if share >= _NEARLY and (is_open(agent, "budget") or not is_full):

@@ -1,4 +1,4 @@
-"""The rules about amounts: the spend of an hour, and confidences that moved."""
+"""The rules about amounts: unusual spend of an hour, and a shift of the decisions' confidences."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,28 +9,28 @@ from .events import Call, Decision
 from .past import Past
 
 _HOUR_NS = 3_600_000_000_000
-_ALLOWANCE = 1.0  # standard deviations above the usual that are no evidence
-_MOST = 4.0  # standard deviations that one hour counts for: a single hour, however dear, is no incident
-_LEAST_USD = 0.10  # spent beyond the usual
-_QUIET_HOURS = 2
-_WINDOW, _STEP = 60, 10  # decisions that are compared with the past, and new ones between two tests
-_LEAST_MOVE = 5.0  # percent
+_ALLOWANCE = 1.0  # standard deviations above the usual that count as normal
+_MOST = 4.0  # largest score of one hour: a single expensive hour is not an incident
+_LEAST_USD = 0.10  # smallest excess of an incident
+_QUIET_HOURS = 2  # usual hours after which an incident ends
+_WINDOW, _STEP = 60, 10  # number of decisions compared with the past, and of new decisions between two tests
+_LEAST_MOVE = 5.0  # smallest shift of the mean, in percentage points
 
 
 @dataclass
 class Spend:
-    """A cumulative sum over the hours of how far each is above the usual."""
+    """Sums over the hours how far the spend is above the usual (a cumulative sum test)."""
 
-    hour: int = 0  # since 1970: the one that runs
-    usd: float = 0.0  # in it
-    score: float = 0.0  # of the hours before it
+    hour: int = 0  # the current hour, in hours since 1970
+    usd: float = 0.0  # spend of the current hour
+    score: float = 0.0  # cumulative sum of the hours before
     excess: float = 0.0  # USD beyond the usual since `since_ns`
     since_ns: int = 0
     first_bad: str = ""
     last_good: str = ""
     latest: str = ""
-    hours: int = 0  # since `since_ns`
-    quiet: int = 0  # usual hours in a row, while the incident is open
+    hours: int = 0  # number of hours since `since_ns`
+    quiet: int = 0  # number of successive usual hours, while the incident is open
 
     def add(self, past: Past, call: Call) -> bool:
         """Add a call's cost; True if an incident begins."""
@@ -41,12 +41,12 @@ class Spend:
             )  # fmt: skip
         self.usd += call.cost_usd or 0.0
         self.latest = call.trace_id
-        # The hour so far: what it is above the usual already, it stays above.
+        # The current hour is judged before it ends: its spend only grows.
         score = self.score + self._weight(past)
         return score >= drift_limit(tests_in(past.active_hours), _ALLOWANCE) and self._excess(past) >= _LEAST_USD
 
     def pass_hours(self, past: Past, now_ns: int) -> None:
-        """Close the hours that are over."""
+        """Close the hours that have ended."""
         hour = now_ns // _HOUR_NS
         if hour <= self.hour:
             return
@@ -61,10 +61,10 @@ class Spend:
         return self.quiet >= _QUIET_HOURS
 
     def text(self, past: Past) -> str:
-        """The incident in words."""
+        """The incident's text."""
         hours = f"the last {self.hours + 1} hours" if self.hours else "this hour"
         usual = f"usual is {past.usual_spend(self.hour):.2g} USD an hour"
-        return f"{self._excess(past):.2g} USD were spent in {hours} beyond the usual ({usual})"
+        return f"{self._excess(past):.2g} USD more than usual were spent in {hours} ({usual})"
 
     def _weight(self, past: Past) -> float:
         return min(past.spend_score(self.hour, self.usd), _MOST) - _ALLOWANCE
@@ -75,12 +75,12 @@ class Spend:
 
 @dataclass
 class Confidence:
-    """The last decisions' confidences, compared with the past by a test of two samples."""
+    """Compares the last decisions' confidences with the past (a two-sample test)."""
 
     values: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
-    new: int = 0  # since the last test
+    new: int = 0  # number of decisions since the last test
 
     def add(self, past: Past, decision: Decision) -> bool:
         """Add a decision; True if an incident begins."""
@@ -96,12 +96,12 @@ class Confidence:
         return self._is_beyond(past, before, 1.0)
 
     def has_recovered(self, past: Past) -> bool:
-        """Whether the last test found the confidences as in the past, with a margin."""
+        """Whether the confidences match the past again in the last test, with a margin."""
         before = self._before(past)
         return self.new == 0 and bool(before) and not self._is_beyond(past, before, 0.6)
 
     def beginning(self, past: Past) -> int:
-        """The index of the first moved value: where the sum of deviations turns (Page 1954)."""
+        """The index of the first shifted value: the turning point of the sum of deviations (Page 1954)."""
         mean = _mean(self._before(past))
         half = (fmean(self.values[-_WINDOW // 3 :]) - mean) / 2
         sums = [0.0]
@@ -110,7 +110,7 @@ class Confidence:
         return min(range(len(self.values)), key=sums.__getitem__)
 
     def text(self, past: Past) -> str:
-        """The incident in words."""
+        """The incident's text."""
         before = self._before(past)
         recent = self.values[self.beginning(past) :]
         return (
@@ -119,7 +119,7 @@ class Confidence:
         )
 
     def _before(self, past: Past) -> Counter[int]:
-        """The past without the days that the last decisions are of."""
+        """The confidences of the past, without the days of the last decisions."""
         return past.confidences(self.times[0])
 
     def _is_beyond(self, past: Past, before: Counter[int], share: float) -> bool:

@@ -1,23 +1,23 @@
-"""Incidents as messages: agent, what, since when, the last good and the first bad trace. Secrets are masked."""
+"""Incidents as messages: agent, rule, text, start, last good and first bad trace. Secrets are masked."""
 
 import platform
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from .. import redaction  # its rules load on first use: every command of the console imports this module
+from .. import redaction  # as a module, so that its rules load on first use: every command imports this file
 
-_SHORT_ID = 8  # digits of a trace id that `trace` accepts
+_SHORT_ID = 8  # number of digits of a trace id that `trace` accepts
 
 
 class Message(NamedTuple):
-    """A text for a channel."""
+    """The title and body of a message."""
 
     title: str
     body: str
 
 
 def message_of(incident: dict[str, Any], kind: str) -> Message:
-    """The message about the beginning (`opened`) or the end (`closed`) of an incident."""
+    """The message for an incident's start (kind `opened`) or end (kind `closed`)."""
     name = redaction.redact_line(incident["agent"])
     if kind == "closed":
         length = _duration(incident["closed_ns"] - incident["since_ns"])
@@ -27,7 +27,7 @@ def message_of(incident: dict[str, Any], kind: str) -> Message:
 
 
 def joined(messages: list[Message]) -> Message:
-    """Several messages as one."""
+    """Join several messages into one."""
     if len(messages) == 1:
         return messages[0]
     return Message(
@@ -36,7 +36,7 @@ def joined(messages: list[Message]) -> Message:
 
 
 def repeated(message: Message) -> Message:
-    """A message whose first sending was cut off: it may have arrived."""
+    """Mark a message as a possible repeat: its first sending was interrupted, and may have arrived."""
     return message._replace(body=f"{message.body}\n(This message may be a repeat.)")
 
 
@@ -51,7 +51,7 @@ def _body(incident: dict[str, Any], when: str) -> str:
 
 
 def moment(nanoseconds: int) -> str:
-    """A time in this machine's zone, as the console shows it."""
+    """Format a time in this machine's zone, as the console does."""
     return f"{datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).astimezone():%Y-%m-%d %H:%M %Z}"
 
 

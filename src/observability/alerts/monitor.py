@@ -1,4 +1,4 @@
-"""One agent under all rules: events and the clock go in, incidents that begin or end come out."""
+"""Applies all rules to one agent: turns events and the time into incidents that begin or end."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -11,29 +11,29 @@ from .rules import BY_NAME, Evidence
 
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _MOST_SYMBOLS = 50
-_ADOPTED_NS = 3 * _DAY_NS  # an incident this old is how the agent is now, but for those of `_NEVER_USUAL`
+_ADOPTED_NS = 3 * _DAY_NS  # an older incident is closed as the agent's new normal, except under these rules:
 _NEVER_USUAL = ("failing", "refused", "silent")
-_SHORTEST_SILENCE_NS = _HOUR_NS  # a restart is shorter
-_RETIRED_NS = 14 * _DAY_NS  # silence of an agent that is no longer run
+_SHORTEST_SILENCE_NS = _HOUR_NS  # longer than a restart
+_RETIRED_NS = 14 * _DAY_NS  # an agent silent for longer is taken as retired
 
 
 @dataclass
 class Incident:
-    """Something is unlike an agent's past."""
+    """A deviation of an agent from its past."""
 
     agent: str
     rule: str
     text: str
     since_ns: int
     opened_ns: int
-    last_good: str = ""  # trace ids
-    first_bad: str = ""
+    last_good: str = ""  # trace id
+    first_bad: str = ""  # trace id
     closed_ns: int | None = None
-    closing: str = ""  # why it is closed
+    closing: str = ""  # reason for closing
 
 
 class Trial(NamedTuple):
-    """One trial under a rule."""
+    """One event as a good or bad trial of a rule."""
 
     rule: str
     bad: bool
@@ -41,17 +41,17 @@ class Trial(NamedTuple):
 
 @dataclass
 class Memory:
-    """What the next trial is compared with."""
+    """The latest events, with which the next one is compared."""
 
     answer: str = ""
-    actions: dict[str, str] = field(default_factory=dict)  # the last BUY or SELL by symbol
-    seen_ns: int = 0  # the last event
-    end_ns: int = 0  # of the last trace
-    end_trace: str = ""
+    actions: dict[str, str] = field(default_factory=dict)  # symbol -> its last BUY or SELL
+    seen_ns: int = 0  # time of the last event
+    end_ns: int = 0  # end of the last trace
+    end_trace: str = ""  # id of the last trace
 
 
 class Monitor:
-    """Watches one agent."""
+    """The learned past, the evidence and the open incidents of one agent."""
 
     def __init__(self, agent: str, past: Past) -> None:
         self.agent, self.past, self.memory = agent, past, Memory()
@@ -61,7 +61,7 @@ class Monitor:
 
     @classmethod
     def new(cls, agent: str, at_ns: int) -> "Monitor":
-        """A monitor of an agent that was first seen at a time."""
+        """The monitor of a new agent, first seen at `at_ns`."""
         number = at_ns // _DAY_NS
         return cls(agent, Past(number, [], Day(number)))
 
@@ -84,7 +84,7 @@ class Monitor:
 
         Args:
             now_ns: the time now (Unix nanoseconds).
-            awake_ns: since when the machine runs: a silence before it is none of the agent's.
+            awake_ns: time at which the machine last woke up; silence before it is not the agent's fault.
         """
         self.past.at(now_ns)
         if "silent" not in self.open and self._is_silent(now_ns, awake_ns):
@@ -106,7 +106,7 @@ class Monitor:
                 self.past.forget(rule)
                 yield self._end(rule, now_ns, "taken as usual from now on")
 
-    # Shares
+    # Rules about shares of trials
 
     def _trials(self, event: Event) -> Iterator[Trial]:
         if isinstance(event, Call):
@@ -144,7 +144,7 @@ class Monitor:
                 )
             )
 
-    # Amounts
+    # Rules about amounts
 
     def _judge_spend(self, call: Call, day: Day) -> Iterator[Incident]:
         spend = self.spend
@@ -248,7 +248,7 @@ class Monitor:
             self.evidence[rule] = Evidence(latest_good=self.evidence[rule].latest_good)
         return incident
 
-    # State
+    # Saving and loading
 
     def as_json(self) -> dict[str, Any]:
         """The state, without the complete days."""
@@ -264,7 +264,7 @@ class Monitor:
 
     @classmethod
     def of(cls, agent: str, state: dict[str, Any], days: list[Day]) -> "Monitor":
-        """The monitor with that state and these complete days."""
+        """The monitor with a saved state and its complete days."""
         monitor = cls(agent, Past(state["first_day"], days, Day.of(state["today"])))
         monitor.memory = Memory(**state["memory"])
         monitor.evidence |= {name: Evidence(**item) for name, item in state["evidence"].items() if name in BY_NAME}

@@ -1,4 +1,4 @@
-"""An agent's last four weeks as counts by day, and what is usual for it by them. Days and hours are UTC."""
+"""An agent's last four weeks as counts by day, and its usual values computed from these. Days and hours are UTC."""
 
 import math
 import statistics
@@ -9,39 +9,39 @@ from typing import Any
 
 from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
-DAYS = 28  # of the past
-WEEK = 8  # known days from which on the hours of a week are known
-_TWO_WEEKS = 14  # ... from which on gaps in traces that were due are known
-FEW = 50  # trials: fewer are few
+DAYS = 28  # length of the past
+WEEK = 8  # number of known days needed for rates by hour of the week
+_TWO_WEEKS = 14  # number of known days needed for gaps counted in due traces
+FEW = 50  # number of trials needed for a usual share
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
-_BIN = math.log(1.1)  # width of a latency's bin: 10 %
-_RANK = 3  # of gaps in traces that were due: the longest two of four weeks may be anything
-_SLOW_TIMES = 1.5  # times the 95 % quantile
-_BUSY_DAY = 20  # trials of a day whose share counts for itself
-_STARTS_SUSPECT_HOURS = 72.0  # silence of an agent without a known week: a weekend takes 60
-_MIN_EXPECTED = 3.0  # traces that were due in a silence
-_FEWEST_DUE = 0.5  # traces an hour that its spend is divided by
-_LEAST_SPREAD = 0.25  # of the logarithm of an hour's spend
+_BIN = math.log(1.1)  # width of a latency bin: 10 %
+_RANK = 3  # the third longest gap is used: the longest two of four weeks may be outliers
+_SLOW_TIMES = 1.5  # a call is slow beyond this multiple of the 95 % quantile
+_BUSY_DAY = 20  # number of trials from which on a day's own share counts
+_STARTS_SUSPECT_HOURS = 72.0  # longest silence of an agent without a known week: a weekend lasts 60 hours
+_MIN_EXPECTED = 3.0  # a silence of fewer due traces is no incident
+_FEWEST_DUE = 0.5  # an hour's spend is divided by at least this many traces
+_LEAST_SPREAD = 0.25  # minimum standard deviation of the logarithm of an hour's spend
 
 
 @dataclass
 class Day:
-    """Counts of one day."""
+    """The counts of one day."""
 
-    number: int  # since 1970-01-01
-    trials: dict[str, list[int]] = field(default_factory=dict)  # rule -> bad, all
-    ends: list[int] = field(default_factory=lambda: [0] * 24)  # traces that ended, by hour
+    number: int  # days since 1970-01-01
+    trials: dict[str, list[int]] = field(default_factory=dict)  # rule -> number of bad trials, of all trials
+    ends: list[int] = field(default_factory=lambda: [0] * 24)  # number of ended traces by hour
     spend: list[float] = field(default_factory=lambda: [0.0] * 24)  # USD by hour
-    latencies: dict[int, int] = field(default_factory=dict)  # by bin
-    confidences: dict[int, int] = field(default_factory=dict)  # by percent
+    latencies: dict[int, int] = field(default_factory=dict)  # bin -> number of calls
+    confidences: dict[int, int] = field(default_factory=dict)  # percent -> number of decisions
     pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # successive confidences: n, sums of d, d*d, d*d'
-    gaps: list[float] = field(default_factory=list)  # the longest between two ends, in hours
-    due_gaps: list[float] = field(default_factory=list)  # likewise, in traces that were due
+    gaps: list[float] = field(default_factory=list)  # longest gaps between two ends of traces, in hours
+    due_gaps: list[float] = field(default_factory=list)  # longest gaps, in traces usually ending in them
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":
-        """The day that `data` made of JSON describes."""
+        """The day described by parsed JSON."""
         by_number = {name: {int(key): count for key, count in data[name].items()} for name in _BY_NUMBER}
         return cls(**{**data, **by_number})
 
@@ -56,14 +56,14 @@ class Day:
         trials[1] += 1
 
     def count_confidence(self, percent: int, before: int | None) -> None:
-        """Count one decision, and how it depends on the one before."""
+        """Count one decision, and its correlation with the decision before."""
         self.confidences[percent] = self.confidences.get(percent, 0) + 1
         if before is not None:
             first, second = before - 50, percent - 50
             self.pairs = [a + b for a, b in zip(self.pairs, (1, first, first * first, first * second), strict=True)]
 
     def forget(self, rule: str) -> None:
-        """Drop the counts of a rule."""
+        """Delete the counts of a rule."""
         fields = {"slow": ("latencies",), "confidence": ("confidences", "pairs"), "spend": ("spend",)}.get(rule, ())
         empty = Day(self.number)
         for name in fields:
@@ -85,15 +85,15 @@ def bin_of(seconds: float) -> int:
 
 
 class Past:
-    """The complete days of an agent, and today. Values of complete days are computed once a day."""
+    """The complete days of an agent, and today. Values derived from complete days are computed once a day."""
 
     def __init__(self, first_day: int, days: list[Day], today: Day) -> None:
         self.first_day, self.days, self.today = first_day, days, today
         self._computed: dict[str, Any] = {}
-        self.rewritten = False  # complete days are not as they were saved
+        self.rewritten = False  # whether complete days differ from the saved ones
 
     def at(self, at_ns: int) -> Day:
-        """The day of a time, which begins it. Times before today count for today."""
+        """The day of a time; starts a new day if needed. Times before today count for today."""
         number = at_ns // _DAY_NS
         if number > self.today.number:
             self.days = [day for day in (*self.days, self.today) if day.number >= number - DAYS]
@@ -107,14 +107,14 @@ class Past:
         return self.today.number - self.first_day
 
     def forget(self, rule: str) -> None:
-        """Drop what is known about a rule: what was unusual is usual now."""
+        """Delete all counts of a rule, so that the agent's new behaviour becomes its usual one."""
         for day in (*self.days, self.today):
             day.forget(rule)
         self._computed = {}
         self.rewritten = True
 
     def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """A value computed from the complete days, once a day."""
+        """Return a value derived from the complete days, computed once a day."""
         if name not in self._computed:
             self._computed[name] = compute()
         return self._computed[name]
@@ -130,7 +130,7 @@ class Past:
         return self.trials(rule) / max(len(self.days), 1)
 
     def usual(self, rule: str) -> float:
-        """The usual share of bad trials: an upper limit of the pooled one, or that of the worst tenth of days."""
+        """The usual share of bad trials: the upper limit of all days' share, or the worst tenth of days if higher."""
         share: float = self.once(f"usual {rule}", lambda: _upper(self._shares(rule)))
         return share
 
@@ -145,7 +145,7 @@ class Past:
 
     @property
     def slow_seconds(self) -> float:
-        """The latency from which on a call is slow."""
+        """The latency threshold of a slow call."""
         return math.exp((self._slow_bin() + 1) * _BIN)
 
     def is_slow(self, seconds: float) -> bool:
@@ -171,7 +171,7 @@ class Past:
     # Confidence
 
     def confidences(self, before_ns: int) -> Counter[int]:
-        """The number of decisions by confidence, on days before a time; empty if they are few."""
+        """The number of decisions by confidence, on days before a time; empty if there are few."""
         return self.once(f"confidences {before_ns // _DAY_NS}", lambda: self._confidences(before_ns // _DAY_NS))  # type: ignore[no-any-return]
 
     def _confidences(self, before: int) -> Counter[int]:
@@ -180,11 +180,11 @@ class Past:
         return pooled if pooled.total() >= _FEW_CONFIDENCES and len(days) >= _FEW_CONFIDENCE_DAYS else Counter()
 
     def effective_confidences(self, size: int) -> float:
-        """The number of independent decisions that `size` successive ones are worth."""
+        """The number of independent decisions that carry as much information as `size` successive ones."""
         return effective_sample_size(size, self.once("correlation", self._correlation))
 
     def _correlation(self) -> float:
-        """The correlation of successive confidences within a day: that of all days would count a shift of the mean."""
+        """The correlation of successive confidences within a day: across days, a shift of the mean would count too."""
         covariance = variance = 0.0
         for pairs, total, squares, products in (day.pairs for day in self.days if day.pairs[0]):
             covariance += products - total * total / pairs
@@ -194,9 +194,9 @@ class Past:
     # Cadence
 
     def due(self, since_ns: int, until_ns: int) -> float:
-        """The number of traces that usually end between two times; 0 while a week is not known.
+        """The number of traces that usually end between two times; 0 before a week is known.
 
-        The least of three hours counts, so that a change of clocks is no silence.
+        Each hour counts as the lowest of itself and its neighbours, so that a change of clocks is not a silence.
         """
         if self.known_days < WEEK:
             return 0.0
@@ -210,7 +210,7 @@ class Past:
         return total
 
     def _rates(self) -> list[float]:
-        """Ends by hour of the week, from Thursday 00:00 as Unix time is, over the known days."""
+        """Mean number of ended traces by hour of the week, starting on Thursday 00:00 like Unix time."""
         return self.once("rates", self._hourly_ends)  # type: ignore[no-any-return]
 
     def _hourly_ends(self) -> list[float]:
@@ -222,10 +222,10 @@ class Past:
         return [total / max(days[hour // 24], 1) for hour, total in enumerate(sums)]
 
     def silence_limits(self) -> tuple[float, float]:
-        """The longest silences that are usual: in hours, and in traces that were due.
+        """The longest usual silence, in hours and in due traces.
 
-        The clock of traces that were due stands still at night and on weekends, if the agent does: it is the quicker
-        one, and needs two known weeks. The other one serves agents of a few traces a day.
+        Due traces are those that usually end in such a time: none at night or on weekends if the agent pauses then.
+        This limit finds a silence sooner, but needs two known weeks. The limit in hours serves agents with few traces.
         """
         return self.once("silence", self._silence_limits)  # type: ignore[no-any-return]
 
@@ -244,7 +244,7 @@ class Past:
     # Spend
 
     def spend_score(self, hour: int, usd: float) -> float:
-        """The spend of an hour (since 1970), in standard deviations from the usual; 0 while that is unknown."""
+        """The spend of an hour (since 1970), in standard deviations from the usual; 0 if no usual spend is known."""
         mean, spread = self._spend()
         return (self._spend_log(hour, usd) - mean) / spread if spread and usd > 0 else 0.0
 
@@ -254,7 +254,7 @@ class Past:
 
     @property
     def active_hours(self) -> float:
-        """Hours with spend a day."""
+        """The mean number of hours with spend in a day."""
         hours: int = self.once("active", lambda: sum(usd > 0 for day in self.days for usd in day.spend))
         return hours / max(len(self.days), 1)
 
@@ -272,13 +272,13 @@ class Past:
         return math.log(usd / self._due_most(hour))
 
     def _due_most(self, hour: int) -> float:
-        """Traces due in an hour, or in the one beside it: local time shifts by an hour twice a year."""
+        """The highest number of due traces in an hour and its neighbours: local time shifts by an hour twice a year."""
         rates: list[float] = self.once("most rates", lambda: _with_neighbours(self._rates(), max))
         return max(rates[hour % 168], _FEWEST_DUE)
 
 
 def _with_neighbours(rates: list[float], choose: Callable[[float, float, float], float]) -> list[float]:
-    """For each hour of the week the least or the most of it and the hours beside it."""
+    """Replace each hour's rate by `choose` (min or max) of it and the hours before and after."""
     return [choose(rates[hour - 1], rates[hour], rates[(hour + 1) % 168]) for hour in range(168)]
 
 

@@ -1,4 +1,4 @@
-"""The quiet hours of OBSERVABILITY_ALERT_QUIET: messages wait for their end."""
+"""The quiet hours of OBSERVABILITY_ALERT_QUIET, which delay messages."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -6,7 +6,7 @@ from .. import settings
 
 
 def end_of_quiet(now_ns: int) -> int:
-    """When a message may be sent (Unix nanoseconds): now, or at the end of the quiet hours."""
+    """The earliest time to send a message (Unix nanoseconds): now, or the end of the quiet hours."""
     quiet: settings.QuietHours | None = settings.setting("OBSERVABILITY_ALERT_QUIET")
     if quiet is None:
         return now_ns

@@ -1,4 +1,4 @@
-"""The rules about shares of trials, as a table, and the evidence that one of them collects.
+"""The table of rules about shares of bad trials, and the evidence collected for a rule.
 
 Rules about amounts are in `levels.py`, those about the machine in `fleet.py`.
 """
@@ -9,24 +9,24 @@ from typing import Any, NamedTuple
 from .detectors import evidence_limit, log_ratio, odds_times, tests_in
 from .past import FEW, Past
 
-_MUCH_MORE = 5.0  # times the usual odds: a change that is worth a message
-_MIN_BAD = 4  # bad trials of an incident
-_MIN_SPAN_NS = 600 * 10**9  # from the first bad trial to the message
-_RECOVERED = 100.0  # times likelier that all is as before than that it is not
+_MUCH_MORE = 5.0  # an incident has at least this multiple of the usual odds
+_MIN_BAD = 4  # fewest bad trials of an incident
+_MIN_SPAN_NS = 600 * 10**9  # shortest time from the first bad trial to the message
+_RECOVERED = 100.0  # an incident ends when recovery is this many times likelier than its persistence
 _MIN_GOOD = 3
-_FEW_PER_DAY = 100.0  # trials assumed of an agent without a past
-_TOO_USUAL = 0.97  # an agent that is nearly always so cannot get worse
-_LIKELY_LEFT = 0.9  # the largest share of bad trials that is assumed in an incident
+_FEW_PER_DAY = 100.0  # trials per day assumed for an agent without a past
+_TOO_USUAL = 0.97  # beyond this usual share an agent cannot get worse: the rule is skipped
+_LIKELY_LEFT = 0.9  # largest share of bad trials assumed in an incident
 
 
 class Rule(NamedTuple):
-    """A rule: bad trials are more frequent than usual."""
+    """A rule that opens an incident when bad trials are more frequent than usual."""
 
     name: str
     suspect: float  # the lowest share of bad trials worth a message
     message: str  # with {bad}, {trials}, {usual}
-    floor: float = 0.02  # the usual share is taken as at least this
-    few: float | None = None  # the usual share assumed of an agent with few trials; None: the rule waits
+    floor: float = 0.02  # lowest usual share
+    few: float | None = None  # usual share assumed for an agent with few trials; None: the rule is skipped
 
 
 RULES = (
@@ -34,8 +34,8 @@ RULES = (
     Rule("refused", 0.3, "{bad} of {trials} answers were refusals or empty", few=0.05),
     Rule("unparsable", 0.4, "{bad} of {trials} cycles ended without a valid decision", floor=0.03),
     Rule("repeated", 0.9, "{bad} of {trials} answers were the same as the one before", floor=0.05),
-    Rule("flips", 0.6, "{bad} of {trials} decisions turned the position", floor=0.1),
-    Rule("slow", 0.6, "{bad} of {trials} calls took longer than {limit:.1f} s, usual are {typical:.1f} s", floor=0.1),
+    Rule("flips", 0.6, "{bad} of {trials} decisions reversed the position", floor=0.1),
+    Rule("slow", 0.6, "{bad} of {trials} calls took longer than {limit:.1f} s, usual is {typical:.1f} s", floor=0.1),
 )
 RULE_NAMES = (
     *(rule.name for rule in RULES),
@@ -52,23 +52,23 @@ BY_NAME = {rule.name: rule for rule in RULES}
 
 @dataclass
 class Evidence:
-    """What speaks for an incident under one rule, and later for its end."""
+    """The evidence for an incident under one rule; for its end, while the incident is open."""
 
     score: float = 0.0
-    trials: int = 0  # since the score was last 0
+    trials: int = 0  # number of trials since the score was last 0
     bad: int = 0
     since_ns: int = 0
-    first_bad: str = ""  # traces
-    last_good: str = ""
+    first_bad: str = ""  # trace ids
+    last_good: str = ""  # before `first_bad`
     latest_good: str = ""
-    usual: float | None = None  # the usual share, and the number of tests in `YEARS`, when the score was last 0
-    tests: float = 0.0
-    recovery: float = 0.0  # while the incident is open
-    good: int = 0  # in a row
+    usual: float | None = None  # usual share when the score was last 0
+    tests: float = 0.0  # number of tests in `YEARS`, likewise
+    recovery: float = 0.0  # score for recovery, while the incident is open
+    good: int = 0  # number of successive good trials
 
     def add(self, rule: Rule, past: Past, bad: bool, at_ns: int, trace_id: str) -> bool:
         """Add a trial; True if an incident begins."""
-        if self.score <= 0:  # later days may hold the incident itself
+        if self.score <= 0:  # not while a score builds up: the latest days may contain the incident itself
             self.usual, self.tests = usual_share(rule, past)
         if self.usual is None:
             return False
@@ -84,7 +84,7 @@ class Evidence:
         return enough and bad and self.score >= evidence_limit(self.tests)
 
     def has_recovered(self, rule: Rule, bad: bool) -> bool:
-        """Add a trial of an open incident; True once trials are as usual again (Wald 1945, sequential ratio test)."""
+        """Add a trial of an open incident; True if it has recovered (sequential probability ratio test, Wald 1945)."""
         usual = self.usual or rule.suspect / 2
         share = min(max(self.bad / max(self.trials, 1), _suspect(rule, usual)), _LIKELY_LEFT)
         self.trials += 1
@@ -94,12 +94,12 @@ class Evidence:
         return self.good >= _MIN_GOOD and self.recovery >= evidence_limit(_RECOVERED)
 
     def text(self, rule: Rule, past: Past) -> str:
-        """The incident in words."""
+        """The incident's text."""
         facts: dict[str, Any] = {"bad": self.bad, "trials": self.trials}
         if rule.name == "slow":
             facts |= {"limit": past.slow_seconds, "typical": past.typical_seconds}
-        known = past.trials(rule.name)
-        share = f"usual is up to {self.usual:.0%}" if known >= FEW else f"few data: {known:,} before today"
+        count = past.trials(rule.name)
+        share = f"usual is up to {self.usual:.0%}" if count >= FEW else f"few data: {count:,} before today"
         return f"{rule.message.format(**facts)} ({share})"
 
 
@@ -108,7 +108,7 @@ def _suspect(rule: Rule, usual: float) -> float:
 
 
 def usual_share(rule: Rule, past: Past) -> tuple[float | None, float]:
-    """The share of bad trials that is usual, None while too few are known; and the number of tests in `YEARS`."""
+    """The usual share of bad trials (None if too few are known), and the number of tests in `YEARS`."""
     share: tuple[float | None, float] = past.once(f"share {rule.name}", lambda: _usual_share(rule, past))
     return share
 

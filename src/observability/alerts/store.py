@@ -1,6 +1,6 @@
-"""The alerts' own SQLite file beside the journal: what was learned, incidents, and messages still to be sent.
+"""The alerts' own SQLite file beside the journal: learned state, incidents, and pending messages.
 
-A file of its own, because the journal's rows are deleted by age and size, because a damaged journal is set aside as a
+The file is separate because the journal's rows are deleted by age and size, because a damaged journal is replaced as a
 whole, and because its write lock belongs to the agents. A pass is one transaction: after a kill the next pass reads
 the same rows again, and an incident is never announced twice.
 """
@@ -46,7 +46,7 @@ CREATE TABLE IF NOT EXISTS channels (
 _INCIDENT = ("agent", "rule", "text", "since_ns", "opened_ns", "last_good", "first_bad", "closed_ns", "closing")
 _OPEN = "SELECT id FROM incidents WHERE agent = ? AND rule = ? AND closed_ns IS NULL"
 _INCIDENTS = "SELECT * FROM incidents {} ORDER BY closed_ns IS NOT NULL, opened_ns DESC, id DESC LIMIT ?"
-_PAST_INCIDENTS = 2000  # kept
+_PAST_INCIDENTS = 2000  # number of ended incidents to keep
 _BUSY_SECONDS = 10.0
 
 
@@ -56,13 +56,13 @@ def path_beside(journal: Path) -> Path:
 
 
 class AlertStore:
-    """The file, for one thread. Only the process with the watch's lock writes learned state."""
+    """Access to the alerts' file, for one thread. Only the process with the watch's lock writes learned state."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or create it.
+        """Open or create the file.
 
         Raises:
-            JournalError: it cannot be used; the message names it.
+            JournalError: the file cannot be used; the message names it.
         """
         self.path = path
         with self._named():
@@ -81,12 +81,12 @@ class AlertStore:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            cure = "if it is damaged, delete it: agents are then learned anew from the journal"
+            cure = "if it is damaged, delete it: the watch then learns again from the journal"
             raise JournalError(f"{self.path} cannot be used ({error}): {cure}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """One write transaction."""
+        """Run one write transaction."""
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -103,14 +103,14 @@ class AlertStore:
             return [dict(row) for row in self._db.execute(query, values)]
 
     def fact(self, name: str) -> Any:
-        """One remembered value; None if there is none."""
+        """A saved value; None if none is saved."""
         rows = self.select("SELECT value FROM facts WHERE name = ?", name)
         return rows[0]["value"] if rows else None
 
-    # Learned
+    # Learned state
 
     def monitors(self) -> dict[str, Monitor]:
-        """All agents, as they were saved."""
+        """The saved monitors of all agents."""
         days: dict[str, list[Day]] = {}
         for row in self.select("SELECT agent, counts FROM days ORDER BY number"):
             days.setdefault(row["agent"], []).append(Day.of(json.loads(row["counts"])))
@@ -129,11 +129,11 @@ class AlertStore:
         """Save a pass in one transaction.
 
         Args:
-            facts: values to remember, by name.
+            facts: values to save, by name.
             monitors: the agents whose state has changed.
-            gone: the agents to forget.
-            changes: incidents that began or ended. One that did both in the same pass is not announced.
-            due: channel -> when to send a message (Unix nanoseconds).
+            changes: incidents that began or ended. An incident that did both in this pass is not announced.
+            due: channel -> time to send a message (Unix nanoseconds).
+            gone: the agents to delete.
         """
         with self.transaction() as db:
             db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
@@ -153,7 +153,7 @@ class AlertStore:
     # Incidents
 
     def incidents(self, limit: int = -1, *, only_open: bool = False) -> list[dict[str, Any]]:
-        """Incidents: the open ones, then the past ones, each the newest first."""
+        """The open incidents, then the ended ones, newest first."""
         return self.select(_INCIDENTS.format("WHERE closed_ns IS NULL" if only_open else ""), limit)
 
 

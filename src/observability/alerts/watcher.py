@@ -1,4 +1,4 @@
-"""The watch: reads what is new in the journal, judges it, remembers, and sends messages. One at a time per journal."""
+"""The watch: reads new rows of the journal, applies the rules, saves, and sends messages. One process per journal."""
 
 import fcntl
 import os
@@ -17,16 +17,17 @@ from .monitor import Incident, Monitor
 from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
 
-_PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9  # a pause longer than the last one times 3, and than 15 minutes
-_GONE_NS = 60 * 86_400 * 10**9
+# The machine has slept if a pause between passes is longer than 3 times the previous one, and than 15 minutes.
+_PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9
+_GONE_NS = 60 * 86_400 * 10**9  # an agent not seen for longer is forgotten
 
 
 class AlreadyWatchedError(OSError):
-    """Another process watches this journal."""
+    """Another process is already watching this journal."""
 
 
 class Watcher:
-    """Passes over one journal, with what was learned in memory between them."""
+    """Runs passes over one journal and keeps the learned state in memory between them."""
 
     def __init__(self, journal: Path, channels: list[Channel]) -> None:
         self.path, self._channels = journal, channels
@@ -43,15 +44,15 @@ class Watcher:
         self.store.close()
 
     def run_pass(self, now_ns: int) -> list[Incident]:
-        """Read, judge, save, send; return the incidents that began or ended, also while nobody watched.
+        """Read new rows, apply the rules, save, send; return the incidents that began or ended since the last pass.
 
         Raises:
-            JournalError: the journal or the alerts' file cannot be used now.
+            JournalError: the journal or the alerts' file cannot be used at the moment.
         """
         try:
             changes = self._judge(now_ns)
         except BaseException:
-            self._load()  # rows that were read are not saved: the next pass reads them again
+            self._load()  # nothing was saved: the next pass reads the same rows again
             raise
         send_due(self.store, self._channels, now_ns)
         return changes
@@ -71,7 +72,7 @@ class Watcher:
         return changes
 
     def _pauses(self, now_ns: int) -> dict[str, int]:
-        """The time since the last pass, and since when passes are regular: a machine that slept had no agents."""
+        """The time since the last pass, and when the machine last woke up: no agent runs while it sleeps."""
         last, usual, awake = (self.store.fact(name) or 0 for name in ("pass_ns", "pause_ns", "awake_ns"))
         pause = now_ns - last if last else 0
         has_slept = usual > 0 and pause > max(_PAUSES * usual, _SLEEP_NS)
@@ -81,8 +82,8 @@ class Watcher:
         last, after = newest(journal), self.store.fact("seq") or 0
         changes: list[Incident] = []
         seen: dict[str, Monitor] = {}
-        for agent, event in new_events(journal, after if after <= last else 0, last):  # else the journal is another
-            event = event._replace(at_ns=min(event.at_ns, now_ns))  # of a clock that was ahead
+        for agent, event in new_events(journal, after if after <= last else 0, last):  # 0: the journal was replaced
+            event = event._replace(at_ns=min(event.at_ns, now_ns))  # the clock may have been ahead
             if agent not in self._monitors:
                 self._monitors[agent] = Monitor.new(agent, event.at_ns)
             seen[agent] = self._monitors[agent]
@@ -90,9 +91,9 @@ class Watcher:
         return changes, last, seen
 
     def _drop_gone(self, now_ns: int) -> list[str]:
-        """Forget the agents that have not been seen for long; return their names."""
+        """Forget agents not seen for `_GONE_NS`; return their names."""
         monitors = self._monitors.values()
-        gone = [one.agent for one in monitors if not one.open and now_ns - one.memory.seen_ns > _GONE_NS]
+        gone = [item.agent for item in monitors if not item.open and now_ns - item.memory.seen_ns > _GONE_NS]
         for agent in gone:
             del self._monitors[agent]
         return gone
@@ -119,7 +120,7 @@ class Watcher:
 
 
 def run_passes(watcher: Watcher, seconds: float, report: Callable[[list[Incident] | OSError], None]) -> None:
-    """Run passes until the process is interrupted; a pass that fails is reported once and tried again."""
+    """Run passes until the process is interrupted. A failing pass is reported once and retried."""
     reported = ""
     while True:
         try:
@@ -134,7 +135,7 @@ def run_passes(watcher: Watcher, seconds: float, report: Callable[[list[Incident
 
 @contextmanager
 def only_watch(journal: Path) -> Iterator[None]:
-    """Hold the lock of the journal's watch. The system releases it however the process ends.
+    """Hold the lock of the journal's watch. The operating system releases it even if the process is killed.
 
     Raises:
         AlreadyWatchedError: another process holds it.
@@ -152,12 +153,12 @@ def only_watch(journal: Path) -> Iterator[None]:
 
 
 def _as_they_are_now(changes: list[Incident]) -> list[Incident]:
-    """Each incident once: one that began and ended in this pass is a past one."""
+    """Each incident once, in its latest state."""
     return list({id(incident): incident for incident in changes}.values())
 
 
 def _is_off(incident: Incident) -> bool:
-    """Whether OBSERVABILITY_ALERT_OFF names the rule, or `agent rule`."""
+    """Whether OBSERVABILITY_ALERT_OFF lists the rule, or `agent rule`."""
     off = {name.casefold() for name in settings.setting("OBSERVABILITY_ALERT_OFF")}
     return not off.isdisjoint({incident.rule.casefold(), f"{incident.agent} {incident.rule}".casefold()})
 

@@ -1,4 +1,4 @@
-"""Budgets of `OBSERVABILITY_BUDGETS`: calls are counted across all processes, and refused where a budget is used up."""
+"""Budgets of `OBSERVABILITY_BUDGETS`: count calls across all processes, and refuse calls once a budget is used up."""
 
 from typing import TYPE_CHECKING
 

@@ -11,14 +11,14 @@ class BudgetExceeded(RuntimeError):  # noqa: N818 - the name that the operator's
     """A budget is used up, so the call was not sent. Amounts are in the budget's unit.
 
     Args:
-        limit: the budget, with what it was raised by.
+        limit: the budget's amount, including raises.
         spent: amount of the calls recorded in this period, by all processes.
-        reserved: most probable amount of the calls that run now.
+        reserved: expected amount of the running calls.
         resets_at: the end of the period, with its time zone.
-        budget: the budget as `OBSERVABILITY_BUDGETS` has it.
+        budget: the budget's text in `OBSERVABILITY_BUDGETS`.
     """
 
-    is_refusal = True  # for the models layer, which prints it even where its numbers contain an HTTP status
+    is_refusal = True  # makes `src/models` print the message even if a number in it looks like an HTTP status
 
     def __init__(self, limit: float, spent: float, reserved: float, resets_at: datetime, budget: str = "") -> None:
         self.limit, self.spent, self.reserved, self.resets_at, self.budget = limit, spent, reserved, resets_at, budget
@@ -29,12 +29,12 @@ class BudgetExceeded(RuntimeError):  # noqa: N818 - the name that the operator's
         )
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Rebuild from the arguments, so that a process pool can hand it on."""
+        """Rebuild the exception from its arguments, so that it can be pickled by a process pool."""
         return type(self), (self.limit, self.spent, self.reserved, self.resets_at, self.budget)
 
 
 def amount_text(amount: float) -> str:
-    """An amount with four significant digits, or all digits of a whole number."""
+    """Format an amount with four significant digits; a whole number keeps all its digits."""
     if float(amount).is_integer():
         return f"{amount:,.0f}"
     return f"{amount:,.4g}" if abs(amount) < 1000 else f"{amount:,.2f}"

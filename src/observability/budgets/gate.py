@@ -1,6 +1,6 @@
 """Admits or refuses calls on the caller's thread: a few comparisons in memory, without a lock.
 
-The keeper's thread refreshes what is known of each budget (`View`) and how much calls usually cost (`Estimates`).
+The keeper's thread refreshes the state of each budget (`View`) and the usual cost of calls (`Estimates`).
 """
 
 from collections import deque
@@ -15,11 +15,11 @@ from .estimates import Estimates
 from .ledger import Status
 from .limits import STOP, TELL, Budget
 
-_UNDRAWN = 1 / 256  # share of what was left that a process may use before its next look, beyond its slice
-_CAUTION = 4.0  # times the fleet's recent spending
-_ROUNDING = 1e-6  # sums of cents are not exact
-# The journal is locked or the machine is overloaded: after a while a process uses what it knew to be left, more with
-# every second, all of it after these.
+_UNDRAWN = 1 / 256  # share of the remainder that a process may use beyond its slice, before the next refresh
+_CAUTION = 4.0  # factor applied to the fleet's recent spending
+_ROUNDING = 1e-6  # relative tolerance: sums of cents are not exact
+# If refreshes stop (locked journal, overloaded machine) for longer than the first, a process may use a growing share of
+# the last known remainder: all of it after the second, or after the third if the journal was never read.
 _STALE_SECONDS, _LATE_SECONDS, _NEVER_READ_SECONDS = 5.0, 100.0, 1000.0
 
 
@@ -28,26 +28,26 @@ class Pace(NamedTuple):
 
     per_second: float
     processes: int
-    lag: float  # seconds between two looks of a process: for so long the others' calls are not seen
+    lag: float  # seconds between two refreshes; calls of other processes stay unseen for as long
 
 
 class View:
-    """What this process knows of a budget. The keeper replaces it; callers only note what they use."""
+    """The state of a budget as this process knows it. The keeper replaces it; callers only add to `used`."""
 
-    __slots__ = ("beyond", "ends", "is_read", "left", "limit", "looked", "pace", "reserved", "room", "spent", "used")
+    __slots__ = ("beyond", "ends", "is_read", "left", "limit", "pace", "refreshed", "reserved", "room", "spent", "used")
 
     def __init__(
         self, limit: float, spent: float, reserved: float, *, room: float, ends: float, pace: Pace | None = None
     ) -> None:
         self.limit, self.spent, self.reserved = limit, spent, reserved
-        self.left = limit - spent - reserved  # by all processes
-        self.room = room  # drawn for this process's calls until the next look
-        self.ends = ends  # Unix seconds
-        self.is_read = True
-        self.pace = pace  # None: it has not been watched for long enough
-        self.used = 0.0  # reserved in this process since the look
-        self.beyond: list[Observation] = []  # calls beyond the room
-        self.looked = monotonic()
+        self.left = limit - spent - reserved  # neither spent nor reserved by any process
+        self.room = room  # amount reserved for this process's calls until the next refresh
+        self.ends = ends  # end of the period, Unix seconds
+        self.is_read = True  # False before the journal was read
+        self.pace = pace  # None before it is measured
+        self.used = 0.0  # amount reserved in this process since the refresh
+        self.beyond: list[Observation] = []  # calls admitted beyond the room
+        self.refreshed = monotonic()
 
     def takes(self, amount: float, call: Observation) -> bool:
         """Whether a call of this amount is within the budget."""
@@ -61,12 +61,12 @@ class View:
         return False
 
     def _is_safe_beyond(self, beyond: float, amount: float) -> bool:
-        """Whether a call beyond the room is still within the budget, as far as can be known.
+        """Whether a call beyond the room is most probably still within the budget.
 
-        It is by the fleet's pace since the look. Near the limit it is if all calls beyond the room are in flight at
-        once: the keeper looks again before one of them ends, and the budget is exceeded by no more than these.
+        The fleet's pace since the refresh decides. Near the limit, a call is also admitted while all earlier calls
+        beyond the room still run: the keeper refreshes before one of them ends, so the excess is at most these calls.
         """
-        since = monotonic() - self.looked
+        since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)
         allowed = self.left * (_UNDRAWN + late / (_LATE_SECONDS if self.is_read else _NEVER_READ_SECONDS))
         if self.pace is not None:
@@ -76,15 +76,15 @@ class View:
 
 
 class Plan(NamedTuple):
-    """What an agent's call of a model takes from which budgets, by their number."""
+    """The amounts that an agent's call of a model takes from the budgets, as (number of the budget, amount)."""
 
     amounts: tuple[tuple[int, float], ...]
     is_exempt: bool
-    is_estimated: bool  # False: the keeper has yet to price such a call
+    is_estimated: bool  # False until the keeper has priced such a call
 
 
 class Reservation(NamedTuple):
-    """A call that was admitted and is not counted as spent yet."""
+    """An admitted call that is not yet counted as spent."""
 
     call: Observation
     model: str | None
@@ -92,7 +92,7 @@ class Reservation(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A call beyond a budget that was made all the same."""
+    """A call beyond a budget, to be printed. `kind` is "refused" or "over" (the call was made)."""
 
     budget: int
     agent: str | None
@@ -100,23 +100,23 @@ class Note(NamedTuple):
 
 
 class Gate:
-    """Holds what the callers of this process know and have reserved."""
+    """Holds the budgets' state and the reservations of this process."""
 
     def __init__(self, budgets: Sequence[Budget], exempt: Sequence[str], estimates: Estimates) -> None:
         self.budgets, self._exempt, self._estimates = budgets, [name.lower() for name in exempt], estimates
         self.views = [_unread(budget) for budget in budgets]
-        self.plans: dict[tuple[str | None, str | None], Plan] = {}  # emptied by the keeper as it learns
+        self.plans: dict[tuple[str | None, str | None], Plan] = {}  # by agent and model; cleared at each refresh
         self.outstanding: dict[int, Reservation] = {}  # by the call's id
         self.notes: deque[Note] = deque(maxlen=100)  # printed on the keeper's thread
-        self.is_hungry = False  # the keeper should look soon
+        self.needs_refresh = False  # whether the slice is half used
 
-    def know(self, statuses: Sequence[Status]) -> None:
-        """Take over how the budgets stand, unless the keeper has looked already."""
+    def initialise(self, statuses: Sequence[Status]) -> None:
+        """Set the budgets' state, unless the keeper has already set it."""
         if not any(view.is_read for view in self.views):
             self.views = [View(now.limit, now.spent, now.reserved, room=0.0, ends=now.resets_at) for now in statuses]
 
     def inherit(self, parent: "Gate") -> None:
-        """Take over what the parent of this process knew. Its slices stay its own."""
+        """Copy the budgets' state from the parent process, without its slices."""
         if parent.budgets == self.budgets:
             self.views = [
                 View(view.limit, view.spent, view.reserved, room=0.0, ends=view.ends) if view.is_read else view
@@ -141,11 +141,11 @@ class Gate:
             view = self.views[index]
             view.used += amount
             if view.used * 2 >= view.room:
-                self.is_hungry = True
+                self.needs_refresh = True
         self.outstanding[call.id] = Reservation(call, model, plan)
 
     def _instead(self, call: Observation, over: list[int], offers: Collection[str] | None) -> str | None:
-        """The model to ask for a call beyond budgets; None: the requested one. Raises BudgetExceeded."""
+        """The cheaper model for a call beyond budgets; None for the requested model. Raises BudgetExceeded."""
         actions = [(self.budgets[index].action_for(ours=offers is not None), index) for index in over]
         for action, index in actions:
             if action == STOP or (action != TELL and action not in (offers or ())):
@@ -163,7 +163,7 @@ class Gate:
         return BudgetExceeded(view.limit, view.spent, reserved, budget.local(view.ends), budget.text)
 
     def plan_of(self, agent: str | None, model: str | None) -> Plan:
-        """Work out a plan: once for each agent and model, and again when the keeper has learnt more."""
+        """Compute and store the plan of an agent's calls of a model."""
         usual = self._estimates.of(agent, model)
         covering = [index for index, budget in enumerate(self.budgets) if budget.covers(agent, model)]
         amounts = tuple((index, usual.or_guess(self.budgets[index])) for index in covering)
@@ -175,16 +175,16 @@ class Gate:
         return any(fnmatchcase(name, pattern) for pattern in self._exempt)
 
     def text_of(self, note: Note) -> str:
-        """The line that tells of a budget that is used up."""
+        """The printed line for a budget that is used up."""
         view, budget = self.views[note.budget], self.budgets[note.budget]
-        what = "calls are refused" if note.kind == "refused" else "calls go on"
+        effect = "calls are refused" if note.kind == "refused" else "calls go on"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
         caller, until = note.agent or "a call", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
-        return f"⚠️ The budget {budget.text!r} is used up ({spent}), met by {caller}: {what} until {until}"
+        return f"⚠️ The budget {budget.text!r} is used up ({spent}), reached by {caller}: {effect} until {until}"
 
 
 def _unread(budget: Budget) -> View:
-    """A budget of which the journal has not been read: nothing is known to be spent."""
+    """The view of a budget before the journal is read: nothing spent."""
     period = budget.period_at(time())
     view = View(budget.amount, 0.0, 0.0, room=0.0, ends=period.end)
     view.is_read = False

@@ -1,7 +1,7 @@
-"""Keeps the gate up to date, on the recorder's thread: counts, draws slices ahead of need, returns them.
+"""Keeps the gate up to date, on the recorder's thread: counts spending, reserves slices ahead of need, returns them.
 
-A slice is what a process may still spend without asking: its running calls, and those of about the next second. The
-slices of all processes are subtracted from what is left, so that together they stay within the budget.
+A slice is the amount reserved for one process: its running calls, and those of the next seconds. The slices of all
+processes are subtracted from the budget's remainder, so that together the processes stay within the budget.
 """
 
 import sqlite3
@@ -23,12 +23,12 @@ from .gate import Gate, Pace, Reservation, View
 from .ledger import Ledger, delete_slices
 from .limits import Budget, configured
 
-_LEAST_SECONDS = 0.05  # between two looks, unless a caller needs more room
+_LEAST_SECONDS = 0.05  # pause between two refreshes, unless a caller needs a larger slice
 _IDLE_SECONDS = 1.0
-_DEAD_SECONDS = 5.0  # between two searches for slices of dead processes
-_FEWEST = 4  # processes that what is left is shared among: others may be starting
-_AHEAD_SECONDS = 3.0  # of this process's recent spending are drawn ahead
-_SPEED_SECONDS = 1.0  # over which spending is measured
+_DEAD_SECONDS = 5.0  # pause between two searches for slices of dead processes
+_FEWEST = 4  # the remainder is shared among at least this many processes: others may be starting
+_AHEAD_SECONDS = 3.0  # a slice covers this many seconds of the process's recent spending
+_SPEED_SECONDS = 1.0  # period over which spending is measured
 _SHORTEST_SECONDS = 0.9
 
 
@@ -36,7 +36,7 @@ _RECORDED = "SELECT agent, model_requested, cost_usd, usage FROM observations WH
 
 
 class Session(Protocol):
-    """Which processes write to the journal: `journal.JournalSession`."""
+    """The processes that write to the journal; implemented by `journal.JournalSession`."""
 
     @property
     def process(self) -> str:
@@ -47,13 +47,13 @@ class Session(Protocol):
 
 
 class _Speed:
-    """How fast an amount has fallen in the last second."""
+    """Measures how fast an amount has fallen in the last second."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, float]] = deque()
 
     def after(self, amount: float) -> float | None:
-        """Take the amount of now; return the fall in a second, or None after less than `_SHORTEST_SECONDS`."""
+        """Record the current amount; return its fall per second, or None before `_SHORTEST_SECONDS` have passed."""
         now = time.monotonic()
         samples = self._samples
         while len(samples) > 1 and samples[1][0] < now - _SPEED_SECONDS:
@@ -66,52 +66,52 @@ class _Speed:
 
 
 class Keeper:
-    """The recorder's part of the budgets."""
+    """Counts spending and reserves slices. The recorder calls it."""
 
     def __init__(self, budgets: list[Budget], exempt: tuple[str, ...], clock: Callable[[], float] = time.time) -> None:
         self._estimates = Estimates()
         self.gate = Gate(budgets, exempt, self._estimates)
         self._ledger = Ledger(budgets, self._estimates)
         self._clock = clock
-        self._looked = self._searched = float("-inf")  # monotonic seconds
+        self._refreshed = self._searched = float("-inf")  # monotonic seconds
         self._has_learnt = False
-        self._duration = 0.0  # seconds that the last look took
-        self._lag = _IDLE_SECONDS  # seconds between the last two looks
-        self._own = [_Speed() for _ in budgets]  # of this process
-        self._fleet = [_Speed() for _ in budgets]
-        self._largest = [0.0] * len(budgets)  # of this process's calls
-        self._used = [0.0] * len(budgets)  # by this process, since it began
-        self._told: set[tuple[int, float, str]] = set()
+        self._duration = 0.0  # seconds that the last refresh took
+        self._lag = _IDLE_SECONDS  # seconds between the last two refreshes
+        self._own = [_Speed() for _ in budgets]  # spending of this process
+        self._fleet = [_Speed() for _ in budgets]  # spending of all processes
+        self._largest = [0.0] * len(budgets)  # largest amount of a call of this process
+        self._used = [0.0] * len(budgets)  # amount reserved by this process since it started
+        self._printed: set[tuple[int, float, str]] = set()
 
-    def look(self, journal: Journal, session: Session) -> None:
-        """Count and draw, if it is time to. Never raises: a failing budget stops neither calls nor records."""
+    def refresh(self, journal: Journal, session: Session) -> None:
+        """Count spending and reserve slices, if due. Never raises: a failing budget stops neither calls nor records."""
         now = time.monotonic()
         wait = _LEAST_SECONDS if self.gate.outstanding else _IDLE_SECONDS
-        if now - self._looked < (self._duration if self.gate.is_hungry else wait):
+        if now - self._refreshed < (self._duration if self.gate.needs_refresh else wait):
             return
         try:
             with guarded:
-                self._look(journal, session)
+                self._refresh(journal, session)
         except JournalError as error:
-            cure = "Calls go on by what was last known."
+            cure = "Calls are admitted by the last known spending."
             failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
-        looked, self._looked = self._looked, time.monotonic()
-        self._duration = self._looked - now  # a busy journal is left alone for as long
-        self._lag = min(self._looked - looked, _IDLE_SECONDS)
-        self._tell()
+        previous, self._refreshed = self._refreshed, time.monotonic()
+        self._duration = self._refreshed - now  # also the pause before the next refresh: spares a busy journal
+        self._lag = min(self._refreshed - previous, _IDLE_SECONDS)
+        self._print_notes()
 
     def read(self, path: Path) -> None:
-        """Read how the budgets stand, before the first call: a new process must know of one that is used up."""
-        with guarded, suppress(JournalError):  # there is none yet, or it is locked
+        """Read the budgets' state before the first call, so that a new process refuses calls if one is used up."""
+        with guarded, suppress(JournalError):  # no journal yet, or a locked one
             journal = Journal(path, create=False)
             try:
                 with journal.reading("SELECT 1") as cursor:
-                    self.gate.know(self._ledger.statuses(cursor.connection, self._clock()))
+                    self.gate.initialise(self._ledger.statuses(cursor.connection, self._clock()))
             finally:
                 journal.close()
 
-    def _look(self, journal: Journal, session: Session) -> None:
-        self.gate.is_hungry = False
+    def _refresh(self, journal: Journal, session: Session) -> None:
+        self.gate.needs_refresh = False
         wall = self._clock()
         with journal.transaction() as db:
             if not self._has_learnt:
@@ -127,7 +127,7 @@ class Keeper:
         self.gate.plans.clear()
 
     def _suppose(self) -> None:
-        """Price the first calls that callers could not."""
+        """Estimate the amounts of running calls for which the caller had no estimate."""
         for call_id, reservation in list(self.gate.outstanding.items()):
             plan, call = reservation.plan, reservation.call
             if plan.is_estimated or call.ended is not None:
@@ -139,7 +139,7 @@ class Keeper:
             self.gate.outstanding[call_id] = reservation._replace(plan=plan)
 
     def _release(self, db: sqlite3.Connection) -> None:
-        """Forget the reservations of calls that are recorded, and so counted."""
+        """Delete the reservations of recorded calls, which are counted as spent."""
         ended = {_row_id(item): call_id for call_id, item in list(self.gate.outstanding.items()) if _has_ended(item)}
         for row_id, call_id in ended.items():
             if (row := db.execute(_RECORDED, (row_id,)).fetchone()) is not None:
@@ -170,11 +170,11 @@ class Keeper:
             view = View(status.limit, status.spent, reserved, room=ahead, ends=status.resets_at, pace=pace)
             views.append(view)
         for index, view in enumerate(views):
-            view.used = self.gate.views[index].used - used[index]  # by callers, meanwhile
+            view.used = self.gate.views[index].used - used[index]  # reserved by callers during this refresh
         self.gate.views = views
 
     def _held(self, db: sqlite3.Connection, budget: Budget, process: str) -> tuple[float, int]:
-        """This process's slice, and the number of processes with one."""
+        """This process's slice, and the number of processes with a slice, this one included."""
         query = "SELECT process, amount FROM budget_slices WHERE budget = ?"
         amounts = dict(db.execute(query, (budget.key,)).fetchall())
         return amounts.get(process, 0.0), len(amounts.keys() | {process})
@@ -187,39 +187,39 @@ class Keeper:
         return sums
 
     def _whole_calls(self, index: int, amount: float) -> float:
-        """The part of an amount that whole calls can use: the rest would be kept from other processes."""
+        """Round an amount down to whole calls: a rest too small for a call stays free for other processes."""
         amounts = [dict(plan.amounts).get(index, 0.0) for plan in list(self.gate.plans.values())]
         self._largest[index] = max([*amounts, 0.0]) or self._largest[index]
         call = self._largest[index]
         return amount // call * call if call else 0.0
 
     def _ahead(self, index: int) -> float | None:
-        """What this process is about to reserve in the next seconds; None where that is not known yet."""
+        """The amount this process will probably reserve in the next seconds; None before its speed is measured."""
         self._used[index] += self.gate.views[index].used
         per_second = self._own[index].after(-self._used[index])
         return None if per_second is None else per_second * _AHEAD_SECONDS
 
-    def _tell(self) -> None:
-        """Print, once a period and budget, that it is used up."""
+    def _print_notes(self) -> None:
+        """Print that a budget is used up, once for each period and budget."""
         while self.gate.notes:
             note = self.gate.notes.popleft()
             mark = (note.budget, self.gate.views[note.budget].ends, note.kind)
-            if mark not in self._told:
-                self._told.add(mark)
+            if mark not in self._printed:
+                self._printed.add(mark)
                 warn(self.gate.text_of(note), "yellow")
 
     def leave(self, journal: Journal, process: str) -> None:
-        """Count what is left to count, and give the slices back: the process ends."""
+        """Count the last calls and return the slices when the process ends."""
         try:
             with journal.transaction() as db:
                 self._ledger.settle(db, self._clock())
                 delete_slices(db, [process])
         except JournalError as error:
-            failures.note("budgets", f"slices are returned later: {error}", cure="Other processes return them.")
+            failures.note("budgets", f"slices were not returned: {error}", cure="Another process will return them.")
 
 
 def _row_id(reservation: Reservation) -> str:
-    """The id of the row that a call is recorded in: its own, or that of the generation around it."""
+    """The id of the row that records a call: the call's own id, or that of the generation around it."""
     call = reservation.call
     return call.holder.hex_id if call.holder is not None and call.holder.request is call else call.hex_id
 
@@ -230,6 +230,6 @@ def _has_ended(reservation: Reservation) -> bool:
 
 
 def keeper_of_settings() -> Keeper | None:
-    """The keeper of the configured budgets; None where none can be read."""
+    """The keeper of the configured budgets; None if no valid budget is configured."""
     budgets = configured()
     return Keeper(budgets, setting("OBSERVABILITY_EXEMPT")) if budgets else None

@@ -1,4 +1,4 @@
-"""What was spent of each budget, in the journal's own file: counted from the recorded calls, of whichever process."""
+"""The spending of each budget, stored in the journal's file and counted from the recorded calls of all processes."""
 
 import json
 import sqlite3
@@ -12,9 +12,9 @@ from .limits import Budget
 
 _TABLES = ("budget_periods", "budget_cursors", "budget_slices", "budget_raises")
 _STEP = 2000  # observations counted in one transaction
-_RECENT = 500  # calls that the estimates begin with
+_RECENT = 500  # recorded calls from which a new process learns its estimates
 _NS = 10**9
-# For a call without a price, where this fleet has no priced one to go by.
+# Price of a call whose model is not in the price table, until this fleet has recorded a priced call.
 _USD_PER_TOKEN = 5e-6
 _NOT_BILLED = 0.0
 
@@ -35,19 +35,19 @@ _USAGE = "SELECT agent, model_requested, cost_usd, usage FROM observations WHERE
 
 
 class Status(NamedTuple):
-    """A budget now. Amounts are in its unit; times are Unix seconds."""
+    """The current state of a budget. Amounts are in its unit; times are Unix seconds."""
 
     budget: Budget
-    limit: float  # with what it was raised by
+    limit: float  # the budget's amount, including raises
     spent: float
-    reserved: float  # slices of processes: running calls, and calls soon to come
-    unpriced: int  # calls whose amount is an estimate
+    reserved: float  # the slices of all processes: running calls, and calls expected soon
+    unpriced: int  # number of calls whose amount is an estimate
     starts: float
     resets_at: float
 
     @property
     def left(self) -> float:
-        """Neither spent nor reserved; negative beyond the limit."""
+        """The amount neither spent nor reserved; negative beyond the limit."""
         return self.limit - self.spent - self.reserved
 
     @property
@@ -57,7 +57,7 @@ class Status(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """What a recorded call adds to the budgets that cover it."""
+    """The amounts that a recorded call adds to the budgets covering it."""
 
     usd: float
     tokens: float
@@ -69,13 +69,13 @@ class Charge(NamedTuple):
 
 
 class Ledger:
-    """The budgets' tables. Its methods run inside a write transaction of the caller's."""
+    """Reads and writes the budgets' tables. The caller opens the write transaction."""
 
     def __init__(self, budgets: Sequence[Budget], estimates: Estimates | None = None) -> None:
         self.budgets, self.estimates = budgets, estimates or Estimates()
 
     def settle(self, db: sqlite3.Connection, now: float) -> bool:
-        """Count the calls that were recorded since the last time; False where there are more of them to count."""
+        """Count the calls recorded since the previous run; return False if more remain to be counted."""
         cursors = {budget: self._cursor(db, budget, now) for budget in self.budgets}
         rows = db.execute(_ROWS, (min(cursors.values(), default=0), _STEP)).fetchall()
         for row in rows:
@@ -96,7 +96,7 @@ class Ledger:
                 yield budget
 
     def _charge(self, row: Any) -> Charge | None:
-        """What a call did cost; None for one that was refused, and so never made."""
+        """The amounts of a call; None for a refused call, which was never sent."""
         status = row["status_message"] or ""
         if status.startswith("BudgetExceeded:"):
             return None
@@ -112,11 +112,14 @@ class Ledger:
         return self._without_usage(row, status)
 
     def _without_usage(self, row: Any, status: str) -> Charge:
-        """A call that gave no answer: its prompt is charged if the provider had it, as of a call that was cancelled."""
+        """Estimate a call without token counts. A failed call is free; a timed-out or cancelled call costs its prompt.
+
+        A call that succeeded costs as much as usual.
+        """
         if row["level"] == "ERROR" and "timeout" not in status.lower() and "timed out" not in status.lower():
             return Charge(_NOT_BILLED, _NOT_BILLED)
         buckets = {**first_buckets(row["size"] or 0), "output": 0}
-        if row["level"] == "DEFAULT":  # answered, by a provider that reports no tokens
+        if row["level"] == "DEFAULT":  # the call was answered, but the provider reports no tokens
             usual = self.estimates.of(row["agent"], row["model_requested"])
             if usual.is_known:
                 return Charge(usual.usd, usual.tokens, is_estimated=True)
@@ -129,14 +132,14 @@ class Ledger:
         return self.estimates.usd_per_token or _USD_PER_TOKEN
 
     def _cursor(self, db: sqlite3.Connection, budget: Budget, now: float) -> int:
-        """The last observation that was counted. A new budget begins with what its period has seen before it."""
+        """The `seq` of the last counted observation. A new budget starts with the past spending of its period."""
         newest = _newest(db)
         cursor = db.execute("SELECT seq FROM budget_cursors WHERE budget = ?", (budget.key,)).fetchone()
         if cursor is None:
             self._begin(db, budget, now)
             db.execute("INSERT INTO budget_cursors VALUES (?, ?)", (budget.key, newest))
             return newest
-        if cursor[0] > newest:  # the newest rows were deleted, so that their numbers are given again
+        if cursor[0] > newest:  # SQLite reuses the numbers of deleted newest rows
             db.execute("UPDATE budget_cursors SET seq = ? WHERE budget = ?", (newest, budget.key))
         return min(int(cursor[0]), newest)
 
@@ -151,19 +154,19 @@ class Ledger:
         db.execute(_ADD, (budget.key, start * _NS, spent, unpriced))
 
     def learn_recent(self, db: sqlite3.Connection) -> None:
-        """Begin the estimates with the last calls of the journal."""
+        """Learn the estimates from the last calls in the journal."""
         for row in db.execute(_USAGE, (_newest(db) - _RECENT,)).fetchall():
             self.learn(row)
 
     def learn(self, row: Any) -> None:
-        """Take a recorded call into the estimates."""
+        """Add a recorded call to the estimates."""
         tokens = tokens_in(row["usage"])
         if tokens is not None:
             usd = row["cost_usd"] if row["cost_usd"] is not None else tokens * self._usd_per_token()
             self.estimates.learn(row["agent"], row["model_requested"], usd, tokens)
 
     def statuses(self, db: sqlite3.Connection, now: float) -> list[Status]:
-        """The budgets as they stand."""
+        """The current state of every budget."""
         return [self._status(db, budget, now) for budget in self.budgets]
 
     def _status(self, db: sqlite3.Connection, budget: Budget, now: float) -> Status:
@@ -187,7 +190,7 @@ def statuses_now(journal: Journal, budgets: Sequence[Budget], now: float) -> lis
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """The last ended observation. An open one may end under the same number, so it is not counted up to."""
+    """The `seq` of the last ended observation. An open one is excluded: it will end under the same number."""
     row = db.execute(_NEWEST).fetchone()
     return int(row[0]) if row else 0
 
@@ -198,10 +201,10 @@ def tokens_in(usage: str | None) -> float | None:
 
 
 def raise_budget(db: sqlite3.Connection, budget: Budget, amount: float, now: float, until: float) -> None:
-    """Add to a budget, from now until a time (Unix seconds)."""
+    """Raise a budget by `amount`, from now until a time (Unix seconds)."""
     db.execute("INSERT INTO budget_raises VALUES (?, ?, ?, ?)", (budget.key, amount, int(now * _NS), int(until * _NS)))
 
 
 def delete_slices(db: sqlite3.Connection, processes: Iterable[str]) -> None:
-    """Give back what these processes had reserved."""
+    """Delete the slices of these processes, which frees their reserved amounts."""
     db.executemany("DELETE FROM budget_slices WHERE process = ?", [(process,) for process in processes])

@@ -3,7 +3,7 @@
     fleet 20 USD/day; WhaleAgent 2 USD/day soft; claude-* 300 calls/hour Europe/Berlin stop; fleet 5 USD/hour gpt-5-nano
 
 A budget is a scope (`fleet`, or a pattern for the names of agents and models), an amount per period, and optionally a
-time zone, `soft` or `hard`, and what happens to a call beyond it: `stop`, `tell`, or the name of a cheaper model.
+time zone, `soft` or `hard`, and an action for calls beyond it: `stop`, `tell`, or the name of a cheaper model.
 """
 
 import re
@@ -28,42 +28,42 @@ _HOUR = 3600
 
 
 class Period(NamedTuple):
-    """The seconds (Unix) at which a budget's period begins and ends."""
+    """The start and end of a budget's period, in Unix seconds."""
 
     start: int
     end: int
 
 
 class Budget(NamedTuple):
-    """One budget. `action` is None where the operator chose none: then it depends on who asks."""
+    """One budget. `action` is None if the operator chose none: it then depends on the calling code."""
 
-    text: str  # as the operator wrote it
-    scope: str  # in lower case
+    text: str  # the operator's own text
+    scope: str  # lower case
     amount: float
     unit: str
     period: str
-    zone: tzinfo | None = None  # None: that of this machine
+    zone: tzinfo | None = None  # None: this machine's time zone
     zone_name: str = ""
     is_soft: bool = False
     action: str | None = None
 
     @property
     def key(self) -> str:
-        """Its name in the journal. The amount is no part of it: a budget that is changed keeps what it has spent."""
+        """The budget's name in the journal. The amount is not part of it: a changed budget keeps its spending."""
         return " ".join(filter(None, (self.scope, f"{self.unit}/{self.period}", self.zone_name)))
 
     def covers(self, agent: str | None, *models: str | None) -> bool:
-        """Whether a call counts, by its agent or one of its model's names."""
+        """Whether a call counts towards this budget, by its agent's name or one of its model's names."""
         if self.scope == FLEET:
             return True
         return any(fnmatchcase(name.lower(), self.scope) for name in (agent, *models) if name)
 
     def action_for(self, *, ours: bool) -> str:
-        """What happens to a call beyond the budget: `stop`, `tell` or a model's name.
+        """The action for a call beyond the budget: `stop`, `tell` or a model's name.
 
         Args:
-            ours: whether it is made by a model of `src/models`, which answers a refused call as a failed one. Other
-                code may take any exception for a reason to close its position, so it is told unless `stop` is written.
+            ours: whether a model of `src/models` makes the call. These models treat a refused call as a failed one.
+                Other code may close its position on any exception, so its call is refused only if `stop` is written.
         """
         if self.is_soft:
             return TELL
@@ -72,7 +72,7 @@ class Budget(NamedTuple):
         return STOP if ours else TELL
 
     def period_at(self, seconds: float) -> Period:
-        """The period around a time (Unix seconds). A day has 23 or 25 hours where the clocks change."""
+        """The period that contains a time (Unix seconds). A day has 23 or 25 hours when the clocks change."""
         local = datetime.fromtimestamp(seconds, self.zone)
         if self.period == "hour":
             offset = int((local if self.zone else local.astimezone()).utcoffset().total_seconds())  # type: ignore[union-attr]
@@ -90,7 +90,7 @@ class Budget(NamedTuple):
 
 
 def _days_of(period: str, day: date) -> tuple[date, date]:
-    """The first day of the period around `day`, and the first one after it."""
+    """The first day of the period that contains `day`, and the first day after that period."""
     if period == "day":
         return day, day + timedelta(days=1)
     if period == "week":
@@ -143,7 +143,7 @@ def _period(entry: str, text: str) -> str:
 
 
 def _with_word(budget: Budget, word: str) -> Budget:
-    """The budget with one of the optional words at its end."""
+    """Return the budget with one optional word of its text applied."""
     lower = word.lower()
     if lower in ("soft", "hard"):
         return budget._replace(is_soft=lower == "soft")
@@ -155,7 +155,7 @@ def _with_word(budget: Budget, word: str) -> Budget:
 
 
 def _zone(entry: str, word: str) -> tzinfo | None:
-    """The time zone that a word names; None if it is the name of a model."""
+    """The time zone named `word`; None if the word is a model's name instead."""
     if word.upper() == "UTC":
         return timezone.utc  # also on a machine without a time zone database
     if not re.fullmatch(r"(?:[A-Z][A-Za-z_]+/)+[A-Z][\w+-]*", word):
@@ -168,7 +168,7 @@ def _zone(entry: str, word: str) -> tzinfo | None:
 
 
 def configured() -> list[Budget]:
-    """The budgets of the settings. One that cannot be read is reported once; the others hold."""
+    """The budgets of the settings. An invalid budget is reported once and left out."""
     return list(_readable(setting(SETTING) or ""))
 
 
@@ -180,5 +180,5 @@ def _readable(text: str) -> tuple[Budget, ...]:
             parse_budgets(f"{'; '.join(budget.text for budget in budgets)}; {entry}")
             budgets.append(_parse(entry))
         except SettingError as error:
-            warn(f"❌ {error}. Correct it in .env; until then this budget does not hold.", "red")
+            warn(f"❌ {error}. Correct it in .env; until then this budget is ignored.", "red")
     return tuple(budgets)

@@ -54,7 +54,7 @@ class JournalSink:
     def idle(self) -> None:
         """Keep the budgets; called often."""
         if self._keeper is not None:
-            self._keeper.look(self._open(), self._session)
+            self._keeper.refresh(self._open(), self._session)
 
     def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
         destination, further = _journalled(settings.destination()), _journalled(settings.otlp_destination())

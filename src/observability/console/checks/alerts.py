@@ -66,7 +66,7 @@ def _addresses() -> Iterator[Finding]:
         yield fault("alerts", f"{_URLS} is set, and apprise is missing", "pip install apprise")
         return
     for label in wrong:
-        yield fault("alerts", f"{label} is not an address that apprise knows", f"correct it in {_URLS}")
+        yield fault("alerts", f"{label} is not an address that apprise supports", f"correct it in {_URLS}")
 
 
 def _rules() -> Iterator[Finding]:
