@@ -21,7 +21,7 @@ _TIDY_SECONDS = 30.0
 class Keeper(Protocol):
     """Keeps budgets, on the recorder's thread: `budgets.Keeper`."""
 
-    def look(self, journal: Journal, session: JournalSession) -> None:
+    def refresh(self, journal: Journal, session: JournalSession) -> None:
         """Count what was recorded, if it is time to."""
 
     def leave(self, journal: Journal, process: str) -> None:
