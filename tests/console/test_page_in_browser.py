@@ -12,17 +12,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from pytest_httpserver import HTTPServer
 
+from src.agents import demo
 from src.observability import ObservabilityContext, settings
 from src.observability.journal.store import Journal
 from tests import million
 from tests.console.cycles import ask
 from tests.console.fleet import judge
+from tests.providers.wire import Provider
 
 pytestmark = pytest.mark.slow
 
@@ -83,10 +87,11 @@ def serve() -> Iterator[Callable[[], str]]:
 class Browser:
     """A page whose errors and requests are kept."""
 
-    def __init__(self, chromium: Any, size: str, scheme: str) -> None:
+    def __init__(self, chromium: Any, size: str, scheme: str, cookies: Any = None) -> None:
         width, height = SIZES[size]
         self.width = width
-        self.context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        viewport = {"width": width, "height": height}
+        self.context = chromium.new_context(viewport=viewport, color_scheme=scheme, storage_state=cookies)
         self.page = self.context.new_page()
         self.page.set_default_timeout(10_000)
         self.errors: list[str] = []
@@ -131,12 +136,28 @@ def plant() -> None:
             ObservabilityContext.add_trading_signal(action, confidence, HOSTILE, HOSTILE)
 
 
-@pytest.fixture(params=["empty", "fleet", "hostile"])
-def content(request: pytest.FixtureRequest, journal: Any, journal_of: Callable[..., Journal]) -> str:
-    """A journal that is empty, of a fleet of two days, or hostile."""
-    if request.param == "fleet":
+def replay(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make demo`, with a model on loopback."""
+    claude = Provider("claude")
+    claude.play(server, "answer")
+    claude.configure(monkeypatch, server.url_for(""))
+    assert demo.main() == 0
+
+
+@pytest.fixture(params=["empty", "demo", "fleet", "hostile"])
+def content(
+    request: pytest.FixtureRequest, journal: Any, journal_of: Callable[..., Journal], httpserver: HTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:  # fmt: skip
+    """A journal that is empty, the demo's, of a fleet with budgets, or hostile."""
+    if request.param == "demo":
+        replay(httpserver, monkeypatch)
+        journal.observations()
+    elif request.param == "fleet":
         judge(journal_of(300, days=0.9), 150)
+        monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; *Agent1 2 calls/week; claude-* 200 calls/week")
     elif request.param == "hostile":
+        monkeypatch.setenv("OBSERVABILITY_BUDGETS", "<img/src=x/onerror=document.title='owned'> 20 USD/day")
         plant()
         journal.observations()
     else:
@@ -296,45 +317,88 @@ def test_marks_show_their_figures(fleet: tuple[Browser, Journal, str]) -> None:
         assert calls == sorted(calls, reverse=order == "descending")
 
 
+WRITER = """
+import sys, time
+from pathlib import Path
+from src.observability.journal.store import Journal
+from tests.million import fill
+journal, end, pause = Journal(Path(sys.argv[1])), Path(sys.argv[2]), float(sys.argv[3])
+while not end.exists():
+    fill(journal, 5, days=0.00001, seed=time.time_ns())
+    time.sleep(pause)
+"""
+
+
+@contextmanager
+def writing(path: Path, processes: int, pause: float) -> Iterator[None]:
+    """Let processes append five traces each, again and again, until the end of the block; none of them may fail."""
+    end = path.with_name("end")
+    command = [sys.executable, "-c", WRITER, str(path), str(end), str(pause)]
+    writers = [subprocess.Popen(command, cwd=settings.REPO_ROOT, stderr=subprocess.PIPE) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        end.touch()
+        done = [(writer.communicate(timeout=60)[1], writer.returncode) for writer in writers]
+    assert done == [(b"", 0)] * processes
+
+
 def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
     """Eight processes append without a pause: the page goes on, and nobody gets an error."""
     browser, made, origin = fleet
-    code = (
-        "import sys, time; from pathlib import Path; from src.observability.journal.store import Journal;"
-        "from tests.million import fill; j = Journal(Path(sys.argv[1])); end = time.monotonic() + 6\n"
-        "while time.monotonic() < end: fill(j, 5, days=0.00001, seed=time.time_ns())"
-    )
-    writers = [
-        subprocess.Popen([sys.executable, "-c", code, str(made.path)], cwd=settings.REPO_ROOT, stderr=subprocess.PIPE)
-        for _ in range(8)
-    ]
-    for _ in range(6):
-        browser.page.reload()
-        browser.page.locator("#lower .pair").wait_for(timeout=20_000)
-    for writer in writers:
-        _, errors = writer.communicate(timeout=60)
-        assert (writer.returncode, errors) == (0, b"")
+    with writing(made.path, 8, pause=0):
+        for _ in range(6):
+            browser.page.reload()
+            browser.page.locator("#lower .pair").wait_for(timeout=20_000)
     browser.check(origin)
 
 
-@pytest.mark.skipif("MILLION" not in os.environ, reason="MILLION names a journal by `python -m tests.million`")
-def test_a_million_rows(chromium: Any, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """First paint within a second, a filter within 300 ms: best of three, since other work may run beside."""
-    monkeypatch.setenv("OBSERVABILITY_JOURNAL", os.environ["MILLION"])
-    browser = Browser(chromium, "laptop", "light")
-    page = browser.page
-    page.goto(serve())
+def paint_and_filter(page: Any) -> tuple[float, float]:
+    """Milliseconds to the first paint and of a filter, with the whole page loaded after each; the better of two."""
     paints, filters = [], []
-    for _ in range(3):
+    for _ in range(2):
         page.reload()
-        page.locator("#lower .pair").wait_for(timeout=30_000)
+        page.locator("#lower .pair").wait_for()
         paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
         for action in ("SELL", ""):
             began = time.perf_counter()
             page.get_by_label("Action").select_option(action)
             page.wait_for_function("action => location.search.includes('action') === (action !== '')", arg=action)
             filters.append(1000 * (time.perf_counter() - began))
-            page.locator("#lower .pair").wait_for(timeout=30_000)
-    print(f"first paint {min(paints):.0f} ms, a filter {min(filters):.0f} ms")
-    assert min(paints) <= 1000
-    assert min(filters) <= 300
+            page.locator("#lower .pair").wait_for()
+    return min(paints), min(filters)
+
+
+@pytest.mark.long
+def test_a_million_rows_being_written_to(chromium: Any, serve: Any, tmp_path: Path) -> None:
+    """Four processes append meanwhile: at every size the page is there, a filter chooses, new decisions arrive."""
+    made = Journal(settings.journal_path())
+    million.fill(made, 333_334)
+    made.close()
+    address = serve()
+    origin = address.partition("?")[0]
+    cookies = None
+    with writing(made.path, 4, pause=0.1):
+        for size, scheme in zip(SIZES, ("light", "dark", "light"), strict=True):
+            browser = Browser(chromium, size, scheme, cookies)
+            browser.page.set_default_timeout(60_000)
+            browser.page.goto(origin if cookies else address)
+            cookies = browser.context.storage_state()
+            paint, filtered = paint_and_filter(browser.page)
+            print(f"{size}: first paint {paint:.0f} ms, a filter {filtered:.0f} ms")
+            browser.page.locator(".row.new").first.wait_for()
+            browser.check(origin)
+            browser.page.screenshot(path=tmp_path / f"{size}.png")
+            browser.context.close()
+
+
+@pytest.mark.skipif("MILLION" not in os.environ, reason="MILLION names a journal by `python -m tests.million`")
+def test_a_million_rows(chromium: Any, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a quiet machine: first paint within a second, a filter within 300 ms."""
+    monkeypatch.setenv("OBSERVABILITY_JOURNAL", os.environ["MILLION"])
+    browser = Browser(chromium, "laptop", "light")
+    browser.page.goto(serve())
+    paint, filtered = paint_and_filter(browser.page)
+    print(f"first paint {paint:.0f} ms, a filter {filtered:.0f} ms")
+    assert paint <= 1000
+    assert filtered <= 300
