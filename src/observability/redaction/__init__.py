@@ -1,4 +1,4 @@
-"""A secret is masked here, before anything touches disk or wire."""
+"""Masks secrets before anything reaches disk, network or screen."""
 
 from typing import TYPE_CHECKING
 

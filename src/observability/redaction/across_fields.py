@@ -1,8 +1,8 @@
-"""Secrets spread over the fields of a value: a seed phrase, a key of 64 bytes, a secret of ours in a stream's chunks.
+"""Secrets spread over several fields of a value: a seed phrase, a 64-byte key, an environment secret in chunks.
 
-No text alone shows them: a phrase may have a word in each message, row or key, a key may stand in rows of sixteen
-numbers. So redacted data (plain, finite and without cycles) is read once more across its texts: column by column, as
-in `[{"word": …}, {"word": …}]`, and all values in a row.
+No single text shows such a secret: each message, row or key may hold one word of a phrase or sixteen numbers of a key.
+Redacted data (plain, finite and without cycles) is therefore searched again across its texts: column by column, as in
+`[{"word": …}, {"word": …}]`, and all values in order.
 """
 
 import re
@@ -18,18 +18,15 @@ from .wallets import is_secret_numbers
 
 _PHRASE, _KEY = marker(RULE), marker("solana-secret-key")
 _MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
-_BREAK, _MASKED = "0", "\ue000"  # stand-ins for a gap that ends a phrase, and for a masked phrase (private use)
+_BREAK, _MASKED = "0", "\ue000"  # stand-ins for a gap that ends a phrase, and for a masked phrase (private-use letter)
 _READ, _NUMBERS = {str, dict, list, tuple}, {int, float, bool}
-_EDGE = 400  # characters at either end of a long text, where a phrase may begin or go on
-_DEEPEST, _MOST = 32, 5_000  # containers in each other, items: a value with more is not read ahead
-_SHORTEST = 23  # characters: twelve words of one letter
+_EDGE = 400  # characters searched at either end of a long text, where a phrase may begin or continue
+_DEEPEST, _MOST = 32, 5_000  # nesting and number of items: a value with more gets no joint search
+_SHORTEST = 23  # characters of the shortest phrase: twelve words of one letter
 
 
 def without_spread(value: Any, own_spans: Callable[[Scan], Iterable[Span]]) -> Any:
-    """`value`, which is redacted, without seed phrases, keys and secrets of ours that are spread over it.
-
-    The same object where there are none.
-    """
+    """Mask phrases, keys and environment secrets spread over the redacted `value`; the same object if it has none."""
     if not isinstance(value, dict | list | tuple):
         return value
     value = _without_numbers(value)[0]
@@ -41,10 +38,10 @@ class Texts:
     """The texts of a value, in the order of `_Masker`, and their columns."""
 
     def __init__(self, value: Any, secret_numbers: Container[Any] = ()) -> None:
-        self.is_plain = True  # nothing but texts could be a secret: no number, and no object that is not data
+        self.is_plain = True  # False if the value has a number, or an object that is not plain data
         self.texts: list[str] = []
         self.values: list[int] = []  # numbers of the texts that are not keys
-        self.columns: defaultdict[str, list[int]] = defaultdict(list)  # of the same field of every row, by its path
+        self.columns: defaultdict[str, list[int]] = defaultdict(list)  # path of a field -> its text in every row
         self._secret_numbers = secret_numbers
         self._integers = 0
         self._left = _MOST
@@ -72,7 +69,7 @@ class Texts:
                 self.is_plain = False
 
     def _field(self, key: Any, path: str) -> str:
-        """Note a key, and return the path of its value; `word1` and `word2` are one."""
+        """Add a key, and return the path of its value; `word1` and `word2` share a path."""
         if type(key) is str:
             self.columns[f"{path}\1"].append(len(self.texts))
             self.texts.append(key)
@@ -87,7 +84,7 @@ class Texts:
             self.is_plain = False
 
     def masks(self, own_spans: Callable[[Scan], Iterable[Span]]) -> dict[int, list[Span]]:
-        """Number of a text -> its parts that belong to a phrase, or to a secret of ours."""
+        """Return number of a text -> its parts that belong to a phrase or an environment secret."""
         masks: dict[int, list[Span]] = {}
         for column in {tuple(column) for column in (self.values, *self.columns.values()) if len(column) > 1}:
             for number, part in (*self._phrases_in(column), *self._own_in(column, own_spans)):
@@ -102,7 +99,7 @@ class Texts:
         yield from self._parts(column, lines, spans, gap=1)
 
     def _own_in(self, column: Sequence[int], own_spans: Callable[[Scan], Iterable[Span]]) -> Iterator[tuple[int, Span]]:
-        """A secret of ours in the pieces of a stream."""
+        """Yield the parts of an environment secret that is split over the pieces of a stream."""
         lines = [_readable(self.texts[number]) for number in column]
         joined = pieces("".join(lines))
         spans = [span for start, piece in joined for span in shifted(own_spans(Scan(piece)), start)]
@@ -111,7 +108,7 @@ class Texts:
     def _parts(
         self, column: Sequence[int], lines: list[str], spans: list[Span], gap: int
     ) -> Iterator[tuple[int, Span]]:
-        """The number of each text that a span covers, and the part of it that is covered."""
+        """Yield the number of each text that a span covers, and the covered part."""
         begins = list(accumulate((len(line) + gap for line in lines), initial=0)) if spans else []
         for start, end, rule in spans:
             for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
@@ -121,26 +118,27 @@ class Texts:
 
     def _in_text(self, number: int, length: int, start: int, end: int) -> tuple[int, int]:
         """Map a part of the readable text to the text itself."""
-        cut = len(self.texts[number]) - length  # left out of its middle
+        cut = len(self.texts[number]) - length  # characters left out in the middle
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
 
 class Excerpt:
-    """As much of several values as a search must read to say that there is no secret in them.
+    """The texts that must be searched to rule out a secret in several values.
 
-    These are their new texts, and of the others the ends, since a secret may be spread over several.
+    New texts are searched whole. Texts that were searched before contribute only their ends: a secret may be spread
+    over several texts.
     """
 
     def __init__(self, clean: Container[int], secret_numbers: Container[Any]) -> None:
         self.lines: list[str] = []
         self.new: set[str] = set()
         self.key_columns: list[tuple[str, ...]] = []
-        self._clean = clean  # hashes of the texts, and of the columns of keys, that were searched before
+        self._clean = clean  # hashes of texts and columns of keys searched before
         self._secret_numbers = secret_numbers
-        self._left = PIECE  # characters
+        self._left = PIECE  # characters that may still be added
 
     def add(self, value: Any) -> bool:
-        """Add a value; False where it is too long, or not plain data."""
+        """Add a value; return False if it is too long, or not plain data."""
         if type(value) is str:
             if self._has_room((value,)) and hash(value) not in self._clean:
                 self.new.add(value)
@@ -183,7 +181,7 @@ def _sign(marker: re.Match[str]) -> str:
 
 
 def _readable(text: str) -> str:
-    """Return the parts of a text that may belong to a phrase: not its markers, nor the middle of a long one."""
+    """Return the parts of a text that may belong to a phrase: without markers, and without a long text's middle."""
     if "[" in text:
         text = _MARKER.sub(_sign, text)
     return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{_BREAK}\n{text[-_EDGE:]}"
@@ -195,14 +193,14 @@ def _phrases(text: str) -> Iterator[Span]:
 
 
 class _Masker:
-    """Walks a value in the order of `Texts`, and puts a marker on each mask."""
+    """Walks a value in the order of `Texts`, and replaces each masked part with a marker."""
 
     def __init__(self, masks: dict[int, list[Span]]) -> None:
         self._masks = masks
         self._number = -1
 
     def masked(self, value: Any) -> Any:
-        """`value` with its masks."""
+        """Return `value` with markers."""
         if type(value) is str:
             return self._text(value)
         if isinstance(value, dict):
@@ -223,9 +221,9 @@ class _Masker:
 
 
 def unused(key: Any, existing: dict[Any, Any], counts: dict[Any, int]) -> str:
-    """The first of `key (2)`, `key (3)`, … that `existing` lacks, as several secrets have one marker.
+    """Return the first of `key (2)`, `key (3)`, … not in `existing`: several masked keys have the same marker.
 
-    `counts` remembers the last number of each key: without it, thousands of markers would take quadratic time.
+    `counts` holds the last number of each key: without it, thousands of markers would take quadratic time.
     """
     while True:
         counts[key] = counts.get(key, 1) + 1
@@ -234,11 +232,11 @@ def unused(key: Any, existing: dict[Any, Any], counts: dict[Any, int]) -> str:
             return name
 
 
-_BYTES, _NUMBERED = 64, 128  # numbers of a Solana secret key; with an index each
+_BYTES, _NUMBERED = 64, 128  # numbers in a Solana secret key, without and with an index for each byte
 
 
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
-    """Return `value` without keys in rows of numbers, and its numbers, as many as a key may have."""
+    """Mask keys written as rows of numbers; return the new value, and its numbers if no more than a key has."""
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []
     changed = False

@@ -1,4 +1,4 @@
-"""Secrets by the name before them (`name = value`): code, configuration, JSON, markup, tables, flags and prose."""
+"""Secrets recognised by the name before them (`name = value`): code, configuration, JSON, tables, flags and prose."""
 
 import re
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from .values import (
     looks_random,
 )
 
-# Ends of names, in lower case. `_PAIR` matches the rest of the pair, from such an end on.
+# Ends of names, in lower case. `_PAIR` matches from such an end to the end of the value.
 _NAME_ENDS = (
     "key", "secret", "token", "password", "passwd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass", "pw", "pswd",
 )  # fmt: skip
 _GO_ON = "acdefgijklmnopqrtuwxyz"  # keys, keyB64, keyHex and keyValue end here, and `keyboard` and `password` go on
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
-# Names of fields may also end in `auth`, `bearer` or `sid`, which is in `INSIDE` too.
+# Names of fields may also end in `auth`, `bearer` or `sid` (`INSIDE` contains `sid` too).
 NAME_HINT = f"(?:{'|'.join(_NAME_ENDS)}|auth|bearer){_ENDS_HERE}|(?-i:[sS]id{_ENDS_HERE}|SID(?:[^A-Z]|$))"
 _QUOTE = r"\\{0,15}(?:\"\"\"|'''|[\"'`])"
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
@@ -49,7 +49,7 @@ _VALUE_FIELD = regex(
 _ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
-_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the rest of a value longer than `_PAIR` reads
+_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the end of a value that is longer than `_PAIR` matches
 _REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value of `.env` goes on to the end of its line
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
 _NUMBERS = regex(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}")  # bytes of a key
@@ -57,7 +57,7 @@ _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 4096
-_WEAK_REACH = 160  # characters: what looks random has digits, and soon
+_WEAK_REACH = 160  # characters searched for a digit, which a random value has
 _SPACED_OWNERS = (
     "api", "secret", "private", "access", "auth", "signing", "encryption", "wallet", "bot", "session", "service",
     "recovery", "seed", "pass", "mnemonic", *sorted(SERVICES),
@@ -65,7 +65,7 @@ _SPACED_OWNERS = (
 
 
 def named(scan: Scan) -> Iterator[Span]:
-    """Values whose name says secret: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
+    """Yield values with a secret's name: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
     for end in _NAME_ENDS:
         masked = 0  # a name inside a masked value is skipped
         for at in _name_ends(scan, end):
@@ -76,9 +76,9 @@ def named(scan: Scan) -> Iterator[Span]:
                 yield span
 
 
-# `key` or `token` alone stands in every line of some prompts. Such a name is examined only with a letter or an owner
-# before it, or with a random value behind it: `looks_random` and `is_query_key` ask for 16 letters.
-_TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # signs, and a word as in `token provided: …`
+# Some prompts have `key` or `token` in every line. Such a name is examined only after a letter or an owner, or before a
+# random value: `looks_random` and `is_query_key` need 16 letters.
+_TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # punctuation and words, as in `token provided: …`
 
 
 def _lone(end: str) -> re.Pattern[str]:
@@ -91,7 +91,7 @@ def _lone(end: str) -> re.Pattern[str]:
 _LONE = {end: _lone(end) for end in ("key", "token")}
 
 
-_WINDOW, _FORESIGHT = 4096, 640  # characters: other threads run between two windows
+_WINDOW, _FORESIGHT = 4096, 640  # characters per search: other threads run between two windows
 
 
 def _name_ends(scan: Scan, end: str) -> Iterator[int]:
@@ -100,7 +100,7 @@ def _name_ends(scan: Scan, end: str) -> Iterator[int]:
     elif end in scan.low:
         for start in range(0, len(scan.low), _WINDOW):
             for match in _LONE[end].finditer(scan.low, start, start + _WINDOW + _FORESIGHT):
-                if match.start() < start + _WINDOW:  # else the next window has it, and all behind it
+                if match.start() < start + _WINDOW:  # later matches belong to the next window
                     yield match.start()
 
 
@@ -129,13 +129,13 @@ def _pair(scan: Scan, at: int, end: int) -> Span | None:
 
 
 def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether the quote ends what began before the name, as in `getpass("Password: ", stream)`."""
+    """Whether the quote closes a string that began before the name, as in `getpass("Password: ", stream)`."""
     after = text[match.end() : match.end() + 1]
     return text[max(0, start - 1) : start] == match["quote"] and match["sep"].endswith(" ") and after in ",);]+% "
 
 
 def _name(text: str, at: int, end: int) -> tuple[int, str]:
-    """Return where the name ends at `[at:end]` begins, and the name; `API key` has two words."""
+    """Return the start of the name that ends at `[at:end]`, and the name; `API key` has two words."""
     last = text[at - 1 : at]
     if last == " ":
         before = text[max(0, at - _LONGEST_NAME) : at]
@@ -149,7 +149,7 @@ def _name(text: str, at: int, end: int) -> tuple[int, str]:
 
 
 def _numbers(text: str, level: int, end: int) -> Span | None:
-    """`SECRET_KEY=[7, 31, …]`: a key as its bytes."""
+    """Return the span of a key written as bytes: `SECRET_KEY=[7, 31, …]`."""
     bracket = text.find("[", end, end + 8) if level == STRONG else -1
     match = _NUMBERS.match(text, bracket) if bracket >= 0 else None
     return Span(match.start() + 1, match.end(), "named-secret") if match else None
@@ -160,7 +160,7 @@ _ITEM = regex(r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,
 
 
 def _list(text: str, name: str, end: int) -> Span | None:
-    """`"api_keys": ["…", "…"]`: from the first secret of the list to the last."""
+    """Return the span from a list's first secret to its last: `"api_keys": ["…", "…"]`."""
     match = _LIST.match(text, end)
     bounds: list[int] = []
     while match and (match := _ITEM.match(text, match.end())):
@@ -176,7 +176,7 @@ _MEMBER = regex(
 
 
 def _dict(text: str, name: str, end: int) -> Span | None:
-    """`"secrets": {"binance": "…"}`: from the first secret of the dict to the last."""
+    """Return the span from a dict's first secret to its last: `"secrets": {"binance": "…"}`."""
     match = _DICT.match(text, end) if holds_secrets(name) else None
     bounds: list[int] = []
     while match and (match := _MEMBER.match(text, match.end())):
@@ -201,7 +201,7 @@ def _value(text: str, start: int, name: str, match: re.Match[str]) -> tuple[int,
 
 
 def _quoted_end(text: str, start: int, quote: str) -> int:
-    """Return the end of a quoted value: its closing quote, escaped as often as the opening one, or its line's end."""
+    """Return the end of a quoted value: the closing quote (escaped like the opening one), or the end of the line."""
     mark = quote.lstrip("\\")
     depth = len(quote) - len(mark)
     limit = start + _LONGEST_VALUE
@@ -217,7 +217,7 @@ def _quoted_end(text: str, start: int, quote: str) -> int:
 
 
 def _line_end(text: str, start: int, end: int) -> int:
-    """Return the end of the line that begins at `start`; `end` at the latest."""
+    """Return the end of the line that begins at `start`, but at most `end`."""
     return min(at if at >= 0 else end for at in (text.find("\n", start, end), text.find("\r", start, end)))
 
 
@@ -234,7 +234,10 @@ def _is_secret_pair(name: str, match: re.Match[str], value: str, in_query: bool)
 
 
 def _is_loose_secret(name: str, match: re.Match[str], value: str) -> bool:
-    """`API key - …`, `password '…' rejected`, `HELIUS_API_KEY …`: unlike prose, the value has letters and digits."""
+    """Whether the value after a loose separator is a secret: `API key - …`, `password '…' rejected`.
+
+    Unlike prose, such a value has letters and digits.
+    """
     if strength(name) != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(name, value):
         return False
     if match["quote"] or match["loose"].strip() not in ("", "to") or "\t" in match["loose"]:
@@ -245,7 +248,7 @@ def _is_loose_secret(name: str, match: re.Match[str], value: str) -> bool:
 
 
 def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
-    """Without quotes the value may be code (`api_key=api_key`, `key = get_key()`) or prose (`API key: missing`)."""
+    """Whether a value without quotes is a secret, not code (`key = get_key()`) or prose (`API key: missing`)."""
     after = match.start("bare") + len(value)
     if match.string[after : after + 1] in ("(", "[") or _CALL.fullmatch(value):
         return False
@@ -261,7 +264,7 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     return len(value) >= (6 if password else 8) and any(map(str.isdigit, value))
 
 
-# One-word remarks on a password: messages of Django, Keycloak and PAM, labels of fields.
+# One-word remarks about a password: messages of Django, Keycloak and PAM, labels of fields.
 _REMARKS = word_set(
     "required optional missing invalid incorrect expired protected changed rejected accepted failed disabled enabled "
     "mismatch mismatched hidden blank needed forgotten unchanged unset prompted verified correct strong stored saved "
@@ -270,6 +273,6 @@ _REMARKS = word_set(
 
 
 def _stands_alone(value: str, text: str, after: int) -> bool:
-    """Whether a word stands alone behind `password:`: prose goes on, and forms have one of a few remarks."""
+    """Whether a word stands alone after `password:` and is none of the usual remarks; prose has further words."""
     goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
     return not goes_on and value.lower() not in _REMARKS

@@ -1,4 +1,4 @@
-"""Which variables of the environment and `.env` hold secrets: by their name, or addresses by what they carry."""
+"""Finds the secrets among the variables of the environment and `.env`: by name, or by credentials in an address."""
 
 import os
 import re
@@ -12,11 +12,11 @@ from .scan import regex
 from .values import PLACEHOLDER, is_traded_token
 from .wallets import is_address
 
-_PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's, in every row's destination
+_PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's public key, kept in every row
 _HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # OBSERVABILITY_OTLP_HEADERS, OTEL_EXPORTER_OTLP_HEADERS
 _ADDRESS_NAME = regex(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
 _ADDRESS_WITH_SECRET = regex(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
-# An address's credentials, sure enough to go by whatever the variable is called.
+# Credentials in an address, distinct enough to count under any variable name.
 _ADDRESS_CREDENTIAL = regex(
     r"://[^/\s@]*:[^/\s@]+@|://[^/\s@:]{16,}@|[?&][\w-]*(?:key|token|secret|password|auth|sig)[\w-]*=[^&\s]{4,}"
     r"|/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])"
@@ -29,22 +29,22 @@ _PATH = regex(
 )
 _STANDS_FOR_A_VALUE = regex(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
 _ADDRESS = regex(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
-_SHORTEST = 8  # characters: shorter values would mask ordinary words
-_MOST_REMEMBERED = 64  # values; each is searched for in thirty forms
+_SHORTEST = 8  # characters of the shortest secret: shorter values would mask ordinary words
+_MOST_REMEMBERED = 64  # number of secrets; each is searched for in thirty forms
 
-_environ: dict[Any, Any] = {}  # the environment that was read last
-_remembered: dict[str, None] = {}  # every secret that was read, the newest last
+_environ: dict[Any, Any] = {}  # the environment at the last call
+_remembered: dict[str, None] = {}  # every secret so far, the newest last
 _secrets: tuple[str, ...] = ()
 
 
 def secret_values() -> tuple[str, ...]:
-    """Return the values that must never be on disk or wire, longest first.
+    """Return the secrets of the environment and of `.env`, longest first.
 
-    These are the values of secret-looking variables, and addresses (of RPC nodes, webhooks, databases) that carry
-    credentials, in the environment and in `.env`; eight characters or more. A value that was removed from the
-    environment stays a secret: agents pop their keys, and what they recorded is redacted later.
+    Secrets are the values of variables with a secret's name, and addresses (of RPC nodes, webhooks, databases) with
+    credentials, from eight characters on. A value removed from the environment stays a secret: agents pop their keys
+    before their texts are redacted.
 
-    The same tuple object as long as the environment is unchanged.
+    Returns the same tuple object while the environment is unchanged.
     """
     global _environ, _secrets
     if _environ != settings.raw_environ:
@@ -68,7 +68,7 @@ def _remember(values: Iterable[str]) -> None:
 
 
 def _parts(headers: str) -> Iterator[str]:
-    """Yield the credentials in `name=value,name=value`, as sent and as written; a plain word is none."""
+    """Yield the credentials in `name=value,name=value`, URL-decoded and as written, without plain words."""
     for pair in headers.split(","):
         value = pair.partition("=")[2].strip()
         for part in (value, *unquote(value).split()):
@@ -77,17 +77,17 @@ def _parts(headers: str) -> Iterator[str]:
 
 
 def forget() -> None:
-    """Drop every remembered secret, as in a new process."""
+    """Forget every remembered secret, as in a new process."""
     global _environ
     _environ = {}
     _remembered.clear()
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable's value is a secret: by its name (`*_KEY`, `*_SECRET`, ...), or an address by what it carries.
+    """Whether a variable is a secret: by its name (`*_KEY`, `*_SECRET`, ...), or as an address with credentials.
 
-    Not what is shorter than eight characters, stands for a value (`your_key_here`, `changeme`), or is public: a public
-    key, a path, a token's address.
+    Values under eight characters, placeholders (`your_key_here`, `changeme`) and public values (a public key, a path, a
+    token's address) are not.
     """
     if len(value) < _SHORTEST or _STANDS_FOR_A_VALUE.fullmatch(value):
         return False
@@ -113,7 +113,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def _is_path(name: str, value: str) -> bool:
-    """Whether it is where something lies: by its root, as the shell's own `PWD`, or because something lies there."""
+    """Whether the value is a path: it has the root of one, is the shell's own `PWD`, or exists on disk."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
     # Not by Path, whose `exists` raises on a key that is too long for a name.

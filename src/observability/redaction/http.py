@@ -1,11 +1,11 @@
 """Secrets in HTTP: in addresses (passwords before a host, keys in path or query) and in headers.
 
-An address may come whole, without its scheme, or as an HTTP client's error quotes it, with host and path apart:
+An address may be whole, without its scheme, or split into host and path by an HTTP client's error:
 
     HTTPSConnectionPool(host='eth-mainnet.g.alchemy.com', port=443): Max retries exceeded with url: /v2/KEY
 
-Addresses that are URL-encoded or have their slashes escaped are read in `Scan.decoded`. Headers are `Authorization`,
-cookies, and what follows `Bearer`, as SDKs, servers and curl write them.
+URL-encoded addresses and escaped slashes are decoded in `Scan.decoded`. Headers are `Authorization`, cookies, and
+`Bearer` tokens, in the notations of SDKs, servers and curl.
 """
 
 import re
@@ -16,7 +16,8 @@ from .values import is_jumbled, is_mixed, is_value
 
 # Credentials before the host: RFC 3986 section 3.2.1 (userinfo).
 _USERINFO = regex(r"(?P<user>[^\s/@:\"'<>\\?#]{0,256})(?::(?P<password>[^\s/@\"'<>\\?#]{1,512}))?@")
-# Drivers of databases accept / ? # @ that RFC 3986 wants encoded: there the last @ before a host ends the password.
+# Database drivers accept a literal / ? # @ where RFC 3986 requires encoding: the last @ before the host ends the
+# password.
 # Schemes: docs.sqlalchemy.org (database URLs), mongodb.com/docs (connection strings), redis.io, AMQP.
 _DATABASES = (
     "postgres", "postgresql", "mysql", "mariadb", "mongodb", "redis", "rediss", "amqp", "amqps", "mssql", "oracle",
@@ -26,14 +27,14 @@ _DATABASE_USERINFO = regex(
     r"(?P<user>[^\s/:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
 )
 
-_SHORTEST_TOKEN = 12  # characters; people's names before an `@` are shorter, or have no digits
-_LONGEST_USERINFO = 800  # characters of either expression
+_SHORTEST_TOKEN = 12  # characters; user names before an `@` are shorter, or have no digits
+_LONGEST_USERINFO = 800  # characters that either expression can match
 
 
 def urls(scan: Scan) -> Iterator[Span]:
-    """Passwords before a host, and keys of RPC nodes and webhooks in path or query."""
+    """Yield passwords before a host, and keys of RPC nodes and webhooks in path or query."""
     for at in scan.anchors("://") if "@" in scan.text else ():
-        if scan.low.find("@", at, at + _LONGEST_USERINFO) < 0:  # links to pages: most addresses
+        if scan.low.find("@", at, at + _LONGEST_USERINFO) < 0:  # most addresses are plain links without an @
             continue
         match = _DATABASE_USERINFO.match(scan.text, at + 3) if _is_database(scan.text[max(0, at - 40) : at]) else None
         if match := match or _USERINFO.match(scan.text, at + 3):
@@ -55,8 +56,8 @@ def _userinfo(match: re.Match[str]) -> Iterator[Span]:
         yield Span(*match.span("user"), "url-credentials")
 
 
-# Ends of the hosts of RPC nodes. The first long segment of the path, or a parameter called a key, is the user's key.
-# Guides and explorers have other hosts of the same companies (www., docs., the bare domain).
+# Ends of RPC nodes' host names. The user's key is the first long segment of the path, or a parameter named `key`.
+# The same companies' guides and explorers have other hosts (www., docs., the bare domain).
 _NODES = (
     ".g.alchemy.com", ".alchemyapi.io",  # /v2/KEY, /nft/v3/KEY: alchemy.com/docs/reference
     ".infura.io",  # /v3/KEY, /ws/v3/KEY: docs.metamask.io/services
@@ -73,7 +74,7 @@ _NODES = (
     ".extrnode.com",  # /KEY: docs.extrnode.com
     ".llamarpc.com",  # /rpc/KEY: llamarpc.com
 )  # fmt: skip
-# Their key stands in the query alone; paths hold addresses: helius.dev/docs/api-reference/endpoints
+# Hosts with the key in the query only; their paths hold addresses: helius.dev/docs/api-reference/endpoints
 _BY_QUERY = ("helius-rpc.com", ".helius.xyz", ".helius.dev")
 _GUIDES = ("www.", "docs.", "blog.", "support.", "status.", "dashboard.", "console.", "developer.", "developers.")
 # Slack's documentation (Incoming webhooks; Workflow Builder), Discord's (Webhook), Microsoft's (Teams, webhooks)
@@ -85,17 +86,17 @@ _PATHS = ("/webhooks/", "/services/", "/workflows/t", "/triggers/t", "/incomingw
 _MARKS = "|".join(re.escape(mark.strip(".")) for mark in (*_NODES, *_BY_QUERY, *_PATHS))
 URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
-_ADDRESS = regex("0x[0-9a-fA-F]+")  # of a contract, a transaction: a key may begin with 0x too, once in 4,000
+_ADDRESS = regex("0x[0-9a-fA-F]+")  # a contract or a transaction; one in 4,000 keys begins with 0x too
 _WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
 _KEY_PARAMETERS = ("key", "token", "secret", "auth")
 _NO_HOST = regex(r"[^a-z0-9.-]+")
-_BEFORE, _AFTER = 256, 160  # characters around a path that may hold its host
+_BEFORE, _AFTER = 256, 160  # characters before and after a path that are searched for its host
 _ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
 
 
 def _keys(scan: Scan) -> Iterator[Span]:
-    """Long runs behind `/` or `=` whose address is that of a node or a webhook."""
+    """Yield long runs after `/` or `=` in the address of a node or a webhook."""
     runs = [run for run in scan.runs if run[0] and scan.text[run[0] - 1] in "/="]
     for start, _ in runs:
         match = _KEY.match(scan.text, start)
@@ -118,7 +119,7 @@ def _rule_of(match: re.Match[str], text: str) -> str | None:
 
 
 def _split(address: str) -> tuple[str, str]:
-    """Return host and path of an address up to its path or query; the host is empty where there is none."""
+    """Split an address into host and path; the host is empty if the address has none."""
     rest = address.rpartition("://")[2]
     host, slash, path = rest.partition("/" if "/" in rest.partition("?")[0] else "?")
     host = host.rpartition("@")[2].rpartition("=")[2].partition(":")[0].lower()
@@ -130,7 +131,7 @@ def _is_node(host: str, nodes: tuple[str, ...]) -> bool:
 
 
 def _is_key(segment: str, path: str) -> bool:
-    """Whether a segment is the key: the first long one, and not a placeholder, an address or a hash."""
+    """Whether a segment is the key: the first long segment that is not a placeholder, an address or a hash."""
     if _ADDRESS.fullmatch(segment) or _WORDY_PLACEHOLDER.fullmatch(segment) or not is_value(segment):
         return False
     return all(len(part) < 20 for part in path.split("/"))
@@ -153,7 +154,7 @@ _CRUMB = regex(r"(?P<name>[^\s=;,]{1,64})=(?P<value>[^\s=;,]{8,4096})={0,2}")
 
 
 def headers(scan: Scan) -> Iterator[Span]:
-    """Values of `Authorization:` headers and of cookies, and what follows `Bearer`, as SDKs and curl write them."""
+    """Yield values of `Authorization:` headers, cookies and `Bearer` tokens."""
     for word in _HEADERS:
         masked = 0
         for at in scan.anchors(word):
@@ -165,7 +166,7 @@ def headers(scan: Scan) -> Iterator[Span]:
 
 
 def _is_credential(match: re.Match[str], in_header: bool) -> bool:
-    """Whether a header's value is one: `authorization: pending` and `bearer 1234567890123456 bonds` are not."""
+    """Whether a header's value is a credential, unlike `authorization: pending` and `bearer 1234567890123456 bonds`."""
     value = match["value"]
     if not is_value(value) or value.isdigit():
         return False
@@ -184,7 +185,7 @@ def _cookies(scan: Scan) -> Iterator[Span]:
 
 
 def cookies(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
-    """Values in `session=…; theme=dark` that a machine made."""
+    """Yield machine-made values of cookies, as in `session=…; theme=dark`."""
     for crumb in _CRUMB.finditer(text, start, len(text) if end is None else end):
         if is_mixed(crumb["value"]) and len(crumb["value"]) >= 16:
             yield Span(*crumb.span("value"), "authorization")

@@ -1,7 +1,7 @@
-"""Keys with a shape of their own: of model providers, payments, mail, nodes, databases, messengers and registries.
+"""Keys recognised by their format: of model providers, payments, mail, nodes, databases, messengers and registries.
 
-A format is one entry of `FORMATS`: how it begins, an expression for the rest, an example, and its source. The
-pre-checks follow from the entries. Private keys in PEM stand at the end.
+A format is one entry of `FORMATS`: its first letters, an expression for the rest, an example, and its source. The
+pre-checks are built from the entries. Private keys in PEM are at the end of this file.
 """
 
 import re
@@ -15,37 +15,37 @@ from .scan import Scan, Span, marker, regex
 _ALNUM, _URL, _HEX = "[A-Za-z0-9]", "[A-Za-z0-9_-]", "[0-9a-f]"
 _END = r"(?![A-Za-z0-9])"
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_JUMBLED = r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])"  # digits and capitals, which `risk-service-…` lacks
-_MIXED = "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])"  # of two kinds, which words in small letters lack
+_JUMBLED = r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])"  # has digits and capitals, unlike `risk-service-…`
+_MIXED = "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])"  # has small letters, and capitals or digits
 _KINDS = "(?:proj|svcacct|admin|None|service|org)"
 
 
 class Format(NamedTuple):
-    """How one kind of key is written.
+    """The format of one kind of key.
 
-    `rest` has nothing after an open-ended repetition, so that no text takes more than linear time. In `example`,
-    `{a24}` is 24 letters and digits; `h` is hex, `u` letters of a URL, `A` capitals and digits, `l` small letters and
-    digits, `d` digits.
+    In `rest`, an open-ended repetition comes last, so that matching takes linear time. In `example`, `{a24}` is 24
+    letters and digits; `h` is hex, `u` letters of a URL, `A` capitals and digits, `l` small letters and digits, `d`
+    digits.
     """
 
-    rule: str  # the name in its marker
-    starts: str  # the literals with which it may begin, apart by blanks; empty where it has none, and `head` says more
+    rule: str  # the rule's name in the marker
+    starts: str  # the key's possible first letters, separated by blanks; empty if it has none: see `head`
     rest: str
     example: str
-    unlike: str = "A-Za-z0-9"  # must not stand right before it; empty where a key may be glued to a word, `tokenghp_…`
-    head: str = ""  # for a format that begins with no literal: an expression for what it has inside
-    first: str = ""  # and its first letters
+    unlike: str = "A-Za-z0-9"  # characters not allowed right before the key; empty allows `tokenghp_…`
+    head: str = ""  # for a format without `starts`: an expression for a fixed part inside the key
+    first: str = ""  # for a format without `starts`: the character class of its first letter
 
     @property
     def pattern(self) -> str:
-        """The expression for the whole key. A literal comes first: `re` skips to it."""
+        """The expression for the whole key. A literal comes first: `re` finds it fastest."""
         starts = [re.escape(start) for start in self.starts.split()]
         if self.unlike:
             starts = [f"{start}(?<![{self.unlike}]{start})" for start in starts]
         return f"(?:{'|'.join(starts)}){self.rest}" if self.starts else self.rest
 
 
-# The order matters where beginnings overlap: the first entry that matches names the rule.
+# Order matters if first letters overlap: the first matching entry names the rule.
 FORMATS = (
     # ── Model providers and their hosts
     # sk-ant-api03-, -admin01-, -oat01- (OAuth): gitleaks anthropic.go, Claude Code's documentation
@@ -54,7 +54,7 @@ FORMATS = (
     # OpenRouter's documentation (Authentication)
     Format("openrouter-key", "sk-or-", f"{_ALNUM}{{20,}}", "sk-or-{h64}"),
     Format("openrouter-key", "sk-or-v1- sk-or-v2-", f"{_ALNUM}{{20,}}", "sk-or-v1-{h64}", unlike=""),
-    # Langfuse's documentation (API keys). pk-lf- is the public key: how the server knows us, kept
+    # Langfuse's documentation (API keys). pk-lf- is the public key, which is not a secret and not masked
     Format("langfuse-key", "sk-lf-", "[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,}", "sk-lf-{h8}-{h4}-{h4}-{h4}-{h12}", unlike=""),
     # sk-proj-, sk-svcacct-, sk-admin-: gitleaks openai.go, OpenAI's help 9186755. sess-: the dashboard's sessions
     Format("openai-key", "sk-", f"{_KINDS}-{_URL}{{20,}}", "sk-proj-{a74}T3BlbkFJ{a74}"),
@@ -208,7 +208,7 @@ FORMATS = (
 FORMAT_RULES = frozenset(entry.rule for entry in FORMATS)
 
 _STARTS = sorted({start for entry in FORMATS for start in entry.starts.split()})
-_TELEGRAM_ID = 17  # "1234567890:" stands before the long run
+_TELEGRAM_ID = 17  # longest number and colon before the long run, as in "1234567890:"
 
 
 def _by_first_letter(literals: list[str]) -> Iterator[str]:
@@ -220,10 +220,10 @@ def _any_of(numbers: Iterable[int]) -> Any:
     return regex("|".join(f"(?P<f{number}>{FORMATS[number].pattern})" for number in numbers))
 
 
-# Literals that a key begins with. `re` turns an alternation of literals into one set of first letters; an address is
-# dismissed in a fraction of a microsecond.
+# First letters of all keys. `re` checks such an alternation as one set, so that a blockchain address is dismissed in a
+# fraction of a microsecond.
 _START = regex("|".join(_by_first_letter(_STARTS)))
-# The formats by their first two letters: of a hundred, a handful is tried at each start.
+# The formats by their first two letters: only a handful of a hundred is tried at each start.
 _BY_START = {
     letters: _any_of(at for at, entry in enumerate(FORMATS) if any(s[:2] == letters for s in entry.starts.split()))
     for letters in {start[:2] for start in _STARTS}
@@ -239,8 +239,8 @@ def _of_letters_alone(entry: Format) -> bool:
     return re.sub(r"\{\w+\}", "", entry.example).isalnum()
 
 
-# A run without any sign is a key only if it begins with one of these, or has one of the second inside. A page of
-# signatures or addresses is dismissed so.
+# A run of only letters and digits is a key only if it begins with one of the first, or contains one of the second. This
+# dismisses whole pages of signatures and addresses.
 _ALNUM_STARTS = tuple(start.encode() for entry in FORMATS if _of_letters_alone(entry) for start in entry.starts.split())
 _GLUED_STARTS = tuple(
     start.encode()
@@ -252,7 +252,7 @@ _BEFORE_KEY = b":|"  # of Telegram's and Facebook's tokens
 
 
 def formats(scan: Scan) -> Iterator[Span]:
-    """Keys that `FORMATS` has: searched only around long runs of key letters, which most prompts lack."""
+    """Yield keys in one of the `FORMATS`. Only long runs of key letters are searched; most prompts have none."""
     plain = scan.plain_ascii
     glued = bool(scan.runs) and any(start in plain for start in _GLUED_STARTS)
     covered = 0
@@ -272,19 +272,20 @@ def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
         yield from _HEADED.finditer(text, start, end)
     while literal := _START.search(text, start, end):
         at = literal.start()
-        match = _BY_START[text[at : at + 2]].match(text, at)  # it may go on behind the run, as base64 does
+        match = _BY_START[text[at : at + 2]].match(text, at)  # a key such as base64 may extend beyond the run
         start = match.end() if match else at + 1
         if match:
             yield match
 
 
-# An AWS key's secret half, 40 letters of base64, and a Twilio account's token, 32 of hex, have no shape of their own;
-# beside the public half they have: docs.aws.amazon.com/IAM (access keys), twilio.com/docs/iam/access-tokens.
+# The secret half of an AWS key (40 letters of base64) and a Twilio account's token (32 hex digits) have no format of
+# their own. They are recognised beside the public half: docs.aws.amazon.com/IAM (access keys),
+# twilio.com/docs/iam/access-tokens.
 _AWS_SECRET = regex(
     r"(?<![A-Za-z0-9+/])(?=[a-z0-9+/]{0,39}[A-Z])(?=[A-Z0-9+/]{0,39}[a-z])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])"
 )
-_AWS_REACH = 200  # characters
-_WORDY = regex("[a-z]{3,}|/")  # of 40 letters of a path 29 or more are in these; of random ones 9
+_AWS_REACH = 200  # distance in characters from the public half
+_WORDY = regex("[a-z]{3,}|/")  # matches 29 or more of 40 letters of a path, and 9 of 40 random letters
 _MOST_WORDY = 26
 _TWILIO_TOKEN = regex(r"[\\\"'\s,:]{1,24}([0-9a-f]{32})(?![A-Za-z0-9])")
 
@@ -303,19 +304,18 @@ def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
 # PEM: RFC 7468; PGP's armor: RFC 9580 section 6.2; SSH2's: RFC 4716. Form encoding makes a space a plus.
 _PEM_EDGE = regex(r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}")
 PEM_HINT = "private[ +]key"
-_PEM_LONGEST = 20_000  # characters; a key of 16,384 bits has 12,700
-_PEM_GAP = 200  # characters of a body that are not base64: headers, and the wrapping of lines
+_PEM_LONGEST = 20_000  # characters of the longest key; a key of 16,384 bits has 12,700
+_PEM_GAP = 200  # characters in a body that may be other than base64: headers, and the wrapping of lines
 _PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
-_PEM_REST = regex(  # its last line may be short
+_PEM_REST = regex(  # the last line may be short
     r"[^\w+/=\n]{0,8}(?:\\{0,4}n|\n)?[^\w+/=\n]{0,8}[A-Za-z0-9+/=]{1,15}(?![A-Za-z0-9+/=])"
 )
 
 
 def pem_keys(scan: Scan) -> Iterator[Span]:
-    """Yield private keys from `-----BEGIN … PRIVATE KEY-----` to their last line, whatever the lines are wrapped in.
+    """Yield private keys from `-----BEGIN … PRIVATE KEY-----` to their last line, with any wrapping of the lines.
 
-    A key without its last line is masked as far as base64 goes on, a key without its first line back to where base64
-    begins.
+    If the last line is missing, the key extends to the end of the base64; if the first is, to its beginning.
     """
     covered = 0
     edges = list(_PEM_EDGE.finditer(scan.text))
@@ -327,7 +327,7 @@ def pem_keys(scan: Scan) -> Iterator[Span]:
 
 
 def without_pem_lines(items: list[Any]) -> list[Any]:
-    """`items` with a marker for each line of a private key, as `readlines` gives them."""
+    """Replace each line of a private key in `items` (as from `readlines`) with a marker."""
     lines = [item if type(item) is str else "" for item in items]
     begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
     masked = list(items)
@@ -338,7 +338,7 @@ def without_pem_lines(items: list[Any]) -> list[Any]:
 
 
 def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
-    """Return the end of a body: its last line, or where base64 stops."""
+    """Return the end of a body: its last line, or the end of the base64."""
     limit = min(start + _PEM_LONGEST, after.start() if after else len(text))
     if after and after["edge"] == "END" and after.start() == limit:
         return after.end()
@@ -350,7 +350,7 @@ def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
 
 
 def _body_start(text: str, covered: int, end: int) -> int:
-    """Return the beginning of a body whose first line is cut off."""
+    """Return the beginning of a body without its first line."""
     start = end
     for run in reversed(list(_PEM_RUN.finditer(text, max(covered, end - _PEM_LONGEST), end))):
         if start - run.end() > _PEM_GAP:

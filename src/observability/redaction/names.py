@@ -1,8 +1,8 @@
-"""How surely a name says that its value is a secret.
+"""Rates how surely a name marks its value as a secret.
 
-A *strong* name (`api_key`, `OPENAI_KEY`, `password`, `private key`) makes a secret of any value that is not plainly a
-placeholder, a number, an address or code. A *variable* (`SNIPER_KEY`, `NEW_TOKEN`, `pass`) makes a secret of a value
-with letters and digits mixed. A *weak* name (`key`, `token`) is frequent in trading prompts, as in `token: SOL`: its
+After a *strong* name (`api_key`, `OPENAI_KEY`, `password`, `private key`), any value is a secret unless it is plainly a
+placeholder, a number, an address or code. After a *variable* (`SNIPER_KEY`, `NEW_TOKEN`, `pass`), a value of mixed
+letters and digits is a secret. A *weak* name (`key`, `token`) is frequent in trading prompts, as in `token: SOL`: its
 value must also look random, and must not be an address, a hash, a signature or a UUID.
 """
 
@@ -11,15 +11,15 @@ from functools import lru_cache
 from .scan import regex
 
 STRONG, VARIABLE, WEAK, NONE = 3, 2, 1, 0
-_LONGEST = 100  # characters: a text may stand where a name could
+_LONGEST = 100  # characters of the longest name: a key of a dict may be any text
 
-# The names are those that scanners agree on (gitleaks rules/generic.go, detect-secrets plugins/keyword.py) and those of
-# the repo's own `.env_example`, which the last line of each group covers.
+# Names common to several scanners (gitleaks rules/generic.go, detect-secrets plugins/keyword.py), and names of the
+# repo's own `.env_example` in the last line of each group.
 NAME_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The words of a text: lists are easier to read without quotes."""
+    """The set of words in a text: such lists are easier to read without quotes."""
     return frozenset(text.split())
 
 
@@ -28,7 +28,7 @@ _ALWAYS = word_set(
     "credential credentials privkey privatekey secretkey accesstoken authtoken"
 )
 _RUN_TOGETHER = ("apikey", "password", "passwd", "jwtsecret", "clientsecret")  # `dbpassword`
-# Services that stand before `key` in prose too. Solana is left out: `Solana key: 185.20` is a level of a price.
+# Services named before `key` in prose too. Solana is left out: `Solana key: 185.20` is a price level.
 SERVICES = word_set(
     "anthropic openai deepseek groq gemini google grok xai openrouter claude langfuse birdeye helius moondev coingecko "
     "elevenlabs twilio binance bybit kraken coinbase okx alchemy infura quicknode dune etherscan github slack discord "
@@ -53,7 +53,7 @@ _TOKEN_OWNERS = _HOSTS | word_set(
 )
 _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
 _PUBLIC = word_set("public pub publishable pubkey pubkeys publickey")
-# Keys of databases, caches and pages: they give access to nothing.
+# Words before `key` in databases, caches and pages: such keys are not secret.
 _PLACES = word_set(
     "cache idempotency dedup dedupe sort primary foreign partition row group join index lookup page next prev previous "
     "continuation cursor pagination resume sync storage range hash shard routing object map dict"
@@ -66,13 +66,13 @@ _HOLDERS = word_set(
 _PRIVATE = word_set("private priv secret seed")
 
 
-# Words that may follow the one that says secret: `API_KEY_BINANCE`, `TOKEN_B64`.
+# Words that may follow the word for a secret: `API_KEY_BINANCE`, `TOKEN_B64`.
 PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new confirmation")
 _BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plain raw")  # `_B64` is b and 64
 
 
 def name_parts(name: str) -> list[str]:
-    """`openaiApiKey_2` -> openai, api, key."""
+    """Split a name into lower-case words: `openaiApiKey_2` -> openai, api, key."""
     parts = [word.lower() for word in NAME_WORD.findall(name)]
     while parts and (parts[-1].isdigit() or parts[-1] in _BEHIND):
         parts.pop()
@@ -84,7 +84,7 @@ def strength(name: str) -> int:
     return _strength(name[-_LONGEST:])
 
 
-@lru_cache(maxsize=4096)  # the names of a prompt's fields are few, and come back in every call
+@lru_cache(maxsize=4096)  # prompts have few different field names, and repeat them in every call
 def _strength(name: str) -> int:
     parts = name_parts(name)
     if not parts or is_public_name(parts):
@@ -113,17 +113,17 @@ def _key_strength(before: str, last: str, name: str) -> int:
 
 @lru_cache(maxsize=4096)
 def may_be_public(name: str) -> bool:
-    """Whether a key of this name may be the public half, which is an address."""
+    """Whether a key of this name may be the public half, and so an address."""
     holder, last = ["", "", *name_parts(name)][-2:]
     return last in ("key", "keys") and holder in _HOLDERS and _PRIVATE.isdisjoint(name_parts(name))
 
 
 def is_public_name(parts: list[str]) -> bool:
-    """Whether a name of these words says that its value is public: WALLET_PUBLIC_KEY."""
+    """Whether a name of these words marks its value as public: WALLET_PUBLIC_KEY."""
     return not _PUBLIC.isdisjoint(parts) and _PRIVATE.isdisjoint(parts)
 
 
-# More names of variables than of fields say secret: the value is masked where it stands exactly.
+# More names count as secret for environment variables than for fields: only the exact value is masked then.
 _VARIABLE_ENDS = (
     "key", "secret", "token", "credential", "password", "passwd", "passphrase", "phrase", "mnemonic", "keypair",
     "cookie", "seed", "dsn", "sid", "bearer", "authorization",
@@ -140,7 +140,7 @@ def is_secret_variable(name: str) -> bool:
 
 
 def is_password(name: str) -> bool:
-    """Whether people choose the value themselves."""
+    """Whether the name is that of a password, which people choose themselves."""
     return name.lower().endswith(("word", "wd", "phrase", "mnemonic", "pass", "pw"))
 
 

@@ -1,9 +1,10 @@
-"""The secrets of our own environment, exactly, in every form in which software writes them.
+"""Finds the exact secrets of the environment in thirty forms each.
 
-The forms are: as it is, URL-encoded, escaped for JSON or HTML, base64 (also inside a larger blob, as in an
-`Authorization: Basic`), hex; each also broken over lines. There are thirty for each secret.
+The forms are: plain, URL-encoded, escaped for JSON or HTML, base64 (also inside a larger blob, as in an
+`Authorization: Basic`), hex; each also broken over lines.
 
-`hints` has a part of each form, with anything but letters and digits in between: line breaks, quotes, other fields.
+`hints` has an expression for a part of each form. The expression allows anything but letters and digits between its
+letters: line breaks, quotes, other fields.
 """
 
 import html
@@ -20,11 +21,11 @@ from .values import digits_of
 from .wallets import is_address
 
 RULE = "own-secret"
-_MIN = 8  # characters: shorter values would mask ordinary words
+_MIN = 8  # characters of the shortest secret: shorter values would mask ordinary words
 
 
 class Form(NamedTuple):
-    """One way in which a secret may be written."""
+    """One way of writing a secret."""
 
     text: str
     ignore_case: bool = False
@@ -32,7 +33,7 @@ class Form(NamedTuple):
 
     @property
     def letters(self) -> bytes:
-        """Its letters and digits, in lower case where case is ignored."""
+        """The form's letters and digits, in lower case if case is ignored."""
         letters = as_ascii(self.text).translate(None, NOT_ALNUM)
         return letters.lower() if self.ignore_case else letters
 
@@ -42,19 +43,19 @@ class Form(NamedTuple):
 
 
 _QUERY_SECRET = regex(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
-LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # its letters do not belong to a secret
-_INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and what indents the next line
+LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # a line break, whose letters are no part of a secret
+_INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and the indentation of the next line
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
 
-_FEWEST, _SIGNATURE = 4, 8  # letters and digits
+_FEWEST, _SIGNATURE = 4, 8  # fewest letters and digits of a form with a hint; number of them in the hint
 
 
 class OwnSecrets:
-    """The secrets of one state of the environment, ready to be searched for."""
+    """The secrets of one state of the environment, prepared for searching."""
 
     def __init__(self, values: Sequence[str]) -> None:
-        self.longest = max(map(len, values), default=0)  # characters
+        self.longest = max(map(len, values), default=0)  # characters of the longest secret
         secrets = {part for value in values for part in _parts(value)}
         self.numbers = frozenset(int(text) for text in secrets if text.isdecimal() and str(int(text)) == text)
         forms = [form for secret in secrets for form in _forms(secret)]
@@ -67,26 +68,26 @@ class OwnSecrets:
         self.hints = ["[^a-z0-9]*".join(signature) for signature in by_signature]
 
     def forms(self, numbers: Iterable[int], scan: Scan) -> list[Form]:
-        """The forms that may stand in a text: those of the `hints` that match, and those of hardly any letters."""
+        """The forms that a text may contain: those with a matching hint, and those with too few letters for a hint."""
         short = [form for form in self._short if next(_find(form, scan), None)]
         return [form for number in numbers for form in self._forms[number]] + short
 
 
 def own_spans(forms: Sequence[Form], scan: Scan) -> Iterator[Span]:
-    """Where any of the forms stands in the text."""
+    """Yield the places of all forms in the text."""
     for form in forms:
         if _may_stand(form, scan):
             yield from _find(form, scan)
 
 
 def _signature(letters: str) -> str:
-    """The eight letters of a form with the most digits: words are frequent in texts."""
+    """The eight letters of a form with the most digits, which are rarer in texts than words."""
     parts = [letters[at : at + _SIGNATURE] for at in range(max(1, len(letters) - _SIGNATURE + 1))]
     return max(parts, key=digits_of)
 
 
 def _parts(value: str) -> Iterator[str]:
-    """Yield the value and its parts: errors quote the password of an address, or one key of a list, alone."""
+    """Yield the value and its secret parts: an error may quote only an address's password, or one key of a list."""
     yield value
     if "://" in value:
         for address in filter(_is_long, re.split(r"[,;\s]+", value)):
@@ -119,14 +120,14 @@ def _is_jumbled(piece: str) -> bool:
 
 
 def _is_piece(piece: str) -> bool:
-    """Whether a part of a list is a secret by itself: not a word of a phrase, an address, or a line around a key."""
+    """Whether a part of a list is a secret on its own: not a word of a phrase, an address, or a PEM header."""
     plain = piece.isalpha() and (piece.islower() or piece.isupper() or piece.istitle())
     return _is_long(piece) and not plain and not re.search(r"\s|^--", piece) and not is_address(piece)
 
 
 def _forms(secret: str) -> set[Form]:
     raw = secret.encode("utf-8", "surrogatepass")
-    forms = {Form(text) for text in _writings(secret, raw)}
+    forms = {Form(text) for text in _spellings(secret, raw)}
     forms |= {Form(core, blob=True) for core in _base64_cores(raw)}
     forms |= {Form(text, ignore_case=True) for text in (raw.hex(), _escaped(raw, "%"), _escaped(raw, "\\x"))}
     if _HEX_KEY.match(secret):
@@ -135,14 +136,14 @@ def _forms(secret: str) -> set[Form]:
 
 
 def _escaped(raw: bytes, sign: str) -> str:
-    """Every byte escaped, as in a URL of a cautious client or in a C string."""
+    """Escape every byte, as cautious URL encoders and C strings do."""
     return sign + raw.hex(sign[-1]).replace(sign[-1], sign)
 
 
-_QUOTES = ("&#x27;", "&#39;", "&apos;")  # Python's, Jinja's and XML's
+_QUOTES = ("&#x27;", "&#39;", "&apos;")  # escaped by Python, Jinja and XML
 
 
-def _writings(secret: str, raw: bytes) -> set[str]:
+def _spellings(secret: str, raw: bytes) -> set[str]:
     in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     in_url = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="").replace("%20", "+")}
     in_url |= {re.sub("%..", lambda match: match.group().lower(), text) for text in in_url}
@@ -153,7 +154,7 @@ def _writings(secret: str, raw: bytes) -> set[str]:
 
 
 def _base64_cores(raw: bytes) -> Iterator[str]:
-    """Yield the letters that depend on the secret alone, for each place in a blob. RFC 4648: 3 bytes are 4 letters."""
+    """Yield the base64 letters that depend on the secret alone, for each offset in a blob (3 bytes are 4 letters)."""
     for before in range(3):
         encoded = b64encode(b"\0" * before + raw).decode()
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
@@ -162,7 +163,7 @@ def _base64_cores(raw: bytes) -> Iterator[str]:
 
 
 def _may_stand(form: Form, scan: Scan) -> bool:
-    """Whether the form's letters and digits stand in a row in the text's, whatever breaks it over lines."""
+    """Whether the text contains the form's letters and digits in order, with any other signs between them."""
     if "<br" in scan.low:
         return True
     letters = form.letters
@@ -183,16 +184,16 @@ def _find(form: Form, scan: Scan) -> Iterator[Span]:
             yield Span(match.start(), match.end(), RULE)
 
 
-_SURE = 12  # letters and digits: as many in a row are no coincidence, whatever stands between them
+_SURE = 12  # a match of this many letters and digits is no coincidence, whatever signs are between them
 
 
 def _broken(form: Form, scan: Scan, count: int) -> Iterator[tuple[int, int]]:
-    """Yield where the form is broken by quotes, colons or invisible signs: its letters and digits stand in a row.
+    """Yield the places of a form that is broken by quotes, colons or invisible signs.
 
-    Skipped where they do so only in the `count` places that were found whole.
+    Skipped if its letters and digits occur only in the `count` places that were matched whole.
     """
     letters = form.letters
-    if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # numbers of a table stand in a row too
+    if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # a table may contain the same digits by chance
         return
     for number, kept in enumerate(form.letters_of(scan)):
         if kept.count(letters) > count:
@@ -215,7 +216,7 @@ def _occurrences(form: Form, scan: Scan) -> Iterator[tuple[int, int]]:
 
 
 def _widened(form: Form, text: str, start: int, end: int) -> Span:
-    """The span, with the letters beside a base64 core that carry the rest of its bits, and with its padding."""
+    """Extend the span of a base64 core by the neighbouring letters that hold its remaining bits, and by its padding."""
     if form.blob:
         start -= 1 if text[start - 1 : start].isalnum() else 0
         end += 1 if text[end : end + 1].isalnum() else 0

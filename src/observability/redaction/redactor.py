@@ -1,6 +1,6 @@
-"""`redact(value)` for anything, `redact_text(text)` for a line: each secret becomes a marker, `[REDACTED:rule]`.
+"""Replaces each secret by a marker, `[REDACTED:rule]`: `redact` takes any value, `redact_text` a text.
 
-A value that cannot be redacted becomes `[NOT RECORDED: why]`, never the original. `docs/redaction.md` lists the rules.
+A value that cannot be redacted becomes `[NOT RECORDED: reason]`. `docs/redaction.md` lists the rules.
 
     redact ─▶ Redactor ─▶ Excerpt ─▶ Rules.finders: none, for most values
                  │                   │ own_secrets (environment)
@@ -25,7 +25,7 @@ from .scan import MASKED, NOT_RECORDED, PIECE, Scan, marker, masked, regex
 from .values import holds_secrets, is_member, is_secret, is_secret_item, is_secret_number
 from .wallets import is_account, is_evm_key, is_keypair, is_secret_numbers
 
-_Check = Callable[[str, str], bool]  # whether a value is a secret under a name
+_Check = Callable[[str, str], bool]  # (name, value) -> whether the value is a secret
 _NAMED, _OWN, _EVM, _SOLANA = map(marker, ("named-secret", "own-secret", "evm-private-key", "solana-secret-key"))
 
 CYCLE = "[NOT RECORDED: cycle]"
@@ -38,28 +38,28 @@ BAD_PATTERN = "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 FAILED = "[NOT RECORDED: redaction failed]"
 _PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTERN, FAILED)
 
-_LONGEST_MARKER = 128  # characters
+_LONGEST_MARKER = 128  # limit in characters
 MAX_DEPTH = 32
-MAX_ITEMS = 100_000  # in all containers of one value
-MAX_TEXT = 16_000_000  # characters; four times what the largest context windows hold
+MAX_ITEMS = 100_000  # limit for all containers of one value together
+MAX_TEXT = 16_000_000  # limit in characters; four times the largest context windows
 _PASSES = 8
 
-# Our own markers are left alone, so that redaction of redacted text changes nothing.
+# Markers are kept as they are, so that redacting twice changes nothing.
 _MARKERS = regex(rf"(\[REDACTED:(?:{'|'.join(sorted(MARKERS))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
 
 
 def redact(value: Any) -> Any:
-    """`value` without secrets, as plain data of the same shape; never raises.
+    """Return `value` without secrets, as plain data of the same shape; never raises.
 
-    Strings are redacted anywhere, keys and values; a field whose name says secret is masked whole. Numbers, booleans
-    and None stay, sets become lists, any other object becomes its redacted text. A string without a match is returned
-    as the same object.
+    All strings are redacted, keys and values; a field with a secret's name is masked whole. Numbers, booleans and None
+    are kept, sets become lists, any other object becomes its redacted text. A string without a match is returned as the
+    same object.
     """
     return Redactor().redact(value)
 
 
 def redact_text(text: str) -> str:
-    """`text` without secrets; the same object where there are none; never raises."""
+    """Return `text` without secrets, or the same object if it has none; never raises."""
     try:
         return _redacted(text, current_rules())
     except Exception:  # noqa: BLE001 - fail closed
@@ -67,10 +67,10 @@ def redact_text(text: str) -> str:
 
 
 def redact_line(text: str) -> str:
-    """`redact_text` for a line that is printed; never raises.
+    """Redact a line for printing; never raises.
 
-    While the operator's patterns are refused, the other rules mask it: an agent prints the same however its tracing is
-    set up.
+    If the operator's patterns are invalid, the other rules still apply: an agent's output does not depend on the
+    settings of its tracing.
     """
     try:
         return _searched(text, current_rules())
@@ -90,7 +90,7 @@ def _searched(text: str, rules: Rules) -> str:
     is_short = len(text) <= PIECE
     if is_short and hash(text) in rules.clean:
         return text
-    for _ in range(_PASSES):  # a mask may uncover another match beside it; the second pass nearly always finds none
+    for _ in range(_PASSES):  # a marker may reveal another match beside it; the second pass rarely finds one
         masked_text = _masked_beside_markers(text, rules)
         if masked_text is text:
             if is_short and not depends_on_others(text):
@@ -104,16 +104,16 @@ def _masked_beside_markers(text: str, rules: Rules) -> str:
     if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
     parts = list(_around_markers(text))
-    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # often alike
+    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # equal parts are frequent
     result = [part if at % 2 else masked_parts[part] for at, part in enumerate(parts)]
     return text if result == parts else "".join(result)
 
 
 def _around_markers(text: str) -> Iterator[str]:
-    """Yield what stands between two markers, and each marker, in turn."""
+    """Yield the text before each marker, and the marker, in turn."""
     done = at = 0
     while at < len(text):
-        match = _MARKERS.search(text, at, at + PIECE)  # no search is longer: other threads run between two
+        match = _MARKERS.search(text, at, at + PIECE)  # in pieces: other threads run between two searches
         if match:
             yield from (text[done : match.start()], match.group())
             done = at = match.end()
@@ -129,22 +129,22 @@ def _masked(text: str, rules: Rules) -> str:
 
 
 class Redactor:
-    """`redact` by the environment as it is now, for several values in a row."""
+    """Redacts several values with the rules of the current environment."""
 
     def __init__(self) -> None:
         self._rules = current_rules()
         self._may_be_spread = True  # whether a secret may be spread over several texts
-        self._open: set[int] = set()  # containers around the value
-        self._left = 0  # items that the value may still have
+        self._open: set[int] = set()  # ids of the containers around the current value
+        self._left = 0  # number of items that the value may still have
 
     def redact(self, value: Any) -> Any:
-        """`value` without secrets; never raises."""
+        """Return `value` without secrets; never raises."""
         return self._redact(value) if type(value) is str else self.redact_all((value,))[0]
 
     def redact_all(self, values: Sequence[Any]) -> list[Any]:
-        """Each of `values` without secrets; never raises.
+        """Return each of `values` without secrets; never raises.
 
-        One search over all of their texts comes first: most rows have nothing that any rule looks for.
+        One search over all texts comes first: in most rows, no rule finds anything.
         """
         try:
             if not self._may_hold_any(values):
@@ -154,7 +154,7 @@ class Redactor:
         return [self._redact(value) for value in values]
 
     def _may_hold_any(self, values: Sequence[Any]) -> bool:
-        """Whether any rule may find anything in `values`."""
+        """Whether any rule may match in `values`."""
         self._may_be_spread = True
         rules = self._rules
         if rules.refused or rules.patterns:
@@ -168,12 +168,12 @@ class Redactor:
             rules.remember(excerpt.key_columns)
         if finders != ([], []):
             return True
-        rules.remember(excerpt.new)  # none of them is a name that says secret, or a key in hex
+        rules.remember(excerpt.new)  # texts without secrets, of which none is a secret's name or 32 bytes in hex
         return False
 
     def _redact(self, value: Any) -> Any:
         try:
-            if type(value) is str:  # as most fields of a row are
+            if type(value) is str:  # the most frequent case
                 return self._text(value)
             self._left = MAX_ITEMS
             return self._whole(value)
@@ -185,7 +185,7 @@ class Redactor:
         return _redacted(text, self._rules)
 
     def _whole(self, value: Any) -> Any:
-        for _ in range(_PASSES):  # a masked key may name its value a secret
+        for _ in range(_PASSES):  # a masked key may make its value a secret
             redacted = self.redacted(value, 0)
             value = redacted
             if self._may_be_spread:
@@ -196,7 +196,7 @@ class Redactor:
         return FAILED
 
     def redacted(self, value: Any, depth: int) -> Any:
-        """`value` without secrets."""
+        """Return `value` without secrets."""
         kind = type(value)
         if kind is str:
             return self._text(value)
@@ -250,8 +250,11 @@ class Redactor:
         return type(value)(self._items(items, depth)) if isinstance(value, tuple) else list(self._items(items, depth))
 
     def _items(self, items: list[Any], depth: int) -> Iterator[Any]:
-        """The items without secrets. The first of two may name the second, as in a list of headers, and a flag its
-        value, as in `["bot", "--secret", "…"]`."""
+        """Yield the items without secrets.
+
+        The first of two items may be the name of the second, as in a list of headers; a flag is the name of the next
+        item, as in `["bot", "--secret", "…"]`.
+        """
         names_next = len(items) == 2 and {type(items[0]), type(items[1])} <= {str, bytes}
         flag = None
         for at, item in enumerate(items):
@@ -262,9 +265,9 @@ class Redactor:
             flag = item if type(item) is str and item.startswith("--") else None
 
     def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
-        """The value of a field: masked whole where the name says secret."""
+        """Return the value of a field, masked whole if it has a secret's name."""
         text = _text_of(name)
-        names = (text, self._text(text))  # the name that stands in the journal counts too
+        names = (text, self._text(text))  # the redacted name counts too: the journal will contain it
         return _masked_field(max(names, key=strength), self.redacted(value, depth), check)
 
     def _binary(self, value: bytes) -> str:
@@ -280,7 +283,7 @@ _NAME_FIELDS, _VALUE_FIELDS = ("name", "key", "Name", "Key"), ("value", "Value")
 
 
 def _names_of(fields: dict[Any, Any]) -> list[Any]:
-    """Return the name of each value: its key, or a field, as in `{"name": "BINANCE_SECRET", "value": "…"}`."""
+    """Return the name of each value: its key, or another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`."""
     if is_account(fields):
         return ["private_key" if key == "key" else key for key in fields]
     value = next((key for key in _VALUE_FIELDS if key in fields), None)
@@ -289,7 +292,7 @@ def _names_of(fields: dict[Any, Any]) -> list[Any]:
 
 
 def _masked_field(name: str, value: Any, check: _Check) -> Any:
-    """The text, the number, or the list or dict of these in a field whose name says secret."""
+    """Mask the text or number (also in a list or dict) of a field with a secret's name."""
     if type(value) is str:
         return _masked_text(name, value, check)
     if isinstance(value, dict) and holds_secrets(name):
@@ -312,13 +315,13 @@ def _masked_text(name: str, value: str, check: _Check) -> str:
 
 
 def _are_bytes(name: str, numbers: Sequence[Any]) -> bool:
-    """Whether these are a key as its bytes."""
+    """Whether the numbers are the bytes of a key."""
     bytelike = all(type(number) is int and 0 <= number < 256 for number in numbers)
     return len(numbers) >= 16 and bytelike and is_secret_number(name, 10**9)
 
 
 def _text_of(value: Any) -> str:
-    """`str(value)`, exactly a string; a placeholder where that fails."""
+    """Return `str(value)` as an exact `str`, or a placeholder if that fails."""
     try:
         return str.__str__(value) if isinstance(value, str) else "".join(str(value))
     except Exception:  # noqa: BLE001 - an object's own __str__ may do anything

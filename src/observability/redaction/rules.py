@@ -1,7 +1,7 @@
-"""▶ Every redaction rule, in `RULES`: to add one, add an entry. A key format is an entry of `key_formats.FORMATS`.
+"""All redaction rules: to add one, add an entry to `RULES`, or to `key_formats.FORMATS` for a key format.
 
 The operator's own patterns (OBSERVABILITY_REDACT_PATTERNS, one regular expression a line) are compiled by RE2: linear
-time for any pattern and text, where `re` may take forever while it holds the interpreter. RE2 has no look-around, no
+time for any pattern and text, while `re` may take forever and block all threads. RE2 has no look-around, no
 back-references and no possessive repetition.
 """
 
@@ -24,7 +24,7 @@ from .wallets import BYTES_HINT, HASH_LENGTHS, byte_arrays, wallet_keys
 
 try:
     import re2
-except ImportError:  # every rule runs on every text, and the operator's patterns are refused
+except ImportError:  # then every rule runs on every text, and the operator's patterns are refused
     re2 = None
 
 Finder = Callable[[Scan], Iterable[Span]]
@@ -33,16 +33,16 @@ Finder = Callable[[Scan], Iterable[Span]]
 class Rule(NamedTuple):
     """A kind of secret, and the search for it.
 
-    `hint` is an RE2 expression, in any case, that matches every text in which `spans` finds anything and few others:
-    one pass over a text decides which rules run on it.
+    `hint` is an RE2 expression (case-insensitive) that matches every text in which `spans` may find anything, and few
+    others. One pass over a text decides which rules run on it.
     """
 
-    markers: str  # the names in its markers, apart by blanks
+    markers: str  # the names in its markers, separated by blanks
     spans: Finder
     hint: str
 
 
-# Where two rules claim the same text, the earlier one names it; the secrets of the environment come before all of them.
+# If two rules match the same text, the earlier rule names it. The environment's secrets come before all rules.
 RULES = (
     Rule("seed-phrase", seed_phrases, PHRASE_HINT),
     Rule("solana-secret-key evm-private-key wif-private-key extended-private-key", wallet_keys,
@@ -54,30 +54,30 @@ RULES = (
     Rule("authorization", headers, HEADER_HINT),
     Rule("named-secret", named, NAME_HINT),
 )  # fmt: skip
-_PHRASES = 0  # the first of them
+_PHRASES = 0  # index of the rule for seed phrases
 MARKERS = {"own-secret", "operator"}.union(*(rule.markers.split() for rule in RULES))
 
 
 class Prefilter:
-    """Which of many RE2 expressions match a text: one pass for each group, in linear time, while other threads run.
+    """Determines which of many RE2 expressions match a text: one pass per group, in linear time, without the GIL.
 
-    All of them where google-re2 is missing or runs out of memory: a rule that runs in vain costs only time.
+    Returns all of them if google-re2 is missing or runs out of memory: a needless run of a rule costs only time.
     """
 
     def __init__(self, *groups: Sequence[str]) -> None:
         self._sets = []
         count = 0
         for group in groups:
-            self._sets.append((count, len(group), _compiled_set([*group, r"\z"])))  # the last one matches every text
+            self._sets.append((count, len(group), _compiled_set([*group, r"\z"])))  # \z matches every text
             count += len(group)
         self._all = list(range(count))
 
     def matches(self, text: bytes) -> list[int]:
-        """The numbers of the expressions that match `text`, in order."""
+        """Return the numbers of the expressions that match `text`, in order."""
         result: list[int] = []
         for first, size, compiled in self._sets:
             numbers = compiled.Match(text) if compiled else None
-            if not numbers or size not in numbers:  # RE2 reports no match when its memory is used up
+            if not numbers or size not in numbers:  # without \z: RE2 reports no match when out of memory
                 return self._all
             result += [first + number for number in numbers if number < size]
         return sorted(result)
@@ -98,13 +98,13 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
 
 
 class Finders(NamedTuple):
-    """The searches that may find anything in a text, in order of precedence; mostly none."""
+    """The searches needed for a text, in order of precedence; none for most texts."""
 
-    spread: list[Finder]  # those of secrets that may be spread over several texts
+    spread: list[Finder]  # for secrets that may be spread over several texts
     others: list[Finder]
 
 
-_MAX_CLEAN = 4096  # texts: names, models, symbols and system prompts come in every row; each is searched once
+_MAX_CLEAN = 4096  # texts remembered as clean: names, models, symbols and system prompts recur in every row
 _forks = 0
 
 
@@ -115,10 +115,10 @@ class Rules:
         self.secrets = secrets
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
-        self.clean: set[int] = set()  # hashes of texts without a match that are no name of a secret
+        self.clean: set[int] = set()  # hashes of texts without a match that are not a secret's name
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES), self._in_decoded]
-        phrases, *others = [rule.hint for rule in RULES]  # to count words multiplies the states of all others
+        phrases, *others = [rule.hint for rule in RULES]  # in a group of its own: counting words needs many states
         self._prefilter = Prefilter([phrases], [*others, ENCODED_HINT, *self.own.hints])
         try:
             self.patterns, self.refused = operator_patterns(patterns), False
@@ -126,7 +126,7 @@ class Rules:
             self.patterns, self.refused = [], True
 
     def finders(self, scan: Scan) -> Finders:
-        """The searches that may find anything in the text."""
+        """Return the searches needed for the text."""
         numbers = self._hints_in(scan)
         phrases = [seed_phrases] if _PHRASES in numbers and may_hold_phrase(scan) else []
         others = [self._finders[number] for number in numbers if _PHRASES < number < len(self._finders)]
@@ -134,7 +134,7 @@ class Rules:
 
     def _hints_in(self, scan: Scan) -> list[int]:
         numbers = self._prefilter.matches(scan.utf8)
-        if scan.plain is not scan.text:  # an escape's letter is no letter of a secret
+        if scan.plain is not scan.text:  # search without escapes too, whose letters are no part of a secret
             numbers = sorted({*numbers, *self._prefilter.matches(scan.plain_utf8)})
         if "<br" in scan.text or "<BR" in scan.text:
             numbers = sorted({*numbers, *self._prefilter.matches(LINE_TAG.sub(b"", scan.plain_utf8))})
@@ -146,12 +146,12 @@ class Rules:
         return [partial(own_spans, forms)] if forms else []
 
     def own_spans(self, scan: Scan) -> Iterator[Span]:
-        """Where the secrets of the environment stand in the text."""
+        """Yield the places of the environment's secrets in the text."""
         for find in self._own_in(scan, self._hints_in(scan)):
             yield from find(scan)
 
     def spans(self, text: str) -> Iterator[list[Span]]:
-        """Yield the spans to mask, in order of precedence, a list for each piece of the text."""
+        """Yield the spans to mask as one list per piece of the text, in order of precedence."""
         for start, piece in pieces(text, self.own.longest):
             yield self._without_allowed(text, shifted(self._spans_of(Scan(piece)), start))
         for pattern in self.patterns:
@@ -169,13 +169,13 @@ class Rules:
             yield from _originals(decoded, self._spans_of(decoded.scan))
 
     def remember(self, texts: Iterable[Hashable]) -> None:
-        """Remember texts without a match, by their hashes."""
+        """Store the hashes of texts without a match."""
         if len(self.clean) >= _MAX_CLEAN:
             self.clean.clear()
         self.clean.update(map(hash, texts))
 
     def _without_allowed(self, text: str, spans: Iterable[Span]) -> list[Span]:
-        """The spans but for those inside a string that the operator allows."""
+        """Return the spans that are not inside a string allowed by the operator."""
         return [span for span in spans if not (self._allowed and self._allows(text, span))]
 
     def _allows(self, text: str, span: Span) -> bool:
@@ -196,7 +196,7 @@ def names_cookies(name: str) -> bool:
 
 
 def depends_on_others(text: str) -> bool:
-    """Whether it is a name that decides on the text beside it, or 32 bytes in hex, on which a name decides."""
+    """Whether a match depends on neighbouring texts: the text is a secret's name, or 32 bytes in hex without a name."""
     return len(text) in HASH_LENGTHS or strength(text) != NONE or names_cookies(text)
 
 
@@ -204,7 +204,7 @@ _current: Rules | None = None
 
 
 def current_rules() -> Rules:
-    """The rules for the environment as it is now: rebuilt when a secret or a setting changed."""
+    """The rules for the current environment, rebuilt if a secret or a setting has changed."""
     global _current
     secrets = secret_values()
     patterns = settings.setting("OBSERVABILITY_REDACT_PATTERNS") or ""
@@ -216,8 +216,7 @@ def current_rules() -> Rules:
 
 
 def _count_fork() -> None:
-    """RE2 searches without the interpreter's lock and has locks of its own: a child must not inherit one that is
-    held."""
+    """Make a forked child rebuild its rules: RE2 has internal locks, and the child may inherit a held one."""
     global _forks
     _forks += 1
 
@@ -227,8 +226,8 @@ os.register_at_fork(after_in_child=_count_fork)
 
 # ── The operator's patterns ──────────────────────────────────────────────────────────────────────────────────────────
 
-_WINDOW, _OVERLAP = 4096, 2048  # characters
-_MOST_STEPS = 1_000  # of a compiled pattern; one step takes up to 15 ns a character, so a window takes 60 ms at most
+_WINDOW, _OVERLAP = 4096, 2048  # sizes in characters
+_MOST_STEPS = 1_000  # size limit of a compiled pattern: at 15 ns per step and character, a window takes at most 60 ms
 _SURROGATE = re.compile("[\ud800-\udfff]")  # cannot be written in UTF-8, which RE2 reads
 
 
@@ -236,14 +235,14 @@ def check_patterns() -> None:
     """Compile the operator's patterns.
 
     Raises:
-        SettingError: naming the first pattern that is refused, and why. Until it is corrected, `redact` records no text
-            at all: what the operator wants hidden is unknown, and a journal cannot be unwritten.
+        SettingError: names the first refused pattern and the reason. Until it is corrected, `redact` records no text at
+            all, since a journal would keep texts that the operator wants hidden.
     """
     operator_patterns(settings.setting("OBSERVABILITY_REDACT_PATTERNS") or "")
 
 
 def operator_patterns(text: str) -> list[Any]:
-    """Return the compiled patterns. Raises SettingError on the first that is refused."""
+    """Return the compiled patterns. Raises SettingError on the first invalid pattern."""
     return [_compiled(line.strip()) for line in text.splitlines() if line.strip()]
 
 
@@ -259,15 +258,15 @@ def _compiled(line: str) -> Any:
     if pattern.match(""):
         raise _refusal(line, "it matches the empty text")
     if pattern.programsize > _MOST_STEPS:
-        raise _refusal(line, "it is too large: write + or * for a repetition that counts far, as {1,500}")
+        raise _refusal(line, "it is too large: write + or * instead of a high count such as {1,500}")
     return pattern
 
 
 def operator_spans(pattern: Any, text: str) -> Iterator[Span]:
-    """Yield the pattern's matches: whole up to 2,048 characters, of a longer one perhaps a part.
+    """Yield the pattern's matches. A match over 2,048 characters may be yielded only in part.
 
-    The text is read in windows, between which other threads run. A character on either side of a window gives `^`,
-    `$` and `\\b` their meaning.
+    The text is searched in windows, so that other threads run in between. Each window includes one more character on
+    either side, for `^`, `$` and `\\b`.
     """
     text = _SURROGATE.sub("?", text) if not text.isascii() else text
     for start in range(0, max(len(text) - _OVERLAP, 1), _WINDOW - _OVERLAP):
@@ -275,7 +274,7 @@ def operator_spans(pattern: Any, text: str) -> Iterator[Span]:
         for match in pattern.finditer(text[start - before : end + 1], before, before + end - start):
             first, last = (start - before + offset for offset in match.span())
             whole = last < end or end == len(text) or first < end - _OVERLAP
-            if last > first and whole:  # else the next window has it, and what follows
+            if last > first and whole:  # other matches belong to the next window
                 yield Span(first, last, "operator")
 
 

@@ -1,6 +1,6 @@
-"""One text, in the views that the rules search.
+"""Views of a text that the rules search, such as the text in lower case.
 
-Every view keeps the text's offsets: it differs from the text only in characters that were replaced one for one.
+A view has the same offsets as the text, since characters are replaced one for one; `Rewritten` maps its offsets back.
 """
 
 import html
@@ -21,18 +21,18 @@ class Span(NamedTuple):
     rule: str
 
 
-MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # how our markers begin
+MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # beginnings of all markers
 
 
 def marker(rule: str) -> str:
-    """The marker in place of a secret."""
+    """The marker that replaces a secret."""
     return f"{MASKED}{rule}]"
 
 
 def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
-    """Yield overlapping spans as one, in order; where they overlap, the first of a group names the rule.
+    """Merge overlapping spans, in order; the first one names the rule.
 
-    Each group is sorted by itself: to sort a hundred thousand spans holds the interpreter.
+    Each group is sorted separately: sorting a hundred thousand spans at once would block other threads.
     """
     ranked = merge(*(sorted((start, -end, rank, rule) for rank, (start, end, rule) in enumerate(g)) for g in groups))
     first, last, best = 0, 0, (0, "")
@@ -47,7 +47,7 @@ def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
 
 
 def masked(text: str, *groups: Iterable[Span]) -> str:
-    """`text` with a marker in place of each span; the same object where there are none."""
+    """Replace each span of `text` with a marker; return the same object if there are no spans."""
     parts, done = [], 0
     for start, end, rule in merged(groups):
         parts += [text[done:start], marker(rule)]
@@ -56,7 +56,7 @@ def masked(text: str, *groups: Iterable[Span]) -> str:
 
 
 class _LazyPattern:
-    """A regular expression that is compiled on first use: to compile all of them takes 50 ms of the agent's time."""
+    """A regular expression that is compiled on first use: compiling all of them would delay the agent by 50 ms."""
 
     def __init__(self, source: Any, flags: int) -> None:
         self._source, self._flags = source, flags
@@ -64,26 +64,26 @@ class _LazyPattern:
     def __getattr__(self, name: str) -> Any:
         compiled = re.compile(self._source, self._flags)
         for method in ("search", "match", "fullmatch", "finditer", "findall", "sub", "split"):
-            setattr(self, method, getattr(compiled, method))  # from now on no attribute is missing
+            setattr(self, method, getattr(compiled, method))  # so that `__getattr__` is not called again
         return getattr(compiled, name)
 
 
 def regex(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """`re.compile`, put off until the expression is used."""
+    """Like `re.compile`, but compiled on first use."""
     return cast("re.Pattern[AnyStr]", _LazyPattern(source, flags))
 
 
-PIECE, OVERLAP = 65_536, 20_480  # characters; a piece and the overlap are read together
-_CUT = 1_024  # characters in which a piece looks for a blank to begin or end at
+PIECE, OVERLAP = 65_536, 20_480  # sizes in characters; a piece is searched together with the overlap
+_CUT = 1_024  # distance in characters by which a piece's edge may move to a blank
 
 
 def pieces(text: str, longest: int = 0) -> Iterator[tuple[int, str]]:
-    """Yield where each piece of a long text begins, and the piece; other threads run between two of them.
+    """Split a long text into pieces, as (offset, piece), so that other threads run between two searches.
 
-    Pieces overlap by more than the longest match of any rule and the 256 characters of context that it needs. A
-    private key in PEM has up to 20,000 characters, a JWT 17,900, an `Authorization` header 8,192, a value in quotes
-    4,096, a key of 64 numbers 2,000. A phrase of 24 words may have 800 a word. A secret of ours has up to six
-    characters for each of its own where it is escaped; `longest` is the longest of them.
+    Pieces overlap by more than the longest match of any rule and its 256 characters of context. A private key in PEM
+    has up to 20,000 characters, a JWT 17,900, an `Authorization` header 8,192, a value in quotes 4,096, a key of 64
+    numbers 2,000. A phrase of 24 words may have 800 per word. Escaping makes an environment secret up to six times as
+    long; `longest` is the length of the longest one.
     """
     overlap = max(OVERLAP, 6 * longest)
     size = PIECE + overlap
@@ -96,36 +96,36 @@ def pieces(text: str, longest: int = 0) -> Iterator[tuple[int, str]]:
 
 
 def shifted(spans: Iterable[Span], offset: int) -> Iterator[Span]:
-    """The spans of a piece as spans of the text, where the piece begins at `offset`."""
+    """Convert the spans of a piece to spans of the text; the piece begins at `offset`."""
     return (Span(start + offset, end + offset, rule) for start, end, rule in spans)
 
 
 def _blank_before(text: str, at: int) -> int:
-    """Behind the last line break or space before `at`, so that no word is cut; `at` where there is none."""
+    """Return the position after the last line break or space before `at`, so that no word is cut; else `at`."""
     return max(text.rfind("\n", at - _CUT, at), text.rfind(" ", at - _CUT, at)) + 1 or at
 
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
-LONG_RUN = 20  # the shortest key with a shape of its own: AWS's, AKIA and 16 more
-LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # base64 too
+LONG_RUN = 20  # length of the shortest key format: AWS's, AKIA and 16 more
+LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # includes the letters of base64
 
-# Escapes whose last letter would stick to the word behind them: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…". By
-# what they begin with, since `re` skips to a literal ten times faster than to any of several.
+# Escapes whose last letter would be read as part of the next word: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…".
+# Keyed by first character, since `re` finds one literal ten times faster than any of several.
 _ESCAPES = {
-    # backslashes are counted once, from the first of them
+    # counts the backslashes once, from the first one on
     "\\": regex(r"\\(?<!\\\\)\\*(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
     "%": regex(r"%[0-9a-fA-F]{2}"),
     "\x1b": regex(r"\x1b\[[0-9;]{0,12}m"),
 }
 _DIGIT = regex(r"\d")
-CONTINUATION = bytes(range(0x80, 0xC0))  # UTF-8 (RFC 3629): the bytes behind a character's first
+CONTINUATION = bytes(range(0x80, 0xC0))  # UTF-8 (RFC 3629): all bytes of a character but its first
 _ASCII_OR_MARK = bytes(code if code < 0x80 else ord("?") for code in range(256))
 _IS_TOKEN = bytes(ord("x") if chr(code) in TOKEN_LETTERS else ord(" ") for code in range(256))
 _LONG = b"x" * LONG_RUN
 
 
 def all_but(letters: str) -> bytes:
-    """The bytes for `bytes.translate` to delete, so that these ASCII letters stay."""
+    """All bytes except these ASCII letters, for deletion by `bytes.translate`."""
     return bytes(code for code in range(256) if chr(code) not in letters)
 
 
@@ -134,7 +134,7 @@ _OTHERS = frozenset(NOT_ALNUM)
 
 
 def without_escapes(text: str) -> str:
-    """`text` with escape sequences overwritten by as many spaces; the same object where there are none."""
+    """Overwrite escape sequences with as many spaces; return the same object if there are none."""
     for start, escape in _ESCAPES.items():
         if start in text:
             text = escape.sub("   " if start == "%" else _blanks, text)
@@ -146,12 +146,12 @@ def _blanks(match: re.Match[str]) -> str:
 
 
 def as_ascii(text: str) -> bytes:
-    """One byte a character, `?` for what is not ASCII; `encode("ascii", "replace")` takes 30 µs for each of these."""
+    """Encode as ASCII with `?` for other characters; `encode("ascii", "replace")` takes 30 µs for each of these."""
     return first_bytes(text, _ASCII_OR_MARK)
 
 
 def first_bytes(text: str, meaning: bytes) -> bytes:
-    """The first byte of each character in UTF-8, as `meaning` (256 bytes) translates it."""
+    """Return the first UTF-8 byte of each character, translated by the table `meaning` (256 bytes)."""
     return _first_bytes(text.encode("utf-8", "surrogatepass"), meaning)
 
 
@@ -159,8 +159,8 @@ def _first_bytes(utf8: bytes, meaning: bytes) -> bytes:
     return utf8.translate(meaning) if utf8.isascii() else utf8.translate(meaning, CONTINUATION)
 
 
-# Reduced: small letters, with a mark for each accent; everything else, digits too, is a space. By first bytes in UTF-8:
-# c3 to c5 are Latin letters with accents, cc and cd accents that stand alone.
+# Reduced text has small letters and a mark for each accent; all else, digits too, is a space. First bytes in UTF-8: c3
+# to c5 are Latin letters with accents, cc and cd are separate accents.
 _ACCENTED, _ACCENT, _SPACE = 1, 2, ord(" ")
 
 
@@ -173,7 +173,7 @@ def _reduced_byte(code: int) -> int:
 REDUCED = bytes(map(_reduced_byte, range(256)))
 
 
-# A line break as it comes in wrapped text, in quotes of mail, between string literals, and escaped in JSON.
+# Line breaks in wrapped text, in quoted mail, between string literals, and escaped in JSON.
 _BREAK = regex(
     r"[\"']?[ \t]{0,40}"
     r"(?:\\{0,4}[\r\n]{1,4}|\\{1,4}r\\{1,4}n|\\{1,4}n|<br ?/?>)[ \t]{0,40}(?:[>|#*\"']{1,3}[ \t]{0,8})?"
@@ -181,15 +181,15 @@ _BREAK = regex(
 _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 
 
-# JSON's \u escapes and escaped slashes (RFC 8259 section 7), quotes as HTML has them, and percent-encoding (RFC 3986
-# section 2.1), whose bytes of one character are read together.
-_NEXT = r"%[89abAB][0-9a-fA-F]"  # a byte of a character behind its first: RFC 3629
+# JSON's \u escapes and escaped slashes (RFC 8259 section 7), HTML's quotes, and percent-encoding (RFC 3986 section
+# 2.1). The percent-encoded bytes of one character are decoded together.
+_NEXT = r"%[89abAB][0-9a-fA-F]"  # any byte of a character but its first: RFC 3629
 _ENCODED = regex(
     r"\\{1,4}(?:u[0-9a-fA-F]{4}|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
     rf"|%(?:(?:25){{0,3}}[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
 )
 ENCODED_HINT = r"\\(?:u[0-9a-f]{4}|/)|%[0-9a-f]{2}|&(?:apos|quot|#39|#34|#x27|#x22);"
-_MOST_DECODED = 3  # an address that was encoded within an address that was encoded; no software goes further
+_MOST_DECODED = 3  # levels of encoding, as of an address within an address
 
 
 @lru_cache(maxsize=4096)
@@ -204,11 +204,11 @@ def _decoded(part: str) -> str:
 
 
 class Rewritten:
-    """A text with some parts replaced, and the way back to its offsets."""
+    """A text with some parts replaced, which maps its offsets back to the original's."""
 
     def __init__(self, text: str, pattern: re.Pattern[str], replace: Callable[[str], str]) -> None:
-        self._places: list[tuple[int, int]] = []  # where each piece of the new text stood
-        self._offsets: list[int] = []  # and where it stands
+        self._places: list[tuple[int, int]] = []  # span of each piece in the original
+        self._offsets: list[int] = []  # offset of each piece in the new text
         pieces: list[str] = []
         done = length = 0
         for match in pattern.finditer(text):
@@ -225,7 +225,7 @@ class Rewritten:
         self.scan = Scan("".join([*pieces, text[done:]]))
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """Where `[start:end]` of the new text, which is not empty, stands in the old one."""
+        """Return the span in the original of the non-empty `[start:end]` of the new text."""
         return self._bounds(start)[0], self._bounds(end - 1)[1]
 
     def _bounds(self, offset: int) -> tuple[int, int]:
@@ -241,7 +241,7 @@ _T = TypeVar("_T")
 
 
 class _View(Generic[_T]):
-    """`functools.cached_property` without its lock, which takes longer than a view of a short text (Python 3.11)."""
+    """Like `functools.cached_property`, without its lock (Python 3.11), which takes longer than a short text's view."""
 
     def __init__(self, make: Callable[[Any], _T]) -> None:
         self._make = make
@@ -257,20 +257,20 @@ class _View(Generic[_T]):
 class Scan:
     """A text and its views, each built when a rule first uses it.
 
-    A search for a literal takes about 0.5 ns a character, for an expression that begins with a class 10 ns. So rules
-    search for literals first, and match an expression only where one stands.
+    A search for a literal takes about 0.5 ns per character, for an expression that begins with a class 10 ns. Rules
+    therefore search for literals first, and match an expression only around one.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.depth = 0  # times that it was decoded
-        self._digit = (0, -1)  # a position, and that of the first digit from there on
+        self.depth = 0  # number of times that the text was decoded
+        self._digit = (0, -1)  # a position, and the position of the first digit from there on
         self.utf8 = text.encode("utf-8", "surrogatepass")
-        # one byte per character: offsets are the text's
+        # one byte per character, so that offsets are the text's
         self.ascii = self.utf8 if text.isascii() else self.utf8.translate(_ASCII_OR_MARK, CONTINUATION)
 
     def digit_after(self, at: int) -> int:
-        """Where the first digit from `at` on stands; the text's length where there is none."""
+        """Return the position of the first digit from `at` on; the text's length if there is none."""
         known_from, digit = self._digit
         if not known_from <= at <= digit:
             match = _DIGIT.search(self.text, at)
@@ -279,7 +279,7 @@ class Scan:
 
     @_View
     def low(self) -> str:
-        """The text in lower case, `?` for what is not ASCII."""
+        """The text in lower case, with `?` for characters outside ASCII."""
         return self.text.lower() if self.text.isascii() else self.ascii.decode().lower()
 
     @_View
@@ -289,7 +289,7 @@ class Scan:
 
     @_View
     def plain_utf8(self) -> bytes:
-        """`plain` in UTF-8; of what is not ASCII it is longer than the text."""
+        """`plain` in UTF-8; longer than the text if that has characters outside ASCII."""
         return self.utf8 if self.plain is self.text else self.plain.encode("utf-8", "surrogatepass")
 
     @_View
@@ -299,12 +299,12 @@ class Scan:
 
     @_View
     def alnum(self) -> tuple[bytes, ...]:
-        """The letters and digits alone, of the text and of `plain`."""
+        """Only the letters and digits, of the text and of `plain`."""
         return tuple([view.translate(None, NOT_ALNUM) for view in self._with_and_without_escapes])
 
     @_View
     def alnum_places(self) -> tuple[list[int], ...]:
-        """The place of each of `alnum` in the text."""
+        """The position in the text of each letter of `alnum`."""
         views = self._with_and_without_escapes
         return tuple([at for at, code in enumerate(view) if code not in _OTHERS] for view in views)
 
@@ -314,14 +314,14 @@ class Scan:
 
     @_View
     def joined(self) -> Rewritten | None:
-        """The text without its line breaks; None where it has none."""
+        """The text without its line breaks; None if it has none."""
         if not any(sign in self.text for sign in _BREAK_SIGNS):
             return None
         return Rewritten(self.text, _BREAK, lambda _: "")
 
     @_View
     def decoded(self) -> Rewritten | None:
-        r"""The text with \u escapes, escaped slashes and %XX decoded, as they spell names; None where it has none."""
+        r"""The text with \u escapes, escaped slashes and %XX decoded; None if it has none."""
         if self.depth >= _MOST_DECODED:
             return None
         view = Rewritten(self.text, _ENCODED, _decoded)
@@ -330,12 +330,12 @@ class Scan:
 
     @_View
     def runs(self) -> list[tuple[int, int]]:
-        """Where `plain` has 20 or more letters, digits, `_`, `.` or `-` in a row."""
+        """The places of 20 or more letters, digits, `_`, `.` or `-` in a row in `plain`."""
         return list(runs_of(_LONG, self.plain_ascii.translate(_IS_TOKEN)))
 
     @_View
     def reduced(self) -> bytes:
-        """`plain` in small letters, one byte per character: a mark for an accent, a space for what is no letter."""
+        """`plain` in small letters, one byte per character: a mark for an accent, a space for any other sign."""
         return _first_bytes(self.plain_utf8, REDUCED)
 
     @_View
@@ -344,7 +344,7 @@ class Scan:
         return self.reduced.split()
 
     def anchors(self, literal: str) -> Iterator[int]:
-        """Where `literal` (lower case) stands in the text, in any case."""
+        """Yield the positions of `literal` (lower case) in the text, in any case."""
         find, step = self.low.find, len(literal)
         at = find(literal)
         while at >= 0:
@@ -353,7 +353,7 @@ class Scan:
 
 
 def runs_of(shortest: bytes, mapped: bytes) -> Iterator[tuple[int, int]]:
-    """Where `mapped`, which is `x` and spaces, has at least as many `x` in a row as `shortest`."""
+    """Yield the places of runs of `x` in `mapped` (`x` and spaces) that are at least as long as `shortest`."""
     start = mapped.find(shortest)
     while start >= 0:
         end = mapped.find(b" ", start)

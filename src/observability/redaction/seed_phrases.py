@@ -1,8 +1,8 @@
 """BIP-39 seed phrases of 12, 15, 18, 21 and 24 words, confirmed by their checksum.
 
-They are found in the ten official languages, in any case, with any separator, numbered or labelled, alone or inside
-prose. Sources: BIP-39, and bip-0039-wordlists.md for the letters that each language takes as equal. A cheap check
-comes first: most texts do not have twelve words of any list in a row.
+Phrases are found in the ten official languages, in any case, with any separator, numbered or labelled, alone or inside
+prose. Sources: BIP-39, and bip-0039-wordlists.md for letters that a language treats as equal. A cheap check comes
+first: most texts do not have twelve words of a list in a row.
 """
 
 import re
@@ -24,13 +24,13 @@ LANGUAGES = (
 )  # fmt: skip
 LENGTHS = (12, 15, 18, 21, 24)
 _FEWEST = min(LENGTHS)
-_CUT = 4  # letters: words may be cut to these, by which BIP-39 keeps the words of a Latin list apart
+_CUT = 4  # letters to which words may be shortened: BIP-39 makes them distinct for each word of a Latin list
 _ACCENTS = regex("[\u0300-\u036f]+")
 
 
 @lru_cache(maxsize=8192)
 def _folded(word: str) -> str:
-    """`word` in small letters and without accents, which Spanish and French take as equal; kana keep their marks."""
+    """`word` in small letters and without accents, which Spanish and French treat as equal; kana keep their marks."""
     if word.isascii():
         return word.lower()
     return _ACCENTS.sub("", unicodedata.normalize("NFKD", word.lower()))
@@ -38,22 +38,22 @@ def _folded(word: str) -> str:
 
 @cache
 def _wordlist(language: str) -> tuple[str, ...]:
-    """Loaded on first use: the lists are ten files."""
+    """The words of a language, read from its file on first use."""
     return tuple(Mnemonic(language).wordlist)
 
 
 @cache
 def _lists() -> dict[str, dict[str, int]]:
-    """Language -> folded word -> its number; and once more, for words that are cut."""
+    """Language -> folded word -> its number; and the same for shortened words."""
     lists = {name: {_folded(word): at for at, word in enumerate(_wordlist(name))} for name in LANGUAGES}
     latin = [name for name in LANGUAGES if next(iter(lists[name])).isascii()]
     return lists | {f"{name}, cut": {word[:_CUT]: at for word, at in lists[name].items()} for name in latin}
 
 
-# ── Is there a phrase at all? ────────────────────────────────────────────────────────────────────────────────────────
+# ── Can the text contain a phrase? ───────────────────────────────────────────────────────────────────────────────────
 
-# Text that may stand between the words of a phrase: numbers and labels of a list, tags, parts of a log or chat line,
-# and links between its halves.
+# Text allowed between the words of a phrase: numbers and labels of a list, tags, parts of a log or chat line, and
+# connecting words between its halves.
 _LABELS = ("word", "index", "position", "number", "w")  # `word 3: …`, `{"index": 3, "word": …}`
 _LEVELS = ("info", "debug", "warning", "warn", "error", "critical", "trace", "notice")
 _KEYS = ("role", "content", "text", "value", "name", "type", "id", "w", "i", "n")
@@ -67,8 +67,8 @@ _BETWEEN = frozenset(
                  "st", "nd", "rd", "th", "t", "z", "utc")
 )  # fmt: skip
 
-# Twelve words or more in a row, of a list's length or of the short ones above, with at most small numbers and the times
-# of a log between them; or any East Asian letter.
+# Twelve or more words in a row, as long as listed words or one of the short words above, with only small numbers and
+# log times between them; or any East Asian letter.
 _LETTER = r"(?:[a-z](?-i:[\xcc\xcd][\x80-\xbf]){0,2}|(?-i:[\xc3-\xc5][\x80-\xbf]))"
 _SHORT_WORD = "|".join(sorted(word.decode() for word in _BETWEEN if len(word) < 3))
 _DIGITS = r"\d{1,4}(?:[.,]\d{1,9})?"
@@ -82,7 +82,7 @@ _EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]
 
 @cache
 def _latin() -> frozenset[bytes]:
-    """The words of the six Latin lists as they stand in a reduced text, however accented, whole or cut."""
+    """The words of the six Latin lists as in a reduced text: composed or decomposed accents, whole or shortened."""
     words = {word for name in LANGUAGES for word in _wordlist(name) if _folded(word).isascii()}
     written = {form for word in words for form in (unicodedata.normalize("NFC", word), word, _folded(word))}
     return frozenset(first_bytes(form, REDUCED) for word in written for form in (word, word[:_CUT]))
@@ -100,14 +100,14 @@ def _east_asian() -> frozenset[bytes]:
     return frozenset(form.encode() for word in words for form in (word, unicodedata.normalize("NFC", word)))
 
 
-# Kana, CJK and hangul by their first bytes, which separate words by their kinds of letters alone: a word of the
-# lists has one kind, and a clause of Japanese or Chinese prose several, or too many.
+# Kana, CJK and hangul are told apart by their first bytes. A listed word has one kind of letters; a clause of Japanese
+# or Chinese prose has several kinds, or too many letters.
 _IS_EAST_ASIAN = bytes(
     ord("k" if code == 0xE3 else "c" if 0xE4 <= code <= 0xE9 else "h" if code == 0xE1 or 0xEA <= code <= 0xED else " ")
     for code in range(256)
 )
 _KINDS = frozenset({b"c"} | {kind * count for kind in (b"k", b"h") for count in range(1, 17)})
-_CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # begin with the byte of kana
+_CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # punctuation with the same first byte as kana
 _SIGNS = {  # separators beyond ASCII, by their first byte in UTF-8
     lead: regex(lead + b"[\x80-\xbf]" * rest)
     for lead, rest in ((b"\xc2", 1), (b"\xe2", 2), (b"\xe3\x80", 1), (b"\xef", 2), (b"\xf0", 3))
@@ -120,7 +120,7 @@ _RUNS = regex(rb"\x01{12,}")
 
 
 def _kinds(scan: Scan) -> bytes:
-    """The kind of each letter: kana, CJK or hangul; empty where hardly any character is beyond ASCII."""
+    """The kind of each letter: kana, CJK or hangul; empty if hardly any character is outside ASCII."""
     few = len(scan.plain_utf8) <= len(scan.plain) + _FEWEST
     return b"" if few else scan.plain_utf8.translate(_IS_EAST_ASIAN, CONTINUATION)
 
@@ -143,7 +143,7 @@ def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
             plain = plain.replace(sign, " ")
         encoded = plain.encode("utf-8", "surrogatepass")
         kinds = encoded.translate(_IS_EAST_ASIAN, CONTINUATION)
-    is_korean = kinds.count(b"h") > len(kinds) // 4  # whose words all have one kind
+    is_korean = kinds.count(b"h") > len(kinds) // 4  # all words of Korean prose have one kind
     if not is_korean and not _has_run(kinds.split(), _KINDS):
         return False
     for lead in signs:
@@ -152,7 +152,7 @@ def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
 
 
 def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
-    """Whether twelve words in a row are listed; checks every third word first, which settles most texts."""
+    """Whether twelve words in a row are listed; checks every third word first, which is enough for most texts."""
     if len(words) < _FEWEST:
         return False
     listed = allowed.__contains__
@@ -163,7 +163,7 @@ def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
         window = bytes(map(listed, words[begin : at * _STRIDE + _FEWEST]))
         if _RUN in window:
             return True
-        next_run = begin + window.rfind(0) + 1  # begins there or later
+        next_run = begin + window.rfind(0) + 1  # earliest start of the next run
         at = sampled.find(_SAMPLED, max(at + 1, -(-next_run // _STRIDE)))
     return False
 
@@ -178,7 +178,7 @@ def _runs_of(
             yield offsets[run.start()][0], offsets[run.end() - 1][1]
 
 
-# ── Which words are the phrase? ──────────────────────────────────────────────────────────────────────────────────────
+# ── Select the words of the phrase ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _any(words: Iterable[str]) -> str:
@@ -209,17 +209,17 @@ _NOISE = regex(
 _MAY_BE_NOISY = regex(r"[\d<=:\"']|\band\b", re.IGNORECASE)
 
 
-# `seed phrase: …`. Phrases of TON and Electrum have words of the list and a checksum of another kind.
+# `seed phrase: …`. TON's and Electrum's phrases use the same words with another kind of checksum.
 _NAMES_PHRASE = regex(
     r"(?:seed|recovery|backup|secret|wallet|mnemonic)[\s_-]{0,3}(?:phrase|words?)?(?:\s?\(\d\d(?: words)?\))?"
     r"[\"'`*\\]{0,8}\s{0,4}(?:[:=]|->|\bis\b|\bare\b)[\s\"'`*\\\[(>|-]{0,40}$",
     re.IGNORECASE,
 )
-_NAME_REACH = 100  # characters
+_NAME_REACH = 100  # distance in characters between the name and the phrase
 
 
 def may_hold_phrase(scan: Scan) -> bool:
-    """Whether twelve listed words stand in a row: most texts have none."""
+    """Whether the text has twelve listed words in a row."""
     if _has_run(scan.words, _latin_or_between()):
         return True
     kinds = b"" if scan.ascii is scan.utf8 else _kinds(scan)
@@ -227,12 +227,12 @@ def may_hold_phrase(scan: Scan) -> bool:
 
 
 def seed_phrases(scan: Scan) -> Iterator[Span]:
-    """Yield phrases whose checksum holds, and phrases behind `seed phrase:`."""
+    """Yield phrases with a valid checksum, and phrases after `seed phrase:`."""
     checksums, kinds = _Checksums(), _kinds(scan)
     for start, end in _stretches(scan, kinds):
         piece = scan.plain[start:end]
         quiet = _NOISE.sub(lambda match: " " * len(match.group()), piece) if _MAY_BE_NOISY.search(piece) else piece
-        # noise may also be words of the phrase: both views are read
+        # search with and without labels, which may also be words of the phrase
         before = scan.plain[max(0, start - _NAME_REACH) : start]
         for view in (piece,) if quiet == piece else (piece, quiet):
             for first, last in _phrases(view, checksums, before):
@@ -252,11 +252,11 @@ def _phrases(text: str, checksums: "_Checksums", before: str) -> Iterator[tuple[
                     yield spans[first + at][0], spans[first + end - 1][1]
 
 
-_NAMING_WORDS = 4  # `seed` and `phrase` are words of the list themselves
+_NAMING_WORDS = 4  # number of leading words that may be the name: `seed` and `phrase` are listed words too
 
 
 def _named(text: str, offset: int, spans: Sequence[tuple[int, int]], words: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """The words in a row behind `seed phrase:`, whatever their checksum; `spans` are counted from `offset`."""
+    """Yield word ranges after `seed phrase:`, with any checksum; `spans` are relative to `offset`."""
     for at in range(min(_NAMING_WORDS + 1, len(words) - _FEWEST + 1)):
         start = offset + spans[at][0]
         is_named = _NAMES_PHRASE.search(text, max(0, start - _NAME_REACH), start)
@@ -269,9 +269,9 @@ _REST = regex(rb"\x01{3,}")
 
 
 def rest_of_phrases(text: str, marker: str) -> Iterator[Span]:
-    """Three or more words of one list beside a phrase that is masked already, where `marker` stands.
+    """Yield three or more words of one list beside an already masked phrase (`marker`).
 
-    Half of a phrase of 24 words is one of twelve by chance, once in ten: then the other half must go too.
+    One in ten phrases of 24 words has a half that is a valid phrase of twelve: the other half must be masked too.
     """
     spans = [match.span() for match in _WORD.finditer(text)]
     words = [_folded(text[start:end]) for start, end in spans]
@@ -288,7 +288,7 @@ _PLAIN_GAPS = frozenset({" ", "\n", ",", ", ", '", "'})
 
 
 def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str) -> Iterator[tuple[int, int]]:
-    """Split the words from `first` to `last` where more than separators stand between two of them."""
+    """Split the words from `first` to `last` at any text between two words that is more than a separator."""
     begin = first
     for at in range(first + 1, last):
         gap = spans[at - 1][1], spans[at][0]
@@ -298,14 +298,14 @@ def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str
     yield begin, last
 
 
-# ── Does its checksum hold? ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Check the checksum ───────────────────────────────────────────────────────────────────────────────────────────────
 
-_MOST_CHECKS = 30_000  # of one piece, a fortieth of a second: six thousand words of a list are no prompt
-_VARIED = 8  # different words among twelve: of 10^9 phrases one has fewer
+_MOST_CHECKS = 30_000  # limit for one piece of text: 25 ms, or six thousand listed words
+_VARIED = 8  # fewest different words among twelve; one in 10^9 phrases has fewer
 
 
 class _Checksums:
-    """Computes checksums of phrases, each once, and some tens of thousands of one text at most."""
+    """Computes each phrase's checksum once, up to `_MOST_CHECKS` for one text."""
 
     def __init__(self) -> None:
         self._results: dict[int, dict[int, bool]] = {length: {} for length in LENGTHS}
@@ -314,7 +314,7 @@ class _Checksums:
         return sum(map(len, self._results.values())) + words * len(LENGTHS) <= _MOST_CHECKS
 
     def holds(self, value: int, length: int) -> bool:
-        """`value` has 11 bits a word, one bit of checksum for every 32 of entropy: BIP-39."""
+        """Whether the checksum is valid. `value` has 11 bits per word, with one checksum bit per 32 bits (BIP-39)."""
         results = self._results[length]
         if value not in results:
             check = length // 3
@@ -324,12 +324,12 @@ class _Checksums:
 
 
 def _valid(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) word ranges with a valid checksum. They may overlap: any of them may be the real one."""
+    """Yield (first, last) word ranges with a valid checksum, overlapping ones too: any may be the real phrase."""
     yield from _of_one_word(numbers, checksums)
-    if len(set(numbers)) < _VARIED:  # a column of `long` and `short`
+    if len(set(numbers)) < _VARIED:  # such as a column of `long` and `short`
         return
     if not checksums.has_time_for(len(numbers)):
-        yield 0, len(numbers)  # fail closed
+        yield 0, len(numbers)  # too many to check: mask all words
         return
     varied = [len(set(numbers[at : at + _FEWEST])) >= _VARIED for at in range(len(numbers) - _FEWEST + 1)]
     for length in LENGTHS:
@@ -341,7 +341,7 @@ def _valid(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int,
 
 
 def _of_one_word(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int, int]]:
-    """Yield phrases of test wallets: one word again and again, and another to make the checksum hold."""
+    """Yield test wallets' phrases: the same word repeated, and a last word for the checksum."""
     end = 0
     for number, group in groupby(numbers):
         count = len(list(group))
@@ -355,8 +355,8 @@ def _value(numbers: Iterable[int]) -> int:
     return reduce(lambda value, number: value << 11 | number, numbers)
 
 
-# Chinese phrases are also written without blanks. Any clause of twelve common characters has a valid checksum once in
-# sixteen times, so there the text before it must announce a phrase.
+# Chinese phrases are also written without blanks. One in sixteen clauses of twelve common characters has a valid
+# checksum, so a label must precede such a phrase.
 _PHRASE_LABEL = regex(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
 _CHINESE_WORD = regex("[\u4e00-\u9fff]{12,4096}")
 

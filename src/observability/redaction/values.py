@@ -1,4 +1,4 @@
-"""Whether a value is a secret under its name: not a placeholder, a number, an address, code or prose."""
+"""Decides if a named value is a secret, and not a placeholder, a number, an address, code or prose."""
 
 import re
 import string
@@ -7,13 +7,13 @@ from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_
 from .scan import MASKED, NOT_RECORDED, regex
 from .wallets import is_address
 
-# Placeholders of `.env` examples and documentation; the whole value must be one.
+# Placeholders in `.env` examples and documentation; matched against the whole value.
 PLACEHOLDER = (
     r"(?:[a-z]{2,5}[-_])?your(?:[-_][a-z0-9]{1,20}){0,6}[-_](?:key|token|secret|password|passphrase|phrase|seed|here|value)"
     r"|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined|not[-_ ]?(?:set|needed)"
     r"|(?:sk-)?no[-_]key[-_](?:needed|required)|\$\{\w+\}|\{\{.*\}\}"
 )
-# Also the notations of shells, Python, JavaScript and templates for a value that stands elsewhere.
+# Placeholders, and references to another value in shells, Python, JavaScript and templates.
 _NOT_A_VALUE = regex(
     rf"{PLACEHOLDER}"
     r"|[*.xX•_-]+"
@@ -47,7 +47,7 @@ def is_value(text: str) -> bool:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether the value, in quotes or in a field, is a secret under this name."""
+    """Whether a quoted value or a field's value is a secret under this name."""
     level = strength(name)
     if level == WEAK:
         return looks_random(value) and is_value(value)
@@ -59,9 +59,9 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def _is_harmless(name: str, value: str) -> bool:
-    """Whether the value is a number, a ticker or an address, which are not secret under this name."""
+    """Whether the value is a number, a ticker or an address, and not secret under this name."""
     if value.startswith("0x") and len(value) == 42 and _HEX.match(value):
-        return True  # 20 bytes are an address: a private key has 32
+        return True  # an address has 20 bytes, a private key 32
     if may_be_public(name) and is_address(value):
         return True
     if _DECIMAL.fullmatch(value):
@@ -70,7 +70,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def is_traded_token(name: str, value: str) -> bool:
-    """Whether the value is the addresses of tokens: `TARGET_TOKEN`, unlike `BOT_TOKEN`, names what is traded."""
+    """Whether the value is one or more addresses of traded tokens, as of `TARGET_TOKEN` (unlike `BOT_TOKEN`)."""
     named = name_parts(name)[-1:] in (["token"], ["tokens"]) and strength(name) < STRONG
     return named and all(is_address(part.strip()) for part in value.split(","))
 
@@ -83,7 +83,7 @@ def is_secret_number(name: str, number: int) -> bool:
 
 
 def is_secret_item(name: str, value: str) -> bool:
-    """Whether the second of two items, as in a list of headers, is the secret that the first names, and not a word."""
+    """Whether the second of two items is a secret named by the first, as in a list of headers, and not a plain word."""
     wordy = _PHRASE.fullmatch(value) and not is_jumbled(value)
     return is_secret(name, value) and not wordy and not _DECIMAL.fullmatch(value)
 
@@ -94,12 +94,12 @@ def holds_secrets(name: str) -> bool:
 
 
 def is_member(value: str) -> bool:
-    """Whether a field of such a dict is a secret: a machine made it, and it is not an address, a hash or a word."""
+    """Whether a field of such a dict is a secret: machine-made, and not an address, a hash or a word."""
     return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 
 def is_mixed(value: str) -> bool:
-    """Whether a machine made it: letters and digits are mixed, or the letters are not words."""
+    """Whether the value is machine-made: letters and digits are mixed, or the letters are not words."""
     if len(value) < 8 or " " in value:
         return False
     digits = digits_of(value)
@@ -107,7 +107,7 @@ def is_mixed(value: str) -> bool:
 
 
 def looks_random(text: str) -> bool:
-    """Whether `text` is a key by its looks: 20 or more letters in both cases and digits, and nothing public."""
+    """Whether `text` looks like a key: 20 or more letters in both cases and digits, and nothing public."""
     if text.lower() == text or text.upper() == text or not _ONE_RUN.match(text):
         return False
     if _UUID.match(text) or _HEX.match(text) or is_public(text):
@@ -116,23 +116,23 @@ def looks_random(text: str) -> bool:
 
 
 def digits_of(text: str) -> int:
-    """How many digits there are in it."""
+    """The number of digits in `text`."""
     return len(text) - len(text.translate(_NO_DIGITS))
 
 
 def is_public(text: str) -> bool:
-    """Whether `text` is an address, as long as a signature of Solana, or as an address or hash of an EVM chain."""
+    """Whether `text` is an address, or has the length of a Solana signature or of an EVM address or hash."""
     if is_address(text) or (86 <= len(text) <= 88 and _BASE58.match(text)):
         return True
     return bool(_HEX.match(text)) and len(text) in (40, 42, 64, 66)
 
 
-_LONG_WORD = 20  # letters; no configuration has longer words
+_LONG_WORD = 20  # letters of the longest word in configurations
 _UNSPEAKABLE = regex(r"[b-df-hj-np-tv-xz]{5}")
 
 
 def is_jumbled(value: str) -> bool:
-    """Whether 16 or more letters are not words run together: a word has four letters on average, and vowels."""
+    """Whether 16 or more letters are random, unlike joined words, which have vowels and four letters on average."""
     part = max(value.split("-"), key=len)
     if len(part) < 16 or not part.isalpha():
         return False

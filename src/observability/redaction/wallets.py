@@ -1,7 +1,7 @@
-"""Keys of wallets, verified rather than guessed: Solana, EVM chains, Bitcoin's WIF, extended keys.
+"""Private keys of wallets, verified by checksum or public half: Solana, EVM chains, Bitcoin's WIF, extended keys.
 
-A token with a checksum or a public half is a secret only if that holds, so that addresses, transaction hashes and
-signatures stay visible.
+Addresses, transaction hashes and signatures fail this check, and so stay visible. EVM keys have no checksum: the words
+around them decide.
 """
 
 import re
@@ -16,14 +16,14 @@ from typing import Any
 from .scan import Scan, Span, regex, runs_of
 
 _TOKEN = regex(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}(?![0-9A-Za-z])")
-_LENGTHS = range(50, 131)  # of a token: a WIF key, the shortest, has 51 letters; 64 bytes in hex with their 0x have 130
-HASH_LENGTHS = (64, 66)  # of 32 bytes in hex, without and with 0x
+_LENGTHS = range(50, 131)  # lengths of a key: the shortest, WIF, has 51 letters; 64 bytes in hex with 0x have 130
+HASH_LENGTHS = (64, 66)  # lengths of 32 bytes in hex, without and with 0x
 _EVM, _SOLANA = "evm-private-key", "solana-secret-key"
 _HEX = regex(r"(?:0[xX])?[0-9a-fA-F]+$")
 
 
 def wallet_keys(scan: Scan) -> Iterator[Span]:
-    """Solana, EVM, WIF and extended private keys among the long runs of the text."""
+    """Yield Solana, EVM, WIF and extended private keys."""
     tokens = list(_tokens(scan))
     yield from (Span(start, end, rule) for start, end, token in tokens if (rule := _rule_of(token)))
     yield from _evm_keys(scan, [(start, end) for start, end, token in tokens if len(token) in HASH_LENGTHS])
@@ -31,7 +31,7 @@ def wallet_keys(scan: Scan) -> Iterator[Span]:
 
 
 def _tokens(scan: Scan) -> Iterator[tuple[int, int, bytes]]:
-    """Yield start, end and text of each run of as many letters and digits as keys have."""
+    """Yield start, end and text of each run of letters and digits that is as long as a key."""
     for start, end in scan.runs:
         if end - start >= _LENGTHS.start:
             run = scan.plain_ascii[start:end]
@@ -42,7 +42,7 @@ def _tokens(scan: Scan) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _is_hex(text: str, size: int) -> bool:
-    """Whether `text` is so many bytes in hex, with their 0x or without."""
+    """Whether `text` is `size` bytes in hex, with or without 0x."""
     return len(text[2:] if text[:2] in ("0x", "0X") else text) == 2 * size and _HEX.match(text) is not None
 
 
@@ -64,7 +64,7 @@ def _rule_of(token: bytes) -> str | None:
 _WIF_LENGTHS, _WIF_STARTS = (51, 52), "5KL9c"
 # Base58Check of 78 bytes whose key begins with 00: BIP-32 "Serialization format"; the letters: SLIP-132
 _EXTENDED_STARTS = "xyztuvYZUV"
-# 64 bytes in base58: docs.solana.com/wallet-guide; leading zeros make it shorter. In hex, without and with 0x
+# Lengths of 64 bytes in base58 (docs.solana.com/wallet-guide; shorter with leading zeros), and in hex (with 0x or not)
 _SOLANA_LENGTHS, _SOLANA_HEX_LENGTHS = range(80, 89), (128, 130)
 
 
@@ -89,8 +89,8 @@ def _is_solana(token: str) -> bool:
     return is_keypair(_from_base58(token))
 
 
-# Addresses with a format of their own: Bech32 (BIP-173) of Bitcoin, Litecoin, Cardano, Kaspa and Cosmos' chains;
-# TON's of workchain 0; Stellar's, Algorand's and Monero's.
+# Addresses with a recognisable format: Bech32 (BIP-173) of Bitcoin, Litecoin, Cardano, Kaspa and Cosmos' chains; TON
+# (workchain 0); Stellar, Algorand and Monero.
 _LOOKS = regex(
     r"(?:bc1|tb1|ltc1|(?:addr|stake|cosmos|osmo|inj|celestia|sei|dydx|terra|juno|akash|kujira|neutron|axelar|noble)1"
     r"|kaspa:|bitcoincash:)[02-9ac-hj-np-z]{38,103}"
@@ -102,7 +102,7 @@ _RIPPLE = str.maketrans("rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvA
 
 @lru_cache(maxsize=4096)
 def is_address(token: str) -> bool:
-    """Whether `token` is an address of a chain: by its looks, by its checksum, or as 32 bytes in base58 (Solana)."""
+    """Whether `token` is a blockchain address: by its format, by its checksum, or as 32 bytes in base58 (Solana)."""
     if len(token) == 42 and token[:2] == "0x":
         return _HEX.match(token) is not None
     if not 26 <= len(token) <= 130:
@@ -125,7 +125,7 @@ _BASE58 = {letter: at for at, letter in enumerate(_LETTERS)}
 
 
 def _from_base58(text: str) -> bytes:
-    """The bytes that `text` encodes in base58 (Bitcoin's alphabet); none where it is not base58."""
+    """Decode base58 (Bitcoin's alphabet); return no bytes if `text` is not base58."""
     number = 0
     for letter in text:
         if letter not in _BASE58:
@@ -148,13 +148,13 @@ def is_keypair(key: bytes) -> bool:
         point = _sum(point, row[byte])
     x, y, z, _ = point
     public = int.from_bytes(key[32:], "little")
-    if (y - (public & (1 << 255) - 1) * z) % _P:  # before the division that x needs
+    if (y - (public & (1 << 255) - 1) * z) % _P:  # checked first, since x needs a slow division
         return False
     return x * pow(z, -1, _P) % _P & 1 == public >> 255
 
 
-# Ed25519: RFC 8032 section 5.1. A point is (X, Y, Z, T), in extended coordinates; one that is added is prepared as
-# (Y + X, Y - X, 2Z, 2dT). A key takes 0.2 ms in Python, so that no library is needed for it.
+# Ed25519: RFC 8032 section 5.1. A point is (X, Y, Z, T), in extended coordinates. The second point of an addition is
+# prepared as (Y + X, Y - X, 2Z, 2dT). Checking a key takes 0.2 ms, fast enough without a library.
 _Point = tuple[int, int, int, int]
 _P = 2**255 - 19
 _2D = 2 * -121665 * pow(121666, -1, _P)
@@ -178,7 +178,7 @@ def _prepared(point: _Point) -> _Point:
 
 @cache
 def _multiples() -> list[list[_Point]]:
-    """Row i holds 0 to 255 times 256**i times the base point, prepared. It takes 50 ms and 2 MB, on the first key."""
+    """Prepared multiples of the base point: row i has 0 to 255 times 256**i. The first key takes 50 ms and 2 MB."""
     rows, base = [], (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % _P)
     for _ in range(32):
         step, row, point = _prepared(base), [], _NEUTRAL
@@ -190,7 +190,7 @@ def _multiples() -> list[list[_Point]]:
     return rows
 
 
-# 64 bytes in base64, as web3.js and Phantom's exports have them: 86 letters and two signs of padding (RFC 4648)
+# 64 bytes in base64, as exported by web3.js and Phantom: 86 letters and two signs of padding (RFC 4648)
 _BASE64_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _IS_BASE64 = bytes(ord("x") if chr(code) in _BASE64_LETTERS else ord(" ") for code in range(256))
 _IN_BASE64 = 86
@@ -208,9 +208,9 @@ def _is_solana_base64(token: str) -> bool:
     return is_keypair(b64decode(token.replace("-", "+").replace("_", "/") + "=="))
 
 
-# 32 bytes of hex are a private key, a transaction or a block. Only words around them that assign them to a key decide.
-# Words from the error texts and docs of eth-account, web3.py and hyperliquid-python-sdk
-# (`secret_key`, `Account.from_key`, `api_wallet`), from ganache's list, and in the languages of the seed phrases.
+# 32 bytes in hex may be a private key, a transaction or a block: only the words before them decide. The words are from
+# error texts and docs of eth-account, web3.py and hyperliquid-python-sdk (`secret_key`, `Account.from_key`,
+# `api_wallet`), from ganache's list, and in the languages of the seed phrases.
 _PRIVATE_LABEL = (
     r"(?:from_?key|privatekeyto\w{1,12}|from_?(?:private|secret)_?key|(?<![a-z])wallet|signingkey)(?=\()"
     r"|priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])private(?=[\s:=]{1,3}$)"
@@ -223,8 +223,8 @@ _HELD_LABEL = (
 _KEY_LABEL = regex(rf"(?P<private>{_PRIVATE_LABEL})|(?P<held>{_HELD_LABEL})", re.IGNORECASE)
 _CLOSE = r"(?:_?(?:\d{1,2}|hex|value))?[\s\"'`*\\)\]]{0,8}"
 _LINK = {
-    # `private key: …`, `private key (hex): …`, `private key of address 0x…: …`, `Private Keys\n(0) …`, and the errors
-    # of eth-account and eth-keys, which end with a colon
+    # `private key: …`, `private key (hex): …`, `private key of address 0x…: …`, `Private Keys\n(0) …`, and error
+    # messages of eth-account and eth-keys, which end with a colon
     "private": regex(
         _CLOSE + r"(?:\([^()\n]{1,40}\)\s?)?"
         r"(?:(?:of|for)\s"
@@ -241,7 +241,7 @@ _KEY_FOLLOWS = regex(
     r"(?=\s{0,2}(?:[).,;!?\"'\]|}]|$|\n|of\b|for\b))",
     re.IGNORECASE,
 )
-# An account as JSON: `{"address": "0x…", "key": "0x…"}`, in this order or the other.
+# An account as JSON: `{"address": "0x…", "key": "0x…"}`, in either order.
 _MARK = r"\\{0,7}[\"']"
 _IS_ADDRESS = rf"{_MARK}address{_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}0x[0-9a-fA-F]{{40}}{_MARK}"
 _IS_KEY = rf"{_MARK}(?:key|pk){_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}$"
@@ -249,17 +249,17 @@ _ACCOUNT = regex(rf"{_IS_ADDRESS}\s{{0,4}},\s{{0,8}}{_IS_KEY}", re.IGNORECASE)
 _ENDS_WITH_KEY = regex(_IS_KEY, re.IGNORECASE)
 _ADDRESS_FOLLOWS = regex(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
 _NEXT_OF_LIST = regex(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
-_REACH = 160  # characters
-# Each of these expressions has one of these inside.
+_REACH = 160  # characters before a key that are searched for a label
+# Every match of the expressions above contains one of these.
 _HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "clave", "chave", "chiave")
 _FOREIGN_HINTS = ("clé", "私", "秘密", "개인")
 _LONGEST_HINT = max(map(len, _HINTS))
 
 
 def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
-    """Yield the tokens, of the length of 32 bytes in hex, that are private keys."""
+    """Yield the private keys among the runs of 32 bytes in hex."""
     hints = _hints(scan) if places else []
-    listed = -1  # end of the last key: another may follow in a list
+    listed = -1  # end of the last key, after which a list may continue
     for start, end in places if hints else ():
         near = bisect_left(hints, start - _REACH - _LONGEST_HINT)
         is_near = near < len(hints) and hints[near] <= end + _REACH
@@ -269,8 +269,8 @@ def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
 
 
 def _hints(scan: Scan) -> list[int]:
-    """Return the places of words for keys: searched once, not around each hash of a page."""
-    accounts = "address" in scan.low  # else a `"key"` is one of storage, or of a row
+    """Return the places of words for keys, searched once for the text instead of around each hash."""
+    accounts = "address" in scan.low  # without an address, `"key"` is the key of a store or a row
     places = [at for hint in _HINTS for at in scan.anchors(hint)]
     if not scan.text.isascii():
         places += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
@@ -289,26 +289,26 @@ def _is_evm_key_at(text: str, start: int, end: int, listed: int) -> bool:
 
 
 def _assigns_key(before: str) -> bool:
-    """Whether the text before 32 bytes says that they are a private key."""
+    """Whether the text before 32 bytes in hex marks them as a private key."""
     labels = list(_KEY_LABEL.finditer(before))[-1:]
     return any(_LINK[label.lastgroup or ""].fullmatch(before, label.end()) for label in labels)
 
 
 def is_evm_key(name: str, value: str) -> bool:
-    """Whether the field `name` holds the private key of an EVM chain."""
+    """Whether the field `name` holds an EVM private key."""
     return _is_hex(value, 32) and _assigns_key(f"{name}: ")
 
 
 def is_account(fields: Mapping[Any, Any]) -> bool:
-    """Whether the fields are an account, whose `key` is private: `{"address": "0x…", "key": "0x…"}`."""
+    """Whether the fields are an account with a private `key`: `{"address": "0x…", "key": "0x…"}`."""
     address, key = fields.get("address"), fields.get("key")
     if not isinstance(address, str) or not isinstance(key, str) or len(address) != 42:
         return False
     return bool(_HEX.match(address)) and is_evm_key("private_key", key)
 
 
-# 64 numbers of a byte each, as solana-keygen writes them: in quotes or not, in hex or not, with commas, line breaks,
-# the hyphens of YAML or the bars of a table between them; after JSON.stringify(Uint8Array) each with its index.
+# 64 numbers from 0 to 255, as written by solana-keygen: with or without quotes, decimal or hex, separated by commas,
+# line breaks, YAML's hyphens or a table's bars; JSON.stringify(Uint8Array) adds an index to each.
 _BETWEEN = r"[\"']?[\s,;|-]{1,24}[\"']?"
 _DECIMAL = regex(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}})*")
 _HEXADECIMAL = regex(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}})*")
@@ -317,16 +317,16 @@ _NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s
 _HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
 _SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
-# Escapes between the numbers have letters of their own.
+# Includes the letters of escapes between the numbers.
 BYTES_HINT = rf"""[0-9,; \t\r\n:"'|\\nrtfbvuxa-f%\x1b\[m-]{{{len(_SHORTEST_LIST)}}}|0x[0-9a-f]{{1,2}}(?:[^0-9a-f]|$)"""
 _KEY_BYTES = 64
-_FEWEST_DIFFERENT = 30  # of 64 random bytes 57 are different; 30 or fewer once in 10**20 keys
-_FEWEST_LARGE = 8  # of 64 random bytes half are above 127; fewer than 8 once in 10**10 keys, and none in percentages
-_MOST_LOOKED_AT, _MOST_DERIVED = 50_000, 500  # windows of one list: 50 ms, and public keys of one text: 0.1 s
+_FEWEST_DIFFERENT = 30  # 64 random bytes have about 57 different values; one in 10**20 keys has 30 or fewer
+_FEWEST_LARGE = 8  # half of 64 random bytes are above 127; one in 10**10 keys has fewer than 8. Percentages have none
+_MOST_WINDOWS, _MOST_DERIVED = 50_000, 500  # limits: windows of one list (50 ms), public keys of one text (0.1 s)
 
 
 def byte_arrays(scan: Scan) -> Iterator[Span]:
-    """Solana secret keys as 64 numbers, with or without brackets, on one line or many, alone or among others."""
+    """Yield Solana secret keys written as 64 numbers, with or without brackets, on one or more lines."""
     lists = ((match, [number.group() for number in _NUMBER.finditer(match.group())]) for match in _lists(scan))
     windows = ((match, *window) for match, numbers in lists for window in _windows(numbers))
     for match, at, key in islice(windows, _MOST_DERIVED):
@@ -335,7 +335,7 @@ def byte_arrays(scan: Scan) -> Iterator[Span]:
 
 
 def _lists(scan: Scan) -> Iterator[re.Match[str]]:
-    """Lists that may have 64 numbers: most texts have neither as many digits in a row nor as many bytes in hex."""
+    """Yield lists that may have 64 numbers: most texts have neither that many digits in a row nor bytes in hex."""
     for start, end in runs_of(_SHORTEST_LIST, scan.plain_ascii.translate(_LIST_LETTERS)):
         for pattern in (_DECIMAL, _INDEXED):
             yield from (match for match in pattern.finditer(scan.plain, start, end) if _is_long(match))
@@ -354,11 +354,11 @@ def _span_of(match: re.Match[str], at: int) -> Span:
 
 
 def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
-    """Yield index and bytes of each 64 numbers in a row that are as varied as a key."""
+    """Yield index and bytes of each 64 successive numbers that are as varied as a key."""
     if len(set(numbers)) < _FEWEST_DIFFERENT:
         return
     values = [_byte(number) for number in numbers]
-    for at in range(min(len(values) - _KEY_BYTES + 1, _MOST_LOOKED_AT)):
+    for at in range(min(len(values) - _KEY_BYTES + 1, _MOST_WINDOWS)):
         window = values[at : at + _KEY_BYTES]
         is_varied = len(set(window)) >= _FEWEST_DIFFERENT and min(window) >= 0
         if is_varied and sum(value > 127 for value in window) >= _FEWEST_LARGE:
@@ -366,7 +366,7 @@ def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
 
 
 def _byte(number: Any) -> int:
-    """The byte that a number or its text is; -1 if it is none."""
+    """Convert a number, or its text, to a byte; -1 if it is none."""
     if type(number) is str and len(number) <= 4:
         base = 16 if number[:2] == "0x" else 10
         number = int(number, base) if number.isascii() and _NUMBER.fullmatch(number) else -1
@@ -374,7 +374,7 @@ def _byte(number: Any) -> int:
 
 
 def is_secret_numbers(numbers: Sequence[Any]) -> bool:
-    """Whether 64 of the numbers, or of their texts, in a row are a Solana secret key."""
+    """Whether any 64 successive numbers (or their texts) are a Solana secret key."""
     if len(numbers) < _KEY_BYTES or type(numbers[0]) not in (int, str):
         return False
     windows = _windows([item if type(item) in (int, str) else -1 for item in numbers])
