@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from src.observability import ObservabilityContext, settings
-from src.observability.budgets import Ledger, configured
+from src.observability.budgets import Ledger, configured, statuses_now
 from src.observability.console.app import app
 from src.observability.console.page.access import HEADERS
 from src.observability.console.page.conversation import _of_value
@@ -182,6 +182,10 @@ async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClie
         assert html.count('class="meter bad"') == 1
         assert "<b>&lt;img/src=x&gt; 1 USD/day</b>" in html
     assert filled.select(periods) == counted  # the page has written nothing
+    statuses, is_complete = statuses_now(filled, configured(), time.time(), steps=0)
+    assert (statuses[0].spent, is_complete) == (counted[0]["spent"], False)
+    monkeypatch.setattr("src.observability.console.page.budgets._STEPS", 0)
+    assert "without the newest calls" in (await browser.get("/")).text
 
 
 def figures_of(card: str) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -180,13 +181,21 @@ class Ledger:
         return Status(budget, budget.amount + (raised or 0), spent, reserved or 0.0, unpriced, *period)
 
 
-def statuses_now(journal: Journal, budgets: Sequence[Budget], now: float) -> list[Status]:
-    """The budgets with the calls that no process has counted yet; nothing is written."""
+def statuses_now(
+    journal: Journal, budgets: Sequence[Budget], now: float, steps: int = sys.maxsize
+) -> tuple[list[Status], bool]:
+    """The budgets with the calls that no process has counted yet, and whether these are all; nothing is written.
+
+    Args:
+        journal: the journal.
+        budgets: the budgets.
+        now: Unix seconds.
+        steps: read at most so many times 2,000 uncounted observations; a step takes about 40 ms.
+    """
     ledger = Ledger(budgets)
     with journal.with_copies(_TABLES) as db:
-        while not ledger.settle(db, now):
-            pass
-        return ledger.statuses(db, now)
+        is_complete = any(ledger.settle(db, now) for _ in range(steps))
+        return ledger.statuses(db, now), is_complete
 
 
 def _newest(db: sqlite3.Connection) -> int:

@@ -7,6 +7,7 @@ from ...budgets import Status, amount_text, configured, statuses_now
 from ...journal import Journal
 
 _NS = 10**9
+_STEPS = 5  # of uncounted calls, at most
 
 
 class Bar(NamedTuple):
@@ -24,10 +25,20 @@ class Bar(NamedTuple):
         return f"{'~' if is_estimated else ''}{amount_text(getattr(self.status, name))}"
 
 
-def budgets(journal: Journal) -> list[Bar]:
-    """Return the budgets now; none where none is set."""
+class Card(NamedTuple):
+    """All budgets; not complete if too many calls wait to be counted for a page to read them."""
+
+    bars: list[Bar]
+    is_complete: bool
+
+
+def budgets(journal: Journal) -> Card | None:
+    """Return the budgets now; None where none is set."""
     chosen = configured()
-    return [_bar(status) for status in statuses_now(journal, chosen, time.time())] if chosen else []
+    if not chosen:
+        return None
+    statuses, is_complete = statuses_now(journal, chosen, time.time(), _STEPS)
+    return Card([_bar(status) for status in statuses], is_complete)
 
 
 def _bar(status: Status) -> Bar:

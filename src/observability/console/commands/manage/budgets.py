@@ -42,7 +42,7 @@ def budgets(
     with opened() as journal:
         if action is not None:
             _raise(journal, chosen, action, scope, amount, until)
-        statuses = statuses_now(journal, chosen, time.time())
+        statuses, _ = statuses_now(journal, chosen, time.time())
     for status in statuses if as_json else ():
         show_json(_as_json(status))
     if not as_json:
