@@ -102,7 +102,7 @@ class Estimates:
         """The mean price of the calls so far; None before the first priced call."""
         return self._usd / self._tokens if self._usd and self._tokens else None
 
-    def suppose(self, agent: str | None, model: str | None, size: int, usd: float | None) -> None:
+    def set_first_estimate(self, agent: str | None, model: str | None, size: int, usd: float | None) -> None:
         """Estimate an agent's first call of a model from the size of its prompt.
 
         Args:

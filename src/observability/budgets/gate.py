@@ -123,13 +123,13 @@ class Gate:
                 for view in parent.views
             ]
 
-    def admit(self, call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
+    def admit(self, call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
         """See `tracing.admission.Gate`."""
         plan = self.plans.get((call.agent, model)) or self.plan_of(call.agent, model)
         over = [index for index, amount in plan.amounts if not self.views[index].takes(amount, call)]
         cheaper = None
         if over and not (plan.is_exempt or exiting.get()):
-            cheaper = self._instead(call, over, offers)
+            cheaper = self._cheaper_model_or_refuse(call, over, available)
         if cheaper is not None and cheaper != model:
             call.add_metadata({"asked_instead_of": model})
             model, plan = cheaper, self.plan_of(call.agent, cheaper)
@@ -144,11 +144,13 @@ class Gate:
                 self.needs_refresh = True
         self.outstanding[call.id] = Reservation(call, model, plan)
 
-    def _instead(self, call: Observation, over: list[int], offers: Collection[str] | None) -> str | None:
+    def _cheaper_model_or_refuse(
+        self, call: Observation, over: list[int], available: Collection[str] | None
+    ) -> str | None:
         """The cheaper model for a call beyond budgets; None for the requested model. Raises BudgetExceeded."""
-        actions = [(self.budgets[index].action_for(ours=offers is not None), index) for index in over]
+        actions = [(self.budgets[index].action_for(ours=available is not None), index) for index in over]
         for action, index in actions:
-            if action == STOP or (action != TELL and action not in (offers or ())):
+            if action == STOP or (action != TELL and action not in (available or ())):
                 self.notes.append(Note(index, call.agent, "refused"))
                 raise self.refusal(index)
         self.notes.extend(Note(index, call.agent, "over") for _, index in actions)

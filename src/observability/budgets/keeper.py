@@ -134,7 +134,7 @@ class Keeper:
                 continue
             size = size_of((call.args, call.kwargs))
             priced = price(None, reservation.model, first_buckets(size))
-            self._estimates.suppose(call.agent, reservation.model, size, priced and priced.details["total"])
+            self._estimates.set_first_estimate(call.agent, reservation.model, size, priced and priced.details["total"])
             plan = self.gate.plan_of(call.agent, reservation.model)
             self.gate.outstanding[call_id] = reservation._replace(plan=plan)
 

@@ -11,13 +11,13 @@ from .observation import Observation
 class Gate(Protocol):
     """Decides in memory, on the caller's thread. `budgets.Gate` is the one."""
 
-    def admit(self, call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
+    def admit(self, call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
         """Reserve the call's most probable cost; return the model to ask.
 
         Args:
             call: the generation or request.
             model: the requested model, if it is known.
-            offers: the models of the same provider, where another one may be asked instead; None where the model or
+            available: the models of the same provider, where another one may be asked instead; None where the model or
                 client is not ours.
 
         Raises:
@@ -34,12 +34,12 @@ class _Budgeting:
 budgeting = _Budgeting()
 
 
-def admitted_model(model: str, offers: Collection[str]) -> str:
+def admitted_model(model: str, available: Collection[str]) -> str:
     """The model to ask in the running generation: for the models layer, which answers a refusal as a failed call."""
     call = None if budgeting.gate is None else current_observation()
     if budgeting.gate is None or call is None or call.type != "generation":
         return model
-    admitted = _admitted(call, model, offers)
+    admitted = _admitted(call, model, available)
     call.is_admitted = True
     return admitted or model
 
@@ -54,10 +54,10 @@ def admit_request(request: Observation) -> None:
         _admitted(request, model if type(model) is str else None)
 
 
-def _admitted(call: Observation, model: str | None, offers: Collection[str] | None = None) -> str | None:
+def _admitted(call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
     """Return the gate's answer. A refusal is raised to the agent; any other error is counted."""
     try:
-        return None if budgeting.gate is None else budgeting.gate.admit(call, model, offers)
+        return None if budgeting.gate is None else budgeting.gate.admit(call, model, available)
     except Exception as error:
         if hasattr(error, "is_refusal"):
             raise
