@@ -201,7 +201,7 @@ def test_a_trace_costs_the_same_everywhere(
     paid = re.escape(text if calls else "no call")
     assert re.search(rf"WhaleAgent  \+\$1\.00 +1 +{paid} ", run("decisions", "--report"))
     run("report", "--html", str(tmp_path / "page.html"), "--since", "1970-01-01")
-    assert f'>{text}</td><td class="reason">' in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f'<span class="hidden">cost</span> {text}</span>' in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_the_last_valid_decision_of_a_trace_is_judged(decide: Any) -> None:

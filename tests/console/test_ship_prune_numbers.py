@@ -55,6 +55,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
                 "before": f"{cut.isoformat()}+00:00",
                 "found": states,
                 "waiting": waiting,
+                "undelivered": 0,
             }
             assert json.loads(would.stdout) == {**numbers, "dry_run": True, "gone": 0, "freed_bytes": 0}
             gone = {"dry_run": False, "gone": sum(states.values()), "freed_bytes": freed}
