@@ -155,7 +155,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the
    oldest pending from 22 min ago
-   12 rows recorded without keys: they stay here, unless you run python -m
+   12 rows recorded without keys, kept here until you run python -m
    src.observability ship --include-local\
 """)
     assert wide == snapshot("""\
@@ -164,7 +164,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
    0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the oldest pending from 22 min ago
-   12 rows recorded without keys: they stay here, unless you run python -m src.observability ship --include-local\
+   12 rows recorded without keys, kept here until you run python -m src.observability ship --include-local\
 """)
 
 

@@ -19,14 +19,14 @@ class _Commands(TyperGroup):
     """The commands as one group. A reader that closes the pipe early, as `head` does, is not an error."""
 
     def invoke(self, ctx: Any) -> object:
-        """Run the command and flush its output, so that a closed pipe is noticed here."""
+        """Run the command and flush its output, so that a closed pipe is detected here."""
         try:
             try:
                 return super().invoke(ctx)
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
             raise typer.Exit(0) from None
 
 
@@ -59,7 +59,7 @@ for command in (
     adopt.adopt,
 ):
     app.command()(zoned(command))
-# Options after the script are the script's.
+# Options after the script's name belong to the script.
 app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(adopt.run)
 
 

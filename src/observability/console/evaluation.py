@@ -1,4 +1,4 @@
-"""Were the decisions right, and did they earn more than the calls cost?
+"""Evaluates decisions: were they right, and did they earn more than the calls cost?
 
 A hit is a BUY or SELL with a profit; NOTHING has no outcome. A confidence of 70 counts as a forecast of 70 %. Every
 statistic has its number of cases and a 95 % interval, so that nobody trusts five trades.
@@ -15,8 +15,8 @@ from .queries.totals import UNKNOWN, CallStats
 from .render.format import profit_of
 from .signal import finite
 
-FEW = 30  # cases, below which a mean is not reliable
-CLASSES = 5  # of confidence, twenty percent wide each
+FEW = 30  # number of cases needed for a reliable mean
+CLASSES = 5  # number of classes of confidence, each twenty percent wide
 _Z = 1.96
 # 97.5 % quantiles of Student's t for 1 to 28 degrees of freedom: NIST/SEMATECH e-Handbook, 1.3.6.7.2.
 _T = (
@@ -35,19 +35,19 @@ class Estimate(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """One group's decisions and calls. Shares are 0 to 1, money is in USD; None is unknown."""
+    """The statistics of one group of decisions and calls. Shares are 0 to 1, money is in USD; None is unknown."""
 
     group: str
     cases: int  # decisions with an outcome; may be zero
     hits: int
     hit_low: float
     hit_high: float
-    gain_usd: Estimate  # per case; outcomes in percent alone are left out
+    gain_usd: Estimate  # per case with an outcome in USD
     brier: Estimate  # squared error of the forecast: 0 is perfect, 0.25 is a coin toss (Brier 1950)
-    pnl_usd: float | None  # sum of all cases of `gain_usd`
-    calls: int  # all of the group, with or without a decision
+    pnl_usd: float | None  # sum over the cases of `gain_usd`
+    calls: int  # all calls of the group, with or without a decision
     unpriced: int  # calls without a known price
-    calls_usd: float | None  # their cost
+    calls_usd: float | None  # cost of the priced calls
 
     @property
     def few(self) -> bool:
@@ -77,7 +77,7 @@ class Evaluation(NamedTuple):
 
 
 class ConfidenceClass(NamedTuple):
-    """Decisions of similar confidence: their mean confidence is 0 to 100, shares are 0 to 1."""
+    """A group of decisions with similar confidence. The mean confidence is 0 to 100; shares are 0 to 1."""
 
     confidence: float
     cases: int
@@ -92,12 +92,12 @@ class ConfidenceClass(NamedTuple):
 
 
 def evaluations(decisions: Iterable[Row], stats: Iterable[CallStats], by: str) -> list[Evaluation]:
-    """Return one evaluation per group of `by` that decided or called, most cases first.
+    """Return one evaluation per group of `by` with a decision or a call, most cases first.
 
     Args:
         decisions: decisions with their outcomes.
-        stats: the statistics of all calls of the same time, by the same.
-        by: `agent` or `model`; a decision's model is that of the last call before it.
+        stats: the statistics of all calls of the same period, grouped by `by`.
+        by: `agent` or `model`; a decision's model is the model of the last call before it.
     """
     groups = _grouped(decisions, lambda row: row[by] or UNKNOWN)
     calls = {group.group: group for group in stats}
@@ -156,7 +156,7 @@ def _evaluation(group: str, decisions: Sequence[Row], calls: CallStats | None) -
 
 
 def _cost(calls: CallStats) -> float | None:
-    """Return the cost of all calls; failed ones add nothing, and if all failed it is unknown."""
+    """Return the cost of all calls. A failed call costs nothing; if all failed, the cost is unknown."""
     return None if calls.unpriced else calls.cost_usd
 
 

@@ -21,9 +21,9 @@ from .queries.text import with_traces
 from .render.format import one_line, safe
 from .render.layout import paragraph
 
-MAX_ROWS = 1_000_000  # of one --limit
-SINCE = "all"  # the default of every command
-_MAX_NAMES = 12  # in a message
+MAX_ROWS = 1_000_000  # largest --limit
+SINCE = "all"  # default of --since for every command
+_MAX_NAMES = 12  # most names listed in a message
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line, times in ISO 8601.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show the newest N.")]
@@ -31,17 +31,17 @@ Full = Annotated[bool, typer.Option("--full", help="Print whole prompts and answ
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of the filter; its argument `rows` is the `Filter` that they make."""
+    """Add the filter's options to a command, which receives the resulting `Filter` as argument `rows`."""
     return _with_options_of(_filter, command)
 
 
 def zoned(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the option `--utc`."""
+    """Add the option `--utc` to a command."""
     return _with_options_of(_clock, command)
 
 
 def _with_options_of(common: Callable[..., dict[str, Any]], command: Callable[..., None]) -> Callable[..., None]:
-    """Add the parameters of `common` to those of a command, which gets the arguments that `common` makes of them."""
+    """Add the parameters of `common` to a command, which receives the arguments returned by `common`."""
     added, own = (inspect.signature(function).parameters for function in (common, command))
 
     @functools.wraps(command)
@@ -65,15 +65,13 @@ def _filter(
     *,
     agent: Annotated[str | None, typer.Option(help="Only this agent (case-insensitive).")] = None,
     model: Annotated[str | None, typer.Option(help="Only this model (case-insensitive).")] = None,
-    action: Annotated[str | None, typer.Option(help="Only traces that decide so: BUY, SELL, NOTHING.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only traces with this decision: BUY, SELL, NOTHING.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only traces with a decision on this symbol.")] = None,
-    failed: Annotated[
-        bool, typer.Option("--failed", help="Only errors; of decisions, those of failed traces.")
-    ] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only errors; for decisions, only failed traces.")] = False,
     text: Annotated[
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
     ] = None,
-    since: Annotated[str, typer.Option(help=f"{time_range.FORMS}; the offset of a time is yours.")] = SINCE,
+    since: Annotated[str, typer.Option(help=f"{time_range.FORMS}; local time by default.")] = SINCE,
     until: Annotated[str | None, typer.Option(help="Only before this time, in the same forms.")] = None,
 ) -> dict[str, Any]:
     until_ns = NEVER_NS if until in (None, SINCE) else time_of(until, "--until")

@@ -1,4 +1,4 @@
-"""Recorded tokens at another model's prices."""
+"""Computes the cost of recorded tokens at another model's prices."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -11,18 +11,18 @@ Price = Callable[[dict[str, int]], float | None]  # a call's usage ▸ its cost 
 
 
 class Repriced(NamedTuple):
-    """One group's calls with known tokens. Costs are in USD; None is unknown."""
+    """The costs of one group's calls with known tokens, in USD; None is unknown."""
 
     group: str
     calls: int
-    recorded_usd: float | None  # of the priced calls; None if there are none
+    recorded_usd: float | None  # cost of the priced calls; None if there are none
     unpriced: int  # calls without a recorded price
-    what_if_usd: float | None  # of all calls
-    change: float | None  # of the calls with both costs: -0.5 is half the cost
+    what_if_usd: float | None  # cost of all calls at the other model's prices
+    change: float | None  # relative change for the calls with both costs: -0.5 is half the cost
 
 
 def price_of_model(name: str) -> Price:
-    """Return the function that prices a call's tokens as this model's, today.
+    """Return a function that prices a call's tokens at this model's current prices.
 
     Args:
         name: the model, as in `gpt-4o-mini` or `openai/gpt-4o-mini`.

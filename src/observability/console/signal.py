@@ -1,4 +1,4 @@
-"""A journalled signal, parsed once for all screens. An agent may record any value under any name."""
+"""Parses a journalled signal for all screens. Any type must be expected, since agents may record any value."""
 
 import math
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ class Signal(NamedTuple):
     reason: str
     symbol: str
     valid: bool
-    inferred: bool  # from an answer, by the recorder
+    inferred: bool  # whether the recorder inferred the signal from an answer
 
 
 def signal_of(metadata: Any) -> Signal:
@@ -36,7 +36,7 @@ def finite(value: Any) -> float | None:
         return None
     try:
         return float(value) if math.isfinite(value) else None
-    except OverflowError:  # an integer beyond any float
+    except OverflowError:  # an integer too large for a float
         return None
 
 

@@ -1,4 +1,4 @@
-"""The one clock of the console: the current time, the zone that times are shown in, `--since` and `--until`."""
+"""The console's clock: the current time, the time zone of all output, and the times of `--since` and `--until`."""
 
 import re
 import time
@@ -10,7 +10,7 @@ _MAX_NS = 9_223_000_000 * _SECOND_NS
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DAYS_AGO = {"today": 0, "yesterday": 1}
 FORMS = "24h, 7d, 2w, today, yesterday, 2026-11-01, 2026-11-01T08:00 or all"
-_zone: tzinfo | None = None  # None: the system's
+_zone: tzinfo | None = None  # None: the system's time zone
 
 
 def now_ns() -> int:
@@ -19,19 +19,19 @@ def now_ns() -> int:
 
 
 def use_utc() -> None:
-    """Show and read times in UTC from now on: the option `--utc`."""
+    """Print and parse times in UTC from now on, for the option `--utc`."""
     global _zone
     _zone = timezone.utc
 
 
 def use_local() -> None:
-    """Show and read times in the system's zone, as a new process does."""
+    """Print and parse times in the system's zone, as a new process does."""
     global _zone
     _zone = None
 
 
 def sqlite_zone() -> str:
-    """Return the modifier with which SQLite's date functions convert to the same zone."""
+    """Return the modifier for SQLite's date functions that converts to the same zone."""
     return "localtime" if _zone is None else "+0 hours"
 
 
@@ -47,7 +47,7 @@ def today() -> date:
 
 
 def parse_time(text: str) -> int:
-    """Return `24h`, `today`, `2026-11-01`, an ISO 8601 time (of the operator's zone by default) or `all` as Unix ns.
+    """Parse `24h`, `today`, `2026-11-01`, an ISO 8601 time (in the operator's zone by default) or `all` to Unix ns.
 
     Raises:
         ValueError: on anything else; the message lists the accepted forms.
@@ -58,14 +58,14 @@ def parse_time(text: str) -> int:
     if span := re.fullmatch(r"([0-9]{1,6})([mhdw])", value):
         return _clamped(now_ns() - int(span[1]) * _UNIT_SECONDS[span[2]] * _SECOND_NS)
     try:
-        moment = _midnight(value) or datetime.fromisoformat(re.sub("z$", "+00:00", value))  # Python 3.10 reads no Z
+        moment = _midnight(value) or datetime.fromisoformat(re.sub("z$", "+00:00", value))  # Python 3.10 rejects Z
     except ValueError:
         raise ValueError(f"{text!r} is not a time: use {FORMS}") from None
     return _clamped(round(_aware(moment).timestamp() * 1_000_000) * 1000)
 
 
 def _aware(moment: datetime) -> datetime:
-    """Give a time without an offset the operator's zone; in the years 1 and 9999, where that can fail, UTC."""
+    """Add the operator's zone to a time without an offset, or UTC in the years 1 and 9999, where that can fail."""
     if moment.tzinfo is not None:
         return moment
     try:
@@ -81,5 +81,5 @@ def _midnight(name: str) -> datetime | None:
 
 
 def _clamped(nanoseconds: int) -> int:
-    """Limit a time to 1677-2262: SQLite's integers hold no more."""
+    """Limit a time to 1677-2262, the range of SQLite's integers."""
     return max(min(nanoseconds, _MAX_NS), -_MAX_NS)

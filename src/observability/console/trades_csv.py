@@ -1,4 +1,4 @@
-"""A CSV file of trade results: its lines, and the outcomes of their traces."""
+"""Reads a CSV file of trade results: its lines, and the outcomes of their traces."""
 
 import csv
 import math
@@ -15,13 +15,13 @@ from ..journal import Journal, JournalError, Row
 from ..tracing import Score
 from .queries import traces
 
-_MAX_CELL = 16 * 2**20  # characters
+_MAX_CELL = 16 * 2**20  # limit in characters
 _VALUES = ("pnl_usd", "pnl_pct", "note")
 _TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # shorter numbers may be an exchange's order numbers
 
 
 class TradeLine(NamedTuple):
-    """A line as written; None for an empty cell."""
+    """The cells of a line; None for an empty cell."""
 
     line: int
     trace: str
@@ -31,7 +31,7 @@ class TradeLine(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that cannot be imported, and why."""
+    """A line that cannot be imported, and the reason."""
 
     line: int
     why: str
@@ -53,11 +53,11 @@ class Trades(NamedTuple):
 
 
 def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> Trades:
-    """Read and check the whole file; nothing is written. The lines of a trace are accepted or refused together.
+    """Read and check the whole file without writing. The lines of a trace are accepted or rejected together.
 
     Args:
-        file: may be a pipe: it is read once.
-        column: the column with the trace id (case-insensitive, as all columns).
+        file: the file; may be a pipe, since it is read only once.
+        column: the column with the trace id (column names are case-insensitive).
 
     Raises:
         JournalError: the file cannot be read, or its header lacks a column or repeats one.
@@ -121,7 +121,7 @@ def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> tuple[Score, 
 
 
 def _numbers(lines: Sequence[TradeLine]) -> str:
-    """`3 and 4`; `3, 4, 5, 6, 7, …`."""
+    """List the numbers of lines: `3 and 4`; `3, 4, 5, 6, 7, …`."""
     numbers = [str(line.line) for line in lines[:5]]
     return " and ".join(numbers) if len(lines) == 2 else ", ".join(numbers) + (", …" if len(lines) > 5 else "")
 

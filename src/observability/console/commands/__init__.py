@@ -1,1 +1,1 @@
-"""The commands of the console, one file each. Those that change something stand in `manage`."""
+"""The commands of the console, one file each. Commands that change something are in `manage`."""

@@ -1,4 +1,4 @@
-"""`completion`: the shell function `moon`, short for the console, with its completion."""
+"""`completion`: prints a shell function `moon`, short for the console, with tab completion."""
 
 import shlex
 import sys
@@ -20,7 +20,7 @@ _VALUES = {
 
 
 class Shell(str, Enum):
-    """The shells with a script."""
+    """The supported shells."""
 
     bash = "bash"
     zsh = "zsh"
@@ -30,7 +30,7 @@ class Shell(str, Enum):
 def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument()] = Shell.bash) -> None:
     """Print a script that defines `moon`, short for `python -m src.observability`, and completes it.
 
-    The script has the commands and options of this version in it, so that completing starts no Python.
+    The script contains this version's commands and options, so that completion does not start Python.
 
     Example: python -m src.observability completion bash >> ~/.bashrc
     """
@@ -40,7 +40,7 @@ def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument()]
 
 
 def _choices_of(command: Any) -> dict[str, str]:
-    """Return each option of a command with the values that it may have, as one text."""
+    """Return option -> its possible values, as one text."""
     names = (name for parameter in command.params for name in parameter.opts if name.startswith("--"))
     return {name: _VALUES.get(name, "") for name in names}
 
@@ -50,7 +50,7 @@ def _run() -> str:
 
 
 def _bash(commands: Mapping[str, Mapping[str, str]], shell: Shell) -> str:
-    """Return the script for bash; zsh reads it too, once it is told to."""
+    """Return the script for bash, or for zsh in its bash-compatible mode."""
     values = {option: values for options in commands.values() for option, values in options.items() if values}
     of_option = "\n".join(f"        {option}) choices={shlex.quote(text)} ;;" for option, text in values.items())
     of_command = "\n".join(

@@ -40,8 +40,8 @@ def decisions(
 ) -> None:
     """List the decisions, newest last, with their outcomes; NOTHING and unreadable ones (?) too.
 
-    Cost and outcome belong to the whole trace: they stand beside its last valid BUY or SELL, and ″ beside the others.
-    A decision with ≈ was inferred from a model's answer; --report leaves it out unless --inferred is given.
+    Cost and outcome belong to the whole trace: its last valid BUY or SELL shows them, its other decisions show ″. The
+    recorder inferred a decision with ≈ from a model's answer; --report leaves it out unless --inferred is given.
 
     Example: python -m src.observability decisions --since today --action SELL --symbol BTC
     """
@@ -62,7 +62,7 @@ def decisions(
 
 
 def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
-    """Print the evaluation; a hint if no outcome is known."""
+    """Print the evaluation, or a hint if no outcome is known."""
     with opened() as journal:
         rows = resolved(journal, rows)
         evaluated = queries.decisions_with_outcome(journal, rows, inferred=inferred)
@@ -96,7 +96,7 @@ def _print_tables(groups: dict[str, list[Evaluation]], classes: Sequence[Confide
     for by, rows in decided.items():
         show(*evaluations_table(rows, by, columns), "")
     show(*calibration_table(classes, columns), "")
-    print("💰 Profit or loss, minus the cost of all calls (those that led to NOTHING too)")
+    print("💰 Profit or loss, minus the cost of all calls (including calls that led to NOTHING)")
     for by, rows in groups.items():
         show(*balance_table(rows, by, columns), "")
     rated: Iterable[ConfidenceClass | Evaluation] = chain(classes, *decided.values())

@@ -1,4 +1,4 @@
-"""`doctor`: is tracing itself working? Findings are listed worst first, each with its cure."""
+"""`doctor`: checks that tracing itself works, and lists the findings, worst first, each with its cure."""
 
 import sys
 from typing import Annotated
@@ -24,9 +24,9 @@ def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Set a damaged journal aside, and retry rejected rows.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check settings, keys, server, journal, disk and prices: a line for each. Exit status 1 on any fault.
+    """Check settings, keys, server, journal, disk and prices. Exit status 1 on any fault.
 
-    --json has one line for each finding.
+    --json prints one line per finding.
 
     Example: python -m src.observability doctor
     """
@@ -44,7 +44,7 @@ def doctor(
 
 def _findings() -> list[Finding]:
     """Run all checks. Texts are redacted, whatever the operator's patterns, so that no key is printed."""
-    from ...redaction import redact_line  # loaded lazily: its rules take longer to load than the other commands to run
+    from ...redaction import redact_line  # loaded lazily: its rules take longer to load than other commands take to run
 
     checks = (
         local.package,

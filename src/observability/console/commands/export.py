@@ -42,8 +42,8 @@ _JSON = columns_of(Kind.JSON)
 _INTEGERS = {"seq", *columns_of(Kind.INTEGER)}
 _FLOATS = {"number", *columns_of(Kind.REAL)}
 _PAGE_ROWS = 5000
-_MESSAGE_ROWS = 500  # of one OTLP message, as the shipper sends
-# A spreadsheet runs such a cell, also behind blanks and as full-width characters.
+_MESSAGE_ROWS = 500  # rows per OTLP message, as the shipper sends
+# A cell that a spreadsheet would run as a formula, also after blanks and in full-width characters.
 _FORMULA = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹢﹣﹦﹫−]|[\t\r\n]")
 
 
@@ -58,9 +58,9 @@ def export(
     limit: Newest = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export all ended observations as recorded, and so redacted, in order of arrival; or all scores.
+    """Export all ended observations as recorded (already redacted), in order of arrival; or all scores.
 
-    The file appears complete or not at all, and replaces one of that name.
+    The file is written completely or not at all, and replaces an existing one.
 
     In CSV, a ' precedes text that a spreadsheet would run as a formula.
 
@@ -77,7 +77,7 @@ def export(
 
 
 def _check(form: Format, scores: bool, as_json: bool, is_printed: bool) -> None:
-    """End the command with status 2 if its options contradict one another."""
+    """End the command with status 2 if its options contradict each other."""
     if scores and form is Format.otlp:
         raise typer.BadParameter("OTLP has no scores: use jsonl, csv or parquet", param_hint="--scores")
     if form is Format.parquet and is_printed and sys.stdout.isatty():
@@ -130,7 +130,7 @@ def _objects(page: list[Row]) -> Iterator[str]:
 
 
 def _messages(page: list[Row]) -> Iterator[str]:
-    """Yield OTLP messages as the shipper sends them, one per project; local rows go to the configured project."""
+    """Yield OTLP messages in the shipper's form, one per project; rows without a project go to the configured one."""
     from ...shipping import json_of
 
     projects: dict[str, list[Row]] = defaultdict(list)
@@ -147,9 +147,9 @@ def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """Put a quote before text that a spreadsheet would run as a formula, as one types it there.
+    """Put a quote before text that a spreadsheet would run as a formula.
 
-    NUL, which few readers take and the writer of Python 3.10 refuses, becomes U+FFFD.
+    NUL becomes U+FFFD: few readers accept NUL, and Python 3.10's writer rejects it.
     """
     if not isinstance(value, str):
         return value

@@ -1,4 +1,4 @@
-"""`report`: the journal as one HTML page."""
+"""`report`: writes the journal as one HTML page."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ def report(
 ) -> None:
     """Write the page of `serve` as one HTML file: decisions with their traces, profit, spend, failures, calibration.
 
-    The file needs no network, works from disk and on a phone, and is redacted like the journal.
+    The file needs no network, opens from disk and on a phone, and is redacted like the journal.
 
     Example: python -m src.observability report --html november.html --since 2026-11-01
     """

@@ -1,4 +1,4 @@
-"""`serve`: the live page, for this machine's browser."""
+"""`serve`: shows the live page in this machine's browser."""
 
 import socket
 import sys
@@ -12,9 +12,9 @@ _PORT = 8020
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port; 0 takes a free one.")] = _PORT,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port; 0 chooses a free one.")] = _PORT,
 ) -> None:
-    """Show decisions, profit, spend and failures in the browser, as they come. Ctrl-C ends it.
+    """Show decisions, profit, spend and failures live in the browser. Ctrl-C ends the page.
 
     Only this machine can reach the page. The printed address works once: the browser keeps a cookie. The page cannot
     change the journal.
@@ -37,7 +37,7 @@ def _listener(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
-        listener.listen()  # a browser that is quicker than the server waits
+        listener.listen()  # from now on a browser can connect, and waits for the server
     except OSError as error:
         cprint(f"❌ Port {port} cannot be used ({error.strerror}): choose another with --port", "red", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -20,12 +20,12 @@ from ..render.format import duration, how_many, moment, one_line, price, safe
 from ..render.layout import paragraph, show, show_json, width
 from ..render.tables import decisions_table, spend_table
 
-_AGENTS = 6  # on one screen
+_AGENTS = 6  # most agents listed, to fit one screen
 _DECISIONS = 5
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show if tracing works, the last decisions, and the cost of the last 24 hours.
+    """Show the state of tracing, the last decisions, and the cost of the last 24 hours.
 
     One screen about all agents; `costs` and `decisions` have the options --since, --agent, --model and --limit.
 
@@ -62,7 +62,7 @@ def _facts(journal: Journal) -> dict[str, Any]:
 
 
 def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
-    """Return where records go; "shipped" only where something has arrived."""
+    """Return the destinations of records; "shipped" only if one has received a record."""
     sending = [to.label for to in settings.destinations() if not is_blocked(to)]
     hosts: dict[str, list[str]] = {"shipped": [], "to be shipped": []}
     for label in sending:
@@ -92,8 +92,8 @@ def _show(facts: dict[str, Any]) -> None:
     for label, rows in facts["destinations"].items() if settings.otlp_destination() else ():
         print(paragraph("📤", f"{safe(label.partition('|')[0])}: {_delivered(rows, now)}"))
     if settings.destination() and (local := facts["rows"].get("local")):
-        stays = f"{how_many(local, 'row')} recorded without keys: they stay here"
-        print(paragraph("  ", f"{stays}, unless you run python -m src.observability ship --include-local"))
+        stays = f"{how_many(local, 'row')} recorded without keys, kept here"
+        print(paragraph("  ", f"{stays} until you run python -m src.observability ship --include-local"))
     if facts["alerts"]:
         print(paragraph("🔔", facts["alerts"]))
     if facts["agents"]:

@@ -1,4 +1,4 @@
-"""`tail`: decisions, errors and warnings as they happen."""
+"""`tail`: prints decisions, errors and warnings as they happen."""
 
 import contextlib
 import json
@@ -25,8 +25,8 @@ from ..time_range import local_time
 
 _POLL_SECONDS = 0.5
 _POLL_ROWS = 500
-_AGENT, _MODEL, _EVENT = 18, 24, 22  # columns
-_NARROW = 60  # columns, below which the decision needs most of the line
+_AGENT, _MODEL, _EVENT = 18, 24, 22  # widths in columns
+_NARROW = 60  # width below which the decision needs most of the line
 
 First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Print the newest N first.")]
 
@@ -35,7 +35,7 @@ First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="
 def tail(rows: Filter, limit: First = 10, as_json: AsJson = False) -> None:
     """Print decisions, errors and warnings as they happen, each with its trace's id. Ctrl-C ends it with status 0.
 
-    Without a journal it waits for one. --since limits how far back it starts.
+    If there is no journal yet, the command waits for one. --since limits the rows printed first.
 
     Example: python -m src.observability tail --agent WhaleAgent
     """
@@ -58,7 +58,7 @@ def _wait_for_journal() -> None:
 
 
 class _Follower:
-    """Remembers the last printed row and day."""
+    """Prints new rows, and remembers the last printed row and day."""
 
     def __init__(self, rows: Filter, as_json: bool) -> None:
         self._rows, self._as_json = rows, as_json
@@ -67,7 +67,7 @@ class _Follower:
     def print_news(self, journal: Journal, limit: int) -> None:
         """Print the new rows, at most the newest `limit`."""
         last = pages.newest_ended(journal)
-        after = self._printed if self._printed <= last else 0  # else the journal was replaced or emptied
+        after = self._printed if self._printed <= last else 0  # 0: the journal was replaced or emptied
         for row in self._news(journal, after, last, limit):
             row["metadata"] = json.loads(row["metadata"] or "{}")
             if self._as_json:
@@ -100,7 +100,7 @@ class _Follower:
 
 
 def _line(row: Row, columns: int) -> Text:
-    """Return one line, cut to the terminal; in a narrow one the agent's name is shorter and the model left out."""
+    """Return one line, cut to the terminal. A narrow line has a shorter agent's name and no model."""
     line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  {row['trace_id'][:SHORT_ID]}  ", style="dim")
     line.append(
         f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // (4 if columns >= _NARROW else 7)))}  ",

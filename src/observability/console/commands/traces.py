@@ -1,4 +1,4 @@
-"""`traces` and `trace`: traces as lines, as trees, or as JSON."""
+"""`traces` and `trace`: print traces as lines, trees or JSON."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from ..render.tree import tree_of
 
 _SESSIONS = "python -m src.observability costs --by session"
 _MAX_CANDIDATES = 20
-_MAX_TREE = 160  # columns, in a pipe too
+_MAX_TREE = 160  # widest tree in columns, in a pipe too
 
 
 @filtered
@@ -28,7 +28,7 @@ def traces(
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the newest traces, one line each. `trace ID` shows one of them; --tree, --full and --json show all.
+    """List the newest traces, one line each; --tree, --full and --json show them whole. `trace ID` shows one trace.
 
     Example: python -m src.observability traces --agent LiquidationAgent --limit 5
     """
@@ -63,7 +63,7 @@ def trace(
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show one trace as a tree. If several ids start with those digits, list their traces, with exit status 1.
+    """Show one trace as a tree. If several ids start with these digits, list their traces and exit with status 1.
 
     Example: python -m src.observability trace last --full
     """
@@ -76,7 +76,7 @@ def trace(
 
 
 def _list_candidates(name: str, lines: Sequence[queries.TraceLine]) -> NoReturn:
-    more = "; others too" if len(lines) == _MAX_CANDIDATES else ""
+    more = f" (the first {_MAX_CANDIDATES} are listed)" if len(lines) == _MAX_CANDIDATES else ""
     print_error(f"Several trace ids start with {name!r}{more}", "give more digits of one of these")
     for line in traces_table(lines, width()):
         print(line.plain, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The `adopt` command, which puts the package into a trading repo, and `run`, which runs a script observed."""
+"""`adopt` installs the package in a trading repo; `run` runs a script with its LLM calls observed."""
 
 import os
 import sys
@@ -20,17 +20,17 @@ _ICONS = {"by the line": "✅", "only under run": "🤖", None: "❌"}
 
 
 def adopt(
-    path: Annotated[Path, typer.Argument(help="The root of the trading repo, the folder that has src in it.")],
+    path: Annotated[Path, typer.Argument(help="The root of the trading repo: the folder that contains src.")],
     undo: Annotated[bool, typer.Option("--undo", help="Remove the package and the added lines.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Change nothing; list every LLM call site.")] = False,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the changes and make none.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put this package into a trading repo: its folder, one line in src/__init__.py, settings and requirements.
+    """Install this package in a trading repo: its folder, one line in src/__init__.py, settings and requirements.
 
-    Run it again after an update of this repo. --check exits with status 1 if a call site is not observed at all; --json
-    is for its list.
+    Run the command again after an update of this repo. --check exits with status 1 if any call site is not observed;
+    --json prints its list for scripts.
 
     Example: python -m src.observability adopt ../trading-bots --dry-run
     """
@@ -57,7 +57,7 @@ def run(
     script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script, followed by its own arguments.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own arguments.")] = None,
 ) -> None:
-    """Run a script as `python SCRIPT …` does, observed: for scripts that import nothing of src.
+    """Run a script like `python SCRIPT …`, with its LLM calls observed: for scripts that import nothing from src.
 
     Example: python -m src.observability run src/agents/websearch_agent.py
     """
@@ -68,7 +68,7 @@ def run(
 
 
 def version(is_given: bool) -> None:
-    """The `--version` option."""
+    """Print the package's version, for the option `--version`."""
     if is_given:
         print(__version__)
         raise typer.Exit
@@ -81,22 +81,22 @@ def _show(plan: adoption.Plan) -> None:
         was = f"version {plan.old_version} there, {__version__} here" if plan.old_version else f"version {__version__}"
         print(f"{adoption.PACKAGE}: {plan.copied} files, {was}")
     for file in plan.kept:
-        cprint(f"⚠️ {file.relative_to(plan.root)} was edited since: it stays", "yellow")
+        cprint(f"⚠️ {file.relative_to(plan.root)} was edited since and is kept", "yellow")
     if not plan.changes:
-        cprint(f"✅ {plan.root} has version {__version__} already", "green")
+        cprint(f"✅ {plan.root} already has version {__version__}", "green")
 
 
 def _report_adoption(plan: adoption.Plan) -> None:
     update = "has" if plan.old_version in (None, __version__) else f"was updated from {plan.old_version} to"
     cprint(f"✅ {plan.root} {update} version {__version__}", "green")
-    print("   → there, in its own environment: pip install -r src/observability/requirements.txt")
-    print(f"   → its call sites: python -m src.observability adopt {plan.root} --check")
+    print("   → install requirements there, in its own environment: pip install -r src/observability/requirements.txt")
+    print(f"   → list its call sites: python -m src.observability adopt {plan.root} --check")
 
 
 def _report_removal(plan: adoption.Plan) -> None:
     cprint(f"✅ Removed version {plan.old_version} from {plan.root}", "green")
     if plan.journal.exists():
-        print(f"📒 The journal stays: {plan.journal}")
+        print(f"📒 The journal is kept: {plan.journal}")
 
 
 def _check(root: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`budgets`: what each budget has left. `budgets raise`: adds to one for a while."""
+"""`budgets`: shows the remainder of each budget. `budgets raise`: adds to a budget until a time."""
 
 import re
 import sys
@@ -23,11 +23,11 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def budgets(
-    action: Annotated[str | None, typer.Argument(metavar="[raise]", help="Add to a budget for a while.")] = None,
-    scope: Annotated[str | None, typer.Argument(help="The budget: its scope, as `WhaleAgent`.")] = None,
-    amount: Annotated[float | None, typer.Argument(min=0, help="In the budget's unit.")] = None,
+    action: Annotated[str | None, typer.Argument(metavar="[raise]", help="Add to a budget until a time.")] = None,
+    scope: Annotated[str | None, typer.Argument(help="The budget's scope, such as WhaleAgent.")] = None,
+    amount: Annotated[float | None, typer.Argument(min=0, help="The amount to add, in the budget's unit.")] = None,
     until: Annotated[
-        str | None, typer.Option(help="tomorrow, 24h, 2026-12-01 (default: the end of the budget's period).")
+        str | None, typer.Option(help="tomorrow, 24h, 2026-12-01. Default: the end of the budget's period.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -37,7 +37,7 @@ def budgets(
     """
     chosen = configured()
     if not chosen:
-        cprint(f'🤖 No budgets: set one in .env, as {_SETTING}="fleet 20 USD/day"', "cyan", file=sys.stderr)
+        cprint(f'🤖 No budgets: set one in .env, such as {_SETTING}="fleet 20 USD/day"', "cyan", file=sys.stderr)
         raise typer.Exit(0 if action is None else 1)
     with opened() as journal:
         if action is not None:
@@ -66,7 +66,7 @@ def _raise(
 
 
 def _named(chosen: list[Budget], scope: str) -> Budget:
-    """The budget of this scope; of several, the one of this scope, unit and period."""
+    """The budget with this scope, or with this scope, unit and period if several have the scope."""
     name = " ".join(scope.lower().split())
     matching = [budget for budget in chosen if name in (budget.scope, budget.key.lower(), budget.text.lower())]
     if len(matching) == 1:
@@ -80,7 +80,7 @@ def _named(chosen: list[Budget], scope: str) -> Budget:
 
 
 def _end(budget: Budget, until: str, now: float) -> float:
-    """A time to come: `tomorrow` is its first moment in the budget's zone."""
+    """Parse a future time; `tomorrow` is the next midnight in the budget's zone."""
     text = until.strip().lower()
     if text == "tomorrow":
         day = datetime.fromtimestamp(now, budget.zone).date() + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Asks the operator before a command changes something."""
+"""Asks the operator for confirmation before a command changes something."""
 
 import sys
 from collections.abc import Callable
@@ -24,13 +24,13 @@ def confirm(question: str, outcome: str, end: Callable[[str, str], NoReturn] = _
 
     Args:
         question: the whole question.
-        outcome: the state without a yes, like `nothing was sent`.
-        end: ends the command where nobody can answer; gets the message and its cure.
+        outcome: the result without a confirmation, such as `nothing was sent`.
+        end: ends the command if there is no terminal; receives the message and its cure.
     """
     try:
         if typer.confirm(question, err=True):
             return
-    except typer.Abort as abort:  # Ctrl-C or no terminal: its context shows which
+    except typer.Abort as abort:  # Ctrl-C or no terminal, as its context tells
         print(file=sys.stderr)
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise typer.Exit(INTERRUPTED) from None

@@ -1,4 +1,4 @@
-"""`dashboard`: make the dashboard "Trading agents" in Langfuse, or bring it up to date."""
+"""`dashboard`: creates or updates the dashboard "Trading agents" in Langfuse."""
 
 import sys
 from contextlib import closing
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def dashboard(as_json: AsJson = False) -> None:
-    """Make the dashboard "Trading agents" in Langfuse, or bring it up to date. Exit status 1 if the server cannot.
+    """Create or update the dashboard "Trading agents" in Langfuse. Exit status 1 if the server cannot.
 
-    Score configurations are made too. What others made or moved in Langfuse stays as it is.
+    Score configurations are created too. Widgets and configurations made or moved by others are kept.
 
     Example: python -m src.observability dashboard
     """
@@ -33,7 +33,7 @@ def dashboard(as_json: AsJson = False) -> None:
     destination = settings.destination()
     if destination is None or is_blocked(destination):
         obstacle = next(obstacles(), NO_KEYS)
-        print_error(f"No dashboard can be made ({obstacle.about}: {obstacle.what})", obstacle.cure)
+        print_error(f"The dashboard cannot be created ({obstacle.about}: {obstacle.what})", obstacle.cure)
         raise typer.Exit(1)
     with closing(LangfuseClient(destination)) as client:
         try:
@@ -57,11 +57,11 @@ def _make(client: "LangfuseClient", destination: settings.Destination, as_json: 
         return
     cprint(f"✅ {DASHBOARD}: {len(WIDGETS)} widgets at {safe(address)}", "green")
     if foreign:
-        cprint(f"⚠️ {how_many(foreign, 'score configuration')} of yours kept as they are", "yellow")
+        cprint(f"⚠️ {how_many(foreign, 'score configuration')} of your own kept unchanged", "yellow")
 
 
 def _project(client: "LangfuseClient", destination: settings.Destination) -> str | None:
-    """Return the project's id, and keep it in the journal if there is one."""
+    """Return the project's id, and save it in the journal if there is one."""
     project = client.project_id(10.0)
     if project is not None:
         try:
@@ -73,8 +73,8 @@ def _project(client: "LangfuseClient", destination: settings.Destination) -> str
 
 
 def _show_clicks(host: str) -> None:
-    print_error(f"{host} has no API for dashboards", "update Langfuse to 4.16 or newer, or make it by hand")
-    print(paragraph("  ", f"Dashboards → New dashboard, named {DASHBOARD}; then New widget for each of:"))
+    print_error(f"{host} has no API for dashboards", "update Langfuse to 4.16 or newer, or create it by hand")
+    print(paragraph("  ", f"Dashboards → New dashboard, named {DASHBOARD}; then New widget for each line:"))
     for widget in WIDGETS:
         print(paragraph("📊", f"{widget.name}: {widget.as_clicks()}"))
     sys.stdout.flush()

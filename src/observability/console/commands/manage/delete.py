@@ -1,4 +1,4 @@
-"""`delete`: delete one trace from the journal."""
+"""`delete`: deletes one trace from the journal."""
 
 import sys
 from typing import Annotated
@@ -20,9 +20,9 @@ def delete(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete one trace here: its observations, scores and tags. Its cost stays in the totals.
+    """Delete one trace from the journal: its observations, scores and tags. Its cost stays in the totals.
 
-    What Langfuse has received stays there; the command says how to delete it.
+    A copy in Langfuse is kept; the command prints how to delete it.
 
     Example: python -m src.observability delete 9dbed5bf
     """
@@ -30,7 +30,7 @@ def delete(
         trace = traces.trace(journal, traces.trace_id_named(journal, name))
         _check_ended(trace)
         if not yes:
-            _ask(journal, trace)
+            _confirm(journal, trace)
         pages = {label: journal.trace_address(label, trace.id) for label in journal.received_by(trace.id)}
         rows = journal.delete_trace(trace.id)
     if as_json:
@@ -39,31 +39,31 @@ def delete(
     else:
         cprint(f"🧹 Deleted {how_many(rows, 'row')} of trace {trace.id[:SHORT_ID]}", "green")
     for label, page in pages.items():
-        _say_where(label, page, trace.id)
+        _print_deletion_steps(label, page, trace.id)
 
 
-def _say_where(label: str, page: str | None, trace_id: str) -> None:
+def _print_deletion_steps(label: str, page: str | None, trace_id: str) -> None:
     host, _, key = label.partition("|")
     cprint(f"⚠️ {host} still has this trace. To delete it there:", "yellow", file=sys.stderr)
     if not key:
         print(paragraph("  ", f"→ delete trace {trace_id} with that backend's own tools"), file=sys.stderr)
         return
     if page is not None:
-        print(paragraph("  ", f"→ its page {page}, the bin at the top; or:"), file=sys.stderr)
+        print(paragraph("  ", f"→ open {page} and click the bin at the top; or:"), file=sys.stderr)
     print(f'   curl -X DELETE -u "$LANGFUSE_PUBLIC_KEY:$LANGFUSE_SECRET_KEY" {host}/api/public/traces/{trace_id}',
           file=sys.stderr)  # fmt: skip
 
 
 def _check_ended(trace: traces.Trace) -> None:
-    """End the command if a call of the trace still runs: its end would put it back."""
+    """End the command if a call of the trace is still running: its end would recreate the trace."""
     if any(row["state"] == "open" for row in trace.observations):
         print_error(f"Trace {trace.id[:SHORT_ID]} is still running", "delete it once it has ended")
         raise typer.Exit(1)
 
 
-def _ask(journal: Journal, trace: traces.Trace) -> None:
+def _confirm(journal: Journal, trace: traces.Trace) -> None:
     show(*traces_table(traces.lines_of(journal, [trace.id]), width()))
     pending = sum(row["state"] == "pending" for row in (*trace.observations, *trace.scores))
-    never_sent = f" {how_many(pending, 'row')} of it will never be sent." if pending else ""
+    never_sent = f" {how_many(pending, 'row')} of it would never be sent." if pending else ""
     rows = how_many(len(trace.observations) + len(trace.scores), "row")
     confirm(f"Delete this trace, {rows}, for good?{never_sent}", "nothing was deleted")

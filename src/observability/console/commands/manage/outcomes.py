@@ -1,4 +1,4 @@
-"""`outcome` and `outcomes`: record the profit or loss of decisions, one by one or from a CSV file."""
+"""`outcome` and `outcomes`: record the profit or loss of decisions, singly or from a CSV file."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from termcolor import cprint
 
-from .... import recording  # its functions load the redaction rules on first use, which takes long
+from .... import recording  # as a module, so that the slow redaction rules load on first use
 from ....journal import Row
 from ...checks.obstacles import refused_patterns
 from ...options import AsJson, opened, print_error
@@ -19,7 +19,7 @@ from ...queries import decisions, traces
 from ...render.format import gain, gain_percent, how_many, one_line
 from ...trades_csv import BadLine, Repeats, Trades, read_trades
 
-_MAX_PRINTED = 20  # bad lines
+_MAX_PRINTED = 20  # most bad lines printed
 
 Usd = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in USD.")]
 Percent = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in percent of the stake.")]
@@ -36,7 +36,7 @@ def outcome(
 ) -> None:
     """Record the profit or loss of a decision. A second outcome replaces the first.
 
-    It evaluates the last valid BUY or SELL of the trace.
+    The outcome evaluates the last valid BUY or SELL of the trace.
 
     Example: python -m src.observability outcome 9dbed5bf --pnl-usd -12.5 --note "stopped out"
     """
@@ -112,7 +112,7 @@ def outcomes(
 
 @contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
-    """Finish writing on Ctrl-C, which takes seconds: a file is imported completely or not at all."""
+    """Delay Ctrl-C until all rows are written, so that a file is imported completely or not at all."""
 
     def note(*_: Any) -> None:
         cprint("⚠️ Finishing the import first, which takes a few seconds", "yellow", file=sys.stderr)

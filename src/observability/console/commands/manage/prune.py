@@ -1,4 +1,4 @@
-"""`prune`: delete old observations."""
+"""`prune`: deletes old observations."""
 
 import contextlib
 import sys
@@ -21,15 +21,15 @@ _DAY_NS = 86_400_000_000_000
 
 def prune(
     older_than: Annotated[
-        str | None, typer.Option(help="30d, 2026-11-01, all, ... (default: OBSERVABILITY_RETENTION_DAYS).")
+        str | None, typer.Option(help="An age or a time: 30d, 2026-11-01, all. Default: OBSERVABILITY_RETENTION_DAYS.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the rows.")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete old observations and their scores, except those still to be sent. Their cost stays in the totals.
+    """Delete old observations and their scores, except unsent ones. Their cost stays in the totals.
 
-    The command first says what it will delete, and asks.
+    The command prints the number of rows, and asks for confirmation.
 
     Example: python -m src.observability prune --older-than 14d --dry-run
     """
@@ -49,19 +49,19 @@ def prune(
 
 
 class _Pruned(NamedTuple):
-    """The observations from before a time (Unix nanoseconds). The fields are the names of the JSON output."""
+    """The number of observations before a time (Unix nanoseconds). The fields are the names of the JSON output."""
 
     before_ns: int
     dry_run: bool
-    found: dict[str, int]  # number by state
-    waiting: int  # kept: not sent yet
-    undelivered: int  # of `found`: the second destination has not received them
-    gone: int  # deleted
+    found: dict[str, int]  # state -> number of observations to delete
+    waiting: int  # kept, since they are not sent yet
+    undelivered: int  # part of `found` that the second destination has not received
+    gone: int  # number of deleted observations
     freed_bytes: int
 
 
 def _announce(pruned: _Pruned) -> None:
-    """Say on stderr what will be deleted, and ask."""
+    """Print the numbers on stderr, and ask for confirmation."""
     with contextlib.redirect_stdout(sys.stderr):
         _print(pruned)
     confirm("Delete them for good?", "nothing was deleted")
@@ -98,7 +98,7 @@ def _before(older_than: str | None) -> int:
 
 
 def _delete(journal: Journal, before: int) -> int:
-    """Delete in steps, so that no writer waits long; return the number of observations."""
+    """Delete in steps, so that no writer waits long; return the number of deleted observations."""
     deleted = 0
     while step := journal.delete_done(STEP_ROWS, before_ns=before):
         deleted += step

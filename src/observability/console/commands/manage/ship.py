@@ -1,4 +1,4 @@
-"""`ship`: deliver pending rows to Langfuse, and to a second destination, now."""
+"""`ship`: delivers pending rows to Langfuse and to a second destination now."""
 
 import sys
 import threading
@@ -24,7 +24,7 @@ from .confirmation import INTERRUPTED, Yes, confirm
 if TYPE_CHECKING:
     from ....shipping import Delivery, ServerReply
 
-_LEASE_SECONDS = 60.0  # how long to wait for another process that is shipping
+_LEASE_SECONDS = 60.0  # longest wait for another process that is shipping
 _POLL_SECONDS = 0.1
 
 
@@ -63,7 +63,7 @@ class _Shipped(NamedTuple):
     delivered: int
     refused: int  # rejected by the server
     waiting: int  # still pending
-    why: str | None  # the reason why rows are pending
+    why: str | None  # reason for the pending rows
     cure: str | None
 
 
@@ -71,7 +71,7 @@ def _ship(journal: Journal, destination: settings.AnyDestination) -> _Shipped:
     before, rejected_before = journal.pending(destination.label), _rejected(journal, destination)
     reply = _deliver(destination, before) if before else None
     rejected = _rejected(journal, destination) - rejected_before
-    pending = journal.pending(destination.label) if reply is not None else 0  # rows recorded meanwhile do not count
+    pending = journal.pending(destination.label) if reply is not None else 0  # on success, newer rows do not count
     taken = max(before - pending - rejected, 0)
     cure = reply and _cure(reply, destination)
     return _Shipped(destination.host, taken, rejected, pending, reply and reply.message, cure)
@@ -97,7 +97,7 @@ def _cure(reply: "ServerReply", destination: settings.AnyDestination) -> str:
 
 
 def _end(message: str, cure: str | None, as_json: bool) -> NoReturn:
-    """End the command before anything was sent; numbers that were not counted are None."""
+    """End the command before anything is sent; all numbers in the JSON output are None."""
     print_error(message, cure)
     if as_json:
         show_json(dict.fromkeys((*_Shipped._fields, "local")) | {"delivered": 0, "why": message, "cure": cure})

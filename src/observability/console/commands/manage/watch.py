@@ -1,4 +1,4 @@
-"""`watch`: tells when an agent is unlike its own past. `alerts`: the incidents, and a test of the channels."""
+"""`watch`: alerts the operator when an agent deviates from its past. `alerts`: lists incidents and tests channels."""
 
 import contextlib
 import sys
@@ -39,7 +39,7 @@ def watch(
     once: Annotated[bool, typer.Option("--once", help="One pass, for cron.")] = False,
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two checks of the journal.")] = 60,
 ) -> None:
-    """Tell when an agent is unlike its own past: to OBSERVABILITY_ALERT_URLS, and here. Ctrl-C ends it with status 0.
+    """Alert when an agent deviates from its past, on OBSERVABILITY_ALERT_URLS and here. Ctrl-C ends with status 0.
 
     Example: python -m src.observability watch --once
     """
@@ -60,7 +60,7 @@ def watch(
     except AlreadyWatchedError as error:
         cprint(f"🤖 {error}", "cyan", file=sys.stderr)
     except JournalError as error:
-        print_error(str(error), "it is tried again at the next pass" if once else None)
+        print_error(str(error), "the next pass will retry" if once else None)
         raise typer.Exit(1) from None
 
 
@@ -77,7 +77,7 @@ def alerts(
         _test()
         return
     if test is not None:
-        raise typer.BadParameter("only `alerts test` is known", param_hint="test")
+        raise typer.BadParameter("use `alerts` or `alerts test`", param_hint="test")
     path = path_beside(settings.journal_path())
     rows = _incidents(limit) if is_there(path) else []
     if as_json:
@@ -102,7 +102,7 @@ def _has_journal(path: Path, once: bool) -> bool:
 
 
 def _described(targets: list[Channel]) -> str:
-    return f"messages go to {len(targets)} channels" if targets else f"no {_URLS} set: messages are printed here alone"
+    return f"messages go to {len(targets)} channels" if targets else f"{_URLS} is not set: messages are printed only"
 
 
 def _report(changes: list[Incident] | OSError) -> None:
@@ -165,7 +165,7 @@ def _test() -> None:
 
 
 def _note(target: Channel, error: str | None) -> None:
-    """Remember the result for `doctor`, if there is a journal."""
+    """Record the result for `doctor`, if there is a journal."""
     path = path_beside(settings.journal_path())
     if is_there(path.parent):
         store = AlertStore(path)
