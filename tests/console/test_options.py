@@ -291,7 +291,7 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
     assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
     assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
-    assert "replaces one of that name" in run("export --help", COLUMNS="200").stdout
+    assert "replaces an existing one" in run("export --help", COLUMNS="200").stdout
 
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:

@@ -1,4 +1,4 @@
-"""The columns of observations and scores, each once. The kind of a column decides how it is stored and exported.
+"""The columns of observations and scores. A column's kind decides how it is stored and exported.
 
 A new column needs a line here, a `Migration` in `schema.py`, and its value in `recording/row.py`.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 class Kind(Enum):
     """The values of a column."""
 
-    ID = "hex digits that this package made"
+    ID = "hex digits made by this package"
     NAME = "text, cut to 200 characters: a provider may name anything"
     TEXT = "text"
     JSON = "JSON text"
@@ -20,7 +20,7 @@ class Kind(Enum):
 
 
 class Column(NamedTuple):
-    """A column. The placeholder of a row that SQLite refuses has only the `is_identity` columns."""
+    """A column. If SQLite rejects a row, its placeholder has only the `is_identity` columns."""
 
     name: str
     kind: Kind
@@ -79,7 +79,7 @@ SCORES = (
     Column("destination", Kind.TEXT, is_identity=True),
     Column("state", Kind.TEXT, is_identity=True),
 )
-COLUMNS = {column.name: column for column in (*SCORES, *OBSERVATIONS)}  # names that both tables have agree in kind
+COLUMNS = {column.name: column for column in (*SCORES, *OBSERVATIONS)}  # a name in both tables has the same kind
 OBSERVATION_COLUMNS = tuple(column.name for column in OBSERVATIONS)
 SCORE_COLUMNS = tuple(column.name for column in SCORES)
 

@@ -1,4 +1,4 @@
-"""One connection to the journal: queries and transactions. It closes while the process forks, and reopens on use."""
+"""A connection to the journal, for queries and transactions; closed while the process forks, reopened on use."""
 
 import random
 import sqlite3
@@ -12,9 +12,9 @@ from typing import Any
 from .. import forks
 from .file import BUSY_SECONDS, JournalError, connected, errors_named, identity_of, set_aside
 
-_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # while another process holds the write lock
+_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # pauses while another process holds the write lock
 
-_random = random.SystemRandom()  # the global generator is the agent's
+_random = random.SystemRandom()  # the global generator belongs to the agent
 
 
 class JournalConnection:
@@ -56,7 +56,7 @@ class JournalConnection:
             try:
                 yield cursor
             finally:
-                cursor.close()  # an open read transaction keeps the WAL from being reused
+                cursor.close()  # an open read transaction would make the WAL grow
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -74,7 +74,7 @@ class JournalConnection:
                 yield db
                 db.execute("COMMIT")
             except BaseException:
-                if db.in_transaction:  # on a full disk SQLite has rolled back already
+                if db.in_transaction:  # on a full disk, SQLite has already rolled back
                     db.execute("ROLLBACK")
                 raise
             finally:
@@ -82,9 +82,9 @@ class JournalConnection:
 
     @contextmanager
     def with_copies(self, tables: Iterable[str]) -> Iterator[sqlite3.Connection]:
-        """A connection that reads this journal, with copies of `tables` in memory: the journal stays as it is."""
+        """A connection that only reads this journal, with writable copies of `tables` in memory."""
         with self.lock, errors_named(), forks.opening:
-            self._open()  # the file is there, and ours
+            self._open()  # checks that the file exists and is this journal
             with closing(sqlite3.connect("file::memory:", uri=True, isolation_level=None)) as db:
                 db.row_factory = sqlite3.Row
                 db.execute("ATTACH ? AS journal", (f"{self.path.absolute().as_uri()}?mode=ro",))
@@ -107,7 +107,7 @@ class JournalConnection:
             self._open().executescript(statements)
 
     def _begin(self, synchronous: str) -> sqlite3.Connection:
-        """Begin a write transaction and acquire our lock; retry every few milliseconds while another process writes.
+        """Begin a write transaction and acquire `lock`; retry every few milliseconds while another process writes.
 
         SQLite's own retry sleeps up to 100 ms: in a busy fleet, some processes would wait for seconds.
         """
@@ -119,7 +119,7 @@ class JournalConnection:
         return db
 
     def _begun(self, synchronous: str, *, is_late: bool) -> sqlite3.Connection | None:
-        """The connection in a transaction, with our lock held; None if another process writes."""
+        """The connection in a transaction, with `lock` held; None if another process is writing."""
         self.lock.acquire()
         try:
             db = self._open()

@@ -1,8 +1,8 @@
 """Open the journal's file: create a missing one, migrate an old one, set aside a damaged or foreign one.
 
 OSError
-└── JournalError           the journal cannot be used now: try again later, the message names the cure
-    └── DamagedJournalError    the file can never be used: it is set aside, and a new one begun
+└── JournalError           the journal cannot be used now: retry later; the message names the cure
+    └── DamagedJournalError    the file can never be used: it is renamed, and a new one is created
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from .migration import format_of, is_migrated, migrate
 from .schema import APPLICATION_ID, FORMAT
 
 BUSY_SECONDS = 10.0
-_WAL_BYTES = 8 * 1024 * 1024  # size to which SQLite cuts the write-ahead log between two bursts
+_WAL_BYTES = 8 * 1024 * 1024  # size to which SQLite truncates the write-ahead log after a burst
 _KEEP_WAL_SMALL = f"PRAGMA journal_size_limit = {_WAL_BYTES}"
 
 
@@ -31,7 +31,7 @@ class DamagedJournalError(JournalError):
 
 
 class Connected(NamedTuple):
-    """A connection, and the device and inode of its file: another file may take its name."""
+    """A connection, and the device and inode of its file, since another file may later have the same name."""
 
     db: sqlite3.Connection
     identity: tuple[int, int] | None
@@ -45,14 +45,14 @@ def connected(path: Path, *, create: bool) -> Connected:
         create: create a missing journal, and replace a damaged one.
 
     Raises:
-        JournalError: the journal cannot be created, or there is none to read.
+        JournalError: the journal cannot be created, or does not exist.
     """
     if not create and not path.is_file():
         raise JournalError(f"No journal at {path} yet: run an agent first")
     try:
-        if (existing := _up_to_date(path)) is not None:  # without the lock: a fleet that starts need not queue
+        if (existing := _up_to_date(path)) is not None:  # without the lock, so that a starting fleet does not queue
             return existing
-    except JournalError:  # examined again below, by one process at a time
+    except JournalError:  # checked again below, by one process at a time
         if not create:
             raise
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,7 +67,7 @@ def connected(path: Path, *, create: bool) -> Connected:
 
 
 def set_aside(path: Path, identity: tuple[int, int], why: Exception) -> None:
-    """Rename a damaged journal, unless another process did; the next connection to `path` begins a new one."""
+    """Rename a damaged journal, unless another process already did; the next connection to `path` creates a new one."""
     with _only_one_process(path):
         if identity_of(path) == identity:
             _rename(path, why)
@@ -118,15 +118,15 @@ def _up_to_date(path: Path) -> Connected | None:
 def _hide_from_git(path: Path) -> None:
     """Write a `.gitignore` of `*` into the journal's folder: no prompt is committed. A shared folder stays as is."""
     ignore, ours = path.parent / ".gitignore", (path.name.partition(".")[0], "processes")
-    with suppress(OSError):  # the journal matters more
+    with suppress(OSError):  # a missing `.gitignore` must not stop the journal
         if not ignore.exists() and all(file.name.startswith(ours) for file in path.parent.iterdir()):
             ignore.write_text("*\n", encoding="utf-8")
 
 
 def _usable(path: Path) -> sqlite3.Connection:
     if path.is_dir():
-        if any(path.iterdir()):  # the operator's: it is not renamed
-            raise JournalError(f"{path} is a folder: let OBSERVABILITY_JOURNAL name a file in it")
+        if any(path.iterdir()):  # the operator's folder, which must not be renamed
+            raise JournalError(f"{path} is a folder: set OBSERVABILITY_JOURNAL to a file in it")
         raise DamagedJournalError(f"{path} is an empty folder")
     path.touch(mode=0o600)
     db = _connect(path)
@@ -170,7 +170,7 @@ def _rename(path: Path, why: Exception) -> None:
 
 @contextmanager
 def _only_one_process(path: Path) -> Iterator[None]:
-    """Hold the lock file: of several processes that meet a damaged journal, one sets it aside."""
+    """Hold the lock file, so that only one of several processes renames a damaged journal."""
     lock = Path(f"{path}.lock")
     lock.touch(mode=0o600)
     with lock.open("a") as file:
@@ -178,4 +178,4 @@ def _only_one_process(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # explicitly: a child forked meanwhile has inherited the lock
+            fcntl.flock(file, fcntl.LOCK_UN)  # explicitly, since a child forked in between has inherited the lock

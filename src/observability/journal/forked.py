@@ -1,4 +1,4 @@
-"""Journals of forked children: a child that must not open its parent's journal (`forks.py`) writes one of its own.
+"""Journals of forked children: a child that must not open its parent's journal (`forks.py`) writes its own.
 
 Once the child has ended, its rows are merged into the main journal, and the file is deleted.
 """
@@ -16,7 +16,7 @@ _TABLES = ("observations", "scores")
 
 
 def path_of_process() -> Path:
-    """The journal of this process: the settings' one, or a file of its own beside it (`forks.is_unsafe`)."""
+    """The path of this process's journal: as configured, or a separate file beside it (`forks.is_unsafe`)."""
     path = settings.journal_path()
     return path.with_name(f"{path.stem}.forked-{os.getpid()}{path.suffix}") if forks.is_unsafe else path
 
@@ -25,7 +25,7 @@ def merge_forked(journal: Journal, has_ended: Callable[[int], bool]) -> None:
     """Merge the journals of forked children that have ended (`has_ended(pid)`), and delete their files.
 
     Raises:
-        OSError: a journal cannot be used now. Nothing is lost: a row that was merged already is not written again.
+        OSError: a journal cannot be used now. A retry is safe: merged rows are not written again.
     """
     prefix = f"{journal.path.stem}.forked-"
     for path in journal.path.parent.glob(f"{prefix}*{journal.path.suffix}"):
@@ -46,9 +46,9 @@ def _merge(path: Path, journal: Journal) -> None:
 
 
 def _copy(table: str, forked: Journal, journal: Journal, delivered: set[str]) -> None:
-    """Append the rows of a table in short steps, each in the state that the child left it in.
+    """Append the rows of a table in short steps; each row keeps its state.
 
-    Rows of `delivered` are addressed to their own destination alone: the child has settled the other.
+    Rows of `delivered` are pending only for their own destination: the child has delivered them to the other.
     """
     seq = 0
     while rows := forked.select(f"SELECT * FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_STEP_ROWS}", (seq,)):

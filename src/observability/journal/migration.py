@@ -1,4 +1,4 @@
-"""Bring a journal up to the schema of this code, and keep a copy of it where existing rows change."""
+"""Migrates a journal to the schema of this code; keeps a backup if existing rows change."""
 
 import os
 import re
@@ -12,13 +12,13 @@ from pathlib import Path
 from ..internal_errors import failures
 from .schema import APPLICATION_ID, FORMAT, MIGRATIONS, Migration
 
-_PAUSE_SECONDS = 0.01  # between two pieces: other processes write meanwhile
-_SPARE_BYTES = 64 * 1024 * 1024  # stays free on the disk beside a backup
+_PAUSE_SECONDS = 0.01  # pause between two pieces, in which other processes write
+_SPARE_BYTES = 64 * 1024 * 1024  # disk space to keep free beside a backup
 _BACKUP = re.compile(r"\.before-\d+(?:-draft)?")
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Run the migrations that the journal lacks. After a kill in between, the next process runs the rest."""
+    """Run the missing migrations. If the process is killed in between, the next process runs the rest."""
     for number in range(migrations_in(db) + 1, len(MIGRATIONS) + 1):
         migration = MIGRATIONS[number - 1]
         if migration.changes and db.execute(migration.changes).fetchone():
@@ -33,7 +33,7 @@ def is_migrated(db: sqlite3.Connection) -> bool:
 
 
 def migrations_in(db: sqlite3.Connection) -> int:
-    """The number of migrations that were run."""
+    """The number of completed migrations."""
     version = format_of(db)
     if version < FORMAT or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
         return version
@@ -41,17 +41,17 @@ def migrations_in(db: sqlite3.Connection) -> int:
 
 
 def format_of(db: sqlite3.Connection) -> int:
-    """The format that a writer must know at least, see `schema`."""
+    """The oldest format that a writer must know, see `schema`."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def backups_of(path: Path) -> list[Path]:
-    """The copies of the journal at `path` that migrations have left."""
+    """The backups of the journal at `path` made by migrations."""
     return [file for file in path.parent.glob(f"{path.name}.*") if _BACKUP.fullmatch(file.name[len(path.name) :])]
 
 
 def _has_more(db: sqlite3.Connection, number: int, migration: Migration) -> bool:
-    """Run the migration, or a piece of it, in one transaction; True if another piece is left."""
+    """Run the migration, or one piece of it, in one transaction; return True if another piece is left."""
     changed = 0
     db.execute("BEGIN IMMEDIATE")
     for statement in _statements(migration.script):
@@ -84,7 +84,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _back_up(db: sqlite3.Connection, path: Path, number: int) -> None:
-    """Copy the journal to `journal.db.before-N`, once: an interrupted migration finds the copy from its start."""
+    """Copy the journal to `journal.db.before-N`, unless an interrupted migration has already made this copy."""
     backup = path.with_name(f"{path.name}.before-{number}")
     draft = path.with_name(f"{backup.name}-draft")
     if backup.exists():
@@ -93,9 +93,9 @@ def _back_up(db: sqlite3.Connection, path: Path, number: int) -> None:
         _copy(db, path, draft)
         draft.replace(backup)
     except (OSError, sqlite3.Error) as error:
-        failures.note("backup", f"no backup before the migration of {path}: {error}", cure="Migrated all the same.")
+        failures.note("backup", f"no backup before the migration of {path}: {error}", cure="The migration goes on.")
     for old in backups_of(path):
-        if old != backup and (backup.exists() or old == draft):  # the newest copy alone is kept
+        if old != backup and (backup.exists() or old == draft):  # only the newest copy is kept
             old.unlink(missing_ok=True)
 
 
@@ -106,4 +106,4 @@ def _copy(db: sqlite3.Connection, path: Path, draft: Path) -> None:
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
     with closing(sqlite3.connect(draft)) as copy:
-        db.backup(copy)  # in one step: after a step, each write of another process starts the copy anew
+        db.backup(copy)  # in one step: between steps, another process's write would restart the copy

@@ -1,11 +1,11 @@
-"""Delete rows beyond the journal's age or size limit, in short steps, by one process at a time.
+"""Deletes rows beyond the journal's age or size limit, in short steps, by one process at a time.
 
-- Rows that are done (shipped, local, rejected) are deleted by age; at the size limit, the oldest first.
+- Finished rows (shipped, local, rejected) are deleted by age; at the size limit, the oldest first.
 - Pending rows are deleted only at the size limit, once no other rows are left; they are counted and reported.
-- A second destination that is away keeps no row: rows that it lacks are deleted with the others, counted and reported.
+- Rows that a second destination has not received are deleted like all others; they are counted and reported.
 - Hourly sums are deleted after 400 days; the oldest also when the sums fill a tenth of the size limit. Sums do not
-  count towards the limit, so no row is ever deleted for their sake.
-- A migration's backup is deleted at the age at which its rows would be.
+  count towards the limit, so no row is ever deleted to make room for them.
+- A migration's backup is deleted at the same age as rows.
 """
 
 import contextlib
@@ -17,19 +17,19 @@ from .migration import backups_of
 from .store import Journal
 
 STEP_ROWS = 200
-_STEPS = 2  # at a time, of about 15 ms each: the recorder has calls to journal meanwhile
+_STEPS = 2  # steps at a time, of about 15 ms each, since the recorder must go on journalling
 _DAY_NS = 86_400_000_000_000
 _HOUR_NS = 3_600_000_000_000
-_FULL, _ROOM = 0.95, 0.9  # of the size limit: rows are deleted above the first, down to the second
+_FULL, _ROOM = 0.95, 0.9  # shares of the size limit: above the first, rows are deleted down to the second
 _SUMS_DAYS = 400
-_SUMS_SHARE = 0.1  # of the size limit
-_MEASURE_SECONDS = 600.0  # the size of the sums is measured this often: it reads all of them
+_SUMS_SHARE = 0.1  # largest share of the size limit for the sums
+_MEASURE_SECONDS = 600.0  # interval of measuring the size of the sums, which reads all of them
 
 
 class Retention:
-    """Retention by one process; remembers whether the journal is full, and counts the pending rows it deleted."""
+    """Deletes rows in one process; remembers whether the journal is full, and counts the deleted pending rows."""
 
-    deleted_pending = 0  # observations, by this process
+    deleted_pending = 0  # number of pending observations deleted by this process
 
     def __init__(self) -> None:
         self._full = False
@@ -43,7 +43,7 @@ class Retention:
         return self._full
 
     def tidy(self, journal: Journal) -> bool:
-        """Run a few steps, and let others write between them; True if there is more to do at once."""
+        """Run a few steps with pauses for other writers; return True if more steps are due at once."""
         _delete_old_backups(journal)
         for step in range(_STEPS):
             if step:
@@ -53,7 +53,7 @@ class Retention:
         return True
 
     def _step(self, journal: Journal) -> bool:
-        """Run one step; True if it deleted something."""
+        """Run one step; return True if it deleted anything."""
         undelivered = journal.undelivered
         deleted = (
             journal.delete_done(STEP_ROWS, before_ns=_oldest_kept_ns())
@@ -89,7 +89,7 @@ class Retention:
 
     def _count_lost(self, lost: int, what: str) -> None:
         type(self).deleted_pending += lost
-        cure = "Raise OBSERVABILITY_MAX_MB, or see why they cannot be shipped: health()."
+        cure = "Raise OBSERVABILITY_MAX_MB, or see health() for the reason why they cannot be shipped."
         failures.note("size limit", f"{what} ({lost})", cure=cure)
 
     def _rows_bytes(self, journal: Journal) -> int:

@@ -1,18 +1,18 @@
-"""The tables of the journal, as a list of migrations: number n of `MIGRATIONS` is the nth that was released.
+"""The tables of the journal, as a list of migrations in order of release.
 
-To change the schema, append a `Migration`. Agents are updated one by one, so code that does not know it goes on writing
-to the migrated journal. Three rules keep that possible:
+To change the schema, append a `Migration` to `MIGRATIONS`. Agents are updated one by one, so older code goes on writing
+to the migrated journal. Three rules keep this possible:
 
 1. A released migration never changes (a test holds their checksums).
 2. A migration only adds: a table, a view, an index, a trigger, or a column that may be NULL. `trace_tags`, `leases` and
    `hourly` get no columns, because older code inserts into them by position. A view or a trigger may be replaced.
-3. `PRAGMA user_version` stays `FORMAT`, the number that older code compares. The numbers of later migrations stand in
-   the table `migrations`. Only a migration that older code cannot write to raises `FORMAT`, and stops that code.
+3. `PRAGMA user_version` stays `FORMAT`, the number that older code compares. The table `migrations` has the numbers of
+   later migrations. Only a migration that older code cannot write to raises `FORMAT`, which stops the older code.
 
 Triggers keep the hourly sums (`hourly`), so that the sums are right even if a process with older code writes. A row
 counts once it has ended. An open row does not count; a row closed as interrupted counts until its true end replaces it.
-Rows that retention deletes stay counted: money spent stays spent. A provider chooses the model names in its answers, so
-names are cut to 200 characters, and an hour holds 500 sums and one more for all others.
+Deleted rows stay counted, since their money stays spent. A provider chooses the model names in its answers, so names
+are cut to 200 characters, and an hour has 500 sums and one more for all others.
 """
 
 from typing import NamedTuple
@@ -22,12 +22,12 @@ class Migration(NamedTuple):
     """One step from an older schema to a newer one."""
 
     script: str
-    in_pieces: bool = False  # repeat the script, a transaction each, until its last statement changes nothing
-    changes: str | None = None  # a query for existing rows that will change; if there are any, a backup comes first
+    in_pieces: bool = False  # repeat the script in separate transactions until its last statement changes nothing
+    changes: str | None = None  # a query for existing rows that will change; a backup is made if there are any
 
 
 APPLICATION_ID = 0x4D4F4F4E  # "MOON": marks a file as a journal of this program
-FORMAT = 2  # `user_version`: the oldest code that may write is the one that knows this many migrations
+FORMAT = 2  # `user_version`: code must know at least this many migrations to write
 COUNTED = (
     "calls", "errors", "priced", "unpriced", "decisions", "input", "input_cached_tokens", "input_cache_creation",
     "output", "output_reasoning_tokens", "cost_usd",
@@ -65,7 +65,7 @@ _LAST_CALL = """
 _NUMBER = "CASE WHEN typeof({0}) IN ('integer', 'real') AND abs({0}) < 9e999 THEN {0} END AS {0}"
 _TEXT = "CASE WHEN typeof({0}) = 'text' THEN substr({0}, 1, 200) END AS {0}"
 _IS_JUDGED = "is_trade AND stands AND NOT inferred"
-# LIMIT -1: SQLite computes each column of the inner query once.
+# LIMIT -1 makes SQLite compute each column of the inner query only once.
 _DECIDE = f"""INSERT INTO decided
     SELECT start_ns, seq, trace_id, agent, model, action, symbol, confidence, stands, pnl_usd, pnl_pct,
         CASE WHEN {_IS_JUDGED} THEN ifnull(pnl_usd, pnl_pct) > 0 END, CASE WHEN {_IS_JUDGED} THEN pnl_usd END
@@ -78,11 +78,11 @@ _DECIDE_AGAIN = f"""
     DELETE FROM decided WHERE trace_id = {{0}}.trace_id;
     {_DECIDE.format("trace_id = {0}.trace_id")};
 """
-# One name for a model, in queries of anything with a provider and a model: the one that the provider answers with.
+# SQL for a model's one name, the name in the provider's answers; for queries with columns `provider` and `model`.
 MODEL = (
     "ifnull((SELECT answered FROM model_names WHERE of_provider = ifnull(provider, '') AND requested = model), model)"
 )
-# A router's name (`openrouter/auto`) stands for another model at each call.
+# A router's name (`openrouter/auto`) is no alias: each call may use another model.
 _IS_ALIASED = "new.model <> new.model_requested AND new.state <> 'open' AND new.model_requested NOT LIKE 'openrouter/%'"
 _SAME_ALIAS = "of_provider = ifnull(new.provider, '') AND requested = new.model_requested"
 _SOURCES = {"agent": "agent", "provider": "provider", "model": MODEL}

@@ -1,8 +1,8 @@
 """The search index: the words of prompts, answers, reasons and errors, in a file beside the journal (SQLite's FTS5).
 
-A file of its own, because writing to it must not make a recorder wait, and losing it loses nothing. Searches fill it;
-agents never do. Each of its tables holds the words of `PART_ROWS` rows of the journal: once a row is deleted, its table
-is dropped, and the next search fills a new one. So no word outlives its row.
+The file is separate so that writing to it does not delay a recorder, and so that losing it loses nothing. Searches fill
+the index; agents never do. Each of its tables has the words of `PART_ROWS` rows of the journal. Once a row is deleted,
+its table is dropped, and the next search fills a new one, so that no word outlives its row.
 """
 
 import json
@@ -23,7 +23,7 @@ PART_ROWS = 8192
 # The columns that `text_of_row` reads.
 SEARCHED_COLUMNS = "input, output, status_message, json_extract(metadata, '$.signal_reasoning') AS reason"
 WORD = r"[^\W_]"  # a letter or digit
-_WAIT_SECONDS, _WAIT_OF_RECORDER_SECONDS = 5.0, 0.2  # for another process that writes here
+_WAIT_SECONDS, _WAIT_OF_RECORDER_SECONDS = 5.0, 0.2  # longest wait for another process that writes to the index
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (seq INTEGER PRIMARY KEY, trace_id TEXT NOT NULL);
@@ -43,12 +43,12 @@ class SearchIndex:
 
     @staticmethod
     def parts(first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Yield the parts of a range of `seq`, newest first: the first `seq` of each, and the last one in the range."""
+        """Yield the parts of a range of `seq`, newest first, as (first `seq` of the part, its last in the range)."""
         for number in range(last // PART_ROWS, first // PART_ROWS - 1, -1):
             yield number * PART_ROWS, min(number * PART_ROWS + PART_ROWS - 1, last)
 
     def last_seq(self, begin: int) -> int:
-        """Return up to which `seq` the index has the rows of the part that begins there."""
+        """Return the last indexed `seq` of the part that begins at `begin`."""
         row = self._db.execute("SELECT last_seq FROM parts WHERE number = ?", (begin // PART_ROWS,)).fetchone()
         return int(row[0]) if row else begin - 1
 
@@ -57,9 +57,9 @@ class SearchIndex:
 
         Args:
             rows: the rows, in order.
-            last_seq: the last `seq` of the part that was looked for.
-            left: returns those rows' `seq` that the journal still has. Asked while nobody else can write here: a row
-                that is deleted later has its words dropped later.
+            last_seq: the last `seq` covered by these rows.
+            left: returns the `seq` of the rows still in the journal. Called while the index is locked, so that the
+                words of a row deleted later are dropped later.
         """
         number = last_seq // PART_ROWS
         with self._db:
@@ -73,7 +73,7 @@ class SearchIndex:
             self._db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (number, last_seq))
 
     def traces_with(self, words: Sequence[str], begin: int) -> set[str]:
-        """Return the traces that have the words one after the other in an indexed row of the part that begins there."""
+        """Return the traces with these words in a row, among the indexed rows of the part that begins at `begin`."""
         query = '"{}" *'.format(" ".join(words))
         return {trace_id for (trace_id,) in self._db.execute(_MATCHES.format(begin // PART_ROWS), (query,))}
 
@@ -102,7 +102,7 @@ def open_index(journal: Path) -> SearchIndex | None:
     if not settings.setting("OBSERVABILITY_SEARCH"):
         _remove(path)
         return None
-    for _ in range(2):  # the second time, a file of another journal or a damaged one is gone
+    for _ in range(2):  # the first run deletes a damaged file, or another journal's
         with suppress(sqlite3.Error):
             if (index := _opened(path, journal)) is not None:
                 return index
@@ -128,7 +128,7 @@ def path_of(journal: Path) -> Path:
 
 
 def text_of_row(row: Row) -> str:
-    """All texts of a row with the columns `SEARCHED_COLUMNS`, one a line."""
+    """All texts of a row with the columns `SEARCHED_COLUMNS`, one per line."""
     documents = (json.loads(row[name] or "null") for name in ("input", "output"))
     texts = (text for document in (*documents, row["reason"], row["status_message"]) for text in _texts(document))
     return "\n".join(texts)

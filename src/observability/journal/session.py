@@ -1,7 +1,7 @@
 """A thread's connection to the journal, and the lock that shows other processes that this one is alive.
 
-Each process that writes to the journal holds an `flock` on a small file of its own. The system releases it however the
-process ends. A pid is not enough: the system reuses it for another process.
+Each process that writes to the journal holds an `flock` on a small file of its own. The operating system releases the
+lock even if the process is killed. A pid is not enough, since pids are reused.
 """
 
 import fcntl
@@ -16,18 +16,18 @@ from .forked import path_of_process
 from .store import Journal
 
 _TOKEN = re.compile(r"\d+-[0-9a-f]{8}")  # pid and random digits; also the name of the lock file
-_CONTENT = b"process lock of the Moon Dev observability journal\n"  # files of code before this are empty
+_CONTENT = b"process lock of the Moon Dev observability journal\n"  # older code writes empty files
 
 
 class JournalSession:
-    """One thread's access to the journal; nothing is open before `open`."""
+    """One thread's access to the journal; call `open` first."""
 
     def __init__(self) -> None:
         self._journal: Journal | None = None
         self._lock: ProcessLock | None = None
 
     def open(self) -> Journal:
-        """The journal that the settings name now; opened anew if they name another, or if the file is gone.
+        """Return the journal of the current settings; reopen it if its path has changed or the file is gone.
 
         Raises:
             OSError: the journal cannot be opened.
@@ -43,7 +43,7 @@ class JournalSession:
         if forks.is_unsafe:
             why = f"this process was forked while its parent wrote to the journal: its calls are recorded in {path}"
             failures.note("fork", why, cure="Start workers before the first call, or by spawn.")
-        with forks.opening:  # a child that inherits a lock which `abandon` does not know keeps us alive
+        with forks.opening:  # a child forked before `_lock` is set would hold the lock for ever: see `abandon`
             journal = Journal(path)
             try:
                 folder = _processes_of(path)
@@ -86,7 +86,7 @@ class JournalSession:
 
 
 class ProcessLock:
-    """This process's lock file in `folder`; `token` names the process in the journal."""
+    """The lock file of this process in `folder`; `token` identifies the process in the journal."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -96,15 +96,15 @@ class ProcessLock:
         self._fd = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         os.write(self._fd, _CONTENT)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
-        draft.rename(self._file)  # under its name it is always locked
+        draft.rename(self._file)  # so that a file of this name is always locked
 
     def release(self) -> None:
-        """Delete the file: this process writes no more."""
+        """Delete the file, since this process stops writing."""
         self._file.unlink(missing_ok=True)
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the file; in a fork's child the parent's lock would outlive the parent."""
+        """Close the file in a forked child, which would otherwise keep the parent's lock after the parent's end."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -120,7 +120,7 @@ def is_alive(folder: Path, token: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two who check at once both succeed
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two simultaneous checks both succeed
     except BlockingIOError:
         return True
     else:
@@ -132,7 +132,7 @@ def is_alive(folder: Path, token: str) -> bool:
 
 
 def delete_stale_locks(folder: Path) -> None:
-    """Delete the lock files of processes that have died; files of other names or content are the operator's."""
+    """Delete the lock files of dead processes; keep files with other names or content."""
     for file in folder.iterdir():
         if _TOKEN.fullmatch(file.name) and file.is_file() and not file.is_symlink():
             is_alive(folder, file.name)

@@ -1,4 +1,4 @@
-"""The audit trail: one SQLite file, shared by all processes of the fleet.
+"""The journal: one SQLite file, shared by all processes of the fleet.
 
 Recorders append rows, the shipper sends and marks them, the console reads them. A row's state is one of `open` (begun,
 not ended), `local` (recorded without keys), `pending`, `shipped`, `rejected`.
@@ -37,13 +37,13 @@ class Mark(NamedTuple):
     keys: list[tuple[int, str]]
     state: str
     reason: str | None = None
-    destination: str | None = None  # None: each row's own
+    destination: str | None = None  # None: the destination of each row
 
 
 class Journal(JournalConnection):
     """The journal, for one thread at a time."""
 
-    undelivered = 0  # rows that this connection deleted while another destination than their own lacked them
+    undelivered = 0  # number of rows deleted here before the second destination received them
 
     def append(self, observations: Sequence[Row], scores: Sequence[Row], *, durable: bool = False) -> None:
         """Write rows in one transaction. An open row of the same id is completed, a score of the same id replaced.
@@ -63,7 +63,7 @@ class Journal(JournalConnection):
                 (_insert_new if is_new else _complete_open)(db, list(rows))
             tags = [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])]
             db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
-            if is_addressed:  # one statement, not a trigger for each row, which would double its cost
+            if is_addressed:  # one statement for all rows: a trigger for each row would double the cost
                 db.execute(_ADDRESS, (newest,))
             for score in scores:
                 _inserted(db, _REPLACE_SCORE, score)
@@ -73,7 +73,7 @@ class Journal(JournalConnection):
     def interrupt(self, process: str) -> int:
         """End the open rows of a dead process with level WARNING; return their number.
 
-        Their end is the latest time in their trace: anything later is unknown.
+        Their end is set to the latest time in their trace, since the real end is unknown.
         """
         return self.change(_INTERRUPT, {"process": process, "why": INTERRUPTED})
 
@@ -82,7 +82,7 @@ class Journal(JournalConnection):
         return [row["process"] for row in self.select("SELECT DISTINCT process FROM observations WHERE state = 'open'")]
 
     def newest(self) -> tuple[int, int]:
-        """The highest `seq` of observations and of scores; later rows have a larger one."""
+        """The highest `seq` of observations and of scores; later rows have higher ones."""
         return self._newest("observations"), self._newest("scores")
 
     def _newest(self, table: str) -> int:
@@ -123,7 +123,7 @@ class Journal(JournalConnection):
         return rows
 
     def with_trace_tags(self, rows: Sequence[Row]) -> list[Row]:
-        """Observations as they are shipped: each with all tags of its trace, and its model by the answered name."""
+        """Prepare observations for shipping: add all tags of the trace, and use the answered name of the model."""
         tags = self._tags({row["trace_id"] for row in rows})
         names = self._model_names()
         return [
@@ -151,7 +151,7 @@ class Journal(JournalConnection):
 
     def take_lease(self, name: str, owner: str, alive: Callable[[str], bool], seconds: float = LEASE_SECONDS) -> bool:
         """Acquire or renew the lease `name`; False if another process holds it and is alive (`alive(token)`)."""
-        if self.seconds_held(name, owner, alive):  # the usual case: a read, which blocks no writer
+        if self.seconds_held(name, owner, alive):  # first only a read, which blocks no writer
             return False
         with self.transaction() as db:
             if self.seconds_held(name, owner, alive):
@@ -162,7 +162,7 @@ class Journal(JournalConnection):
 
     def seconds_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> float:
         """Seconds for which another living process holds the lease `name`; 0 if none does."""
-        now = time.monotonic_ns()  # the same for all processes, and setting the clock does not move it
+        now = time.monotonic_ns()  # common to all processes, and independent of changes of the clock
         others = "SELECT owner, expires_ns FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
         held = self.select(others, (name, owner, now))
         return max(((row["expires_ns"] - now) / 1e9 for row in held if alive(row["owner"])), default=0.0)
@@ -172,18 +172,21 @@ class Journal(JournalConnection):
         self.change("DELETE FROM leases WHERE name = ? AND owner = ?", (name, owner))
 
     def delete_done(self, limit: int, before_ns: int = _FAR_FUTURE_NS, max_bytes: int = _ANY_SIZE) -> int:
-        """Delete the oldest rows that are done and began before a time (Unix ns); return their number.
+        """Delete the oldest finished rows that began before a time (Unix ns); return their number.
 
-        Shipped rows first, then rejected, then local ones; until `max_bytes` of text or `limit` rows are deleted.
+        Shipped rows are deleted first, then rejected, then local ones, up to `limit` rows or `max_bytes` of text.
         """
         return next(filter(None, (self._delete(state, limit, before_ns, max_bytes) for state in _DONE)), 0)
 
     def delete_pending(self, limit: int, max_bytes: int) -> int:
-        """Delete the oldest pending rows likewise; return their number."""
+        """Delete the oldest pending rows, up to `limit` rows or `max_bytes` of text; return their number."""
         return self._delete("pending", limit, _FAR_FUTURE_NS, max_bytes)
 
     def _delete(self, state: str, limit: int, before_ns: int, max_bytes: int) -> int:
-        """Delete observations, with the last of a trace its tags and scores; pending scores only with pending rows."""
+        """Delete observations; with the last one of a trace also its tags, and scores that are not pending.
+
+        Pending scores are deleted together with pending observations.
+        """
         if not self.select(_OLDEST.format("seq"), (state, before_ns, 1)):
             return 0  # without a write transaction, which would block other writers
         with self.transaction() as db:
@@ -205,9 +208,9 @@ class Journal(JournalConnection):
         return sorted(row["destination"] for row in self.select(_RECEIVED_BY, (trace_id,)))
 
     def delete_trace(self, trace_id: str) -> int:
-        """Delete a trace, whatever the state of its rows; return the number of observations and scores.
+        """Delete a trace with rows in any state; return the number of observations and scores.
 
-        What it cost stays in the hourly sums. The freed pages are overwritten.
+        Its cost stays in the hourly sums. The freed pages are overwritten.
         """
         self.script("PRAGMA secure_delete = ON")
         with self.transaction(durable=True) as db:
@@ -220,11 +223,11 @@ class Journal(JournalConnection):
         return len(seqs) + scores
 
     def sums_bytes(self) -> int:
-        """About how much of the file the hourly sums take. Reads all of them."""
+        """The approximate size of the hourly sums in bytes. Reads all of them."""
         return int(self._value(f"SELECT ifnull(sum({_SUM_SIZE}), 0) FROM hourly"))
 
     def delete_oldest_hour(self, before: int = _FAR_FUTURE_NS) -> int:
-        """Delete the sums of the oldest hour, if it lies before the hour `before`; return about how many bytes."""
+        """Delete the sums of the oldest hour, if it is before the hour `before`; return their approximate size."""
         hour = self._value("SELECT min(hour) FROM hourly")
         if hour is None or hour >= before:
             return 0
@@ -269,12 +272,12 @@ class Journal(JournalConnection):
         return counts
 
     def project_of(self, destination: str) -> str | None:
-        """The id of a Langfuse project, if it was asked for."""
+        """The saved id of a Langfuse project; None if it is unknown."""
         rows = self.select("SELECT id FROM projects WHERE destination = ?", (destination,))
         return rows[0]["id"] if rows else None
 
     def keep_project(self, destination: str, project: str) -> None:
-        """Keep the id of a Langfuse project."""
+        """Save the id of a Langfuse project."""
         if self.project_of(destination) != project:
             self.change("INSERT OR REPLACE INTO projects VALUES (?, ?)", (destination, project))
 
@@ -307,7 +310,7 @@ class Journal(JournalConnection):
             return [dict(row) for row in cursor]
 
     def origin_of(self, trace_id: str) -> Row | None:
-        """Destination, environment and session of a trace; None if no row of it is here."""
+        """Destination, environment and session of a trace; None if the journal has no row of it."""
         rows = self.select(
             "SELECT destination, environment, session_id FROM observations WHERE trace_id = ?"
             " ORDER BY is_root DESC LIMIT 1",
@@ -316,12 +319,12 @@ class Journal(JournalConnection):
         return rows[0] if rows else None
 
     def decider_of(self, trace_id: str) -> str | None:
-        """The id of the generation that a trace's decision is from; without a decision, of its last generation."""
+        """The id of the generation that made a trace's decision; without a decision, of the last generation."""
         rows = self.select(_DECIDER, {"trace_id": trace_id})
         return rows[0]["id"] if rows else None
 
     def places_of(self, score_ids: Iterable[str]) -> dict[str, str | None]:
-        """The observations of those of these scores that are recorded: score id -> observation id, None for a trace."""
+        """Return score id -> observation id (None: a score of the trace), for the recorded ones of these scores."""
         query = "SELECT id, observation_id FROM scores WHERE id IN (SELECT value FROM json_each(?))"
         return {row["id"]: row["observation_id"] for row in self.select(query, (json.dumps([*score_ids]),))}
 
@@ -355,7 +358,7 @@ WHERE state = 'open' AND process = :process"""
 _TAGS = "SELECT * FROM trace_tags WHERE trace_id IN (SELECT value FROM json_each(?)) ORDER BY tag"
 _OLDEST = "SELECT {} FROM observations WHERE state = ? AND start_ns < ? ORDER BY start_ns LIMIT ?"
 _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(metadata), 0) AS size"
-# As few of the oldest as reach a size: a few rows may be as large as thousands of others.
+# The fewest of the oldest rows that reach a size: a few rows may be as large as thousands of others.
 _FEWEST = f"""SELECT seq FROM (
     SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
@@ -411,7 +414,7 @@ DELETE FROM scores WHERE state <> 'pending' AND timestamp_ns <= ?1 AND {_ALONE.f
 
 
 def _are_new(db: sqlite3.Connection, rows: Sequence[Row]) -> Callable[[Row], bool]:
-    """Whether neither the journal nor an earlier row of the same batch has a row's id; asked in order of the rows."""
+    """Return a check whether a row's id is new to the journal and the batch; to be called in order of the rows."""
     seen = {row["id"] for row in db.execute(_EXISTING, (json.dumps([row["id"] for row in rows]),))}
 
     def is_new(row: Row) -> bool:
@@ -425,7 +428,7 @@ def _are_new(db: sqlite3.Connection, rows: Sequence[Row]) -> Callable[[Row], boo
 def _insert_new(db: sqlite3.Connection, rows: list[Row]) -> None:
     try:
         db.executemany(_INSERT_OBSERVATION, map(_values_of, rows))
-    except _REFUSED:  # one of them, which becomes a placeholder; those before it are in already
+    except _REFUSED:  # one row is rejected and becomes a placeholder; the rows before it are already inserted
         for row in rows:
             _inserted(db, _INSERT_NAMED, row)
 
@@ -437,7 +440,7 @@ def _complete_open(db: sqlite3.Connection, rows: list[Row]) -> None:
 
 
 def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
-    """Insert a row; True if it was. A row that SQLite refuses becomes a placeholder, so that the others go in."""
+    """Insert a row; return True if it was new. A row that SQLite rejects becomes a placeholder."""
     try:
         return db.execute(statement, row).rowcount > 0
     except _REFUSED as error:
@@ -446,7 +449,7 @@ def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
 
 
 def _placeholder(row: Row, error: Exception) -> Row:
-    """A refused row without its contents: its identity, its times, and the reason."""
+    """A rejected row without its contents: its identity, its times, and the reason."""
     why = f"[NOT RECORDED: {type(error).__name__}]"
     reasons = {"name": why, "trace_name": why, "level": "WARNING", "status_message": why}
     reasons |= {"data_type": "CATEGORICAL", "value": why}  # of a score
@@ -458,14 +461,14 @@ def _insert(verb: str, table: str, columns: Sequence[str], where: str = "true") 
     return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {values} WHERE {where}"
 
 
-# An ended row replaces the open one. It also replaces a row that was closed as interrupted while its call still ran:
-# that row is reopened first, which takes it out of the sums.
+# An ended row replaces its open row, or the row closed as interrupted while the call still ran. The latter is reopened
+# first, which subtracts it from the sums.
 _REOPEN_INTERRUPTED = "UPDATE observations SET state = 'open' WHERE id = ? AND status_message = ? AND state <> 'open'"
 _REPLACE_OPEN = _insert(
     "INSERT OR REPLACE", "observations", OBSERVATION_COLUMNS,
     where="EXISTS (SELECT 1 FROM observations WHERE id = :id AND state = 'open')",
 )  # fmt: skip
-# An ended row is written once: a repeat, by a recorder that missed its own success, changes nothing. Rows are inserted
+# An ended row is written once. Writing it again, as after an unnoticed success, changes nothing. Rows are inserted
 # rather than updated, so that `seq` is the order of completion: a root follows its children.
 _INSERT_NAMED = _insert("INSERT", "observations", OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
 _values_of = itemgetter(*OBSERVATION_COLUMNS)

@@ -79,7 +79,7 @@ def nearest_folder(path: Path) -> Path:
 def journal_obstacle(path: Path) -> Finding | None:
     """Return why this user can have no journal at `path`; None if it can be opened, or created by an agent."""
     if os.path.isdir(path):  # noqa: PTH112
-        return fault("journal", f"{path} is a folder", "let OBSERVABILITY_JOURNAL name a file in it")
+        return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in it")
     folder = nearest_folder(path)
     if is_there(path) or os.access(folder, os.W_OK | os.X_OK):
         return None
