@@ -2,7 +2,7 @@
 🌙 Moon Dev's Observability Module
 Built with love by Moon Dev 🚀
 
-Traces every model call of an agent: into a local journal, and to Langfuse where its keys are set.
+Traces every model call of an agent: into a local journal, and to Langfuse if its keys are set.
 """
 
 from typing import TYPE_CHECKING

@@ -1,10 +1,10 @@
-"""`python -m src.observability COMMAND`: the console, or one line that names the package it needs."""
+"""`python -m src.observability COMMAND`: runs the console, or prints the name of a missing package."""
 
 import sys
 
 _CONSOLE = "-r src/observability/requirements-console.txt"
 _PAGE = "jinja2 starlette uvicorn"
-# The pip arguments for a missing module, where they differ from its name.
+# Module -> its pip arguments, if they differ from the module's name.
 _PACKAGES = {
     "dotenv": _CONSOLE,
     "mnemonic": _CONSOLE,
@@ -23,5 +23,5 @@ except ModuleNotFoundError as error:
     name = (error.name or "").partition(".")[0]
     if name in ("", __package__.partition(".")[0]):
         raise
-    red = "\033[31m{}\033[0m" if sys.stderr.isatty() else "{}"  # termcolor may be the one that is missing
+    red = "\033[31m{}\033[0m" if sys.stderr.isatty() else "{}"  # not by termcolor, which may be missing too
     sys.exit(red.format(f"❌ {name} is missing: pip install {_PACKAGES.get(name, name)}"))

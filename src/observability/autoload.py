@@ -1,4 +1,4 @@
-"""Observe provider SDKs from here on: imported by one line of `src/__init__.py`.
+"""Starts observing provider SDKs when imported, by one line of `src/__init__.py`.
 
 A failure prints one line on stderr, with its cure, and the program goes on.
 """
@@ -6,7 +6,7 @@ A failure prints one line on stderr, with its cure, and the program goes on.
 import sys
 from importlib.util import find_spec
 
-_REQUIRED = ("dotenv", "mnemonic", "termcolor")  # some are loaded later, where their absence would lose a call
+_REQUIRED = ("dotenv", "mnemonic", "termcolor")  # checked now, since some are loaded only when a call is recorded
 
 
 def _say(message: str) -> None:
@@ -37,8 +37,8 @@ def _load() -> None:
 
 
 def observe_script() -> None:
-    """Observe the cycles of the script that is about to run, too."""
-    if f"{__package__}.instrumentation" in sys.modules:  # else a failure has been printed
+    """Observe the cycles of the script that is about to run."""
+    if f"{__package__}.instrumentation" in sys.modules:  # if not, the failure has already been printed
         from .instrumentation import observe_script
 
         observe_script()

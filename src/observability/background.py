@@ -1,21 +1,21 @@
-"""Release the interpreter often: our threads share it with the agents.
+"""Makes this package's threads release the interpreter often, since they share it with the agents.
 
-Python makes a busy thread release the interpreter only after 5 ms, which an agent's call would have to wait.
+Python makes a busy thread release the interpreter only after 5 ms; an agent's call would wait that long.
 """
 
 import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-_HOLD_SECONDS = 0.00025  # for which an agent may have to wait; releasing the interpreter costs 17 µs
+_HOLD_SECONDS = 0.00025  # longest wait of an agent; releasing the interpreter costs 17 µs
 
-OWN_THREADS = "moondev-observability"  # prefix of the names of our threads
+OWN_THREADS = "moondev-observability"  # prefix of the names of this package's threads
 
 _Item = TypeVar("_Item")
 
 
 def yielding(items: Iterable[_Item]) -> Iterator[_Item]:
-    """Yield the items; between two of them the interpreter is released, every quarter of a millisecond."""
+    """Yield the items, and release the interpreter between two of them every quarter of a millisecond."""
     since = time.perf_counter()
     for item in items:
         yield item

@@ -1,9 +1,8 @@
-"""Close connections to the journal while this process forks; `runtime.py` registers the hooks, and drops what
-else a forked child must not use.
+"""Closes connections to the journal while this process forks. `runtime.py` registers the hooks.
 
-SQLite keeps its file locks in the memory of the process. A forked child would take its parent's locks for its own,
-write without any, and corrupt the journal. A fork waits briefly for a connection that is in use. If the wait was too
-short, the child keeps a journal of its own (`journal.path_of_process`).
+SQLite keeps its file locks in the memory of the process. A forked child would treat its parent's locks as its own,
+write without any lock, and corrupt the journal. A fork waits briefly for a connection in use. If the connection is
+still in use then, the child writes a separate journal (`journal.path_of_process`).
 """
 
 import threading
@@ -11,20 +10,20 @@ import time
 import weakref
 from typing import Protocol
 
-_WAIT_SECONDS = 0.05  # for a connection that is in use: a write waits for other processes without its lock
+_WAIT_SECONDS = 0.05  # longest wait for a connection in use; a write does not hold the lock while it waits for others
 
 
 class Closable(Protocol):
-    """A connection that another thread can close, and that opens again by itself on its next use."""
+    """A connection that another thread can close, and that reopens on its next use."""
 
-    lock: threading.RLock  # held while it is used
+    lock: threading.RLock  # held while the connection is in use
 
     def disconnect(self) -> None:
         """Close the connection. The caller holds its lock."""
 
 
-opening = threading.RLock()  # held while a connection is made
-is_unsafe = False  # True in a child that was forked while its parent used a connection
+opening = threading.RLock()  # held while a connection is opened
+is_unsafe = False  # True in a child forked while its parent used a connection
 _all: "weakref.WeakSet[Closable]" = weakref.WeakSet()
 _held: list[threading.RLock] = []
 _is_closed = True  # whether the last fork closed every connection
@@ -58,7 +57,7 @@ def after_in_child() -> None:
     global opening, is_unsafe
     after_in_parent()
     if not _is_closed:
-        is_unsafe, opening = True, threading.RLock()  # the old one may be held by a thread that this process lacks
+        is_unsafe, opening = True, threading.RLock()  # the old lock may be held by a thread of the parent
 
 
 def _hold(lock: threading.RLock, deadline: float) -> bool:

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
-    """Counts of this process and of the journal.
+    """Return counts of this process and of the journal.
 
     Returns:
-        `recorded`, `journalled`, `dropped` (observations of this process; also those deleted unshipped for room),
-        `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included; None where it cannot be read),
-        `oldest_pending_seconds`,
-        `destinations` (each that is configured: its `shipped`, `pending`, `rejected` rows, `oldest_pending_seconds`
-        and `last_error`; None where the journal cannot be read),
-        `failures` (our own), `unprinted` (lines about them that stdout or stderr did not take at once), `last_error`,
-        `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
+        `recorded`, `journalled`, `dropped` (observations of this process; `dropped` includes unshipped ones deleted
+        for space), `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included; None if it cannot
+        be read), `oldest_pending_seconds`,
+        `destinations` (for each configured one: its `shipped`, `pending`, `rejected` rows, `oldest_pending_seconds`
+        and `last_error`; None if the journal cannot be read),
+        `failures` (of this package), `unprinted` (lines dropped because stdout or stderr would have blocked),
+        `last_error`, `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
     """
     return {
         "tracing": settings.tracing_on(),
@@ -68,10 +68,10 @@ _STATES = ("shipped", "pending", "rejected", "local")
 
 
 def delivered(journal: Journal, counts: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """The rows of each destination that is configured, by its label.
+    """The rows of each configured destination, by its label.
 
     Args:
-        counts: `journal.counts()`. Of Langfuse, `shipped` and `rejected` count every project in the journal.
+        counts: `journal.counts()`. For Langfuse, `shipped` and `rejected` count every project in the journal.
     """
     waiting, further = {row["destination"]: row for row in journal.waiting()}, journal.further_counts()
     result = {}

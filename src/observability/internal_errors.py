@@ -1,6 +1,6 @@
-"""Our own failures: each kind is printed once, all are counted, none is raised into trading code.
+"""Failures of this package: each kind is printed once, all are counted, none is raised into trading code.
 
-Tests raise them (`strict`): telemetry never breaks a trade, but always breaks a test.
+Tests raise them (`strict`), so that a failure never breaks a trade, but always breaks a test.
 """
 
 import threading
@@ -14,7 +14,7 @@ strict = False  # set by tests
 
 
 class Failures:
-    """Counts of our own failures by kind; `health()` shows them."""
+    """Counts failures of this package by kind, for `health()`."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # reentrant: a signal handler may interrupt `note` and call it
@@ -44,8 +44,8 @@ class Failures:
 
 def _redacted(message: str) -> str:
     try:
-        from .redaction import redact_line  # only a failure needs it
-    except (ImportError, OSError):  # the interpreter is ending, or no file can be opened
+        from .redaction import redact_line  # loaded lazily: needed only for a failure
+    except (ImportError, OSError):  # the interpreter is shutting down, or no file can be opened
         return "[NOT RECORDED: redaction cannot be loaded any more]"
     return redact_line(message)
 
@@ -54,9 +54,9 @@ failures = Failures()
 
 
 def swallow(error: Exception) -> None:
-    """Count and print an error of our own bookkeeping; tests (`strict`) raise it.
+    """Count and print an error of this package's bookkeeping; tests (`strict`) raise it.
 
-    An exception that the agent's own signal handler raised meanwhile (an alarm's) is not ours: it passes through.
+    An exception of the agent's own signal handler (an alarm) is not an error of this package, and is raised again.
     """
     if strict or is_interruption(error):
         raise error
@@ -64,7 +64,7 @@ def swallow(error: Exception) -> None:
 
 
 class _Guarded:
-    """`with guarded:` around our own bookkeeping, never around the wrapped call."""
+    """The context manager `guarded`, for this package's bookkeeping; never used around the wrapped call."""
 
     def __enter__(self) -> None:
         return None

@@ -1,4 +1,4 @@
-"""Exceptions of the agent's own signal handlers (an alarm's TimeoutError) pass through our error handling."""
+"""Lets exceptions of the agent's own signal handlers (an alarm's TimeoutError) pass this package's error handling."""
 
 import contextlib
 import functools
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether the error was raised by the handler of a POSIX signal, which Python runs between any two steps."""
+    """Whether the error was raised by the handler of a POSIX signal, which Python may run between any two steps."""
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {code for handler in handlers if callable(handler) and (code := _code_of(handler)) is not None}
     traceback = error.__traceback__
-    while traceback is not None:  # `walk_tb`, without importing its module
+    while traceback is not None:  # like `traceback.walk_tb`, without the import
         if traceback.tb_frame.f_code in codes:
             return True
         traceback = traceback.tb_next
@@ -20,7 +20,7 @@ def is_interruption(error: BaseException) -> bool:
 
 
 class ignoring(contextlib.suppress):  # noqa: N801 - used as `contextlib.suppress` is
-    """`contextlib.suppress`, but for interruptions: TimeoutError, which alarms raise, is an OSError."""
+    """Like `contextlib.suppress`, but raises interruptions: an alarm's TimeoutError is an OSError too."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

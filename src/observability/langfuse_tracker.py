@@ -2,7 +2,7 @@
 🌙 Moon Dev's LangFuse Tracker
 Built with love by Moon Dev 🚀
 
-`LangFuseTracker` is the face of observability to agents and operators; `runtime.py` does the work.
+`LangFuseTracker` is the interface of observability for agents and operators; `runtime.py` does the work.
 """
 
 import functools
@@ -20,7 +20,7 @@ __all__ = ["LangFuseTracker", "Langfuse", "observe_llm"]
 
 
 class Langfuse:
-    """A handle of one Langfuse project, cheap to make; the SDK's client is built on first use."""
+    """A handle of one Langfuse project; the SDK's client is created on first use."""
 
     def __init__(self, secret_key: str, public_key: str, host: str, flush_interval: float) -> None:
         self._secret_key, self._public_key = secret_key, public_key
@@ -30,9 +30,9 @@ class Langfuse:
 
     @property
     def client(self) -> Any:
-        """The SDK's `langfuse.Langfuse`: prompts, `auth_check()`, the REST API. Spans and scores are not sent by it.
+        """The SDK's `langfuse.Langfuse`, for prompts, `auth_check()` and the REST API, not for spans and scores.
 
-        None, and a line on stderr, where the SDK is not installed.
+        Without the SDK, prints a line on stderr and returns None.
         """
         if self._client is None:
             try:
@@ -41,7 +41,7 @@ class Langfuse:
             except ImportError:
                 warn("❌ LangFuseTracker().client needs the Langfuse SDK: pip install 'langfuse>=4.12'", "red")
                 return None
-            # A provider of its own: the SDK would otherwise take over the process-wide one.
+            # A separate tracer provider: the SDK would otherwise replace the process-wide one.
             client: Any = Client(
                 secret_key=self._secret_key,
                 public_key=self._public_key,
@@ -55,14 +55,14 @@ class Langfuse:
 
 
 def _linking(get_prompt: Callable[..., Any]) -> Callable[..., Any]:
-    """`get_prompt`, which links the prompt to the calls that follow; so does each `compile()` of the prompt."""
+    """Wrap `get_prompt` so that it links the prompt to later calls, as does each `compile()` of the prompt."""
 
     @functools.wraps(get_prompt)
     def linked(*args: Any, **kwargs: Any) -> Any:
         prompt = get_prompt(*args, **kwargs)
         with guarded:
             _link(prompt)
-            if not hasattr(prompt.compile, "__wrapped__"):  # the SDK keeps prompts, and returns the same one again
+            if not hasattr(prompt.compile, "__wrapped__"):  # the SDK caches prompts: this one may be wrapped already
                 prompt.compile = _linking_compile(prompt, prompt.compile)
         return prompt
 
@@ -80,13 +80,13 @@ def _linking_compile(prompt: Any, compile: Callable[..., Any]) -> Callable[..., 
 
 
 def _link(prompt: Any) -> None:
-    """A fallback is the agent's own text, and no version of the prompt."""
+    """Link the prompt to later calls, unless it is a fallback: the agent's own text, not a version of the prompt."""
     is_version = not getattr(prompt, "is_fallback", False)
     ObservabilityContext.use_prompt(prompt.name if is_version else None, prompt.version)
 
 
 class LangFuseTracker:
-    """The observability of this process, the same object at every call."""
+    """The observability of this process (a singleton)."""
 
     _instance: Optional["LangFuseTracker"] = None
     _client: Langfuse | None = None
@@ -126,7 +126,7 @@ class LangFuseTracker:
 
     @property
     def enabled(self) -> bool:
-        """Whether traces go to Langfuse: the flag is on and the keys are there."""
+        """Whether traces are sent to Langfuse: the flag is on and the keys are set."""
         return settings.destination() is not None
 
     @property

@@ -1,4 +1,4 @@
-"""Lazy package faces (PEP 562): importing a package loads none of its modules until a name is used."""
+"""Lazy exports of a package (PEP 562): a module is loaded when one of its names is first used."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def lazy_exports(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
-    """Return a module `__getattr__` that imports a name's home on first use.
+    """Return a module `__getattr__` that imports the module of a name on first use.
 
     Args:
         package: the package's `__name__`.

@@ -1,4 +1,4 @@
-"""Print a line of ours at once or not at all: the agent never waits for a reader of its output, and gets no error."""
+"""Prints this package's lines at once or not at all: the agent never waits for its output, and gets no error."""
 
 import os
 import select
@@ -9,14 +9,14 @@ from termcolor import colored
 
 from .interruption import ignoring
 
-dropped = 0  # lines that could not be printed; `health()` has the number
+dropped = 0  # number of lines that could not be printed, for `health()`
 
 
 def print_now(text: str, colour: str, *, to_stderr: bool = False) -> None:
-    """Print one line, or drop and count it where that would block or fails (a full pipe, a closed or full file).
+    """Print one line. If printing would block or fails (a full pipe, a closed file), drop and count the line.
 
     Args:
-        text: the line. Only `terminal.py` may put other people's text into it, and redacts it.
+        text: the line. Lines with untrusted text must be printed by `terminal.py`, which redacts them.
         colour: green, yellow, red or cyan, as termcolor knows them.
         to_stderr: to stderr instead of stdout.
     """
@@ -30,7 +30,7 @@ def print_now(text: str, colour: str, *, to_stderr: bool = False) -> None:
 def _coloured(text: str, colour: str) -> str:
     try:
         return colored(text, colour)
-    except ValueError:  # termcolor looks at stdout, which may be closed
+    except ValueError:  # termcolor checks stdout, which may be closed
         return text
 
 
@@ -42,8 +42,8 @@ def _is_written(stream: Any, line: str) -> bool:
         return True
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    if poll.poll(0) != [(descriptor, select.POLLOUT)]:  # full; or broken, where SIGPIPE may kill
+    if poll.poll(0) != [(descriptor, select.POLLOUT)]:  # a full pipe, or a broken one, where SIGPIPE may kill
         return False
-    stream.flush()  # in the order of the agent's own lines
-    data = line.encode(stream.encoding or "utf-8", "backslashreplace")[: select.PIPE_BUF]  # as much as fits at once
+    stream.flush()  # keeps the order of the agent's own lines
+    data = line.encode(stream.encoding or "utf-8", "backslashreplace")[: select.PIPE_BUF]  # the size of one safe write
     return os.write(descriptor, data) == len(data)

@@ -1,6 +1,6 @@
-"""The one running recorder and shipper of this process: begun with the first observation, closed at its end.
+"""The recorder and shipper of this process: started with the first observation, closed at the process's end.
 
-`LangFuseTracker` is only their face, so that a test that nulls the singleton orphans nothing.
+`LangFuseTracker` only calls them, so that a test may reset that singleton.
 """
 
 import atexit
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from .recording import Sink
     from .shipping import Shipper
 
-_LEAST_DISK_SECONDS = 0.2  # for a healthy disk, where the exit budget is zero or used up by the network
+_LEAST_DISK_SECONDS = 0.2  # time for the disk at exit, even if the exit budget is zero or used up by the network
 
 
 class Runtime:
-    """A recorder, and a shipper once there is something to ship or to wait for."""
+    """A recorder, and a shipper once it is needed."""
 
     def __init__(self) -> None:
         self.recorder = Recorder(self._make_sink)
@@ -35,7 +35,7 @@ class Runtime:
 
     @property
     def shipper(self) -> "Shipper":
-        """The shipper, made on first use; its module is imported then, on an agent's thread."""
+        """The shipper, created on first use; its module is imported then, on an agent's thread."""
         with _creating:
             if self._shipper is None:
                 from .shipping import Shipper
@@ -44,19 +44,19 @@ class Runtime:
             return self._shipper
 
     def _make_sink(self) -> "Sink":
-        """Import everything that our threads need, before one of them starts."""
+        """Create the sink, and import everything that this package's threads need before they start."""
         from .recording import JournalSink
 
         return JournalSink(self.shipper.start, _keeper())
 
     def flush(self, timeout: float | None) -> bool:
-        """Journal what is queued, ship what is pending; whether nothing is left, within `timeout` seconds."""
+        """Journal queued observations and ship pending rows; return whether all is done within `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         written = self.recorder.flush(timeout, wait_while_failing=timeout is not None)
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
     def close(self, seconds: float) -> None:
-        """Journal everything, also what other threads record meanwhile, and ship it, within `seconds` for both."""
+        """Journal and ship everything, new observations of other threads included, within `seconds` in total."""
         deadline = time.monotonic() + seconds
         try:
             self.recorder.flush(max(seconds, _LEAST_DISK_SECONDS), wait_while_failing=False)
@@ -64,18 +64,18 @@ class Runtime:
                 self._shipper.stop(max(deadline - time.monotonic(), 0.0))
             self.recorder.stop(max(deadline - time.monotonic(), _LEAST_DISK_SECONDS))
         except BaseException:  # Ctrl-C
-            self.recorder.count_lost("the end of the process was interrupted")
+            self.recorder.count_lost("the shutdown was interrupted")
             raise
 
     def abandon(self) -> None:
-        """In a fork's child: all of this is the parent's."""
+        """Leave everything to the parent, in a forked child."""
         self.recorder.abandon()
         if self._shipper is not None:
             self._shipper.abandon()
 
 
 class _Starter:
-    """The processor until the first observation, which begins the runtime."""
+    """The initial processor: the first observation starts the runtime."""
 
     def on_start(self, observation: Observation) -> None:
         running().recorder.on_start(observation)
@@ -89,11 +89,11 @@ _starter = _Starter()
 set_processor(_starter)
 _ending = False
 _creating = threading.RLock()
-_inherited: list[Runtime] = []  # a fork's child never closes, and never uses, what its parent had open
+_inherited: list[Runtime] = []  # the parent's runtimes, kept in a forked child so that they are never closed there
 
 
 def _keeper() -> "Keeper | None":
-    """Install the gate of the budgets, if there are any; nothing of `budgets` is imported otherwise."""
+    """Install the budgets' gate; without budgets, import nothing of them."""
     global _prepared, _known
     keeper, _prepared = _prepared, None
     if keeper is None and setting("OBSERVABILITY_BUDGETS"):
@@ -107,12 +107,12 @@ def _keeper() -> "Keeper | None":
     return keeper
 
 
-_prepared: "Keeper | None" = None  # for the recorder, once it starts
-_known: Any = None  # the gate of the parent of this process
+_prepared: "Keeper | None" = None  # keeper for the recorder, before it starts
+_known: Any = None  # the gate of the parent process
 
 
 def prepare_budgets() -> None:
-    """Begin to read how the budgets stand, on a thread of ours, so that the first call finds them known."""
+    """Read the budgets' state on a separate thread, so that it is known at the first call."""
     global _prepared
     with guarded:
         _prepared = keeper = _keeper()
@@ -139,14 +139,14 @@ def _begin() -> Runtime:
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Journal what is queued and ship what is pending; whether nothing is left, within `timeout` seconds."""
+    """Journal queued observations and ship pending rows; return whether all is done within `timeout` seconds."""
     if active is None and not tracing_on():
         return True
     return running().flush(timeout)
 
 
 def close() -> None:
-    """Journal and ship what there is, and stop; the next observation begins a new runtime."""
+    """Journal and ship everything, and stop; the next observation starts a new runtime."""
     global active
     if active is None:
         return
@@ -159,12 +159,12 @@ def close() -> None:
 
 
 def _end() -> None:
-    """Close. Calls that other threads still make return once they are on disk: the process may end at any time."""
+    """Close at exit. Later calls of other threads wait for the disk, since the process may end at any time."""
     global _ending
     _ending = True
     if active is not None:
         active.recorder.synchronous = True
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C while we wait: `close` has counted the rest as lost
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C during the wait: `close` has counted the rest as lost
         close()
 
 
@@ -172,7 +172,7 @@ def _close_with_the_process() -> None:
     atexit.unregister(_end)
     atexit.register(_end)
     multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:  # its forked children end without atexit
+    if multiprocessing is not None:  # multiprocessing's forked children end without atexit
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 
@@ -194,7 +194,7 @@ os.register_at_fork(before=forks.before, after_in_parent=forks.after_in_parent, 
 
 
 def health() -> dict[str, Any]:
-    """What `LangFuseTracker().health()` reports."""
+    """The report of `LangFuseTracker().health()`."""
     from .health import report
 
     return report(running().recorder, running().shipper)

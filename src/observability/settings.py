@@ -1,8 +1,8 @@
-"""Every setting of the package, and its only reader of the environment.
+"""All settings of the package; no other module reads the environment.
 
 A setting comes from, in this order: the plan's four names in the sibling `config` module (`CONFIG_NAMES`), the
-environment, `.env`, the default. Settings are *live*: each read sees the environment as it is now. `.env` is read
-once, into a dictionary of this module's own, and never into `os.environ`: code that does not load it must not see it.
+environment, `.env`, the default. Settings are *live*: each read sees the current environment. `.env` is read once, into
+a dictionary of this module and not into `os.environ`, so that other code does not see its variables.
 Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing.
 """
 
@@ -31,7 +31,7 @@ _CONFIG_MODULE = ".".join([*(__package__ or "").split(".")[:-1], "config"])
 
 
 class SettingError(ValueError):
-    """A setting's text cannot be read; the message names the variable and the accepted values."""
+    """A setting is malformed; the message names the variable and the accepted values."""
 
 
 class _Keys(NamedTuple):
@@ -54,12 +54,12 @@ class Destination(_Keys):
 
     @property
     def label(self) -> str:
-        """The destination as the journal names it: host and public key, never the secret."""
+        """The destination's name in the journal: host and public key, never the secret."""
         return f"{self.host}|{self.public_key}"
 
     @property
     def credential(self) -> str:
-        """The credential, named so that it may be printed."""
+        """The credential's printable name."""
         return f"the key {self.public_key}"
 
 
@@ -83,7 +83,7 @@ class OtlpDestination(_Endpoint):
 
     @property
     def label(self) -> str:
-        """The destination as the journal names it: the endpoint, never a header."""
+        """The destination's name in the journal: the endpoint, never a header."""
         return self.host
 
 
@@ -131,8 +131,8 @@ def parse_durability(name: str, text: str) -> str:
 def parse_host(name: str, text: str) -> str:
     """Return `text` as an http(s) address without a trailing slash. Raises SettingError on anything else.
 
-    The address is printed, journalled and quoted in errors. So an address that may carry a credential (a user, a
-    query, a path part of 20 characters or more) is refused.
+    The address is printed, journalled and quoted in errors. An address that may contain a credential (a user, a query,
+    a path part of 20 characters or more) is therefore rejected.
     """
     value = text.strip().rstrip("/")
     if not _HOST.fullmatch(value):
@@ -162,7 +162,7 @@ def parse_headers(name: str, text: str) -> dict[str, str]:
 
 
 def parse_public_key(name: str, text: str) -> str:
-    """Return `text` as a public key, which is sent and journalled in clear. Raises SettingError on a secret key."""
+    """Return `text` as a public key, which is journalled unmasked. Raises SettingError on a secret key."""
     value = text.strip()
     if SECRET_KEY.match(value):
         raise SettingError(f"{name} holds a secret key: swap the two in .env")
@@ -170,7 +170,7 @@ def parse_public_key(name: str, text: str) -> str:
 
 
 def parse_environment(name: str, text: str) -> str:
-    """Return `text` as a Langfuse environment. Raises SettingError on names that the server files under `default`."""
+    """Return `text` as a Langfuse environment. Raises SettingError on names that the server replaces by `default`."""
     value = text.strip()
     if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
         raise SettingError(f"{name} must be 1 to 40 of a-z, 0-9, _ and -, and not begin with langfuse")
@@ -182,12 +182,12 @@ def parse_text(_name: str, text: str) -> str:
     return text.strip()
 
 
-# The SDKs whose calls can be observed; `http` is POSTs to chat APIs by requests and httpx.
+# The SDKs whose calls can be observed. `http` observes POSTs to chat APIs by requests and httpx.
 INSTRUMENTS = ("openai", "anthropic", "groq", "google", "ollama", "elevenlabs", "http")
 
 
 def parse_instruments(name: str, text: str) -> frozenset[str]:
-    """Return the SDKs that `text` names: true (all), false (none), or some, comma-separated. Raises SettingError."""
+    """Return the SDKs named in `text`: true (all), false (none), or a comma-separated list. Raises SettingError."""
     try:
         return frozenset(INSTRUMENTS if parse_bool(name, text) else ())
     except SettingError:
@@ -198,12 +198,12 @@ def parse_instruments(name: str, text: str) -> frozenset[str]:
 
 
 def parse_names(_name: str, text: str) -> tuple[str, ...]:
-    """Return the names in `text`, which are separated by commas."""
+    """Return the comma-separated names in `text`."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 class QuietHours(NamedTuple):
-    """The minutes of a day from `since` until `until` in a time zone; None: that of this machine."""
+    """The minutes of a day from `since` until `until` in a time zone; None: this machine's zone."""
 
     since: int
     until: int
@@ -211,7 +211,7 @@ class QuietHours(NamedTuple):
 
 
 def parse_quiet_hours(name: str, text: str) -> QuietHours:
-    """Return `22:00-07:00`, with a time zone behind it or that of this machine. Raises SettingError otherwise."""
+    """Parse `22:00-07:00`, optionally followed by a time zone. Raises SettingError on anything else."""
     from zoneinfo import ZoneInfo  # loaded lazily: agents do not need it
 
     hours = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)(?:\s+(\S+))?", text.strip())
@@ -227,7 +227,7 @@ def parse_quiet_hours(name: str, text: str) -> QuietHours:
 def parse_urls(name: str, text: str) -> tuple[str, ...]:
     """Return the addresses in `text`, separated by white space or commas. Raises SettingError on anything else.
 
-    The text is not quoted: addresses of messengers hold their tokens.
+    Errors do not quote the text, since addresses of messengers contain tokens.
     """
     urls = tuple(filter(None, re.split(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)|\s+|,$", text.strip(), flags=re.IGNORECASE)))
     if not all(re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE) for url in urls):
@@ -260,7 +260,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
     "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # its credentials
-    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # rows a second of a backlog, for each destination; 0: no cap
+    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # limit for a backlog: rows per second and destination; 0: none
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
@@ -268,17 +268,17 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_SEARCH": (parse_bool, True),  # searches keep an index of words beside the journal
     "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # budget of an ending process for disk and network
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
-    "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods of which one call is one cycle: one trace
+    "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods whose calls are cycles, with one trace each
     "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),  # an answer that begins with BUY, SELL or NOTHING is a signal
-    "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # of apprise: where `watch` sends its messages
-    "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # messages wait for their end
-    "OBSERVABILITY_ALERT_OFF": (parse_names, ()),  # rules, or `agent rule`, that are never reported
+    "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # apprise addresses for the messages of `watch`
+    "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # quiet hours, without messages
+    "OBSERVABILITY_ALERT_OFF": (parse_names, ()),  # rules (or `agent rule`) to switch off
     "OBSERVABILITY_BUDGETS": (parse_text, None),  # read by budgets/limits.py
-    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls no budget refuses
-    "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one a line
+    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls are never refused
+    "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one per line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }
-# Fallback for a malformed setting, and the words printed for it. For ENABLE_LANGFUSE, None means: journal, do not ship.
+# Fallback for a malformed setting, and its description for messages. ENABLE_LANGFUSE None: journal, do not ship.
 _NOTHING_SENT = (None, "calls are recorded here and nothing is sent")
 _SAFE: dict[str, tuple[Any, str]] = {
     "ENABLE_LANGFUSE": _NOTHING_SENT,
@@ -292,15 +292,15 @@ _SAFE: dict[str, tuple[Any, str]] = {
 }
 _DEFAULT_HOST = "https://cloud.langfuse.com"
 _HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
-# RFC 9110, 5.1; without the headers that describe the message itself.
+# Header names (RFC 9110, 5.1), without the headers that describe the message itself.
 _HEADER_NAME = re.compile(r"(?!host$|content-|transfer-|connection$)[\w!#$%&'*+.^`|~-]+", re.IGNORECASE | re.ASCII)
 # Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs), to find one set as a public key.
 SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
 reported: set[tuple[str, str]] = set()  # malformed settings that were printed
 
-# `os.environ.get` encodes its key and decodes its value each time, which would cost more than the rest of a traced
-# call's path. The dict behind it does not, and returns the same object as long as a variable is unchanged.
+# The dictionary inside `os.environ`, which returns the same object while a variable is unchanged. `os.environ.get`
+# encodes its key and decodes its value at each read, which would cost more than the rest of a traced call.
 raw_environ: Any = getattr(os.environ, "_data", os.environ)
 _encode: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
 
@@ -321,7 +321,7 @@ def _variables_of(file: Path) -> Mapping[str, str | None]:
 
 
 def env(name: str) -> str | None:
-    """The variable `name` of the environment or `.env`; None where it is unset, empty or a placeholder."""
+    """The variable `name` of the environment or `.env`; None if it is unset, empty or a placeholder."""
     text = os.environ.get(name)
     if text is None:
         text = env_file().get(name)
@@ -330,16 +330,16 @@ def env(name: str) -> str | None:
 
 
 class Reader:
-    """Reads the settings of one table (name: parser and default), and parses a text again only when it has changed.
+    """Reads the settings of one table (name: parser and default), and parses a text again only after a change.
 
-    `fallbacks` are the values of malformed settings, each with the words that are printed for it.
+    `fallbacks` are the values of malformed settings, each with its description for messages.
     """
 
     def __init__(self, table: dict[str, tuple[Parser, Any]], fallbacks: dict[str, tuple[Any, str]]) -> None:
         self.table = table
         self._fallbacks = fallbacks
         self._keys = {name: _encode(name) for name in table}
-        # Raw text and the value parsed from it; the table itself stands for a text that was never read.
+        # Raw text and its parsed value. The table itself is a marker for settings not read yet.
         self._parsed: dict[str, tuple[Any, Any]] = dict.fromkeys(table, (table, None))
 
     def __call__(self, name: str) -> Any:
@@ -355,11 +355,11 @@ class Reader:
         self._parsed = dict.fromkeys(self.table, (self.table, None))
 
     def malformed(self) -> list[str]:
-        """One message for each setting whose text cannot be read."""
+        """One message for each malformed setting."""
         return [str(error) for name in self.table if (error := self.error_in(name)) is not None]
 
     def error_in(self, name: str) -> SettingError | None:
-        """The reason why the text of the setting `name` cannot be read, if it cannot."""
+        """The error in the setting `name`; None if it is well-formed."""
         text = env(name)
         try:
             if text is not None:
@@ -404,7 +404,7 @@ def forget() -> None:
 def setting(name: str) -> Any:
     """The value of the setting `name`. Cheap.
 
-    `LANGFUSE_HOST` is served by `LANGFUSE_BASE_URL` too, and is None where the one that is set is malformed.
+    `LANGFUSE_BASE_URL` is an alias of `LANGFUSE_HOST`; the value is None if the one that is set is malformed.
     """
     if name in CONFIG_NAMES and (value := _config().get(name, _MISSING)) is not _MISSING:
         return value
@@ -412,7 +412,7 @@ def setting(name: str) -> Any:
 
 
 def _config() -> dict[str, Any]:
-    """The names in the sibling `config` module, if it is imported; its own `__getattr__` never runs."""
+    """The names in the sibling `config` module if it is imported, read without running its `__getattr__`."""
     module = modules.get(_CONFIG_MODULE)
     return _NOTHING if module is None else vars(module)
 
@@ -437,12 +437,12 @@ def origin(name: str) -> str:
 
 
 class CaptureSettings(NamedTuple):
-    """The settings of recording at one moment."""
+    """The current settings of recording."""
 
     on: bool
     capture_input: bool
     capture_output: bool
-    durable: bool  # an append is part of the call
+    durable: bool  # whether a call returns only once it is on disk
 
 
 _CAPTURE = ("ENABLE_LANGFUSE", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT", "OBSERVABILITY_DURABILITY")
@@ -454,14 +454,14 @@ _capture: tuple[Any, ...] = _NEVER_READ  # the raw texts of the four variables, 
 
 
 def recording() -> CaptureSettings:
-    """The settings of recording. Read by every traced call, so nothing is parsed while the variables are the same."""
+    """The settings of recording. Read by every traced call, so nothing is parsed while the variables are unchanged."""
     parsed: CaptureSettings
     flag, captured_input, captured_output, durability, parsed = _capture
     raw = raw_environ.get
     if (
         raw(_FLAG_KEY) is flag
         and (
-            not parsed.on  # the others decide nothing
+            not parsed.on  # the other settings have no effect then
             or (
                 raw(_INPUT_KEY) is captured_input
                 and raw(_OUTPUT_KEY) is captured_output
@@ -497,7 +497,7 @@ def tracing_on() -> bool:
 
 
 def destination() -> Destination | None:
-    """The Langfuse project that observations recorded now go to; None where the flag is off or a key is missing."""
+    """The Langfuse project for new observations; None if the flag is off or a key is missing."""
     host, public_key, secret_key = map(setting, ("LANGFUSE_HOST", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"))
     if not setting("ENABLE_LANGFUSE") or not secret_key or not public_key or not host:
         return None
@@ -505,7 +505,7 @@ def destination() -> Destination | None:
 
 
 def otlp_destination() -> OtlpDestination | None:
-    """The second destination of observations recorded now; None where the flag is off or no endpoint is set."""
+    """The second destination of new observations; None if the flag is off or no endpoint is set."""
     endpoint, headers = setting("OBSERVABILITY_OTLP_ENDPOINT"), setting("OBSERVABILITY_OTLP_HEADERS")
     if not setting("ENABLE_LANGFUSE") or not endpoint or headers is None:
         return None
@@ -516,7 +516,7 @@ AnyDestination = Destination | OtlpDestination
 
 
 def destinations() -> list[AnyDestination]:
-    """Every destination of observations recorded now."""
+    """All destinations of new observations."""
     return [to for to in (destination(), otlp_destination()) if to is not None]
 
 
@@ -551,7 +551,7 @@ def journal_path() -> Path:
 
 
 def journal_of(root: Path) -> Path:
-    """The path of the journal of the repo at `root`: by the settings for this one, by its `.env` for another."""
+    """The journal's path of the repo at `root`: by the settings for this repo, by its `.env` for another."""
     if root == REPO_ROOT:
         return journal_path()
     path = _variables_of(root / ".env").get("OBSERVABILITY_JOURNAL") or SETTINGS["OBSERVABILITY_JOURNAL"][1]

@@ -171,10 +171,10 @@ def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
     """Is no journal that an agent would make."""
     settings.journal_path().mkdir(parents=True)
     result = run(command.format(folder=tmp_path))
-    message = f"{settings.journal_path()} is a folder: let OBSERVABILITY_JOURNAL name a file in it"
+    message = f"{settings.journal_path()} is a folder: set OBSERVABILITY_JOURNAL to a file in it"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"❌ {message}\n")
     (finding,) = [finding for finding in _findings() if finding["about"] == "journal"]
-    assert (finding["weight"], finding["cure"]) == ("fault", "let OBSERVABILITY_JOURNAL name a file in it")
+    assert (finding["weight"], finding["cure"]) == ("fault", "set OBSERVABILITY_JOURNAL to a file in it")
 
 
 def _findings() -> list[Any]:

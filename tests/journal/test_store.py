@@ -410,7 +410,7 @@ def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys:
     (journal.path / "history.csv").write_text("kept")
     assert ask("now") == "BUY"
     assert not runtime.running().recorder.flush(0.5)
-    assert "let OBSERVABILITY_JOURNAL name a file in it" in capsys.readouterr().err
+    assert "set OBSERVABILITY_JOURNAL to a file in it" in capsys.readouterr().err
     assert (journal.path / "history.csv").read_text() == "kept"
 
 
