@@ -34,7 +34,7 @@ CHANGES = (
     (r"\b0\.[12] MB", "0.1 MB"),  # a migration adds pages
     (r"genai-prices [\d.]+", "genai-prices 0.2.3"),
     (r"as of 20\d\d-\d\d-\d\d", "as of 2026-11-09"),
-    (r"version [\d.]+, on Python [\d.]+", "version 1.0.0, on Python 3.11.7"),
+    (r"package: version [\d.]+", "package: version 1.0.0"),
     (r"the SDK is [\d.]+", "the SDK is 5.0.4"),
     (r"✅ calls: [^✅]*", ""),  # the installed SDKs
 )

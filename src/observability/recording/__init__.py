@@ -1,4 +1,4 @@
-"""On the recorder's thread: an observation becomes a row, redacted, counted and priced."""
+"""Turns observations into journal rows on the recorder's thread: redacted, counted and priced."""
 
 from typing import TYPE_CHECKING
 

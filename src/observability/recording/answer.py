@@ -1,27 +1,27 @@
-"""Read a call's result by its attributes: a `ModelResponse`, an SDK's message or response, or any plain value."""
+"""Reads a call's result: a `ModelResponse`, an SDK's message or response, or any plain value."""
 
 import re
 from typing import Any, NamedTuple
 
 from .usage import Get, field, getter, usage_buckets
 
-_TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})  # of Anthropic, of OpenAI's responses
+_TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})  # types at Anthropic and OpenAI
 _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
 
 class Answer(NamedTuple):
-    """The parts of an answer; None for those that are unknown."""
+    """The parts of an answer; None for unknown parts."""
 
     output: Any = None
-    model: str | None = None  # the one that answered
-    usage: Any = None  # as the provider counts, see `usage.usage_buckets`
+    model: str | None = None  # name of the answering model
+    usage: Any = None  # the provider's token counts, see `usage.usage_buckets`
     finish_reason: str | None = None
     reasoning: str | None = None
     reported_cost: float | None = None  # USD, if the provider reports it
 
 
 def read_answer(result: Any) -> Answer:
-    """Read the result of a model call, whatever it is. Never raises."""
+    """Read the result of a model call, of any type. Never raises."""
     if type(result) is str:
         return Answer(result)
     get = getter(result)
@@ -44,7 +44,7 @@ def read_answer(result: Any) -> Answer:
 
 
 def split_reasoning(content: Any) -> tuple[Any, str | None]:
-    """Split an answer into its text and the thinking in the `<think>…</think>` at its beginning."""
+    """Split an answer into its text and the content of a `<think>…</think>` at its beginning."""
     if not isinstance(content, str):
         return content, None
     thinking = _THINKING.match(content)
@@ -63,7 +63,7 @@ def calls_tools(content: Any) -> bool:
 
 
 def text_in(content: Any) -> str | None:
-    """The text of an answer's content, in any provider's form; None where there is none."""
+    """The text of an answer's content, in any provider's form; None if there is none."""
     if isinstance(content, dict):
         content = content.get("content", content.get("text"))
     if isinstance(content, list):
@@ -81,7 +81,7 @@ def _looks_raw(get: Get) -> bool:
 
 
 def _usage(get: Get, raw: Any, get_raw: Get) -> Any:
-    """The usage of the result or of the raw response, whichever counts more: the former is often incomplete."""
+    """The larger usage of the result and the raw response: the result's is often incomplete."""
     own = get("usage")
     candidates = [get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own]
     counted = [(usage, buckets) for usage in candidates if (buckets := usage_buckets(usage)) is not None]

@@ -1,6 +1,6 @@
-"""Price a call: by the provider's own report, else by the shipped price table. `row.py` puts the price into the row.
+"""Prices a call by the provider's own report, else by the shipped price table.
 
-An unknown price is None, a free call costs zero. No price is ever looked up on the network.
+An unknown price is None, a free call costs zero. Prices are never read from the network.
 """
 
 from datetime import datetime, timezone
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 from .prices import Rates, price_table, prices_of, rates_at
 
-# Our `model_type` where the price table names the provider otherwise.
+# `model_type` -> the provider's name in the price table, if it differs.
 _PROVIDER_IDS = {
     "claude": "anthropic",
     "gemini": "google",
     "xai": "x-ai",
     "grok": "x-ai",
 }
-_FREE = frozenset({"local", "ollama"})  # run on the operator's own machine
+_FREE = frozenset({"local", "ollama"})  # providers on the operator's own machine
 _MILLION, _THOUSAND = 1_000_000, 1_000
 
 
@@ -37,11 +37,11 @@ def price(
     """The cost of a call; None if it is unknown.
 
     Args:
-        provider: `model_type`; None to go by the model's name alone.
-        model: the model that answered.
+        provider: `model_type`; None to match by the model's name only.
+        model: the answering model.
         buckets: disjoint token counts, see `usage.usage_buckets`.
-        reported: USD, as the provider itself reported (OpenRouter's `usage.cost`).
-        at: when the call was made, as prices change; now, unless given.
+        reported: USD reported by the provider (OpenRouter's `usage.cost`).
+        at: time of the call, since prices change; default: now.
     """
     if reported is not None:
         return Cost({"total": float(reported)}, "provider-reported")
@@ -55,7 +55,7 @@ def price(
 
 
 def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
-    """USD of input, output and all; None if input or output has no rate, as with models paid by the minute."""
+    """USD of input, output and total; None if input or output has no rate, such as for models paid by the minute."""
     answered, thought = buckets["output"], buckets.get("output_reasoning_tokens", 0)
     if "input" not in rates or (answered + thought and "output" not in rates):
         return None
@@ -72,7 +72,7 @@ def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
 
 
 def _rate(rate: Any, size: int) -> float:
-    """USD per unit; of a rate in tiers, that of the highest threshold which the input exceeds."""
+    """USD per unit; for a rate in tiers, the rate of the highest threshold below the input's size."""
     if isinstance(rate, float):
         return rate
     base, *tiers = rate

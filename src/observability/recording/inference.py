@@ -1,7 +1,7 @@
-"""Infer decisions from answers: one that begins with BUY, SELL or NOTHING becomes a signal, marked `inferred`.
+"""Infers decisions from answers: an answer that begins with BUY, SELL or NOTHING becomes a signal, marked `inferred`.
 
-An inferred signal waits for the end of its cycle and gives way to a signal that the cycle recorded itself. Answers
-inside one `SwarmAgent.query` are votes: they are counted, and their majority is one inferred signal; a tie is none.
+An inferred signal is held until the end of its cycle, and dropped if the cycle records a signal itself. Answers inside
+one `SwarmAgent.query` are votes: their majority is one inferred signal; a tie gives no signal.
 """
 
 import json
@@ -30,7 +30,7 @@ _NO_CONTENT = dict.fromkeys(
 
 
 class Decision(NamedTuple):
-    """An answer's decision; `word` is the action as the model wrote it."""
+    """The decision of an answer; `word` is the action in the model's spelling."""
 
     action: str
     word: str
@@ -40,7 +40,7 @@ class Decision(NamedTuple):
 
 
 def decision_in(answer: str) -> Decision | None:
-    """The decision that the answer begins with, alone on its line; None if it begins otherwise."""
+    """The decision alone on the first line of the answer; None if there is none."""
     first, _, rest = answer.lstrip().partition("\n")
     word = first[: _MAX_LINE + 1].strip(_DECORATION).upper()
     if word not in _ACTIONS:
@@ -90,7 +90,7 @@ def _of_cycle(cycle: Observation, row: Row) -> list[Row]:
 
 
 def _held_until_the_end(root: Observation, key: int, event: Row) -> list[Row]:
-    """Keep the event while its trace's cycle runs; without a running cycle, return it."""
+    """Hold the event while its trace's cycle runs; without a running cycle, return it."""
     if root.decided:
         return []
     if root.type == "agent" and root.ended is None:
@@ -124,7 +124,7 @@ def _cycle_around(observation: Observation) -> Observation | None:
 
 
 def _event(row: Row, decision: Decision, **more: Any) -> Row:
-    """The event's row, below the row of the answer, whose texts are redacted already."""
+    """The event's row, as a child of the answer's row, whose texts are already redacted."""
     extra = {"signal_inferred": True, "signal_word": decision.word, **more}
     action, _, confidence, reasoning, symbol = decision
     signal = Signal(action, confidence, confidence, reasoning, symbol, extra, valid=True)

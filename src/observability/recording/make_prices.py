@@ -12,7 +12,7 @@ from typing import Any
 
 from .prices import FILE, price_table
 
-# Rates that count tokens or requests of our buckets, and their names in the table.
+# Rates per token or request, and their names in the table.
 _RATES = {
     "input_mtok": "input",
     "cache_read_mtok": "cache_read",
@@ -21,7 +21,7 @@ _RATES = {
     "output_reasoning_mtok": "reasoning",
     "requests_kcount": "requests",
 }
-_LINE_MODELS = 250  # parsing a line holds the interpreter for about a millisecond
+_LINE_MODELS = 250  # models per line: parsing a line holds the interpreter for about a millisecond
 
 
 def lines() -> Iterator[Any]:
@@ -78,7 +78,7 @@ def _conditional(model: Any) -> list[Any]:
 
 
 def _clause(clause: Any) -> Any:
-    """A clause as `prices` matches it: a text is equal, a list is any of its clauses."""
+    """Convert a clause for `prices`: a text must be equal, a list matches if any of its clauses does."""
     if clause is None:
         return []
     ((kind, operand),) = vars(clause).items()

@@ -1,6 +1,7 @@
 """Outcomes: a decision's profit or loss, as the scores `pnl_usd` and `pnl_pct` on its trace.
 
-Score ids follow from the trace: a repeat changes nothing, and a correction replaces, here and at Langfuse.
+Score ids are derived from the trace's id: a repeat changes nothing, and a correction replaces the score, here and in
+Langfuse.
 """
 
 import math
@@ -56,7 +57,7 @@ def _number(name: str, value: Any) -> float:
     try:
         number = (
             math.nan if "_" in str(value) else float(value)
-        )  # Python parses 1_000 as 1000, a trader may mean something else
+        )  # Python parses 1_000 as 1000, which may not be the trader's meaning
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
@@ -67,7 +68,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def outcome_observation(trace_id: str, scores: tuple[Score, ...]) -> Observation:
-    """Return an observation that carries the scores of an outcome to the journal, and gets no row itself."""
+    """Return an observation that carries the scores of an outcome to the journal, without a row of its own."""
     carrier = Observation(OUTCOME, OUTCOME)
     carrier.trace_id, carrier.scores = int(str(trace_id), 16), scores
     return carrier
@@ -76,7 +77,7 @@ def outcome_observation(trace_id: str, scores: tuple[Score, ...]) -> Observation
 def rows_of_outcome(journal: Journal, trace_id: str, scores: Sequence[Score], destination: str | None) -> list[Row]:
     """The scores as rows, with the destination of their trace; `destination` if this journal lacks the trace.
 
-    A score is the decision's generation's; one that the journal has already stays where it is.
+    Scores belong to the generation that decided. A score already in the journal keeps its observation.
     """
     origin = journal.origin_of(trace_id) or {"destination": destination, "environment": "default", "session_id": None}
     decider = journal.decider_of(trace_id)

@@ -1,7 +1,7 @@
-"""Look up the rates of a model in `prices.jsonl`, which `make_prices` writes from genai-prices (MIT licence inside).
+"""Finds the rates of a model in `prices.jsonl`, which `make_prices` writes from genai-prices (MIT licence inside).
 
-The data's own clauses decide which provider and model a name stands for; the first match wins, as in genai-prices.
-A line of the file holds 250 models of one provider and is parsed at its first use: the whole file would take 10 ms.
+The clauses in the data decide which provider and model a name matches; the first match counts, as in genai-prices. A
+line of the file has 250 models of one provider, and is parsed on first use: the whole file would take 10 ms.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 FILE = Path(__file__).with_name("prices.jsonl")
 RENEW_PRICES = f"pip install -U genai-prices && python -m {__package__}.make_prices"  # the cure of an old table
-_LONGEST_NAME = 200  # characters; a longer name is no model's, and would fill the cache
+_LONGEST_NAME = 200  # limit in characters: a longer name is not a model's, and would fill the cache
 _COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
 Rates = dict[str, Any]
@@ -39,13 +39,13 @@ def prices_of(provider: str | None, model: str) -> list[Any] | None:
     """The prices of a model, each with its constraint; None if the table has none.
 
     Args:
-        provider: the provider's name; None to go by the model's name alone.
+        provider: the provider's name; None to match by the model's name only.
         model: the model's name, in any case.
     """
     return None if len(model) > _LONGEST_NAME else _prices_of(provider, model.lower())
 
 
-@lru_cache(maxsize=1024)  # misses too: a search takes a good part of a millisecond
+@lru_cache(maxsize=1024)  # misses too, since a search takes almost a millisecond
 def _prices_of(provider: str | None, model: str) -> list[Any] | None:
     entry = _provider_of(model) if provider is None else _provider_named(provider.lower().strip())
     if entry is None:
@@ -64,7 +64,7 @@ def _parsed(line: int) -> Any:
 
 
 def rates_at(prices: list[Any], at: datetime) -> Rates:
-    """The rates that hold at a time: of the last price whose constraint is met, else of the first one.
+    """The rates at a time: of the last price with a met constraint, else of the first price.
 
     USD per million tokens, or per thousand requests.
     """
@@ -84,7 +84,7 @@ def _provider_of(model: str) -> dict[str, Any] | None:
 
 
 def _search(entry: dict[str, Any], model: str) -> list[Any] | None:
-    """The model's prices at this provider, else at those whose models it offers too."""
+    """The model's prices at this provider, else at the providers whose models it resells."""
     for source in (entry, *(_parsed(0)["providers"][name] for name in entry["fallback"])):
         for clause, prices in chain.from_iterable(map(_parsed, range(*source["lines"]))):
             if _matches(clause, model):
@@ -111,7 +111,7 @@ _KINDS: dict[str, Callable[[Any, str], Any]] = {
 
 
 def _dashed(match: re.Match[str]) -> str:
-    """`-20251211` as `-2025-12-11`: the table has dates with dashes, LiteLLM and OpenRouter leave them out."""
+    """Convert `-20251211` to `-2025-12-11`: the table's dates have dashes, LiteLLM's and OpenRouter's have none."""
     dashed = "-".join(match.groups())
     try:
         date.fromisoformat(dashed)

@@ -1,6 +1,6 @@
 """The recorder: the queue between agents and journal, and the one thread that empties it.
 
-A caller appends and leaves. It takes no lock and wakes nobody: the thread polls.
+A caller only appends to the queue, without a lock. The thread polls the queue, so no caller has to wake it.
 """
 
 import threading
@@ -13,36 +13,36 @@ from ..background import OWN_THREADS
 from ..internal_errors import failures, guarded
 from ..tracing import Observation
 
-MAX_QUEUED = 50_000  # entries
+MAX_QUEUED = 50_000  # limit in entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
-MAX_WAIT_SECONDS = 0.05  # for room in the queue, before a caller's observation is dropped and counted
-SYNC_SECONDS = 1.0  # for the disk, before a call with OBSERVABILITY_DURABILITY=sync returns all the same
+MAX_WAIT_SECONDS = 0.05  # a caller's longest wait for room in the queue; then the observation is dropped and counted
+SYNC_SECONDS = 1.0  # longest wait for the disk of a call with OBSERVABILITY_DURABILITY=sync
 # Polling interval. Polling instead of waking keeps locks off the caller's path; a shorter interval would evict the
 # callers' CPU caches. 48 processes still reach the disk within 50 ms.
 _POLL_SECONDS = 0.015
-_START_SECONDS = 1.0  # for another thread that is just starting the recorder's
-_BATCH = 200  # observations in one transaction
+_START_SECONDS = 1.0  # longest wait for another thread that is starting the recorder's
+_BATCH = 200  # most observations in one transaction
 _BATCH_BYTES = 8 * 1024 * 1024
-_BEHIND = 100  # entries: from here on answers are weighed with all that they hold, a random one for _SAMPLE of them
+_BEHIND = 100  # queue length from which on the full size of answers is measured, for a random one of _SAMPLE
 _SAMPLE = 8  # a power of two
-_CHECK_SECONDS = 0.02  # between checks whether the journal fails, by a caller that waits
-_RETRY_SECONDS = 0.5  # while the journal cannot be written, or the thread cannot be started
+_CHECK_SECONDS = 0.02  # interval at which a waiting caller checks if the journal fails
+_RETRY_SECONDS = 0.5  # pause between retries of writing the journal or starting the thread
 
 
 class Sink(Protocol):
     """Writes batches to the journal."""
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
-        """Journal these in one transaction. Raises OSError where that failed and should be tried again."""
+        """Journal observations in one transaction. Raises OSError if the batch should be retried."""
 
     def idle(self) -> None:
-        """Called at each look at the queue that finds nothing to write."""
+        """Called at each poll of an empty queue."""
 
     def close(self) -> None:
         """Close the journal."""
 
     def abandon(self) -> None:
-        """Leave what was inherited by a fork to the parent."""
+        """Leave inherited files to the parent, in a forked child."""
 
 
 class _Batch(NamedTuple):
@@ -52,30 +52,30 @@ class _Batch(NamedTuple):
 
 
 class Recorder:
-    """Takes observations from any thread, and journals them from its own."""
+    """Receives observations from any thread, and journals them on its own thread."""
 
     def __init__(self, make_sink: Callable[[], Sink]) -> None:
-        self._make_sink = make_sink  # called on a caller's thread: it imports everything that our threads need
+        self._make_sink = make_sink  # called on a caller's thread, since it imports modules
         self._sink: Sink | None = None
-        self._queue: deque[Any] = deque()  # Observation: ended; Event: set once all before it is written
+        self._queue: deque[Any] = deque()  # ended observations; an Event is set once all entries before it are written
         self._running: dict[int, Observation] = {}  # started and not ended, by id
         self._queued_bytes = 0
-        self._in_hand = 0  # ended observations, taken from the queue and not written yet
+        self._in_hand = 0  # number of ended observations taken from the queue and not written yet
         self._wake = threading.Event()
-        self.synchronous = False  # the process ends: every call waits for the disk
-        self._overdue: threading.Event | None = None  # of the last call that returned before the disk had it
+        self.synchronous = False  # True at the process's end: every call waits for the disk
+        self._overdue: threading.Event | None = None  # event of the last call that returned before it was on disk
         self._stopping = False
-        self._failing = False  # the journal cannot be written
+        self._failing = False  # whether the journal cannot be written
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._start_at = 0.0  # monotonic seconds, after a start that failed
-        self._dropping = threading.RLock()  # a signal handler may drop while the code that it interrupts does
+        self._start_at = 0.0  # monotonic seconds; time of the next start after a failed one
+        self._dropping = threading.RLock()  # reentrant: a signal handler may interrupt `_drop` and call it
         self.journalled = 0
         self.dropped = 0
 
     @property
     def waiting(self) -> int:
-        """Ended observations that are not journalled yet."""
+        """The number of ended observations that are not journalled yet."""
         return self._in_hand + sum(type(entry) is Observation for entry in self._queue.copy())
 
     def on_start(self, observation: Observation) -> None:
@@ -88,8 +88,10 @@ class Recorder:
             self._sync()
 
     def on_end(self, observation: Observation) -> None:
-        """Queue an ended observation; a durable one is on disk when this returns, unless the disk takes longer than
-        `SYNC_SECONDS`. At the queue's bound, wait a little, then drop and count it."""
+        """Queue an ended observation; if the queue is full, wait briefly, then drop and count it.
+
+        Waits for the disk if the observation is durable, at most `SYNC_SECONDS`.
+        """
         self._running.pop(observation.id, None)
         queue = self._queue
         length = len(queue)
@@ -105,7 +107,7 @@ class Recorder:
             self._sync()
 
     def flush(self, timeout: float | None = None, *, wait_while_failing: bool = True) -> bool:
-        """Wait until everything queued so far is journalled; False where that took longer than `timeout` seconds.
+        """Wait until all queued observations are journalled; return False after `timeout` seconds.
 
         Args:
             timeout: seconds.
@@ -118,13 +120,13 @@ class Recorder:
         return self._is_written(self._request_flush(), timeout, wait_while_failing)
 
     def _sync(self) -> None:
-        """Wait for the disk. One that is late is waited for once, not by every call."""
+        """Wait for the disk. If the disk is too slow, only the first call waits for it."""
         if self._overdue is None or self._overdue.is_set():
             written = self._request_flush()
             if self._is_written(written, SYNC_SECONDS, wait_while_failing=False):
                 return
             self._overdue = written
-        if not self._failing:  # else the reason is counted already
+        if not self._failing:  # a failing journal is already counted
             late = f"a call returned before it was on disk, which takes longer than {SYNC_SECONDS:g} s"
             failures.note("sync", late, cure="It stays queued; health() counts such calls among failures.")
 
@@ -146,7 +148,7 @@ class Recorder:
         return True
 
     def stop(self, timeout: float) -> bool:
-        """Journal what is queued and end the thread; False where that took longer than `timeout` seconds."""
+        """Journal all queued observations and end the thread; return False after `timeout` seconds."""
         self._stopping = True
         self._wake.set()
         deadline = time.monotonic() + timeout
@@ -161,18 +163,18 @@ class Recorder:
         return not thread.is_alive()
 
     def count_lost(self, why: str) -> None:
-        """Count everything that is not journalled yet as dropped: the process ends."""
+        """Count all observations not journalled yet as dropped, at the process's end."""
         self._drop(self.waiting, why)
 
     def _started_thread(self, deadline: float) -> threading.Thread | None:
-        """The thread, if there is one; where another thread is just starting it, once that is done."""
+        """The thread, if there is one; waits if another thread is starting it."""
         if self._starting.acquire(timeout=min(max(deadline - time.monotonic(), 0.0), _START_SECONDS)):
             self._starting.release()
         thread = self._thread
         return thread if thread is not None and thread.ident is not None else None
 
     def abandon(self) -> None:
-        """In a fork's child: what is queued and open here is the parent's to write."""
+        """Forget all observations in a forked child, since the parent writes them."""
         if self._sink is not None:
             self._sink.abandon()
 
@@ -194,7 +196,7 @@ class Recorder:
         return False
 
     def _start(self) -> None:
-        """Begin the thread, unless another one is doing so, or a signal handler interrupts that."""
+        """Start the thread, unless another thread, or the code interrupted by this signal handler, is doing so."""
         if not self._starting.acquire(blocking=False):
             return
         try:
@@ -214,16 +216,16 @@ class Recorder:
             self._run()
         else:
             self._start_at = time.monotonic() + _RETRY_SECONDS
-            failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; trying again.")
+            failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; retrying.")
 
     def _run(self) -> None:
-        """Write until `stop`. If anything ends this thread earlier, the next call begins it again."""
+        """Write until `stop`. If the thread ends earlier, the next call restarts it."""
         try:
             self._write_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would lose every call after it
             why = f"the recorder's thread ended ({type(error).__name__}: {error})"
             lost, self._in_hand, self._thread = self._in_hand, 0, None
-            failures.note("recorder", why, cure="The next call begins it again.")
+            failures.note("recorder", why, cure="The next call restarts it.")
             self._drop(lost, why)
 
     def _write_until_stopped(self) -> None:
@@ -252,7 +254,7 @@ class Recorder:
             self._sink.close()
             self._sink = None
         self._thread = None
-        if self._queue:  # came after the last poll
+        if self._queue:  # filled after the last poll
             self._start()
 
     def _write_batch(self, batch: _Batch) -> None:
@@ -282,9 +284,9 @@ class Recorder:
                 size += entry.size
             else:
                 batch.flushes.append(entry)
-        batch.opened.extend(self._newly_begun())  # last: all that a flush waits for has started before it
+        batch.opened.extend(self._newly_begun())  # last, so that it includes all observations a flush waits for
         self._in_hand = len(batch.ended)
-        # Callers add to it without a lock: lost additions are corrected whenever the queue is empty.
+        # Callers add to `_queued_bytes` without a lock; an empty queue corrects lost additions.
         self._queued_bytes = max(self._queued_bytes - size, 0) if self._queue else 0
         return batch
 
@@ -295,13 +297,13 @@ class Recorder:
         return begun
 
     def _try_write(self, batch: _Batch) -> bool:
-        """Write a batch, or drop it; False where it should be tried again."""
+        """Write a batch, or drop it; return False if it should be retried."""
         try:
             if self._sink is None:
                 self._sink = self._make_sink()
             self._sink.write(batch.opened, batch.ended)
-        except OSError as error:  # disk full, file gone: calls go on, writing is tried again
-            failures.note("journal", f"the journal cannot be written: {error}", cure="Trying again; calls go on.")
+        except OSError as error:  # such as a full disk or a missing file
+            failures.note("journal", f"the journal cannot be written: {error}", cure="Retrying; calls go on.")
             self._failing = True
             return False
         except BaseException as error:  # noqa: BLE001 - the same batch would fail for ever; an answer may raise anything

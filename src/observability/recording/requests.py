@@ -1,20 +1,20 @@
-"""On the recorder's thread: read a request to a provider; merge the only request of a call into the call's row."""
+"""Reads requests to providers on the recorder's thread; merges a call's only request into the call's row."""
 
 from ..tracing import Observation, field_of
 
 
 def complete(observation: Observation) -> None:
-    """Read the SDK's arguments and answer; let a call take over the model, parameters and usage of its request."""
+    """Read the SDK's arguments and answer; copy the model, parameters and usage of a call's request to the call."""
     if observation.complete is not None:
         observation.complete(observation)
     request = observation.request
-    if request is not None and request.complete is not None:  # once: it has ended
+    if request is not None and request.complete is not None:  # ended, and not read yet
         request.complete(request)
         _take_over(observation, request)
 
 
 def _take_over(call: Observation, request: Observation) -> None:
-    """Take the request's model, and the fields that the call left empty; `row` reads the request's usage."""
+    """Copy the request's model, and the fields that are empty in the call; `row` reads the request's usage."""
     call.model = request.model or call.model
     if call.provider is None and not isinstance(field_of(call.owner, "model_type"), str):
         call.provider = request.provider

@@ -1,4 +1,4 @@
-"""Turn an observation into its journal row, on the recorder's thread.
+"""Turns an observation into its journal row, on the recorder's thread.
 
 Arguments are bound, the answer is read, every field is redacted, tokens are counted and priced. A row is a dictionary
 with one key for each column of the journal.
@@ -20,7 +20,7 @@ from .requests import complete, is_over_requests
 from .usage import add_buckets, usage_buckets
 
 _MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
-_LONGEST_SECRET = 4096  # characters: a PEM key's
+_LONGEST_SECRET = 4096  # characters of a PEM key
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
 
 
@@ -52,7 +52,7 @@ def row_of(observation: Observation) -> Row:
         **_prompt_of(observation),
     }
     if is_over_requests(observation):
-        row |= {"provider": None, "model": None, "model_requested": None}  # each request below has its own
+        row |= {"provider": None, "model": None, "model_requested": None}  # the requests below have their own
     if observation.type not in ("generation", "embedding"):
         return {**_clean(row), **_NO_COST}
     answers = [answer if paid is result else read_answer(paid) for paid in _paid_for(observation)]
@@ -74,7 +74,7 @@ def placeholder_row(observation: Observation, error: Exception) -> Row:
 
 
 def scores_of(observation: Observation, row: Row) -> list[Row]:
-    """Return the journal rows of an observation's scores, which a signal has. The confidence is the generation's."""
+    """Return the journal rows of a signal's scores. The confidence belongs to the generation that decided."""
     if observation.type == "generation" and observation.ended is not None:
         observation.root.last_call = observation.hex_id
     places = {"signal_confidence": _decider_of(observation)} if observation.scores else {}
@@ -82,15 +82,14 @@ def scores_of(observation: Observation, row: Row) -> list[Row]:
 
 
 def _decider_of(signal: Observation) -> str | None:
-    """The id of the generation that a signal is from: around it, else the last one of its trace; None if there is
-    none."""
+    """The id of the generation that made a signal: the one around it, else the last one of the trace; else None."""
     around = signal.parent
     while around is not None and around.type != "generation" and not around.requests:
         around = around.parent
     if around is None:
         return signal.root.last_call
     requests = around.requests or ()
-    return requests[-1].hex_id if len(requests) > 1 else around.hex_id  # several are rows of their own
+    return requests[-1].hex_id if len(requests) > 1 else around.hex_id  # several requests have their own rows
 
 
 def _score_row(score: Any, row: Row, place: str) -> Row:
@@ -154,12 +153,12 @@ def _bound(observation: Observation) -> dict[str, Any]:
         return {}
     try:
         return observation.bind(observation.args, observation.kwargs)
-    except TypeError:  # the call had wrong arguments, and raised this to its caller
+    except TypeError:  # wrong arguments, for which the call itself raised TypeError
         return {"args": list(observation.args), "kwargs": observation.kwargs}
 
 
 def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
-    """The parameters that the models layer noted as sent, else the call's small arguments."""
+    """The parameters reported by `src/models` as sent, else the call's small arguments."""
     if observation.model_parameters is not None:
         return observation.model_parameters
     if observation.type not in ("generation", "embedding"):
@@ -205,7 +204,7 @@ def _output_of(observation: Observation, answer: Answer) -> Any:
 
 
 def _tool_calls_of(observation: Observation) -> Any:
-    """The answer of the call's request, where it calls tools and the call returns no more than its text."""
+    """The answer of the call's request, if it calls tools and the call returns only the answer's text."""
     request = observation.request
     answer = request.output if request is not None else None
     returns_text = observation.pieces or observation.output is None or isinstance(observation.output, Reply)
@@ -213,7 +212,7 @@ def _tool_calls_of(observation: Observation) -> Any:
 
 
 def _stream_of(pieces: list[Any], left_out: int) -> Any:
-    """The text of a stream. After a cut, its last characters are left out too: half a secret would not be masked."""
+    """The text of a stream. A cut stream loses its last characters too, as a cut secret would not be masked."""
     rest = [f"[{left_out} more]"] if left_out else []
     if not all(isinstance(piece, str) for piece in pieces):
         return [*pieces, *rest]
@@ -229,7 +228,7 @@ def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
 
 
 def _experiment_of(observation: Observation) -> Row:
-    """The Langfuse experiment that the trace is part of, and its environment."""
+    """The trace's Langfuse experiment, and its environment."""
     parent = observation.root.foreign_parent
     experiment = None if parent is None else experiment_of(parent)
     if not experiment or experiment.keys() == {ENVIRONMENT}:
@@ -239,7 +238,7 @@ def _experiment_of(observation: Observation) -> Row:
 
 
 def _prompt_of(observation: Observation) -> Row:
-    """The managed prompt of a call: the last one used before it, in an observation that is around it or everywhere."""
+    """The managed prompt of a call: the last one used before it, if its scope contains the call."""
     prompt = observation.prompt if observation.type in ("generation", "embedding") else None
     while prompt is not None and prompt.scope is not None and not _is_inside(observation, prompt.scope):
         prompt = prompt.outer
@@ -265,7 +264,7 @@ def _level(observation: Observation, answer: Answer) -> Row:
 
 
 def _note_failure(observation: Observation, message: str | None) -> None:
-    """Tell the cycle around: it has failed if its last call did, and it ends without a result."""
+    """Record a call's failure in its cycle, which has failed if its last call failed and it returns no result."""
     cycle = observation.parent
     while cycle is not None and cycle.type != "agent":
         cycle = cycle.parent
@@ -288,7 +287,7 @@ def _tokens_and_cost(answers: list[Answer], provider: str | None, model: str | N
 
 
 def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, int] | None, float | None]:
-    """Tokens and reported cost of all answers that the call paid for."""
+    """Tokens and reported cost of all answers paid by the call."""
     buckets: dict[str, int] | None = None
     for answer in answers:
         tokens = usage_buckets(answer.usage, provider=provider)
@@ -298,8 +297,7 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 
 
 def _paid_for(observation: Observation) -> list[Any]:
-    """The answer of the observed request; else the answers of inner calls, and the call's own unless it returned one of
-    those."""
+    """The answer of the observed request; else the answers of inner calls, and the call's own if it is another one."""
     if observation.request is not None:
         return [observation.request.output]
     own, inner = observation.output, list(observation.replies)
@@ -315,12 +313,12 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     value = field_of(owner, name)
     if value is None and has_class(type(owner), "models.base_model", "BaseModel"):
         with guarded:
-            value = getattr(owner, name, None)  # `model_type` is a property there
+            value = getattr(owner, name, None)  # `model_type` is a property in `src/models`
     return value if isinstance(value, str) else None
 
 
 _IDS, _NAMES, _JSON_COLUMNS = columns_of(Kind.ID), columns_of(Kind.NAME), columns_of(Kind.JSON)
-_MAX_NAME = 200  # characters
+_MAX_NAME = 200  # limit in characters
 
 
 def _clean(row: Row) -> Row:
@@ -341,7 +339,7 @@ def _encoded(name: str, clean: Any) -> Any:
 
 
 def _encodable(value: Any) -> Any:
-    """Text that SQLite and protobuf accept: surrogate pairs are joined, lone surrogates become U+FFFD."""
+    """Make text valid for SQLite and protobuf: surrogate pairs are joined, lone surrogates become U+FFFD."""
     if not isinstance(value, str) or value.isascii():
         return value
     try:
@@ -353,7 +351,7 @@ def _encodable(value: Any) -> Any:
 
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, default=str
-).encode  # made once: `dumps` constructs an encoder at every call
+).encode  # created once: `dumps` constructs an encoder at every call
 
 
 def _json(value: Any) -> str | None:
@@ -361,7 +359,7 @@ def _json(value: Any) -> str | None:
         return None
     try:
         return _encode(value)
-    except ValueError:  # NaN and infinity have no JSON
+    except ValueError:  # NaN and infinity are not valid JSON
         return _encode(_finite(value))
 
 

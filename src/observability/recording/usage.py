@@ -15,7 +15,7 @@ _Path = tuple[str, ...]
 
 
 class UsageFormat(NamedTuple):
-    """The fields in which a family of providers reports its counts, and whether they overlap."""
+    """The field names of a provider family's token counts, and whether the counts overlap."""
 
     input: str
     output: str
@@ -27,7 +27,7 @@ class UsageFormat(NamedTuple):
     reasoning_beside: bool = False  # reasoning tokens are not part of the output count
 
 
-# The first format whose input or output count is present applies. Source: the providers' API references.
+# The first format with a present input or output count applies. Source: the providers' API references.
 _FORMATS = (
     UsageFormat(  # OpenAI chat completions and alike; DeepSeek and Moonshot name cache hits their own way
         "prompt_tokens",
@@ -72,7 +72,7 @@ _RESPONSES = UsageFormat(
     cached=(("input_tokens_details", "cached_tokens"),),
     reasoning=(("output_tokens_details", "reasoning_tokens"),),
 )
-# The OpenAI-compatible endpoints of these leave thinking out of `completion_tokens`; only `total_tokens` has it.
+# Providers whose OpenAI-compatible endpoints count thinking only in `total_tokens`, not in `completion_tokens`.
 _TOTAL_HAS_THINKING = frozenset({"gemini", "google", "xai", "grok", "x-ai"})
 
 
@@ -81,7 +81,7 @@ def usage_buckets(usage: Any, *, provider: str | None = None) -> dict[str, int] 
 
     Args:
         usage: the provider's report: a dict, an SDK object, or None.
-        provider: `model_type`; decides whether a total beyond prompt and completion is thinking.
+        provider: `model_type`; decides whether the rest of the total (beyond prompt and completion) is thinking.
     """
     if usage is None:
         return None
@@ -96,9 +96,9 @@ def add_buckets(first: dict[str, int], second: dict[str, int]) -> dict[str, int]
 
 
 def getter(value: Any) -> Get:
-    """A function that returns a field of `value` by name, None where there is none. It never raises.
+    """Return a function that reads a field of `value` by name, None if missing. The function never raises.
 
-    Of an object only plain data is read (`tracing.field_of`), except of Google's messages, which have properties alone.
+    Only plain data of an object is read (`tracing.field_of`), except for Google's messages, which have only properties.
     """
     kind = type(value)
     if value is None:
@@ -109,12 +109,12 @@ def getter(value: Any) -> Get:
         return value._asdict().get  # type: ignore[no-any-return]
     if library_of(kind) in _PROPERTIES_ALONE:
         return partial(_property_of, value)
-    fields = data_fields_of(value)  # one read of its class instead of one for each name
+    fields = data_fields_of(value)  # reads the class once instead of once per name
     return partial(field_of, value) if fields is None else fields.get
 
 
 def field(value: Any, *path: str) -> Any:
-    """The value at `path` in nested dicts and objects; None where there is none. Never raises."""
+    """The value at `path` in nested dicts and objects; None if there is none. Never raises."""
     for name in path:
         value = getter(value)(name)
     return value
@@ -166,7 +166,7 @@ def _outputs(get: Get, form: UsageFormat, provider: str | None) -> dict[str, int
 
 
 def _thinking_beside(get: Get, form: UsageFormat, visible: int, provider: str | None) -> int:
-    """Tokens that only the total includes."""
+    """The number of tokens counted only in the total."""
     if form.total is None or provider not in _TOTAL_HAS_THINKING:
         return 0
     total, prompt = _number(get(form.total)), _number(get(form.input))

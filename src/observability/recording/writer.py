@@ -1,4 +1,4 @@
-"""Turn observations into rows with a destination and append them to the journal, on the recorder's thread."""
+"""Turns observations into rows with a destination and appends them to the journal, on the recorder's thread."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -19,17 +19,17 @@ _TIDY_SECONDS = 30.0
 
 
 class Keeper(Protocol):
-    """Keeps budgets, on the recorder's thread: `budgets.Keeper`."""
+    """Counts the spending of budgets, on the recorder's thread; implemented by `budgets.Keeper`."""
 
     def refresh(self, journal: Journal, session: JournalSession) -> None:
-        """Count what was recorded, if it is time to."""
+        """Count newly recorded calls, if due."""
 
     def leave(self, journal: Journal, process: str) -> None:
-        """Give back what this process has reserved."""
+        """Return this process's reserved amounts."""
 
 
 class JournalSink:
-    """The recorder's `Sink`: writes to the journal that the settings name now."""
+    """The recorder's `Sink`: writes to the journal of the current settings."""
 
     def __init__(self, ship: Callable[[], Any], keeper: Keeper | None = None) -> None:
         self._ship = ship  # starts the shipper; called after rows were written for it
@@ -42,7 +42,7 @@ class JournalSink:
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal observations in one transaction. Raises OSError if the same batch should be written again."""
-        self.idle()  # before the first row, which takes long to read: the callers wait for a budget to be known
+        self.idle()  # budgets first, since callers wait for their state, and the first row takes long
         journal = self._open()
         try:
             self._append(journal, opened, ended)
@@ -52,7 +52,7 @@ class JournalSink:
         self._tidy_now_and_then(journal)
 
     def idle(self) -> None:
-        """Keep the budgets; called often."""
+        """Refresh the budgets; called often."""
         if self._keeper is not None:
             self._keeper.refresh(self._open(), self._session)
 
@@ -66,7 +66,7 @@ class JournalSink:
         recorded = [{**row, **common} for row in (*begun, *rows)]
         durable = settings.setting("OBSERVABILITY_DURABILITY") == "sync"
         journal.append(recorded, scores, durable=durable)
-        if outcomes:  # after the rows of their traces, whose destination and generation they take
+        if outcomes:  # after the rows of their traces, which determine destination and generation
             of_traces = (rows_of_outcome(journal, it.hex_trace_id, it.scores, destination) for it in outcomes)
             journal.append([], [score for scores in of_traces for score in scores], durable=durable)
         if destination or further:
@@ -79,7 +79,7 @@ class JournalSink:
         self._session.close()
 
     def abandon(self) -> None:
-        """In a fork's child: leave the journal to the parent."""
+        """Leave the journal to the parent, in a forked child."""
         self._session.abandon()
 
     def _open(self) -> Journal:
@@ -96,7 +96,7 @@ class JournalSink:
         except DamagedJournalError as error:
             journal.set_aside(error)
         except OSError as error:
-            failures.note("tidy", f"the journal cannot be cleaned up now: {error}", cure="Tried again later.")
+            failures.note("tidy", f"the journal cannot be cleaned up now: {error}", cure="Retrying later.")
 
     def _tidy_if_due(self, journal: Journal) -> None:
         """Merge and close the rows of dead processes, and delete old rows, by one process at a time."""
@@ -132,7 +132,7 @@ def _refuse_bad_patterns() -> None:
 
 
 def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
-    """The rows of an observation and its scores; a placeholder if reading it fails, so that the others go in."""
+    """The rows of an observation and its scores; a placeholder if reading fails, so that the others are written."""
     try:
         count_votes(observation)
         row = row_of(observation)
@@ -150,7 +150,7 @@ def _inferred_signals(observation: Observation, row: Row) -> list[Row]:
 
 
 def _journalled(destination: settings.AnyDestination | None) -> str | None:
-    """The destination's label; None if its host or public key is a secret, which would stand in every row."""
+    """The destination's label; None if its host or public key is a secret, which must not be in every row."""
     if destination is None:
         return None
     if not any(secret in destination.label for secret in secret_values()):
