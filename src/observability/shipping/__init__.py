@@ -1,4 +1,4 @@
-"""Telemetry leaves the process here: rows are sent to Langfuse, and to an OTLP endpoint."""
+"""Sends journal rows to Langfuse and to an OTLP endpoint."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Requests to one destination: credentials, limits of time, and the meaning of an answer."""
+"""Sends requests to one destination, with credentials and time limits, and interprets the answers."""
 
 import json
 import re
@@ -19,32 +19,32 @@ from ..redaction import redact_line
 from . import genai, otlp, protobuf
 from .connection import Answer, Connection
 
-REQUEST_SECONDS = 20.0  # for one whole request, however slowly its answer trickles in; a lease lasts longer
+REQUEST_SECONDS = 20.0  # limit for a whole request, even with a slow answer; shorter than a lease
 _SHORTEST_SECONDS = 0.05
-_LONGEST_RETRY_AFTER = 3600.0  # seconds: the cap for a server that says "next year"
-_GZIP_LEVEL = 1  # half the time of the others, and three quarters of what they save
-_GZIP_FORMAT = 31  # zlib's number for it, with the largest window
-_PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # it becomes part of an address
-_MESSAGE = 500  # characters of the server's message that are kept
+_LONGEST_RETRY_AFTER = 3600.0  # limit in seconds for the server's Retry-After
+_GZIP_LEVEL = 1  # takes half the time of higher levels, for three quarters of their savings
+_GZIP_FORMAT = 31  # zlib's number for gzip, with the largest window
+_PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # characters that are safe in an address
+_MESSAGE = 500  # characters kept of the server's message
 
 
 class ExportResult(Enum):
-    """The meaning of an answer for the rows of a request."""
+    """The result of a request for its rows."""
 
-    DELIVERED = "delivered"  # the protocol's own success, and nothing else
-    REFUSED = "refused"  # these rows, for good: 400, 413, 422, OTLP's partial success
-    UNAUTHORIZED = "unauthorized"  # 401, 403: these keys
-    UNAVAILABLE = "unavailable"  # any other answer, or none: sent again, after `retry_after` if the server names a time
-    NOT_SENT = "not sent"  # another process ships, or this one is ending
+    DELIVERED = "delivered"  # the protocol's own success answer
+    REFUSED = "refused"  # these rows are rejected for good: 400, 413, 422, OTLP's partial success
+    UNAUTHORIZED = "unauthorized"  # the keys are rejected: 401, 403
+    UNAVAILABLE = "unavailable"  # any other answer, or none: retried, after `retry_after` if the server gives a time
+    NOT_SENT = "not sent"  # another process is shipping, or this one is ending
 
 
 class ServerReply(NamedTuple):
-    """An export's result, the server's message, and the seconds for which it asks us to wait."""
+    """The result of a request, the server's message, and its Retry-After in seconds."""
 
     result: ExportResult
     message: str
     retry_after: float | None = None
-    events: Mapping[str, "ServerReply"] = MappingProxyType({})  # of a batch of scores: by the event's id
+    events: Mapping[str, "ServerReply"] = MappingProxyType({})  # for a batch of scores: event id -> reply
 
 
 _Reader = Callable[[Any], ServerReply]  # reads the JSON of a successful answer
@@ -63,11 +63,11 @@ class Client:
         self._connection.close()
 
     def cut(self) -> None:
-        """End a request that is under way in another thread."""
+        """Abort a request that is running in another thread."""
         self._connection.cut()
 
     def encoded(self, rows: Iterable[Row]) -> bytes:
-        """Observations as a gzipped OTLP message."""
+        """Encode observations as a gzipped OTLP message."""
         raise NotImplementedError
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
@@ -75,15 +75,15 @@ class Client:
         raise NotImplementedError
 
     def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
-        """POST the JSON of a batch of scores. Only Langfuse has scores: no other destination's label is on one."""
+        """POST the JSON of a batch of scores. Only Langfuse accepts scores."""
         raise NotImplementedError
 
     def get(self, path: str, seconds: float) -> Answer:
-        """GET `path`. Raises OSError where there is no answer; the message says why."""
+        """GET `path`. Raises OSError with the reason if there is no answer."""
         return self.call("GET", path, b"", seconds)
 
     def call(self, method: str, path: str, body: bytes, seconds: float) -> Answer:
-        """Send a request with a JSON body, if any. Raises OSError where there is no answer; the message says why."""
+        """Send a request with an optional JSON body. Raises OSError with the reason if there is no answer."""
         headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
         return self._connection.request(method, path, headers, body, seconds)
 
@@ -121,7 +121,7 @@ class LangfuseClient(Client):
         return self._post("/api/public/ingestion", {}, batch, seconds, 207, _reply_to_events)
 
     def project_id(self, seconds: float) -> str | None:
-        """The id of the keys' project; None where the server does not say. Raises OSError where there is no answer."""
+        """The id of the keys' project; None if the server does not give it. Raises OSError if there is no answer."""
         return project_id_of(self.get(PROJECTS, max(seconds, _SHORTEST_SECONDS)))
 
 
@@ -130,7 +130,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 def project_id_of(answer: Answer) -> str | None:
-    """The project's id in the answer of `PROJECTS`."""
+    """The project's id in an answer of `PROJECTS`."""
     try:
         project = json.loads(answer.body)["data"][0]["id"] if answer.is_success else None
     except (ValueError, TypeError, LookupError):
@@ -139,7 +139,7 @@ def project_id_of(answer: Answer) -> str | None:
 
 
 class OtlpClient(Client):
-    """Sends to any backend that takes OTLP over HTTP. Scores have no place in OTLP."""
+    """Sends to any backend that accepts OTLP over HTTP. OTLP has no scores."""
 
     def __init__(self, destination: settings.OtlpDestination) -> None:
         super().__init__(destination, destination.headers)
@@ -155,18 +155,18 @@ class OtlpClient(Client):
 
 
 def client_of(destination: settings.AnyDestination) -> Client:
-    """A client of the destination."""
+    """Create a client of the destination."""
     return LangfuseClient(destination) if isinstance(destination, settings.Destination) else OtlpClient(destination)
 
 
 def _gzipped(pieces: Iterable[bytes]) -> bytes:
-    """The pieces of a message, compressed."""
+    """Compress the pieces of a message."""
     gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
     return b"".join([*map(gzip.compress, pieces), gzip.flush()])
 
 
 def is_refused_plain_http(destination: settings.AnyDestination) -> bool:
-    """Whether the keys would travel without TLS beyond this machine, and nobody allowed it."""
+    """Whether the keys would leave this machine without TLS, and LANGFUSE_ALLOW_HTTP does not allow it."""
     url = urlsplit(destination.host)
     return url.scheme == "http" and not _is_loopback(url.hostname or "") and not settings.setting("LANGFUSE_ALLOW_HTTP")
 
@@ -174,7 +174,7 @@ def is_refused_plain_http(destination: settings.AnyDestination) -> bool:
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
-    except ValueError:  # a name; 127.0.0.1.example.com is one too
+    except ValueError:  # a host name, such as 127.0.0.1.example.com
         return host == "localhost"
 
 
@@ -197,7 +197,7 @@ def _result_of(status: int) -> ExportResult:
 def _reply_to_success(
     answer: Answer, message: str, success: int, read: _Reader, to: settings.AnyDestination
 ) -> ServerReply:
-    """Rows count as delivered only where the answer is the protocol's own success: a proxy answers 200 as well."""
+    """Interpret a 2xx answer. Only the protocol's own success means delivered, since a proxy answers 200 too."""
     try:
         if answer.status != success or not answer.is_whole:
             raise ValueError(answer.status)
@@ -210,7 +210,7 @@ def _reply_to_success(
 
 
 def _reply_to_spans(response: Any) -> ServerReply:
-    """REFUSED where a partial success rejects spans (`ExportTraceServiceResponse`), else DELIVERED.
+    """Return REFUSED if a partial success rejects spans (`ExportTraceServiceResponse`), else DELIVERED.
 
     https://opentelemetry.io/docs/specs/otlp/#partial-success-1
     """
@@ -223,7 +223,7 @@ def _reply_to_spans(response: Any) -> ServerReply:
 
 
 def _reply_to_events(response: Any) -> ServerReply:
-    """DELIVERED, with the reply to each event: https://api.reference.langfuse.com/#tag/ingestion."""
+    """Return DELIVERED with the reply to each event: https://api.reference.langfuse.com/#tag/ingestion."""
     replies = {str(event["id"]): _DELIVERED for event in response["successes"]}
     return _DELIVERED._replace(
         events=replies | {str(event["id"]): _reply_to_event(event) for event in response["errors"]}
@@ -245,12 +245,12 @@ _DELIVERED = ServerReply(ExportResult.DELIVERED, "")
 
 
 def is_page(answer: Answer) -> bool:
-    """Whether a web page answers: a network that wants a login first, a proxy, another server."""
+    """Whether the answer is a web page: from a network's login, a proxy or another server."""
     return "html" in answer.headers.get("content-type", "") or answer.text.lstrip().startswith("<")
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Seconds of a Retry-After header, which is a whole number or a date (RFC 9110, 10.2.3); an hour at the most."""
+    """Parse a Retry-After header, a whole number or a date (RFC 9110, 10.2.3), to seconds; at most an hour."""
     if text is None:
         return None
     date = _HTTP_DATE.fullmatch(text.strip())

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to one host, over a plain socket.
 
-Not an HTTP library, for four reasons: a whole request, its answer included, has one deadline; an answer is read up to
-a bound and never decompressed; nothing is logged, and no class is used that an agent may have patched; what is
-imported here is light, and imported before our threads start.
+No HTTP library is used, for four reasons. A request and its answer have one deadline. An answer is read up to a limit
+and never decompressed. Nothing is logged, and no class is used that an agent may have patched. The imports are light,
+and done before this package's threads start.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from .. import settings
 
-_CONNECT_SECONDS = 5.0  # for each address of the host
-_BODY_SECONDS = 5.0  # for an answer's body
+_CONNECT_SECONDS = 5.0  # limit for each address of the host
+_BODY_SECONDS = 5.0  # limit for an answer's body
 _BODY_BYTES = _HEAD_BYTES = 65_536
-_IDLE_SECONDS = 4.0  # before a kept connection counts as closed: Node.js, as Langfuse's server, closes after 5
+_IDLE_SECONDS = 4.0  # age at which an idle connection is not reused: Node.js (Langfuse) closes it after 5 seconds
 _PIECE = 65_536
 
 
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]  # names in lower case
     body: bytes
-    is_whole: bool  # false where the body is longer than we read, or broke off
+    is_whole: bool  # False if the body was too long or incomplete
 
     @property
     def text(self) -> str:
@@ -46,12 +46,12 @@ class Answer(NamedTuple):
 
     @property
     def is_redirect(self) -> bool:
-        """Whether the server names another address."""
+        """Whether the server redirects to another address."""
         return self.status // 100 == 3 and "location" in self.headers
 
 
 class Connection:
-    """A connection for one thread at a time, except `cut`; opened by a request, kept for the next one."""
+    """A connection for one thread at a time (except `cut`); opened by a request and kept for the next one."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -62,11 +62,11 @@ class Connection:
         self._tls = ssl.create_default_context(cafile=_AUTHORITIES) if self._is_tls else None
         self._socket: socket.socket | None = None
         self._received = b""
-        self._deadline = 0.0  # monotonic seconds, of the request under way
+        self._deadline = 0.0  # deadline of the running request, monotonic seconds
         self._used_at = 0.0
 
     def request(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
-        """Send a request and read its answer within `seconds`. Raises OSError where there is none."""
+        """Send a request and read its answer within `seconds`. Raises OSError if there is none."""
         self._deadline = time.monotonic() + seconds
         lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}", "Accept-Encoding: identity"]
         lines += [f"{name}: {value}" for name, value in headers.items()] + [f"Content-Length: {len(body)}"]
@@ -92,22 +92,22 @@ class Connection:
             stream.close()
 
     def cut(self) -> None:
-        """End a request that is under way in another thread: it gets an OSError.
+        """Abort a request that is running in another thread, which then gets an OSError.
 
-        A request that is looking up the host's name is cut once it has an address. The socket is shut down, not closed:
-        a closed descriptor's number may already belong to another file.
+        A request that is resolving the host's name is aborted once it has an address. The socket is shut down, not
+        closed: a closed descriptor's number may already belong to another file.
         """
-        self._deadline = 0.0  # first: the connection may be made just now
+        self._deadline = 0.0  # first, since the connection may be in the middle of opening
         stream = self._socket
         if stream is not None:
-            with contextlib.suppress(OSError):  # it may end by itself at the same moment
-                socket.socket.shutdown(stream, socket.SHUT_RDWR)  # SSLSocket's own would drop TLS under the reader
+            with contextlib.suppress(OSError):  # the request may end at the same moment
+                socket.socket.shutdown(stream, socket.SHUT_RDWR)  # SSLSocket's method would remove TLS too early
 
     def _connect(self) -> None:
         if self._socket is not None and not self._is_stale(self._socket):
             return
         self.close()
-        proxy = settings.https_proxy(self._host) if self._is_tls else None  # without TLS a proxy would read the keys
+        proxy = settings.https_proxy(self._host) if self._is_tls else None  # without TLS, a proxy could read the keys
         if proxy is None:
             self._open(self._host, self._port)
         else:
@@ -115,7 +115,7 @@ class Connection:
         if self._tls is not None and self._socket is not None:
             self._socket.settimeout(self._seconds_left())
             stream = self._tls.wrap_socket(self._socket, server_hostname=self._host, do_handshake_on_connect=False)
-            self._socket = stream  # known to `cut` before the handshake
+            self._socket = stream  # set before the handshake, for `cut`
             stream.do_handshake()
 
     def _is_stale(self, stream: socket.socket) -> bool:
@@ -127,7 +127,7 @@ class Connection:
         """Connect to the first address of the host that answers."""
         failure = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            self._socket = socket.socket(family, kind, protocol)  # known to `cut` before it connects
+            self._socket = socket.socket(family, kind, protocol)  # set before connecting, for `cut`
             try:
                 self._socket.settimeout(min(self._seconds_left(), _CONNECT_SECONDS))
                 self._socket.connect(address)
@@ -169,7 +169,7 @@ class Connection:
             left = left[self._socket.send(left[:_PIECE]) :]
 
     def _receive(self) -> bytes:
-        """The next bytes; none where the server has closed the connection."""
+        """The next bytes; empty if the server has closed the connection."""
         assert self._socket is not None  # noqa: S101
         self._socket.settimeout(self._seconds_left())
         return self._socket.recv(_PIECE)
@@ -183,7 +183,7 @@ class Connection:
         try:
             for piece in self._pieces(status, headers):
                 body += piece
-        except (OSError, ValueError):  # the status is known: that much is an answer
+        except (OSError, ValueError):  # an incomplete body: the status alone is an answer
             is_whole = False
         return Answer(status, headers, bytes(body), is_whole)
 
@@ -200,7 +200,7 @@ class Connection:
         return int(status[1]), headers
 
     def _pieces(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
-        """The body in pieces. Raises ValueError where it is longer than `_BODY_BYTES`, OSError where it breaks off."""
+        """The body in pieces. Raises ValueError if it is longer than `_BODY_BYTES`, OSError if it is incomplete."""
         if status in (204, 304):
             return
         if "chunked" in headers.get("transfer-encoding", "").lower():
@@ -221,7 +221,7 @@ class Connection:
             pass
 
     def _exactly(self, size: int, room: int) -> Iterator[bytes]:
-        """The next `size` bytes, but `room` at most."""
+        """Yield the next `size` bytes, at most `room`; then raise ValueError if `size` is larger."""
         left = min(size, room)
         while left > 0:
             piece = self._received or self._receive_or_raise()
@@ -241,7 +241,7 @@ class Connection:
             piece = self._receive()
 
     def _until(self, end: bytes, limit: int) -> bytes:
-        """The bytes before `end`. Raises ValueError where that is more than `limit`."""
+        """Read and return the bytes before `end`. Raises ValueError if they are more than `limit`."""
         while (at := self._received.find(end)) < 0:
             if len(self._received) > limit + len(end):
                 raise ValueError("a line or the headers are too long")
@@ -259,7 +259,7 @@ class Connection:
 
 
 def _certifi() -> str | None:
-    """The file of certifi's authorities, where the system has none of its own (and SSL_CERT_FILE is not set)."""
+    """The file of certifi's authorities, if the system has none (and SSL_CERT_FILE is not set); else None."""
     paths = ssl.get_default_verify_paths()
     if paths.cafile or paths.capath:
         return None
@@ -270,4 +270,4 @@ def _certifi() -> str | None:
     return str(certifi.where())
 
 
-_AUTHORITIES = _certifi()  # at import: our threads import nothing
+_AUTHORITIES = _certifi()  # at import, since this package's threads import nothing

@@ -1,4 +1,4 @@
-"""Deliver the pending rows of one destination: acquire the lease, send batches, mark rows by the server's reply.
+"""Delivers the pending rows of one destination: acquires the lease, sends batches, marks rows by the server's reply.
 
 A reply is written to the journal before anything else is sent. Retries and back-off are in `shipper.py`.
 """
@@ -15,18 +15,18 @@ from .client import ExportResult, LangfuseClient, ServerReply, client_of, is_ref
 from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
-BATCH_BYTES = 4 * 1024 * 1024  # of text before gzip; the SDK warns at 16 MB and drops at 64
-SCORE_BATCH_BYTES = 1024 * 1024  # of text, which the envelope of a score doubles; Langfuse takes 3.5 MB
-_RENEW_SECONDS = 5.0  # with the longest request still within the lease
+BATCH_BYTES = 4 * 1024 * 1024  # text before gzip; the SDK warns at 16 MB and drops at 64 MB
+SCORE_BATCH_BYTES = 1024 * 1024  # text, about half of the request; Langfuse accepts 3.5 MB
+_RENEW_SECONDS = 5.0  # interval of lease renewal; plus the longest request, still shorter than the lease
 _PROJECT_SECONDS = 2.0
 _CATCH_UP_SECONDS = 5.0
 _BACKLOG_NS = 120 * 10**9  # a row that ended longer ago belongs to a backlog
-_random = random.SystemRandom()  # the global generator is the agent's
+_random = random.SystemRandom()  # the global generator belongs to the agent
 _POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: rows stay pending
-    """The rest is not sent now, for the reason of `reply`."""
+    """Ends a pass early, for the reason in `reply`."""
 
     def __init__(self, reply: ServerReply) -> None:
         self.reply = reply
@@ -44,25 +44,25 @@ class Delivery:
     ) -> None:
         self.destination = destination
         self._back_off_lease = f"{destination.label} told to wait"  # lease of the process that got a Retry-After
-        self._seconds_left = seconds_left  # until the process must have ended
+        self._seconds_left = seconds_left  # returns the seconds until the process must end
         self._report = report
-        self._pause = pause  # waits so many seconds between two batches of a backlog; True if somebody wants no pause
+        self._pause = pause  # waits between two batches of a backlog; returns True if a caller wants no pause
         self._client = client_of(destination)
         self._session = JournalSession()
         self._renew_at = 0.0  # monotonic seconds; 0: no lease is held
         self._journal: Journal | None = None
         self._is_project_asked = False
-        self._unnoted: list[Mark] = []  # replies that the journal could not take yet
-        self.settled = 0  # rows that the server has taken or refused
-        self.refused = 0  # of these
+        self._unnoted: list[Mark] = []  # marks not written to the journal yet
+        self.settled = 0  # number of rows accepted or rejected by the server
+        self.refused = 0  # number of rejected rows
 
     @property
     def has_unnoted(self) -> bool:
-        """Whether replies wait to be written to the journal."""
+        """Whether marks are not written to the journal yet."""
         return bool(self._unnoted)
 
     def cut(self) -> None:
-        """End a request that is under way, from another thread."""
+        """Abort a running request, from another thread."""
         self._client.cut()
 
     def close(self) -> None:
@@ -74,21 +74,21 @@ class Delivery:
         self._client.close()
 
     def abandon(self) -> None:
-        """In a fork's child: leave what was inherited to the parent."""
+        """Leave inherited connections to the parent, in a forked child."""
         self._session.abandon()
 
     def is_refused_plain_http(self) -> bool:
-        """Whether the keys would travel without TLS beyond this machine, and nobody allowed it."""
+        """Whether the keys would leave this machine without TLS, and LANGFUSE_ALLOW_HTTP does not allow it."""
         return is_refused_plain_http(self.destination)
 
     def ship(self, wait_until: float) -> ServerReply | None:
-        """Send the rows that are pending now. Return None if each is delivered or rejected, else the reason.
+        """Send all currently pending rows. Return None if each is delivered or rejected, else the reason.
 
         Args:
-            wait_until: monotonic seconds, the end of waiting for another process that ships.
+            wait_until: how long to wait for another process that is shipping (monotonic seconds).
 
         Raises:
-            OSError: the journal cannot be used now.
+            OSError: the journal cannot be used at the moment.
         """
         journal = self._session.open()
         if journal is not self._journal:
@@ -117,12 +117,12 @@ class Delivery:
                 raise _Stopped(_ELSEWHERE)
 
     def _learn_project(self, journal: Journal) -> None:
-        """Ask once for the project's id, which addresses need, after rows have been delivered to it."""
+        """Request the project's id, for addresses of traces, once after the first delivery."""
         if self._is_project_asked or not self.settled:
             return
         self._is_project_asked = True
         label = self.destination.label
-        with contextlib.suppress(OSError):  # asked again by the next process, or by `doctor`
+        with contextlib.suppress(OSError):  # retried by the next process, or by `doctor`
             if isinstance(self._client, LangfuseClient) and journal.project_of(label) is None:
                 project = self._client.project_id(min(self._seconds_left(), _PROJECT_SECONDS))
                 if project is not None:
@@ -152,12 +152,12 @@ class Delivery:
         """Record the server's Retry-After for other processes. It ends with this process, so that a restart of all
         processes tries again."""
         if seconds:
-            with contextlib.suppress(JournalError):  # then they get a Retry-After of their own
+            with contextlib.suppress(JournalError):  # then the other processes receive their own Retry-After
                 journal.take_lease(self._back_off_lease, self._session.process, self._session.is_alive, seconds)
 
     def _give_up_lease(self, journal: Journal) -> None:
         """Release the lease, or keep it while the journal does not know which rows are delivered."""
-        with contextlib.suppress(JournalError):  # it expires
+        with contextlib.suppress(JournalError):  # the lease will expire
             if self._unnoted:
                 self._take_lease(journal)
             elif self._renew_at:
@@ -165,7 +165,7 @@ class Delivery:
                 journal.give_up_lease(self.destination.label, self._session.process)
 
     def _ship_some(self, journal: Journal, newest: tuple[int, int]) -> None:
-        """Send one batch of observations; scores once there are none left."""
+        """Send one batch of observations, or of scores once no observation is left."""
         label = self.destination.label
         rows = journal.pending_observations(label, BATCH_ROWS, BATCH_BYTES, up_to=newest[0])
         if rows and time.time_ns() - rows[0]["end_ns"] > _BACKLOG_NS and not self._pause(0.0):
@@ -179,21 +179,21 @@ class Delivery:
             self._ship_batch("scores", scores, journal)
 
     def _wait_after(self, rows: int, journal: Journal) -> None:
-        """Pause after a batch of a backlog. The lease is kept: another process of this machine would go on at once."""
+        """Pause after a batch of a backlog, and keep the lease: another process would continue at once."""
         until = time.monotonic() + catch_up_pause(rows)
         while (left := until - time.monotonic()) > 0 and self._has_lease(journal):
             if self._pause(min(left, _RENEW_SECONDS)):
                 return
 
     def _ship_batch(self, table: str, rows: list[Row], journal: Journal) -> None:
-        """Send a batch. Where the server refuses it, send its halves, until a refused row is alone."""
+        """Send a batch. If the server rejects it, send its halves, down to single rows."""
         if not self._send(table, rows, journal):
             middle = len(rows) // 2
             self._ship_batch(table, rows[:middle], journal)
             self._ship_batch(table, rows[middle:], journal)
 
     def _send(self, table: str, rows: list[Row], journal: Journal) -> bool:
-        """Send rows and mark them by the reply; False where several are refused together."""
+        """Send rows and mark them by the reply; return False if several are rejected together."""
         if not self._has_lease(journal):
             raise _Stopped(_ELSEWHERE)
         reply = self._reply_of(table, rows)
@@ -204,7 +204,7 @@ class Delivery:
         return True
 
     def _settle(self, table: str, replies: list[tuple[ServerReply, list[Row]]], journal: Journal) -> None:
-        """Mark the rows that the server has taken or refused; stop where it did neither with others."""
+        """Mark the rows that the server accepted or rejected; end the pass if any other result remains."""
         for reply, rows in replies:
             if reply.result in _FINAL:
                 self._unnoted.append(self._mark_of(table, rows, reply))
@@ -228,28 +228,28 @@ class Delivery:
         if reply.result is ExportResult.DELIVERED:
             return Mark(table, keys, "shipped", destination=self.destination.label)
         message = str(redact(reply.message))
-        if not self.refused:  # a server that refuses one row may refuse them all
+        if not self.refused:  # reported once: the server may reject all rows
             self._report(f"{self.destination.service} refuses a row of {table} for good: {message}")
         self.refused += len(rows)
         return Mark(table, keys, "rejected", message, self.destination.label)
 
     def _note(self, journal: Journal) -> None:
-        """Write marks to the journal. Marks that it does not take are kept, and written before the next request."""
+        """Write marks to the journal. If that fails, they are kept, and written before the next request."""
         while self._unnoted:
             journal.mark(self._unnoted[0])
             del self._unnoted[0]
 
 
 def catch_up_rows() -> int:
-    """The rows of a backlog that go in one batch: those of a few seconds at the rate."""
+    """The number of rows in one batch of a backlog: a few seconds' worth at OBSERVABILITY_CATCH_UP_RATE."""
     rate: float = settings.setting("OBSERVABILITY_CATCH_UP_RATE")
     return max(min(int(rate * _CATCH_UP_SECONDS), BATCH_ROWS), 1) if rate else BATCH_ROWS
 
 
 def catch_up_pause(rows: int) -> float:
-    """Seconds to wait after a batch of a backlog: a fleet that catches up must not overrun the server that came back.
+    """Seconds to wait after a batch of a backlog, so that a fleet does not overload a server that has recovered.
 
-    Random, so that machines which began together do not go on together.
+    The pause is random, so that machines which started together do not send together.
     """
     rate: float = settings.setting("OBSERVABILITY_CATCH_UP_RATE")
     return rows / rate * _random.uniform(0.5, 1.5) if rate else 0.0

@@ -14,11 +14,11 @@ from ..journal import Row
 SERVICE = "moon-dev-ai-agents"
 KIND_INTERNAL, KIND_CLIENT = 1, 3  # opentelemetry/proto/trace/v1/trace.proto
 STATUS_ERROR = 2
-_END = b"]}]}]}"  # of the list of spans, and of all around it
+_END = b"]}]}]}"  # closes the list of spans and everything around it
 
 
 def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]) -> Iterator[bytes]:
-    """An `ExportTraceServiceRequest` on one line and in pieces: each holds the interpreter briefly.
+    """An `ExportTraceServiceRequest` on one line, in pieces, so that other threads run in between.
 
     Args:
         spans: fields of `opentelemetry.proto.trace.v1.Span`.
@@ -47,12 +47,12 @@ def identity_of(row: Row) -> dict[str, Any]:
 
 
 def encoded(value: Any) -> bytes:
-    """JSON in UTF-8."""
+    """Encode as JSON in UTF-8."""
     return json.dumps(value, ensure_ascii=False).encode()
 
 
 def attributes_of(values: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
-    """Attributes, without those whose value is None."""
+    """The attributes whose value is not None."""
     return [{"key": name, "value": _value(value)} for name, value in values if value is not None]
 
 

@@ -1,8 +1,8 @@
-"""Journal rows as OTLP with OpenTelemetry's GenAI attributes, for any backend but Langfuse (`otlp.py`).
+"""Converts journal rows to OTLP with OpenTelemetry's GenAI attributes, for backends other than Langfuse (`otlp.py`).
 
-The convention of `SCHEMA`, the last one before it moved to a repository without releases:
+The convention's version is `SCHEMA`, the last one before it moved to a repository without releases:
 https://github.com/open-telemetry/semantic-conventions/blob/v1.41.0/docs/gen-ai/gen-ai-spans.md
-Facts that the convention has no name for stand under `moon_dev.`.
+Attributes without a name in the convention begin with `moon_dev.`.
 """
 
 import json
@@ -32,7 +32,7 @@ _PROVIDERS = {
     "azure": "azure.ai.openai",
     "mistral": "mistral_ai",
 }
-_IN_PROCESS = "local"  # the provider whose model runs inside the agent's process
+_IN_PROCESS = "local"  # provider of models that run inside the agent's process
 # Parameter -> attribute and its type.
 _FLOAT, _INT = (float, int), (int,)
 _PARAMETERS = {
@@ -51,14 +51,14 @@ _Attributes = Iterator[tuple[str, Any]]
 
 
 def message_of(rows: Iterable[Row]) -> Iterator[bytes]:
-    """An `ExportTraceServiceRequest` of journal rows in protobuf, in pieces."""
+    """Encode rows as an `ExportTraceServiceRequest` in protobuf, in pieces."""
     host = attributes_of([("service.name", SERVICE), ("host.name", socket.gethostname())])
     resource = {"resource": {"attributes": host}, "schemaUrl": SCHEMA}
     return _message_of(map(span_of, rows), resource, {"scope": _SCOPE, "schemaUrl": SCHEMA})
 
 
 def span_of(row: Row) -> dict[str, Any]:
-    """One row as a span: the fields of `opentelemetry.proto.trace.v1.Span`."""
+    """Convert a row to a span: the fields of `opentelemetry.proto.trace.v1.Span`."""
     is_request = row["type"] in ("generation", "embedding") and row["provider"] != _IN_PROCESS
     failed = {"code": STATUS_ERROR, "message": row["status_message"] or ""}
     return {
@@ -96,7 +96,7 @@ def _attributes(row: Row) -> _Attributes:
 def _request(row: Row) -> _Attributes:
     yield "gen_ai.provider.name", _PROVIDERS.get(row["provider"], row["provider"])
     yield "gen_ai.request.model", row["model_requested"]
-    if row["usage"]:  # a call without an answer has the requested model alone
+    if row["usage"]:  # a call without an answer has only the requested model
         yield "gen_ai.response.model", row["model"]
         yield from _usage(json.loads(row["usage"]))
     yield from _parameters(json.loads(row["model_parameters"] or "{}"))
@@ -118,7 +118,7 @@ def _usage(usage: dict[str, int]) -> _Attributes:
 
 
 def _parameters(parameters: dict[str, Any]) -> _Attributes:
-    """Those of the convention under its names, the others together."""
+    """The convention's parameters under their names, and all others in one attribute."""
     others = dict(parameters)
     for name, (attribute, types) in _PARAMETERS.items():
         value = parameters.get(name)
@@ -128,7 +128,7 @@ def _parameters(parameters: dict[str, Any]) -> _Attributes:
 
 
 def _contents(row: Row, metadata: dict[str, Any]) -> _Attributes:
-    """Input and output, where the row's type has a place for them; what was not captured is not there."""
+    """Input and output, if captured, for the types of rows that have them in the convention."""
     if row["type"] in ("generation", "agent"):
         yield from _messages(row, metadata)
     elif row["type"] == "tool":
@@ -150,11 +150,11 @@ def _messages(row: Row, metadata: dict[str, Any]) -> _Attributes:
     yield "gen_ai.response.finish_reasons", [str(finish_reason)] if finish_reason else None
 
 
-_STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata that the convention names
+_STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata with a name in the convention
 
 
 def _own(row: Row, metadata: dict[str, Any]) -> _Attributes:
-    """Names, tags, cost and metadata of ours."""
+    """The attributes without a name in the convention: names, tags, cost and metadata."""
     yield "moon_dev.name", row["name"]
     yield "moon_dev.trace_name", row["trace_name"]
     yield "moon_dev.tags", row["tags"] or None

@@ -1,4 +1,4 @@
-"""Prompts and answers as the messages of OpenTelemetry's GenAI conventions: a role, and parts with a type each.
+"""Converts prompts and answers to messages of OpenTelemetry's GenAI conventions: a role, and typed parts.
 
 Schemas: gen-ai-input-messages.json and gen-ai-output-messages.json of the version in `genai.py`.
 """
@@ -13,7 +13,7 @@ _CONTENTS = frozenset({"content", "parts", "tool_calls", "function_call"})
 # Parts of Anthropic's messages, and items of OpenAI's responses.
 _TOOL_CALLS = ("tool_use", "function_call", "custom_tool_call")
 _TOOL_RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
-_ITEMS = dict.fromkeys(_TOOL_CALLS[1:], "assistant") | dict.fromkeys(_TOOL_RESULTS[1:], "tool")  # without a role
+_ITEMS = dict.fromkeys(_TOOL_CALLS[1:], "assistant") | dict.fromkeys(_TOOL_RESULTS[1:], "tool")  # their roles
 Part = dict[str, Any]
 Message = dict[str, Any]
 
@@ -25,14 +25,14 @@ def input_messages(prompt: Any) -> list[Message]:
 
 
 def output_message(answer: Any, reasoning: str | None, finish_reason: str | None) -> Message:
-    """The answer as the message of the assistant."""
+    """The answer as the assistant's message."""
     message = as_message(answer, "assistant") if answer is not None else {"role": "assistant", "parts": []}
     thoughts = [{"type": "reasoning", "content": reasoning}] if reasoning else []
     return {**message, "parts": [*thoughts, *message["parts"]], "finish_reason": finish_reason or "stop"}
 
 
 def as_message(message: Any, role: str) -> Message:
-    """A message, the parts of one or a text, in any provider's form; `role` where that names none."""
+    """Convert a message, its parts or a text, in any provider's form; `role` is the default role."""
     if isinstance(message, list) and any(isinstance(part, dict) for part in message):
         return {"role": role, "parts": [*map(_part, message)]}
     if isinstance(message, dict) and message.get("type") in _ITEMS:
@@ -54,7 +54,7 @@ def _parts(message: dict[str, Any]) -> Iterator[Part]:
     elif content not in (None, ""):
         yield from map(_part, content if isinstance(content, list) else [content])
     yield from map(_tool_call, message.get("tool_calls") or ())
-    if message.get("function_call"):  # OpenAI's, before `tool_calls`
+    if message.get("function_call"):  # OpenAI's older form of `tool_calls`
         yield _tool_call(message["function_call"])
 
 
@@ -70,13 +70,13 @@ def _part(part: Any) -> Part:
         return _tool_response(result)
     if kind == "thinking":
         return {"type": "reasoning", "content": str(part.get("thinking", ""))}
-    if kind == "message":  # beside calls in OpenAI's responses
+    if kind == "message":  # an item beside tool calls in OpenAI's responses
         return _text("".join(str(text["content"]) for text in as_message(part, "assistant")["parts"]))
     return _text(part)
 
 
 def _tool_call(call: Any) -> Part:
-    """A tool call in the form of OpenAI (`function`), Anthropic (`input`) or Gemini (`args`)."""
+    """Convert a tool call in the form of OpenAI (`function`), Anthropic (`input`) or Gemini (`args`)."""
     if not isinstance(call, dict):
         return _text(call)
     inner = call.get("function")
@@ -94,7 +94,7 @@ def _tool_response(result: Any) -> Part:
         return _text(result)
     return {
         "type": "tool_call_response",
-        "id": _first(result, "tool_use_id", "call_id", "id", "name"),  # Gemini has names alone
+        "id": _first(result, "tool_use_id", "call_id", "id", "name"),  # Gemini has only names
         "response": _first(result, "content", "response", "output"),
     }
 
@@ -108,7 +108,7 @@ def _text(value: Any) -> Part:
 
 
 def _decoded(arguments: Any) -> Any:
-    """Arguments as an object: OpenAI's are JSON text."""
+    """Parse arguments, which OpenAI sends as JSON text."""
     try:
         return json.loads(arguments) if isinstance(arguments, str) else arguments
     except ValueError:

@@ -1,6 +1,6 @@
-"""How Langfuse's lists show a row: its name, and the metadata that no other field has. The journal keeps the plan's.
+"""The names and metadata of rows in Langfuse. The journal keeps the original names.
 
-Lists show names, not models or decisions, and the metrics API groups by names.
+Langfuse's lists show names, but not models or decisions, and its metrics API groups by names.
 """
 
 import json
@@ -8,10 +8,10 @@ from typing import Any
 
 from ..journal import Row
 
-# Names of a row that nobody has chosen: the plan's, and those of SDK requests (`instrumentation.reading.Shape.name`).
+# Default names of rows: of `src/models`, and of SDK requests (`instrumentation.reading.Shape.name`).
 _UNNAMED = ("llm_generation", "openai.", "anthropic.", "groq.", "google.", "ollama.", "requests.", "httpx.", "httpx2.")
-_MAX_ACTION = 50  # characters: an action may be any text
-# Metadata -> the column that has the same.
+_MAX_ACTION = 50  # limit in characters, since an action may be any text
+# Metadata -> the column with the same value.
 _IN_COLUMN = {
     "model_type": "provider",
     "model_name": "model",
@@ -24,7 +24,7 @@ _IN_OUTPUT = frozenset({"signal_action", "signal_confidence", "signal_reasoning"
 
 
 def shown_name(row: Row) -> str:
-    """The model of a call, unless the agent named it; `BUY BTC` for a signal; else the row's name."""
+    """The name in Langfuse: a call's model, unless the agent chose a name; a signal's `BUY BTC`; else the row's name."""
     name = str(row["name"])
     if row["type"] in ("generation", "embedding") and name.startswith(_UNNAMED):
         return row["model_requested"] or row["model"] or name
@@ -36,13 +36,13 @@ def shown_name(row: Row) -> str:
 
 
 def trace_name(row: Row) -> str | None:
-    """The trace's name; None where nobody has named it: Langfuse takes its root's."""
+    """The trace's name; None if it has none: Langfuse then uses the root's name."""
     name: str | None = row["trace_name"]
     return None if name and name.startswith(_UNNAMED) else name
 
 
 def shown_metadata(row: Row) -> dict[str, Any]:
-    """The metadata that stands in no other field of the observation."""
+    """The metadata that is in no other field of the observation."""
     ours = {
         "agent": row["agent"] if row["agent"] != row["trace_name"] else None,
         "provider": row["provider"],

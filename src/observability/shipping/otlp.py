@@ -1,7 +1,7 @@
-"""Journal rows as the OTLP message that Langfuse reads: one span an observation, in OTLP's JSON encoding.
+"""Converts journal rows to OTLP messages for Langfuse: one span per observation, in OTLP's JSON encoding.
 
-JSON, not protobuf: the server takes both, and no library has to be imported for it. The attribute names are those of
-`langfuse.LangfuseOtelSpanAttributes`; docs/langfuse.md says what the server makes of them.
+The server accepts JSON and protobuf; JSON needs no library. The attribute names are those of
+`langfuse.LangfuseOtelSpanAttributes`; docs/langfuse.md describes their effects on the server.
 """
 
 import json
@@ -15,14 +15,14 @@ from .encoding import message_of as _message_of
 from .names import shown_metadata, shown_name, trace_name
 from .tools import shown_answer, shown_prompt
 
-# With any other scope the server copies every raw attribute into the observation's metadata.
+# For any other scope, the server copies every raw attribute into the observation's metadata.
 _SCOPE = "langfuse-sdk"
 _PRICED_AS_FREE = json.dumps({"input": 0, "output": 0})
 _MODEL_TYPES = ("generation", "embedding")
 
 
 def message_of(rows: Iterable[Row], public_key: str) -> Iterator[bytes]:
-    """An `ExportTraceServiceRequest` of journal rows, in pieces. Roots come last, so that their tags are shown."""
+    """Encode rows as an `ExportTraceServiceRequest`, in pieces. Roots come last, so that Langfuse shows their tags."""
     scope = {"name": _SCOPE, "attributes": attributes_of([("public_key", public_key)])}
     resource = {"attributes": attributes_of([("service.name", SERVICE)])}
     in_order = sorted(rows, key=lambda row: row["is_root"])
@@ -71,33 +71,33 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
 def _generation_attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "langfuse.observation.model.name", row["model"]
     yield "langfuse.observation.model.parameters", row["model_parameters"]
-    # Without usage the server counts, and bills, the tokens of a call that failed.
+    # Without usage, the server would count, and price, the tokens of a failed call.
     unanswered = row["level"] in ("ERROR", "WARNING")
     yield "langfuse.observation.usage_details", row["usage"] or (_PRICED_AS_FREE if unanswered else None)
     yield "langfuse.observation.cost_details", row["cost"]
     yield "langfuse.observation.prompt.name", row.get("prompt_name")
     yield "langfuse.observation.prompt.version", row.get("prompt_version")
     if row["first_token_ns"]:
-        # JSON text, as the SDK sends it.
+        # JSON text, as in the SDK.
         yield "langfuse.observation.completion_start_time", json.dumps(iso_time(row["first_token_ns"]))
 
 
 def _failure(row: Row) -> str | None:
-    """The message of a failed cycle: the trace page shows the output of its root, and else "undefined"."""
+    """The output of a failed cycle: its error message, since the trace page would show "undefined"."""
     return row["status_message"] if row["is_root"] and row["level"] == "ERROR" else None
 
 
 def _metadata(row: Row) -> Iterator[tuple[str, str]]:
-    """Strings as they are: JSON-encoded ones look the same, but no equality filter finds them."""
+    """Yield metadata as strings. Strings are not JSON-encoded, since equality filters would not match them."""
     for name, value in shown_metadata(row).items():
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _plain(text: str | None) -> str | None:
-    """A JSON string as the string itself; other JSON as it is."""
+    """Decode a JSON string; keep other JSON."""
     return json.loads(text) if text and text.startswith('"') else text
 
 
 def iso_time(nanoseconds: int) -> str:
-    """Unix nanoseconds as an ISO 8601 time in UTC."""
+    """Format Unix nanoseconds as an ISO 8601 time in UTC."""
     return datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).isoformat().replace("+00:00", "Z")

@@ -1,6 +1,6 @@
-"""OTLP's protobuf encoding of the messages that `encoding.py` describes as JSON, without the protobuf library.
+"""OTLP's protobuf encoding of the messages in `encoding.py`, without the protobuf library.
 
-JSON is optional for a receiver, and some have protobuf alone (Phoenix). Numbers of fields: opentelemetry/proto,
+JSON is optional for a receiver, and some accept only protobuf (Phoenix). Field numbers: opentelemetry/proto,
 trace/v1, common/v1 and resource/v1; wire types: https://protobuf.dev/programming-guides/encoding/.
 """
 
@@ -23,7 +23,7 @@ def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope:
 
 
 def response_of(data: bytes) -> dict[str, Any]:
-    """An `ExportTraceServiceResponse` as its JSON. Raises ValueError where it is none."""
+    """Decode an `ExportTraceServiceResponse` to its JSON form. Raises ValueError on anything else."""
     partial = next((value for number, value in _fields(data) if number == 1 and isinstance(value, bytes)), b"")
     fields = dict(_fields(partial))
     message = fields.get(2, b"")
@@ -47,7 +47,7 @@ def _length(parts: Iterable[bytes]) -> int:
 def _varint(value: int) -> bytes:
     if 0 <= value < 0x80:
         return _ONE_BYTE[value]
-    value &= (1 << 64) - 1  # a negative number is its two's complement
+    value &= (1 << 64) - 1  # two's complement of a negative number
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -89,7 +89,7 @@ def _double(value: float) -> bytes:
 
 _Encoder = Callable[[Any], bytes]
 _Fields = dict[str, tuple[bytes, _Encoder]]  # name -> tag, and the encoder of a value
-_WIRE_TYPES: dict[_Encoder, int] = {_integer: _VARINT, _fixed64: _FIXED64, _double: _FIXED64}  # of the others: _BYTES
+_WIRE_TYPES: dict[_Encoder, int] = {_integer: _VARINT, _fixed64: _FIXED64, _double: _FIXED64}  # default: _BYTES
 
 
 def _table(**fields: tuple[int, _Encoder]) -> _Fields:

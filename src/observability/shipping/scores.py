@@ -1,6 +1,6 @@
-"""Journalled scores as `score-create` events, many in one request to Langfuse's ingestion API, with an answer each.
+"""Encodes journalled scores as `score-create` events: one request to Langfuse's ingestion API has many of them.
 
-A score of `POST /api/public/scores` stands at the time of its arrival; an event keeps its own time.
+Events keep their own time; `POST /api/public/scores` would set the time of arrival.
 """
 
 import json
@@ -13,7 +13,7 @@ from .client import ExportResult, ServerReply
 from .otlp import iso_time
 
 _SYMBOL, _HIT = "signal_symbol", "hit"
-_MAX_SYMBOL = 50  # characters: a longer one is no symbol to group by
+_MAX_SYMBOL = 50  # limit in characters for grouping by symbol
 
 
 def batch_of(rows: Sequence[Row]) -> bytes:
@@ -24,7 +24,7 @@ def batch_of(rows: Sequence[Row]) -> bytes:
 
 
 def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:
-    """The server's reply to each row: the first that is no success, where a row is more than one event."""
+    """The server's reply to each row. For a row with several events, the first reply that is not a success."""
     in_usd = _in_usd(rows)
     taken: list[Row] = []
     others: list[tuple[ServerReply, list[Row]]] = []
@@ -39,7 +39,7 @@ def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerRepl
 
 
 def _in_usd(rows: Sequence[Row]) -> set[str]:
-    """The traces whose outcome these rows have in USD: a percentage beside it is not one more hit or miss."""
+    """The traces with an outcome in USD: a percentage beside it must not count as another hit or miss."""
     return {row["trace_id"] for row in rows if row["name"] == "pnl_usd"}
 
 
@@ -71,7 +71,7 @@ def _body(row: Row) -> dict[str, Any]:
 
 
 def _event(row: Row, body: dict[str, Any]) -> dict[str, Any]:
-    """An event of the score. The server skips an id that it has seen, so a correction has another one than a repeat."""
+    """An event of the score. The server skips known ids: a repeat has the same id, a correction a new one."""
     event_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{body['id']}/{row['timestamp_ns']}/{body['value']}")
     return {
         "id": str(event_id),
@@ -81,4 +81,4 @@ def _event(row: Row, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_UNANSWERED = ServerReply(ExportResult.UNAVAILABLE, "Langfuse's answer leaves a score out")
+_UNANSWERED = ServerReply(ExportResult.UNAVAILABLE, "Langfuse's answer has no reply for a score")

@@ -1,6 +1,6 @@
-"""The shipper: a thread for each destination, so that one which is away never holds up the other.
+"""The shipper: one thread per destination, so that an unavailable destination does not delay the other.
 
-Each thread has pending rows delivered, retries after failures, and makes a last pass at exit.
+Each thread delivers pending rows, retries after failures, and runs a last pass at exit.
 """
 
 import random
@@ -19,16 +19,16 @@ from .delivery import Delivery
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
-_NOTE_SECONDS = 5.0  # between tries to write replies to a journal that refuses them: sooner than the lease ends
+_NOTE_SECONDS = 5.0  # pause between retries of writing marks to a failing journal; shorter than the lease
 _SHORTEST_PAUSE_SECONDS = 0.1
-_LONGEST_FLUSH_SECONDS = 60.0  # where the caller sets no limit
-_CUT_SECONDS = 0.1  # for the thread to notice that its connection was cut
+_LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
+_CUT_SECONDS = 0.1  # time for the thread to notice the aborted connection
 _NEVER = float("inf")
-_random = random.SystemRandom()  # the global generator is the agent's
+_random = random.SystemRandom()  # the global generator belongs to the agent
 
 
 class Shipper:
-    """Ships to every destination while the process runs, and once more as it ends."""
+    """Ships to every destination while the process runs, and once more at its end."""
 
     def __init__(self) -> None:
         self.workers = (
@@ -38,12 +38,12 @@ class Shipper:
 
     @property
     def last_error(self) -> str | None:
-        """The last error of a destination."""
+        """The last error of any destination."""
         return self._last_failed.last_error
 
     @property
     def last_error_at(self) -> float | None:
-        """Its time, in Unix seconds."""
+        """The time of the last error, in Unix seconds."""
         return self._last_failed.last_error_at
 
     @property
@@ -51,21 +51,21 @@ class Shipper:
         return max(self.workers, key=lambda worker: worker.last_error_at or 0.0)
 
     def start(self) -> None:
-        """Begin shipping to each destination that is configured, unless its thread runs; waits for no lock."""
+        """Start the thread of each configured destination, unless it runs. Takes no lock."""
         for worker in self.workers:
             worker.start()
 
     def flush(self, timeout: float | None) -> bool:
-        """Ship what is pending now; whether all of it is shipped, within `timeout` seconds (a minute unless given).
+        """Ship pending rows; return whether all are shipped within `timeout` seconds (default: a minute).
 
-        One attempt is made: where a destination cannot be reached, the answer is False at once.
+        There is one attempt: if a destination is unavailable, the result is False at once.
         """
         deadline = time.monotonic() + (_LONGEST_FLUSH_SECONDS if timeout is None else timeout)
-        flushes = [worker.flush(deadline) for worker in self.workers]  # all begin before one is waited for
+        flushes = [worker.flush(deadline) for worker in self.workers]  # a list: all start before the first wait
         return sum(flush.wait() for flush in flushes) == len(flushes)
 
     def stop(self, seconds: float) -> None:
-        """One last pass to each destination, at the same time, of at most `seconds`; then connections are cut."""
+        """Run a last pass to all destinations in parallel, for at most `seconds`; then abort the connections."""
         deadline = time.monotonic() + seconds
         for worker in self.workers:
             worker.end_by(deadline)
@@ -79,7 +79,7 @@ class Shipper:
 
 
 class Worker:
-    """The thread of one destination, which the settings name at each pass."""
+    """The thread of one destination. Each pass reads the destination from the settings."""
 
     def __init__(self, name: str, configured: Callable[[], settings.AnyDestination | None]) -> None:
         self.last_error: str | None = None
@@ -92,17 +92,17 @@ class Worker:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._flushes: list[Flush] = []
-        self._deadline = _NEVER  # monotonic seconds, once the process is ending
+        self._deadline = _NEVER  # end of the last pass, monotonic seconds
         self._is_urgent = False
         self._backoff = Backoff()
-        self._unauthorized: settings.AnyDestination | None = None  # until the settings change
+        self._unauthorized: settings.AnyDestination | None = None  # destination whose keys were rejected
 
     @property
     def _stopping(self) -> bool:
         return self._deadline < _NEVER
 
     def start(self) -> None:
-        """Begin shipping, unless the thread runs; waits for no lock, which a signal handler may have left held."""
+        """Start the thread, unless it runs. Takes no lock, since the code interrupted by a signal may hold it."""
         if self.configured() is None or self._runs() or self._stopping:
             return
         if not self._starting.acquire(blocking=False):
@@ -112,7 +112,7 @@ class Worker:
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 thread.start()
                 self._thread = thread
-        except RuntimeError:  # no thread can be started: tried again with the next batch, or done by `stop`
+        except RuntimeError:  # no thread can be started: the next batch retries, or `stop` ships
             self._is_left_to_stop = True
         finally:
             self._starting.release()
@@ -121,7 +121,7 @@ class Worker:
         return self._thread is not None and self._thread.is_alive()
 
     def flush(self, deadline: float) -> "Flush":
-        """Begin a pass for a caller that waits until `deadline` (monotonic seconds)."""
+        """Start a pass for a caller that waits until `deadline` (monotonic seconds)."""
         flush = Flush(deadline)
         if self.configured() is None or self._stopping:
             flush.answer(not self._stopping)
@@ -132,12 +132,12 @@ class Worker:
         return flush
 
     def end_by(self, deadline: float) -> None:
-        """Begin the last pass, which ends at `deadline` (monotonic seconds)."""
+        """Start the last pass, which ends at `deadline` (monotonic seconds)."""
         self._deadline = deadline
         self._wake.set()
 
     def stop(self) -> None:
-        """Wait for the last pass until its deadline; then cut the connection."""
+        """Wait for the last pass until its deadline; then abort the connection."""
         if self._thread is None:
             if self._is_left_to_stop:
                 self._run()
@@ -153,12 +153,12 @@ class Worker:
             self._delivery.abandon()
 
     def _run(self) -> None:
-        """Ship until `stop`. If anything ends this thread earlier, the next batch begins it again."""
+        """Ship until `stop`. If the thread ends earlier, the next batch restarts it."""
         try:
             self._ship_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would leave every later row pending
-            what = f"the shipper's thread ended ({type(error).__name__}: {error})"
-            failures.note("shipper", what, cure="The thread restarts with the next batch.")
+            message = f"the shipper's thread ended ({type(error).__name__}: {error})"
+            failures.note("shipper", message, cure="The thread restarts with the next batch.")
 
     def _ship_until_stopped(self) -> None:
         last = False
@@ -178,7 +178,7 @@ class Worker:
             self._delivery.close()
 
     def _pass(self, wait_until: float, *, urgent: bool) -> bool:
-        """Ship all that is pending; False where something is left, or was refused."""
+        """Ship all pending rows; return False if a row is left or was rejected."""
         self._is_urgent = urgent
         destination = self.configured()
         if destination is None:
@@ -201,12 +201,12 @@ class Worker:
         if self._delivery is None or self._delivery.destination != destination:
             if self._delivery is not None:
                 self._delivery.close()
-                self._backoff = Backoff()  # a Retry-After of the last host is not this one's
+                self._backoff = Backoff()  # the previous host's Retry-After does not apply to the new one
             self._delivery = Delivery(destination, self._seconds_left, self._report, self._pause_in_backlog)
         return self._delivery
 
     def _pause_in_backlog(self, seconds: float) -> bool:
-        """Wait between two batches; True if somebody waits for this pass, or the process ends."""
+        """Wait between two batches; return True if a caller waits for this pass, or the process ends."""
         return self._is_urgent or self._wake.wait(seconds)
 
     def _must_wait(self, delivery: Delivery, urgent: bool) -> bool:
@@ -219,7 +219,7 @@ class Worker:
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)
 
     def _handle(self, destination: settings.AnyDestination, reply: ServerReply | None) -> bool:
-        """Back off, or stop, as the end of a pass requires; whether all was shipped."""
+        """Handle the result of a pass by backing off or stopping; return whether all was shipped."""
         if reply is None:
             self._backoff.reset()
         elif reply.result is ExportResult.UNAUTHORIZED:
@@ -236,7 +236,7 @@ class Worker:
         return reply is None
 
     def _report(self, message: str) -> None:
-        """Keep a message for `health()`, and print it unless it is the last one again."""
+        """Store a message for `health()`, and print it unless it repeats the last one."""
         message = redact_line(message[:1].upper() + message[1:] if message.startswith("the ") else message)
         previous, self.last_error, self.last_error_at = self.last_error, message, time.time()
         if self.last_error != previous:
@@ -246,7 +246,7 @@ class Worker:
         return max(self._deadline - time.monotonic(), 0.0)
 
     def _pause(self) -> float:
-        """Seconds until the next pass: the interval, or less after a failure that may be over soon."""
+        """Seconds until the next pass: the interval, or less after a failure that may be short."""
         if self._delivery is not None and self._delivery.has_unnoted:
             self._backoff.limit(_NOTE_SECONDS)
         wait = self._backoff.seconds() or float(settings.setting("LANGFUSE_FLUSH_INTERVAL"))
@@ -254,19 +254,19 @@ class Worker:
 
 
 class Backoff:
-    """When to try again: capped exponential back-off with jitter, never before the time that the server named."""
+    """Computes when to retry: capped exponential back-off with jitter, never before the server's Retry-After."""
 
     def __init__(self) -> None:
-        self._failed = 0  # in a row
+        self._failed = 0  # number of successive failures
         self._until = 0.0  # monotonic seconds
         self._retry_after = 0.0  # monotonic seconds
 
     def reset(self) -> None:
-        """Begin anew, after a success."""
+        """Reset after a success."""
         self._failed, self._until, self._retry_after = 0, 0.0, 0.0
 
     def fail(self, retry_after: float | None) -> int:
-        """Count one more failure; returns the failures in a row."""
+        """Count a failure; return the number of successive failures."""
         longest = min(_FIRST_BACKOFF_SECONDS * 2 ** min(self._failed, _MOST_DOUBLINGS), _LONGEST_BACKOFF_SECONDS)
         now = time.monotonic()
         self._until = now + longest * _random.uniform(0.5, 1.0)
@@ -275,21 +275,21 @@ class Backoff:
         return self._failed
 
     def limit(self, seconds: float) -> None:
-        """Back off for at most `seconds`: the server is not the one waited for."""
+        """Back off for at most `seconds`, since the cause is not the server."""
         self._until = min(self._until, time.monotonic() + seconds)
 
     def must_wait(self, urgent: bool) -> bool:
-        """Whether it is too early; an urgent pass waits only for the time that the server named."""
+        """Whether it is too early for a retry. An urgent pass waits only for the server's Retry-After."""
         now = time.monotonic()
         return now < self._retry_after or (now < self._until and not urgent)
 
     def seconds(self) -> float:
-        """Seconds until the next try; 0 if it may be made now."""
+        """Seconds until the next retry; 0 if it is due."""
         return max(max(self._until, self._retry_after) - time.monotonic(), 0.0)
 
 
 class Flush:
-    """A caller that waits, until `deadline` (monotonic seconds), for pending rows to be shipped."""
+    """A request of a caller that waits for pending rows to be shipped, until `deadline` (monotonic seconds)."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -297,7 +297,7 @@ class Flush:
         self._all_shipped = False
 
     def wait(self) -> bool:
-        """Whether all was shipped; False at the deadline."""
+        """Wait; return whether all was shipped, False at the deadline."""
         self._done.wait(max(self.deadline - time.monotonic(), 0.0))
         return self._all_shipped
 

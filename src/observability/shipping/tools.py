@@ -1,6 +1,6 @@
-"""Tool calls in Langfuse's own form: an assistant message with `tool_calls`, and a `tool` message for each result.
+"""Converts tool calls to Langfuse's form: an assistant message with `tool_calls`, and a `tool` message per result.
 
-Messages of any provider that neither call a tool nor answer a call stay as they were sent.
+Messages without a tool call or result are not changed.
 """
 
 import json
@@ -13,7 +13,7 @@ _MARKS = ("tool_call", "tool_use", "tool_result", "tool_name", "function_", "fun
 
 
 def shown_prompt(text: str) -> str:
-    """A prompt's JSON, its messages with tool calls and results in Langfuse's form."""
+    """Convert a prompt's JSON: its messages with tool calls and results."""
     if not any(mark in text for mark in _MARKS):
         return text
     prompt = json.loads(text)
@@ -23,7 +23,7 @@ def shown_prompt(text: str) -> str:
 
 
 def shown_answer(text: str) -> str:
-    """An answer's JSON likewise."""
+    """Convert an answer's JSON likewise."""
     if not any(mark in text for mark in _MARKS):
         return text
     answer = json.loads(text)

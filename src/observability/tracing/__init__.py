@@ -1,4 +1,4 @@
-"""On the caller's thread: the open observation, and how a call becomes one."""
+"""Records calls as observations, on the caller's thread."""
 
 from .admission import admit_request, admitted_model, budgeting
 from .attributes import data_fields_of, field_of, fields_of, has_class, library_of, type_name

@@ -1,4 +1,4 @@
-"""Whether a call may be made: asked of `budgeting.gate`, which is None without budgets."""
+"""Checks budgets before a call, through `budgeting.gate`, which is None without budgets."""
 
 from collections.abc import Collection
 from typing import Protocol
@@ -9,10 +9,10 @@ from .observation import Observation
 
 
 class Gate(Protocol):
-    """Decides in memory, on the caller's thread. `budgets.Gate` is the one."""
+    """Decides in memory, on the caller's thread; implemented by `budgets.Gate`."""
 
     def admit(self, call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
-        """Reserve the call's most probable cost; return the model to ask.
+        """Reserve the call's probable cost; return the model to use.
 
         Args:
             call: the generation or request.
@@ -21,12 +21,12 @@ class Gate(Protocol):
                 client is not ours.
 
         Raises:
-            RuntimeError: `BudgetExceeded`; nothing is reserved.
+            RuntimeError: `BudgetExceeded`, with nothing reserved.
         """
 
 
 class _Budgeting:
-    """Holds the gate: an attribute, since a function's call counts on the caller's path."""
+    """Holds the gate, as an attribute: a function call would cost too much on the caller's path."""
 
     gate: Gate | None = None
 
@@ -35,7 +35,7 @@ budgeting = _Budgeting()
 
 
 def admitted_model(model: str, available: Collection[str]) -> str:
-    """The model to ask in the running generation: for the models layer, which answers a refusal as a failed call."""
+    """Return the model to use in the running generation, for `src/models`, which treats a refusal as a failed call."""
     call = None if budgeting.gate is None else current_observation()
     if budgeting.gate is None or call is None or call.type != "generation":
         return model
@@ -45,7 +45,7 @@ def admitted_model(model: str, available: Collection[str]) -> str:
 
 
 def admit_request(request: Observation) -> None:
-    """Admit a request to a provider, unless it is the first one of a generation that was admitted itself."""
+    """Admit a request to a provider, unless it is the first request of an admitted generation."""
     holder = request.holder
     if holder is not None and holder.is_admitted:
         holder.is_admitted = False
@@ -55,7 +55,7 @@ def admit_request(request: Observation) -> None:
 
 
 def _admitted(call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
-    """Return the gate's answer. A refusal is raised to the agent; any other error is counted."""
+    """Return the model chosen by the gate. A refusal is raised to the agent; any other error is only counted."""
     try:
         return None if budgeting.gate is None else budgeting.gate.admit(call, model, available)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Reading an object's fields without running any code of it: no property, no method, no metaclass."""
+"""Reads an object's fields without running its code: no property, no method, no metaclass."""
 
 from types import GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -9,9 +9,9 @@ class _Pair(NamedTuple):
 
 
 _SLOTS = (MemberDescriptorType, type(_Pair.field))  # descriptors of `__slots__` and of named tuples: plain data
-_TEXTS = frozenset(map(id, (str, int, float, bool, bytes)))  # of class attributes
-_OF_C = (GetSetDescriptorType, MemberDescriptorType)  # a class may have a property of its own under `__dict__`
-# The accessors of `type` itself: a metaclass may have put properties of its own in their place.
+_TEXTS = frozenset(map(id, (str, int, float, bool, bytes)))  # ids of the types of plain class attributes
+_OF_C = (GetSetDescriptorType, MemberDescriptorType)  # Python's own descriptors; a class may define its own `__dict__`
+# The accessors of `type` itself, since a metaclass may override them by properties.
 _mro_of = type.__dict__["__mro__"].__get__
 _class_dict_of = type.__dict__["__dict__"].__get__
 _module_of = type.__dict__["__module__"].__get__
@@ -20,19 +20,19 @@ _NONE: dict[str, Any] = {}
 
 
 def type_name(kind: type) -> str:
-    """The class's name, as `DataFrame`."""
+    """The class's name, such as `DataFrame`."""
     name: str = _qualname_of(kind)
     return name
 
 
 def library_of(kind: type) -> str:
-    """The top-level module that the class comes from, as `pandas`."""
+    """The top-level module of the class, such as `pandas`."""
     module = _module_of(kind)
     return module.partition(".")[0] if type(module) is str else ""
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """The instance's own dictionary, which is not to be changed; empty where it has none."""
+    """The instance's own dictionary (do not change it); empty if it has none."""
     for cls in _mro_of(type(value)):
         descriptor = _class_dict_of(cls).get("__dict__")
         if descriptor is not None:
@@ -41,7 +41,7 @@ def fields_of(value: Any) -> dict[str, Any]:
 
 
 def field_of(value: Any, name: str, default: Any = None) -> Any:
-    """The field `name` of an object, if it is plain data: of the instance, a slot, or a plain value of its class."""
+    """The field `name` of an object, from its dictionary, a slot, or a plain class attribute; else `default`."""
     fields = fields_of(value)
     if name in fields:
         return fields[name]
@@ -56,8 +56,7 @@ def field_of(value: Any, name: str, default: Any = None) -> Any:
 
 
 def data_fields_of(value: Any) -> dict[str, Any] | None:
-    """All fields of a pydantic model or a `SimpleNamespace`, not to be changed; None for any other object, whose class
-    may have fields too."""
+    """All fields of a pydantic model or a `SimpleNamespace` (do not change them); None for any other object."""
     kind = type(value)
     if kind is SimpleNamespace:
         return fields_of(value)
@@ -72,14 +71,13 @@ def _plain(value: Any, attribute: Any, default: Any) -> Any:
     if type(attribute) in _SLOTS:
         try:
             return attribute.__get__(value)
-        except AttributeError:  # a slot that was never filled
+        except AttributeError:  # an empty slot
             return default
     return attribute if id(type(attribute)) in _TEXTS else default
 
 
 def _extra_slot_of(kind: type) -> Any:
-    """The slot of a pydantic class for fields that a provider sent and the SDK's model does not declare (`usage.cost`,
-    `reasoning_content`)."""
+    """The slot of a pydantic class for fields not declared by the SDK's model (`usage.cost`, `reasoning_content`)."""
     for cls in _mro_of(kind):
         slot = _class_dict_of(cls).get("__pydantic_extra__")
         if type(slot) is MemberDescriptorType:
@@ -88,7 +86,7 @@ def _extra_slot_of(kind: type) -> Any:
 
 
 def has_class(kind: type, module: str, name: str) -> bool:
-    """Whether the class or one of its bases is `name` of a module whose path ends with `module`."""
+    """Whether the class or one of its bases is named `name`, in a module whose path ends with `module`."""
     for cls in _mro_of(kind):  # noqa: SIM110 - on the caller's path, where a generator's frames cost more
         if _qualname_of(cls) == name and f".{_module_of(cls)}".endswith(f".{module}"):
             return True

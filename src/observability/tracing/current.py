@@ -1,4 +1,4 @@
-"""The observation that is open in this thread or asyncio task, and where each one starts and ends."""
+"""The open observation of this thread or asyncio task; starts and ends observations."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class _Announced(NamedTuple):
-    """Metadata given outside a trace: it applies to the same caller's next observations in this context."""
+    """Metadata recorded outside a trace, for the same caller's next observations in this context."""
 
     caller: str | None
     agent_name: str
@@ -29,31 +29,31 @@ class _Announced(NamedTuple):
 
 
 class Processor(Protocol):
-    """Takes observations as they start and end, on the caller's thread (OpenTelemetry's span processor)."""
+    """Receives started and ended observations on the caller's thread, like OpenTelemetry's span processor."""
 
     def on_start(self, observation: Observation) -> None:
-        """Take note of a running observation."""
+        """Register a running observation."""
 
     def on_end(self, observation: Observation) -> None:
-        """Take over an ended observation."""
+        """Receive an ended observation."""
 
 
-processor: Processor  # an attribute, since a function's call counts on the caller's path
+processor: Processor  # a variable: a function call would cost too much on the caller's path
 
 
 def set_processor(new: Processor) -> None:
-    """Hand all observations to `new` from now on."""
+    """Send all observations to `new` from now on."""
     global processor
     processor = new
 
 
 def on_start(observation: Observation) -> None:
-    """Hand a started observation to the processor."""
+    """Send a started observation to the processor."""
     processor.on_start(observation)
 
 
 def on_end(observation: Observation) -> None:
-    """Hand an ended observation to the processor."""
+    """Send an ended observation to the processor."""
     processor.on_end(observation)
 
 
@@ -61,13 +61,13 @@ _current: ContextVar[Observation | None] = ContextVar("moondev_observation", def
 _recent: ContextVar[Observation | None] = ContextVar("moondev_recent_generation", default=None)
 _announced: ContextVar[_Announced | None] = ContextVar("moondev_agent_metadata", default=None)
 _prompt: ContextVar[UsedPrompt | None] = ContextVar("moondev_prompt", default=None)
-exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # no budget refuses calls in here
-_has_prompts = False  # no context is read for prompts before one is used
+exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # inside, calls are never refused
+_has_prompts = False  # whether any prompt was used; until then no context is read for prompts
 _starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=None)
 
 
 def current_observation() -> Observation | None:
-    """The innermost observation that is still running, or None. An ended one becomes no parent."""
+    """The innermost observation that is still running, or None. An ended one cannot be a parent."""
     observation = _current.get()
     while observation is not None and observation.ended is not None:
         observation = observation.parent
@@ -75,13 +75,13 @@ def current_observation() -> Observation | None:
 
 
 def calling_agent(depth: int = 1) -> str | None:
-    """The agent whose code is calling, or None: the nearest caller in a folder named `agents`.
+    """The calling agent: the nearest caller in a folder named `agents`; None if there is none.
 
-    `chartanalysis_agent.py` is its class `ChartAnalysisAgent`, and without such a class `ChartanalysisAgent`. In a
-    thread without such a caller, the agent that started the thread.
+    The file `chartanalysis_agent.py` is named by its class `ChartAnalysisAgent`, without such a class
+    `ChartanalysisAgent`. In a thread without such a caller, the agent that started the thread is returned.
 
     Args:
-        depth: number of frames to skip, which are ours.
+        depth: number of frames of this package to skip.
     """
     frame: FrameType | None = sys._getframe(depth)
     agent_of = _agent_of_file
@@ -92,7 +92,7 @@ def calling_agent(depth: int = 1) -> str | None:
             frame = frame.f_back
     except KeyError as file:  # its first call
         agent = frame and agent_of_file(file.args[0], frame.f_globals)
-        if frame and agent and frame.f_code.co_name == "<module>":  # while it is imported, its class may be missing
+        if frame and agent and frame.f_code.co_name == "<module>":  # during its import, the class may be missing
             return agent
         agent_of[file.args[0]] = agent
         return calling_agent(depth + 1)
@@ -103,11 +103,11 @@ _agent_of_file: dict[str, str | None] = {}  # bounded by the number of source fi
 
 
 def agent_of_file(file: str, names: dict[str, Any]) -> str | None:
-    """The agent that a file of a folder named `agents` is, or None: see `calling_agent`.
+    """The agent's name of a file in a folder named `agents`; None for other files. See `calling_agent`.
 
     Args:
-        file: its path.
-        names: its global names.
+        file: the file's path.
+        names: the file's global names.
     """
     path = Path(file)
     if path.parent.name != "agents" or path.stem in ("base_agent", "__init__"):
@@ -118,7 +118,7 @@ def agent_of_file(file: str, names: dict[str, Any]) -> str | None:
 
 
 def start(name: str, type: str, parent: Observation | None, capture: CaptureSettings) -> Observation:
-    """Start an observation under `parent`. Its agent is named by the cycle around it, by the caller, or by the code."""
+    """Start an observation under `parent`. Its agent is that of the cycle around it, or of the calling code."""
     observation = Observation(name, type, parent)
     if parent is None:
         if "opentelemetry.trace" in sys.modules and (foreign := foreign_parent()) is not None:
@@ -141,7 +141,7 @@ leave = _current.reset
 
 
 def finish(observation: Observation) -> None:
-    """Mark an observation as ended, remember it for a signal that comes late, and hand it to the recorder."""
+    """Mark an observation as ended, remember it for a later signal, and send it to the recorder."""
     observation.ended = perf_counter_ns()
     if observation.type == "generation":
         _recent.set(observation)
@@ -151,7 +151,7 @@ def finish(observation: Observation) -> None:
 
 
 def _settle(holder: Observation) -> None:
-    """Merge the only request into its holder's row; around several, or an open stream, the holder becomes a span."""
+    """Merge the only request into its holder's row; with several, or an open stream, the holder becomes a span."""
     requests = holder.requests or []
     ended = [request for request in requests if request.ended is not None and request.claim()]
     if len(requests) == len(ended) == 1 and not holder.over_generations:
@@ -162,15 +162,15 @@ def _settle(holder: Observation) -> None:
         if request in ended:
             processor.on_end(request)
         elif request.ended is None:
-            processor.on_start(request)  # evidence, should the process die in it
+            processor.on_start(request)  # leaves evidence of it after a crash
 
 
 def finish_request(request: Observation, *, remember: bool = True) -> None:
-    """End a request to a provider, once: it is held while the generation around it runs.
+    """End a request to a provider, once. The request is held while the generation around it runs.
 
     Args:
-        request: of `requests.begin_request`.
-        remember: for a signal that comes late; not where a garbage collector ends a stream in any context.
+        request: from `requests.begin_request`.
+        remember: remember it for a later signal; False if the garbage collector ends a stream, in any context.
     """
     if request.ended is not None:
         return
@@ -193,12 +193,12 @@ class Carried(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether a thread would start the same without it."""
+        """Whether there is nothing to carry."""
         return self == (None, None, None, None, False)
 
 
 def carried() -> Carried:
-    """The context for a thread or pool task that is started here."""
+    """The current context, for a new thread or pool task."""
     observation = current_observation()
     starter = observation.agent if observation else calling_agent()
     return Carried(observation, _announced.get(), starter, _prompt.get(), exiting.get())
@@ -220,7 +220,7 @@ def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **k
 
 
 def clear() -> None:
-    """Forget all context: for a fork's child, where the parent's observations never end, and for tests."""
+    """Forget all context, in a forked child (the parent's observations never end there) and in tests."""
     global _has_prompts
     _has_prompts = False
     _current.set(None)
@@ -242,13 +242,13 @@ def annotate(
     provider: str | None = None,
     answer: Any = None,
 ) -> None:
-    """Add to the running observation; without one, do nothing. For the models layer.
+    """Add to the running observation, if there is one. Called by `src/models`.
 
     Args:
         metadata: merged into the existing metadata.
-        model_parameters: the parameters that were really sent; they replace the call's arguments.
+        model_parameters: the parameters sent to the provider; they replace the call's arguments.
         model: the requested model.
-        provider: its provider.
+        provider: the model's provider.
         answer: a `ModelResponse` (or alike) with the usage and finish reason of a streamed answer.
     """
     with guarded:
@@ -298,7 +298,7 @@ def _message_of(error: BaseException) -> str:
 
 
 def recent_of_caller() -> Observation | None:
-    """The last generation that ended in this context, if the same agent made it that is calling now."""
+    """The last generation that ended in this context, if the calling agent made it."""
     recent = _recent.get()
     if recent is None:
         return None
@@ -308,5 +308,5 @@ def recent_of_caller() -> Observation | None:
 
 
 def announce(agent_name: str, metadata: dict[str, Any]) -> None:
-    """Keep the agent's name and metadata for the observations that follow in this context, outside a trace."""
+    """Store the agent's name and metadata for later observations in this context, outside a trace."""
     _announced.set(_Announced(calling_agent(), str(agent_name), snapshot(metadata)))

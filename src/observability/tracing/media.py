@@ -1,4 +1,4 @@
-"""Images, sounds and documents as a placeholder with their type and size: the journal is no media store.
+"""Replaces images, sounds and documents by a placeholder with type and size, to keep the journal small.
 
 For the recorder's thread, on plain data.
 """
@@ -7,18 +7,18 @@ import re
 from base64 import b64decode
 from typing import Any
 
-_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # of a part of a message with base64 in `data`
+_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # fields beside base64 in the field `data`
 _SIGNATURES = (
     (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
     (b"ID3", "audio/mpeg"), (b"OggS", "audio/ogg"),
 )  # fmt: skip
 _IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # of PNG, JPEG, GIF, RIFF and PDF
+_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # first letters of PNG, JPEG, GIF, RIFF and PDF
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
 
 
 def without_media(value: Any) -> Any:
-    """`value`, plain data, with placeholders."""
+    """Return `value` (plain data) with placeholders for media."""
     if type(value) is dict:
         return with_sizes({name: without_media(item) for name, item in value.items()})
     if type(value) is list or type(value) is tuple:
@@ -27,7 +27,7 @@ def without_media(value: Any) -> Any:
 
 
 def with_sizes(fields: dict[Any, Any]) -> dict[Any, Any]:
-    """A part of a message, with the size of its base64: Anthropic's image, OpenAI's sound, Gemini's inline data."""
+    """Replace the base64 of a message's part by its size: Anthropic's image, OpenAI's sound, Gemini's inline data."""
     data = fields.get("data")
     if isinstance(data, str) and not data.startswith("[") and not _ENCODED.isdisjoint(fields):
         return {**fields, "data": f"[{_decoded_size(data)} bytes]"}
@@ -35,7 +35,7 @@ def with_sizes(fields: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def placeholder(value: Any) -> Any:
-    """Bytes, a data URL or the base64 of an image as `[image/png, 3000 bytes]`; any other value as it is."""
+    """Replace bytes, a data URL or an image's base64 by `[image/png, 3000 bytes]`; keep any other value."""
     if type(value) is bytes:
         return _described(_type_of(value), len(value))
     if type(value) is not str:

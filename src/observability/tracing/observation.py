@@ -1,6 +1,6 @@
-"""One observation as the caller's thread leaves it: references, a few numbers and two clock reads.
+"""One observation, as recorded on the caller's thread: references, a few numbers and two clock readings.
 
-Everything that takes time (binding arguments, redaction, counting, pricing, JSON) is the recorder's.
+The recorder does everything that takes time: binding arguments, redaction, counting, pricing, JSON.
 """
 
 import os
@@ -18,48 +18,48 @@ if TYPE_CHECKING:
 
 Signature = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
 
-# A generator of our own: agents may call `random.seed(42)`, in 48 processes at once.
+# A separate generator: agents may call `random.seed(42)`, in 48 processes at once.
 _ids = random.Random()  # noqa: S311 - identifiers, not secrets; seeded by the system's entropy
 _bits = _ids.getrandbits
 os.register_at_fork(after_in_child=_ids.seed)
 
 
-MAX_STREAM_SIZE = 1_000_000  # characters that are kept of one stream
-PIECE_SIZE = 64  # memory of a kept piece besides its characters
+MAX_STREAM_SIZE = 1_000_000  # characters kept of one stream
+PIECE_SIZE = 64  # bytes of a kept piece besides its characters
 
 
 class UsedPrompt(NamedTuple):
-    """A version of a managed prompt, linked to the generations that follow inside `scope`; without a name, to none."""
+    """A managed prompt's version, linked to later generations inside `scope`; no name: they have no prompt."""
 
     name: str | None
     version: int | None
-    scope: "Observation | None"  # the observation in which it was used; None: no end
-    outer: "UsedPrompt | None"  # applies again outside of `scope`
+    scope: "Observation | None"  # the observation in which the prompt was used; None: unlimited
+    outer: "UsedPrompt | None"  # the prompt that applies outside `scope`
 
 
 class Observation:
     """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
 
-    `ended` is None while it runs. `parent` is the observation that was open around it, or None; `foreign_parent` is
-    an active OpenTelemetry span of another library. Rare fields are attributes of the class until
-    they are set, which makes a new observation cheap.
+    `ended` is None while the observation runs. `parent` is the observation around it, or None; `foreign_parent` is an
+    active OpenTelemetry span of another library. Rare fields are class attributes until they are set, which makes a
+    new observation cheap.
     """
 
     parent: "Observation | None" = None
     foreign_parent: "ForeignParent | None" = None
-    prompt: "UsedPrompt | None" = None  # used last in its context when it began, or inside it
+    prompt: "UsedPrompt | None" = None  # last prompt used before its start in its context, or inside it
     agent: str | None = None
     speaker: str | None = None  # agent of the calls inside it, if not `agent`
-    is_automatic = False  # a cycle that was opened for a method, without a line of code in the agent
-    owner: Any = None  # the instance whose method was called
-    thread = 0  # the id of the calling thread
-    bind: Signature | None = None  # makes named arguments of `args` and `kwargs`, on the recorder's thread
+    is_automatic = False  # whether it is the cycle of a wrapped method (OBSERVABILITY_CYCLES)
+    owner: Any = None  # the instance of the called method
+    thread = 0  # id of the calling thread
+    bind: Signature | None = None  # converts `args` and `kwargs` to named arguments, on the recorder's thread
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
     input: Any = None
     output: Any = None
     capture_output = True
-    pieces: list[Any] | None = None  # of a stream, up to `MAX_STREAM_SIZE`
+    pieces: list[Any] | None = None  # pieces of a stream, up to `MAX_STREAM_SIZE`
     pieces_left_out = 0
     replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this one
     metadata: dict[str, Any] | None = None
@@ -70,24 +70,24 @@ class Observation:
     status_message: str | None = None
     tags: list[str] | None = None
     scores: "tuple[Score, ...]" = ()
-    requests: "list[Observation] | None" = None  # to providers, inside this generation and held until it ends
-    request: "Observation | None" = None  # the only one of them: this observation's row is its row
+    requests: "list[Observation] | None" = None  # requests to providers, held until this generation ends
+    request: "Observation | None" = None  # the only request, which is merged into this observation's row
     holder: "Observation | None" = None  # the generation that holds this request
-    is_admitted = False  # a budget has admitted this generation, and so its first request
-    over_generations = False  # generations stand below it that are rows of their own
-    events: list[Any] | None = None  # of a request's stream, as the SDK yielded them
-    client: Any = None  # of the SDK, for a request
+    is_admitted = False  # whether the budgets have admitted this generation, and so its first request
+    over_generations = False  # whether generations with their own rows are below it
+    events: list[Any] | None = None  # events of a request's stream, from the SDK
+    client: Any = None  # the SDK's client of a request
     complete: "Callable[[Observation], None] | None" = None  # reads an SDK's arguments, on the recorder's thread
-    decided = False  # a signal was recorded in it
+    decided = False  # whether a signal was recorded in it
     inferred: dict[int, Any] = {}  # noqa: RUF012 - of a cycle, on the recorder's thread: signals that wait for its end
-    last_call: str | None = None  # of a root, on the recorder's thread: the id of its last ended generation
-    failure: str | None = None  # of a cycle, on the recorder's thread: the message of its last call, if that failed
-    votes: dict[int, Any] | None = None  # of a swarm's query, on the recorder's thread: decisions by answer
-    durable = False  # on disk before the call returns
-    noted = False  # the recorder has journalled its start
-    token: "Token[Observation | None] | None" = None  # while its code runs: leaves its context
-    otel: Any = None  # while its code runs: leaves OpenTelemetry's context
-    size = 0  # characters it keeps alive, roughly, once the recorder has it; of a stream, so far
+    last_call: str | None = None  # for a root, on the recorder's thread: id of its last ended generation
+    failure: str | None = None  # for a cycle, on the recorder's thread: the error of its last call, if that failed
+    votes: dict[int, Any] | None = None  # for a swarm's query, on the recorder's thread: decisions by answer
+    durable = False  # whether the call returns only once it is on disk
+    noted = False  # whether the recorder has journalled its start
+    token: "Token[Observation | None] | None" = None  # while its code runs: resets the context
+    otel: Any = None  # while its code runs: resets OpenTelemetry's context
+    size = 0  # approximate characters kept in memory, once queued; for a stream, so far
     first_token: int | None = None
     ended: int | None = None
 
@@ -122,7 +122,7 @@ class Observation:
 
     @property
     def root(self) -> "Observation":
-        """The observation around all others of its trace."""
+        """The outermost observation of the trace."""
         root = self
         while root.parent is not None:
             root = root.parent
@@ -132,7 +132,7 @@ class Observation:
         """Set `size`.
 
         Args:
-            responses: how many times to add the providers' own responses, each of which takes several microseconds.
+            responses: factor for the providers' own responses; 0 skips them, since each takes several microseconds.
         """
         output = self.output
         size = len(output) if type(output) is str else size_of(output)
@@ -146,7 +146,7 @@ class Observation:
             size += size_of((self.pieces, self.input, self.replies))
         if responses:
             whole = sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
-            whole += weight_of(output) if self.complete is not None else 0  # an SDK's own answer
+            whole += weight_of(output) if self.complete is not None else 0  # the answer of an SDK request
             size += responses * whole
         if self.request is not None:
             size += self.request.weigh(responses=responses)
@@ -154,7 +154,7 @@ class Observation:
         return size
 
     def claim(self) -> bool:
-        """Return True to the first caller, which records this request; False to any other. Takes no lock."""
+        """Return True to the first caller only, which then records this request. Takes no lock."""
         mine = object()
         return self.__dict__.setdefault("_claim", mine) is mine
 
@@ -164,7 +164,7 @@ class Observation:
         self.metadata = {**self.metadata, **kept} if self.metadata else kept
 
 
-OUTCOME = "moondev.outcome"  # type of an observation that only carries an outcome's scores to the journal
+OUTCOME = "moondev.outcome"  # type of an observation that only carries an outcome's scores
 
 
 class Score(NamedTuple):

@@ -1,6 +1,6 @@
-"""observe_llm: a call is traced here, from `_begin` to `_end` or `_stop`.
+"""The decorator `observe_llm`, which traces calls from `_begin` to `_end` or `_stop`.
 
-All kinds of functions share these three. The four wrappers at the end add only their own `await` or `yield`.
+All kinds of functions share these three. The four wrappers at the end only add `await` or `yield`.
 """
 
 import functools
@@ -33,10 +33,10 @@ def observe_llm(
 def observe_llm(
     name: Any = None, capture_input: bool = True, capture_output: bool = True, as_type: str = "generation"
 ) -> Any:
-    """Decorate a function so that each call of it is one observation. Whether to record is decided on every call.
+    """Decorate a function so that each call is one observation. The settings are read at every call.
 
     Works bare (`@observe_llm`) and with arguments, on sync and async functions, generators and async generators.
-    A call inside a call of the same name on the same instance is part of that call, not one more.
+    A call inside a call of the same name on the same instance (`super()`) is part of that call.
 
     Args:
         name: the observation's name; the function's name unless given.
@@ -56,12 +56,12 @@ def observe_llm(
 
 
 def cycle_method(fn: _Function, agent: str, *, collects_votes: bool = False) -> _Function:
-    """Wrap a method so that each call of it is one cycle of `agent`: one trace, or a span in the trace around it.
+    """Wrap a method so that each call is one cycle of `agent`: one trace, or a span in the trace around it.
 
     Args:
         fn: the method.
-        agent: the name of its class; the calls inside it are made by this agent.
-        collects_votes: the answers inside it are votes, not decisions. The trace is its caller's.
+        agent: the name of the method's class, also for the calls inside.
+        collects_votes: whether the answers inside are votes, not decisions. The trace belongs to the caller.
     """
     label = _Label(fn, agent, "agent", capture_input=True, capture_output=True)
     label.cycle_of, label.collects_votes = agent, collects_votes
@@ -69,7 +69,7 @@ def cycle_method(fn: _Function, agent: str, *, collects_votes: bool = False) -> 
 
 
 class _Label:
-    """Everything about a decorated function that is the same for all its calls."""
+    """The properties of a decorated function, common to all its calls."""
 
     __slots__ = (
         "_defaults", "_fn", "_names", "_rest", "_signature", "as_type", "bind", "capture_input", "capture_output",
@@ -77,7 +77,7 @@ class _Label:
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], name: str, as_type: str, capture_input: bool, capture_output: bool):
-        import inspect  # loaded lazily, by the first decorator: a tenth of the time of this package's import
+        import inspect  # loaded lazily: a tenth of this package's import time
 
         code = getattr(inspect.unwrap(fn), "__code__", None)
         self.name, self.as_type = name, as_type
@@ -90,7 +90,7 @@ class _Label:
         self._names: tuple[str, ...] = ()
         self._defaults: dict[str, Any] = {}
         self._rest = ""
-        self.bind = self._bind  # made once instead of at every call
+        self.bind = self._bind  # bound once instead of at every call
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name, defaults included. Raises TypeError if the function takes no such arguments."""
@@ -105,7 +105,7 @@ class _Label:
         return {**bound.arguments, **extra}
 
     def _inspect(self) -> "Signature":
-        """Prepare the quick way for plain parameters: their names and defaults. The signature serves all others."""
+        """Prepare names and defaults for fast binding of plain parameters; other signatures are bound by `inspect`."""
         from inspect import signature as signature_of
 
         signature = signature_of(self._fn)
@@ -120,7 +120,7 @@ class _Label:
 
 
 class _Part(NamedTuple):
-    """A call that is part of the call around it (`super()`): only its answer is noted, there."""
+    """A call that is part of the call around it (`super()`): only its answer is recorded, in the outer call."""
 
     around: Observation
 
@@ -129,10 +129,10 @@ _Traced = Observation | _Part | None
 
 
 def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
-    """Start a call's observation, note its arguments and make it the current one.
+    """Start a call's observation, record its arguments and make it the current one.
 
-    This and `_end` are the caller's path: no lock, no serialisation, and few functions. After a model's answer the
-    code of each function must be fetched from memory again (docs/performance.md).
+    `_begin` and `_end` run on the caller's path: no lock, no serialisation, and few functions. After the wait for a
+    model, the code of each function must be fetched into the CPU's cache again (docs/performance.md).
     """
     observation = None
     try:
@@ -152,7 +152,7 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
             _note_arguments(observation, label, args, kwargs)
         current.processor.on_start(observation)
         _resume(observation)
-        return observation  # in the `try`: an alarm may arrive at any line
+        return observation  # inside the `try`, since an alarm may arrive at any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(observation, error)
     return observation
@@ -183,7 +183,7 @@ def _make_cycle(observation: Observation, agent: str, *, collects_votes: bool) -
 
 
 def _give_up(observation: Observation | None, error: BaseException) -> None:
-    """Swallow an error of ours; one of the agent's (its alarm, Ctrl-C) passes through, and ends the observation."""
+    """Swallow an error of this package; after an interruption (alarm, Ctrl-C), end the observation and raise it."""
     try:
         if not isinstance(error, Exception):
             raise error
@@ -202,7 +202,7 @@ def _resume(call: _Traced) -> None:
 
 
 def _suspend(call: _Traced) -> None:
-    """Undo `_resume`: the caller of a generator is outside of it."""
+    """Undo `_resume`, since the caller of a generator runs outside of it."""
     if type(call) is not Observation or (token := call.token) is None:
         return
     otel = call.otel
@@ -216,7 +216,7 @@ def _suspend(call: _Traced) -> None:
 
 
 def _piece(call: _Traced, piece: Any) -> None:
-    """Note a yielded piece. Beyond `MAX_STREAM_SIZE`, pieces are only counted."""
+    """Record a yielded piece. Beyond `MAX_STREAM_SIZE`, pieces are only counted."""
     if type(call) is not Observation:
         return
     if call.pieces is None:
@@ -237,14 +237,14 @@ def _piece(call: _Traced, piece: Any) -> None:
 
 
 def _end(call: _Traced, result: Any) -> None:
-    """End the call and note its result."""
+    """End the call and record its result."""
     _suspend(call)
     try:
         if type(call) is Observation:
             try:
-                if call.output is None:  # a cycle's may be its decision
+                if call.output is None:  # a cycle's decision may already be its output
                     call.output = result if type(result) is str else reply_of(result)
-            finally:  # the call is recorded even if its answer cannot be read
+            finally:  # also if the answer cannot be read
                 finish(call)
         elif type(call) is _Part and type(reply := reply_of(result)) is Reply:
             call.around.replies += (reply,)
@@ -253,7 +253,7 @@ def _end(call: _Traced, result: Any) -> None:
 
 
 def _stop(call: _Traced, error: BaseException | None = None) -> None:
-    """End the call without a result, unless it has ended, and note its exception if there is one."""
+    """End the call without a result, unless it has ended, and record its exception if there is one."""
     _suspend(call)
     try:
         if type(call) is Observation and call.ended is None:
@@ -267,7 +267,7 @@ def _stop(call: _Traced, error: BaseException | None = None) -> None:
 
 
 def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
-    """The open call of the same name, on the same instance, in this thread: a new call is part of it."""
+    """The open call of the same name on the same instance in this thread, which a new call is part of; else None."""
     while outer is not None:
         if outer.owner is owner and outer.name == name and outer.thread == get_ident():
             return outer
@@ -287,7 +287,7 @@ def _observed(fn: _Function, label: _Label) -> _Function:
     else:
         wrapper = _plain(fn, label)
     functools.update_wrapper(wrapper, fn)
-    wrapper.__observed__ = True  # so that a model class is not wrapped twice
+    wrapper.__observed__ = True  # prevents wrapping a model class twice
     return cast("_Function", wrapper)
 
 

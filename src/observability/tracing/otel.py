@@ -1,6 +1,6 @@
-"""Nest spans of other OpenTelemetry libraries under our observations, and ours under theirs.
+"""Nests spans of other OpenTelemetry libraries under observations, and observations under such spans.
 
-Needed only if the process uses OpenTelemetry: without a tracer provider and an active span, nobody reads the context.
+Does nothing unless the process uses OpenTelemetry, with a tracer provider or an active span.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def foreign_parent() -> ForeignParent | None:
 
 
 def experiment_of(parent: ForeignParent) -> dict[str, Any]:
-    """The attributes of the Langfuse experiment that the span is in, as the SDK hands them on to children of the span.
+    """The attributes of the span's Langfuse experiment, as the SDK passes them to children of the span.
 
     For the recorder's thread: reading a span's attributes takes its lock.
     """
@@ -48,16 +48,16 @@ _EXPERIMENT = (
 )
 
 
-_current: Callable[[], Any] | None = None  # returns the active context, which is empty where no span is active
+_current: Callable[[], Any] | None = None  # returns the active context, which is empty without an active span
 
 
 def _find_current() -> Callable[[], Any]:
-    """The getter of OpenTelemetry's context variable, else its public one, which calls two functions more."""
+    """Return the getter of OpenTelemetry's context variable, else the slower public getter."""
     global _current
     context = modules.get("opentelemetry.context")
     variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
     _current = variable.get if isinstance(variable, ContextVar) else getattr(context, "get_current", None)
-    return _current or dict  # another thread is importing it right now: no span is active
+    return _current or dict  # no span is active while another thread is still importing OpenTelemetry
 
 
 def attach(observation: "Observation") -> Any:
@@ -68,9 +68,9 @@ def attach(observation: "Observation") -> Any:
     trace: Any = modules.get("opentelemetry.trace")
     try:
         if trace._TRACER_PROVIDER is None:
-            return None  # no provider, no spans; its public getter would read the environment, 1 µs each time
+            return None  # without a provider there are no spans; the public getter would take 1 µs
     except AttributeError:
-        if not hasattr(trace, "get_tracer_provider"):  # another thread is importing it right now
+        if not hasattr(trace, "get_tracer_provider"):  # another thread is still importing OpenTelemetry
             return None
     with guarded:
         return _attached(trace, observation)

@@ -1,7 +1,7 @@
-"""Requests to providers, as an SDK's methods make them: where one begins, and which generation holds it.
+"""Requests of SDK methods to providers: begins them, and assigns them to a generation.
 
-A request inside a generation (`generate_response`, `observe_llm`) is held until that ends (`current.finish`): the only
-one is merged into the generation's row; several are rows of their own, below it.
+A request inside a generation (`generate_response`, `observe_llm`) is held until the generation ends
+(`current.finish`). A single request is merged into the generation's row; several have their own rows below it.
 """
 
 from contextvars import ContextVar, Token
@@ -18,13 +18,13 @@ _running: ContextVar[Observation | None] = ContextVar("moondev_request", default
 
 
 def running_request() -> Observation | None:
-    """The request whose SDK method is running in this context; requests made by that method are part of it."""
+    """The request whose SDK method is running in this context; requests inside that method are part of it."""
     request = _running.get()
     return request if request is not None and request.ended is None else None
 
 
 def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation | None:
-    """Begin a request by the code that is calling; None inside another request, of which the call is a part."""
+    """Begin a request of the calling code; None inside another request, which the call is part of."""
     if running_request() is not None:
         return None
     parent = current_observation()
@@ -39,7 +39,7 @@ def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation
 
 
 def _hold(request: Observation, parent: Observation | None) -> Observation | None:
-    """Have the innermost generation hold the request; those around it have a generation below them."""
+    """Assign the request to the innermost generation; mark the generations around that as parents of generations."""
     holder = None
     while parent is not None:
         if parent.type == "generation":
@@ -50,19 +50,19 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
         parent = parent.parent
     if holder is not None:
         request.holder = holder
-        holder.__dict__.setdefault("requests", []).append(request)  # in one step: pools' threads share a holder
+        holder.__dict__.setdefault("requests", []).append(request)  # atomic: threads of a pool share a holder
     return holder
 
 
 class Entered(NamedTuple):
-    """Undone by `leave_request`."""
+    """The tokens that `leave_request` needs."""
 
     token: "Token[Observation | None]"
     otel: Any
 
 
 def enter_request(request: Observation) -> Entered:
-    """The SDK's method runs from here on; spans of other libraries nest below a request that has no holder."""
+    """Make the request current while the SDK's method runs. Other libraries' spans nest below one without a holder."""
     otel = attach(request) if request.holder is None and "opentelemetry.trace" in modules else None
     return Entered(_running.set(request), otel)
 

@@ -1,4 +1,4 @@
-"""A trading signal: BUY, SELL or NOTHING, recorded on the trace that it belongs to."""
+"""Records a trading signal (BUY, SELL or NOTHING) on its trace."""
 
 import uuid
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ ACTIONS = ("BUY", "SELL", "NOTHING")
 
 
 class Signal(NamedTuple):
-    """A decision as an agent gave it, and as it is recorded."""
+    """A decision, with the agent's raw values and the recorded ones."""
 
     action: str
     confidence: float | None
@@ -32,14 +32,14 @@ class Signal(NamedTuple):
         return cls(action if action in ACTIONS else text, number, confidence, str(reasoning), symbol, kept, valid)
 
     def decision(self) -> dict[str, Any]:
-        """The signal as the cycle's output shows it."""
+        """The signal as the output of its cycle."""
         decision: dict[str, Any] = {"action": self.action, "confidence": self.confidence, "reasoning": self.reasoning}
         if self.symbol:
             decision["symbol"] = self.symbol
         return decision if self.valid else {**decision, "valid": False}
 
     def metadata(self) -> dict[str, Any]:
-        """The plan's metadata names, and the caller's additional values."""
+        """The signal's metadata, including the caller's additional values."""
         values: dict[str, Any] = {
             "signal_action": self.action,
             "signal_confidence": self.confidence,
@@ -53,9 +53,9 @@ class Signal(NamedTuple):
         return {**self.extra, **values}  # an additional value never overwrites the decision
 
     def tags(self) -> list[str]:
-        """`signal:buy`, `confidence:85`; `signal:invalid` where nobody can act on it.
+        """The tags, such as `signal:buy` and `confidence:85`; `signal:invalid` for an invalid signal.
 
-        An unknown action stands in the event as given and becomes no tag: in small letters a secret is not recognised.
+        An unknown action does not become a tag: converted to small letters, a secret in it would not be masked.
         """
         tags = [f"signal:{self.action.lower()}"] if self.action in ACTIONS else []
         if self.confidence is not None:
@@ -73,12 +73,12 @@ def _percent(value: Any) -> float | None:
 
 
 def new_event(name: str, parent: Observation | None) -> Observation:
-    """Start an event under `parent`, which may have ended; without one, in a trace of its own."""
+    """Start an event under `parent`, which may have ended; without a parent, in a new trace."""
     return start(name, "event", parent, recording())
 
 
 def record_signal(signal: Signal) -> None:
-    """Record the signal as an event with tags and scores, and as the output of the cycles around it."""
+    """Record the signal as an event with tags and scores, and as the output of its cycles."""
     target = current_observation() or recent_of_caller()
     event = new_event("trading_signal", target)
     event.add_metadata(signal.metadata())
@@ -91,7 +91,7 @@ def record_signal(signal: Signal) -> None:
 
 
 def _decide(target: Observation | None, signal: Signal) -> None:
-    """Make the decision the output of the open cycles around it; several decisions become a list."""
+    """Make the decision the output of all open cycles around it; several decisions become a list."""
     while target is not None:
         target.decided = True
         if target.type == "agent" and target.ended is None:

@@ -1,7 +1,7 @@
-"""Arguments and answers as they are now: immutable values by reference, a bounded copy of plain data.
+"""Takes snapshots of arguments and answers: references to immutable values, a bounded copy of plain data.
 
-Everything here runs on the caller's thread, on values that the agent still uses. So nothing of a value is run that is
-neither plain data nor of a type known by name: no `str()`, no property, no method. A table is recorded as its shape.
+Snapshots are taken on the caller's thread, of values that the agent still uses. Therefore no code of a value is run (no
+`str()`, no property, no method), unless it is plain data or of a type known by name. A table is recorded as its shape.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from .attributes import field_of, fields_of, has_class, is_dataclass, library_of
 
 
 class Reply(NamedTuple):
-    """The result of a call that answers like a model, kept as it was: later changes by the caller do not show."""
+    """A snapshot of a result with a model's answer, independent of later changes by the caller."""
 
     content: Any
     usage: Any
@@ -27,16 +27,16 @@ class Reply(NamedTuple):
 
 
 IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
-# The same as ids, which can be looked up without calling a metaclass's `__hash__` or `__eq__`.
+# Ids of these types: comparing ids does not call a metaclass's `__hash__` or `__eq__`.
 IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
-MAX_NODES = 5_000  # values of a snapshot, over all its levels: about a millisecond
-_CONTAINER_NODES = 8  # copying a list or dict takes as long as copying this many values
+MAX_NODES = 5_000  # most values in a snapshot, on all levels: about a millisecond
+_CONTAINER_NODES = 8  # a list or dict counts as this many values, by its copying time
 _MAX_DEPTH = 12
 _NOTHING = object()
 
 
 def reply_of(result: Any) -> Any:
-    """A call's result, as it is now: a `Reply` if it answers like a model (has `content`), else a snapshot."""
+    """Return a `Reply` for a result with a model's answer (an attribute `content`), else a snapshot."""
     if id(type(result)) in IMMUTABLE_IDS:
         return result
     fields = fields_of(result)
@@ -54,9 +54,9 @@ _REPLY_FIELDS = (("content", _NOTHING), ("usage", None), ("model_name", None), (
 
 
 def snapshot(value: Any) -> Any:
-    """`value` as it is now: itself where it is immutable, a copy of plain data, the name of anything else.
+    """Return `value` itself if it is immutable, a copy of plain data, or the type's name of anything else.
 
-    At most `MAX_NODES` values and 12 levels are kept; what is left out is counted in its place.
+    At most `MAX_NODES` values and 12 levels are kept; the number of omitted ones is noted in their place.
     """
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
@@ -67,7 +67,7 @@ def snapshot(value: Any) -> Any:
 
 
 class _Copier:
-    """Copies one value, with one budget of nodes for all that it holds."""
+    """Copies one value, with one limit of nodes for all levels."""
 
     __slots__ = ("_left",)
 
@@ -138,17 +138,17 @@ def _is_flat(copy: dict[Any, Any]) -> bool:
 def _key(key: Any) -> Any:
     if id(type(key)) in IMMUTABLE_IDS:
         return key
-    return str(snapshot(key))  # of plain data alone: a snapshot has nothing else in it
+    return str(snapshot(key))  # safe, since a snapshot contains only plain data
 
 
-_BASES = (  # of subclasses, each with the function that makes a value of the base itself
+_BASES = (  # base type, and the function that converts a subclass's value to the base type
     (str, str.__str__), (int, int.__index__), (float, float.__float__), (datetime, datetime.isoformat),
     (date, date.isoformat), (PurePath, PurePath.__str__), (bytearray, bytes), (Decimal, Decimal.__str__),
 )  # fmt: skip
 
 
 def _plain(value: Any, kind: type) -> Any:
-    """The value of a subclass of a plain type (`numpy.float64`, a `str` that is an Enum, a path), as the plain type."""
+    """Convert a value of a plain type's subclass (`numpy.float64`, a `str` Enum, a path) to the plain type."""
     for base, make in _BASES:
         if issubclass(kind, base):
             return make(value)
@@ -156,12 +156,12 @@ def _plain(value: Any, kind: type) -> Any:
 
 
 def _is_pydantic(kind: type) -> bool:
-    """Whether the class is a pydantic model, as all answers of the OpenAI, Anthropic and Groq SDKs are."""
+    """Whether the class is a pydantic model, like all answers of the OpenAI, Anthropic and Groq SDKs."""
     return has_class(kind, "pydantic.main", "BaseModel")
 
 
 def _shape(value: Any, kind: type) -> Any:
-    """The shape of a table or an array, the name of anything else."""
+    """The shape of a table or an array, the type's name of anything else."""
     if kind is FunctionType:
         return f"[function {value.__name__}]"
     if library_of(kind) not in ("numpy", "pandas"):
@@ -176,7 +176,7 @@ def _shape(value: Any, kind: type) -> Any:
 
 
 def size_of(value: Any) -> int:
-    """Roughly the characters that `value`, a snapshot, keeps alive: the measure of the recorder's queue."""
+    """The approximate characters in `value` (a snapshot), for the size limit of the recorder's queue."""
     kind = type(value)
     if kind is str or kind is bytes:
         return len(value)
@@ -188,14 +188,14 @@ def size_of(value: Any) -> int:
 
 
 def size_of_items(items: Iterable[Any]) -> int:
-    """The sum of their sizes."""
+    """The sum of the items' sizes."""
     size = 0
-    for item in items:  # no function call for a text or a number, which most items are
+    for item in items:  # most items are texts or numbers, measured without a function call
         kind = type(item)
         size += len(item) if kind is str else 16 if kind is int or kind is float or item is None else size_of(item)
     return size
 
 
 def weight_of(value: Any) -> int:
-    """Roughly the characters that a provider's own response keeps alive, from its first `MAX_NODES` values."""
+    """The approximate characters in a provider's own response, by its first `MAX_NODES` values."""
     return size_of(snapshot(fields_of(value) or value))

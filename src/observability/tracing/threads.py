@@ -1,4 +1,4 @@
-"""Carries the open observation into `threading.Thread` and `ThreadPoolExecutor`.
+"""Passes the open observation on to `threading.Thread` and `ThreadPoolExecutor`.
 
 Python (before 3.14) starts both with an empty context. `carry_into_threads` runs once, with the first observation.
 """
@@ -40,7 +40,7 @@ def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
 
 
 def _outlives_its_starter(thread: threading.Thread) -> bool:
-    """Whether it is one of our own threads, or a pool's worker, whose tasks each carry their own context."""
+    """Whether the thread belongs to this package, or is a pool's worker, whose tasks have their own contexts."""
     return getattr(thread, "_target", None) is _pool._worker or thread.name.startswith(OWN_THREADS)
 
 
