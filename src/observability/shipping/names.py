@@ -24,7 +24,7 @@ _IN_OUTPUT = frozenset({"signal_action", "signal_confidence", "signal_reasoning"
 
 
 def shown_name(row: Row) -> str:
-    """The name in Langfuse: a call's model, unless the agent chose a name; a signal's `BUY BTC`; else the row's name."""
+    """The name in Langfuse: a call's model, unless the agent named it; a signal's `BUY BTC`; else the row's name."""
     name = str(row["name"])
     if row["type"] in ("generation", "embedding") and name.startswith(_UNNAMED):
         return row["model_requested"] or row["model"] or name

@@ -17,8 +17,8 @@ class Gate(Protocol):
         Args:
             call: the generation or request.
             model: the requested model, if it is known.
-            available: the models of the same provider, where another one may be asked instead; None where the model or
-                client is not ours.
+            available: the models of the same provider that may replace the requested one; None if the call is not made
+                by a model of `src/models`.
 
         Raises:
             RuntimeError: `BudgetExceeded`, with nothing reserved.
