@@ -1,4 +1,4 @@
-"""The checks of alerts: is somebody watching, and do the channels take messages? Nothing, where alerts are not used."""
+"""The checks of alerts: is a watch running, and do the channels accept messages? Skipped if alerts are not used."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +31,7 @@ def open_incidents() -> str | None:
     try:
         incidents = _read("SELECT agent, rule FROM incidents WHERE closed_ns IS NULL ORDER BY opened_ns DESC")
     except JournalError:
-        return None  # `doctor` reports it
+        return None  # `doctor` reports the error
     if not incidents:
         return None
     names = [f"{one_line(row['agent'], 40)} {row['rule']}" for row in incidents]
@@ -88,7 +88,7 @@ def _last_pass() -> Iterator[Finding]:
         return
     age = time_range.now_ns() - rows[0]["value"] if rows else None
     if age is None:
-        yield warning("alerts", "nobody has watched yet", f"{_WATCH}, or from cron: {_WATCH} --once")
+        yield warning("alerts", "the watch has never run", f"{_WATCH}, or from cron: {_WATCH} --once")
     elif age > _UNWATCHED_NS:
         yield warning("alerts", f"the last watch was {duration(age)} ago", f"{_WATCH}, or from cron: {_WATCH} --once")
     else:

@@ -1,6 +1,6 @@
 """One result of a check, and the checks of the journal's path.
 
-`Path.exists` raises where a folder may not be entered; `os.path` returns False.
+`os.path` is used because `Path.exists` raises if a folder may not be entered; `os.path` returns False.
 """
 
 import os
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def by_subject(findings: Iterable[Finding]) -> list[Finding]:
-    """Join the findings about one subject, worst first; beside a problem, what is fine is left out."""
+    """Join the findings about one subject, worst first; if there is a problem, leave out the good findings."""
     subjects: dict[str, list[Finding]] = {}
     for finding in sorted(findings, key=lambda finding: finding.severity):
         subjects.setdefault(finding.about, []).append(finding)
@@ -77,7 +77,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def journal_obstacle(path: Path) -> Finding | None:
-    """Return why this user can have no journal at `path`; None if it can be opened, or created by an agent."""
+    """Return the reason why no journal can be at `path`; None if it can be opened, or created by an agent."""
     if os.path.isdir(path):  # noqa: PTH112
         return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in it")
     folder = nearest_folder(path)

@@ -18,7 +18,7 @@ from .obstacles import LONG_NS, obstacles, refused_patterns
 _TOO_LONG_NS = 3600 * 10**9  # pending for longer is a fault
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
-_MAX_TRACES, _SHORT_ID = 5, 8  # in a message
+_MAX_TRACES, _SHORT_ID = 5, 8  # number of traces in a message, and digits of each id
 _FIX = f"{DOCTOR} --fix"
 
 
@@ -58,7 +58,7 @@ def _budgets() -> Iterator[Finding]:
 
 
 def journal() -> Iterator[Finding]:
-    """Check if the journal exists, can be read and written, is sound and has free disk; then check its rows."""
+    """Check if the journal exists, is readable, writable and sound, and has free disk space; then check its rows."""
     path = settings.journal_path()
     yield from _disk(path)
     if (obstacle := journal_obstacle(path)) is not None:
@@ -175,7 +175,7 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
 
 
 def _outcomes(traces: list[str]) -> Finding:
-    """Report outcomes without a trace here: a mistyped id is accepted, because its trace may be on another machine."""
+    """Report outcomes without a trace in this journal: the id may be mistyped, or its trace on another machine."""
     if not traces:
         return fine("outcomes", "all of the last 7 days match a trace")
     ids = ", ".join(trace[:_SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")

@@ -13,7 +13,7 @@ LONG_NS = 600 * 10**9  # a row pending for longer needs attention
 
 
 def obstacles() -> Iterator[Finding]:
-    """Yield the reasons why records are not sent to a destination that is configured; nothing if they are."""
+    """Yield the reasons why records are not sent to a configured destination; nothing if they are."""
     yield from _flag()
     yield from _keys()
     yield from _unreadable()
@@ -22,14 +22,14 @@ def obstacles() -> Iterator[Finding]:
 
 
 def is_blocked(destination: settings.AnyDestination) -> bool:
-    """Return whether nothing is sent to a destination that is configured."""
+    """Return whether nothing is sent to a configured destination."""
     return any(_plain_http(destination))
 
 
 def refused_patterns() -> Iterator[Finding]:
     """Yield the error in the operator's redaction patterns; until it is corrected no text is recorded."""
     if not settings.setting("OBSERVABILITY_REDACT_PATTERNS"):
-        return  # before the import below, which `status` rarely needs
+        return  # to skip the import below, which `status` rarely needs
     from ...redaction import check_patterns, redact_line
 
     try:
@@ -40,7 +40,7 @@ def refused_patterns() -> Iterator[Finding]:
 
 
 def stuck(oldest_pending_ns: int | None) -> Iterator[Finding]:
-    """Yield a warning if rows have been pending for long, whatever the settings."""
+    """Yield a warning if rows have been pending for long."""
     age = 0 if oldest_pending_ns is None else time_range.now_ns() - oldest_pending_ns
     if age > LONG_NS:
         yield warning("pending", f"the oldest row has been pending for {duration(age)}", f"run {DOCTOR}")
@@ -83,7 +83,7 @@ _CLEARLY_ALLOWED = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])
 
 def _plain_http(destination: settings.AnyDestination) -> Iterator[Finding]:
     if settings.setting("LANGFUSE_ALLOW_HTTP") or _CLEARLY_ALLOWED.match(destination.host):
-        return  # before the import below, which takes longer than all the rest of `status`
+        return  # to skip the import below, which takes longer than the rest of `status`
     from ...shipping import is_refused_plain_http
 
     if is_refused_plain_http(destination):

@@ -1,4 +1,4 @@
-"""The checks of reading back: which of Langfuse's reading APIs answer, and whether they know what was shipped last."""
+"""Checks which of Langfuse's reading APIs answer, and whether the last shipped trace and score can be read back."""
 
 import json
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ...shipping import Answer, LangfuseClient
 
 _SECONDS = 5.0  # per request
-_SOON_NS = 300 * 10**9  # an answer of 200 means queued: until then a row may be on its way
+_SOON_NS = 300 * 10**9  # time in which a row may still be in the server's queue
 _OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # of servers from 4 on
 _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 
 
 def read_back(client: "LangfuseClient", destination: str, project: str) -> Iterator[Finding]:
-    """Report the reading APIs that answer; then read the last shipped trace and score. Keeps the project's id.
+    """Report the reading APIs that answer; then read the last shipped trace and score. Saves the project's id.
 
     Raises:
         OSError: the server does not answer.
@@ -35,7 +35,7 @@ def read_back(client: "LangfuseClient", destination: str, project: str) -> Itera
             journal.keep_project(destination, project)
             sent = health.last_shipped(journal, destination)
     except JournalError:
-        return  # `journal` has its own finding
+        return  # the check `journal` reports it
     if trace := sent["trace_id"]:
         path = f"{_OBSERVATIONS}?limit=1&traceId={quote(trace)}" if new else f"{_LEGACY_TRACES}/{quote(trace)}"
         yield _read_back_finding(f"trace {trace[:SHORT_ID]}", client.get(path, _SECONDS), sent["trace_ns"])
@@ -68,7 +68,7 @@ def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
 
 
 def _rows(answer: "Answer") -> Any:
-    """The rows of a list, or a single object; None where the server has no such API."""
+    """The rows of a list, or a single object; None if the server has no such API."""
     try:
         body = json.loads(answer.body) if answer.is_success else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""The checks of the servers: address, certificate, version, clock, keys; whether what was sent can be read back."""
+"""The checks of the servers: address, certificate, version, clock, keys, and reading back."""
 
 import re
 import time
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...shipping import Answer
 
 _SECONDS = 5.0  # per request
-_OLDEST_SERVER = (3, 63)  # accepts OTLP as SDK 4 sends it (documented for that SDK)
+_OLDEST_SERVER = (3, 63)  # oldest version that accepts SDK 4's OTLP (documented for that SDK)
 _OLDEST_FOR_SDK_5 = (4, 59)  # documented; measured: 4.16.0 takes SDK 5.0.4's spans and prompts, not its scores
 _SKEW_SECONDS = 60
 
@@ -44,7 +44,7 @@ def server() -> Iterator[Finding]:
 
 
 def otlp_endpoint() -> Iterator[Finding]:
-    """Check the second destination with a message of no spans: whether it is OTLP, and takes the headers."""
+    """Check if the second destination accepts OTLP and the headers, with a message without spans."""
     from ...shipping import ExportResult, OtlpClient
 
     destination = settings.otlp_destination()
@@ -106,7 +106,7 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
 
 
 def _sdk_version() -> str:
-    """The version of the Langfuse SDK; empty where it is not installed, as it need not be."""
+    """The version of the Langfuse SDK; empty if it is not installed (it is optional)."""
     try:
         return version("langfuse")
     except PackageNotFoundError:

@@ -1,1 +1,1 @@
-"""The dashboard "Trading agents" in Langfuse: its widgets, and the API that makes them."""
+"""The dashboard "Trading agents" in Langfuse: its widgets, and the API that creates them."""

@@ -1,7 +1,7 @@
-"""Make the dashboard through Langfuse's API, or bring an existing one up to date.
+"""Creates or updates the dashboard through Langfuse's API.
 
-Widgets and dashboards are found by their name and the mark in their description. Widgets that an operator added or
-moved stay where they are.
+Widgets and dashboards are recognised by their name and the mark in their description. Widgets added or moved by an
+operator keep their place.
 """
 
 import json
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...shipping import LangfuseClient
 
 _SECONDS = 10.0  # per request
-_PAGE_ROWS = 10  # so that an answer stays below the 64 KB that are read
+_PAGE_ROWS = 10  # rows per page, to keep an answer below the limit of 64 KB
 _DASHBOARDS, _WIDGETS = "/api/public/unstable/dashboards", "/api/public/unstable/dashboard-widgets"
 _CONFIGS = "/api/public/score-configs"
 _Object = dict[str, Any]
@@ -30,12 +30,12 @@ class RefusedError(Exception):
 
 
 def make_dashboard(client: "LangfuseClient") -> str:
-    """Make or update the dashboard and its widgets; return the dashboard's id.
+    """Create or update the dashboard and its widgets; return the dashboard's id.
 
     Raises:
         NoSuchApiError: the server is older than this API.
-        RefusedError: it refuses a request.
-        OSError: it does not answer.
+        RefusedError: the server refuses a request.
+        OSError: the server does not answer.
     """
     api = _Api(client)
     ours = [board for board in api.rows(_DASHBOARDS) if board["name"] == DASHBOARD and _is_ours(board)]
@@ -51,7 +51,7 @@ def make_dashboard(client: "LangfuseClient") -> str:
 
 
 def make_score_configs(client: "LangfuseClient") -> int:
-    """Make or update the score configurations; return the number of those that belong to somebody else.
+    """Create or update the score configurations; return the number of foreign ones, which are kept.
 
     Raises:
         RefusedError: the server refuses a request.
@@ -78,7 +78,7 @@ def _put(api: "_Api", widget: str | None, request: _Object) -> str:
 
 
 def _tiles(widgets: list[str], below: int) -> Iterator[_Object]:
-    """Yield placements from left to right, below what stands there already."""
+    """Yield placements from left to right, below the existing widgets."""
     per_row = COLUMNS // WIDTH
     for number, widget in enumerate(widgets):
         x, y = number % per_row * WIDTH, below + number // per_row * HEIGHT
@@ -90,7 +90,7 @@ def _is_ours(item: _Object) -> bool:
 
 
 class _Api:
-    """Requests with JSON bodies and answers."""
+    """Sends requests with JSON bodies and answers."""
 
     def __init__(self, client: "LangfuseClient") -> None:
         self._call: Callable[..., Any] = client.call

@@ -1,20 +1,20 @@
-"""The widgets of the dashboard and the score configurations, in the terms of Langfuse's API.
+"""The dashboard's widgets and the score configurations, in the terms of Langfuse's API.
 
-Views, dimensions and measures are those of Langfuse 4. A trace is named after its agent; an outcome's scores stand on
-the generation that decided, so that they can be grouped by its model.
+Views, dimensions and measures are those of Langfuse 4. A trace is named after its agent. An outcome's scores belong to
+the generation that decided, so that they can be grouped by model.
 """
 
 from typing import Any, NamedTuple
 
 DASHBOARD = "Trading agents"
-MADE_BY = "Made by: python -m src.observability dashboard"  # in a description: marks what the command may change
-COLUMNS, WIDTH, HEIGHT = 12, 6, 6  # of the dashboard's grid, and of a widget in it
+MADE_BY = "Made by: python -m src.observability dashboard"  # mark in a description: the command may change this object
+COLUMNS, WIDTH, HEIGHT = 12, 6, 6  # columns of the dashboard's grid, width and height of a widget
 _BARS, _OVER_TIME, _TABLE = "HORIZONTAL_BAR", "BAR_TIME_SERIES", "PIVOT_TABLE"
 _ROWS = 20
 
 
 class Widget(NamedTuple):
-    """A chart: what is measured, by which dimension, of which rows."""
+    """A chart: its measures, its dimension, and a filter of rows."""
 
     name: str
     view: str
@@ -25,7 +25,7 @@ class Widget(NamedTuple):
     hint: str
 
     def as_request(self) -> dict[str, Any]:
-        """Return the body that makes the widget."""
+        """Return the body of the request that creates the widget."""
         limit = {} if self.chart == _OVER_TIME else {"row_limit": _ROWS}
         return {
             "name": self.name,
@@ -39,7 +39,7 @@ class Widget(NamedTuple):
         }
 
     def as_clicks(self) -> str:
-        """Return what to choose in Langfuse's form for a new widget."""
+        """Return the choices in Langfuse's form for a new widget."""
         metrics = ", ".join(f"{aggregation} of {measure}" for measure, aggregation in self.metrics)
         chosen = [f"view {self.view}", f"metric {metrics}"]
         chosen += [f"dimension {self.dimension}"] if self.dimension else []

@@ -1,4 +1,4 @@
-"""Decisions, their cost and their outcome: reads the view `decisions`, which `journal/schema.py` defines."""
+"""Reads decisions, their cost and their outcome from the view `decisions` (defined in `journal/schema.py`)."""
 
 import json
 
@@ -20,7 +20,7 @@ SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE
 """
 
 
-# The same without inferred ones, whose outcomes `decided` does not count as hits.
+# The same without inferred decisions, whose outcomes `decided` does not count as hits.
 _JUDGED = f"""
 SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decided
 WHERE {decisions_of("decided")} AND hit IS NOT NULL
@@ -51,5 +51,5 @@ def decisions_with_outcome(journal: Journal, rows: Filter, *, inferred: bool = F
 
 
 def has_trade(journal: Journal, trace_id: str) -> bool:
-    """Return whether the trace has a valid BUY or SELL, which its outcome can evaluate."""
+    """Return whether the trace has a valid BUY or SELL, for an outcome to evaluate."""
     return bool(journal.select("SELECT 1 FROM decisions WHERE trace_id = ? AND is_trade LIMIT 1", (trace_id,)))

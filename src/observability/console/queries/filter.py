@@ -11,7 +11,7 @@ NEVER_NS = 2**63 - 1
 class Filter(NamedTuple):
     """The rows that a query reads. None leaves a condition out; times are Unix nanoseconds.
 
-    `action`, `symbol` and `text` choose traces: those with such a decision, and those in which the text occurs.
+    `action` and `symbol` select traces with such a decision; `text` selects traces that contain the text.
     """
 
     since_ns: int = 0  # inclusive
@@ -20,32 +20,32 @@ class Filter(NamedTuple):
     model: str | None = None
     action: str | None = None  # in capitals
     symbol: str | None = None  # in any case
-    failed: bool = False  # only errors; of traces and decisions, those of a trace with an error
+    failed: bool = False  # only errors; for traces and decisions, only traces with an error
     text: str | None = None
-    traces: str | None = None  # JSON list of the traces with `text`: `text.with_traces` fills it in
+    traces: str | None = None  # JSON list of the traces with `text`, set by `text.with_traces`
 
     @property
     def is_of_traces(self) -> bool:
-        """Whether a condition is left that the hourly sums cannot answer."""
+        """Whether the filter has a condition that the hourly sums cannot answer."""
         return self.failed or (self.action, self.symbol, self.text) != (None, None, None)
 
     @property
     def has_few_traces(self) -> bool:
-        """Whether the traces with the text are so few that a query should begin with them: a thousand."""
+        """Whether at most a thousand traces contain the text, so that a query should begin with them."""
         return self.traces is not None and len(self.traces) < 36_000
 
     @property
     def is_bounded(self) -> bool:
-        """Whether a period was chosen."""
+        """Whether the filter has a period."""
         return self.since_ns > 0 or self.until_ns < NEVER_NS
 
     def parameters(self, **more: Any) -> dict[str, Any]:
-        """Return the values that the conditions bind, and `more`."""
+        """Return the parameters of the conditions, and `more`."""
         return {**self._asdict(), "zone": sqlite_zone(), **more}
 
 
 STARTED = "start_ns >= :since_ns AND start_ns < :until_ns"
-# A model is chosen by the name that is requested or the one that is answered.
+# A model matches by its requested name or the name in its answers.
 IS_MODEL = (
     "(model = :model OR model IN (SELECT answered FROM model_names WHERE requested = :model)"
     " OR model IN (SELECT requested FROM model_names WHERE answered = :model))"
@@ -54,7 +54,7 @@ NAMED = f"(:agent IS NULL OR agent = :agent) AND (:model IS NULL OR {IS_MODEL})"
 _FAILED = "(NOT :failed OR level = 'ERROR')"
 _WITH_TEXT = "(:text IS NULL OR {0}.trace_id IN (SELECT value FROM json_each(:traces)))"
 _DECIDES = "(:action IS NULL OR action = :action) AND (:symbol IS NULL OR symbol = :symbol COLLATE NOCASE)"
-# The subquery of these two is named apart: the outer query may name its own rows o, d or c.
+# The alias `of_it` differs from the outer query's aliases (o, d or c).
 _WITH_DECISION = (
     "(:action IS NULL AND :symbol IS NULL OR EXISTS"
     f" (SELECT 1 FROM decisions AS of_it WHERE of_it.trace_id = {{0}}.trace_id AND {_DECIDES}))"
@@ -69,22 +69,22 @@ _FROM_TRACES = "json_each(:traces) AS searched CROSS JOIN {0} AS {1} ON {1}.trac
 
 
 def source(rows: Filter, table: str, name: str) -> str:
-    """Return the FROM clause for a table, called `name`, which begins with the traces of a text if they are few."""
+    """Return the FROM clause for a table with alias `name`; it begins with the traces of a text if they are few."""
     return _FROM_TRACES.format(table, name) if rows.has_few_traces else f"{table} AS {name}"
 
 
 def rows_of(name: str) -> str:
-    """Return the conditions on observations, which the query calls `name`."""
+    """Return the conditions on observations with alias `name`."""
     return f"{STARTED} AND {NAMED} AND {_FAILED} AND {_WITH_TEXT.format(name)} AND {_WITH_DECISION.format(name)}"
 
 
 def decisions_of(name: str) -> str:
-    """Return the conditions on rows of the view `decisions`, which the query calls `name`."""
+    """Return the conditions on rows of the view `decisions` with alias `name`."""
     return f"{STARTED} AND {NAMED} AND {_DECIDES} AND {_WITH_ERROR.format(name)} AND {_WITH_TEXT.format(name)}"
 
 
 def traces_of(name: str) -> str:
-    """Return the conditions on traces, of which the query calls any one row `name`."""
+    """Return the conditions on traces, by any row of the trace with alias `name`."""
     return " AND ".join(part.format(name) for part in (_WITH_TEXT, _WITH_ERROR, _WITH_DECISION))
 
 

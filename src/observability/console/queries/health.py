@@ -1,14 +1,14 @@
-"""The journal's health: pending, rejected, unpriced and unrecorded rows; and the changes an operator makes to them."""
+"""Queries about pending, rejected, unpriced and unrecorded rows, and the operator's changes to them."""
 
 from ...journal import Journal, Row
 from .filter import HOUR_NS
 
-_STEP_ROWS = 500  # of one transaction, so that no writer waits long
+_STEP_ROWS = 500  # rows per transaction, so that no writer waits long
 _TABLES = ("observations", "scores")
 
 
 def first_fault(journal: Journal) -> str | None:
-    """Return SQLite's first complaint about the file; None if it is sound. Reads all of it."""
+    """Return the first error of SQLite's integrity check; None if the file is sound. Reads the whole file."""
     (row,) = journal.select("PRAGMA quick_check(1)")
     result = str(next(iter(row.values())))
     return None if result == "ok" else result
@@ -77,7 +77,7 @@ def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
 
 
 def undelivered(journal: Journal, before_ns: int) -> int:
-    """Return the number of those that are done, except that a second destination lacks them."""
+    """Return the number of finished observations that the second destination has not received."""
     (row,) = journal.select(
         "SELECT count(*) AS rows FROM further_deliveries AS f JOIN observations AS o USING (seq)"
         " WHERE f.state = 'pending' AND o.state IN ('shipped', 'rejected', 'local') AND o.start_ns < ?",
@@ -104,7 +104,7 @@ def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str,
 def last_shipped(journal: Journal, destination: str) -> Row:
     """Return the last shipped trace and score: `trace_id`, `trace_ns`, `score_id`, `score_name`, `score_ns`, or None.
 
-    The last hundred rows of each table are looked through, so that a journal of any size answers at once.
+    Only the last hundred rows of each table are read, so that the query is fast for any journal.
     """
     trace, score = (
         journal.select(

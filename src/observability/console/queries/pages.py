@@ -1,4 +1,4 @@
-"""The journal read page by page: each page is a short read, so that no writer waits and memory stays small."""
+"""Reads the journal page by page: each page is a short read, so that no writer waits and memory stays small."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from ...journal import Journal, Row
 from .filter import ROWS, Filter, rows_of, traces_of
 
-PAGE_BYTES = 8 * 1024 * 1024  # of text
+PAGE_BYTES = 8 * 1024 * 1024  # limit for the text of a page
 
 _OBSERVATIONS = f"FROM observations WHERE seq > :after AND seq <= :last AND state <> 'open' AND {ROWS}"
 # A score has the agent and model of its trace.
@@ -62,5 +62,5 @@ def newest_ended(journal: Journal) -> int:
 
 
 def news(journal: Journal, rows: Filter, after: int, last: int, limit: int) -> list[Row]:
-    """Return the newest decisions, errors and warnings whose `seq` is above `after` and up to `last`."""
+    """Return the newest decisions, errors and warnings with `after` < `seq` <= `last`."""
     return list(reversed(journal.select(_NEWS, rows.parameters(after=after, last=last, limit=limit))))

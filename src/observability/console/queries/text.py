@@ -1,6 +1,6 @@
-"""The traces in which a text occurs: in a prompt, an answer, the reason of a decision or an error.
+"""Finds the traces that contain a text: in a prompt, an answer, the reason of a decision or an error.
 
-The search index knows most rows. Those that it does not know yet are read one by one, and added to it.
+The search index contains most rows. Rows missing in the index are read one by one, and added to it.
 """
 
 import json
@@ -26,14 +26,14 @@ from .filter import Filter
 
 _PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
-_FILL_SECONDS = 5.0  # of one search, for adding rows to the index: more than twice what reading them takes
-_MANY_ROWS = 10_000  # read one by one: worth a word
-_TRACES_AN_ITEM = 20  # that a search finds before it looks for the items themselves
+_FILL_SECONDS = 5.0  # limit per search for adding rows to the index
+_MANY_ROWS = 10_000  # number of rows read one by one from which on a message is printed
+_TRACES_AN_ITEM = 20  # traces to find per requested item before reading the items
 _Item = TypeVar("_Item")
 
 
 def with_traces(journal: Journal, rows: Filter) -> Filter:
-    """Find all traces with the filter's text, in any observation of its period.
+    """Add all traces with the filter's text to the filter, from any observation of its period.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -47,7 +47,7 @@ def with_traces(journal: Journal, rows: Filter) -> Filter:
 
 
 def newest(journal: Journal, rows: Filter, limit: int, read: Callable[[Filter], list[_Item]]) -> list[_Item]:
-    """Read the newest `limit` items of a filter; for a text, search only as far back as that takes.
+    """Read the newest `limit` items of a filter; for a text, search only as far back as needed.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -70,7 +70,7 @@ def _with(rows: Filter, traces: set[str]) -> Filter:
 
 
 def traces_with(journal: Journal, text: str, trace_ids: Iterable[str]) -> set[str]:
-    """Return those of some traces in which the text occurs."""
+    """Return the traces among `trace_ids` that contain the text."""
     pattern = _pattern_of(_words(text))
     query = f"SELECT trace_id, {SEARCHED_COLUMNS} FROM observations WHERE trace_id IN (SELECT value FROM json_each(?))"
     rows = journal.select(query, (json.dumps([*trace_ids]),))
@@ -78,7 +78,7 @@ def traces_with(journal: Journal, text: str, trace_ids: Iterable[str]) -> set[st
 
 
 class _Search:
-    """One search: in the index, and row by row where the index has gaps."""
+    """One search: in the index, and row by row in its gaps."""
 
     def __init__(self, journal: Journal, text: str) -> None:
         self._journal, self._words = journal, _words(text)
@@ -87,7 +87,7 @@ class _Search:
         self._rows_read = 0
 
     def run(self, first: int, last: int) -> Iterator[set[str]]:
-        """Yield the traces with the text among the rows of a range of `seq`, newest first: a growing set."""
+        """Yield the growing set of traces with the text, searching a range of `seq` from its end."""
         traces: set[str] = set()
         index = open_index(self._journal.path)
         with closing(index) if index else nullcontext():
@@ -96,7 +96,7 @@ class _Search:
                 yield traces
         if self._rows_read > _MANY_ROWS:
             index_text = " and added some to the index" if index else ", since OBSERVABILITY_SEARCH is off"
-            warn(f"🔎 Read {self._rows_read:,} rows that the search index does not have{index_text}", "cyan")
+            warn(f"🔎 Read {self._rows_read:,} rows missing in the search index{index_text}", "cyan")
 
     def _traces_of(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:
         try:
@@ -107,7 +107,7 @@ class _Search:
         return traces | self._read(index, upto + 1, end)
 
     def _read(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:
-        """Read the rows of a range one by one, and add them to the index while there is time."""
+        """Read the rows of a range one by one, and add them to the index for up to `_FILL_SECONDS`."""
         traces: set[str] = set()
         while begin <= end:
             page = self._journal.page(_PAGE, {"begin": begin, "end": end, "rows": _PAGE_ROWS}, _PAGE_BYTES)
@@ -154,5 +154,5 @@ def _words(text: str) -> list[str]:
 
 
 def _pattern_of(words: Sequence[str]) -> "re.Pattern[str]":
-    """The words one after the other, in any case and with anything but words between; the last may go on."""
+    """A pattern for the words in a row, in any case, with any non-words between them; the last may be a prefix."""
     return re.compile(rf"(?<!{WORD})" + r"[\W_]+".join(map(re.escape, words)), re.IGNORECASE)

@@ -1,7 +1,7 @@
 """Calls, errors, cost, tokens and latency by group.
 
-Totals come from the journal's hourly totals: quick, and complete after rows were deleted. The incomplete hours at both
-ends and everything by session are summed from the rows. Latencies, and decisions by model, cover the existing rows.
+Totals come from the journal's hourly totals, which are fast to read and include deleted rows. The incomplete hours at
+both ends and all totals by session are summed from rows. Latencies, and decisions by model, cover the existing rows.
 """
 
 import json
@@ -15,10 +15,10 @@ from ...journal import COUNTED, INTERRUPTED, MODEL, PROMPT, Journal, Row
 from ..time_range import local_time
 from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
-UNKNOWN = "unknown"  # a group whose agent, model, ... was not recorded
+UNKNOWN = "unknown"  # name of a group without an agent, model, ...
 _PAGE_ROWS = 20_000
 _DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which its UTC hour begins
-# The SQL that groups hourly totals, and rows.
+# Group -> its SQL for hourly totals, and for rows.
 GROUPS = {
     "agent": ("agent", "agent"),
     "model": ("model", MODEL),
@@ -32,34 +32,34 @@ TIMES = ("hour", "day")  # groups in order of time
 
 
 def _label(by: str, group: Any) -> str:
-    """A group's name; an hour's is its beginning, with the offset."""
+    """A group's name; for an hour, its start with the offset."""
     if by == "hour":
         return local_time(group * HOUR_NS).isoformat(" ", "minutes")
     return str(group or ("no prompt" if by == "prompt" else UNKNOWN))
 
 
 class CallStats(NamedTuple):
-    """The calls of one group. Costs are in USD, times in milliseconds; None is unknown."""
+    """The statistics of one group's calls. Costs are in USD, times in milliseconds; None is unknown."""
 
     group: str
     calls: int
     errors: int
-    input_tokens: int  # cached ones included
+    input_tokens: int  # including cached tokens
     cached_tokens: int  # input read from a cache
     written_tokens: int  # input written to a cache
-    output_tokens: int  # reasoning included
+    output_tokens: int  # including reasoning
     reasoning_tokens: int
-    cost_usd: float | None  # of the priced calls; None if there are none
-    unpriced: int  # calls that succeeded and have no price
+    cost_usd: float | None  # cost of the priced calls; None if there are none
+    unpriced: int  # successful calls without a price
     decisions: int
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    first_token_p50_ms: float | None  # of the streamed calls
+    first_token_p50_ms: float | None  # only streamed calls
 
     @property
     def cost_per_decision(self) -> float | None:
-        """USD; None without decisions, or if the price of any call is unknown."""
+        """Cost in USD per decision; None without decisions, or if the price of any call is unknown."""
         return None if not self.decisions or self.cost_usd is None or self.unpriced else self.cost_usd / self.decisions
 
     @property
@@ -142,7 +142,7 @@ def calls_without_usage(journal: Journal, rows: Filter) -> int:
 
 _COUNTED = ", ".join(COUNTED)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
-# The last two selects have one bound per direction: with two, SQLite might search the index by either.
+# The last two selects have one bound per direction: with two, SQLite might choose either for the index.
 _FROM_HOURS = f"""
     SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
@@ -163,8 +163,8 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
         journal: the journal.
         keys: names and SQL over hour, agent, provider, model; with `by_row` also session_id and prompt.
         rows: the calls.
-        by_row: read every row, not the hourly sums; so does a filter that they cannot answer.
-        values: further values that the keys bind.
+        by_row: read every row instead of the hourly sums, as for filters that the sums cannot answer.
+        values: further parameters of the keys.
     """
     by_row = by_row or rows.is_of_traces
     columns = ", ".join(f"{key} AS {name}" for name, key in keys.items())
@@ -178,7 +178,7 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
 
 
 def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None:
-    """Return the decisions of each group by model or provider; None where the sums count them."""
+    """Return the decisions of each group by model or provider; None for groups that the hourly sums count."""
     if by not in ("model", "provider", "prompt") and rows.model is None and not rows.is_of_traces:
         return None
     table = "decisions" if by in ("provider", "session", "prompt") else _DECIDED
@@ -212,7 +212,7 @@ def _times(journal: Journal, by: str, rows: Filter) -> dict[str, _Times]:
 
 
 def _calls(journal: Journal, by: str, rows: Filter, columns: str) -> Iterator[Row]:
-    """Yield every ended call in pages, up to the newest at the start, so that new rows cannot prolong it.
+    """Yield every ended call, read in pages, without calls recorded after the start.
 
     Interrupted calls are left out: their duration and usage are unknown.
     """
@@ -256,5 +256,5 @@ def _quantiles(times: _Times | None) -> dict[str, Any]:
 
 
 def quantile(ordered: Sequence[int], share: float) -> float | None:
-    """Return the nearest-rank quantile in milliseconds: the smallest value that at least `share` do not exceed."""
+    """Return the nearest-rank quantile in milliseconds: the smallest value not exceeded by at least `share`."""
     return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] / 1e6 if ordered else None

@@ -1,4 +1,4 @@
-"""Traces, and the names in the journal."""
+"""Reads traces, and the names of agents and models."""
 
 import json
 import re
@@ -15,16 +15,16 @@ _LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
 
 
 class Trace(NamedTuple):
-    """A trace: its observations in order of their start, and its scores."""
+    """A trace, with its observations in order of their start, and its scores."""
 
     id: str
     observations: list[Row]
     scores: list[Row]
-    address: str | None  # of its page in Langfuse, once all of it is there
+    address: str | None  # address of its page in Langfuse, once it is fully delivered
 
     @property
     def outcomes(self) -> list[Row]:
-        """The scores that are no signal's."""
+        """The scores that do not belong to a signal."""
         return [score for score in self.scores if score["name"] not in ("signal_action", "signal_confidence")]
 
     def as_json(self) -> dict[str, Any]:
@@ -33,19 +33,19 @@ class Trace(NamedTuple):
 
 
 class TraceLine(NamedTuple):
-    """A trace summarised in one line. None is unknown, or not over yet."""
+    """A trace summarised in one line. None is unknown, or not ended yet."""
 
     id: str
     start_ns: int  # Unix nanoseconds
     took_ns: int | None  # None while any observation is open
-    interrupted: bool  # a process died during it: the real duration is unknown
-    name: str  # its agent's name, else its own
-    model: str | None  # of the last call
+    interrupted: bool  # whether its process died, so that the real duration is unknown
+    name: str  # the agent's name, else the trace's own
+    model: str | None  # model of the last call
     signal: Signal | None  # the decision that represents the trace
     tokens: tuple[int, int] | None  # input and output of the calls that report usage
     calls: int
     cost_usd: float | None  # None if the price of any call is unknown
-    level: str  # the worst
+    level: str  # worst level
 
 
 def oldest_ns(journal: Journal) -> int | None:

@@ -1,4 +1,4 @@
-"""Single values as text.
+"""Formats single values as text.
 
 Text that a model wrote is not trusted: escape sequences, control characters and bidirectional overrides are escaped
 before they reach the terminal.
@@ -17,15 +17,15 @@ from ..signal import finite
 from ..time_range import local_time
 
 DITTO = "″"  # beside a decision whose trace's cost and outcome belong to another decision
-SHORT_ID = 8  # digits of a trace id, which `trace` takes
-_MAX_DECIMALS = 7  # of a cost; below, it is printed as `$1.2e-09`
+SHORT_ID = 8  # number of digits of a trace id that `trace` accepts
+_MAX_DECIMALS = 7  # most decimals of a cost; smaller costs are printed as `$1.2e-09`
 _KEPT = frozenset("\n\t")
-_UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # of US dollars
+_UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # units of US dollars
 _ESCAPED = ("Cc", "Cf", "Cs", "Co")  # control, format (bidirectional marks among them), surrogate, private use
 
 
 def safe(text: str) -> str:
-    """Escape characters that a terminal would act on, as in `\\x1b`; emoji joiners are removed."""
+    """Escape characters that a terminal would interpret, such as `\\x1b`; remove emoji joiners."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_safe_character, text))
@@ -49,7 +49,7 @@ def one_line(text: str, width: int) -> str:
 
 
 def both_ends(text: str, width: int) -> str:
-    """Cut the middle of `text`, to at most `width` columns, so that names with different endings stay different."""
+    """Shorten `text` to at most `width` columns by cutting its middle, so that different endings stay visible."""
     if cell_len(text) <= width:
         return text
     end = (width - 1) // 2
@@ -85,7 +85,7 @@ def signed(value: float, form: str) -> str:
 
 
 def money(usd: float | None) -> str:
-    """A cost: `free` for zero, `unknown` for None; from $1 with cents, below with two significant digits."""
+    """Format a cost: `free` for zero, `unknown` for None; from $1 on with cents, below with two significant digits."""
     if not usd:
         return "unknown" if usd is None else "free"
     if usd >= 1:
@@ -96,7 +96,7 @@ def money(usd: float | None) -> str:
 
 
 def price(usd: float | None) -> str:
-    """A cost in a sentence: `price unknown` for None."""
+    """Format a cost for a sentence: `price unknown` for None."""
     return "price unknown" if usd is None else money(usd)
 
 
@@ -124,19 +124,19 @@ def outcome_text(row: Mapping[str, Any]) -> str:
 
 
 def count(number: int) -> str:
-    """`12,345`, and `1.2 M` for large numbers."""
+    """Format a number as `12,345`, or as `1.2 M` if it is large."""
     if number < 1_000_000:
         return f"{number:,}"
     return f"{number / 1e6:,.1f} M" if number < 1_000_000_000 else f"{number / 1e9:,.1f} G"
 
 
 def how_many(number: float, noun: str) -> str:
-    """`1 call`, `1,234 calls`."""
+    """Format a number with its noun: `1 call`, `1,234 calls`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def gain(usd: float | None) -> str:
-    """A profit or loss: `+$3.00`, `-$12.50`, `+$1.25 M`; no sign if it rounds to zero."""
+    """Format a profit or loss: `+$3.00`, `-$12.50`, `+$1.25 M`; no sign if it rounds to zero."""
     if usd is None:
         return "–"
     unit, suffix = next((unit for unit in _UNITS if abs(usd) >= unit[0]), (1, ""))
@@ -145,12 +145,12 @@ def gain(usd: float | None) -> str:
 
 
 def gain_percent(percent: float) -> str:
-    """A profit or loss: `+0.80%`; no sign if it rounds to zero."""
+    """Format a profit or loss in percent: `+0.80%`; no sign if it rounds to zero."""
     return f"{signed(percent, '+,.2f')}%"
 
 
 def duration(nanoseconds: int | None) -> str:
-    """A length of time in the unit that suits it; `still running` for None."""
+    """Format a duration in a suitable unit; `still running` for None."""
     if nanoseconds is None:
         return "still running"
     milliseconds = nanoseconds / 1e6
@@ -167,12 +167,12 @@ def duration(nanoseconds: int | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """A length of time given in milliseconds; `–` for None."""
+    """Format a duration given in milliseconds; `–` for None."""
     return "–" if value is None else duration(int(value * 1e6))
 
 
 def tokens(usage: dict[str, int] | None) -> str:
-    """`212 → 31 tokens`, with the number of cached ones."""
+    """Format token counts: `212 → 31 tokens`, with the number of cached tokens."""
     if usage is None:
         return "tokens unknown"
     tokens_in, tokens_out = tokens_in_and_out(usage)
@@ -192,12 +192,12 @@ def zone(nanoseconds: int) -> str:
 
 
 def moment(nanoseconds: int) -> str:
-    """`2026-11-24 08:17:05 +01:00`."""
+    """Format a time: `2026-11-24 08:17:05 +01:00`."""
     return f"{local_time(nanoseconds):%Y-%m-%d %H:%M:%S} {zone(nanoseconds)}"
 
 
 def period(rows: Filter) -> str:
-    """`All time`, or `Since 2026-11-24 08:17:05 +01:00, until …`."""
+    """Describe the filter's period: `All time`, or `Since 2026-11-24 08:17:05 +01:00, until …`."""
     since = f"Since {moment(rows.since_ns)}" if rows.since_ns > 0 else "All time"
     return since if rows.until_ns == NEVER_NS else f"{since}, until {moment(rows.until_ns)}"
 

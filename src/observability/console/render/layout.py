@@ -12,15 +12,15 @@ from rich.text import Text
 from ..time_range import local_time
 from .format import both_ends, json_text
 
-WIDE = 120  # columns: models, costs and reasons fit in one line
-_PIPE = 500  # columns of a pipe: the next program needs uncut cells
+WIDE = 120  # columns from which on models, costs and reasons fit in one line
+_PIPE = 500  # columns for a pipe, so that the next program gets uncut cells
 _LISTS_OF_ROWS = ("observations", "scores", "decisions", "agents")
 _TIMES = (
     "start_ns", "first_token_ns", "end_ns", "timestamp_ns", "began_ns", "oldest_pending_ns", "before_ns", "since_ns",
     "opened_ns", "closed_ns",
 )  # fmt: skip
 _GAP = 2
-_INDENT = 3  # columns: an icon and a space
+_INDENT = 3  # columns of an icon and a space
 
 
 class Column(NamedTuple):
@@ -49,18 +49,18 @@ def show(*renderables: RenderableType) -> None:
 
 
 def paragraph(icon: str, text: str) -> str:
-    """Wrap `text` to the terminal behind an icon of two columns, without breaking an address, path or command word."""
+    """Wrap `text` to the terminal after an icon of two columns, without breaking addresses, paths or words."""
     lines = textwrap.wrap(text, max(width() - _INDENT, 1), break_long_words=False, break_on_hyphens=False)
     return f"{icon} " + f"\n{' ' * _INDENT}".join(lines)
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON line for scripts, unbuffered. Beside each time in nanoseconds stands the same in ISO 8601."""
+    """Print one JSON line for scripts, unbuffered. Each time in nanoseconds is added in ISO 8601 too."""
     print(json_text(_with_iso_times(value)), flush=True)
 
 
 def _with_iso_times(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Add `start` to `start_ns`, and so on; also in lists of rows, but never in what an agent recorded."""
+    """Add `start` beside `start_ns`, and so on; also in lists of rows, but not in values recorded by an agent."""
     line: dict[str, Any] = {}
     for name, item in value.items():
         is_rows = name in _LISTS_OF_ROWS and isinstance(item, list)

@@ -1,4 +1,4 @@
-"""Decisions, traces and statistics as tables."""
+"""Formats decisions, traces and statistics as tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -31,15 +31,15 @@ from .layout import WIDE, Column, table
 
 ACTION_STYLES = {"BUY": "bold green", "SELL": "bold red", "NOTHING": "bold yellow"}
 LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
-_WITH_SECONDS = 100  # columns, from which times have seconds
-_MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # columns
+_WITH_SECONDS = 100  # terminal width from which on times have seconds
+_MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # widths in columns
 _MAX_REASON = 400
 _BAR = 6  # columns of the longest bar
-_MIN_DECISION = 17  # columns: `NOTHING 100% DOGE`
+_MIN_DECISION = 17  # columns of `NOTHING 100% DOGE`
 
 
 def decisions_table(decisions: Sequence[Row], max_width: int, *, brief: bool = False) -> list[Text]:
-    """One line per decision, its reason below unless it fits beside; `brief` ones without model and cost."""
+    """One line per decision; a long reason is on the next line; `brief` leaves out model and cost."""
     signals = [signal_of(row["metadata"]) for row in decisions]
     columns = list(_decision_columns(decisions, signals, max_width, brief))
     reasons = [Text(one_line(signal.reason, _MAX_REASON)) for signal in signals]
@@ -65,7 +65,7 @@ def _decision_columns(
 
 
 def _times(title: str, times: Sequence[int], max_width: int) -> Column:
-    """The column of times. The offset stands in its title, or in each cell if the clocks were changed in between."""
+    """The column of times. The offset is in its title, or in each cell if the clocks changed in between."""
     form = "%m-%d %H:%M:%S" if max_width >= _WITH_SECONDS else "%m-%d %H:%M"
     cells = [f"{local_time(time):{form}}" for time in times]
     zones = [zone(time) for time in times]
@@ -221,7 +221,7 @@ def _change(change: float | None) -> Text:
 
 
 def _groups(names: Sequence[str], by: str) -> Column:
-    """The column of group names, never cut so far that two look the same; session names stay whole, to be copied."""
+    """The column of group names, cut only so far that they stay different; session names are never cut."""
     lines = [one_line(name, _MAX_NAME) for name in names]
     widths = (_MAX_NAME,) if by == "session" else range(_MIN_GROUP, _MAX_NAME)
     distinct = (width for width in widths if len({both_ends(line, width) for line in lines}) == len(set(lines)))

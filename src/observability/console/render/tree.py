@@ -1,4 +1,4 @@
-"""A trace as a tree: the agent's cycle, its calls with tokens and cost, its decision."""
+"""Formats a trace as a tree: the agent's cycle, its calls with tokens and cost, its decision."""
 
 from collections.abc import Iterator
 
@@ -77,7 +77,7 @@ def _facts(row: Row) -> Iterator[str]:
 
 def _took(row: Row) -> str:
     if row["status_message"] == INTERRUPTED:
-        return "duration unknown"  # its recorded end is only a lower bound
+        return "duration unknown"  # the recorded end is only a lower bound
     return duration(None if row["end_ns"] is None else row["end_ns"] - row["start_ns"])
 
 
