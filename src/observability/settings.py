@@ -427,7 +427,7 @@ _NOTHING: dict[str, Any] = {}
 
 
 def origin(name: str) -> str:
-    """Where the setting `name` comes from: `config.py`, `the environment`, `.env`, or `the default`."""
+    """The source of the setting `name`: `config.py`, `the environment`, `.env`, or `the default`."""
     if name in CONFIG_NAMES and name in _config():
         return "config.py"
     text = env(name)

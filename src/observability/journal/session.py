@@ -80,7 +80,7 @@ class JournalSession:
         self._journal = self._lock = None
 
     def abandon(self) -> None:
-        """In a fork's child: leave the journal to the parent, and do not keep the parent's lock."""
+        """Leave the journal to the parent, in a forked child, and do not keep the parent's lock."""
         if self._lock is not None:
             self._lock.abandon()
 

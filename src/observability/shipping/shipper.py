@@ -73,7 +73,7 @@ class Shipper:
             worker.stop()
 
     def abandon(self) -> None:
-        """In a fork's child: leave what was inherited to the parent."""
+        """Leave inherited connections to the parent, in a forked child."""
         for worker in self.workers:
             worker.abandon()
 
@@ -148,7 +148,7 @@ class Worker:
         self._thread.join(_CUT_SECONDS)
 
     def abandon(self) -> None:
-        """In a fork's child: leave what was inherited to the parent."""
+        """Leave inherited connections to the parent, in a forked child."""
         if self._delivery is not None:
             self._delivery.abandon()
 

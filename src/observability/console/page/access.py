@@ -1,7 +1,7 @@
-"""Who may read the page: a browser that came with the printed address, and no other.
+"""Restricts the page to the browser that opened the printed address.
 
-The address holds a token that works once. It is exchanged for a cookie, and a redirect takes it out of the address.
-A request for any other host name is refused, so that no web site can reach the page under a name of its own.
+The address contains a token that works once. The server exchanges the token for a cookie, and a redirect removes it
+from the address. A request for any other host name is refused, so that no web site can reach the page by its own name.
 """
 
 import hmac
@@ -64,7 +64,7 @@ class Access:
         return None if self._is_known(headers) else PlainTextResponse(_NO_ACCESS, 403)
 
     def _exchange(self, token: str, headers: list[tuple[str, str]]) -> Response:
-        """Take the token out of the address; the first time, give a cookie for it."""
+        """Redirect to the address without the token; the first time, set a cookie."""
         is_first = self._token is not None and _equal(token, self._token)
         if not is_first and not self._is_known(headers):
             return PlainTextResponse(_NO_ACCESS, 403)

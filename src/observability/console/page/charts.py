@@ -1,4 +1,4 @@
-"""Charts as geometry, which the templates draw as SVG: one place for the live page and the report.
+"""Computes the geometry of charts, which the templates draw as SVG, for the live page and the report.
 
 A plot is stretched to its place, so it holds no text: axes and legends are HTML beside it.
 """

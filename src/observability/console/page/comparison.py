@@ -1,4 +1,4 @@
-"""What stands below the decisions: charts, agents, models and prompts compared, errors, calibration."""
+"""The page below the decisions: charts, agents, models and prompts compared, errors, calibration."""
 
 import json
 import re
@@ -43,7 +43,7 @@ class Table(NamedTuple):
 
 
 class ErrorGroup(NamedTuple):
-    """Failed calls with the same message, whatever numbers are in it."""
+    """Failed calls with the same message, apart from numbers in it."""
 
     message: str
     calls: int

@@ -10,7 +10,7 @@ from ..queries.traces import Trace
 from ..render.format import duration, gain, gain_percent, moment, money, plain, price, safe, tokens
 from .overview import Decision, decision
 
-_MAX_TEXT = 20_000  # characters of one message
+_MAX_TEXT = 20_000  # limit in characters for one message
 _MAX_DEPTH = 20
 _MAX_NODES = 500
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",

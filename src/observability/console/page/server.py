@@ -23,8 +23,8 @@ from .access import Access
 from .view import View
 from .writing import FOLDER
 
-_POLL_SECONDS = 0.7  # between two looks at the journal
-_TILES_SECONDS = 5.0  # at least between two pictures of the tiles
+_POLL_SECONDS = 0.7  # polling interval of the journal
+_TILES_SECONDS = 5.0  # shortest interval between two updates of the tiles
 _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "moon.svg": "image/svg+xml"}
 
 
@@ -113,5 +113,5 @@ async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) 
                 if name == "tiles":
                     drawn, tiles_at = newest, time.monotonic() + _TILES_SECONDS
             after, drawn = newest[0], drawn or newest
-        yield ":\n\n"  # notices a browser that has gone
+        yield ":\n\n"  # detects a closed browser
         await asyncio.sleep(_POLL_SECONDS)

@@ -15,7 +15,7 @@ from ..time_range import now_ns
 PERIODS = {"1h": ("1 h", 1), "24h": ("24 h", 24), "7d": ("7 d", 168), "30d": ("30 d", 720), "all": ("All", None)}
 ACTIONS = ("BUY", "SELL", "NOTHING")
 _DEFAULT_PERIOD = "24h"
-_MAX_TEXT = 200  # characters of one value
+_MAX_TEXT = 200  # limit in characters for one value
 _MAX_BUCKETS = 30
 _MAX_SPAN_NS = 366 * 24 * HOUR_NS
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # hours of one bucket; beyond, whole days
@@ -74,7 +74,7 @@ class Range(NamedTuple):
 
     @property
     def buckets(self) -> Buckets:
-        """The buckets as queries take them."""
+        """The buckets for queries."""
         return Buckets(self.end - self.width * self.size, self.width)
 
     def start_ns(self, bucket: int) -> int:
