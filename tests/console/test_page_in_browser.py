@@ -370,8 +370,11 @@ def paint_and_filter(page: Any) -> tuple[float, float]:
 
 
 @pytest.mark.long
-def test_a_million_rows_being_written_to(chromium: Any, serve: Any, tmp_path: Path) -> None:
+def test_a_million_rows_being_written_to(
+    chromium: Any, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Four processes append meanwhile: at every size the page is there, a filter chooses, new decisions arrive."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 900 USD/month; *Agent1 20 USD/day")
     made = Journal(settings.journal_path())
     million.fill(made, 333_334)
     made.close()
