@@ -370,6 +370,7 @@ def paint_and_filter(page: Any) -> tuple[float, float]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_a_million_rows_being_written_to(
     chromium: Any, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
