@@ -11,7 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environments import ROOT, prepared
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.environments import prepared  # noqa: E402 - run as a script
 
 FOLDER = ROOT / ".venv-pythons"
 OLDEST = (3, 10)

@@ -63,7 +63,7 @@ def example(tmp_path: Path, journal: Any) -> Callable[[], list[Row]]:
     """Run README's agent in a copy of `src`, and return the rows of its trace."""
 
     def run() -> list[Row]:
-        (file, code) = re.findall(r"Save this as\n`(src/agents/\w+\.py)`:\n\n```python\n(.*?)```", README, re.DOTALL)[0]
+        (file, code) = re.findall(r"Save this as `(src/agents/\w+\.py)`:\n\n```python\n(.*?)```", README, re.DOTALL)[0]
         (command,) = re.findall(rf"^python (-m {file[:-3].replace('/', '.')}) ", README, re.MULTILINE)
         shutil.copytree(
             settings.REPO_ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("data", "__pycache__")

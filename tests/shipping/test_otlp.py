@@ -155,7 +155,7 @@ def test_a_signals_scores_stand_at_their_time_and_place(
     assert {(score["traceId"], score["environment"]) for score in langfuse.scores} == {(trace_id, "paper")}
     assert len({score["id"] for score in langfuse.scores}) == 3
     assert (action["comment"], "comment" in symbol) == ("Longs flushed out", False)
-    when = datetime.fromisoformat(action["timestamp"]).timestamp()
+    when = datetime.fromisoformat(action["timestamp"].replace("Z", "+00:00")).timestamp()
     assert when == pytest.approx(spans["event"].end_ns / 1e9, abs=1e-3)
     assert sum(request.path == INGESTION for request in langfuse.requests) == 1
     assert langfuse.grouped("signal_confidence", Names.OBSERVATION_MODEL) == {MODEL_NAME: [85]}

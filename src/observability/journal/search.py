@@ -160,8 +160,12 @@ def _opened(path: Path, journal: Path) -> SearchIndex | None:
 
 def _connected(path: Path, wait_seconds: float = _WAIT_SECONDS) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
-    db.execute("PRAGMA secure_delete = ON")
-    db.execute("PRAGMA synchronous = OFF")  # a damaged index is replaced
+    try:
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute("PRAGMA synchronous = OFF")  # a damaged index is replaced
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -50,12 +50,12 @@ def watch(
     with opened():
         pass  # a journal that cannot be opened ends the command, with its cure
     try:
-        with only_watch(path), contextlib.suppress(KeyboardInterrupt):
-            watcher = Watcher(path, targets)
+        with only_watch(path), contextlib.closing(Watcher(path, targets)) as watcher:
             if once:
                 _report(watcher.run_pass(time.time_ns()))
-            else:
-                cprint(f"🤖 Watching {safe(str(path))}, {_described(targets)}", "cyan", file=sys.stderr)
+                return
+            cprint(f"🤖 Watching {safe(str(path))}, {_described(targets)}", "cyan", file=sys.stderr)
+            with contextlib.suppress(KeyboardInterrupt):
                 run_passes(watcher, every, _report)
     except AlreadyWatchedError as error:
         cprint(f"🤖 {error}", "cyan", file=sys.stderr)
