@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ TRACE, EVENT = ROWS[0]["trace_id"], "00f067aa0ba902b9"
 
 
 @pytest.fixture
-def old(langfuse: LangfuseServer) -> sqlite3.Connection:
+def old(langfuse: LangfuseServer) -> Iterator[sqlite3.Connection]:
     """A journal as commit 89c35a9 wrote it: a trace and a signal's scores are pending, an outcome is shipped."""
     path, label = settings.journal_path(), settings.destination().label
     path.parent.mkdir()
@@ -33,7 +34,8 @@ def old(langfuse: LangfuseServer) -> sqlite3.Connection:
     ):
         score_id = outcome_id() if name == "pnl_usd" else f"id of {name}"
         db.execute(OLD_SCORE, (score_id, TRACE, place, name, kind, value, None, "paper", None, 10**18, label, state))
-    return db
+    yield db
+    db.close()
 
 
 def outcome_id() -> str:

@@ -328,7 +328,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     langfuse.answer = reject
     for number in range(20):
         ask("poison" if number == 7 else str(number))
-    assert not LangFuseTracker().flush(20)
+    LangFuseTracker().flush(20)  # False, unless the shipper's own pass was first
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "partial success: poison"
