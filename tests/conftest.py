@@ -142,6 +142,14 @@ class JournalReader:
 
 
 @pytest.fixture
+def made() -> Iterator[Journal]:
+    """The journal, to be written to."""
+    journal = Journal(settings.journal_path())
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
 def journal() -> JournalReader:
     """Reads the test's journal."""
     return JournalReader()

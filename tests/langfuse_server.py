@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf.json_format import ParseDict
@@ -61,6 +61,17 @@ class ReceivedSpan:
         return json.loads(self.attributes[f"langfuse.observation.{name}"])
 
 
+def spans_of(batches: Iterable[ExportTraceServiceRequest]) -> list[ReceivedSpan]:
+    """Every span of these messages, in order."""
+    return [
+        ReceivedSpan(span)
+        for batch in batches
+        for resource in batch.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
 class LangfuseServer:
     """Keeps what arrives. `answer` takes a request before it is stored, and may refuse it with a Response."""
 
@@ -89,13 +100,7 @@ class LangfuseServer:
     @property
     def spans(self) -> list[ReceivedSpan]:
         """Every span in order of arrival."""
-        return [
-            ReceivedSpan(span)
-            for batch in self.batches
-            for resource in batch.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
+        return spans_of(self.batches)
 
     def _take_spans(self, request: Request) -> Response:
         assert request.headers["Content-Encoding"] == "gzip"

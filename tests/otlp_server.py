@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from tests.langfuse_server import ReceivedSpan
+from tests.langfuse_server import ReceivedSpan, spans_of
 
 HEADERS = "api-key=otlp-key-0123456789,x-scope=desk%201"
 
@@ -31,13 +31,7 @@ class OtlpServer:
     @property
     def spans(self) -> list[ReceivedSpan]:
         """Every span in order of arrival."""
-        return [
-            ReceivedSpan(span)
-            for batch in self.batches
-            for resource in batch.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
+        return spans_of(self.batches)
 
     def _take(self, request: Request) -> Response:
         assert request.headers["Content-Type"] == "application/x-protobuf"

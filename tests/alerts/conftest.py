@@ -8,17 +8,8 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from src.observability import settings
 from src.observability.alerts import Watcher, configured_channels
 from src.observability.journal.store import Journal
-
-
-@pytest.fixture
-def made() -> Iterator[Journal]:
-    """The journal, to be written to."""
-    journal = Journal(settings.journal_path())
-    yield journal
-    journal.close()
 
 
 @pytest.fixture

@@ -78,14 +78,6 @@ def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -
 
 
 @pytest.fixture
-def made() -> Iterator[Journal]:
-    """The journal, to be written to."""
-    journal = Journal(settings.journal_path())
-    yield journal
-    journal.close()
-
-
-@pytest.fixture
 def decide(made: Journal) -> Callable[..., str]:
     """A trace of these calls (model and USD; None: no price, "failed": none to pay), then these decisions; its id."""
     ids = count(1)
