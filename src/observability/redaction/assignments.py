@@ -1,19 +1,19 @@
-"""Secrets recognised by the name before them (`name = value`): code, configuration, JSON, tables, flags and prose."""
+"""Secrets recognised by the name beside them (`name = value`): code, configuration, JSON, commands and prose."""
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from .names import NONE, PLACES_OF_USE, SERVICES, STRONG, WEAK, is_password, is_variable, strength, word_set
+from .names import NONE, PLACES_OF_USE, SERVICES, STRONG, VARIABLE, WEAK, is_password, is_variable, strength, word_set
 from .scan import TOKEN_LETTERS, Scan, Span, regex
 from .values import (
     IDENTIFIER,
-    digits_of,
     holds_secrets,
     is_jumbled,
+    is_made,
     is_member,
     is_mixed,
     is_public,
-    is_query_key,
     is_secret,
     is_secret_item,
     is_value,
@@ -22,41 +22,86 @@ from .values import (
 
 # Ends of names, in lower case. `_PAIR` matches from such an end to the end of the value.
 _NAME_ENDS = (
-    "key", "secret", "token", "password", "passwd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
-    "credential", "authorization", "pass", "pw", "pswd",
+    "key", "secret", "token", "sword", "swd", "swrd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
+    "credential", "authorization", "pass", "pw",
 )  # fmt: skip
 _GO_ON = "acdefgijklmnopqrtuwxyz"  # keys, keyB64, keyHex and keyValue end here, and `keyboard` and `password` go on
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
 # Names of fields may also end in `auth`, `bearer` or `sid` (`INSIDE` contains `sid` too).
 NAME_HINT = f"(?:{'|'.join(_NAME_ENDS)}|auth|bearer){_ENDS_HERE}|(?-i:[sS]id{_ENDS_HERE}|SID(?:[^A-Z]|$))"
-_QUOTE = r"\\{0,15}(?:\"\"\"|'''|[\"'`])"
+_ANY_QUOTE = "[\"'`]"
+_QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"
+_PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # of a string in Python, C# and Objective-C
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
-_PAIR = regex(
-    rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d))?)(?P<close>\\{{0,15}}[\"'`])?[\])]?\*{{0,3}}(?:(?P<sep>"
-    r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}"  # YAML's block scalars
-    r"|\s{0,4}:\s{0,4}\w{1,24}\s{0,4}=\s{0,4}(?=[bBrRuU]{0,2}[\"'])"  # `password: str = "…"`
-    r"|\s{0,8}(?::=|=>|[=!]==?|=|:|\|)(?:[ \t]{0,24}|\s{0,8})(?:\*{1,3}\s{0,4})?|\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])"
-    r"|\s{1,4}(?:is|was|provided:|given:|used:)\s{1,4}|>(?=[^\s<>]{4}))"
-    r"|(?P<loose>\s{0,4}(?:->|→)\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))|\s{1,4}(?=\\{0,15}[\"'`])"
-    r"|\t{1,8}|\s{1,4}to\s{1,4}|\s{1,4}))"
-    rf"(?:[bBrRuU]{{1,2}}(?=\\{{0,15}}[\"']))?(?:(?P<quote>{_QUOTE})|(?P<bare>[^\s\"'`,;&|<>(){{}}\[\]\\]{{1,128}}))"
+_SUFFIX = rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d))?)"
+_LINKS = (
+    r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}",  # YAML's block scalars
+    # declarations: `password: str = "…"`, `const key string = "…"`, `char key[] = "…"`, `Key { get; set; } = "…"`
+    r"(?:[ \t]{0,4}:[ \t]{0,4}[\w.&\[\]|' ]{1,40}|\s{1,4}[sS]tr(?:ing)?|\[\d{0,4}\]|\s{0,4}\{[\w; ]{3,24}\})"
+    rf"\s{{0,4}}=\s{{0,4}}(?={_PREFIX}\\{{0,15}}[\"'])",
+    r"\s{0,8}(?::=|=>|<-|[=!]==?|=|:|\|)(?:[ \t]{0,24}|\s{0,8})(?:\*{1,3}\s{0,4})?",
+    r"\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])|\{(?=[\"'])",
+    r"\s{1,4}(?:(?:is|was):?|provided:|given:|used:)\s{1,4}|\s?[是为為はが는은]\s?",
+    r"\s{0,4}[:=]\s{0,4}%[sr]\\{0,7}[\"']\s{0,4},\s{0,4}(?=[\"'])",  # `logger.info("api_key=%s", "…")`
+    r">(?:<!\[CDATA\[)?(?=[^\s<>]{4})",
 )
-# `"name": "BINANCE_SECRET", "value": …`, in JSON, in Python and in YAML, up to its colon.
+_LOOSE_LINKS = (
+    # `API key (read-only): …`, `password for root is …`, `API key set to …`
+    r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]|\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
+    r"|\s(?:set|changed|format \w{1,12}))(?:\s{0,2}[:=]\s{0,4}|\s(?:is|to)\s{1,4})",
+    r":?\s{0,4}`{3}\w{0,12}\s{0,4}",  # a fence of Markdown
+    r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?>\s{0,8}:?\s{0,4}){1,4}",  # `<td>API key</td><td>…`
+    r"\s{0,4}(?:->|→|…|\.{3})\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))",
+    r"\s{1,4}(?=\\{0,15}[\"'`])|(?:\t|\\{1,4}t){1,8}",
+    r"\s{0,4}[,;]\s{0,4}|\s{1,4}to\s{1,4}|\s{1,4}",
+)
+_PAIR = regex(
+    rf"{_SUFFIX}(?P<more>[_-]\w{{1,32}})?(?P<close>\\{{0,15}}{_ANY_QUOTE})?[\])]?[*_]{{0,3}}"
+    rf"(?:(?P<sep>{'|'.join(_LINKS)})|(?P<loose>{'|'.join(_LOOSE_LINKS)}))"
+    rf"{_PREFIX}(?:(?P<quote>(?!`{{3}}){_QUOTE})|(?P<bare>[^\s\"'`,;&|<>(){{}}\[\]\\]{{1,128}}))"
+)
+# From a name to its value in another field: `"name": "BINANCE_SECRET", "value": …` in JSON, Python and YAML,
+# `name="api_key" value="…"` in XML, `API_KEY -Value …` in PowerShell, `api_key\n … input_value=…` in pydantic's errors.
 _VALUE_FIELD = regex(
     r"(?:\\{0,15}[\"'])?(?:\s{0,4},|\\{1,4}n|[\r\n]{1,2})\s{0,16}(?:\\{0,15}[\"'])?[vV]alue(?=[\\\"':])"
+    r"|\\{0,15}[\"']\s{1,8}(?:\w{1,16}=\\{0,15}[\"'][^\"'<>]{0,40}[\"']\s{1,8})?(?:value|content)(?==)"
+    r"|\s{1,4}--?(?:[vV]alue|body)(?=[ =])|\s{0,4}(?:\\n|\n)[^\n]{0,160}input_value(?==)"
 )
+# A literal in an expression: `key = SecretStr("…")`, `getenv("KEY", "…")`, `process.env.KEY || "…"`.
+_WRAPPED = regex(
+    rf"{_SUFFIX}(?:\\{{0,15}}[\"'])?\]?(?::\s?[\w&' ]{{1,24}})?\s{{0,4}}(?::=|=>|[:=])\s{{0,4}}"
+    r"(?:\\\r?\n\s{0,40}|&?(?:\[\])?[\w.:$]{1,40}(?:[(\[][\"'][\w.-]{1,64}[\"'][)\]])?"
+    r"(?:\s{1,4}(?:or|\|\||\?\?)\s{1,4}|(?P<call>\(\s{0,16})(?P<first>[\"'][\w.-]{1,64}[\"']\s{0,4},\s{0,4})?))"
+    rf"{_PREFIX}(?P<quote>{_QUOTE})"
+)
+# A value before its name: `… is my API key`, `… (API key)`, `"…" == api_key`, `"value": "…", "name": "API_KEY"`.
+_BEFORE = regex(
+    r"(?<![\w/+=.-])(?P<value>[A-Za-z0-9][A-Za-z0-9+/_=-]{15,127})\\{0,7}[\"'`]?\)?;?"
+    r"(?:\s{1,2}(?:is|was|as)\s(?:not\s)?(?:my|our|your|the|an?)\s(?:valid\s)?|\s{1,2}in(?:to)?\s|\s{0,2}\(|\s{1,4}(?:<-|←|#|//|==)\s{0,3}"
+    r"|,\s{0,4}\\{0,7}[\"']name\\{0,7}[\"']:\s{0,4}\\{0,7}[\"'])(?:[A-Za-z]{1,12}[ _-]){0,2}$"
+)
+_AFTER_NAME = regex(r"[\"'`]?\s{0,2}(?:[).,;!}\n]|$)")
 # `--api-key VALUE` of a command line.
 _ARGUMENT = regex(
-    r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
+    r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?P<more>(?!))?(?P<close>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
 _REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the end of a value that is longer than `_PAIR` matches
 _REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value of `.env` goes on to the end of its line
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
-_NUMBERS = regex(r"\[\s{0,16}\d{1,3}(?:\s{0,4},\s{0,16}\d{1,3}){15,}")  # bytes of a key
+# bytes of a key
+_NUMBERS = regex(
+    r"[sS]?[\"'\])]{0,2}\s{0,4}(?::?=|:)?\s{0,4}(?:\[\]byte)?[\[{(]\s{0,16}(?P<numbers>(?:0x[0-9a-fA-F]{1,2}|\d{1,3})(?:\s{0,4},\s{0,16}(?:0x[0-9a-fA-F]{1,2}|\d{1,3})){15,})"
+)
+_SECRET_FOLLOWS = regex(
+    r"\\{0,7}[\"'`]?[\s,;&]{1,16}(?:and\s|the\s){0,2}\\{0,7}[\"'`]?(?:api[_ ]?)?secret", re.IGNORECASE
+)
+_OWNED = regex(r"(?i:(?<![a-z])(?:my|our|your|bot)\s|[?&;])$")  # `my key`, and a query's `?key=`
+_LOGIN = regex(r"(?:login|user(?:name)?)[\s:=]{1,3}\S{1,64}?,?\s{1,8}$")  # netrc: `login bot password …`
 _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 4096
+_REACH = 120  # characters from a name to a literal or a bracket in an expression
 _WEAK_REACH = 160  # characters searched for a digit, which a random value has
 _SPACED_OWNERS = (
     "api", "secret", "private", "access", "auth", "signing", "encryption", "wallet", "bot", "session", "service",
@@ -66,25 +111,39 @@ _SPACED_OWNERS = (
 
 def named(scan: Scan) -> Iterator[Span]:
     """Yield values with a secret's name: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
+    text = _folded(scan.text)
     for end in _NAME_ENDS:
         masked = 0  # a name inside a masked value is skipped
         for at in _name_ends(scan, end):
             stop = at + len(end)
             goes_on = stop < len(scan.low) and scan.low[stop] in _GO_ON
-            if at >= masked and not goes_on and (span := _pair(scan, at, stop)):
+            if at >= masked and not goes_on and (span := _pair(scan, text, at, stop)):
                 masked = span.end
                 yield span
 
 
+# Signs for quotes, colons and arrows outside ASCII, which people and models write.
+_FOLDED = {"“”„«»「」『』": '"', "‘’": "'", "：": ":", "＝": "=", "➜➔⇒⟶👉➡": "→"}
+
+
+def _folded(text: str) -> str:
+    """The text with such signs as ASCII has them, at the same offsets."""
+    if not text.isascii():
+        for signs, plain in _FOLDED.items():
+            for sign in signs:
+                text = text.replace(sign, plain)
+    return text
+
+
 # Some prompts have `key` or `token` in every line. Such a name is examined only after a letter or an owner, or before a
-# random value: `looks_random` and `is_query_key` need 16 letters.
+# random value: `looks_random` and `is_query_key` need 15 letters.
 _TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # punctuation and words, as in `token provided: …`
 
 
 def _lone(end: str) -> re.Pattern[str]:
     owned = "|".join(rf"(?<={owner} {end})" for owner in _SPACED_OWNERS)
     # `(?=(…))\1` is an atomic group, which Python 3.10 lacks.
-    random = rf"{_TO_VALUE}(?=[a-z0-9+/_=-]{{16}})(?=(?=([a-z+/_=-]{{0,160}}))\1\d)"
+    random = rf"{_TO_VALUE}(?=[a-z0-9+/_=-]{{15}})(?=(?=([a-z+/_=-]{{0,160}}))\1\d)"
     return regex(rf"{end}(?:(?<=[a-z0-9_.-]{end})|(?<=[a-z] {end})(?:{owned})|(?={random}))")
 
 
@@ -104,28 +163,76 @@ def _name_ends(scan: Scan, end: str) -> Iterator[int]:
                     yield match.start()
 
 
-def _pair(scan: Scan, at: int, end: int) -> Span | None:
-    start, name = _name(scan.text, at, end)
-    level = strength(name)
-    needs_digits = level == WEAK or name.lower().endswith("pass")
-    if level == NONE or (needs_digits and scan.digit_after(end) > end + _WEAK_REACH):
+class _Name(NamedTuple):
+    """A name in a text, and how surely it marks a secret."""
+
+    text: str
+    start: int
+    end: int
+    name: str
+    level: int
+
+
+def _pair(scan: Scan, text: str, at: int, end: int) -> Span | None:
+    """Return the span of the value that belongs to the name ending at `[at:end]`."""
+    start, word = _name(text, at, end)
+    name = _Name(text, start, end, word, strength(word))
+    needs_digits = name.level == WEAK or word.lower().endswith("pass")
+    if name.level == NONE or (needs_digits and scan.digit_after(end) > end + _WEAK_REACH):
+        return _value_before(name) if name.level == VARIABLE else None
+    if (span := _assigned(name)) or name.level == WEAK:
+        return span
+    after = text[end : end + _REACH]
+    if ("=" in after or ":" in after) and ('"' in after or "'" in after):
+        span = _wrapped(name)
+    if not span and any(bracket in after for bracket in "[({"):
+        span = _numbers(name) or _list(name) or _dict(name)
+    return span or (_value_before(name) if scan.digit_after(max(0, start - _WEAK_REACH)) < start else None)
+
+
+def _assigned(name: _Name) -> Span | None:
+    text, start = name.text, name.start
+    apart = _VALUE_FIELD.match(text, name.end)
+    match = _PAIR.match(text, apart.end() if apart else name.end)
+    if name.name.startswith("--") and (match is None or match["loose"]):
+        match = _ARGUMENT.match(text, name.end)
+    if match is None or (match["quote"] and _ends_quote(text, start, match)):
         return None
-    apart = _VALUE_FIELD.match(scan.text, end)
-    match = _PAIR.match(scan.text, apart.end() if apart else end)
-    if name.startswith("--") and (match is None or match["loose"]):
-        match = _ARGUMENT.match(scan.text, end)
-    if match is None or match["bare"] in ("=", ":"):  # `KEYS = [`: a list
-        return _numbers(scan.text, level, end) or _list(scan.text, name, end) or _dict(scan.text, name, end)
-    if match["quote"] and _ends_quote(scan.text, start, match):
+    if (match["sep"] or "")[:1] == ">" and text[max(0, start - 1) : start] != "<" and not match["close"]:
         return None
-    if match["sep"] == ">" and scan.text[max(0, start - 1) : start] != "<":
+    first, last = _value(name, match)
+    if not _is_secret_pair(name, match, text[first:last], last):
         return None
-    first, last = _value(scan.text, start, name, match)
-    in_query = start > 0 and scan.text[start - 1] in "?&;"
-    if not _is_secret_pair(name, match, scan.text[first:last], in_query):
-        return None
-    rest = _REST.match(scan.text, last) if match["bare"] else None
+    rest = _REST.match(text, last) if match["bare"] else None
     return Span(first, rest.end() if rest else last, "named-secret")
+
+
+def _wrapped(name: _Name) -> Span | None:
+    """Return the span of a literal in an expression: `SecretStr("…")`, `getenv("API_KEY") or "…"`."""
+    match = _WRAPPED.match(name.text, name.end)
+    if match is None:
+        return None
+    first, last = match.end(), _quoted_end(name.text, match.end(), match["quote"])
+    value = name.text[first:last]
+    # the only argument of a call is often a name: `vault.read("bot/key-2")`
+    is_literal = is_made(value) if match["call"] and not match["first"] else is_mixed(value) and not is_variable(value)
+    return Span(first, last, "named-secret") if is_literal and is_secret(name.name, value) else None
+
+
+def _value_before(name: _Name) -> Span | None:
+    """Return the span of a machine-made value before its name: `… is my API key`."""
+    text, start = name.text, name.start
+    if (
+        name.level != STRONG
+        or text[start - 1 : start] not in (" ", "(", '"', "'")
+        or not _AFTER_NAME.match(text, name.end)
+    ):
+        return None
+    around = max(0, start - _WEAK_REACH)
+    match = _BEFORE.search(text[around:start])
+    if match is None or not is_made(match["value"]):
+        return None
+    return Span(around + match.start("value"), around + match.end("value"), "named-secret")
 
 
 def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
@@ -148,51 +255,51 @@ def _name(text: str, at: int, end: int) -> tuple[int, str]:
     return start, text[start:end]
 
 
-def _numbers(text: str, level: int, end: int) -> Span | None:
-    """Return the span of a key written as bytes: `SECRET_KEY=[7, 31, …]`."""
-    bracket = text.find("[", end, end + 8) if level == STRONG else -1
-    match = _NUMBERS.match(text, bracket) if bracket >= 0 else None
-    return Span(match.start() + 1, match.end(), "named-secret") if match else None
+def _numbers(name: _Name) -> Span | None:
+    """Return the span of a key written as bytes: `SECRET_KEY=[7, 31, …]`, `key := []byte{7, 31, …}`."""
+    match = _NUMBERS.match(name.text, name.end) if name.level == STRONG else None
+    return Span(match.start("numbers"), match.end(), "named-secret") if match else None
 
 
 _LIST = regex(r"[sS]?(?:\\{0,15}[\"'`])?\s{0,4}[:=]\s{0,4}[\[(]\s{0,16}")
 _ITEM = regex(r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,16}(?:,\s{0,16}|[\])])")
 
 
-def _list(text: str, name: str, end: int) -> Span | None:
+def _list(name: _Name) -> Span | None:
     """Return the span from a list's first secret to its last: `"api_keys": ["…", "…"]`."""
-    match = _LIST.match(text, end)
+    match = _LIST.match(name.text, name.end)
     bounds: list[int] = []
-    while match and (match := _ITEM.match(text, match.end())):
-        if len(match["value"]) >= 4 and is_secret(name, match["value"]):
+    while match and (match := _ITEM.match(name.text, match.end())):
+        if len(match["value"]) >= 4 and is_secret(name.name, match["value"]):
             bounds += match.span("value")
     return Span(bounds[0], bounds[-1], "named-secret") if bounds else None
 
 
-_DICT = regex(r"[sS]?\\{0,15}[\"']\s{0,4}:\s{0,4}\{")
+_DICT = regex(r"[sS]?(?:\\{0,15}[\"'])?\s{0,4}[:=]\s{0,4}\{")
 _MEMBER = regex(
     r"\s{0,16}\\{0,15}[\"'][^\"'\\]{1,64}\\{0,15}[\"']\s{0,4}:\s{0,4}\\{0,15}[\"'](?P<value>[^\"'\\\r\n]{1,512})\\{0,15}[\"']\s{0,16},?"
 )
 
 
-def _dict(text: str, name: str, end: int) -> Span | None:
+def _dict(name: _Name) -> Span | None:
     """Return the span from a dict's first secret to its last: `"secrets": {"binance": "…"}`."""
-    match = _DICT.match(text, end) if holds_secrets(name) else None
+    match = _DICT.match(name.text, name.end) if holds_secrets(name.name) else None
     bounds: list[int] = []
-    while match and (match := _MEMBER.match(text, match.end())):
+    while match and (match := _MEMBER.match(name.text, match.end())):
         if is_member(match["value"]):
             bounds += match.span("value")
     return Span(bounds[0], bounds[-1], "named-secret") if bounds else None
 
 
-def _value(text: str, start: int, name: str, match: re.Match[str]) -> tuple[int, int]:
+def _value(name: _Name, match: re.Match[str]) -> tuple[int, int]:
     """Return the bounds of the value."""
+    text, start = name.text, name.start
     if match["quote"]:
         return match.end(), _quoted_end(text, match.end(), match["quote"])
     begins_line = start == 0 or text[max(0, start - 8) : start].endswith(_LINE_STARTS)
     if (
         match["sep"] == "="
-        and name.isupper()
+        and name.name.isupper()
         and begins_line
         and (line := _REST_OF_LINE.match(text, match.start("bare")))
     ):
@@ -221,30 +328,37 @@ def _line_end(text: str, start: int, end: int) -> int:
     return min(at if at >= 0 else end for at in (text.find("\n", start, end), text.find("\r", start, end)))
 
 
-def _is_secret_pair(name: str, match: re.Match[str], value: str, in_query: bool) -> bool:
-    if strength(name) == WEAK:
-        random = looks_random(value) or (in_query and is_query_key(value))
-        return not match["loose"] and random and is_value(value)
+def _is_secret_pair(name: _Name, match: re.Match[str], value: str, last: int) -> bool:
+    if name.level == WEAK:
+        beside = _SECRET_FOLLOWS.match(name.text, last)
+        explicit = beside or name.name.startswith("--") or _OWNED.search(name.text[max(0, name.start - 6) : name.start])
+        random = is_made(value) if explicit else looks_random(value)
+        return random and is_value(value) and bool(beside or not match["loose"])
+    if match["more"]:  # API_KEY_OF_THE_BOT
+        return name.level == STRONG and is_made(value) and "pub" not in match["more"].lower()
     if match["loose"]:
         return _is_loose_secret(name, match, value)
     if match["quote"]:
         check = is_secret_item if match["sep"].strip() == "," else is_secret
-        return len(value) >= 4 and check(name, value)
-    return is_secret(name, value) and _is_bare_secret(name, match, value)
+        return len(value) >= 4 and check(name.name, value)
+    return is_secret(name.name, value) and _is_bare_secret(name.name, match, value)
 
 
-def _is_loose_secret(name: str, match: re.Match[str], value: str) -> bool:
+def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
     """Whether the value after a loose separator is a secret: `API key - …`, `password '…' rejected`.
 
     Unlike prose, such a value has letters and digits.
     """
-    if strength(name) != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(name, value):
+    word, link = name.name, match["loose"].strip()
+    if name.level != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(word, value):
         return False
-    if match["quote"] or match["loose"].strip() not in ("", "to") or "\t" in match["loose"]:
+    if (match["quote"] or link not in ("", "to", ",", ";") or "\t" in match["loose"]) and not match["aside"]:
         return True
-    if is_password(name) and match["loose"].strip() == "to":
+    if is_password(word) and (
+        link == "to" or match["aside"] or _LOGIN.search(name.text, max(0, name.start - 80), name.start)
+    ):
         return True
-    return len(value) >= 16 and digits_of(value) >= 3 and (not is_public(value) or is_variable(name))
+    return is_made(value) or (is_public(value) and is_variable(word))
 
 
 def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
@@ -254,9 +368,10 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
         return False
     by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # "password: …", "my password is …"
     password = is_password(name)
-    if IDENTIFIER.match(value) and not is_jumbled(value):
-        stands_alone = not by_word or (match["sep"].strip(" *\t") == ":" and _stands_alone(value, match.string, after))
-        return password and stands_alone and "." not in value and strength(value) == NONE and len(value) >= 6
+    word = value.rstrip("!?")
+    if IDENTIFIER.match(word) and not is_jumbled(word):
+        stands_alone = not by_word or (match["sep"].strip(" *\t") == ":" and _stands_alone(word, match.string, after))
+        return password and stands_alone and "." not in word and strength(word) == NONE and len(word) >= 6
     if value.isdigit() and not password:
         return len(value) >= 16
     if not by_word or is_jumbled(value):
@@ -276,3 +391,57 @@ def _stands_alone(value: str, text: str, after: int) -> bool:
     """Whether a word stands alone after `password:` and is none of the usual remarks; prose has further words."""
     goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
     return not goes_on and value.lower() not in _REMARKS
+
+
+# Commands and calls whose argument is a secret without a name.
+_COMMAND = regex(
+    r"(?:\b(?:curl|wget|https?)\s(?:[^\n|;]{0,200}?\s)?(?:-u|--user)[ =]?[\"']?[^\s:\"'@]{1,64}:"
+    r"|\b(?:docker login|twine|mongo(?:sh)?|az login|sshpass|htpasswd)\s(?:[^\n|;]{0,120}?\s)?-[bp]\s?"
+    r"|\bmysql(?:dump|admin)?\s(?:[^\n|;]{0,120}?\s)?-p|\bredis-cli\s(?:[^\n|;]{0,80}?\s)?-a\s|vault login\s"
+    r"|\b(?:requirepass|masterauth)\s|\bidentified by\s(?=[\"'])"
+    r"|auth\s?=\s?\([\"'][^\"'\n]{1,64}[\"'],\s?(?=[\"'])|hmac\.new\(\s{0,16}b?(?=[\"']))"
+    r"[\"']?(?P<value>(?!//)[^\s\"'|;]{6,128})",
+    re.IGNORECASE,
+)
+COMMAND_HINT = (
+    r"curl\s|wget\s|https?\s|docker login|twine\s|mongo(?:sh)?\s|az login|sshpass|htpasswd|mysql(?:dump|admin)?\s"
+    r"|redis-cli|vault login|requirepass|masterauth|identified by|auth\s?=\s?\(|hmac\.new\("
+)
+
+
+def arguments(scan: Scan) -> Iterator[Span]:
+    """Yield secrets without a name in commands and calls: `curl -u trader:…`, `sshpass -p …`, `hmac.new(b"…")`."""
+    for match in _COMMAND.finditer(scan.text):
+        if is_mixed(match["value"]) and is_value(match["value"]):
+            yield Span(*match.span("value"), "named-secret")
+
+
+# Names in other languages, and the links of their sentences. A key must be machine-made, and a password have letters
+# and digits.
+_FOREIGN_KEYS = word_set(
+    "キー シークレット トークン 密钥 密鑰 金鑰 令牌 키 시크릿 토큰 schlüssel geheimnis zugangstoken clé jeton clave "
+    "chave chiave ключ токен anahtarı klucz sleutel"
+)
+_FOREIGN_PASSWORDS = word_set(
+    "パスワード パスフレーズ 暗証番号 密码 密碼 口令 비밀번호 암호 kennwort passwort passe contraseña senha пароль "
+    "şifre hasło wachtwoord"
+)
+_FOREIGN_NAMES = _FOREIGN_KEYS | _FOREIGN_PASSWORDS
+# in each case: RE2 reads bytes, and `re` searches literals faster
+_ANY_CASE = "|".join(sorted({form for name in _FOREIGN_NAMES for form in (name, name.capitalize(), name.upper())}))
+_ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta))?"
+FOREIGN_HINT = f"(?:{_ANY_CASE}){_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}"
+_FOREIGN = regex(
+    rf"(?P<name>{_ANY_CASE})(?i:{_ADDITION})[\"'`*]{{0,3}}\s{{0,3}}"
+    r"(?:[:：=＝→]|は|が|是|为|為|는|은|이|가|ist|lautet|est?|é|è)?\s{0,3}[\"'`*「『“（(]{0,3}\s?"
+    r"(?P<value>[!#-&*+\-./0-9:;=?@A-Z^_a-z~]{8,128})"
+)
+
+
+def foreign_names(scan: Scan) -> Iterator[Span]:
+    """Yield values with a secret's name in another language: `APIキーは「…」です`, `Mein Passwort lautet …`."""
+    for match in _FOREIGN.finditer(scan.text):
+        is_key = match["name"].lower() in _FOREIGN_KEYS
+        value = match["value"].rstrip(".;:?!") if is_key else match["value"]
+        if is_value(value) and (is_made(value) if is_key else is_mixed(value)):
+            yield Span(match.start("value"), match.start("value") + len(value), "named-secret")

@@ -144,7 +144,7 @@ _AUTHORIZATION = regex(
     r"(?P<scheme>(?:bearer|basic|token|bot|apikey|digest|negotiate|ntlm|hawk)\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
     re.IGNORECASE,
 )
-_BEARER = regex(r"(?P<scheme>\s{1,4})(?P<value>[A-Za-z0-9._~+/=-]{16,8192})")
+_BEARER = regex(r"(?P<scheme>,?\s{1,4})(?P<value>[A-Za-z0-9._~+/=-]{16,8192})")
 _HEADERS = {"authorization": _AUTHORIZATION, "bearer": _BEARER}
 HEADER_HINT = "authorization|bearer|cookie"
 _COOKIE = regex(

@@ -24,10 +24,11 @@ def word_set(text: str) -> frozenset[str]:
 
 
 _ALWAYS = word_set(
-    "password passwd passwort passphrase pwd secret secrets apikey apikeys mnemonic dsn authorization "
-    "credential credentials privkey privatekey secretkey accesstoken authtoken"
+    "passwords passwort passphrase secrets apikeys mnemonic dsn authorization credential "
+    "credentials privkey accesstoken authtoken"
 )
-_RUN_TOGETHER = ("apikey", "password", "passwd", "jwtsecret", "clientsecret")  # `dbpassword`
+_RUN_TOGETHER = ("apikey", "aeskey", "secretkey", "privatekey", "accesskey", "secret")  # `BINANCEAPIKEY`, `jwtsecret`
+_PASSWORD = regex("(?:^p|pa?s{1,2})w(?:o?r)?d$")  # also `dbpassword`, and misspelled: `passwd`, `pswrd`
 # Services named before `key` in prose too. Solana is left out: `Solana key: 185.20` is a price level.
 SERVICES = word_set(
     "anthropic openai deepseek groq gemini google grok xai openrouter claude langfuse birdeye helius moondev coingecko "
@@ -35,8 +36,25 @@ SERVICES = word_set(
     "telegram"
 )
 _HOSTS = word_set(
-    "stripe sendgrid mailgun resend supabase planetscale neon mongodb replicate perplexity together fireworks cerebras "
-    "notion sentry newrelic datadog grafana facebook vercel cloudflare docker npm pypi nuget"
+    # payments and mail
+    "stripe paypal braintree paystack paymongo lemonsqueezy pagarme transferwise gumroad razorpay adyen sendgrid "
+    "mailgun resend postmark mailjet mailerlite mandrill sparkpost elasticemail mailmodo mailsac pepipost postageapp "
+    "brevo getresponse moosend omnisend "
+    # models
+    "replicate perplexity together fireworks cerebras assemblyai deepgram deepai clarifai edenai wandb cohere mistral "
+    "nvidia voyageai tavily firecrawl runpod monkeylearn "
+    # exchanges and data
+    "kucoin bitfinex bitget mexc huobi htx bitmex deribit bitstamp upbit bithumb bitflyer cryptocom oanda tradier "
+    "coinapi coinmarketcap cmc cryptocompare coinglass coinlayer coinlib glassnode nansen messari lunarcrush "
+    "santiment finnhub twelvedata tiingo alphavantage iexcloud iexapis marketstack stockdata fmp "
+    "financialmodelingprep intrinio nasdaq quandl benzinga newsapi cryptopanic bscscan polygonscan arbiscan basescan "
+    "solscan ethplorer covalent moralis chainstack ankr tatum blocknative bitquery nftport bitcoinaverage "
+    "worldcoinindex currencylayer currencyscoop currencyfreaks exchangerate fastforex simfin technicalanalysisapi "
+    # databases, messengers, registries, hosts
+    "supabase planetscale neon mongodb airtable algolia upstash snowflake clickhouse pinecone qdrant aiven confluent "
+    "notion facebook linenotify messagebird telnyx onesignal pushover pushbullet sendbird whatsapp npm pypi nuget "
+    "packagecloud cloudsmith clojars docker heroku netlify vercel cloudflare sentry newrelic datadog grafana "
+    "scraperapi scrapingbee scrapfly zenrows rapidapi"
 )
 _KEY_OWNERS = (
     SERVICES
@@ -49,7 +67,7 @@ _KEY_OWNERS = (
 )
 _TOKEN_OWNERS = _HOSTS | word_set(
     "access auth refresh bearer bot api session csrf xsrf personal id oauth security user app service hf github gh "
-    "slack discord telegram twitter twilio huggingface npm pypi secret private"
+    "slack discord telegram twitter twilio huggingface npm pypi secret private vault"
 )
 _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
 _PUBLIC = word_set("public pub publishable pubkey pubkeys publickey")
@@ -90,13 +108,13 @@ def _strength(name: str) -> int:
     if not parts or is_public_name(parts):
         return NONE
     last, before = parts[-1], parts[-2] if len(parts) > 1 else ""
-    if last in _ALWAYS or last.endswith(_RUN_TOGETHER):
+    if last in _ALWAYS or last.endswith(_RUN_TOGETHER) or _PASSWORD.search(last):
         return STRONG
     if last in ("key", "keys", "token", "tokens"):
         return _key_strength(before, last, name)
     if last in ("phrase", "words"):
         return STRONG if before in _PHRASES else NONE
-    if last.endswith("pass") or last in ("pw", "pswd"):
+    if last.endswith("pass") or last == "pw":
         return VARIABLE
     return WEAK if last in ("auth", "sid", "bearer") else NONE
 
@@ -115,6 +133,8 @@ def _key_strength(before: str, last: str, name: str) -> int:
 def may_be_public(name: str) -> bool:
     """Whether a key of this name may be the public half, and so an address."""
     holder, last = ["", "", *name_parts(name)][-2:]
+    if last in ("token", "tokens"):
+        return holder in _HOSTS
     return last in ("key", "keys") and holder in _HOLDERS and _PRIVATE.isdisjoint(name_parts(name))
 
 
@@ -141,7 +161,7 @@ def is_secret_variable(name: str) -> bool:
 
 def is_password(name: str) -> bool:
     """Whether the name is that of a password, which people choose themselves."""
-    return name.lower().endswith(("word", "wd", "phrase", "mnemonic", "pass", "pw"))
+    return name.lower().endswith(("word", "wd", "wrd", "phrase", "mnemonic", "pass", "pw"))
 
 
 def is_variable(name: str) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .. import settings
-from .assignments import NAME_HINT, named
+from .assignments import COMMAND_HINT, FOREIGN_HINT, NAME_HINT, arguments, foreign_names, named
 from .environment import secret_values
 from .http import HEADER_HINT, URL_HINT, headers, urls
 from .key_formats import FORMAT_RULES, PEM_HINT, formats, pem_keys
@@ -53,6 +53,8 @@ RULES = (
     Rule("url-credentials rpc-url webhook-url", urls, URL_HINT),
     Rule("authorization", headers, HEADER_HINT),
     Rule("named-secret", named, NAME_HINT),
+    Rule("named-secret", foreign_names, FOREIGN_HINT),
+    Rule("named-secret", arguments, COMMAND_HINT),
 )  # fmt: skip
 _PHRASES = 0  # index of the rule for seed phrases
 MARKERS = {"own-secret", "operator"}.union(*(rule.markers.split() for rule in RULES))

@@ -29,6 +29,7 @@ _NOT_A_VALUE = regex(
     r"(?:[.,:;!?)]*|[ |\[(][a-z ,.;:'\]()|-]*)",
     re.IGNORECASE,
 )
+_FIELD = regex(r"\{[^{}]*\}|%(?:\(\w+\))?[sdr]")
 _DECIMAL = regex(r"[+-]?\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?|\d{4}(?:-\d{2,4}){1,2}")  # a price, a count, a date
 _TICKER = regex(r"\$?[A-Z]{2,10}(?:[-/][A-Z]{2,10})?\d?")
 _PHRASE = regex(r"[A-Za-z](?:[A-Za-z _-]|[,.:;!?](?=\s|$))*")
@@ -37,13 +38,16 @@ _UUID = regex(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _HEX = regex(r"(?:0x)?[0-9a-fA-F]+$")
 _BASE58 = regex(r"[1-9A-HJ-NP-Za-km-z]+$")
 _NO_DIGITS = dict.fromkeys(map(ord, string.digits))
-_ONE_RUN = regex(r"[A-Za-z0-9+/_=-]{20,}$")
+_ONE_RUN = regex(r"[A-Za-z0-9+/_=-]{15,}$")
 
 
 def is_value(text: str) -> bool:
     """Whether `text` may be a secret: not empty, a placeholder, or the name of a type or a variable."""
     text = text.strip()
-    return bool(text) and not text.startswith((MASKED, NOT_RECORDED)) and not _NOT_A_VALUE.fullmatch(text)
+    if not text or text.startswith((MASKED, NOT_RECORDED)) or _NOT_A_VALUE.fullmatch(text):
+        return False
+    rest = _FIELD.sub("", text)  # of a template, such as `Bearer {token}` or `%s:%s`
+    return rest == text or is_mixed(rest)
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -95,7 +99,7 @@ def holds_secrets(name: str) -> bool:
 
 def is_member(value: str) -> bool:
     """Whether a field of such a dict is a secret: machine-made, and not an address, a hash or a word."""
-    return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
+    return is_made(value)
 
 
 def is_mixed(value: str) -> bool:
@@ -107,12 +111,30 @@ def is_mixed(value: str) -> bool:
 
 
 def looks_random(text: str) -> bool:
-    """Whether `text` looks like a key: 20 or more letters in both cases and digits, and nothing public."""
+    """Whether `text` looks like a key: 15 or more letters in both cases and digits, and nothing public."""
     if text.lower() == text or text.upper() == text or not _ONE_RUN.match(text):
         return False
     if _UUID.match(text) or _HEX.match(text) or is_public(text):
         return False
-    return digits_of(text) >= 3 and "_" not in text and text.count("-") < 3
+    if _words_in(text) * 2 > len(text):
+        return True
+    longest = max(re.split("[_-]", text), key=len)  # joined words are short
+    return len(text) >= 20 and len(longest) >= 12 and _is_varied(text)
+
+
+def _is_varied(text: str) -> bool:
+    """Whether the text has three digits, or one and capitals within its words."""
+    digits = digits_of(text)
+    return digits >= 3 or (digits > 0 and _words_in(text) * 3 > len(text))
+
+
+def _words_in(text: str) -> int:
+    return len(NAME_WORD.findall(text))
+
+
+def is_made(value: str) -> bool:
+    """Whether the value is machine-made, at least 16 letters long and nothing public: hex, base64, a UUID."""
+    return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 
 def digits_of(text: str) -> int:
@@ -138,10 +160,11 @@ def is_jumbled(value: str) -> bool:
         return False
     if part.islower() or part.isupper():
         return len(part) >= _LONG_WORD or _UNSPEAKABLE.search(part.lower()) is not None
-    return len(NAME_WORD.findall(part)) * 3.5 > len(part)
+    return _words_in(part) * 3.5 > len(part)
 
 
 def is_query_key(value: str) -> bool:
     """Whether `?key=value` or `?token=value` is a credential: 16 letters and digits mixed, and nothing public."""
-    digits = digits_of(value)
-    return len(value) >= 16 and digits >= 3 and len(value) - digits >= 3 and value.isalnum() and not is_public(value)
+    if len(value) < 16 or not value.isalnum() or len(value) - digits_of(value) < 3:
+        return False
+    return _is_varied(value) and not is_public(value)

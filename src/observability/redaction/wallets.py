@@ -231,10 +231,10 @@ _LINK = {
         r"(?:(?:the|my|this|your|our|address|wallet|account|signer|owner|agent|trader|deployer|bot)\s?){0,4}"
         r"(?:0x[0-9a-fA-F]{40}\s{0,2})?|(?:of|for|on)\s\w{1,80}(?:\s\w{1,80}){0,3}\s?(?=[:=]))?"
         r"(?:(?:must|should|format|length|has)\b[^\n]{0,100}:)?"
-        r"(?:[\s\"'`*\\:=|,>(\[{–—→-]|\b(?:is|was|are|to)\b|#?\d{1,2}[.):])*",
+        r"(?:[\s\"'`*\\:=|,>(\[{–—→：は是는-]|\b(?:is|was|are|to)\b|#?\d{1,2}[.):])*",
         re.IGNORECASE,
     ),
-    "held": regex(_CLOSE + r"(?::=|=>|==?|:)[\s\"'`*\\(\[]{0,8}"),
+    "held": regex(_CLOSE + r"(?::=|=>|==?|:|\bis\b)[\s\"'`*\\(\[]{0,8}"),
 }
 _KEY_FOLLOWS = regex(
     r"[\s\"'`)\],]{0,4}(?:is|was|as|[(—–:|<=-]+|←)?[\s(]{0,3}(?:(?:my|the|your|our|a|its)\s)?(?:\w{1,12}\s){0,2}private\s?key"
