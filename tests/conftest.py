@@ -7,8 +7,10 @@ import os
 
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: tests must not read the operator's .env
 
+import functools
 import platform
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.testing
 from pytest_httpserver import HTTPServer
 
 from src.models.model_factory import ModelFactory
@@ -31,6 +34,7 @@ from tests.otlp_server import HEADERS, OtlpServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
 platform.processor()  # runs `uname` once a process; the SDKs' clients ask for it
+typer.testing._get_command = functools.cache(typer.testing._get_command)  # else each run builds all commands again
 
 _SETTINGS = re.compile(
     r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"
@@ -141,8 +145,23 @@ class JournalReader:
             journal.close()
 
 
+@pytest.fixture(scope="session")
+def _new_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("new") / "journal.db"
+    Journal(path).close()
+    return path
+
+
 @pytest.fixture
-def made() -> Iterator[Journal]:
+def _copied_journal(_new_journal: Path, _as_in_a_new_process: None) -> None:
+    """The test's journal, new and empty: copied, since eight migrations take longer than most tests."""
+    settings.journal_path().parent.mkdir(mode=0o700, exist_ok=True)
+    if not settings.journal_path().exists():
+        shutil.copy(_new_journal, settings.journal_path())
+
+
+@pytest.fixture
+def made(_copied_journal: None) -> Iterator[Journal]:
     """The journal, to be written to."""
     journal = Journal(settings.journal_path())
     yield journal
@@ -150,7 +169,7 @@ def made() -> Iterator[Journal]:
 
 
 @pytest.fixture
-def journal() -> JournalReader:
+def journal(_copied_journal: None) -> JournalReader:
     """Reads the test's journal."""
     return JournalReader()
 

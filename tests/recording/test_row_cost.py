@@ -6,9 +6,7 @@
 import itertools
 from collections import Counter
 from types import SimpleNamespace
-from typing import Any
 
-from src.observability import settings
 from src.observability.journal.store import Journal
 from src.observability.recording import answer, usage
 from src.observability.recording.row import row_of
@@ -58,15 +56,12 @@ def test_an_answer_is_read_once_a_row() -> None:
     assert calls[f"{usage.__name__}.usage_buckets"] <= 6
 
 
-def test_a_batch_is_one_statement(journal: Any) -> None:
+def test_a_batch_is_one_statement(made: Journal) -> None:
     """New rows of one look at the queue go in together, whatever their number; so do their tags."""
-    settings.journal_path().parent.mkdir()
-    written = Journal(settings.journal_path())
     rows = [{**row_of(generation()), "process": "1-0", "destination": None, "otlp_destination": None, "state": "local"}
             for _ in range(50)]  # fmt: skip
     with counted() as calls:
-        written.append(rows, [])
+        made.append(rows, [])
     assert calls["sqlite3.Connection.execute"] + calls["None.Connection.execute"] < 12, calls
     assert calls["sqlite3.Connection.executemany"] + calls["None.Connection.executemany"] == 2, calls
-    assert len(written.observations()) == 50
-    written.close()
+    assert len(made.observations()) == 50
