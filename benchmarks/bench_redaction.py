@@ -26,8 +26,9 @@ from mnemonic import Mnemonic
 
 from src.observability import settings
 from src.observability.redaction.key_formats import FORMATS
-from src.observability.redaction.names import word_set
+from src.observability.redaction.names import strength, word_set
 from src.observability.redaction.redactor import redact, redact_text
+from src.observability.redaction.values import is_made, is_public
 
 REPEATS = 5
 KB = 1_000
@@ -162,12 +163,30 @@ def _own_secrets() -> None:
 
 # Services of a trading fleet: files of the corpora, by their names without the ending.
 FAMILIES = word_set(
-    "stripe square squareup gocardless shopify plaid sendgrid mailgun mailchimp sendinblue resend huggingface "
-    "replicate groq xai anthropic openai perplexity elevenlabs firecrawl jina nvapi tavily databricks alchemy "
-    "infura moralis etherscan polygon coinbase supabasetoken supabase planetscale mongo mongodb airtable notion "
-    "slack discord telegram telegrambottoken twilio microsoft_teams microsoftteamswebhook npm pypi rubygems "
-    "crates.io nuget artifactory github gitlab dockerhub aws google gcp digitalocean grafana newrelic sentrytoken "
-    "hashicorp doppler jwt pem privatekey age hubspot linear postman facebook twitter postgres"
+    # payments and mail
+    "stripe square squareup gocardless shopify plaid paypal paystack paymongo lemonsqueezy pagarme transferwise "
+    "gumroad sendgrid mailgun mailchimp sendinblue resend mailjetbasicauth mailerlite mandrill postmark sparkpost "
+    "elasticemail mailsac pepipost postageapp getresponse omnisend moosend "
+    # models, search and their hosts
+    "huggingface replicate groq xai anthropic openai perplexity elevenlabs firecrawl jina nvapi tavily databricks "
+    "assemblyai deepgram deepai clarifai azureopenai edenai monkeylearn speechtextai apify scraperapi scrapingbee "
+    "scrapfly zenrows rapidapi "
+    # exchanges, data, nodes
+    "alchemy infura moralis etherscan polygon coinbase coinapi coinlayer coinlib cryptocompare finnhub twelvedata "
+    "tiingo glassnode blocknative bitcoinaverage bscscan ethplorer oanda tradier nasdaqdatalink "
+    "financialmodelingprep intrinio iexapis iexcloud finage exchangerateapi exchangeratesapi worldcoinindex nftport "
+    "newsapi marketstack stockdata currencylayer fixerio technicalanalysisapi tatumio web3storage simfin fxmarket "
+    "currencyscoop "
+    # databases
+    "supabasetoken supabase planetscale mongo mongodb airtable notion postgres aiven confluent rockset snowflake "
+    "mysql rabbitmq algolia "
+    # messengers
+    "slack discord telegram telegrambottoken twilio microsoft_teams microsoftteamswebhook facebook twitter "
+    "linenotify messagebird telnyx onesignal pushbullet sendbird "
+    # registries, source code, machines
+    "npm pypi rubygems crates.io nuget artifactory packagecloud cloudsmith github gitlab dockerhub aws google gcp "
+    "digitalocean grafana newrelic sentrytoken hashicorp doppler jwt pem privatekey age hubspot linear postman "
+    "cloudflare"
 )
 # Rules of the corpora for text that is not a secret: names of hosts and buckets, public ids.
 NOT_SECRET = re.compile(
@@ -223,9 +242,14 @@ def _findings(rules: re.Pattern[str], file: Path) -> Iterator[tuple[str, tuple[s
             yield "\n".join(lines.values()), (value,)
 
 
+# Why an example is not masked, in the order of the checks.
+_NO_NAME, _PUBLIC, _PLAIN, _LEAK = "no secret's name", "like a hash or an address", "short, words, placeholder", "leak"
+
+
 def recall(folder: Path) -> None:
-    """Print how many examples of each corpus are masked: a marker stands in the text, and not every secret is left."""
-    print("| corpus | examples | masked |\n|---|---|---|")
+    """Print how many examples of each corpus are masked, and why the others are not."""
+    reasons = (_NO_NAME, _PUBLIC, _PLAIN, _LEAK)
+    print(f"| corpus | examples | masked | not: {' | not: '.join(reasons)} |\n|{'---|' * (3 + len(reasons))}")
     for name, files, read in (
         ("kingfisher", "kingfisher/**/*.y*ml", _examples_in_yaml),
         ("noseyparker", "noseyparker/**/*.y*ml", _examples_in_yaml),
@@ -234,16 +258,24 @@ def recall(folder: Path) -> None:
         ("CredSweeper, names in code", "credsweeper/tests/data/output.json", partial(_findings, BY_NAME)),
     ):
         sources = [file for file in folder.glob(files) if file.stem in FAMILIES | {"output"}]
-        results = [_is_masked(*example) for file in sources for example in read(file)]
+        results = [_reason(*example) for file in sources for example in read(file)]
         if results:
-            print(f"| {name} | {len(results)} | {sum(results) / len(results):.1%} |", flush=True)
+            counts = " | ".join(str(results.count(reason)) for reason in reasons)
+            print(f"| {name} | {len(results)} | {results.count('') / len(results):.1%} | {counts} |", flush=True)
 
 
-def _is_masked(example: str, secrets: tuple[str, ...]) -> bool:
+def _reason(example: str, secrets: tuple[str, ...]) -> str:
+    """Why the example is not masked; empty if it is: a marker stands in it, and not every secret is left."""
     masked = redact_text(example)
-    return "[REDACTED:" in masked and not (
-        secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
-    )
+    is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
+    if "[REDACTED:" in masked and not is_left:
+        return ""
+    value = secrets[-1].strip() if secrets else example
+    if not any(strength(word) for word in re.findall(r"[\w.-]+", example.replace(value, " "))):
+        return _NO_NAME
+    if is_public(value):
+        return _PUBLIC
+    return _LEAK if is_made(value) else _PLAIN
 
 
 def precision() -> None:

@@ -4,7 +4,19 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .names import NONE, PLACES_OF_USE, SERVICES, STRONG, VARIABLE, WEAK, is_password, is_variable, strength, word_set
+from .names import (
+    HOSTS,
+    NONE,
+    PLACES_OF_USE,
+    SERVICES,
+    STRONG,
+    VARIABLE,
+    WEAK,
+    is_password,
+    is_variable,
+    strength,
+    word_set,
+)
 from .scan import TOKEN_LETTERS, Scan, Span, regex
 from .values import (
     IDENTIFIER,
@@ -33,7 +45,7 @@ _ANY_QUOTE = "[\"'`]"
 _QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"
 _PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # of a string in Python, C# and Objective-C
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
-_SUFFIX = rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d))?)"
+_SUFFIX = rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d)|\s#?\d{{1,2}}(?=:))?)"
 _LINKS = (
     r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}",  # YAML's block scalars
     # declarations: `password: str = "…"`, `const key string = "…"`, `char key[] = "…"`, `Key { get; set; } = "…"`
@@ -244,10 +256,11 @@ def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
 def _name(text: str, at: int, end: int) -> tuple[int, str]:
     """Return the start of the name that ends at `[at:end]`, and the name; `API key` has two words."""
     last = text[at - 1 : at]
-    if last == " ":
-        before = text[max(0, at - _LONGEST_NAME) : at]
-        spaced = before[:-1].lower().endswith(_SPACED_OWNERS)
-        return at, f"{before.split()[-1]} {text[at:end]}" if spaced else text[at:end]
+    if last in (" ", ":"):
+        before = text[max(0, at - _LONGEST_NAME) : at - 1]
+        owner = before.split()[-1] if before.strip() else ""
+        owned = owner.lower() in HOSTS or (last == " " and before.lower().endswith(_SPACED_OWNERS))
+        return at, f"{owner} {text[at:end]}" if owned else text[at:end]
     if last not in _TOKEN_LETTERS:
         return at, text[at:end]
     before = text[max(0, at - _LONGEST_NAME) : at]
@@ -358,7 +371,8 @@ def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
         link == "to" or match["aside"] or _LOGIN.search(name.text, max(0, name.start - 80), name.start)
     ):
         return True
-    return is_made(value) or (is_public(value) and is_variable(word))
+    # 40 hex digits without 0x are a key more often than an address
+    return is_made(value) or (is_public(value) and (is_variable(word) or len(value) == 40))
 
 
 def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
@@ -397,15 +411,16 @@ def _stands_alone(value: str, text: str, after: int) -> bool:
 _COMMAND = regex(
     r"(?:\b(?:curl|wget|https?)\s(?:[^\n|;]{0,200}?\s)?(?:-u|--user)[ =]?[\"']?[^\s:\"'@]{1,64}:"
     r"|\b(?:docker login|twine|mongo(?:sh)?|az login|sshpass|htpasswd)\s(?:[^\n|;]{0,120}?\s)?-[bp]\s?"
-    r"|\bmysql(?:dump|admin)?\s(?:[^\n|;]{0,120}?\s)?-p|\bredis-cli\s(?:[^\n|;]{0,80}?\s)?-a\s|vault login\s"
-    r"|\b(?:requirepass|masterauth)\s|\bidentified by\s(?=[\"'])"
+    r"|\bmysql(?:dump|admin)?\s(?:[^\n|;]{0,120}?\s)?-p|\bredis-cli\s(?:[^\n|;]{0,80}?\s)?-a\s"
+    r"|\bvault (?:login|operator unseal)\s"
+    r"|\b(?:requirepass|masterauth)\s|\b(?:(?-i:IDENTIFIED BY)|identified by\s(?=[\"']))\s?"
     r"|auth\s?=\s?\([\"'][^\"'\n]{1,64}[\"'],\s?(?=[\"'])|hmac\.new\(\s{0,16}b?(?=[\"']))"
     r"[\"']?(?P<value>(?!//)[^\s\"'|;]{6,128})",
     re.IGNORECASE,
 )
 COMMAND_HINT = (
     r"curl\s|wget\s|https?\s|docker login|twine\s|mongo(?:sh)?\s|az login|sshpass|htpasswd|mysql(?:dump|admin)?\s"
-    r"|redis-cli|vault login|requirepass|masterauth|identified by|auth\s?=\s?\(|hmac\.new\("
+    r"|redis-cli|vault (?:login|operator unseal)|requirepass|masterauth|identified by|auth\s?=\s?\(|hmac\.new\("
 )
 
 

@@ -86,7 +86,6 @@ FORMATS = (
     Format("replicate-key", "r8_", f"{_ALNUM}{{37,48}}{_END}", "r8_{a37}"),  # kingfisher replicate.yml
     Format("perplexity-key", "pplx-", f"{_ALNUM}{{32,}}", "pplx-{a48}"),  # gitleaks perplexity.go
     Format("together-key", "tgp_v1_", f"{_URL}{{30,}}", "tgp_v1_{u43}"),  # Together's documentation (API keys)
-    # Fireworks' dashboard
     Format("fireworks-key", "fw_", f"{_MIXED}{_ALNUM}{{22,24}}{_END}", "fw_{a24}"),  # Fireworks' dashboard
     Format("cerebras-key", "csk-", f"[a-z0-9]{{40,}}{_END}", "csk-{l48}"),  # Cerebras' dashboard
     Format("nvidia-key", "nvapi-", f"{_URL}{{60,}}", "nvapi-{u64}"),  # kingfisher nvapi.yml
@@ -100,6 +99,9 @@ FORMATS = (
     # Search and scraping for agents: kingfisher tavily.yml, firecrawl.yml, apify.yml
     Format("tavily-key", "tvly-", f"(?:dev-|prod-)?{_ALNUM}{{28,}}", "tvly-{a32}"),
     Format("firecrawl-key", "fc-", f"{_HEX}{{32}}{_END}", "fc-{h32}"),
+    Format("llamacloud-key", "llx-", f"{_URL}{{44,}}", "llx-{u48}"),  # CredSweeper's samples
+    Format("scrapfly-key", "scp-live- scp-test-", f"{_HEX}{{32}}{_END}", "scp-live-{h32}"),  # kingfisher scrapfly.yml
+    Format("apify-key", "apify_api_", f"{_ALNUM}{{30,}}", "apify_api_{a36}"),  # kingfisher apify.yml
     # ── Payments
     # Stripe's documentation (Keys; Webhook signatures)
     Format("stripe-key", "sk_live_ rk_live_ sk_test_ rk_test_ sk_org_", f"{_ALNUM}{{14,}}", "rk_live_{a24}"),
@@ -110,6 +112,7 @@ FORMATS = (
     Format("shopify-key", "shpat_ shpca_ shppa_ shpss_", f"[0-9a-fA-F]{{32}}{_END}", "shpat_{h32}"),
     Format("plaid-key", "access-sandbox- access-development- access-production-", _UUID,
            "access-production-{h8}-{h4}-{h4}-{h4}-{h12}"),  # gitleaks plaid.go
+    Format("pagarme-key", "ak_live_", f"{_ALNUM}{{30}}{_END}", "ak_live_{a30}"),  # kingfisher pagarme.yml
     # gitleaks gocardless.go
     Format("gocardless-key", "live_", f"{_JUMBLED}{_URL}{{40}}{_END}", "live_{u39}x"),
     # ── Mail
@@ -118,14 +121,14 @@ FORMATS = (
     Format("mailgun-key", "key-", f"{_HEX}{{32}}{_END}", "key-{h32}"),  # gitleaks mailgun.go
     Format("mailchimp-key", "", rf"(?<![0-9a-f]){_HEX}{{32}}-us\d{{1,2}}{_END}", "{h32}-us13", head=r"-us\d",
            first="0-9a-f"),  # gitleaks mailchimp.go
-    # Resend's docs
     Format("resend-key", "re_", f"{_MIXED}{_ALNUM}{{6,12}}_{_ALNUM}{{20,}}", "re_{a8}_{a24}"),  # Resend's documentation
     Format("mailgun-key", "", rf"(?<![0-9a-f]){_HEX}{{32}}-{_HEX}{{8}}-{_HEX}{{8}}{_END}", "{h32}-{h8}-{h8}",
            head=rf"-{_HEX}{{8}}-{_HEX}{{8}}(?![0-9a-f-])", first="0-9a-f"),  # CredSweeper's samples
     # gitleaks sendinblue.go
     Format("brevo-key", "xkeysib- xsmtpsib-", f"{_HEX}{{64}}-{_ALNUM}{{16}}", "xkeysib-{h64}-{a16}"),
+    # kingfisher mailsac.yml
+    Format("mailsac-key", "k_", rf"(?=[a-zA-Z]{{0,30}}\d){_ALNUM}{{40,44}}{_END}", "k_{a42}"),
     # ── Exchanges, market data and nodes; keys in an address: http.py
-    # MEXC's API documentation
     Format("mexc-key", "mx0", f"[a-z]{{2,4}}{_MIXED}{_ALNUM}{{14,}}", "mx0vgl{a16}"),  # MEXC's API documentation
     Format("coingecko-key", "CG-", f"{_MIXED}{_ALNUM}{{24}}{_END}", "CG-{a24}"),  # CoinGecko's documentation
     Format("quicknode-key", "QN_", f"{_HEX}{{32}}{_END}", "QN_{h32}"),  # QuickNode's documentation (API keys)

@@ -35,7 +35,7 @@ SERVICES = word_set(
     "elevenlabs twilio binance bybit kraken coinbase okx alchemy infura quicknode dune etherscan github slack discord "
     "telegram"
 )
-_HOSTS = word_set(
+HOSTS = word_set(
     # payments and mail
     "stripe paypal braintree paystack paymongo lemonsqueezy pagarme transferwise gumroad razorpay adyen sendgrid "
     "mailgun resend postmark mailjet mailerlite mandrill sparkpost elasticemail mailmodo mailsac pepipost postageapp "
@@ -58,16 +58,16 @@ _HOSTS = word_set(
 )
 _KEY_OWNERS = (
     SERVICES
-    | _HOSTS
+    | HOSTS
     | word_set(
         "api secret private priv access auth signing signer encryption wallet deploy master service account admin app "
         "consumer subscription license unseal webhook session bot ssh gpg pgp age "
         "huggingface hf eleven liquid hyperliquid eth solana twitter youtube aws azure"
     )
 )
-_TOKEN_OWNERS = _HOSTS | word_set(
+_TOKEN_OWNERS = HOSTS | word_set(
     "access auth refresh bearer bot api session csrf xsrf personal id oauth security user app service hf github gh "
-    "slack discord telegram twitter twilio huggingface npm pypi secret private vault"
+    "slack discord telegram twitter twilio huggingface npm pypi secret private vault server"
 )
 _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
 _PUBLIC = word_set("public pub publishable pubkey pubkeys publickey")
@@ -134,7 +134,7 @@ def may_be_public(name: str) -> bool:
     """Whether a key of this name may be the public half, and so an address."""
     holder, last = ["", "", *name_parts(name)][-2:]
     if last in ("token", "tokens"):
-        return holder in _HOSTS
+        return holder in HOSTS
     return last in ("key", "keys") and holder in _HOLDERS and _PRIVATE.isdisjoint(name_parts(name))
 
 
