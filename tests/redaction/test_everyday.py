@@ -40,6 +40,9 @@ DATA: dict[str, tuple[Any, Any]] = {
     ),
     "arguments": (["bot", "--secret", KEY, "--symbol", "BTC"], ["bot", "--secret", NAMED, "--symbol", "BTC"]),
     "arguments in a tuple": (("bot", "--password", "hunter2abc"), ("bot", "--password", NAMED)),
+    "an exchange's pair": ({"okx": {"key": HEX, "secret": KEY}}, {"okx": {"key": NAMED, "secret": NAMED}}),
+    "a field of a form": ({"field": "api_secret", "value": HEX}, {"field": "api_secret", "value": NAMED}),
+    "names in Japanese": ({"APIキー": HEX, "パスワード": "hunter2abc"}, {"APIキー": NAMED, "パスワード": NAMED}),
     "keys by exchange": ({"api_key_binance": HEX, "apiKeyOkx": HEX}, {"api_key_binance": NAMED, "apiKeyOkx": NAMED}),
 }  # fmt: skip
 
@@ -55,7 +58,9 @@ def test_a_secret_in_data_is_masked(shape: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        {"key": "BTC", "value": "97123.5"}, {"name": "token", "value": "BONK"}, {"name": "secret", "value": ""},
+        {"key": "BTC", "value": "97123.5"}, {"type": "token", "value": "BONK"}, {"トークン": "BONK", "キー": 97123.5},
+        {"トークン": "GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz"}, {"key": "BTC", "secret": None},
+        {"name": "token", "value": "BONK"}, {"name": "secret", "value": ""},
         {"secrets": {"count": 3, "names": ["binance"]}}, {"secrets": {"stored in": "the vault of the exchange"}},
         ["run", "--token", "SOL", "--secret"], {"cookies": {"theme": "dark", "accepted": "2025-12-11T10:00:00Z"}},
         {"credentials": {"address": "GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz"}}, {"Cookie": "theme=dark; lang=en"},

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .names import (
+    FOREIGN_KEYS,
+    FOREIGN_PASSWORDS,
     HOSTS,
     NONE,
     PLACES_OF_USE,
@@ -431,21 +433,14 @@ def arguments(scan: Scan) -> Iterator[Span]:
             yield Span(*match.span("value"), "named-secret")
 
 
-# Names in other languages, and the links of their sentences. A key must be machine-made, and a password have letters
-# and digits.
-_FOREIGN_KEYS = word_set(
-    "キー シークレット トークン 密钥 密鑰 金鑰 令牌 키 시크릿 토큰 schlüssel geheimnis zugangstoken clé jeton clave "
-    "chave chiave ключ токен anahtarı klucz sleutel"
+# Names in other languages, in each case: RE2 reads bytes, and `re` searches literals faster. A key must be
+# machine-made, and a password have letters and digits.
+_ANY_CASE = "|".join(
+    sorted({form for name in FOREIGN_KEYS | FOREIGN_PASSWORDS for form in (name, name.capitalize(), name.upper())})
 )
-_FOREIGN_PASSWORDS = word_set(
-    "パスワード パスフレーズ 暗証番号 密码 密碼 口令 비밀번호 암호 kennwort passwort passe contraseña senha пароль "
-    "şifre hasło wachtwoord"
-)
-_FOREIGN_NAMES = _FOREIGN_KEYS | _FOREIGN_PASSWORDS
-# in each case: RE2 reads bytes, and `re` searches literals faster
-_ANY_CASE = "|".join(sorted({form for name in _FOREIGN_NAMES for form in (name, name.capitalize(), name.upper())}))
 _ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta))?"
-FOREIGN_HINT = f"(?:{_ANY_CASE}){_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}"
+# the second part is for a field of data: its value may be far away
+FOREIGN_HINT = rf"(?:{_ANY_CASE})(?:{_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}|\n|\z)"
 _FOREIGN = regex(
     rf"(?P<name>{_ANY_CASE})(?i:{_ADDITION})[\"'`*]{{0,3}}\s{{0,3}}"
     r"(?:[:：=＝→]|は|が|是|为|為|는|은|이|가|ist|lautet|est?|é|è)?\s{0,3}[\"'`*「『“（(]{0,3}\s?"
@@ -456,7 +451,7 @@ _FOREIGN = regex(
 def foreign_names(scan: Scan) -> Iterator[Span]:
     """Yield values with a secret's name in another language: `APIキーは「…」です`, `Mein Passwort lautet …`."""
     for match in _FOREIGN.finditer(scan.text):
-        is_key = match["name"].lower() in _FOREIGN_KEYS
+        is_key = match["name"].lower() in FOREIGN_KEYS
         value = match["value"].rstrip(".;:?!") if is_key else match["value"]
         if is_value(value) and (is_made(value) if is_key else is_mixed(value)):
             yield Span(match.start("value"), match.start("value") + len(value), "named-secret")

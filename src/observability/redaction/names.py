@@ -6,6 +6,7 @@ letters and digits is a secret. A *weak* name (`key`, `token`) is frequent in tr
 value must also look random, and must not be an address, a hash, a signature or a UUID.
 """
 
+import re
 from functools import lru_cache
 
 from .scan import regex
@@ -71,6 +72,15 @@ _TOKEN_OWNERS = HOSTS | word_set(
 )
 _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
 _PUBLIC = word_set("public pub publishable pubkey pubkeys publickey")
+# Names in other languages.
+FOREIGN_KEYS = word_set(
+    "キー シークレット トークン 密钥 密鑰 金鑰 令牌 키 시크릿 토큰 schlüssel geheimnis zugangstoken clé jeton clave "
+    "chave chiave ключ токен anahtarı klucz sleutel"
+)
+FOREIGN_PASSWORDS = word_set(
+    "パスワード パスフレーズ 暗証番号 密码 密碼 口令 비밀번호 암호 kennwort passwort passe contraseña senha пароль "
+    "şifre hasło wachtwoord"
+)
 # Words before `key` in databases, caches and pages: such keys are not secret.
 _PLACES = word_set(
     "cache idempotency dedup dedupe sort primary foreign partition row group join index lookup page next prev previous "
@@ -89,6 +99,10 @@ PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new
 _BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plain raw")  # `_B64` is b and 64
 
 
+_FOREIGN = regex("|".join(FOREIGN_KEYS | FOREIGN_PASSWORDS), re.IGNORECASE)
+_LONGEST_FOREIGN = 24  # characters: `APIキー`, `Mein API-Schlüssel`; a longer text is prose
+
+
 def name_parts(name: str) -> list[str]:
     """Split a name into lower-case words: `openaiApiKey_2` -> openai, api, key."""
     parts = [word.lower() for word in NAME_WORD.findall(name)]
@@ -104,6 +118,8 @@ def strength(name: str) -> int:
 
 @lru_cache(maxsize=4096)  # prompts have few different field names, and repeat them in every call
 def _strength(name: str) -> int:
+    if not name.isascii() and len(name) <= _LONGEST_FOREIGN and _FOREIGN.search(name):
+        return VARIABLE
     parts = name_parts(name)
     if not parts or is_public_name(parts):
         return NONE

@@ -279,12 +279,13 @@ class Redactor:
             return BINARY
 
 
-_NAME_FIELDS, _VALUE_FIELDS = ("name", "key", "Name", "Key"), ("value", "Value")
+_NAME_FIELDS = ("name", "key", "Name", "Key", "field", "label", "type", "variable")
+_VALUE_FIELDS = ("value", "Value")
 
 
 def _names_of(fields: dict[Any, Any]) -> list[Any]:
     """Return the name of each value: its key, or another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`."""
-    if is_account(fields):
+    if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or an exchange's pair
         return ["private_key" if key == "key" else key for key in fields]
     value = next((key for key in _VALUE_FIELDS if key in fields), None)
     name = next((fields[key] for key in _NAME_FIELDS if type(fields.get(key)) is str), None) if value else None

@@ -58,7 +58,8 @@ def is_secret(name: str, value: str) -> bool:
     if level == NONE or not is_value(value) or _is_harmless(name, value.strip()):
         return False
     if level == VARIABLE:
-        return is_mixed(value) and not (name_parts(name)[-1:] == ["token"] and is_public(value))
+        may_be_public = name_parts(name)[-1:] == ["token"] or not name.isascii()
+        return is_mixed(value) and not (may_be_public and is_public(value))
     return value.lower() != value or is_mixed(value) or not name.lower().endswith("authorization")
 
 
