@@ -13,8 +13,9 @@ A value that cannot be redacted becomes `[NOT RECORDED: reason]`. `docs/redactio
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar, cast
 
 from .across_fields import Excerpt, unused, without_spread
 from .http import cookies
@@ -22,9 +23,10 @@ from .key_formats import without_pem_lines
 from .names import NONE, strength
 from .rules import MARKERS, Rules, current_rules, depends_on_others, names_cookies
 from .scan import MASKED, NOT_RECORDED, PIECE, Scan, marker, masked, regex
-from .values import holds_secrets, is_member, is_secret, is_secret_item, is_secret_number
+from .values import holds_secrets, is_made, is_member, is_secret, is_secret_item, is_secret_number
 from .wallets import is_account, is_evm_key, is_keypair, is_secret_numbers
 
+_T = TypeVar("_T")
 _Check = Callable[[str, str], bool]  # (name, value) -> whether the value is a secret
 _NAMED, _OWN, _EVM, _SOLANA = map(marker, ("named-secret", "own-secret", "evm-private-key", "solana-secret-key"))
 
@@ -90,14 +92,60 @@ def _searched(text: str, rules: Rules) -> str:
     is_short = len(text) <= PIECE
     if is_short and hash(text) in rules.clean:
         return text
+    original = text
     for _ in range(_PASSES):  # a marker may reveal another match beside it; the second pass rarely finds one
         masked_text = _masked_beside_markers(text, rules)
         if masked_text is text:
+            if text is not original:
+                return _without_repeated(text, _masked_keys(original, text))
             if is_short and not depends_on_others(text):
                 rules.remember((text,))
             return text
         text = masked_text
     return FAILED
+
+
+# A key known by its name is masked where it stands without one too: a model's answer repeats the key of its prompt.
+_MOST_KEYS = 64  # looked for in other texts of a row
+
+
+def _masked_keys(original: Any, redacted: Any) -> Iterator[str]:
+    """Yield the machine-made keys of a value that are masked in its redacted form."""
+    if type(original) is str and type(redacted) is str:
+        if original is not redacted:
+            yield from filter(is_made, _masked_parts(original, redacted))
+    elif isinstance(original, dict) and isinstance(redacted, dict):
+        for pair in zip(original.values(), redacted.values(), strict=False):
+            yield from _masked_keys(*pair)
+    elif isinstance(original, list | tuple) and isinstance(redacted, list | tuple):
+        for pair in zip(original, redacted, strict=False):
+            yield from _masked_keys(*pair)
+
+
+def _masked_parts(original: str, redacted: str) -> Iterator[str]:
+    first, *rest = list(_around_markers(redacted))[::2]
+    at = len(first)
+    for part in rest:
+        end = original.find(part, at) if part else len(original)
+        yield original[at:end]
+        at = end + len(part)
+
+
+def _without_repeated(value: _T, keys: Iterable[str]) -> _T:
+    """Mask each of the keys wherever it stands in a redacted value; the same object if there is none."""
+    wanted = list(islice(dict.fromkeys(keys), _MOST_KEYS))
+    if not wanted:
+        return value
+    pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, wanted))})(?![A-Za-z0-9])")
+
+    def without(value: Any) -> Any:
+        if type(value) is str:
+            return pattern.sub(_NAMED, value) if any(key in value for key in wanted) else value
+        if isinstance(value, dict):
+            return {key: without(inner) for key, inner in value.items()}
+        return type(value)(map(without, value)) if isinstance(value, list | tuple) else value
+
+    return cast("_T", without(value))
 
 
 def _masked_beside_markers(text: str, rules: Rules) -> str:
@@ -151,7 +199,11 @@ class Redactor:
                 return [*values]
         except Exception:  # noqa: BLE001 - fail closed: every rule reads every text
             self._may_be_spread = True
-        return [self._redact(value) for value in values]
+        redacted = [self._redact(value) for value in values]
+        try:
+            return _without_repeated(redacted, _masked_keys([*values], redacted))
+        except Exception:  # noqa: BLE001 - fail closed
+            return [FAILED] * len(values)
 
     def _may_hold_any(self, values: Sequence[Any]) -> bool:
         """Whether any rule may match in `values`."""
