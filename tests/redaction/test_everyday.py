@@ -148,11 +148,15 @@ def test_a_secret_of_ours_in_the_chunks_of_a_stream_is_masked(monkeypatch: pytes
 @pytest.mark.parametrize("key", [KEY, HEX, "7b5f18be-bbce-5aed-6cd9-96991afeb6b9"])
 def test_a_key_that_an_answer_repeats_is_masked(key: str) -> None:
     """A key known by its name is one in the other texts of the row too, and in the rest of its own."""
-    row = [f"my api key is {key}", {"content": f"I use {key} now.", "calls": [{"arguments": [key]}]}, f"x{key}x"]
+    row = [
+        f"my api key is {key}",
+        {"content": f"I use {key} now.", "calls": [{"arguments": [key]}]},
+        f"x{key}: the {key}キー",
+    ]
     masked, answer, other = Redactor().redact_all(row)
     assert masked == f"my api key is {NAMED}"
     assert answer == {"content": f"I use {NAMED} now.", "calls": [{"arguments": [NAMED]}]}
-    assert other == f"x{key}x"  # another word
+    assert other == f"x{key}: the {NAMED}キー"  # the first is a part of another word
     assert redact_text(f"api_key={key}\nlogin with {key}.") == f"api_key={NAMED}\nlogin with {NAMED}."
     assert redact([{"api_key": key}, (key,)]) == [{"api_key": NAMED}, (NAMED,)]
     assert redact_text(f"login with {key}.") == f"login with {key}."

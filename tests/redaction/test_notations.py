@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import base58
 import pytest
 
-from src.observability.redaction import redact_text
+from src.observability.redaction.redactor import FAILED, redact_text
 
 # `K` is a key without a format of its own, `P` a password, `X` 64 hex digits, `⏎` a line break.
 NOTATIONS = {
@@ -359,3 +359,24 @@ HARMLESS = (
 def test_a_text_about_keys_stays(text: str) -> None:
     """No secret stands in it: it is code, a template, a label or prose."""
     assert redact_text(text) == text
+
+
+# Pieces of notations; joined at random they are every mistake of code and prose.
+PIECES = (
+    *"\"'`:= \n\t()[]{},;|#@$", "password", "api_key", "token", "secret", "key", "a1B2c3D4e5F6g7H8i9J0", "hunter2abc",
+    "->",
+    "—", "<b>", "</b>", "value", "name", '\\"', "--", "-u", "curl ", "is", "my", "for", "to", "```", "“", "：", "は",
+    "APIキー", "0x" + "ab" * 32, "Bearer", "cookie", "...", "%s", "{x}", "https://", "os.getenv", "or", "||",
+    "[REDACTED:jwt]", "sk-", "&apos;", "%20", "\x1b[31m", "的", "seed phrase",
+)  # fmt: skip
+
+
+def test_no_mixture_of_notations_is_lost() -> None:
+    """A text is never given up as `[NOT RECORDED: redaction failed]`, and what is masked stays so."""
+    make = random.Random("pieces")
+    for _ in range(4000):
+        text = "".join(make.choices(PIECES, k=make.randrange(2, 14)))
+        done = redact_text(text)
+        assert FAILED not in done, text
+        assert redact_text(done) == done, text
+    assert redact_text('"password" "hunter2abc"') == '"password" "[REDACTED:named-secret]"'

@@ -25,7 +25,6 @@ from .values import (
     holds_secrets,
     is_jumbled,
     is_made,
-    is_member,
     is_mixed,
     is_public,
     is_secret,
@@ -102,9 +101,10 @@ _ARGUMENT = regex(
 _REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the end of a value that is longer than `_PAIR` matches
 _REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value of `.env` goes on to the end of its line
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
-# bytes of a key
-_NUMBERS = regex(
-    r"[sS]?[\"'\])]{0,2}\s{0,4}(?::?=|:)?\s{0,4}(?:\[\]byte)?[\[{(]\s{0,16}(?P<numbers>(?:0x[0-9a-fA-F]{1,2}|\d{1,3})(?:\s{0,4},\s{0,16}(?:0x[0-9a-fA-F]{1,2}|\d{1,3})){15,})"
+_BYTE = r"(?:0x[0-9a-fA-F]{1,2}|\d{1,3})"
+_NUMBERS = regex(  # 16 or more bytes of a key
+    r"[sS]?[\"'\])]{0,2}\s{0,4}(?::?=|:)?\s{0,4}(?:\[\]byte)?[\[{(]\s{0,16}"
+    rf"(?P<numbers>{_BYTE}(?:\s{{0,4}},\s{{0,16}}{_BYTE}){{15,}})"
 )
 _SECRET_FOLLOWS = regex(
     r"\\{0,7}[\"'`]?[\s,;&]{1,16}(?:and\s|the\s){0,2}\\{0,7}[\"'`]?(?:api[_ ]?)?secret", re.IGNORECASE
@@ -200,7 +200,7 @@ def _pair(scan: Scan, text: str, at: int, end: int) -> Span | None:
     if ("=" in after or ":" in after) and ('"' in after or "'" in after):
         span = _wrapped(name)
     if not span and any(bracket in after for bracket in "[({"):
-        span = _numbers(name) or _list(name) or _dict(name)
+        span = _numbers(name) or _items(name)
     return span or (_value_before(name) if scan.digit_after(max(0, start - _WEAK_REACH)) < start else None)
 
 
@@ -251,8 +251,10 @@ def _value_before(name: _Name) -> Span | None:
 
 def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
     """Whether the quote closes a string that began before the name, as in `getpass("Password: ", stream)`."""
-    after = text[match.end() : match.end() + 1]
-    return text[max(0, start - 1) : start] == match["quote"] and match["sep"].endswith(" ") and after in ",);]+% "
+    if match["close"]:  # `"Password" "…"`: the name is in quotes of its own
+        return False
+    link, after = match["sep"] or match["loose"], text[match.end() : match.end() + 1]
+    return text[max(0, start - 1) : start] == match["quote"] and link.endswith(" ") and after in ",);]+% "
 
 
 def _name(text: str, at: int, end: int) -> tuple[int, str]:
@@ -276,33 +278,23 @@ def _numbers(name: _Name) -> Span | None:
     return Span(match.start("numbers"), match.end(), "named-secret") if match else None
 
 
-_LIST = regex(r"[sS]?(?:\\{0,15}[\"'`])?\s{0,4}[:=]\s{0,4}[\[(]\s{0,16}")
-_ITEM = regex(r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,16}(?:,\s{0,16}|[\])])")
+_LIST = regex(r"[sS]?(?:\\{0,15}[\"'`])?\s{0,4}[:=]\s{0,4}(?P<open>[\[({])\s{0,16}")
+_STRING = r"\\{0,15}[\"'`](?P<value>[^\"'`\\\r\n]{1,512})\\{0,15}[\"'`]\s{0,16}"
+_ITEM = regex(rf"{_STRING}(?:,\s{{0,16}}|[\])])")
+_FIELD = regex(rf"\\{{0,15}}[\"'][^\"'\\]{{1,64}}\\{{0,15}}[\"']\s{{0,4}}:\s{{0,4}}{_STRING},?\s{{0,16}}")
 
 
-def _list(name: _Name) -> Span | None:
-    """Return the span from a list's first secret to its last: `"api_keys": ["…", "…"]`."""
+def _items(name: _Name) -> Span | None:
+    """Return the span from the first secret to the last: `"api_keys": ["…", "…"]`, `"secrets": {"binance": "…"}`."""
     match = _LIST.match(name.text, name.end)
     bounds: list[int] = []
-    while match and (match := _ITEM.match(name.text, match.end())):
-        if len(match["value"]) >= 4 and is_secret(name.name, match["value"]):
-            bounds += match.span("value")
-    return Span(bounds[0], bounds[-1], "named-secret") if bounds else None
-
-
-_DICT = regex(r"[sS]?(?:\\{0,15}[\"'])?\s{0,4}[:=]\s{0,4}\{")
-_MEMBER = regex(
-    r"\s{0,16}\\{0,15}[\"'][^\"'\\]{1,64}\\{0,15}[\"']\s{0,4}:\s{0,4}\\{0,15}[\"'](?P<value>[^\"'\\\r\n]{1,512})\\{0,15}[\"']\s{0,16},?"
-)
-
-
-def _dict(name: _Name) -> Span | None:
-    """Return the span from a dict's first secret to its last: `"secrets": {"binance": "…"}`."""
-    match = _DICT.match(name.text, name.end) if holds_secrets(name.name) else None
-    bounds: list[int] = []
-    while match and (match := _MEMBER.match(name.text, match.end())):
-        if is_member(match["value"]):
-            bounds += match.span("value")
+    if match and match["open"] == "{":
+        while holds_secrets(name.name) and (match := _FIELD.match(name.text, match.end())):
+            bounds += match.span("value") if is_made(match["value"]) else ()
+    else:
+        while match and (match := _ITEM.match(name.text, match.end())):
+            is_one = len(match["value"]) >= 4 and is_secret(name.name, match["value"])
+            bounds += match.span("value") if is_one else ()
     return Span(bounds[0], bounds[-1], "named-secret") if bounds else None
 
 

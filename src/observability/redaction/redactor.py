@@ -22,8 +22,8 @@ from .http import cookies
 from .key_formats import without_pem_lines
 from .names import NONE, strength
 from .rules import MARKERS, Rules, current_rules, depends_on_others, names_cookies
-from .scan import MASKED, NOT_RECORDED, PIECE, Scan, marker, masked, regex
-from .values import holds_secrets, is_made, is_member, is_secret, is_secret_item, is_secret_number
+from .scan import MASKED, NOT_RECORDED, PIECE, Scan, Span, marker, masked, regex
+from .values import holds_secrets, is_made, is_secret, is_secret_item, is_secret_number
 from .wallets import is_account, is_evm_key, is_keypair, is_secret_numbers
 
 _T = TypeVar("_T")
@@ -132,20 +132,27 @@ def _masked_parts(original: str, redacted: str) -> Iterator[str]:
 
 
 def _without_repeated(value: _T, keys: Iterable[str]) -> _T:
-    """Mask each of the keys wherever it stands in a redacted value; the same object if there is none."""
+    """Mask each of the keys wherever it stands in a redacted value; the same object if there are no keys."""
     wanted = list(islice(dict.fromkeys(keys), _MOST_KEYS))
-    if not wanted:
-        return value
-    pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, wanted))})(?![A-Za-z0-9])")
 
     def without(value: Any) -> Any:
         if type(value) is str:
-            return pattern.sub(_NAMED, value) if any(key in value for key in wanted) else value
+            return masked(value, *(_places_of(key, value) for key in wanted if key in value))
         if isinstance(value, dict):
             return {key: without(inner) for key, inner in value.items()}
         return type(value)(map(without, value)) if isinstance(value, list | tuple) else value
 
-    return cast("_T", without(value))
+    return cast("_T", without(value)) if wanted else value
+
+
+def _places_of(key: str, text: str) -> Iterator[Span]:
+    at = text.find(key)
+    while at >= 0:
+        end = at + len(key)
+        beside = text[max(0, at - 1) : at] + text[end : end + 1]
+        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # else a part of a longer word
+            yield Span(at, end, "named-secret")
+        at = text.find(key, end)
 
 
 def _masked_beside_markers(text: str, rules: Rules) -> str:
@@ -349,7 +356,7 @@ def _masked_field(name: str, value: Any, check: _Check) -> Any:
     if type(value) is str:
         return _masked_text(name, value, check)
     if isinstance(value, dict) and holds_secrets(name):
-        return {key: _NAMED if type(item) is str and is_member(item) else item for key, item in value.items()}
+        return {key: _NAMED if type(item) is str and is_made(item) else item for key, item in value.items()}
     if strength(name) == NONE and not names_cookies(name):
         return value
     if type(value) is int:

@@ -98,11 +98,6 @@ def holds_secrets(name: str) -> bool:
     return strength(name) == STRONG or name_parts(name)[-1:] == ["cookies"]
 
 
-def is_member(value: str) -> bool:
-    """Whether a field of such a dict is a secret: machine-made, and not an address, a hash or a word."""
-    return is_made(value)
-
-
 def is_mixed(value: str) -> bool:
     """Whether the value is machine-made: letters and digits are mixed, or the letters are not words."""
     if len(value) < 8 or " " in value:
@@ -134,7 +129,7 @@ def _words_in(text: str) -> int:
 
 
 def is_made(value: str) -> bool:
-    """Whether the value is machine-made, at least 16 letters long and nothing public: hex, base64, a UUID."""
+    """Whether the value is machine-made, at least 15 letters long and nothing public: hex, base64, a UUID."""
     return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 
