@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def _new_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _copied_journal(_new_journal: Path, _as_in_a_new_process: None) -> None:
-    """The test's journal, new and empty: copied, since eight migrations take longer than most tests."""
+    """The test's journal, new and empty: copied, since its migrations take longer than most tests."""
     settings.journal_path().parent.mkdir(mode=0o700, exist_ok=True)
     if not settings.journal_path().exists():
         shutil.copy(_new_journal, settings.journal_path())
@@ -185,15 +186,23 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
     return server
 
 
+@pytest.fixture(scope="session")
+def further_httpservers() -> Iterator[Callable[[str], HTTPServer]]:
+    """A server by its name, beside `httpserver`: started once a session, since each takes half a second to stop."""
+    with ExitStack() as started:
+        yield functools.cache(lambda _name: started.enter_context(HTTPServer("127.0.0.1")))
+
+
 @pytest.fixture
-def otlp(monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpServer]:
+def otlp(further_httpservers: Callable[[str], HTTPServer], monkeypatch: pytest.MonkeyPatch) -> Iterator[OtlpServer]:
     """An OTLP backend on loopback, which the settings name as second destination."""
-    with HTTPServer("127.0.0.1") as httpserver:
-        server = OtlpServer(httpserver)
-        monkeypatch.setenv("OBSERVABILITY_OTLP_ENDPOINT", server.url)
-        monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", HEADERS)
-        monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.1")
-        yield server
+    httpserver = further_httpservers("otlp")
+    server = OtlpServer(httpserver)
+    monkeypatch.setenv("OBSERVABILITY_OTLP_ENDPOINT", server.url)
+    monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", HEADERS)
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.1")
+    yield server
+    httpserver.clear()
 
 
 @pytest.fixture

@@ -205,6 +205,7 @@ def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: p
 def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install, and no text is recorded."""
     monkeypatch.setattr(rules, "re2", None)
+    monkeypatch.setattr(rules, "_current", None)
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
     with pytest.raises(settings.SettingError, match="pip install google-re2"):
         check_patterns()

@@ -11,15 +11,18 @@ from tests.providers.wire import Provider
 
 
 @pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+def play(
+    further_httpservers: Callable[[str], HTTPServer], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Any]]:
     """A provider that plays one outcome on a server of its own, and its model as the factory builds it."""
-    with HTTPServer("127.0.0.1", 0) as server:
+    server = further_httpservers("provider")
 
-        def build(name: str, outcome: str) -> tuple[Provider, Any]:
-            provider = Provider(name)
-            provider.play(server, outcome)
-            provider.configure(monkeypatch, server.url_for(""))
-            return provider, ModelFactory.create_model(name)
+    def build(name: str, outcome: str) -> tuple[Provider, Any]:
+        provider = Provider(name)
+        provider.play(server, outcome)
+        provider.configure(monkeypatch, server.url_for(""))
+        return provider, ModelFactory.create_model(name)
 
-        build.url = server.url_for("").rstrip("/")  # type: ignore[attr-defined]
-        yield build
+    build.url = server.url_for("").rstrip("/")  # type: ignore[attr-defined]
+    yield build
+    server.clear()

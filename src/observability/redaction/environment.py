@@ -44,7 +44,7 @@ def secret_values() -> tuple[str, ...]:
     credentials, from eight characters on. A value removed from the environment stays a secret: agents pop their keys
     before their texts are redacted.
 
-    Returns the same tuple object while the environment is unchanged.
+    Returns the same tuple object while the secrets are unchanged.
     """
     global _environ, _secrets
     if _environ != settings.raw_environ:
@@ -53,7 +53,8 @@ def secret_values() -> tuple[str, ...]:
         values = {text.strip() for name, text in variables.items() if text and is_secret(name, text.strip())}
         values |= {part for name, text in variables.items() if text and _HEADERS.search(name) for part in _parts(text)}
         _remember(text for text in values if not _PUBLIC_KEY.match(text))
-        _secrets = tuple(sorted(_remembered, key=lambda text: (-len(text), text)))
+        secrets = tuple(sorted(_remembered, key=lambda text: (-len(text), text)))
+        _secrets = _secrets if secrets == _secrets else secrets  # the same object keeps the compiled rules
     return _secrets
 
 
