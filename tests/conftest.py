@@ -8,6 +8,7 @@ import os
 os.environ["PYTHON_DOTENV_DISABLED"] = "1"  # before src.config is imported: tests must not read the operator's .env
 
 import functools
+import gc
 import platform
 import re
 import shutil
@@ -40,6 +41,15 @@ typer.testing._get_command = functools.cache(typer.testing._get_command)  # else
 _SETTINGS = re.compile(
     r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the collector away from modules and tests, which live to the end: it would read them again and again."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

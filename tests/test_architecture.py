@@ -15,6 +15,7 @@ import pytest
 from src import config
 from src import observability as menu
 from src.observability import settings
+from tests.cases import cases
 
 SRC = settings.REPO_ROOT / "src"
 OBSERVABILITY = SRC / "observability"
@@ -147,7 +148,7 @@ def test_a_folder_is_held_in_the_head() -> None:
         assert len(files) <= MAX_FILES, folder
 
 
-@pytest.mark.parametrize("library", HOMES)
+@cases("library", HOMES)
 def test_a_library_has_one_home(library: str) -> None:
     """Only its home imports a library, so that replacing it is one file's work."""
     homes = {

@@ -11,9 +11,10 @@ import pytest
 from src import config
 from src.observability import settings
 from src.observability.redaction import environment
+from tests.cases import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "value"),
     [("true", True), ("TRUE", True), (" 1 ", True), ("Yes", True), ("on", True), ("false", False), ("0", False),
      ("no", False), ("OFF", False)],
@@ -23,7 +24,7 @@ def test_a_boolean_is_true_or_false(text: str, value: bool) -> None:
     assert settings.parse_bool("ENABLE_LANGFUSE", text) is value
 
 
-@pytest.mark.parametrize("text", ["ture", "2", "enabled", "sk-lf-a-secret", "None"])
+@cases("text", ["ture", "2", "enabled", "sk-lf-a-secret", "None"])
 def test_a_boolean_that_is_none_is_refused(text: str) -> None:
     """The message names the variable and what it takes, never the text: it may be a secret in the wrong place."""
     with pytest.raises(settings.SettingError, match="ENABLE_LANGFUSE must be true or false") as error:
@@ -31,7 +32,7 @@ def test_a_boolean_that_is_none_is_refused(text: str) -> None:
     assert text not in str(error.value)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "text", "taken"),
     [
         ("LANGFUSE_FLUSH_INTERVAL", "soon", 30), ("LANGFUSE_FLUSH_INTERVAL", "-1", 30),
@@ -55,7 +56,7 @@ def test_a_malformed_setting_is_reported_once_and_takes_the_safe_value(
     assert text not in out.replace("between -1", "")
 
 
-@pytest.mark.parametrize("text", ["", "  ", "your_langfuse_secret_key_here", "YOUR_LANGFUSE_SECRET_KEY_HERE"])
+@cases("text", ["", "  ", "your_langfuse_secret_key_here", "YOUR_LANGFUSE_SECRET_KEY_HERE"])
 def test_empty_values_and_placeholders_count_as_missing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copied `.env_example` does not count as a key."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", text)
@@ -119,12 +120,12 @@ def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     assert key not in printed
 
 
-@pytest.mark.parametrize(
+@cases(
     "host",
     ["https://lf.example/?token=abcdefgh", "https://lf.example?token=abcdefgh", "https://lf.example/#abcdefgh",
      "https://user:password@lf.example", "https://lf.example/7b5f18bebbce5aed6cd996991afeb6b9", "lf.example"],
 )  # fmt: skip
-@pytest.mark.parametrize("name", ["LANGFUSE_HOST", "LANGFUSE_BASE_URL"])
+@cases("name", ["LANGFUSE_HOST", "LANGFUSE_BASE_URL"])
 def test_a_host_that_may_carry_a_credential_ships_nothing(
     name: str, host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,7 +148,7 @@ SECRET_BY_NAME = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SECRET_BY_NAME)
+@cases("name", SECRET_BY_NAME)
 def test_a_name_that_says_secret(name: str) -> None:
     """Secret names may be numbered, plural, abbreviated or have a suffix."""
     assert environment.is_secret(name, "QwErTyUiOp112233")
@@ -162,7 +163,7 @@ SECRET_BY_VALUE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SECRET_BY_VALUE)
+@cases("name", SECRET_BY_VALUE)
 def test_an_address_with_credentials_whatever_its_name(name: str) -> None:
     """Credentials in the user, query or path of an address."""
     assert environment.is_secret(name, SECRET_BY_VALUE[name])
@@ -184,7 +185,7 @@ SHOWN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@cases("name", SHOWN)
 def test_other_values_are_not_masked(name: str) -> None:
     """Wallet addresses, public keys, paths, placeholders and numbers are not masked."""
     assert not environment.is_secret(name, SHOWN[name])

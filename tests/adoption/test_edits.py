@@ -1,15 +1,12 @@
 """What is added to a file's end comes out again, byte for byte, whatever stands around it."""
 
-import pytest
-
 from src.observability.adoption.edits import added_to, split_at
+from tests.cases import cases
 
 LINES = "-r one.txt\nNAME=value"
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"a", b"a\n", b"a\n\n", b"a\r\nb\r\n", b"a\r\nb", b"# -r one.txt\nNAME=value2\n"]
-)
+@cases("data", [b"", b"a", b"a\n", b"a\n\n", b"a\r\nb\r\n", b"a\r\nb", b"# -r one.txt\nNAME=value2\n"])
 def test_an_addition_is_reversible(data: bytes) -> None:
     """With and without a last newline, with Windows line ends, in an empty file."""
     added = added_to(data, LINES)

@@ -23,6 +23,7 @@ from src.agents.whale_agent import WhaleAgent
 from src.models.local_server import LocalServer
 from src.observability import settings
 from tests.agents.feed import SAMPLE, row
+from tests.cases import cases
 from tests.providers.wire import ANSWER, Provider
 
 Serve = Callable[..., None]
@@ -373,7 +374,7 @@ def test_a_look_from_cron_says_by_its_status_whether_it_failed(
     assert whale_agent.main(["--once"]) == status
 
 
-@pytest.mark.parametrize("minutes", ["0", "-5", "nan", "inf", "1e-9"])
+@cases("minutes", ["0", "-5", "nan", "inf", "1e-9"])
 def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The line names the allowed range, and no file is read."""
     with pytest.raises(SystemExit):

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.agents.decision import parse
+from tests.cases import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("answer", "action", "confidence", "reason"),
     [
         ("BUY\nLongs are flushed out\nConfidence: 85%", "BUY", 85, "Longs are flushed out"),
@@ -41,7 +42,7 @@ def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: floa
     assert decision == (action, confidence, reason, True)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("answer", "why"),
     [
         ("", "The model gave no answer"),

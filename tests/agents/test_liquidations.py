@@ -8,10 +8,11 @@ import pytest
 from src.agents.errors import FeedError
 from src.agents.liquidations import parse_feed, read_feed, runs_of_windows
 from tests.agents.feed import HEADER, ROW, SAMPLE, row
+from tests.cases import cases
 
 
-@pytest.mark.parametrize("header", [[], [HEADER], [HEADER + ",datetime"]])
-@pytest.mark.parametrize("extra", ["", ",2025-12-11 01:36:23"])
+@cases("header", [[], [HEADER], [HEADER + ",datetime"]])
+@cases("extra", ["", ",2025-12-11 01:36:23"])
 def test_twelve_or_thirteen_columns_with_a_header_or_without(header: list[str], extra: str) -> None:
     """All forms of the API's file give the same feed; a header is not a broken row."""
     feed = parse_feed([*header, row(0) + extra, row(1, 500, "BUY") + extra], "feed.csv")

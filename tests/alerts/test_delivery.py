@@ -17,6 +17,7 @@ from src.observability.alerts.store import AlertStore, path_beside
 from src.observability.journal.store import Journal
 from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 from tests.alerts.conftest import Webhook
+from tests.cases import cases
 
 Start = Callable[[], Watcher]
 TOKEN = "abcdefgh-token-of-a-chat"
@@ -106,7 +107,7 @@ def test_quiet_hours_hold_messages_back(store: AlertStore, webhook: Webhook, mon
     assert [title.partition(",")[0] for title in webhook.titles] == ["✅ WhaleAgent: failing", "❌ WhaleAgent: slow"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "now", "end"),
     [
         ("22:00-07:00 Europe/Berlin", "2026-03-29T01:30+01:00", "2026-03-29T07:00+02:00"),  # the clock goes forward

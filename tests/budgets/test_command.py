@@ -10,6 +10,7 @@ from src.observability.console.app import app
 from src.observability.console.checks.local import settings_readable
 from tests.budgets.asking import ask, counted
 from tests.budgets.calls import USD, PricedModel
+from tests.cases import cases
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_budgets_shows_and_raises(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert json.loads(run("budgets", "--json").stdout.splitlines()[0])["spent"] == pytest.approx(0.03)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("arguments", "why"),
     [
         (("raise", "Luna", "5"), "No budget named 'Luna'"),

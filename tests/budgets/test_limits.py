@@ -7,6 +7,7 @@ import pytest
 
 from src.observability.budgets import configured, parse_budgets
 from src.observability.settings import SettingError
+from tests.cases import cases
 
 HOUR = 3600
 
@@ -35,7 +36,7 @@ def test_words_behind_a_budget() -> None:
     assert cheap.action_for(ours=False) == "tell"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "why"),
     [
         ("20 USD/day", "must be SCOPE AMOUNT UNIT/PERIOD"),
@@ -68,7 +69,7 @@ def test_a_malformed_budget_leaves_the_others(
     assert capsys.readouterr().err.count("until then this budget is ignored") == 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("zone", "day", "hours"),
     [
         ("Europe/Berlin", "2026-03-29", 23), ("Europe/Berlin", "2026-10-25", 25),

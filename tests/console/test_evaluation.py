@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from src.observability.console.app import app
 from src.observability.console.evaluation import _T, mean_interval
 from src.observability.journal.store import Row
+from tests.cases import cases
 
 
 def run(*arguments: str) -> str:
@@ -89,7 +90,7 @@ def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -
     assert sum(interval is not None and interval[0] <= mean <= interval[1] for interval in intervals) / 4_000 >= least
 
 
-@pytest.mark.parametrize("values", [[], [3.0], [10.0] * 5, [10.0] * 50])
+@cases("values", [[], [3.0], [10.0] * 5, [10.0] * 50])
 def test_what_shows_no_spread_has_no_interval(values: list[float]) -> None:
     """One trade, or five of the same profit, say nothing of the next one."""
     assert mean_interval(values) is None

@@ -12,6 +12,7 @@ from src.observability.console.queries.text import with_traces
 from src.observability.console.queries.totals import call_stats
 from src.observability.console.queries.traces import newest_trace_lines
 from src.observability.journal.store import Journal
+from tests.cases import cases
 from tests.console.printed import invoke, json_lines
 from tests.million import observation_row
 
@@ -20,7 +21,7 @@ NOON_NS = 1_795_003_200_000_000_000  # 2026-11-18 12:00:00 UTC
 pytestmark = pytest.mark.filled(200, days=10 / 24, until_ns=NOON_NS)
 
 
-@pytest.mark.parametrize(("since", "until"), [(-9.5, -2.25), (-5.75, -5.25), (-5.5, -4.5), (-6, -5), (-20, 1)])
+@cases(("since", "until"), [(-9.5, -2.25), (-5.75, -5.25), (-5.5, -4.5), (-6, -5), (-20, 1)])
 def test_totals_of_any_period_are_the_sums_of_its_rows(since: float, until: float, filled: Journal) -> None:
     """Whole hours come from the hourly totals, the incomplete ones at both ends from the rows; none counts twice."""
     begin, end = (NOON_NS + int(hours * HOUR_NS) for hours in (since, until))

@@ -11,6 +11,7 @@ from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
 from src.observability.console.render.format import money, one_line, safe
 from src.observability.console.time_range import parse_time
 from src.observability.journal.store import Journal
+from tests.cases import cases
 from tests.console.cycles import ask, one_cycle
 
 
@@ -137,7 +138,7 @@ def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any)
     assert "http" not in run("trace", "last", columns=200).output.splitlines()[0]
 
 
-@pytest.mark.parametrize("name", ["' OR 1=1 --", "g" * 32, "", "../../etc", "a" * 33, "%", "deadbeef"])
+@cases("name", ["' OR 1=1 --", "g" * 32, "", "../../etc", "a" * 33, "%", "deadbeef"])
 def test_a_strange_id_is_answered_with_what_to_do(name: str, run: Any) -> None:
     """SQL in it is no SQL; nothing is found, and the exit status says so."""
     one_cycle()
@@ -178,9 +179,7 @@ def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: An
     assert not (tmp_path / "none.db").exists()
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("24h", 86400), ("7d", 604800), ("2w", 1209600), ("30m", 1800), (" 1H ", 3600)]
-)
+@cases(("text", "seconds"), [("24h", 86400), ("7d", 604800), ("2w", 1209600), ("30m", 1800), (" 1H ", 3600)])
 def test_since_is_a_span_or_a_time(text: str, seconds: int) -> None:
     """Spans count back from now; dates are UTC unless they say otherwise."""
     assert parse_time(text) == pytest.approx(time.time_ns() - seconds * 10**9, abs=10**9)

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from src.observability import ObservabilityContext, observe_llm, settings
 from src.observability.console.app import app
 from src.observability.journal.store import Journal
+from tests.cases import cases
 from tests.console.cycles import one_cycle
 from tests.langfuse_server import settings_for
 from tests.million import observation_row
@@ -52,7 +53,7 @@ def _options(name: str) -> dict[str, Any]:
     return {option: parameter for parameter in COMMANDS[name].params for option in parameter.opts}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@cases("name", COMMANDS)
 def test_every_command_has_an_example_and_the_options_that_mean_something(name: str) -> None:
     """--json for scripts, except where a file is written or the command runs on; --since is the same everywhere."""
     assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
@@ -75,8 +76,8 @@ def test_the_help_lists_what_an_exit_status_means() -> None:
     assert "Exit status: 0 success; 1 an error, printed with its cure; 2 a wrong command or option; 130" in output
 
 
-@pytest.mark.parametrize("name", ["decisions", "traces", "costs", "tail", "export"])
-@pytest.mark.parametrize("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
+@cases("name", ["decisions", "traces", "costs", "tail", "export"])
+@cases("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
 def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path) -> None:
     """Status 2 beyond that, and no traceback."""
     result = run(f"{name} --limit {limit}")
@@ -84,7 +85,7 @@ def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
+@cases("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
 def test_an_outcome_that_is_none(arguments: str, closed: Path) -> None:
     """Status 2, and the options are named."""
     result = run(f"outcome last {arguments}")
@@ -205,7 +206,7 @@ REASONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REASONS)
+@cases("case", REASONS)
 def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> None:
     """The same reason with the same cure, for people and for scripts."""
     environment, shipping, reason, cure = REASONS[case]
@@ -217,8 +218,8 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> N
     assert [finding["cure"] for finding in findings if finding["what"] == reason] == [cure]
 
 
-@pytest.mark.parametrize("case", [case for case in REASONS if case != "no TLS"])
-@pytest.mark.parametrize("command", ["ship", "ship --include-local --yes"])
+@cases("case", [case for case in REASONS if case != "no TLS"])
+@cases("command", ["ship", "ship --include-local --yes"])
 def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, closed: Path) -> None:
     """The same reason and cure again, and nothing is sent; for scripts as JSON too."""
     environment, _, reason, cure = REASONS[case]
@@ -240,7 +241,7 @@ def test_tracing_that_is_off_says_who_says_so(closed: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("host", "allowed", "sent"),
     [
         ("https://langfuse.example.com", "false", True),

@@ -16,6 +16,7 @@ from inline_snapshot import snapshot
 
 from src.observability import settings
 from src.observability.journal.store import Journal
+from tests.cases import cases
 from tests.console.printed import START_NS, invoke
 from tests.million import observation_row
 
@@ -170,7 +171,7 @@ def test_agent_and_model_choose(filled: Journal) -> None:
         assert len(invoke(f"{command} --agent WhaleAgent4 --limit 1 --json").stdout.splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ALL)
+@cases("command", ALL)
 def test_a_pipe_gets_no_colour(command: str, filled: Journal) -> None:
     """And no other escape sequence."""
     result = invoke(command)
@@ -191,37 +192,39 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
     assert re.search(r"\x1b\[1;3[123]m(BUY|SELL|NOTHING)", output)
 
 
-@pytest.mark.parametrize("command", ALL)
-def test_an_empty_journal(command: str) -> None:
+@cases("command", ALL)
+def test_an_empty_journal(command: str, made: Journal) -> None:
     """Is no fault, but for a trace that is asked for by name."""
-    settings.journal_path().parent.mkdir()
-    Journal(settings.journal_path()).close()
     result = invoke(command)
     assert result.exit_code == int(command == "trace last")
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("command", [command for command in ALL if command != "doctor"])
+def _spoil(journal: Journal, what: str) -> None:
+    journal.change("PRAGMA user_version = 99" if what == "newer" else "PRAGMA user_version = 2")
+    journal.change("PRAGMA application_id = 1" if what == "another program's" else "PRAGMA user_version")
+    journal.close()
+    if what == "damaged":
+        journal.path.write_bytes(b"\xff" * 50_000)
+    elif what in ("missing", "a folder"):
+        journal.path.unlink()
+    if what == "a folder":
+        journal.path.mkdir()
+
+
 @pytest.mark.parametrize("what", ["missing", "damaged", "newer", "another program's", "a folder"])
-def test_a_journal_that_is_none(command: str, what: str, filled: Journal) -> None:
+def test_a_journal_that_is_none(what: str, filled: Journal) -> None:
     """Said in one line with what to do, exit status 1; and not touched."""
     path = filled.path
-    filled.change("PRAGMA user_version = 99" if what == "newer" else "PRAGMA user_version = 2")
-    filled.change("PRAGMA application_id = 1" if what == "another program's" else "PRAGMA user_version")
-    filled.close()
-    if what == "damaged":
-        path.write_bytes(b"\xff" * 50_000)
-    elif what in ("missing", "a folder"):
-        path.unlink()
-    if what == "a folder":
-        path.mkdir()
+    _spoil(filled, what)
     before = path.read_bytes() if path.is_file() else None
-    result = invoke(command)
-    assert result.exit_code == 1
-    assert result.stderr.startswith("❌ ")
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stdout == ""
-    assert (path.read_bytes() if path.is_file() else None) == before
+    for command in ALL:
+        if command != "doctor":
+            result = invoke(command)
+            assert (result.exit_code, result.stdout) == (1, ""), command
+            assert result.stderr.startswith("❌ "), command
+            assert len(result.stderr.splitlines()) == 1, command
+            assert (path.read_bytes() if path.is_file() else None) == before, command
 
 
 @pytest.mark.slow
@@ -305,7 +308,7 @@ def test_options_are_values_not_sql(name: str, filled: Journal) -> None:
     assert len(filled.observations()) == 12
 
 
-@pytest.mark.parametrize(
+@cases(
     "since", ["2026-02-30", "0", "-1", "99999999d", "24", "h24", "2026-11-01T25:00", "now", "1e9d", "٣d", "'", "24h;"]
 )
 def test_strange_times_are_refused(since: str, filled: Journal) -> None:
@@ -316,9 +319,7 @@ def test_strange_times_are_refused(since: str, filled: Journal) -> None:
         assert "use 24h" in result.stderr
 
 
-@pytest.mark.parametrize(
-    "since", ["0001-01-01", "1969-12-31", "9999-12-31T23:59:59", "2026-11-18T12:06+01:00", "999999w"]
-)
+@cases("since", ["0001-01-01", "1969-12-31", "9999-12-31T23:59:59", "2026-11-18T12:06+01:00", "999999w"])
 def test_times_far_away_are_times(since: str, filled: Journal) -> None:
     """Before the epoch, in the far future, with an offset."""
     for command in ("costs", "decisions", "traces", "export"):

@@ -18,6 +18,7 @@ from src.observability.instrumentation import streams
 from src.observability.instrumentation.providers import provider_of
 from src.observability.settings import recording
 from src.observability.tracing import Observation, begin_request, finish_request
+from tests.cases import cases
 from tests.conftest import JournalReader
 from tests.instrumentation.conftest import ASKED, MESSAGES
 from tests.providers.wire import ANSWER, Provider
@@ -201,7 +202,7 @@ def test_a_response_that_is_read_as_bytes_says_so(client: openai.OpenAI, journal
     assert (row["output"], row["level"], row["metadata"]) == (None, "DEFAULT", {"response": "read as bytes"})
 
 
-@pytest.mark.parametrize(
+@cases(
     ("base_url", "provider"),
     [
         ("https://api.deepseek.com", "deepseek"),

@@ -17,6 +17,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from src.observability.instrumentation import install, observed
+from tests.cases import cases
 
 ANSWER = "BUY\nConfidence: 72%"
 PIECES = ["BUY\n", "Confidence: ", "72%"]
@@ -543,7 +544,7 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@cases("name", METHODS)
 def test_doctor_can_list_what_is_observed(name: str) -> None:
     """The methods of a library that is installed."""
     module, method = METHODS[name]

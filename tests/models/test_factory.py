@@ -18,6 +18,7 @@ from src.models.local_server import LocalServer
 from src.models.model_factory import ModelFactory
 from src.models.xai_model import XAIModel
 from src.observability import settings
+from tests.cases import cases
 from tests.providers.wire import KEY, PROVIDERS, Provider
 
 KEYED = tuple(name for name in PROVIDERS if ModelFactory.MODEL_IMPLEMENTATIONS[name].api_key_name)
@@ -40,7 +41,7 @@ def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
 
 
-@pytest.mark.parametrize("name", KEYED)
+@cases("name", KEYED)
 def test_a_missing_key_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a key there is no model, and one line names the variable to set."""
     key_name = Provider(name).recorded["key_name"]
@@ -71,7 +72,7 @@ def test_an_unknown_type_is_reported_with_the_known_ones(capsys: pytest.CaptureF
 ALIASES = {"anthropic": ClaudeModel, "google": GeminiModel, "grok": XAIModel, " Claude ": ClaudeModel}
 
 
-@pytest.mark.parametrize("alias", ALIASES)
+@cases("alias", ALIASES)
 def test_aliases(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider is also known by its company's name, in any case."""
     monkeypatch.setenv(ALIASES[alias].api_key_name, KEY)
@@ -190,7 +191,7 @@ def test_a_third_party_s_class_can_be_added(
     assert "❌ Broken cannot be built: no such model file" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", KEYED)
+@cases("name", KEYED)
 def test_a_model_built_by_hand_without_a_key_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`Class(api_key=None)` is unavailable, and its call prints the variable to set."""
     model = ModelFactory.MODEL_IMPLEMENTATIONS[name](None)

@@ -1,13 +1,12 @@
 """Streamed text: thinking is held back and kept apart, whatever the pieces."""
 
-import pytest
-
 from src.models.streaming import ChatPieces, ThinkFilter
+from tests.cases import cases
 
 THINKING = "<think>\nlongs are squeezed\n</think>\n\nBUY\nnow"
 
 
-@pytest.mark.parametrize("size", range(1, len(THINKING) + 1))
+@cases("size", range(1, len(THINKING) + 1))
 def test_thinking_is_held_back_however_it_is_cut(size: int) -> None:
     """A tag may be split over pieces at any place."""
     thinking = ThinkFilter()
@@ -19,7 +18,7 @@ def test_thinking_is_held_back_however_it_is_cut(size: int) -> None:
 NO_THINKING = ("BUY", "<thin", "<b>BUY</b>", " <", "Use <think> tags", "")
 
 
-@pytest.mark.parametrize("text", NO_THINKING)
+@cases("text", NO_THINKING)
 def test_text_without_thinking_is_released(text: str) -> None:
     """Text that only begins like a tag is released at the end."""
     thinking = ThinkFilter()

@@ -3,16 +3,16 @@
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 from openai.types.chat import ChatCompletion
 
 from src.models.base_model import ModelResponse
 from src.observability.recording.answer import read_answer, split_reasoning
 from src.observability.tracing.snapshot import reply_of
+from tests.cases import cases
 from tests.providers.wire import ANSWER, PROVIDERS, Provider
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@cases("name", PROVIDERS)
 def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
     """Model, tokens and finish reason are the provider's own words, whatever the subclass handed on of them."""
     provider = Provider(name)
@@ -80,7 +80,7 @@ PLAIN: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("case", PLAIN)
+@cases("case", PLAIN)
 def test_a_plain_value_is_the_answer_itself(case: str) -> None:
     """A decorated function may return anything."""
     answer = read_answer(PLAIN[case])
@@ -108,7 +108,7 @@ REASONING = {
 }
 
 
-@pytest.mark.parametrize("case", REASONING)
+@cases("case", REASONING)
 def test_thinking_is_kept_out_of_the_answer(case: str) -> None:
     """It is reasoning, not output."""
     text, output, reasoning = REASONING[case]

@@ -16,6 +16,7 @@ from src.observability import settings
 from src.observability.recording import make_prices
 from src.observability.recording.cost import price
 from src.observability.recording.prices import FILE, _prices_of, price_table
+from tests.cases import cases
 from tests.tracing.counting import counted
 
 BUCKETS = {"input": 1000, "input_cached_tokens": 200, "output": 60, "output_reasoning_tokens": 40}
@@ -66,7 +67,7 @@ def test_a_known_model_costs_what_its_price_list_says() -> None:
     assert cost.source == price_table().name
 
 
-@pytest.mark.parametrize("provider", [*PROVIDER_IDS, "openai", "deepseek", "groq", "openrouter"])
+@cases("provider", [*PROVIDER_IDS, "openai", "deepseek", "groq", "openrouter"])
 def test_every_model_that_we_name_has_a_price(provider: str) -> None:
     """A default or listed model is one that exists today."""
     implementation = ModelFactory.MODEL_IMPLEMENTATIONS[provider]
@@ -98,7 +99,7 @@ PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter
 
 
 @same_data
-@pytest.mark.parametrize("provider", PROVIDERS)
+@cases("provider", PROVIDERS)
 def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
     """Providers by their other names or by the model's, models that several offer, dates with and without dashes."""
     at = datetime.now(timezone.utc)
@@ -170,7 +171,7 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.parametrize("case", UNKNOWN)
+@cases("case", UNKNOWN)
 def test_unknown_is_none_and_never_zero(case: str) -> None:
     """A cost of 0 would switch off the server's own pricing, and be wrong."""
     assert price(*UNKNOWN[case]) is None

@@ -8,6 +8,7 @@ import pytest
 from src.observability import ObservabilityContext, observe_llm
 from src.observability.recording.inference import decision_in
 from src.observability.tracing import cycle_method
+from tests.cases import cases
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +26,14 @@ DECISIONS: dict[str, tuple[str, tuple[str, str, float | None, str, str | None]]]
 }
 
 
-@pytest.mark.parametrize("case", DECISIONS)
+@cases("case", DECISIONS)
 def test_an_answer_that_begins_with_an_action_is_a_decision(case: str) -> None:
     """Alone on its first line, whatever the letters' case and Markdown; with what else the answer states."""
     answer, expected = DECISIONS[case]
     assert decision_in(answer) == expected
 
 
-@pytest.mark.parametrize(
-    "answer", ["", "I would buy here.", "BUY or SELL?", "Buying pressure\nBUY", "BUY BTC now", "B" * 9999]
-)
+@cases("answer", ["", "I would buy here.", "BUY or SELL?", "Buying pressure\nBUY", "BUY BTC now", "B" * 9999])
 def test_any_other_answer_is_none(answer: str) -> None:
     """A sentence with an action in it decides nothing."""
     assert decision_in(answer) is None

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.observability.recording.usage import add_buckets, usage_buckets
+from tests.cases import cases
 from tests.providers.wire import PROVIDERS, Provider
 
 # name -> (provider, usage as it came, buckets)
@@ -92,14 +93,14 @@ GOLDEN: dict[str, tuple[str | None, Any, dict[str, int] | None]] = {
 }
 
 
-@pytest.mark.parametrize("case", GOLDEN)
+@cases("case", GOLDEN)
 def test_golden(case: str) -> None:
     """Each provider's habit of counting, from bodies as they come."""
     provider, usage, buckets = GOLDEN[case]
     assert usage_buckets(usage, provider=provider) == buckets
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@cases("name", PROVIDERS)
 def test_recorded_bodies(name: str) -> None:
     """The bodies that the provider tests play back have the buckets that they expect."""
     provider = Provider(name)

@@ -21,6 +21,7 @@ from src.observability.redaction import wallets
 from src.observability.redaction.redactor import redact, redact_text
 from src.observability.redaction.rules import current_rules
 from src.observability.redaction.scan import OVERLAP, PIECE, Scan, pieces
+from tests.cases import cases
 from tests.redaction.corpus import FEED, PLACED, SECRETS
 from tests.tracing.counting import counted
 
@@ -84,7 +85,7 @@ def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
     assert _calls(text * 40)["calls"] <= _calls(text)["calls"] * 1.5 * 7
 
 
-@pytest.mark.parametrize("text", ["x " * 200_000, "x" * 400_000, "é" * 400_000, "x\n" * 200_000, "xy" * 45_001])
+@cases("text", ["x " * 200_000, "x" * 400_000, "é" * 400_000, "x\n" * 200_000, "xy" * 45_001])
 def test_a_long_text_is_read_in_pieces_that_overlap(text: str) -> None:
     """No expression ever receives more than one of them; whatever is shorter than the overlap is whole in one."""
     places = [(start, start + len(piece)) for start, piece in pieces(text)]
@@ -103,9 +104,9 @@ def test_a_text_that_fits_is_not_copied() -> None:
     assert next(pieces(text))[1] is text
 
 
-@pytest.mark.parametrize("rule", [*SECRETS, *PLACED])
 @pytest.mark.parametrize("filling", ["row 12,5 of the market\n", pytest.param("x-", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("before", [5, *(pytest.param(signs, marks=pytest.mark.slow) for signs in (300, 40, 0))])
+@cases("rule", [*SECRETS, *PLACED])
 def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> None:
     """A secret of each rule wherever a piece begins or ends."""
     make = random.Random(rule)

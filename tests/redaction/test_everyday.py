@@ -12,6 +12,7 @@ import base58
 import pytest
 
 from src.observability.redaction.redactor import Redactor, redact, redact_text
+from tests.cases import cases
 from tests.redaction import corpus
 
 KEY = "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
@@ -47,7 +48,7 @@ DATA: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", DATA)
+@cases("shape", DATA)
 def test_a_secret_in_data_is_masked(shape: str) -> None:
     """And nothing beside it; what is masked stays as it is."""
     value, masked = DATA[shape]
@@ -55,7 +56,7 @@ def test_a_secret_in_data_is_masked(shape: str) -> None:
     assert redact(masked) == masked
 
 
-@pytest.mark.parametrize(
+@cases(
     "value",
     [
         {"key": "BTC", "value": "97123.5"}, {"type": "token", "value": "BONK"}, {"トークン": "BONK", "キー": 97123.5},
@@ -64,8 +65,7 @@ def test_a_secret_in_data_is_masked(shape: str) -> None:
         {"secrets": {"count": 3, "names": ["binance"]}}, {"secrets": {"stored in": "the vault of the exchange"}},
         ["run", "--token", "SOL", "--secret"], {"cookies": {"theme": "dark", "accepted": "2025-12-11T10:00:00Z"}},
         {"credentials": {"address": "GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz"}}, {"Cookie": "theme=dark; lang=en"},
-    ],
-    ids=str,
+    ]
 )  # fmt: skip
 def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
     """Symbols, prices, counts, addresses, dates and words."""
@@ -89,7 +89,7 @@ TEXTS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("template", TEXTS)
+@cases("template", TEXTS)
 def test_a_secret_in_text_is_masked(template: str) -> None:
     """Also where the text stands in JSON, and with its quotes as HTML has them."""
     text = template.replace("§", KEY)
@@ -97,7 +97,7 @@ def test_a_secret_in_text_is_masked(template: str) -> None:
         assert KEY not in redact_text(written), written
 
 
-@pytest.mark.parametrize("size", range(12, 17))
+@cases("size", range(12, 17))
 def test_a_token_before_a_host_is_masked(size: int) -> None:
     """By itself or as a password; names of people stay."""
     token = "tok1234567890abcdefg"[:size]
@@ -107,7 +107,7 @@ def test_a_token_before_a_host_is_masked(size: int) -> None:
         assert redact_text(address) is address
 
 
-@pytest.mark.parametrize(
+@cases(
     "call",
     [
         "const a = privateKeyToAccount('0x§')", "new ethers.Wallet('0x§', provider)", "Account.from_key('§')",
@@ -121,9 +121,7 @@ def test_a_private_key_in_a_call_is_masked(call: str) -> None:
     assert redact_text(other) is other
 
 
-@pytest.mark.parametrize(
-    "name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":']
-)
+@cases("name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":'])
 def test_a_named_phrase_needs_no_checksum(name: str) -> None:
     """TON's and Electrum's have another; without its name such a phrase is words of a list."""
     assert "zebra" not in redact_text(f"{name} {TON}")
@@ -193,7 +191,7 @@ UNDER = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("chain", ADDRESSES)
+@cases("chain", ADDRESSES)
 def test_an_address_of_any_chain_stays(chain: str) -> None:
     """An operator needs to see it, under names that say token or key too."""
     make = random.Random(chain)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator
 
 import base58
-import pytest
 
 from src.observability.redaction.redactor import FAILED, redact_text
+from tests.cases import cases
 
 # `K` is a key without a format of its own, `P` a password, `X` 64 hex digits, `⏎` a line break.
 NOTATIONS = {
@@ -308,7 +308,7 @@ def _filled(line: str, key: str, password: str, make: random.Random) -> tuple[st
     return _PLACE.sub(secret, line), secrets
 
 
-@pytest.mark.parametrize("kind", NOTATIONS)
+@cases("kind", NOTATIONS)
 def test_a_key_is_masked_in_any_notation(kind: str) -> None:
     """Neither a key nor a password can be read, and the other words can."""
     make = random.Random(kind)
@@ -355,7 +355,7 @@ HARMLESS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("text", HARMLESS)
+@cases("text", HARMLESS)
 def test_a_text_about_keys_stays(text: str) -> None:
     """No secret stands in it: it is code, a template, a label or prose."""
     assert redact_text(text) == text

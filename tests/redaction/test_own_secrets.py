@@ -8,6 +8,7 @@ import string
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from src.observability import settings
 from src.observability.redaction import environment, rules
 from src.observability.redaction.redactor import BAD_PATTERN, redact, redact_line, redact_text
 from src.observability.redaction.rules import check_patterns
+from tests.cases import cases
 from tests.redaction.corpus import CONTEXTS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, found
 
@@ -34,13 +36,13 @@ OURS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("form", ENCODINGS)
-def test_a_form_of_a_secret(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of it is left, wherever it stands."""
-    for secret in OURS:
-        monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
-        done = redact_text(f"see {ENCODINGS[form](secret)} there")
-        assert done.replace("\\", "") == f"see {MASK} there"
+@cases("secret", OURS)
+def test_a_secret_in_every_form(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of it is left."""
+    environment.forget()
+    monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
+    done = {form: redact_text(f"see {ENCODINGS[form](secret)} there").replace("\\", "") for form in ENCODINGS}
+    assert done == dict.fromkeys(ENCODINGS, f"see {MASK} there")
 
 
 def _random_secret(make: random.Random) -> str:
@@ -49,6 +51,23 @@ def _random_secret(make: random.Random) -> str:
     return "x9" + "".join(make.choices(letters, k=make.randrange(10, 40))) + "K7"
 
 
+@cases("place", CONTEXTS)
+def test_a_secret_in_every_form_in_every_text_of_a_trading_process(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of it is left, and none of its letters."""
+    environment.forget()
+    secret = _random_secret(random.Random(place))
+    monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
+    for form in ENCODINGS:
+        _assert_masked(CONTEXTS[place], ENCODINGS[form](secret), secret)
+
+
+def _assert_masked(place: Callable[[str], str], written: str, secret: str) -> None:
+    done = redact_text(place(written))
+    assert MASK in done, place(written)
+    assert not found([written, secret[2:-2]], done.encode()), done
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ENCODINGS)
 def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each in this form, in every text of a trading process."""
@@ -56,22 +75,20 @@ def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, mo
     for place in CONTEXTS.values():
         secret = _random_secret(make)
         monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
-        written = ENCODINGS[form](secret)
-        done = redact_text(place(written))
-        assert MASK in done, place(written)
-        assert not found([written, secret[2:-2]], done.encode()), done
+        _assert_masked(place, ENCODINGS[form](secret), secret)
 
 
-@pytest.mark.parametrize("form", BLOBS)
-def test_a_secret_in_a_larger_blob(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@cases("secret", OURS)
+def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it begins in it, and of the letters around it only those stay that have none of its bits."""
-    for secret in OURS:
-        monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
+    environment.forget()
+    monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
+    for form in BLOBS:
         done = redact_text(f"see {BLOBS[form](secret)} there")
         assert re.fullmatch(r"see [A-Za-z0-9]{8,11}\[REDACTED:own-secret\][A-Za-z0-9]{0,2}=* there", done), done
 
 
-@pytest.mark.parametrize("form", BREAKS)
+@cases("form", BREAKS)
 def test_a_secret_broken_by_anything(form: str) -> None:
     """Twelve letters and digits of it in a row are no coincidence."""
     assert redact_text(f"see {BREAKS[form](SECRET)} there") == f"see {MASK} there"
@@ -192,7 +209,7 @@ ACCEPTED = {
 
 
 @needs_re2
-@pytest.mark.parametrize("pattern", REFUSED)
+@cases("pattern", REFUSED)
 def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until it is corrected no text is recorded."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
@@ -213,7 +230,7 @@ def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPa
 
 
 @needs_re2
-@pytest.mark.parametrize("pattern", ACCEPTED)
+@cases("pattern", ACCEPTED)
 def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the text is long, and its match lies across two of the windows in which it is searched."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)

@@ -33,6 +33,7 @@ from src.observability.redaction.redactor import (
     redact_text,
 )
 from src.observability.redaction.rules import MARKERS
+from tests.cases import cases
 from tests.providers.wire import Provider, ask
 from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
@@ -102,7 +103,7 @@ def test_a_secret_is_found_in_the_errors_of_the_real_sdks(
             assert_gone(secret, redact_text(str(error.value).replace("SECRET", repr(secret)[1:-1])))
 
 
-@pytest.mark.parametrize("rule", PLACED)
+@cases("rule", PLACED)
 def test_a_secret_is_known_by_its_name_or_place(rule: str) -> None:
     """Hundreds of each rule: headers, addresses with credentials, fields whose name says secret, in all these texts."""
     make = random.Random(rule)
@@ -115,7 +116,7 @@ def test_a_secret_is_known_by_its_name_or_place(rule: str) -> None:
             assert "[REDACTED:" in done
 
 
-@pytest.mark.parametrize("rule", corpus.GLUED)
+@cases("rule", corpus.GLUED)
 def test_a_key_is_found_that_is_glued_to_a_word(rule: str) -> None:
     """Its prefix says what it is, whatever letters stand before it; these stay."""
     make = random.Random(f"glued {rule}")
@@ -131,7 +132,7 @@ def test_words_that_begin_like_a_key_stay() -> None:
             assert redact_text(text) is text
 
 
-@pytest.mark.parametrize("other", corpus.BESIDE_IDS)
+@cases("other", corpus.BESIDE_IDS)
 def test_what_is_no_secret_stays_beside_an_id(other: str) -> None:
     """Only what looks like the other half of a key is masked with its id."""
     make = random.Random(other)
@@ -160,7 +161,7 @@ def test_addresses_without_a_key_stay() -> None:
             assert redact_text(text) is text
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql+asyncpg", "mysql", "mongodb+srv", "redis"])
+@cases("scheme", ["postgres", "postgresql+asyncpg", "mysql", "mongodb+srv", "redis"])
 def test_the_password_of_a_database_is_found(scheme: str) -> None:
     """Also with signs that should have been encoded, and in addresses that are encoded themselves."""
     for mark in ("", "#", "/", "?", "@", "'", "%23"):
@@ -173,7 +174,7 @@ def test_the_password_of_a_database_is_found(scheme: str) -> None:
             assert "db" in done
 
 
-@pytest.mark.parametrize("kind", corpus.KEYS)
+@cases("kind", corpus.KEYS)
 def test_a_key_is_known_by_its_name_in_any_notation(kind: str) -> None:
     """Markdown, YAML, TOML, tables, prose, headers, cookies, addresses, shells."""
     make = random.Random(kind)
@@ -190,7 +191,7 @@ def _filled(notation: str, letter: str, secret: str) -> str:
     return re.sub(rf"(?<![A-Za-z]){letter}(?![A-Za-z])|(?<=3D){letter}", lambda _: secret, notation)
 
 
-@pytest.mark.parametrize("password", corpus.PASSWORDS)
+@cases("password", corpus.PASSWORDS)
 def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
     """Also in the prose of an error."""
     for notation in corpus.PASSWORD_NOTATIONS:
@@ -199,14 +200,14 @@ def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
             assert_gone(password, redact_text(written))
 
 
-@pytest.mark.parametrize("notation", corpus.WORD_NOTATIONS)
+@cases("notation", corpus.WORD_NOTATIONS)
 def test_a_password_of_letters_alone(notation: str) -> None:
     """Where nothing but the word follows the name."""
     for password in corpus.WORD_PASSWORDS:
         assert password not in redact_text(_filled(notation, "P", password))
 
 
-@pytest.mark.parametrize("password", [*corpus.QUOTED_PASSWORDS, *corpus.LINE_PASSWORDS])
+@cases("password", [*corpus.QUOTED_PASSWORDS, *corpus.LINE_PASSWORDS])
 def test_a_password_may_look_like_a_placeholder_or_like_code(password: str) -> None:
     """Only a value that is wholly one is one; and the lines of `.env` end where they end."""
     quoted = [f'PASSWORD="{password}"', json.dumps({"password": password}), repr({"db_password": password})]
@@ -215,9 +216,7 @@ def test_a_password_may_look_like_a_placeholder_or_like_code(password: str) -> N
     assert redact({"password": password}) == {"password": "[REDACTED:named-secret]"}
 
 
-@pytest.mark.parametrize(
-    "password", ['ab"cd9efg', "ab'cd9efg", "ab\\cd9efg", "ab\\", "a\"b'c9\\defg", "line1abc\nline2def9"]
-)
+@cases("password", ['ab"cd9efg', "ab'cd9efg", "ab\\cd9efg", "ab\\", "a\"b'c9\\defg", "line1abc\nline2def9"])
 def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
     """Escaped once, twice or three times, as JSON in JSON is; what follows stays."""
     once = json.dumps({"password": password, "symbol": "BTC"})
@@ -229,8 +228,8 @@ def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
         assert "BTC" in done
 
 
-@pytest.mark.parametrize("kind", corpus.KEYS)
-@pytest.mark.parametrize("notation", corpus.LIST_NOTATIONS)
+@cases("kind", corpus.KEYS)
+@cases("notation", corpus.LIST_NOTATIONS)
 def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> None:
     """In JSON, in JSON in JSON and in Python, on one line or several; what follows the list stays."""
     make = random.Random(notation + kind)
@@ -270,13 +269,13 @@ def test_what_stands_beside_a_word_for_secrets_stays() -> None:
             assert redact_text(f"- {text}\n- BUY") == f"- {text}\n- BUY"
 
 
-@pytest.mark.parametrize("fields", corpus.FIELDS, ids=str)
+@cases("fields", corpus.FIELDS)
 def test_fields_that_are_no_secret_stay(fields: dict[str, object]) -> None:
     """Keys of accounts, counts of tokens, keys of caches and pages, pairs of words."""
     assert redact(fields) == fields
 
 
-@pytest.mark.parametrize("form", corpus.PEM_FORMS)
+@cases("form", corpus.PEM_FORMS)
 def test_a_private_key_is_found_however_its_lines_are_wrapped(form: str) -> None:
     """With headers, hyphens before its lines, encoded, or with its first or last line cut off; not what is around."""
     make = random.Random(form)
@@ -297,7 +296,7 @@ def test_the_mention_of_a_private_key_hides_nothing_else() -> None:
     assert done == "It must begin with [REDACTED:pem-private-key] and so on; BUY 0.5 BTC at 97,123.5, risk is low."
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@cases("language", LANGUAGES)
 def test_a_seed_phrase_is_found_however_it_is_written(language: str) -> None:
     """All official languages and lengths, any separator and case, inside prose."""
     make = random.Random(language)
@@ -318,7 +317,7 @@ def test_a_numbered_seed_phrase_is_found() -> None:
     assert "[REDACTED:seed-phrase]" in str(redact({"words": words}))
 
 
-@pytest.mark.parametrize("notation", corpus.BYTE_NOTATIONS)
+@cases("notation", corpus.BYTE_NOTATIONS)
 def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> None:
     """Numbers, texts, hex, base64; alone or among others; 64 other bytes stay."""
     make = random.Random(notation)
@@ -463,7 +462,7 @@ def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) 
     assert redact_text(f"a documented example: {key}") == f"a documented example: {key}"
 
 
-@pytest.mark.parametrize("pattern", ["(", "(a+)+\\1", "x*", "[z-a]"])
+@cases("pattern", ["(", "(a+)+\\1", "x*", "[z-a]"])
 def test_a_bad_pattern_records_no_text_until_it_is_corrected(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the operator wanted hidden is unknown, and a journal cannot be unwritten."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
@@ -615,7 +614,7 @@ def test_a_name_in_bytes_names_too() -> None:
     assert redact((b"passwort", "0p")) == ("passwort", "[REDACTED:named-secret]")
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "--api-key {} --model x",
@@ -630,15 +629,13 @@ def test_command_lines_and_xml_name_too(text: str) -> None:
     assert redact_text(text.format("4f9Ab3dEf6hIj9kLm2nOp5qRs")) == text.format("[REDACTED:named-secret]")
 
 
-@pytest.mark.parametrize(
-    "text", ["--max-tokens 1024 --token SOL", "set --api-key to the key", "<key>98000</key>", "a key > 5"]
-)
+@cases("text", ["--max-tokens 1024 --token SOL", "set --api-key to the key", "<key>98000</key>", "a key > 5"])
 def test_flags_and_elements_that_are_no_secret_stay(text: str) -> None:
     """Numbers, symbols and prose."""
     assert redact_text(text) is text
 
 
-@pytest.mark.parametrize("entry", FORMATS, ids=lambda entry: f"{entry.rule} {entry.starts}")
+@cases("entry", FORMATS)
 def test_every_format_is_found_by_its_example(entry: Format) -> None:
     """Also at the start of a line, in quotes, in a URL, and behind a word where the entry says so; never its beginning
     alone. A new format is one entry: its first letters need no other place."""

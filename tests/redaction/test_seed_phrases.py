@@ -13,6 +13,7 @@ import pytest
 from src.observability.recording.row import row_of
 from src.observability.redaction.redactor import redact, redact_text
 from src.observability.tracing.observation import Observation
+from tests.cases import cases
 from tests.redaction.corpus import LANGUAGES, SECRETS, phrase
 
 Words = Sequence[str]
@@ -77,7 +78,7 @@ def _left(words: Words, value: Any) -> list[str]:
     return [word for word in words if len(word) > 4 and word.lower() in _strings(value)]
 
 
-@pytest.mark.parametrize("form", TEXTS)
+@cases("form", TEXTS)
 def test_a_phrase_in_a_text_is_found_however_it_is_written(form: str) -> None:
     """In lists, logs, variables, halves and JSON, of all languages and lengths."""
     make = random.Random(form)
@@ -134,7 +135,7 @@ def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
         assert redact(done) == done
 
 
-@pytest.mark.parametrize("language", ["english", "spanish", "french", "italian", "czech", "portuguese"])
+@cases("language", ["english", "spanish", "french", "italian", "czech", "portuguese"])
 def test_words_that_are_cut_to_four_letters_are_found(language: str) -> None:
     """By these BIP-39 tells the words of a Latin list apart; steel plates have no room for more."""
     import unicodedata
@@ -145,7 +146,7 @@ def test_words_that_are_cut_to_four_letters_are_found(language: str) -> None:
         assert redact_text(f"steel: {' '.join(words)}") == f"steel: {MARKER}"
 
 
-@pytest.mark.parametrize("words", ["abandon " * 11 + "about", "zoo " * 11 + "wrong", "test " * 11 + "junk"])
+@cases("words", ["abandon " * 11 + "about", "zoo " * 11 + "wrong", "test " * 11 + "junk"])
 def test_the_wallets_of_tests_are_found(words: str) -> None:
     """One word again and again: BIP-39's vectors, Hardhat's default."""
     assert redact_text(f"mnemonic is {words}.") == f"mnemonic is {MARKER}."
@@ -164,7 +165,7 @@ KEYS: dict[str, Callable[[list[int]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("form", KEYS)
+@cases("form", KEYS)
 def test_a_key_of_bytes_is_found_in_rows(form: str) -> None:
     """As a table or `Object.entries` shows it; 64 other numbers stay."""
     key = _key_of_bytes()

@@ -13,6 +13,7 @@ from src.models.model_factory import ModelFactory
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm
 from src.observability.shipping.messages import input_messages, output_message
 from src.observability.shipping.protobuf import response_of
+from tests.cases import cases
 from tests.langfuse_server import ReceivedSpan
 from tests.million import observation_row
 from tests.otlp_server import OtlpServer
@@ -106,7 +107,7 @@ def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
     assert otlp.batches[0].resource_spans[0].schema_url == "https://opentelemetry.io/schemas/1.41.0"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("message", "parts"),
     [
         ({"role": "assistant", "content": None, "tool_calls": [

@@ -25,6 +25,7 @@ from src.observability.tracing import current
 from src.observability.tracing.attributes import field_of
 from src.observability.tracing.observation import MAX_STREAM_SIZE
 from src.observability.tracing.snapshot import MAX_NODES, Reply, reply_of, snapshot
+from tests.cases import cases
 
 
 def nodes_of(value: Any) -> int:
@@ -67,7 +68,7 @@ LARGE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("case", LARGE)
+@cases("case", LARGE)
 def test_a_snapshot_is_bounded_as_a_whole(case: str) -> None:
     """However its parts refer to each other, and the record counts what it left out."""
     kept = snapshot(LARGE[case])
@@ -139,7 +140,7 @@ SHOWN: dict[str, tuple[Any, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", SHOWN)
+@cases("case", SHOWN)
 def test_values_are_shown_as_plain_data(case: str) -> None:
     """Fields of plain classes, shapes of tables, names of the rest."""
     value, expected = SHOWN[case]
