@@ -67,6 +67,10 @@ $env:API_SECRET = "K"
 val apiKey: String = "K"
 CREATE USER bot WITH PASSWORD 'P';
 UPDATE accounts SET api_secret = 'K' WHERE id = 1;
+In [3]: api_secret⏎Out[3]: 'K'
+new ethers.Wallet("0xX")
+web3.eth.accounts.wallet.add('0xX')
+priv = '0xX'
 ''',
     "configuration": r'''
 binance: {key: K, secret: K}
@@ -104,6 +108,11 @@ Server=db;Database=t;User Id=bot;Password=P;
 jdbc:mysql://db/trades?user=bot&password=P&useSSL=false
 redis://:P@cache:6379/0
 //registry.npmjs.org/:_authToken=K
+[binance]⏎key = K⏎secret = K
+binance:⏎  secret: K⏎  key: K
+variable "api_key" {⏎  default = "K"⏎}
+networks: { main: { accounts: ['0xX'] } }
+dsn=bot:P@tcp(db:3306)/trades
 ''',
     "data": r'''
 {"key": "K", "secret": "K", "passphrase": "P"}
@@ -145,6 +154,11 @@ Ocp-Apim-Subscription-Key: K
 [(b'Host', b'x'), (b'X-API-KEY', b'K')]
 < set-cookie: session=K; HttpOnly
 + export API_SECRET=K
+User bot logged in with password P
+The password P is too weak
+password (P) is too weak
+wallet's key: 0xX
+BINANCE_API_KEY⏎    K
 ''',
     "command lines": r'''
 bot --token K
@@ -204,6 +218,7 @@ private key 0xX
 • API key: K
 api key “K”
 Set `API_SECRET` to `K`.
+API Key（只读）：K
 ''',
     "languages": r'''
 APIキー: K
@@ -271,6 +286,8 @@ API anahtarı: K
 hasło: P
 klucz API: K
 wachtwoord: P
+Schlüssel für Binance: K
+пароль - P
 ''',
 }  # fmt: skip
 _PLACE = re.compile(
@@ -351,7 +368,10 @@ HARMLESS = (
     "price 97123 (API key missing)", "docker run -p 8080:80 bot",
     "the API key for Binance: ask the desk", "password for root: required", "API key (optional): string",
     "curl -u https://example.com/2025/12/11", "<td>API key</td><td>read-only</td>", '<input name="password" value="">',
-    "PasswordAuthentication no", "token_address = GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz",
+    "PasswordAuthentication no", "password is too short",
+    "accounts: ['0x815efb439d5f1b0ac99896f5522f7049e70f6295']",
+    "logged in with password authentication",
+    'variable "api_key" {\n  default = ""\n}', "token_address = GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz",
 )  # fmt: skip
 
 

@@ -60,13 +60,13 @@ _LINKS = (
 )
 _LOOSE_LINKS = (
     # `API key (read-only): …`, `password for root is …`, `API key set to …`
-    r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]|\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
-    r"|\s(?:set|changed|format \w{1,12}))(?:\s{0,2}[:=]\s{0,4}|\s(?:is|to)\s{1,4})",
+    r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]\s{0,2}[:=]\s{0,4}|(?:\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
+    r"|\s(?:set|changed|format \w{1,12}))(?:\s{0,2}[:=]\s{0,4}|\s(?:is|to)\s{1,4}))",
     r":?\s{0,4}`{3}\w{0,12}\s{0,4}",  # a fence of Markdown
     r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?>\s{0,8}:?\s{0,4}){1,4}",  # `<td>API key</td><td>…`
     r"\s{0,4}(?:->|→|…|\.{3})\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))",
-    r"\s{1,4}(?=\\{0,15}[\"'`])|(?:\t|\\{1,4}t){1,8}",
-    r"\s{0,4}[,;]\s{0,4}|\s{1,4}to\s{1,4}|\s{1,4}",
+    r"\s{1,4}(?:Out\[\d{1,4}\]:\s)?(?=\\{0,15}[\"'`])|(?:\t|\\{1,4}t){1,8}",  # IPython's answer
+    r"\s{0,4}[,;]\s{0,4}|\s{1,4}to\s{1,4}|\s{1,8}",
 )
 _PAIR = regex(
     rf"{_SUFFIX}(?P<more>[_-]\w{{1,32}})?(?P<close>\\{{0,15}}{_ANY_QUOTE})?[\])]?[*_]{{0,3}}"
@@ -74,11 +74,13 @@ _PAIR = regex(
     rf"{_PREFIX}(?:(?P<quote>(?!`{{3}}){_QUOTE})|(?P<bare>[^\s\"'`,;&|<>(){{}}\[\]\\]{{1,128}}))"
 )
 # From a name to its value in another field: `"name": "BINANCE_SECRET", "value": …` in JSON, Python and YAML,
-# `name="api_key" value="…"` in XML, `API_KEY -Value …` in PowerShell, `api_key\n … input_value=…` in pydantic's errors.
+# `name="api_key" value="…"` in XML, `variable "api_key" { default = …` in Terraform, `API_KEY -Value …` in PowerShell,
+# `api_key\n … input_value=…` in pydantic's errors.
 _VALUE_FIELD = regex(
     r"(?:\\{0,15}[\"'])?(?:\s{0,4},|\\{1,4}n|[\r\n]{1,2})\s{0,16}(?:\\{0,15}[\"'])?[vV]alue(?=[\\\"':])"
     r"|\\{0,15}[\"']\s{1,8}(?:\w{1,16}=\\{0,15}[\"'][^\"'<>]{0,40}[\"']\s{1,8})?(?:value|content)(?==)"
     r"|\s{1,4}--?(?:[vV]alue|body)(?=[ =])|\s{0,4}(?:\\n|\n)[^\n]{0,160}input_value(?==)"
+    r"|\"\s?\{\s{0,16}(?:[^{}\n]{0,80}\n\s{0,16}){0,3}default(?=\s{0,16}=)"
 )
 # A literal in an expression: `key = SecretStr("…")`, `getenv("KEY", "…")`, `process.env.KEY || "…"`.
 _WRAPPED = regex(
@@ -109,8 +111,13 @@ _NUMBERS = regex(  # 16 or more bytes of a key
 _SECRET_FOLLOWS = regex(
     r"\\{0,7}[\"'`]?[\s,;&]{1,16}(?:and\s|the\s){0,2}\\{0,7}[\"'`]?(?:api[_ ]?)?secret", re.IGNORECASE
 )
+_SECRET_PRECEDES = regex(
+    r"secret[\"'`]?\s{0,3}[:=]\s{0,3}[\"'`]?[^\s\"'`,;&]{16,128}[\"'`]?[\s,;&]{1,16}[\"'`]?$", re.IGNORECASE
+)
 _OWNED = regex(r"(?i:(?<![a-z])(?:my|our|your|bot)\s|[?&;])$")  # `my key`, and a query's `?key=`
-_LOGIN = regex(r"(?:login|user(?:name)?)[\s:=]{1,3}\S{1,64}?,?\s{1,8}$")  # netrc: `login bot password …`
+# `login bot password …` of netrc, `with password …`, and `password … is too weak`
+_LOGIN = regex(r"(?:(?:login|user(?:name)?)[\s:=]{1,3}\S{1,64}?,?\s{1,8}|(?:with|using)\s)$", re.IGNORECASE)
+_VERDICT = regex(r"\s(?:is|was|has)\s(?:too|not|wrong|weak|invalid|incorrect|expired|been)\b")
 _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
@@ -137,7 +144,7 @@ def named(scan: Scan) -> Iterator[Span]:
 
 
 # Signs for quotes, colons and arrows outside ASCII, which people and models write.
-_FOLDED = {"“”„«»「」『』": '"', "‘’": "'", "：": ":", "＝": "=", "➜➔⇒⟶👉➡": "→"}
+_FOLDED = {"“”„«»「」『』": '"', "‘’": "'", "（": "(", "）": ")", "：": ":", "＝": "=", "➜➔⇒⟶👉➡": "→"}
 
 
 def _folded(text: str) -> str:
@@ -337,8 +344,9 @@ def _line_end(text: str, start: int, end: int) -> int:
 
 def _is_secret_pair(name: _Name, match: re.Match[str], value: str, last: int) -> bool:
     if name.level == WEAK:
-        beside = _SECRET_FOLLOWS.match(name.text, last)
-        explicit = beside or name.name.startswith("--") or _OWNED.search(name.text[max(0, name.start - 6) : name.start])
+        before = name.text[max(0, name.start - _WEAK_REACH) : name.start]
+        beside = _SECRET_FOLLOWS.match(name.text, last) or _SECRET_PRECEDES.search(before)
+        explicit = beside or name.name.startswith("--") or _OWNED.search(before[-6:])
         random = is_made(value) if explicit else looks_random(value)
         return random and is_value(value) and bool(beside or not match["loose"])
     if match["more"]:  # API_KEY_OF_THE_BOT
@@ -361,9 +369,9 @@ def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
         return False
     if (match["quote"] or link not in ("", "to", ",", ";") or "\t" in match["loose"]) and not match["aside"]:
         return True
-    if is_password(word) and (
-        link == "to" or match["aside"] or _LOGIN.search(name.text, max(0, name.start - 80), name.start)
-    ):
+    if is_password(word) and (link == "to" or match["aside"] or _VERDICT.match(name.text, match.end())):
+        return True
+    if is_password(word) and _LOGIN.search(name.text, max(0, name.start - 80), name.start):
         return True
     # 40 hex digits without 0x are a key more often than an address
     return is_made(value) or (is_public(value) and (is_variable(word) or len(value) == 40))
@@ -372,7 +380,7 @@ def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
 def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     """Whether a value without quotes is a secret, not code (`key = get_key()`) or prose (`API key: missing`)."""
     after = match.start("bare") + len(value)
-    if match.string[after : after + 1] in ("(", "[") or _CALL.fullmatch(value):
+    if (match.string[after : after + 1] in ("(", "[") and "@" not in value) or _CALL.fullmatch(value):
         return False
     by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # "password: …", "my password is …"
     password = is_password(name)
@@ -430,12 +438,12 @@ def arguments(scan: Scan) -> Iterator[Span]:
 _ANY_CASE = "|".join(
     sorted({form for name in FOREIGN_KEYS | FOREIGN_PASSWORDS for form in (name, name.capitalize(), name.upper())})
 )
-_ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta))?"
+_ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta)| (?:für|pour|para|per|для) [a-z]{1,16})?"
 # the second part is for a field of data: its value may be far away
 FOREIGN_HINT = rf"(?:{_ANY_CASE})(?:{_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}|\n|\z)"
 _FOREIGN = regex(
     rf"(?P<name>{_ANY_CASE})(?i:{_ADDITION})[\"'`*]{{0,3}}\s{{0,3}}"
-    r"(?:[:：=＝→]|は|が|是|为|為|는|은|이|가|ist|lautet|est?|é|è)?\s{0,3}[\"'`*「『“（(]{0,3}\s?"
+    r"(?:[:：=＝→–—-]|は|が|是|为|為|는|은|이|가|ist|lautet|est?|é|è)?\s{0,3}[\"'`*「『“（(]{0,3}\s?"
     r"(?P<value>[!#-&*+\-./0-9:;=?@A-Z^_a-z~]{8,128})"
 )
 

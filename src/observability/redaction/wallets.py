@@ -212,13 +212,14 @@ def _is_solana_base64(token: str) -> bool:
 # error texts and docs of eth-account, web3.py and hyperliquid-python-sdk (`secret_key`, `Account.from_key`,
 # `api_wallet`), from ganache's list, and in the languages of the seed phrases.
 _PRIVATE_LABEL = (
-    r"(?:from_?key|privatekeyto\w{1,12}|from_?(?:private|secret)_?key|(?<![a-z])wallet|signingkey)(?=\()"
-    r"|priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])private(?=[\s:=]{1,3}$)"
+    r"(?:from_?key|privatekeyto\w{1,12}|from_?(?:private|secret)_?key|(?<![a-z])wallet(?:\.add)?|signingkey)(?=\()"
+    r"|priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])priv(?:ate)?(?=[\s:=\"']{1,4}$)"
     r"|seed[\s_-]?hex|clés? privées?|clave privada|chave privada|chiave privata|私钥|私鑰|秘密鍵|개인키"
 )
 _HELD_LABEL = (
-    r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
+    r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)(?:'s)?[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
     r"|(?:api|agent)[\s_-]?wallet|hyper_?liquid_agent"
+    r"|(?<![a-z])accounts(?=\\{0,7}[\"']?\s?[:=]\s?\[)"  # of Hardhat's networks
 )
 _KEY_LABEL = regex(rf"(?P<private>{_PRIVATE_LABEL})|(?P<held>{_HELD_LABEL})", re.IGNORECASE)
 _CLOSE = r"(?:_?(?:\d{1,2}|hex|value))?[\s\"'`*\\)\]]{0,8}"
@@ -251,7 +252,7 @@ _ADDRESS_FOLLOWS = regex(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNOREC
 _NEXT_OF_LIST = regex(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
 _REACH = 160  # characters before a key that are searched for a label
 # Every match of the expressions above contains one of these.
-_HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "clave", "chave", "chiave")
+_HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "accounts", "clave", "chave", "chiave")
 _FOREIGN_HINTS = ("clé", "私", "秘密", "개인")
 _LONGEST_HINT = max(map(len, _HINTS))
 
