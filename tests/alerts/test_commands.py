@@ -23,9 +23,9 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def failing(made: Journal) -> None:
-    """An agent of every five minutes, for three days; its last ten calls failed."""
+    """An agent of every five minutes, for a day; its last ten calls failed."""
     now = time.time_ns()
-    cycles = [cycle(now - number * 5 * MINUTE_NS, failed=number < 10) for number in range(864, -1, -1)]
+    cycles = [cycle(now - number * 5 * MINUTE_NS, failed=number < 10) for number in range(288, -1, -1)]
     append(made, cycles)
 
 

@@ -45,9 +45,10 @@ def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     @functools.cache
-    def filled(traces: int, days: float, until_ns: int | None) -> Path:
+    def filled(traces: int, days: float, until_ns: int | None, judged: int) -> Path:
         journal = Journal(tmp_path_factory.mktemp("template") / "journal.db")
         fill(journal, traces, days=days, until_ns=until_ns)
+        judge(journal, judged)
         journal.close()
         return journal.path
 
@@ -56,12 +57,12 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal]]:
-    """Opens the test's journal with so many traces of the last days: filled once a session, and copied."""
+    """Opens the test's journal with so many traces and outcomes of the last days: filled once a session, and copied."""
     opened: list[Journal] = []
 
-    def copy(traces: int, days: float = 14.0, until_ns: int | None = None) -> Journal:
+    def copy(traces: int, days: float = 14.0, until_ns: int | None = None, judged: int = 0) -> Journal:
         settings.journal_path().parent.mkdir(exist_ok=True)
-        shutil.copy(_template(traces, days, until_ns), settings.journal_path())
+        shutil.copy(_template(traces, days, until_ns, judged), settings.journal_path())
         opened.append(Journal(settings.journal_path()))
         return opened[-1]
 

@@ -86,7 +86,7 @@ def test_student_s_quantiles_are_student_s() -> None:
 def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -> None:
     """In 4,000 series of five, the interval has the true mean about as often as it says; skew costs it some."""
     chance = np.random.default_rng(5)
-    intervals = [mean_interval(list(profits(chance))) for _ in range(4_000)]
+    intervals = [mean_interval(profits(chance).tolist()) for _ in range(4_000)]
     assert sum(interval is not None and interval[0] <= mean <= interval[1] for interval in intervals) / 4_000 >= least
 
 

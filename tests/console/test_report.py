@@ -23,7 +23,6 @@ from src.observability.console.time_range import now_ns
 from src.observability.journal.store import INTERRUPTED, Journal, Row
 from tests import million
 from tests.console.cycles import ask
-from tests.console.fleet import judge
 
 HOSTILE = "<script>document.title='owned'</script>\"><img src=x onerror=\"document.title='owned'\">\x1b[2J\u202e</svg>"
 MARK = re.compile(r'<g role="img" aria-label="([^"]*)"')
@@ -46,9 +45,7 @@ def report(journal: Any, tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture
 def judged(journal_of: Callable[..., Journal]) -> Journal:
     """Two days of four hundred traces, and the outcome of half of the decisions."""
-    made = journal_of(400, days=2.0)
-    judge(made, 200)
-    return made
+    return journal_of(400, days=2.0, judged=200)
 
 
 def frame(journal: Journal) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import openai
 import pytest
 from pytest_httpserver import HTTPServer
 
-from src.observability.instrumentation import install
+from src.observability.instrumentation import hooks, install
 from tests.providers.wire import KEY, Provider
 
 MESSAGES = [{"role": "user", "content": "Longs +80 %"}]
@@ -20,8 +20,10 @@ CLAUDE_ASKED = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens":
 @pytest.fixture(autouse=True)
 def _installed() -> Iterator[None]:
     """Hooks as the settings of the test say, then as they are by default."""
+    finder = hooks._finder
     yield
-    install()
+    if hooks._finder is not finder:
+        install()
 
 
 @pytest.fixture

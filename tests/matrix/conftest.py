@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,19 @@ def _few_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(one_certificate(tmp_path)))
 
 
+@pytest.fixture(scope="session")
+def _new_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from src.observability.journal import Journal
+
+    path = tmp_path_factory.mktemp("new") / "journal.db"
+    Journal(path).close()
+    return path
+
+
 @pytest.fixture
-def rows(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
-    """The journal's rows, all that was recorded included."""
+def rows(tmp_path: Path, _new_journal: Path) -> Callable[[], list[dict[str, Any]]]:
+    """The journal's rows, all that was recorded included. It is copied: creating one takes longer than most tests."""
+    shutil.copy(_new_journal, tmp_path / "journal.db")
 
     def read() -> list[dict[str, Any]]:
         from src.observability import runtime

@@ -5,11 +5,12 @@
 
 import asyncio
 import base64
+import functools
 import gc
 import importlib
 import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,11 +28,12 @@ WAYS = ("sync", "async")
 Rows = Callable[[], list[dict[str, Any]]]
 
 
+_install_once = functools.cache(install)  # it looks at every module
+
+
 @pytest.fixture(autouse=True)
-def _hooks() -> Iterator[None]:
-    install()
-    yield
-    install()
+def _hooks() -> None:
+    _install_once()
 
 
 def _json(body: Any, status: int = 200) -> Response:

@@ -14,6 +14,7 @@ from src.models.model_factory import ModelFactory
 from tests.providers.wire import (
     ANSWER,
     BLOCKING,
+    EACH_PROVIDER,
     FAILURES,
     PROVIDERS,
     STATUSES,
@@ -109,7 +110,7 @@ def expected_cost(provider: Provider) -> float:
 
 
 @pytest.mark.parametrize("outcome", FAILURES)
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_failure_is_one_generation_and_one_red_line(
     name: str, outcome: str, play: Any, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
