@@ -45,7 +45,8 @@ _GENERIC = (
 )  # fmt: skip
 PLAIN = re.compile("|".join([*map(re.escape, SECRETS.values()), *(entry.pattern for entry in FORMATS), *_GENERIC]))
 
-FEED = (settings.REPO_ROOT / "src/data/samples/liquidations_2025-12-11.csv").read_text(encoding="utf-8")
+_FEED = settings.REPO_ROOT / "src/data/samples/liquidations_2025-12-11.csv"
+FEED = _FEED.read_text(encoding="utf-8")
 PROSE = (
     "You are Moon Dev's liquidation agent. Longs of 12,345,678 USD were liquidated in fifteen minutes on BTC, ETH and"
     " SOL; the price is 97,123.5 and funding 0.01%. Decide: BUY, SELL or NOTHING, and say why in one sentence.\n"
@@ -279,13 +280,20 @@ def _reason(example: str, secrets: tuple[str, ...]) -> str:
 
 
 def precision() -> None:
-    """Print the masks on Python's standard library, which holds no secret."""
-    texts = [file.read_text(encoding="utf-8", errors="replace") for file in Path(_STDLIB).glob("*.py")]
-    masks = sum(redact_text(text).count("[REDACTED:") for text in texts)
-    print(f"\nPython's standard library, {sum(map(len, texts)) / KB / KB:.1f} MB: {masks} masks.")
+    """Print the masks on texts that hold no secret; passwords of examples in docstrings count too."""
+    packages = [file for file in _STDLIB.glob("*/**/*.py") if not {"test", "tests", "site-packages"} & {*file.parts}]
+    print("\n| text without a secret | MB | masks |\n|---|---|---|")
+    for name, files in (
+        ("Python's standard library, top level", [*_STDLIB.glob("*.py")]),
+        ("Python's standard library, packages", packages),
+        ("the recorded feed", [_FEED]),
+    ):
+        texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
+        masks = sum(redact_text(text).count("[REDACTED:") - text.count("[REDACTED:") for text in texts)
+        print(f"| {name} | {sum(map(len, texts)) / KB / KB:.1f} | {masks} |")
 
 
-_STDLIB = sysconfig.get_path("stdlib")
+_STDLIB = Path(sysconfig.get_path("stdlib"))
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:

@@ -387,7 +387,14 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     word = value.rstrip("!?")
     if IDENTIFIER.match(word) and not is_jumbled(word):
         stands_alone = not by_word or (match["sep"].strip(" *\t") == ":" and _stands_alone(word, match.string, after))
-        return password and stands_alone and "." not in word and strength(word) == NONE and len(word) >= 6
+        return (
+            password
+            and stands_alone
+            and "." not in word
+            and "passw" not in word.lower()
+            and strength(word) == NONE
+            and len(word) >= 6
+        )
     if value.isdigit() and not password:
         return len(value) >= 16
     if not by_word or is_jumbled(value):

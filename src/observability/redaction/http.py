@@ -140,7 +140,7 @@ def _is_key(segment: str, path: str) -> bool:
 # Headers: RFC 9110 section 11.6.2 (Authorization: scheme, then token68 or parameters), RFC 6750 (Bearer), RFC 6265
 # (Cookie and Set-Cookie: name=value, apart by semicolons).
 _AUTHORIZATION = regex(
-    r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}b?(?:\\{0,15}[\"'`])?"
+    r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}(?:b?\\{0,15}[\"'`])?"
     r"(?P<scheme>(?:bearer|basic|token|bot|apikey|digest|negotiate|ntlm|hawk)\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
     re.IGNORECASE,
 )
@@ -165,10 +165,13 @@ def headers(scan: Scan) -> Iterator[Span]:
     yield from _cookies(scan)
 
 
+_CODE = regex(r"[A-Za-z_][\w.]*[(\[]|[{<$]")  # `authorization = encode(user)`, `Basic {encode(user)}`
+
+
 def _is_credential(match: re.Match[str], in_header: bool) -> bool:
     """Whether a header's value is a credential, unlike `authorization: pending` and `bearer 1234567890123456 bonds`."""
     value = match["value"]
-    if not is_value(value) or value.isdigit():
+    if not is_value(value) or value.isdigit() or _CODE.match(value):
         return False
     if any(map(str.isdigit, value)) or is_jumbled(value):
         return True
