@@ -113,6 +113,7 @@ binance:⏎  secret: K⏎  key: K
 variable "api_key" {⏎  default = "K"⏎}
 networks: { main: { accounts: ['0xX'] } }
 dsn=bot:P@tcp(db:3306)/trades
+<b>Secret</b><br/>K
 ''',
     "data": r'''
 {"key": "K", "secret": "K", "passphrase": "P"}
@@ -159,6 +160,7 @@ The password P is too weak
 password (P) is too weak
 wallet's key: 0xX
 BINANCE_API_KEY⏎    K
+Authorization: HMAC K
 ''',
     "command lines": r'''
 bot --token K
@@ -219,6 +221,14 @@ private key 0xX
 api key “K”
 Set `API_SECRET` to `K`.
 API Key（只读）：K
+admin password P
+default passwd P
+api key equals K
+API-KEY >> K
+api_key[K]
+API key below:⏎K
+> **Secret**⏎> K
+recovery key: K
 ''',
     "languages": r'''
 APIキー: K
@@ -368,7 +378,9 @@ HARMLESS = (
     "price 97123 (API key missing)", "docker run -p 8080:80 bot",
     "the API key for Binance: ask the desk", "password for root: required", "API key (optional): string",
     "curl -u https://example.com/2025/12/11", "<td>API key</td><td>read-only</td>", '<input name="password" value="">',
-    "PasswordAuthentication no", "password is too short",
+    "PasswordAuthentication no", "password is too short", "api_key[provider]",
+    "password protected files", "Authorization: pending approval", "API key -> see the vault",
+    "secret: 12 of 16 shards",
     "accounts: ['0x815efb439d5f1b0ac99896f5522f7049e70f6295']",
     "logged in with password authentication",
     'variable "api_key" {\n  default = ""\n}', "token_address = GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz",
@@ -400,3 +412,4 @@ def test_no_mixture_of_notations_is_lost() -> None:
         assert FAILED not in done, text
         assert redact_text(done) == done, text
     assert redact_text('"password" "hunter2abc"') == '"password" "[REDACTED:named-secret]"'
+    assert redact_text("api key\u200b: a1B2c3D4e5F6g7H8i9J0") == "api key\u200b: [REDACTED:named-secret]"

@@ -63,10 +63,14 @@ _LOOSE_LINKS = (
     r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]\s{0,2}[:=]\s{0,4}|(?:\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
     r"|\s(?:set|changed|format \w{1,12}))(?:\s{0,2}[:=]\s{0,4}|\s(?:is|to)\s{1,4}))",
     r":?\s{0,4}`{3}\w{0,12}\s{0,4}",  # a fence of Markdown
-    r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?>\s{0,8}:?\s{0,4}){1,4}",  # `<td>API key</td><td>…`
+    r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?/?>\s{0,8}:?\s{0,4}){1,4}",  # `<td>API key</td><td>…`
     r"\s{0,4}(?:->|→|…|\.{3})\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))",
     r"\s{1,4}(?:Out\[\d{1,4}\]:\s)?(?=\\{0,15}[\"'`])|(?:\t|\\{1,4}t){1,8}",  # IPython's answer
-    r"\s{0,4}[,;]\s{0,4}|\s{1,4}to\s{1,4}|\s{1,8}",
+    r"\s{1,4}to\s{1,4}",
+    # any sign, and words that are no name of another thing: only before a machine-made value
+    r"(?P<any>\s{0,4}[^\w\s@./\\\"'`]{1,4}\s{0,4}|\s(?:are|equals?|becomes|(?:will|should|must) be|below)[\s:]{1,4})"
+    r"(?=[A-Za-z0-9])",
+    r"\s{1,8}",
 )
 _PAIR = regex(
     rf"{_SUFFIX}(?P<more>[_-]\w{{1,32}})?(?P<close>\\{{0,15}}{_ANY_QUOTE})?[\])]?[*_]{{0,3}}"
@@ -115,9 +119,6 @@ _SECRET_PRECEDES = regex(
     r"secret[\"'`]?\s{0,3}[:=]\s{0,3}[\"'`]?[^\s\"'`,;&]{16,128}[\"'`]?[\s,;&]{1,16}[\"'`]?$", re.IGNORECASE
 )
 _OWNED = regex(r"(?i:(?<![a-z])(?:my|our|your|bot)\s|[?&;])$")  # `my key`, and a query's `?key=`
-# `login bot password …` of netrc, `with password …`, and `password … is too weak`
-_LOGIN = regex(r"(?:(?:login|user(?:name)?)[\s:=]{1,3}\S{1,64}?,?\s{1,8}|(?:with|using)\s)$", re.IGNORECASE)
-_VERDICT = regex(r"\s(?:is|was|has)\s(?:too|not|wrong|weak|invalid|incorrect|expired|been)\b")
 _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
@@ -143,8 +144,17 @@ def named(scan: Scan) -> Iterator[Span]:
                 yield span
 
 
-# Signs for quotes, colons and arrows outside ASCII, which people and models write.
-_FOLDED = {"“”„«»「」『』": '"', "‘’": "'", "（": "(", "）": ")", "：": ":", "＝": "=", "➜➔⇒⟶👉➡": "→"}
+# Signs for quotes, colons, arrows and nothing outside ASCII, which people and models write.
+_FOLDED = {
+    "“”„«»「」『』": '"',
+    "‘’": "'",
+    "（": "(",
+    "）": ")",
+    "：": ":",
+    "＝": "=",
+    "➜➔⇒⟶👉➡": "→",
+    "\u200b\u200c\u200d\ufeff": " ",
+}
 
 
 def _folded(text: str) -> str:
@@ -367,11 +377,11 @@ def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
     word, link = name.name, match["loose"].strip()
     if name.level != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(word, value):
         return False
-    if (match["quote"] or link not in ("", "to", ",", ";") or "\t" in match["loose"]) and not match["aside"]:
+    if match["any"]:
+        return is_made(value)
+    if is_password(word):
         return True
-    if is_password(word) and (link == "to" or match["aside"] or _VERDICT.match(name.text, match.end())):
-        return True
-    if is_password(word) and _LOGIN.search(name.text, max(0, name.start - 80), name.start):
+    if (match["quote"] or link not in ("", "to") or "\t" in match["loose"]) and not match["aside"]:
         return True
     # 40 hex digits without 0x are a key more often than an address
     return is_made(value) or (is_public(value) and (is_variable(word) or len(value) == 40))

@@ -141,7 +141,7 @@ def _is_key(segment: str, path: str) -> bool:
 # (Cookie and Set-Cookie: name=value, apart by semicolons).
 _AUTHORIZATION = regex(
     r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}(?:b?\\{0,15}[\"'`])?"
-    r"(?P<scheme>(?:bearer|basic|token|bot|apikey|digest|negotiate|ntlm|hawk)\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
+    r"(?P<scheme>[a-z][\w-]{1,15}\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
     re.IGNORECASE,
 )
 _BEARER = regex(r"(?P<scheme>,?\s{1,4})(?P<value>[A-Za-z0-9._~+/=-]{16,8192})")

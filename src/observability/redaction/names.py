@@ -62,7 +62,7 @@ _KEY_OWNERS = (
     | HOSTS
     | word_set(
         "api secret private priv access auth signing signer encryption wallet deploy master service account admin app "
-        "consumer subscription license unseal webhook session bot ssh gpg pgp age "
+        "consumer subscription license recovery unseal webhook session bot ssh gpg pgp age "
         "huggingface hf eleven liquid hyperliquid eth solana twitter youtube aws azure"
     )
 )
