@@ -274,11 +274,9 @@ Geheimnis: K
 Passwort lautet P
 Kennwort: P
 Mein Passwort ist P
-Zugangstoken: K
 clé API : K
 clé secrète: K
 mot de passe : P
-jeton: K
 clave API: K
 clave secreta: K
 contraseña: P
@@ -291,11 +289,6 @@ chiave API: K
 секретный ключ: K
 пароль: P
 токен: K
-API anahtarı: K
-şifre: P
-hasło: P
-klucz API: K
-wachtwoord: P
 Schlüssel für Binance: K
 пароль - P
 ''',

@@ -450,14 +450,13 @@ def arguments(scan: Scan) -> Iterator[Span]:
             yield Span(*match.span("value"), "named-secret")
 
 
-# Names in other languages, in each case: RE2 reads bytes, and `re` searches literals faster. A key must be
-# machine-made, and a password have letters and digits.
-_ANY_CASE = "|".join(
-    sorted({form for name in FOREIGN_KEYS | FOREIGN_PASSWORDS for form in (name, name.capitalize(), name.upper())})
-)
+# Names in other languages. A key must be machine-made, and a password have letters and digits.
+_NAMES = sorted(FOREIGN_KEYS | FOREIGN_PASSWORDS)
+_ANY_CASE = "|".join(form for name in _NAMES for form in dict.fromkeys((name, name.capitalize(), name.upper())))
 _ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta)| (?:für|pour|para|per|для) [a-z]{1,16})?"
-# the second part is for a field of data: its value may be far away
-FOREIGN_HINT = rf"(?:{_ANY_CASE})(?:{_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}|\n|\z)"
+# RE2 reads bytes, and so knows the other case of ASCII letters alone. The value of a field may be far from its name.
+_IN_BYTES = "|".join(dict.fromkeys(form for name in _NAMES for form in (name, name[0].upper() + name[1:])))
+FOREIGN_HINT = rf"(?:{_IN_BYTES})(?:{_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}|\n|\z)"
 _FOREIGN = regex(
     rf"(?P<name>{_ANY_CASE})(?i:{_ADDITION})[\"'`*]{{0,3}}\s{{0,3}}"
     r"(?:[:：=＝→–—-]|は|が|是|为|為|는|은|이|가|ist|lautet|est?|é|è)?\s{0,3}[\"'`*「『“（(]{0,3}\s?"

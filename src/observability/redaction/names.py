@@ -74,12 +74,11 @@ _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
 _PUBLIC = word_set("public pub publishable pubkey pubkeys publickey")
 # Names in other languages.
 FOREIGN_KEYS = word_set(
-    "キー シークレット トークン 密钥 密鑰 金鑰 令牌 키 시크릿 토큰 schlüssel geheimnis zugangstoken clé jeton clave "
-    "chave chiave ключ токен anahtarı klucz sleutel"
+    "キー シークレット トークン 密钥 密鑰 金鑰 令牌 키 시크릿 토큰 schlüssel geheimnis clé clave "
+    "chave chiave ключ токен"
 )
 FOREIGN_PASSWORDS = word_set(
-    "パスワード パスフレーズ 暗証番号 密码 密碼 口令 비밀번호 암호 kennwort passwort passe contraseña senha пароль "
-    "şifre hasło wachtwoord"
+    "パスワード パスフレーズ 密码 密碼 口令 비밀번호 암호 kennwort passwort passe contraseña senha пароль"
 )
 # Words before `key` in databases, caches and pages: such keys are not secret.
 _PLACES = word_set(
