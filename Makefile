@@ -19,7 +19,7 @@ demo: .venv/.installed  ## replays a recorded feed through a model in the proces
 	@echo "   python -m src.observability costs --by model        # calls, errors, latency, spend"
 	@echo "   python -m src.observability serve                   # the live page, at http://127.0.0.1:8020"
 
-test: export PYTEST_ADDOPTS := -n logical
+test: export PYTEST_ADDOPTS := -n logical --dist worksteal
 test: export PYTEST_DEBUG_TEMPROOT := $(wildcard /dev/shm)
 test: .venv/.installed-dev  ## the quick tests, on every core, their files in memory; ARGS="-k journal" for some of them
 	$(BIN)/pytest tests/ $(ARGS)

@@ -280,9 +280,11 @@ def test_rows_are_shipped_only_on_the_protocols_own_success(
 ) -> None:
     """Any other answer, 2xx as it may be, leaves them pending; they go again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.02")
     left = [NOT_A_SUCCESS[case]]
     langfuse.answer = lambda request, _body: left.pop() if left and request.path.endswith(path) else None
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
+    wait_until(lambda: sum(request.path.endswith(path) for request in langfuse.requests) > 1)
     wait_until(lambda: {row["state"] for row in [*journal.observations(), *journal.scores()]} == {"shipped"})
     assert sum(request.path.endswith(path) for request in langfuse.requests) == 2
     assert "see LANGFUSE_HOST; HTTP 20" in LangFuseTracker().health()["last_error"]
