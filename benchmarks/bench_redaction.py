@@ -128,6 +128,7 @@ ADVERSE = (
     "key=", "key: ", 'key="', "secret,'", "token ", "password ", "Authorization: ", "bearer ", "sk-", "eyJ", "AKIA", "://",
     "https://a:", "-----BEGIN ", "abandon ", "[1,", "0x", "a", "1", "\\", "\\n", "\\u0061", "é", "的", "=", "{\"", "\n",
     "authorization: ", "助记词的一是", "的 ", "<li>zoo</li>", "word 1: zoo ",
+    "curl ", "clave: 1", "api_key (1 ", "'1 is the api_key",
 )  # fmt: skip
 
 

@@ -177,6 +177,7 @@ def _longest_call(text: str) -> float:
 HEAVY = (
     "key=", "key: ", "token ", "secret,'", 'password: "', "Authorization: ", "sk-", "ghs_a", "eyJ", "%41", "%2525",
     "https://a:b@c ", "助记词的一是", "word 1: zoo ", "-----BEGIN PRIVATE KEY-----", "1, ", "[REDACTED:", "[", "a",
+    "curl ", "clave: 1", "api_key (1 ",
     "AKIAABCDEFGHIJKLMNOP " + "aB1" * 13 + "a ",
 )  # fmt: skip
 

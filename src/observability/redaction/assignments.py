@@ -47,27 +47,39 @@ _QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"
 _PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # of a string in Python, C# and Objective-C
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _SUFFIX = rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d)|\s#?\d{{1,2}}(?=:))?)"
+# What stands between a name and its value.
 _LINKS = (
-    r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}",  # YAML's block scalars
+    # YAML's block scalars
+    r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}",
     # declarations: `password: str = "…"`, `const key string = "…"`, `char key[] = "…"`, `Key { get; set; } = "…"`
     r"(?:[ \t]{0,4}:[ \t]{0,4}[\w.&\[\]|' ]{1,40}|\s{1,4}[sS]tr(?:ing)?|\[\d{0,4}\]|\s{0,4}\{[\w; ]{3,24}\})"
     rf"\s{{0,4}}=\s{{0,4}}(?={_PREFIX}\\{{0,15}}[\"'])",
+    # `=`, `:`, `=>` and the like, also in bold: `**Key:** …`
     r"\s{0,8}(?::=|=>|<-|[=!]==?|=|:|\|)(?:[ \t]{0,24}|\s{0,8})(?:\*{1,3}\s{0,4})?",
+    # the next item of a list or a call; `std::string key{"…"}`
     r"\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])|\{(?=[\"'])",
+    # prose
     r"\s{1,4}(?:(?:is|was):?|provided:|given:|used:)\s{1,4}|\s?[是为為はが는은]\s?",
-    r"\s{0,4}[:=]\s{0,4}%[sr]\\{0,7}[\"']\s{0,4},\s{0,4}(?=[\"'])",  # `logger.info("api_key=%s", "…")`
+    # `logger.info("api_key=%s", "…")`
+    r"\s{0,4}[:=]\s{0,4}%[sr]\\{0,7}[\"']\s{0,4},\s{0,4}(?=[\"'])",
+    # `<password>…`
     r">(?:<!\[CDATA\[)?(?=[^\s<>]{4})",
 )
+# Links behind which prose may go on: the value must have letters and digits.
 _LOOSE_LINKS = (
     # `API key (read-only): …`, `password for root is …`, `API key set to …`
     r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]\s{0,2}[:=]\s{0,4}|(?:\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
     r"|\s(?:set|changed|format \w{1,12}))(?:\s{0,2}[:=]\s{0,4}|\s(?:is|to)\s{1,4}))",
-    r":?\s{0,4}`{3}\w{0,12}\s{0,4}",  # a fence of Markdown
-    r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?/?>\s{0,8}:?\s{0,4}){1,4}",  # `<td>API key</td><td>…`
+    # a fence of Markdown
+    r":?\s{0,4}`{3}\w{0,12}\s{0,4}",
+    # `<td>API key</td><td>…`
+    r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?/?>\s{0,8}:?\s{0,4}){1,4}",
+    # arrows, dashes, parentheses
     r"\s{0,4}(?:->|→|…|\.{3})\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))",
-    r"\s{1,4}(?:Out\[\d{1,4}\]:\s)?(?=\\{0,15}[\"'`])|(?:\t|\\{1,4}t){1,8}",  # IPython's answer
+    # a quote, also on IPython's next line; the next cell of a table
+    r"\s{1,4}(?:Out\[\d{1,4}\]:\s)?(?=\\{0,15}[\"'`])|(?:\t|\\{1,4}t){1,8}",
     r"\s{1,4}to\s{1,4}",
-    # any sign, and words that are no name of another thing: only before a machine-made value
+    # any other sign, and verbs: only before a machine-made value
     r"(?P<any>\s{0,4}[^\w\s@./\\\"'`]{1,4}\s{0,4}|\s(?:are|equals?|becomes|(?:will|should|must) be|below)[\s:]{1,4})"
     r"(?=[A-Za-z0-9])",
     r"\s{1,8}",
@@ -112,6 +124,7 @@ _NUMBERS = regex(  # 16 or more bytes of a key
     r"[sS]?[\"'\])]{0,2}\s{0,4}(?::?=|:)?\s{0,4}(?:\[\]byte)?[\[{(]\s{0,16}"
     rf"(?P<numbers>{_BYTE}(?:\s{{0,4}},\s{{0,16}}{_BYTE}){{15,}})"
 )
+# An exchange's secret beside its key: `key: …, secret: …`, in either order.
 _SECRET_FOLLOWS = regex(
     r"\\{0,7}[\"'`]?[\s,;&]{1,16}(?:and\s|the\s){0,2}\\{0,7}[\"'`]?(?:api[_ ]?)?secret", re.IGNORECASE
 )
@@ -184,14 +197,19 @@ _LONE = {end: _lone(end) for end in ("key", "token")}
 _WINDOW, _FORESIGHT = 4096, 640  # characters per search: other threads run between two windows
 
 
+def _in_windows(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Yield the matches, of at most `_FORESIGHT` characters, with pauses for other threads."""
+    for start in range(0, len(text), _WINDOW):
+        for match in pattern.finditer(text, start, start + _WINDOW + _FORESIGHT):
+            if match.start() < start + _WINDOW:  # later matches belong to the next window
+                yield match
+
+
 def _name_ends(scan: Scan, end: str) -> Iterator[int]:
     if end not in _LONE:
         yield from scan.anchors(end)
     elif end in scan.low:
-        for start in range(0, len(scan.low), _WINDOW):
-            for match in _LONE[end].finditer(scan.low, start, start + _WINDOW + _FORESIGHT):
-                if match.start() < start + _WINDOW:  # later matches belong to the next window
-                    yield match.start()
+        yield from (match.start() for match in _in_windows(_LONE[end], scan.low))
 
 
 class _Name(NamedTuple):
@@ -445,7 +463,7 @@ COMMAND_HINT = (
 
 def arguments(scan: Scan) -> Iterator[Span]:
     """Yield secrets without a name in commands and calls: `curl -u trader:…`, `sshpass -p …`, `hmac.new(b"…")`."""
-    for match in _COMMAND.finditer(scan.text):
+    for match in _in_windows(_COMMAND, scan.text):
         if is_mixed(match["value"]) and is_value(match["value"]):
             yield Span(*match.span("value"), "named-secret")
 
@@ -466,7 +484,7 @@ _FOREIGN = regex(
 
 def foreign_names(scan: Scan) -> Iterator[Span]:
     """Yield values with a secret's name in another language: `APIキーは「…」です`, `Mein Passwort lautet …`."""
-    for match in _FOREIGN.finditer(scan.text):
+    for match in _in_windows(_FOREIGN, scan.text):
         is_key = match["name"].lower() in FOREIGN_KEYS
         value = match["value"].rstrip(".;:?!") if is_key else match["value"]
         if is_value(value) and (is_made(value) if is_key else is_mixed(value)):
