@@ -280,7 +280,7 @@ def test_rows_are_shipped_only_on_the_protocols_own_success(
 ) -> None:
     """Any other answer, 2xx as it may be, leaves them pending; they go again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
-    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "0.02")
+    monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.01)
     left = [NOT_A_SUCCESS[case]]
     langfuse.answer = lambda request, _body: left.pop() if left and request.path.endswith(path) else None
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
