@@ -117,6 +117,19 @@ def _a_quick_test_starts_no_process(request: pytest.FixtureRequest, monkeypatch:
         monkeypatch.setattr(os, "fork", refuse)
 
 
+@pytest.fixture(autouse=True)
+def _a_failed_test_waits_for_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`with Popen(...)` waits until its process ends, which one that runs on never does: a failure kills it first."""
+    leave = subprocess.Popen.__exit__
+
+    def kill_and_leave(self: subprocess.Popen[Any], kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()
+        leave(self, kind, *rest)
+
+    monkeypatch.setattr(subprocess.Popen, "__exit__", kill_and_leave)
+
+
 @pytest.fixture
 def write_env_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Write the test's `.env`."""

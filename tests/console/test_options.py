@@ -318,6 +318,7 @@ def test_prune_counts_for_scripts(closed: Path) -> None:
 @pytest.mark.slow
 def test_tail_waits_for_a_journal(journal: Any) -> None:
     """It says so, and shows what then comes; one failure of a call within a cycle is told once."""
+    journal.path.unlink()
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "80"},
