@@ -3,8 +3,8 @@
 Built with love by Moon Dev 🚀
 
 Settings of this repo's models and agents: constants, and the live ones of `_SETTINGS`, which follow the environment and
-`.env` at every read. `src/observability` has its own settings. This module also serves four of them, those of the plan:
-a value assigned or patched here wins, until `importlib.reload(config)`.
+`.env` at every read. `src/observability/settings.py` has the package's settings. This module also serves four of those,
+for code that reads them here (`CONFIG_NAMES`): a value assigned or patched here wins, until `importlib.reload(config)`.
 """
 
 from typing import Any

@@ -3,7 +3,8 @@
 Built with love by Moon Dev 🚀
 
 Parses the three-line answer of a trading agent's model: the action, the reason, `Confidence: X%`. Real money depends
-on it, so an unclear answer counts as NOTHING, marked invalid.
+on the decision, so an unclear answer counts as NOTHING, marked invalid. `observability/recording/inference.py` decides
+nothing: it guesses, for the record alone, the decisions of agents that do not record any.
 """
 
 import re
@@ -50,7 +51,7 @@ _NOT_A_WORD = re.compile(r"^\W+")
 
 
 class Decision(NamedTuple):
-    """A parsed answer; not `valid` where the answer is unclear."""
+    """What the agent does, by its model's answer; not `valid` where the answer is unclear."""
 
     action: str
     confidence: float  # as the model gave it: a percentage, not clamped

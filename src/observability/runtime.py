@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from . import forks
+from . import sqlite_forks
 from .background import OWN_THREADS
 from .internal_errors import failures, guarded
 from .recording import Recorder
@@ -178,7 +178,7 @@ def _close_with_the_process() -> None:
 
 def _in_child() -> None:
     global active, _creating, _ending, _known, _prepared
-    forks.after_in_child()
+    sqlite_forks.after_in_child()
     if active is not None:
         active.abandon()
         _inherited.append(active)
@@ -190,7 +190,7 @@ def _in_child() -> None:
     failures.reset()
 
 
-os.register_at_fork(before=forks.before, after_in_parent=forks.after_in_parent, after_in_child=_in_child)
+os.register_at_fork(before=sqlite_forks.before, after_in_parent=sqlite_forks.after_in_parent, after_in_child=_in_child)
 
 
 def health() -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """All settings of the package; no other module reads the environment.
 
-A setting comes from, in this order: the plan's four names in the sibling `config` module (`CONFIG_NAMES`), the
+A setting comes from, in this order: the sibling `config` module (only the four names of `CONFIG_NAMES`), the
 environment, `.env`, the default. Settings are *live*: each read sees the current environment. `.env` is read once, into
 a dictionary of this module and not into `os.environ`, so that other code does not see its variables.
 Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing.
@@ -182,7 +182,7 @@ def parse_text(_name: str, text: str) -> str:
     return text.strip()
 
 
-# The SDKs whose calls can be observed. `http` observes POSTs to chat APIs by requests and httpx.
+# The SDKs whose calls can be observed, those of `instrumentation.install.SDKS`. `http`: POSTs by requests and httpx.
 INSTRUMENTS = ("openai", "anthropic", "groq", "google", "ollama", "elevenlabs", "http")
 
 

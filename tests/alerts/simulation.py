@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from src.observability.alerts.events import Call, Decision, Event, TraceEnd
+from src.observability.alerts.events import Call, DecisionEvent, Event, TraceEnd
 from src.observability.alerts.monitor import Incident, Monitor
 from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 
@@ -124,12 +124,12 @@ class Agent:
         elif chance.random() < 0.3:
             self.actions[symbol] = chance.choice(("BUY", "SELL", "NOTHING", "NOTHING"))
 
-    def _decision(self, at: int, trace: str, valid: bool) -> Decision:
+    def _decision(self, at: int, trace: str, valid: bool) -> DecisionEvent:
         noise = self.chance.gauss(0, self.deviation)
         self.confidence = self.mean + self.shift + 0.3 * (self.confidence - self.mean - self.shift) + 0.95 * noise
         percent = min(max(round(self.confidence / self.round_to) * self.round_to, 0), 100)
         symbol = self.symbols[0]
-        return Decision(at, trace, self.actions[symbol], float(percent), symbol, valid)
+        return DecisionEvent(at, trace, self.actions[symbol], float(percent), symbol, valid)
 
 
 def watched(monitor: Monitor, agent: Agent, from_ns: int, until_ns: int) -> Iterator[tuple[int, Incident]]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from src.observability import ObservabilityContext, observe_llm, settings
-from src.observability.alerts.events import Call, Decision, Event, TraceEnd, new_events, newest
+from src.observability.alerts.events import Call, DecisionEvent, Event, TraceEnd, new_events, newest
 from src.observability.journal.store import Journal
 from tests.alerts.agents import T0, append, cycle
 
@@ -37,7 +37,7 @@ def test_a_cycle_is_a_call_a_decision_and_an_end(journal: Any) -> None:
     (first, call), (second, decision), (third, end) = events_of(journal)
     assert (first, second, third) == ("WhaleAgent",) * 3
     assert isinstance(call, Call)
-    assert isinstance(decision, Decision)
+    assert isinstance(decision, DecisionEvent)
     assert isinstance(end, TraceEnd)
     assert (call.failed, call.refused, decision[2:], end.decided) == (
         False, False, ("BUY", 70.0, "BTC", True), True,
@@ -76,7 +76,7 @@ def test_an_inferred_decision_counts(journal: Any, monkeypatch: pytest.MonkeyPat
     ask("no idea")
     kinds = [event for _, event in events_of(journal) if not isinstance(event, Call)]
     assert [event.decided for event in kinds if isinstance(event, TraceEnd)] == [True, False]
-    assert [event[2:4] for event in kinds if isinstance(event, Decision)] == [("SELL", 65.0)]
+    assert [event[2:4] for event in kinds if isinstance(event, DecisionEvent)] == [("SELL", 65.0)]
 
 
 def test_pages_join_without_a_seam(made: Journal) -> None:

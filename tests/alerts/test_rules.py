@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from src.observability.alerts.events import Call, Decision, TraceEnd
+from src.observability.alerts.events import Call, DecisionEvent, TraceEnd
 from src.observability.alerts.monitor import Incident, Monitor
 from src.observability.alerts.past import Day
 from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
@@ -79,7 +79,7 @@ def test_a_turn_is_one_of_the_same_symbol(symbols: tuple[str, ...]) -> None:
     for number in range(600):
         action = "BUY" if number % 2 else "SELL"
         symbol = symbols[number % len(symbols)]
-        list(monitor.feed(Decision(T0 + number * 15 * MINUTE_NS, "t", action, 70.0, symbol, True)))
+        list(monitor.feed(DecisionEvent(T0 + number * 15 * MINUTE_NS, "t", action, 70.0, symbol, True)))
     trials = [day.trials.get("flips", [0, 0]) for day in monitor.past.days]
     assert all(bad == (trials if symbols == ("BTC",) else 0) for bad, trials in trials)
 

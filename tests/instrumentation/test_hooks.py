@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 
 from src.observability.instrumentation import hooks, install
+from src.observability.instrumentation.install import SDKS
+from src.observability.settings import INSTRUMENTS
 
 NAME = "moondev_fake_sdk"
 
@@ -141,3 +143,8 @@ def test_a_module_that_fails_fails_as_before(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="half"):
         importlib.import_module(f"{NAME}.broken")
     assert f"{NAME}.broken" not in sys.modules
+
+
+def test_every_sdk_has_a_name_in_the_setting() -> None:
+    """An SDK whose name `settings.INSTRUMENTS` lacks would never be observed."""
+    assert sorted(sdk.name for sdk in SDKS) == sorted(INSTRUMENTS)

@@ -24,7 +24,7 @@ class Call(NamedTuple):
     answer: str | None = None  # digest of the answer
 
 
-class Decision(NamedTuple):
+class DecisionEvent(NamedTuple):
     """One trading signal."""
 
     at_ns: int
@@ -43,7 +43,7 @@ class TraceEnd(NamedTuple):
     decided: bool | None  # whether the trace contains a valid decision; None if no model answered in it
 
 
-Event = Call | Decision | TraceEnd
+Event = Call | DecisionEvent | TraceEnd
 
 # A page is read by one statement, so that its read transaction ends before the rows are processed.
 _NEW_ROWS = """
@@ -113,13 +113,13 @@ def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
     return output in _EMPTY or _REFUSAL.match(output) is not None
 
 
-def _decision(row: Row, at_ns: int) -> Decision:
+def _decision(row: Row, at_ns: int) -> DecisionEvent:
     try:
         fields = json.loads(row["signal"] or "{}")
     except ValueError:  # the placeholder of a row that could not be redacted
         fields = {}
     confidence = fields.get("signal_confidence")
-    return Decision(
+    return DecisionEvent(
         at_ns,
         row["trace_id"],
         str(fields.get("signal_action")),

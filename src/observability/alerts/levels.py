@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from .detectors import distance, distance_limit, drift_limit, tests_in
-from .events import Call, Decision
+from .events import Call, DecisionEvent
 from .past import Past
 
 _HOUR_NS = 3_600_000_000_000
@@ -82,7 +82,7 @@ class Confidence:
     traces: list[str] = field(default_factory=list)
     new: int = 0  # number of decisions since the last test
 
-    def add(self, past: Past, decision: Decision) -> bool:
+    def add(self, past: Past, decision: DecisionEvent) -> bool:
         """Add a decision; True if an incident begins."""
         for items, item in ((self.values, round(decision.confidence or 0.0)), (self.times, decision.at_ns)):
             items.append(item)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from .events import Call, Decision, Event, TraceEnd
+from .events import Call, DecisionEvent, Event, TraceEnd
 from .levels import Confidence, Spend
 from .past import Day, Past, bin_of
 from .rules import BY_NAME, Evidence
@@ -75,7 +75,7 @@ class Monitor:
             yield from self._judge(trial, event)
         if isinstance(event, Call) and event.cost_usd is not None:
             yield from self._judge_spend(event, day)
-        if isinstance(event, Decision) and event.valid and event.confidence is not None:
+        if isinstance(event, DecisionEvent) and event.valid and event.confidence is not None:
             yield from self._judge_confidence(event, day)
         self._remember(event, day)
 
@@ -111,7 +111,7 @@ class Monitor:
     def _trials(self, event: Event) -> Iterator[Trial]:
         if isinstance(event, Call):
             yield from self._trials_of_call(event)
-        elif isinstance(event, Decision):
+        elif isinstance(event, DecisionEvent):
             yield from self._trials_of_decision(event)
         elif event.decided is not None:
             yield Trial("unparsable", not event.decided)
@@ -126,7 +126,7 @@ class Monitor:
         if call.seconds is not None and self.past.days:
             yield Trial("slow", self.past.is_slow(call.seconds))
 
-    def _trials_of_decision(self, decision: Decision) -> Iterator[Trial]:
+    def _trials_of_decision(self, decision: DecisionEvent) -> Iterator[Trial]:
         before = self.memory.actions.get(decision.symbol)
         if before and decision.valid and decision.action in ("BUY", "SELL"):
             yield Trial("flips", decision.action != before)
@@ -160,7 +160,7 @@ class Monitor:
                 Incident(self.agent, "spend", text, spend.since_ns, call.at_ns, spend.last_good, spend.first_bad)
             )
 
-    def _judge_confidence(self, decision: Decision, day: Day) -> Iterator[Incident]:
+    def _judge_confidence(self, decision: DecisionEvent, day: Day) -> Iterator[Incident]:
         recent, past = self.confidence, self.past
         before = recent.values[-1] if recent.values else None
         begins = recent.add(past, decision)
@@ -184,7 +184,7 @@ class Monitor:
         memory.seen_ns = max(memory.seen_ns, event.at_ns)
         if isinstance(event, Call):
             self._remember_call(event, day)
-        elif isinstance(event, Decision):
+        elif isinstance(event, DecisionEvent):
             if event.valid and event.action in ("BUY", "SELL"):
                 memory.actions.pop(event.symbol, None)
                 memory.actions[event.symbol] = event.action

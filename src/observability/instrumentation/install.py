@@ -8,6 +8,7 @@ from ..settings import setting
 from . import cycles, hooks
 from .sdks import ANTHROPIC, ELEVENLABS, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI
 
+# An SDK is observed only if `settings.INSTRUMENTS` has its name too.
 SDKS = (OPENAI, ANTHROPIC, GROQ, GOOGLE, OLLAMA, ELEVENLABS, HTTP)
 
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import forks
+from .. import sqlite_forks
 from .file import BUSY_SECONDS, JournalError, connected, errors_named, identity_of, set_aside
 
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # pauses while another process holds the write lock
@@ -23,10 +23,10 @@ class JournalConnection:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
         self.lock = threading.RLock()
-        with forks.opening:
+        with sqlite_forks.opening:
             self._db: sqlite3.Connection | None
             self._db, self._identity = connected(path, create=create)
-            forks.add(self)
+            sqlite_forks.add(self)
 
     def close(self) -> None:
         """Close the connection."""
@@ -83,7 +83,7 @@ class JournalConnection:
     @contextmanager
     def with_copies(self, tables: Iterable[str]) -> Iterator[sqlite3.Connection]:
         """A connection that only reads this journal, with writable copies of `tables` in memory."""
-        with self.lock, errors_named(), forks.opening:
+        with self.lock, errors_named(), sqlite_forks.opening:
             self._open()  # checks that the file exists and is this journal
             with closing(sqlite3.connect("file::memory:", uri=True, isolation_level=None)) as db:
                 db.row_factory = sqlite3.Row
@@ -138,7 +138,7 @@ class JournalConnection:
 
     def _open(self) -> sqlite3.Connection:
         if self._db is None:
-            with forks.opening:
+            with sqlite_forks.opening:
                 reopened = connected(self.path, create=False)
             if reopened.identity != self._identity:
                 reopened.db.close()

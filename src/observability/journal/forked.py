@@ -1,4 +1,4 @@
-"""Journals of forked children: a child that must not open its parent's journal (`forks.py`) writes its own.
+"""Journals of forked children: a child that must not open its parent's journal (`sqlite_forks.py`) writes its own.
 
 Once the child has ended, its rows are merged into the main journal, and the file is deleted.
 """
@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import forks, settings
+from .. import sqlite_forks, settings
 from .store import Journal
 
 _STEP_ROWS = 200
@@ -16,9 +16,9 @@ _TABLES = ("observations", "scores")
 
 
 def path_of_process() -> Path:
-    """The path of this process's journal: as configured, or a separate file beside it (`forks.is_unsafe`)."""
+    """The path of this process's journal: as configured, or a separate file beside it (`sqlite_forks.is_unsafe`)."""
     path = settings.journal_path()
-    return path.with_name(f"{path.stem}.forked-{os.getpid()}{path.suffix}") if forks.is_unsafe else path
+    return path.with_name(f"{path.stem}.forked-{os.getpid()}{path.suffix}") if sqlite_forks.is_unsafe else path
 
 
 def merge_forked(journal: Journal, has_ended: Callable[[int], bool]) -> None:

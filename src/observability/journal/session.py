@@ -10,7 +10,7 @@ import re
 import secrets
 from pathlib import Path
 
-from .. import forks
+from .. import sqlite_forks
 from ..internal_errors import failures
 from .forked import path_of_process
 from .store import Journal
@@ -40,10 +40,10 @@ class JournalSession:
         return self._journal
 
     def _begin(self, path: Path) -> "tuple[Journal, ProcessLock]":
-        if forks.is_unsafe:
+        if sqlite_forks.is_unsafe:
             why = f"this process was forked while its parent wrote to the journal: its calls are recorded in {path}"
             failures.note("fork", why, cure="Start workers before the first call, or by spawn.")
-        with forks.opening:  # a child forked before `_lock` is set would hold the lock for ever: see `abandon`
+        with sqlite_forks.opening:  # a child forked before `_lock` is set would hold the lock for ever: see `abandon`
             journal = Journal(path)
             try:
                 folder = _processes_of(path)

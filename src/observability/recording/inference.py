@@ -1,7 +1,8 @@
 """Infers decisions from answers: an answer that begins with BUY, SELL or NOTHING becomes a signal, marked `inferred`.
 
 An inferred signal is held until the end of its cycle, and dropped if the cycle records a signal itself. Answers inside
-one `SwarmAgent.query` are votes: their majority is one inferred signal; a tie gives no signal.
+one `SwarmAgent.query` are votes: their majority is one inferred signal; a tie gives no signal. The agents of
+`src/agents` act on their own parser, `agents/decision.py`.
 """
 
 import json
@@ -29,8 +30,8 @@ _NO_CONTENT = dict.fromkeys(
 )  # fmt: skip
 
 
-class Decision(NamedTuple):
-    """The decision of an answer; `word` is the action in the model's spelling."""
+class InferredDecision(NamedTuple):
+    """A decision read from an answer; `word` is the action in the model's spelling."""
 
     action: str
     word: str
@@ -39,14 +40,14 @@ class Decision(NamedTuple):
     symbol: str | None
 
 
-def decision_in(answer: str) -> Decision | None:
+def decision_in(answer: str) -> InferredDecision | None:
     """The decision alone on the first line of the answer; None if there is none."""
     first, _, rest = answer.lstrip().partition("\n")
     word = first[: _MAX_LINE + 1].strip(_DECORATION).upper()
     if word not in _ACTIONS:
         return None
     confidence, symbol = _CONFIDENCE.search(answer), _SYMBOL.search(answer)
-    return Decision(
+    return InferredDecision(
         _ACTIONS[word],
         word,
         float(confidence[1]) if confidence else None,
@@ -85,7 +86,7 @@ def _of_cycle(cycle: Observation, row: Row) -> list[Row]:
         return events
     votes = Counter(_counts(cycle))
     reason = f"{votes[winner]} of {votes.total()} votes"
-    verdict = _event(row, Decision(winner, winner, None, reason, None), votes=dict(votes))
+    verdict = _event(row, InferredDecision(winner, winner, None, reason, None), votes=dict(votes))
     return [*events, *_held_until_the_end(cycle.root, cycle.id, verdict)]
 
 
@@ -109,7 +110,7 @@ def _winner(cycle: Observation) -> str | None:
     return None if not ranking or is_tie else ranking[0][0]
 
 
-def _decision_of(row: Row) -> Decision | None:
+def _decision_of(row: Row) -> InferredDecision | None:
     if row["level"] == "ERROR" or not row["output"]:
         return None
     answer = text_in(json.loads(row["output"]))
@@ -123,7 +124,7 @@ def _cycle_around(observation: Observation) -> Observation | None:
     return around
 
 
-def _event(row: Row, decision: Decision, **more: Any) -> Row:
+def _event(row: Row, decision: InferredDecision, **more: Any) -> Row:
     """The event's row, as a child of the answer's row, whose texts are already redacted."""
     extra = {"signal_inferred": True, "signal_word": decision.word, **more}
     action, _, confidence, reasoning, symbol = decision

@@ -174,7 +174,7 @@ class Recorder:
         return thread if thread is not None and thread.ident is not None else None
 
     def abandon(self) -> None:
-        """Forget all observations in a forked child, since the parent writes them."""
+        """Leave the journal's connection to the parent, in a forked child; `runtime.py` drops this recorder."""
         if self._sink is not None:
             self._sink.abandon()
 

@@ -146,7 +146,8 @@ class Delivery:
         its back-off before releasing."""
         seconds = journal.seconds_held(self._back_off_lease, self._session.process, self._session.is_alive)
         if seconds:
-            raise _Stopped(ServerReply(ExportResult.UNAVAILABLE, "it asked another process to wait", seconds))
+            why = "the server told another process of this machine to wait"
+            raise _Stopped(ServerReply(ExportResult.UNAVAILABLE, why, seconds))
 
     def _share_back_off(self, journal: Journal, seconds: float | None) -> None:
         """Record the server's Retry-After for other processes. It ends with this process, so that a restart of all
@@ -219,7 +220,7 @@ class Delivery:
         try:
             body = self._client.encoded(rows) if table == "observations" else batch_of(rows)
         except Exception as error:  # noqa: BLE001 - one unreadable row must not stop the others
-            return ServerReply(ExportResult.REFUSED, f"it cannot be encoded: {type(error).__name__}: {error}")
+            return ServerReply(ExportResult.REFUSED, f"the row cannot be encoded: {type(error).__name__}: {error}")
         send = self._client.send_spans if table == "observations" else self._client.send_scores
         return send(body, self._seconds_left())
 

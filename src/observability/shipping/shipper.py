@@ -231,7 +231,7 @@ class Worker:
         elif reply.result is ExportResult.UNAVAILABLE:
             failed = self._backoff.fail(reply.retry_after)
             if failed == 1 and not self._stopping:
-                why = f"{destination.service} cannot be reached now ({reply.message})"
+                why = f"No row can be sent to {destination.service} now ({reply.message})"
                 self._report(f"{why}. Rows stay pending and are sent later")
         return reply is None
 

@@ -8,7 +8,7 @@ from ...journal import INTERRUPTED, Row
 from ..queries.totals import tokens_in_and_out
 from ..queries.traces import Trace
 from ..render.format import duration, gain, gain_percent, moment, money, plain, price, safe, tokens
-from .overview import Decision, decision
+from .overview import DecisionRow, decision
 
 _MAX_TEXT = 20_000  # limit in characters for one message
 _MAX_DEPTH = 20
@@ -41,7 +41,7 @@ class Node(NamedTuple):
     facts: list[str]
     messages: list[Message]
     more: list[Message]  # parameters and metadata
-    decision: Decision | None
+    decision: DecisionRow | None
     left: float  # percent of the trace's time at which it starts
     width: float  # percent of the trace's time that it takes
     children: "list[Node]"
@@ -151,7 +151,7 @@ def _facts(row: Row) -> Iterator[str]:
         yield price(row["cost_usd"])
 
 
-def _decision(row: Row) -> Decision:
+def _decision(row: Row) -> DecisionRow:
     return decision({**row, "pnl_usd": None, "pnl_pct": None, "stands": True, "calls": 0, "cost_usd": None})
 
 

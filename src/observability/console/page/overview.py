@@ -32,7 +32,7 @@ class Tile(NamedTuple):
     line: Line
 
 
-class Decision(NamedTuple):
+class DecisionRow(NamedTuple):
     """A decision as one row of the list."""
 
     row: Row
@@ -45,12 +45,12 @@ class Decision(NamedTuple):
     cost: str
 
 
-def decision(row: Row) -> Decision:
+def decision(row: Row) -> DecisionRow:
     """Return a row of the list for a decision."""
     signal = signal_of(row["metadata"])
     action = plain(signal.action)[:24]
     profit = profit_of(row) if row["stands"] else None
-    return Decision(
+    return DecisionRow(
         row, signal, action, action if action in ACTIONS and signal.valid else "unreadable",
         plain(signal.reason[:_MAX_REASON]), outcome_text(row), mood(profit), cost_text(row),
     )  # fmt: skip
@@ -235,13 +235,13 @@ def with_text(journal: Journal, rows: Sequence[Any], view: View) -> list[Any]:
 
 def cursor_of(item: Any) -> str:
     """Return a row's place in the list."""
-    row = item.row if isinstance(item, Decision) else item
+    row = item.row if isinstance(item, DecisionRow) else item
     return f"{row['start_ns']}-{row['seq']}"
 
 
 def trace_of(item: Any) -> str:
     """Return the trace of a row of the list."""
-    return str(item.row["trace_id"] if isinstance(item, Decision) else item["trace_id"])
+    return str(item.row["trace_id"] if isinstance(item, DecisionRow) else item["trace_id"])
 
 
 def rows_after(journal: Journal, rows: Filter, view: View, after: int) -> list[Any]:

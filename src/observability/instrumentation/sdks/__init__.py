@@ -1,4 +1,7 @@
-"""The SDKs whose methods are requests to providers, each as a table, and how their answers are read."""
+"""The SDKs whose methods are requests to providers, each as a table, and how their answers are read.
+
+To add an SDK: `docs/add-an-sdk.md`.
+"""
 
 from .anthropic import ANTHROPIC
 from .google import GOOGLE
