@@ -3,9 +3,10 @@
 import re
 from typing import Any, NamedTuple
 
-from .usage import Get, field, getter, usage_buckets
+from .usage import Buckets, Get, field, getter, usage_buckets
 
 _TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})  # types at Anthropic and OpenAI
+_PLAIN = (dict, list, str, int, float, bytes)
 _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
 
@@ -15,6 +16,7 @@ class Answer(NamedTuple):
     output: Any = None
     model: str | None = None  # name of the answering model
     usage: Any = None  # the provider's token counts, see `usage.usage_buckets`
+    buckets: Buckets | None = None  # the same as disjoint buckets, for a provider whose total has no other tokens
     finish_reason: str | None = None
     reasoning: str | None = None
     reported_cost: float | None = None  # USD, if the provider reports it
@@ -32,11 +34,12 @@ def read_answer(result: Any) -> Answer:
         return Answer(result if _is_plain(result) else None)
     output, thought = split_reasoning(result if _is_plain(result) else content)
     get_raw = get if raw is result else getter(raw)
-    usage = _usage(get, raw, get_raw)
+    usage, buckets = _usage(get, raw, get_raw)
     return Answer(
         output=output,
         model=_first_text(get_raw, "model", "model_version", "modelVersion") or _first_text(get, "model_name", "model"),
         usage=usage,
+        buckets=buckets,
         finish_reason=_finish_reason(get_raw),
         reasoning=thought or _reasoning(get_raw) or _first_text(get, "reasoning_content", "reasoning"),
         reported_cost=_cost(usage),
@@ -72,7 +75,7 @@ def text_in(content: Any) -> str | None:
 
 
 def _is_plain(result: Any) -> bool:
-    return isinstance(result, dict | list | str | int | float | bytes) or type(result) is tuple
+    return isinstance(result, _PLAIN) or type(result) is tuple
 
 
 def _looks_raw(get: Get) -> bool:
@@ -80,19 +83,22 @@ def _looks_raw(get: Get) -> bool:
     return any(get(name) is not None for name in ("choices", "usage", "stop_reason"))
 
 
-def _usage(get: Get, raw: Any, get_raw: Get) -> Any:
+def _usage(get: Get, raw: Any, get_raw: Get) -> tuple[Any, Buckets | None]:
     """The larger usage of the result and the raw response: the result's is often incomplete."""
     own = get("usage")
     candidates = [get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own]
     counted = [(usage, buckets) for usage in candidates if (buckets := usage_buckets(usage)) is not None]
-    return max(counted, key=lambda candidate: sum(candidate[1].values()), default=(own, None))[0]
+    if len(counted) == 1:
+        return counted[0]
+    return max(counted, key=lambda candidate: sum(candidate[1].values()), default=(own, None))
 
 
 def _finish_reason(get_raw: Get) -> str | None:
-    choice, candidate = _first_of(get_raw("choices")), _first_of(get_raw("candidates"))
-    for get in (getter(choice), get_raw, getter(candidate)):
+    for get in (getter(_first_of(get_raw("choices"))), get_raw, getter(_first_of(get_raw("candidates")))):
         for name in ("finish_reason", "stop_reason", "done_reason", "finishReason"):
             reason = get(name)
+            if type(reason) is str:
+                return reason
             text = reason if isinstance(reason, str) else _first_text(getter(reason), "name", "_name_")
             if isinstance(text, str):
                 return str(getattr(text, "value", text))

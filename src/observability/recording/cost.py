@@ -3,7 +3,7 @@
 An unknown price is None, a free call costs zero. Prices are never read from the network.
 """
 
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from .prices import Rates, price_table, prices_of, rates_at
@@ -50,7 +50,7 @@ def price(
     if not model or not buckets or not {"input", "output"} <= buckets.keys():
         return None
     prices = prices_of(_PROVIDER_IDS.get(provider or "", provider), model)
-    details = None if prices is None else _priced(rates_at(prices, at or datetime.now(timezone.utc)), buckets)
+    details = None if prices is None else _priced(rates_at(prices, at), buckets)
     return None if details is None else Cost(details, price_table().name)
 
 
@@ -63,7 +63,7 @@ def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
     size = fresh + cached + written
 
     def usd(count: int, name: str, otherwise: str) -> float:
-        return count * _rate(rates.get(name, rates.get(otherwise, 0.0)), size) / _MILLION
+        return count * _rate(rates.get(name, rates.get(otherwise, 0.0)), size) / _MILLION if count else 0.0
 
     paid_in = usd(fresh, "input", "input") + usd(cached, "cache_read", "input") + usd(written, "cache_write", "input")
     paid_out = usd(answered, "output", "output") + usd(thought, "reasoning", "output")

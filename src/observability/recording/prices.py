@@ -63,12 +63,14 @@ def _parsed(line: int) -> Any:
     return json.loads(_lines()[line])
 
 
-def rates_at(prices: list[Any], at: datetime) -> Rates:
-    """The rates at a time: of the last price with a met constraint, else of the first price.
+def rates_at(prices: list[Any], at: datetime | None) -> Rates:
+    """The rates at a time, None for now: of the last price with a met constraint, else of the first price.
 
     USD per million tokens, or per thousand requests.
     """
-    utc = at.astimezone(timezone.utc)
+    if len(prices) == 1:
+        return prices[0][1]  # type: ignore[no-any-return]
+    utc = at.astimezone(timezone.utc) if at else datetime.now(timezone.utc)
     rates: Rates = next((rates for constraint, rates in reversed(prices) if _holds(constraint, utc)), prices[0][1])
     return rates
 

@@ -17,7 +17,7 @@ from ..tracing import ENVIRONMENT, IMMUTABLE, Observation, Reply, experiment_of,
 from . import cost
 from .answer import Answer, calls_tools, read_answer
 from .requests import complete, is_over_requests
-from .usage import add_buckets, usage_buckets
+from .usage import add_buckets, counts_thinking_beside, usage_buckets
 
 _MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
 _LONGEST_SECRET = 4096  # characters of a PEM key
@@ -53,10 +53,11 @@ def row_of(observation: Observation) -> Row:
     }
     if is_over_requests(observation):
         row |= {"provider": None, "model": None, "model_requested": None}  # the requests below have their own
+    _clean(row)
     if observation.type not in ("generation", "embedding"):
-        return {**_clean(row), **_NO_COST}
+        return row | _NO_COST
     answers = [answer if paid is result else read_answer(paid) for paid in _paid_for(observation)]
-    return {**_clean(row), **_tokens_and_cost(answers, provider, model)}
+    return row | _tokens_and_cost(answers, provider, model)
 
 
 _NO_COST: Row = {"usage": None, "cost": None, "cost_usd": None, "cost_source": None}
@@ -70,7 +71,9 @@ def placeholder_row(observation: Observation, error: Exception) -> Row:
     nothing = dict.fromkeys(OBSERVATION_COLUMNS)
     why = f"[NOT RECORDED: {type(error).__name__}]"
     row = {**nothing, **_identity(observation), **_times(observation), **_circumstances()}
-    return _clean({**row, "level": "WARNING", "status_message": why})
+    row |= {"level": "WARNING", "status_message": why}
+    _clean(row)
+    return row
 
 
 def scores_of(observation: Observation, row: Row) -> list[Row]:
@@ -141,10 +144,10 @@ def _times(observation: Observation) -> Row:
 
 def _circumstances() -> Row:
     return {
-        "session_id": settings.setting("LANGFUSE_SESSION_ID"),
-        "user_id": settings.setting("LANGFUSE_USER_ID"),
-        "environment": settings.setting("LANGFUSE_TRACING_ENVIRONMENT") or "default",
-        "release": settings.setting("LANGFUSE_RELEASE"),
+        "session_id": settings.read("LANGFUSE_SESSION_ID"),
+        "user_id": settings.read("LANGFUSE_USER_ID"),
+        "environment": settings.read("LANGFUSE_TRACING_ENVIRONMENT") or "default",
+        "release": settings.read("LANGFUSE_RELEASE"),
     }
 
 
@@ -290,7 +293,8 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
     """Tokens and reported cost of all answers paid by the call."""
     buckets: dict[str, int] | None = None
     for answer in answers:
-        tokens = usage_buckets(answer.usage, provider=provider)
+        is_apart = counts_thinking_beside(provider)
+        tokens = usage_buckets(answer.usage, provider=provider) if is_apart else answer.buckets
         buckets = add_buckets(buckets, tokens) if buckets and tokens else tokens or buckets
     reported = [answer.reported_cost for answer in answers if answer.reported_cost is not None]
     return buckets, sum(reported) if reported else None
@@ -317,25 +321,19 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-_IDS, _NAMES, _JSON_COLUMNS = columns_of(Kind.ID), columns_of(Kind.NAME), columns_of(Kind.JSON)
+_NAMES, _JSON_COLUMNS = columns_of(Kind.NAME), columns_of(Kind.JSON)
+_MADE_HERE = columns_of(Kind.ID) | {"is_root", "start_ns", "first_token_ns", "end_ns"}
 _MAX_NAME = 200  # limit in characters
 
 
-def _clean(row: Row) -> Row:
+def _clean(row: Row) -> None:
     """Redact every value, all in one search, and encode JSON columns."""
-    read = [name for name, value in row.items() if not _is_harmless(name, value)]
+    read = [name for name, value in row.items() if value is not None and name not in _MADE_HERE]
     clean = Redactor().redact_all([row[name] for name in read])
-    return {**row, **{name: _encoded(name, value) for name, value in zip(read, clean, strict=True)}}
-
-
-def _is_harmless(name: str, value: Any) -> bool:
-    return value is None or name in _IDS or (type(value) is int and name not in _JSON_COLUMNS)
-
-
-def _encoded(name: str, clean: Any) -> Any:
-    if name in _NAMES:
-        clean = clean[:_MAX_NAME]
-    return _encodable(_json(clean) if name in _JSON_COLUMNS else clean)
+    for name, value in zip(read, clean, strict=True):
+        row[name] = _encodable(
+            _json(value) if name in _JSON_COLUMNS else value[:_MAX_NAME] if name in _NAMES else value
+        )
 
 
 def _encodable(value: Any) -> Any:

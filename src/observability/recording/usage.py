@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..tracing import Reply, data_fields_of, field_of, library_of
 
 Get = Callable[[str], Any]
+Buckets = dict[str, int]
 _Path = tuple[str, ...]
 
 
@@ -72,25 +73,32 @@ _RESPONSES = UsageFormat(
     cached=(("input_tokens_details", "cached_tokens"),),
     reasoning=(("output_tokens_details", "reasoning_tokens"),),
 )
+_COUNTS = frozenset(name for form in _FORMATS for name in (form.input, form.output))
 # Providers whose OpenAI-compatible endpoints count thinking only in `total_tokens`, not in `completion_tokens`.
 _TOTAL_HAS_THINKING = frozenset({"gemini", "google", "xai", "grok", "x-ai"})
 
 
-def usage_buckets(usage: Any, *, provider: str | None = None) -> dict[str, int] | None:
+def usage_buckets(usage: Any, *, provider: str | None = None) -> Buckets | None:
     """Return token counts as disjoint buckets; None if they are unknown. Never raises.
 
     Args:
         usage: the provider's report: a dict, an SDK object, or None.
         provider: `model_type`; decides whether the rest of the total (beyond prompt and completion) is thinking.
     """
-    if usage is None:
+    fields = fields_in(usage)
+    if fields is not None and _COUNTS.isdisjoint(fields):
         return None
     get = getter(usage)
     form = _format_of(get)
     return None if form is None else {**_inputs(get, form), **_outputs(get, form, provider)}
 
 
-def add_buckets(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+def counts_thinking_beside(provider: str | None) -> bool:
+    """Whether the provider's thinking tokens may be counted in the total alone."""
+    return provider in _TOTAL_HAS_THINKING
+
+
+def add_buckets(first: Buckets, second: Buckets) -> Buckets:
     """The sum of two calls' buckets."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
@@ -100,17 +108,22 @@ def getter(value: Any) -> Get:
 
     Only plain data of an object is read (`tracing.field_of`), except for Google's messages, which have only properties.
     """
+    fields = fields_in(value)
+    if fields is not None:
+        return fields.get
+    return partial(_property_of if library_of(type(value)) in _PROPERTIES_ALONE else field_of, value)
+
+
+def fields_in(value: Any) -> dict[str, Any] | None:
+    """All fields of plain data (do not change them); None for an object that is read field by field."""
     kind = type(value)
     if value is None:
-        return _NO_FIELDS.get
+        return _NO_FIELDS
     if kind is dict:
-        return value.get  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]
     if kind is Reply:
-        return value._asdict().get  # type: ignore[no-any-return]
-    if library_of(kind) in _PROPERTIES_ALONE:
-        return partial(_property_of, value)
-    fields = data_fields_of(value)  # reads the class once instead of once per name
-    return partial(field_of, value) if fields is None else fields.get
+        return value._asdict()  # type: ignore[no-any-return]
+    return None if library_of(kind) in _PROPERTIES_ALONE else data_fields_of(value)
 
 
 def field(value: Any, *path: str) -> Any:
@@ -141,7 +154,7 @@ def _format_of(get: Get) -> UsageFormat | None:
     return None
 
 
-def _inputs(get: Get, form: UsageFormat) -> dict[str, int]:
+def _inputs(get: Get, form: UsageFormat) -> Buckets:
     count = _number(get(form.input))
     cached, written = _first(get, form.cached), _first(get, form.written)
     if count is None:
@@ -151,7 +164,7 @@ def _inputs(get: Get, form: UsageFormat) -> dict[str, int]:
     return {"input": fresh, **{name: tokens for name, tokens in beside.items() if tokens}}
 
 
-def _outputs(get: Get, form: UsageFormat, provider: str | None) -> dict[str, int]:
+def _outputs(get: Get, form: UsageFormat, provider: str | None) -> Buckets:
     count = _number(get(form.output))
     thought = _first(get, form.reasoning)
     if count is None and not thought:
