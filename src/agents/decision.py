@@ -19,14 +19,14 @@ Line 3: Confidence: X% (0 to 100)"""
 
 
 class LocalHints(NamedTuple):
-    """Keeps the small local model to the three lines, and near sense."""
+    """Constraints that make the small local model answer in three sensible lines."""
 
     grammar: str  # GBNF of llama.cpp
     examples: str = ""  # appended to the system prompt
     temperature: float = 0.3
 
 
-# Lower case: in capitals the model drifts into codes.
+# Reasons are in lower case: with capitals the model drifts into meaningless codes.
 LOCAL_HINTS = LocalHints(r"""
 root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
 reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."

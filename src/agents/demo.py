@@ -20,7 +20,7 @@ from src import config
 from src.observability import ObservabilityContext, settings
 from src.observability.terminal import echo
 
-with contextlib.redirect_stdout(io.StringIO()):  # notices about missing keys: the demo gives the same facts in order
+with contextlib.redirect_stdout(io.StringIO()):  # hides notices about missing keys: the demo prints its own
     from src.agents.base_agent import run_as_script
     from src.agents.liquidation_agent import LiquidationAgent, pairs_of_windows
     from src.agents.liquidations import read_feed
@@ -75,9 +75,9 @@ def main(file: Path = SAMPLE) -> int:
 
 
 def _introduced() -> LiquidationAgent | None:
-    """Say what is about to happen, and return the agent; None without a model."""
+    """Print what the demo will do, and return the agent; None without a model."""
     agent = LiquidationAgent(WINDOW_MINUTES)
-    with contextlib.redirect_stdout(io.StringIO()) as notices:  # the lines below say the same, in order
+    with contextlib.redirect_stdout(io.StringIO()) as notices:  # hidden: the lines below replace these notices
         model = agent.model
     if model is None:
         print(notices.getvalue(), end="")

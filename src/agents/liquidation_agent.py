@@ -18,7 +18,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, Python has put this folder there instead
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Python puts a script's own folder there
 
 import pandas as pd
 from termcolor import cprint
@@ -128,11 +128,11 @@ class LiquidationAgent(BaseAgent):
             cprint("🤖 First pass: the next one compares with it", "cyan")
         else:
             decision = self.consider(_previous(last, now), now)
-        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # not after an error
+        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # skipped after an error
         return decision
 
     def run(self) -> None:
-        """The live loop."""
+        """Run live passes until Ctrl-C."""
         echo(f"🤖 Luna checks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops her", "cyan")
         self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
 

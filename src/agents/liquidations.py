@@ -63,7 +63,7 @@ def parse_feed(lines: Iterable[str], source: str) -> Feed:
     """Parse the lines of a CSV file. Raises FeedError if they hold no liquidation."""
     events, broken = [], 0
     for number, line in enumerate(lines):
-        cells = [cell.strip().strip('"') for cell in line.split(",")]  # by hand: a stray quote must not join two rows
+        cells = [cell.strip().strip('"') for cell in line.split(",")]  # `csv` would join rows at a stray quote
         event = _event(cells)
         if event is not None:
             events.append(event)

@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, Python has put this folder there instead
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Python puts a script's own folder there
 
 from termcolor import cprint
 

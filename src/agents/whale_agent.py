@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # as a script, Python has put this folder there instead
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Python puts a script's own folder there
 
 import pandas as pd
 from termcolor import cprint
@@ -63,7 +63,7 @@ class WhaleAgent(BaseAgent):
             return self.decide(SYSTEM_PROMPT, _question(record, usual))
 
     def run(self) -> None:
-        """The live loop."""
+        """Run live passes until Ctrl-C."""
         echo(f"🤖 Dez checks every {CHECK_INTERVAL.total_seconds() / 60:.0f} minutes. Ctrl-C stops him", "cyan")
         self.run_forever(self.look, CHECK_INTERVAL.total_seconds() / 60)
 

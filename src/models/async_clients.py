@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# A closing loop does not close its clients, and an open connection would outlive the loop. So none is kept open.
+# A closing loop does not close its clients, whose connections would outlive the loop. So connections are not kept open.
 CLOSE_AFTER_ANSWER = {"Connection": "close"}
 
 

@@ -44,8 +44,8 @@ class BaseModel(ABC):
     """A language model of one provider."""
 
     AVAILABLE_MODELS: ClassVar[Mapping[str, Any]] = {}  # name -> description
-    api_key_name: str | None = None  # the variable that holds its key
-    connection_cure: str | None = None  # printed where the server cannot be reached
+    api_key_name: str | None = None  # the variable that holds the provider's key
+    connection_cure: str | None = None  # printed if the server cannot be reached
     model_name: str
 
     def __init__(self, api_key: str | None, **kwargs: Any) -> None:
@@ -142,7 +142,7 @@ class BaseModel(ABC):
             while (text := await self._anext_of(texts)) is not None:
                 yield text
 
-    # Pure: the request, and the answer in a response.
+    # Pure functions: the request to send, and the answer in a response.
 
     def _request(
         self, prompt: Prompt, temperature: float | None, max_tokens: int | None, **options: Any
@@ -186,7 +186,7 @@ class BaseModel(ABC):
     async def _aopen(self, request: dict[str, Any]) -> Any:
         return InThread(await asyncio.to_thread(self._open, request))
 
-    # Shared by all four methods.
+    # Shared by `generate_response` and its three kin.
 
     def _prepare(
         self,

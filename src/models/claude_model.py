@@ -39,7 +39,7 @@ class ClaudeModel(BaseModel):
         """Import the SDK and build its client, unless the key is missing."""
         if not self.api_key:
             return
-        import anthropic  # takes two seconds on a slow machine: not before a model is built
+        import anthropic  # loaded lazily: takes two seconds on a slow machine
 
         settings = self._client_settings(config.base_url("anthropic", self.base_url))
         self.client = anthropic.Anthropic(**settings)
@@ -59,7 +59,7 @@ class ClaudeModel(BaseModel):
         options.pop("grammar", None)
         request = {
             "model": self.model_name,
-            "max_tokens": max_tokens or config.AI_MAX_TOKENS,  # the API requires one
+            "max_tokens": max_tokens or config.AI_MAX_TOKENS,  # the API requires a limit
             "messages": [{"role": "user", "content": prompt.user}],
             **options,
         }
@@ -89,7 +89,7 @@ class ClaudeModel(BaseModel):
 
 
 class _MessagePieces:
-    """Events of an Anthropic stream. Usage stands in two of them; the later counts are totals."""
+    """Events of an Anthropic stream. Two events have usage; the later counts are totals."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
@@ -106,7 +106,7 @@ class _MessagePieces:
         return field(event, "delta", "text") or ""
 
     def rest(self) -> str:
-        """Nothing is held back."""
+        """Empty: no text of this protocol is held back."""
         return ""
 
     def raw(self) -> dict[str, Any]:

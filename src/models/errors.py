@@ -29,7 +29,7 @@ class ModelAnswerError(ValueError):
     """The provider returned something other than an answer."""
 
     def __init__(self, model_type: str, raw: Any) -> None:
-        from src.observability.redaction import redact_line  # only a failed call loads it
+        from src.observability.redaction import redact_line  # loaded lazily: only a failed call needs it
 
         excerpt = redact_line(str(raw))[:_EXCERPT]  # redact first: half a secret matches no rule
         super().__init__(f"{model_type} returned an unexpected response: {excerpt!r}")
@@ -65,7 +65,7 @@ class ErrorPolicy:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        unavailable = "503" in str(error) and not hasattr(error, "is_refusal")  # of a budget, whose amounts are digits
+        unavailable = "503" in str(error) and not hasattr(error, "is_refusal")  # a budget's amount may be 503 too
         ObservabilityContext.add_error(error, {"error_type": "rate_limit"} if unavailable else None)
         if not unavailable:
             print_error(self._model, error)

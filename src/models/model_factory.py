@@ -81,7 +81,7 @@ class ModelFactory:
 
     @classmethod
     def get_model(cls, model_type: str, model_name: str | None = None) -> BaseModel | None:
-        """The same as `create_model`, under the name that most agents use."""
+        """`create_model` under the name that most agents use."""
         return cls.create_model(model_type, model_name)
 
     @classmethod

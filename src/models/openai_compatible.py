@@ -28,10 +28,10 @@ class OpenAICompatibleModel(BaseModel):
         """Import the SDK and build its client, unless the key is missing."""
         if self.api_key_name and not self.api_key:
             return
-        import openai  # takes most of a second: not before a model is built
+        import openai  # loaded lazily: takes most of a second
 
         settings = self._client_settings(self._base_url())
-        settings["api_key"] = self.api_key or "none"  # the SDK requires one
+        settings["api_key"] = self.api_key or "none"  # the SDK requires a key
         # The SDK sends OPENAI_ORG_ID and OPENAI_PROJECT_ID to any host; only OpenAI may receive them.
         hidden: Any = {} if self.model_type == "openai" else dict.fromkeys(_ACCOUNT_HEADERS, openai.Omit())
         self.client = openai.OpenAI(**settings, default_headers=hidden)

@@ -15,8 +15,8 @@ from src.observability import observe_llm
 LABEL = "llm_generation"  # the same for all methods, so that a `super()` call is part of the call around it
 
 
-# In a subclass that overrides `generate_response` alone, the other three methods call the override. They are not traced
-# themselves: the call of the override is.
+# In a subclass that overrides `generate_response` alone, the other three methods call the override. Only the call of
+# the override is traced.
 
 
 async def _agenerate_through(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -89,7 +89,7 @@ class ChatPieces:
         return self._thinking.feed(field(delta, "content") or "")
 
     def rest(self) -> str:
-        """Text that looked like the beginning of a `<think>` tag and is none."""
+        """Ordinary text that was held because it looked like the beginning of a `<think>` tag."""
         return self._thinking.rest()
 
     def raw(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def closing_if_possible(events: Any) -> Any:
 
 @contextlib.asynccontextmanager
 async def aclosing_if_possible(events: Any) -> AsyncIterator[Any]:
-    """`closing_if_possible`, asynchronously."""
+    """`closing_if_possible` for an asynchronous stream."""
     try:
         yield events
     finally:
@@ -162,7 +162,7 @@ async def aclosing_if_possible(events: Any) -> AsyncIterator[Any]:
 
 
 class InThread:
-    """A blocking stream as an asynchronous one."""
+    """Reads a blocking stream in a thread, as an asynchronous stream."""
 
     def __init__(self, events: Any) -> None:
         self._events, self._iterator = events, iter(events)

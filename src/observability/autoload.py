@@ -25,7 +25,7 @@ def _check_requirements() -> None:
 def _load() -> None:
     try:
         _check_requirements()
-        from . import runtime  # takes the observations
+        from . import runtime  # receives the observations once it is imported
         from .instrumentation import install
 
         install()

@@ -102,7 +102,7 @@ class ObservabilityContext:
     @staticmethod
     @contextmanager
     def exit_decision() -> Iterator[None]:
-        """The calls inside decide on leaving a position: budgets count them and never refuse one."""
+        """Mark the calls inside as decisions on leaving a position: budgets count them and never refuse them."""
         token = exiting.set(True)
         try:
             yield
@@ -125,7 +125,7 @@ class ObservabilityContext:
             observation = current_observation()
             if observation is None:
                 announce(agent_name, {"agent_type": agent_type, **kwargs})
-            elif agent_type == "model":  # the plan's own call, which names the provider
+            elif agent_type == "model":  # a generation's provider, as `agent_type` documents
                 observation.add_metadata({"model_type": agent_name, **kwargs})
             else:
                 observation.agent = str(agent_name)

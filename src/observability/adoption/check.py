@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..settings import INSTRUMENTS
 
-# Methods that ask a model: the end of the call's name -> the SDKs that have it.
+# Methods that ask a model: the end of the call's name -> the SDKs that have such a method.
 _METHODS = {
     "chat.completions.create": ("openai", "groq"),
     "chat.completions.parse": ("openai",),
@@ -24,13 +24,13 @@ _METHODS = {
     "ollama.chat": ("ollama",),
     "ollama.generate": ("ollama",),
 }
-_WRAPPED = "generate_response"  # of a model: observed by way of the SDK below it
+_WRAPPED = "generate_response"  # a method of `src/models`: observed through the SDK that it calls
 _CLIENTS = ("requests", "httpx", "aiohttp", "urllib")
 _HOOKED = {*INSTRUMENTS, _WRAPPED, *(("requests", "httpx") if "http" in INSTRUMENTS else ())}
 _CHAT_API = re.compile(
     r"/chat/completions|/v1/messages|/responses|:generateContent|:streamGenerateContent|/api/chat|/api/generate"
 )
-# Libraries without hooks, by their own way of asking a model.
+# Libraries without hooks -> the calls with which they ask a model.
 _WITHOUT_HOOKS = {
     "boto3": ("invoke_model", "converse"),
     "cohere": ("chat", "chat_stream"),
@@ -52,7 +52,7 @@ class CallSite(NamedTuple):
 
     file: Path  # relative to the repo
     line: int
-    call: str  # as it is written: `client.chat.completions.create`
+    call: str  # the call's name in the source: `client.chat.completions.create`
     observed: str | None  # `by the line` (of `src/__init__.py`), `only under run`; None: not observed
     reason: str  # why the line does not observe it
 
@@ -93,7 +93,7 @@ class _Source:
         nodes = list(ast.walk(tree))
         self.libraries = {name.split(".")[0] for name in _imported(nodes)}
         self.imports_src = is_imported or "src" in {name.split(".")[0] for name in _imported(_at_import(tree.body))}
-        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # of a server
+        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # of a web server
         calls = (node for node in nodes if isinstance(node, ast.Call) and node not in routes)
         self.calls = sorted(calls, key=lambda call: call.lineno)
         self._texts: dict[str, str] = {}
@@ -124,7 +124,7 @@ class _Source:
     def _sdk(self, call: ast.Call, name: str) -> str | None:
         sdks = next((sdks for method, sdks in _METHODS.items() if f".{name}".endswith(f".{method}")), ())
         if "messages.create" in name and not {"model", None} & {keyword.arg for keyword in call.keywords}:
-            return None  # a text message of Twilio's
+            return None  # Twilio sends text messages by a method of this name
         return next((sdk for sdk in sdks if sdk in self.libraries), sdks[0] if sdks else None)
 
     def _post(self, call: ast.Call, name: str) -> str | None:
@@ -140,13 +140,13 @@ class _Source:
         return (named or imported or ["its HTTP client"])[0]
 
     def _text(self, node: ast.expr) -> str:
-        """The source of an expression, with that of the names in it."""
+        """The source of an expression, and the texts that the names in it stand for."""
         names = [ast.unparse(part) for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute)]
         return ast.unparse(node) + "".join(self._texts.get(name, "") for name in names)
 
 
 def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """The modules that these statements import; a relative import is one of `src`, since its package is."""
+    """The modules that these statements import; a relative import counts as `src`: all files are below it."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -155,7 +155,7 @@ def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def _at_import(body: Iterable[ast.stmt]) -> Iterator[ast.AST]:
-    """The statements that run when the file is imported or run: none of a function's."""
+    """The statements that run when the file is imported or run: all but those inside functions."""
     for node in body:
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

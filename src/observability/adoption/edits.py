@@ -5,9 +5,9 @@
 
 
 def added_to(data: bytes, text: str) -> bytes:
-    """`text`, whole lines or nothing, as the bytes to put behind `data`.
+    """Return the bytes to append to `data`: the lines of `text`, or nothing if `text` is empty.
 
-    They have the line ends of `data`, and no last one if the last line of `data` has none.
+    The appended lines end like the lines of `data`; the last line has no end if the last line of `data` has none.
     """
     if not text:
         return b""
@@ -17,7 +17,7 @@ def added_to(data: bytes, text: str) -> bytes:
 
 
 def split_at(data: bytes, added: bytes) -> tuple[bytes, bytes]:
-    """`data` before and after `added`; if that was edited since, the rest without its unedited lines."""
+    """Return `data` before and after `added`. If `added` was edited, return `data` without its unedited lines."""
     before, there, after = data.rpartition(added)
     if there:
         return before, after

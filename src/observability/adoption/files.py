@@ -14,9 +14,9 @@ class _Before(NamedTuple):
 
 
 def write_all(changes: Mapping[Path, bytes | None]) -> None:
-    """Write, replace or delete (None) every file, in this order. Where one fails, all are as before, and it raises.
+    """Write, replace or delete (None) every file, in this order. If one write fails, all files are restored.
 
-    A draft of every file is written first: a full disk or a folder that is read-only is noticed before any change.
+    A draft of every file is written first: a full disk or a read-only folder is noticed before any change.
     """
     before = {path: _Before(path.read_bytes(), path.stat().st_mode) if path.exists() else None for path in changes}
     folders: list[Path] = []
@@ -39,14 +39,14 @@ def write_all(changes: Mapping[Path, bytes | None]) -> None:
         raise
     finally:
         for draft in drafts.values():
-            with suppress(OSError):  # most have taken their file's place
+            with suppress(OSError):  # most drafts have already replaced their file
                 draft.unlink()
         for folder in reversed(folders):
             _remove_if_empty(folder)
 
 
 def remove_empty_folders(root: Path) -> None:
-    """Remove `root` and the folders in it, as far as they hold nothing but Python's caches."""
+    """Remove `root` and the folders in it, if they hold nothing but Python's caches."""
     for cache in list(root.rglob("__pycache__")):
         for file in cache.glob("*.pyc"):
             file.unlink()

@@ -23,7 +23,7 @@ PACKAGE = Path("src/observability")
 MANIFEST = PACKAGE / "adopted.json"
 _SOURCE = Path(__file__).parents[1]
 _INIT, _ENV_EXAMPLE, _REQUIREMENTS = Path("src/__init__.py"), Path(".env_example"), Path("requirements.txt")
-# One line. Without the folder the agents run on; `autoload` prints any other failure.
+# The line of `src/__init__.py`. If the package's folder is missing, it does nothing; `autoload` prints other failures.
 LINE = (
     'with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability'
     "  # observes LLM calls"
@@ -167,7 +167,7 @@ def _around(path: Path, added: bytes) -> tuple[bytes, bytes]:
 
 
 def _addition(file: Path, present: str) -> str:
-    """The lines that a file of the operator's gets; none where they are `present`."""
+    """The lines to add to a file of the operator's, whose text is `present`; nothing if it has them."""
     if file == _ENV_EXAMPLE:
         return _env_block(present)
     line = LINE if file == _INIT else f"-r {PACKAGE}/requirements.txt"
@@ -175,7 +175,7 @@ def _addition(file: Path, present: str) -> str:
 
 
 def _env_block(present: str) -> str:
-    """Our settings as `.env_example` explains them, but for variables that the file has already."""
+    """Our settings from `.env_example` with their comments, without the variables that the file already has."""
     block = _ENV_BLOCK.search((REPO_ROOT / _ENV_EXAMPLE).read_text(encoding="utf-8"))
     if block is None:
         raise AdoptionError(f"{REPO_ROOT / _ENV_EXAMPLE} has no part that begins with 🔍: restore it with git")

@@ -37,7 +37,7 @@ class Day:
     confidences: dict[int, int] = field(default_factory=dict)  # percent -> number of decisions
     pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # successive confidences: n, sums of d, d*d, d*d'
     gaps: list[float] = field(default_factory=list)  # longest gaps between two ends of traces, in hours
-    due_gaps: list[float] = field(default_factory=list)  # longest gaps, in traces usually ending in them
+    due_gaps: list[float] = field(default_factory=list)  # longest gaps, in traces that usually end meanwhile
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":
@@ -278,7 +278,7 @@ class Past:
 
 
 def _with_neighbours(rates: list[float], choose: Callable[[float, float, float], float]) -> list[float]:
-    """Replace each hour's rate by `choose` (min or max) of it and the hours before and after."""
+    """Replace each hour's rate by the min or max (`choose`) of the hour before, the hour and the hour after."""
     return [choose(rates[hour - 1], rates[hour], rates[(hour + 1) % 168]) for hour in range(168)]
 
 

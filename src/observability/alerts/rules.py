@@ -62,7 +62,7 @@ class Evidence:
     last_good: str = ""  # before `first_bad`
     latest_good: str = ""
     usual: float | None = None  # usual share when the score was last 0
-    tests: float = 0.0  # number of tests in `YEARS`, likewise
+    tests: float = 0.0  # number of tests in `YEARS`, when the score was last 0
     recovery: float = 0.0  # score for recovery, while the incident is open
     good: int = 0  # number of successive good trials
 

@@ -18,8 +18,8 @@ from .limits import STOP, TELL, Budget
 _UNDRAWN = 1 / 256  # share of the remainder that a process may use beyond its slice, before the next refresh
 _CAUTION = 4.0  # factor applied to the fleet's recent spending
 _ROUNDING = 1e-6  # relative tolerance: sums of cents are not exact
-# If refreshes stop (locked journal, overloaded machine) for longer than the first, a process may use a growing share of
-# the last known remainder: all of it after the second, or after the third if the journal was never read.
+# Refreshes may stop (locked journal, overloaded machine). After _STALE_SECONDS a process may use a growing share of the
+# last known remainder; the whole remainder after _LATE_SECONDS, or _NEVER_READ_SECONDS if the journal was never read.
 _STALE_SECONDS, _LATE_SECONDS, _NEVER_READ_SECONDS = 5.0, 100.0, 1000.0
 
 

@@ -190,7 +190,7 @@ def statuses_now(
         journal: the journal.
         budgets: the budgets.
         now: Unix seconds.
-        steps: read at most so many times 2,000 uncounted observations; a step takes about 40 ms.
+        steps: most steps of 2,000 uncounted observations to read; a step takes about 40 ms.
     """
     ledger = Ledger(budgets)
     with journal.with_copies(_TABLES) as db:

@@ -62,13 +62,13 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
             if not recording().on:
                 return method(*args, **kwargs)
             try:
-                made = method(*args, **kwargs)  # the SDKs' `required_args` decorator checks before anything is awaited
+                made = method(*args, **kwargs)  # called now: the SDKs check `required_args` before the await
             except BaseException as error:
                 _refused(shape, args, kwargs, error)
                 raise
             return observe_awaited(shape, lambda: made, args, kwargs)
 
-        from inspect import iscoroutinefunction  # loaded lazily, after the SDK, which has it loaded
+        from inspect import iscoroutinefunction  # loaded lazily: by now the SDK has loaded it
 
         return observed if iscoroutinefunction(method) else returning_a_coroutine
 

@@ -1,7 +1,7 @@
 """One call of an agent's method is one cycle: one trace, without a line of code in the agent.
 
 OBSERVABILITY_CYCLES names the methods. They are wrapped when the agent's module has been imported, or when a subclass
-of `BaseAgent` is made: a script's own classes are in no module that is imported.
+of `BaseAgent` is made: classes of a running script are in no imported module.
 """
 
 import builtins
@@ -26,7 +26,7 @@ def patches_of(module: str) -> list[Patch]:
 
 
 def observe_class(cls: type) -> None:
-    """Make each call of the named methods that the class itself defines a cycle."""
+    """Wrap the named methods that the class itself defines, so that each call is a cycle."""
     for name in setting("OBSERVABILITY_CYCLES"):
         owner, _, method_name = name.rpartition(".")
         method = vars(cls).get(method_name) if owner in ("", cls.__name__) else None

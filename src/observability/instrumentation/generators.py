@@ -1,7 +1,7 @@
-"""Methods that answer with a generator: their request begins when the caller takes the first item.
+"""Observes methods that answer with a generator: the request begins when the caller takes the first item.
 
-The caller gets a generator as well. What the SDK's generator does between two items is part of the request; what the
-caller does there is not.
+The caller gets a generator too. The request contains the work of the SDK's generator between two items, not the
+caller's.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -28,7 +28,7 @@ def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..
             items = method(*args, **kwargs)
             return _items(shape, items, args, kwargs) if type(items) is GeneratorType else items
 
-        from inspect import isgeneratorfunction  # loaded lazily, after the SDK, which has it loaded
+        from inspect import isgeneratorfunction  # loaded lazily: by now the SDK has loaded it
 
         return generating if isgeneratorfunction(method) else observed
 

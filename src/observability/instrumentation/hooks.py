@@ -15,17 +15,17 @@ from typing import Any
 from ..internal_errors import guarded
 
 Patch = Callable[[ModuleType], None]
-PatchesOf = Callable[[str], Sequence[Patch]]  # of a module's full name
+PatchesOf = Callable[[str], Sequence[Patch]]  # a module's full name -> its patches
 
 
 class _PatchingLoader:
-    """Stands in for a module's loader until that has run. No `importlib.abc.Loader`: importing that takes 5 ms."""
+    """Replaces a module's loader for one run. No subclass of `importlib.abc.Loader`, whose import takes 5 ms."""
 
     def __init__(self, loader: Any, patches: Iterable[Patch]) -> None:
         self._loader, self._patches = loader, patches
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)  # who finds a module without importing it may ask for its source
+        return getattr(self._loader, name)  # code that finds a module may read its source instead of importing it
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)
@@ -77,7 +77,7 @@ _finder: _Finder | None = None
 
 
 def install(patches_of: PatchesOf) -> None:
-    """Patch the modules that have patches: imported ones now, others after their import. Import none itself."""
+    """Patch the modules that have patches: imported ones now, others after their import. Import no module."""
     global _finder
     uninstall()
     _finder = _Finder(patches_of)
@@ -114,7 +114,7 @@ def replace(module: ModuleType, class_name: str, name: str, wrap: Callable[[Any]
 
 
 def _callable(method: Any) -> Callable[..., Any]:
-    """The method as a function of its instance; another library's wrapper of it may insist on being bound."""
+    """The method as a function of its instance; another library's wrapper may require to be bound to the instance."""
     if type(method) is FunctionType:  # not `isinstance`: a wrapt proxy poses as the wrapped function
         return method
     return lambda self, *args, **kwargs: method.__get__(self, type(self))(*args, **kwargs)

@@ -13,7 +13,7 @@ SDKS = (OPENAI, ANTHROPIC, GROQ, GOOGLE, OLLAMA, ELEVENLABS, HTTP)
 
 
 def install() -> None:
-    """Observe SDKs' methods from now on, whether an SDK is imported already or later; imports none itself."""
+    """Observe SDKs' methods from now on, whether an SDK is imported already or later. Import no SDK."""
     chosen = setting("OBSERVABILITY_INSTRUMENT")
     patches: dict[str, list[hooks.Patch]] = {}
     for sdk in SDKS:
@@ -40,7 +40,7 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
     for cls, name in hooks.replaced():
         sdk, *path = cls.__module__.split(".")
         if name in requests:
-            parts = [part for part, _ in groupby(path)]  # once each: `chat.completions.completions`
+            parts = [part for part, _ in groupby(path)]  # without repeats, as in `chat.completions.completions`
             home = [part for part in parts if part not in ("resources", "client") and part[0] != "_"]
             by_sdk.setdefault(sdk, set()).add(".".join([*home, name]))
     return {sdk: sorted(methods) for sdk, methods in by_sdk.items()}

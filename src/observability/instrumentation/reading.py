@@ -24,7 +24,7 @@ from .providers import provider_of
 
 _MAX_DEPTH = 24
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
-_SILENT = frozenset({"stream", "stream_options"})  # how the answer comes, which the row shows by itself
+_SILENT = frozenset({"stream", "stream_options"})  # arguments about the form of the answer, which the row shows anyway
 
 
 NOT_RECORDED = frozenset({"extra_headers", "extra_query", "timeout", "http_options", "request_options"})
@@ -46,13 +46,13 @@ class Shape(NamedTuple):
 
     sdk: str
     api: str
-    prompts: tuple[tuple[str, str], ...]  # arguments that make the input -> role of the message that a text becomes
+    prompts: tuple[tuple[str, str], ...]  # argument with a prompt -> role of a message made from it
     text_of: Callable[[dict[str, Any]], Any]  # an answer's text
     fold: Callable[[list[Any]], dict[str, Any]]  # a stream's events as one answer
     type: str = "generation"
-    provider: str | None = None  # where the host says nothing; else the SDK's name
-    arguments: Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]] = _keywords  # by name, of a method's call
-    fields: Callable[[Any], dict[str, Any] | None] | None = None  # of an answer, if it is no model of pydantic
+    provider: str | None = None  # the provider if the host is unknown; None: the SDK's name
+    arguments: Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]] = _keywords  # a call's arguments by name
+    fields: Callable[[Any], dict[str, Any] | None] | None = None  # reads an answer that is not a pydantic model
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Shape(NamedTuple):
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Arguments that are not recorded where prompts are not."""
+        """Arguments that are recorded only if prompts are."""
         return NOT_RECORDED | {"extra_body", "tools", *dict(self.prompts)}
 
     def complete(self, request: Observation) -> None:
@@ -73,7 +73,7 @@ class Shape(NamedTuple):
         request.provider = provider_of(request.client, self.provider or self.sdk)
         request.input = self._input(given)
         request.model_parameters, rest = _parameters(given)
-        if ended:  # while it runs the caller's thread may add to it
+        if ended:  # the caller's thread may still add to a running request
             request.metadata = {**(request.metadata or {}), **rest} or None
             self._answer(request)
 
@@ -103,7 +103,7 @@ class Shape(NamedTuple):
 
 
 def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments; the content of a `config` or `options` stands in its place."""
+    """The arguments, with the content of a `config` or `options` instead of that argument."""
     given = {name: plain(value.value) if type(value) is Unread else value for name, value in kwargs.items()}
     for name in _PARAMETERS:
         if isinstance(given.get(name), dict):
@@ -112,7 +112,7 @@ def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Small arguments, and the others."""
+    """Split the arguments into parameters (small ones) and all others."""
     sent = {name: value for name, value in given.items() if name not in _SILENT and value is not None}
     small = {
         name: value for name, value in sent.items() if type(value) in IMMUTABLE and len(str(value)) <= _MAX_PARAMETER
@@ -138,8 +138,8 @@ def _body(response: Any) -> Any:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """`value` with dicts in place of pydantic models, as all three SDKs answer with; of other objects, the type's name;
-    of images and sounds, their size. Nothing of an answer runs."""
+    """`value` as plain data: pydantic models (the SDKs' answers) become dicts, images and sounds their size, other
+    objects the name of their type. No code of an answer runs."""
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
         return placeholder(value)
@@ -160,7 +160,7 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def _plain_google(value: Any, kind: Any, depth: int) -> Any:
-    """A message of `proto`, or the answer of google.generativeai, which holds one."""
+    """A `proto` message as plain data, or the message inside an answer of google.generativeai."""
     result = field_of(value, "_result")
     if result is not None:
         return plain(result, depth + 1)

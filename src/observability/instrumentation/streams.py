@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from ..internal_errors import guarded
 from ..tracing import Observation, fields_of, finish_request, has_class, note_error, running_request
 
-_MAX_EVENTS = 10_000  # of a stream; some 20 MB
+_MAX_EVENTS = 10_000  # most events kept of a stream: some 20 MB
 _LAST_EVENTS = 8
-_RESPONSES = ("http_response", "response", "_response")  # where raw responses, streams and helpers keep theirs
+_RESPONSES = ("http_response", "response", "_response")  # of raw responses, streams, helpers: their HTTP response
 
 
 class _Open(NamedTuple):
@@ -52,7 +52,7 @@ def _forget() -> None:
     _open.clear()
 
 
-os.register_at_fork(after_in_child=_forget)  # streams of the parent end there
+os.register_at_fork(after_in_child=_forget)  # the parent's streams end in the parent
 
 
 def end_later(request: Observation, result: Any) -> bool:
@@ -69,7 +69,7 @@ def end_later(request: Observation, result: Any) -> bool:
 
 
 def _end_with_chunks(request: Observation, response: Any) -> bool:
-    """google.generativeai's response is its stream; the first chunk is there already."""
+    """Observe the rest of google.generativeai's response, which is its own stream and has its first chunk already."""
     fields = fields_of(response)
     if fields.get("_done") is not False:
         return False
@@ -82,7 +82,7 @@ def _end_with_chunks(request: Observation, response: Any) -> bool:
 
 
 def matching_init(init: Callable[..., None]) -> Callable[..., None]:
-    """`Stream.__init__`: the stream belongs to the request that made it, or whose response it reads."""
+    """Wrap `Stream.__init__`, to match a stream with its request: the running one, or that of the response."""
 
     def observed(stream: Any, *args: Any, **kwargs: Any) -> None:
         with guarded:
@@ -101,12 +101,12 @@ def _match(stream: Any, response: Any) -> None:
 
 
 def observing_items(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`Stream.__stream__`, which makes a stream's iterator."""
+    """Wrap `Stream.__stream__`, which makes a stream's iterator."""
     return _observing(make, _Items)
 
 
 def observing_async_items(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`AsyncStream.__stream__`."""
+    """Wrap `AsyncStream.__stream__`, which makes an asynchronous stream's iterator."""
     return _observing(make, _AsyncItems)
 
 
@@ -172,7 +172,7 @@ def note_item(request: Observation, item: Any) -> None:
         return
     if not events:
         request.first_token = perf_counter_ns()
-    elif len(events) >= _MAX_EVENTS:  # the last ones have the usage
+    elif len(events) >= _MAX_EVENTS:  # the last events have the usage
         request.pieces_left_out += 1
         del events[-_LAST_EVENTS]
     events.append(item)
@@ -194,7 +194,7 @@ def _dropped(request: Observation) -> None:
 
 
 def finish_early(request: Observation, *, remember: bool = True) -> None:
-    """End the request of a stream that was left, unless it has ended."""
+    """End the request of a stream that the caller left early, unless it has ended."""
     if request.ended is None:
         request.level = "DEFAULT"  # a missing answer is not the model's error
         request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
@@ -202,7 +202,7 @@ def finish_early(request: Observation, *, remember: bool = True) -> None:
 
 
 def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`close` of a stream, of an SDK's helper around one, or of a raw response."""
+    """Wrap `close` of a stream, of an SDK's helper around one, or of a raw response: it ends the request."""
 
     def observed(source: Any) -> Any:
         try:
@@ -214,7 +214,7 @@ def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def ending_aclose(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`ending_close`, asynchronously."""
+    """`ending_close` for an asynchronous `close`."""
 
     async def observed(source: Any) -> Any:
         try:

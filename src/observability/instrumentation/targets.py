@@ -20,15 +20,15 @@ GENERATOR: tuple[_Wrap, _Wrap] = generator_method, async_generator_method  # mak
 class Method(NamedTuple):
     """A method that makes a request, of a class and of its asynchronous twin `Async…`."""
 
-    modules: tuple[str, ...]  # in which some version has the class
+    modules: tuple[str, ...]  # modules that have the class in some version of the SDK
     class_name: str
     name: str
     shape: Shape
     wraps: tuple[_Wrap, _Wrap] = ANSWER  # of the method, and of the asynchronous one
-    async_name: str | None = None  # where the class itself has the asynchronous method
+    async_name: str | None = None  # name of the asynchronous method, if the same class has it
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Module -> patch. The class decides between sync and async: decorators hide it from `iscoroutinefunction`."""
+        """Yield (module, patch). The class tells sync from async: decorators hide it from `iscoroutinefunction`."""
         twin = (self.class_name, self.async_name) if self.async_name else (f"Async{self.class_name}", self.name)
         homes = ((self.class_name, self.name), twin)
         for module in self.modules:
@@ -44,7 +44,7 @@ class Streams(NamedTuple):
     close_only: bool = False
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Module -> patch."""
+        """Yield (module, patch)."""
         name, twin = self.class_name, f"Async{self.class_name}"
         yield self.module, replacing(name, "close", late.ending_close)
         yield self.module, replacing(twin, "close", late.ending_aclose)
@@ -65,11 +65,11 @@ class Sdk(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """The names of its methods."""
+        """The names of the SDK's methods."""
         return {name for method in self.methods for name in (method.name, method.async_name) if name}
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Module -> patch, of all methods and streams."""
+        """Yield (module, patch) of all methods and streams."""
         for method in self.methods:
             yield from method.patches()
         for streams in self.streams:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import sqlite_forks, settings
+from .. import settings, sqlite_forks
 from .store import Journal
 
 _STEP_ROWS = 200

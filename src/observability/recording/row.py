@@ -301,7 +301,7 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 
 
 def _paid_for(observation: Observation) -> list[Any]:
-    """The answer of the observed request; else the answers of inner calls, and the call's own if it is another one."""
+    """The answer of the observed request; else the answers of inner calls, and the call's own if that is another."""
     if observation.request is not None:
         return [observation.request.output]
     own, inner = observation.output, list(observation.replies)

@@ -179,8 +179,8 @@ def _folded(text: str) -> str:
     return text
 
 
-# Some prompts have `key` or `token` in every line. Such a name is examined only after a letter or an owner, or before a
-# random value: `looks_random` and `is_query_key` need 15 letters.
+# Some prompts have `key` or `token` in every line. Such a name is examined only right after a letter, after an
+# owner (`my key`), or before a random value: `looks_random` and `is_query_key` need 15 letters.
 _TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # punctuation and words, as in `token provided: …`
 
 

@@ -102,7 +102,7 @@ def is_secret(name: str, value: str) -> bool:
 def _is_secret_address(name: str, value: str) -> bool:
     if is_secret_variable(name):
         return True
-    value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)  # of a token
+    value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)  # of tokens
     by_name = _ADDRESS_NAME.search(name) and _ADDRESS_WITH_SECRET.search(value)
     return bool(by_name) or _ADDRESS_CREDENTIAL.search(value) is not None
 

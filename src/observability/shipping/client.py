@@ -29,7 +29,7 @@ _MESSAGE = 500  # characters kept of the server's message
 
 
 class ExportResult(Enum):
-    """The result of a request for its rows."""
+    """The result of a request, for all rows in it."""
 
     DELIVERED = "delivered"  # the protocol's own success answer
     REFUSED = "refused"  # these rows are rejected for good: 400, 413, 422, OTLP's partial success
@@ -71,7 +71,7 @@ class Client:
         raise NotImplementedError
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
-        """POST such a message."""
+        """POST a message of observations."""
         raise NotImplementedError
 
     def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
@@ -112,7 +112,7 @@ class LangfuseClient(Client):
         return _gzipped(otlp.message_of(rows, self._public_key))
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
-        """POST such a message."""
+        """POST a message of observations."""
         headers = {"Content-Encoding": "gzip", "x-langfuse-ingestion-version": "4"}
         return self._post("/api/public/otel/v1/traces", headers, message, seconds, 200, _reply_to_spans)
 
@@ -149,7 +149,7 @@ class OtlpClient(Client):
         return _gzipped(genai.message_of(rows))
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
-        """POST such a message."""
+        """POST a message of observations."""
         headers = {"Content-Encoding": "gzip", "Content-Type": PROTOBUF}
         return self._post("/v1/traces", headers, message, seconds, 200, _reply_to_spans)
 
@@ -233,7 +233,7 @@ def _reply_to_events(response: Any) -> ServerReply:
 def _reply_to_event(error: Any) -> ServerReply:
     status = int(error["status"])
     message = f"status {status}: {error.get('error') or error.get('message') or 'no reason given'}"
-    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # Langfuse's own word on this event
+    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # Langfuse's verdict on this event
     return _refusal(message)._replace(result=ExportResult.REFUSED if refused else _result_of(status))
 
 

@@ -150,8 +150,8 @@ class Delivery:
             raise _Stopped(ServerReply(ExportResult.UNAVAILABLE, why, seconds))
 
     def _share_back_off(self, journal: Journal, seconds: float | None) -> None:
-        """Record the server's Retry-After for other processes. It ends with this process, so that a restart of all
-        processes tries again."""
+        """Record the server's Retry-After for other processes. The record ends with this process, so that a restart of
+        all processes tries again."""
         if seconds:
             with contextlib.suppress(JournalError):  # then the other processes receive their own Retry-After
                 journal.take_lease(self._back_off_lease, self._session.process, self._session.is_alive, seconds)

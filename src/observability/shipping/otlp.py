@@ -30,7 +30,7 @@ def message_of(rows: Iterable[Row], public_key: str) -> Iterator[bytes]:
 
 
 def json_of(rows: Iterable[Row], public_key: str) -> str:
-    """The same message as text."""
+    """The message of `message_of` as one text."""
     return b"".join(message_of(rows, public_key)).decode()
 
 

@@ -44,8 +44,8 @@ def _in_usd(rows: Sequence[Row]) -> set[str]:
 
 
 def _events_of(row: Row, in_usd: set[str]) -> Iterator[dict[str, Any]]:
-    """The score; with it what the metrics API can group or average only as a score of its own: of a signal's action
-    the symbol, of an outcome whether it is a profit."""
+    """Yield the score's event. A signal's action also yields its symbol, an outcome also `hit` (1 or 0): the metrics
+    API of Langfuse can group and average scores only."""
     yield _event(row, _body(row))
     judges = row["name"] == "pnl_usd" or (row["name"] == "pnl_pct" and row["trace_id"] not in in_usd)
     if judges and isinstance(row["value"], int | float):

@@ -23,7 +23,7 @@ def shown_prompt(text: str) -> str:
 
 
 def shown_answer(text: str) -> str:
-    """Convert an answer's JSON likewise."""
+    """Convert an answer's JSON: its tool calls."""
     if not any(mark in text for mark in _MARKS):
         return text
     answer = json.loads(text)

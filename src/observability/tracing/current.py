@@ -90,9 +90,9 @@ def calling_agent(depth: int = 1) -> str | None:
             if agent := agent_of[frame.f_code.co_filename]:
                 return agent
             frame = frame.f_back
-    except KeyError as file:  # its first call
+    except KeyError as file:  # the first call from this file
         agent = frame and agent_of_file(file.args[0], frame.f_globals)
-        if frame and agent and frame.f_code.co_name == "<module>":  # during its import, the class may be missing
+        if frame and agent and frame.f_code.co_name == "<module>":  # while it is imported, the class may be missing
             return agent
         agent_of[file.args[0]] = agent
         return calling_agent(depth + 1)
@@ -162,7 +162,7 @@ def _settle(holder: Observation) -> None:
         if request in ended:
             processor.on_end(request)
         elif request.ended is None:
-            processor.on_start(request)  # leaves evidence of it after a crash
+            processor.on_start(request)  # leaves evidence of the request after a crash
 
 
 def finish_request(request: Observation, *, remember: bool = True) -> None:

@@ -47,7 +47,7 @@ class Observation:
 
     parent: "Observation | None" = None
     foreign_parent: "ForeignParent | None" = None
-    prompt: "UsedPrompt | None" = None  # last prompt used before its start in its context, or inside it
+    prompt: "UsedPrompt | None" = None  # last prompt used in this context before the start, or inside
     agent: str | None = None
     speaker: str | None = None  # agent of the calls inside it, if not `agent`
     is_automatic = False  # whether it is the cycle of a wrapped method (OBSERVABILITY_CYCLES)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0  # per request
 _SOON_NS = 300 * 10**9  # time in which a row may still be in the server's queue
-_OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # of servers from 4 on
+_OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # APIs of servers since version 4
 _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 
 

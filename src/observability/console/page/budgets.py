@@ -7,7 +7,7 @@ from ...budgets import Status, amount_text, configured, statuses_now
 from ...journal import Journal
 
 _NS = 10**9
-_STEPS = 5  # of uncounted calls, at most
+_STEPS = 5  # most steps of reading calls that no process has counted yet
 
 
 class Bar(NamedTuple):
@@ -16,7 +16,7 @@ class Bar(NamedTuple):
     status: Status
     mood: str  # CSS class
     share: float  # spent
-    reserved: float  # its width beside the spent one
+    reserved: float  # width of the reserved part, right of the spent part
     resets_ns: int
 
     def amount(self, name: str) -> str:
@@ -26,14 +26,14 @@ class Bar(NamedTuple):
 
 
 class Card(NamedTuple):
-    """All budgets; not complete if too many calls wait to be counted for a page to read them."""
+    """All budgets; incomplete if more calls wait to be counted than a page can read."""
 
     bars: list[Bar]
     is_complete: bool
 
 
 def budgets(journal: Journal) -> Card | None:
-    """Return the budgets now; None where none is set."""
+    """Return the current state of the budgets; None if no budget is set."""
     chosen = configured()
     if not chosen:
         return None

@@ -1,6 +1,6 @@
 """Computes the geometry of charts, which the templates draw as SVG, for the live page and the report.
 
-A plot is stretched to its place, so it holds no text: axes and legends are HTML beside it.
+A plot is stretched to fit its box, which would distort text: axes and legends are HTML beside the plot.
 """
 
 import math
@@ -12,14 +12,14 @@ from ..render.format import count, how_many, money, plain
 from ..time_range import local_time
 from .view import Range
 
-WIDTH, HEIGHT = 100, 28  # of a small line
-BAR, STEP = 8, 10  # width of a bar, and from one to the next; the plot is 100 high
+WIDTH, HEIGHT = 100, 28  # size of a small line chart
+BAR, STEP = 8, 10  # width of a bar, and distance from bar to bar; the plot is 100 high
 _MARGIN = 2
-_MAX_SERIES = 5  # the sixth colour is for all others
+_MAX_SERIES = 5  # most series with a colour of their own; all others share the sixth
 _TOPS = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 OTHERS = "s6"
 
-Part = tuple[int, str, float]  # of a bar: its bucket, its series, its size
+Part = tuple[int, str, float]  # a part of a bar: bucket, series, size
 
 
 class Line(NamedTuple):
@@ -58,14 +58,14 @@ class Chart(NamedTuple):
 
     title: str
     bars: list[Bar]
-    ticks: list[str]  # of the upright axis, from the top down to zero
-    dates: list[str]  # of the first, the middle and the last bucket
+    ticks: list[str]  # labels of the vertical axis, from the top down to zero
+    dates: list[str]  # labels of the first, the middle and the last bucket
     legend: list[Series]
     note: str
 
 
 def line(values: Sequence[float | None]) -> Line:
-    """Return the line through the values, from the lowest to the highest; a constant lies on the ground."""
+    """Return the line through the values, from the lowest to the highest; a constant is drawn at the bottom."""
     numbers = [value for value in values if value is not None]
     if not numbers:
         return Line([], None)
@@ -127,7 +127,7 @@ def chart(
 
 
 def _kinds(totals: dict[str, float]) -> dict[str, str]:
-    """Return the classes of the largest series, largest first; of six series none is left over."""
+    """Return the classes of the largest series, largest first; a sixth is drawn unless there is a seventh."""
     largest = sorted(totals, key=lambda series: -totals[series])
     drawn = largest if len(largest) <= _MAX_SERIES + 1 else largest[:_MAX_SERIES]
     return {series: f"s{number}" for number, series in enumerate(drawn, 1)}
@@ -156,7 +156,7 @@ def _bar(
 
 
 def top_of(highest: float) -> float:
-    """Return the end of an axis, whose half is a round number too."""
+    """Return the top of an axis: a round number whose half is round too."""
     power = 10.0 ** math.floor(math.log10(highest)) if highest > 0 else 1.0
     return next(top * power for top in _TOPS if top * power >= highest * (1 - 1e-9))
 
@@ -176,7 +176,7 @@ def dollars(usd: float) -> str:
 
 
 def whole(number: float) -> str:
-    """A count on an axis or in a tooltip; nothing between two whole numbers."""
+    """A count on an axis or in a tooltip; an empty text for a fraction."""
     return count(int(number)) if float(number).is_integer() else ""
 
 

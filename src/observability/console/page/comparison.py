@@ -43,7 +43,7 @@ class Table(NamedTuple):
 
 
 class ErrorGroup(NamedTuple):
-    """Failed calls with the same message, apart from numbers in it."""
+    """Failed calls whose messages differ only in their numbers."""
 
     message: str
     calls: int
@@ -128,7 +128,7 @@ def _gain(usd: float | None) -> Cell:
 
 
 def _net(sums: Sums) -> Cell:
-    """Profit minus spend; an upper bound if the price of some calls is unknown, unknown if that of all is."""
+    """Profit minus spend; an upper bound if some calls have no price, unknown if no call has one."""
     if sums.net is None or (sums.unpriced and not sums.priced):
         return Cell("–", None)
     return Cell(f"{'≤ ' if sums.unpriced else ''}{gain(sums.net)}", sums.net, mood(sums.net))
@@ -158,7 +158,7 @@ def prompts(journal: Journal, rows: Filter) -> Table:
 
 
 def _prompt(text: str | None) -> str:
-    """The part of an input that its calls share: the system message, else the first line, without its numbers."""
+    """The part of an input that its calls share: the system message, else the first line; without numbers."""
     value = json.loads(text or "null")
     messages = value.get("messages", value) if isinstance(value, dict) else value
     first = messages[0] if isinstance(messages, list) and messages else messages

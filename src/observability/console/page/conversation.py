@@ -33,10 +33,10 @@ class Message(NamedTuple):
 
 
 class Node(NamedTuple):
-    """An observation and those below it."""
+    """An observation and its children."""
 
     row: Row
-    kind: str  # in words
+    kind: str  # the observation's type in words
     title: str
     facts: list[str]
     messages: list[Message]

@@ -16,7 +16,7 @@ def overview(journal: Journal, view: View) -> str:
     """Return the whole page of a view."""
     time = range_of(view, journal)
     rows, calls = filter_of(view, time), calls_of(view, time)
-    newest = journal.newest()[0]  # before the rows: those that arrive meanwhile are sent later
+    newest = journal.newest()[0]  # read before the rows, so that rows arriving meanwhile are sent later
     return written(
         "overview.html.j2", view=view, time=time, live=True, newest=newest,
         tiles=screen.tiles(journal, rows, calls, time), budgets=budgets(journal),
@@ -33,7 +33,7 @@ def lower(journal: Journal, view: View) -> str:
 
 
 def trace_page(journal: Journal, trace_id: str, view: View) -> str | None:
-    """Return the page of a trace; None if there is none of this id."""
+    """Return the page of a trace; None if no trace has this id."""
     trace: Trace = trace_of(journal, trace_id)
     if not trace.observations:
         return None
@@ -49,13 +49,13 @@ Newest = tuple[int, int]  # `seq` of the newest observation and score
 
 
 def news(journal: Journal, view: View, after: int | None, drawn: Newest | None) -> tuple[Newest, list[tuple[str, str]]]:
-    """Return the newest rows' `seq`, and what a view has to show, as names of events and HTML.
+    """Return the newest rows' `seq`, and the events to send to a view: name and HTML.
 
     Args:
         journal: the journal.
         view: the view.
-        after: show the rows after this one; None: no rows.
-        drawn: show the tiles if there is anything newer than this; None: no tiles.
+        after: send the rows after this `seq`; None: no rows.
+        drawn: send the tiles if a row is newer than this; None: no tiles.
     """
     newest = journal.newest()
     has_rows, has_tiles = after is not None and newest[0] > after, drawn is not None and newest != drawn

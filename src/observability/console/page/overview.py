@@ -15,9 +15,9 @@ from ..signal import Signal, signal_of
 from .charts import Line, line
 from .view import ACTIONS, Range, View
 
-ROWS = 30  # of one page of decisions
+ROWS = 30  # rows on one page of decisions
 _MAX_REASON = 400
-_SEARCH_ROWS = 200  # of one step of a search for text
+_SEARCH_ROWS = 200  # rows read in one step of a search for text
 _SEARCH_SECONDS = 0.2
 
 
@@ -37,7 +37,7 @@ class DecisionRow(NamedTuple):
 
     row: Row
     signal: Signal
-    action: str  # also the CSS class of the known ones
+    action: str  # BUY, SELL and NOTHING are CSS classes too
     kind: str
     reason: str
     outcome: str
@@ -57,7 +57,7 @@ def decision(row: Row) -> DecisionRow:
 
 
 class Sums(NamedTuple):
-    """Calls and outcomes of a time. Money is in USD."""
+    """Calls and outcomes of a period. Money is in USD."""
 
     calls: int = 0
     errors: int = 0
@@ -91,7 +91,7 @@ class Sums(NamedTuple):
 
 
 def added(all_sums: Iterable[Sums]) -> Sums:
-    """Return the sum of all."""
+    """Return the sum of several `Sums`."""
     columns = list(zip(*all_sums, strict=True))
     return Sums(*map(sum, columns)) if columns else Sums()
 
@@ -118,7 +118,7 @@ def sums_by_bucket(journal: Journal, rows: Filter, calls: Filter, period: Range)
 
 
 def tiles(journal: Journal, rows: Filter, calls: Filter, period: Range) -> list[Tile]:
-    """Return the tiles of a range: of these decisions and these calls."""
+    """Return the tiles of a range, from its decisions and its calls."""
     earlier, earlier_calls = (
         part._replace(since_ns=period.before.since_ns, until_ns=period.since_ns) for part in (rows, calls)
     )
@@ -197,7 +197,7 @@ class Listing(NamedTuple):
 
 
 def listing(journal: Journal, rows: Filter, view: View, limit: int = ROWS) -> Listing:
-    """Return the newest rows of a view: failed calls if it is of failures, else decisions."""
+    """Return the newest rows of a view: failed calls if the view shows failures, else decisions."""
     if view.text:
         return _searched(journal, rows, view, limit)
     read = _read(journal, rows, view, limit + 1, view.before)
@@ -226,7 +226,7 @@ def _searched(journal: Journal, rows: Filter, view: View, limit: int) -> Listing
 
 
 def with_text(journal: Journal, rows: Sequence[Any], view: View) -> list[Any]:
-    """Return those rows in whose trace the view's text occurs; all if it has none."""
+    """Return the rows whose trace contains the view's text; all rows if the view has no text."""
     if not view.text:
         return list(rows)
     traces = traces_with(journal, view.text, {trace_of(row) for row in rows})

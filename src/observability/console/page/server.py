@@ -65,7 +65,7 @@ def _read(query: Callable[..., Any], *values: Any) -> Any:
 
 
 def _answered(write: Callable[[Journal, View], str]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint that writes a view."""
+    """Return the endpoint that answers with a view's HTML."""
 
     async def endpoint(request: Request) -> Response:
         return HTMLResponse(await run_sync(_read, write, View.of(request.query_params)))
@@ -95,7 +95,7 @@ def _unreadable(_request: Request, error: Exception) -> Response:
 
 
 async def _events(request: Request) -> Response:
-    """Stream what comes after the row (`seq`) that the browser has."""
+    """Stream the rows after the newest row (`seq`) that the browser has."""
     after = request.headers.get("last-event-id") or request.query_params.get("after") or ""
     rows = int(after) if re.fullmatch(r"[0-9]{1,18}", after) else None
     stream = _stream(View.of(request.query_params), rows, request.app.state.is_ending)

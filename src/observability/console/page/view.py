@@ -61,7 +61,7 @@ class View(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A time in buckets of equal width, which end together with the current hour."""
+    """A period in buckets of equal width; the last bucket ends with the current hour."""
 
     since_ns: int  # may lie within the first bucket
     end: int  # hour since 1970, exclusive
@@ -83,7 +83,7 @@ class Range(NamedTuple):
 
     @property
     def before(self) -> "Range":
-        """The equally long time before, as one bucket."""
+        """The equally long period before this one, as one bucket."""
         hours = self.end - self.since_ns // HOUR_NS
         return Range(self.since_ns - hours * HOUR_NS, -(-self.since_ns // HOUR_NS), hours + 1)
 
@@ -115,5 +115,5 @@ def filter_of(view: View, time: Range) -> Filter:
 
 
 def calls_of(view: View, time: Range) -> Filter:
-    """Return the filter for the calls: of any symbol and action, so that the hourly sums answer it."""
+    """Return the filter for the calls: of any symbol and action, so that the hourly sums can answer."""
     return Filter(time.since_ns, agent=view.agent)

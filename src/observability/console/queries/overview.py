@@ -33,8 +33,8 @@ def newest_decisions(journal: Journal, rows: Filter, limit: int, before: str | N
     Args:
         journal: the journal.
         rows: the decisions.
-        limit: at most so many.
-        before: only older ones than this row, given as `start_ns-seq`.
+        limit: most rows to return.
+        before: only rows older than this one, given as `start_ns-seq`.
     """
     return _decoded(journal.select(_NEWEST.format(_BEFORE), rows.parameters(limit=limit, **_cursor(before))))
 
@@ -92,7 +92,7 @@ def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list
 
 
 def outcomes_by_name(journal: Journal, rows: Filter, by: str) -> list[Row]:
-    """Return decisions, and what `outcomes_by_bucket` counts, per agent or model (`by`) as `name`."""
+    """Return the number of decisions, and the counts of `outcomes_by_bucket`, per agent or model (`by`) as `name`."""
     sums = ", ".join(f"sum({name}) AS {name}" for name in ("decisions", "cases", "hits", "usd_cases", "usd"))
     name = "ifnull((SELECT answered FROM model_names WHERE requested = model LIMIT 1), model)" if by == "model" else by
     return journal.select(
@@ -128,7 +128,7 @@ def outcomes_of(journal: Journal, trace_ids: Iterable[str]) -> list[Row]:
     )
 
 
-_MAX_BYTES = 16 * 1024 * 1024  # of the prompts read for one comparison
+_MAX_BYTES = 16 * 1024 * 1024  # most bytes of prompts read for one comparison
 _SAMPLE = f"""
 SELECT {{0}} FROM observations WHERE type = 'generation' AND end_ns IS NOT NULL AND status_message IS NOT :interrupted
     AND {STARTED} AND {NAMED} ORDER BY start_ns DESC LIMIT :limit

@@ -102,7 +102,7 @@ class _Search:
         try:
             upto = index.last_seq(begin) if index else begin - 1
             traces = index.traces_with(self._words, begin) if index and upto >= begin else set()
-        except sqlite3.Error:  # a damaged index, or one that another process removes: the journal has it all
+        except sqlite3.Error:  # damaged, or removed by another process: read the journal instead
             index, upto, traces = None, begin - 1, set()
         return traces | self._read(index, upto + 1, end)
 
@@ -116,7 +116,7 @@ class _Search:
             self._rows_read += len(page)
             upto = page[-1]["seq"] if page else end
             is_late = time.monotonic() >= self._fill_until
-            index = self._fill(index, texts, upto) if index and not is_late else None  # after a hole, no more
+            index = self._fill(index, texts, upto) if index and not is_late else None  # the index may have no hole
             begin = upto + 1
         return traces
 

@@ -68,7 +68,7 @@ def names(journal: Journal, column: str) -> list[str]:
 
 
 def name_like(journal: Journal, column: str, name: str) -> str | None:
-    """Return the journal's spelling of an agent or model, matched case-insensitively; scans all rows if none called."""
+    """Return the journal's spelling of an agent or model. Scans all rows for one without calls."""
     matches = [existing for existing in names(journal, column) if existing.casefold() == name.casefold()]
     if matches:
         return name if name in matches else matches[0]

@@ -18,7 +18,7 @@ def _text_of_message(answer: dict[str, Any]) -> Any:
 
 
 def _fold_message(events: list[Any]) -> dict[str, Any]:
-    """A stream's events as one message. Usage comes in two of them; later counts are the whole."""
+    """A stream's events as one message. Two events have usage; the later counts are totals."""
     answer: dict[str, Any] = {"model": None, "usage": {}, "stop_reason": None}
     blocks: dict[int, dict[str, Any]] = {}
     for event in events:

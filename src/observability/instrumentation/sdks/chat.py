@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")  # of a delta, added up
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")  # texts of a delta, joined over all chunks
 
 
 def text_of_chat(answer: dict[str, Any]) -> Any:

@@ -29,7 +29,7 @@ def _parts(candidate: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def fold_candidates(chunks: list[Any]) -> dict[str, Any]:
-    """A stream's chunks as one response. Each has the usage so far."""
+    """A stream's chunks as one response. Each chunk has the usage so far."""
     answer: dict[str, Any] = {}
     candidates: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
@@ -53,9 +53,9 @@ def _of_generativeai(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str,
     given = {"contents": args[1], **kwargs} if len(args) > 1 else kwargs
     contents = given.get("contents")
     if isinstance(contents, list) and any(library_of(type(item)) == "google" for item in contents):
-        given = {**given, "contents": Unread(contents)}  # of a chat, which makes a new list for each message
+        given = {**given, "contents": Unread(contents)}  # kept by reference: a chat makes a new list for each message
     system, config = model.get("_system_instruction"), given.get("generation_config")
-    if config is None or type(config) is dict:  # a chat gives an empty one
+    if config is None or type(config) is dict:  # a chat passes an empty config
         given = {**given, "generation_config": {**(model.get("_generation_config") or {}), **(config or {})}}
     return {
         "model": _bare(model.get("_model_name")),

@@ -33,8 +33,8 @@ _APIS = {
 }
 _ENDS = tuple(_APIS)
 _HTTPX = ("httpx", "httpx2")
-_URL, _BODY = "(url)", "(body)"  # as arguments, until the recorder's thread has read the body
-_OPEN = "(with prompts)"  # an argument that is left out where prompts are
+_URL, _BODY = "(url)", "(body)"  # names of two arguments, until the recorder's thread has read the body
+_OPEN = "(with prompts)"  # a marker among the arguments, left out if prompts are not recorded
 
 
 class _Post(Shape):
@@ -42,11 +42,11 @@ class _Post(Shape):
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Also the mark that prompts are recorded."""
+        """The arguments recorded only if prompts are, with the marker for that."""
         return super().hidden | {_OPEN}
 
     def complete(self, request: Observation) -> None:
-        """Read the body first; once, since an open request is read as well."""
+        """Complete the request from its body. The body is read once, though an open request is completed twice."""
         url = request.kwargs.get(_URL)
         if url is not None:
             hidden = frozenset[str]() if _OPEN in request.kwargs else self.hidden
@@ -92,7 +92,7 @@ def _fields(fold: Callable[[list[Any]], dict[str, Any]], response: Any) -> dict[
 
 
 def _error_in(response: dict[str, Any]) -> str:
-    """The provider's message."""
+    """The provider's error message."""
     answer = _json_of(response.get("_content"))
     error = answer.get("error") if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
@@ -107,7 +107,7 @@ def _end_of(request: Any) -> str | None:
             return None
         url = fields["url"]
         path = url if type(url) is str else url.__dict__["_uri_reference"].path
-    except (AttributeError, KeyError):  # no request of theirs
+    except (AttributeError, KeyError):  # not a request of requests or httpx
         return None
     if "?" in path:
         path = path.partition("?")[0]

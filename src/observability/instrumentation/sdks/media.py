@@ -8,7 +8,7 @@ from ..targets import GENERATOR, Method, Sdk
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """By name, files as their size; ElevenLabs takes the voice by position, and the model by another name."""
+    """Arguments by name, files as their size. ElevenLabs takes the voice by position, and the model as `model_id`."""
     given = {**dict(zip(("voice_id",), args[1:], strict=False)), **kwargs}
     if "model_id" in given:
         given["model"] = given.pop("model_id")
@@ -22,7 +22,7 @@ def _sized(value: Any) -> Any:
 
 
 def _fields(result: Any) -> dict[str, Any] | None:
-    """An answer's fields: a text's, a binary response's size, or those of a model."""
+    """An answer as fields: a text, the size of a binary response, or the fields of a pydantic model."""
     if type(result) is str:
         return {"text": result}
     fields = fields_of(result)
@@ -34,7 +34,7 @@ def _fields(result: Any) -> dict[str, Any] | None:
 
 
 def _size_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """Size, text or state of what was made; of images, how many and their size together."""
+    """The size, text or state of the answer's medium; of images, their number and total size."""
     images = answer.pop("data", None)
     if isinstance(images, list):
         encoded = [image["b64_json"] for image in images if isinstance(image, dict) and image.get("b64_json")]
@@ -44,7 +44,7 @@ def _size_of(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sum_sizes(sizes: list[Any]) -> dict[str, Any]:
-    """A stream of sound, whose pieces are noted by their size."""
+    """The total size of a stream of sound, whose pieces were recorded as sizes."""
     return {"bytes": sum(size for size in sizes if type(size) is int)}
 
 
@@ -54,7 +54,7 @@ def _shape(sdk: str, api: str, *prompts: str) -> Shape:
 
 
 def openai_media() -> tuple[Method, ...]:
-    """OpenAI's methods."""
+    """OpenAI's methods for speech, transcription, images and videos."""
     homes = (
         ("audio.speech", "Speech", "create", "instructions", "input"),
         ("audio.transcriptions", "Transcriptions", "create", "prompt"),

@@ -22,7 +22,7 @@ def text_of_ollama(answer: dict[str, Any]) -> Any:
 
 
 def fold_ollama(chunks: list[Any]) -> dict[str, Any]:
-    """A stream's chunks as one answer. The last has the counts."""
+    """A stream's chunks as one answer. The last chunk has the counts."""
     answer: dict[str, Any] = {}
     message: dict[str, Any] = {}
     response = ""
@@ -43,19 +43,19 @@ def _add(whole: dict[str, Any], piece: dict[str, Any]) -> None:
 
 
 def _text_of_vectors(answer: dict[str, Any]) -> dict[str, int]:
-    """How many vectors of which length; not their numbers."""
+    """The number of vectors and their length; not their values."""
     vectors = answer.pop("embeddings", None) or []
-    answer["eval_count"] = answer.get("eval_count") or 0  # a vector is no output that is paid for
+    answer["eval_count"] = answer.get("eval_count") or 0  # no provider charges for vectors as output
     return {"vectors": len(vectors), **({"dimensions": len(vectors[0])} if vectors else {})}
 
 
 def _named(*names: str) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
-    """Arguments by name, where these may be given by position."""
+    """Return a function that gives arguments by name, also those passed by position."""
     return lambda args, kwargs: {**dict(zip(names, args[1:], strict=False)), **kwargs}
 
 
 def _rebind(module: ModuleType) -> None:
-    """`ollama.chat` and the like are methods of one client, bound before the hooks came in."""
+    """Bind `ollama.chat` and its kin anew: methods of one client, bound before their class was patched."""
     for name in ("chat", "generate", "embed"):
         bound = vars(module).get(name)
         if type(bound) is MethodType:

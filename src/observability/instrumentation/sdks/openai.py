@@ -10,7 +10,7 @@ from ..targets import Method, Sdk, Streams
 from .chat import fold_chat, text_of_chat, text_of_embeddings
 from .media import openai_media
 
-_CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "local_shell_call"})  # the agent's to answer
+_CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "local_shell_call"})  # answered by the agent
 
 
 def _text_of_response(answer: dict[str, Any]) -> Any:
