@@ -120,11 +120,10 @@ class ObservabilityContext:
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
         try:  # not `guarded`: models call this in every call
-            if not recording().on:
-                return
             observation = current_observation()
             if observation is None:
-                announce(agent_name, {"agent_type": agent_type, **kwargs})
+                if recording().on:
+                    announce(agent_name, {"agent_type": agent_type, **kwargs})
             elif agent_type == "model":  # a generation's provider, as `agent_type` documents
                 observation.add_metadata({"model_type": agent_name, **kwargs})
             else:

@@ -436,13 +436,16 @@ def origin(name: str) -> str:
     return ".env" if (env_file().get(name) or "").strip() == text else "the environment"
 
 
-class CaptureSettings(NamedTuple):
-    """The current settings of recording."""
+class CaptureSettings:
+    """The current settings of recording. Slots, since Python reads them faster than a named tuple's fields."""
 
-    on: bool
-    capture_input: bool
-    capture_output: bool
-    durable: bool  # whether a call returns only once it is on disk
+    __slots__ = ("capture_input", "capture_output", "durable", "on")
+
+    def __init__(self, on: bool, capture_input: bool, capture_output: bool, durable: bool) -> None:
+        self.on = on
+        self.capture_input = capture_input
+        self.capture_output = capture_output
+        self.durable = durable  # whether a call returns only once it is on disk
 
 
 _CAPTURE = ("ENABLE_LANGFUSE", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT", "OBSERVABILITY_DURABILITY")

@@ -297,7 +297,7 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 
-    monkeypatch.setattr(otel, "_current", None)
+    monkeypatch.setattr(otel, "active", otel._find_active)
     if kept == "elsewhere":
         runtime_context = _ContextKeptElsewhere(opentelemetry.context._RUNTIME_CONTEXT)
         monkeypatch.setattr(opentelemetry.context, "_RUNTIME_CONTEXT", runtime_context)
@@ -324,7 +324,7 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
 
 def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """By another thread: its modules are there, and nothing is in them yet."""
-    monkeypatch.setattr(otel, "_current", None)
+    monkeypatch.setattr(otel, "active", otel._find_active)
     for name in ("opentelemetry.trace", "opentelemetry.context"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
         ask()

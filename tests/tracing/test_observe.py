@@ -93,6 +93,21 @@ def test_a_call_is_one_observation(journal: Any) -> None:
     )  # fmt: skip
 
 
+def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -> None:
+    """Plain arguments are kept without a copy, in a dictionary that the function never has."""
+
+    @observe_llm(as_type="tool")
+    def ask(prompt: str, **options: Any) -> str:
+        options.clear()
+        options["stop"] = ["\n"]
+        return "BUY"
+
+    options = {"temperature": 0.3}
+    ask("Longs", **options)
+    options["temperature"] = 1.0
+    assert journal.observations()[0]["input"] == {"prompt": "Longs", "temperature": 0.3}
+
+
 def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Off, nothing is recorded; on again, the same function is."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..internal_errors import guarded
 from ..settings import CaptureSettings, tracing_on
+from . import otel
 from .observation import Observation, UsedPrompt
-from .otel import foreign_parent
 from .snapshot import reply_of, snapshot
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
     """Start an observation under `parent`. Its agent is that of the cycle around it, or of the calling code."""
     observation = Observation(name, type, parent)
     if parent is None:
-        if "opentelemetry.trace" in sys.modules and (foreign := foreign_parent()) is not None:
+        if "opentelemetry.trace" in sys.modules and otel.active() and (foreign := otel.foreign_parent()) is not None:
             observation.foreign_parent = foreign
             observation.trace_id = foreign.trace_id
         observation.agent = caller = calling_agent(3)
@@ -136,6 +136,7 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
     return observation
 
 
+latest = _current.get  # the observation that became the current one last, which may have ended; or None
 enter = _current.set  # makes an observation the current one; `leave` takes the returned token
 leave = _current.reset
 
@@ -145,7 +146,7 @@ def finish(observation: Observation) -> None:
     observation.ended = perf_counter_ns()
     if observation.type == "generation":
         _recent.set(observation)
-        if observation.requests is not None or observation.over_generations:
+        if observation.over_rows:
             _settle(observation)
     processor.on_end(observation)
 

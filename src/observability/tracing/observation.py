@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .otel import ForeignParent
 
 Signature = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
+Complete = Callable[["Observation"], None]
+_NOTHING: dict[str, Any] = {}
 
 # A separate generator: agents may call `random.seed(42)`, in 48 processes at once.
 _ids = random.Random()  # noqa: S311 - identifiers, not secrets; seeded by the system's entropy
@@ -37,32 +39,12 @@ class UsedPrompt(NamedTuple):
     outer: "UsedPrompt | None"  # the prompt that applies outside `scope`
 
 
-class Observation:
-    """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
+class _Rare:
+    """The fields that few observations have: class attributes until they are set."""
 
-    `ended` is None while the observation runs. `parent` is the observation around it, or None; `foreign_parent` is an
-    active OpenTelemetry span of another library. Rare fields are class attributes until they are set, which makes a
-    new observation cheap.
-    """
-
-    parent: "Observation | None" = None
-    foreign_parent: "ForeignParent | None" = None
-    prompt: "UsedPrompt | None" = None  # last prompt used in this context before the start, or inside
-    agent: str | None = None
-    speaker: str | None = None  # agent of the calls inside it, if not `agent`
+    foreign_parent: "ForeignParent | None" = None  # an active OpenTelemetry span of another library
     is_automatic = False  # whether it is the cycle of a wrapped method (OBSERVABILITY_CYCLES)
-    owner: Any = None  # the instance of the called method
-    thread = 0  # id of the calling thread
-    bind: Signature | None = None  # converts `args` and `kwargs` to named arguments, on the recorder's thread
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
-    input: Any = None
-    output: Any = None
-    capture_output = True
-    pieces: list[Any] | None = None  # pieces of a stream, up to `MAX_STREAM_SIZE`
     pieces_left_out = 0
-    replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this one
-    metadata: dict[str, Any] | None = None
     model_parameters: dict[str, Any] | None = None
     model: str | None = None
     provider: str | None = None
@@ -71,36 +53,65 @@ class Observation:
     tags: list[str] | None = None
     scores: "tuple[Score, ...]" = ()
     requests: "list[Observation] | None" = None  # requests to providers, held until this generation ends
-    request: "Observation | None" = None  # the only request, which is merged into this observation's row
     holder: "Observation | None" = None  # the generation that holds this request
     is_admitted = False  # whether the budgets have admitted this generation, and so its first request
     over_generations = False  # whether generations with their own rows are below it
     events: list[Any] | None = None  # events of a request's stream, from the SDK
     client: Any = None  # the SDK's client of a request
-    complete: "Callable[[Observation], None] | None" = None  # reads an SDK's arguments, on the recorder's thread
     decided = False  # whether a signal was recorded in it
     inferred: dict[int, Any] = {}  # noqa: RUF012 - of a cycle, on the recorder's thread: signals that wait for its end
     last_call: str | None = None  # for a root, on the recorder's thread: id of its last ended generation
     failure: str | None = None  # for a cycle, on the recorder's thread: the error of its last call, if that failed
     votes: dict[int, Any] | None = None  # for a swarm's query, on the recorder's thread: decisions by answer
-    durable = False  # whether the call returns only once it is on disk
-    noted = False  # whether the recorder has journalled its start
-    token: "Token[Observation | None] | None" = None  # while its code runs: resets the context
-    otel: Any = None  # while its code runs: resets OpenTelemetry's context
-    size = 0  # approximate characters kept in memory, once queued; for a stream, so far
     first_token: int | None = None
-    ended: int | None = None
+
+
+class Observation(_Rare):
+    """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
+
+    What every call sets or reads on the caller's thread is a slot: a class attribute in its place would cost each
+    access a search through the classes.
+    """
+
+    __slots__ = (
+        "agent", "args", "bind", "capture_output", "complete", "durable", "ended", "id", "input", "kwargs", "metadata",
+        "name", "noted", "otel", "output", "over_rows", "owner", "parent", "pieces", "prompt", "replies", "request",
+        "size", "speaker", "started", "thread", "token", "trace_id", "type",
+    )  # fmt: skip
 
     def __init__(self, name: str, type: str, parent: "Observation | None" = None) -> None:
         self.id = _bits(64) or 1
         self.name = name
         self.type = type
+        self.parent = parent  # the observation around it
         if parent is None:
             self.trace_id = _bits(128) or 1
+            self.agent: str | None = None
         else:
-            self.parent = parent
             self.trace_id = parent.trace_id
             self.agent = parent.speaker or parent.agent
+        self.speaker: str | None = None  # agent of the calls inside it, if not `agent`
+        self.prompt: UsedPrompt | None = None  # last prompt used in this context before the start, or inside
+        self.owner: Any = None  # the instance of the called method
+        self.thread = 0  # id of the calling thread
+        self.bind: Signature | None = None  # converts `args` and `kwargs` to named arguments, on the recorder's thread
+        self.args: tuple[Any, ...] = ()
+        self.kwargs = _NOTHING  # replaced, never changed
+        self.input: Any = None
+        self.output: Any = None
+        self.capture_output = True
+        self.pieces: list[Any] | None = None  # pieces of a stream, up to `MAX_STREAM_SIZE`
+        self.replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this one
+        self.metadata: dict[str, Any] | None = None
+        self.request: Observation | None = None  # the only request, which is merged into this observation's row
+        self.over_rows = False  # whether it holds requests, or generations with their own rows are below it
+        self.complete: Complete | None = None  # reads an SDK's arguments, on the recorder's thread
+        self.durable = False  # whether the call returns only once it is on disk
+        self.noted = False  # whether the recorder has journalled its start
+        self.token: Token[Observation | None] | None = None  # while its code runs: resets the context
+        self.otel: Any = None  # while its code runs: resets OpenTelemetry's context
+        self.size = 0  # approximate characters kept in memory, once queued; for a stream, so far
+        self.ended: int | None = None  # None while it runs
         self.started = perf_counter_ns()
 
     @property
@@ -134,18 +145,18 @@ class Observation:
         Args:
             responses: factor for the providers' own responses; 0 skips them, since each takes several microseconds.
         """
-        output = self.output
+        output = self.output[0] if type(self.output) is Reply else self.output
         size = len(output) if type(output) is str else size_of(output)
         for value in self.args:
             size += len(value) if type(value) is str else size_of(value)
-        if self.kwargs:
-            size += size_of_items(self.kwargs.values())
-        if self.metadata:
-            size += size_of(self.metadata)
+        for values in (self.kwargs, self.metadata):
+            if values:
+                size += size_of_items(values.values())
         if self.pieces or self.input or self.replies:
             size += size_of((self.pieces, self.input, self.replies))
         if responses:
-            whole = sum(weight_of(reply.raw_response) for reply in (output, *self.replies) if type(reply) is Reply)
+            answers = [answer for answer in (self.output, *self.replies) if type(answer) is Reply]
+            whole = sum(weight_of(answer.raw_response) for answer in answers)
             whole += weight_of(output) if self.complete is not None else 0  # the answer of an SDK request
             size += responses * whole
         if self.request is not None:
@@ -159,9 +170,13 @@ class Observation:
         return self.__dict__.setdefault("_claim", mine) is mine
 
     def add_metadata(self, values: dict[str, Any]) -> None:
-        """Merge a snapshot of `values` into the metadata; later values win."""
-        kept = snapshot(values)
-        self.metadata = {**self.metadata, **kept} if self.metadata else kept
+        """Merge `values`, a dictionary that nobody else holds, into the metadata; later values win."""
+        for value in values.values():
+            kind = type(value)
+            if not (kind is str or kind is float or kind is int or value is None):
+                values = snapshot(values)
+                break
+        self.metadata = {**self.metadata, **values} if self.metadata else values
 
 
 OUTCOME = "moondev.outcome"  # type of an observation that only carries an outcome's scores

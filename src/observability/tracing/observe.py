@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 from ..internal_errors import swallow
 from ..settings import CaptureSettings, recording
 from . import current
-from .current import current_observation, enter, finish, leave, note_error, start
+from .current import current_observation, enter, finish, latest, leave, note_error, start
 from .observation import MAX_STREAM_SIZE, PIECE_SIZE, Observation
 from .otel import attach, detach
 from .snapshot import Reply, reply_of, size_of, snapshot
@@ -136,10 +136,11 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
     """
     observation = None
     try:
-        outer = current_observation()
         owner = args[0] if label.is_method and args else None
-        if outer is not None and owner is not None and (around := _part_of(outer, owner, label.name)):
-            return _Part(around)
+        if (outer := latest()) is not None:
+            outer = current_observation()
+            if owner is not None and (around := _part_of(outer, owner, label.name)):
+                return _Part(around)
         observation = start(label.name, label.as_type, outer, capture)
         if label.cycle_of is not None:
             _make_cycle(observation, label.cycle_of, collects_votes=label.collects_votes)
@@ -167,10 +168,12 @@ def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ..
     observation.bind = label.bind
     observation.args = given
     if kwargs:
-        observation.kwargs = {
-            name: value if (kind := type(value)) is str or kind is float or kind is int else snapshot(value)
-            for name, value in kwargs.items()
-        }
+        observation.kwargs = kwargs  # the wrapper's own: the function gets another dictionary
+        for value in kwargs.values():
+            kind = type(value)
+            if not (kind is str or kind is float or kind is int):
+                observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
+                break
 
 
 def _make_cycle(observation: Observation, agent: str, *, collects_votes: bool) -> None:
@@ -197,7 +200,8 @@ def _resume(call: _Traced) -> None:
     """Make the observation the current one."""
     if type(call) is Observation:
         call.token = enter(call)
-        if "opentelemetry.trace" in modules:
+        trace = modules.get("opentelemetry.trace")
+        if trace is not None and getattr(trace, "_TRACER_PROVIDER", trace) is not None:  # else `attach` does nothing
             call.otel = attach(call)
 
 

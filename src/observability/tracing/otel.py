@@ -23,9 +23,7 @@ class ForeignParent(NamedTuple):
 
 
 def foreign_parent() -> ForeignParent | None:
-    """The active span of another library, or None. Requires `opentelemetry.trace`."""
-    if not (_current or _find_current())():
-        return None
+    """The active span of another library, or None. Requires `opentelemetry.trace`, and that `active()` is not empty."""
     span = modules["opentelemetry.trace"].get_current_span()
     active = span.get_span_context()
     return ForeignParent(active.trace_id, active.span_id, span) if active.is_valid else None
@@ -48,16 +46,19 @@ _EXPERIMENT = (
 )
 
 
-_current: Callable[[], Any] | None = None  # returns the active context, which is empty without an active span
-
-
-def _find_current() -> Callable[[], Any]:
-    """Return the getter of OpenTelemetry's context variable, else the slower public getter."""
-    global _current
+def _find_active() -> Any:
+    """Replace `active` by the getter of OpenTelemetry's context variable, else by the slower public getter."""
+    global active
     context = modules.get("opentelemetry.context")
     variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-    _current = variable.get if isinstance(variable, ContextVar) else getattr(context, "get_current", None)
-    return _current or dict  # no span is active while another thread is still importing OpenTelemetry
+    getter = variable.get if isinstance(variable, ContextVar) else getattr(context, "get_current", None)
+    if getter is None:
+        return None  # no span is active while another thread is still importing OpenTelemetry
+    active = getter
+    return getter()
+
+
+active: Callable[[], Any] = _find_active  # returns the active context, which is empty without an active span
 
 
 def attach(observation: "Observation") -> Any:

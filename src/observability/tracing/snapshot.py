@@ -40,17 +40,21 @@ def reply_of(result: Any) -> Any:
     if id(type(result)) in IMMUTABLE_IDS:
         return result
     fields = fields_of(result)
-    content, usage, model, raw = [
-        fields[name] if name in fields else field_of(result, name, default) for name, default in _REPLY_FIELDS
-    ]
-    if content is _NOTHING:
-        return snapshot(result)
+    try:
+        content, usage = fields["content"], fields["usage"]
+        model, raw = fields["model_name"], fields["raw_response"]
+    except KeyError:  # not a `ModelResponse`
+        content, usage, model, raw = (field_of(result, name, default) for name, default in _REPLY_FIELDS)
+        if content is _NOTHING:
+            return snapshot(result)
     if raw is None and _is_pydantic(type(result)):
         raw = result  # an SDK's own message
-    return Reply(snapshot(content), dict(usage) if type(usage) is dict else usage, model, raw)
+    content = content if type(content) is str else snapshot(content)
+    return _new(Reply, (content, usage.copy() if type(usage) is dict else usage, model, raw))
 
 
 _REPLY_FIELDS = (("content", _NOTHING), ("usage", None), ("model_name", None), ("raw_response", None))
+_new = tuple.__new__  # `Reply(...)` would call a function of Python's
 
 
 def snapshot(value: Any) -> Any:
@@ -94,7 +98,7 @@ class _Copier:
 
     def _list(self, items: list[Any], length: int, depth: int) -> list[Any]:
         del items[max(self._left, 0) :]
-        if IMMUTABLE_IDS.issuperset(map(id, map(type, items))):
+        if _are_immutable(items):
             self._left -= len(items)
             kept = items
         else:
@@ -130,9 +134,15 @@ class _Copier:
 
 def _is_flat(copy: dict[Any, Any]) -> bool:
     """Whether all keys and values are immutable, as in most messages and metadata."""
-    return IMMUTABLE_IDS.issuperset(map(id, map(type, copy))) and IMMUTABLE_IDS.issuperset(
-        map(id, map(type, copy.values()))
-    )
+    return _are_immutable(copy) and _are_immutable(copy.values())
+
+
+def _are_immutable(items: Iterable[Any]) -> bool:
+    for item in items:  # most are texts or numbers, for which nothing is called
+        kind = type(item)
+        if not (kind is str or kind is float or kind is int or id(kind) in IMMUTABLE_IDS):
+            return False
+    return True
 
 
 def _key(key: Any) -> Any:
