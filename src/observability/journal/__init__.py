@@ -7,6 +7,7 @@ from ..lazy import lazy_exports
 if TYPE_CHECKING:
     from .columns import OBSERVATION_COLUMNS, SCORE_COLUMNS, Kind, columns_of
     from .forked import merge_forked, path_of_process
+    from .long_text import json_pieces, json_text, windows
     from .retention import STEP_ROWS, Retention
     from .schema import COUNTED, MODEL, PROMPT
     from .search import SEARCHED_COLUMNS, WORD, SearchIndex, open_index, text_of_row, words_of
@@ -40,10 +41,13 @@ __all__ = [
     "Row",
     "SearchIndex",
     "columns_of",
+    "json_pieces",
+    "json_text",
     "merge_forked",
     "open_index",
     "path_of_process",
     "text_of_row",
+    "windows",
     "words_of",
 ]
 
@@ -53,6 +57,7 @@ __getattr__ = lazy_exports(
         "store": "DamagedJournalError INTERRUPTED Journal JournalError Mark Row",
         "columns": "Kind OBSERVATION_COLUMNS SCORE_COLUMNS columns_of",
         "forked": "merge_forked path_of_process",
+        "long_text": "json_pieces json_text windows",
         "session": "JournalSession",
         "retention": "Retention STEP_ROWS",
         "schema": "COUNTED MODEL PROMPT",

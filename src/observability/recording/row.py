@@ -4,14 +4,14 @@ Arguments are bound, the answer is read, every field is redacted, tokens are cou
 with one key for each column of the journal.
 """
 
-import json
 import math
 import time
 from typing import Any
 
 from .. import settings
+from ..background import yielding
 from ..internal_errors import guarded
-from ..journal import OBSERVATION_COLUMNS, Kind, Row, columns_of
+from ..journal import OBSERVATION_COLUMNS, Kind, Row, columns_of, json_text, windows
 from ..redaction import Redactor, redact
 from ..tracing import ENVIRONMENT, IMMUTABLE, Observation, Reply, experiment_of, field_of, has_class, without_media
 from . import cost
@@ -169,11 +169,13 @@ def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, An
     return {
         name: value
         for name, value in bound.items()
-        if name not in _MESSAGES
-        and type(value) in IMMUTABLE
-        and value is not None
-        and len(str(value)) <= _MAX_PARAMETER
+        if name not in _MESSAGES and type(value) in IMMUTABLE and value is not None and _is_short(value)
     } or None
+
+
+def _is_short(value: Any) -> bool:
+    is_text = isinstance(value, str | bytes)
+    return (not is_text or len(value) <= _MAX_PARAMETER) and len(str(value)) <= _MAX_PARAMETER
 
 
 def _input_of(observation: Observation, bound: dict[str, Any], parameters: dict[str, Any] | None) -> Any:
@@ -282,8 +284,8 @@ def _tokens_and_cost(answers: list[Answer], provider: str | None, model: str | N
         if buckets is not None or reported is not None:
             priced = cost.price(provider, model, buckets, reported=reported)
     return {
-        "usage": None if buckets is None else _encode(buckets),
-        "cost": None if priced is None else _encode(priced.details),
+        "usage": None if buckets is None else json_text(buckets),
+        "cost": None if priced is None else json_text(priced.details),
         "cost_usd": None if priced is None else priced.details["total"],
         "cost_source": None if priced is None else priced.source,
     }
@@ -340,25 +342,26 @@ def _encodable(value: Any) -> Any:
     """Make text valid for SQLite and protobuf: surrogate pairs are joined, lone surrogates become U+FFFD."""
     if not isinstance(value, str) or value.isascii():
         return value
+    found = [*windows(value)]
+    clean = [*yielding(map(_without_surrogates, found))]
+    return value if clean == found else "".join(clean)
+
+
+def _without_surrogates(text: str) -> str:
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
-
-
-_encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, default=str
-).encode  # created once: `dumps` constructs an encoder at every call
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _json(value: Any) -> str | None:
     if value is None:
         return None
     try:
-        return _encode(value)
+        return json_text(value)
     except ValueError:  # NaN and infinity are not valid JSON
-        return _encode(_finite(value))
+        return json_text(_finite(value))
 
 
 def _finite(value: Any) -> Any:

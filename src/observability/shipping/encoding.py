@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..background import yielding
-from ..journal import Row
+from ..journal import Row, json_pieces
 
 SERVICE = "moon-dev-ai-agents"
 KIND_INTERNAL, KIND_CLIENT = 1, 3  # opentelemetry/proto/trace/v1/trace.proto
@@ -29,7 +29,9 @@ def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope:
     yield empty[: -len(_END)]
     separator = b""
     for span in yielding(spans):
-        yield separator + encoded(span)
+        for piece in json_pieces(span):
+            yield separator + piece.encode()
+            separator = b""
         separator = b", "
     yield _END
 

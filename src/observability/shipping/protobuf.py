@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ..background import yielding
+from ..journal import windows
 
 _VARINT, _FIXED64, _BYTES = 0, 1, 2  # wire types
 
@@ -68,7 +69,7 @@ def _with_length(data: bytes) -> bytes:
 
 
 def _string(value: str) -> bytes:
-    return _with_length(value.encode("utf-8", "replace"))
+    return _with_length(b"".join([window.encode("utf-8", "replace") for window in windows(value)]))
 
 
 def _hex(value: str) -> bytes:

@@ -1,0 +1,66 @@
+"""Encodes JSON in pieces, so that other threads run in between: Python's encoder keeps the interpreter to its end."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ..background import yielding
+
+LONG = 65_536  # characters that are encoded at once: about a millisecond
+WINDOW = 16_384  # characters of a piece of a longer text
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, default=str
+).encode  # created once: `dumps` constructs an encoder at every call
+
+
+def json_text(value: Any) -> str:
+    """Encode plain data as JSON. Raises ValueError on NaN and infinity."""
+    return "".join(yielding(json_pieces(value))) if _is_long(value) else _encode(value)
+
+
+def json_pieces(value: Any) -> Iterator[str]:
+    """Yield the JSON of plain data in pieces."""
+    if not _is_long(value):
+        yield _encode(value)
+    elif type(value) is str:
+        yield '"'
+        for window in windows(value):
+            yield _encode(window)[1:-1]
+        yield '"'
+    else:
+        yield from _pieces_of_items(value)
+
+
+def windows(text: str) -> Iterator[str]:
+    """Cut a text into pieces, never between the halves of a surrogate pair."""
+    start = 0
+    while start < len(text):
+        end = start + WINDOW
+        end += "\ud800" <= text[end - 1 : end] <= "\udbff"
+        yield text[start:end]
+        start = end
+
+
+def _is_long(value: Any) -> bool:
+    return len(value) > LONG if type(value) is str else _size_of(value) > LONG
+
+
+def _size_of(value: Any) -> int:
+    """The characters in a dict or list; 16 for any other item."""
+    if not isinstance(value, (dict, list, tuple)):
+        return 16
+    size = 0
+    for item in value.values() if isinstance(value, dict) else value:
+        size += len(item) if type(item) is str else _size_of(item)
+    return size
+
+
+def _pieces_of_items(value: Any) -> Iterator[str]:
+    is_dict = isinstance(value, dict)
+    before, after = "{}" if is_dict else "[]"
+    for item in value:
+        yield before + (_encode({item: 0})[1:-2] if is_dict else "")
+        yield from json_pieces(value[item] if is_dict else item)
+        before = ", "
+    yield after
