@@ -8,7 +8,7 @@ Redacted data (plain, finite and without cycles) is therefore searched again acr
 import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Hashable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -20,6 +20,7 @@ _PHRASE, _KEY = marker(RULE), marker("solana-secret-key")
 _MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
 _BREAK, _MASKED = "0", "\ue000"  # stand-ins for a gap that ends a phrase, and for a masked phrase (private-use letter)
 _READ, _NUMBERS = {str, dict, list, tuple}, {int, float, bool}
+_PLAIN = {str, int, float, bool, type(None)}
 _EDGE = 400  # characters searched at either end of a long text, where a phrase may begin or continue
 _DEEPEST, _MOST = 32, 5_000  # nesting and number of items: a value with more gets no joint search
 _SHORTEST = 23  # characters of the shortest phrase: twelve words of one letter
@@ -126,31 +127,48 @@ class Excerpt:
     """The texts that must be searched to rule out a secret in several values.
 
     New texts are searched whole. Texts that were searched before contribute only their ends: a secret may be spread
-    over several texts.
+    over several texts. Small dicts that were searched before contribute nothing.
     """
 
     def __init__(self, clean: Container[int], secret_numbers: Container[Any]) -> None:
         self.lines: list[str] = []
-        self.new: set[str] = set()
+        self.new: set[Hashable] = set()  # texts, and the items of small dicts
         self.key_columns: list[tuple[str, ...]] = []
-        self._clean = clean  # hashes of texts and columns of keys searched before
+        self._clean = clean  # hashes of texts, columns of keys and items of dicts searched before
         self._secret_numbers = secret_numbers
         self._left = PIECE  # characters that may still be added
 
-    def add(self, value: Any) -> bool:
-        """Add a value; return False if it is too long, or not plain data."""
-        if type(value) is str:
-            if self._has_room((value,)) and hash(value) not in self._clean:
-                self.new.add(value)
-                self.lines.append(value)
-        elif value is not None:
-            texts = Texts(value, self._secret_numbers)
-            if not texts.is_plain or not self._has_room(texts.texts):
+    def add(self, values: Iterable[Any]) -> bool:
+        """Add values; return False if they are too long, or not plain data."""
+        for value in values:
+            if type(value) is str:
+                if hash(value) not in self._clean and self._has_room((value,)):
+                    self.new.add(value)
+                    self.lines.append(value)
+            elif value is not None and not self._is_known(value) and not self._add_structure(value):
                 return False
-            self.new.update([text for text in texts.texts if hash(text) not in self._clean])
-            self._add_values(texts)
-            self._add_columns(texts)
         return self._left >= 0
+
+    def _is_known(self, value: Any) -> bool:
+        """Whether the value is a small dict of plain data, searched before; else it is marked as new."""
+        if type(value) is not dict or len(value) >= _BYTES:
+            return False
+        if not _PLAIN.issuperset(map(type, value.values())) or not _PLAIN.issuperset(map(type, value)):
+            return False
+        items = tuple(value.items())
+        if hash(items) in self._clean:
+            return True
+        self.new.add(items)
+        return False
+
+    def _add_structure(self, value: Any) -> bool:
+        texts = Texts(value, self._secret_numbers)
+        if not texts.is_plain or not self._has_room(texts.texts):
+            return False
+        self.new.update([text for text in texts.texts if hash(text) not in self._clean])
+        self._add_values(texts)
+        self._add_columns(texts)
+        return True
 
     def _has_room(self, texts: Sequence[str]) -> bool:
         self._left -= sum(map(len, texts))

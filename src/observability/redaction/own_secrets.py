@@ -59,7 +59,7 @@ class OwnSecrets:
         secrets = {part for value in values for part in _parts(value)}
         self.numbers = frozenset(int(text) for text in secrets if text.isdecimal() and str(int(text)) == text)
         forms = [form for secret in secrets for form in _forms(secret)]
-        self._short = [form for form in forms if len(form.letters) < _FEWEST]
+        self.short = [form for form in forms if len(form.letters) < _FEWEST]
         by_signature: dict[str, list[Form]] = {}
         for form in forms:
             if len(form.letters) >= _FEWEST:
@@ -69,7 +69,7 @@ class OwnSecrets:
 
     def forms(self, numbers: Iterable[int], scan: Scan) -> list[Form]:
         """The forms that a text may contain: those with a matching hint, and those with too few letters for a hint."""
-        short = [form for form in self._short if next(_find(form, scan), None)]
+        short = [form for form in self.short if next(_find(form, scan), None)]
         return [form for number in numbers for form in self._forms[number]] + short
 
 

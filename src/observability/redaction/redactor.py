@@ -219,13 +219,16 @@ class Redactor:
         if rules.refused or rules.patterns:
             return True
         excerpt = Excerpt(rules.clean, rules.own.numbers)
-        if not all(map(excerpt.add, values)):
+        if not excerpt.add(values):
             return True
+        if not excerpt.lines:
+            self._may_be_spread = False
+            return False
         finders = rules.finders(Scan("\n".join(excerpt.lines)))
         self._may_be_spread = bool(finders.spread)
         if not finders.spread:
             rules.remember(excerpt.key_columns)
-        if finders != ([], []):
+        if any(finders):
             return True
         rules.remember(excerpt.new)  # texts without secrets, of which none is a secret's name or 32 bytes in hex
         return False
