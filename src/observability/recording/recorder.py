@@ -21,7 +21,7 @@ SYNC_SECONDS = 1.0  # longest wait for the disk of a call with OBSERVABILITY_DUR
 # callers' CPU caches. 48 processes still reach the disk within 50 ms.
 _POLL_SECONDS = 0.015
 _START_SECONDS = 1.0  # longest wait for another thread that is starting the recorder's
-_BATCH = 200  # most observations in one transaction
+_BATCH = 50  # most observations in one transaction: a kill loses those converted and not yet committed
 _BATCH_BYTES = 8 * 1024 * 1024
 _BEHIND = 100  # queue length from which on the full size of answers is measured, for a random one of _SAMPLE
 _SAMPLE = 8  # a power of two

@@ -14,7 +14,7 @@ _MARKS = ("tool_call", "tool_use", "tool_result", "tool_name", "function_", "fun
 
 def shown_prompt(text: str) -> str:
     """Convert a prompt's JSON: its messages with tool calls and results."""
-    if not any(mark in text for mark in _MARKS):
+    if not _has_tools(text):
         return text
     prompt = json.loads(text)
     if not isinstance(prompt, list):
@@ -24,11 +24,15 @@ def shown_prompt(text: str) -> str:
 
 def shown_answer(text: str) -> str:
     """Convert an answer's JSON: its tool calls."""
-    if not any(mark in text for mark in _MARKS):
+    if not _has_tools(text):
         return text
     answer = json.loads(text)
     shown = [*_shown(answer, "assistant")]
     return _json(shown[0]) if len(shown) == 1 and shown[0] is not answer else text
+
+
+def _has_tools(text: str) -> bool:
+    return ("tool_" in text or "function" in text) and any(mark in text for mark in _MARKS)  # two searches, mostly
 
 
 def _shown(message: Any, role: str) -> Iterator[Any]:
