@@ -19,6 +19,7 @@ from .tracing import (
     enter,
     exiting,
     finish,
+    latest,
     leave,
     new_event,
     note_error,
@@ -120,7 +121,9 @@ class ObservabilityContext:
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
         try:  # not `guarded`: models call this in every call
-            observation = current_observation()
+            observation = latest()
+            if observation is not None and observation.ended is not None:
+                observation = current_observation()
             if observation is None:
                 if recording().on:
                     announce(agent_name, {"agent_type": agent_type, **kwargs})

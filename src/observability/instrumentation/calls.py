@@ -22,6 +22,7 @@ from ..tracing import (
     finish_request,
     leave_request,
     note_error,
+    size_of_items,
     snapshot,
     type_name,
 )
@@ -141,6 +142,7 @@ def begin(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observ
             hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
             given = shape.arguments(args, kwargs)
             request.kwargs = {name: _kept(value, hidden) for name, value in given.items() if name not in hidden}
+            request.size = size_of_items(request.kwargs.values())
     except Exception as error:  # noqa: BLE001 - ours, not the agent's
         swallow(error)
     return request

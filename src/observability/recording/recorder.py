@@ -99,7 +99,8 @@ class Recorder:
             self._drop(1, "the recorder cannot keep up")
             return
         is_sample = length > _BEHIND and not observation.id % _SAMPLE
-        self._queued_bytes += observation.weigh(responses=_SAMPLE if is_sample else 0)
+        observation.size = observation.weigh(responses=_SAMPLE if is_sample else 0)
+        self._queued_bytes += observation.size
         queue.append(observation)
         if self._thread is None:
             self._start()

@@ -13,6 +13,7 @@ from .current import (
     exiting,
     finish,
     finish_request,
+    latest,
     leave,
     note_error,
     on_end,
@@ -28,7 +29,7 @@ from .observe import cycle_method, observe_llm
 from .otel import ENVIRONMENT, experiment_of
 from .requests import begin_request, enter_request, leave_request, running_request
 from .signal import Signal, new_event, record_signal
-from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, size_of, snapshot
+from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, size_of, size_of_items, snapshot
 from .threads import carry_into_threads
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "finish",
     "finish_request",
     "has_class",
+    "latest",
     "leave",
     "leave_request",
     "library_of",
@@ -76,6 +78,7 @@ __all__ = [
     "running_request",
     "set_processor",
     "size_of",
+    "size_of_items",
     "snapshot",
     "start",
     "type_name",

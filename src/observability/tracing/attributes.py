@@ -1,5 +1,6 @@
 """Reads an object's fields without running its code: no property, no method, no metaclass."""
 
+from collections.abc import Callable
 from types import GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -33,10 +34,33 @@ def library_of(kind: type) -> str:
 
 def fields_of(value: Any) -> dict[str, Any]:
     """The instance's own dictionary (do not change it); empty if it has none."""
-    for cls in _mro_of(type(value)):
+    kind = type(value)
+    known = _known.get(id(kind))
+    return (_look_up(kind) if known is None else known)[1](value)
+
+
+_Fields = Callable[[Any], dict[str, Any]]
+# By the id of a class, which calls no metaclass's `__hash__`; the class itself, so that its id never is another's.
+_known: dict[int, tuple[type, _Fields]] = {}
+_MAX_KNOWN = 1_000
+
+
+def _look_up(kind: type) -> tuple[type, _Fields]:
+    if len(_known) >= _MAX_KNOWN:  # of a program that makes classes while it runs
+        _known.clear()
+    known = _known[id(kind)] = (kind, _fields_getter(kind))
+    return known
+
+
+def _fields_getter(kind: type) -> _Fields:
+    for cls in _mro_of(kind):
         descriptor = _class_dict_of(cls).get("__dict__")
         if descriptor is not None:
-            return descriptor.__get__(value) if type(descriptor) in _OF_C else _NONE
+            return descriptor.__get__ if type(descriptor) in _OF_C else _no_fields
+    return _no_fields
+
+
+def _no_fields(_value: Any) -> dict[str, Any]:
     return _NONE
 
 

@@ -81,9 +81,9 @@ def calling_agent(depth: int = 1) -> str | None:
     `ChartanalysisAgent`. In a thread without such a caller, the agent that started the thread is returned.
 
     Args:
-        depth: number of frames of this package to skip.
+        depth: number of frames of this package to skip, besides this function's own.
     """
-    frame: FrameType | None = sys._getframe(depth)
+    frame: FrameType | None = sys._getframe(depth).f_back
     agent_of = _agent_of_file
     try:
         while frame:

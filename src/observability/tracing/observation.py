@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .snapshot import Reply, size_of, size_of_items, snapshot, weight_of
+from .snapshot import Reply, size_of, snapshot, weight_of
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -76,7 +76,7 @@ class Observation(_Rare):
     __slots__ = (
         "agent", "args", "bind", "capture_output", "complete", "durable", "ended", "id", "input", "kwargs", "metadata",
         "name", "noted", "otel", "output", "over_rows", "owner", "parent", "pieces", "prompt", "replies", "request",
-        "size", "speaker", "started", "thread", "token", "trace_id", "type",
+        "size", "speaker", "started", "streamed", "thread", "token", "trace_id", "type",
     )  # fmt: skip
 
     def __init__(self, name: str, type: str, parent: "Observation | None" = None) -> None:
@@ -110,7 +110,8 @@ class Observation(_Rare):
         self.noted = False  # whether the recorder has journalled its start
         self.token: Token[Observation | None] | None = None  # while its code runs: resets the context
         self.otel: Any = None  # while its code runs: resets OpenTelemetry's context
-        self.size = 0  # approximate characters kept in memory, once queued; for a stream, so far
+        self.size = 0  # approximate characters kept in memory: of arguments and metadata; once queued, of all
+        self.streamed = 0  # the same of `pieces`, so far
         self.ended: int | None = None  # None while it runs
         self.started = perf_counter_ns()
 
@@ -140,20 +141,15 @@ class Observation(_Rare):
         return root
 
     def weigh(self, *, responses: int = 0) -> int:
-        """Set `size`.
+        """The approximate characters kept in memory.
 
         Args:
             responses: factor for the providers' own responses; 0 skips them, since each takes several microseconds.
         """
         output = self.output[0] if type(self.output) is Reply else self.output
-        size = len(output) if type(output) is str else size_of(output)
-        for value in self.args:
-            size += len(value) if type(value) is str else size_of(value)
-        for values in (self.kwargs, self.metadata):
-            if values:
-                size += size_of_items(values.values())
-        if self.pieces or self.input or self.replies:
-            size += size_of((self.pieces, self.input, self.replies))
+        size = self.size + self.streamed + (len(output) if type(output) is str else size_of(output))
+        if self.input or self.replies:
+            size += size_of((self.input, self.replies))
         if responses:
             answers = [answer for answer in (self.output, *self.replies) if type(answer) is Reply]
             whole = sum(weight_of(answer.raw_response) for answer in answers)
@@ -161,7 +157,6 @@ class Observation(_Rare):
             size += responses * whole
         if self.request is not None:
             size += self.request.weigh(responses=responses)
-        self.size = size
         return size
 
     def claim(self) -> bool:
@@ -171,11 +166,16 @@ class Observation(_Rare):
 
     def add_metadata(self, values: dict[str, Any]) -> None:
         """Merge `values`, a dictionary that nobody else holds, into the metadata; later values win."""
+        size = 0
         for value in values.values():
             kind = type(value)
-            if not (kind is str or kind is float or kind is int or value is None):
+            if kind is str:
+                size += len(value)
+            elif not (kind is float or kind is int or value is None):
                 values = snapshot(values)
+                size = size_of(values)
                 break
+        self.size += size
         self.metadata = {**self.metadata, **values} if self.metadata else values
 
 

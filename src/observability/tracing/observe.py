@@ -16,7 +16,7 @@ from . import current
 from .current import current_observation, enter, finish, latest, leave, note_error, start
 from .observation import MAX_STREAM_SIZE, PIECE_SIZE, Observation
 from .otel import attach, detach
-from .snapshot import Reply, reply_of, size_of, snapshot
+from .snapshot import Reply, reply_of, size_of, size_of_items, snapshot
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -160,20 +160,26 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
 
 
 def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    given = args[1:] if label.is_method else args
+    given, size = args[1:] if label.is_method else args, 0
     for value in given:
         if type(value) is not str:  # most arguments are texts
             given = tuple(map(snapshot, given))
+            size = size_of_items(given)
             break
+        size += len(value)
     observation.bind = label.bind
     observation.args = given
     if kwargs:
         observation.kwargs = kwargs  # the wrapper's own: the function gets another dictionary
         for value in kwargs.values():
             kind = type(value)
-            if not (kind is str or kind is float or kind is int):
+            if kind is str:
+                size += len(value)
+            elif not (kind is float or kind is int):
                 observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
+                size += size_of_items(observation.kwargs.values())
                 break
+    observation.size = size
 
 
 def _make_cycle(observation: Observation, agent: str, *, collects_votes: bool) -> None:
@@ -228,11 +234,11 @@ def _piece(call: _Traced, piece: Any) -> None:
         call.pieces = []
     try:
         if type(piece) is str:
-            call.size += len(piece) + PIECE_SIZE
+            call.streamed += len(piece) + PIECE_SIZE
         else:
             piece = snapshot(piece)
-            call.size += size_of(piece) + PIECE_SIZE
-        if call.size <= MAX_STREAM_SIZE and call.capture_output:
+            call.streamed += size_of(piece) + PIECE_SIZE
+        if call.streamed <= MAX_STREAM_SIZE and call.capture_output:
             call.pieces.append(piece)
         else:
             call.pieces_left_out += 1
