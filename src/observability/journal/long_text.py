@@ -2,16 +2,26 @@
 
 import json
 from collections.abc import Iterator
+from json import encoder
 from typing import Any
 
 from ..background import yielding
 
 LONG = 65_536  # characters that are encoded at once: about a millisecond
+_CONTAINERS = (dict, list, tuple)
 WINDOW = 16_384  # characters of a piece of a longer text
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, default=str
-).encode  # created once: `dumps` constructs an encoder at every call
+# Created once: `dumps` and `JSONEncoder.encode` construct an encoder at every call, which takes as long as a small dict.
+_encoder_in_c: Any = getattr(encoder, "c_make_encoder", None)
+_chunks: Any = (
+    _encoder_in_c(None, str, encoder.encode_basestring, None, ": ", ", ", False, False, False)
+    if _encoder_in_c
+    else json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str).iterencode
+)
+
+
+def _encode(value: Any) -> str:
+    return "".join(_chunks(value, 0))
 
 
 def json_text(value: Any) -> str:
@@ -48,11 +58,12 @@ def _is_long(value: Any) -> bool:
 
 def _size_of(value: Any) -> int:
     """The characters in a dict or list; 16 for any other item."""
-    if not isinstance(value, (dict, list, tuple)):
+    if not isinstance(value, _CONTAINERS):
         return 16
     size = 0
     for item in value.values() if isinstance(value, dict) else value:
-        size += len(item) if type(item) is str else _size_of(item)
+        kind = type(item)
+        size += len(item) if kind is str else 16 if kind is int or kind is float else _size_of(item)
     return size
 
 

@@ -17,6 +17,14 @@ _PROVIDER_IDS = {
 }
 _FREE = frozenset({"local", "ollama"})  # providers on the operator's own machine
 _MILLION, _THOUSAND = 1_000_000, 1_000
+_INPUTS = ("input", "input_cached_tokens", "input_cache_creation")
+_RATES = (  # bucket, its part of the cost, its rate; without that rate, it is paid like the rest of the part
+    ("input", "input", "input"),
+    ("input_cached_tokens", "input", "cache_read"),
+    ("input_cache_creation", "input", "cache_write"),
+    ("output", "output", "output"),
+    ("output_reasoning_tokens", "output", "reasoning"),
+)
 
 
 class Cost(NamedTuple):
@@ -59,16 +67,13 @@ def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
     answered, thought = buckets["output"], buckets.get("output_reasoning_tokens", 0)
     if "input" not in rates or (answered + thought and "output" not in rates):
         return None
-    fresh, cached, written = (buckets.get(name, 0) for name in ("input", "input_cached_tokens", "input_cache_creation"))
-    size = fresh + cached + written
-
-    def usd(count: int, name: str, otherwise: str) -> float:
-        return count * _rate(rates.get(name, rates.get(otherwise, 0.0)), size) / _MILLION if count else 0.0
-
-    paid_in = usd(fresh, "input", "input") + usd(cached, "cache_read", "input") + usd(written, "cache_write", "input")
-    paid_out = usd(answered, "output", "output") + usd(thought, "reasoning", "output")
+    size = sum(buckets.get(name, 0) for name in _INPUTS)
+    usd = {"input": 0.0, "output": 0.0}
+    for name, side, rate in _RATES:
+        if count := buckets.get(name):
+            usd[side] += count * _rate(rates.get(rate, rates.get(side, 0.0)), size) / _MILLION
     request = _rate(rates.get("requests", 0.0), size) / _THOUSAND
-    return {"input": paid_in, "output": paid_out, "total": paid_in + paid_out + request}
+    return {**usd, "total": usd["input"] + usd["output"] + request}
 
 
 def _rate(rate: Any, size: int) -> float:

@@ -5,7 +5,7 @@ token is in exactly one of them, since Langfuse adds them up.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from ..tracing import Reply, data_fields_of, field_of, library_of
@@ -88,8 +88,8 @@ def usage_buckets(usage: Any, *, provider: str | None = None) -> Buckets | None:
     fields = fields_in(usage)
     if fields is not None and _COUNTS.isdisjoint(fields):
         return None
-    get = getter(usage)
-    form = _format_of(get)
+    get = getter(usage) if fields is None else fields.get
+    form = _format_of(get, _FORMATS if fields is None else _formats_among(tuple(fields)))
     return None if form is None else {**_inputs(get, form), **_outputs(get, form, provider)}
 
 
@@ -144,8 +144,22 @@ def _property_of(value: Any, name: str) -> Any:
         return None
 
 
-def _format_of(get: Get) -> UsageFormat | None:
-    for form in _FORMATS:
+@lru_cache(maxsize=256)
+def _formats_among(names: tuple[Any, ...]) -> tuple[UsageFormat, ...]:
+    """The formats of a report with these fields, without the paths to other fields: most reports have three fields."""
+
+    def present(paths: tuple[_Path, ...]) -> tuple[_Path, ...]:
+        return tuple(path for path in paths if path[0] in names)
+
+    return tuple(
+        form._replace(cached=present(form.cached), written=present(form.written), reasoning=present(form.reasoning))
+        for form in _FORMATS
+        if form.input in names or form.output in names
+    )
+
+
+def _format_of(get: Get, formats: tuple[UsageFormat, ...]) -> UsageFormat | None:
+    for form in formats:
         if get(form.input) is None and get(form.output) is None:
             continue
         if _number(get(form.input)) is not None or _number(get(form.output)) is not None:
@@ -159,6 +173,8 @@ def _inputs(get: Get, form: UsageFormat) -> Buckets:
     cached, written = _first(get, form.cached), _first(get, form.written)
     if count is None:
         return {}
+    if not cached and not written:
+        return {"input": count}
     beside = {"input_cached_tokens": cached, "input_cache_creation": written}
     fresh = count if form.cache_beside else max(count - cached - written, 0)
     return {"input": fresh, **{name: tokens for name, tokens in beside.items() if tokens}}
@@ -195,8 +211,8 @@ def _first(get: Get, paths: tuple[_Path, ...]) -> int:
 
 
 def _number(value: Any) -> int | None:
-    if value is None:
-        return None
+    if type(value) is int:
+        return value if value >= 0 else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return int(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
