@@ -9,8 +9,6 @@ import asyncio
 import contextvars
 import gc
 import inspect
-import linecache
-import signal
 import sys
 import threading
 import weakref
@@ -22,7 +20,8 @@ import pytest
 
 from src import config
 from src.observability import ObservabilityContext, internal_errors, observe_llm, runtime
-from src.observability.tracing import current_observation, observe
+from src.observability.tracing import current, current_observation, observe
+from tests.tracing.alarms import alarms, line_of_alarm
 
 
 class Answer(NamedTuple):
@@ -498,44 +497,18 @@ def test_a_recursive_call_in_a_cycle_keeps_its_tree(journal: Any) -> None:
     assert [row["parent_id"] for row in rows] == [None, *(row["id"] for row in rows[:-1])]
 
 
-def _ring_at_line(number: int, call: Any) -> bool:
-    """Call, while the agent's alarm raises at a line of `observe.py`; False once the call has fewer lines."""
-    lines = 0
-
-    def trace(frame: Any, event: str, _arg: Any) -> Any:
-        nonlocal lines
-        if frame.f_code.co_filename != observe.__file__:
-            return None
-        source = linecache.getline(observe.__file__, frame.f_lineno).strip()
-        lines += event == "line" and source != "try:"  # which does nothing: no handler runs there
-        if lines == number and event == "line":
-            sys.settrace(None)
-            signal.raise_signal(signal.SIGALRM)
-        return trace
-
-    sys.settrace(trace)
-    try:
-        call()
-    except TimeoutError:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
+FILES = frozenset((observe.__file__, current.__file__))
 
 
 @pytest.mark.parametrize("call", [lambda: add(1), lambda: asyncio.run(aadd(1)), lambda: list(count(1))])
 def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) -> None:
     """The agent's own handler raises between any two lines of ours: no observation stays open."""
-
-    def ring(*_: Any) -> None:
-        raise TimeoutError("the agent's own")
-
     call()
-    before = signal.signal(signal.SIGALRM, ring)
-    try:
-        last = next(number for number in range(1, 500) if not _ring_at_line(number, call))
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert last > 20
-    assert current_observation() is None
-    assert runtime.running().recorder._running == {}
+    number, left = 0, []
+    with alarms():
+        while (line := line_of_alarm(number := number + 1, call, FILES)) is not None:
+            if current_observation() is not None or runtime.running().recorder._running:
+                left.append(line)
+                runtime.running().recorder._running.clear()
+    assert number > 20
+    assert left == []

@@ -48,8 +48,23 @@ def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., An
 
 def observe_call(shape: Shape, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call the method, as one request."""
-    request = begin(shape, args, kwargs)
-    return method(*args, **kwargs) if request is None else _run(request, lambda: method(*args, **kwargs))
+    request = None
+    try:
+        request = begin(shape, args, kwargs)
+        if request is not None:
+            enter_request(request)
+            if budgeting.gate is not None:
+                admit_request(request)
+        result = method(*args, **kwargs)
+        if request is not None:
+            _end(request, result)
+    except BaseException as error:
+        fail(request, error)
+        raise
+    finally:
+        if request is not None and request.token is not None:  # an alarm arrived just above
+            fail(request, None)
+    return result
 
 
 def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -77,17 +92,34 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
 
 
 def _refused(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException) -> None:
-    request = begin(shape, args, kwargs)
-    if request is not None:
-        _fail(request, error)
+    request = None
+    try:
+        request = begin(shape, args, kwargs)
+    finally:
+        fail(request, error)
 
 
 async def observe_awaited(
     shape: Shape, make: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """The coroutine of an SDK's method, as a request that begins when it is awaited."""
-    request = begin(shape, args, kwargs)
-    return await (make() if request is None else _arun(request, make))
+    request = None
+    try:
+        request = begin(shape, args, kwargs)
+        if request is not None:
+            enter_request(request)
+            if budgeting.gate is not None:
+                _admit(request, make)
+        result = await make()
+        if request is not None:
+            _end(request, result)
+    except BaseException as error:
+        fail(request, error)
+        raise
+    finally:
+        if request is not None and request.token is not None:  # an alarm arrived just above
+            fail(request, None)
+    return result
 
 
 def manager_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -143,9 +175,21 @@ def begin(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observ
             given = shape.arguments(args, kwargs)
             request.kwargs = {name: _kept(value, hidden) for name, value in given.items() if name not in hidden}
             request.size = size_of_items(request.kwargs.values())
-    except Exception as error:  # noqa: BLE001 - ours, not the agent's
-        swallow(error)
+        return request  # inside the `try`, since an alarm may arrive at any line
+    except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
+        _give_up(request, error)
     return request
+
+
+def _give_up(request: Observation | None, error: BaseException) -> None:
+    """Swallow an error of this package; after an interruption (alarm, Ctrl-C), end the request and raise it."""
+    try:
+        if not isinstance(error, Exception):
+            raise error
+        swallow(error)
+    except BaseException:
+        fail(request, error)
+        raise
 
 
 def _kept(value: Any, hidden: frozenset[str]) -> Any:
@@ -164,36 +208,6 @@ def _records_input(request: Observation, capture: CaptureSettings) -> bool:
     return capture.capture_input and (holder is None or holder.bind is not None)
 
 
-def _run(request: Observation, method: Callable[[], Any]) -> Any:
-    entered = enter_request(request)
-    try:
-        if budgeting.gate is not None:
-            admit_request(request)
-        result = method()
-    except BaseException as error:
-        leave_request(entered)
-        _fail(request, error)
-        raise
-    leave_request(entered)
-    _end(request, result)
-    return result
-
-
-async def _arun(request: Observation, make: Callable[[], Awaitable[Any]]) -> Any:
-    entered = enter_request(request)
-    try:
-        if budgeting.gate is not None:
-            _admit(request, make)
-        result = await make()
-    except BaseException as error:
-        leave_request(entered)
-        _fail(request, error)
-        raise
-    leave_request(entered)
-    _end(request, result)
-    return result
-
-
 def _admit(request: Observation, make: Callable[[], Awaitable[Any]]) -> None:
     try:
         admit_request(request)
@@ -204,13 +218,21 @@ def _admit(request: Observation, make: Callable[[], Awaitable[Any]]) -> None:
         raise
 
 
-def _fail(request: Observation, error: BaseException) -> None:
-    with guarded:
-        note_error(request, error)
+def fail(request: Observation | None, error: BaseException | None) -> None:
+    """End the request with an error, unless it has ended."""
+    if request is None:
+        return
+    try:
+        if error is not None and request.ended is None:
+            with guarded:
+                note_error(request, error)
+    finally:
         finish_request(request)
+    leave_request(request)
 
 
 def _end(request: Observation, result: Any) -> None:
+    leave_request(request)
     with guarded:
         if not end_later(request, result):
             request.output = result

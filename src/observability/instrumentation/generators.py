@@ -58,21 +58,12 @@ def async_generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Calla
     return wrap
 
 
-def _begun(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
-    request = begin(shape, args, kwargs)
-    if request is not None:
+def _enter(request: Observation) -> None:
+    if request.events is None:  # the first item
         request.events = []
         if budgeting.gate is not None:
-            _admit(request)
-    return request
-
-
-def _admit(request: Observation) -> None:
-    try:
-        admit_request(request)
-    except RuntimeError as error:
-        end_stream(request, error)
-        raise
+            admit_request(request)
+    enter_request(request)
 
 
 def _note(request: Observation, item: Any) -> None:
@@ -82,53 +73,68 @@ def _note(request: Observation, item: Any) -> None:
 def _items(
     shape: Shape, items: Iterator[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, None]:
-    request = _begun(shape, args, kwargs)
-    if request is None:
-        yield from items
-        return
+    request = None
     try:
+        request = begin(shape, args, kwargs)
+        if request is None:
+            yield from items
+            return
         while True:
-            entered = enter_request(request)
             try:
+                _enter(request)
                 item = next(items)
             except BaseException as error:
+                leave_request(request)
                 end_stream(request, None if isinstance(error, StopIteration) else error)
                 if isinstance(error, StopIteration):
                     return
                 raise
-            finally:
-                leave_request(entered)
+            leave_request(request)
             _note(request, item)
             yield item
     finally:
-        with guarded:
-            finish_early(request)
-        items.close()  # type: ignore[attr-defined]
+        try:
+            _leave_early(request)
+        finally:
+            _leave_early(request)  # does nothing, unless an alarm arrived just above
+            items.close()  # type: ignore[attr-defined]
 
 
 async def _async_items(
     shape: Shape, items: AsyncIterator[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncGenerator[Any, None]:
-    request = _begun(shape, args, kwargs)
-    if request is None:
-        async for item in items:
-            yield item
-        return
+    request = None
     try:
+        request = begin(shape, args, kwargs)
+        if request is None:
+            async for item in items:
+                yield item
+            return
         while True:
-            entered = enter_request(request)
             try:
+                _enter(request)
                 item = await items.__anext__()
             except BaseException as error:
+                leave_request(request)
                 end_stream(request, None if isinstance(error, StopAsyncIteration) else error)
                 if isinstance(error, StopAsyncIteration):
                     return
                 raise
-            finally:
-                leave_request(entered)
+            leave_request(request)
             _note(request, item)
             yield item
     finally:
-        with guarded:
-            finish_early(request)
-        await items.aclose()  # type: ignore[attr-defined]
+        try:
+            _leave_early(request)
+        finally:
+            _leave_early(request)  # does nothing, unless an alarm arrived just above
+            await items.aclose()  # type: ignore[attr-defined]
+
+
+def _leave_early(request: Observation | None) -> None:
+    """End the request of a generator that the caller closed, or in which an alarm arrived."""
+    if request is not None:
+        leave_request(request)
+        if request.ended is None:
+            with guarded:
+                finish_early(request)

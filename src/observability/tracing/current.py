@@ -144,11 +144,15 @@ leave = _current.reset
 def finish(observation: Observation) -> None:
     """Mark an observation as ended, remember it for a later signal, and send it to the recorder."""
     observation.ended = perf_counter_ns()
-    if observation.type == "generation":
-        _recent.set(observation)
-        if observation.over_rows:
-            _settle(observation)
-    processor.on_end(observation)
+    try:
+        if observation.type == "generation":
+            _recent.set(observation)
+            if observation.over_rows:
+                _settle(observation)
+        processor.on_end(observation)
+    except BaseException:  # an alarm of the agent's: nobody else sends an ended observation
+        processor.on_end(observation)
+        raise
 
 
 def _settle(holder: Observation) -> None:
@@ -176,6 +180,14 @@ def finish_request(request: Observation, *, remember: bool = True) -> None:
     if request.ended is not None:
         return
     request.ended = perf_counter_ns()
+    try:
+        _send(request, remember=remember)
+    except BaseException:  # an alarm of the agent's: nobody else sends an ended request
+        _send(request, remember=remember)
+        raise
+
+
+def _send(request: Observation, *, remember: bool) -> None:
     holder = request.holder
     if holder is None or (holder.ended is not None and request.claim()):
         if remember and holder is None and request.type == "generation":

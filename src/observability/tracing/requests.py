@@ -4,9 +4,8 @@ A request inside a generation (`generate_response`, `observe_llm`) is held until
 (`current.finish`). A single request is merged into the generation's row; several have their own rows below it.
 """
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from sys import modules
-from typing import Any, NamedTuple
 
 from ..settings import CaptureSettings
 from . import current
@@ -29,13 +28,17 @@ def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation
         return None
     parent = current_observation()
     request = start(name, type, parent, capture)
-    request.capture_output = capture.capture_output
-    holder = _hold(request, parent) if type == "generation" else None
-    if holder is None:
-        current.processor.on_start(request)
-    elif not holder.capture_output:
-        request.capture_output = False
-    return request
+    try:
+        request.capture_output = capture.capture_output
+        holder = _hold(request, parent) if type == "generation" else None
+        if holder is None:
+            current.processor.on_start(request)
+        elif not holder.capture_output:
+            request.capture_output = False
+        return request  # inside the `try`, since an alarm may arrive at any line
+    except BaseException:
+        current.finish_request(request)
+        raise
 
 
 def _hold(request: Observation, parent: Observation | None) -> Observation | None:
@@ -55,21 +58,18 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
     return holder
 
 
-class Entered(NamedTuple):
-    """The tokens that `leave_request` needs."""
-
-    token: "Token[Observation | None]"
-    otel: Any
-
-
-def enter_request(request: Observation) -> Entered:
+def enter_request(request: Observation) -> None:
     """Make the request current while the SDK's method runs. Other libraries' spans nest below one without a holder."""
-    otel = attach(request) if request.holder is None and "opentelemetry.trace" in modules else None
-    return Entered(_running.set(request), otel)
+    request.token = _running.set(request)
+    if request.holder is None and "opentelemetry.trace" in modules:
+        request.otel = attach(request)
 
 
-def leave_request(entered: Entered) -> None:
-    """Undo `enter_request`."""
-    _running.reset(entered.token)
-    if entered.otel is not None:
-        detach(entered.otel)
+def leave_request(request: Observation) -> None:
+    """Undo `enter_request`, if it is not undone yet."""
+    token, otel = request.token, request.otel
+    request.token = request.otel = None
+    if token is not None:
+        _running.reset(token)
+    if otel is not None:
+        detach(otel)

@@ -1,0 +1,49 @@
+"""An alarm of the agent's own that rings at a chosen line of this package."""
+
+import linecache
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def alarms() -> Iterator[None]:
+    """The agent's handler of SIGALRM raises TimeoutError."""
+
+    def ring(*_: Any) -> None:
+        raise TimeoutError("the agent's own")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def line_of_alarm(number: int, call: Callable[[], Any], files: frozenset[str]) -> str | None:
+    """Call, while the alarm rings at a line of these files; the line, or None once the call runs fewer lines."""
+    lines, rung = 0, None
+
+    def trace(frame: Any, event: str, _arg: Any) -> Any:
+        nonlocal lines, rung
+        file = frame.f_code.co_filename
+        if file not in files:
+            return None
+        source = linecache.getline(file, frame.f_lineno).strip()
+        lines += event == "line" and not source.startswith(("try:", "except"))  # no handler runs there
+        if lines == number and event == "line":
+            sys.settrace(None)
+            rung = f"{file}:{frame.f_lineno}: {source}"
+            signal.raise_signal(signal.SIGALRM)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        call()
+    except TimeoutError:
+        pass
+    finally:
+        sys.settrace(None)
+    return rung
