@@ -240,3 +240,33 @@ def test_ctrl_c_while_the_end_waits_says_how_many_calls_are_lost(journal: Any) -
     assert errors == (
         "⚠️ Observability: the shutdown was interrupted, observations are lost: 50. health() counts them.\n"
     )
+
+
+BACKLOG = """
+import time
+from pathlib import Path
+from src.observability import observe_llm, runtime
+
+def resident():  # MB
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+ask = observe_llm(lambda prompt: "BUY")
+ask("the first")
+runtime.flush(60)
+before = resident()
+for number in range(4000):
+    ask(f"{number} " * 2000)
+most = resident()
+runtime.flush(60)
+time.sleep(0.5)  # more than one poll of the empty queue
+print(most - before, resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/lib/x86_64-linux-gnu/libc.so.6").exists(), reason="only glibc returns free memory")
+def test_the_memory_of_a_backlog_is_returned() -> None:
+    """Some 35 MB of prompts wait for the disk; afterwards the process is about as small as before."""
+    ended = subprocess.run([sys.executable, "-c", BACKLOG], capture_output=True, text=True, check=True, timeout=100)
+    most, left = map(float, ended.stdout.split())
+    assert most > 20
+    assert left < most / 2

@@ -23,6 +23,7 @@ _POLL_SECONDS = 0.015
 _START_SECONDS = 1.0  # longest wait for another thread that is starting the recorder's
 _BATCH = 50  # most observations in one transaction: a kill loses those converted and not yet committed
 _BATCH_BYTES = 8 * 1024 * 1024
+_BACKLOG_BYTES = 4 * 1024 * 1024  # a queue of this size is a backlog
 _BEHIND = 100  # queue length from which on the full size of answers is measured, for a random one of _SAMPLE
 _SAMPLE = 8  # a power of two
 _CHECK_SECONDS = 0.02  # interval at which a waiting caller checks if the journal fails
@@ -35,8 +36,8 @@ class Sink(Protocol):
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal observations in one transaction. Raises OSError if the batch should be retried."""
 
-    def idle(self) -> None:
-        """Called at each poll of an empty queue."""
+    def idle(self, *, after_backlog: bool) -> None:
+        """Called at each poll of an empty queue; `after_backlog` at the first one after a long queue."""
 
     def close(self) -> None:
         """Close the journal."""
@@ -60,6 +61,7 @@ class Recorder:
         self._queue: deque[Any] = deque()  # ended observations; an Event is set once all entries before it are written
         self._running: dict[int, Observation] = {}  # started and not ended, by id
         self._queued_bytes = 0
+        self._most_queued_bytes = 0  # since the queue was last empty
         self._in_hand = 0  # number of ended observations taken from the queue and not written yet
         self._wake = threading.Event()
         self.synchronous = False  # True at the process's end: every call waits for the disk
@@ -248,7 +250,8 @@ class Recorder:
     def _idle(self) -> None:
         if self._sink is not None and not self._failing:
             with guarded:
-                self._sink.idle()
+                self._sink.idle(after_backlog=self._most_queued_bytes >= _BACKLOG_BYTES)
+        self._most_queued_bytes = 0
 
     def _end(self) -> None:
         if self._sink is not None:
@@ -277,6 +280,7 @@ class Recorder:
 
     def _take_batch(self) -> _Batch:
         batch = _Batch([], [], [])
+        self._most_queued_bytes = max(self._most_queued_bytes, self._queued_bytes)
         size = 0
         while self._queue and len(batch.ended) < _BATCH and size < _BATCH_BYTES:
             entry = self._queue.popleft()

@@ -12,6 +12,7 @@ from ..redaction import check_patterns, secret_values
 from ..terminal import warn
 from ..tracing import OUTCOME, Observation
 from .inference import count_votes, note_decision
+from .memory import return_freed_memory
 from .outcome import rows_of_outcome
 from .row import placeholder_row, row_of, scores_of
 
@@ -42,7 +43,7 @@ class JournalSink:
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal observations in one transaction. Raises OSError if the same batch should be written again."""
-        self.idle()  # budgets first, since callers wait for their state, and the first row takes long
+        self._refresh_budgets()  # first, since callers wait for their state, and the first row takes long
         journal = self._open()
         try:
             self._append(journal, opened, ended)
@@ -51,8 +52,13 @@ class JournalSink:
             raise
         self._tidy_now_and_then(journal)
 
-    def idle(self) -> None:
-        """Refresh the budgets; called often."""
+    def idle(self, *, after_backlog: bool) -> None:
+        """Refresh the budgets; after a backlog, return its memory to the system."""
+        self._refresh_budgets()
+        if after_backlog:
+            return_freed_memory()
+
+    def _refresh_budgets(self) -> None:
         if self._keeper is not None:
             self._keeper.refresh(self._open(), self._session)
 
