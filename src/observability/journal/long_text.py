@@ -11,7 +11,7 @@ LONG = 65_536  # characters that are encoded at once: about a millisecond
 _CONTAINERS = (dict, list, tuple)
 WINDOW = 16_384  # characters of a piece of a longer text
 
-# Created once: `dumps` and `JSONEncoder.encode` construct an encoder at every call, which takes as long as a small dict.
+# Created once: `dumps` and `JSONEncoder.encode` construct an encoder at every call, as slow as a small dict.
 _encoder_in_c: Any = getattr(encoder, "c_make_encoder", None)
 _chunks: Any = (
     _encoder_in_c(None, str, encoder.encode_basestring, None, ": ", ", ", False, False, False)
