@@ -35,13 +35,14 @@ def read_answer(result: Any) -> Answer:
     output, thought = split_reasoning(result if _is_plain(result) else content)
     get_raw = get if raw is result else getter(raw)
     usage, buckets = _usage(get, raw, get_raw)
+    get_choice = getter(_first_of(get_raw("choices")))
     return Answer(
         output=output,
         model=_first_text(get_raw, "model", "model_version", "modelVersion") or _first_text(get, "model_name", "model"),
         usage=usage,
         buckets=buckets,
-        finish_reason=_finish_reason(get_raw),
-        reasoning=thought or _reasoning(get_raw) or _first_text(get, "reasoning_content", "reasoning"),
+        finish_reason=_finish_reason(get_raw, get_choice),
+        reasoning=thought or _reasoning(get_raw, get_choice) or _first_text(get, "reasoning_content", "reasoning"),
         reported_cost=_cost(usage),
     )
 
@@ -93,8 +94,8 @@ def _usage(get: Get, raw: Any, get_raw: Get) -> tuple[Any, Buckets | None]:
     return max(counted, key=lambda candidate: sum(candidate[1].values()), default=(own, None))
 
 
-def _finish_reason(get_raw: Get) -> str | None:
-    for get in (getter(_first_of(get_raw("choices"))), get_raw, getter(_first_of(get_raw("candidates")))):
+def _finish_reason(get_raw: Get, get_choice: Get) -> str | None:
+    for get in (get_choice, get_raw, getter(_first_of(get_raw("candidates")))):
         for name in ("finish_reason", "stop_reason", "done_reason", "finishReason"):
             reason = get(name)
             if type(reason) is str:
@@ -105,9 +106,10 @@ def _finish_reason(get_raw: Get) -> str | None:
     return None
 
 
-def _reasoning(get_raw: Get) -> str | None:
-    message = field(_first_of(get_raw("choices")), "message")
-    text = _first_text(getter(message), "reasoning_content", "reasoning") or field(get_raw("message"), "thinking")
+def _reasoning(get_raw: Get, get_choice: Get) -> str | None:
+    text = _first_text(getter(get_choice("message")), "reasoning_content", "reasoning") or field(
+        get_raw("message"), "thinking"
+    )
     if isinstance(text, str) and text:
         return text
     blocks = get_raw("content")

@@ -65,13 +65,15 @@ class JournalSink:
     def _append(self, journal: Journal, opened: list[Observation], ended: list[Observation]) -> None:
         destination, further = _journalled(settings.destination()), _journalled(settings.otlp_destination())
         outcomes = [observation for observation in ended if observation.type == OUTCOME]
-        rows, scores = self._rows((call for call in ended if call.type != OUTCOME), destination)
-        running = (observation for observation in opened if observation.ended is None)
-        begun = [_addressed(_row_or_placeholder(observation)[0], destination, "open") for observation in running]
+        rows, scores = _rows_of(call for call in ended if call.type != OUTCOME)
+        begun = [_row_or_placeholder(observation)[0] for observation in opened if observation.ended is None]
+        address = {"destination": destination, "state": "local" if destination is None else "pending"}
         common = {"process": self._process, "otlp_destination": further}
-        recorded = [{**row, **common} for row in (*begun, *rows)]
+        _add(address, scores)
+        _add({**address, **common}, rows)
+        _add({**address, **common, "state": "open"}, begun)
         durable = settings.setting("OBSERVABILITY_DURABILITY") == "sync"
-        journal.append(recorded, scores, durable=durable)
+        journal.append([*begun, *rows], scores, durable=durable)
         if outcomes:  # after the rows of their traces, which determine destination and generation
             of_traces = (rows_of_outcome(journal, it.hex_trace_id, it.scores, destination) for it in outcomes)
             journal.append([], [score for scores in of_traces for score in scores], durable=durable)
@@ -118,16 +120,6 @@ class JournalSink:
                 self._next_tidy = now
             journal.give_up_lease("tidy", process)
 
-    def _rows(self, ended: Iterable[Observation], destination: str | None) -> tuple[list[Row], list[Row]]:
-        rows: list[Row] = []
-        scores: list[Row] = []
-        for observation in yielding(ended):
-            row, its_scores = _row_or_placeholder(observation)
-            signals = _inferred_signals(observation, row)
-            rows += [_addressed(new, destination, "pending") for new in (row, *signals)]
-            scores += [_addressed(score, destination, "pending") for score in its_scores]
-        return rows, scores
-
 
 def _refuse_bad_patterns() -> None:
     """Report the operator's invalid patterns at the start, in full: only the operator can correct them."""
@@ -135,6 +127,22 @@ def _refuse_bad_patterns() -> None:
         check_patterns()
     except settings.SettingError as error:
         warn(f"❌ {error}. Correct it in .env; until then no text is recorded.", "red")
+
+
+def _rows_of(ended: Iterable[Observation]) -> tuple[list[Row], list[Row]]:
+    """The rows of observations with the signals inferred from them, and of their scores."""
+    rows: list[Row] = []
+    scores: list[Row] = []
+    for observation in yielding(ended):
+        row, its_scores = _row_or_placeholder(observation)
+        rows += (row, *_inferred_signals(observation, row))
+        scores += its_scores
+    return rows, scores
+
+
+def _add(fields: Row, rows: list[Row]) -> None:
+    for row in rows:
+        row |= fields
 
 
 def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
@@ -164,12 +172,6 @@ def _journalled(destination: settings.AnyDestination | None) -> str | None:
     message = f"{destination.label_settings} holds a secret: rows are not sent there"
     failures.note("destination", message, cure="Correct them in .env.")
     return None
-
-
-def _addressed(row: Row, destination: str | None, state: str) -> Row:
-    if destination is None and state != "open":
-        state = "local"
-    return {**row, "destination": destination, "state": state}
 
 
 def close_interrupted(journal: Journal, is_alive: Callable[[str], bool]) -> None:
