@@ -112,7 +112,7 @@ class MoonDevAPI:
         local = host in ("localhost", "::1") or host.startswith("127.")
         if address.scheme == "http" and not local and self.base_url not in self._warned:
             self._warned.add(self.base_url)
-            echo(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use it for nothing else", "yellow")
+            echo(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use this key nowhere else", "yellow")
 
 
 def _cure(status: int) -> tuple[str, bool]:

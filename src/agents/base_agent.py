@@ -47,7 +47,7 @@ class BaseAgent:
 
     def run(self) -> Any:
         """Run one pass, or the agent's loop. Raises NotImplementedError unless overridden."""
-        raise NotImplementedError(f"{type(self).__name__} needs a run() of its own")
+        raise NotImplementedError(f"{type(self).__name__} must define run()")
 
     @cached_property
     def model(self) -> BaseModel | None:

@@ -70,7 +70,7 @@ def main(file: Path = SAMPLE) -> int:
             if move is not None:
                 _record(agent.last_trace, now.symbol, move, _SIGNS[decision.action])
     minutes = int(HORIZON.total_seconds() / 60)
-    echo(f"⚖️ Recorded the outcome of {outcomes} decisions, {minutes} minutes later; the last windows have none", "cyan")
+    echo(f"⚖️ Recorded the outcomes of {outcomes} decisions after {minutes} minutes; later decisions have none", "cyan")
     return 1 if agent.failed_passes else 0
 
 
@@ -89,9 +89,9 @@ def _introduced() -> LiquidationAgent | None:
         print(
             "   The model is tiny: 135 million parameters, in this process, without a key. It picks from a few phrases."
         )
-        print("   The data is recorded, and the decisions are worth nothing. Do not trade on them.")
+        print("   The market data is old and the decisions are worthless. Do not trade on them.")
     else:
-        print(f"   The model is {model.model_type}'s {model.model_name}, by the key in .env; its calls cost money.")
+        print(f"   The model is {model.model_type}'s {model.model_name}, since .env has its key; its calls cost money.")
     return agent
 
 

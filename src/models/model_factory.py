@@ -129,7 +129,7 @@ class ModelFactory:
         if provider and not problem:
             return provider, model_name
         fallback = next((name for name in cls.MODEL_IMPLEMENTATIONS if cls._has_key(name)), "local")
-        echo(f"🤖 {problem}. Until then: {fallback} ({cls.DEFAULT_MODELS.get(fallback)})", "cyan")
+        echo(f"🤖 {problem}. Until then agents use {fallback} ({cls.DEFAULT_MODELS.get(fallback)})", "cyan")
         return fallback, None
 
     @classmethod

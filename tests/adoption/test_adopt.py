@@ -243,7 +243,7 @@ def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
     (root / "src/observability/context.py").write_text("# mine\n", encoding="utf-8")
     ended = adopt(root, "--yes")
     assert ended.exit_code == 1
-    assert "src/observability/context.py was edited since" in ended.stderr
+    assert "src/observability/context.py was edited after the adoption" in ended.stderr
     assert (root / "src/observability/context.py").read_text(encoding="utf-8") == "# mine\n"
 
 

@@ -23,7 +23,7 @@ class Stop(BaseException):
 
 def test_a_base_agent_must_be_given_a_run() -> None:
     """As in the existing repo."""
-    with pytest.raises(NotImplementedError, match="BaseAgent needs a run"):
+    with pytest.raises(NotImplementedError, match="BaseAgent must define run"):
         BaseAgent("risk").run()
     agent = BaseAgent("risk", use_exchange_manager=True)
     assert (agent.type, agent.em, agent.exchange) == ("risk", None, config.EXCHANGE)

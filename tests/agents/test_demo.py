@@ -53,7 +53,7 @@ def test_the_demo_records_what_became_of_each_decision(
     printed = capsys.readouterr().out
     assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11\n")
     assert "Each call is recorded here, in the local journal.\n" in printed
-    assert "by the key in .env; its calls cost money" in printed
+    assert "since .env has its key; its calls cost money" in printed
     outcomes = {(score["trace_id"], score["name"]): score for score in journal.scores()}
     expected = expected_percents(journal.observations())
     assert {trace_id for trace_id, name in outcomes if name == "pnl_pct"} == expected.keys()
@@ -61,7 +61,7 @@ def test_the_demo_records_what_became_of_each_decision(
         assert outcomes[trace_id, "pnl_pct"]["value"] == pytest.approx(percent)
         assert outcomes[trace_id, "pnl_usd"]["value"] == pytest.approx(10 * percent)
         assert outcomes[trace_id, "pnl_usd"]["comment"].endswith(" in 15 minutes; $1,000 at stake")
-    assert f"⚖️ Recorded the outcome of {len(expected)} decisions, 15 minutes later" in printed
+    assert f"⚖️ Recorded the outcomes of {len(expected)} decisions after 15 minutes" in printed
     assert 5 < len(expected) < 9
 
 

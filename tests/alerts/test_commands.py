@@ -41,7 +41,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
     (row,) = (json.loads(line) for line in run("alerts", "--json").stdout.splitlines())
     assert (row["agent"], row["rule"], row["closed_ns"]) == ("WhaleAgent", "failing", None)
     assert "🔔 Open alerts: WhaleAgent failing: python -m src.observability alerts" in run("status").stdout
-    assert "alerts: watched " in run("doctor").stdout
+    assert "alerts: the watch ran " in run("doctor").stdout
 
 
 def test_a_test_message(webhook: Webhook, made: Journal) -> None:

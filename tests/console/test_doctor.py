@@ -72,7 +72,7 @@ def test_all_is_well(langfuse: Any) -> None:
     [
         ("events_only", "v2 observations and v3 scores; no legacy reads (events_only)"),
         ("dual", "v2 observations and v3 scores; legacy reads too (dual)"),
-        ("legacy", "legacy reads alone, as servers before 4 have them"),
+        ("legacy", "only legacy reads, as on servers before version 4"),
     ],
 )
 def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> None:
@@ -214,7 +214,7 @@ def test_a_page_accepts_no_keys(langfuse: Any) -> None:
         pytest.param(
             Response('{"version": "4.16.0"}', 200),
             "warning",
-            "whose own scores this server may refuse",
+            "this server may refuse scores sent by that SDK",
             marks=pytest.mark.skipif(not version("langfuse").startswith("5."), reason="the SDK's version 5"),
         ),
     ],
@@ -441,6 +441,6 @@ def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
         "warning",
         f"2 outcomes of the last 7 days without a trace in this journal: {trace_id[:8]}, deadbeef",
     )
-    assert "decisions shows the ids" in str(cure)
+    assert "decisions lists trace ids" in str(cure)
     filled.change("UPDATE scores SET timestamp_ns = timestamp_ns - ? WHERE name LIKE 'pnl_%'", (8 * 24 * HOUR_NS,))
     assert worst_finding("outcomes")[0] == "fine"

@@ -129,7 +129,7 @@ def test_without_its_key_the_first_provider_with_one_is_used(
     model = ModelFactory.create_model(model_name="claude-haiku-4-5")
     assert (type(model), getattr(model, "model_name", None)) == (GeminiModel, GeminiModel.default_model)
     assert (
-        f"🤖 Set ANTHROPIC_KEY in .env to use claude. Until then: gemini ({GeminiModel.default_model})"
+        f"🤖 Set ANTHROPIC_KEY in .env to use claude. Until then agents use gemini ({GeminiModel.default_model})"
         in capsys.readouterr().out
     )
 
@@ -138,7 +138,7 @@ def test_without_any_key_the_local_model_is_taken(somewhere: None, capsys: pytes
     """A machine without keys can run an agent."""
     capsys.readouterr()
     assert type(ModelFactory.create_model()) is LocalModel
-    assert "Until then: local (smollm2-135m-instruct)" in capsys.readouterr().out
+    assert "Until then agents use local (smollm2-135m-instruct)" in capsys.readouterr().out
 
 
 def test_a_mistyped_setting_is_reported_and_skipped(
@@ -150,7 +150,7 @@ def test_a_mistyped_setting_is_reported_and_skipped(
     assert type(ModelFactory.create_model()) is LocalModel
     printed = capsys.readouterr().out
     assert "❌ Unknown model type 'antropic'. Use one of: claude," in printed
-    assert "🤖 Correct AI_MODEL_TYPE 'antropic'. Until then: local" in printed
+    assert "🤖 Correct AI_MODEL_TYPE 'antropic'. Until then agents use local" in printed
 
 
 def test_a_local_model_that_is_not_installed_names_the_command(

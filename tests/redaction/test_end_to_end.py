@@ -198,7 +198,7 @@ def test_a_short_secret_in_the_host_keeps_rows_here(
     runtime.running().recorder.flush(10)
     out, err = capfd.readouterr()
     assert "✅ LangFuse observability initialized!" in out
-    assert "Correct them in .env" in err
+    assert "Correct the setting in .env" in err
     nothing_leaks("hunter2-hunter2", shipped=False)
 
 

@@ -115,7 +115,7 @@ class Confidence:
         recent = self.values[self.beginning(past) :]
         return (
             f"confidence of the last {len(recent)} decisions is {fmean(recent):.0f} % on average,"
-            f" usual is {_mean(before):.0f} % (of {before.total():,})"
+            f" usual is {_mean(before):.0f} % ({before.total():,} decisions)"
         )
 
     def _before(self, past: Past) -> Counter[int]:

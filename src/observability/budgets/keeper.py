@@ -215,7 +215,8 @@ class Keeper:
                 self._ledger.settle(db, self._clock())
                 delete_slices(db, [process])
         except JournalError as error:
-            failures.note("budgets", f"slices were not returned: {error}", cure="Another process will return them.")
+            what = f"reserved amounts were not released: {error}"
+            failures.note("budgets", what, cure="Another process will release them.")
 
 
 def _row_id(reservation: Reservation) -> str:

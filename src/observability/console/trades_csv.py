@@ -117,7 +117,7 @@ def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> tuple[Score, 
     try:
         return recording.scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
     except ValueError as error:
-        raise ValueError(f"line {line.line} of the same trace: {error}" if lines > 1 else str(error)) from None
+        raise ValueError(f"line {line.line}, for the same trace: {error}" if lines > 1 else str(error)) from None
 
 
 def _numbers(lines: Sequence[TradeLine]) -> str:

@@ -63,7 +63,7 @@ class Retention:
         if deleted:
             journal.vacuum()
         if lost := journal.undelivered - undelivered:
-            self._count_lost(lost, "old observations that OBSERVABILITY_OTLP_ENDPOINT does not have are deleted")
+            self._count_lost(lost, "old observations were deleted before OBSERVABILITY_OTLP_ENDPOINT received them")
         return deleted > 0
 
     def _delete_hour(self, journal: Journal) -> int:
@@ -83,13 +83,13 @@ class Retention:
     def _delete_pending(self, journal: Journal, too_much: int) -> int:
         lost = journal.delete_pending(STEP_ROWS, too_much)
         if lost:
-            what = "the journal is full: the oldest observations that Langfuse does not have are deleted"
+            what = "the journal is full: the oldest observations were deleted before Langfuse received them"
             self._count_lost(lost, what)
         return lost
 
     def _count_lost(self, lost: int, what: str) -> None:
         type(self).deleted_pending += lost
-        cure = "Raise OBSERVABILITY_MAX_MB, or see health() for the reason why they cannot be shipped."
+        cure = "Raise OBSERVABILITY_MAX_MB, or see health() for the reason why they were not shipped."
         failures.note("size limit", f"{what} ({lost})", cure=cure)
 
     def _rows_bytes(self, journal: Journal) -> int:

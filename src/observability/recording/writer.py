@@ -170,7 +170,7 @@ def _journalled(destination: settings.AnyDestination | None) -> str | None:
     if not any(secret in destination.label for secret in secret_values()):
         return destination.label
     message = f"{destination.label_settings} holds a secret: rows are not sent there"
-    failures.note("destination", message, cure="Correct them in .env.")
+    failures.note("destination", message, cure="Correct the setting in .env.")
     return None
 
 

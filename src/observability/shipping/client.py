@@ -204,7 +204,7 @@ def _reply_to_success(
         is_binary = answer.headers.get("content-type", "").startswith(PROTOBUF)
         return read(protobuf.response_of(answer.body) if is_binary else json.loads(answer.body or b"{}"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        sender = "a web page answers, not" if is_page(answer) else "the answer is not one of"
+        sender = "a web page answered, not" if is_page(answer) else "another program answered, not"
         why = f"{sender} {to.service}: see {to.host_setting}; {message}"
         return ServerReply(ExportResult.UNAVAILABLE, why)
 

@@ -212,8 +212,8 @@ class Worker:
     def _must_wait(self, delivery: Delivery, urgent: bool) -> bool:
         if delivery.is_refused_plain_http():
             self._report(
-                f"{delivery.destination.host} has no TLS, and your keys would travel in the open. Use https://, or set"
-                " LANGFUSE_ALLOW_HTTP=true if the way there is safe"
+                f"{delivery.destination.host} has no TLS, so your keys would travel unencrypted. Use https://, or set"
+                " LANGFUSE_ALLOW_HTTP=true on a trusted network"
             )
             return True
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)

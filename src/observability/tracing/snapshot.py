@@ -118,7 +118,7 @@ class _Copier:
                     break
                 kept[_key(key)] = self.copy(item, depth + 1)
         except RuntimeError:  # another thread changed its size
-            return {**kept, "[not recorded]": "it changed meanwhile"}
+            return {**kept, "[not recorded]": "changed by another thread"}
         return kept if len(kept) >= length else {**kept, "[not recorded]": f"{length - len(kept)} more"}
 
     def _object(self, value: Any, kind: type, depth: int) -> Any:

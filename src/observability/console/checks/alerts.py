@@ -92,7 +92,7 @@ def _last_pass() -> Iterator[Finding]:
     elif age > _UNWATCHED_NS:
         yield warning("alerts", f"the last watch was {duration(age)} ago", f"{_WATCH}, or from cron: {_WATCH} --once")
     else:
-        yield fine("alerts", f"watched {duration(age)} ago")
+        yield fine("alerts", f"the watch ran {duration(age)} ago")
 
 
 def _channels() -> Iterator[Finding]:

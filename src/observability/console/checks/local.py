@@ -95,7 +95,7 @@ def _disk(path: Path) -> Iterator[Finding]:
     if free < _MIN_FREE_BYTES:
         yield fault("disk", what, "free some space: unwritten rows wait in memory, then are lost")
     elif free < limit:
-        yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free some space, or lower it")
+        yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free some space, or lower that setting")
     else:
         yield fine("disk", what)
 
@@ -103,7 +103,7 @@ def _disk(path: Path) -> Iterator[Finding]:
 def _set_aside(path: Path) -> Iterator[Finding]:
     for file in sorted(path.parent.glob(f"{path.name}.set-aside-*")):
         if not file.name.endswith(("-wal", "-shm")):
-            yield warning("journal", f"a damaged one was set aside: {file}", "read it with sqlite3, or delete it")
+            yield warning("journal", f"a damaged journal was set aside: {file}", "read it with sqlite3, or delete it")
 
 
 def _contents(journal: Journal) -> Iterator[Finding]:
@@ -135,7 +135,7 @@ def _pending_for(row: Row) -> Finding:
     if row["destination"] not in [to.label for to in settings.destinations()]:
         project = f"{count} for the project of {key} at {host}" if key else count
         cure = "set its keys and host once and run: python -m src.observability ship"
-        return warning("pending", f"{project}, which is not the configured one", cure)
+        return warning("pending", f"{project}, which is not the configured project", cure)
     age = time_range.now_ns() - row["oldest_ns"]
     what = f"{count}, the oldest from {duration(age)} ago"
     if age > _TOO_LONG_NS:
@@ -180,7 +180,7 @@ def _outcomes(traces: list[str]) -> Finding:
         return fine("outcomes", "all of the last 7 days match a trace")
     ids = ", ".join(trace[:_SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")
     what = f"{how_many(len(traces), 'outcome')} of the last 7 days without a trace in this journal: {ids}"
-    cure = "python -m src.observability decisions shows the ids; those of another machine are fine"
+    cure = "python -m src.observability decisions lists trace ids; traces of another machine are fine"
     return warning("outcomes", what, cure)
 
 
@@ -191,7 +191,7 @@ def sdks() -> Iterator[Finding]:
         yield fine("calls", f"{name} recorded")._replace(detail=", ".join(methods[name]))
     if not methods:
         reason = "OBSERVABILITY_INSTRUMENT" if not settings.setting("OBSERVABILITY_INSTRUMENT") else "no SDK installed"
-        yield fine("calls", f"of SDKs are not recorded: {reason}")
+        yield fine("calls", f"SDK calls are not recorded: {reason}")
 
 
 def prices() -> Iterator[Finding]:

@@ -54,7 +54,7 @@ def _mode(new: bool, legacy: bool) -> Finding:
     if new:
         return fine("reading", "v2 observations and v3 scores; legacy reads too (dual)")
     if legacy:
-        return fine("reading", "legacy reads alone, as servers before 4 have them")
+        return fine("reading", "only legacy reads, as on servers before version 4")
     return warning("reading", "no reading API answers these keys", "check the server's version and the keys' rights")
 
 
@@ -63,8 +63,8 @@ def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
         return fine("reading", f"the last shipped {subject} can be read back")
     what = f"the last shipped {subject} cannot be read back (HTTP {answer.status})"
     if answer.is_success and time_range.now_ns() - at_ns < _SOON_NS:
-        return fine("reading", f"{what} yet: the server stores what it took within minutes")
-    return warning("reading", what, "check the server's worker and its queue; rows here stay as they are")
+        return fine("reading", f"{what} yet: the server stores new rows within minutes")
+    return warning("reading", what, "check the server's worker and its queue; the journal keeps its rows")
 
 
 def _rows(answer: "Answer") -> Any:

@@ -99,8 +99,8 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
     if server < _OLDEST_SERVER:
         yield fault("server", f"{what}: too old", "update the server to 3.63 or newer")
     elif sdk.startswith("5.") and server < _OLDEST_FOR_SDK_5:
-        cure = "ours do not use the SDK; if your code sends scores through it: pip install 'langfuse>=4.12,<5'"
-        yield warning("server", f"{what}, whose own scores this server may refuse (4.16.0 does)", cure)
+        cure = "if your own code sends scores through the SDK: pip install 'langfuse>=4.12,<5'"
+        yield warning("server", f"{what}: this server may refuse scores sent by that SDK (4.16.0 does)", cure)
     else:
         yield fine("server", what)
 

@@ -83,7 +83,7 @@ def _check(form: Format, scores: bool, as_json: bool, is_printed: bool) -> None:
     if form is Format.parquet and is_printed and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is binary: name a file with --output", param_hint="--format")
     if as_json and is_printed and form in (Format.csv, Format.parquet):
-        raise typer.BadParameter("the rows themselves are printed: name a file with --output", param_hint="--json")
+        raise typer.BadParameter("the rows would be printed as well: name a file with --output", param_hint="--json")
 
 
 def _export_observations(journal: Journal, rows: Filter, limit: int | None, form: Format, file: IO[bytes]) -> int:

@@ -26,7 +26,7 @@ def serve(
     listener = _listener(port)
     page, access = server(listener.getsockname()[1])
     cprint(f"🌙 {access.address}", "cyan")
-    print("   Works once, in one browser. Ctrl-C ends the page; agents go on.", flush=True)
+    print("   This address works once, in one browser. Ctrl-C ends the page; agents go on.", flush=True)
     with suppress(KeyboardInterrupt):
         page.run(sockets=[listener])
 

@@ -62,7 +62,7 @@ WIDGETS = (
     Widget("Profit by agent", "scores-numeric", (("value", "sum"),), "traceName", (_PROFIT,), _BARS,
            "Recorded outcomes in USD"),
     Widget("Hit rate by model", "scores-numeric", (("value", "avg"),), "observationModelName", (_HIT,), _BARS,
-           "Share of outcomes with a profit: 1 is all"),
+           "Share of outcomes with a profit, from 0 to 1"),
     Widget("Decisions by action", "scores-categorical", (("count", "count"),), "stringValue", (_ACTIONS,), "PIE",
            "BUY, SELL and NOTHING"),
     Widget("Decisions over time", "scores-categorical", (("count", "count"),), "stringValue", (_ACTIONS,), _OVER_TIME,
@@ -86,5 +86,5 @@ SCORE_CONFIGS: tuple[dict[str, Any], ...] = (
     {"name": "signal_confidence", "dataType": "NUMERIC", "minValue": 0, "maxValue": 100,
      "description": f"The decision's confidence in percent. {MADE_BY}"},
     {"name": "pnl_usd", "dataType": "NUMERIC", "description": f"The decision's profit or loss in USD. {MADE_BY}"},
-    {"name": "pnl_pct", "dataType": "NUMERIC", "description": f"The same in percent. {MADE_BY}"},
+    {"name": "pnl_pct", "dataType": "NUMERIC", "description": f"The decision's profit or loss in percent. {MADE_BY}"},
 )  # fmt: skip
