@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol
 
 from src.models.fields import field
 from src.observability import ObservabilityContext
-from src.observability.terminal import echo
+from src.observability.terminal import echo, redacted
 
 _EXCERPT = 200  # characters of an unexpected response
 
@@ -29,9 +29,7 @@ class ModelAnswerError(ValueError):
     """The provider returned something other than an answer."""
 
     def __init__(self, model_type: str, raw: Any) -> None:
-        from src.observability.redaction import redact_line  # loaded lazily: only a failed call needs it
-
-        excerpt = redact_line(str(raw))[:_EXCERPT]  # redact first: half a secret matches no rule
+        excerpt = redacted(str(raw))[:_EXCERPT]  # redact first: half a secret matches no rule
         super().__init__(f"{model_type} returned an unexpected response: {excerpt!r}")
 
 

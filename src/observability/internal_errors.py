@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 
 from .interruption import is_interruption
-from .terminal import warn
+from .terminal import redacted, warn
 
 strict = False  # set by tests
 
@@ -29,7 +29,7 @@ class Failures:
 
     def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
         """Count one failure; the first of its kind is printed, with its cure."""
-        message = _redacted(message)
+        message = redacted(message)
         with self._lock:
             earlier = self._counts.get(kind, 0)
             self._counts[kind] = earlier + 1
@@ -40,14 +40,6 @@ class Failures:
     def reset(self) -> None:
         """Delete all counts: for a fork's child, and for tests."""
         self.__init__()  # type: ignore[misc]
-
-
-def _redacted(message: str) -> str:
-    try:
-        from .redaction import redact_line  # loaded lazily: needed only for a failure
-    except (ImportError, OSError):  # the interpreter is shutting down, or no file can be opened
-        return "[NOT RECORDED: redaction cannot be loaded any more]"
-    return redact_line(message)
 
 
 failures = Failures()

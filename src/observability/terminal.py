@@ -18,9 +18,7 @@ def echo(text: str, colour: str) -> None:
         text: the line, which may contain untrusted text.
         colour: green, yellow, red or cyan, as termcolor knows them.
     """
-    from .redaction import redact_line  # loaded lazily: many processes print nothing
-
-    line = colored(redact_line(text), colour)
+    line = colored(redacted(text), colour)
     with ignoring(OSError, ValueError):  # an unwritable log must not stop a trade
         try:
             print(f"{line}\n", end="")  # in one write, so that two threads' lines do not mix
@@ -33,7 +31,13 @@ def warn(text: str, colour: str = "yellow") -> None:
 
     Never blocks and never raises. A line that cannot be printed at once is dropped and counted.
     """
-    with ignoring(ImportError, OSError):  # the process is ending, or has no file descriptor left
-        from .redaction import redact_line
+    print_now(redacted(text), colour, to_stderr=True)
 
-        print_now(redact_line(text), colour, to_stderr=True)
+
+def redacted(text: str) -> str:
+    """Redact a line; a placeholder if redaction cannot be loaded: the process ends, or has no descriptor left."""
+    with ignoring(ImportError, OSError):
+        from .redaction import redact_line  # loaded lazily: many processes print nothing
+
+        return redact_line(text)
+    return "[NOT RECORDED: redaction cannot be loaded]"

@@ -3,6 +3,7 @@
 It prints one line of JSON a call (result or exception, and a random number), so that runs can be compared.
 """
 
+import contextlib
 import importlib
 import json
 import os
@@ -54,6 +55,14 @@ def refuse_threads() -> None:
         threading._start_joinable_thread = refused
 
 
+def take_descriptors() -> None:
+    """No file and no connection can be opened any more."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    with contextlib.suppress(OSError):
+        while True:
+            _kept.append(os.open("/dev/null", os.O_RDONLY))
+
+
 def break_journal() -> None:
     """The journal's folder is a file."""
     folder = Path(os.environ["OBSERVABILITY_JOURNAL"]).parent
@@ -67,6 +76,7 @@ FAULTS: dict[str, Callable[[], object]] = {
     "locked journal": lock_journal,
     "full disk": fill_disk,
     "no threads": refuse_threads,
+    "no descriptors": take_descriptors,
     "closed stderr": lambda: os.close(2),
     "stalled imports": lambda: sys.meta_path.insert(0, StalledImports()),  # type: ignore[arg-type]
     "ASCII locale": lambda: None,  # by the environment
