@@ -1,7 +1,11 @@
 """Every provider of the factory over its real SDK, against a loopback server that answers as the provider does."""
 
 import socket
+import sqlite3
+import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,8 @@ from pytest_httpserver import HTTPServer
 
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
+from src.observability import settings
+from src.observability.background import OWN_THREADS
 from tests.providers.wire import (
     ANSWER,
     BLOCKING,
@@ -126,6 +132,82 @@ def test_a_failure_is_one_generation_and_one_red_line(
         assert (row["level"], row["provider"], row["cost_usd"]) == ("ERROR", name, None)
         assert ERRORS[outcome] in row["status_message"]
         assert row["metadata"]["error_context"] == ({"error_type": "rate_limit"} if outcome == "503" else {})
+
+
+@contextmanager
+def locked_journal() -> Iterator[None]:
+    """Another connection has the journal for itself."""
+    with closing(sqlite3.connect(settings.journal_path(), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+@contextmanager
+def broken_journal() -> Iterator[None]:
+    """The journal's folder is a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OBSERVABILITY_JOURNAL", str(settings.journal_path() / "journal.db"))
+        yield
+
+
+@contextmanager
+def no_threads() -> Iterator[None]:
+    """None of ours can be started; the server of the test has its own."""
+    start = threading.Thread.start
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name.startswith(OWN_THREADS):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        yield
+
+
+@contextmanager
+def closed_stderr() -> Iterator[None]:
+    """As of a daemon."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stderr", None)
+        yield
+
+
+@contextmanager
+def no_redaction() -> Iterator[None]:
+    """It cannot be loaded, as where no file can be opened any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "src.observability.redaction", None)
+        yield
+
+
+FAULTS = {  # with a provider each; tests/runtime/test_faults.py has all providers, in processes of their own
+    "claude": locked_journal,
+    "openai": broken_journal,
+    "gemini": no_threads,
+    "groq": closed_stderr,
+    "ollama": no_redaction,
+}
+
+
+@pytest.mark.failures_expected
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_agent_sees_no_difference_under_a_fault(
+    name: str, play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Result, exception and printed lines are those without tracing."""
+
+    def everything() -> list[Any]:
+        outcomes = ("answer", "429", "503", "malformed")
+        return [(what_comes_of(play(name, outcome)[1], "generate"), capsys.readouterr().out) for outcome in outcomes]
+
+    with FAULTS[name]():
+        monkeypatch.setenv("ENABLE_LANGFUSE", "false")
+        untraced = everything()
+        monkeypatch.setenv("ENABLE_LANGFUSE", "true")
+        assert everything() == untraced
+    assert untraced[0][0] == ("answer", ANSWER)
+    assert untraced[1][0] == ("answer", None)
 
 
 @pytest.mark.slow
