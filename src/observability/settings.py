@@ -452,28 +452,28 @@ _CAPTURE = ("ENABLE_LANGFUSE", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPU
 _FLAG_KEY, _INPUT_KEY, _OUTPUT_KEY, _DURABILITY_KEY = map(_encode, _CAPTURE)
 _FLAG, _INPUT, _OUTPUT, _ = _CAPTURE
 _UNREAD = object()
-_NEVER_READ = (_UNREAD, _UNREAD, _UNREAD, _UNREAD, CaptureSettings(False, False, False, False))
-_capture: tuple[Any, ...] = _NEVER_READ  # the raw texts of the four variables, and the settings parsed from them
+_raw = raw_environ.get
+_NEVER_READ = (*[_UNREAD] * 5, _NOTHING, CaptureSettings(False, False, False, False))
+# The raw texts of the four variables, the `config` module and its names, and the settings parsed from the texts.
+_capture: tuple[Any, ...] = _NEVER_READ
 
 
 def recording() -> CaptureSettings:
     """The settings of recording. Read by every traced call, so nothing is parsed while the variables are unchanged."""
     parsed: CaptureSettings
-    flag, captured_input, captured_output, durability, parsed = _capture
-    raw = raw_environ.get
+    flag, captured_input, captured_output, durability, config, names, parsed = _capture
     if (
-        raw(_FLAG_KEY) is flag
+        _raw(_FLAG_KEY) is flag
+        and modules.get(_CONFIG_MODULE) is config
+        and _FLAG not in names
         and (
             not parsed.on  # the other settings have no effect then
             or (
-                raw(_INPUT_KEY) is captured_input
-                and raw(_OUTPUT_KEY) is captured_output
-                and raw(_DURABILITY_KEY) is durability
+                _raw(_INPUT_KEY) is captured_input
+                and _raw(_OUTPUT_KEY) is captured_output
+                and _raw(_DURABILITY_KEY) is durability
+                and not (_INPUT in names or _OUTPUT in names)
             )
-        )
-        and (
-            _CONFIG_MODULE not in modules
-            or not (_FLAG in (names := modules[_CONFIG_MODULE].__dict__) or _INPUT in names or _OUTPUT in names)
         )
     ):
         return parsed
@@ -482,10 +482,11 @@ def recording() -> CaptureSettings:
 
 def _read_recording() -> CaptureSettings:
     global _capture
-    raw = tuple(map(raw_environ.get, (_FLAG_KEY, _INPUT_KEY, _OUTPUT_KEY, _DURABILITY_KEY)))
+    texts = tuple(map(_raw, (_FLAG_KEY, _INPUT_KEY, _OUTPUT_KEY, _DURABILITY_KEY)))
+    config, names = modules.get(_CONFIG_MODULE), _config()
     parsed = _recording_of(*map(setting, _CAPTURE))
-    if _config().keys().isdisjoint(_CAPTURE):
-        _capture = (*raw, parsed)
+    if names.keys().isdisjoint(_CAPTURE):
+        _capture = (*texts, config, names, parsed)
     return parsed
 
 
