@@ -27,7 +27,6 @@ from .tracing import (
     on_start,
     recent_of_caller,
     record_signal,
-    snapshot,
     start,
     use_prompt,
 )
@@ -50,13 +49,13 @@ class Cycle:
         """Set the situation that the agent faces: the input on the trace page."""
         with guarded:
             if self._observation:
-                self._observation.input = snapshot(value)
+                self._observation.set_input(value)
 
     def set_output(self, value: Any) -> None:
         """Set the result of the cycle: the output on the trace page. A trading signal sets it by itself."""
         with guarded:
             if self._observation:
-                self._observation.output = snapshot(value)
+                self._observation.set_output(value)
 
 
 class ObservabilityContext:
@@ -222,11 +221,12 @@ class ObservabilityContext:
 def _begin_cycle(name: str, metadata: dict[str, Any], input: Any, outer: Observation | None) -> Observation:
     if outer is not None and outer.is_automatic and outer.name == name:
         outer.add_metadata(metadata)
-        outer.input = outer.input if input is None else snapshot(input)
+        if input is not None:
+            outer.set_input(input)
         return outer
     observation = start(name, "agent", outer, recording())
     observation.agent = name
     observation.add_metadata(metadata)
-    observation.input = snapshot(input)
+    observation.set_input(input)
     on_start(observation)
     return observation

@@ -317,6 +317,6 @@ def test_an_sdks_answer_is_weighed_with_all_it_holds() -> None:
     request.output = SimpleNamespace(choices=[{"logprobs": "x" * 500_000}])
     holder = Observation("llm_generation", "generation")
     holder.request = request
-    assert request.weigh() < 1_000
-    assert request.weigh(responses=1) > 500_000
-    assert holder.weigh(responses=1) > 500_000
+    assert request.size < 1_000
+    assert request.response_size() > 500_000
+    assert holder.response_size() > 500_000

@@ -64,7 +64,7 @@ def over(disk: Disk) -> Iterator[Recorder]:
 def ended(size: int = 10) -> Observation:
     """An observation as a caller leaves it."""
     observation = Observation("llm_generation", "generation")
-    observation.ended, observation.output = time.perf_counter_ns(), "x" * size
+    observation.ended, observation.output, observation.size = time.perf_counter_ns(), "x" * size, size
     return observation
 
 

@@ -340,6 +340,62 @@ def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monk
         assert recorder.stop(30)
 
 
+LONG = "x" * 10_000
+
+
+class Collecting(Discarding):
+    """A processor that keeps what has ended."""
+
+    def __init__(self) -> None:
+        self.ended: list[Any] = []
+
+    def on_end(self, observation: Any) -> None:
+        """Keep it."""
+        self.ended.append(observation)
+
+
+@observe_llm
+def keeps(*_: Any, answer: Any = "BUY", **options: Any) -> Any:
+    """Answers, after noting some metadata."""
+    ObservabilityContext.add_agent_metadata("model", "openai", **options)
+    return answer
+
+
+@observe_llm
+def keeps_pieces() -> Iterator[Any]:
+    """A text and a list."""
+    yield LONG
+    yield [LONG]
+
+
+def cycle_that_keeps() -> None:
+    """Its input, replaced by another, and its output."""
+    with ObservabilityContext.agent_cycle("Agent", input=[LONG]) as cycle:
+        cycle.set_input(LONG)
+        cycle.set_output({"decision": LONG})
+
+
+@cases(
+    ("act", "kept"),
+    [
+        (lambda: keeps(LONG, [LONG]), 2),
+        (lambda: keeps(note=LONG), 2),  # as an argument, and as metadata
+        (lambda: keeps(notes=[LONG], note=1), 2),
+        (lambda: keeps(answer=LONG), 2),
+        (lambda: keeps(answer=SimpleNamespace(content=LONG)), 2),
+        (lambda: keeps(answer=SimpleNamespace(content=[LONG])), 2),
+        (lambda: list(keeps_pieces()), 2),
+        (cycle_that_keeps, 3),
+    ],
+)
+def test_what_a_call_keeps_is_summed_up(act: Any, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue's bound counts every long text of a call, wherever the text is noted."""
+    collecting = Collecting()
+    monkeypatch.setattr(current, "processor", collecting)
+    act()
+    assert kept * len(LONG) <= collecting.ended[0].size < (kept + 0.5) * len(LONG)
+
+
 @pytest.mark.parametrize("decorator", [staticmethod, classmethod])
 @pytest.mark.parametrize("bare", [True, False])
 def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool, journal: Any) -> None:

@@ -24,8 +24,8 @@ _START_SECONDS = 1.0  # longest wait for another thread that is starting the rec
 _BATCH = 50  # most observations in one transaction: a kill loses those converted and not yet committed
 _BATCH_BYTES = 8 * 1024 * 1024
 _BACKLOG_BYTES = 4 * 1024 * 1024  # a queue of this size is a backlog
-_BEHIND = 100  # queue length from which on the full size of answers is measured, for a random one of _SAMPLE
-_SAMPLE = 8  # a power of two
+_BEHIND = 100  # queue length from which on the full size of answers is measured, of one call in _SAMPLE
+_SAMPLE = 8
 _CHECK_SECONDS = 0.02  # interval at which a waiting caller checks if the journal fails
 _RETRY_SECONDS = 0.5  # pause between retries of writing the journal or starting the thread
 
@@ -59,7 +59,7 @@ class Recorder:
         self._make_sink = make_sink  # called on a caller's thread, since it imports modules
         self._sink: Sink | None = None
         self._queue: deque[Any] = deque()  # ended observations; an Event is set once all entries before it are written
-        self._running: dict[int, Observation] = {}  # started and not ended, by id
+        self._running: dict[Observation, bool] = {}  # started and not ended
         self._queued_bytes = 0
         self._most_queued_bytes = 0  # since the queue was last empty
         self._in_hand = 0  # number of ended observations taken from the queue and not written yet
@@ -83,7 +83,7 @@ class Recorder:
     def on_start(self, observation: Observation) -> None:
         """Register a started observation. If it is still running at the next poll it is journalled as open, so that a
         crash leaves evidence of it."""
-        self._running[observation.id] = observation
+        self._running[observation] = True
         if self._thread is None:
             self._start()
         if observation.durable:
@@ -94,14 +94,14 @@ class Recorder:
 
         Waits for the disk if the observation is durable, at most `SYNC_SECONDS`.
         """
-        self._running.pop(observation.id, None)
+        self._running.pop(observation, None)
         queue = self._queue
         length = len(queue)
         if (length >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES) and not self._has_room_soon():
             self._drop(1, "the recorder cannot keep up")
             return
-        is_sample = length > _BEHIND and not observation.id % _SAMPLE
-        observation.size = observation.weigh(responses=_SAMPLE if is_sample else 0)
+        if length > _BEHIND and not length % _SAMPLE:
+            observation.size += _SAMPLE * observation.response_size()
         self._queued_bytes += observation.size
         queue.append(observation)
         if self._thread is None:
@@ -296,7 +296,7 @@ class Recorder:
         return batch
 
     def _newly_begun(self) -> list[Observation]:
-        begun = [observation for observation in self._running.copy().values() if not observation.noted]
+        begun = [observation for observation in self._running.copy() if not observation.noted]
         for observation in begun:
             observation.noted = True
         return begun

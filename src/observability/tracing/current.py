@@ -12,7 +12,7 @@ from ..internal_errors import guarded
 from ..settings import CaptureSettings, tracing_on
 from . import otel
 from .observation import Observation, UsedPrompt
-from .snapshot import reply_of, snapshot
+from .snapshot import reply_of, size_of, snapshot
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -161,6 +161,7 @@ def _settle(holder: Observation) -> None:
     ended = [request for request in requests if request.ended is not None and request.claim()]
     if len(requests) == len(ended) == 1 and not holder.over_generations:
         holder.request = ended[0]
+        holder.size += ended[0].size
         return
     holder.type = "span"
     for request in requests:
@@ -275,7 +276,9 @@ def annotate(
         observation.model = model or observation.model
         observation.provider = provider or observation.provider
         if answer is not None:
-            observation.replies += (reply_of(answer),)
+            reply = reply_of(answer)
+            observation.replies += (reply,)
+            observation.size += size_of(reply)
 
 
 def use_prompt(name: str | None, version: int | None) -> None:

@@ -39,9 +39,29 @@ class UsedPrompt(NamedTuple):
     outer: "UsedPrompt | None"  # the prompt that applies outside `scope`
 
 
+class _Drawn:
+    """An attribute that is drawn when it is first read, by default on the recorder's thread."""
+
+    def __init__(self, draw: "Callable[[Observation], int]") -> None:
+        self._draw = draw
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, observation: "Observation", owner: type) -> int:
+        drawn: int = observation.__dict__.setdefault(self._name, self._draw(observation))  # atomic: threads agree
+        return drawn
+
+
+def _trace_id_of(observation: "Observation") -> int:
+    return (_bits(128) or 1) if observation.parent is None else observation.parent.trace_id
+
+
 class _Rare:
     """The fields that few observations have: class attributes until they are set."""
 
+    id = _Drawn(lambda _: _bits(64) or 1)
+    trace_id = _Drawn(_trace_id_of)
     foreign_parent: "ForeignParent | None" = None  # an active OpenTelemetry span of another library
     is_automatic = False  # whether it is the cycle of a wrapped method (OBSERVABILITY_CYCLES)
     pieces_left_out = 0
@@ -74,22 +94,16 @@ class Observation(_Rare):
     """
 
     __slots__ = (
-        "agent", "args", "bind", "capture_output", "complete", "durable", "ended", "id", "input", "kwargs", "metadata",
+        "agent", "args", "bind", "capture_output", "complete", "durable", "ended", "input", "kwargs", "metadata",
         "name", "noted", "otel", "output", "over_rows", "owner", "parent", "pieces", "prompt", "replies", "request",
-        "size", "speaker", "started", "streamed", "thread", "token", "trace_id", "type",
+        "size", "speaker", "started", "streamed", "thread", "token", "type",
     )  # fmt: skip
 
     def __init__(self, name: str, type: str, parent: "Observation | None" = None) -> None:
-        self.id = _bits(64) or 1
         self.name = name
         self.type = type
         self.parent = parent  # the observation around it
-        if parent is None:
-            self.trace_id = _bits(128) or 1
-            self.agent: str | None = None
-        else:
-            self.trace_id = parent.trace_id
-            self.agent = parent.speaker or parent.agent
+        self.agent: str | None = None if parent is None else parent.speaker or parent.agent
         self.speaker: str | None = None  # agent of the calls inside it, if not `agent`
         self.prompt: UsedPrompt | None = None  # last prompt used in this context before the start, or inside
         self.owner: Any = None  # the instance of the called method
@@ -110,8 +124,8 @@ class Observation(_Rare):
         self.noted = False  # whether the recorder has journalled its start
         self.token: Token[Observation | None] | None = None  # while its code runs: resets the context
         self.otel: Any = None  # while its code runs: resets OpenTelemetry's context
-        self.size = 0  # approximate characters kept in memory: of arguments and metadata; once queued, of all
-        self.streamed = 0  # the same of `pieces`, so far
+        self.size = 0  # approximate characters kept in memory, summed up as they are noted
+        self.streamed = 0  # the same of a stream's pieces, those included that are not kept
         self.ended: int | None = None  # None while it runs
         self.started = perf_counter_ns()
 
@@ -140,24 +154,23 @@ class Observation(_Rare):
             root = root.parent
         return root
 
-    def weigh(self, *, responses: int = 0) -> int:
-        """The approximate characters kept in memory.
+    def response_size(self) -> int:
+        """The approximate characters in the providers' own responses; reading each takes several microseconds."""
+        replies = [reply for reply in (self.output, *self.replies) if type(reply) is Reply]
+        size = sum(weight_of(reply.raw_response) for reply in replies)
+        if self.complete is not None:  # the answer of an SDK request
+            size += weight_of(self.output)
+        return size if self.request is None else size + self.request.response_size()
 
-        Args:
-            responses: factor for the providers' own responses; 0 skips them, since each takes several microseconds.
-        """
-        output = self.output[0] if type(self.output) is Reply else self.output
-        size = self.size + self.streamed + (len(output) if type(output) is str else size_of(output))
-        if self.input or self.replies:
-            size += size_of((self.input, self.replies))
-        if responses:
-            answers = [answer for answer in (self.output, *self.replies) if type(answer) is Reply]
-            whole = sum(weight_of(answer.raw_response) for answer in answers)
-            whole += weight_of(output) if self.complete is not None else 0  # the answer of an SDK request
-            size += responses * whole
-        if self.request is not None:
-            size += self.request.weigh(responses=responses)
-        return size
+    def set_input(self, value: Any) -> None:
+        """Record a snapshot of `value` as the input."""
+        self.input = snapshot(value)
+        self.size += size_of(self.input)
+
+    def set_output(self, value: Any) -> None:
+        """Record a snapshot of `value` as the output."""
+        self.output = snapshot(value)
+        self.size += size_of(self.output)
 
     def claim(self) -> bool:
         """Return True to the first caller only, which then records this request. Takes no lock."""

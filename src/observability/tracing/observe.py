@@ -234,12 +234,14 @@ def _piece(call: _Traced, piece: Any) -> None:
         call.pieces = []
     try:
         if type(piece) is str:
-            call.streamed += len(piece) + PIECE_SIZE
+            size = len(piece) + PIECE_SIZE
         else:
             piece = snapshot(piece)
-            call.streamed += size_of(piece) + PIECE_SIZE
+            size = size_of(piece) + PIECE_SIZE
+        call.streamed += size
         if call.streamed <= MAX_STREAM_SIZE and call.capture_output:
             call.pieces.append(piece)
+            call.size += size
         else:
             call.pieces_left_out += 1
     except Exception as error:  # noqa: BLE001
@@ -253,13 +255,23 @@ def _end(call: _Traced, result: Any) -> None:
         if type(call) is Observation:
             try:
                 if call.output is None:  # a cycle's decision may already be its output
-                    call.output = result if type(result) is str else reply_of(result)
+                    _note_result(call, result)
             finally:  # also if the answer cannot be read
                 finish(call)
         elif type(call) is _Part and type(reply := reply_of(result)) is Reply:
             call.around.replies += (reply,)
+            call.around.size += size_of(reply)
     except Exception as error:  # noqa: BLE001
         swallow(error)
+
+
+def _note_result(observation: Observation, result: Any) -> None:
+    text = result
+    if type(result) is not str:
+        result = reply_of(result)
+        text = result[0] if type(result) is Reply else result
+    observation.output = result
+    observation.size += len(text) if type(text) is str else size_of(text)
 
 
 def _stop(call: _Traced, error: BaseException | None = None) -> None:
