@@ -142,7 +142,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     objects the name of their type. No code of an answer runs."""
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
-        return placeholder(value)
+        return placeholder(value) if kind is str or kind is bytes else value
     if depth > _MAX_DEPTH:
         return f"[deeper than {_MAX_DEPTH} levels]"
     if kind is dict:
@@ -170,4 +170,4 @@ def _plain_google(value: Any, kind: Any, depth: int) -> Any:
 
 
 def _plain_dict(value: dict[Any, Any], depth: int) -> dict[str, Any]:
-    return with_sizes({str(key): plain(item, depth + 1) for key, item in value.items()})
+    return with_sizes({str(key): item if item is None else plain(item, depth + 1) for key, item in value.items()})

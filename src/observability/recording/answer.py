@@ -98,6 +98,8 @@ def _finish_reason(get_raw: Get, get_choice: Get) -> str | None:
     for get in (get_choice, get_raw, getter(_first_of(get_raw("candidates")))):
         for name in ("finish_reason", "stop_reason", "done_reason", "finishReason"):
             reason = get(name)
+            if reason is None:
+                continue
             if type(reason) is str:
                 return reason
             text = reason if isinstance(reason, str) else _first_text(getter(reason), "name", "_name_")

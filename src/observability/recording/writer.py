@@ -17,6 +17,7 @@ from .outcome import rows_of_outcome
 from .row import placeholder_row, row_of, scores_of
 
 _TIDY_SECONDS = 30.0
+_MEASURE_SECONDS = 0.2
 
 
 class Keeper(Protocol):
@@ -38,7 +39,7 @@ class JournalSink:
         self._session = JournalSession()
         self._process: str | None = None
         self._retention = Retention()
-        self._next_tidy = 0.0  # monotonic seconds
+        self._next_tidy = self._next_measure = 0.0  # monotonic seconds
         _refuse_bad_patterns()
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
@@ -109,7 +110,7 @@ class JournalSink:
     def _tidy_if_due(self, journal: Journal) -> None:
         """Merge and close the rows of dead processes, and delete old rows, by one process at a time."""
         now = time.monotonic()
-        if now < self._next_tidy and not self._retention.is_due(journal):
+        if now < self._next_tidy and not self._is_full(journal, now):
             return
         self._next_tidy = now + _TIDY_SECONDS
         process = self._session.process
@@ -119,6 +120,14 @@ class JournalSink:
             if self._retention.tidy(journal):
                 self._next_tidy = now
             journal.give_up_lease("tidy", process)
+
+    def _is_full(self, journal: Journal, now: float) -> bool:
+        """Whether the journal has reached its size limit; measured a few times a second until it has."""
+        if now < self._next_measure:
+            return False
+        is_full = self._retention.is_due(journal)
+        self._next_measure = 0.0 if is_full else now + _MEASURE_SECONDS
+        return is_full
 
 
 def _refuse_bad_patterns() -> None:
