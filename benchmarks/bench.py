@@ -4,6 +4,8 @@ Ours runs beside a bare OpenTelemetry SDK span and Langfuse's `@observe`; all ex
 times differ between machines and with their load; compare the ratios of one run.
 
     python -m benchmarks.bench [--quick] [PART ...]
+
+All of it takes about five minutes. stderr says what is being measured.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from benchmarks import caller, process, recorder, start
 from benchmarks.calls import configure
 from benchmarks.table import HEAD
 
+_PROCESSES = 3  # repeats where one is a process of its own, which takes seconds
 Part = Callable[[str, int, int], None]  # address of the sink, calls, repeats
 
 
@@ -27,18 +30,18 @@ def _caller(address: str, count: int, repeats: int) -> None:
     caller.paths(address, count, repeats)
     caller.off(address, count * 5, repeats)
     caller.stream(2_000, repeats)
-    caller.throughput(address, 48, count * 10, repeats)
+    caller.throughput(address, 48, count * 4, repeats)
     caller.dropped()
 
 
-def _process(address: str, count: int, repeats: int) -> None:
-    process.cpu(address, count, repeats)
-    process.memory(address, 10_000, repeats)
+def _process(address: str, count: int, _: int) -> None:
+    process.cpu(address, count, _PROCESSES)
+    process.memory(address, 10_000, _PROCESSES)
 
 
 def _recorder(_: str, count: int, repeats: int) -> None:
     recorder.rows(count, repeats)
-    recorder.disk(repeats)
+    recorder.disk(_PROCESSES)
     recorder.kills(repeats)
 
 
@@ -69,9 +72,10 @@ def main() -> None:
 
 def _report(parts: list[str], address: str, count: int, repeats: int) -> None:
     print(f"{_machine()}\n\n{HEAD}", flush=True)
+    began = time.monotonic()
     for part in parts:
         PARTS[part](address, count, repeats)
-    print(f"\nLoad after: {_load()}")
+    print(f"\nLoad after: {_load()}; took {time.monotonic() - began:.0f} s")
 
 
 def _machine() -> str:

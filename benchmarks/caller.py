@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.calls import KINDS, LANGFUSE, LIBRARIES, OURS, PLAIN, PROMPT, SPAN, Call, call_of, empty_method
-from benchmarks.table import line, ratios, spread
+from benchmarks.table import line, progress, ratios, spread
 
 PACE_SECONDS = 0.005  # the pause after which the caches hold other code
 LONG_PROMPTS = {
@@ -71,7 +71,8 @@ def paths(address: str, count: int, repeats: int) -> None:
         calls = {library: call_of(kind, library, address) for library in LIBRARIES}
         _one_round(calls, PROMPT, 400, 0.0)  # imports, and everything that is compiled at first use
         for title, pace in (("after a pause", PACE_SECONDS), ("back to back", 0.0)):
-            medians = added(calls, PROMPT, count // 4 if pace else count, repeats, pace)
+            progress(f"a call through {_ARTICLES[kind]} {kind}, {title}")
+            medians = added(calls, PROMPT, count // 8 if pace else count // 2, repeats, pace)
             show(
                 f"added to a call through {_ARTICLES[kind]} {kind}, {title}",
                 medians,
@@ -79,7 +80,7 @@ def paths(address: str, count: int, repeats: int) -> None:
             )
         if kind == "function":
             for title, prompt in LONG_PROMPTS.items():
-                show(f"the same, {title}", added(calls, prompt, count // 5, repeats))
+                show(f"the same, {title}", added(calls, prompt, count // 10, repeats))
 
 
 def off(address: str, count: int, repeats: int) -> None:
@@ -141,6 +142,7 @@ def throughput(address: str, threads: int, count: int, repeats: int) -> None:
         flush()
         return count / (time.perf_counter() - began)
 
+    progress(f"{threads} threads")
     calls = {library: call_of("function", library, address) for library in (OURS, LANGFUSE)}
     rates = {library: [once(call) for _ in range(repeats)] for library, call in calls.items()}
     beside = f"{LANGFUSE} {spread(rates[LANGFUSE], 'a second', 0)}"

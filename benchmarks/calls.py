@@ -198,6 +198,7 @@ def in_span(plain: Call, address: str) -> Call:
             span.set_attribute("metadata.max_tokens", MAX_TOKENS)
             return result
 
+    call.flush = provider.force_flush  # type: ignore[attr-defined]
     return call
 
 

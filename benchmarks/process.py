@@ -23,7 +23,7 @@ import psutil
 from benchmarks import calls
 from benchmarks.caller import PACE_SECONDS
 from benchmarks.calls import LANGFUSE, LIBRARIES, OURS, PLAIN, SPAN
-from benchmarks.table import line, ratios, spread
+from benchmarks.table import line, progress, ratios, spread
 
 FIRST = 400  # calls; everything that happens once has happened by then
 STALL_US = 5_000
@@ -34,7 +34,7 @@ LOOK_EVERY = 500  # calls back to back; a bare span's queue does not overflow in
 Run = dict[str, float]
 
 
-def flush_of(library: str) -> Callable[[], object]:
+def flush_of(library: str, call: calls.Call) -> Callable[[], object]:
     """The function that waits until everything recorded is exported."""
     if library == OURS:
         from src.observability import runtime
@@ -44,7 +44,7 @@ def flush_of(library: str) -> Callable[[], object]:
         from langfuse import get_client
 
         return get_client().flush
-    return lambda: None
+    return getattr(call, "flush", lambda: None)  # a bare span's
 
 
 def measured(library: str, address: str, count: int, pace: float, look_every: int) -> Run:
@@ -52,7 +52,7 @@ def measured(library: str, address: str, count: int, pace: float, look_every: in
     before = time.process_time()
     call = calls.call_of("model", library, address)
     call("")
-    flush = flush_of(library)
+    flush = flush_of(library, call)
     _make(call, FIRST, pace, flush, look_every)
     first, process = time.process_time() - before, psutil.Process()
     rss, cpu = process.memory_info().rss, time.process_time()
@@ -92,7 +92,7 @@ def in_process(library: str, address: str, count: int, pace: float, *options: st
 def cpu(address: str, count: int, repeats: int) -> None:
     """CPU of the whole process added to a call, with and without redaction; and the work after a start."""
     for title, pace in (("200 calls a second", PACE_SECONDS), ("as fast as they export", 0.0)):
-        runs = _side_by_side(address, count if pace else count * 5, repeats, pace)
+        runs = _side_by_side(address, count // 2 if pace else count * 3, repeats, pace)
         ours, bare, langfuse, clear = (list(_added(runs, name, "cpu_us")) for name in (OURS, SPAN, LANGFUSE, _CLEAR))
         beside = f"{LANGFUSE} {spread(langfuse, 'µs', 0)}"
         line(f"process CPU added to a call, {title}", spread(ours, "µs", 0), beside, ratios(ours, langfuse), "1")
@@ -108,7 +108,8 @@ _CLEAR = f"{OURS} without redaction"
 
 def _side_by_side(address: str, count: int, repeats: int, pace: float) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {name: [] for name in (*LIBRARIES, _CLEAR)}
-    for _ in range(repeats):
+    for repeat in range(repeats):
+        progress(f"process CPU of a call, a pause of {pace * 1000:g} ms, repeat {repeat + 1} of {repeats}")
         for name in runs:
             options = (OURS, (NO_REDACTION,)) if name == _CLEAR else (name, ())
             runs[name].append(in_process(options[0], address, count, pace, *options[1]))
@@ -133,15 +134,17 @@ def _show_first(runs: dict[str, list[Run]]) -> None:
 
 def memory(address: str, count: int, repeats: int) -> None:
     """Growth over 10,000 calls back to back, and stalls while the shipper is busy."""
+    progress("memory")
     grown = {
         name: [in_process(name, address, count, 0.0, NO_PAUSE)["grown_mb"] for _ in range(repeats)]
         for name in (OURS, SPAN)
     }
     line(f"memory after {count:,} calls back to back", spread(grown[OURS], "MB"), f"{SPAN} {spread(grown[SPAN], 'MB')}",
          ratios(grown[OURS], grown[SPAN]), "1")  # fmt: skip
-    runs = {name: in_process(name, address, count * 2, BUSY_PACE_SECONDS) for name in (OURS, LANGFUSE)}
+    progress("stalls")
+    runs = {name: in_process(name, address, count, BUSY_PACE_SECONDS) for name in (OURS, LANGFUSE)}
     text = {name: f"{run['stalls']:.0f}, longest {run['longest_ms']:.1f} ms" for name, run in runs.items()}
-    line(f"calls of {count * 2:,} over 5 ms, while it ships", text[OURS], f"{LANGFUSE} {text[LANGFUSE]}", target="0")
+    line(f"calls of {count:,} over 5 ms, while it ships", text[OURS], f"{LANGFUSE} {text[LANGFUSE]}", target="0")
 
 
 def _redact_nothing() -> None:

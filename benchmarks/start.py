@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.table import line, spread
+from benchmarks.table import line, progress, spread
 
 _CREATE = """
 import os, time
@@ -32,6 +32,7 @@ def _cpu(code: str) -> float:
 
 def imports(repeats: int) -> None:
     """What an agent pays before its first call."""
+    progress("imports")
     taken = import_milliseconds("import src", repeats * 3)
     line("import of the package, CPU", spread(taken, "ms", 0), target="≤ 60 ms")
     for flag in ("true", "false"):
@@ -39,13 +40,14 @@ def imports(repeats: int) -> None:
         taken = import_milliseconds("from src.models.model_factory import ModelFactory", repeats * 2)
         line(f"import of the factory, ENABLE_LANGFUSE={flag}, CPU", spread(taken, "ms", 0), target="≤ 120 ms")
     os.environ["ENABLE_LANGFUSE"] = "true"
-    _creations(repeats)
+    _creations()
 
 
-def _creations(repeats: int) -> None:
+def _creations() -> None:
+    progress("create_model")
     runs = [
         subprocess.run([sys.executable, "-c", _CREATE], check=True, capture_output=True, text=True).stdout.split()[-2:]
-        for _ in range(repeats)
+        for _ in range(3)
     ]
     first, later = ([float(run[at]) for run in runs] for at in (0, 1))
     line("create_model: the first, with its SDK's import", spread(first, "ms", 0))

@@ -1,6 +1,7 @@
 """Lines of the benchmark's tables: a figure with its spread, and its target."""
 
 import statistics
+import sys
 from collections.abc import Sequence
 
 HEAD = "| measured | ours | beside | ratio | target |\n|---|---|---|---|---|"
@@ -15,6 +16,11 @@ def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
 def ratios(ours: Sequence[float], beside: Sequence[float]) -> str:
     """Ours as a multiple of the other, measured side by side, repeat by repeat."""
     return spread([one / other for one, other in zip(ours, beside, strict=True)], digits=2)
+
+
+def progress(title: str) -> None:
+    """Say on stderr what is being measured: some lines take a minute."""
+    print(f"… {title}", file=sys.stderr, flush=True)
 
 
 def line(title: str, ours: str, beside: str = "", ratio: str = "", target: str = "") -> None:
