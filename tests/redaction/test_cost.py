@@ -7,8 +7,6 @@ import gc
 import itertools
 import random
 import re
-import sys
-import time
 import timeit
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +21,7 @@ from src.observability.redaction.rules import current_rules
 from src.observability.redaction.scan import OVERLAP, PIECE, Scan, pieces
 from tests.cases import cases
 from tests.redaction.corpus import FEED, PLACED, SECRETS
-from tests.tracing.counting import counted
+from tests.tracing.counting import counted, longest_call
 
 Row = Callable[[random.Random], str]
 
@@ -154,24 +152,13 @@ def test_near_matches_of_seed_phrases_take_linear_time(repeated: str) -> None:
 
 
 def _longest_call(text: str) -> float:
-    """Seconds of this thread in the longest call of C code that keeps the interpreter, which RE2 does not."""
-    began = longest = 0.0
-
-    def note(_frame: Any, event: str, called: Any) -> None:
-        nonlocal began, longest
-        if event == "c_call":
-            began = time.thread_time()
-        elif event == "c_return" and not called.__qualname__.startswith("PyCapsule"):
-            longest = max(longest, time.thread_time() - began)
-
     gc.disable()  # the collector's time is not the rules'
-    sys.setprofile(note)
     try:
-        redact_text(text)
+        with longest_call() as longest:
+            redact_text(text)
     finally:
-        sys.setprofile(None)
         gc.enable()
-    return longest
+    return longest[-1][0]
 
 
 HEAVY = (

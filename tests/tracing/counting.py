@@ -6,6 +6,8 @@ What is called while something runs: a count is the same on a busy machine, wher
 """
 
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,3 +31,37 @@ def counted() -> Iterator[Counter[str]]:
         yield calls
     finally:
         sys.setprofile(None)
+
+
+class _Began(threading.local):
+    at = 0.0  # processor seconds of the thread at its last event
+
+
+_GIVING = ("sqlite3", "zlib")  # libraries whose calls give the interpreter away while they work; RE2's do too
+
+
+@contextmanager
+def longest_call() -> Iterator[list[tuple[float, str]]]:
+    """Processor seconds of the longest call of C code that keeps the interpreter, and the call, last; in this thread
+    and in those that start meanwhile."""
+    longest = [(0.0, "none")]
+    began = _Began()
+
+    def note(frame: Any, event: str, called: Any) -> None:
+        now = time.thread_time()
+        if event == "c_return" and not _gives_way(called) and now - began.at > longest[-1][0]:
+            longest.append((now - began.at, f"{called.__qualname__} in {frame.f_code.co_filename}:{frame.f_lineno}"))
+        began.at = now  # of what C code does between two calls that it makes itself, only the longest part counts
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        yield longest
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+def _gives_way(called: Any) -> bool:
+    library = type(getattr(called, "__self__", None)).__module__
+    return library in _GIVING or called.__qualname__.startswith("PyCapsule")

@@ -194,7 +194,7 @@ def _lone(end: str) -> re.Pattern[str]:
 _LONE = {end: _lone(end) for end in ("key", "token")}
 
 
-_WINDOW, _FORESIGHT = 4096, 640  # characters per search: other threads run between two windows
+_WINDOW, _FORESIGHT = 2048, 640  # characters per search: other threads run between two windows
 
 
 def _in_windows(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:

@@ -4,12 +4,11 @@ Identifiers are hex digits, 64-bit numbers are strings
 (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding).
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..background import yielding
-from ..journal import Row, json_pieces
+from ..journal import Row, json_pieces, json_text
 
 SERVICE = "moon-dev-ai-agents"
 KIND_INTERNAL, KIND_CLIENT = 1, 3  # opentelemetry/proto/trace/v1/trace.proto
@@ -25,8 +24,8 @@ def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope:
         resource: fields of `ResourceSpans`, without the spans.
         scope: fields of `ScopeSpans`, without the spans.
     """
-    empty = encoded({"resourceSpans": [{**resource, "scopeSpans": [{**scope, "spans": []}]}]})
-    yield empty[: -len(_END)]
+    empty = json_text({"resourceSpans": [{**resource, "scopeSpans": [{**scope, "spans": []}]}]})
+    yield empty.encode()[: -len(_END)]
     separator = b""
     for span in yielding(spans):
         for piece in json_pieces(span):
@@ -46,11 +45,6 @@ def identity_of(row: Row) -> dict[str, Any]:
         "startTimeUnixNano": str(int(row["start_ns"])),
         "endTimeUnixNano": str(int(row["end_ns"])),
     }
-
-
-def encoded(value: Any) -> bytes:
-    """Encode as JSON in UTF-8."""
-    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def attributes_of(values: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:

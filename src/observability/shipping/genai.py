@@ -10,8 +10,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..journal import Row
-from .encoding import KIND_CLIENT, KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, encoded, identity_of
+from ..journal import Row, json_text
+from .encoding import KIND_CLIENT, KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, identity_of
 from .messages import input_messages, output_message
 from .protobuf import message_of as _message_of
 
@@ -124,7 +124,7 @@ def _parameters(parameters: dict[str, Any]) -> _Attributes:
         value = parameters.get(name)
         if isinstance(value, types) and not isinstance(value, bool):
             yield f"gen_ai.request.{attribute}", types[0](others.pop(name))
-    yield "moon_dev.model_parameters", encoded(others).decode() if others else None
+    yield "moon_dev.model_parameters", json_text(others) if others else None
 
 
 def _contents(row: Row, metadata: dict[str, Any]) -> _Attributes:
@@ -143,10 +143,10 @@ def _contents(row: Row, metadata: dict[str, Any]) -> _Attributes:
 def _messages(row: Row, metadata: dict[str, Any]) -> _Attributes:
     finish_reason, reasoning = metadata.get("finish_reason"), metadata.get("reasoning")
     if row["input"] is not None:
-        yield "gen_ai.input.messages", encoded(input_messages(json.loads(row["input"]))).decode()
+        yield "gen_ai.input.messages", json_text(input_messages(json.loads(row["input"])))
     if row["output"] is not None or reasoning:
         answer = None if row["output"] is None else json.loads(row["output"])
-        yield "gen_ai.output.messages", encoded([output_message(answer, reasoning, finish_reason)]).decode()
+        yield "gen_ai.output.messages", json_text([output_message(answer, reasoning, finish_reason)])
     yield "gen_ai.response.finish_reasons", [str(finish_reason)] if finish_reason else None
 
 
@@ -164,4 +164,4 @@ def _own(row: Row, metadata: dict[str, Any]) -> _Attributes:
     for name, value in metadata.items():
         if name not in _STANDARD and value is not None:
             is_plain = isinstance(value, (str, bool, int, float))
-            yield f"moon_dev.{name}", value if is_plain else json.dumps(value, ensure_ascii=False)
+            yield f"moon_dev.{name}", value if is_plain else json_text(value)

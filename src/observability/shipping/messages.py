@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ..journal import json_text
+
 _ROLES = {"model": "assistant", "developer": "system", "function": "tool"}
 _TEXTS = ("text", "input_text", "output_text")
 _CONTENTS = frozenset({"content", "parts", "tool_calls", "function_call"})
@@ -104,7 +106,7 @@ def _first(value: dict[str, Any], *names: str) -> Any:
 
 
 def _text(value: Any) -> Part:
-    return {"type": "text", "content": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}
+    return {"type": "text", "content": value if isinstance(value, str) else json_text(value)}
 
 
 def _decoded(arguments: Any) -> Any:

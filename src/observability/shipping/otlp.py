@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from ..journal import Row
+from ..journal import Row, json_text
 from .encoding import KIND_INTERNAL, SERVICE, STATUS_ERROR, attributes_of, identity_of
 from .encoding import message_of as _message_of
 from .names import shown_metadata, shown_name, trace_name
@@ -90,7 +90,7 @@ def _failure(row: Row) -> str | None:
 def _metadata(row: Row) -> Iterator[tuple[str, str]]:
     """Yield metadata as strings. Strings are not JSON-encoded, since equality filters would not match them."""
     for name, value in shown_metadata(row).items():
-        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield name, value if isinstance(value, str) else json_text(value)
 
 
 def _plain(text: str | None) -> str | None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ..journal import json_text
 from .messages import as_message
 
 _MARKS = ("tool_call", "tool_use", "tool_result", "tool_name", "function_", "functionCall", "functionResponse")
@@ -19,7 +20,7 @@ def shown_prompt(text: str) -> str:
     prompt = json.loads(text)
     if not isinstance(prompt, list):
         return text
-    return _json([shown for message in prompt for shown in _shown(message, "user")])
+    return json_text([shown for message in prompt for shown in _shown(message, "user")])
 
 
 def shown_answer(text: str) -> str:
@@ -28,7 +29,7 @@ def shown_answer(text: str) -> str:
         return text
     answer = json.loads(text)
     shown = [*_shown(answer, "assistant")]
-    return _json(shown[0]) if len(shown) == 1 and shown[0] is not answer else text
+    return json_text(shown[0]) if len(shown) == 1 and shown[0] is not answer else text
 
 
 def _has_tools(text: str) -> bool:
@@ -59,8 +60,4 @@ def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else _json(value)
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json_text(value)
