@@ -271,6 +271,17 @@ def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyP
     assert "termcolor" in modules_after(code)
 
 
+@pytest.mark.slow
+def test_a_command_loads_no_tracing() -> None:
+    """A command calls no model: it starts without the hooks, the recorder and the checks of `doctor`."""
+    command = [sys.executable, "-X", "importtime", "-m", "src.observability", "--version"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT, timeout=60)
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "src.observability.console.app" in loaded
+    ours = ("tracing", "instrumentation", "runtime", "console.checks.server")
+    assert loaded.isdisjoint(f"src.observability.{name}" for name in ours)
+
+
 def test_no_test_module_imports_from_another() -> None:
     """Helpers stand in modules of their own, so that a test module can be moved or deleted alone."""
     tests = settings.REPO_ROOT / "tests"

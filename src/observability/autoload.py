@@ -22,6 +22,11 @@ def _check_requirements() -> None:
             raise ModuleNotFoundError(name=name)
 
 
+def _is_console() -> bool:
+    """Whether this is `python -m src.observability COMMAND`, which calls no model and starts sooner without hooks."""
+    return sys.argv[:1] == ["-m"] and __package__ in sys.orig_argv
+
+
 def _load() -> None:
     try:
         _check_requirements()
@@ -44,4 +49,5 @@ def observe_script() -> None:
         observe_script()
 
 
-_load()
+if not _is_console():
+    _load()

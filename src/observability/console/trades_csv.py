@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from .. import recording
 from ..journal import Journal, JournalError, Row
-from ..tracing import Score
 from .queries import traces
+
+if TYPE_CHECKING:
+    from ..tracing import Score
 
 _MAX_CELL = 16 * 2**20  # limit in characters
 _VALUES = ("pnl_usd", "pnl_pct", "note")
@@ -94,7 +96,7 @@ def _trace_id(journal: Journal, name: str) -> str:
     return traces.trace_id_named(journal, name)
 
 
-def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> tuple[Score, ...]:
+def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> "tuple[Score, ...]":
     """Return the outcome of the lines of one trace. Raises ValueError if they have none."""
     scores = [_scores_of_line(trace_id, line, len(lines)) for line in lines]
     if len(lines) == 1 or repeats is Repeats.KEEP_LAST:
@@ -113,7 +115,7 @@ def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> tupl
     )
 
 
-def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> tuple[Score, ...]:
+def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> "tuple[Score, ...]":
     try:
         return recording.scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
     except ValueError as error:

@@ -10,7 +10,6 @@ from termcolor import cprint
 
 from ... import settings
 from ...journal import DamagedJournalError, Journal, JournalError
-from ..checks import alerts, local, server
 from ..checks.findings import Finding, Severity, by_subject, is_there
 from ..options import AsJson
 from ..queries import health
@@ -44,7 +43,9 @@ def doctor(
 
 def _findings() -> list[Finding]:
     """Run all checks. Texts are redacted, whatever the operator's patterns, so that no key is printed."""
-    from ...redaction import redact_line  # loaded lazily: its rules take longer to load than other commands take to run
+    # Loaded lazily: every command loads this module, and redaction's rules load longer than other commands run.
+    from ...redaction import redact_line
+    from ..checks import alerts, local, server
 
     checks = (
         local.package,
