@@ -5,5 +5,5 @@ from src.observability import observe_llm
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str) -> str:
-    """A model call that answers at once."""
+    """Make a model call that answers at once."""
     return "BUY"

@@ -119,7 +119,7 @@ def _a_quick_test_starts_no_process(request: pytest.FixtureRequest, monkeypatch:
 
 @pytest.fixture(autouse=True)
 def _a_failed_test_waits_for_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`with Popen(...)` waits until its process ends, which one that runs on never does: a failure kills it first."""
+    """Kill the processes of a failed test: `with Popen(...)` would wait for the end of a process that runs on."""
     leave = subprocess.Popen.__exit__
 
     def kill_and_leave(self: subprocess.Popen[Any], kind: type[BaseException] | None, *rest: Any) -> None:
@@ -186,7 +186,7 @@ def _copied_journal(_new_journal: Path, _as_in_a_new_process: None) -> None:
 
 @pytest.fixture
 def made(_copied_journal: None) -> Iterator[Journal]:
-    """The journal, to be written to."""
+    """The journal, opened for writing."""
     journal = Journal(settings.journal_path())
     yield journal
     journal.close()
@@ -200,7 +200,7 @@ def journal(_copied_journal: None) -> JournalReader:
 
 @pytest.fixture
 def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> LangfuseServer:
-    """A Langfuse server on loopback, to which the settings point, with our project's keys alone."""
+    """A Langfuse server on loopback, to which the settings point, with only our project's keys."""
     server = LangfuseServer(httpserver)
     monkeypatch.setenv("LANGFUSE_HOST", httpserver.url_for("").rstrip("/"))
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
@@ -211,7 +211,7 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
 
 @pytest.fixture(scope="session")
 def further_httpservers() -> Iterator[Callable[[str], HTTPServer]]:
-    """A server by its name, beside `httpserver`: started once a session, since each takes half a second to stop."""
+    """Return a server by its name, beside `httpserver`. It starts once a session: a stop takes half a second."""
     with ExitStack() as started:
         yield functools.cache(lambda _name: started.enter_context(HTTPServer("127.0.0.1")))
 

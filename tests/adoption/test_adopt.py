@@ -28,7 +28,7 @@ FILES = {
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What git prints."""
+    """Run git in `repo`, and return its output."""
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
     return subprocess.run(
         ["git", "-C", str(root), *identity, *arguments], capture_output=True, text=True, check=True
@@ -37,7 +37,7 @@ def git(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a trading repo of `FILES` but these, committed."""
+    """Make a trading repo of `FILES`, with these changed, and commit it."""
 
     def make(*without: str) -> Path:
         root = tmp_path / "repo"
@@ -54,17 +54,17 @@ def repo(tmp_path: Path) -> Callable[..., Path]:
 
 
 def adopt(root: Path, *options: str) -> Result:
-    """The command, in this process."""
+    """Run the command `adopt` in this process."""
     return CliRunner().invoke(app, ["adopt", str(root), *options])
 
 
 def status(root: Path) -> str:
-    """Changed, added and ignored files, and every difference of a byte."""
+    """Return changed, added and ignored files, and every difference of a byte."""
     return git(root, "status", "--porcelain", "--ignored") + git(root, "diff", "--binary")
 
 
 def run_bot(root: Path, code: str = "import src.agents.bot") -> subprocess.CompletedProcess[str]:
-    """An agent of the repo, in a process of its own."""
+    """Run an agent of the repo in a new process."""
     return subprocess.run(
         [sys.executable, "-B", "-c", code], capture_output=True, text=True, cwd=root, timeout=60, check=False
     )
@@ -73,7 +73,7 @@ def run_bot(root: Path, code: str = "import src.agents.bot") -> subprocess.Compl
 @pytest.mark.parametrize("missing", [(), ("src/__init__.py",), (".env_example",), ("requirements.txt",),
                                      ("src/__init__.py", ".env_example", "requirements.txt")])  # fmt: skip
 def test_in_and_out_leaves_nothing(repo: Callable[..., Path], missing: tuple[str, ...]) -> None:
-    """With and without each file, adopted twice: `git status` is clean after it."""
+    """After adopting twice and removing, `git status` is clean, with and without each file."""
     root = repo(*missing)
     assert adopt(root, "--yes").exit_code == 0
     once = status(root)
@@ -88,7 +88,7 @@ def test_in_and_out_leaves_nothing(repo: Callable[..., Path], missing: tuple[str
 
 
 def test_it_adds_lines_and_changes_none(repo: Callable[..., Path]) -> None:
-    """One line that installs, one requirement, and the settings that the file does not have."""
+    """Adopting adds one line that installs the hooks, one requirement, and the settings that the file lacks."""
     root = repo()
     adopt(root, "--yes")
     for name, content in FILES.items():
@@ -104,12 +104,12 @@ def test_it_adds_lines_and_changes_none(repo: Callable[..., Path]) -> None:
 
 
 def test_the_line_of_this_repo_is_the_one_that_is_added() -> None:
-    """One line, the same in both homes."""
+    """This repo's `src/__init__.py` has the line that `adopt` adds."""
     assert plan.LINE in (settings.REPO_ROOT / "src/__init__.py").read_text(encoding="utf-8").splitlines()
 
 
 def test_an_agent_runs_as_before(repo: Callable[..., Path]) -> None:
-    """The same output, and nothing else on stdout or stderr; the hooks are in."""
+    """An adopted agent prints the same output, nothing else on stdout or stderr, and has the hooks."""
     root = repo()
     before = run_bot(root)
     adopt(root, "--yes")
@@ -121,7 +121,7 @@ def test_an_agent_runs_as_before(repo: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("missing", ["termcolor", "dotenv", "mnemonic"])
 def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: str) -> None:
-    """On stderr, with its cure; the agent goes on."""
+    """A missing requirement is one line on stderr with its cure, and the agent goes on."""
     root = repo()
     adopt(root, "--yes")
     ended = run_bot(root, f"import sys; sys.modules[{missing!r}] = None\nimport src.agents.bot")
@@ -132,7 +132,7 @@ def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: s
 
 
 def test_a_missing_or_broken_package_stops_no_agent(repo: Callable[..., Path]) -> None:
-    """A damaged module is one line; a folder that was not deployed is passed over."""
+    """A damaged module prints one line; a package that was not deployed prints nothing."""
     root = repo()
     adopt(root, "--yes")
     (root / "src/observability/settings.py").write_text("broken(", encoding="utf-8")
@@ -146,7 +146,7 @@ def test_a_missing_or_broken_package_stops_no_agent(repo: Callable[..., Path]) -
 
 
 def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
-    """What others wrote since, in our files too; the command names what it leaves."""
+    """The removal keeps later edits, also in the package's own files, and the command lists the kept files."""
     root = repo()
     adopt(root, "--yes")
     with (root / "src/__init__.py").open("a", encoding="utf-8") as file:
@@ -168,7 +168,7 @@ def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
 
 
 def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that are gone go, new text takes the place of the old, and the way back is the same."""
+    """An update deletes removed files and replaces changed ones; the removal afterwards restores the repo."""
     root = repo()
     with monkeypatch.context() as older:
         older.setattr(plan, "__version__", "0.9.0")
@@ -188,7 +188,7 @@ def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: py
 
 
 def test_a_dry_run_and_a_no_change_nothing(repo: Callable[..., Path]) -> None:
-    """The diff is shown; without a terminal nothing is assumed."""
+    """The diff is shown and nothing is changed; without a terminal, no answer counts as no."""
     root = repo()
     shown = adopt(root, "--dry-run")
     assert shown.exit_code == 0
@@ -203,13 +203,13 @@ def test_a_dry_run_and_a_no_change_nothing(repo: Callable[..., Path]) -> None:
 
 
 def break_init(root: Path) -> None:
-    """Half a statement at the end."""
+    """End `src/__init__.py` with half a statement."""
     (root / "src/__init__.py").write_bytes(b"x = (\n")
     git(root, "commit", "--all", "--quiet", "--message", "broken")
 
 
 def in_utf_16(root: Path) -> None:
-    """As PowerShell's `pip freeze > requirements.txt` writes it."""
+    """Write `requirements.txt` in UTF-16, as PowerShell's `pip freeze > requirements.txt` does."""
     (root / "requirements.txt").write_text("termcolor==2.3.0\n", encoding="utf-16")
     git(root, "commit", "--all", "--quiet", "--message", "PowerShell")
 
@@ -227,7 +227,7 @@ def in_utf_16(root: Path) -> None:
 def test_a_repo_that_cannot_take_it_is_left_alone(
     repo: Callable[..., Path], prepare: Callable[[Path], object], message: str
 ) -> None:
-    """The message names the cure, and nothing is half done."""
+    """The message names the cure, and no file is changed."""
     root = repo()
     prepare(root)
     before = status(root)
@@ -237,7 +237,7 @@ def test_a_repo_that_cannot_take_it_is_left_alone(
 
 
 def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
-    """An update would lose the edit."""
+    """An update that would lose an edit is refused."""
     root = repo()
     adopt(root, "--yes")
     (root / "src/observability/context.py").write_text("# mine\n", encoding="utf-8")
@@ -248,7 +248,7 @@ def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
 
 
 def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may write anywhere, so the system's refusal is played."""
+    """The system's refusal is simulated, since root may write anywhere."""
     root = repo()
 
     def refuse(path: Path, content: bytes) -> int:
@@ -262,14 +262,14 @@ def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: 
 
 
 def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., Path]) -> None:
-    """Each with a message."""
+    """Both cases end with a message."""
     assert "nothing to remove" in adopt(repo(), "--undo", "--yes").stderr
     assert "has no folder src" in adopt(tmp_path / "nowhere", "--yes").stderr
     assert "give another one" in adopt(settings.REPO_ROOT, "--yes").stderr
 
 
 def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None:
-    """From its own folder, with this repo gone; it lists call sites there too."""
+    """The adopted package removes itself without this repo, and lists call sites."""
     root = repo()
     adopt(root, "--yes")
     command = [sys.executable, "-m", "src.observability"]
@@ -285,7 +285,7 @@ def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None
 
 
 def test_check_fails_where_a_call_is_not_observed(repo: Callable[..., Path]) -> None:
-    """Status 1, with totals; before an adoption it says so."""
+    """`--check` ends with status 1 and totals; before an adoption it prints that nothing is adopted yet."""
     root = repo()
     (root / "src/agents/bot.py").write_text("import src, litellm\nlitellm.completion(model='m')\n", encoding="utf-8")
     ended = adopt(root, "--check")

@@ -8,7 +8,7 @@ from src.observability.adoption import call_sites
 
 
 def sites_of(root: Path, source: str, name: str = "src/agents/bot.py") -> list[tuple[int, str, str | None]]:
-    """The call sites of a repo of this one file: line, call, how it is observed."""
+    """Return the call sites of a repo with only this file: line, call, how it is observed."""
     file = root / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(source, encoding="utf-8")
@@ -27,7 +27,7 @@ def sites_of(root: Path, source: str, name: str = "src/agents/bot.py") -> list[t
     ],
 )
 def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observed: str) -> None:
-    """When it is imported or run; an import in a function may come too late."""
+    """A file that imports `src` is observed when imported or run; an import inside a function may run too late."""
     source = f"{imports}\nimport openai\nopenai.chat.completions.create(model='m')"
     assert [site[2] for site in sites_of(tmp_path, source)] == [observed]
 
@@ -50,7 +50,7 @@ def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observe
     ],
 )
 def test_a_call_is_known_by_its_name(tmp_path: Path, call: str, observed: bool | None) -> None:
-    """True where it is observed, False where it is not, None where it asks no model."""
+    """True: observed; False: not observed; None: not a model call."""
     library = call.split(".")[0].split("_")[0]
     imports = (
         f"import src\nimport {library}\n" if library in ("requests", "aiohttp", "urllib", "litellm") else "import src\n"
@@ -60,12 +60,12 @@ def test_a_call_is_known_by_its_name(tmp_path: Path, call: str, observed: bool |
 
 
 def test_a_route_of_a_server_is_not_a_call(tmp_path: Path) -> None:
-    """`@app.post("/api/chat")` answers requests, it makes none."""
+    """`@app.post("/api/chat")` answers requests and makes none."""
     assert sites_of(tmp_path, "import src, requests\n@app.post('/api/chat')\ndef chat(): ...") == []
 
 
 def test_a_model_that_its_package_imports_is_reached(tmp_path: Path) -> None:
-    """`base_model.py` imports nothing of `src`, and is imported after it."""
+    """`base_model.py` imports nothing of `src`, but `src` is imported before it."""
     face = tmp_path / "src" / "models" / "__init__.py"
     face.parent.mkdir(parents=True)
     face.write_text("from .base_model import BaseModel\n", encoding="utf-8")
@@ -76,7 +76,7 @@ def test_a_model_that_its_package_imports_is_reached(tmp_path: Path) -> None:
 
 
 def test_other_peoples_code_is_left_out(tmp_path: Path) -> None:
-    """Environments, caches, this package, and files that are not Python."""
+    """Environments, caches, this package and files other than Python are not searched."""
     call = "import openai\nopenai.chat.completions.create()"
     for name in ("venv/a.py", ".venv/a.py", "x/site-packages/a.py", "src/observability/a.py"):
         assert sites_of(tmp_path, call, name) == []

@@ -8,7 +8,7 @@ LINES = "-r one.txt\nNAME=value"
 
 @cases("data", [b"", b"a", b"a\n", b"a\n\n", b"a\r\nb\r\n", b"a\r\nb", b"# -r one.txt\nNAME=value2\n"])
 def test_an_addition_is_reversible(data: bytes) -> None:
-    """With and without a last newline, with Windows line ends, in an empty file."""
+    """An addition is removed completely: with and without a last newline, with Windows line ends, in an empty file."""
     added = added_to(data, LINES)
     assert (data + added).decode().split("\n")[-3:] != data.decode().split("\n")[-3:]
     assert split_at(data + added, added) == (data, b"")
@@ -16,14 +16,14 @@ def test_an_addition_is_reversible(data: bytes) -> None:
 
 
 def test_an_addition_has_the_line_ends_of_the_file() -> None:
-    """And a last one only if the file has one."""
+    """The added last line has a line end only if the file's last line has one."""
     assert added_to(b"a\n", LINES) == b"-r one.txt\nNAME=value\n"
     assert added_to(b"a\r\nb", LINES) == b"\r\n-r one.txt\r\nNAME=value"
     assert added_to(b"a\n", "") == b""
 
 
 def test_an_edited_line_stays() -> None:
-    """The lines of an addition that still stand are taken out, each once; the rest is the operator's."""
+    """The unedited lines of an addition are removed, each once; edited lines stay."""
     added = added_to(b"NAME=value\n", LINES)
     edited = (b"NAME=value\n" + added).replace(b"-r one.txt", b"-r one.txt  # ours")
     assert split_at(edited, added) == (b"NAME=value\n-r one.txt  # ours\n", b"")

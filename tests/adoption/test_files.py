@@ -8,14 +8,14 @@ from src.observability.adoption import write_all
 
 
 def contents(root: Path) -> dict[str, tuple[bytes, int]]:
-    """Every file below `root` with its mode, hidden ones too."""
+    """Return every file below `root` with its mode, hidden files too."""
     files = (path for path in root.rglob("*") if path.is_file())
     return {str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mode) for path in files}
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with a script, and with a file that will go."""
+    """A folder with a script, and with a file that will be deleted."""
     script = tmp_path / "script.py"
     script.write_bytes(b"old")
     script.chmod(0o755)
@@ -24,14 +24,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_all_changes_are_made(root: Path) -> None:
-    """New folders and files, replaced ones with their mode, deleted ones; no draft stays."""
+    """Files are created, replaced with their mode, and deleted; no draft is left."""
     write_all({root / "a" / "b.txt": b"b", root / "script.py": b"new", root / "gone.txt": None})
     assert {name: content for name, (content, _) in contents(root).items()} == {"a/b.txt": b"b", "script.py": b"new"}
     assert (root / "script.py").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_folder_that_cannot_be_made_changes_nothing(root: Path) -> None:
-    """It is noticed before the first change."""
+    """The fault is noticed before the first change."""
     before = contents(root)
     with pytest.raises(NotADirectoryError):
         write_all({root / "script.py": b"new", root / "new" / "b": b"", root / "gone.txt" / "a": b"a"})
@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_made_changes_nothing(root: Path) -> None:
 def test_a_change_that_fails_takes_back_the_ones_before(
     root: Path, monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException
 ) -> None:
-    """Halfway, by the disk or by Ctrl-C."""
+    """A failure of the disk or Ctrl-C halfway restores all files."""
     before = contents(root)
     real = getattr(Path, failing)
 

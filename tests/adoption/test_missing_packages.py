@@ -15,7 +15,7 @@ CONSOLE = "pip install -r src/observability/requirements-console.txt"
 
 
 def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The console in a process where `module` cannot be imported."""
+    """Run the console in a process where `module` cannot be imported."""
     code = (
         f"import runpy, sys; sys.modules[{module!r}] = None; sys.argv = {json.dumps(['x', *arguments])}\n"
         "runpy.run_module('src.observability', run_name='__main__', alter_sys=False)"
@@ -39,7 +39,7 @@ def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     ],
 )
 def test_the_console_names_the_package(module: str, command: str, cure: str, journal: JournalReader) -> None:
-    """Status 1, and the line is the whole of stderr; a draft of the file is not left behind."""
+    """The exit status is 1, stderr is one line, and no draft of the file is left."""
     observe_llm(lambda: 1)()
     assert journal.observations()
     folder = journal.path.parent
@@ -51,14 +51,14 @@ def test_the_console_names_the_package(module: str, command: str, cure: str, jou
 
 
 def test_a_missing_requirement_is_noticed_at_the_start() -> None:
-    """`autoload` looks for every requirement but RE2, which only the operator's own patterns need."""
+    """`autoload` checks every requirement except RE2, which only the operator's own patterns need."""
     lines = (settings.REPO_ROOT / "src/observability/requirements.txt").read_text(encoding="utf-8").splitlines()
     names = {line.split(">=")[0] for line in lines if not line.startswith("#")}
     assert {"python-dotenv" if name == "dotenv" else name for name in autoload._REQUIRED} == names - {"google-re2"}
 
 
 def test_the_client_names_the_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """`LangFuseTracker().client` without the Langfuse SDK is None, and a line."""
+    """Without the Langfuse SDK, `LangFuseTracker().client` is None and a line is printed."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-x")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-x")
     monkeypatch.setitem(sys.modules, "langfuse", None)

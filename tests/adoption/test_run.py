@@ -34,7 +34,7 @@ FAULTS = {
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repo with the package, and a folder of scripts that imports nothing of `src`."""
+    """A repo with the package, and a folder of scripts that import nothing of `src`."""
     shutil.copytree(
         settings.REPO_ROOT / "src/observability", tmp_path / "src/observability",
         ignore=shutil.ignore_patterns("__pycache__"),
@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def both(root: Path, source: str, *arguments: str, **environment: str) -> list[subprocess.CompletedProcess[str]]:
-    """What the script does under `python`, and under `run`."""
+    """Return the results of the script under `python` and under `run`."""
     (root / "scripts/script.py").write_text(source)
     return [
         subprocess.run(
@@ -60,7 +60,7 @@ def both(root: Path, source: str, *arguments: str, **environment: str) -> list[s
 
 @pytest.mark.parametrize("path", [None, "/nowhere", f"/nowhere{os.pathsep}/else"])
 def test_a_script_sees_what_it_would_see(root: Path, path: str | None) -> None:
-    """Arguments, paths, `__main__`, flags, environment, modules; options behind it are its own."""
+    """Arguments, paths, `__main__`, flags, environment, modules are the same; options after the script are its own."""
     environment = {} if path is None else {"PYTHONPATH": path}
     plain, observed = both(root, SCRIPT, "--help", "-x", "--", "a b", **environment)
     assert (observed.returncode, observed.stderr) == (0, "")
@@ -69,13 +69,13 @@ def test_a_script_sees_what_it_would_see(root: Path, path: str | None) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_script_ends_as_it_would_end(root: Path, fault: str) -> None:
-    """The same status, output and traceback."""
+    """Exit status, output and traceback are the same."""
     plain, observed = both(root, FAULTS[fault])
     assert (observed.returncode, observed.stdout, observed.stderr) == (plain.returncode, plain.stdout, plain.stderr)
 
 
 def test_the_operators_own_sitecustomize_runs(root: Path) -> None:
-    """It is found behind ours, and runs once in the script's process."""
+    """The operator's `sitecustomize` runs once, after ours."""
     (root / "own").mkdir()
     (root / "own/sitecustomize.py").write_text("import sys\nsys.own = getattr(sys, 'own', 0) + 1\n")
     plain, observed = both(
@@ -85,7 +85,7 @@ def test_the_operators_own_sitecustomize_runs(root: Path) -> None:
 
 
 def test_a_call_is_journalled(root: Path, journal: JournalReader) -> None:
-    """Of the OpenAI SDK, which the script imports itself; its server refuses the connection."""
+    """A call of the OpenAI SDK by the script is journalled; its server refuses the connection."""
     source = (
         "import openai\nclient = openai.OpenAI(api_key='k', base_url='http://127.0.0.1:9', max_retries=0)\n"
         "try:\n    client.chat.completions.create(model='gpt-4o', messages=[{'role': 'user', 'content': 'Hi'}])\n"
@@ -98,7 +98,7 @@ def test_a_call_is_journalled(root: Path, journal: JournalReader) -> None:
 
 
 def test_a_script_of_another_repo_is_refused(tmp_path: Path) -> None:
-    """Its `src` would be taken for this one's."""
+    """The script would import this repo's `src` instead of its own."""
     (tmp_path / "script.py").write_text("print(1)")
     ended = subprocess.run(
         [sys.executable, "-m", "src.observability", "run", str(tmp_path / "script.py")],

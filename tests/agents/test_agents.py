@@ -41,7 +41,7 @@ def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
 
 @pytest.fixture
 def market(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serve:
-    """The Moon Dev API on loopback: serves a text under a path; the agents' histories are the test's own."""
+    """The Moon Dev API on loopback serves a text under a path; the agents' histories are in a temporary folder."""
     monkeypatch.setenv("MOONDEV_API_KEY", "moondev-key-0123456789")
     monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for("").rstrip("/"))
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
@@ -59,12 +59,12 @@ def market(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def types(rows: list[dict[str, Any]]) -> list[str]:
-    """The types of the observations, in order."""
+    """Return the types of the observations, in order."""
     return [row["type"] for row in rows]
 
 
 def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
-    """Seven windows, each with one side up by half: six cycles, each with a model call and a decision."""
+    """In seven windows one side rises by half each time: six cycles, each with a model call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
     rows = journal.observations()
@@ -82,7 +82,7 @@ def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
 def test_a_quiet_window_asks_nothing_and_is_no_trace(
     claude: Provider, journal: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A quiet pass is printed, and counted in the next trace: a thousand of them would bury the decisions."""
+    """A quiet pass is printed, and counted in the next trace: traces of quiet passes would bury the decisions."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0, 1000), row(10, 1000), row(16, 2900), row(30, 2900), row(45, 9000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -122,7 +122,7 @@ def test_a_model_that_fails_is_no_decision_and_no_end(
 
 
 def test_an_answer_that_cannot_be_read_is_kept(httpserver: HTTPServer, claude: Provider, journal: Any) -> None:
-    """NOTHING, invalid, with the raw answer."""
+    """The decision is NOTHING and invalid, with the raw answer."""
     body = {**claude.recorded["answer"], "content": [{"type": "text", "text": "I would rather not say."}]}
     httpserver.clear()
     httpserver.expect_request(claude.recorded["path"]).respond_with_json(body)
@@ -140,7 +140,7 @@ def test_luna_does_the_same_however_she_is_traced(
     outcome: str, claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """With tracing on, off, and a journal that cannot be written: the same decisions and the same lines."""
+    """Decisions and printed lines are the same with tracing on, off, and with a journal that cannot be written."""
     claude.play(httpserver, outcome)
 
     def run() -> tuple[Any, str]:
@@ -157,7 +157,7 @@ def test_luna_does_the_same_however_she_is_traced(
 
 
 def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line has the number of rows skipped and read."""
+    """The printed line has the number of skipped and of read rows."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0), "broken", "row", row(10), row(16, 5000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -167,7 +167,7 @@ def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.C
 def test_luna_live_compares_with_her_last_look(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first pass has nothing to compare with, the second decides; the history has both."""
+    """The first pass has nothing to compare with, the second pass decides; the history has both."""
     now = pd.Timestamp.now(tz="UTC")
     minute = (now - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     market("/files/liq_data.csv", "\n".join([row(minute - 3, 1000), row(minute - 60, 99999)]))
@@ -244,7 +244,7 @@ def test_a_look_that_failed_is_recorded_and_forgotten(
 
 
 def join(name: str, status: int, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more provider on loopback, which answers as recorded, or with this status."""
+    """Add a provider on loopback that answers as recorded, or with this status."""
     provider = Provider(name)
     provider.configure(monkeypatch, httpserver.url_for(f"/{name}"))
     expected = httpserver.expect_request(f"/{name}{provider.recorded['path']}")
@@ -254,7 +254,7 @@ def join(name: str, status: int, httpserver: HTTPServer, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def swarm(claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> SwarmAgent:
-    """Claude and OpenAI answer, Groq refuses its key, a fourth is disabled."""
+    """Claude and OpenAI answer, Groq refuses its key, a fourth provider is disabled."""
     join("openai", 200, httpserver, monkeypatch)
     join("groq", 401, httpserver, monkeypatch)
     models = {name: (name != "xai", name, None) for name in ("claude", "openai", "groq", "xai")}
@@ -262,7 +262,7 @@ def swarm(claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
-    """Three models, one of them failing, and the consensus: all generations are in one cycle."""
+    """Three models, one of which fails, and the consensus: all generations are in one cycle."""
     result = swarm.query("Will it hold?")
     assert result["metadata"] | {"total_time": 0} == {
         "total_models": 3, "successful_responses": 2, "failed_responses": 1, "total_time": 0,
@@ -281,7 +281,7 @@ def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
 def test_a_swarm_says_the_same_untraced(
     swarm: SwarmAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same answers, in the same order, and the same lines; only the times differ."""
+    """Answers, their order and printed lines are the same without tracing; only the times differ."""
 
     def run() -> tuple[Any, str]:
         result = swarm.query("Will it hold?")
@@ -297,7 +297,7 @@ def test_a_swarm_says_the_same_untraced(
 def test_a_speaker_that_fails_is_followed_by_the_next(
     claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, journal: Any
 ) -> None:
-    """Claude answers the question and then fails: OpenAI states the consensus."""
+    """Claude answers the question and fails at the consensus: OpenAI states the consensus."""
     claude.play(httpserver, "503")
     join("openai", 200, httpserver, monkeypatch)
     httpserver.expect_oneshot_request(claude.recorded["path"]).respond_with_json(claude.recorded["answer"])
@@ -312,7 +312,7 @@ def test_a_speaker_that_fails_is_followed_by_the_next(
 def test_a_model_that_hangs_holds_up_nobody(
     claude: Provider, monkeypatch: pytest.MonkeyPatch, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model beyond its time limit counts as failed; its call is in the trace once it ends."""
+    """A model beyond its time limit counts as failed; its call is in the trace once the call ends."""
     monkeypatch.setattr(swarm_agent, "TIMEOUT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OPENAI_KEY", "test-key-0123456789abcdef")
@@ -342,13 +342,13 @@ def test_a_swarm_of_nobody_says_so(
 
 
 def script(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """An agent as an operator starts it, without any key."""
+    """Start an agent as an operator does, without any key."""
     return subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=cwd, timeout=60, check=False)
 
 
 @pytest.mark.slow
 def test_without_a_key_the_agents_say_what_to_do(tmp_path: Path) -> None:
-    """A script runs from any folder: it initialises, names the variable to set, and exits with 0."""
+    """A script runs from any folder: it starts, names the variable to set, and exits with 0."""
     for name in ("liquidation_agent", "whale_agent"):
         ended = script(str(settings.REPO_ROOT / f"src/agents/{name}.py"), cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
@@ -365,7 +365,7 @@ def test_the_swarm_is_not_asked_for_nothing(capsys: pytest.CaptureFixture[str]) 
 def test_a_look_from_cron_says_by_its_status_whether_it_failed(
     outcome: str, status: int, claude: Provider, market: Serve, httpserver: HTTPServer
 ) -> None:
-    """`--once` exits with 0, or with 1 after a failed pass; a replay too."""
+    """`--once` exits with 0, or with 1 after a failed pass; so does a replay."""
     claude.play(httpserver, outcome)
     assert liquidation_agent.main(["--replay", str(SAMPLE), "--once"]) == status
     market("/files/liq_data.csv", "no such feed" if status else row(9))
@@ -394,7 +394,8 @@ def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not LocalServer.is_installed(), reason="pip install --no-deps -r requirements-local.txt")
 def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
-    """`make demo`: what comes first; decisions that make sense, a symbol each, of a real model; then the outcomes."""
+    """`make demo` prints what it will do, records sensible decisions of a real model with a symbol each, then their
+    outcomes."""
     environment = {**os.environ, "LANGFUSE_SESSION_ID": "demo"}
 
     def run(*command: str) -> str:
@@ -435,5 +436,5 @@ SENSE = {  # what each decision of the demo is based on
 
 
 def outcomes_of(trace: dict[str, Any]) -> list[Any]:
-    """The scores of a trace that say what came of it."""
+    """Return the scores of a trace's outcome."""
     return [score for score in trace["scores"] if score["name"] == "pnl_usd"]

@@ -13,7 +13,7 @@ KEY = "moondev-key-0123456789"
 
 @pytest.fixture
 def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> MoonDevAPI:
-    """Address and key from the environment, no pause between retries."""
+    """Address and key are in the environment; there is no pause between retries."""
     monkeypatch.setenv("MOONDEV_API_KEY", KEY)
     monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for(""))
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
@@ -78,7 +78,7 @@ def test_the_third_try_may_bring_it(api: MoonDevAPI, httpserver: HTTPServer) -> 
 def test_unusable_data_is_reported(
     text: str, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A response with other content: one line per file, which names it."""
+    """A file with other content is reported by one line with the file's name."""
     for name in ("liq_data.csv", "oi.csv"):
         httpserver.expect_request(f"/files/{name}").respond_with_data(text)
     assert api.get_liquidation_data() is None
@@ -89,7 +89,7 @@ def test_unusable_data_is_reported(
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """A refused connection names the address and the setting."""
+    """For a refused connection, the line names the address and the setting."""
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
     assert MoonDevAPI(KEY, "http://127.0.0.1:9").get_oi_data() is None
     assert "❌ http://127.0.0.1:9 cannot be reached" in capsys.readouterr().out
@@ -97,13 +97,13 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("address", ["api.moondev.com", "ftp://api.moondev.com", "http://"])
 def test_an_address_that_is_none(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line shows a valid address, and no request is sent."""
+    """For a malformed address, the line shows a valid one, and no request is sent."""
     assert MoonDevAPI(KEY, address).get_oi_data() is None
     assert "❌ MOONDEV_API_URL must be an address like http://api.moondev.com:8000" in capsys.readouterr().out
 
 
 def test_without_a_key_it_is_named(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """No request is sent, and the line names the variable to set."""
+    """Without a key no request is sent, and the line names the variable to set."""
     assert MoonDevAPI(base_url=httpserver.url_for("")).get_liquidation_data() is None
     assert "❌ Set MOONDEV_API_KEY in .env to read live market data" in capsys.readouterr().out
     assert httpserver.log == []
@@ -120,7 +120,7 @@ def _nothing_warned() -> Iterator[None]:
 def test_a_key_over_plain_http_is_warned_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Once per address, and not for this machine."""
+    """The warning is printed once per address, and not for this machine."""
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
     for address in ("http://market.invalid:8000", "http://market.invalid:8000", "http://127.0.0.1:9", "http://[::1]:9"):
         MoonDevAPI(KEY, address).get_oi_data()

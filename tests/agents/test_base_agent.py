@@ -18,11 +18,11 @@ from tests.providers.wire import KEY
 
 
 class Stop(BaseException):
-    """What ends a loop in a test."""
+    """Ends a loop in a test."""
 
 
 def test_a_base_agent_must_be_given_a_run() -> None:
-    """As in the existing repo."""
+    """A subclass must define `run`, as in the existing repo."""
     with pytest.raises(NotImplementedError, match="BaseAgent must define run"):
         BaseAgent("risk").run()
     agent = BaseAgent("risk", use_exchange_manager=True)
@@ -31,7 +31,7 @@ def test_a_base_agent_must_be_given_a_run() -> None:
 
 
 def test_a_failing_pass_does_not_end_the_loop(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A failed pass is printed and is a trace of level ERROR, whether it failed inside a cycle or before one."""
+    """A failed pass is printed, and is a trace of level ERROR, whether it failed inside a cycle or before one."""
     agent, passes = BaseAgent("risk"), iter(("outside", "inside", "fine", "stop"))
 
     def look() -> None:
@@ -56,7 +56,7 @@ def test_a_failing_pass_does_not_end_the_loop(journal: Any, capsys: pytest.Captu
 
 
 def test_an_error_is_not_put_on_the_trace_before(journal: Any) -> None:
-    """An error before a cycle is recorded as this pass's, not the last one's."""
+    """An error before a cycle is recorded on a trace of this pass, not on the last pass's trace."""
     agent = BaseAgent("risk")
     with agent.observed_cycle():
         ObservabilityContext.add_trading_signal("BUY", 60, "Up")
@@ -69,7 +69,7 @@ def test_an_error_is_not_put_on_the_trace_before(journal: Any) -> None:
 def test_what_is_printed_of_an_error_holds_no_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exceptions quote addresses, which may contain keys."""
+    """Keys in the text of an exception are masked: exceptions quote addresses."""
     monkeypatch.setenv("MOONDEV_API_KEY", "moondev-key-0123456789")
 
     def look() -> None:
@@ -82,7 +82,7 @@ def test_what_is_printed_of_an_error_holds_no_key(
 def test_without_a_model_the_decision_is_nothing(
     journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The cure is printed, and the signal is invalid and has no confidence."""
+    """The cure is printed; the signal is invalid and has no confidence."""
     monkeypatch.setattr("src.models.local_server._WEIGHTS_PACKAGE", "not_installed")
     decision = BaseAgent("risk").decide("You trade", "Longs +80 %")
     assert (decision.action, decision.valid) == ("NOTHING", False)
@@ -104,7 +104,7 @@ def test_without_a_model_the_decision_is_nothing(
 def test_the_model_is_the_one_that_the_settings_name(
     provider: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """AI_MODEL of the provider AI_MODEL_TYPE; if they do not match, that provider's default."""
+    """The model is AI_MODEL if it fits AI_MODEL_TYPE, else that provider's default."""
     monkeypatch.setattr(config, "AI_MODEL", name)
     for variable, text in (("AI_MODEL_TYPE", provider), ("ANTHROPIC_KEY", KEY), ("DEEPSEEK_KEY", KEY)):
         monkeypatch.setenv(variable, text)
@@ -115,7 +115,7 @@ def test_the_model_is_the_one_that_the_settings_name(
 
 @pytest.mark.slow
 def test_ctrl_c_is_how_an_agent_is_stopped() -> None:
-    """A line, no traceback, exit status 0."""
+    """Ctrl-C prints a line and no traceback; the exit status is 0."""
     code = (
         "import time\nfrom src.agents.base_agent import BaseAgent, run_as_script\n"
         "run_as_script(lambda: BaseAgent('risk').run_forever(lambda: print('looks', flush=True), 1))"

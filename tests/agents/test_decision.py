@@ -37,7 +37,7 @@ from tests.cases import cases
     ],
 )
 def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: float, reason: str) -> None:
-    """Markdown, labels, numbering, a preamble, one line instead of three are accepted; control characters go."""
+    """Markdown, labels, numbering, a preamble and a single line are accepted; control characters are removed."""
     decision = parse(answer)
     assert decision == (action, confidence, reason, True)
 
@@ -59,7 +59,7 @@ def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: floa
     ],
 )
 def test_what_is_unclear_is_nothing(answer: str, why: str) -> None:
-    """No action is guessed: the decision is NOTHING, invalid, with the problem as its reason."""
+    """The decision is NOTHING, invalid, and names the problem as its reason; no action is guessed."""
     assert parse(answer) == ("NOTHING", 0.0, why, False)
 
 

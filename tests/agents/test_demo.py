@@ -26,14 +26,14 @@ def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
 
 
 def feed(*prices: tuple[float, float]) -> pd.DataFrame:
-    """Orders of BTC at these minutes and prices."""
+    """Return orders of BTC at these minutes and prices."""
     times = [(NOON_MS + int(minute * MINUTE_MS), price) for minute, price in prices]
     lines = [ROW.replace(",101,", f",{price},").format(time=time, usd=1) for time, price in times]
     return parse_feed(lines, "feed.csv").events
 
 
 def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -> None:
-    """Never a price that came later than the horizon; none where the feed ends earlier or has no price."""
+    """A move uses no price after the horizon; there is none if the feed ends earlier or has no price."""
     at = pd.Timestamp(NOON_MS + 5 * MINUTE_MS, unit="ms", tz="UTC")
     move = demo.move_of(feed((0, 100), (4, 200), (6, 210), (19, 190), (21, 999)), "BTC", at)
     assert move is not None
@@ -48,7 +48,7 @@ def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -
 def test_the_demo_records_what_became_of_each_decision(
     claude: Provider, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Against pandas over the file itself, the horizon and both prices beside it; none in the last fifteen minutes."""
+    """Outcomes equal those that pandas computes from the file; decisions of the last fifteen minutes have none."""
     assert demo.main() == 0
     printed = capsys.readouterr().out
     assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11\n")
@@ -66,7 +66,7 @@ def test_the_demo_records_what_became_of_each_decision(
 
 
 def expected_percents(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """The change of price after each decision, by trace, straight from the file's cells; Claude always says BUY."""
+    """Return the change of price after each decision, by trace, from the file's cells; Claude always answers BUY."""
     raw = pd.read_csv(SAMPLE, header=None, usecols=[0, 6, 10], names=["symbol", "price", "ms"]).sort_values("ms")
     raw["symbol"] = raw["symbol"].str.replace(r"(USDC|USDT)$", "", regex=True)
     begin = raw["ms"].iloc[1]  # the first row is a stray

@@ -17,19 +17,19 @@ def file(tmp_path: Path) -> Path:
 
 
 def written(file: Path, *rows: str) -> History:
-    """A history whose file holds these rows."""
+    """Return a history whose file has these rows."""
     file.parent.mkdir()
     file.write_text("\n".join(["timestamp,longs,shorts", *rows]), encoding="utf-8")
     return History(file, ("longs", "shorts"))
 
 
 def ago(minutes: float) -> str:
-    """The timestamp of a time ago."""
+    """Return the timestamp of a time before now."""
     return (datetime.now(UTC) - minutes * MINUTES).isoformat()
 
 
 def test_what_was_added_is_there_in_the_next_process(file: Path) -> None:
-    """The columns are the existing repo's; an unknown value stays unknown."""
+    """The columns are those of the existing repo; an unknown value stays unknown."""
     assert History(file, ("longs", "shorts")).last(within=MINUTES) is None
     History(file, ("longs", "shorts")).add({"longs": 1.5, "shorts": None})
     assert History(file, ("longs", "shorts")).last(within=MINUTES) == {"longs": 1.5, "shorts": None}

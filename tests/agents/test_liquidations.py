@@ -49,7 +49,7 @@ def test_rows_come_in_order_of_time() -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "empty", "binary", "another csv"])
 def test_what_is_no_feed_is_said_with_its_cure(kind: str, tmp_path: Path) -> None:
-    """The message names the file and what to do."""
+    """The message names the file and the cure."""
     path = tmp_path / "feed.csv"
     if kind == "directory":
         path.mkdir()
@@ -61,7 +61,7 @@ def test_what_is_no_feed_is_said_with_its_cure(kind: str, tmp_path: Path) -> Non
 
 
 def test_windows_are_counted_from_the_first_event() -> None:
-    """Fifteen minutes each, with separate sums for longs and shorts, and the most liquidated symbols."""
+    """Windows of fifteen minutes have separate sums for longs and shorts, and the most liquidated symbols."""
     feed = parse_feed([row(2), row(10, 500, "BUY"), row(16.9), row(17.1, 7), row(30, 9, "BUY")], "feed.csv")
     (windows,) = runs_of_windows(feed.events, 15)
     assert [(window.longs_usd, window.shorts_usd) for window in windows] == [(2000, 500), (7, 9)]

@@ -27,7 +27,7 @@ def watcher(made: Journal) -> Iterator[Callable[[], Watcher]]:
 
 
 class Webhook:
-    """A webhook on loopback, as OBSERVABILITY_ALERT_URLS names it; it keeps what it received."""
+    """A webhook on loopback, as OBSERVABILITY_ALERT_URLS names it; it keeps the messages that it received."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.status, self.received = 200, list[dict[str, Any]]()
@@ -41,7 +41,7 @@ class Webhook:
 
     @property
     def titles(self) -> list[str]:
-        """The titles of the messages, the oldest first."""
+        """The titles of the messages, oldest first."""
         return [message["title"] for message in self.received]
 
 

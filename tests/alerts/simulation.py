@@ -20,7 +20,7 @@ _CLOCKS_CHANGE = 23  # day of the simulation: local time goes back by an hour
 
 @dataclass
 class Agent:
-    """One agent: its habits, which faults change."""
+    """One agent with its habits, which faults change."""
 
     seed: int
     name: str = "Agent"
@@ -53,7 +53,7 @@ class Agent:
         self.hour = self.number = 0
 
     def is_on(self, at_ns: int) -> bool:
-        """Whether the agent runs at a time."""
+        """Return whether the agent runs at a time."""
         day = (at_ns - T0) // DAY_NS
         local = at_ns - (0 if day >= _CLOCKS_CHANGE else -HOUR_NS)
         hour, weekday = local // HOUR_NS % 24, (local // DAY_NS + 3) % 7  # Monday is 0
@@ -133,9 +133,8 @@ class Agent:
 
 
 def watched(monitor: Monitor, agent: Agent, from_ns: int, until_ns: int) -> Iterator[tuple[int, Incident]]:
-    """Feed an agent's time to its monitor; yield the number of calls so far, and each incident that begins.
-
-    The clock is looked at just before each cycle: no moment of a silence is longer.
+    """Feed an agent's time to its monitor; yield the number of calls so far, and each incident that begins. The clock
+    is checked just before each cycle, when a silence is longest.
     """
     calls = 0
     for events in agent.run(from_ns, until_ns):

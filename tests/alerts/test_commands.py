@@ -23,14 +23,14 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def failing(made: Journal) -> None:
-    """An agent of every five minutes, for a day; its last ten calls failed."""
+    """An agent that runs every five minutes for a day; its last ten calls failed."""
     now = time.time_ns()
     cycles = [cycle(now - number * 5 * MINUTE_NS, failed=number < 10) for number in range(288, -1, -1)]
     append(made, cycles)
 
 
 def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
-    """Two passes send one message; `alerts` and `status` show the incident, `doctor` that somebody watches."""
+    """Two passes send one message; `alerts` and `status` show the incident, and `doctor` shows that a watch runs."""
     first, second = run("watch", "--once"), run("watch", "--once")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stdout.startswith("❌ ")
@@ -45,7 +45,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
 
 
 def test_a_test_message(webhook: Webhook, made: Journal) -> None:
-    """`alerts test` sends one message; a channel that fails is named, also by `doctor`, with exit status 1."""
+    """`alerts test` sends one message; a failing channel is named, also by `doctor`, with exit status 1."""
     sent = run("alerts", "test")
     assert (sent.exit_code, sent.stdout, webhook.titles) == (0, "✅ channel 1 (JSON): sent\n", ["🔔 Test"])
     webhook.status = 503
@@ -75,14 +75,14 @@ def test_settings_that_do_not_work(
 
 
 def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rule can be switched off for all agents, or for one."""
+    """A rule can be switched off for all agents, or for one agent."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_OFF", "whaleagent FAILING")
     assert run("watch", "--once").stdout == ""
     assert webhook.titles == []
 
 
 def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backlog of half an hour is one incident; it ends once the rows are gone. Langfuse is not asked."""
+    """A backlog of half an hour is one incident, which ends once no row is pending. Langfuse is not contacted."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     to = settings.destination()
@@ -102,7 +102,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is one incident; both end when the budget's period does. One that is full at once is one message."""
+    """Each share is one incident; both end with the period. A budget that is full at once gives one message."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS
@@ -123,14 +123,14 @@ def test_a_budget_at_85_and_at_100_percent(
 
 
 def test_one_watch_at_a_time(made: Journal) -> None:
-    """A second one says so and ends with status 0: cron may overlap a slow pass."""
+    """A second watch prints that one is running and ends with status 0, since cron may overlap a slow pass."""
     with only_watch(made.path):
         second = run("watch", "--once")
     assert (second.exit_code, second.stderr) == (0, "🤖 another `watch` is running on this journal\n")
 
 
 def test_before_the_first_call() -> None:
-    """Without a journal there is nothing to watch, and nothing is created."""
+    """Without a journal, nothing is watched and nothing is created."""
     for command in (("watch", "--once"), ("alerts",)):
         result = run(*command)
         assert (result.exit_code, result.stdout) == (0, "")
@@ -139,7 +139,7 @@ def test_before_the_first_call() -> None:
 
 
 def test_a_damaged_file_of_alerts_names_its_cure(failing: None) -> None:
-    """Traces are not affected; `status` works without it."""
+    """A damaged alerts' file affects neither traces nor `status`."""
     path = settings.journal_path().with_name("journal.alerts.db")
     path.write_bytes(b"not a database" * 100)
     result = run("watch", "--once")
@@ -168,7 +168,7 @@ def test_a_machine_that_slept_has_no_silent_agents(made: Journal, watcher: Calla
 
 
 def test_the_file_is_the_operators_alone(failing: None) -> None:
-    """What was learned is as private as the journal."""
+    """The alerts' file has the mode 0600, like the journal."""
     run("watch", "--once")
     path = Path(settings.journal_path()).with_name("journal.alerts.db")
     assert path.stat().st_mode & 0o777 == 0o600

@@ -62,7 +62,7 @@ def incident(rule: str = "failing", **fields: Any) -> Incident:
 
 
 def announce(store: AlertStore, change: Incident, now_ns: int) -> None:
-    """Save one change and send what is due, as a pass does."""
+    """Save one change and send due messages, as a pass does."""
     due = dict.fromkeys((channel.key for channel in configured_channels()), end_of_quiet(now_ns))
     store.save({}, [], [change], due)
     delivery.send_due(store, configured_channels(), now_ns)
@@ -82,7 +82,8 @@ def test_mail_and_webhook_get_the_same_message(
 
 
 def test_a_dead_channel_holds_up_no_other(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that works has the message; the other is counted, tried again with pauses, and given up in the end."""
+    """The working channel gets the message; the failing channel is counted, retried with pauses, and given up in the
+    end."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"json://127.0.0.1:9/hook {webhook.url}")
     announce(store, incident(), T0)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
@@ -96,7 +97,7 @@ def test_a_dead_channel_holds_up_no_other(store: AlertStore, webhook: Webhook, m
 
 
 def test_quiet_hours_hold_messages_back(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What begins and ends in the night is one message in the morning."""
+    """An incident that begins and ends at night is one message in the morning."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_QUIET", "22:00-07:00 Europe/Berlin")  # in winter 21:00 to 06:00 UTC
     night = T0 + 60 * DAY_NS + 23 * HOUR_NS
     announce(store, incident(), night)
@@ -118,14 +119,14 @@ def test_quiet_hours_hold_messages_back(store: AlertStore, webhook: Webhook, mon
     ],
 )
 def test_the_end_of_quiet_hours(text: str, now: str, end: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In their own zone, also on the days when clocks change."""
+    """Quiet hours end in their own zone, also on the days when clocks change."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_QUIET", text)
     now_ns, end_ns = (int(datetime.fromisoformat(time).timestamp()) * 10**9 for time in (now, end))
     assert end_of_quiet(now_ns) == end_ns, datetime.fromtimestamp(end_of_quiet(now_ns) / 1e9, ZoneInfo("UTC"))
 
 
 def test_a_message_cut_off_by_a_kill_is_sent_again_and_says_so(store: AlertStore, webhook: Webhook) -> None:
-    """Nobody knows if it arrived: it is sent once more, marked as a possible repeat."""
+    """It is unknown whether the message arrived: it is sent again, marked as a possible repeat."""
     announce(store, incident(), T0)
     with store.transaction() as db:
         db.execute("UPDATE messages SET state = 'sending'")  # as a kill before the answer leaves it
@@ -136,7 +137,7 @@ def test_a_message_cut_off_by_a_kill_is_sent_again_and_says_so(store: AlertStore
 
 
 def test_many_incidents_are_one_message(store: AlertStore, webhook: Webhook) -> None:
-    """A provider that fails for the whole fleet is no storm of messages."""
+    """A provider that fails for the whole fleet causes one message."""
     due = {configured_channels()[0].key: T0}
     store.save({}, [], [Incident(f"Agent{number}", "failing", "text", T0, T0) for number in range(20)], due)
     delivery.send_due(store, configured_channels(), T0)
@@ -145,7 +146,7 @@ def test_many_incidents_are_one_message(store: AlertStore, webhook: Webhook) -> 
 
 
 def test_secrets_are_masked(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key in an incident's text does not leave the machine; a token in an address is in no error and no file."""
+    """A key in an incident's text is not sent; a token in an address is in no error and no file."""
     announce(store, Incident(f"Agent {KEY}", "failing", f"HTTP 401: key {KEY}", T0, T0), T0)
     assert KEY not in str(webhook.received)
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"json://trader:hunter22@localhost.{TOKEN}:9/{TOKEN}?token={TOKEN}")
@@ -156,7 +157,7 @@ def test_secrets_are_masked(store: AlertStore, webhook: Webhook, monkeypatch: py
 
 
 def test_addresses_that_cannot_be_read_are_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never by the address, which holds a token."""
+    """An invalid address is named by its number, since it may hold a token."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", "json://127.0.0.1:1/a,nonsense://token,\n  json://127.0.0.1:2/b,")
     assert [channel.label for channel in configured_channels()] == [
         "channel 1 (JSON)", "channel 2 (nonsense)", "channel 3 (JSON)",

@@ -22,7 +22,7 @@ from src.observability.alerts.detectors import (
 
 
 def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
-    """The mean number of steps until a sum that is reset at 0 reaches the limit."""
+    """Return the mean number of steps until a sum that is reset at 0 reaches the limit."""
     times = []
     for _ in range(runs):
         score, steps = 0.0, 0
@@ -42,7 +42,7 @@ def test_a_share_that_is_as_usual_is_no_evidence(usual: float, suspect: float) -
 
 
 def test_an_hour_as_usual_is_no_drift() -> None:
-    """Siegmund's approximation: within a third of the mean time that is measured."""
+    """Siegmund's approximation is within a third of the measured mean time."""
     chance = random.Random(2)
     tests = 400.0
     time = mean_time(drift_limit(tests, 1.0), lambda: chance.gauss(0, 1) - 1.0, runs=200)
@@ -51,7 +51,7 @@ def test_an_hour_as_usual_is_no_drift() -> None:
 
 @pytest.mark.parametrize("values", [(50, 60, 70), tuple(range(101)), (0, 100)])
 def test_samples_of_one_distribution_are_near(values: tuple[int, ...]) -> None:
-    """Whatever the distribution, also with ties: at most one test in twenty is beyond the limit."""
+    """For any distribution, also with ties, at most one test in twenty is beyond the limit."""
     chance = random.Random(3)
     past = Counter(chance.choices(values, k=400))
     limit = distance_limit(60, 400, tests=20)
@@ -60,13 +60,13 @@ def test_samples_of_one_distribution_are_near(values: tuple[int, ...]) -> None:
 
 
 def test_distance_is_that_of_kolmogorov_and_smirnov() -> None:
-    """By hand: of 1, 1, 2 and 1, 2, 2, 3 the functions differ most at 1, by 2/3 - 1/4."""
+    """The functions of 1, 1, 2 and of 1, 2, 2, 3 differ most at 1: by 2/3 - 1/4."""
     assert distance({1: 2, 2: 1}, {1: 1, 2: 2, 3: 1}) == pytest.approx(2 / 3 - 1 / 4)
     assert distance({1: 5}, {2: 5}) == 1.0
 
 
 def test_a_gap_beyond_the_factor_is_rare() -> None:
-    """Of exponential gaps one in `tests` exceeds the multiple of the third-longest, or fewer."""
+    """At most one exponential gap in `tests` exceeds the multiple of the third-longest gap."""
     chance = random.Random(4)
     number, tests = 500, 1000.0
     factor = gap_factor(number, 3, tests)
@@ -79,7 +79,7 @@ def test_a_gap_beyond_the_factor_is_rare() -> None:
 
 
 def test_an_upper_limit_of_a_share_covers_it() -> None:
-    """In 99 of 100 samples the limit is above the true share, also of a rare one."""
+    """In 99 of 100 samples the limit is above the true share, also of a rare event."""
     chance = random.Random(5)
     for share in (0.002, 0.05, 0.5):
         limits = (upper_share(sum(chance.random() < share for _ in range(300)), 300) for _ in range(400))
@@ -88,7 +88,8 @@ def test_an_upper_limit_of_a_share_covers_it() -> None:
 
 
 def test_dependent_values_count_less() -> None:
-    """Of values that resemble the one before, fewer are independent; contrary ones are not worth more."""
+    """Values that resemble their predecessors count as fewer independent values; alternating values do not count as
+    more."""
     assert effective_sample_size(60, 0.5) == pytest.approx(20)
     assert effective_sample_size(60, 0.0) == effective_sample_size(60, -0.5) == 60
 

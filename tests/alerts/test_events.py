@@ -13,14 +13,14 @@ from tests.alerts.agents import T0, append, cycle
 
 @observe_llm(name="llm_generation")
 def ask(answer: Any) -> Any:
-    """A model call that answers so, or fails."""
+    """Make a model call that gives this answer, or fails."""
     if isinstance(answer, Exception):
         raise answer
     return answer
 
 
 def events_of(journal: Any) -> list[tuple[str, Event]]:
-    """All events of the test's journal."""
+    """Return all events of the test's journal."""
     journal.observations()  # journals the queue
     opened = Journal(settings.journal_path())
     try:
@@ -30,7 +30,7 @@ def events_of(journal: Any) -> list[tuple[str, Event]]:
 
 
 def test_a_cycle_is_a_call_a_decision_and_an_end(journal: Any) -> None:
-    """Of one trace, in the order in which they end, with the agent's name."""
+    """The events of one trace come in the order in which they end, with the agent's name."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask("BUY\nwhales")
         ObservabilityContext.add_trading_signal("BUY", 70, "whales", symbol="BTC")
@@ -60,7 +60,7 @@ def test_a_cycle_is_a_call_a_decision_and_an_end(journal: Any) -> None:
     ],
 )
 def test_a_call_alone(answer: Any, failed: bool, refused: bool, journal: Any) -> None:
-    """A call without a cycle is its trace's root; its trace has no valid decision."""
+    """A call without a cycle is the root of its trace, which has no valid decision."""
     with pytest.raises(ConnectionError) if failed else nullcontext():
         ask(answer)
     (_, call), (_, end) = events_of(journal)
@@ -70,7 +70,7 @@ def test_a_call_alone(answer: Any, failed: bool, refused: bool, journal: Any) ->
 
 
 def test_an_inferred_decision_counts(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An adopted agent records no signal: its answer's first line is one."""
+    """An adopted agent records no signal: the first line of its answer counts as the decision."""
     monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "true")
     ask("SELL\nfunding\nConfidence: 65%")
     ask("no idea")
@@ -80,7 +80,7 @@ def test_an_inferred_decision_counts(journal: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_pages_join_without_a_seam(made: Journal) -> None:
-    """More rows than a page has; rows that still run are left out."""
+    """More rows than one page are read without gap or repeat; running rows are left out."""
     append(made, [cycle(T0 + number) for number in range(1500)])
     append(made, [cycle(T0 + 9999, state="open")])
     events = [event for _, event in new_events(made, 0, newest(made))]

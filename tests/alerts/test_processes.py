@@ -24,7 +24,7 @@ WATCH = (sys.executable, "-m", "src.observability", "watch")
 
 @contextmanager
 def running(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """A process that is killed in the end."""
+    """Start a process, which is killed in the end."""
     process = subprocess.Popen(
         command, cwd=settings.REPO_ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
     )
@@ -36,7 +36,7 @@ def running(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until something holds."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "not within the time"
@@ -44,7 +44,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def failing_since(journal: Journal, agent: str) -> None:
-    """Append an hour of an agent that has failed for half of it."""
+    """Append an hour of an agent that has failed for half an hour."""
     now = time.time_ns()
     append(journal, [cycle(now - number * MINUTE_NS, agent, failed=number < 30) for number in range(60, 0, -1)])
 
@@ -79,7 +79,7 @@ def test_beside_48_writers_with_langfuse_down(
 
 
 def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook) -> None:
-    """Killed at any moment and started again, ten times: one message per incident, or one marked as a repeat."""
+    """Killed at any moment and restarted, ten times: one message per incident, or one marked as a repeat."""
     for number in range(10):
         failing_since(made, f"Agent{number}")
         with running(*WATCH, "--every", "1") as watch:
@@ -100,7 +100,7 @@ def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook)
 
 
 def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> None:
-    """With status 0, after having sent what it found."""
+    """Ctrl-C ends the watch with status 0, after it has sent its messages."""
     failing_since(made, "WhaleAgent")
     with running(*WATCH, "--every", "1") as watch:
         wait_for(lambda: webhook.received)
@@ -112,7 +112,7 @@ def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> N
 
 
 def test_without_apprise_it_says_what_to_install(made: Journal, webhook: Webhook, tmp_path: Path) -> None:
-    """And without an address it is not needed."""
+    """Without apprise the watch names the package; without an address apprise is not needed."""
     (tmp_path / "apprise.py").write_text("raise ModuleNotFoundError('No module named apprise', name='apprise')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     once = (*WATCH, "--once")

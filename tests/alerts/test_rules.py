@@ -20,12 +20,12 @@ def calls(monitor: Monitor, bad: str, first_ns: int, step_ns: int = 15 * MINUTE_
 
 
 def begun(incidents: Iterator[Incident]) -> list[tuple[str, str]]:
-    """Rule and text of the incidents that begin."""
+    """Return rule and text of the incidents that begin."""
     return [(incident.rule, incident.text) for incident in incidents if incident.closed_ns is None]
 
 
 def test_a_new_agent_that_fails_is_reported_with_few_data() -> None:
-    """Without a past the usual share is assumed, and the message says so."""
+    """Without a past, a usual share is assumed, and the message contains `few data`."""
     monitor = Monitor.new("A", T0)
     assert begun(calls(monitor, "x" * 12, T0)) == [("failing", "9 of 9 calls failed (few data: 0 before today)")]
 
@@ -37,14 +37,14 @@ def test_a_burst_of_failures_within_minutes_is_no_incident() -> None:
 
 
 def test_traces_of_before_and_after() -> None:
-    """The last good trace is the one before the first bad one, not one in between."""
+    """The last good trace is the one before the first bad trace."""
     monitor = Monitor.new("A", T0)
     (incident,) = [item for item in calls(monitor, "...xx.xxxxxxxxx", T0) if item.rule == "failing"]
     assert (incident.last_good, incident.first_bad, incident.since_ns) == ("trace2", "trace3", T0 + 45 * MINUTE_NS)
 
 
 def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
-    """Not with the first good call of a provider that flaps."""
+    """The first good call of an unstable provider does not end the incident."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "x" * 12, T0))
     assert [*calls(monitor, ".x.x.x.x", T0 + DAY_NS)] == []
@@ -53,7 +53,7 @@ def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
 
 
 def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
-    """Its silence is one message, and after two weeks another; nothing more until it runs again."""
+    """A silence is one message, and another after two weeks; then nothing until the agent runs again."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "." * 96 * 9, T0))
     at = T0 + 9 * DAY_NS
@@ -64,7 +64,7 @@ def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
 
 
 def test_times_may_go_back() -> None:
-    """Rows of a forked child are merged later, and a clock may be set back."""
+    """Times may decrease: rows of a forked child are merged later, and a clock may be set back."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "." * 96 * 3, T0))
     assert begun(calls(monitor, "." * 96, T0 + DAY_NS)) == []
@@ -74,7 +74,7 @@ def test_times_may_go_back() -> None:
 
 @pytest.mark.parametrize("symbols", [("BTC",), ("BTC", "ETH")])
 def test_a_turn_is_one_of_the_same_symbol(symbols: tuple[str, ...]) -> None:
-    """BUY of one symbol after SELL of another turns nothing."""
+    """BUY of one symbol after SELL of another symbol is not a turn."""
     monitor = Monitor.new("A", T0)
     for number in range(600):
         action = "BUY" if number % 2 else "SELL"
@@ -85,7 +85,7 @@ def test_a_turn_is_one_of_the_same_symbol(symbols: tuple[str, ...]) -> None:
 
 
 def test_state_survives_a_restart() -> None:
-    """A monitor made of its saved state goes on as if it had not been saved."""
+    """A monitor restored from its saved state continues as the original does."""
     kept = Monitor.new("A", T0)
     list(calls(kept, "." * 96 * 2 + "xxx", T0))
     days = [Day.of(json.loads(json.dumps(day.as_json()))) for day in kept.past.days]

@@ -34,7 +34,7 @@ _ONE_WORD_REPEATED = 400  # cycles
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_quiet_agents_are_left_alone() -> None:
-    """48 agents, 90 days each: at most one false alert an agent, and at most three in all."""
+    """48 agents over 90 days each cause at most one false alert an agent, and at most three in all."""
     false = Counter[str]()
     for seed in range(48):
         alerts = [incident for _, incident in watched(Monitor.new("A", T0), Agent(seed), T0, T0 + 90 * DAY_NS)]
@@ -45,7 +45,7 @@ def test_quiet_agents_are_left_alone() -> None:
 
 @cache
 def after_a_month(seed: int) -> tuple[Agent, Monitor]:
-    """An agent, and what was learned of it until the fault."""
+    """Return an agent, and the monitor's state after a month without a fault."""
     agent, monitor = Agent(seed), Monitor.new("A", T0)
     assert [*watched(monitor, agent, T0, PLANTED_NS)] == []
     return agent, monitor
@@ -55,7 +55,7 @@ def after_a_month(seed: int) -> tuple[Agent, Monitor]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("rule", FAULTS)
 def test_a_planted_fault_is_found(rule: str) -> None:
-    """Each kind of fault, in agents of every cadence and schedule, within its number of calls."""
+    """Each kind of fault is found within its number of calls, in agents of every cadence and schedule."""
     fault, limit = FAULTS[rule]
     needed = {}
     for seed in SEEDS:
@@ -77,7 +77,7 @@ def _is_slow_to_tell(rule: str, seed: int) -> bool:
 
 @pytest.mark.slow
 def test_a_silence_is_found() -> None:
-    """Within 90 minutes, or four of the agent's own cycles; in an agent of every four hours, within two days."""
+    """A silence is found within 90 minutes or four cycles; of an agent that runs every four hours, within two days."""
     for seed in (*SEEDS, 7):
         agent, monitor = copy.deepcopy(after_a_month(seed))
         limit = max(90 * MINUTE_NS, 4 * agent.minutes * MINUTE_NS, 48 * HOUR_NS if agent.minutes > 60 else 0)
@@ -88,7 +88,7 @@ def test_a_silence_is_found() -> None:
 
 @pytest.mark.slow
 def test_a_fault_that_stays_is_usual_in_the_end() -> None:
-    """A slower model is reported once; after three days it is the agent's usual, and learned anew."""
+    """A slower model is reported once; after three days its speed counts as usual."""
     agent, monitor = copy.deepcopy(after_a_month(3))
     agent.slower = 5.0
     alerts = [incident for _, incident in watched(monitor, agent, PLANTED_NS, PLANTED_NS + 20 * DAY_NS)]

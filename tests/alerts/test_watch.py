@@ -21,7 +21,7 @@ def usual_days(journal: Journal, days: float) -> int:
 
 
 def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """Agent, kind, time and both traces are in the message; a restarted watch does not send it again."""
+    """The message has agent, rule, time and both traces; a restarted watch does not send it again."""
     at = usual_days(made, 3)
     good = cycle(at)
     failing = [cycle(at + number * QUARTER, failed=True) for number in range(1, 9)]
@@ -39,7 +39,7 @@ def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: 
 
 
 def test_a_silent_agent_is_reported_by_its_own_cadence(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """An agent of every 15 minutes is silent after an hour; the next trace ends the incident."""
+    """An agent that runs every 15 minutes is silent after an hour; its next trace ends the incident."""
     at = usual_days(made, 15)
     running = watcher()
     running.run_pass(at)
@@ -53,7 +53,7 @@ def test_a_silent_agent_is_reported_by_its_own_cadence(made: Journal, watcher: S
 
 
 def test_the_past_is_learned_without_messages(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """An incident that was over before the watch began is listed as a past one, and not announced."""
+    """An incident that was over before the watch began is listed as past, and not announced."""
     at = usual_days(made, 3)
     append(made, [cycle(at + number * QUARTER, failed=number < 12) for number in range(96)])
     running = watcher()
@@ -65,7 +65,7 @@ def test_the_past_is_learned_without_messages(made: Journal, watcher: Start, web
 def test_a_broken_channel_is_tried_again_and_holds_up_no_other(
     made: Journal, watcher: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message waits, with growing pauses, until the channel takes it."""
+    """The message waits, with growing pauses, until the channel accepts it."""
     at = usual_days(made, 3)
     append(made, [cycle(at + number * QUARTER, failed=True) for number in range(9)])
     now, webhook.status = at + 9 * QUARTER, 500
@@ -82,7 +82,7 @@ def test_a_broken_channel_is_tried_again_and_holds_up_no_other(
 
 
 def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """Rows that were read and not saved are read again, as if for the first time; their incident is not lost."""
+    """Rows that were read and not saved are read again; their incident is not lost."""
     at = usual_days(made, 3)
     append(made, [cycle(at + number * QUARTER, failed=True) for number in range(7)])
     running = watcher()
@@ -98,7 +98,7 @@ def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook
 
 
 def test_a_watch_of_every_hour_is_no_machine_that_sleeps(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """After two passes by hand, cron's regular pauses are longer; silence is found all the same."""
+    """After two passes by hand, cron's pauses are longer; silence is found nevertheless."""
     at = usual_days(made, 15)
     running = watcher()
     running.run_pass(at)

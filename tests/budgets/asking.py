@@ -29,7 +29,7 @@ def counted() -> None:
 
 
 def ask(model: PricedModel) -> Any:
-    """A call of our model, journalled and counted."""
+    """Call our model; the call is journalled and counted."""
     answer = model.generate_response("", "Buy or sell?")
     counted()
     return answer

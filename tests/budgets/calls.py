@@ -10,7 +10,7 @@ USD = (INPUT * 2.5 + OUTPUT * 10) / 1e6  # at gpt-4o's price: 0.01
 
 
 class PricedModel(BaseModel):
-    """Answers like gpt-4o, whatever model is asked."""
+    """Answers as gpt-4o, whatever model is requested."""
 
     model_type = "openai"
     AVAILABLE_MODELS = {"gpt-4o": "", "gpt-4o-mini": "cheaper"}  # noqa: RUF012
@@ -25,7 +25,7 @@ class PricedModel(BaseModel):
         self.client = object()
 
     def is_available(self) -> bool:
-        """Always."""
+        """Always available."""
         return True
 
     def _send(self, request: dict[str, Any]) -> Any:

@@ -16,7 +16,7 @@ _PROCESSES = multiprocessing.get_context("fork")  # they share the imported modu
 
 
 class Worked(NamedTuple):
-    """What became of one process's calls."""
+    """The results of one process's calls."""
 
     answered: int
     refused: int
@@ -24,7 +24,7 @@ class Worked(NamedTuple):
 
 
 class SlowModel(PricedModel):
-    """Answers after a while."""
+    """Answers after a delay."""
 
     seconds = 0.05
 
@@ -34,7 +34,7 @@ class SlowModel(PricedModel):
 
 
 def worked(calls: int, seconds: float, *, exiting: bool = False) -> Worked:
-    """Ask that many times, in this process."""
+    """Make this number of calls in this process."""
     model = SlowModel()
     model.seconds = seconds
     answered, slowest = 0, 0.0
@@ -58,7 +58,7 @@ def _work(barrier: Any, results: Any, calls: int, seconds: float, exiting: bool)
 
 
 def fleet(processes: int, calls: int, seconds: float = 0.05, *, exiting: bool = False) -> list[Worked]:
-    """The results of processes that begin at once, each with that many calls."""
+    """Return the results of processes that begin at once, with this number of calls each."""
     redact("compiled before the processes fork")
     price("openai", "gpt-4o", {"input": 1, "output": 1})
     barrier, results = _PROCESSES.Barrier(processes), _PROCESSES.Queue()
@@ -73,7 +73,7 @@ def fleet(processes: int, calls: int, seconds: float = 0.05, *, exiting: bool = 
 
 
 def in_another_process(what: Callable[[], None]) -> Any:
-    """Start a process that does something; the caller ends it."""
+    """Start a process that calls a function; the caller ends the process."""
     process = _PROCESSES.Process(target=what)
     process.start()
     return process

@@ -24,20 +24,20 @@ CHAT = {
 
 @pytest.fixture
 def client(httpserver: HTTPServer) -> openai.OpenAI:
-    """An SDK's client of the operator's, observed."""
+    """An observed client of an SDK, as an operator makes it."""
     httpserver.expect_request("/v1/chat/completions").respond_with_json(CHAT)
     return openai.OpenAI(api_key="k", base_url=httpserver.url_for("/v1"), max_retries=0)
 
 
 def ask_sdk(client: openai.OpenAI) -> str | None:
-    """A direct call of an SDK, journalled and counted."""
+    """Call an SDK directly; the call is journalled and counted."""
     answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Buy?"}])
     counted()
     return answer.choices[0].message.content
 
 
 def test_a_hard_budget_refuses_our_models(monkeypatch: pytest.MonkeyPatch, capsys: Any, journal: Any) -> None:
-    """Four calls of a cent fit into 4 cents; the fifth answers as a failed one, and is recorded, but not counted."""
+    """Four calls at one cent fit into 4 cents; the fifth answers None, and is recorded but not counted."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {4 * USD} USD/week")
     model = PricedModel()
     answers = [ask(model) for _ in range(6)]
@@ -52,7 +52,7 @@ def test_a_hard_budget_refuses_our_models(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_streams_and_async_calls_are_refused_alike(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """They end without a text, and None; nothing is sent."""
+    """Refused streams yield no text, refused async calls return None; nothing is sent."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     model = PricedModel()
     assert ask(model) is not None
@@ -65,7 +65,7 @@ def test_streams_and_async_calls_are_refused_alike(monkeypatch: pytest.MonkeyPat
 def test_an_agent_that_closes_on_any_exception_goes_on(
     client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, capsys: Any, journal: Any
 ) -> None:
-    """A client that is not ours is told, once, unless the operator wrote `stop`: its agent decides as without a
+    """A client other than ours prints one line, unless the operator wrote `stop`: its agent decides as without a
     budget."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week; * 1 calls/week gpt-4o-mini")
 
@@ -81,7 +81,7 @@ def test_an_agent_that_closes_on_any_exception_goes_on(
 
 
 def test_stop_raises_into_a_direct_call(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
-    """With limit, spent, reserved and the end of the period; the refused request is recorded."""
+    """The exception has limit, spent, reserved and the end of the period; the refused request is recorded."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week UTC stop")
     assert [ask_sdk(client), ask_sdk(client)] == ["HOLD", "HOLD"]
     with pytest.raises(BudgetExceeded) as raised:
@@ -97,7 +97,7 @@ def test_stop_raises_into_a_direct_call(client: openai.OpenAI, monkeypatch: pyte
 def test_an_awaited_call_is_refused_without_a_warning(
     client: openai.OpenAI, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, recwarn: Any
 ) -> None:
-    """Its coroutine is closed: Python would warn that it was never awaited."""
+    """The coroutine of a refused call is closed: Python would warn that it was never awaited."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week stop")
     ask_sdk(client)
 
@@ -111,7 +111,8 @@ def test_an_awaited_call_is_refused_without_a_warning(
 
 
 def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
-    """Of the same provider, and the trace says so; a model that the provider has not is no cure, so the call stops."""
+    """A cheaper model of the same provider answers, and the trace has both names; with a model of another provider the
+    call stops."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "gpt-4o 1 calls/week gpt-4o-mini; fleet 3 calls/week claude-haiku-4-5")
     model = PricedModel()
     answers = [ask(model) for _ in range(4)]
@@ -122,7 +123,7 @@ def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journ
 
 
 def test_exits_and_exempt_agents_are_counted_and_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A protective stop runs on; any other call of the process is refused."""
+    """Calls that close a position go on; any other call of the process is refused."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     model = PricedModel()
     ask(model)
@@ -137,7 +138,7 @@ def test_exits_and_exempt_agents_are_counted_and_never_refused(monkeypatch: pyte
 
 
 def test_an_exit_decision_is_one_in_its_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A swarm asks its models in a pool."""
+    """Calls in a pool's threads belong to the exit decision too: a swarm calls its models in a pool."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     model = PricedModel()
     ask(model)
@@ -150,7 +151,7 @@ def test_an_exit_decision_is_one_in_its_threads_too(monkeypatch: pytest.MonkeyPa
 
 
 def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """One line for the whole period."""
+    """One line is printed for the whole period."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week soft")
     model = PricedModel()
     assert None not in [ask(model) for _ in range(4)]
@@ -158,13 +159,13 @@ def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) ->
 
 
 def test_without_budgets_nothing_of_them_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No gate."""
+    """Without budgets there is no gate."""
     PricedModel().generate_response("", "Buy?")
     assert budgeting.gate is None
 
 
 def test_amounts_may_contain_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 503 is raised for the agent's retry logic; an amount with these digits is none."""
+    """A 503 is raised for the agent's retry logic; a refusal whose amount contains 503 is not raised."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.00503 USD/week")
     model = PricedModel()
     ask(model)

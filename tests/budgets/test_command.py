@@ -26,7 +26,7 @@ def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_budgets_shows_and_raises(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A used-up budget is raised until tomorrow: the running agent takes it over."""
+    """A used-up budget is raised until tomorrow: the running agent continues."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {2 * USD} USD/week UTC; gpt-* 9 calls/month UTC")
     model = PricedModel()
     assert [ask(model) is not None for _ in range(3)] == [True, True, False]
@@ -55,7 +55,7 @@ def test_budgets_shows_and_raises(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_cannot_be_raised_says_why(arguments: Any, why: str, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And names what can; nothing is changed."""
+    """The message names the budgets that can be raised; nothing is changed."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent 2 USD/day; WhaleAgent 9 calls/hour")
     ask(PricedModel())
     result = run("budgets", *arguments)
@@ -65,7 +65,7 @@ def test_what_cannot_be_raised_says_why(arguments: Any, why: str, run: Any, monk
 
 
 def test_without_budgets_it_says_how_to_set_one(run: Any) -> None:
-    """One line, and status 0."""
+    """One line is printed, and the status is 0."""
     result = run("budgets")
     assert result.exit_code == 0
     assert 'OBSERVABILITY_BUDGETS="fleet 20 USD/day"' in result.stderr
@@ -82,7 +82,7 @@ def test_without_budgets_it_says_how_to_set_one(run: Any) -> None:
 def test_doctor_checks_budgets(
     budgets: str, flag: str, severity: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A setting that cannot be read, and tracing that is off, are faults."""
+    """A malformed budget, and budgets without tracing, are faults."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", budgets)
     monkeypatch.setenv("ENABLE_LANGFUSE", flag)
     (finding,) = (finding for finding in settings_readable() if finding.about == "budgets")

@@ -12,7 +12,7 @@ PROCESSES, CALLS = 48, 200
 
 @pytest.mark.slow
 def test_48_processes_share_a_budget(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    """The limit is a quarter of what all calls would cost, so that the fleet uses it up within seconds."""
+    """The limit is a quarter of the cost of all calls, so that the fleet uses it up within seconds."""
     limit = PROCESSES * CALLS // 4
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {limit * USD:.4f} USD/week")
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "60")
@@ -26,7 +26,7 @@ def test_48_processes_share_a_budget(monkeypatch: pytest.MonkeyPatch, capfd: Any
 
 @pytest.mark.slow
 def test_exits_are_never_refused(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    """10,000 calls inside `exit_decision`, with a budget that is used up from the first of them on."""
+    """10,000 calls inside `exit_decision` are made, although the budget is used up from the first one on."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week; fleet 1 calls/hour stop")
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "60")
     done = fleet(10, 1000, seconds=0.0, exiting=True)

@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program writes for a second: calls go on by what was known to be left."""
+    """Another program writes for a second: calls go on by the last known remainder."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/week")
     model = PricedModel()
     for _ in range(4):
@@ -45,7 +45,7 @@ def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_clock_that_is_set_back_grants_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each period keeps what was spent in it, in whichever order they come."""
+    """Each period keeps its spending, in whatever order the periods come."""
     text = "fleet 2 calls/day UTC"
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", text)
     ask(PricedModel())
@@ -63,7 +63,7 @@ def test_a_clock_that_is_set_back_grants_nothing_twice(monkeypatch: pytest.Monke
 
 
 def test_a_budget_that_is_introduced_counts_what_its_period_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also what processes without budgets have recorded."""
+    """A new budget counts the calls of its period, also those of processes without budgets."""
     model = PricedModel()
     for _ in range(3):
         model.generate_response("", "Buy?")
@@ -74,7 +74,7 @@ def test_a_budget_that_is_introduced_counts_what_its_period_has_seen(monkeypatch
 
 
 def test_a_new_process_knows_of_a_used_up_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that cron starts for one call reads how the budgets stand while it starts."""
+    """A bot that cron starts for one call reads the budgets' state while it starts."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     assert ask(PricedModel()) is not None
     runtime.close()
@@ -87,14 +87,14 @@ def test_a_new_process_knows_of_a_used_up_budget(monkeypatch: pytest.MonkeyPatch
 
 
 class Unpriced(PricedModel):
-    """A model that the price table does not know."""
+    """A model that is not in the price table."""
 
     def __init__(self) -> None:
         super().__init__("house-model-1")
 
 
 def test_a_call_without_a_price_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It counts by its tokens, at 5 USD a million, then at the mean price of what was priced; and is marked."""
+    """Such a call counts by its tokens, at 5 USD a million or at the mean price of priced calls, and is marked."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week; fleet 99999 tokens/week; fleet 99 calls/week")
     ask(Unpriced())
     tokens = INPUT + OUTPUT
@@ -125,7 +125,7 @@ def test_a_cancelled_call_keeps_its_input_cost(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_reservation_is_near_to_what_is_paid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever `max_tokens` is: after a few calls at most a fifth more."""
+    """After a few calls, a reservation exceeds the real cost by at most a fifth, whatever `max_tokens` is."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week")
     model = PricedModel()
     for _ in range(5):
@@ -136,7 +136,7 @@ def test_a_reservation_is_near_to_what_is_paid(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_callers_thread_pays_a_few_microseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three budgets: less than 10 us of a call, the best of five rounds."""
+    """Three budgets add less than 10 µs to a call, in the best of five rounds."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9999 USD/week; gpt-* 999999 calls/week; * 999999999 tokens/week")
     ask(PricedModel())
     observations = [Observation("x", "generation") for _ in range(2000)]
@@ -158,7 +158,7 @@ def _ask_for_ever() -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_gives_its_slice_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within 30 seconds of a SIGKILL in the middle of a call, with any other process alive."""
+    """The slice is free within 30 seconds of a SIGKILL during a call, if any other process is alive."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week")
     model = PricedModel()
     ask(model)
@@ -175,7 +175,7 @@ def test_a_killed_process_gives_its_slice_back(monkeypatch: pytest.MonkeyPatch) 
 
 
 def wait_until(what: Callable[[], bool], seconds: float) -> None:
-    """Poll for something that another thread brings about."""
+    """Poll until another thread has made a condition true."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "not within its time"

@@ -13,12 +13,12 @@ HOUR = 3600
 
 
 def at(text: str, zone: str) -> float:
-    """A local time as Unix seconds."""
+    """Return a local time as Unix seconds."""
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp()
 
 
 def test_the_settings_example() -> None:
-    """Three budgets: of the fleet, of an agent (soft), of models by pattern."""
+    """The example has three budgets: for the fleet, for an agent (soft), for models by pattern."""
     fleet, whale, claude = parse_budgets("fleet 20 USD/day; WhaleAgent 2 USD/day soft; claude-* 300 calls/hour")
     assert (fleet.scope, fleet.amount, fleet.unit, fleet.period) == ("fleet", 20, "USD", "day")
     assert [fleet.covers(None), fleet.covers("WhaleAgent", "gpt-4o")] == [True, True]
@@ -29,7 +29,7 @@ def test_the_settings_example() -> None:
 
 
 def test_words_behind_a_budget() -> None:
-    """A zone, soft or hard, and what happens: in any order."""
+    """A zone, `soft` or `hard`, and an action may follow in any order."""
     stop, cheap = parse_budgets("fleet 9 USD/week Europe/Berlin stop\nfleet 5 tokens/month gpt-4o-mini UTC hard")
     assert (stop.zone, stop.action_for(ours=False)) == (ZoneInfo("Europe/Berlin"), "stop")
     assert (cheap.zone, cheap.action_for(ours=True)) == (timezone.utc, "gpt-4o-mini")
@@ -52,7 +52,7 @@ def test_words_behind_a_budget() -> None:
     ],
 )
 def test_a_malformed_budget_names_its_cure(text: str, why: str) -> None:
-    """The message quotes the entry, and says what it must be."""
+    """The message quotes the entry and states the expected form."""
     with pytest.raises(SettingError) as raised:
         parse_budgets(text)
     assert why in str(raised.value)
@@ -62,7 +62,7 @@ def test_a_malformed_budget_names_its_cure(text: str, why: str) -> None:
 def test_a_malformed_budget_leaves_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is reported once, on stderr."""
+    """A malformed budget is reported once, on stderr, and the others count."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent lots")
     assert [budget.scope for budget in configured()] == ["fleet"]
     assert len(configured()) == 1
@@ -78,7 +78,7 @@ def test_a_malformed_budget_leaves_the_others(
     ],
 )  # fmt: skip
 def test_a_day_is_from_midnight_to_midnight(zone: str, day: str, hours: int) -> None:
-    """Also where the clocks change, and where midnight itself is left out (Beirut). Days follow each other gapless."""
+    """Days follow each other without a gap, also where clocks change, and where midnight itself is skipped (Beirut)."""
     (budget,) = parse_budgets(f"fleet 1 USD/day {zone}")
     noon = at(f"{day}T12:00", zone)
     period = budget.period_at(noon)
@@ -89,7 +89,7 @@ def test_a_day_is_from_midnight_to_midnight(zone: str, day: str, hours: int) -> 
 
 
 def test_hours_weeks_and_months() -> None:
-    """A week begins on Monday; an hour is an hour, also the second one of two with the same name."""
+    """A week begins on Monday; when clocks change, both hours of the same name are hours of their own."""
     hour, week, month = parse_budgets(
         "a 1 calls/hour Europe/Berlin; b 1 calls/week Europe/Berlin; c 1 calls/month Asia/Kolkata"
     )
@@ -104,7 +104,7 @@ def test_hours_weeks_and_months() -> None:
 
 
 def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TZ's midnight."""
+    """A day begins at midnight of TZ."""
     import time
 
     monkeypatch.setenv("TZ", "America/New_York")

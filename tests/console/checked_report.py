@@ -16,7 +16,8 @@ UNKNOWN = math.nan
 
 
 def check_report(journal: Exported) -> None:
-    """Cases, hits, means, intervals, PnL, what all calls cost, and the net, by agent and by model; and calibration."""
+    """Check cases, hits, means, intervals, profit, cost of all calls and net, by agent and by model; and
+    calibration."""
     lines, judged, calls = json_lines("decisions --report"), journal.judged.fillna({"model": "unknown"}), journal.calls
     for by in ("agent", "model"):
         groups = {line["group"]: line for line in lines if line["by"] == by}
@@ -34,7 +35,7 @@ def check_report(journal: Exported) -> None:
 
 
 def check_verdict(line: dict[str, Any], cases: pd.DataFrame, calls: pd.DataFrame) -> None:
-    """One line for scripts."""
+    """Check the line of one group in the JSON output."""
     hits, gains = cases["hit"], cases["pnl_usd"].dropna()
     misses = ((cases["signal_confidence"] / 100 - hits) ** 2).dropna()
     assert (line["cases"], line["hits"], line["few"]) == (len(cases), hits.sum(), len(cases) < 30)
@@ -52,7 +53,8 @@ def check_verdict(line: dict[str, Any], cases: pd.DataFrame, calls: pd.DataFrame
 
 
 def wilson(hits: pd.Series) -> tuple[float, float]:
-    """The shares that are 1.96 of their own standard errors from the one seen: the roots of a quadratic equation."""
+    """Return the shares that are 1.96 of their own standard errors from the observed share: roots of a quadratic
+    equation."""
     if hits.empty:
         return 0.0, 1.0
     share, z = hits.mean(), 1.96**2 / len(hits)
@@ -62,7 +64,7 @@ def wilson(hits: pd.Series) -> tuple[float, float]:
 
 @functools.cache
 def student_quantile(freedom: int) -> float:
-    """Student's 97.5 % quantile, by integrating the density: independent of the table that the console has."""
+    """Return Student's 97.5 % quantile by integrating the density, independent of the console's table."""
     at = np.linspace(0, 13, 200_001)
     scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
     density = scale * (1 + at**2 / freedom) ** (-(freedom + 1) / 2)
@@ -73,7 +75,7 @@ def student_quantile(freedom: int) -> float:
 def assert_interval(
     shown: tuple[Any, Any], values: pd.Series, bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> None:
-    """Student's interval, to the three decimals of printed tables."""
+    """Check Student's interval, to the three decimals of printed tables."""
     if values.nunique() < 2:
         assert shown == (None, None)
         return
@@ -83,7 +85,7 @@ def assert_interval(
 
 
 def check_printed_report() -> None:
-    """The tables have the figures that scripts get."""
+    """Check that the tables have the figures of the JSON output."""
     lines = json_lines("decisions --report")
     by_agent, by_model, classes, agents, models, _ = invoke("decisions --report").stdout.split("\n\n")
     for by, verdicts, balance in (("agent", by_agent, agents), ("model", by_model, models)):
@@ -99,7 +101,7 @@ def check_printed_report() -> None:
 
 
 def check_printed_verdicts(lines: list[dict[str, Any]], printed: list[str]) -> None:
-    """Two lines each: figures, and beneath them their intervals."""
+    """Check the two lines of each group: the figures, and below them the intervals."""
     rows = cells([line for line in printed if not line.startswith("  ")])
     beneath = [line for line in printed if line.startswith("  ")]
     for line, row, intervals in zip(lines, rows, beneath, strict=True):
@@ -116,13 +118,13 @@ def check_printed_verdicts(lines: list[dict[str, Any]], printed: list[str]) -> N
 
 
 def check_interval(text: str, low: float | None, high: float | None) -> None:
-    """`-$4.84 to -$2.80`; `?` where it is unknown."""
+    """Check an interval such as `-$4.84 to -$2.80`, or `?` if it is unknown."""
     assert (text == "?") == (low is None)
     assert text == "?" or all(map(is_about, text.split(" to "), (low, high)))
 
 
 def check_printed_balance(lines: list[dict[str, Any]], printed: list[str]) -> None:
-    """A line each: profit or loss, what all calls cost, and what is left."""
+    """Check the line of each group: profit or loss, cost of all calls, and the difference."""
     for line, row in zip(lines, cells(printed), strict=True):
         assert is_about(row["PnL"], UNKNOWN if line["pnl_usd"] is None else line["pnl_usd"])
         assert row["cases"] == f"{line['usd_cases']:,}"

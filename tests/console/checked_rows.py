@@ -13,7 +13,7 @@ from tests.console.printed import alike, cells, is_about, json_lines, run, took_
 
 
 def same(printed: pd.DataFrame, expected: pd.DataFrame) -> None:
-    """The same columns and rows in the same order, whatever their types; what is unknown here is so there."""
+    """Check that both have the same columns and rows in the same order, whatever their types."""
     assert list(printed.columns) == list(expected.columns)
     for name in printed:
         for left, right in zip(printed[name], expected[name], strict=True):
@@ -21,7 +21,7 @@ def same(printed: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 
 def check_decisions(journal: Exported, limit: int) -> None:
-    """Each row: model, calls, confidence, cost and outcome, for scripts and in the table."""
+    """Check model, calls, confidence, cost and outcome of each row, in JSON and in the table."""
     expected = journal.signals.tail(limit)
     columns = ["start_ns", "trace_id", "agent", "model", "level", "calls", "cost_usd", "pnl_usd", "pnl_pct", "stands"]
     printed = pd.DataFrame(json_lines(f"decisions --limit {limit}"))
@@ -35,7 +35,7 @@ def check_decisions(journal: Exported, limit: int) -> None:
 
 
 def check_decision(row: dict[str, str], wanted: Any) -> None:
-    """One line of the table."""
+    """Check one line of the table."""
     assert (row["trace"], row["agent"]) == (wanted["trace_id"][:8], wanted["agent"])
     assert row["model"] == ("" if pd.isna(wanted["model"]) else wanted["model"])
     confidence, outcome = wanted["signal_confidence"], row.get("outcome", "–")  # no column where none is known
@@ -52,7 +52,7 @@ def check_decision(row: dict[str, str], wanted: Any) -> None:
 
 
 def check_traces(journal: Exported, limit: int) -> None:
-    """Each row: duration, tokens, cost, level; and for scripts each observation and score as it was exported."""
+    """Check duration, tokens, cost and level of each row; in JSON also each observation and score."""
     expected = journal.traces.tail(limit)
     rows = cells(run(f"traces --limit {limit}"))
     assert len(rows) == len(expected)
@@ -71,7 +71,7 @@ def check_traces(journal: Exported, limit: int) -> None:
 
 
 def check_whole(traces: Sequence[dict[str, Any]], journal: Exported) -> None:
-    """What `traces --json` and `trace --json` say: each observation and score, in order."""
+    """Check the output of `traces --json` and `trace --json`: each observation and score, in order."""
     order = {trace["id"]: at for at, trace in enumerate(traces)}
     rows, scores = (frame.assign(at=frame["trace_id"].map(order)).dropna(subset="at") for frame in journal)
     rows = rows.sort_values(["at", "start_ns", "seq"])
@@ -91,7 +91,7 @@ _TOKENS = re.compile(r"([\d,]+) → ([\d,]+) tokens(?: \(([\d,]+) cached\))?$")
 
 
 def check_tree(trace: dict[str, Any], lines: Sequence[str]) -> None:
-    """The figures of a tree are those that scripts get: of its calls, its cycle, and its outcome."""
+    """Check that the tree of a trace has the figures of the JSON output: of calls, cycle and outcome."""
     calls = [observation for observation in trace["observations"] if observation["type"] == "generation"]
     matches = [match for line in lines if (match := _CALL.search(line))]
     assert len(matches) == len(calls)

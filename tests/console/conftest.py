@@ -22,7 +22,7 @@ from tests.million import fill, observation_row
 
 @pytest.fixture
 def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a command on the test's journal, as wide as it says; nothing is coloured, as in a pipe."""
+    """Runs a command on the test's journal, with the given width and without colours, as in a pipe."""
 
     def command(*arguments: str, columns: int = 80) -> Result:
         journal.observations()
@@ -57,7 +57,8 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal]]:
-    """Opens the test's journal with so many traces and outcomes of the last days: filled once a session, and copied."""
+    """Return the test's journal with this number of traces and outcomes of the last days: filled once a session, and
+    copied."""
     opened: list[Journal] = []
 
     def copy(traces: int, days: float = 14.0, until_ns: int | None = None, judged: int = 0) -> Journal:
@@ -73,14 +74,15 @@ def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal
 
 @pytest.fixture
 def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -> Journal:
-    """The test's journal with the traces of its mark, as `@pytest.mark.filled(100, days=10)`; else 300 of two days."""
+    """The test's journal with the traces of its mark, as `@pytest.mark.filled(100, days=10)`; else 300 traces of two
+    days."""
     mark = request.node.get_closest_marker("filled")
     return journal_of(*mark.args, **mark.kwargs) if mark else journal_of(300, days=2.0)
 
 
 @pytest.fixture
 def decide(made: Journal) -> Callable[..., str]:
-    """A trace of these calls (model and USD; None: no price, "failed": none to pay), then these decisions; its id."""
+    """Record a trace of these calls (model and USD; None: no price; "failed"), then these decisions; return its id."""
     ids = count(1)
 
     def trace(
@@ -111,7 +113,7 @@ def decide(made: Journal) -> Callable[..., str]:
 
 @pytest.fixture
 def varied(made: Journal, decide: Callable[..., str]) -> Journal:
-    """300 traces of a fleet and some of several calls and decisions; outcomes of a half, some of them corrected."""
+    """300 traces of a fleet, some with several calls and decisions; half have outcomes, some of them corrected."""
     fill(made, 300, days=2)
     ask_others(made, 100)
     judge(made, 150)

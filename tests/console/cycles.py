@@ -6,7 +6,7 @@ from src.observability import ObservabilityContext, observe_llm
 
 
 class Answer(NamedTuple):
-    """What a model answers."""
+    """The answer of a model."""
 
     content: str
     usage: Any
@@ -16,12 +16,12 @@ class Answer(NamedTuple):
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str, model: str = "claude-haiku-4-5", answer: str = "BUY", tokens: int = 100) -> Answer:
-    """A model call."""
+    """Make a model call."""
     return Answer(answer, {"prompt_tokens": tokens, "completion_tokens": 10}, model)
 
 
 def one_cycle(name: str = "WhaleAgent", **options: Any) -> str | None:
-    """A cycle that asks and decides; returns the id of its trace."""
+    """Run a cycle that calls a model and decides; return the id of its trace."""
     with ObservabilityContext.agent_cycle(name, input={"oi": 5}) as cycle:
         ask("What now?", **options)
         ObservabilityContext.add_trading_signal("SELL", 64, "Whales leave the pool", "ETH")

@@ -28,7 +28,7 @@ class Exported(NamedTuple):
 
     @property
     def calls(self) -> pd.DataFrame:
-        """Calls in order, with the tokens asked and answered."""
+        """Return the calls in order, with their input and output tokens."""
         calls = self.observations.query("type == 'generation'").sort_values(["start_ns", "seq"])
         for name in ("input", "output"):
             calls[f"{name}_tokens"] = [_tokens(text, name) for text in calls["usage"]]
@@ -36,7 +36,8 @@ class Exported(NamedTuple):
 
     @property
     def signals(self) -> pd.DataFrame:
-        """Decisions in order: with the model asked last before them, and the cost and outcome of their trace."""
+        """Return the decisions in order, with the model called last before them, and the cost and outcome of their
+        trace."""
         signals = self.observations.query("type == 'event' and name == 'trading_signal'")
         signals = signals.sort_values(["start_ns", "seq"]).drop(columns=["model", "cost_usd"])
         metadata = pd.DataFrame([json.loads(text) for text in signals["metadata"]], index=signals.index)
@@ -47,7 +48,7 @@ class Exported(NamedTuple):
 
     @property
     def traces(self) -> pd.DataFrame:
-        """One row a trace in order: when it began, how long it took, its calls' tokens and cost, its worst level."""
+        """Return the traces in order: start, duration, tokens and cost of the calls, worst level."""
         rows = self.observations.assign(level=pd.Categorical(self.observations["level"], _LEVELS, ordered=True))
         grouped = rows.groupby("trace_id")
         traces = pd.DataFrame({
@@ -60,7 +61,7 @@ class Exported(NamedTuple):
 
     @property
     def judged(self) -> pd.DataFrame:
-        """The decisions whose outcome is known: the last valid BUY or SELL of its trace; `hit`: it had a profit."""
+        """Return the decisions with a known outcome: the last valid BUY or SELL of each trace; `hit`: with a profit."""
         with_outcome = self.signals.query("trade and stands and (pnl_usd.notna() or pnl_pct.notna())")
         return with_outcome.assign(hit=with_outcome["pnl_usd"].fillna(with_outcome["pnl_pct"]) > 0)
 
@@ -71,7 +72,7 @@ class Exported(NamedTuple):
 
 
 def exported(folder: Path) -> Exported:
-    """All of the test's journal; whole numbers stay whole."""
+    """Return all of the test's journal; whole numbers stay whole."""
     frames = []
     for option, columns in (([], _COLUMNS), (["--scores"], None)):
         file = folder / "all.parquet"
@@ -82,7 +83,7 @@ def exported(folder: Path) -> Exported:
 
 
 def costs(calls: pd.DataFrame) -> pd.DataFrame:
-    """What the calls of each trace cost, and how many there were."""
+    """Return the cost and the number of the calls of each trace."""
     traces = calls.groupby("trace_id")
     cost = traces["cost_usd"].sum(min_count=1).astype(float).mask(traces["unpriced"].any())
     return pd.DataFrame({"cost_usd": cost, "calls": traces.size()})
@@ -93,7 +94,8 @@ def _tokens(usage: Any, name: str) -> float:
 
 
 def _with_stand(signals: pd.DataFrame) -> pd.DataFrame:
-    """Whether it can be acted on, and whether its trace's cost and outcome stand beside it: the last trade, or last."""
+    """Add whether a decision is a trade, and whether its trace's cost and outcome stand beside it (last trade, else
+    last)."""
     trades = signals["signal_valid"] & signals["signal_action"].isin(["BUY", "SELL"])
     last = signals.assign(trade=trades).sort_values(["trade", "seq"]).groupby("trace_id")["seq"].last()
     return signals.assign(trade=trades, stands=signals["seq"] == signals["trace_id"].map(last))

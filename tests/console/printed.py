@@ -16,7 +16,7 @@ _UNITS = {"ms": 1e6, "s": 1e9, "min": 60e9, "hours": 3600e9, "days": 86_400e9}  
 
 
 def cells(lines: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a table, by the names of its columns: those stand where no line says anything for two columns."""
+    """Return the rows of a table by its column names: columns are where no line has a character."""
     head, _, *rows = lines
     edges = list(_edges([head, *rows]))
     names, *values = ([line[begin:end].strip() for begin, end in edges] for line in (head, *rows))
@@ -31,26 +31,26 @@ def _edges(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def amount(text: str) -> float:
-    """`$0.002926`, `-$12.50`, `+0.80%`, `1,796`, `free`; NaN where it is unknown, or there is none."""
+    """Parse `$0.002926`, `-$12.50`, `+0.80%`, `1,796`, `free`; NaN for an unknown or missing value."""
     if text in ("–", "unknown", "price unknown", "?"):
         return math.nan
     return 0.0 if text == "free" else float(re.sub(r"[$,%]", "", text))
 
 
 def least_digit(text: str) -> float:
-    """By how much a number may differ from what is printed of it: half of the last digit, and a little."""
+    """Return the largest difference between a number and its printed form: half of the last digit, and a little."""
     digits = re.search(r"\.(\d+)", text)
     return 0.501 * 10.0 ** -(len(digits[1]) if digits else 0)
 
 
 def is_about(text: str, value: float) -> bool:
-    """Whether this is how a number is printed, in as many digits as it has."""
+    """Return whether a number is printed correctly, with as many digits as the printed form has."""
     printed = amount(text)
     return math.isnan(printed) if math.isnan(value) else abs(printed - value) <= least_digit(text)
 
 
 def took_about(text: str, nanoseconds: float) -> bool:
-    """Whether this is how a length of time is printed."""
+    """Return whether a duration is printed correctly."""
     if text == "<1 ms":
         return nanoseconds < 1e6
     number, unit = text.split()
@@ -58,24 +58,24 @@ def took_about(text: str, nanoseconds: float) -> bool:
 
 
 def invoke(command: str, columns: int = 240) -> Result:
-    """A command in a pipe of this width."""
+    """Run a command in a pipe of this width."""
     return CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
 
 
 def run(command: str) -> list[str]:
-    """The lines of one that ends well, blank ones left out."""
+    """Return the printed lines of a command that succeeds, without blank lines."""
     result = invoke(command)
     assert result.exit_code == 0, result.output
     return [line for line in result.stdout.splitlines() if line.strip()]
 
 
 def json_lines(command: str) -> list[Any]:
-    """What it prints for scripts."""
+    """Return the command's JSON output."""
     return [json.loads(line) for line in run(f"{command} --json")]
 
 
 def alike(left: Any, right: Any) -> bool:
-    """The same value; sums of fractions may differ by how they were added."""
+    """Return whether two values are equal; sums of fractions may differ by the order of adding."""
     if pd.isna(left) or pd.isna(right):
         return bool(pd.isna(left) and pd.isna(right))
     return math.isclose(left, right, rel_tol=1e-9) if isinstance(left, float) else bool(left == right)

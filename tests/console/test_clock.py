@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filled(4, days=0.01, until_ns=START_NS)
 
 @pytest.fixture(autouse=True)
 def in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The test's time zone is half an hour off every full one."""
+    """The test's time zone is half an hour off UTC's full hours."""
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     yield
@@ -27,7 +27,7 @@ def in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_every_command_shows_the_same_time_for_the_same_trace(filled: Journal) -> None:
-    """In lines, tree and JSON, each with its offset; --utc moves all of them."""
+    """Lines, tree and JSON show the time with its offset; --utc shows it in UTC everywhere."""
     for option, title, offset in (("", "began (+05:30)", "+05:30"), ("--utc", "began (UTC)", "+00:00")):
         (line,) = cells(run(f"traces -n 1 {option}"))
         (trace,) = json_lines(f"traces -n 1 {option}")
@@ -44,12 +44,12 @@ def test_every_command_shows_the_same_time_for_the_same_trace(filled: Journal) -
 
 
 def moment_in(began: datetime, title: str) -> str:
-    """How a sentence says it."""
+    """Return the time in a sentence."""
     return f"{began:%Y-%m-%d %H:%M:%S} {title[7:-1]}"
 
 
 def test_a_time_without_an_offset_is_the_operator_s() -> None:
-    """A date begins at local midnight; with --utc it is that of UTC; an offset of its own is obeyed."""
+    """A date begins at local midnight, with --utc at UTC's midnight; an offset in the time is used."""
     midnight = int(datetime(2026, 11, 1, tzinfo=timezone.utc).timestamp() * 1e9)
     half_past_five = int(5.5 * 3600 * 1e9)
     assert time_range.parse_time("2026-11-01") == midnight - half_past_five
@@ -61,14 +61,14 @@ def test_a_time_without_an_offset_is_the_operator_s() -> None:
 
 
 def test_today_begins_at_local_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And yesterday a day before."""
+    """`today` begins at local midnight, and `yesterday` a day before."""
     monkeypatch.setattr(time_range, "now_ns", lambda: START_NS)  # 2026-11-18 16:36:40 there
     assert moment(time_range.parse_time("today")) == "2026-11-18 00:00:00 +05:30"
     assert moment(time_range.parse_time(" Yesterday")) == "2026-11-17 00:00:00 +05:30"
 
 
 def test_days_and_hours_are_the_operator_s(filled: Journal) -> None:
-    """An hour of the sums is named by its beginning here; its day is the one on which it begins."""
+    """An hour of the sums is named by its local start, and counts for the local day on which it starts."""
     assert {group["group"] for group in json_lines("costs --by hour")} == {
         "2026-11-18 15:30+05:30", "2026-11-18 16:30+05:30",
     }  # fmt: skip
@@ -83,7 +83,7 @@ def test_days_and_hours_are_the_operator_s(filled: Journal) -> None:
 def test_a_table_over_a_change_of_the_clocks_has_an_offset_a_line(
     filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same local hour comes twice; its lines stay apart."""
+    """The same local hour occurs twice; both keep lines of their own."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     change = int(datetime(2026, 10, 25, 1, tzinfo=timezone.utc).timestamp() * 1e9)

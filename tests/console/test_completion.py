@@ -23,7 +23,7 @@ cd / && moon --version
 
 @pytest.mark.slow
 def test_bash_completes_commands_options_and_values() -> None:
-    """As many as there are; `moon` runs from any folder."""
+    """Bash offers all commands, options and values; `moon` runs from any folder."""
     script = invoke("completion bash").stdout
     ended = subprocess.run(
         ["bash", "--norc", "-c", script + TRY], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60,
@@ -39,7 +39,7 @@ def test_bash_completes_commands_options_and_values() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_has_every_command_and_option(shell: str) -> None:
-    """In a script that needs no Python to complete."""
+    """Every shell's script completes without starting Python."""
     script = invoke(f"completion {shell}").stdout
     for name, command in COMMANDS.items():
         assert name in script

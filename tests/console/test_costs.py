@@ -37,19 +37,19 @@ COLUMNS = [
 
 
 def run(*arguments: str, columns: int = 80) -> Any:
-    """A command, in a pipe as wide as it says."""
+    """Run a command in a pipe of the given width."""
     return CliRunner().invoke(app, [*arguments], env={"COLUMNS": str(columns)})
 
 
 def lines(*arguments: str) -> list[Any]:
-    """What a command prints with --json."""
+    """Return the JSON output of a command."""
     result = run(*arguments, "--json")
     assert result.exit_code == 0, result.stderr
     return [json.loads(line) for line in result.output.splitlines()]
 
 
 def frame() -> pandas.DataFrame:
-    """The whole journal, by way of the export."""
+    """Return the whole journal, as exported."""
     done = run("export", "--format", "parquet")
     assert (done.exit_code, done.stderr) == (0, "")
     return pandas.read_parquet(
@@ -58,13 +58,13 @@ def frame() -> pandas.DataFrame:
 
 
 def rank(values: pandas.Series, share: float) -> float:
-    """The nearest-rank quantile, in milliseconds."""
+    """Return the nearest-rank quantile in milliseconds."""
     ordered = sorted(values)
     return ordered[math.ceil(len(ordered) * share) - 1] / 1e6
 
 
 def expected(calls: pandas.DataFrame) -> dict[str, Any]:
-    """The figures of these calls by pandas."""
+    """Return the statistics of these calls by pandas."""
     usage = pandas.DataFrame([json.loads(text) for text in calls["usage"].dropna()]).fillna(0)
     took, first = calls["end_ns"] - calls["start_ns"], (calls["first_token_ns"] - calls["start_ns"]).dropna()
     input_tokens = usage["input"].sum() + usage.get("input_cached_tokens", pandas.Series(0)).sum()
@@ -86,7 +86,7 @@ def expected(calls: pandas.DataFrame) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("by", ["agent", "model", "provider", "day", "session"])
 def test_every_figure_is_that_of_pandas(by: str, filled: Journal) -> None:
-    """Calls, errors, tokens, spend, unknown prices, latencies, by each grouping; all is counted, and once."""
+    """Calls, errors, tokens, spend, unknown prices and latencies equal those of pandas in every grouping."""
     compare(frame(), by)
 
 
@@ -94,7 +94,7 @@ def test_every_figure_is_that_of_pandas(by: str, filled: Journal) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_million_observations(tmp_path: Path) -> None:
-    """The same over a million, written in a fleet's batches; and what the other commands say of them."""
+    """The statistics equal those of pandas for a million observations, and other commands show the same numbers."""
     settings.journal_path().parent.mkdir()
     journal = Journal(settings.journal_path())
     fill(journal, 333_334)
@@ -114,7 +114,7 @@ def test_a_million_observations(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_recorded_feed_through_the_real_model(tmp_path: Path) -> None:
-    """Replayed as `make demo` does, with the model inside the process."""
+    """The statistics are right for the recorded feed, replayed with the model inside the process."""
     sample = "src/data/samples/liquidations_2025-12-11.csv"
     command = [sys.executable, "-m", "src.agents.liquidation_agent", "--replay", sample]
     subprocess.run(command, check=True, cwd=settings.REPO_ROOT, timeout=300, stdout=subprocess.DEVNULL)
@@ -127,7 +127,7 @@ def test_the_recorded_feed_through_the_real_model(tmp_path: Path) -> None:
 
 
 def compare(everything: pandas.DataFrame, by: str) -> None:
-    """What `costs` says of all of it, grouped so, against pandas."""
+    """Compare the output of `costs` in one grouping with pandas."""
     everything["day"] = pandas.to_datetime(everything["start_ns"]).dt.strftime("%Y-%m-%d")
     everything["session"] = everything["session_id"]
     calls = everything[everything["type"] == "generation"]
@@ -144,7 +144,7 @@ def compare(everything: pandas.DataFrame, by: str) -> None:
 
 @pytest.mark.parametrize("by", ["agent", "model", "day"])
 def test_the_table_has_the_same_figures(by: str, filled: Journal) -> None:
-    """As many digits of each as it shows."""
+    """The table has the figures of the JSON output, in all digits that it prints."""
     rows = cells(run("costs", "--by", by, columns=200).stdout.splitlines()[1:])
     printed = {line["group"]: line for line in lines("costs", "--by", by)}
     assert [row["day (UTC)" if by == "day" else by] for row in rows] == [*printed, "total"]
@@ -156,7 +156,7 @@ def test_the_table_has_the_same_figures(by: str, filled: Journal) -> None:
 
 
 def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
-    """One line of the table and the figures for scripts, which are those of pandas."""
+    """Check one line of the table, and its figures in JSON, against pandas."""
     values = {name: math.nan if value is None else value for name, value in line.items() if name != "group"}
     whole = {"calls": "calls", "decisions": "decisions", "tokens in": "input_tokens", "out": "output_tokens"}
     assert all(amount(row[name]) == values[key] for name, key in whole.items())
@@ -170,7 +170,7 @@ def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
 
 
 def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
-    """Whole hours come from the sums, the broken one from the rows; and agent and model are obeyed."""
+    """Whole hours come from the sums, the incomplete hour from the rows; filters by agent and model apply."""
     everything = frame()
     calls = everything[everything["type"] == "generation"].sort_values("start_ns")
     for place in (0, 1, 77, 150, 298):
@@ -186,7 +186,7 @@ def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
 
 
 def test_the_derived_figures(filled: Journal) -> None:
-    """Spend per decision only where every price is known; shares are of the calls, and of the tokens asked."""
+    """Spend per decision exists only if every price is known; shares are of the calls, and of the input tokens."""
     for line in lines("costs", "--by", "model"):
         assert line["cache_hit_share"] == pytest.approx(line["cached_tokens"] / line["input_tokens"])
         assert line["error_share"] == line["errors"] / line["calls"]
@@ -198,7 +198,7 @@ def test_the_derived_figures(filled: Journal) -> None:
 
 
 def test_the_sums_outlive_the_rows(filled: Journal) -> None:
-    """What retention let go of was spent all the same; latencies are unknown then."""
+    """The spend of deleted rows is counted; their latencies are unknown."""
     before = lines("costs", "--by", "model")
     while filled.delete_done(500):
         pass
@@ -211,7 +211,7 @@ def test_the_sums_outlive_the_rows(filled: Journal) -> None:
 
 
 def test_status_is_right(filled: Journal) -> None:
-    """Its spend, calls and errors of 24 hours, and how many rows there are."""
+    """`status` has the spend, calls and errors of 24 hours, and the number of rows."""
     everything = frame()
     recent = everything[(everything["type"] == "generation") & (everything["start_ns"] >= time.time_ns() - DAY_NS)]
     (status,) = lines("status")
@@ -224,7 +224,7 @@ def test_status_is_right(filled: Journal) -> None:
 
 
 def test_the_screen_of_status_has_the_same_figures() -> None:
-    """Rows by state, the day's calls, failures, spend and unknown prices, in all and by agent."""
+    """The screen has rows by state, and the day's calls, failures, spend and unknown prices, in total and by agent."""
     settings.journal_path().parent.mkdir()
     journal = Journal(settings.journal_path())
     fill(journal, 200, days=0.5)
@@ -245,7 +245,7 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
 
 
 def test_what_if_reprices_the_tokens(filled: Journal) -> None:
-    """Against the price of each call, summed here; calls without tokens are none of it."""
+    """The cost on another model equals the sum of the calls' prices; calls without tokens are left out."""
     calls = frame().query("type == 'generation'").dropna(subset="usage")
     by_model = {line["group"]: line for line in lines("costs", "--by", "model", "--what-if", "gpt-4o")}
     for model, mine in calls.groupby("model"):
@@ -264,7 +264,7 @@ def test_what_if_reprices_the_tokens(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_figures_end_while_calls_go_on(filled: Journal) -> None:
-    """A busy fleet has another call done for each that is read: that one is the next command's."""
+    """In a busy fleet a call ends for each call that is read: the next command counts it."""
     seen, total = 0, sum(line["calls"] for line in lines("costs", "--what-if", "gpt-4o"))
     for _ in totals.calls_with_usage(filled, "agent", Filter()):
         seen += 1
@@ -274,14 +274,14 @@ def test_figures_end_while_calls_go_on(filled: Journal) -> None:
 
 
 def test_a_model_without_a_price_is_no_what_if(filled: Journal) -> None:
-    """Said with the cure, exit status 1."""
+    """An unknown model is reported with the cure, exit status 1."""
     result = run("costs", "--what-if", "nobody-s-model")
     assert result.exit_code == 1
     assert "pip install -U genai-prices" in result.stderr
 
 
 def test_the_price_table_tells_its_age() -> None:
-    """The last change of a price that it knows, none of the future."""
+    """The printed date is that of the newest price that holds already."""
     table = cost.price_table()
     assert date(2026, 1, 1) < table.newest <= datetime.now(timezone.utc).date()
     assert table.name.startswith("genai-prices 0.")
@@ -298,6 +298,6 @@ def test_every_table_fits(columns: int, filled: Journal) -> None:
 
 
 def test_large_numbers_stay_short() -> None:
-    """Tokens by the million, time by the day."""
+    """Tokens are printed in millions, times in days."""
     assert [count(999_999), count(1_234_567), count(2_500_000_000)] == ["999,999", "1.2 M", "2.5 G"]
     assert [duration(7200 * 10**9), duration(14 * DAY_NS), duration(90 * 10**9)] == ["2 hours", "14 days", "90.0 s"]

@@ -20,7 +20,7 @@ def api(httpserver: HTTPServer, langfuse: LangfuseServer) -> DashboardApi:
 
 
 def test_it_is_made(run: Any, langfuse: LangfuseServer, api: DashboardApi) -> None:
-    """One dashboard with every widget, side by side; the score configurations; its address in the project."""
+    """One dashboard is made with every widget, side by side, and the score configurations; its address is printed."""
     result = run("dashboard", columns=200)
     assert result.exit_code == 0
     assert f"/project/{langfuse.project}/dashboards/id0" in result.output
@@ -33,7 +33,7 @@ def test_it_is_made(run: Any, langfuse: LangfuseServer, api: DashboardApi) -> No
 
 
 def test_it_is_updated_in_place(run: Any, api: DashboardApi) -> None:
-    """A second time: nothing twice. A changed widget is set right; tiles moved or added by the operator stay."""
+    """A second run adds nothing. A changed widget is corrected; tiles moved or added by the operator stay."""
     run("dashboard")
     (dashboard,) = api.dashboards
     tiles = dashboard["definition"]["widgets"]
@@ -54,7 +54,7 @@ def test_it_is_updated_in_place(run: Any, api: DashboardApi) -> None:
 
 
 def test_what_others_made_is_not_touched(run: Any, api: DashboardApi) -> None:
-    """A dashboard, a widget and a score configuration of the same names without our mark stay as they are."""
+    """A dashboard, a widget and a score configuration of the same names without our mark are not changed."""
     api.dashboards.append({"id": "d", "name": "Trading agents", "description": "mine", "definition": {"widgets": []}})
     api.widgets.append({"id": "w", "name": WIDGETS[0].name, "description": None})
     api.configs.append({"id": "c", "name": "pnl_usd", "dataType": "NUMERIC", "description": "mine"})
@@ -67,7 +67,7 @@ def test_what_others_made_is_not_touched(run: Any, api: DashboardApi) -> None:
 
 
 def test_a_server_without_the_api(run: Any, api: DashboardApi) -> None:
-    """It says so, and what to click for each widget; the score configurations are made all the same."""
+    """The command prints what to click for each widget; the score configurations are made nevertheless."""
     api.is_there = False
     result = run("dashboard", columns=400)
     assert result.exit_code == 1
@@ -78,7 +78,7 @@ def test_a_server_without_the_api(run: Any, api: DashboardApi) -> None:
 
 
 def test_it_needs_keys_and_rights(run: Any, api: DashboardApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys that are refused or missing, a server that is away: one line with its cure, exit status 1."""
+    """Refused or missing keys and an unavailable server are one line with its cure, exit status 1."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another-0123456789")
     refused = run("dashboard", columns=200)
     assert (refused.exit_code, "HTTP 401" in refused.output) == (1, True)
@@ -90,7 +90,7 @@ def test_it_needs_keys_and_rights(run: Any, api: DashboardApi, monkeypatch: pyte
 
 
 def test_an_outcome_has_a_hit_rate(langfuse: LangfuseServer) -> None:
-    """A profit is a hit of 1, a loss one of 0, on the generation that decided; the journal has neither."""
+    """A profit is a hit of 1, a loss a hit of 0, on the generation that decided; the journal has no such score."""
     traces = [one_cycle(), one_cycle()]
     for trace_id, pnl in zip(traces, (12.5, -3.0), strict=True):
         ObservabilityContext.record_outcome(trace_id, pnl_usd=pnl, pnl_pct=pnl / 10)

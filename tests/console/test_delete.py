@@ -16,12 +16,12 @@ pytestmark = pytest.mark.filled(20)
 
 
 def run(command: str, answer: str = "") -> Result:
-    """A command in a pipe of 80 columns; `answer` is typed."""
+    """Run a command in a pipe of 80 columns; `answer` is typed."""
     return CliRunner().invoke(app, command.split(), input=answer, env={"COLUMNS": "80"})
 
 
 def traces() -> dict[str, int]:
-    """The number of rows of each trace that is left, scores included."""
+    """Return the number of rows of each remaining trace, scores included."""
     journal = Journal(settings.journal_path(), create=False)
     tables = " UNION ALL ".join(f"SELECT trace_id FROM {table}" for table in ("observations", "scores", "trace_tags"))
     rows = journal.select(f"SELECT trace_id, count(*) AS number FROM ({tables}) GROUP BY trace_id")
@@ -30,7 +30,7 @@ def traces() -> dict[str, int]:
 
 
 def test_delete_deletes_one_trace(filled: Journal) -> None:
-    """Its rows and no others, after a yes; what it cost stays in the totals."""
+    """After a yes, only this trace's rows are deleted; its cost stays in the totals."""
     before, spent = traces(), json_lines("costs --by model")
     trace_id = next(iter(before))
     for answer, message in (("", "No confirmation (no terminal): nothing was deleted"), ("n\n", "Nothing was deleted")):
@@ -47,7 +47,7 @@ def test_delete_deletes_one_trace(filled: Journal) -> None:
 
 
 def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
-    """Neither in the database nor in its write-ahead log: freed pages are overwritten."""
+    """Freed pages are overwritten: neither the database nor its write-ahead log contains the text."""
     secret = "halibut in the vault"
     (row,) = filled.select("SELECT seq, trace_id FROM observations WHERE type = 'generation' ORDER BY seq LIMIT 1")
     filled.change("UPDATE observations SET input = ? WHERE seq = ?", (json.dumps([secret * 500]), row["seq"]))
@@ -60,7 +60,7 @@ def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
 
 
 def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
-    """The host that has received a row of it, with the address and the request that delete it there."""
+    """The command names each host that received a row, with the address and the request to delete it there."""
     trace_id = next(iter(traces()))
     label = "https://langfuse.example.com|pk-lf-0123456789"
     filled.change("UPDATE observations SET state = 'shipped', destination = ? WHERE trace_id = ?", (label, trace_id))
@@ -75,7 +75,7 @@ def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
 
 
 def test_what_waits_for_langfuse_is_deleted_with_a_warning(filled: Journal) -> None:
-    """It will never be sent."""
+    """The question names the pending rows, which would never be sent."""
     trace_id = next(iter(traces()))
     filled.change("UPDATE observations SET state = 'pending', destination = 'h|k' WHERE trace_id = ?", (trace_id,))
     assert "3 rows of it would never be sent." in run(f"delete {trace_id}", "y\n").stderr
@@ -83,7 +83,7 @@ def test_what_waits_for_langfuse_is_deleted_with_a_warning(filled: Journal) -> N
 
 
 def test_a_trace_that_still_runs_is_not_deleted(filled: Journal) -> None:
-    """Its end would put it back."""
+    """The end of a running trace would record it again."""
     filled.change("UPDATE observations SET state = 'open' WHERE seq = 1")
     (row,) = filled.select("SELECT trace_id FROM observations WHERE seq = 1")
     before = traces()
@@ -93,7 +93,7 @@ def test_a_trace_that_still_runs_is_not_deleted(filled: Journal) -> None:
 
 
 def test_prune_asks(filled: Journal) -> None:
-    """First what it will delete, on stderr; then the question. Nobody to answer is a no."""
+    """`prune` prints on stderr what it will delete, then asks. Without a terminal the answer is no."""
     before = traces()
     for answer in ("", "n\n"):
         result = run("prune --older-than 1h", answer)
@@ -107,7 +107,7 @@ def test_prune_asks(filled: Journal) -> None:
 
 
 def test_prune_of_all_leaves_what_is_to_be_sent(filled: Journal, journal: Any) -> None:
-    """`all` means all, down to this moment."""
+    """`all` deletes every row but the pending ones."""
     one_cycle()
     journal.observations()
     filled.change("UPDATE observations SET state = 'pending', destination = 'h|k' WHERE seq = 1")

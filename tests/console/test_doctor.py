@@ -33,13 +33,13 @@ pytestmark = pytest.mark.filled(20)
 
 
 def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    """Its exit status and findings."""
+    """Return the exit status and the findings."""
     result = CliRunner().invoke(app, ["doctor", "--json", *arguments])
     return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def worst_finding(about: str, *arguments: str) -> tuple[str, str, str | None]:
-    """Weight, words and cure of the worst finding about something; only faults end with status 1."""
+    """Return severity, text and cure of the worst finding about a subject; only faults end with status 1."""
     status, findings = doctor(*arguments)
     assert status == int(any(finding["weight"] == "fault" for finding in findings))
     worst = next(finding for finding in findings if finding["about"] == about)
@@ -47,7 +47,7 @@ def worst_finding(about: str, *arguments: str) -> tuple[str, str, str | None]:
 
 
 def test_all_is_well(langfuse: Any) -> None:
-    """Nothing but fine findings, keys not shown, exit status 0."""
+    """All findings are fine, no key is shown, and the exit status is 0."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     status, findings = doctor()
@@ -76,7 +76,7 @@ def test_all_is_well(langfuse: Any) -> None:
     ],
 )
 def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> None:
-    """The server's mode as it answers, and the last trace and score through the API that this mode has."""
+    """The server's mode is reported, and the last trace and score are read through that mode's API."""
     langfuse.mode = mode
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
@@ -91,7 +91,7 @@ def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> N
 
 
 def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
-    """A server takes rows and stores none: at first they may be queued, after minutes its worker is to be checked."""
+    """A server accepts rows and stores none: at first they may be queued, minutes later the worker must be checked."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     langfuse.is_stored = False
@@ -102,7 +102,7 @@ def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
 
 
 def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Faults, then warnings, then what is fine; each of the first two with its cure."""
+    """Faults come first, then warnings, then fine findings; faults and warnings have a cure."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another-0123456789")
     langfuse.version = "4.16.0"
     status, findings = doctor()
@@ -118,7 +118,7 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """The flag and who says so; half a pair of keys; text that cannot be read."""
+    """Findings about the flag and its source, half a pair of keys, and malformed values."""
     assert worst_finding("tracing") == ("fine", "on, according to the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert worst_finding("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")
@@ -148,7 +148,7 @@ REFUSED = _refused("*")
 
 
 def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first finding, with the reason; what is said of all else can be read, and secrets in it are masked."""
+    """The refused pattern is the first finding, with the reason; other findings are readable, with secrets masked."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "*")
     monkeypatch.setenv("MY_SECRET", "hunter2-hunter2")
     status, findings = doctor()
@@ -164,7 +164,7 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
 
 
 def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path) -> None:
-    """Neither told one by one nor from a file: nothing is taken; without a note an outcome is."""
+    """An outcome with a note is refused, from the command line and from a file; without a note it is recorded."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     (tmp_path / "trades.csv").write_text(f"trace_id,pnl_usd,note\n{trace_id},5,stopped out\n")
     environment, before = {"OBSERVABILITY_REDACT_PATTERNS": "*", "COLUMNS": "300"}, len(filled.scores())
@@ -183,7 +183,7 @@ def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path)
 
 
 def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens there; and plain http beyond this machine is not even tried."""
+    """A refused connection is a fault; plain http beyond this machine is not even tried."""
     for name, value in Backend().environment.items():
         monkeypatch.setenv(name, value)
     weight, what, cure = worst_finding("server")
@@ -194,7 +194,7 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_page_accepts_no_keys(langfuse: Any) -> None:
-    """A hotel's network answers every question with 200."""
+    """A hotel's network answers every request with 200 and a web page."""
     langfuse.answer = lambda _request, _: Response("<html>Log in", 200)
     assert worst_finding("keys")[:2] == ("warning", "unknown if the server accepts them: HTTP 200")
 
@@ -220,7 +220,7 @@ def test_a_page_accepts_no_keys(langfuse: Any) -> None:
     ],
 )
 def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, text: str, langfuse: Any) -> None:
-    """Broken, moved, another program, too old."""
+    """The server is broken, moved, another program, or too old."""
     langfuse.answer = lambda request, _: answer if request.path == HEALTH else None
     finding = worst_finding("server")
     assert finding[0] == weight
@@ -229,7 +229,7 @@ def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, tex
 
 
 def test_the_langfuse_sdk_need_not_be_there(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traces and scores do not go through it."""
+    """Traces and scores are not sent through the Langfuse SDK."""
     monkeypatch.setattr(sys, "path", [])  # where distributions are looked for
     langfuse.answer = lambda request, _: Response('{"version": "4.60.0"}', 200) if request.path == HEALTH else None
     finding = worst_finding("server")
@@ -239,7 +239,7 @@ def test_the_langfuse_sdk_need_not_be_there(langfuse: Any, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traces would land in the past or the future."""
+    """With a wrong clock, traces would get times in the past or the future."""
 
     def answer(connection: socket.socket) -> None:
         connection.recv(10_000)
@@ -259,7 +259,7 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
-    """Of 200 MB no more than the connection's buffers hold."""
+    """Of 200 MB, no more than the connection's buffers hold is read."""
     sent = 0
 
     def pieces() -> Iterator[bytes]:
@@ -274,7 +274,7 @@ def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
 
 
 def test_an_answer_that_unpacks_to_much_is_not_unpacked(langfuse: Any) -> None:
-    """50 KB of gzip for 50 MB of zeros take no such memory."""
+    """50 KB of gzip that unpack to 50 MB take little memory."""
     bomb = gzip.compress(bytes(50 * 2**20))
     langfuse.answer = lambda _request, _body: Response(bomb, headers={"Content-Encoding": "gzip"})
     tracemalloc.start()
@@ -286,7 +286,7 @@ def test_an_answer_that_unpacks_to_much_is_not_unpacked(langfuse: Any) -> None:
 
 @pytest.mark.slow
 def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Self-signed, over real TLS."""
+    """A self-signed certificate over real TLS is a fault."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
@@ -305,7 +305,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
-    """Ten minutes are a warning, an hour is a fault; rows of another project are named."""
+    """Rows pending for ten minutes are a warning, for an hour a fault; rows of another project are named."""
     label = settings.destination().label  # type: ignore[union-attr]
     for age, weight in ((1, "fine"), (15, "warning"), (90, "fault")):
         start = time.time_ns() - age * HOUR_NS // 60
@@ -327,7 +327,7 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
 
 
 def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
-    """With the server's words; `--fix` puts them back, and the next pass delivers them."""
+    """The finding has the server's message; `--fix` makes the rows pending, and the next pass delivers them."""
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
     LangFuseTracker().flush(10)  # false where the refusal falls into it
@@ -348,7 +348,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.parametrize("where", [0, 40])
 def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -> None:
-    """Damaged at its head, or in its middle; without `--fix` nothing is touched."""
+    """The file is damaged at its beginning or in its middle; without `--fix` nothing is changed."""
     filled.close()
     path = settings.journal_path()
     with path.open("r+b") as file:
@@ -372,7 +372,7 @@ def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -
 
 
 def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
-    """No journal yet is a warning; one of a newer version a fault that names its cure."""
+    """A missing journal is a warning; a journal of a newer version is a fault with its cure."""
     filled.change("PRAGMA user_version = 99")
     assert "update it (git pull)" in worst_finding("journal")[1]
     filled.close()
@@ -388,7 +388,8 @@ def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 @pytest.mark.parametrize("command", ["doctor --json", "doctor --fix --json", "status", "tail", "decisions"])
 def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path: Path) -> None:
-    """As an ordinary user: said with its cure, not `run an agent`, be it that he may look into it or not."""
+    """An ordinary user gets the cure for the folder instead of `run an agent`, whether the folder is readable or
+    not."""
     for parent in (tmp_path, *tmp_path.parents):
         if parent.stat().st_uid == 0 and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)
@@ -416,7 +417,7 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
 
 
 def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) -> None:
-    """Models in use without a price are named, by their calls."""
+    """Used models without a price are named, with the number of their calls."""
     fill(filled, 100, days=3, seed=2)
     assert "unknown for openrouter/nobody-s-model: " in worst_finding("prices")[1]
     assert worst_finding("own failures")[0] == "fine"
@@ -429,7 +430,7 @@ def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) ->
 
 
 def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
-    """A slip in an id, by whatever way it was told: counted by trace, named, with its cure; and no fault."""
+    """Mistyped ids of outcomes are counted by trace and named, with the cure; they are a warning, not a fault."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     ObservabilityContext.record_outcome(trace_id, pnl_usd=1)
     assert worst_finding("outcomes")[0] == "fine"

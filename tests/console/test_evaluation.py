@@ -19,26 +19,26 @@ from tests.cases import cases
 
 
 def run(*arguments: str) -> str:
-    """What a command prints in 80 columns."""
+    """Return the output of a command in 80 columns."""
     result = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def report(*options: str) -> list[Row]:
-    """The lines of the report for scripts."""
+    """Return the report's JSON lines."""
     return [json.loads(line) for line in run("decisions", "--report", "--json", *options).splitlines()]
 
 
 def verdict(by: str, group: str, *options: str) -> Row:
-    """The one of a group."""
+    """Return the evaluation of one group."""
     [match] = [row for row in report(*options) if row["by"] == by and row["group"] == group]
     return match
 
 
 @pytest.fixture
 def judged(decide: Any) -> pd.DataFrame:
-    """Sixty decisions of two agents and what came of them, as pandas has them."""
+    """Sixty decisions of two agents with their outcomes, as pandas reads them."""
     chance, rows = random.Random(7), []
     for number in range(60):
         confidence, agent = chance.randint(1, 100), chance.choice(["WhaleAgent", "LunaAgent"])
@@ -51,7 +51,7 @@ def judged(decide: Any) -> pd.DataFrame:
 
 
 def test_the_verdict_is_what_pandas_computes(judged: pd.DataFrame) -> None:
-    """Cases, hits, mean, Brier score and calibration; NOTHING has no outcome."""
+    """Cases, hits, mean, Brier score and calibration equal those of pandas; NOTHING has no outcome."""
     lines = report()
     for row in (line for line in lines if line["by"] == "agent"):
         its = judged[judged["agent"] == row["group"]]
@@ -67,7 +67,7 @@ def test_the_verdict_is_what_pandas_computes(judged: pd.DataFrame) -> None:
 
 
 def test_student_s_quantiles_are_student_s() -> None:
-    """Below each of them lie 97.5 % of the distribution, by the trapezoidal rule."""
+    """97.5 % of the distribution lie below each quantile, by the trapezoidal rule."""
     for freedom, quantile in enumerate(_T, start=1):
         at = np.linspace(0, quantile, 20_001)
         scale = math.gamma((freedom + 1) / 2) / math.sqrt(freedom * math.pi) / math.gamma(freedom / 2)
@@ -84,7 +84,7 @@ def test_student_s_quantiles_are_student_s() -> None:
     ids=["normal", "even", "skewed"],
 )
 def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -> None:
-    """In 4,000 series of five, the interval has the true mean about as often as it says; skew costs it some."""
+    """In 4,000 series of five, the interval contains the true mean about as often as promised; skew costs some."""
     chance = np.random.default_rng(5)
     intervals = [mean_interval(profits(chance).tolist()) for _ in range(4_000)]
     assert sum(interval is not None and interval[0] <= mean <= interval[1] for interval in intervals) / 4_000 >= least
@@ -92,7 +92,7 @@ def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -
 
 @cases("values", [[], [3.0], [10.0] * 5, [10.0] * 50])
 def test_what_shows_no_spread_has_no_interval(values: list[float]) -> None:
-    """One trade, or five of the same profit, say nothing of the next one."""
+    """One trade, or five with the same profit, say nothing about the next trade."""
     assert mean_interval(values) is None
 
 
@@ -105,7 +105,7 @@ def test_the_interval_of_many_is_student_s_too(cases: int, quantile: float) -> N
 
 
 def test_each_small_group_is_marked(decide: Any) -> None:
-    """However many cases there are in all; of equal profits the interval is a question mark."""
+    """A small group is marked, however many cases there are in total; equal profits have `?` as interval."""
     for number in range(40):
         decide([("BUY", 70)], "OldAgent", pnl_usd=number - 10)
     for _ in range(5):
@@ -119,7 +119,7 @@ def test_each_small_group_is_marked(decide: Any) -> None:
 
 
 def test_bounds_have_the_digits_of_their_mean(decide: Any) -> None:
-    """And what rounds to nothing has no sign."""
+    """Bounds have the decimals of their mean; a bound that rounds to zero has no sign."""
     for pnl in (-3.9, -3.74, -0.001):
         decide(agent="A" if pnl < -1 else "B", pnl_usd=pnl)
     output = run("decisions", "--report")
@@ -130,7 +130,7 @@ def test_bounds_have_the_digits_of_their_mean(decide: Any) -> None:
 
 
 def test_each_figure_counts_its_own_cases(decide: Any) -> None:
-    """Percents are no dollars, and who promised nothing broke no promise."""
+    """Percentages do not count as USD, and decisions without a confidence do not count for the Brier score."""
     decide(pnl_usd=4)
     decide(pnl_usd=2)
     decide(pnl_pct=-1)
@@ -143,7 +143,8 @@ def test_each_figure_counts_its_own_cases(decide: Any) -> None:
 
 
 def test_net_is_less_what_all_calls_cost(decide: Any) -> None:
-    """Those of NOTHING, of decisions without an outcome, and of outcomes told in percent too; a failed one is free."""
+    """The cost includes calls that led to NOTHING, to decisions without an outcome or with one in percent; a failed
+    call is free."""
     decide(calls=[("m", 0.5)], pnl_usd=10)
     decide(calls=[("m", 0.25), ("m", "failed")], pnl_pct=3)
     decide([("NOTHING", 60)], calls=[("m", 1.0)])
@@ -157,7 +158,7 @@ def test_net_is_less_what_all_calls_cost(decide: Any) -> None:
 
 
 def test_a_model_pays_for_its_own_calls(decide: Any) -> None:
-    """A decision is that of the model asked last before it; what another one cost in its trace is the other's."""
+    """A decision belongs to the model called last before it; the cost of another model in the trace is the other's."""
     decide(calls=[("dear", 5.0), ("cheap", 0.5)], pnl_usd=10)
     dear, cheap = verdict("model", "dear"), verdict("model", "cheap")
     assert (dear["cases"], dear["calls_usd"]) == (0, 5.0)
@@ -165,7 +166,7 @@ def test_a_model_pays_for_its_own_calls(decide: Any) -> None:
 
 
 def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
-    """And it is said of how many calls; who asked no model paid nothing."""
+    """The number of unpriced calls is printed; an agent without calls costs nothing."""
     decide(calls=[("m", 0.5), ("m", None)], pnl_usd=10)
     decide(agent="RuleAgent", pnl_usd=2)
     row = verdict("agent", "WhaleAgent")
@@ -191,7 +192,8 @@ def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
 def test_a_trace_costs_the_same_everywhere(
     calls: list[Any], usd: float | None, text: str, decide: Any, tmp_path: Path
 ) -> None:
-    """No price is not 0; what failed adds nothing, and where all failed, nobody knows. Who asks nobody pays nothing."""
+    """An unknown price is not 0; a failed call adds nothing, and if all failed, the cost is unknown. Without calls it
+    is zero."""
     decide(calls=calls, pnl_usd=1)
     assert [json.loads(line)["cost_usd"] for line in run("decisions", "--json").splitlines()] == [usd]
     assert run("decisions").splitlines()[2].split()[-1] == text
@@ -206,14 +208,14 @@ def test_a_trace_costs_the_same_everywhere(
 
 
 def test_the_last_valid_decision_of_a_trace_is_judged(decide: Any) -> None:
-    """Once, however many there are in it."""
+    """The trace counts once, however many decisions it has."""
     decide([("BUY", 90), ("SELL", 20), ("SELL", None), ("NOTHING", 50)], pnl_usd=-1)
     assert [(row["confidence"], row["cases"]) for row in report() if row["by"] == "confidence"] == [(20, 1)]
     assert verdict("agent", "WhaleAgent")["cases"] == 1
 
 
 def test_money_looks_the_same_on_page_and_terminal(decide: Any, tmp_path: Path) -> None:
-    """However much of it there is."""
+    """Page and terminal format amounts of any size alike."""
     for profit in ({"pnl_usd": 5}, {"pnl_usd": -1e12}, {"pnl_pct": -0.8}):
         decide(calls=[("m", 0.5)], **profit)
     run("report", "--html", str(tmp_path / "page.html"), "--since", "1970-01-01")
@@ -224,7 +226,7 @@ def test_money_looks_the_same_on_page_and_terminal(decide: Any, tmp_path: Path) 
 
 @pytest.mark.usefixtures("judged")
 def test_the_report_fits_a_narrow_terminal() -> None:
-    """Eighty columns, no colour when piped."""
+    """The report fits 80 columns, and has no colour in a pipe."""
     output = run("decisions", "--report")
     assert max(map(len, output.splitlines())) <= 80
     assert "\x1b" not in output

@@ -23,14 +23,14 @@ pytestmark = pytest.mark.filled(100)
 
 
 def exported(*arguments: str) -> bytes:
-    """The bytes that the command prints; it ends well and prints nothing else."""
+    """Return the bytes that the command prints; it succeeds and prints nothing else."""
     result = CliRunner().invoke(app, ["export", *arguments])
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout_bytes
 
 
 def test_every_format_has_every_row(filled: Journal, tmp_path: Path) -> None:
-    """JSON lines, CSV and Parquet hold what the journal holds, by value."""
+    """JSON lines, CSV and Parquet contain all values of the journal."""
     rows = sorted(filled.observations(), key=lambda row: row["seq"])
     assert [json.loads(line) for line in exported().splitlines()] == rows
     texts = list(csv.DictReader(exported("--format", "csv").decode().splitlines()))
@@ -46,7 +46,7 @@ def test_every_format_has_every_row(filled: Journal, tmp_path: Path) -> None:
 
 
 def test_scores_are_rows_of_their_own(filled: Journal, tmp_path: Path) -> None:
-    """A number and a text column, since Parquet wants one type in each."""
+    """Scores have a column for numbers and one for texts, since Parquet has one type per column."""
     (tmp_path / "scores.parquet").write_bytes(exported("--format", "parquet", "--scores"))
     frame = pandas.read_parquet(tmp_path / "scores.parquet")
     assert set(frame["text"].dropna()) == {"SELL"}
@@ -56,7 +56,7 @@ def test_scores_are_rows_of_their_own(filled: Journal, tmp_path: Path) -> None:
 
 
 def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:
-    """Each line is a message; as protobuf it is the very span that arrived."""
+    """Each line is a message; decoded by protobuf, it is the span that arrived."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     (line,) = run("export", "--format", "otlp").output.splitlines()
@@ -64,7 +64,7 @@ def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:
 
 
 def test_it_takes_agent_model_and_time(run: Any) -> None:
-    """What is still running is not exported."""
+    """Filters apply; running observations are not exported."""
     one_cycle("WhaleAgent")
     one_cycle("FundingAgent", model="gpt-4o-mini")
     with ObservabilityContext.agent_cycle("OpenAgent"):
@@ -77,7 +77,7 @@ def test_it_takes_agent_model_and_time(run: Any) -> None:
 
 
 def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
-    """0600, named once it is done; what cannot be written is said."""
+    """The file has mode 0600 and gets its name once it is complete; a file that cannot be written is reported."""
     one_cycle()
     file = tmp_path / "out.jsonl"
     result = run("export", "--output", str(file))
@@ -93,7 +93,7 @@ def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
 
 
 def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp_path: Path) -> None:
-    """Said, exit status 1, and no draft is left beside it."""
+    """The fault is reported, the exit status is 1, and no draft is left."""
     filled.close()
     with filled.path.open("r+b") as journal:
         journal.seek(filled.path.stat().st_size // 2)
@@ -112,7 +112,7 @@ def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
     run: Any,
     tmp_path: Path,
 ) -> None:
-    """In a folder that others may write: a link at the old draft's name leaves its target as it is."""
+    """In a folder that others may write, a link at an old draft's name leaves its target unchanged."""
     one_cycle()
     victim, output = tmp_path / "wallet.json", tmp_path / "week"
     victim.write_text("the operator's")
@@ -123,7 +123,7 @@ def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
 
 
 def test_a_spreadsheet_runs_nothing(filled: Journal) -> None:
-    """In CSV a quote precedes a formula, also one behind blanks or with a full-width sign."""
+    """In CSV a quote precedes a formula, also after blanks or with a full-width sign."""
     blanks = ("", " ", "\n", "\r\n", "\t", "\xa0", "\u200b", "\ufeff", "\x00")
     formulas = [f"{blank}{sign}HYPERLINK(1)" for blank in blanks for sign in "=+-@＝＋－＠"]
     for seq, formula in enumerate(formulas, 1):
@@ -136,7 +136,7 @@ def test_a_spreadsheet_runs_nothing(filled: Journal) -> None:
 
 
 def test_plain_text_stays_as_it_is_in_csv(filled: Journal) -> None:
-    """A hyphen or an at sign within it makes no formula; a negative number is a number."""
+    """A hyphen or an at sign inside a text is no formula; a negative number is a number."""
     text = "Whale-Agent @ 5 = x"
     filled.change("UPDATE observations SET agent = ?, cost_usd = -1.5", (text,))
     filled.close()
@@ -146,7 +146,7 @@ def test_plain_text_stays_as_it_is_in_csv(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_fault(filled: Journal) -> None:
-    """As in `export | head -1`."""
+    """`export | head -1` is no error."""
     filled.close()
     command = f"{sys.executable} -m src.observability export | head -1"
     ended = subprocess.run(

@@ -36,7 +36,7 @@ def test_totals_of_any_period_are_the_sums_of_its_rows(since: float, until: floa
 
 
 def test_decisions_and_traces_of_an_action_or_symbol(filled: Journal) -> None:
-    """Both together narrow further; failed traces are those that contain an error."""
+    """Action and symbol together narrow further; failed traces are those that contain an error."""
     everything = newest_decisions(filled, Filter(), 1000)
     for rows in (Filter(action="SELL"), Filter(symbol="ETH"), Filter(action="SELL", symbol="ETH")):
         expected = [
@@ -53,7 +53,7 @@ def test_decisions_and_traces_of_an_action_or_symbol(filled: Journal) -> None:
 
 @pytest.fixture
 def chosen(filled: Journal) -> Callable[[str], dict[str, set[str]]]:
-    """The traces that each command lists for the same options."""
+    """Return the traces that each command lists for the same options."""
 
     def by_command(options: str) -> dict[str, set[str]]:
         decisions = json_lines(f"decisions -n 1000 {options}")
@@ -86,7 +86,7 @@ def chosen(filled: Journal) -> Callable[[str], dict[str, set[str]]]:
 def test_every_command_obeys_the_same_options(
     options: str, is_chosen: Callable[[Any], bool], filled: Journal, chosen: Callable[[str], dict[str, set[str]]]
 ) -> None:
-    """An action, a symbol, an error or a text chooses the same traces, whichever command lists them."""
+    """An action, a symbol, an error or a text selects the same traces in every command."""
     traces: dict[str, dict[str, Any]] = {}
     for row in filled.observations():
         trace = traces.setdefault(row["trace_id"], {"failed": False, "is_bare": False})
@@ -100,7 +100,8 @@ def test_every_command_obeys_the_same_options(
 
 
 def test_a_text_is_words_in_a_row_of_prompt_answer_reason_or_error(made: Journal) -> None:
-    """In any case, with anything but words between, and the last word may go on; never in names, ids or figures."""
+    """Words match in any case and with any signs between them, the last may be cut short; names, ids and figures are
+    not searched."""
     contents = {
         "a" * 32: {"input": json.dumps([{"role": "user", "content": "Short\nLIQUIDATIONS look tired"}])},
         "b" * 32: {"output": json.dumps({"choices": ["short: liquidation"]})},

@@ -29,13 +29,13 @@ SCREENS = (
 
 
 def run(command: str) -> Result:
-    """A command, as wide as it says."""
+    """Run a command with the given width."""
     return CliRunner().invoke(app, command.split(), env={"COLUMNS": "100"})
 
 
 @pytest.fixture
 def hostile() -> int:
-    """A signal with its call and its outcome for every value in every field, and some whose metadata is no object."""
+    """A signal with its call and outcome for every value in every field, and some whose metadata is not an object."""
     texts = [json.dumps({**WHOLE, field: "@"}).replace('"@"', value) for field in FIELDS for value in VALUES]
     texts += ["[]", '"text"', "5", "null", "{}"]
     settings.journal_path().parent.mkdir()
@@ -69,7 +69,7 @@ def _strictly(line: str) -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", SCREENS)
 def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> None:
-    """Text, lists, objects, truth and infinity in every field; lines for scripts stay JSON."""
+    """Text, lists, objects, booleans and infinity in every field break no screen; JSON output stays valid."""
     result = run(command + (" --limit 1000" if command.startswith("traces") else ""))
     assert result.exception is None, result.exception
     assert result.exit_code == 0
@@ -79,7 +79,7 @@ def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> No
 
 @pytest.mark.slow
 def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> None:
-    """Each trace by its id, and all decisions in the report."""
+    """Each trace can be shown by its id, and the report contains all decisions."""
     for number in range(hostile):
         assert run(f"trace {number:032x}").exit_code == 0
     file = tmp_path / "report.html"
@@ -89,7 +89,7 @@ def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_tail_survives_it(hostile: int) -> None:
-    """A line each, after the day's."""
+    """`tail` prints one line for each, below the line of the day."""
     command = [sys.executable, "-m", "src.observability", "tail", "--limit", "1000"]
     with subprocess.Popen(command, cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -101,7 +101,7 @@ def test_tail_survives_it(hostile: int) -> None:
 
 
 def test_a_keyword_overwrites_nothing(journal: Any) -> None:
-    """Not the confidence, not whether it is valid: an agent's own keywords are kept only under other names."""
+    """An agent's own keywords overwrite neither confidence nor validity: they are kept under other names."""
     with ObservabilityContext.agent_cycle("A"):
         ask("x")
         ObservabilityContext.add_trading_signal(
@@ -115,7 +115,7 @@ def test_a_keyword_overwrites_nothing(journal: Any) -> None:
 
 
 def test_what_has_not_its_type_is_unknown() -> None:
-    """A ? where a text should be, None where a number should."""
+    """A value of the wrong type is `?` instead of a text, and None instead of a number."""
     assert signal_of({**WHOLE, "trading_symbol": "ETH"}) == Signal("SELL", 64.0, "why", "ETH", True, False)
     odd = {"signal_action": [1], "signal_confidence": True, "signal_reasoning": {}, "signal_valid": "yes"}
     assert signal_of(odd) == Signal("?", None, "?", "", False, False)
@@ -124,7 +124,7 @@ def test_what_has_not_its_type_is_unknown() -> None:
 
 
 def test_a_note_forges_no_trace(journal: Any) -> None:
-    """A line break in it breaks no line, in folded trees and in whole ones."""
+    """A line break in a note starts no new line, in folded and in full trees."""
     with ObservabilityContext.agent_cycle("A") as cycle:
         ObservabilityContext.add_trading_signal("SELL", 50, "r")
     forged = "2026-11-24 00:00:00 UTC  trace deadbeef"

@@ -16,7 +16,8 @@ from tests.console.cycles import ask, one_cycle
 
 
 def test_a_trace_is_a_tree(run: Any) -> None:
-    """The cycle, what it asked with tokens and cost, what it decided and why; by `last` or how its id begins."""
+    """The tree has the cycle, its call with tokens and cost, its decision and reason; found by `last` or the id's first
+    digits."""
     one_cycle()
     output = run("trace", "last").output
     lines = output.splitlines()
@@ -33,7 +34,7 @@ def test_a_trace_is_a_tree(run: Any) -> None:
 
 
 def test_a_trace_shows_prompt_and_outcome(run: Any) -> None:
-    """The version of the prompt beside the model; below the tree the outcome, which is a score of the generation."""
+    """The prompt's version stands beside the model; the outcome, a score of the generation, stands below the tree."""
     with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
         ObservabilityContext.use_prompt("whale", 7)
         ask("x")
@@ -45,7 +46,7 @@ def test_a_trace_shows_prompt_and_outcome(run: Any) -> None:
 
 
 def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
-    """At 80 columns and 160, and piped without colour."""
+    """Lines fit 80 and 160 columns, and a pipe has no colour."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask("x", answer="a long answer " * 30)
     for columns in (80, 160):
@@ -58,7 +59,7 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
 
 
 def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
-    """A price that nobody knows is never 0, in trees and in sums."""
+    """An unknown price is never 0, in trees and in sums."""
     ask("x", model="nobody-s-model")
     assert "price unknown" in run("traces", "--tree").output
     (figures,) = [json.loads(line) for line in run("costs", "--by", "model", "--json").output.splitlines()]
@@ -70,7 +71,7 @@ def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
 
 
 def test_costs_are_the_sums_of_the_calls(run: Any, journal: Any) -> None:
-    """Checked against the rows, summed here by hand."""
+    """The costs equal sums over the rows."""
     for number in range(12):
         one_cycle("WhaleAgent" if number % 3 else "FundingAgent", tokens=100 * number)
     with pytest.raises(ZeroDivisionError):
@@ -94,7 +95,7 @@ def test_costs_are_the_sums_of_the_calls(run: Any, journal: Any) -> None:
 
 
 def test_every_decision_is_listed(run: Any) -> None:
-    """NOTHING and invalid ones too, the newest last, with the model that was asked."""
+    """NOTHING and invalid decisions are listed too, newest last, with the called model."""
     one_cycle()
     ObservabilityContext.add_trading_signal("NOTHING", 0, "no edge")
     ObservabilityContext.add_trading_signal("HODL", "very", "unclear")
@@ -109,7 +110,7 @@ def test_every_decision_is_listed(run: Any) -> None:
 
 
 def test_status_is_one_screen(run: Any, langfuse: Any) -> None:
-    """Tracing, shipping, the journal, a day's calls and the last decisions."""
+    """`status` shows tracing, shipping, the journal, a day's calls and the last decisions."""
     for _ in range(10):
         one_cycle()
     assert LangFuseTracker().flush(10)
@@ -122,12 +123,12 @@ def test_status_is_one_screen(run: Any, langfuse: Any) -> None:
 
 
 def langfuse_host(output: str) -> str:
-    """The address that the first line names."""
+    """Return the host in the first line."""
     return output.split("shipped to ")[1].split()[0]
 
 
 def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any) -> None:
-    """The page of the trace in its project; no address while a row is pending, or the project's id is unknown."""
+    """The address of the trace's page is shown; none while a row is pending or the project's id is unknown."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     page = f"{settings.setting('LANGFUSE_HOST')}/project/{langfuse.project}/traces/{trace_id}"
@@ -140,7 +141,7 @@ def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any)
 
 @cases("name", ["' OR 1=1 --", "g" * 32, "", "../../etc", "a" * 33, "%", "deadbeef"])
 def test_a_strange_id_is_answered_with_what_to_do(name: str, run: Any) -> None:
-    """SQL in it is no SQL; nothing is found, and the exit status says so."""
+    """SQL in an id is not executed; nothing matches, and the exit status is 1."""
     one_cycle()
     result = run("trace", name)
     assert result.exit_code == 1
@@ -148,7 +149,7 @@ def test_a_strange_id_is_answered_with_what_to_do(name: str, run: Any) -> None:
 
 
 def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
-    """Escape sequences, control characters and bidirectional overrides are written out."""
+    """Escape sequences, control characters and bidirectional overrides are escaped."""
     evil = "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066 \r\n\x9b31m[bold]markup[/bold]"
     with ObservabilityContext.agent_cycle(f"Agent{evil}"):
         ask(evil, answer=evil)
@@ -170,7 +171,7 @@ def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
 
 
 def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: Any, tmp_path: Any) -> None:
-    """Nothing recorded yet is no fault; no journal is."""
+    """An empty journal is no fault; a missing journal is one."""
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "none.db"))
     for command in ("status", "traces", "decisions", "costs"):
         result = run(command)
@@ -181,7 +182,7 @@ def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: An
 
 @cases(("text", "seconds"), [("24h", 86400), ("7d", 604800), ("2w", 1209600), ("30m", 1800), (" 1H ", 3600)])
 def test_since_is_a_span_or_a_time(text: str, seconds: int) -> None:
-    """Spans count back from now; dates are UTC unless they say otherwise."""
+    """Durations count back from now; dates are UTC unless they have an offset."""
     assert parse_time(text) == pytest.approx(time.time_ns() - seconds * 10**9, abs=10**9)
     assert parse_time("2026-11-01") == 1_793_491_200 * 10**9
     assert parse_time("2026-11-01T01:00+01:00") == parse_time("2026-11-01")

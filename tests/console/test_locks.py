@@ -37,7 +37,7 @@ COMMANDS = (
 
 
 def write(path: Path) -> None:
-    """Append a trace every two milliseconds, and tell when each append began and ended (monotonic nanoseconds)."""
+    """Append a trace every two milliseconds; report when each append began and ended (monotonic nanoseconds)."""
     journal = Journal(path)
     for seed in itertools.count(1_000_000):
         began = time.monotonic_ns()
@@ -52,7 +52,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def large() -> Iterator[Path]:
-    """120,000 observations of two weeks, some of them refused."""
+    """120,000 observations of two weeks, some of them rejected."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         journal = Journal(Path(folder) / "large.db")
         fill(journal, 40_000)
@@ -63,7 +63,7 @@ def large() -> Iterator[Path]:
 
 @contextmanager
 def copied(large: Path) -> Iterator[Path]:
-    """A folder with a copy of it, and a file of 3,000 trades."""
+    """A folder with a copy of the journal, and a file of 3,000 trades."""
     with tempfile.TemporaryDirectory(dir=large.parent) as folder:
         shutil.copy(large, Path(folder) / "journal.db")
         journal = Journal(Path(folder) / "journal.db", create=False)
@@ -78,7 +78,7 @@ def copied(large: Path) -> Iterator[Path]:
 def test_no_append_waits_for_the_console(
     command: str, large: Path, langfuse: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it reads or writes, and however long it takes. A busy machine may be asked again: a lock stays one."""
+    """No command delays an append, however long the command takes. A busy machine gets more tries."""
     waited = []
     while not waited or (waited[-1] > MOST_NS and len(waited) < TRIES):
         with copied(large) as folder:
@@ -88,7 +88,7 @@ def test_no_append_waits_for_the_console(
 
 
 def longest_wait(command: str) -> int:
-    """Nanoseconds of the slowest append beside a command, less what the machine kept from everybody."""
+    """Return the nanoseconds of the slowest append beside a command, minus the time for which the machine was busy."""
     with Watch() as watch, writing() as appends:
         output = run(command)
     assert "Traceback" not in output
@@ -97,7 +97,7 @@ def longest_wait(command: str) -> int:
 
 
 def run(command: str) -> str:
-    """What it says on stderr; one that goes on is ended as Ctrl-C does."""
+    """Return a command's stderr; a command that runs on is ended by Ctrl-C."""
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", *command.split()], cwd=settings.REPO_ROOT, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -111,7 +111,7 @@ def run(command: str) -> str:
 
 @contextmanager
 def writing() -> Iterator[list[tuple[int, int]]]:
-    """A process that appends meanwhile; afterwards, when each of its appends began and ended."""
+    """Start a process that appends meanwhile; at the end, report when each append began and ended."""
     intervals: list[tuple[int, int]] = []
     with tempfile.TemporaryFile("w+") as file:
         command = [sys.executable, "-m", __name__, str(settings.journal_path())]

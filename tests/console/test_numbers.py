@@ -15,7 +15,7 @@ from tests.console.printed import json_lines, run
 
 @pytest.mark.slow
 def test_decisions(varied: Journal, tmp_path: Path) -> None:
-    """All of them, and the newest alone."""
+    """Check all decisions, and the newest ones."""
     journal = exported(tmp_path)
     assert journal.signals["cost_usd"].isna().any()
     for limit in (1000, 7):
@@ -24,7 +24,7 @@ def test_decisions(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_traces(varied: Journal, tmp_path: Path) -> None:
-    """All of them, and the newest alone."""
+    """Check all traces, and the newest ones."""
     journal = exported(tmp_path)
     for limit in (1000, 7):
         check_traces(journal, limit)
@@ -32,7 +32,7 @@ def test_traces(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_trace(varied: Journal, tmp_path: Path) -> None:
-    """The newest ones, some that failed, some without a price, and each of the strange ones."""
+    """Check the newest traces, some failed ones, some without a price, and each of the unusual ones."""
     journal = exported(tmp_path)
     failed, unpriced = journal.traces.query("level == 'ERROR'"), journal.traces.query("calls > 0 and cost_usd.isna()")
     chosen = pd.concat([journal.traces.head(4), journal.traces.tail(4), failed.head(3), unpriced.tail(3)])

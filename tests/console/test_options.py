@@ -38,13 +38,13 @@ FIX = "python -m src.observability doctor --fix sets it aside and starts a new o
 
 
 def run(command: str, **environment: str) -> Result:
-    """A command in a pipe of 80 columns."""
+    """Run a command in a pipe of 80 columns."""
     return CliRunner().invoke(app, command.split(), env={"COLUMNS": "80", **environment})
 
 
 @pytest.fixture
 def closed(filled: Journal) -> Path:
-    """The path of a journal that no connection of this process is open to."""
+    """The path of a journal to which this process has no open connection."""
     filled.close()
     return filled.path
 
@@ -55,7 +55,7 @@ def _options(name: str) -> dict[str, Any]:
 
 @cases("name", COMMANDS)
 def test_every_command_has_an_example_and_the_options_that_mean_something(name: str) -> None:
-    """--json for scripts, except where a file is written or the command runs on; --since is the same everywhere."""
+    """Every command has --json, unless it writes a file or runs on; --since is the same everywhere."""
     assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
     options = _options(name)
     assert ("--json" in options) or name in ("report", "run", "serve", "watch", "completion")
@@ -71,7 +71,7 @@ def test_every_command_has_an_example_and_the_options_that_mean_something(name: 
 
 
 def test_the_help_lists_what_an_exit_status_means() -> None:
-    """Nought, one, two, and Ctrl-C's."""
+    """The help explains the statuses 0, 1, 2 and 130."""
     output = " ".join(run("--help").stdout.split())
     assert "Exit status: 0 success; 1 an error, printed with its cure; 2 a wrong command or option; 130" in output
 
@@ -79,7 +79,7 @@ def test_the_help_lists_what_an_exit_status_means() -> None:
 @cases("name", ["decisions", "traces", "costs", "tail", "export"])
 @cases("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
 def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path) -> None:
-    """Status 2 beyond that, and no traceback."""
+    """A larger limit ends with status 2, and no traceback."""
     result = run(f"{name} --limit {limit}")
     assert result.exit_code == 2
     assert "Traceback" not in result.output
@@ -87,7 +87,7 @@ def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path
 
 @cases("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
 def test_an_outcome_that_is_none(arguments: str, closed: Path) -> None:
-    """Status 2, and the options are named."""
+    """An outcome without a value ends with status 2, and the options are named."""
     result = run(f"outcome last {arguments}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Invalid value for --pnl-usd, --pnl-pct: " in result.stderr
@@ -96,7 +96,7 @@ def test_an_outcome_that_is_none(arguments: str, closed: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "costs", "traces --tree", "decisions", "doctor", "trace last --json"])
 def test_a_reader_that_leaves_at_once_is_no_fault(command: str, closed: Path) -> None:
-    """As in `| head -1`, even one that reads nothing: status 0, and not a word."""
+    """With `| head -1`, or a reader that reads nothing, the status is 0 and stderr is empty."""
     script = f"{sys.executable} -m src.observability {command} | true; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False
@@ -105,14 +105,14 @@ def test_a_reader_that_leaves_at_once_is_no_fault(command: str, closed: Path) ->
 
 
 def test_a_report_of_all_takes_no_limit(closed: Path) -> None:
-    """It is refused, not ignored."""
+    """The option --limit is refused, not ignored."""
     result = run("decisions --report --limit 5")
     assert result.exit_code == 2
     assert "--report covers all" in result.stderr
 
 
 def test_export_takes_the_newest(closed: Path) -> None:
-    """So many of what was chosen, in order of arrival."""
+    """--limit exports the newest selected rows, in order of arrival."""
     everything = [json.loads(line)["seq"] for line in run("export").stdout.splitlines()]
     assert [json.loads(line)["seq"] for line in run("export --limit 7").stdout.splitlines()] == everything[-7:]
     agent = json.loads(run("export --limit 1").stdout)["agent"]
@@ -126,7 +126,7 @@ def test_export_takes_the_newest(closed: Path) -> None:
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
-    """What to do, in these words."""
+    """The message states what to do."""
     result = run(command.format(folder=tmp_path))
     where = settings.journal_path()
     assert (result.exit_code, result.stdout) == (1, "")
@@ -135,7 +135,7 @@ def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -> None:
-    """Where it lies and what mends it, at its head and in its middle."""
+    """The message has the path and the cure, for damage at the beginning and in the middle."""
     closed.write_bytes(b"\xff" * 50_000)
     result = run(command.format(folder=tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
@@ -144,7 +144,7 @@ def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -
 
 @pytest.mark.failures_expected
 def test_a_journal_that_is_damaged_in_the_middle_is_repaired(closed: Path) -> None:
-    """What the message says is what helps."""
+    """The cure in the message repairs the journal."""
     whole = closed.read_bytes()
     with closed.open("r+b") as file:
         file.seek(8192)
@@ -158,7 +158,7 @@ def test_a_journal_that_is_damaged_in_the_middle_is_repaired(closed: Path) -> No
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_newer(command: str, closed: Path, tmp_path: Path) -> None:
-    """This repo is to be updated; nothing is touched."""
+    """The message asks to update this repo; nothing is changed."""
     journal = Journal(closed)
     journal.change("PRAGMA user_version = 99")
     journal.close()
@@ -169,7 +169,7 @@ def test_a_journal_that_is_newer(command: str, closed: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", [*READING, "tail"])
 def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
-    """Is no journal that an agent would make."""
+    """A folder is not a journal that an agent would create."""
     settings.journal_path().mkdir(parents=True)
     result = run(command.format(folder=tmp_path))
     message = f"{settings.journal_path()} is a folder: set OBSERVABILITY_JOURNAL to a file in it"
@@ -208,7 +208,7 @@ REASONS = {
 
 @cases("case", REASONS)
 def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> None:
-    """The same reason with the same cure, for people and for scripts."""
+    """Both print the same reason and cure, as text and as JSON."""
     environment, shipping, reason, cure = REASONS[case]
     lines = run("status", COLUMNS="200", **environment).stdout.splitlines()
     assert lines[:2] == [f"🤖 Tracing is on, {shipping}: {reason}", f"   → {cure}"]
@@ -221,7 +221,7 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> N
 @cases("case", [case for case in REASONS if case != "no TLS"])
 @cases("command", ["ship", "ship --include-local --yes"])
 def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, closed: Path) -> None:
-    """The same reason and cure again, and nothing is sent; for scripts as JSON too."""
+    """`ship` prints the same reason and cure, as text and as JSON, and sends nothing."""
     environment, _, reason, cure = REASONS[case]
     result = run(command, COLUMNS="200", **environment)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -233,7 +233,7 @@ def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, clos
 
 
 def test_tracing_that_is_off_says_who_says_so(closed: Path) -> None:
-    """And that nothing is recorded, not that it is kept here."""
+    """The output names the source of the flag, and states that nothing is recorded."""
     lines = run("status", ENABLE_LANGFUSE="false", **KEYS).stdout.splitlines()
     assert lines[:2] == [
         "🤖 Tracing is off, according to the environment: calls are not recorded",
@@ -255,7 +255,7 @@ def test_tracing_that_is_off_says_who_says_so(closed: Path) -> None:
     ],
 )
 def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, closed: Path) -> None:
-    """With keys, a flag, and TLS or a way that is safe: as the shipper itself sees it."""
+    """With keys, the flag, and TLS or a trusted network, there is no obstacle, as for the shipper itself."""
     settings = {**KEYS, "LANGFUSE_HOST": host, "LANGFUSE_ALLOW_HTTP": allowed}
     status = json.loads(run("status --json", **settings).stdout)
     assert (status["shipping"] == f"to be shipped to {host}", status["reason"] is None) == (sent, sent)
@@ -263,7 +263,7 @@ def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, closed:
 
 
 def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
-    """In its tree and its line; and it is in no latency, though a call like any other."""
+    """An interrupted call has no duration in tree and line, counts in no latency, and counts as a call."""
     journal, trace_id = Journal(closed), "b" * 32
     row = observation_row(
         id="a" * 16, trace_id=trace_id, type="generation", name="llm_generation", trace_name="x", agent="DeadAgent",
@@ -280,7 +280,7 @@ def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
 
 
 def test_an_empty_result_names_the_cure(closed: Path) -> None:
-    """Further back than `all` there is nothing; sessions have names."""
+    """The cure never suggests going further back than `all`; for a session it names the list of sessions."""
     names = "🤖 No traces found: python -m src.observability costs --by session lists the sessions"
     assert run("traces --session nosuch").stderr == f"{names}\n"
     assert run("traces --session nosuch --since 1h").stderr == f"{names}, or widen --since\n"
@@ -288,7 +288,7 @@ def test_an_empty_result_names_the_cure(closed: Path) -> None:
 
 
 def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_path: Path) -> None:
-    """In what is counted, and in the help."""
+    """Counts of one are singular; the help of `export` states that a file is replaced."""
     assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
     assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
@@ -296,7 +296,7 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
 
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:
-    """Nothing waits, but not everything is there."""
+    """No row is pending, but local rows are left."""
     assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded without keys: --include-local sends them"
     result = json.loads(run("ship --json").stdout)
     assert result == {
@@ -308,7 +308,7 @@ def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -
 
 
 def test_prune_counts_for_scripts(closed: Path) -> None:
-    """What would go, and what went."""
+    """The JSON output has the number of rows to delete, and of deleted rows."""
     would = json.loads(run("prune --older-than 1h --dry-run --json").stdout)
     assert (would["found"], would["gone"], would["dry_run"]) == ({"local": 60}, 0, True)
     went = json.loads(run("prune --older-than 1h --json --yes").stdout)
@@ -317,7 +317,7 @@ def test_prune_counts_for_scripts(closed: Path) -> None:
 
 @pytest.mark.slow
 def test_tail_waits_for_a_journal(journal: Any) -> None:
-    """It says so, and shows what then comes; one failure of a call within a cycle is told once."""
+    """`tail` prints that it waits, and then the new rows; a failed call within a cycle is printed once."""
     journal.path.unlink()
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True,
@@ -354,7 +354,8 @@ def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 130])
 def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
-    """Chinese names and reasons too, which take two columns a character; the date stands where it changes."""
+    """Lines fit with Chinese names and reasons, whose characters take two columns; the date is printed when it
+    changes."""
     with ObservabilityContext.agent_cycle("鯨魚觀察員代理程式第一號"):
         ObservabilityContext.add_trading_signal("SELL", 64, "鯨魚離開資金池" * 40, "以太")
     journal.observations()
@@ -366,7 +367,7 @@ def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_begins_at_since_and_limit(closed: Path) -> None:
-    """--since bounds what it begins with, --limit how much of it; names are matched without case."""
+    """--since and --limit bound the rows printed first; names match in any case."""
     journal = Journal(closed, create=False)
     signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")
     journal.close()
@@ -388,7 +389,7 @@ def _fail_in_a_cycle() -> None:
 
 
 def test_digits_that_several_traces_share_list_them(closed: Path) -> None:
-    """Those and no others, on stderr with status 1; one more digit of one of them is enough."""
+    """Only the matching traces are listed, on stderr with status 1; one more digit is enough."""
     journal = Journal(closed)
     journal.change("UPDATE observations SET trace_id = 'abc' || substr(trace_id, 4) WHERE seq <= 6")
     journal.change("UPDATE observations SET trace_id = 'def' || substr(trace_id, 4) WHERE seq > 6")
@@ -404,7 +405,7 @@ def test_digits_that_several_traces_share_list_them(closed: Path) -> None:
 
 
 def test_short_options(closed: Path) -> None:
-    """-h is --help, of the console and of a command; -n is --limit."""
+    """-h is --help, for the console and for a command; -n is --limit."""
     for command in ("", "decisions "):
         assert run(f"{command}-h").stdout == run(f"{command}--help").stdout
     assert run("decisions -n 3").stdout == run("decisions --limit 3").stdout

@@ -52,7 +52,7 @@ def chromium() -> Iterator[Any]:
 
 
 def served() -> tuple["subprocess.Popen[str]", str]:
-    """The process of `serve` on this test's journal, and the printed address."""
+    """Start `serve` on this test's journal; return the process and the printed address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "src.observability", "serve", "--port", "0"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT,
@@ -62,7 +62,7 @@ def served() -> tuple["subprocess.Popen[str]", str]:
 
 
 def stopped(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Status and stderr of `serve` after Ctrl-C."""
+    """Return status and stderr of `serve` after Ctrl-C."""
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=10)
     return process.returncode, errors
@@ -100,7 +100,8 @@ class Browser:
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def check(self, origin: str) -> None:
-        """No error, no request elsewhere, no scrolling sideways, nothing that a screen reader stumbles on."""
+        """Check that the page has no error, no foreign request, no sideways scrolling, and no fault for screen
+        readers."""
         self.page.wait_for_load_state()
         assert self.errors == []
         assert [url for url in self.requests if not url.startswith(origin)] == []
@@ -113,7 +114,7 @@ class Browser:
             assert passes > 10
 
     def axe(self) -> tuple[list[Any], int]:
-        """Run axe-core in a world of its own, which the page's policy does not bind."""
+        """Run axe-core in an isolated world, which the page's policy does not restrict."""
         session = self.context.new_cdp_session(self.page)
         frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
         world = {"contextId": session.send("Page.createIsolatedWorld", {"frameId": frame})["executionContextId"]}
@@ -127,7 +128,7 @@ class Browser:
 
 
 def plant() -> None:
-    """Cycles whose every text is hostile."""
+    """Record cycles whose every text is hostile."""
     for number in range(3):
         with ObservabilityContext.agent_cycle(f"{HOSTILE}{number}", input={"x": HOSTILE}):
             ask(HOSTILE, model=HOSTILE, answer=HOSTILE)
@@ -136,7 +137,7 @@ def plant() -> None:
 
 
 def replay(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make demo`, with a model on loopback; the agents need Python 3.11."""
+    """Run `make demo` with a model on loopback; the agents need Python 3.11."""
     demo = pytest.importorskip("src.agents.demo", exc_type=ImportError)
     claude = Provider("claude")
     claude.play(server, "answer")
@@ -149,7 +150,7 @@ def content(
     request: pytest.FixtureRequest, journal: Any, journal_of: Callable[..., Journal], httpserver: HTTPServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> str:  # fmt: skip
-    """A journal that is empty, the demo's, of a fleet with budgets, or hostile."""
+    """A journal that is empty, the demo's, a fleet's with budgets, or hostile."""
     if request.param == "demo":
         replay(httpserver, monkeypatch)
         journal.observations()
@@ -168,7 +169,7 @@ def content(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serve: Any, tmp_path: Path) -> None:
-    """Overview and trace, at every size, in both schemes; the token leaves the address."""
+    """Overview and trace are right at every size and in both colour schemes; the token leaves the address."""
     browser = Browser(chromium, size, scheme)
     address = serve()
     origin = address.partition("?")[0]
@@ -188,7 +189,7 @@ def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serv
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_report(size: str, scheme: str, content: str, chromium: Any, tmp_path: Path) -> None:
-    """The same, from one file that requests nothing; its links lead to its traces and back."""
+    """The report is right too, from one file that requests nothing; its links lead to its traces and back."""
     file = tmp_path / "report.html"
     subprocess.run(
         [sys.executable, "-m", "src.observability", "report", "--html", file],
@@ -221,7 +222,7 @@ def fleet(chromium: Any, serve: Any, journal_of: Callable[..., Journal]) -> Iter
 
 
 def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -> None:
-    """On top, announced, with new tiles; a pressed Live button holds them back."""
+    """New decisions appear on top, are announced, and update the tiles; a pressed Live button holds them back."""
     browser, made, origin = fleet
     page = browser.page
     calls = page.locator("#tiles .note").last.text_content()
@@ -240,7 +241,7 @@ def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -
 
 
 def test_ctrl_c_ends_an_open_stream() -> None:
-    """Soon, without a word."""
+    """The server ends soon, without a message."""
     Journal(settings.journal_path()).close()
     process, address = served()
     with httpx.Client() as client:
@@ -253,7 +254,7 @@ def test_ctrl_c_ends_an_open_stream() -> None:
 
 
 def test_a_view_stays_in_the_address(fleet: tuple[Browser, Journal, str]) -> None:
-    """Filters and periods change it without a new page; a reload and the back button lead to the same rows."""
+    """Filters and periods change the address without a new page; a reload and the back button show the same rows."""
     browser, made, origin = fleet
     page = browser.page
     page.get_by_label("Action").select_option("SELL")
@@ -281,13 +282,13 @@ def test_a_view_stays_in_the_address(fleet: tuple[Browser, Journal, str]) -> Non
 
 
 def hrefs(page: Any) -> list[str]:
-    """The addresses of the list's rows."""
+    """Return the addresses of the list's rows."""
     links: list[str] = page.locator("#rows a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     return links
 
 
 def test_by_keyboard_alone(fleet: tuple[Browser, Journal, str]) -> None:
-    """The first Tab offers the decisions; from there Tab and Enter open a trace; Escape is not needed to go on."""
+    """The first Tab offers the decisions; Tab and Enter open a trace from there; Escape is not needed."""
     browser, _, origin = fleet
     page = browser.page
     page.keyboard.press("Tab")
@@ -301,7 +302,7 @@ def test_by_keyboard_alone(fleet: tuple[Browser, Journal, str]) -> None:
 
 
 def test_marks_show_their_figures(fleet: tuple[Browser, Journal, str]) -> None:
-    """A tooltip has the words that a screen reader gets; headers sort, and show it."""
+    """A tooltip has the words that a screen reader gets; headers sort the table and show the order."""
     browser, _, _ = fleet
     page = browser.page
     mark = page.locator("section:has(> header > h2:text-is('Decisions')) g[aria-label]").last
@@ -331,7 +332,7 @@ while not end.exists():
 
 @contextmanager
 def writing(path: Path, processes: int, pause: float) -> Iterator[None]:
-    """Let processes append five traces each, again and again, until the end of the block; none of them may fail."""
+    """Let processes append five traces each, repeatedly, until the end of the block; none of them may fail."""
     end = path.with_name("end")
     command = [sys.executable, "-c", WRITER, str(path), str(end), str(pause)]
     writers = [subprocess.Popen(command, cwd=settings.REPO_ROOT, stderr=subprocess.PIPE) for _ in range(processes)]
@@ -344,7 +345,7 @@ def writing(path: Path, processes: int, pause: float) -> Iterator[None]:
 
 
 def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
-    """Eight processes append without a pause: the page goes on, and nobody gets an error."""
+    """Eight processes append without a pause: the page works, and no process gets an error."""
     browser, made, origin = fleet
     with writing(made.path, 8, pause=0):
         for _ in range(6):
@@ -354,7 +355,7 @@ def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
 
 
 def paint_and_filter(page: Any) -> tuple[float, float]:
-    """Milliseconds to the first paint and of a filter, with the whole page loaded after each; the better of two."""
+    """Return the milliseconds to the first paint and of a filter, the better of two, with the whole page loaded."""
     paints, filters = [], []
     for _ in range(2):
         page.reload()
@@ -374,7 +375,7 @@ def paint_and_filter(page: Any) -> tuple[float, float]:
 def test_a_million_rows_being_written_to(
     chromium: Any, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four processes append meanwhile: at every size the page is there, a filter chooses, new decisions arrive."""
+    """Four processes append meanwhile: the page appears at every size, a filter applies, new decisions arrive."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 900 USD/month; *Agent1 20 USD/day")
     made = Journal(settings.journal_path())
     million.fill(made, 333_334)

@@ -44,12 +44,12 @@ def report(journal: Any, tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def judged(journal_of: Callable[..., Journal]) -> Journal:
-    """Two days of four hundred traces, and the outcome of half of the decisions."""
+    """Four hundred traces of two days, with an outcome for half of the decisions."""
     return journal_of(400, days=2.0, judged=200)
 
 
 def frame(journal: Journal) -> pd.DataFrame:
-    """Every call and decision, with hour, and of decisions action, confidence and outcome."""
+    """Return every call and decision, with its hour; decisions also with action, confidence and outcome."""
     rows = pd.DataFrame(journal.observations("type = 'generation' OR name = 'trading_signal'"))
     signals = pd.json_normalize(rows["metadata"].map(lambda metadata: metadata or {})).set_index(rows.index)
     rows = rows.join(signals[["signal_action", "signal_confidence"]])
@@ -62,20 +62,20 @@ def frame(journal: Journal) -> pd.DataFrame:
 
 
 def judged_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """The BUY and SELL decisions with an outcome."""
+    """Return the BUY and SELL decisions with an outcome."""
     is_trade = rows["signal_action"].isin(["BUY", "SELL"])
     return rows[is_trade & rows["gain"].notna()]
 
 
 def tiles_of(html: str) -> dict[str, tuple[str, str]]:
-    """Value and note of each tile."""
+    """Return value and note of each tile."""
     form = r'<h2>([\w ]+)</h2>\s*<p class="figure[^>]*>([^<]*)</p>.*?<p class="note">([^<]*)'
     tiles = re.findall(form, html_entities.unescape(html.partition('id="list"')[0]), re.DOTALL)
     return {name: (value, note) for name, value, note in tiles}
 
 
 def marks_of(html: str, title: str) -> list[tuple[str, dict[str, float]]]:
-    """Date and figures of each bar, as a screen reader gets them; `` is the total."""
+    """Return date and figures of each bar, as a screen reader gets them; an empty name is the total."""
     chart = re.search(rf"<h2>{title}</h2>.*?</section>", html, re.DOTALL)
     assert chart, title
     bars = []
@@ -87,7 +87,7 @@ def marks_of(html: str, title: str) -> list[tuple[str, dict[str, float]]]:
 
 
 def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., str]) -> None:
-    """Net profit, hit rate with its interval, spend and failures of the same rows."""
+    """Net profit, hit rate with its interval, spend and failures equal those of the rows."""
     rows = frame(judged)
     calls, cases = rows[rows["type"] == "generation"], judged_of(rows)
     profit, spend = cases["pnl_usd"].sum(), calls["cost_usd"].sum()
@@ -110,7 +110,7 @@ def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., s
 
 
 def test_charts_and_tiles_have_one_source(judged: Journal, report: Callable[..., str]) -> None:
-    """All bars together are the tile's spend, all segments of a bar its total; no agent is left out of it."""
+    """All bars together equal the tile's spend, all parts of a bar its total; no agent is left out."""
     html, rows = report(), frame(judged)
     calls = rows[rows["type"] == "generation"]
     for by in ("agent", "model"):
@@ -132,7 +132,7 @@ def test_charts_and_tiles_have_one_source(judged: Journal, report: Callable[...,
 
 
 def table_of(html: str, title: str) -> pd.DataFrame:
-    """The texts of a table's cells."""
+    """Return the texts of a table's cells."""
     table = re.search(rf'aria-label="{title}"><table>(.*?)</table>', html, re.DOTALL)
     assert table
     lines = re.findall(r"<tr>(.*?)</tr>", table[1], re.DOTALL)
@@ -143,7 +143,7 @@ def table_of(html: str, title: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("by", ["agent", "model"])
 def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: Callable[..., str]) -> None:
-    """Calls, failures, decisions, outcomes, hits and profit of each; a decision's model is that of its call."""
+    """Calls, failures, decisions, outcomes, hits and profit are right; a decision's model is that of its call."""
     rows = frame(judged)
     models = rows[rows["type"] == "generation"].set_index("trace_id")["model"]
     rows["model"] = rows["model"].fillna(rows["trace_id"].map(models))
@@ -167,7 +167,7 @@ def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: 
 
 
 def test_confidence_against_outcome(judged: Journal, report: Callable[..., str]) -> None:
-    """Five classes with their hits, computed once more."""
+    """Five classes with their hits equal those computed from the rows."""
     cases = judged_of(frame(judged)).dropna(subset="signal_confidence")
     wanted = [
         (f"{group['signal_confidence'].mean():.0f}", int((group["gain"] > 0).sum()), len(group))
@@ -178,7 +178,7 @@ def test_confidence_against_outcome(judged: Journal, report: Callable[..., str])
 
 
 def test_every_link_leads_to_a_trace_inside(judged: Journal, report: Callable[..., str]) -> None:
-    """Each row's trace is in the file, once; nothing is named that the file does not hold."""
+    """Each row's trace is in the file, once; no link leads elsewhere."""
     html = report()
     ids = re.findall(r'id="(t-\w+)"', html)
     links = {link for link in re.findall(r'href="#([^"]*)"', html) if link}
@@ -189,7 +189,7 @@ def test_every_link_leads_to_a_trace_inside(judged: Journal, report: Callable[..
 
 
 def test_only_the_file_s_own_script_and_style_run(report: Callable[..., str]) -> None:
-    """Both are allowed by their hashes."""
+    """Script and style are allowed by their hashes."""
     Journal(settings.journal_path()).close()
     html = report()
     policy = html_entities.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1])  # type: ignore[index]
@@ -204,7 +204,7 @@ def test_only_the_file_s_own_script_and_style_run(report: Callable[..., str]) ->
 
 
 def test_a_report_of_one_model_and_of_failures(judged: Journal, report: Callable[..., str]) -> None:
-    """Every figure is that of the model, however it is written; `--failed` lists the failed calls."""
+    """Every figure is that of the model, in whatever case it is written; `--failed` lists the failed calls."""
     calls = frame(judged).query("type == 'generation' and model == 'deepseek-chat'")
     html = report("--model", "DEEPSEEK-chat")
     assert tiles_of(html)["Failures"][1] == f"{calls['failed'].sum()} of {len(calls)} calls"
@@ -219,7 +219,7 @@ def _append(*rows: Row) -> None:
 
 
 def _call(number: int, **columns: Any) -> Row:
-    """A call of a tenth of a second, some minutes ago."""
+    """Record a call of a tenth of a second, some minutes ago."""
     start_ns = now_ns() - 60_000_000_000 * (number + 1)
     fixed = {"type": "generation", "name": "g", "trace_name": "g", "model": "m", "agent": "A"}
     return million.observation_row(
@@ -229,7 +229,7 @@ def _call(number: int, **columns: Any) -> Row:
 
 
 def test_unknown_is_shown_as_unknown(report: Callable[..., str]) -> None:
-    """The price of a call, and the duration of an interrupted one: neither counts as zero, in no place."""
+    """An unknown price and the duration of an interrupted call count nowhere as zero."""
     cut = _call(1, model="cut", level="WARNING", status_message=INTERRUPTED)
     _append(_call(0), cut, _call(2, cost_usd=0.0, model="f"))
     html = report()
@@ -241,7 +241,7 @@ def test_unknown_is_shown_as_unknown(report: Callable[..., str]) -> None:
 
 
 def test_a_quiet_hour_has_its_place(report: Callable[..., str]) -> None:
-    """Between two that have calls, and up to now: an outage looks like a gap."""
+    """An hour without calls is shown as a gap, between busy hours and up to now."""
     hours = (50, 20, 0)
     _append(*(_call(60 * hour, cost_usd=0.01) for hour in hours))
     bars = marks_of(report(), "Spend by model")
@@ -250,7 +250,7 @@ def test_a_quiet_hour_has_its_place(report: Callable[..., str]) -> None:
 
 
 def test_what_a_model_wrote_stays_text(report: Callable[..., str]) -> None:
-    """In rows, tables, charts and traces."""
+    """Texts of a model are escaped in rows, tables, charts and traces."""
     with ObservabilityContext.agent_cycle(HOSTILE, input={"x": HOSTILE}):
         ask(HOSTILE, model=HOSTILE, answer=HOSTILE)
         ObservabilityContext.add_trading_signal("BUY", 80, HOSTILE, HOSTILE)
@@ -265,26 +265,26 @@ def test_what_a_model_wrote_stays_text(report: Callable[..., str]) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_reported(judged: Journal, tmp_path: Path) -> None:
-    """With its name and the reason; status 1."""
+    """The file is named with the reason; status 1."""
     done = CliRunner().invoke(app, ["report", "--html", str(tmp_path / "nowhere" / "report.html")])
     assert done.exit_code == 1
     assert "nowhere/report.html cannot be written" in json.dumps(done.output)
 
 
 def test_axes_end_at_round_numbers() -> None:
-    """Little of the plot is empty, and the half is no odd number."""
+    """Little of the plot is empty, and half of the axis is a round number."""
     tops = [top_of(value) for value in (0, 0.03, 0.9, 1, 3, 7, 11, 65_000)]
     assert tops == pytest.approx([1, 0.03, 1, 1, 3, 8, 12, 80_000])
 
 
 def test_a_line_is_broken_where_nothing_is_known() -> None:
-    """A lone point stays visible."""
+    """A gap breaks the line; a lone point stays visible."""
     assert line([None, None]).paths == []
     assert len(line([1, 2, None, 3, None, 4, 5]).paths) == 3
 
 
 def test_buckets_cover_the_period() -> None:
-    """At most 30, ending with the current hour; the first begins with the period."""
+    """At most 30 buckets end with the current hour; the first begins with the period."""
     for hours in (1, 2, 24, 31, 168, 720, 8784):
         time = range_since(now_ns() - hours * HOUR_NS)
         assert 1 <= time.size <= 31

@@ -13,7 +13,7 @@ from tests.million import fill
 
 @pytest.mark.slow
 def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
-    """Of few cases and of some."""
+    """Check the report on few cases, and on some more."""
     journal = exported(tmp_path)
     assert journal.judged.groupby("model").size().max() > 30
     check_report(journal)
@@ -22,7 +22,7 @@ def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_report_on_many_decisions(made: Journal, tmp_path: Path) -> None:
-    """Of so many that Student's quantile is beyond the console's table."""
+    """Check the report on so many cases that Student's quantile is beyond the console's table."""
     fill(made, 2000, days=2)
     judge(made, 1900)
     journal = exported(tmp_path)

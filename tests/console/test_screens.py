@@ -26,14 +26,14 @@ ALL = (*LOOKING, "export", "prune --dry-run", "doctor")
 
 
 def screen(command: str, columns: int) -> str:
-    """What it prints, without the spaces at the ends of lines."""
+    """Return the output of a command, without spaces at the ends of lines."""
     result = invoke(command, columns)
     assert (result.exit_code, result.stderr) == (0, "")
     return "\n".join(line.rstrip() for line in result.output.strip("\n").splitlines())
 
 
 def test_decisions(filled: Journal) -> None:
-    """At 160 columns with model, cost and the whole reason."""
+    """`decisions` at 80 columns, and at 160 with model, cost and the whole reason."""
     assert screen("decisions", 80) == snapshot("""\
 time (UTC)   trace     agent           model           decision             cost
 ────────────────────────────────────────────────────────────────────────────────
@@ -57,7 +57,7 @@ time (UTC)      trace     agent              model             decision         
 
 
 def test_a_trace(filled: Journal) -> None:
-    """As a tree."""
+    """`trace` as a tree."""
     assert screen("trace last", 80) == snapshot("""\
 2026-11-18 11:03:03 UTC  trace f0dfb4a5
 🤖 LiquidationAgent8  1.9 s
@@ -79,7 +79,7 @@ def test_a_trace(filled: Journal) -> None:
 
 
 def test_traces(filled: Journal) -> None:
-    """A line a trace, the newest last."""
+    """`traces` has a line per trace, newest last."""
     assert screen("traces", 80) == snapshot("""\
 began (UTC)  trace     agent       model        decision             cost   took
 ────────────────────────────────────────────────────────────────────────────────
@@ -99,7 +99,7 @@ began (UTC)     trace     agent              model             decision         
 
 
 def test_the_report_on_decisions(filled: Journal) -> None:
-    """What came of them: four trades are not believed."""
+    """`decisions --report` on four trades marks them as few."""
     for number, row in enumerate(filled.observations("is_root")):
         invoke(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
     narrow = screen("decisions --report", 80)
@@ -143,7 +143,7 @@ deepseek-chat     -$1.25      1   $0.00099         –  -$1.25
 
 
 def test_costs(filled: Journal) -> None:
-    """At 160 columns with tokens, p99 and the first token."""
+    """`costs` at 80 columns, and at 160 with tokens, p99 and the first token."""
     assert screen("costs --by model --since 2026-11-01", 80) == snapshot("""\
 💰 Since 2026-11-01 00:00:00 UTC
 model             calls  errors     spend  no price    p50    p95
@@ -163,7 +163,7 @@ total                 4       –   $0.0090         –      –      –      �
 
 
 def test_agent_and_model_choose(filled: Journal) -> None:
-    """Decisions and traces of a model are those whose calls it answered."""
+    """Decisions and traces of a model are those with a call that the model answered."""
     for command in ("decisions", "traces"):
         assert len(invoke(f"{command} --model claude-haiku-4-5 --json").stdout.splitlines()) == 3
         assert len(invoke(f"{command} --model deepseek-chat --json").stdout.splitlines()) == 1
@@ -173,7 +173,7 @@ def test_agent_and_model_choose(filled: Journal) -> None:
 
 @cases("command", ALL)
 def test_a_pipe_gets_no_colour(command: str, filled: Journal) -> None:
-    """And no other escape sequence."""
+    """A pipe gets no colour and no other escape sequence."""
     result = invoke(command)
     assert result.exit_code == 0
     assert "\x1b" not in result.output
@@ -181,7 +181,7 @@ def test_a_pipe_gets_no_colour(command: str, filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_terminal_gets_colour(filled: Journal) -> None:
-    """Over a real pseudo-terminal."""
+    """A real pseudo-terminal gets colours."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "src.observability", "decisions"]
     subprocess.run(command, stdout=slave, check=True, cwd=settings.REPO_ROOT, timeout=30,
@@ -194,7 +194,7 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
 
 @cases("command", ALL)
 def test_an_empty_journal(command: str, made: Journal) -> None:
-    """Is no fault, but for a trace that is asked for by name."""
+    """An empty journal is no fault, unless a trace is requested by its id."""
     result = invoke(command)
     assert result.exit_code == int(command == "trace last")
     assert "Traceback" not in result.output
@@ -214,7 +214,7 @@ def _spoil(journal: Journal, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["missing", "damaged", "newer", "another program's", "a folder"])
 def test_a_journal_that_is_none(what: str, filled: Journal) -> None:
-    """Said in one line with what to do, exit status 1; and not touched."""
+    """A file that is not a journal is reported in one line with its cure, exit status 1, and not changed."""
     path = filled.path
     _spoil(filled, what)
     before = path.read_bytes() if path.is_file() else None
@@ -229,7 +229,7 @@ def test_a_journal_that_is_none(what: str, filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_journal_that_is_being_written(filled: Journal) -> None:
-    """Every command beside two other processes that never rest: no lock, no half trace in what is shown."""
+    """Every command works beside two writing processes: no lock, no half trace in the output."""
     before = filled.newest()[0]
     writers = [subprocess.Popen([sys.executable, "-c", _WRITES, str(filled.path), seed]) for seed in ("100", "9000")]
     try:
@@ -257,7 +257,7 @@ for seed in itertools.count(int(sys.argv[2])):
 
 @pytest.mark.slow
 def test_a_prompt_of_ten_megabytes(filled: Journal, tmp_path: Path) -> None:
-    """Folded to a line in trees and tables, whole in every export."""
+    """A huge prompt is cut to one line in trees and tables, and whole in every export."""
     text = "price " * 1_700_000
     row = observation_row(id="1" * 16, trace_id="a" * 32, type="generation", name="llm_generation", trace_name="x",
                           start_ns=START_NS, end_ns=START_NS + 1, model="m" * 1000, agent="A" * 1000,
@@ -280,7 +280,7 @@ HOSTILE = (
 @pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_every_column(text: str, filled: Journal) -> None:
-    """Neither escape sequences nor overrides reach the terminal, nothing is lost, and no row breaks a screen."""
+    """Neither escape sequences nor overrides reach the terminal, no text is lost, and no row breaks a screen."""
     row = observation_row(id="1" * 16, trace_id="a" * 32, type="event", name="trading_signal", trace_name=text,
                           start_ns=START_NS, end_ns=START_NS, agent=text, session_id=text, status_message=text,
                           level="ERROR", metadata=_json(text), provider=text, model=text)  # fmt: skip
@@ -298,7 +298,7 @@ def _json(text: str) -> str:
 
 @pytest.mark.parametrize("name", ["agent", "model", "session"])
 def test_options_are_values_not_sql(name: str, filled: Journal) -> None:
-    """What is asked for is bound, never pasted."""
+    """Option values are bound parameters, never part of the SQL."""
     evil = "x'OR'1'='1"
     if name == "session":
         assert invoke(f"traces --session {evil}").stdout == ""
@@ -312,7 +312,7 @@ def test_options_are_values_not_sql(name: str, filled: Journal) -> None:
     "since", ["2026-02-30", "0", "-1", "99999999d", "24", "h24", "2026-11-01T25:00", "now", "1e9d", "٣d", "'", "24h;"]
 )
 def test_strange_times_are_refused(since: str, filled: Journal) -> None:
-    """With what is taken, and exit status 2."""
+    """A malformed time is refused with the accepted forms, exit status 2."""
     for command in ("costs", "decisions", "traces", "export"):
         result = invoke(f"{command} --since {since}")
         assert result.exit_code == 2
@@ -321,7 +321,7 @@ def test_strange_times_are_refused(since: str, filled: Journal) -> None:
 
 @cases("since", ["0001-01-01", "1969-12-31", "9999-12-31T23:59:59", "2026-11-18T12:06+01:00", "999999w"])
 def test_times_far_away_are_times(since: str, filled: Journal) -> None:
-    """Before the epoch, in the far future, with an offset."""
+    """Times before 1970, in the far future, and with an offset are accepted."""
     for command in ("costs", "decisions", "traces", "export"):
         result = invoke(f"{command} --since {since}")
         assert result.exit_code == 0, (command, result.output, result.exception)

@@ -22,18 +22,18 @@ from tests.million import fill, observation_row
 
 
 def traces_with(journal: Journal, text: str, **rows: int) -> set[str]:
-    """What a search finds."""
+    """Return the traces that a search finds."""
     return set(json.loads(queries.with_traces(journal, Filter(text=text, **rows)).traces or "[]"))
 
 
 def indexed(journal: Journal) -> dict[str, int]:
-    """The number of rows that the index has of each table."""
+    """Return the number of rows in each table of the index."""
     with closing(sqlite3.connect(search.path_of(journal.path))) as db:
         return {name: db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("parts", "rows")}
 
 
 def words_in(file: Path) -> bytes:
-    """The bytes of the index, in lower case as words are stored."""
+    """Return the bytes of the index, in lower case as words are stored."""
     return file.read_bytes().lower()
 
 
@@ -46,7 +46,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_search_finds_the_same_with_an_index_and_without(
     filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first search fills the index, the second one uses it; with OBSERVABILITY_SEARCH off there is no file."""
+    """The first search fills the index, the second uses it; with OBSERVABILITY_SEARCH off there is no file."""
     path = search.path_of(filled.path)
     texts = ("FUNDING stays", "503", "sell open", "nowhere", "exchange before liquid", "0")
     first = [traces_with(filled, text) for text in texts]
@@ -64,7 +64,7 @@ words = st.text(st.sampled_from("aB1éß鯨_-.,\n\"'{ "), max_size=8)
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(words, min_size=1, max_size=6), words.filter(lambda text: bool(search.words_of(text))))
 def test_the_index_and_the_rows_agree_on_what_a_word_is(made: Journal, texts: list[str], wanted: str) -> None:
-    """Whatever stands between words, in whatever case."""
+    """Words match with any signs between them, in any case."""
     made.change("DELETE FROM observations")
     search.path_of(made.path).unlink(missing_ok=True)
     rows = [
@@ -80,7 +80,7 @@ def test_the_index_and_the_rows_agree_on_what_a_word_is(made: Journal, texts: li
 
 @pytest.mark.filled(100)
 def test_new_rows_are_found_and_added(filled: Journal, small_parts: None) -> None:
-    """A search reads only what the index lacks."""
+    """A search reads only the rows that the index lacks."""
     assert len(traces_with(filled, "funding")) == 100
     fill(filled, 10, seed=2)
     assert len(traces_with(filled, "funding")) == 110
@@ -91,7 +91,7 @@ def test_new_rows_are_found_and_added(filled: Journal, small_parts: None) -> Non
 def test_an_old_journal_is_filled_in_pieces(
     filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Newest rows first, as far as the time goes; what is not there yet is read, so that nothing is missed."""
+    """The newest rows are indexed first, as long as time is left; missing rows are read, so that nothing is missed."""
     monkeypatch.setattr(queries, "_FILL_SECONDS", -1.0)
     assert len(traces_with(filled, "funding")) == 100
     assert indexed(filled)["rows"] == 0
@@ -103,7 +103,7 @@ def test_an_old_journal_is_filled_in_pieces(
 
 @pytest.mark.filled(100)
 def test_no_word_outlives_its_row(filled: Journal, small_parts: None) -> None:
-    """Neither deletion nor pruning leaves one in the index; other rows are still found."""
+    """Deletion and pruning remove words from the index; other rows are still found."""
     secret, path = "halibut", search.path_of(filled.path)
     filled.change("UPDATE observations SET input = ? WHERE seq IN (1, 100)", (json.dumps(f"the {secret} sings"),))
     old, young = (filled.select("SELECT trace_id FROM observations WHERE seq = ?", (seq,)) for seq in (1, 100))
@@ -120,7 +120,7 @@ def test_no_word_outlives_its_row(filled: Journal, small_parts: None) -> None:
 
 @pytest.mark.filled(100, days=90)
 def test_retention_drops_words_too(filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the code that agents run."""
+    """The agents' retention removes words from the index."""
     traces_with(filled, "funding")
     retention = Retention()
     while retention.tidy(filled):
@@ -135,7 +135,7 @@ def test_retention_drops_words_too(filled: Journal, small_parts: None, monkeypat
 @pytest.mark.filled(20)
 @pytest.mark.parametrize("spoil", ["damage", "another journal's", "remove"])
 def test_an_index_that_is_spoilt_is_made_anew(spoil: str, filled: Journal, tmp_path: Path) -> None:
-    """The journal has it all."""
+    """A damaged index is rebuilt from the journal."""
     path = search.path_of(filled.path)
     traces_with(filled, "funding")
     if spoil == "damage":
@@ -155,7 +155,7 @@ def test_an_index_that_is_spoilt_is_made_anew(spoil: str, filled: Journal, tmp_p
 
 @pytest.mark.filled(20)
 def test_another_search_that_writes_is_not_waited_for_by_a_deletion(filled: Journal) -> None:
-    """Then the whole index goes: words must not stay, and a recorder must not wait."""
+    """The whole index is dropped then: words must not stay, and a recorder must not wait."""
     traces_with(filled, "funding")
     with closing(sqlite3.connect(search.path_of(filled.path), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -168,7 +168,7 @@ def test_another_search_that_writes_is_not_waited_for_by_a_deletion(filled: Jour
 
 @pytest.mark.filled(20)
 def test_sqlite_without_fts5_reads_the_rows(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the index were off."""
+    """Without FTS5, rows are read as if the index were off."""
     monkeypatch.setattr(search, "_CREATE_PART", search._CREATE_PART.replace("fts5", "fts99"))
     assert len(traces_with(filled, "funding")) == 20
     assert len(traces_with(filled, "funding")) == 20
@@ -176,7 +176,7 @@ def test_sqlite_without_fts5_reads_the_rows(filled: Journal, monkeypatch: pytest
 
 @pytest.mark.filled(20)
 def test_a_period_is_searched_alone(filled: Journal) -> None:
-    """Traces that begin before it or after it are not listed, though they have the text."""
+    """Traces before and after the period are not listed, though they contain the text."""
     starts = sorted({row["start_ns"] for row in filled.observations() if row["is_root"]})
     rows = newest_decisions(filled, Filter(starts[5], starts[9], text="funding"), 100)
     assert len(rows) == 4
@@ -184,7 +184,7 @@ def test_a_period_is_searched_alone(filled: Journal) -> None:
 
 
 def test_many_rows_without_an_index_are_reported(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How many were read one by one, and why."""
+    """A message has the number of rows read one by one, and the reason."""
     monkeypatch.setattr(queries, "_MANY_ROWS", 100)
     assert "🔎 Read 900 rows missing in the search index and added some to the index" in (
         invoke("costs --text nowhere").stderr

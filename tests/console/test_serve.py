@@ -39,14 +39,14 @@ async def stranger() -> AsyncIterator[tuple[httpx.AsyncClient, str]]:
 
 @pytest.fixture
 async def browser(stranger: tuple[httpx.AsyncClient, str]) -> httpx.AsyncClient:
-    """A browser that came with the printed address."""
+    """A browser that opened the printed address."""
     client, address = stranger
     await client.get(address)
     return client
 
 
 async def test_the_token_becomes_a_cookie(stranger: tuple[httpx.AsyncClient, str]) -> None:
-    """Once; the redirect takes it out of the address, and a script cannot read the cookie."""
+    """The token works once; the redirect removes it from the address, and a script cannot read the cookie."""
     client, address = stranger
     Journal(settings.journal_path()).close()
     assert (await client.get("/")).status_code == 403
@@ -61,7 +61,7 @@ async def test_the_token_becomes_a_cookie(stranger: tuple[httpx.AsyncClient, str
 
 @pytest.mark.parametrize("path", ["/", "/events", "/page.css", "/trace/" + "0" * 32, "/?token=x", "/nothing"])
 async def test_a_stranger_gets_nothing(stranger: tuple[httpx.AsyncClient, str], path: str) -> None:
-    """Neither with a wrong token nor with a wrong cookie; the refusal has the security headers too."""
+    """A wrong token and a wrong cookie are refused; the refusal has the security headers too."""
     client, _ = stranger
     for cookies in ("", f"moon_page_{PORT}=wrong", f"moon_page_{PORT}=", "\x7f=;;="):
         answer = await client.get(path, headers={"Cookie": cookies})
@@ -73,7 +73,7 @@ async def test_a_stranger_gets_nothing(stranger: tuple[httpx.AsyncClient, str], 
     "host", ["evil.example", f"evil.example:{PORT}", "127.0.0.1", f"127.0.0.1:{PORT}.evil.example", f"[::1]:{PORT}", ""]
 )
 async def test_another_host_name_is_refused(browser: httpx.AsyncClient, host: str) -> None:
-    """A web site whose name leads to this machine (DNS rebinding) gets no byte, even with the cookie."""
+    """A web site whose name leads to this machine (DNS rebinding) gets nothing, even with the cookie."""
     answer = await browser.get("/", headers={"Host": host})
     assert (answer.status_code, answer.text) == (421, "This host name is not served here.\n")
 
@@ -84,7 +84,7 @@ async def test_another_host_name_is_refused(browser: httpx.AsyncClient, host: st
      "/..%2faccess.py", "//etc/passwd", "/trace/' OR 1=1 --", "/trace/%00", "/base.html.j2"],
 )  # fmt: skip
 async def test_path_tricks_lead_nowhere(browser: httpx.AsyncClient, path: str) -> None:
-    """No file beyond the page's own, and no trace that is not in the journal."""
+    """Only the page's own files and traces in the journal are served."""
     Journal(settings.journal_path()).close()
     answer = await browser.get(path)
     assert answer.status_code == 404
@@ -92,13 +92,13 @@ async def test_path_tricks_lead_nowhere(browser: httpx.AsyncClient, path: str) -
 
 
 async def test_only_reading(browser: httpx.AsyncClient) -> None:
-    """Other methods are refused."""
+    """Methods other than GET and HEAD are refused."""
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         assert (await browser.request(method, "/")).status_code == 405
 
 
 async def test_before_the_first_agent_the_page_waits(browser: httpx.AsyncClient) -> None:
-    """It loads itself again; with an empty journal it says what to do."""
+    """The page reloads itself; with an empty journal it states what to do."""
     answer = await browser.get("/")
     assert answer.status_code == 503
     assert "run an agent first" in answer.text
@@ -108,7 +108,7 @@ async def test_before_the_first_agent_the_page_waits(browser: httpx.AsyncClient)
 
 
 async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal: Any) -> None:
-    """In names, reasons, prompts, answers and in the address."""
+    """Texts are escaped in names, reasons, prompts, answers and in the address."""
     with ObservabilityContext.agent_cycle(HOSTILE, input={"x": HOSTILE}) as cycle:
         ask(HOSTILE, model=HOSTILE, answer=HOSTILE)
         ObservabilityContext.add_trading_signal("BUY", 80, HOSTILE, HOSTILE)
@@ -125,7 +125,7 @@ async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal
 
 @pytest.mark.filled(120, days=0.9)
 async def test_filters_choose_rows(browser: httpx.AsyncClient, filled: Journal) -> None:
-    """By agent, symbol and action together; older rows follow page by page, each once."""
+    """Filters by agent, symbol and action combine; older rows follow page by page, each once."""
     rows = filled.select("SELECT * FROM decisions ORDER BY start_ns DESC, seq DESC")
     chosen = [row["trace_id"] for row in rows if (row["action"], row["symbol"]) == ("SELL", "BTC")]
     assert await traces_of(browser, "/?action=SELL&symbol=BTC&period=7d") == chosen
@@ -141,12 +141,12 @@ async def test_filters_choose_rows(browser: httpx.AsyncClient, filled: Journal) 
 
 
 async def traces_of(browser: httpx.AsyncClient, address: str) -> list[str]:
-    """The traces of an address's rows."""
+    """Return the traces of an address's rows."""
     return re.findall(r'href="/trace/(\w+)', (await browser.get(address)).text)
 
 
 async def test_the_page_cannot_write(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """Its connection refuses every change."""
+    """The page's connection refuses every change."""
     from src.observability.console.page import server as module
     from src.observability.journal import JournalError
 
@@ -163,7 +163,7 @@ BUDGETS = "fleet 3 calls/month; *Agent1 400 calls/month soft; <img/src=x> 1 USD/
 
 @pytest.mark.filled(120, days=0.9)
 async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """With the figures of `budgets`, in the report too, whatever the view; uncounted calls are in them."""
+    """Page and report show the figures of `budgets` in every view, with uncounted calls."""
     assert 'class="card budgets"' not in (await browser.get("/")).text
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", BUDGETS)
     with filled.transaction() as db:
@@ -189,14 +189,14 @@ async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClie
 
 
 def figures_of(card: str) -> dict[str, float]:
-    """The figures of a budget."""
+    """Return the figures of a budget."""
     form = r"~?([\d.,e-]+) <small>(spent|reserved|left|USD|calls)"
     figures = {name: float(text.replace(",", "")) for text, name in re.findall(form, card)}
     return {name if name in ("spent", "reserved", "left") else "limit": value for name, value in figures.items()}
 
 
 def test_messages_of_any_form() -> None:
-    """A conversation, arguments, parts of a message, a text, data: each is read, and nothing is left out."""
+    """A conversation, arguments, parts of a message, a text and data are shown completely."""
 
     def read(value: Any) -> list[tuple[str, str]]:
         return [(message.kind, message.text) for message in _of_value(value, "user", "input")]
@@ -219,7 +219,7 @@ def test_messages_of_any_form() -> None:
 
 @pytest.mark.filled(120, days=0.9)
 async def test_tiles_and_lower_half_are_of_the_view(browser: httpx.AsyncClient, filled: Journal) -> None:
-    """Calls and failures of one agent, counted in its rows; the page below is of the same view."""
+    """The tiles count the calls and failures of the filtered agent; the lower part of the page has the same filter."""
     ((agent, calls, failed),) = (
         tuple(row.values())
         for row in filled.select(
@@ -235,7 +235,7 @@ async def test_tiles_and_lower_half_are_of_the_view(browser: httpx.AsyncClient, 
 
 @pytest.mark.filled(40, days=0.5)
 async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal) -> None:
-    """In prompts, answers and reasons; a text without a word is no filter."""
+    """The search covers prompts, answers and reasons; a text without a word is no filter."""
     trace = filled.select("SELECT trace_id FROM decisions ORDER BY seq LIMIT 1 OFFSET 7")[0]["trace_id"]
     filled.change(
         "UPDATE observations SET output = ? WHERE type = 'generation' AND trace_id = ?", ('"sell the Zebra now"', trace)
@@ -245,7 +245,8 @@ async def test_text_is_searched(browser: httpx.AsyncClient, filled: Journal) -> 
 
 
 async def test_a_long_trace_is_cut(browser: httpx.AsyncClient) -> None:
-    """After 500 observations and 20,000 characters of a text; the command that shows all is named."""
+    """A trace is cut after 500 observations, a text after 20,000 characters; the page names the command that shows
+    all."""
     step = {"trace_id": "a" * 32, "type": "span", "name": "step", "trace_name": "t"}
     long = json.dumps("x" * 30_000)
     rows = [

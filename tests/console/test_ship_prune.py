@@ -29,19 +29,19 @@ DAY_NS = 86_400_000_000_000
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:
-    """A command; `answer` is typed."""
+    """Run a command; `answer` is typed."""
     return CliRunner().invoke(app, [*arguments], input=answer)
 
 
 def rows(**states: int) -> None:
-    """What the journal holds, by state."""
+    """Return the number of rows by state."""
     journal = Journal(settings.journal_path(), create=False)
     assert journal.counts() == states
     journal.close()
 
 
 def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:
-    """Three observations and two scores that wait for a backend that is away."""
+    """Three observations and two scores are pending for a server that is away."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -51,7 +51,7 @@ def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:
 
 
 def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Status 1 while the backend is away, 0 once all is there."""
+    """The status is 1 while the server is away, 0 once all rows are delivered."""
     backend = pending(monkeypatch)
     result = run("ship")
     assert result.exit_code == 1
@@ -66,7 +66,7 @@ def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_s_words_do_not_reach_the_terminal(langfuse: Any) -> None:
-    """Its escape sequences are written out, by `ship` and by `doctor`."""
+    """Escape sequences in a server's message are escaped, by `ship` and by `doctor`."""
     langfuse.answer = lambda request, _: Response("\x1b]0;owned\x07\x1b[2J\u202e\x9b31m", 500)
     one_cycle()
     assert not LangFuseTracker().flush(10)
@@ -77,7 +77,7 @@ def test_a_server_s_words_do_not_reach_the_terminal(langfuse: Any) -> None:
 
 
 def test_ship_says_what_was_refused(langfuse: Any) -> None:
-    """And ends with status 1."""
+    """`ship` prints the rejected rows and ends with status 1."""
     langfuse.answer = lambda request, _: Response("busy", 500)
     one_cycle()
     assert not LangFuseTracker().flush(10)
@@ -89,7 +89,7 @@ def test_ship_says_what_was_refused(langfuse: Any) -> None:
 
 
 def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
-    """Said with the cure; `--include-local` changes nothing either."""
+    """The missing keys are reported with the cure, also with `--include-local`."""
     result = run("ship", "--include-local", "--yes")
     assert result.exit_code == 1
     assert "set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env" in result.stderr
@@ -97,7 +97,7 @@ def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
 
 
 def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any) -> None:
-    """How many is said first; `n`, and no answer at all, send nothing; `y` and `--yes` do."""
+    """The question has the number of rows; `n` and no answer send nothing; `y` and `--yes` send."""
     assert "No rows are pending" in run("ship").output
     for answer, end in (("n\n", "🤖 Nothing was sent\n"), ("", "\n   → add --yes to skip the question\n")):
         result = run("ship", "--include-local", answer=answer)
@@ -117,7 +117,7 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
 
 @contextmanager
 def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
-    """A command in a process of its own that takes Ctrl-C (a suite in the background hands on that it is ignored)."""
+    """Start a command in a process that reacts to Ctrl-C, although a suite in the background ignores it."""
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", *arguments], cwd=settings.REPO_ROOT, text=True,
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "100"},
@@ -130,7 +130,7 @@ def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
 
 @pytest.mark.slow
 def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) -> None:
-    """Status 130."""
+    """Ctrl-C at the question ends with status 130."""
     with started("ship", "--include-local", stdin=subprocess.PIPE) as process:
         assert process.stderr.read(3) == "500"
         process.send_signal(signal.SIGINT)
@@ -141,7 +141,7 @@ def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) ->
 
 @pytest.mark.slow
 def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
-    """Status 130 at once, and what was not delivered still waits."""
+    """Ctrl-C ends at once with status 130, and undelivered rows stay pending."""
     langfuse.answer = lambda _request, _body: time.sleep(1)
     with started("ship", "--include-local", "--yes") as process:
         wait_for(lambda: langfuse.requests)
@@ -154,7 +154,7 @@ def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
 
 
 def wait_for(what: Any) -> None:
-    """Until it is so, ten seconds at the most."""
+    """Wait until a condition holds, at most ten seconds."""
     for _ in range(1000):
         if what():
             return
@@ -163,7 +163,7 @@ def wait_for(what: Any) -> None:
 
 
 def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
-    """First said, then done; what waits for Langfuse stays, and what it cost stays in the sums."""
+    """Old rows are counted, then deleted; pending rows stay, and the cost stays in the sums."""
     old = observation_row(id="1" * 16, trace_id="a" * 32, type="span", name="x", trace_name="x", end_ns=1,
                           start_ns=time.time_ns() - 9 * DAY_NS, state="pending", destination="h|k")  # fmt: skip
     filled.append([old], [])
@@ -187,7 +187,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
-    """What there is, then what comes, also of cycles that end late; Ctrl-C is a clean exit."""
+    """Existing rows are printed first, then new ones, also of cycles that end late; Ctrl-C ends with status 0."""
     one_cycle("EarlyAgent")
     journal.observations()
     with started("tail", "--json") as process:
@@ -205,7 +205,7 @@ def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
 
 
 def a_cycle_that_fails(journal: Any) -> None:
-    """It is journalled as open, and seen so, before it ends."""
+    """Record a cycle that is seen as open before it fails."""
     with ObservabilityContext.agent_cycle("LateAgent"):
         journal.observations()
         time.sleep(0.6)
@@ -214,7 +214,7 @@ def a_cycle_that_fails(journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_of_one_model_says_who_decided(journal: Any) -> None:
-    """Agent and model are obeyed; nothing that a model writes reaches the terminal."""
+    """Filters by agent and model apply; no escape sequence of a model reaches the terminal."""
     one_cycle("WhaleAgent")
     one_cycle("OtherAgent", model="gpt-4o-mini")
     with ObservabilityContext.agent_cycle("Evil\x1b[2J"):

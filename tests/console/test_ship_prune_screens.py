@@ -41,14 +41,14 @@ CHANGES = (
 
 
 def seen(command: str, columns: int, status: int = 0) -> str:
-    """What an operator sees, spaces at the ends of lines left out."""
+    """Return the screen, without spaces at the ends of lines."""
     result = invoke(command, columns)
     assert result.exit_code == status, result.output
     return normalised(result.output, columns)
 
 
 def normalised(output: str, columns: int) -> str:
-    """The same on every machine."""
+    """Replace everything that differs from machine to machine."""
     lines = [line.rstrip() for line in output.strip("\n").splitlines()]
     assert max(cell_len(line) for line in lines) <= columns
     text = "\n".join(lines)
@@ -58,13 +58,13 @@ def normalised(output: str, columns: int) -> str:
 
 
 def unwrapped(screen: str) -> str:
-    """The same screen on a terminal so wide that no line of it is broken."""
+    """Return the same screen on a terminal so wide that no line is broken."""
     return re.sub(r"\n   (?!→)", " ", screen)
 
 
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    """Six traces of 2026-11-18, ten minutes ago, and a call that failed."""
+    """Six traces of 2026-11-18, ten minutes ago, and a failed call."""
     monkeypatch.setattr(time_range, "now_ns", lambda: START_NS + 10 * MINUTE_NS)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
     with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as folder:
@@ -77,7 +77,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
 
 
 def failed_call() -> Row:
-    """Outside of any cycle."""
+    """Record a failed call outside a cycle."""
     return observation_row(
         id="f" * 16, trace_id="f" * 32, type="generation", name="llm_generation", trace_name="WhaleAgent4",
         agent="WhaleAgent4", model="claude-haiku-4-5", provider="claude", level="ERROR", start_ns=START_NS,
@@ -86,7 +86,7 @@ def failed_call() -> Row:
 
 
 def test_status(journal: Journal) -> None:
-    """Nothing is sent, and a word why."""
+    """`status` without keys: nothing is sent, with the reason."""
     assert seen("status", 80) == snapshot("""\
 🤖 Tracing is on, kept here: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
@@ -142,7 +142,7 @@ time (UTC)      trace     agent              decision         reason
 
 
 def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With keys; much is shipped, some waits, some was refused."""
+    """`status` with keys: many rows are shipped, some pending, some rejected."""
     for name, value in settings_for("https://langfuse.example.com").items():
         monkeypatch.setenv(name, value)
     deliver(journal)
@@ -169,7 +169,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 
 
 def deliver(journal: Journal) -> None:
-    """Some of it, as far as the settings say where to."""
+    """Deliver some of the rows, as far as a destination is configured."""
     to = settings.destination()
     label = to.label if to is not None else "https://langfuse.example.com|pk-lf-0123456789"
     journal.change("UPDATE observations SET state = 'shipped', destination = ?", (label,))
@@ -179,7 +179,7 @@ def deliver(journal: Journal) -> None:
 
 
 def test_doctor(journal: Journal, langfuse: Any) -> None:
-    """All is well."""
+    """`doctor` without a fault."""
     journal.change("DELETE FROM observations WHERE level = 'ERROR'")
     narrow = seen("doctor", 80)
     assert narrow == snapshot("""\
@@ -201,7 +201,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 
 
 def test_doctor_of_what_is_wrong(journal: Journal) -> None:
-    """Without keys, with rows of another project, refused ones, a slip in an outcome and a price that nobody knows."""
+    """`doctor` without keys, with rows of another project, rejected rows, a mistyped trace id and an unknown price."""
     deliver(journal)
     unknown = {"model": "nobody-s-model", "provider": "openrouter", "level": "DEFAULT"}
     journal.append([{**failed_call(), "id": "e" * 16, **unknown}], [])
@@ -236,7 +236,7 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
 
 @pytest.mark.slow
 def test_tail(journal: Journal) -> None:
-    """Decisions and errors; it goes on until Ctrl-C."""
+    """`tail` prints decisions and errors until Ctrl-C."""
     narrow, wide = (tail(columns) for columns in (80, 160))
     assert until_ctrl_c(narrow, 80) == snapshot("""\
 ── 2026-11-18, UTC
@@ -261,7 +261,7 @@ def test_tail(journal: Journal) -> None:
 
 
 def tail(columns: int) -> subprocess.Popen[str]:
-    """In a process of its own."""
+    """Start `tail` in a new process."""
     return subprocess.Popen(
         [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True, stdout=subprocess.PIPE,
         env={**os.environ, "COLUMNS": str(columns)},
@@ -269,7 +269,7 @@ def tail(columns: int) -> subprocess.Popen[str]:
 
 
 def until_ctrl_c(process: subprocess.Popen[str], columns: int, lines: int = 8) -> str:
-    """So many lines of it, and what comes after."""
+    """Return this number of lines, and the output after Ctrl-C."""
     assert process.stdout is not None
     with process, process.stdout as stdout:
         first = [stdout.readline() for _ in range(lines)]
@@ -278,7 +278,7 @@ def until_ctrl_c(process: subprocess.Popen[str], columns: int, lines: int = 8) -
 
 
 def test_prune(journal: Journal) -> None:
-    """First said, then done; the rest waits."""
+    """`prune` counts the rows, then deletes them; others are kept."""
     deliver(journal)
     assert seen("prune --older-than 2026-11-18T11:00 --dry-run", 80) == snapshot("""\
 🧹 Would delete 9 observations from before 2026-11-18 11:00:00 UTC
@@ -296,7 +296,8 @@ def test_prune(journal: Journal) -> None:
 
 
 def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what was recorded with keys, unless asked for more; then the keys are wrong; then one is missing."""
+    """`ship` sends rows recorded with keys only, all rows on request; then with wrong keys, and with one key
+    missing."""
     assert seen("ship", 80) == snapshot("""\
 ✅ No rows are pending for http://localhost:30000
 🤖 31 rows recorded without keys: --include-local sends them\
@@ -320,7 +321,7 @@ def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_outcome(journal: Journal) -> None:
-    """Of a trade; of none."""
+    """`outcome` of a trade, and of a trace without a trade."""
     trade, none = "1a2b8f1f", "fffffff"
     assert seen(f"outcome {trade} --pnl-usd -12.5 --pnl-pct 0.8 --note slipped", 80) == snapshot("""\
 ✅ 1a2b8f1f: pnl_usd -$12.50, pnl_pct +0.80%

@@ -23,19 +23,19 @@ from tests.million import observation_row
 
 
 def printed(command: str, columns: int = 80) -> list[str]:
-    """The lines of a command that ends well."""
+    """Return the lines of a command that succeeds."""
     result: Result = CliRunner().invoke(app, command.split(), env={"COLUMNS": str(columns)})
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout.splitlines()
 
 
 def json_lines(command: str) -> list[Any]:
-    """What it prints for scripts."""
+    """Return the command's JSON output."""
     return [json.loads(line) for line in printed(f"{command} --json")]
 
 
 def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
-    """One call without a price makes the trace's cost unknown; a failed one does not; without a call there is none."""
+    """A call without a price makes the trace's cost unknown; a failed call does not; without calls there is no cost."""
     with ObservabilityContext.agent_cycle("HalfAgent"):
         ask("x")
         ask("x", model="nobody-s-model")
@@ -57,7 +57,7 @@ def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
 
 
 def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
-    """Beside the last BUY or SELL that could be acted on; ″ beside the others."""
+    """Cost and outcome stand beside the last valid BUY or SELL; the other decisions have ″."""
     with ObservabilityContext.agent_cycle("SwarmAgent") as cycle:
         ask("x")
         ObservabilityContext.add_trading_signal("BUY", 5, "one")
@@ -76,7 +76,8 @@ def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
 
 
 def test_a_decision_tells_its_trace(filled: Journal) -> None:
-    """With eight digits that `trace` takes, model and cost at 80 columns too, its reason on a line of its own."""
+    """The id has eight digits, enough for `trace`; 80 columns show model and cost, and the reason on a line of its
+    own."""
     head, _, *lines = printed("decisions --limit 3")
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "cost"]
     rows = json_lines("decisions --limit 3")
@@ -87,7 +88,7 @@ def test_a_decision_tells_its_trace(filled: Journal) -> None:
 
 
 def test_traces_are_a_line_each(filled: Journal) -> None:
-    """Time, id, agent, model, decision, tokens, cost, how long, level; as trees only when asked."""
+    """A line has time, id, agent, model, decision, tokens, cost, duration, level; trees only on request."""
     head, _, *lines = printed("traces --limit 40", 160)
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "tokens", "cost", "took", "level"]
     assert len(lines) == 40
@@ -105,7 +106,7 @@ def test_traces_are_a_line_each(filled: Journal) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 160, 500])
 def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal) -> None:
-    """Every line fits; the numbers that are there are whole, and those of a wider screen."""
+    """Every line fits; numbers are never cut, and equal those of a wider screen."""
     for command in ("costs --by model", "traces --limit 30", "decisions --limit 30", "costs --what-if gpt-4o"):
         lines = [
             line for line in printed(command, columns) if not line.startswith(("💰", "💱", "   ", "A rough", "  "))
@@ -117,7 +118,7 @@ def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal)
 
 
 def test_the_column_that_matters_least_goes_first() -> None:
-    """A name gives way down to its least before a column goes; the rest goes by `keep`."""
+    """Names are cut to their minimum before a column is dropped; columns are dropped by priority."""
     columns = [
         Column("name", ["a-long-name-1", "a-long-name-2"], 9, 8),
         Column("much", ["1,000", "2"], 5, right=True),
@@ -135,7 +136,7 @@ def test_the_column_that_matters_least_goes_first() -> None:
 
 
 def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
-    """Whole at 80 columns, whatever else has to go."""
+    """Session names are whole at 80 columns, whatever other columns are dropped."""
     for number in range(3):
         at = time.time_ns()
         row = observation_row(
@@ -151,7 +152,7 @@ def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
 
 
 def test_costs_have_a_total(filled: Journal) -> None:
-    """Of all groups, also of those that --limit leaves out; quantiles add up to nothing, and scripts add themselves."""
+    """The total covers all groups, also those hidden by --limit; it has no quantiles, and JSON has no total."""
     everything = json_lines("costs")
     line = printed("costs --limit 2", 160)[-1].split()
     assert (line[0], line[1]) == ("total", f"{sum(line['calls'] for line in everything):,}")
@@ -161,7 +162,7 @@ def test_costs_have_a_total(filled: Journal) -> None:
 
 
 def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
-    """In their order, and says what is not in it."""
+    """The last days come in order, and the output names the calls left out."""
     days = [line["group"] for line in json_lines("costs --by day")]
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day")] == days
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]
@@ -172,7 +173,7 @@ def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
 
 
 def test_status_of_a_fleet_is_one_screen(filled: Journal) -> None:
-    """Thirty lines at 80 columns, with a line a decision."""
+    """`status` takes at most thirty lines at 80 columns, with one line per decision."""
     lines = printed("status")
     assert len(lines) <= 30
     assert sum("open interest falls" in line for line in lines) == 5
@@ -181,7 +182,7 @@ def test_status_of_a_fleet_is_one_screen(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
-    """Without COLUMNS nothing is cut at 80, and no line ends in spaces."""
+    """Without COLUMNS nothing is cut at 80 columns, and no line ends in spaces."""
     for command in ("decisions", "traces", "costs", "status", "doctor"):
         done = subprocess.run(
             [sys.executable, "-m", "src.observability", command], capture_output=True, text=True, check=True,
@@ -195,7 +196,7 @@ def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_times_tell_their_zone(filled: Journal) -> None:
-    """The operator's own, by its offset, in the header."""
+    """The header has the offset of the operator's zone."""
     for command in ("decisions", "traces", "status"):
         done = subprocess.run(
             [sys.executable, "-m", "src.observability", command], capture_output=True, text=True, check=True,
@@ -206,7 +207,7 @@ def test_times_tell_their_zone(filled: Journal) -> None:
 
 
 def test_wide_characters_take_two_columns(run: Any) -> None:
-    """Lines of Chinese names and reasons fit as well."""
+    """Lines with Chinese names and reasons fit too."""
     assert one_line("鯨魚離開資金池", 7) == "鯨魚離…"
     assert padded("鯨魚", 6) == "鯨魚  "
     assert both_ends("鯨魚離開資金池", 8) == "鯨魚…池"
@@ -222,7 +223,7 @@ def test_wide_characters_take_two_columns(run: Any) -> None:
 
 
 def test_names_are_matched_without_case(run: Any) -> None:
-    """And where none matches, those that there are, are named; status 1."""
+    """Names match in any case; if none matches, the known names are listed, with status 1."""
     one_cycle("WhaleAgent")
     one_cycle("FundingAgent", model="gpt-4o-mini")
     for command in ("decisions", "traces", "costs", "export"):
@@ -239,13 +240,13 @@ def test_names_are_matched_without_case(run: Any) -> None:
 
 
 def test_nothing_has_no_sign() -> None:
-    """Neither -0 nor +0."""
+    """Zero is printed without a sign."""
     assert [gain(-0.001), gain(0.0), gain(2.5), gain(-2.5)] == ["$0.00", "$0.00", "+$2.50", "-$2.50"]
     assert [gain_percent(-0.0001), gain_percent(-1.5)] == ["0.00%", "-1.50%"]
     assert [signed(-0.001, "+.0%"), signed(0.001, "+.0%"), signed(-0.5, "+.0%")] == ["0%", "0%", "-50%"]
 
 
 def test_a_call_of_no_known_model_says_so(run: Any) -> None:
-    """And does not begin with two blanks."""
+    """A call without a model is named so, and its line does not begin with blanks."""
     observe_llm(name="llm_generation")(lambda: "x")()
     assert run("trace", "last").stdout.splitlines()[1].startswith("🧠 unknown model  tokens unknown")
