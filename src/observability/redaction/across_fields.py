@@ -123,6 +123,13 @@ class Texts:
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
 
+def small_items(value: Any) -> tuple[tuple[Any, Any], ...] | None:
+    """The items of a dict with few fields, all plain and none a container, such as a message or metadata; else None."""
+    if type(value) is not dict or len(value) >= _BYTES or not _PLAIN.issuperset(map(type, value.values())):
+        return None
+    return tuple(value.items()) if _PLAIN.issuperset(map(type, value)) else None
+
+
 class Excerpt:
     """The texts that must be searched to rule out a secret in several values.
 
@@ -150,16 +157,19 @@ class Excerpt:
         return self._left >= 0
 
     def _is_known(self, value: Any) -> bool:
-        """Whether the value is a small dict of plain data, searched before; else it is marked as new."""
-        if type(value) is not dict or len(value) >= _BYTES:
+        """Whether the value is a small dict that was searched before; else it is marked as new."""
+        items = small_items(value)
+        if not items:
             return False
-        if not _PLAIN.issuperset(map(type, value.values())) or not _PLAIN.issuperset(map(type, value)):
-            return False
-        items = tuple(value.items())
         if hash(items) in self._clean:
             return True
         self.new.add(items)
         return False
+
+    @property
+    def new_texts(self) -> list[str]:
+        """The texts that were not searched before."""
+        return [text for text in self.new if type(text) is str]
 
     def _add_structure(self, value: Any) -> bool:
         texts = Texts(value, self._secret_numbers)

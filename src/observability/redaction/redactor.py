@@ -13,15 +13,16 @@ A value that cannot be redacted becomes `[NOT RECORDED: reason]`. `docs/redactio
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
+from operator import is_
 from typing import Any, TypeVar, cast
 
-from .across_fields import Excerpt, unused, without_spread
+from .across_fields import Excerpt, small_items, unused, without_spread
 from .http import cookies
-from .key_formats import without_pem_lines
+from .key_formats import pem_keys, without_pem_lines
 from .names import NONE, strength
-from .rules import MARKERS, Rules, current_rules, depends_on_others, names_cookies
+from .rules import MARKERS, Finders, Rules, current_rules, depends_on_others, names_cookies
 from .scan import MASKED, NOT_RECORDED, PIECE, Scan, Span, marker, masked, regex
 from .values import holds_secrets, is_made, is_secret, is_secret_item, is_secret_number
 from .wallets import is_account, is_evm_key, is_keypair, is_secret_numbers
@@ -207,6 +208,8 @@ class Redactor:
         except Exception:  # noqa: BLE001 - fail closed: every rule reads every text
             self._may_be_spread = True
         redacted = [self._redact(value) for value in values]
+        if _is_same(redacted, values):
+            return redacted
         try:
             return _without_repeated(redacted, _masked_keys([*values], redacted))
         except Exception:  # noqa: BLE001 - fail closed
@@ -228,10 +231,19 @@ class Redactor:
         self._may_be_spread = bool(finders.spread)
         if not finders.spread:
             rules.remember(excerpt.key_columns)
-        if any(finders):
+        if any(finders) and not self._are_known(finders, excerpt.new_texts):
             return True
         rules.remember(excerpt.new)  # texts without secrets, of which none is a secret's name or 32 bytes in hex
         return False
+
+    def _are_known(self, finders: Finders, new: list[str]) -> bool:
+        """Whether only texts that were searched before match, such as a system prompt that mentions a key.
+
+        The lines of a key in PEM are searched together.
+        """
+        if finders.spread or pem_keys in finders.others:
+            return False
+        return not new or not any(self._rules.finders(Scan("\n".join(new))))
 
     def _redact(self, value: Any) -> Any:
         try:
@@ -244,7 +256,7 @@ class Redactor:
             return FAILED
 
     def _text(self, text: str) -> str:
-        return _redacted(text, self._rules)
+        return text if hash(text) in self._rules.clean else _redacted(text, self._rules)
 
     def _whole(self, value: Any) -> Any:
         for _ in range(_PASSES):  # a masked key may make its value a secret
@@ -285,6 +297,17 @@ class Redactor:
             self._open.discard(id(value))
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
+        items = small_items(value)
+        if items and hash(items) in self._rules.clean:
+            return value
+        fields = self._fields(value, depth)
+        if type(value) is not dict or not (_is_same(fields, value) and _is_same(fields.values(), value.values())):
+            return fields
+        if items:
+            self._rules.remember((items,))
+        return value
+
+    def _fields(self, value: dict[Any, Any], depth: int) -> Any:
         values = list(value.values())
         if is_secret_numbers(values):
             return _SOLANA
@@ -309,7 +332,10 @@ class Redactor:
             return _SOLANA
         if any(type(item) is str and "PRIVATE KEY" in item for item in items):
             items = without_pem_lines(items)
-        return type(value)(self._items(items, depth)) if isinstance(value, tuple) else list(self._items(items, depth))
+        redacted = list(self._items(items, depth))
+        if type(value) in (list, tuple) and _is_same(redacted, value):
+            return value
+        return type(value)(redacted) if isinstance(value, tuple) else redacted
 
     def _items(self, items: list[Any], depth: int) -> Iterator[Any]:
         """Yield the items without secrets.
@@ -329,8 +355,9 @@ class Redactor:
     def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
         """Return the value of a field, masked whole if it has a secret's name."""
         text = _text_of(name)
-        names = (text, self._text(text))  # the redacted name counts too: the journal will contain it
-        return _masked_field(max(names, key=strength), self.redacted(value, depth), check)
+        new = self._text(text)  # the redacted name counts too: the journal will contain it
+        stronger = text if new is text else max(text, new, key=strength)
+        return _masked_field(stronger, self.redacted(value, depth), check)
 
     def _binary(self, value: bytes) -> str:
         if is_keypair(value):
@@ -339,6 +366,11 @@ class Redactor:
             return self._text(value.decode())
         except UnicodeDecodeError:
             return BINARY
+
+
+def _is_same(new: Collection[Any], old: Collection[Any]) -> bool:
+    """Whether both have the same objects; equality could run an object's own code."""
+    return len(new) == len(old) and all(map(is_, new, old))
 
 
 _NAME_FIELDS = ("name", "key", "Name", "Key", "field", "label", "type", "variable")

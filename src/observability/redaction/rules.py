@@ -174,7 +174,9 @@ class Rules:
             yield from _originals(decoded, self._spans_of(decoded.scan))
 
     def remember(self, texts: Iterable[Hashable]) -> None:
-        """Store the hashes of texts without a match."""
+        """Store the hashes of texts without a match; none while the operator's patterns are refused."""
+        if self.refused:
+            return
         if len(self.clean) >= _MAX_CLEAN:
             self.clean.clear()
         self.clean.update(map(hash, texts))
@@ -202,7 +204,7 @@ def names_cookies(name: str) -> bool:
 
 def depends_on_others(text: str) -> bool:
     """Whether a match depends on neighbouring texts: the text is a secret's name, or 32 bytes in hex without a name."""
-    return len(text) in HASH_LENGTHS or strength(text) != NONE or names_cookies(text)
+    return len(text) in HASH_LENGTHS or strength(text) != NONE or names_cookies(text.removesuffix("s"))
 
 
 _current: Rules | None = None
