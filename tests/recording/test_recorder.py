@@ -240,7 +240,7 @@ def test_sync_waits_a_second_for_a_disk_and_only_once(
     assert 0.15 < seconds_of(lambda: over.on_end(durable())) < 1
     assert seconds_of(lambda: [over.on_end(durable()) for _ in range(50)]) < 0.2
     assert internal_errors.failures._counts["sync"] == 51
-    assert capsys.readouterr().err.count("a call returned before it was on disk") == 1
+    assert capsys.readouterr().err.count("a call returned before its row was on disk") == 1
     disk.open.set()
     wait_until(lambda: len(disk.written) == 51 and not over.waiting)
     over.on_end(durable())
