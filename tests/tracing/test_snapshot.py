@@ -219,6 +219,49 @@ def test_an_answer_is_read_from_its_fields() -> None:
     assert reply_of(SimpleNamespace(content="SELL", usage={"input_tokens": 1}))[:2] == ("SELL", {"input_tokens": 1})
 
 
+class Tool:
+    """An answer that is not of a model, with a default in its class."""
+
+    content = None
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
+class Asked(Tool):
+    """Its text would cost a request."""
+
+    @property
+    def content(self) -> str:  # type: ignore[override]
+        """Not read."""
+        raise AssertionError("the text was asked for")
+
+
+class Found(Tool):
+    """Finds whatever it is asked for."""
+
+    def __getattr__(self, name: str) -> str:
+        raise AssertionError(f"{name} was asked for")
+
+
+@cases(
+    ("result", "content"),
+    [
+        (Tool(content="BUY"), "BUY"),
+        (Tool(content=None, usage={}), None),
+        (Found(content="BUY"), "BUY"),
+        (Tool(), "[Tool]"),
+        (Asked(), "[Asked]"),
+        (Found(usage={}), "[Found]"),
+    ],
+)
+def test_no_code_of_an_answer_runs(result: Any, content: Any) -> None:
+    """Whatever its class is, the first time and after that."""
+    for _ in range(2):
+        reply = reply_of(result)
+        assert (reply.content if type(reply) is Reply else reply) == content
+
+
 class Discarding:
     """A processor for tests of the caller's path alone."""
 

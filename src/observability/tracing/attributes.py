@@ -32,27 +32,34 @@ def library_of(kind: type) -> str:
     return module.partition(".")[0] if type(module) is str else ""
 
 
+class PerClass(dict[int, tuple[type, Any]]):
+    """A class's id -> the class, and what `find` says of the class; asked once.
+
+    An id calls no metaclass's `__hash__`. As long as the class is kept, no other class gets its id.
+    """
+
+    def __init__(self, find: Callable[[type], Any]) -> None:
+        self._find = find
+
+    def learn(self, kind: type) -> tuple[type, Any]:
+        """Ask for one more class."""
+        if len(self) >= _MOST_CLASSES:  # in a program that makes classes while it runs
+            self.clear()
+        known = self[id(kind)] = (kind, self._find(kind))
+        return known
+
+
+_MOST_CLASSES = 1_000
+
+
 def fields_of(value: Any) -> dict[str, Any]:
     """The instance's own dictionary (do not change it); empty if it has none."""
     kind = type(value)
-    known = _known.get(id(kind))
-    return (_look_up(kind) if known is None else known)[1](value)
+    fields: dict[str, Any] = (_dictionaries.get(id(kind)) or _dictionaries.learn(kind))[1](value)
+    return fields
 
 
-_Fields = Callable[[Any], dict[str, Any]]
-# By the id of a class, which calls no metaclass's `__hash__`; the class itself, so that its id never is another's.
-_known: dict[int, tuple[type, _Fields]] = {}
-_MAX_KNOWN = 1_000
-
-
-def _look_up(kind: type) -> tuple[type, _Fields]:
-    if len(_known) >= _MAX_KNOWN:  # of a program that makes classes while it runs
-        _known.clear()
-    known = _known[id(kind)] = (kind, _fields_getter(kind))
-    return known
-
-
-def _fields_getter(kind: type) -> _Fields:
+def _dictionary_of(kind: type) -> Callable[[Any], dict[str, Any]]:
     for cls in _mro_of(kind):
         descriptor = _class_dict_of(cls).get("__dict__")
         if descriptor is not None:
@@ -62,6 +69,27 @@ def _fields_getter(kind: type) -> _Fields:
 
 def _no_fields(_value: Any) -> dict[str, Any]:
     return _NONE
+
+
+_dictionaries = PerClass(_dictionary_of)
+
+
+def runs_no_code(kind: type, names: tuple[str, ...]) -> bool:
+    """Whether Python itself gets these attributes of an instance: no property, no `__getattr__`."""
+    for cls in _mro_of(kind)[:-1]:
+        attributes = _class_dict_of(cls)
+        if not _RUNNING.isdisjoint(attributes):
+            return False
+        if any(name in attributes and not _is_data(attributes[name]) for name in names):
+            return False
+    return True
+
+
+_RUNNING = frozenset({"__getattr__", "__getattribute__"})
+
+
+def _is_data(attribute: Any) -> bool:
+    return attribute is None or type(attribute) in _SLOTS or id(type(attribute)) in _TEXTS
 
 
 def field_of(value: Any, name: str, default: Any = None) -> Any:

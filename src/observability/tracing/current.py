@@ -74,18 +74,19 @@ def current_observation() -> Observation | None:
     return observation
 
 
-def calling_agent(depth: int = 1) -> str | None:
+def calling_agent(depth: int = 2) -> str | None:
     """The calling agent: the nearest caller in a folder named `agents`; None if there is none.
 
     The file `chartanalysis_agent.py` is named by its class `ChartAnalysisAgent`, without such a class
     `ChartanalysisAgent`. In a thread without such a caller, the agent that started the thread is returned.
 
     Args:
-        depth: number of frames of this package to skip, besides this function's own.
+        depth: number of frames of this package to skip; Python makes an object of each frame that is looked at.
     """
-    frame: FrameType | None = sys._getframe(depth).f_back
+    frame: FrameType | None = None
     agent_of = _agent_of_file
     try:
+        frame = sys._getframe(depth)
         while frame:
             if agent := agent_of[frame.f_code.co_filename]:
                 return agent
@@ -96,6 +97,8 @@ def calling_agent(depth: int = 1) -> str | None:
             return agent
         agent_of[file.args[0]] = agent
         return calling_agent(depth + 1)
+    except ValueError:  # nothing of Python's calls this package, such as in a thread of `_thread`
+        pass
     return _starter.get()
 
 
@@ -124,7 +127,7 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
         if "opentelemetry.trace" in sys.modules and otel.active() and (foreign := otel.foreign_parent()) is not None:
             observation.foreign_parent = foreign
             observation.trace_id = foreign.trace_id
-        observation.agent = caller = calling_agent(3)
+        observation.agent = caller = calling_agent(4)
         announced = _announced.get()
         if announced is not None and announced.caller == caller:
             observation.agent = announced.agent_name

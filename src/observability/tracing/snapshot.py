@@ -4,17 +4,18 @@ Snapshots are taken on the caller's thread, of values that the agent still uses.
 `str()`, no property, no method), unless it is plain data or of a type known by name. A table is recorded as its shape.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from itertools import islice
+from operator import attrgetter
 from pathlib import PurePath
 from types import FunctionType, NoneType, SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from .attributes import field_of, fields_of, has_class, is_dataclass, library_of, type_name
+from .attributes import PerClass, field_of, fields_of, has_class, is_dataclass, library_of, runs_no_code, type_name
 
 
 class Reply(NamedTuple):
@@ -37,24 +38,37 @@ _NOTHING = object()
 
 def reply_of(result: Any) -> Any:
     """Return a `Reply` for a result with a model's answer (an attribute `content`), else a snapshot."""
-    if id(type(result)) in IMMUTABLE_IDS:
+    kind = type(result)
+    if id(kind) in IMMUTABLE_IDS:
         return result
-    fields = fields_of(result)
     try:
-        content, usage = fields["content"], fields["usage"]
-        model, raw = fields["model_name"], fields["raw_response"]
-    except KeyError:  # not a `ModelResponse`
-        content, usage, model, raw = (field_of(result, name, default) for name, default in _REPLY_FIELDS)
-        if content is _NOTHING:
-            return snapshot(result)
-    if raw is None and _is_pydantic(type(result)):
+        content, usage, model, raw = (_readers.get(id(kind)) or _readers.learn(kind))[1](result)
+    except AttributeError:  # not a `ModelResponse`
+        content, usage, model, raw = _read(result)
+    if content is None:
+        content = field_of(result, "content", _NOTHING)  # which has no defaults of a class
+    if content is _NOTHING:
+        return snapshot(result)
+    if raw is None and _is_pydantic(kind):
         raw = result  # an SDK's own message
     content = content if type(content) is str else snapshot(content)
     return _new(Reply, (content, usage.copy() if type(usage) is dict else usage, model, raw))
 
 
-_REPLY_FIELDS = (("content", _NOTHING), ("usage", None), ("model_name", None), ("raw_response", None))
 _new = tuple.__new__  # `Reply(...)` would call a function of Python's
+
+
+def _reader_of(kind: type) -> Callable[[Any], Any]:
+    """A function that gets the four fields of an instance at once."""
+    return attrgetter(*Reply._fields) if runs_no_code(kind, Reply._fields) else _read
+
+
+def _read(result: Any) -> tuple[Any, ...]:
+    content = field_of(result, "content", _NOTHING)
+    return content, *(field_of(result, name) for name in Reply._fields[1:])
+
+
+_readers = PerClass(_reader_of)
 
 
 def snapshot(value: Any) -> Any:
