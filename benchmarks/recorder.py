@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import calls
 from benchmarks.table import line, progress, ratios, spread
 
-BATCHES = (3, 50)  # rows of one look at the queue: 200 calls a second; a burst
+BATCHES = (4, 50)  # rows of one look at the queue: 200 calls a second; a burst
 BURST = 1_000
 KILL_SECONDS = 0.5  # after a burst's end
 _FIRST = 50  # rows that are not measured: what happens once happens in them

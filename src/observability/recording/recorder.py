@@ -19,7 +19,7 @@ MAX_WAIT_SECONDS = 0.05  # a caller's longest wait for room in the queue; then t
 SYNC_SECONDS = 1.0  # longest wait for the disk of a call with OBSERVABILITY_DURABILITY=sync
 # Polling interval. Polling instead of waking keeps locks off the caller's path; a shorter interval would evict the
 # callers' CPU caches. 48 processes still reach the disk within 50 ms.
-_POLL_SECONDS = 0.015
+_POLL_SECONDS = 0.02
 _START_SECONDS = 1.0  # longest wait for another thread that is starting the recorder's
 _BATCH = 50  # most observations in one transaction: a kill loses those converted and not yet committed
 _BATCH_BYTES = 8 * 1024 * 1024

@@ -22,6 +22,7 @@ LANGUAGES = (
     "english", "japanese", "korean", "spanish", "chinese_simplified", "chinese_traditional", "french", "italian",
     "czech", "portuguese",
 )  # fmt: skip
+_LATIN = ("english", "spanish", "french", "italian", "czech", "portuguese")
 LENGTHS = (12, 15, 18, 21, 24)
 _FEWEST = min(LENGTHS)
 _CUT = 4  # letters to which words may be shortened: BIP-39 makes them distinct for each word of a Latin list
@@ -31,9 +32,11 @@ _ACCENTS = regex("[\u0300-\u036f]+")
 @lru_cache(maxsize=8192)
 def _folded(word: str) -> str:
     """`word` in small letters and without accents, which Spanish and French treat as equal; kana keep their marks."""
-    if word.isascii():
-        return word.lower()
-    return _ACCENTS.sub("", unicodedata.normalize("NFKD", word.lower()))
+    return word.lower() if word.isascii() else _unaccented(word)
+
+
+def _unaccented(text: str) -> str:
+    return _ACCENTS.sub("", unicodedata.normalize("NFKD", text.lower()))
 
 
 @cache
@@ -46,8 +49,7 @@ def _wordlist(language: str) -> tuple[str, ...]:
 def _lists() -> dict[str, dict[str, int]]:
     """Language -> folded word -> its number; and the same for shortened words."""
     lists = {name: {_folded(word): at for at, word in enumerate(_wordlist(name))} for name in LANGUAGES}
-    latin = [name for name in LANGUAGES if next(iter(lists[name])).isascii()]
-    return lists | {f"{name}, cut": {word[:_CUT]: at for word, at in lists[name].items()} for name in latin}
+    return lists | {f"{name}, cut": {word[:_CUT]: at for word, at in lists[name].items()} for name in _LATIN}
 
 
 # ── Can the text contain a phrase? ───────────────────────────────────────────────────────────────────────────────────
@@ -83,9 +85,9 @@ _EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]
 @cache
 def _latin() -> frozenset[bytes]:
     """The words of the six Latin lists as in a reduced text: composed or decomposed accents, whole or shortened."""
-    words = {word for name in LANGUAGES for word in _wordlist(name) if _folded(word).isascii()}
-    written = {form for word in words for form in (unicodedata.normalize("NFC", word), word, _folded(word))}
-    return frozenset(first_bytes(form, REDUCED) for word in written for form in (word, word[:_CUT]))
+    words = " ".join(word for name in _LATIN for word in _wordlist(name))  # one text, folded at once
+    forms = " ".join((unicodedata.normalize("NFC", words), words, _unaccented(words))).split()
+    return frozenset(first_bytes(" ".join((*forms, *(form[:_CUT] for form in forms))), REDUCED).split(b" "))
 
 
 @cache
