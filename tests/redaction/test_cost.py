@@ -7,6 +7,7 @@ import gc
 import itertools
 import random
 import re
+import time
 import timeit
 from collections import Counter
 from collections.abc import Callable
@@ -176,6 +177,16 @@ def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
     text = "[REDACTED:operator]" + repeated * ((PIECE + OVERLAP) // len(repeated))
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     assert any(_longest_call(text) <= 3 * plain for _ in range(4))
+
+
+@pytest.mark.slow
+@cases("repeated", (*HEAVY, "12, 45, 77, 31, " * 15 + "x "))
+def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
+    """The rows after it wait for it, and a kill meanwhile would lose them."""
+    plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
+    began = time.thread_time()
+    redact_text(repeated * (1_000_000 // len(repeated)))
+    assert time.thread_time() - began <= 2000 * plain  # 2.5 s
 
 
 @pytest.mark.slow
