@@ -87,8 +87,8 @@ def _looks_raw(get: Get) -> bool:
 def _usage(get: Get, raw: Any, get_raw: Get) -> tuple[Any, Buckets | None]:
     """The larger usage of the result and the raw response: the result's is often incomplete."""
     own = get("usage")
-    candidates = [get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own]
-    counted = [(usage, buckets) for usage in candidates if (buckets := usage_buckets(usage)) is not None]
+    candidates = (get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own)
+    counted = [(usage, buckets) for usage in candidates if usage is not None and (buckets := usage_buckets(usage))]
     if len(counted) == 1:
         return counted[0]
     return max(counted, key=lambda candidate: sum(candidate[1].values()), default=(own, None))

@@ -333,9 +333,11 @@ def _clean(row: Row) -> None:
     read = [name for name, value in row.items() if value is not None and name not in _MADE_HERE]
     clean = Redactor().redact_all([row[name] for name in read])
     for name, value in zip(read, clean, strict=True):
-        row[name] = _encodable(
-            _json(value) if name in _JSON_COLUMNS else value[:_MAX_NAME] if name in _NAMES else value
-        )
+        if name in _JSON_COLUMNS:
+            value = _json(value)
+        elif name in _NAMES:
+            value = value[:_MAX_NAME]
+        row[name] = value if type(value) is str and value.isascii() else _encodable(value)
 
 
 def _encodable(value: Any) -> Any:

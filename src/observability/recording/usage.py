@@ -108,6 +108,8 @@ def getter(value: Any) -> Get:
 
     Only plain data of an object is read (`tracing.field_of`), except for Google's messages, which have only properties.
     """
+    if value is None:
+        return _NO_FIELDS.get
     fields = fields_in(value)
     if fields is not None:
         return fields.get
