@@ -26,7 +26,7 @@ _Object = dict[str, Any]
 
 
 class DashboardApi:
-    """Keeps what is made. With `is_there` false, it answers as a server before 4.16."""
+    """Keeps created objects. With `is_there` false, it answers as a server before 4.16."""
 
     def __init__(self, httpserver: HTTPServer, langfuse: LangfuseServer) -> None:
         self.is_there = True
@@ -74,7 +74,7 @@ class DashboardApi:
 
 
 def check_widget(widget: _Object) -> None:
-    """The rules of a widget."""
+    """Check the server's rules for a widget."""
     assert widget.keys() >= WIDGET
     dimensions, measures = VIEWS[widget["view"]]
     assert {item["field"] for item in widget["dimensions"]} <= dimensions
@@ -91,7 +91,7 @@ def check_widget(widget: _Object) -> None:
 
 
 def check_dashboard(dashboard: _Object) -> None:
-    """The rules of a dashboard."""
+    """Check the server's rules for a dashboard."""
     assert dashboard["name"]
     tiles = dashboard["definition"]["widgets"]
     assert len({tile["id"] for tile in tiles}) == len(tiles)
@@ -102,7 +102,7 @@ def check_dashboard(dashboard: _Object) -> None:
 
 
 def check_config(config: _Object) -> None:
-    """The rules of a score configuration."""
+    """Check the server's rules for a score configuration."""
     assert re.fullmatch(r"[\w .()-]{1,35}", config["name"])
     assert config["dataType"] in ("NUMERIC", "CATEGORICAL")
     assert all(item.keys() == {"label", "value"} for item in config.get("categories", ()))

@@ -34,7 +34,7 @@ MAX_INGESTION_BYTES = 3_500_000  # of a batch, as documented
 
 
 def decoded(message: bytes | str) -> ExportTraceServiceRequest:
-    """An OTLP/JSON message as the official class; protobuf's own JSON has base64 where OTLP has hex digits."""
+    """Decode an OTLP/JSON message to the official class; protobuf's own JSON has base64 where OTLP has hex digits."""
     plain = json.loads(message)
     for resource in plain["resourceSpans"]:
         for scope in resource["scopeSpans"]:
@@ -57,12 +57,12 @@ class ReceivedSpan:
         self.status = span.status.code
 
     def json(self, name: str) -> Any:
-        """The JSON value of an attribute of the observation."""
+        """Return the JSON value of an attribute of the observation."""
         return json.loads(self.attributes[f"langfuse.observation.{name}"])
 
 
 def spans_of(batches: Iterable[ExportTraceServiceRequest]) -> list[ReceivedSpan]:
-    """Every span of these messages, in order."""
+    """Return every span of these messages, in order."""
     return [
         ReceivedSpan(span)
         for batch in batches
@@ -73,7 +73,7 @@ def spans_of(batches: Iterable[ExportTraceServiceRequest]) -> list[ReceivedSpan]
 
 
 class LangfuseServer:
-    """Keeps what arrives. `answer` takes a request before it is stored, and may refuse it with a Response."""
+    """Keeps received rows. `answer` gets a request before it is stored, and may refuse it with a Response."""
 
     project = "cm_project-1"
     public_key, secret_key = "pk-lf-test-0123456789", "sk-lf-test-0123456789abcdef"
@@ -99,7 +99,7 @@ class LangfuseServer:
 
     @property
     def spans(self) -> list[ReceivedSpan]:
-        """Every span in order of arrival."""
+        """Return every span in order of arrival."""
         return spans_of(self.batches)
 
     def _take_spans(self, request: Request) -> Response:
@@ -123,12 +123,12 @@ class LangfuseServer:
 
     @property
     def journalled_scores(self) -> list[dict[str, Any]]:
-        """The scores that are rows of the journal: all but a signal's symbol and an outcome's hit."""
+        """Return the scores that are rows of the journal: all but a signal's symbol and an outcome's hit."""
         return [score for score in self.scores if score["name"] not in ("signal_symbol", "hit")]
 
     @property
     def standing_scores(self) -> list[dict[str, Any]]:
-        """The scores as the server shows them: one an id, with the last value and the first time."""
+        """Return the scores as the server shows them: one per id, with the last value and the first time."""
         standing: dict[str, dict[str, Any]] = {}
         for score in self.scores:
             earlier = standing.get(score["id"])
@@ -138,7 +138,7 @@ class LangfuseServer:
         return [*standing.values()]
 
     def grouped(self, score_name: str, by: str) -> dict[Any, list[Any]]:
-        """The values of a score by an attribute of the observation that they stand on, as the metrics API groups."""
+        """Group a score's values by an attribute of the score's observation, as the metrics API does."""
         spans = {span.id: span for span in self.spans}
         groups: dict[Any, list[Any]] = {}
         for score in self.standing_scores:
@@ -174,7 +174,7 @@ class LangfuseServer:
         return status
 
     def _tell_health(self, request: Request) -> Response:
-        """The health endpoint, which needs no key."""
+        """Answer as the health endpoint, which needs no key."""
         body = json.dumps({"status": "OK", "version": self.version})
         return self.answer(request, b"") or Response(body, content_type="application/json")
 
@@ -196,7 +196,7 @@ class LangfuseServer:
         return self._rows(request, [score for score in self.scores if score["id"] == request.args.get("id")])
 
     def _list_legacy(self, request: Request) -> Response:
-        """Legacy reads, which the default mode of servers from 4 on answers with 404."""
+        """Answer a legacy read; since version 4 servers answer 404 by default."""
         if self.mode == "events_only":
             return Response('{"message": "This endpoint is not available in events_only mode"}', 404)
         if request.path.endswith("/scores"):
@@ -223,7 +223,7 @@ class LangfuseServer:
 
 
 def settings_for(url: str) -> dict[str, str]:
-    """The environment of a process that ships to this address without delay."""
+    """Return the environment of a process that ships to this address without delay."""
     return {
         "LANGFUSE_HOST": url,
         "LANGFUSE_PUBLIC_KEY": LangfuseServer.public_key,
@@ -233,7 +233,7 @@ def settings_for(url: str) -> dict[str, str]:
 
 
 class Backend:
-    """A Langfuse server at a fixed address that is away until `start`, and again after `stop`."""
+    """A Langfuse server at a fixed address: unavailable until `start`, and again after `stop`."""
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -242,7 +242,7 @@ class Backend:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of a process that ships to this server."""
+        """Return the environment of a process that ships to this server."""
         return settings_for(f"http://127.0.0.1:{self._port}")
 
     def start(self) -> LangfuseServer:

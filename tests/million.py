@@ -44,7 +44,7 @@ def fill(journal: Journal, traces: int, days: float = 14.0, seed: int = 1, until
 
 
 def trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
-    """The observations and scores of one cycle: a call and a signal."""
+    """Return the observations and scores of one cycle: a call and a signal."""
     trace_id, agent = f"{chance.getrandbits(128):032x}", chance.choice(AGENTS)
     cycle, call, signal = (f"{chance.getrandbits(64):016x}" for _ in range(3))
     took = int(chance.lognormvariate(7, 0.8) * 1e6)
@@ -64,7 +64,7 @@ def trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
 
 
 def observation_row(**columns: object) -> Row:
-    """A journal row with these columns; the others have their usual values."""
+    """Return a journal row with these columns; the others have their usual values."""
     plain = dict.fromkeys(OBSERVATION_COLUMNS)
     fixed = {"is_root": 0, "environment": "default", "level": "DEFAULT", "state": "local", "process": "1-million"}
     return {**plain, **fixed, **columns}

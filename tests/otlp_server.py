@@ -19,7 +19,7 @@ HEADERS = "api-key=otlp-key-0123456789,x-scope=desk%201"
 
 
 class OtlpServer:
-    """Keeps what arrives. `answer` may refuse a request."""
+    """Keeps received spans. `answer` may refuse a request."""
 
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
@@ -30,7 +30,7 @@ class OtlpServer:
 
     @property
     def spans(self) -> list[ReceivedSpan]:
-        """Every span in order of arrival."""
+        """Return every span in order of arrival."""
         return spans_of(self.batches)
 
     def _take(self, request: Request) -> Response:

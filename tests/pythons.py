@@ -22,7 +22,7 @@ REQUIREMENTS = (ROOT / "requirements-test.txt", ROOT / "src/observability/requir
 
 
 def interpreters() -> dict[tuple[int, int], str]:
-    """Version -> interpreter, from the oldest that the package supports."""
+    """Return version -> interpreter, oldest supported version first."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     paths = {*map(str, pyenv.glob("3.*/bin/python")), sys.executable}
     paths |= {path for minor in range(OLDEST[1], 30) if (path := shutil.which(f"python3.{minor}")) is not None}
@@ -35,13 +35,13 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 
 def requirements() -> list[str]:
-    """The tests' requirements and the console's, a line each."""
+    """Return the tests' requirements and the console's, one per line."""
     lines = [line for file in REQUIREMENTS for line in file.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith(("#", "-r"))]
 
 
 def main() -> int:
-    """1 where a test failed."""
+    """Return 1 if a test failed."""
     found = interpreters()
     if OLDEST not in found:
         print("⚠️ No Python 3.10 here (`pyenv install 3.10` brings one): its tests are skipped", flush=True)

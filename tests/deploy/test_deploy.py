@@ -15,12 +15,12 @@ DEPLOY = settings.REPO_ROOT / "deploy"
 
 
 def text_of(name: str) -> str:
-    """The text of a file of `deploy/`."""
+    """Return the text of a file of `deploy/`."""
     return (DEPLOY / name).read_text(encoding="utf-8")
 
 
 def checked(*command: str) -> str:
-    """What a tool prints; it must accept the file, without a warning."""
+    """Return the output of a tool that must accept the file without a warning."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -29,7 +29,7 @@ def checked(*command: str) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (apt-get install nginx-light)")
 def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
-    """As /etc/nginx/conf.d/tracing.conf; the certificate is made here."""
+    """nginx accepts the file as /etc/nginx/conf.d/tracing.conf, with a certificate made here."""
     certificate, key = tmp_path / "tracing.pem", tmp_path / "tracing.key"
     request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=tracing.example.com"
     checked("openssl", *request.split(), "-keyout", str(key), "-out", str(certificate))
@@ -50,7 +50,7 @@ def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
     ],
 )
 def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> None:
-    """With the paths of this machine; an instance for an agent of this repo."""
+    """systemd accepts the unit with this machine's paths, as an instance for an agent of this repo."""
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/bin/true")
@@ -76,7 +76,8 @@ def test_the_collector_takes_what_we_send() -> None:
 
 
 def test_the_collectors_pipelines_name_what_is_configured() -> None:
-    """Every component has a section. No Debian package has the Collector, whose own check this stands in for."""
+    """Every component of a pipeline has a section. This replaces the Collector's own check: Debian has no package of
+    it."""
     config = yaml.safe_load(text_of("collector.yaml"))
     for pipeline in config["service"]["pipelines"].values():
         assert all(set(names) <= set(config[kind]) for kind, names in pipeline.items())
@@ -84,7 +85,7 @@ def test_the_collectors_pipelines_name_what_is_configured() -> None:
 
 
 def test_a_machines_settings_are_settings() -> None:
-    """Every name of machine.env_example is one of .env_example, and the journal's path is absolute."""
+    """Every name in machine.env_example is one of .env_example, and the journal's path is absolute."""
     names = re.findall(r"^(\w+)=", text_of("machine.env_example"), re.MULTILINE)
     assert set(names) <= set(
         re.findall(r"^#? ?(\w+)=", (settings.REPO_ROOT / ".env_example").read_text(), re.MULTILINE)

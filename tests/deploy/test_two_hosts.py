@@ -34,7 +34,7 @@ _NAMED = 'hostname "$0" && exec "$1" -c "$2"'
 
 
 def host_and_span(otlp: OtlpServer) -> Iterator[tuple[str, str]]:
-    """The host's name and the user of each span."""
+    """Return the host's name and the user of each span."""
     for batch in otlp.batches:
         for item in batch.resource_spans:
             (host,) = [each.value.string_value for each in item.resource.attributes if each.key == "host.name"]
@@ -71,7 +71,7 @@ def network() -> Iterator[None]:
 
 
 def test_two_hosts_ship_to_one_server(network: None, tmp_path: Path) -> None:
-    """Every trace arrives once at both destinations, and its user, or its host's name, is the machine's."""
+    """Every trace arrives once at both destinations, with the machine's user or host name."""
     with HTTPServer(SERVER, 0) as listener, HTTPServer(SERVER, 0) as other:
         langfuse, otlp = LangfuseServer(listener), OtlpServer(other)
         common = {

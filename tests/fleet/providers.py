@@ -31,7 +31,7 @@ OTHERWISE = "The market is calm."
 
 
 class Request(NamedTuple):
-    """A request as a provider received it; a repetition by the SDK is part of the first."""
+    """A request as a provider received it; retries by the SDK are part of the first request."""
 
     provider: str
     model: str
@@ -57,7 +57,7 @@ class Providers:
         self._server.server_close()
 
     def answer(self, host: str, body: dict[str, Any], tries: int) -> tuple[int, dict[str, Any]]:
-        """Status and body of an answer; notes the request."""
+        """Return status and body of an answer, and record the request."""
         name, provider = HOSTS[host]
         recorded, model = _RECORDED[name], body["model"]
         if model == "grok-4" and tries == 0:

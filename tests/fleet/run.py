@@ -23,7 +23,7 @@ PINNED_PYTHONS = ((3, 10), (3, 11), (3, 12))  # the pinned numpy and pandas have
 
 
 def environments() -> dict[str, tuple[tuple[str, ...], str]]:
-    """Name -> requirements and Python."""
+    """Return name -> requirements and Python."""
     pythons = interpreters()
     pinned = {f"pins-3.{version[1]}": (PINS, pythons[version]) for version in PINNED_PYTHONS if version in pythons}
     if "--ends" in sys.argv[1:]:
@@ -32,7 +32,7 @@ def environments() -> dict[str, tuple[tuple[str, ...], str]]:
 
 
 def main() -> int:
-    """The number of environments in which a test failed."""
+    """Return the number of environments in which a test failed."""
     failed = []
     for name, (requirements, python) in environments().items():
         fleet_python = prepared(FOLDER / name, requirements, python)

@@ -33,7 +33,7 @@ KEYS = ("ANTHROPIC_KEY", "OPENAI_KEY", "DEEPSEEK_KEY", "GROK_API_KEY", "OPENROUT
 
 
 class Run(NamedTuple):
-    """One agent's run, to its end."""
+    """The result of one agent's run."""
 
     status: int
     stdout: str
@@ -43,20 +43,20 @@ class Run(NamedTuple):
 
 
 class Both(NamedTuple):
-    """One agent, untouched and adopted."""
+    """The runs of one agent in the untouched and in the adopted repo."""
 
     plain: Run
     adopted: Run
     rows: list[Row]
 
     def of_type(self, *types: str) -> list[Row]:
-        """Rows of these types, in order."""
+        """Return the rows of these types, in order."""
         return [row for row in self.rows if row["type"] in types]
 
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The repo, and the same repo after `adopt`."""
+    """The repo, and a copy of it after `adopt`."""
     plain, adopted = (shutil.copytree(REPO, tmp_path_factory.mktemp(name) / "desk") for name in ("plain", "adopted"))
     subprocess.run([sys.executable, "-m", "src.observability", "adopt", str(adopted), "--yes"], check=True)
     return plain, adopted
@@ -83,7 +83,7 @@ def run(root: Path, command: tuple[str, ...]) -> Run:
 
 @pytest.fixture(scope="module")
 def both(copies: tuple[Path, Path], request: pytest.FixtureRequest) -> Both:
-    """The agent that the test is about, in both copies."""
+    """The runs of the test's agent in both copies."""
     agent, _, under_run = request.param.partition(" under ")
     script = f"src/agents/{agent}.py"
     command = ("-m", "src.observability", "run", script) if under_run else (script,)
@@ -95,7 +95,7 @@ def both(copies: tuple[Path, Path], request: pytest.FixtureRequest) -> Both:
 
 
 def rows_in(path: Path) -> list[Row]:
-    """The observations of a journal; none where nothing was recorded."""
+    """Return the observations of a journal; none if nothing was recorded."""
     if not path.exists():
         return []
     journal = Journal(path, create=False)
@@ -106,18 +106,18 @@ def rows_in(path: Path) -> list[Row]:
 
 
 def of(agent: str) -> Any:
-    """Run a test on one agent."""
+    """Mark a test for one agent."""
     return pytest.mark.parametrize("both", [agent], indirect=True, scope="module")
 
 
 def class_of(agent: str) -> str:
-    """The name under which an agent's calls are recorded."""
+    """Return the agent's name in the journal."""
     file = agent.partition(" ")[0]
     return CLASSES.get(file) or "".join(word.title() for word in file.split("_"))
 
 
 def tokens(row: Row) -> tuple[int, int]:
-    """Prompt and completion, as providers count them."""
+    """Return prompt and completion tokens, as providers count them."""
     usage = row["usage"] or {}
     sums = {kind: sum(count for name, count in usage.items() if name.startswith(kind)) for kind in ("input", "output")}
     return sums["input"], sums["output"]
@@ -138,7 +138,8 @@ def test_an_agent_does_what_it_did(both: Both) -> None:
 
 @pytest.mark.parametrize("both", AGENTS, indirect=True, scope="module")
 def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureRequest) -> None:
-    """With its provider, model and tokens; the failed ones as errors, among them what an SDK refuses to send."""
+    """Each request has its provider, model and tokens; failed ones are errors, also those that an SDK refuses to
+    send."""
     answered = [row for row in both.of_type("generation") if row["level"] != "ERROR"]
     recorded = Counter((row["provider"], row["model"], *tokens(row)) for row in answered)
     assert recorded == Counter(sent[:4] for sent in both.adopted.requests if sent.status == 200)
@@ -152,7 +153,7 @@ def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureReques
 
 @of("spread_agent")
 def test_three_lines_are_an_inferred_signal(both: Both) -> None:
-    """Action, confidence and reason, below the answer that gave them."""
+    """Action, confidence and reason are recorded below the answer."""
     answer, event = both.rows
     assert (event["type"], event["parent_id"], event["trace_id"]) == ("event", answer["id"], answer["trace_id"])
     assert event["output"]["action"] == "BUY"
@@ -164,7 +165,7 @@ def test_three_lines_are_an_inferred_signal(both: Both) -> None:
 
 @of("retry_agent")
 def test_two_requests_of_one_call_are_two(both: Both) -> None:
-    """The empty answer and the one that counts, each with its text."""
+    """The empty answer and the final answer are recorded with their texts."""
     first, second = both.of_type("generation")
     assert (first["output"], second["output"]) == (None, OTHERWISE)
     assert [message["role"] for message in first["input"]] == ["system", "user"]
@@ -173,7 +174,7 @@ def test_two_requests_of_one_call_are_two(both: Both) -> None:
 
 @of("squeeze_agent")
 def test_a_cycle_is_one_trace(both: Both) -> None:
-    """Two cycles, of two requests and two signals each; BaseAgent's subclass is a script's own class."""
+    """Two cycles have two requests and two signals each; the subclass of BaseAgent is defined in the script."""
     cycles = both.of_type("agent")
     assert len(cycles) == 2
     for cycle in cycles:
@@ -184,7 +185,7 @@ def test_a_cycle_is_one_trace(both: Both) -> None:
 
 @of("desk_agent")
 def test_one_swarm_query_is_one_trace_of_its_caller(both: Both) -> None:
-    """Four models' answers below it: votes, with a majority, and no signal each."""
+    """The answers of four models are votes with a majority, and no signals of their own."""
     queries = both.of_type("agent")
     assert [(query["name"], query["agent"], query["is_root"]) for query in queries] == [
         ("SwarmAgent", "DeskAgent", 1)
@@ -213,14 +214,15 @@ def test_under_run_a_scripts_own_cycle_is_one_trace(both: Both) -> None:
 
 @of("chartvision_agent")
 def test_an_image_is_not_recorded_whole(both: Both) -> None:
-    """The text beside it is."""
+    """The text beside an image is recorded, the image by its size."""
     for row in both.of_type("generation"):
         assert "Chart of" in json.dumps(row["input"])
 
 
 @of("guard_agent")
 def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
-    """With the status and the error's name; Groq's hello, said when the model is built, counts too."""
+    """Swallowed errors are recorded with status and name, also that of the request Groq's model makes when it is
+    built."""
     refused, calm, broken, hello, words = both.of_type("generation")
     assert "BadRequestError" in refused["status_message"]
     assert "AuthenticationError" in broken["status_message"]
@@ -230,6 +232,6 @@ def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
 
 @of("busy_agent")
 def test_a_repetition_by_the_sdk_is_no_request_of_its_own(both: Both) -> None:
-    """One row, from before the first try to the last answer."""
+    """A retried request is one row, from the first try to the last answer."""
     (row,) = both.of_type("generation")
     assert row["end_ns"] - row["start_ns"] > 100_000_000  # the SDK waits

@@ -19,7 +19,7 @@ CLAUDE_ASKED = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens":
 
 @pytest.fixture(autouse=True)
 def _installed() -> Iterator[None]:
-    """Hooks as the settings of the test say, then as they are by default."""
+    """Install the hooks by the test's settings, and the default hooks afterwards."""
     finder = hooks._finder
     yield
     if hooks._finder is not finder:
@@ -28,7 +28,7 @@ def _installed() -> Iterator[None]:
 
 @pytest.fixture
 def play(httpserver: HTTPServer) -> Callable[..., Provider]:
-    """Lets the server answer as this provider, with an outcome of `Provider.play`."""
+    """Make the server answer as this provider, with an outcome of `Provider.play`."""
 
     def start(name: str, outcome: str = "answer") -> Provider:
         provider = Provider(name)
@@ -42,7 +42,7 @@ def play(httpserver: HTTPServer) -> Callable[..., Provider]:
 def settings_of(
     httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], dict[str, Any]]:
-    """What a client takes to call this path of the server."""
+    """Return the client's settings for this path of the server."""
 
     def settings(path: str) -> dict[str, Any]:
         return {"api_key": KEY, "base_url": httpserver.url_for(path), "max_retries": 0}

@@ -13,7 +13,7 @@ BLOCK = "import sys\nsys.modules['termcolor'] = None  # as if it were not instal
 
 
 def ran(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A fresh process that runs this."""
+    """Run code in a new process."""
     return subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -26,7 +26,7 @@ def ran(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_any_import_of_src_observes_an_sdk() -> None:
-    """An agent imports anything of `src`, then, or before, an SDK; nothing is printed."""
+    """An agent imports anything of `src`, before or after an SDK: calls are observed, and nothing is printed."""
     code = "import src.agents\nimport openai\nopenai.OpenAI(api_key='k').chat.completions\n"
     code += "from src.observability.instrumentation import observed\nprint(observed()['openai'])"
     for program in (code, f"import openai\n{code}"):
@@ -36,7 +36,7 @@ def test_any_import_of_src_observes_an_sdk() -> None:
 
 
 def test_no_sdk_is_imported() -> None:
-    """Nor anything that takes long."""
+    """Neither an SDK nor another slow module is imported."""
     ended = ran(
         "import sys, src\nprint({'openai', 'anthropic', 'groq', 'httpx', 'sqlite3', 'pandas'} & set(sys.modules))"
     )
@@ -44,7 +44,7 @@ def test_no_sdk_is_imported() -> None:
 
 
 def test_a_missing_requirement_is_one_line_with_its_cure() -> None:
-    """And the agent runs."""
+    """A missing requirement prints one line, and the agent runs."""
     ended = ran(f"{BLOCK}import src.agents\nprint('traded')")
     assert ended.stdout == "traded\n"
     (line,) = ended.stderr.splitlines()
@@ -54,7 +54,7 @@ def test_a_missing_requirement_is_one_line_with_its_cure() -> None:
 
 
 def test_a_malformed_setting_is_one_line_with_its_cure() -> None:
-    """It names the variable and what it takes."""
+    """The line names the variable and the accepted values."""
     ended = ran("import src\nprint('traded')", OBSERVABILITY_INSTRUMENT="opnai")
     assert ended.stdout == "traded\n"
     (line,) = ended.stderr.splitlines()
@@ -62,7 +62,7 @@ def test_a_malformed_setting_is_one_line_with_its_cure() -> None:
 
 
 def test_it_can_be_turned_off() -> None:
-    """Then no SDK is patched."""
+    """With OBSERVABILITY_INSTRUMENT=false no SDK is patched."""
     code = "import src\nimport openai\nopenai.OpenAI(api_key='k').chat.completions\n"
     code += "from src.observability.instrumentation import observed\nprint(observed())"
     assert ran(code, OBSERVABILITY_INSTRUMENT="false").stdout == "{}\n"

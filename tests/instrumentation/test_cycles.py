@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def shape(journal: Any) -> list[tuple[str, str, str]]:
-    """Type, agent and trace name of each row."""
+    """Return type, agent and trace name of each row."""
     return [(row["type"], row["agent"], row["trace_name"]) for row in journal.observations()]
 
 
@@ -69,7 +69,8 @@ CLASS = "ChartAnalysisAgent"
 
 
 def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
-    """Its calls are one trace, under the class's own spelling of its name; another method's call is its own trace."""
+    """The method's calls are one trace, under the class's spelling of its name; a call of another method is its own
+    trace."""
     module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
     agent = module.ChartAnalysisAgent()
     assert agent.run_monitoring_cycle() == ("SELL", "SELL")
@@ -83,7 +84,8 @@ def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
 
 
 def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Path, journal: Any) -> None:
-    """A file's calls are one agent's, whichever of its classes makes them: `MultiAgentSystem` in `coins_agent.py`."""
+    """All calls of a file belong to one agent, whichever of its classes makes them: `MultiAgentSystem` in
+    `coins_agent.py`."""
     source = AGENT.format(folder=folder).replace("ChartAnalysisAgent", "MultiAgentSystem")
     (tmp_path / folder / "agents" / "coins_agent.py").write_text(source)
     system = importlib.import_module(f"{folder}.agents.coins_agent").MultiAgentSystem()
@@ -96,7 +98,7 @@ def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Pa
 
 
 def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path: Path, journal: Any) -> None:
-    """A model asked before the file's class exists: later calls are recorded under the class's spelling."""
+    """After a call before the file's class exists, later calls are recorded under the class's spelling."""
     source = AGENT.format(folder=folder).replace("class Chart", 'ask("hello")\n\nclass Chart')
     (tmp_path / folder / "agents" / "chartanalysis_agent.py").write_text(source)
     importlib.import_module(f"{folder}.agents.chartanalysis_agent").ChartAnalysisAgent().other()
@@ -104,7 +106,7 @@ def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path:
 
 
 def test_a_subclass_of_the_base_agent_has_cycles(folder: str, journal: Any) -> None:
-    """Also where it is made in no agents module, as a script's."""
+    """A subclass has cycles wherever it is defined, as in a script."""
     base = importlib.import_module(f"{folder}.agents.base_agent")
 
     class ScriptAgent(base.BaseAgent):  # type: ignore[misc, name-defined]
@@ -116,7 +118,7 @@ def test_a_subclass_of_the_base_agent_has_cycles(folder: str, journal: Any) -> N
 
 
 def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OBSERVABILITY_CYCLES, with or without the class."""
+    """OBSERVABILITY_CYCLES names methods with or without the class."""
     monkeypatch.setenv("OBSERVABILITY_CYCLES", "ChartAnalysisAgent.other, Else.run_monitoring_cycle")
     module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
     agent = module.ChartAnalysisAgent()
@@ -128,7 +130,7 @@ def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("under_run", [True, False])
 def test_a_scripts_classes_have_cycles_under_run(under_run: bool, tmp_path: Path, journal: Any) -> None:
-    """They need no base class; without `run` each call is a trace."""
+    """Under `run` a script's classes need no base class; without `run` each call is a trace."""
     repo = tmp_path / "repo"
     shutil.copytree(settings.REPO_ROOT / "src", repo / "src", ignore=shutil.ignore_patterns("data", "__pycache__"))
     (repo / "lone_agent.py").write_text(LONE)

@@ -36,37 +36,37 @@ def _sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def patched(module: ModuleType) -> None:
-    """A patch that can be seen."""
+    """Patch the class visibly."""
     hooks.replace(module, "Chat", "create", lambda method: lambda self: method(self) + 1)
 
 
 def patches_of(patches: dict[str, list[hooks.Patch]]) -> hooks.PatchesOf:
-    """The patches by a module's name."""
+    """Return the patches of a module by its name."""
     return lambda module: patches.get(module, [])
 
 
 def created() -> int:
-    """What the method returns now."""
+    """Return the method's current result."""
     result: int = importlib.import_module(f"{NAME}.resources").Chat().create()
     return result
 
 
 def test_a_module_that_is_imported_later_is_patched() -> None:
-    """And not imported by us."""
+    """The hooks patch the module once it is imported, and do not import it."""
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert NAME not in sys.modules
     assert created() == 2
 
 
 def test_a_module_that_is_imported_already_is_patched() -> None:
-    """Its class is changed in place: who has a reference to it has it patched."""
+    """The class is changed in place, so that existing references see the patch."""
     chat = importlib.import_module(f"{NAME}.resources").Chat
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert chat().create() == 2
 
 
 def test_spec_and_loader_are_the_modules_own() -> None:
-    """As tools that read source or resources through them expect."""
+    """Tools that read source or resources through spec and loader find the original ones."""
     without = importlib.import_module(f"{NAME}.resources")
     kind, origin = type(without.__loader__), without.__spec__.origin  # type: ignore[union-attr]
     del sys.modules[f"{NAME}.resources"]
@@ -79,7 +79,7 @@ def test_spec_and_loader_are_the_modules_own() -> None:
 
 
 def test_a_module_that_is_only_found_has_its_source() -> None:
-    """As `inspect` and `pkgutil` ask for it before anything is imported."""
+    """`inspect` and `pkgutil` get a module's source without importing it."""
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     spec = importlib.util.find_spec(f"{NAME}.resources")
     assert spec is not None
@@ -96,7 +96,7 @@ def test_a_module_can_be_run_as_a_script() -> None:
 
 
 def test_a_reloaded_module_is_patched_again() -> None:
-    """Once."""
+    """A reloaded module is patched once."""
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
     importlib.reload(sys.modules[f"{NAME}.resources"])
@@ -104,7 +104,7 @@ def test_a_reloaded_module_is_patched_again() -> None:
 
 
 def test_uninstalling_leaves_nothing() -> None:
-    """Neither a patch nor a finder."""
+    """After uninstalling, no patch and no finder is left."""
     finders = list(sys.meta_path)
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
@@ -114,14 +114,14 @@ def test_uninstalling_leaves_nothing() -> None:
 
 
 def test_installing_twice_patches_once() -> None:
-    """As `src/__init__.py` and a test may both do."""
+    """`src/__init__.py` and a test may both install the hooks."""
     for _ in range(2):
         hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
 
 
 def test_what_a_version_lacks_is_skipped() -> None:
-    """A class, a method, or the module itself."""
+    """A missing class, method or module is skipped."""
     hooks.install(
         patches_of(
             {
@@ -136,7 +136,7 @@ def test_what_a_version_lacks_is_skipped() -> None:
 
 
 def test_a_module_that_fails_fails_as_before(tmp_path: Path) -> None:
-    """And is found again when it is mended."""
+    """A module whose import fails raises its own error, and can be imported once it is corrected."""
     broken = tmp_path / NAME / "broken.py"
     broken.write_text("raise ValueError('half')", encoding="utf-8")
     hooks.install(patches_of({f"{NAME}.broken": [patched]}))

@@ -27,12 +27,12 @@ USAGE = Provider("openai").expected["usage"]
 
 
 def columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    """These columns of each row."""
+    """Return these columns of each row."""
     return [tuple(row[name] for name in names) for row in rows]
 
 
 def test_a_request_alone_is_a_generation(client: openai.OpenAI, journal: JournalReader) -> None:
-    """With the messages as its input, and model, parameters, usage and cost of its own."""
+    """The generation has the messages as input, and its own model, parameters, usage and cost."""
     client.chat.completions.create(**ASKED)
     (row,) = journal.observations()
     assert (row["type"], row["name"], row["parent_id"]) == ("generation", "openai.chat.completions", None)
@@ -43,7 +43,7 @@ def test_a_request_alone_is_a_generation(client: openai.OpenAI, journal: Journal
 
 
 def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, journal: JournalReader) -> None:
-    """No second row; the call's input and output stay its own."""
+    """There is no second row; the call's input and output stay its own."""
 
     @observe_llm
     def decide(question: str) -> str:
@@ -60,7 +60,7 @@ def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, jou
 
 
 def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """An override that retries: what was asked twice is counted twice, and not a third time by the call around."""
+    """An override that retries: both requests are counted once, and the call around them adds nothing."""
 
     @observe_llm
     def decide() -> Any:
@@ -74,7 +74,7 @@ def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, jo
 
 
 def test_a_generation_around_generations_is_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Its answer's usage is that of the call inside, which has a row."""
+    """The usage of its answer belongs to the inner call, which has a row."""
 
     @observe_llm
     def inner() -> Any:
@@ -90,7 +90,7 @@ def test_a_generation_around_generations_is_a_span(client: openai.OpenAI, journa
 
 
 def test_a_stream_that_outlives_its_caller_is_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """It ends when it has been read."""
+    """The stream's request ends when the stream has been read."""
 
     @observe_llm
     def open_stream() -> Any:
@@ -104,7 +104,7 @@ def test_a_stream_that_outlives_its_caller_is_below_a_span(client: openai.OpenAI
 
 
 def test_a_request_in_a_cycle_is_the_agents(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A signal that follows it stands in the same trace."""
+    """A signal after the request is in the request's trace."""
     with ObservabilityContext.agent_cycle("RiskAgent"):
         client.chat.completions.create(**ASKED)
         ObservabilityContext.add_trading_signal("BUY", 80, "why")
@@ -114,7 +114,7 @@ def test_a_request_in_a_cycle_is_the_agents(client: openai.OpenAI, journal: Jour
 
 
 def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal: JournalReader) -> None:
-    """The caller gets the SDK's own exception; the row of a call that swallows it says so too."""
+    """The caller gets the SDK's exception; the row of a call that swallows it has the error too."""
     play("openai", "401")
     with pytest.raises(openai.AuthenticationError):
         client.chat.completions.create(**ASKED)
@@ -139,7 +139,7 @@ def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal:
 def test_with_tracing_off_nothing_is_recorded(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Decided anew at each call."""
+    """The flag is read at each call."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert not recording().on
     client.chat.completions.create(**ASKED)
@@ -150,7 +150,7 @@ def test_with_tracing_off_nothing_is_recorded(
 def test_prompts_and_answers_can_be_left_out(
     name: str, client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Model, parameters and usage are recorded all the same."""
+    """Model, parameters and usage are recorded without prompts and answers."""
     monkeypatch.setenv(name, "false")
     client.chat.completions.create(**ASKED)
     (row,) = journal.observations()
@@ -163,7 +163,8 @@ def test_prompts_and_answers_can_be_left_out(
 
 
 def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: JournalReader) -> None:
-    """As OpenAI and as Anthropic take it, and a sound; the text beside it as it is."""
+    """Images in the forms of OpenAI and Anthropic, and a sound, are recorded by size; the text beside them is
+    unchanged."""
     data = base64.b64encode(bytes(3000)).decode()
     parts = [
         {"type": "text", "text": "The chart"},
@@ -186,7 +187,7 @@ def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: Journa
 def test_a_very_long_stream_keeps_its_usage(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its text is left out: what is cut from the middle of it may be half of a secret."""
+    """The text of a very long stream is left out: a cut in its middle may split a secret."""
     monkeypatch.setattr(streams, "_MAX_EVENTS", 3)
     monkeypatch.setattr(streams, "_LAST_EVENTS", 2)
     events = list(client.chat.completions.create(**ASKED, stream=True))
@@ -195,7 +196,7 @@ def test_a_very_long_stream_keeps_its_usage(
 
 
 def test_a_response_that_is_read_as_bytes_says_so(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Nobody parses it, so its answer is unknown, which is no warning."""
+    """The answer is unknown, since it is not parsed; this is no warning."""
     with client.chat.completions.with_streaming_response.create(**ASKED, stream=True) as response:
         assert list(response.iter_lines())
     (row,) = journal.observations()
@@ -217,13 +218,13 @@ def test_a_response_that_is_read_as_bytes_says_so(client: openai.OpenAI, journal
     ],
 )
 def test_the_provider_is_that_of_the_address(base_url: str, provider: str) -> None:
-    """One SDK serves many; where the host says nothing it is the SDK's own."""
+    """One SDK serves many providers; for an unknown host the provider is the SDK's own."""
     client = openai.OpenAI(api_key="k", base_url=base_url, http_client=openai.DefaultHttpxClient(verify=False))
     assert provider_of(client, "openai") == provider
 
 
 def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Without a cycle too."""
+    """A signal after a request belongs to the request's trace, also without a cycle."""
     client.chat.completions.create(**ASKED)
     ObservabilityContext.add_trading_signal("SELL", 60, "why")
     request, signal = journal.observations()
@@ -233,7 +234,7 @@ def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, jou
 def test_embeddings_are_no_generation_of_the_call_around_them(
     client: openai.OpenAI, httpserver: HTTPServer, journal: JournalReader
 ) -> None:
-    """A row of their own beside the one request that is merged."""
+    """Embeddings have their own row beside the request that is merged into the call."""
     vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
     usage = {"prompt_tokens": 8, "total_tokens": 8}
     body = {"object": "list", "data": [vector], "model": "text-embedding-3-small", "usage": usage}
@@ -253,7 +254,7 @@ def test_embeddings_are_no_generation_of_the_call_around_them(
 
 
 def test_requests_that_end_with_their_caller_are_recorded_once(journal: JournalReader) -> None:
-    """Four begin inside a call, and end before, after, or while that ends."""
+    """Four requests begin inside a call and end before, after or while the call ends."""
 
     def request(begun: Barrier) -> None:
         observation = begin_request("openai.chat.completions", "generation", recording())
@@ -277,7 +278,7 @@ def test_requests_that_end_with_their_caller_are_recorded_once(journal: JournalR
 
 
 def test_an_open_request_is_evidence_should_the_process_die(journal: JournalReader) -> None:
-    """It is journalled as open, with what it asked."""
+    """A running request is journalled as open, with its input."""
     begun = begin_request("openai.chat.completions", "generation", recording())
     assert begun is not None
     (row,) = journal.observations()
@@ -288,7 +289,7 @@ def test_an_open_request_is_evidence_should_the_process_die(journal: JournalRead
 def test_spans_of_other_libraries_nest_below_a_request(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As an instrumented HTTP client's do: their parent is the request, or the call that took it over."""
+    """Spans of an instrumented HTTP client have the request, or the call that it was merged into, as their parent."""
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
     seen: list[Any] = []
     client = client.with_options()
@@ -311,7 +312,7 @@ def test_spans_of_other_libraries_nest_below_a_request(
 
 
 def test_an_sdks_answer_is_weighed_with_all_it_holds() -> None:
-    """A request's own, and that of the only request inside a generation."""
+    """The size counts the answer of a request, also of the only request inside a generation."""
     request = Observation("openai.chat.completions", "generation")
     request.complete = lambda _: None
     request.output = SimpleNamespace(choices=[{"logprobs": "x" * 500_000}])

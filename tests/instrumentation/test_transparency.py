@@ -35,7 +35,7 @@ METHODS = [
 
 @pytest.mark.parametrize(("cls", "name"), METHODS, ids=lambda value: getattr(value, "__name__", value))
 def test_a_method_looks_as_before(cls: type, name: str) -> None:
-    """Signature, name, documentation, and whether it is a coroutine function: as without the hooks."""
+    """Signature, name, documentation and coroutine flag are those of the unhooked method."""
 
     def looks() -> tuple[Any, ...]:
         method = getattr(cls, name)
@@ -51,7 +51,7 @@ def test_a_method_looks_as_before(cls: type, name: str) -> None:
 
 
 def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
-    """Its very type; with `with_raw_response` the raw response's."""
+    """The answer has the SDK's type; with `with_raw_response`, the raw response's."""
     assert type(client.chat.completions.create(**ASKED)) is ChatCompletion
     with client.chat.completions.create(**ASKED, stream=True) as stream:  # one that is dropped ends in a later test
         assert type(stream) is openai.Stream
@@ -59,7 +59,7 @@ def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
 
 
 def test_wrong_arguments_are_the_sdks_error(client: openai.OpenAI, journal: JournalReader) -> None:
-    """With its text; an agent that swallows it has it in its trace."""
+    """The error has the SDK's text; if an agent swallows it, the trace has it."""
     with pytest.raises(TypeError, match="Missing required arguments"):
         client.chat.completions.create(model="gpt-5-mini")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
@@ -68,20 +68,20 @@ def test_wrong_arguments_are_the_sdks_error(client: openai.OpenAI, journal: Jour
 
 
 def test_an_async_call_is_checked_before_it_is_awaited(settings_of: Any) -> None:
-    """As the SDK does it: the TypeError comes from the call, not from `await`."""
+    """As in the SDK, the TypeError comes from the call and not from `await`."""
     client = openai.AsyncOpenAI(**settings_of("/v1"))
     with pytest.raises(TypeError, match="Missing required arguments"):
         client.chat.completions.create(model="gpt-5-mini")  # type: ignore[call-overload]
 
 
 def test_a_copied_client_is_observed(client: openai.OpenAI, journal: JournalReader) -> None:
-    """`with_options` makes a new client of the same classes."""
+    """`with_options` makes a new client of the same classes, which is observed too."""
     client.with_options(timeout=5).chat.completions.create(**ASKED)
     assert len(journal.observations()) == 1
 
 
 def test_a_subclass_that_overrides_is_one_request(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Its `super()` call is the request; two of them would be two."""
+    """The subclass's `super()` call is the only request."""
 
     class Loud(Completions):
         def create(self, **kwargs: Any) -> Any:  # type: ignore[override]
@@ -101,7 +101,7 @@ def test_retries_of_the_sdk_are_one_request(play: Any, settings_of: Any, journal
 
 
 def test_a_stream_can_be_read_in_another_thread(client: openai.OpenAI, journal: JournalReader) -> None:
-    """And ends its request there."""
+    """Reading the stream in another thread ends its request."""
     stream = client.chat.completions.create(**ASKED, stream=True)
     reader = threading.Thread(target=lambda: list(stream))
     reader.start()
@@ -111,7 +111,7 @@ def test_a_stream_can_be_read_in_another_thread(client: openai.OpenAI, journal: 
 
 
 def test_a_stream_can_be_read_in_another_task(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """Which has a context of its own."""
+    """The reading task has another context."""
     play("openai")
 
     async def read(stream: Any) -> list[Any]:
@@ -128,7 +128,7 @@ def test_a_stream_can_be_read_in_another_task(play: Any, settings_of: Any, journ
 
 
 def test_requests_of_a_pool_are_below_the_call_that_started_it(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A swarm that asks two models at once is a span over two generations."""
+    """A swarm that calls two models at once is a span over two generations."""
 
     @observe_llm
     def swarm() -> None:
@@ -142,7 +142,7 @@ def test_requests_of_a_pool_are_below_the_call_that_started_it(client: openai.Op
 
 
 def test_gathered_calls_are_siblings(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """Tasks that run at once do not see each other's request."""
+    """Concurrent tasks do not see each other's request."""
     play("openai")
 
     async def main() -> None:
@@ -155,7 +155,7 @@ def test_gathered_calls_are_siblings(play: Any, settings_of: Any, journal: Journ
 
 
 def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any, journal: JournalReader) -> None:
-    """And stays cancelled."""
+    """The row has level WARNING, and the call stays cancelled."""
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: time.sleep(1))  # type: ignore[arg-type,return-value]
 
     async def main() -> None:
@@ -204,7 +204,7 @@ runtime.close()
 def test_beside_another_instrumentation_each_request_is_recorded_once(
     library: str, is_first: bool, play: Any, httpserver: HTTPServer, journal: JournalReader
 ) -> None:
-    """The library itself, in a process of its own; whichever of the two patches the SDK first."""
+    """Another library instruments the SDK too, before or after our hooks, in a process of its own."""
     sdk = LIBRARIES[library]
     play(sdk)
     hooks = "import src.observability.autoload"
@@ -218,7 +218,7 @@ def test_beside_another_instrumentation_each_request_is_recorded_once(
 
 
 def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Its class stands among the parameters, by name; an answer that does not fit is the SDK's error."""
+    """The parameters have the class by name; an answer that does not fit raises the SDK's error."""
 
     class Decision(BaseModel):
         action: str
@@ -231,7 +231,7 @@ def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: Jo
 
 
 def test_messages_are_recorded_as_they_were_sent(client: openai.OpenAI, journal: JournalReader) -> None:
-    """What the caller changes afterwards does not show."""
+    """Later changes by the caller are not recorded."""
     messages = [{"role": "user", "content": "first"}]
     client.chat.completions.create(model="gpt-5-mini", messages=messages)  # type: ignore[arg-type]
     messages.append({"role": "assistant", "content": "later"})
@@ -240,13 +240,13 @@ def test_messages_are_recorded_as_they_were_sent(client: openai.OpenAI, journal:
 
 
 def test_headers_of_a_call_are_not_recorded(client: openai.OpenAI, journal: JournalReader) -> None:
-    """They may hold a key under any name."""
+    """Headers may hold a key under any name."""
     client.chat.completions.create(**ASKED, extra_headers={"X-Desk": "orange"}, timeout=5)
     assert "orange" not in str(journal.observations())
 
 
 def test_the_system_prompt_is_the_first_message(claude: anthropic.Anthropic, journal: JournalReader) -> None:
-    """Anthropic takes it apart from the messages."""
+    """Anthropic's separate system prompt becomes the first message."""
     claude.messages.create(**CLAUDE_ASKED)
     (row,) = journal.observations()
     assert row["input"][0] == {"role": "system", "content": "You are an analyst"}
@@ -254,7 +254,7 @@ def test_the_system_prompt_is_the_first_message(claude: anthropic.Anthropic, jou
 
 
 def test_text_of_a_message_stream(claude: anthropic.Anthropic, journal: JournalReader) -> None:
-    """Anthropic's helper yields texts; its final message is there too."""
+    """Anthropic's helper yields texts and has the final message."""
     with claude.messages.stream(**CLAUDE_ASKED) as stream:
         assert "".join(stream.text_stream) == ANSWER
         assert stream.get_final_message().usage.output_tokens
@@ -268,7 +268,7 @@ def test_text_of_a_message_stream(claude: anthropic.Anthropic, journal: JournalR
 def test_a_list_of_sdks_narrows_it(
     chosen: str, recorded: int, client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are as they were."""
+    """SDKs that are not in the list are not patched."""
     monkeypatch.setenv("OBSERVABILITY_INSTRUMENT", chosen)
     install()
     client.chat.completions.create(**ASKED)

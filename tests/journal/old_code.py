@@ -24,7 +24,7 @@ OLD_SCORE = (
 
 
 def of_before(path: Path) -> sqlite3.Connection:
-    """A journal as commit 89c35a9 made it."""
+    """Create a journal as commit 89c35a9 did."""
     db = sqlite3.connect(path, isolation_level=None)
     db.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")
     for released in MIGRATIONS[:OLD_MIGRATIONS]:

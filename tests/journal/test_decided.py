@@ -28,7 +28,7 @@ def journal() -> Iterator[Journal]:
 
 
 def rows_of(chance: random.Random, number: int) -> tuple[list[Any], list[Any]]:
-    """A call, a signal or an outcome of one of a few traces."""
+    """Return a call, a signal or an outcome of one of a few traces."""
     trace = f"{chance.randrange(8):032x}"
     shared = {"trace_id": trace, "trace_name": "A", "agent": chance.choice(["A", "B", None]),
               "start_ns": chance.randrange(100), "end_ns": 100, "id": f"{number:016x}"}  # fmt: skip
@@ -50,7 +50,7 @@ def rows_of(chance: random.Random, number: int) -> tuple[list[Any], list[Any]]:
 
 
 def assert_same(journal: Journal) -> None:
-    """Every row of the view is in the table, with its text and numbers."""
+    """Check that the table has every row of the view, with its text and numbers."""
     kept = {row["seq"]: row for row in journal.select("SELECT * FROM decided")}
     view = journal.select("SELECT * FROM decisions")
     assert kept.keys() == {row["seq"] for row in view}
@@ -68,7 +68,8 @@ def assert_same(journal: Journal) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
-    """Calls after their signal, corrected outcomes, inferred signals that give way, values of any type."""
+    """Both agree for calls after their signal, corrected outcomes, replaced inferred signals, and values of any
+    type."""
     chance = random.Random(seed)
     for number in range(60):
         journal.append(*rows_of(chance, number))
@@ -79,7 +80,7 @@ def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
 
 
 def test_an_old_journal_is_filled_in_pieces(journal: Journal) -> None:
-    """What was there before the migration, while new rows come in."""
+    """The migration adds the existing rows while new rows are written."""
     chance = random.Random(9)
     for number in range(60):
         journal.append(*rows_of(chance, number))

@@ -21,13 +21,13 @@ HOUR_NS = 3_600_000_000_000
 
 @pytest.fixture
 def journal_file() -> Path:
-    """Where the test's journal lies."""
+    """The path of the test's journal."""
     settings.journal_path().parent.mkdir()
     return settings.journal_path()
 
 
 def kept(journal: Journal) -> dict[Any, Any]:
-    """The sums that the journal keeps, without those that have come to nothing."""
+    """Return the journal's sums, without those that are zero."""
     rows = journal.select("SELECT * FROM hourly")
     found = {tuple(row[key] for key in ("hour", "agent", "provider", "model")): row for row in rows}
     return {key: _values(row) for key, row in found.items() if any(row[name] for name in COUNTED)}
@@ -38,7 +38,7 @@ def _values(row: Any) -> Row:
 
 
 def summed(journal: Journal) -> dict[Any, Any]:
-    """The same, summed here from the rows."""
+    """Return the sums computed from the rows."""
     sums: dict[Any, Counter[str]] = {}
     for row in journal.observations("state <> 'open'"):
         key = (row["start_ns"] // HOUR_NS, row["agent"] or "", row["provider"] or "", row["model"] or "")
@@ -54,7 +54,7 @@ def summed(journal: Journal) -> dict[Any, Any]:
 
 
 def test_they_are_the_sums_of_the_rows(journal_file: Path) -> None:
-    """Tokens by bucket, money, errors, calls without a price, decisions: 300 traces over two days."""
+    """Tokens by bucket, cost, errors, unpriced calls and decisions agree: 300 traces over two days."""
     journal = Journal(journal_file)
     fill(journal, 300, days=2)
     assert kept(journal) == summed(journal)
@@ -63,7 +63,7 @@ def test_they_are_the_sums_of_the_rows(journal_file: Path) -> None:
 
 
 def test_a_call_counts_once_it_has_ended(journal: Any) -> None:
-    """Not while it runs; a repeat of what was written changes nothing."""
+    """A running call does not count; writing a row again changes nothing."""
     with ObservabilityContext.agent_cycle("A"):
 
         @observe_llm(name="llm_generation")
@@ -85,7 +85,7 @@ def test_a_call_counts_once_it_has_ended(journal: Any) -> None:
 
 
 def test_an_interrupted_call_counts_until_its_true_end_comes(journal_file: Path) -> None:
-    """Closed by another process: a call without a price. Then it turns out to be alive: with its tokens and cost."""
+    """Marked as interrupted, it is a call without a price; after its real end it counts with tokens and cost."""
     call = observation_row(
         id="a" * 16, trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=time.time_ns()
     )
@@ -106,7 +106,7 @@ def test_an_interrupted_call_counts_until_its_true_end_comes(journal_file: Path)
 
 
 def test_what_was_spent_stays_spent(journal_file: Path) -> None:
-    """Shipping changes no sum, and rows that retention lets go of stay counted; interrupted ones too."""
+    """Shipping changes no sum, and deleted rows stay counted, interrupted ones too."""
     journal = Journal(journal_file)
     fill(journal, 50)
     call = observation_row(id="a" * 16, trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=1)
@@ -122,7 +122,7 @@ def test_what_was_spent_stays_spent(journal_file: Path) -> None:
 
 
 def named(model: str, number: int = 0) -> Row:
-    """A call of this model, a second of 2026-11-01 00:00 UTC later each."""
+    """Return calls of these models, a second apart from 2026-11-01 00:00 UTC on."""
     return observation_row(
         id=f"{number}-{model[:20]}", trace_id="b" * 32, type="generation", name="x", trace_name="x", model=model,
         start_ns=493_560 * HOUR_NS + number * 10**9,
@@ -130,7 +130,7 @@ def named(model: str, number: int = 0) -> Row:
 
 
 def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> None:
-    """A provider may name a new model in each answer: none is lost, and the table does not grow with them."""
+    """A provider may name a new model in each answer: no call is lost, and the table stays small."""
     journal = Journal(journal_file)
     journal.append([named(f"model {number}", number) for number in range(700)], [])
     assert len(kept(journal)) == 501
@@ -147,7 +147,7 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
 
 @pytest.mark.slow
 def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
-    """Also where code of before wrote it, and in the sums that it had made."""
+    """Names are cut also if older code wrote them, and in existing sums."""
     before = sqlite3.connect(journal_file, isolation_level=None)
     for released in MIGRATIONS[:2]:
         before.executescript(released.script)
@@ -178,7 +178,7 @@ def _write(path: Path, seed: int) -> None:
 
 @pytest.mark.slow
 def test_several_processes_add_up(journal_file: Path) -> None:
-    """Four that write the same hours at once."""
+    """Four processes write to the same hours at once."""
     spawn = multiprocessing.get_context("spawn")
     writers = [spawn.Process(target=_write, args=(journal_file, seed)) for seed in range(4)]
     for writer in writers:
@@ -193,7 +193,7 @@ def test_several_processes_add_up(journal_file: Path) -> None:
 
 @pytest.mark.parametrize("create", [True, False], ids=["by a recorder", "by the console"])
 def test_a_journal_of_version_1_gets_them(journal_file: Path, tmp_path: Path, create: bool) -> None:
-    """Rows intact, sums filled; and who still writes with the old code is counted as well."""
+    """The rows stay intact and the sums are filled; rows written by old code are counted too."""
     new = Journal(tmp_path / "new.db")
     fill(new, 100, days=1)
     rows, sums = new.observations(), kept(new)

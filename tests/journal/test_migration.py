@@ -23,13 +23,13 @@ RELEASED = ("f7c64c98a29c60cd", "248b723a955b8d0d")  # checksums of the first mi
 
 @pytest.fixture
 def path() -> Path:
-    """The file of the test's journal."""
+    """The path of the test's journal."""
     settings.journal_path().parent.mkdir()
     return settings.journal_path()
 
 
 def opened_by_old_code(path: Path) -> sqlite3.Connection:
-    """The checks of commit 89c35a9 on opening a journal."""
+    """Run the checks of commit 89c35a9 when it opens a journal."""
     db = sqlite3.connect(path, isolation_level=None)
     assert db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     assert db.execute("PRAGMA user_version").fetchone()[0] == OLD_MIGRATIONS
@@ -38,7 +38,7 @@ def opened_by_old_code(path: Path) -> sqlite3.Connection:
 
 
 def written_by_old_code(db: sqlite3.Connection, name: str, state: str = "local") -> None:
-    """Everything that commit 89c35a9 writes: a call, its tag, a score, a lease, a mark, a deletion."""
+    """Run every write of commit 89c35a9: a call, its tag, a score, a lease, a mark, a deletion."""
     call = observation_row(
         id=name, trace_id=name, type="generation", name=name, trace_name=name, agent=name, start_ns=time.time_ns(),
         state="open",
@@ -53,13 +53,13 @@ def written_by_old_code(db: sqlite3.Connection, name: str, state: str = "local")
 
 
 def test_released_migrations_never_change() -> None:
-    """A journal made by them is everywhere the same."""
+    """A journal made by released migrations is the same everywhere."""
     checksums = [hashlib.sha256(released.script.encode()).hexdigest()[:16] for released in MIGRATIONS[: len(RELEASED)]]
     assert checksums == [*RELEASED]
 
 
 def test_code_of_before_goes_on_writing(path: Path) -> None:
-    """A fleet is updated agent by agent: old code with the journal open, and old code that opens it afterwards."""
+    """A fleet is updated agent by agent: old code has the journal open, or opens it after the migration."""
     running = of_before(path)
     written_by_old_code(running, "before")
     with closing(Journal(path)) as journal:
@@ -75,7 +75,7 @@ def test_code_of_before_goes_on_writing(path: Path) -> None:
 
 
 def test_a_migration_only_adds(path: Path) -> None:
-    """Every table and column of commit 89c35a9 is there; tables that it fills by position have no more columns."""
+    """Every table and column of commit 89c35a9 exists; tables filled by position have no more columns."""
     old, new = of_before(path.with_name("old.db")), Journal(path)
     for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         before = [tuple(row)[1:] for row in old.execute(f"PRAGMA table_info({table})")]
@@ -89,7 +89,7 @@ def test_a_migration_only_adds(path: Path) -> None:
 
 
 def test_newer_code_s_migrations_stop_nobody(path: Path) -> None:
-    """This code, on a journal to which newer code has added: it reads and writes."""
+    """This code reads and writes a journal to which newer code has added tables."""
     with closing(Journal(path)) as journal:
         journal.change("INSERT INTO migrations VALUES (99)")
     with closing(Journal(path)) as journal:
@@ -100,7 +100,7 @@ def test_newer_code_s_migrations_stop_nobody(path: Path) -> None:
 
 @pytest.fixture
 def migrated(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Opens the journal with one migration more."""
+    """Open the journal with one migration more."""
 
     def opened(path: Path, *added: Migration) -> Journal:
         monkeypatch.setattr(migration, "MIGRATIONS", (*MIGRATIONS, *added))
@@ -126,7 +126,7 @@ GLAD = Migration(
 
 
 def test_an_old_journal_gets_what_it_lacks(filled: Path, migrated: Any) -> None:
-    """Each missing migration is made once; the rows are as they were."""
+    """Each missing migration runs once; the rows are unchanged."""
     for _ in range(2):
         with closing(migrated(filled, MOOD)) as journal:
             assert [row["mood"] for row in journal.observations()] == [None] * 300
@@ -136,7 +136,7 @@ def test_an_old_journal_gets_what_it_lacks(filled: Path, migrated: Any) -> None:
 
 @pytest.mark.failures_expected
 def test_a_migration_that_fails_leaves_the_old_version(filled: Path, migrated: Any) -> None:
-    """All of it or nothing: the next start, with better code, finds the journal as it was."""
+    """A failed migration changes nothing: the next start, with better code, finds the journal as it was."""
     with pytest.raises(JournalError, match="moods"):
         migrated(filled, Migration(f"{MOOD.script}CREATE TABLE moods (mood TEXT);\n"))
     with closing(migrated(filled, MOOD)) as journal:
@@ -145,7 +145,7 @@ def test_a_migration_that_fails_leaves_the_old_version(filled: Path, migrated: A
 
 
 def test_a_long_migration_lets_others_write(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In pieces: in each pause between two of them, a process that has the journal open writes."""
+    """In each pause between two pieces, a process that has the journal open writes."""
     other = Journal(filled)
     written: list[int] = []
 
@@ -162,7 +162,7 @@ def test_a_long_migration_lets_others_write(filled: Path, migrated: Any, monkeyp
 
 
 def test_a_migration_that_was_interrupted_goes_on(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed between two pieces: the next start does the rest, and keeps the copy from the first start."""
+    """Killed between two pieces, the next start runs the rest, and keeps the first start's backup."""
 
     class Killed(BaseException):
         pass
@@ -183,7 +183,7 @@ def test_a_migration_that_was_interrupted_goes_on(filled: Path, migrated: Any, m
 
 
 def test_a_copy_precedes_a_change_of_rows(filled: Path, migrated: Any) -> None:
-    """The operator's alone, whole, and one at a time: a later migration's copy takes its place."""
+    """The backup has mode 0600 and is complete; a later migration's backup replaces it."""
     migrated(filled, MOOD, GLAD).close()
     (first,) = migration.backups_of(filled)
     assert first.name == f"journal.db.before-{len(MIGRATIONS) + 2}"
@@ -201,7 +201,7 @@ def test_a_copy_precedes_a_change_of_rows(filled: Path, migrated: Any) -> None:
 def test_without_room_there_is_no_copy(
     filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A full disk: one line says so, and the migration is made all the same."""
+    """On a full disk, one line reports the missing backup, and the migration runs nevertheless."""
     monkeypatch.setattr(migration, "_SPARE_BYTES", 2**62)
     with closing(migrated(filled, MOOD, GLAD)) as journal:
         assert {row["mood"] for row in journal.observations()} == {"glad"}
@@ -210,7 +210,7 @@ def test_without_room_there_is_no_copy(
 
 
 def test_columns_are_those_of_the_tables(path: Path) -> None:
-    """Each column that rows are inserted with, in order, and the two that only the journal sets."""
+    """The tables have each inserted column, in order, and the two columns that only the journal sets."""
     with closing(Journal(path)) as journal:
         for table, columns in (("observations", OBSERVATION_COLUMNS), ("scores", SCORE_COLUMNS)):
             names = [row["name"] for row in journal.select(f"PRAGMA table_info({table})")]

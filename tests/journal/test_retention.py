@@ -20,7 +20,7 @@ NOW_HOUR = time.time_ns() // HOUR_NS
 
 @pytest.fixture
 def store() -> Iterator[Journal]:
-    """An empty journal, of which a megabyte is kept."""
+    """An empty journal with a size limit of one megabyte."""
     settings.journal_path().parent.mkdir()
     journal = Journal(settings.journal_path())
     yield journal
@@ -28,7 +28,7 @@ def store() -> Iterator[Journal]:
 
 
 def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) -> None:
-    """Sums of `an_hour` models of 190 characters in each of some hours."""
+    """Add sums of `an_hour` models, with names of 190 characters, in each of some hours."""
     models = [
         (hour, f"{number:04}" + "m" * 190)
         for hour in range(since_hour, since_hour + hours)
@@ -40,7 +40,7 @@ def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) 
 
 @pytest.mark.slow
 def test_no_row_is_deleted_for_the_sums(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums larger than the size limit: they go, down to a tenth of it; every row stays."""
+    """Sums larger than the size limit are deleted down to a tenth of it; every row stays."""
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
     fill(store, 50)
     add_sums(store, 20, NOW_HOUR - 20)
@@ -55,7 +55,7 @@ def test_no_row_is_deleted_for_the_sums(store: Journal, monkeypatch: pytest.Monk
 
 
 def test_sums_go_after_400_days(store: Journal) -> None:
-    """Younger ones stay."""
+    """Sums older than 400 days are deleted, younger ones stay."""
     add_sums(store, 3, NOW_HOUR - 400 * 24 - 3, an_hour=2)
     add_sums(store, 1, NOW_HOUR - 400 * 24 + 1, an_hour=2)
     retention = Retention()
@@ -65,7 +65,7 @@ def test_sums_go_after_400_days(store: Journal) -> None:
 
 
 def test_rows_still_go_at_the_limit(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Down to nine tenths of it, beside small sums."""
+    """Rows are deleted down to nine tenths of the limit, with small sums."""
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
     call = observation_row(
         trace_id="b" * 32, type="generation", name="x", trace_name="x", input=json.dumps("x" * 10_000)
@@ -79,7 +79,7 @@ def test_rows_still_go_at_the_limit(store: Journal, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_backup_goes_with_the_rows_of_its_time(store: Journal) -> None:
-    """It holds prompts: it is kept no longer than they are. A file of the operator's stays."""
+    """A backup holds prompts, so it is deleted at the age of rows. A file of the operator's stays."""
     backup, other = (store.path.with_name(f"{store.path.name}.{end}") for end in ("before-7", "before-summer"))
     for file in (backup, other):
         file.touch()
@@ -92,7 +92,7 @@ def test_a_backup_goes_with_the_rows_of_its_time(store: Journal) -> None:
 
 
 def test_a_name_in_a_row_has_200_characters_at_most() -> None:
-    """A provider decides what `model` it names in its answer."""
+    """A provider may put any text into the `model` of its answer."""
     call = Observation("name " * 200, "generation")
     call.model = "a model " * 10_000
     row = row_of(call)

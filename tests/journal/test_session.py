@@ -13,20 +13,20 @@ from src.observability.journal.session import JournalSession, ProcessLock, is_al
 
 @observe_llm(name="llm_generation")
 def ask() -> str:
-    """A model call that answers at once."""
+    """Make a model call that answers at once."""
     return "BUY"
 
 
 @pytest.fixture
 def folder() -> Path:
-    """The folder of lock files, made by the operator for files of their own."""
+    """The folder of lock files, made by the operator for other files."""
     folder = settings.journal_path().parent / "processes"
     folder.mkdir(parents=True)
     return folder
 
 
 def test_the_operators_files_stay(folder: Path, journal: Any) -> None:
-    """A folder `processes` that was there before: files, sub-folders and links stay, calls are journalled."""
+    """In an existing folder `processes`, files, sub-folders and links stay, and calls are journalled."""
     (folder / "whale.conf").write_text("operator's")
     (folder / "12-0123abcd").write_text("of our kind by name, not by content")
     (folder / "13-0123abcd").mkdir()
@@ -41,7 +41,7 @@ def test_the_operators_files_stay(folder: Path, journal: Any) -> None:
 
 
 def test_lock_files_of_dead_processes_go(folder: Path) -> None:
-    """This code's and, empty, those of the code before; not a living process's."""
+    """Lock files of dead processes, also empty ones of older code, are deleted; those of living processes stay."""
     living = ProcessLock(folder)
     dead = ProcessLock(folder)
     dead.abandon()
@@ -57,7 +57,7 @@ def test_lock_files_of_dead_processes_go(folder: Path) -> None:
 
 
 def test_a_token_names_no_other_file(folder: Path) -> None:
-    """A token comes from the journal, which others write too."""
+    """A token is read from the journal, to which others write too."""
     (folder.parent / "outside").touch()
     assert not is_alive(folder, "../outside")
     assert (folder.parent / "outside").exists()
@@ -65,7 +65,7 @@ def test_a_token_names_no_other_file(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_git_never_sees_the_journal(tmp_path: Path, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`git add -A` in the repo that it lies in commits no prompt; a folder with other files in it stays as it is."""
+    """`git add -A` in the journal's repo adds no prompt; a folder with other files in it is not changed."""
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "deep" / "journal.db"))
     ask()

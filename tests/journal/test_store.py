@@ -26,7 +26,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def test_it_is_the_operators_alone(journal: Any) -> None:
-    """0600 in a folder of 0700, ours by its application id, in WAL mode, giving space back."""
+    """The file has mode 0600 in a folder of 0700, our application id, WAL mode, and returns free space."""
     ask("now")
     assert len(journal.observations()) == 1
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
@@ -42,7 +42,7 @@ def test_it_is_the_operators_alone(journal: Any) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.parametrize("damage", ["random bytes", "truncated", "a directory", "another program's", "a text"])
 def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Under a dated name, said once, nothing of it lost, and a new one begun."""
+    """The file is kept under a dated name, reported once, nothing of it is lost, and a new journal begins."""
     path = journal.path
     path.parent.mkdir(parents=True)
     if damage == "a directory":
@@ -75,7 +75,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
 
 @pytest.mark.failures_expected
 def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is neither read nor set aside: the message says to update; calls go on."""
+    """The journal is neither read nor set aside: the message asks to update; calls go on."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -94,7 +94,7 @@ def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixtu
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
-    """As an ordinary user: calls go on, one line says why, what the queue held is journalled once it can be."""
+    """As an ordinary user: calls go on, one line has the reason, and queued calls are journalled once possible."""
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents:
         if parent.stat().st_uid == 0 and parent != Path("/"):
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
-    """On a tmpfs of 1 MB: calls return, nothing that was on it is lost, and with room again the rest is journalled."""
+    """On a tmpfs of 1 MB: calls return, existing rows stay, and with room again the queue is journalled."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
@@ -156,7 +156,7 @@ def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: An
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_read_only_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
-    """Calls return, one line says why; once it can be written, everything that was queued is journalled."""
+    """Calls return, one line has the reason; once the disk is writable, all queued calls are journalled."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", str(disk)], check=False).returncode:
@@ -176,7 +176,7 @@ def test_a_read_only_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatc
 
 
 def test_a_journal_that_is_deleted_while_we_run_is_begun_anew(journal: Any) -> None:
-    """An operator who clears the folder loses what was in it, not what comes."""
+    """An operator who clears the folder loses the existing rows, not later ones."""
     ask("before")
     journal.observations()
     for file in journal.path.parent.iterdir():
@@ -187,7 +187,7 @@ def test_a_journal_that_is_deleted_while_we_run_is_begun_anew(journal: Any) -> N
 
 
 def aged(path: Path, days: float, where: str = "1") -> None:
-    """Make rows older than they are."""
+    """Make rows older."""
     db = sqlite3.connect(path)
     db.execute(f"UPDATE observations SET start_ns = start_ns - ? WHERE {where}", (int(days * DAY_NS),))
     db.commit()
@@ -195,7 +195,7 @@ def aged(path: Path, days: float, where: str = "1") -> None:
 
 
 def test_old_rows_go_by_age_pending_ones_stay(langfuse: Any, journal: Any) -> None:
-    """Local, shipped and rejected rows after 30 days, with their scores and tags; what waits is kept."""
+    """Local, shipped and rejected rows are deleted after 30 days, with their scores and tags; pending rows are kept."""
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
     ask("shipped")
     assert LangFuseTracker().flush(5)
@@ -214,7 +214,7 @@ def test_old_rows_go_by_age_pending_ones_stay(langfuse: Any, journal: Any) -> No
 
 
 def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> None:
-    """The shipped observations of its trace go by age; it stays until it is shipped, and goes then."""
+    """The trace's shipped observations are deleted by age; the score stays until it is shipped, and is deleted then."""
     langfuse.answer = lambda request, _body: Response("broken", 500) if request.path.endswith("ingestion") else None
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
     assert not LangFuseTracker().flush(5)
@@ -240,7 +240,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
 def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
     journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The file shrinks with them; a pending row goes only where nothing else is left, counted and said."""
+    """The file shrinks; pending rows are deleted only if no others are left, counted and reported."""
     monkeypatch.setattr(Retention, "deleted_pending", 0)
     for number in range(400):
         ask(f"{number} " + "x" * 5000)
@@ -273,7 +273,7 @@ def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
 
 @contextmanager
 def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
-    """Whenever we sleep, another connection writes; how many observations it found each time."""
+    """Let another connection write whenever we sleep; return how many observations it found each time."""
     other, found, sleep = sqlite3.connect(path, timeout=0, isolation_level=None), [], time.sleep
 
     def take_turn(seconds: float) -> None:
@@ -289,7 +289,7 @@ def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
 
 
 def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: Any) -> None:
-    """Between one and the next, and not after the last at one go: our own queue waits no longer than that."""
+    """Others write between two steps. There is no pause after the last step: our own queue would wait."""
     for number in range(60):
         ask(str(number))
     assert len(journal.observations()) == 60
@@ -306,7 +306,7 @@ def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: An
 
 
 def write(number: int) -> None:
-    """One process of a fleet."""
+    """Write as one process of a fleet."""
     for each in range(50):
         ask(f"{number}/{each}")
 
@@ -314,7 +314,7 @@ def write(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: Any) -> None:
-    """Rows of half a megabyte that wait for Langfuse: as few of them go as make room."""
+    """Of pending rows of half a megabyte, as few are deleted as needed."""
     for name, value in settings_for("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
@@ -328,7 +328,7 @@ def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: An
 
 
 def a_row(path: Path) -> dict[str, Any]:
-    """A row as it was journalled, to be made worse."""
+    """Return a row as it was journalled, for a test to damage."""
     kept = Journal(path)
     (row,) = kept.select("SELECT * FROM observations")
     kept.close()
@@ -342,7 +342,7 @@ def a_row(path: Path) -> dict[str, Any]:
     ids=["half a character", "a number beyond 64 bits", "an object", "no level", "text for a number"],
 )
 def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], journal: Any) -> None:
-    """It leaves a placeholder that says why, the others of its batch are whole."""
+    """The refused row becomes a placeholder with the reason; the others of its batch are whole."""
     ask("good")
     journal.observations()
     runtime.close()
@@ -358,7 +358,7 @@ def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], jou
 
 
 def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal: Any) -> None:
-    """Neither SQLite nor protobuf refuses what a model or a terminal may say."""
+    """Neither SQLite nor protobuf refuses a text of a model or a terminal."""
     ask("half an emoji \ud83d, and \x00")
     assert LangFuseTracker().flush(5)
     (row,) = journal.observations()
@@ -368,7 +368,7 @@ def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal
 
 @pytest.mark.failures_expected
 def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Pages in the middle of the file turn to noise while we run: what comes after is in a new journal."""
+    """Pages in the middle of the file are overwritten while we run: later calls are in a new journal."""
     for number in range(300):
         ask("x" * 2000 + str(number))
     assert len(journal.observations()) == 300
@@ -387,7 +387,7 @@ def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.C
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
-    """An index that is noise, met by what asks where a trace went: what comes after is recorded in a new file."""
+    """A damaged index is found by the query for a trace's destination: later calls are recorded in a new file."""
     ask("before")
     (row,) = journal.observations()
     runtime.close()
@@ -406,7 +406,7 @@ def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
 
 @pytest.mark.failures_expected
 def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """OBSERVABILITY_JOURNAL names a folder by mistake: it stays, the message says what to do, calls go on."""
+    """OBSERVABILITY_JOURNAL names a folder by mistake: the folder stays, the message has the cure, calls go on."""
     journal.path.mkdir(parents=True)
     (journal.path / "history.csv").write_text("kept")
     assert ask("now") == "BUY"
@@ -419,7 +419,8 @@ def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys:
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
-    """As an ordinary user, root's journal: calls go on, the loss is said and counted, his file is as it was."""
+    """An ordinary user meets root's journal: calls go on, the loss is reported and counted, root's file is
+    unchanged."""
     for parent in tmp_path.parents:
         if parent.stat().st_uid == 0 and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)
@@ -446,7 +447,7 @@ def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
 
 
 def test_a_replaced_journal_is_noticed(journal: Any) -> None:
-    """An operator moves the file away while we run: it keeps what it had, the new one has what came after."""
+    """An operator moves the file away while we run: it keeps its rows, later rows are in a new file."""
     ask("before")
     journal.observations()
     moved = journal.path.with_name("archive.db")
@@ -461,7 +462,7 @@ def test_a_replaced_journal_is_noticed(journal: Any) -> None:
 
 
 def test_a_repeated_append_changes_nothing(journal: Any) -> None:
-    """A recorder that never learnt that it had written writes again: what has been shipped since stays shipped."""
+    """A recorder that missed its own success writes again: rows shipped meanwhile stay shipped."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -474,7 +475,7 @@ def test_a_repeated_append_changes_nothing(journal: Any) -> None:
 
 
 def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
-    """A journal with a call that was closed as interrupted while it still ran, and the row that it ends as."""
+    """A journal with a running call that was marked as interrupted, and the call's real final row."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -486,7 +487,7 @@ def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
 
 
 def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
-    """Closed as interrupted while it still ran: the answer wins."""
+    """The answer of a call that was marked as interrupted replaces the mark."""
     kept, row = interrupted(journal)
     kept.append([row], [])
     assert [each["output"] for each in kept.observations()] == ["BUY", "BUY"]
@@ -494,7 +495,7 @@ def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
 
 
 def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journal: Any) -> None:
-    """The note that the interruption is delivered does not reach the row that took its place."""
+    """The mark `shipped` of the interrupted row does not apply to the row that replaced it."""
     kept, row = interrupted(journal)
     (shown,) = kept.observations("id = ?", (row["id"],))
     kept.append([{**row, "state": "pending"}], [])
@@ -505,7 +506,7 @@ def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journ
 
 
 def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> None:
-    """Leases run on the monotonic clock, which all processes share."""
+    """Leases use the monotonic clock, which all processes share."""
     kept = Journal(journal.path)
     assert kept.take_lease("here", "1-a", lambda _: True)
     monkeypatch.setattr(time, "time_ns", lambda: 2**62)
@@ -515,7 +516,7 @@ def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> N
 
 @pytest.mark.slow
 def test_eight_processes_find_the_same_damage(journal: Any) -> None:
-    """One sets the file aside, all write to the one new journal."""
+    """One process sets the file aside, and all write to the one new journal."""
     journal.path.parent.mkdir(parents=True)
     journal.path.write_bytes(os.urandom(10_000))
     spawn = multiprocessing.get_context("fork")

@@ -46,7 +46,8 @@ def _new_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path, _new_journal: Path) -> Callable[[], list[dict[str, Any]]]:
-    """The journal's rows, all that was recorded included. It is copied: creating one takes longer than most tests."""
+    """Return the journal's rows, after journalling the queue. The journal is a copy: creating one takes longer than
+    most tests."""
     shutil.copy(_new_journal, tmp_path / "journal.db")
 
     def read() -> list[dict[str, Any]]:

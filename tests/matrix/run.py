@@ -33,7 +33,7 @@ ENDS = ("oldest", "newest")
 
 
 def main() -> int:
-    """The number of combinations that failed."""
+    """Return the number of combinations that failed."""
     failed = []
     for name in ENDS if "--ends" in sys.argv[1:] else COMBINATIONS:
         python = prepared(FOLDER / name, (*COMBINATIONS[name], *TOOLS))

@@ -119,7 +119,7 @@ def _post(library: str, url: str, body: Any) -> Any:
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_post_to_a_chat_api_is_one_row(library: str, path: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """With what was asked and answered, and neither header nor query."""
+    """The row has request and answer, and neither headers nor query."""
     body, answer, provider, model = POSTS[path]
     httpserver.expect_request(path, method="POST").respond_with_json(answer(ANSWER))
     assert _post(library, httpserver.url_for(path), body).json() == answer(ANSWER)
@@ -147,7 +147,7 @@ def test_a_refused_post_is_an_error(library: str, httpserver: HTTPServer, rows: 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_post_that_fails_is_an_error(library: str, rows: Rows) -> None:
-    """Nobody listens; the caller gets the library's own exception."""
+    """A refused connection raises the library's own exception."""
     module = pytest.importorskip(library.removeprefix("async "))
     with pytest.raises(getattr(module, "ConnectionError", None) or module.ConnectError):
         _post(library, "http://127.0.0.1:9/v1/chat/completions", {})
@@ -157,7 +157,7 @@ def test_a_post_that_fails_is_an_error(library: str, rows: Rows) -> None:
 
 @pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
 def test_a_streamed_answer_is_the_callers_alone(library: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Recorded without output; the caller reads every line."""
+    """The row has no output; the caller reads every line."""
     module = pytest.importorskip(library)
     httpserver.expect_request("/api/chat").respond_with_response(_lines([_ollama("BUY")], sse=False))
     url, body = httpserver.url_for("/api/chat"), {"model": "llama3.2", "messages": MESSAGES}
@@ -173,7 +173,7 @@ def test_a_streamed_answer_is_the_callers_alone(library: str, httpserver: HTTPSe
 
 
 def test_a_stream_that_is_read_as_a_whole_is_recorded(httpserver: HTTPServer, rows: Rows) -> None:
-    """By its events: Ollama streams where it is not told otherwise."""
+    """The answer is read from its events: Ollama streams by default."""
     requests = pytest.importorskip("requests")
     events = [_ollama(piece, done=False) for piece in PIECES[:2]] + [_ollama(PIECES[2])]
     httpserver.expect_request("/api/chat").respond_with_response(_lines(events, sse=False))
@@ -184,7 +184,7 @@ def test_a_stream_that_is_read_as_a_whole_is_recorded(httpserver: HTTPServer, ro
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_other_requests_are_not_recorded(library: str, httpserver: HTTPServer) -> None:
-    """A POST elsewhere, and one whose query looks like a chat API."""
+    """A POST to another path, and one whose query looks like a chat API, are not recorded."""
     httpserver.expect_request("/order", method="POST").respond_with_json({})
     _post(library, httpserver.url_for("/order"), {"side": "BUY"})
     _post(library, httpserver.url_for("/order?next=/v1/messages"), {"side": "BUY"})
@@ -194,7 +194,7 @@ def test_other_requests_are_not_recorded(library: str, httpserver: HTTPServer) -
 
 
 def test_prompts_of_a_post_can_be_left_out(httpserver: HTTPServer, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The body's prompts and tools; its parameters are recorded."""
+    """The body's prompts and tools are left out; its parameters are recorded."""
     requests = pytest.importorskip("requests")
     monkeypatch.setenv("LANGFUSE_CAPTURE_INPUT", "false")
     httpserver.expect_request("/v1/chat/completions").respond_with_json(_openai(ANSWER))
@@ -256,7 +256,7 @@ def test_genai(way: str, stream: bool, httpserver: HTTPServer, rows: Rows) -> No
 
 
 def test_genai_refused(httpserver: HTTPServer, rows: Rows) -> None:
-    """The SDK's own exception, and its text."""
+    """The caller gets the SDK's own exception, and the row has its text."""
     genai = pytest.importorskip("google.genai")
     httpserver.expect_request("/v1beta/models/gemini-2.0-flash:generateContent").respond_with_json(
         {"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}, 400
@@ -298,7 +298,7 @@ def test_generativeai(ask: str, httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_generativeai_refused(httpserver: HTTPServer, rows: Rows) -> None:
-    """The SDK's own exception, and its text."""
+    """The caller gets the SDK's own exception, and the row has its text."""
     model = _generativeai(httpserver)
     httpserver.clear()
     refusal = {"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}
@@ -311,7 +311,7 @@ def test_generativeai_refused(httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_generativeai_stream_that_is_left(httpserver: HTTPServer, rows: Rows) -> None:
-    """It ends with the response object; its first piece was read by the SDK."""
+    """The request ends with the response object; the SDK itself reads the first piece."""
     response = _generativeai(httpserver).generate_content("Longs +80 %", stream=True)
     del response
     gc.collect()
@@ -321,7 +321,7 @@ def test_generativeai_stream_that_is_left(httpserver: HTTPServer, rows: Rows) ->
 
 @pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
 def test_generativeai_async(stream: bool, rows: Rows) -> None:
-    """Over gRPC, which its asynchronous client speaks alone."""
+    """The asynchronous client speaks only gRPC."""
     genai = pytest.importorskip("google.generativeai")
     from google.ai import generativelanguage_v1beta as wire
     from google.ai.generativelanguage_v1beta.services.generative_service.transports import (
@@ -413,7 +413,7 @@ def test_ollama_chat(way: str, stream: bool, httpserver: HTTPServer, rows: Rows)
 
 
 def test_ollama_generate_and_embed(httpserver: HTTPServer, rows: Rows) -> None:
-    """The prompt by position; vectors by their number and length."""
+    """The prompt is given by position; vectors are recorded by number and length."""
     client = _ollama_client("sync", httpserver)
     client.generate("llama3.2", "Longs +80 %", options={"temperature": 0.3})
     client.embed("nomic", "x")
@@ -424,7 +424,7 @@ def test_ollama_generate_and_embed(httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_ollama_stream_closed_early(httpserver: HTTPServer, rows: Rows) -> None:
-    """One row; the caller's code between two parts is no part of the request."""
+    """A closed stream is one row; the caller's code between two parts is not part of the request."""
     client = _ollama_client("sync", httpserver)
     parts = client.chat("llama3.2", messages=MESSAGES, stream=True)
     assert next(parts).message.content == PIECES[0]
@@ -438,7 +438,7 @@ def test_ollama_stream_closed_early(httpserver: HTTPServer, rows: Rows) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
 @pytest.mark.parametrize("way", WAYS)
 def test_ollama_refused(way: str, stream: bool, httpserver: HTTPServer, rows: Rows) -> None:
-    """The SDK's own exception, when the answer is asked for or when its stream is read."""
+    """The SDK's own exception is raised by the call, or when its stream is read."""
     ollama = pytest.importorskip("ollama")
     httpserver.expect_request("/api/chat").respond_with_json({"error": "model 'llama3.2' not found"}, 404)
     client = getattr(ollama, "AsyncClient" if way == "async" else "Client")(host=httpserver.url_for(""))
@@ -493,7 +493,7 @@ def _call(method: Callable[..., Any], **given: Any) -> Any:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_openai_media(way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Texts, voice and sizes; no bytes, no tokens."""
+    """Texts, voice and sizes are recorded; no bytes, no tokens."""
     image = base64.b64encode(bytes(3000)).decode()
     httpserver.expect_request("/v1/audio/speech").respond_with_data(b"\x00" * 4000, content_type="audio/mpeg")
     httpserver.expect_request("/v1/audio/transcriptions").respond_with_json({"text": "Longs"})
@@ -518,7 +518,7 @@ def test_openai_media(way: str, httpserver: HTTPServer, rows: Rows) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_elevenlabs_speech(way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Its stream of sound is recorded by its size."""
+    """A stream of sound is recorded by its size."""
     elevenlabs = pytest.importorskip("elevenlabs")
     httpserver.expect_request("/v1/text-to-speech/rachel").respond_with_data(b"\x00" * 4000, content_type="audio/mpeg")
     client = getattr(elevenlabs, "AsyncElevenLabs" if way == "async" else "ElevenLabs")
@@ -548,7 +548,7 @@ METHODS = {
 
 @cases("name", METHODS)
 def test_doctor_can_list_what_is_observed(name: str) -> None:
-    """The methods of a library that is installed."""
+    """`doctor` lists the observed methods of an installed library."""
     module, method = METHODS[name]
     pytest.importorskip(module)
     assert method in observed(importing=True)[name]

@@ -41,12 +41,12 @@ class Api:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The wire's bodies."""
+        """Return the recorded bodies."""
         recorded: dict[str, Any] = json.loads(self.body.read_text(encoding="utf-8"))
         return recorded
 
     def resource(self, client: Any) -> Any:
-        """`client.chat.completions` and the like; skips where this version has none."""
+        """Return `client.chat.completions` and the like; skip the test if this version has none."""
         for name in self.name.split("."):
             if not hasattr(client, name):
                 pytest.skip(f"{self.sdk} {version_of(self.sdk)} has no {self.name}")
@@ -86,22 +86,22 @@ WAYS = ("sync", "async")
 
 
 def version_of(sdk: str) -> str:
-    """The installed version."""
+    """Return the installed version."""
     return str(importlib.import_module(sdk).__version__)
 
 
 def sdk_of(api: Api) -> Any:
-    """The SDK's module; skips where it is not installed."""
+    """Return the SDK's module; skip the test if it is not installed."""
     return pytest.importorskip(api.sdk)
 
 
 async def settled(value: Any) -> Any:
-    """What a sync method returned, or an async one's coroutine gives."""
+    """Return the result of a sync method, or await an async one's coroutine."""
     return await value if inspect.isawaitable(value) else value
 
 
 async def first(stream: Any, count: int | None = None) -> list[Any]:
-    """The first items of a stream, or all."""
+    """Return the first items of a stream, or all."""
     items: list[Any] = []
     if hasattr(stream, "__anext__"):
         while count is None or len(items) < count:
@@ -119,12 +119,12 @@ async def first(stream: Any, count: int | None = None) -> list[Any]:
 
 
 async def entered(manager: Any) -> Any:
-    """What a context manager gives."""
+    """Enter a sync or async context manager, and return its value."""
     return await manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
 
 
 async def left(manager: Any) -> None:
-    """Its end."""
+    """Leave a sync or async context manager."""
     if hasattr(manager, "__aexit__"):
         await manager.__aexit__(None, None, None)
     else:
@@ -132,7 +132,7 @@ async def left(manager: Any) -> None:
 
 
 def with_usage(api: Api) -> dict[str, Any]:
-    """What a stream is asked for so that it says its usage."""
+    """Return the arguments that make a stream report its usage."""
     return {"stream_options": {"include_usage": True}} if api.sdk == "openai" and "chat" in api.name else {}
 
 
@@ -140,20 +140,20 @@ Situation = Callable[[Api, Any], Awaitable[None]]
 
 
 async def success(api: Api, resource: Any) -> None:
-    """The plain call."""
+    """Make a plain call."""
     answer = await settled(resource.create(**api.given))
     assert type(answer).__module__.startswith(f"{api.sdk}.types.")
 
 
 async def raw(api: Api, resource: Any) -> None:
-    """By `with_raw_response`."""
+    """Call by `with_raw_response`."""
     answer = await settled(resource.with_raw_response.create(**api.given))
     assert answer.http_response.status_code == 200
     await settled(answer.parse())
 
 
 async def streaming_response(api: Api, resource: Any) -> None:
-    """By `with_streaming_response`, parsed inside it."""
+    """Call by `with_streaming_response`, and parse inside it."""
     manager = resource.with_streaming_response.create(**api.given)
     response = await entered(manager)
     await settled(response.parse())
@@ -161,14 +161,14 @@ async def streaming_response(api: Api, resource: Any) -> None:
 
 
 async def stream(api: Api, resource: Any) -> None:
-    """Item by item; the stream is the SDK's own."""
+    """Read a stream item by item; the stream has the SDK's own type."""
     events = await settled(resource.create(**api.given, stream=True, **with_usage(api)))
     assert type(events) in (sdk_of(api).Stream, sdk_of(api).AsyncStream)
     assert await first(events)
 
 
 async def stream_in_loop(api: Api, resource: Any) -> None:
-    """By `for`."""
+    """Read a stream by `for`."""
     events = await settled(resource.create(**api.given, stream=True, **with_usage(api)))
     if hasattr(events, "__aiter__"):
         assert [event async for event in events]
@@ -177,26 +177,26 @@ async def stream_in_loop(api: Api, resource: Any) -> None:
 
 
 async def raw_stream(api: Api, resource: Any) -> None:
-    """A stream from a raw response."""
+    """Read a stream from a raw response."""
     answer = await settled(resource.with_raw_response.create(**api.given, stream=True, **with_usage(api)))
     events = await settled(answer.parse())
     assert await first(events)
 
 
 async def early_close(api: Api, resource: Any) -> None:
-    """One item, then `close()`."""
+    """Read one item, then `close()`."""
     events = await settled(resource.create(**api.given, stream=True, **with_usage(api)))
     assert await first(events, 1)
     await settled(events.close())
 
 
 async def dropped(api: Api, resource: Any) -> None:
-    """Never read."""
+    """Drop a stream without reading it."""
     await settled(resource.create(**api.given, stream=True, **with_usage(api)))
 
 
 async def error(api: Api, resource: Any) -> None:
-    """The provider refuses the key."""
+    """Make a call whose key the provider refuses."""
     with pytest.raises(sdk_of(api).AuthenticationError):
         await settled(resource.create(**api.given))
 
@@ -206,13 +206,13 @@ STREAMED = (stream, stream_in_loop, raw_stream)
 
 
 def encoded(answer: dict[str, Any]) -> dict[str, Any]:
-    """Embeddings as the API sends them when asked for base64, which the SDK does where numpy is installed."""
+    """Return embeddings in base64, which the SDK requests where numpy is installed."""
     data = [{**item, "embedding": base64.b64encode(array("f", item["embedding"]))} for item in answer["data"]]
     return {**answer, "data": [{**item, "embedding": item["embedding"].decode()} for item in data]}
 
 
 def play(server: HTTPServer, api: Api, *, fails: bool) -> None:
-    """Let the server answer as it was recorded."""
+    """Make the server answer as recorded."""
     recorded = api.recorded
 
     def respond(request: Request) -> Response:
@@ -249,7 +249,7 @@ def drive(api: Api, way: str, situation: Situation, server: HTTPServer, *, fails
 
 
 def assert_recorded(api: Api, rows: list[dict[str, Any]]) -> None:
-    """One row, with what was asked and answered."""
+    """Check that there is one row, with request and answer."""
     (row,) = rows
     expected = api.recorded["expected"]
     assert (row["type"], row["name"]) == ("generation" if api.streams else "embedding", f"{api.sdk}.{api.name}")
@@ -264,7 +264,7 @@ def assert_recorded(api: Api, rows: list[dict[str, Any]]) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", APIS)
 def test_an_answer_is_one_row(name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows) -> None:
-    """However it was asked for."""
+    """Every kind of call makes one row."""
     drive(APIS[name], way, situation, httpserver)
     assert_recorded(APIS[name], rows())
 
@@ -273,7 +273,7 @@ def test_an_answer_is_one_row(name: str, way: str, situation: Situation, httpser
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", [name for name, api in APIS.items() if api.streams])
 def test_a_stream_is_one_row(name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows) -> None:
-    """With the whole answer, and the time of its first token."""
+    """The row has the whole answer, and the time of its first token."""
     drive(APIS[name], way, situation, httpserver)
     recorded = rows()
     assert_recorded(APIS[name], recorded)
@@ -287,7 +287,7 @@ def test_a_stream_is_one_row(name: str, way: str, situation: Situation, httpserv
 def test_a_stream_that_is_left_is_one_row(
     name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows
 ) -> None:
-    """Closed early, or never read."""
+    """A stream closed early, or never read, makes one row."""
     drive(APIS[name], way, situation, httpserver)
     (row,) = rows()
     assert (row["level"], row["metadata"]["stream"]) == ("DEFAULT", "closed early")
@@ -296,7 +296,7 @@ def test_a_stream_that_is_left_is_one_row(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", APIS)
 def test_a_failure_is_one_row(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """With the text of the SDK's error."""
+    """The row has the text of the SDK's error."""
     drive(APIS[name], way, error, httpserver, fails=True)
     (row,) = rows()
     assert (row["level"], row["usage"], row["output"]) == ("ERROR", None, None)
@@ -307,7 +307,7 @@ def test_a_failure_is_one_row(name: str, way: str, httpserver: HTTPServer, rows:
 
 
 def _helper_of(api: Api, resource: Any, method: str) -> Any:
-    """The method, where this version has it; before 1.92 OpenAI's stood in `beta`."""
+    """Return the method, if this version has it; before 1.92 OpenAI's was in `beta`."""
     if hasattr(resource, method):
         return getattr(resource, method)
     client = resource._client
@@ -318,7 +318,7 @@ def _helper_of(api: Api, resource: Any, method: str) -> Any:
 
 
 async def helper_stream(api: Api, resource: Any) -> None:
-    """The SDK's own events around a stream."""
+    """Read the SDK's own events of a stream."""
     manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
     events = await entered(manager)
     assert await first(events)
@@ -326,14 +326,14 @@ async def helper_stream(api: Api, resource: Any) -> None:
 
 
 async def helper_stream_left(api: Api, resource: Any) -> None:
-    """One of them, then the end of the `with`."""
+    """Read one event, then leave the `with`."""
     manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
     assert await first(await entered(manager), 1)
     await left(manager)
 
 
 async def helper_never_entered(api: Api, resource: Any) -> None:
-    """A context manager that nobody enters."""
+    """Make a context manager without entering it."""
     manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
     for made in vars(manager).values():
         if inspect.iscoroutine(made):
@@ -341,7 +341,7 @@ async def helper_never_entered(api: Api, resource: Any) -> None:
 
 
 async def parse(api: Api, resource: Any) -> None:
-    """An answer that the SDK parses."""
+    """Make a call whose answer the SDK parses."""
     await settled(_helper_of(api, resource, "parse")(**api.given))
 
 
@@ -354,7 +354,7 @@ HELPED = [name for name, api in APIS.items() if api.streams]
 def test_a_helper_makes_one_request(
     name: str, way: str, situation: Situation, httpserver: HTTPServer, rows: Rows
 ) -> None:
-    """`stream` and `parse` are one row, whatever they call inside."""
+    """`stream` and `parse` make one row, whatever they call inside."""
     drive(APIS[name], way, situation, httpserver)
     assert_recorded(APIS[name], rows())
 
@@ -362,7 +362,7 @@ def test_a_helper_makes_one_request(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", HELPED)
 def test_a_helper_that_is_left_is_one_row(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Its context manager closes the stream."""
+    """The helper's context manager closes the stream."""
     drive(APIS[name], way, helper_stream_left, httpserver)
     (row,) = rows()
     assert (row["level"], row["metadata"]["stream"]) == ("DEFAULT", "closed early")
@@ -372,7 +372,7 @@ def test_a_helper_that_is_left_is_one_row(name: str, way: str, httpserver: HTTPS
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", HELPED)
 def test_a_helper_that_is_not_entered_makes_no_request(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """And so has no row."""
+    """A helper that is not entered makes no row."""
     drive(APIS[name], way, helper_never_entered, httpserver)
     from src.observability import runtime
 

@@ -37,7 +37,7 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address for `local`, so that its server is not started."""
+    """Set an address for `local`, so that its server is not started."""
     monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
 
 
@@ -53,7 +53,7 @@ def test_a_missing_key_is_named(name: str, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copied `.env_example` counts as no keys at all."""
+    """The placeholders of a copied `.env_example` do not count as keys."""
     monkeypatch.setenv("DEEPSEEK_KEY", "your_deepseek_key_here")
     assert ModelFactory.create_model("deepseek") is None
 
@@ -112,7 +112,7 @@ def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AI_MODEL_TYPE, with the given model name."""
+    """AI_MODEL_TYPE applies, with the given model name."""
     monkeypatch.setenv("AI_MODEL_TYPE", "deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     model = ModelFactory.create_model(model_name="deepseek-reasoner")

@@ -34,7 +34,7 @@ def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixtu
 
 
 def test_a_grammar_is_kept_to() -> None:
-    """The grammar holds in every kind of call."""
+    """Every kind of call follows the grammar."""
     model = ModelFactory.create_model("local")
     assert model is not None
     answers = [
@@ -49,7 +49,7 @@ def test_a_grammar_is_kept_to() -> None:
 
 
 def test_a_prompt_that_is_too_long_is_said_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
-    """A prompt longer than its small context is refused, not cut."""
+    """A prompt longer than the model's small context is refused, not cut."""
     model = ModelFactory.create_model("local")
     assert model is not None
     assert model.generate_response("", "word " * 9000) is None
@@ -82,7 +82,7 @@ if child:
 
 
 def test_it_survives_a_fork_and_lets_both_processes_end() -> None:
-    """Each process has a server of its own, and none hangs when it ends."""
+    """Each process has its own server, and both end normally."""
     done = in_a_process(FORKS, seconds=60)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["True", "True", "True", "0"])
 
@@ -105,6 +105,6 @@ for _ in range(4):
 
 
 def test_ctrl_c_while_it_starts_ends_the_process() -> None:
-    """A server that has not begun its loop could not be ended, and the process would wait for it for ever."""
+    """Ctrl-C waits for the server's loop: a server without a running loop would block the process's end for ever."""
     done = in_a_process(INTERRUPTED, seconds=30)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["stopped"] * 4)

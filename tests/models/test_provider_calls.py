@@ -48,14 +48,14 @@ def _quick_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A server that takes connections and never answers."""
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=16) as listener:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 @pytest.fixture
 def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
-    """A provider that plays one outcome, and its model as the factory builds it."""
+    """Make a provider play one outcome; return its model as the factory builds it."""
 
     def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
         provider = Provider(name)
@@ -242,7 +242,7 @@ def test_an_agent_sees_no_difference(
 
 
 def what_comes_of(model: BaseModel, way: str) -> tuple[Any, Any]:
-    """The answer's text, or an exception's type and text."""
+    """Return the answer's text, or an exception's type and text."""
     try:
         return "answer", ask(model, way)
     except Exception as error:  # noqa: BLE001 - any exception is compared
@@ -288,7 +288,7 @@ def test_only_the_local_model_is_sent_a_grammar(play: Any) -> None:
 
 
 def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
-    """OpenRouter reports what a call cost where its usage accounting is asked for."""
+    """OpenRouter reports the cost of a call if its usage accounting is requested."""
     provider, model = play("openrouter", "answer")
     ask(model, "generate")
     assert provider.requests[0]["usage"] == {"include": True}
@@ -296,7 +296,7 @@ def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_openais_account_is_not_sent_to_others(way: str, play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK sends OPENAI_ORG_ID to any host; ours sends it to OpenAI alone."""
+    """The SDK sends OPENAI_ORG_ID to any host; our client sends it to OpenAI alone."""
     monkeypatch.setenv("OPENAI_ORG_ID", "org-of-the-operator")
     for name in ("openai", "xai"):
         provider, _ = play(name, "answer")
@@ -310,7 +310,7 @@ def test_openais_account_is_not_sent_to_others(way: str, play: Any, monkeypatch:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["openai", "claude"])
 def test_a_prompt_of_five_megabytes_is_sent_and_recorded(name: str, play: Any, journal: Any) -> None:
-    """A long prompt is cut neither on its way to the model nor on its way to the journal."""
+    """A long prompt is cut neither for the model nor in the journal."""
     provider, model = play(name, "answer")
     prompt = "liquidations " * 400_000
     assert model.generate_response("", prompt) is not None

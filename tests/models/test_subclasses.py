@@ -14,7 +14,7 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 
 
 class FakeClient:
-    """The part of an SDK's client that the plan's base method calls."""
+    """The part of an SDK's client that `BaseModel.generate_response` calls."""
 
     def __init__(self, usage: Any = None, error: Exception | None = None) -> None:
         self.chat = SimpleNamespace(completions=self)
@@ -39,7 +39,7 @@ class FakeClient:
 
 
 class Custom(BaseModel):
-    """As in the existing repo: no `max_tokens` attribute, `model_name` set before `super().__init__`."""
+    """A subclass of the existing repo: no `max_tokens`, `model_name` set before `super().__init__`."""
 
     AVAILABLE_MODELS = {"custom-1": "the only one"}  # noqa: RUF012 - as the existing repo writes it
     usage: Any = USAGE
@@ -102,7 +102,7 @@ class SdkUsage(Overriding):
 
 
 class SdkMessage(Custom):
-    """Returns the SDK's message, as the plan's example does."""
+    """Returns the SDK's message, as the example in the original instructions does."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         return self.client.chat.completions.create(messages=[]).choices[0].message
@@ -166,7 +166,7 @@ def test_a_message_is_an_answer_without_tokens(journal: Any) -> None:
 
 @pytest.mark.parametrize("model_class", [Inheriting, Overriding, CallingSuper, MixedIn])
 def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel], journal: Any) -> None:
-    """Asynchronous and streamed calls go through what the subclass overrides, and are one generation each."""
+    """Asynchronous and streamed calls run the subclass's override, and are one generation each."""
     model = model_class("key")
     assert asyncio.run(model.agenerate_response("You trade", "Longs +80 %")).content == "BUY"
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["BUY"]
@@ -177,7 +177,7 @@ def test_the_other_ways_of_asking_follow_an_override(model_class: type[BaseModel
 
 
 async def listened(model: BaseModel) -> list[str]:
-    """The pieces of an asynchronous stream."""
+    """Return the pieces of an asynchronous stream."""
     return [piece async for piece in model.astream_response("You trade", "Longs +80 %")]
 
 
@@ -197,7 +197,7 @@ class Asynchronous(Custom):
 
 
 def test_asynchronous_and_streaming_overrides_are_one_generation_each(journal: Any) -> None:
-    """They are traced as the synchronous one is."""
+    """Such overrides are traced as the synchronous one is."""
     model = Asynchronous()
     assert asyncio.run(model.agenerate_response("You trade", "Longs +80 %")).content == "BUY"
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["B", "UY"]
@@ -232,7 +232,7 @@ class Unavailable(Custom):
 
 
 def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the existing repo's base model has it."""
+    """A failed call prints an error and returns None, as in the existing repo."""
     assert Failing().generate_response("You trade", "Longs +80 %") is None
     assert "❌ Model error: quota exceeded" in capsys.readouterr().out
     (row,) = journal.observations()
@@ -240,7 +240,7 @@ def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixtu
 
 
 def test_a_503_is_raised_unchanged(journal: Any) -> None:
-    """The same exception object, for the agent's retry logic."""
+    """The same exception object is raised, for the agent's retry logic."""
     with pytest.raises(RuntimeError) as caught:
         Unavailable().generate_response("You trade", "Longs +80 %")
     assert caught.value is Unavailable.error

@@ -29,7 +29,7 @@ FAILURES = (*STATUSES, "malformed", "not json", "timeout")
 
 
 class Provider:
-    """One provider as it answers on the wire."""
+    """One provider, as it answers over HTTP."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -89,7 +89,7 @@ BLOCKING = ("generate", "stream")
 
 
 def ways_of(name: str) -> tuple[str, ...]:
-    """All four for one provider of each SDK; the asynchronous ones are the SDK's own, the same for all of its kind."""
+    """Return all four ways for one provider of each SDK; asynchronous ones are the same for all providers of an SDK."""
     return tuple(WAYS) if name in ("claude", "groq") else BLOCKING
 
 
@@ -98,5 +98,5 @@ def _content(response: Any) -> str | None:
 
 
 def ask(model: BaseModel, way: str) -> str | None:
-    """Ask as an agent does."""
+    """Call the model as an agent does."""
     return WAYS[way](model, "You are a liquidation analyst", "Longs +80 %", temperature=0.3, max_tokens=200)

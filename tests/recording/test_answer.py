@@ -14,7 +14,7 @@ from tests.providers.wire import ANSWER, PROVIDERS, Provider
 
 @cases("name", PROVIDERS)
 def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
-    """Model, tokens and finish reason are the provider's own words, whatever the subclass handed on of them."""
+    """Model, tokens and finish reason come from the provider's response, whatever the subclass returns."""
     provider = Provider(name)
     response = ModelResponse(ANSWER, provider.recorded["answer"], "asked-for", None)
     answer = read_answer(reply_of(response))
@@ -26,7 +26,7 @@ def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
 
 
 def test_an_sdk_s_objects_are_read_like_their_json() -> None:
-    """An OpenAI SDK's response, as a raw response and by itself."""
+    """A response of the OpenAI SDK is read as a raw response, and by itself."""
     completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
     for result in (reply_of(ModelResponse(ANSWER, completion, "gpt-5-mini")), completion):
         answer = read_answer(result)
@@ -35,20 +35,20 @@ def test_an_sdk_s_objects_are_read_like_their_json() -> None:
 
 
 def test_an_sdk_s_message_is_its_content() -> None:
-    """The plan's own example returns `response.choices[0].message`."""
+    """A subclass may return `response.choices[0].message`."""
     completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
     assert read_answer(reply_of(completion.choices[0].message)).output == ANSWER
 
 
 def test_a_part_of_the_usage_gives_way_to_the_whole() -> None:
-    """The existing repo's Claude class hands on only `completion_tokens`."""
+    """The existing repo's Claude class returns only `completion_tokens`: the raw response has the rest."""
     raw = Provider("claude").recorded["answer"]
     answer = read_answer(ModelResponse(ANSWER, raw, "claude-haiku-4-5", {"completion_tokens": 31}))
     assert answer.usage == raw["usage"]
 
 
 def test_a_sum_over_several_requests_is_kept() -> None:
-    """A subclass that asks twice and adds up knows more than its last raw response."""
+    """A subclass that calls twice and adds up the usage knows more than its last raw response."""
     own = {"prompt_tokens": 5000, "completion_tokens": 400, "total_tokens": 5400}
     assert read_answer(ModelResponse(ANSWER, Provider("groq").recorded["answer"], "m", own)).usage == own
 
@@ -89,7 +89,7 @@ def test_a_plain_value_is_the_answer_itself(case: str) -> None:
 
 
 def test_nothing_is_raised_by_a_hostile_result() -> None:
-    """Properties of what a subclass returns may raise."""
+    """Properties of a subclass's result may raise."""
 
     class Hostile:
         def __getattr__(self, name: str) -> Any:
@@ -110,7 +110,7 @@ REASONING = {
 
 @cases("case", REASONING)
 def test_thinking_is_kept_out_of_the_answer(case: str) -> None:
-    """It is reasoning, not output."""
+    """Thinking is recorded as reasoning, not as output."""
     text, output, reasoning = REASONING[case]
     assert split_reasoning(text) == (output, reasoning)
     answer = read_answer(ModelResponse(text, None, "m"))

@@ -40,7 +40,7 @@ TIMES = (
 
 
 def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: datetime) -> tuple[float, bool]:
-    """The price as the library has it, and whether it has a rate for all that was used."""
+    """Return the price by the library, and whether it has a rate for all used tokens."""
     cached, written = buckets.get("input_cached_tokens", 0), buckets.get("input_cache_creation", 0)
     thought = buckets.get("output_reasoning_tokens", 0)
     usage = genai_prices.Usage(
@@ -60,7 +60,7 @@ def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: d
 
 
 def test_a_known_model_costs_what_its_price_list_says() -> None:
-    """Claude Haiku 4.5: 1 USD a million tokens in, a tenth of that from the cache, 5 USD out."""
+    """Claude Haiku 4.5: 1 USD a million input tokens, a tenth of that from the cache, 5 USD a million output tokens."""
     cost = price("claude", "claude-haiku-4-5-20251001", BUCKETS)
     assert cost is not None
     assert cost.details == pytest.approx({"input": 0.00102, "output": 0.0005, "total": 0.00152})
@@ -69,7 +69,7 @@ def test_a_known_model_costs_what_its_price_list_says() -> None:
 
 @cases("provider", [*PROVIDER_IDS, "openai", "deepseek", "groq", "openrouter"])
 def test_every_model_that_we_name_has_a_price(provider: str) -> None:
-    """A default or listed model is one that exists today."""
+    """Every default or listed model exists today."""
     implementation = ModelFactory.MODEL_IMPLEMENTATIONS[provider]
     unknown = [name for name in implementation.AVAILABLE_MODELS if price(provider, name, BUCKETS) is None]
     assert unknown == []
@@ -80,7 +80,8 @@ def test_every_model_that_we_name_has_a_price(provider: str) -> None:
 @same_data
 @pytest.mark.parametrize("provider", get_snapshot().providers, ids=lambda provider: provider.id)
 def test_a_price_is_genai_prices_own(provider: Any) -> None:
-    """Every model of the data, at three times, below and above every tier; unknown where a rate is missing."""
+    """Every model of the data has the same price, at three times, below and above every tier; unknown if a rate is
+    missing."""
     for model in provider.models:
         for at in TIMES:
             for buckets in USAGES:
@@ -101,7 +102,7 @@ PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter
 @same_data
 @cases("provider", PROVIDERS)
 def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
-    """Providers by their other names or by the model's, models that several offer, dates with and without dashes."""
+    """Names match for other names of a provider, without a provider, and for dates with and without dashes."""
     at = datetime.now(timezone.utc)
     for name in NAMES:
         cost = price(provider, name, BUCKETS, at=at)
@@ -117,7 +118,7 @@ def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
 
 @same_data
 def test_the_table_is_the_installed_data() -> None:
-    """`make prices` writes what is there; its licence is inside."""
+    """`make prices` writes the installed data; its licence is inside."""
     written = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     made = [*make_prices.lines()]
     made[0]["newest"] = written[0]["newest"]  # known prices of the future begin
@@ -127,7 +128,7 @@ def test_the_table_is_the_installed_data() -> None:
 
 @pytest.mark.slow
 def test_a_price_imports_nothing() -> None:
-    """On the recorder's thread an import would hold the agents' own."""
+    """An import on the recorder's thread could delay the agents' imports."""
     code = (
         "import sys, datetime; from src.observability.recording import cost\n"
         "before = set(sys.modules)\n"
@@ -141,7 +142,7 @@ def test_a_price_imports_nothing() -> None:
 
 
 def test_a_hostile_name_costs_nothing() -> None:
-    """A provider's `model` of a megabyte is no model's name, and is not kept."""
+    """A model name of a megabyte has no price, and is not cached."""
     assert price("openai", "gpt-4o-mini" + "x" * 1_000_000, BUCKETS) is None
     before = _prices_of.cache_info().currsize
     for number in range(10):
@@ -150,14 +151,14 @@ def test_a_hostile_name_costs_nothing() -> None:
 
 
 def test_what_the_provider_reports_comes_first() -> None:
-    """OpenRouter says what a call cost; no price list knows better."""
+    """A cost reported by OpenRouter replaces the price table's."""
     cost = price("openrouter", "anthropic/claude-haiku-4.5", BUCKETS, reported=0.0123)
     assert cost == ({"total": 0.0123}, "provider-reported")
 
 
 @pytest.mark.parametrize("provider", ["local", "ollama"])
 def test_what_runs_on_this_machine_is_free(provider: str) -> None:
-    """Free is zero, and says so."""
+    """A local call costs zero, and its source is recorded as free."""
     assert price(provider, "anything", BUCKETS) == ({"input": 0.0, "output": 0.0, "total": 0.0}, "free")
 
 

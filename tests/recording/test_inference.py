@@ -28,30 +28,30 @@ DECISIONS: dict[str, tuple[str, tuple[str, str, float | None, str, str | None]]]
 
 @cases("case", DECISIONS)
 def test_an_answer_that_begins_with_an_action_is_a_decision(case: str) -> None:
-    """Alone on its first line, whatever the letters' case and Markdown; with what else the answer states."""
+    """The action is alone on its first line, in any case and Markdown; the decision has the answer's other facts."""
     answer, expected = DECISIONS[case]
     assert decision_in(answer) == expected
 
 
 @cases("answer", ["", "I would buy here.", "BUY or SELL?", "Buying pressure\nBUY", "BUY BTC now", "B" * 9999])
 def test_any_other_answer_is_none(answer: str) -> None:
-    """A sentence with an action in it decides nothing."""
+    """A sentence that contains an action is no decision."""
     assert decision_in(answer) is None
 
 
 @observe_llm
 def ask(answer: str) -> str:
-    """A model's call."""
+    """Make a model's call."""
     return answer
 
 
 def signals(journal: Any) -> list[dict[str, Any]]:
-    """The recorded signals, as (action, inferred?, whose answer)."""
+    """Return the recorded signals: action, whether inferred, and the id of the answer."""
     return [row for row in journal.observations() if row["name"] == "trading_signal"]
 
 
 def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
-    """Below the answer, in its trace, with tags and without scores."""
+    """The signal is below the answer, in its trace, with tags and without scores."""
     ask(THREE_LINES)
     call, signal = journal.observations()
     assert (signal["parent_id"], signal["trace_id"], signal["is_root"]) == (call["id"], call["trace_id"], 0)
@@ -66,7 +66,8 @@ def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_it_gives_way_to_the_cycles_own_signal(own: bool, journal: Any) -> None:
-    """Also to one that comes after the answer; without one it is recorded when the cycle ends."""
+    """A recorded signal replaces the inferred one, also after the answer; else the inferred one is written at the
+    cycle's end."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask(THREE_LINES)
         ask("Something else")
@@ -79,17 +80,17 @@ def test_it_gives_way_to_the_cycles_own_signal(own: bool, journal: Any) -> None:
 
 
 def test_it_may_be_turned_off(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By OBSERVABILITY_INFER_SIGNALS."""
+    """OBSERVABILITY_INFER_SIGNALS=false turns inference off."""
     monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")
     ask(THREE_LINES)
     assert signals(journal) == []
 
 
 class SwarmAgent:
-    """Asks several models in a pool."""
+    """Calls several models in a pool."""
 
     def query(self, *answers: str) -> str:
-        """One call a model."""
+        """Make one call per model."""
         with ThreadPoolExecutor(4) as pool:
             return "\n".join(pool.map(ask, answers))
 
@@ -105,7 +106,7 @@ SwarmAgent.query = cycle_method(SwarmAgent.query, "SwarmAgent", collects_votes=T
     ],
 )
 def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journal: Any) -> None:
-    """Counted on the query, with one signal for the majority and none at a tie; all in one trace."""
+    """The votes are counted on the query, with one signal for the majority and none at a tie; all in one trace."""
     SwarmAgent().query(*answers)
     rows = journal.observations()
     (query,) = [row for row in rows if row["type"] == "agent"]
@@ -127,7 +128,7 @@ def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
 
 
 def test_an_agents_own_cycle_is_the_methods(journal: Any) -> None:
-    """One trace, not two, where the method opens a cycle itself; its failure is the cycle's."""
+    """A method that opens a cycle itself makes one trace; its failure is the cycle's."""
 
     class FundingAgent:
         def run_monitoring_cycle(self) -> None:

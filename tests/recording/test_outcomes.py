@@ -24,7 +24,7 @@ from tests.million import observation_row
 
 
 def decide(confidence: float = 70, action: str = "BUY", agent: str = "WhaleAgent") -> str:
-    """One decision; its trace."""
+    """Record one decision; return its trace."""
     with ObservabilityContext.agent_cycle(agent) as cycle:
         ObservabilityContext.add_trading_signal(action, confidence, "because")
     assert cycle.trace_id is not None
@@ -32,13 +32,13 @@ def decide(confidence: float = 70, action: str = "BUY", agent: str = "WhaleAgent
 
 
 def run(*arguments: str) -> Result:
-    """A command of the console, once what was recorded is journalled."""
+    """Run a console command after journalling the queue."""
     runtime.flush(5)
     return CliRunner().invoke(app, arguments)
 
 
 def outcomes(journal: Any) -> list[tuple[str, str, float, str | None]]:
-    """Trace, name, value and note of each."""
+    """Return trace, name, value and note of each outcome."""
     journal.observations()
     reader = Journal(settings.journal_path(), create=False)
     found = reader.scores("name LIKE 'pnl_%'", ())
@@ -47,7 +47,7 @@ def outcomes(journal: Any) -> list[tuple[str, str, float, str | None]]:
 
 
 def test_an_outcome_is_two_scores_and_a_correction_replaces(journal: Any) -> None:
-    """However it is told."""
+    """Both ways of recording an outcome make the same scores."""
     trace = decide()
     runtime.flush(5)
     ObservabilityContext.record_outcome(trace, pnl_usd=-12.5, pnl_pct=-0.8, note="stopped out")
@@ -65,7 +65,7 @@ def test_an_outcome_is_two_scores_and_a_correction_replaces(journal: Any) -> Non
 
 
 def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a decision is."""
+    """With `sync`, an outcome is on disk when the call returns, as a decision is."""
     monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
     ObservabilityContext.record_outcome(decide(), pnl_usd=1)
     reader = Journal(settings.journal_path(), create=False)
@@ -86,7 +86,7 @@ def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch
 )
 @pytest.mark.failures_expected
 def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], journal: Any, capfd: Any) -> None:
-    """What is wrong, once; nothing is recorded."""
+    """The fault is printed once; nothing is recorded."""
     ObservabilityContext.record_outcome(**{"trace_id": decide(), **given})
     assert outcomes(journal) == []
     assert internal_errors.failures.total == 1
@@ -94,7 +94,7 @@ def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], journa
 
 
 def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, journal: Any) -> None:
-    """As scores with fixed ids: a correction has the id of what it corrects."""
+    """Outcomes are scores with fixed ids: a correction has the id of the score it corrects."""
     trace = decide()
     assert LangFuseTracker().flush(5)
     ObservabilityContext.record_outcome(trace, pnl_usd=1)
@@ -115,7 +115,7 @@ def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, j
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: list[str], status: int, words: str, journal: Any) -> None:
-    """An unknown trace is status 1; no value, and a value that is none, status 2."""
+    """An unknown trace is status 1; a missing or malformed value is status 2."""
     decide()
     told = run("outcome", *arguments)
     assert (told.exit_code, words in told.output) == (status, True)
@@ -123,20 +123,20 @@ def test_the_command_says_what_is_wrong(arguments: list[str], status: int, words
 
 
 def table(folder: Path, *lines: str, header: str = "trace_id,pnl_usd,note") -> str:
-    """A file of trades, its first line below the header being line 2; its name."""
+    """Write a file of trades, whose first line below the header is line 2; return its name."""
     file = folder / "trades.csv"
     file.write_text("\n".join([header, *lines]), encoding="utf-8")
     return str(file)
 
 
 def broken_lines(told: Result) -> dict[int, str]:
-    """What an import with --json says of each line that it could not take."""
+    """Return the reason for each bad line in the JSON output of an import."""
     said = [json.loads(line) for line in told.stdout.splitlines()]
     return {each["line"]: each["error"] for each in said if "line" in each}
 
 
 def test_a_file_is_imported_its_broken_lines_named(journal: Any, tmp_path: Path) -> None:
-    """A BOM, semicolons, quoted line breaks, prefixes of ids; the good lines are taken, once."""
+    """A BOM, semicolons, quoted line breaks and prefixes of ids are accepted; good lines are imported once."""
     first, second, third = decide(), decide(), decide()
     file = tmp_path / "trades.csv"
     lines = [
@@ -162,7 +162,7 @@ def test_a_file_is_imported_its_broken_lines_named(journal: Any, tmp_path: Path)
     ids=["text after a quote", "a cell of 16 MB", "too many cells"],
 )  # fmt: skip
 def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) -> None:
-    """Those above and below are taken."""
+    """The lines above and below a broken line are imported."""
     first, second, third = decide(), decide(), decide()
     lines = (f'{first},1,"two\nlines"', broken.format(second), f"{third},3", f'{second},4,"fine"')
     told = run("outcomes", "--json", "--import", table(tmp_path, *lines))
@@ -173,7 +173,7 @@ def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) ->
 
 
 def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) -> None:
-    """It may hold them all: none of them is taken, and the message names them."""
+    """The open quote may contain the lines below: none of them is imported, and the message names them."""
     first, second, third = decide(), decide(), decide()
     told = run("outcomes", "--json", "--import", table(tmp_path, f"{first},1", f'{second},2,"open', f"{third},3"))
     assert broken_lines(told) == {
@@ -185,7 +185,7 @@ def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["b", "7", "last", "0x12345678", "12_34567", "abcdefg8"])
 def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Path) -> None:
-    """No order number is taken for the beginning of an id, and `last` is nobody's trade."""
+    """An order number does not count as the beginning of an id, and `last` is not accepted."""
     traces = [decide() for _ in range(20)]
     short = traces[0][:7]
     told = run(
@@ -201,7 +201,7 @@ def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Pat
 def test_partial_fills_are_added_up_where_that_is_said(
     option: list[str], stored: list[float], journal: Any, tmp_path: Path
 ) -> None:
-    """Nobody guesses: without a word, each of the lines is refused; the others are taken."""
+    """Without --sum or --last, several lines of one trace are refused; the others are imported."""
     fills, other = decide(), decide()
     file = table(tmp_path, f"{fills},9.5,one", f"{other},1", f"{fills[:10]},-2,two")
     told = run("outcomes", "--json", "--import", file, *option)
@@ -214,7 +214,7 @@ def test_partial_fills_are_added_up_where_that_is_said(
 
 
 def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> None:
-    """A fill that cannot be read leaves no half of a sum behind; percents of parts are no percent of the whole."""
+    """A bad fill leaves no partial sum; percentages of partial fills are not added up."""
     first, second = decide(), decide()
     lines = (f"{first},1,", f"{second},2,3", f"{first},x,", f"{second},2,3")
     told = run("outcomes", "--sum", "--json", "--import", table(tmp_path, *lines, header="trace_id,pnl_usd,pnl_pct"))
@@ -227,7 +227,7 @@ def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("value", ["1_000", "1e13", "-1e300", "1,5"])
 def test_a_slip_of_the_keyboard_is_no_profit(value: str, journal: Any, tmp_path: Path) -> None:
-    """In a file, in a command: said, and not stored."""
+    """A huge value, in a file or a command, is reported and not recorded."""
     trace = decide()
     told = run("outcomes", "--json", "--import", table(tmp_path, f"{trace};{value}", header="trace_id;pnl_usd"))
     assert list(broken_lines(told)) == [2]
@@ -240,7 +240,7 @@ def test_a_slip_of_the_keyboard_is_no_profit(value: str, journal: Any, tmp_path:
 
 @pytest.mark.parametrize("lines", [[], ["x,1", "y,2"]], ids=["nothing below the header", "all of it broken"])
 def test_an_import_of_nothing_is_a_failure(lines: list[str], journal: Any, tmp_path: Path) -> None:
-    """Never a green line over an all-broken file."""
+    """A file with only bad lines ends with an error."""
     decide()
     told = run("outcomes", "--import", table(tmp_path, *lines))
     assert told.exit_code == 1
@@ -249,7 +249,7 @@ def test_an_import_of_nothing_is_a_failure(lines: list[str], journal: Any, tmp_p
 
 
 def many(traces: int) -> list[str]:
-    """That many decided traces in the journal; their ids."""
+    """Record this number of decided traces; return their ids."""
     runtime.flush(5)
     names = [f"{number:032x}" for number in range(traces)]
     signal_ = '{"signal_action": "BUY", "signal_valid": true}'
@@ -267,7 +267,7 @@ def many(traces: int) -> list[str]:
 
 
 def importing(file: Path, *options: str) -> subprocess.Popen[str]:
-    """An import in a process of its own."""
+    """Start an import in a new process."""
     return subprocess.Popen(
         [sys.executable, "-m", "src.observability", "outcomes", "--import", str(file), *options],
         cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -276,7 +276,7 @@ def importing(file: Path, *options: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: Path) -> None:
-    """Thousands of good lines have been read when it comes."""
+    """Ctrl-C arrives after thousands of good lines have been read."""
     names = many(3_000)
     pipe = tmp_path / "trades.csv"
     os.mkfifo(pipe)
@@ -293,7 +293,7 @@ def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: P
 
 @pytest.mark.slow
 def test_ctrl_c_while_it_is_written_waits_for_the_rest(journal: Any, tmp_path: Path) -> None:
-    """All of the file had been checked: it is there whole."""
+    """The whole file was checked before: all of it is imported."""
     names = many(5_000)
     importer = importing(Path(table(tmp_path, *(f"{name},1" for name in names))))
     reader = Journal(settings.journal_path(), create=False)
@@ -310,7 +310,7 @@ def test_ctrl_c_while_it_is_written_waits_for_the_rest(journal: Any, tmp_path: P
 
 
 def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
-    """Two rows of each of these notes, as they go into the journal."""
+    """Return two score rows for each of these notes, as they are journalled."""
     empty = dict.fromkeys(SCORE_COLUMNS)
     fixed = {"name": "pnl_usd", "data_type": "NUMERIC", "value": 1.0, "timestamp_ns": 1, "state": "local"}
     return [
@@ -320,7 +320,7 @@ def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
 
 
 def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
-    """However long the file is, and however long its notes are: SQLite is asked what one transaction holds."""
+    """A transaction is short, however long the file and its notes are; SQLite's statements show its size."""
     many(1)
     writer, statements = Journal(settings.journal_path()), list[str]()
     writer._db.set_trace_callback(statements.append)
@@ -332,7 +332,7 @@ def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
 
 
 def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> None:
-    """Where the disk is full; the same again takes the rest."""
+    """On a full disk the message has the number of imported outcomes; a second run imports the rest."""
     many(1)
     writer, lines = Journal(settings.journal_path()), rows_of_outcomes(["x" * 1_000] * 350)
     writer.select(f"PRAGMA max_page_count = {writer.used_bytes() // 4096 + 100}")
@@ -355,7 +355,7 @@ def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> Non
     ],
 )
 def test_a_file_without_its_columns_says_so(header: str, said: str, tmp_path: Path, journal: Any) -> None:
-    """And is not half read; the file is named once."""
+    """The file is refused before its lines are read, and named once."""
     trace = decide()
     file = table(tmp_path, f"{trace},1,2", header=header)
     told = run("outcomes", "--import", file)
@@ -365,7 +365,7 @@ def test_a_file_without_its_columns_says_so(header: str, said: str, tmp_path: Pa
 
 
 def test_an_outcome_of_no_decision_is_stored_and_said(journal: Any, tmp_path: Path) -> None:
-    """There is nothing that it could judge: no valid BUY or SELL."""
+    """The trace has no valid BUY or SELL to evaluate."""
     trace = decide(50, "NOTHING")
     told = run("outcome", "last", "--pnl-usd", "2")
     assert told.exit_code == 0
@@ -378,7 +378,7 @@ def test_an_outcome_of_no_decision_is_stored_and_said(journal: Any, tmp_path: Pa
 
 
 def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
-    """One object on one line, a note's line breaks in it or not."""
+    """The JSON output is one object on one line, also with line breaks in a note."""
     trace = decide()
     told = run("outcome", "last", "--pnl-usd", "-2", "--pnl-pct", "0.5", "--note", "a\nb", "--json")
     assert json.loads(told.stdout) == {
@@ -388,7 +388,7 @@ def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
 
 
 def test_a_name_that_fits_several_traces_is_refused_in_words(journal: Any) -> None:
-    """Which name none, or several."""
+    """The message differs for no match and several matches."""
     many(2)
     assert "❌ Several trace ids start with '0000':" in run("outcome", "0000", "--pnl-usd", "1").stderr
     assert "❌ No trace id starts with 'ffff':" in run("outcome", "ffff", "--pnl-usd", "1").stderr

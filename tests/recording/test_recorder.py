@@ -21,7 +21,7 @@ from tests.calls import ask
 
 
 class Disk:
-    """A sink that keeps what it is given, and fails as it is told."""
+    """A sink that keeps its batches, and fails on request."""
 
     def __init__(self) -> None:
         self.written: list[Observation] = []
@@ -31,29 +31,29 @@ class Disk:
         self.closed = 0
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
-        """Keep them, unless `error` says otherwise."""
+        """Keep the observations, unless `error` is set."""
         self.open.wait()
         if self.error is not None:
             raise self.error
         self.written += ended
 
     def close(self) -> None:
-        """Count it."""
+        """Count the call."""
         self.closed += 1
 
     def abandon(self) -> None:
-        """Nothing to leave."""
+        """There is nothing to abandon."""
 
 
 @pytest.fixture
 def disk() -> Disk:
-    """Where the recorder under test writes."""
+    """The sink of the recorder under test."""
     return Disk()
 
 
 @pytest.fixture
 def over(disk: Disk) -> Iterator[Recorder]:
-    """A recorder over it."""
+    """A recorder over the sink."""
     recorder = Recorder(lambda: disk)
     yield recorder
     disk.error = None
@@ -62,21 +62,21 @@ def over(disk: Disk) -> Iterator[Recorder]:
 
 
 def ended(size: int = 10) -> Observation:
-    """An observation as a caller leaves it."""
+    """Return an observation as a caller's thread leaves it."""
     observation = Observation("llm_generation", "generation")
     observation.ended, observation.output, observation.size = time.perf_counter_ns(), "x" * size, size
     return observation
 
 
 def seconds_of(what: Callable[[], Any]) -> float:
-    """How long it took."""
+    """Return the duration of a call."""
     began = time.monotonic()
     what()
     return time.monotonic() - began
 
 
 def wait_until(what: Callable[[], bool]) -> None:
-    """Poll for something that another thread brings about."""
+    """Poll until another thread has made a condition true."""
     deadline = time.monotonic() + 10
     while not what():
         assert time.monotonic() < deadline, "not within its time"
@@ -88,7 +88,7 @@ def wait_until(what: Callable[[], bool]) -> None:
 def test_a_full_queue_drops_what_comes_and_counts_it(
     limit: str, value: int, size: int, disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A caller waits 50 ms for room, then goes on; what was queued before is written; what was dropped is said once."""
+    """A caller waits 50 ms for room; queued observations are written; dropped ones are reported once."""
     monkeypatch.setattr(recorder, limit, value)
     disk.open.clear()
     over.on_end(ended(size))
@@ -106,7 +106,7 @@ def test_a_full_queue_drops_what_comes_and_counts_it(
 
 @pytest.mark.failures_expected
 def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder, monkeypatch: Any) -> None:
-    """While the journal cannot be written, a full queue drops at once: each call would wait 50 ms for nothing."""
+    """While the journal cannot be written, a full queue drops at once: waiting 50 ms per call would be useless."""
     monkeypatch.setattr(recorder, "MAX_QUEUED", 10)
     disk.error = OSError("No space left on device")
     over.on_end(ended())
@@ -127,7 +127,7 @@ def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder
 def test_what_cannot_be_written_at_the_end_is_counted(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One last try, then the number that is lost, in one line, and no waiting for a miracle."""
+    """After one last try, one line has the number of lost observations."""
     disk.error = OSError("No space left on device")
     for _ in range(700):
         over.on_end(ended())
@@ -139,7 +139,7 @@ def test_what_cannot_be_written_at_the_end_is_counted(
 
 @pytest.mark.failures_expected
 def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
-    """Not the ones after it: only what the system refuses is tried again."""
+    """Later batches are written: only an OSError is retried."""
     disk.error = TypeError("our mistake")
     over.on_end(ended())
     wait_until(lambda: over.dropped == 1)
@@ -154,7 +154,7 @@ def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
 def test_nothing_that_an_answer_raises_ends_the_thread(
     error: type[BaseException], disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A Rust panic, `sys.exit` in a property, a cancelled future: one batch is lost, counted and reported."""
+    """After a Rust panic, `sys.exit` in a property or a cancelled future, one batch is lost, counted and reported."""
     disk.error = error("of an answer")
     over.on_end(ended())
     wait_until(lambda: over.dropped == 1)
@@ -169,7 +169,7 @@ def test_nothing_that_an_answer_raises_ends_the_thread(
 def test_a_thread_that_ends_is_begun_again_by_the_next_call(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Killed from outside, as a debugger or a timeout library does: reported, counted, and no later call is lost."""
+    """A thread killed from outside is reported and restarted; its batch is counted, and no later call is lost."""
     over.on_end(ended())
     assert over.flush(5)
     thread = over._thread
@@ -189,7 +189,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_call(
 def test_what_cannot_start_yet_starts_later(
     fails: str, disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the system's limits calls go on and are queued; half a second after it is over, the next one is written."""
+    """At the system's limits calls are queued; half a second after the limit is lifted, the next call is written."""
     errors = {
         "no thread": RuntimeError("can't start new thread"),
         "no descriptor": OSError(24, "Too many open files"),
@@ -228,7 +228,7 @@ def test_what_cannot_start_yet_starts_later(
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A journal that another process has locked: the first call waits, the others do not; all of them are counted."""
+    """With a locked journal the first call waits, the others do not; all of them are counted."""
     monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
     disk.open.clear()
 
@@ -248,7 +248,7 @@ def test_sync_waits_a_second_for_a_disk_and_only_once(
 
 
 def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> None:
-    """A thread that outlives `stop` loses nothing: its observation is written and the journal given back again."""
+    """An observation after `stop` is written, and the journal closed again."""
     over.on_end(ended())
     assert over.stop(5)
     for number in range(2, 12):
@@ -259,7 +259,7 @@ def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> 
 
 
 def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> None:
-    """Eight threads put while another stops the recorder: every one is written, once."""
+    """Eight threads add observations while another stops the recorder: each one is written, once."""
     threads = [threading.Thread(target=lambda: [over.on_end(ended()) for _ in range(500)]) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -274,7 +274,7 @@ def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> Non
 def test_it_may_be_stopped_while_another_thread_starts_it(
     starts: bool, disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that ends while an agent makes its first call."""
+    """A process may end while an agent makes its first call."""
     start, starting = threading.Thread.start, threading.Event()
 
     def slowly(thread: threading.Thread) -> None:
@@ -294,7 +294,7 @@ def test_it_may_be_stopped_while_another_thread_starts_it(
 
 
 class _Overtaken:
-    """A lock that another thread takes as soon as it is let go of."""
+    """A lock that another thread acquires as soon as it is released."""
 
     def __init__(self, other: Callable[[], None]) -> None:
         self._lock, self._others = threading.RLock(), [other]
@@ -309,7 +309,7 @@ class _Overtaken:
 
 
 def test_each_failure_is_said_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever another thread says at the same moment."""
+    """Each failure prints its own text, whatever another thread reports at the same moment."""
     failures = internal_errors.Failures()
     failures._lock = _Overtaken(lambda: failures.note("theirs", "their fault", cure="Their cure."))  # type: ignore[assignment]
     failures.note("ours", "our fault", cure="Our cure.")
@@ -318,7 +318,7 @@ def test_each_failure_is_said_in_its_own_words(capsys: pytest.CaptureFixture[str
 
 
 def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That call too waits until it is on disk."""
+    """The first call waits until it is on disk, too."""
 
     class MadeAsTheProcessEnds(Recorder):
         def __init__(self, make_sink: Callable[[], Any]) -> None:
@@ -333,7 +333,7 @@ def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.Mon
 def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
     disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Large answers fill a batch before two hundred of them do: the next one follows at once."""
+    """Large answers fill a batch before it has two hundred rows: the next batch follows at once."""
     monkeypatch.setattr(recorder, "_POLL_SECONDS", 60.0)
     disk.open.clear()
     for _ in range(40):
@@ -344,7 +344,7 @@ def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
 
 @pytest.mark.slow
 def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
-    """Of its end, where the machine has time; paced as a model answers, also after a silence."""
+    """On an idle machine, paced calls are on disk within 50 ms of their end, also after a silence."""
     ask("the first one imports what it needs")
     assert len(journal.observations()) == 1
     took = []
@@ -359,7 +359,7 @@ def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
 
 @pytest.mark.failures_expected
 def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) -> None:
-    """`sync` waits for the disk, not for the operator: with the journal shut, calls return, and are counted later."""
+    """With a journal that cannot be written, calls under `sync` return, and are counted later."""
     shut = tmp_path / "a file, not a folder"
     shut.write_text("")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
@@ -374,7 +374,7 @@ def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) ->
 
 @pytest.mark.failures_expected
 def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: Path, monkeypatch: Any) -> None:
-    """An agent's last line must not hang: the answer is no."""
+    """`flush` returns False: an agent's last line must not block."""
     shut = tmp_path / "a file, not a folder"
     shut.write_text("")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
@@ -384,7 +384,7 @@ def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: P
 
 @pytest.mark.failures_expected
 def test_health_of_a_journal_that_cannot_be_read_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
-    """Not nothing: None, and why."""
+    """The counts are None, with the reason, and not 0."""
     noise = tmp_path / "journal.db"
     noise.write_bytes(os.urandom(10_000))
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(noise))
@@ -413,7 +413,7 @@ print(runtime.health()["journalled"])
 @pytest.mark.slow
 @pytest.mark.parametrize("stderr", ["full", "closed", "a broken pipe"])
 def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Path, monkeypatch: Any) -> None:
-    """A log on the disk that is full, a `| tee` that died: calls go on, and are journalled once the disk is well."""
+    """With a log on a full disk, or a dead `| tee`, calls go on, and are journalled once the disk works."""
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journals" / "here" / "journal.db"))
     where = {"full": "2>/dev/full", "closed": "2>&-", "a broken pipe": "2> >(exit)"}[stderr]
     command = f"'{sys.executable}' -c \"$CODE\" {where}"
@@ -425,7 +425,7 @@ def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Pat
 
 
 def test_sync_is_on_disk_when_the_call_returns(journal: Any, monkeypatch: Any) -> None:
-    """Seen by another connection, each time."""
+    """Another connection sees each call when it returns."""
     monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
     for number in range(1, 6):
         ask(str(number))
@@ -442,7 +442,7 @@ runtime.running().recorder.flush(10)
 
 
 def syncs(durability: str, tmp_path: Path) -> int:
-    """How often six calls had the disk itself asked to hold something."""
+    """Return how often six calls had the disk itself write."""
     told = tmp_path / durability
     strace = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(told), sys.executable, "-c", _SYNCED]
     variables = {"OBSERVABILITY_DURABILITY": durability, "OBSERVABILITY_JOURNAL": str(tmp_path / f"{durability}.db")}
@@ -455,12 +455,12 @@ def syncs(durability: str, tmp_path: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_sync_waits_for_the_disk_itself(tmp_path: Path) -> None:
-    """Each call has the disk, not only the system, hold its row: a power cut is no kill."""
+    """For each call the disk itself stores the row, not only the operating system: a power cut loses no call."""
     assert syncs("sync", tmp_path) >= syncs("async", tmp_path) + 6
 
 
 def test_health_counts_what_it_has_seen(journal: Any) -> None:
-    """Recorded is journalled, dropped and waiting together, at any moment."""
+    """At any moment, recorded equals journalled plus dropped plus waiting."""
     for number in range(300):
         ask(str(number))
         if number % 50 == 0:

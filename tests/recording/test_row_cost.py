@@ -20,7 +20,7 @@ _numbers = itertools.count()
 
 
 def generation() -> Observation:
-    """A call through a model, as its thread leaves it; no two prompts are alike."""
+    """Return the observation of a call through a model; no two prompts are alike."""
     call = Observation("llm_generation", "generation")
     call.model_parameters = {"temperature": 0.3, "max_tokens": 1_000}
     call.metadata = {"model_type": "openai", "model_name": "gpt-4o-mini", "temperature": 0.3, "max_tokens": 1_000}
@@ -35,7 +35,7 @@ def generation() -> Observation:
 
 
 def calls_of(call: Observation) -> Counter[str]:
-    """The calls that the row of an observation takes, once all that happens once has happened."""
+    """Return the number of function calls for the row of an observation, without one-time work."""
     for _ in range(3):
         row_of(generation())
     with counted() as calls:
@@ -44,20 +44,20 @@ def calls_of(call: Observation) -> Counter[str]:
 
 
 def test_a_row_takes_few_calls() -> None:
-    """Usage, answer, price and redaction of a call through a model."""
+    """Usage, answer, price and redaction of a call through a model take few function calls."""
     calls = calls_of(generation())
     assert 200 < calls.total() <= MOST_CALLS, calls.most_common(20)
 
 
 def test_an_answer_is_read_once_a_row() -> None:
-    """Model, finish reason, reasoning, usage and text are one reading; usage is counted once for each report of it."""
+    """Model, finish reason, reasoning, usage and text are read together; each usage report is counted once."""
     calls = calls_of(generation())
     assert calls[f"{answer.__name__}.read_answer"] == 1
     assert calls[f"{usage.__name__}.usage_buckets"] <= 6
 
 
 def test_a_batch_is_one_statement(made: Journal) -> None:
-    """New rows of one look at the queue go in together, whatever their number; so do their tags."""
+    """New rows of one poll are one statement, whatever their number; so are their tags."""
     rows = [{**row_of(generation()), "process": "1-0", "destination": None, "otlp_destination": None, "state": "local"}
             for _ in range(50)]  # fmt: skip
     with counted() as calls:

@@ -95,14 +95,14 @@ GOLDEN: dict[str, tuple[str | None, Any, dict[str, int] | None]] = {
 
 @cases("case", GOLDEN)
 def test_golden(case: str) -> None:
-    """Each provider's habit of counting, from bodies as they come."""
+    """Each provider's usage report gives the expected buckets."""
     provider, usage, buckets = GOLDEN[case]
     assert usage_buckets(usage, provider=provider) == buckets
 
 
 @cases("name", PROVIDERS)
 def test_recorded_bodies(name: str) -> None:
-    """The bodies that the provider tests play back have the buckets that they expect."""
+    """The bodies of the provider tests give the buckets that they expect."""
     provider = Provider(name)
     assert usage_buckets(provider.recorded["answer"]["usage"], provider=name) == provider.expected["usage"]
 
@@ -117,14 +117,14 @@ def test_recorded_bodies(name: str) -> None:
     st.none() | st.sampled_from(["gemini", "claude", "custom"]),
 )
 def test_buckets_are_never_negative_and_never_raise(usage: dict[str, Any], provider: str | None) -> None:
-    """Langfuse drops floats and negatives without a word, so there are none."""
+    """Langfuse drops fractions and negative numbers silently, so there are none."""
     for count in (usage_buckets(usage, provider=provider) or {}).values():
         assert type(count) is int
         assert count >= 0
 
 
 def test_an_object_whose_attributes_raise_is_unknown() -> None:
-    """A foreign usage object may do anything."""
+    """An SDK's usage object may run any code."""
 
     class Hostile:
         def __getattr__(self, name: str) -> Any:
@@ -134,7 +134,7 @@ def test_an_object_whose_attributes_raise_is_unknown() -> None:
 
 
 def test_buckets_of_two_calls_add_up() -> None:
-    """What one of them lacks counts as nothing."""
+    """A bucket missing in one call counts as zero."""
     assert add_buckets({"input": 1, "output": 2}, {"input": 3, "input_cached_tokens": 4}) == {
         "input": 4,
         "output": 2,

@@ -50,7 +50,7 @@ def _pem(make: random.Random) -> str:
 
 
 def solana(make: random.Random) -> bytes:
-    """The 64 bytes of a Solana secret key: RFC 8032, private half first."""
+    """Return the 64 bytes of a Solana secret key: RFC 8032, private half first."""
     seed = make.randbytes(32)
     public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key()
     return seed + public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -70,7 +70,7 @@ def _extended(make: random.Random) -> str:
 
 
 def phrase(make: random.Random, language: str = "english", strength: int = 128) -> str:
-    """A seed phrase whose checksum holds."""
+    """Return a seed phrase with a valid checksum."""
     return Mnemonic(language).to_mnemonic(make.randbytes(strength // 8))
 
 
@@ -128,7 +128,7 @@ _TEMPLATE = {
 
 
 def expanded(make: random.Random, example: str) -> str:
-    """A key of the kind of an entry's example: `{a24}` becomes 24 letters and digits."""
+    """Return a key like an entry's example: `{a24}` becomes 24 letters and digits."""
     return re.sub(r"\{(\w)(\d+)\}", lambda part: _some(make, int(part[2]), _TEMPLATE[part[1]]), example)
 
 
@@ -147,7 +147,7 @@ GLUED = (
 
 
 def glued(make: random.Random, rule: str) -> str:
-    """A key that is known wherever it begins."""
+    """Return a key that is found wherever it begins."""
     while True:
         secret = SECRETS[rule](make)
         if not secret.startswith(("sess-", "api_org_", "ABIA", "ACCA")):
@@ -244,7 +244,7 @@ WEBHOOKS: dict[str, Callable[[random.Random], tuple[str, str]]] = {
 
 
 def _pooled(address: str) -> str:
-    """An address as the errors of requests and urllib3 tell it."""
+    """Write an address as the errors of requests and urllib3 do."""
     parts = urlsplit(address)
     target = address.split(parts.netloc, 1)[1]
     return (
@@ -407,7 +407,7 @@ CONTEXTS: dict[str, Callable[[str], str]] = {
 
 
 def _traceback(thing: str) -> str:
-    """As Python prints it."""
+    """Write a traceback as Python does."""
     try:
         raise ValueError(f"bad value {thing!r}")
     except ValueError:
@@ -415,7 +415,7 @@ def _traceback(thing: str) -> str:
 
 
 def _refused(url: str) -> str:
-    """As httpx tells it."""
+    """Write an error as httpx does."""
     try:
         httpx.Response(401, request=httpx.Request("GET", url)).raise_for_status()
     except httpx.HTTPStatusError as error:
@@ -424,7 +424,7 @@ def _refused(url: str) -> str:
 
 
 def look_alikes(make: random.Random) -> list[str]:
-    """What an operator needs to see: hashes, addresses, signatures, ids, words."""
+    """Return values that operators need to see: hashes, addresses, signatures, ids, words."""
     words = Mnemonic("english").wordlist
     wrong = _failing_phrase(make)
     return [
@@ -505,7 +505,7 @@ FIELDS: tuple[dict[str, object], ...] = (
 
 
 def sentence(make: random.Random, template: str) -> str:
-    """A sentence of `SENTENCES` or `EVM_SENTENCES` with addresses and hashes of its own."""
+    """Return a sentence of `SENTENCES` or `EVM_SENTENCES` with random addresses and hashes."""
     made = {"A": base58.b58encode(make.randbytes(32)).decode(), "S": base58.b58encode(make.randbytes(64)).decode()}
     made |= {"E": "0x" + _some(make, 40, _HEX), "H": "0x" + _some(make, 64, _HEX)}
     return re.sub(r"(?<!\w)[AEHS](?!\w)", lambda match: made[match.group()], template)

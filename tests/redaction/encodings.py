@@ -11,7 +11,7 @@ Encoding = Callable[[str], str]
 
 
 def _bytes_of(secret: str) -> list[str]:
-    """In hex, two digits each."""
+    """Return hex, two digits per byte."""
     return secret.encode().hex(" ").split()
 
 
@@ -86,17 +86,17 @@ _ESCAPES: tuple[Encoding, ...] = (
 
 
 def at_rest(text: str) -> Iterable[str]:
-    """The text as it may stand in a file, a body or a line: as it is, in JSON, in the `repr` of an SDK's error, and
-    that in JSON again."""
+    """Return the text as it may be stored: as it is, in JSON, in the `repr` of an SDK's error, and that in JSON
+    again."""
     once = dict.fromkeys([text, *(escape(text) for escape in _ESCAPES)])
     return dict.fromkeys([*once, *(escape(each) for each in once for escape in _ESCAPES)])
 
 
 def found(texts: Iterable[str], where: bytes) -> list[str]:
-    """Those of the texts that stand in these bytes, in whatever form they came to rest there."""
+    """Return those texts that occur in these bytes, in any stored form."""
     return [text for text in texts if any(form.encode() in where for form in at_rest(text))]
 
 
 def bytes_under(folder: Path) -> bytes:
-    """All files of a folder, as they are."""
+    """Return the bytes of all files in a folder."""
     return b"\n".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())

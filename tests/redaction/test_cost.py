@@ -54,7 +54,7 @@ ROWS: dict[str, tuple[Row, float, float]] = {
 
 
 def _calls(value: Any) -> Counter[str]:
-    """How often anything is called, and how often a regular expression is asked, while `value` is redacted."""
+    """Return the number of function calls and of searches by regular expressions while `value` is redacted."""
     redact(value)  # imports and caches
     current_rules().clean.clear()  # else it is known to be clean
     with counted() as calls:
@@ -66,7 +66,7 @@ def _calls(value: Any) -> Counter[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("rows", ROWS)
 def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
-    """A page of ordinary rows is not asked row by row for what it cannot hold."""
+    """An additional ordinary row adds few calls and searches."""
     row, most_calls, most_searches = ROWS[rows]
     make = random.Random(rows)
     page = [row(make) for _ in range(400)]  # in one piece
@@ -77,7 +77,8 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
 
 
 def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
-    """The recorded feed, once and six times: what is called is called on the whole, or on a piece of a long text."""
+    """The recorded feed takes as many calls six times as once: rules search the whole text, or a piece of a long
+    one."""
     text = FEED.read_text(encoding="utf-8")[:10_000]
     assert len(text * 6) <= PIECE
     assert _calls(text * 6)["calls"] <= _calls(text)["calls"] * 1.2
@@ -86,7 +87,7 @@ def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
 
 @cases("text", ["x " * 200_000, "x" * 400_000, "é" * 400_000, "x\n" * 200_000, "xy" * 45_001])
 def test_a_long_text_is_read_in_pieces_that_overlap(text: str) -> None:
-    """No expression ever receives more than one of them; whatever is shorter than the overlap is whole in one."""
+    """No expression gets more than one piece; a text shorter than the overlap is whole in one of them."""
     places = [(start, start + len(piece)) for start, piece in pieces(text)]
     assert all(text[start:end] == piece for (start, end), (_, piece) in zip(places, pieces(text), strict=True))
     assert max(end - start for start, end in places) <= PIECE + OVERLAP
@@ -97,7 +98,7 @@ def test_a_long_text_is_read_in_pieces_that_overlap(text: str) -> None:
 
 
 def test_a_text_that_fits_is_not_copied() -> None:
-    """Nearly all do."""
+    """Nearly all texts fit into one piece."""
     text = "x" * (PIECE + OVERLAP)
     assert [piece for _, piece in pieces(text)] == [text]
     assert next(pieces(text))[1] is text
@@ -107,7 +108,7 @@ def test_a_text_that_fits_is_not_copied() -> None:
 @pytest.mark.parametrize("before", [5, *(pytest.param(signs, marks=pytest.mark.slow) for signs in (300, 40, 0))])
 @cases("rule", [*SECRETS, *PLACED])
 def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> None:
-    """A secret of each rule wherever a piece begins or ends."""
+    """A secret of each rule is found wherever a piece begins or ends."""
     make = random.Random(rule)
     long = (filling * 100_000)[:200_000]
     seam = next(itertools.islice(pieces(long), 1, 2))[0]
@@ -119,7 +120,7 @@ def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> No
 
 
 def test_a_list_of_small_numbers_is_read_once() -> None:
-    """Rows of sixty percentages: the expression for keys of bytes goes over each number once, not sixty times."""
+    """In rows of sixty percentages, the expression for keys of bytes reads each number once, not sixty times."""
     make = random.Random("percentages")
     rows = [", ".join(str(make.randrange(100)) for _ in range(60)) for _ in range(400)]
     lists = list(wallets._lists(Scan("\n".join(f"RSI: {row}" for row in rows))))
@@ -127,7 +128,7 @@ def test_a_list_of_small_numbers_is_read_once() -> None:
 
 
 def test_percentages_are_no_key() -> None:
-    """64 random bytes are half above 127: a series without any is dismissed before a public key is derived."""
+    """Half of 64 random bytes are above 127: a series without any is dismissed before a public key is derived."""
     make = random.Random("series")
     assert list(wallets._windows([str(make.randrange(128)) for _ in range(2000)])) == []
 
@@ -147,7 +148,7 @@ NEAR_MATCHES = (
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", NEAR_MATCHES)
 def test_near_matches_of_seed_phrases_take_linear_time(repeated: str) -> None:
-    """Twice the words, twice the calls: not four times."""
+    """Twice the words take twice the calls, not four times."""
     once, twice = (_calls(repeated * count)["calls"] for count in (1000, 2000))
     assert twice <= once * 2.2
 
@@ -173,7 +174,7 @@ HEAVY = (
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", HEAVY)
 def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
-    """Three times as long as one plain expression takes over a piece: about 5 ms, the interpreter's switch interval."""
+    """No step takes longer than three times a plain expression over a piece: about 5 ms, the switch interval."""
     text = "[REDACTED:operator]" + repeated * ((PIECE + OVERLAP) // len(repeated))
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     assert any(_longest_call(text) <= 3 * plain for _ in range(4))
@@ -191,7 +192,7 @@ def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
 
 @pytest.mark.slow
 def test_a_text_of_words_of_the_list_is_checked_up_to_a_bound() -> None:
-    """A megabyte of them would be a million checksums: what cannot be checked in time is masked."""
+    """A megabyte of listed words would need a million checksums: unchecked words are masked."""
     from mnemonic import Mnemonic
 
     words = random.Random(1).choices(Mnemonic("english").wordlist, k=20_000)
@@ -201,7 +202,7 @@ def test_a_text_of_words_of_the_list_is_checked_up_to_a_bound() -> None:
 
 @pytest.mark.slow
 def test_thousands_of_keys_with_one_marker_take_linear_time() -> None:
-    """Twice the keys, twice the calls; each is kept."""
+    """Twice the keys take twice the calls; each key is kept."""
     make = random.Random(1)
     once, twice = ({SECRETS["aws-key"](make): [None] for _ in range(count)} for count in (500, 1000))
     assert len(redact(twice)) == 1000

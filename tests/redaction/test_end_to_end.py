@@ -29,7 +29,7 @@ GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
 
 
 def forms(secret: str) -> list[str]:
-    """As software writes it; of a secret that we know only by its shape, that shape."""
+    """Return the forms of a secret: of the environment's, all encodings; of any other, its own format."""
     written = [write(secret) for write in ENCODINGS.values()] if secret == OWN else [secret]
     return [*written, secret.lower(), secret.upper()]
 
@@ -42,7 +42,7 @@ def _own_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def nothing_leaks(langfuse: LangfuseServer, journal: Any, capfd: pytest.CaptureFixture[str]) -> Any:
-    """Searches all that stays or leaves for these secrets; that something was recorded is checked too."""
+    """Search all outputs for these secrets, and check that something was recorded."""
 
     def search(*secrets: str, shipped: bool = True) -> None:
         LangFuseTracker().flush(10)
@@ -64,7 +64,8 @@ def nothing_leaks(langfuse: LangfuseServer, journal: Any, capfd: pytest.CaptureF
 
 @pytest.mark.parametrize("secret", [OWN, GROQ])
 def test_no_field_that_an_agent_fills_leaks(secret: str, nothing_leaks: Any) -> None:
-    """Names, types, metadata, tags, arguments, answers, reasons, comments, errors, contexts, symbols."""
+    """Secrets are masked in names, types, metadata, tags, arguments, answers, reasons, comments, errors, contexts,
+    symbols."""
 
     @observe_llm(name=f"call {secret}")
     def call(prompt: Any, **options: Any) -> Any:
@@ -90,14 +91,14 @@ def test_no_field_that_an_agent_fills_leaks(secret: str, nothing_leaks: Any) -> 
 
 @pytest.mark.parametrize("setting", ["LANGFUSE_SESSION_ID", "LANGFUSE_USER_ID", "LANGFUSE_RELEASE"])
 def test_no_setting_leaks(setting: str, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Session, user and release are the operator's own text, and masked as any other."""
+    """Session, user and release are masked like any other text."""
     monkeypatch.setenv(setting, f"run {GROQ} {OWN}")
     observe_llm(lambda: "BUY")()
     nothing_leaks(OWN, GROQ)
 
 
 def test_secrets_of_every_rule_stay_here(nothing_leaks: Any) -> None:
-    """One of each, in a prompt and an answer."""
+    """A prompt and an answer hold one secret of each rule."""
     import random
 
     planted = [make(random.Random(rule)) for rule, make in SECRETS.items()]
@@ -107,7 +108,7 @@ def test_secrets_of_every_rule_stay_here(nothing_leaks: Any) -> None:
 
 
 def ship_a_row_that_is_refused(langfuse: LangfuseServer, words: str) -> None:
-    """With these words, once."""
+    """Ship a row that the server refuses once, with this message."""
     answers = [Response(words, 400)]
     langfuse.answer = lambda _request, _body: answers.pop() if answers else None
     observe_llm(lambda: "BUY")()
@@ -115,7 +116,7 @@ def ship_a_row_that_is_refused(langfuse: LangfuseServer, words: str) -> None:
 
 
 def test_health_and_the_start_up_line_leak_nothing(langfuse: LangfuseServer, capfd: Any, nothing_leaks: Any) -> None:
-    """What the server says of a refused row is masked before it is kept, shown or printed."""
+    """The server's message about a refused row is masked before it is stored, shown or printed."""
     ship_a_row_that_is_refused(langfuse, f"bad value {GROQ} {OWN}")
     assert "[REDACTED:" in LangFuseTracker().health()["last_error"]
     observe_llm(lambda: "BUY")()
@@ -123,13 +124,13 @@ def test_health_and_the_start_up_line_leak_nothing(langfuse: LangfuseServer, cap
 
 
 def parts_of(secret: str) -> list[str]:
-    """What a cut may leave of it, from twelve characters on."""
+    """Return the parts of a secret that a cut may leave, from twelve characters on."""
     return [secret[:size] for size in range(12, len(secret))]
 
 
 @pytest.mark.parametrize("left", [14, 25])
 def test_a_reason_is_redacted_before_it_is_cut(left: int, langfuse: LangfuseServer, nothing_leaks: Any) -> None:
-    """Of what the server says 500 characters are kept, and a cut secret has no form by which it is known."""
+    """500 characters of the server's message are kept: a cut secret would match no rule."""
     ship_a_row_that_is_refused(langfuse, f"{'z' * (499 - left)} {OWN}")
     assert "zzz" in LangFuseTracker().health()["last_error"]
     observe_llm(lambda: "BUY")()
@@ -138,7 +139,7 @@ def test_a_reason_is_redacted_before_it_is_cut(left: int, langfuse: LangfuseServ
 
 @pytest.mark.parametrize("size", [1_000_000, 16_000_000])
 def test_an_objects_text_is_not_cut_before_it_is_redacted(size: int, nothing_leaks: Any) -> None:
-    """It is recorded whole or not at all."""
+    """The text is recorded whole or not at all."""
 
     class Long:
         def __str__(self) -> str:
@@ -149,7 +150,7 @@ def test_an_objects_text_is_not_cut_before_it_is_redacted(size: int, nothing_lea
 
 
 def test_an_answer_that_is_none_is_redacted_before_it_is_quoted(nothing_leaks: Any) -> None:
-    """Of a strange answer 200 characters are quoted."""
+    """200 characters of an unexpected answer are quoted."""
     from src.models.errors import ModelAnswerError
 
     error = ModelAnswerError("openai", {"oops": f"{'z' * 170} {OWN}"})
@@ -162,7 +163,7 @@ def test_an_answer_that_is_none_is_redacted_before_it_is_quoted(nothing_leaks: A
 def test_swapped_keys_leak_nothing(
     langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The secret key in the public one's place is neither sent nor journalled; calls are recorded here."""
+    """A secret key set as the public key is neither sent nor journalled; calls are recorded here."""
     secret = "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", secret)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
@@ -190,7 +191,7 @@ def test_a_host_with_a_token_leaks_nothing(
 def test_a_short_secret_in_the_host_keeps_rows_here(
     langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The host stands in every row; what is known to be a secret must not."""
+    """Every row contains the host, which must not be a known secret."""
     monkeypatch.setenv("GATEWAY_SECRET", "hunter2-hunter2")
     monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:1/hunter2-hunter2")
     LangFuseTracker()
@@ -209,7 +210,8 @@ STARRED = "Tr4de*Pass_word`1-exchange"
 def test_what_agents_print_leaks_nothing(
     nothing_leaks: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A decision's reason, read without its markdown; a swarm's answers and consensus; a file, a type, a name."""
+    """Secrets are masked in a decision's reason without Markdown, a swarm's answers and consensus, a file, a type, a
+    name."""
     from src.agents import liquidation_agent, swarm_agent
     from src.agents.base_agent import BaseAgent
     from src.models.errors import print_empty_answer
@@ -243,7 +245,8 @@ def test_what_agents_print_leaks_nothing(
 
 @pytest.mark.slow
 def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
-    """In red, with its text and reason; the agent goes on, and nothing of what it asked is recorded until then."""
+    """A red line has the pattern and the reason; the agent goes on, and no text is recorded until the pattern is
+    corrected."""
     code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, check=True,

@@ -50,7 +50,7 @@ DATA: dict[str, tuple[Any, Any]] = {
 
 @cases("shape", DATA)
 def test_a_secret_in_data_is_masked(shape: str) -> None:
-    """And nothing beside it; what is masked stays as it is."""
+    """Only the secret is masked; masking again changes nothing."""
     value, masked = DATA[shape]
     assert redact(value) == masked
     assert redact(masked) == masked
@@ -68,12 +68,12 @@ def test_a_secret_in_data_is_masked(shape: str) -> None:
     ]
 )  # fmt: skip
 def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
-    """Symbols, prices, counts, addresses, dates and words."""
+    """Symbols, prices, counts, addresses, dates and words are not masked."""
     assert redact(value) == value
 
 
 def test_a_private_key_in_lines_is_masked() -> None:
-    """As `readlines` and `splitlines` give them; the lines around it stay, the list keeps its length."""
+    """A key in lines of `readlines` or `splitlines` is masked; other lines and the list's length stay."""
     make = random.Random("lines")
     for _ in range(20):
         lines = corpus.SECRETS["pem-private-key"](make).splitlines(keepends=bool(make.randrange(2)))
@@ -91,7 +91,7 @@ TEXTS = (
 
 @cases("template", TEXTS)
 def test_a_secret_in_text_is_masked(template: str) -> None:
-    """Also where the text stands in JSON, and with its quotes as HTML has them."""
+    """The secret is masked also where the text is in JSON, or has HTML's quotes."""
     text = template.replace("§", KEY)
     for written in (text, json.dumps(text), f"Longs are out.\n{text}\nBUY"):
         assert KEY not in redact_text(written), written
@@ -99,7 +99,7 @@ def test_a_secret_in_text_is_masked(template: str) -> None:
 
 @cases("size", range(12, 17))
 def test_a_token_before_a_host_is_masked(size: int) -> None:
-    """By itself or as a password; names of people stay."""
+    """A token is masked as user or as password; names of people stay."""
     token = "tok1234567890abcdefg"[:size]
     assert redact_text(f"https://{token}@sentry.example/5") == "https://[REDACTED:url-credentials]@sentry.example/5"
     assert redact_text(f"wss://u:{token}@h.example") == "wss://u:[REDACTED:url-credentials]@h.example"
@@ -115,7 +115,7 @@ def test_a_token_before_a_host_is_masked(size: int) -> None:
     ],
 )  # fmt: skip
 def test_a_private_key_in_a_call_is_masked(call: str) -> None:
-    """Of viem, ethers, web3 and eth-account; the hash of a transaction in another call stays."""
+    """Keys in calls of viem, ethers, web3 and eth-account are masked; a transaction's hash in another call stays."""
     assert EVM not in redact_text(call.replace("§", EVM))
     other = f"getTransaction('0x{EVM}') of the wallet"
     assert redact_text(other) is other
@@ -123,7 +123,7 @@ def test_a_private_key_in_a_call_is_masked(call: str) -> None:
 
 @cases("name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":'])
 def test_a_named_phrase_needs_no_checksum(name: str) -> None:
-    """TON's and Electrum's have another; without its name such a phrase is words of a list."""
+    """TON's and Electrum's phrases have other checksums; without its name, such a phrase is a list of words."""
     assert "zebra" not in redact_text(f"{name} {TON}")
     assert "zebra" not in redact_text(f"the wallet\n{name}\n{TON.strip().replace(' ', ', ')}")
     assert redact_text(TON) is TON
@@ -131,7 +131,7 @@ def test_a_named_phrase_needs_no_checksum(name: str) -> None:
 
 
 def test_a_secret_of_ours_in_the_chunks_of_a_stream_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SDK's raw chunks hold a few letters each; what stands around them stays."""
+    """An SDK's chunks hold a few letters each; the text around the secret stays."""
     monkeypatch.setenv("OPENAI_KEY", "pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX")
     text = "use pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX now"
     for size in (1, 4, 9):
@@ -145,7 +145,7 @@ def test_a_secret_of_ours_in_the_chunks_of_a_stream_is_masked(monkeypatch: pytes
 
 @pytest.mark.parametrize("key", [KEY, HEX, "7b5f18be-bbce-5aed-6cd9-96991afeb6b9"])
 def test_a_key_that_an_answer_repeats_is_masked(key: str) -> None:
-    """A key known by its name is one in the other texts of the row too, and in the rest of its own."""
+    """A key found by its name is masked in all texts of the row."""
     row = [
         f"my api key is {key}",
         {"content": f"I use {key} now.", "calls": [{"arguments": [key]}]},
@@ -193,7 +193,7 @@ UNDER = (
 
 @cases("chain", ADDRESSES)
 def test_an_address_of_any_chain_stays(chain: str) -> None:
-    """An operator needs to see it, under names that say token or key too."""
+    """An operator needs to see addresses, also under names with `token` or `key`."""
     make = random.Random(chain)
     for template in UNDER:
         for _ in range(10):

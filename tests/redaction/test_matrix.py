@@ -37,27 +37,27 @@ class Cell(NamedTuple):
     around: tuple[int, int] = (0, 0)  # letters before and after the secret that are not its own
 
     def planted(self, way: str) -> str:
-        """As it goes in."""
+        """The text that is planted: label and secret."""
         return f"({way}: {self.label}) {self.written} ;"
 
     def masked(self, way: str) -> str:
-        """As it must come out; of a larger blob only the beginning is known."""
+        """The expected result; for a larger blob only its beginning is known."""
         return f"({way}: {self.label}) " + ("" if any(self.around) else f"[REDACTED:{self.rule}] ;")
 
     @property
     def core(self) -> str:
-        """What must not come out."""
+        """The letters that must not come out."""
         before, after = self.around
         return self.written[before : len(self.written) - after]
 
 
 def text_of(cells: Iterable[Cell], way: str) -> str:
-    """All that one way out is given."""
+    """Return everything that leaves by one way."""
     return "\n".join(cell.planted(way) for cell in cells)
 
 
 class Stage:
-    """A provider on loopback and its model; what it answers next is what it is told to."""
+    """A provider on loopback and its model, which gives the answers that a test sets."""
 
     def __init__(self, name: str, server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
         self.provider, self.monkeypatch, self._outcome = Provider(name), monkeypatch, "answer"
@@ -67,13 +67,13 @@ class Stage:
         self.provider.configure(monkeypatch, server.url_for(""))
 
     def model(self) -> BaseModel:
-        """As the factory builds it."""
+        """Return the model, as the factory builds it."""
         model = ModelFactory.create_model(self.provider.name)
         assert model is not None
         return model
 
     def answers(self, said: str) -> None:
-        """This, whole or in pieces that cut secrets in two."""
+        """Make the provider give this answer, whole or in pieces that cut secrets in two."""
         recorded, self._outcome = Provider(self.provider.name).recorded, "answer"
         events = recorded["stream"]
         spoken = next(at for at, event in enumerate(events) if _saying("", event) != event)
@@ -82,13 +82,13 @@ class Stage:
         self.provider.recorded |= {"answer": _saying(said, recorded["answer"]), "stream": stream}
 
     def refuses(self, status: str, said: str) -> None:
-        """With an error that quotes this."""
+        """Make the provider refuse with an error that quotes this text."""
         self._outcome = status
         self.provider.recorded["errors"][status] = {"error": {"message": f"Incorrect API key provided: {said}"}}
 
 
 def _saying(said: str, event: Any) -> Any:
-    """An answer or an event of a stream as it was recorded, with this in place of its first words."""
+    """Return a recorded answer or event with this text in place of its first words."""
     if isinstance(event, dict):
         return {name: _saying(said, inner) for name, inner in event.items()}
     if isinstance(event, list):
@@ -97,7 +97,7 @@ def _saying(said: str, event: Any) -> Any:
 
 
 def cells_of(name: str) -> list[Cell]:
-    """All that is planted: a secret of ours in every encoding, and somebody's key that is known by its shape."""
+    """Return all planted secrets: our own secret in every encoding, and a key known by its format."""
     rule = _RULE_OF.get(name, f"{name}-key")
     key = SECRETS.get(rule, SECRETS["groq-key"])(random.Random(name))
     unseen = "with an invisible character inside"
@@ -193,7 +193,7 @@ PRINTED = ("SDK exception",)
 
 
 class Traces(NamedTuple):
-    """All that stays or leaves of a run, as bytes."""
+    """The bytes of everything that a run stores or sends."""
 
     files: bytes  # the journal's, with its WAL
     rows: bytes  # its texts: in the file a long one lies on several pages, and what is sought may be cut in two
@@ -201,12 +201,12 @@ class Traces(NamedTuple):
     printed: bytes
 
     def ways_to(self, where: str) -> Iterable[str]:
-        """The ways out that lead to a place."""
+        """Return the ways that lead to a place."""
         return {"files": (), "rows": WAYS_OUT, "sent": WAYS_OUT, "printed": PRINTED}[where]
 
 
 def _texts_of(journal: Path) -> bytes:
-    """Every text of every table."""
+    """Return every text of every table."""
     with sqlite3.connect(journal) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = [row for table in tables for row in database.execute(f"SELECT * FROM {table}")]
@@ -219,7 +219,7 @@ def run(
     langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> Callable[[str, str | None], tuple[list[Cell], Traces]]:  # fmt: skip
-    """Every way out of one provider, each given the same cells."""
+    """Use every way of one provider, each with the same cells."""
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
 
     def run(name: str, variable: str | None) -> tuple[list[Cell], Traces]:
@@ -247,7 +247,7 @@ EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mar
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
-    """The key that the SDK was given (a provider without one: an exchange's), and one that is known by its shape."""
+    """The SDK's own key (without one, an exchange's) and a key known by its format are masked everywhere."""
     cells, traces = run(name, "EXCHANGE_API_SECRET")
     for where, what in traces._asdict().items():
         assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"
@@ -259,7 +259,7 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["claude", "openai"])
 def test_the_search_finds_every_cell_of_a_secret_that_nobody_told_us_of(name: str, run: Any) -> None:
-    """So it would find a leak: the same run, without the secret in the environment."""
+    """The search would find a leak: in a run without the secret in the environment, it finds every cell."""
     cells, traces = run(name, None)
     unknown = [cell for cell in cells if cell.rule == "own-secret"]
     for where, what in traces._asdict().items():

@@ -318,7 +318,7 @@ def _lines(kind: str) -> Iterator[str]:
 
 
 def _filled(line: str, key: str, password: str, make: random.Random) -> tuple[str, list[str]]:
-    """The notation with its secrets, and these."""
+    """Return the notation with these secrets, and the secrets."""
     secrets: list[str] = []
 
     def secret(place: re.Match[str]) -> str:
@@ -330,7 +330,7 @@ def _filled(line: str, key: str, password: str, make: random.Random) -> tuple[st
 
 @cases("kind", NOTATIONS)
 def test_a_key_is_masked_in_any_notation(kind: str) -> None:
-    """Neither a key nor a password can be read, and the other words can."""
+    """Keys and passwords are masked, and all other words stay readable."""
     make = random.Random(kind)
     leaks = []
     for line in _lines(kind):
@@ -352,7 +352,7 @@ PUBLIC: dict[str, Callable[[random.Random], str]] = {
 
 
 def test_addresses_and_prices_stay_in_other_languages() -> None:
-    """The key of a sentence is often a level, and the token one that is traded."""
+    """In such sentences a key is a price level, and a token is one that is traded."""
     make = random.Random("public")
     for line in _lines("languages"):
         for public in PUBLIC.values():
@@ -382,7 +382,7 @@ HARMLESS = (
 
 @cases("text", HARMLESS)
 def test_a_text_about_keys_stays(text: str) -> None:
-    """No secret stands in it: it is code, a template, a label or prose."""
+    """Code, templates, labels and prose without a secret are not masked."""
     assert redact_text(text) == text
 
 
@@ -397,7 +397,7 @@ PIECES = (
 
 
 def test_no_mixture_of_notations_is_lost() -> None:
-    """A text is never given up as `[NOT RECORDED: redaction failed]`, and what is masked stays so."""
+    """No text becomes `[NOT RECORDED: redaction failed]`, and masked parts stay masked."""
     make = random.Random("pieces")
     for _ in range(4000):
         text = "".join(make.choices(PIECES, k=make.randrange(2, 14)))

@@ -38,7 +38,7 @@ OURS = (
 
 @cases("secret", OURS)
 def test_a_secret_in_every_form(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of it is left."""
+    """No part of the secret is left."""
     environment.forget()
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
     done = {form: redact_text(f"see {ENCODINGS[form](secret)} there").replace("\\", "") for form in ENCODINGS}
@@ -46,14 +46,14 @@ def test_a_secret_in_every_form(secret: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _random_secret(make: random.Random) -> str:
-    """Of 14 to 43 signs, as people and machines choose them."""
+    """Return a secret of 14 to 43 characters, as people and machines choose them."""
     letters = make.choice((string.ascii_letters + string.digits, string.ascii_letters + string.digits + "!$&+/=?@_-"))
     return "x9" + "".join(make.choices(letters, k=make.randrange(10, 40))) + "K7"
 
 
 @cases("place", CONTEXTS)
 def test_a_secret_in_every_form_in_every_text_of_a_trading_process(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of it is left, and none of its letters."""
+    """No part of the secret is left, not even its letters."""
     environment.forget()
     secret = _random_secret(random.Random(place))
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
@@ -70,7 +70,7 @@ def _assert_masked(place: Callable[[str], str], written: str, secret: str) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ENCODINGS)
 def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each in this form, in every text of a trading process."""
+    """Each secret is found in this form, in every text of a trading process."""
     make = random.Random(form)
     for place in CONTEXTS.values():
         secret = _random_secret(make)
@@ -80,7 +80,7 @@ def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, mo
 
 @cases("secret", OURS)
 def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever it begins in it, and of the letters around it only those stay that have none of its bits."""
+    """The secret may begin anywhere in the blob; neighbouring letters stay only if they hold none of its bits."""
     environment.forget()
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
     for form in BLOBS:
@@ -90,25 +90,25 @@ def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch)
 
 @cases("form", BREAKS)
 def test_a_secret_broken_by_anything(form: str) -> None:
-    """Twelve letters and digits of it in a row are no coincidence."""
+    """Twelve letters and digits of a secret in order are no coincidence."""
     assert redact_text(f"see {BREAKS[form](SECRET)} there") == f"see {MASK} there"
 
 
 def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """Whether it has been loaded into the environment or not."""
+    """Values of `.env` are secrets, whether loaded into the environment or not."""
     write_env_file("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
     monkeypatch.setenv("SOMETHING", "else")  # a file alone is read when the process starts
     assert redact_text("see only-in-the-file-0123") == f"see {MASK}"
 
 
 def test_numbers_of_a_table_are_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret of digits is one in a piece, not the digits of neighbouring cells."""
+    """A secret of digits must be in one piece, not in neighbouring cells."""
     monkeypatch.setenv("PIN_TOKEN", "1234567890123")
     assert redact_text("| 12345.67 | 890123 |") == "| 12345.67 | 890123 |"
 
 
 def test_a_secret_number_is_masked_as_a_number_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In data it is no text: as a value, a float, a key."""
+    """A number that is a secret is masked as a value, a float and a key."""
     monkeypatch.setenv("PIN_TOKEN", "1234567890123")
     assert redact({"n": 1234567890123, "f": [1234567890123.0], 1234567890123: True}) == {
         "n": MASK,
@@ -119,7 +119,7 @@ def test_a_secret_number_is_masked_as_a_number_too(monkeypatch: pytest.MonkeyPat
 
 
 def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errors quote one of them; words, short pieces and addresses of the list are none."""
+    """Each key of a list is a secret, since errors quote one; words, short pieces and addresses of the list are not."""
     address = "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump"
     monkeypatch.setenv("OPENAI_API_KEYS", f"multiKeyOneXx11, multiKeyTwoYy22;short,electric,{address}")
     assert redact_text("bad multiKeyOneXx11 or multiKeyTwoYy22") == f"bad {MASK} or {MASK}"
@@ -135,14 +135,14 @@ def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_the_credential_of_an_address_is_a_secret(value: str, quoted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the variable is called, with the rest of the address or without; not the network's name."""
+    """The credential is masked with or without the address, whatever the variable's name; the network's name is not."""
     monkeypatch.setenv("SOLANA_NODE", value)
     assert redact_text(f"for {value} there") == f"for {MASK} there"
     assert redact_text(f"for {quoted} on mainnet-beta") == f"for {MASK} on mainnet-beta"
 
 
 def test_each_of_several_addresses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its credential is a secret by itself; an address without one stays; what is no address is masked as a whole."""
+    """Each address's credential is a secret; an address without one stays; any other value is masked as a whole."""
     public = "https://api.mainnet-beta.solana.com"
     monkeypatch.setenv("RPC_URLS", f"{public},https://rpc.example/?api-key=zzzz-9999-keyval")
     assert redact_text(f"{public} or zzzz-9999-keyval") == f"{public} or {MASK}"
@@ -151,7 +151,7 @@ def test_each_of_several_addresses_is_looked_at(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_secret_that_is_set_as_a_public_key_stays_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Langfuse's own public key is none, whatever other variable holds it."""
+    """Langfuse's own public key is not a secret, also in another variable."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", SECRET)
     assert redact_text(f"see {SECRET}") == f"see {MASK}"
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-0123456789")
@@ -160,7 +160,7 @@ def test_a_secret_that_is_set_as_a_public_key_stays_a_secret(monkeypatch: pytest
 
 
 def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A public key, the token that is traded, a path, a row of dashes."""
+    """A public key, the traded token, a path and a row of dashes are not masked."""
     shown = {
         "SOLANA_PUBLIC_KEY": "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T",
         "TARGET_TOKEN": "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump",
@@ -174,14 +174,14 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_number_that_a_key_has_is_left_to_it() -> None:
-    """Where several keys have one marker, they are numbered."""
+    """Keys with equal markers are numbered; an existing number is not used again."""
     three = {SECRET: [1.5], f"{MASK} (2)": [2.5], SECRET.encode(): [3.5]}
     assert list(redact(three).values()) == list(three.values())
 
 
 @pytest.mark.slow
 def test_nothing_beside_our_own_secrets_takes_more_than_its_time() -> None:
-    """Near-matches, and a secret that comes again and again, at three seconds a megabyte; this thread's time."""
+    """Near-matches and repeated secrets take at most three seconds a megabyte of this thread's time."""
     for text in ("%77" * 66_000, "\\x77" * 50_000, SECRET[:-1] * 6_000, "a\\n\\t" * 40_000):
         began = time.thread_time()
         redact_text(text)
@@ -211,7 +211,7 @@ ACCEPTED = {
 @needs_re2
 @cases("pattern", REFUSED)
 def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it is corrected no text is recorded."""
+    """No text is recorded until the pattern is corrected."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     with pytest.raises(settings.SettingError, match=REFUSED[pattern]) as error:
         check_patterns()
@@ -220,7 +220,7 @@ def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: p
 
 
 def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says what to install, and no text is recorded."""
+    """The message names the package to install, and no text is recorded."""
     monkeypatch.setattr(rules, "re2", None)
     monkeypatch.setattr(rules, "_current", None)
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
@@ -232,7 +232,7 @@ def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPa
 @needs_re2
 @cases("pattern", ACCEPTED)
 def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where the text is long, and its match lies across two of the windows in which it is searched."""
+    """A match is masked also in a long text, and across two windows of the search."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     check_patterns()
     for before in (0, 1, 2040, 4090, 10_000):
@@ -245,7 +245,7 @@ def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: py
 
 @needs_re2
 def test_the_edges_of_a_window_are_no_edges_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`^`, `$` and `\\b` match where the text has a beginning, an end or a word's edge."""
+    r"""`^`, `$` and `\b` match only at the ends of the text and at edges of words."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "^aa\naa$\n\\baa\n aa\\b")
     text = f"b{'a' * 20_000}b"
     assert redact_text(text) is text
@@ -253,7 +253,7 @@ def test_the_edges_of_a_window_are_no_edges_of_the_text(monkeypatch: pytest.Monk
 
 @needs_re2
 def test_a_text_that_utf_8_cannot_hold_is_searched_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half of a surrogate pair comes out of a JSON that was cut."""
+    """JSON that was cut may contain half of a surrogate pair."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
     assert redact_text("\ud83c acct-12 é") == "\ud83c [REDACTED:operator] é"
 
@@ -274,7 +274,7 @@ def test_no_accepted_pattern_stops_trading(pattern: str, repeated: str, monkeypa
 
 
 def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its lines are masked by the other rules: how tracing is set up changes no output."""
+    """The agent's lines are masked by the other rules: tracing's settings change no output."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "(")
     assert redact_line(f"✅ BUY (85%) not {SECRET}") == f"✅ BUY (85%) not {MASK}"
     assert redact_line("✅ BUY (85%)") == "✅ BUY (85%)"
@@ -283,14 +283,14 @@ def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.Monke
 
 
 def test_a_key_that_was_popped_from_the_environment_stays_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Agents pop their keys, and what they recorded is redacted later."""
+    """Agents pop their keys before their records are redacted."""
     redact_text("at the start")
     monkeypatch.delenv("EXCHANGE_API_SECRET")
     assert redact_text(f"call with {SECRET}") == f"call with {MASK}"
 
 
 def test_only_the_newest_values_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token that is renewed every minute does not fill the memory, nor slow down every text."""
+    """A token renewed every minute neither fills the memory nor slows down redaction."""
     for number in range(200):
         monkeypatch.setenv("EXCHANGE_API_SECRET", f"renewed-secret-{number:03}")
         environment.secret_values()

@@ -43,7 +43,7 @@ NOT_GENERATED = {"operator", "own-secret"}  # tested by themselves below
 
 
 def assert_gone(secret: str, done: str) -> None:
-    """No eight characters in a row of the secret are left; of a shorter one, not all of it."""
+    """Check that no eight characters in a row of the secret are left; of a shorter secret, that it is not whole."""
     size = min(8, len(secret))
     left = [secret[at : at + size] for at in range(len(secret) - size + 1) if secret[at : at + size] in done]
     assert not left, (left, done)
@@ -51,7 +51,7 @@ def assert_gone(secret: str, done: str) -> None:
 
 @needs_re2
 def test_every_rule_has_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The corpus, the rules that exist and the markers that are seen are the same."""
+    """The corpus, the existing rules and the seen markers have the same names."""
     assert SECRETS.keys() | PLACED.keys() == MARKERS - NOT_GENERATED
     monkeypatch.setenv("EXCHANGE_API_SECRET", "Tr4de&Pass/word+1")
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", r"ACC-\d{6}")
@@ -64,7 +64,7 @@ def test_every_rule_has_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_node_has_its_address() -> None:
-    """Each host of which a key is known has an example in the corpus."""
+    """The corpus has an example for each host with keys in its addresses."""
     addresses = [make_one(random.Random(1))[0] for make_one in corpus.NODES.values()]
     for host in http._NODES + http._BY_QUERY:
         assert any(host in address for address in addresses), host
@@ -73,7 +73,7 @@ def test_every_node_has_its_address() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", SECRETS)
 def test_a_secret_is_found_wherever_it_stands(rule: str) -> None:
-    """Hundreds of each rule, in prompts, answers, JSON, tracebacks, URLs, tables and errors: none is left in any."""
+    """Hundreds of secrets of each rule are masked in prompts, answers, JSON, tracebacks, URLs, tables and errors."""
     make = random.Random(rule)
     for place in CONTEXTS.values():
         for _ in range(16):
@@ -88,7 +88,7 @@ def test_a_secret_is_found_wherever_it_stands(rule: str) -> None:
 def test_a_secret_is_found_in_the_errors_of_the_real_sdks(
     name: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Hundreds of secrets of every rule, where the SDK puts what the provider said."""
+    """Hundreds of secrets of every rule are masked where the SDK puts the provider's message."""
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
     provider = Provider(name)
     provider.recorded["errors"]["503"] = {"error": {"message": "Incorrect API key provided: SECRET."}}
@@ -105,7 +105,7 @@ def test_a_secret_is_found_in_the_errors_of_the_real_sdks(
 
 @cases("rule", PLACED)
 def test_a_secret_is_known_by_its_name_or_place(rule: str) -> None:
-    """Hundreds of each rule: headers, addresses with credentials, fields whose name says secret, in all these texts."""
+    """Hundreds of secrets in headers, addresses and named fields are masked in all these texts."""
     make = random.Random(rule)
     for place in (place for context, place in CONTEXTS.items() if context != "a form"):
         for _ in range(16):
@@ -118,7 +118,7 @@ def test_a_secret_is_known_by_its_name_or_place(rule: str) -> None:
 
 @cases("rule", corpus.GLUED)
 def test_a_key_is_found_that_is_glued_to_a_word(rule: str) -> None:
-    """Its prefix says what it is, whatever letters stand before it; these stay."""
+    """The key's prefix identifies it after any letters, and these letters stay."""
     make = random.Random(f"glued {rule}")
     for number in range(240):
         before, secret = ("key", "token", "apikeyis", "Bearer")[number % 4], corpus.glued(make, rule)
@@ -126,7 +126,7 @@ def test_a_key_is_found_that_is_glued_to_a_word(rule: str) -> None:
 
 
 def test_words_that_begin_like_a_key_stay() -> None:
-    """Slugs and identifiers in which a key's prefix stands by chance."""
+    """Slugs and identifiers may contain a key's prefix by chance."""
     for words in corpus.LIKE_KEYS:
         for text in (words, f"see {words}.", json.dumps({"slug": words}), f"| {words} | 12 |"):
             assert redact_text(text) is text
@@ -134,7 +134,7 @@ def test_words_that_begin_like_a_key_stay() -> None:
 
 @cases("other", corpus.BESIDE_IDS)
 def test_what_is_no_secret_stays_beside_an_id(other: str) -> None:
-    """Only what looks like the other half of a key is masked with its id."""
+    """Only a value like the other half of a key is masked beside its id."""
     make = random.Random(other)
     for rule, account in {"aws-key": SECRETS["aws-key"](make), "twilio-key": f"AC{make.randbytes(16).hex()}"}.items():
         assert redact_text(f"{account} {other}") == f"[REDACTED:{rule}] {other}"
@@ -144,7 +144,7 @@ def test_what_is_no_secret_stays_beside_an_id(other: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("host", [*corpus.NODES, *corpus.WEBHOOKS])
 def test_the_key_in_an_address_is_found_in_any_notation(host: str) -> None:
-    """Whole, without its scheme, encoded, or with host and path apart, as HTTP clients' errors have it."""
+    """The address may be whole, without scheme, encoded, or split into host and path as in HTTP clients' errors."""
     make = random.Random(host)
     for notation in corpus.ADDRESSES.values():
         for _ in range(24):
@@ -155,7 +155,7 @@ def test_the_key_in_an_address_is_found_in_any_notation(host: str) -> None:
 
 
 def test_addresses_without_a_key_stay() -> None:
-    """Guides on the same companies' hosts, placeholders, explorers, and what is no password before a host."""
+    """Guides on these companies' hosts, placeholders, explorers, and user names before a host are not masked."""
     for address in corpus.GUIDES:
         for text in (address, f"see {address}, and", json.dumps({"url": address}), quote(address, safe="")):
             assert redact_text(text) is text
@@ -163,7 +163,7 @@ def test_addresses_without_a_key_stay() -> None:
 
 @cases("scheme", ["postgres", "postgresql+asyncpg", "mysql", "mongodb+srv", "redis"])
 def test_the_password_of_a_database_is_found(scheme: str) -> None:
-    """Also with signs that should have been encoded, and in addresses that are encoded themselves."""
+    """The password may have signs that should be encoded, and the address may be encoded itself."""
     for mark in ("", "#", "/", "?", "@", "'", "%23"):
         address = f"{scheme}://bob:hunt3{mark}er2abc@db.internal:5432/trades"
         in_json = json.dumps(address).replace("/", "\\/")
@@ -176,7 +176,7 @@ def test_the_password_of_a_database_is_found(scheme: str) -> None:
 
 @cases("kind", corpus.KEYS)
 def test_a_key_is_known_by_its_name_in_any_notation(kind: str) -> None:
-    """Markdown, YAML, TOML, tables, prose, headers, cookies, addresses, shells."""
+    """Notations are those of Markdown, YAML, TOML, tables, prose, headers, cookies, addresses and shells."""
     make = random.Random(kind)
     for notation in corpus.KEY_NOTATIONS:
         for number in range(8):
@@ -187,13 +187,13 @@ def test_a_key_is_known_by_its_name_in_any_notation(kind: str) -> None:
 
 
 def _filled(notation: str, letter: str, secret: str) -> str:
-    """The notation with the secret where the letter stands alone."""
+    """Return the notation with the secret in place of the lone letter."""
     return re.sub(rf"(?<![A-Za-z]){letter}(?![A-Za-z])|(?<=3D){letter}", lambda _: secret, notation)
 
 
 @cases("password", corpus.PASSWORDS)
 def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
-    """Also in the prose of an error."""
+    """A password is masked also in the prose of an error."""
     for notation in corpus.PASSWORD_NOTATIONS:
         text = _filled(notation, "P", password)
         for written in (text, f"login failed: {text}", f"{text}\nnext line"):
@@ -202,14 +202,14 @@ def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
 
 @cases("notation", corpus.WORD_NOTATIONS)
 def test_a_password_of_letters_alone(notation: str) -> None:
-    """Where nothing but the word follows the name."""
+    """A word is a password if only it follows the name."""
     for password in corpus.WORD_PASSWORDS:
         assert password not in redact_text(_filled(notation, "P", password))
 
 
 @cases("password", [*corpus.QUOTED_PASSWORDS, *corpus.LINE_PASSWORDS])
 def test_a_password_may_look_like_a_placeholder_or_like_code(password: str) -> None:
-    """Only a value that is wholly one is one; and the lines of `.env` end where they end."""
+    """Only a value that is a placeholder as a whole stays; a value of `.env` ends with its line."""
     quoted = [f'PASSWORD="{password}"', json.dumps({"password": password}), repr({"db_password": password})]
     for text in quoted + [f"DB_PASSWORD={password}\nNEXT=1"] * (password in corpus.LINE_PASSWORDS):
         assert_gone(password, redact_text(text))
@@ -218,7 +218,7 @@ def test_a_password_may_look_like_a_placeholder_or_like_code(password: str) -> N
 
 @cases("password", ['ab"cd9efg', "ab'cd9efg", "ab\\cd9efg", "ab\\", "a\"b'c9\\defg", "line1abc\nline2def9"])
 def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
-    """Escaped once, twice or three times, as JSON in JSON is; what follows stays."""
+    """Quotes may be escaped up to three times, as in JSON inside JSON; the text after the value stays."""
     once = json.dumps({"password": password, "symbol": "BTC"})
     for text in (once, json.dumps(once), json.dumps(json.dumps(once)), repr({"password": password, "symbol": "BTC"})):
         done = redact_text(text)
@@ -231,7 +231,7 @@ def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
 @cases("kind", corpus.KEYS)
 @cases("notation", corpus.LIST_NOTATIONS)
 def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> None:
-    """In JSON, in JSON in JSON and in Python, on one line or several; what follows the list stays."""
+    """Lists in JSON, JSON inside JSON and Python, on one line or several, are masked; the text after the list stays."""
     make = random.Random(notation + kind)
     for _ in range(8):
         secrets = [corpus.KEYS[kind](make) for _ in range(3)]
@@ -242,7 +242,7 @@ def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> 
 
 
 def test_lists_that_are_no_secret_stay() -> None:
-    """Tickers, addresses, hashes and numbers under a name that says key or token."""
+    """Tickers, addresses, hashes and numbers under a name with `key` or `token` stay."""
     make = random.Random("lists")
     for template in corpus.LISTS:
         text = corpus.sentence(make, template)
@@ -250,7 +250,7 @@ def test_lists_that_are_no_secret_stay() -> None:
 
 
 def test_a_key_without_digits_is_no_word() -> None:
-    """24 letters of no language, in either case."""
+    """24 random letters, in either case, are masked."""
     make = random.Random("letters")
     for number in range(200):
         letters = (string.ascii_lowercase, string.ascii_uppercase)[number % 2]
@@ -260,7 +260,7 @@ def test_a_key_without_digits_is_no_word() -> None:
 
 
 def test_what_stands_beside_a_word_for_secrets_stays() -> None:
-    """Addresses, hashes, prices, counts, tickers, code and placeholders."""
+    """Addresses, hashes, prices, counts, tickers, code and placeholders stay."""
     for template in corpus.SENTENCES:
         make = random.Random(template)
         for _ in range(8):
@@ -271,13 +271,13 @@ def test_what_stands_beside_a_word_for_secrets_stays() -> None:
 
 @cases("fields", corpus.FIELDS)
 def test_fields_that_are_no_secret_stay(fields: dict[str, object]) -> None:
-    """Keys of accounts, counts of tokens, keys of caches and pages, pairs of words."""
+    """Keys of accounts, counts of tokens, keys of caches and pages, pairs of words stay."""
     assert redact(fields) == fields
 
 
 @cases("form", corpus.PEM_FORMS)
 def test_a_private_key_is_found_however_its_lines_are_wrapped(form: str) -> None:
-    """With headers, hyphens before its lines, encoded, or with its first or last line cut off; not what is around."""
+    """Headers, hyphens before lines, encoding, and a missing first or last line are allowed; other text stays."""
     make = random.Random(form)
     for _ in range(24):
         pem = SECRETS["pem-private-key"](make)
@@ -289,7 +289,7 @@ def test_a_private_key_is_found_however_its_lines_are_wrapped(form: str) -> None
 
 
 def test_the_mention_of_a_private_key_hides_nothing_else() -> None:
-    """A header in prose is masked, and no more."""
+    """Only the header in prose is masked."""
     done = redact_text(
         "It must begin with -----BEGIN PRIVATE KEY----- and so on; BUY 0.5 BTC at 97,123.5, risk is low."
     )
@@ -298,7 +298,7 @@ def test_the_mention_of_a_private_key_hides_nothing_else() -> None:
 
 @cases("language", LANGUAGES)
 def test_a_seed_phrase_is_found_however_it_is_written(language: str) -> None:
-    """All official languages and lengths, any separator and case, inside prose."""
+    """Phrases of all official languages and lengths, with any separator and case, are masked inside prose."""
     make = random.Random(language)
     for strength, separator in itertools.product((128, 160, 192, 224, 256), (" ", "\n", ", ", "  ", " | ")):
         words = phrase(make, language, strength).split()
@@ -310,7 +310,7 @@ def test_a_seed_phrase_is_found_however_it_is_written(language: str) -> None:
 
 
 def test_a_numbered_seed_phrase_is_found() -> None:
-    """As wallets print them."""
+    """Numbered phrases, as wallets print them, are masked."""
     words = phrase(random.Random(7)).split()
     numbered = "\n".join(f"{number}. {word}" for number, word in enumerate(words, start=1))
     assert "[REDACTED:seed-phrase]" in redact_text(f"Write these down:\n{numbered}\nKeep them safe.")
@@ -319,7 +319,7 @@ def test_a_numbered_seed_phrase_is_found() -> None:
 
 @cases("notation", corpus.BYTE_NOTATIONS)
 def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> None:
-    """Numbers, texts, hex, base64; alone or among others; 64 other bytes stay."""
+    """Numbers, texts, hex and base64 are masked, alone or among others; 64 other bytes stay."""
     make = random.Random(notation)
     for _ in range(12):
         key = corpus.solana(make)
@@ -332,7 +332,7 @@ def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> No
 
 
 def test_a_solana_key_as_data_is_found() -> None:
-    """A list of numbers or of their texts, of 64 or more, or bytes; 64 other numbers stay."""
+    """A list of 64 or more numbers, or of their texts, or bytes, is masked; 64 other numbers stay."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
     for value in (
@@ -351,7 +351,7 @@ def test_a_solana_key_as_data_is_found() -> None:
 
 
 def test_a_keypair_is_verified_as_ed25519_has_it() -> None:
-    """By RFC 8032's first vector and by a library's keys; a changed bit of either half is found."""
+    """RFC 8032's first vector and a library's keys verify; a changed bit in either half does not."""
     seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
     public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
     assert wallets.is_keypair(seed + public)
@@ -364,7 +364,8 @@ def test_a_keypair_is_verified_as_ed25519_has_it() -> None:
 
 
 def test_an_address_is_verified_by_its_bytes() -> None:
-    """Of Solana, Bitcoin and EVM chains; 25 bytes without a checksum, and base58 of other lengths, are none."""
+    """Addresses of Solana, Bitcoin and EVM chains verify; 25 bytes without a checksum, and base58 of other lengths, do
+    not."""
     make = random.Random("addresses")
     for _ in range(50):
         assert wallets.is_address(base58.b58encode(make.randbytes(32)).decode())
@@ -376,7 +377,7 @@ def test_an_address_is_verified_by_its_bytes() -> None:
 
 
 def test_an_evm_key_is_told_by_what_assigns_it() -> None:
-    """Variables, fields, prose, lists of wallets, errors of the libraries."""
+    """Variables, fields, prose, lists of wallets and the libraries' errors mark a private key."""
     make = random.Random("notations")
     for notation in corpus.EVM_NOTATIONS * 12:
         secret = "".join(make.choices("0123456789abcdef", k=64))
@@ -386,7 +387,7 @@ def test_an_evm_key_is_told_by_what_assigns_it() -> None:
 
 
 def test_a_hash_beside_talk_of_keys_stays() -> None:
-    """Transactions of a hack, slots, blocks, storage: nothing assigns them to a key."""
+    """Transactions of a hack, slots, blocks and storage do not mark a private key."""
     make = random.Random("talk")
     for template in corpus.EVM_SENTENCES * 12:
         text = corpus.sentence(make, template)
@@ -394,7 +395,7 @@ def test_a_hash_beside_talk_of_keys_stays() -> None:
 
 
 def test_an_evm_key_as_data_is_found() -> None:
-    """By its field's name, and as the key of an account; a storage key stays."""
+    """A key is masked by its field's name, and as an account's key; a storage key stays."""
     secret = "0x" + "".join(random.Random(9).choices("0123456789abcdef", k=64))
     for name in corpus.EVM_FIELDS:
         assert secret not in str(redact({name: secret}))
@@ -412,7 +413,7 @@ def test_an_evm_key_as_data_is_found() -> None:
 
 @pytest.mark.parametrize("times", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_look_alikes_stay(times: int) -> None:
-    """Hashes, addresses, signatures, ids, images, failed checksums, prices and prose: not one is masked."""
+    """Hashes, addresses, signatures, ids, images, failed checksums, prices and prose are not masked."""
     make = random.Random("look-alikes")
     for _ in range(times):
         for thing in look_alikes(make):
@@ -422,7 +423,7 @@ def test_look_alikes_stay(times: int) -> None:
 
 
 def test_the_recorded_feed_stays() -> None:
-    """A market table of 1,831 rows, as one text and row by row."""
+    """A market table of 1,831 rows stays, as one text and row by row."""
     text = FEED.read_text(encoding="utf-8")
     assert redact_text(text) is text
     assert all(redact_text(line) is line for line in text.splitlines())
@@ -430,7 +431,8 @@ def test_the_recorded_feed_stays() -> None:
 
 @pytest.mark.slow
 def test_fewer_than_one_token_in_ten_thousand_is_masked_by_mistake() -> None:
-    """Over the recorded feed, the look-alikes and the sentences; and no address, hash or signature at all."""
+    """This is measured on the feed, the look-alikes and the sentences; no address, hash or signature is masked at
+    all."""
     make = random.Random("tokens")
     texts = [FEED.read_text(encoding="utf-8"), *corpus.GUIDES]
     texts += [thing for _ in range(60) for thing in look_alikes(make)]
@@ -443,7 +445,7 @@ def test_fewer_than_one_token_in_ten_thousand_is_masked_by_mistake() -> None:
 
 
 def test_a_changed_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that is set while the process runs is masked from then on; a placeholder never is."""
+    """A key set while the process runs is masked from then on; a placeholder never is."""
     text = "the value is correct-horse-battery"
     assert redact_text(text) is text
     monkeypatch.setenv("NEW_API_KEY", "correct-horse-battery")
@@ -454,7 +456,7 @@ def test_a_changed_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> N
 
 @needs_re2
 def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pattern of the operator's masks, an allowed string stays whatever else says."""
+    """A pattern of the operator masks; an allowed string stays whatever rule matches."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", r"ACC-\d{6}" + "\n" + "desk-[a-z]+")
     assert redact_text("from ACC-123456 at desk-london") == "from [REDACTED:operator] at [REDACTED:operator]"
     key = SECRETS["groq-key"](random.Random(1))
@@ -464,13 +466,13 @@ def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) 
 
 @cases("pattern", ["(", "(a+)+\\1", "x*", "[z-a]"])
 def test_a_bad_pattern_records_no_text_until_it_is_corrected(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the operator wanted hidden is unknown, and a journal cannot be unwritten."""
+    """The texts to hide are unknown, and a journalled text cannot be taken back."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     assert redact_text("some prompt") == "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 
 
 def test_keys_and_nested_values_are_walked() -> None:
-    """A field whose name says secret is masked whole; a secret in a key too; numbers and flags stay."""
+    """A field with a secret's name is masked whole; secrets in keys too; numbers and flags stay."""
     secret = SECRETS["xai-key"](random.Random(5))
     done = redact({"api_key": "anything at all", "nested": [{secret: (secret, 1, None, True, 2.5)}]})
     assert secret not in str(done)
@@ -479,7 +481,7 @@ def test_keys_and_nested_values_are_walked() -> None:
 
 
 class Broken:
-    """An object of which no text can be made."""
+    """An object whose text cannot be made."""
 
     def __str__(self) -> str:
         raise ValueError(SECRETS["groq-key"](random.Random(1)))
@@ -496,7 +498,7 @@ def _nested(depth: int) -> list[Any]:
 
 
 def test_what_cannot_be_redacted_says_why() -> None:
-    """A placeholder in its place, never the original; what stands beside it stays."""
+    """A placeholder replaces the value; neighbouring values stay."""
     assert redact({"a": Broken(), "b": 2}) == {"a": NO_TEXT, "b": 2}
     assert redact({Broken(): 1}) == {NO_TEXT: 1}
     assert redact(_loop()) == [1, {"again": CYCLE}]
@@ -525,7 +527,7 @@ anything = st.recursive(
 @settings(deadline=None)
 @given(anything)
 def test_it_never_raises_and_is_idempotent(value: Any) -> None:
-    """Whatever comes; and what is redacted is redacted no further."""
+    """Any value is accepted; redacting the result again changes nothing."""
     done = redact(value)
     assert repr(redact(done)) == repr(done)
 
@@ -533,7 +535,7 @@ def test_it_never_raises_and_is_idempotent(value: Any) -> None:
 @settings(deadline=None)
 @given(st.text(alphabet=" abcdefghij.,\n0123456789$%", max_size=300))
 def test_text_without_a_match_is_the_same_object(text: str) -> None:
-    """Nothing is copied, trimmed or normalised."""
+    """The text is not copied, trimmed or normalised."""
     assert redact_text(text) is text
 
 
@@ -543,7 +545,7 @@ WORDS = " ".join(corpus.SENTENCES + corpus.KEY_NOTATIONS + corpus.LIKE_KEYS).spl
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=40))
 def test_what_is_masked_is_marked_and_all_else_is_kept(pieces: list[str]) -> None:
-    """Around the markers stands the text as it was; without one it is the same object; nothing changes it again."""
+    """Text around the markers is unchanged; without a marker it is the same object; redacting again changes nothing."""
     text = " ".join(pieces)
     done = redact_text(text)
     kept = map(re.escape, re.split(r"\[REDACTED:[a-z0-9-]+\]", done))
@@ -555,7 +557,7 @@ def test_what_is_masked_is_marked_and_all_else_is_kept(pieces: list[str]) -> Non
 @settings(deadline=None)
 @given(st.text(max_size=80), st.sampled_from(sorted(SECRETS)), st.text(max_size=80), st.integers(0, 999))
 def test_a_secret_is_found_in_any_surroundings(before: str, rule: str, after: str, seed: int) -> None:
-    """Whatever stands before and after, apart by a space."""
+    """Any text may stand before and after the secret, after a space."""
     secret = SECRETS[rule](random.Random(seed))
     assert secret not in redact_text(f"{before} {secret} {after}")
 
@@ -575,7 +577,7 @@ _REPEATED = (
 
 
 def seconds(text: str, enough: float) -> float:
-    """How long redaction takes of this thread's time, the best of three; no more tries once it is `enough`."""
+    """Return redaction's seconds of this thread, the best of three; a try within `enough` is the last one."""
     took = []
     while not took or (took[-1] >= enough and len(took) < 3):
         began = time.thread_time()
@@ -587,8 +589,8 @@ def seconds(text: str, enough: float) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", _REPEATED)
 def test_no_repetition_takes_more_than_its_time(repeated: str) -> None:
-    """And no near-match: three seconds a megabyte, since a machine that tests may have a third of its time; `make
-    bench-redaction` says what one takes."""
+    """Repetitions and near-matches take at most three seconds a megabyte on a busy machine; `make bench-redaction`
+    measures."""
     assert seconds(repeated * (100_000 // len(repeated)), enough=0.3) < 0.3
 
 
@@ -596,7 +598,7 @@ def test_no_repetition_takes_more_than_its_time(repeated: str) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(_REPEATED), min_size=2, max_size=4))
 def test_near_matches_of_several_kinds_take_no_more(pieces: list[str]) -> None:
-    """What one leaves open, another may go on with."""
+    """One rule may continue where another rule stopped."""
     mixed = "".join(pieces)
     assert seconds(mixed * (20_000 // len(mixed) + 1), enough=0.1) < 0.1
 
@@ -604,12 +606,12 @@ def test_near_matches_of_several_kinds_take_no_more(pieces: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", [*_REPEATED, *string.printable])
 def test_a_megabyte_of_a_repetition_takes_no_more_than_its_time(repeated: str) -> None:
-    """Ten times the text, ten times the time: a square of it shows here."""
+    """Ten times the text takes ten times as long; quadratic time would show here."""
     assert seconds(repeated * (1_000_000 // len(repeated)), enough=2.0) < 2.0
 
 
 def test_a_name_in_bytes_names_too() -> None:
-    """Headers come as bytes from some clients."""
+    """Some clients have headers as bytes."""
     assert redact([b"pwd", b"\0"]) == ["pwd", "[REDACTED:named-secret]"]
     assert redact((b"passwort", "0p")) == ("passwort", "[REDACTED:named-secret]")
 
@@ -625,13 +627,13 @@ def test_a_name_in_bytes_names_too() -> None:
     ],
 )
 def test_command_lines_and_xml_name_too(text: str) -> None:
-    """A flag's value stands behind a space, an element's behind its bracket."""
+    """A flag's value follows a space, an element's value its bracket."""
     assert redact_text(text.format("4f9Ab3dEf6hIj9kLm2nOp5qRs")) == text.format("[REDACTED:named-secret]")
 
 
 @cases("text", ["--max-tokens 1024 --token SOL", "set --api-key to the key", "<key>98000</key>", "a key > 5"])
 def test_flags_and_elements_that_are_no_secret_stay(text: str) -> None:
-    """Numbers, symbols and prose."""
+    """Numbers, symbols and prose stay."""
     assert redact_text(text) is text
 
 

@@ -30,7 +30,7 @@ def _texts() -> Iterator[str]:
 
 
 def _values() -> Iterator[Any]:
-    """Values over whose texts a secret may be spread."""
+    """Return values over whose texts a secret may be spread."""
     make = random.Random("spread")
     filling = "Longs of 12,345,678 USD were liquidated on BTC; the price is 97,123.5. " * 20
     for text in (SECRET, *(corpus.phrase(make, language, 256) for language in corpus.LANGUAGES)):
@@ -48,7 +48,7 @@ def _values() -> Iterator[Any]:
 @needs_re2
 @pytest.mark.slow
 def test_no_secret_is_hidden_by_the_search_for_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every text and value comes out the same when every rule reads it."""
+    """Every text and value gets the result that it gets if every rule runs."""
     monkeypatch.setenv("EXCHANGE_API_SECRET", SECRET)
     texts, values = [*_texts()], [*_values()]
     with_hints = [*map(redact_text, texts)], [*map(redact, values)]
@@ -73,7 +73,7 @@ ROWS: dict[str, Callable[[int], list[Any]]] = {
 @needs_re2
 @pytest.mark.parametrize("kind", ROWS)
 def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One search over all texts of a row; its names and keys are read only the first time."""
+    """One search reads all texts of a row; names and keys are read only the first time."""
     searches: list[bytes] = []
     matches = rules.Prefilter.matches
     monkeypatch.setattr(rules.Prefilter, "matches", lambda self, text: searches.append(text) or matches(self, text))
@@ -87,7 +87,7 @@ def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
-    """Its name decides, whatever was remembered of the text."""
+    """The name decides, although the text is remembered as clean."""
     for text in ("hunter2abc", "7c" + "9f3e5a1b" * 7 + "c4d2e1"):
         assert redact(text) == text
         assert text not in str(redact({"password": text, "pk": 1}))
@@ -98,7 +98,7 @@ def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
 
 @needs_re2
 def test_a_page_of_signatures_multiplies_no_states() -> None:
-    """Random letters take about as long as prose: the expression that counts words has a set of its own."""
+    """Random letters take about as long as prose: the expression that counts words is in a separate set."""
     make = random.Random("signatures")
     letters = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
     page = "".join(f'{{"slot": 7, "signature": "{"".join(make.choices(letters, k=88))}"}}, ' for _ in range(300))
@@ -113,7 +113,7 @@ def test_a_page_of_signatures_multiplies_no_states() -> None:
 
 @needs_re2
 def test_memory_that_is_used_up_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RE2 reports no match then: every rule runs."""
+    """RE2 reports no match when out of memory: then every rule runs."""
     prefilter = rules.Prefilter(["key", "token"])
     assert prefilter.matches(b"a key") == [0]
     assert prefilter.matches(b"nothing") == []
@@ -123,7 +123,7 @@ def test_memory_that_is_used_up_hides_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_a_child_that_is_forked_during_a_search_can_redact() -> None:
-    """RE2's locks are the parent's: the child makes its own expressions."""
+    """The parent may hold RE2's locks: the child compiles its own expressions."""
     text = "".join(corpus.sentence(random.Random(at), corpus.SENTENCES[0]) for at in range(2000))
     stop = threading.Event()
     worker = threading.Thread(target=lambda: [redact_text(f"{at}{text}") for at in range(10**6) if not stop.is_set()])

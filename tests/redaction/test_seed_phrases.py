@@ -74,13 +74,13 @@ def _strings(value: Any) -> str:
 
 
 def _left(words: Words, value: Any) -> list[str]:
-    """The words that can still be read; short ones stand in others."""
+    """Return the words that can still be read; short words are parts of others."""
     return [word for word in words if len(word) > 4 and word.lower() in _strings(value)]
 
 
 @cases("form", TEXTS)
 def test_a_phrase_in_a_text_is_found_however_it_is_written(form: str) -> None:
-    """In lists, logs, variables, halves and JSON, of all languages and lengths."""
+    """Phrases of all languages and lengths are masked in lists, logs, variables, halves and JSON."""
     make = random.Random(form)
     for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
         words = phrase(make, language, strength).split()
@@ -90,7 +90,7 @@ def test_a_phrase_in_a_text_is_found_however_it_is_written(form: str) -> None:
 
 
 def _different(make: random.Random, language: str, strength: int) -> Words:
-    """A phrase without a word twice, which a dict has once."""
+    """Return a phrase without repeated words, as keys of a dict must differ."""
     while True:
         words = phrase(make, language, strength).split()
         if len(set(words)) == len(words):
@@ -100,7 +100,8 @@ def _different(make: random.Random, language: str, strength: int) -> Words:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", DATA)
 def test_a_phrase_is_found_that_is_spread_over_data(form: str) -> None:
-    """A word in each item, row, message or key; what is left has the same shape, and is redacted no further."""
+    """Each item, row, message or key holds a word; the result has the same shape, and redacting it again changes
+    nothing."""
     make = random.Random(form)
     for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
         words = _different(make, language, strength)
@@ -113,7 +114,7 @@ def test_a_phrase_is_found_that_is_spread_over_data(form: str) -> None:
 
 
 def _nested(make: random.Random, pieces: list[str]) -> Any:
-    """The pieces in order, in lists and dicts within each other."""
+    """Return the pieces in order, in nested lists and dicts."""
     if len(pieces) == 1:
         return pieces[0]
     cut = make.randrange(1, len(pieces))
@@ -123,7 +124,7 @@ def _nested(make: random.Random, pieces: list[str]) -> Any:
 
 @pytest.mark.slow
 def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
-    """In pieces of any length, at any depth: no more than two words are left, which an accidental name may cut off."""
+    """Pieces may have any length and depth: at most two words are left, which look like a name."""
     make = random.Random("nested")
     for _ in range(300):
         words = phrase(make, make.choice(LANGUAGES), make.choice((128, 160, 192, 224, 256))).split()
@@ -137,7 +138,7 @@ def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
 
 @cases("language", ["english", "spanish", "french", "italian", "czech", "portuguese"])
 def test_words_that_are_cut_to_four_letters_are_found(language: str) -> None:
-    """By these BIP-39 tells the words of a Latin list apart; steel plates have no room for more."""
+    """Four letters identify a word of BIP-39's Latin lists; steel plates have no room for more."""
     import unicodedata
 
     make = random.Random(language)
@@ -148,7 +149,7 @@ def test_words_that_are_cut_to_four_letters_are_found(language: str) -> None:
 
 @cases("words", ["abandon " * 11 + "about", "zoo " * 11 + "wrong", "test " * 11 + "junk"])
 def test_the_wallets_of_tests_are_found(words: str) -> None:
-    """One word again and again: BIP-39's vectors, Hardhat's default."""
+    """Test phrases repeat one word: BIP-39's vectors, Hardhat's default."""
     assert redact_text(f"mnemonic is {words}.") == f"mnemonic is {MARKER}."
     assert set(redact(words.split())) == {MARKER}
 
@@ -167,7 +168,7 @@ KEYS: dict[str, Callable[[list[int]], Any]] = {
 
 @cases("form", KEYS)
 def test_a_key_of_bytes_is_found_in_rows(form: str) -> None:
-    """As a table or `Object.entries` shows it; 64 other numbers stay."""
+    """A table's rows or `Object.entries` hold the bytes; 64 other numbers stay."""
     key = _key_of_bytes()
     assert redact({"rows": KEYS[form](key)}) == {"rows": "[REDACTED:solana-secret-key]"}
     other = {"rows": KEYS[form]([*key[:-1], key[-1] ^ 1])}
@@ -175,7 +176,7 @@ def test_a_key_of_bytes_is_found_in_rows(form: str) -> None:
 
 
 def test_a_phrase_over_messages_never_reaches_a_row() -> None:
-    """The journal's columns hold valid JSON of the same shape, without a word of it."""
+    """The journal's columns hold valid JSON of the same shape, without a word of the phrase."""
     words = phrase(random.Random(11)).split()
     observation = Observation("generation", "call")
     observation.input = [{"role": "user", "content": word} for word in words]
@@ -185,14 +186,14 @@ def test_a_phrase_over_messages_never_reaches_a_row() -> None:
 
 
 def test_what_stands_around_a_spread_phrase_stays() -> None:
-    """Only its words are masked: not the numbers, the roles, the prose before and after."""
+    """Only the phrase's words are masked: numbers, roles and prose stay."""
     words = phrase(random.Random(12)).split()
     value = [{"n": 1, "say": f"My words are: {' '.join(words[:7])}"}, {"n": 2, "say": f"{' '.join(words[7:])}. Bye."}]
     assert redact(value) == [{"n": 1, "say": f"My words are: {MARKER}"}, {"n": 2, "say": f"{MARKER}. Bye."}]
 
 
 def test_long_texts_are_read_together_at_their_ends() -> None:
-    """The first half at the end of one prompt, the second at the beginning of the next."""
+    """One prompt ends with the phrase's first half, the next begins with the second."""
     words, prose = phrase(random.Random(13)).split(), "Longs were liquidated on BTC. " * 100
     value = [f"{prose}{' '.join(words[:6])}", f"{' '.join(words[6:])}. {prose}"]
     assert redact(value) == [f"{prose}{MARKER}", f"{MARKER}. {prose}"]
@@ -203,7 +204,7 @@ COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
 
 @pytest.mark.slow
 def test_columns_of_the_market_stay() -> None:
-    """Sides, symbols and notes are words of the list too, row after row: a phrase has more of them."""
+    """Sides, symbols and notes are listed words too, row after row; a phrase has more different words."""
     make = random.Random("columns")
     for _ in range(200):
         rows = [{"side": make.choice(COLUMNS), "order": make.choice(COLUMNS), "qty": at} for at in range(40)]
@@ -214,7 +215,7 @@ def test_columns_of_the_market_stay() -> None:
 
 @pytest.mark.slow
 def test_failing_checksums_stay_in_data_too() -> None:
-    """Of words in rows and messages, only those are a phrase whose checksum holds."""
+    """Listed words in rows and messages are a phrase only if the checksum is valid."""
     from mnemonic import Mnemonic
 
     make, known, tried = random.Random("failing"), Mnemonic("english"), 0
@@ -227,7 +228,7 @@ def test_failing_checksums_stay_in_data_too() -> None:
 
 
 def test_ordinary_conversations_stay_as_they_are() -> None:
-    """A hundred messages of words of this file, which speaks of phrases and words."""
+    """A hundred messages of words from this file, which is about phrases and words, are not masked."""
     prose = Path(__file__).read_text(encoding="utf-8").split()
     make = random.Random("prose")
     value = [{"role": "user", "content": " ".join(make.choices(prose, k=9))} for _ in range(100)]

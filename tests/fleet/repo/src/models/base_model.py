@@ -22,8 +22,8 @@ class BaseModel(ABC):
 
     @abstractmethod
     def initialize_client(self, **kwargs):
-        """Make `self.client`."""
+        """Create `self.client`."""
 
     @abstractmethod
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
-        """Ask once."""
+        """Call the model once."""
