@@ -37,20 +37,27 @@ def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., An
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
-            if not recording().on:
+            capture = recording()
+            if not capture.on:
                 return method(*args, **kwargs)
-            return observe_call(shape, method, args, kwargs)
+            return observe_call(shape, method, args, kwargs, capture)
 
         return observed
 
     return wrap
 
 
-def observe_call(shape: Shape, method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def observe_call(
+    shape: Shape,
+    method: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    capture: CaptureSettings | None = None,
+) -> Any:
     """Call the method, as one request."""
     request = None
     try:
-        request = begin(shape, args, kwargs)
+        request = begin(shape, args, kwargs, capture)
         if request is not None:
             enter_request(request)
             if budgeting.gate is not None:
@@ -161,9 +168,18 @@ class _AwaitedLater:
         return observe_awaited(self._shape, lambda: self._request, self._args, self._kwargs).__await__()
 
 
-def begin(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observation | None:
-    """Begin the request of a call; None with tracing off, and inside another request."""
-    request, capture = None, recording()
+def begin(
+    shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], capture: CaptureSettings | None = None
+) -> Observation | None:
+    """Begin the request of a call; None with tracing off, and inside another request.
+
+    Args:
+        shape: the method's API.
+        args: the method's arguments.
+        kwargs: its named arguments.
+        capture: the settings, if they have just been read.
+    """
+    request, capture = None, capture or recording()
     if not capture.on:
         return None
     try:
@@ -173,7 +189,11 @@ def begin(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Observ
             request.client = fields_of(args[0]).get("_client") if args else None
             hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
             given = shape.arguments(args, kwargs)
-            request.kwargs = {name: _kept(value, hidden) for name, value in given.items() if name not in hidden}
+            request.kwargs = {
+                name: value if id(type(value)) in IMMUTABLE_IDS else _kept(value, hidden)
+                for name, value in given.items()
+                if name not in hidden
+            }
             request.size = size_of_items(request.kwargs.values())
         return request  # inside the `try`, since an alarm may arrive at any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
@@ -193,7 +213,7 @@ def _give_up(request: Observation | None, error: BaseException) -> None:
 
 
 def _kept(value: Any, hidden: frozenset[str]) -> Any:
-    if id(type(value)) in IMMUTABLE_IDS or type(value) is Unread:
+    if type(value) is Unread:
         return value
     if issubclass(type(value), type):  # the model that an answer is parsed into
         return f"[class {type_name(value)}]"

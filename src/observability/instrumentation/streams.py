@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from ..internal_errors import guarded
-from ..tracing import Observation, fields_of, finish_request, has_class, note_error, running_request
+from ..tracing import Observation, PerClass, fields_of, finish_request, has_class, note_error, running_request
 
 _MAX_EVENTS = 10_000  # most events kept of a stream: some 20 MB
 _LAST_EVENTS = 8
@@ -55,11 +55,16 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)  # the parent's streams end in the parent
 
 
+_GENERATIVEAI = ("generativeai.types.generation_types", "BaseGenerateContentResponse")
+_of_generativeai = PerClass(lambda kind: has_class(kind, *_GENERATIVEAI))
+
+
 def end_later(request: Observation, result: Any) -> bool:
     """Whether the request ends after its method has returned."""
     if request.events is not None:
         return True
-    if has_class(type(result), "generativeai.types.generation_types", "BaseGenerateContentResponse"):
+    kind = type(result)
+    if (_of_generativeai.get(id(kind)) or _of_generativeai.learn(kind))[1]:
         return _end_with_chunks(request, result)
     response = fields_of(result).get("http_response")
     if response is None or "_content" in fields_of(response):

@@ -1,7 +1,7 @@
 """Records calls as observations, on the caller's thread."""
 
 from .admission import admit_request, admitted_model, budgeting
-from .attributes import data_fields_of, field_of, fields_of, has_class, library_of, type_name
+from .attributes import PerClass, data_fields_of, field_of, fields_of, has_class, library_of, type_name
 from .current import (
     Processor,
     agent_of_file,
@@ -38,6 +38,7 @@ __all__ = [
     "IMMUTABLE_IDS",
     "OUTCOME",
     "Observation",
+    "PerClass",
     "Processor",
     "Reply",
     "Score",

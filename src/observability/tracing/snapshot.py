@@ -81,7 +81,29 @@ def snapshot(value: Any) -> Any:
         return value
     if kind is dict and len(value) <= MAX_NODES and _is_flat(copy := value.copy()):
         return copy
+    if kind is list and (messages := _messages(value)) is not None:
+        return messages
     return _Copier().copy(value, 0)
+
+
+_FEW_MESSAGES = 300
+_FEW_FIELDS = 8
+
+
+def _messages(items: list[Any]) -> list[Any] | None:
+    """Copies of a few small and flat dicts, as most messages to a model are; None if `items` are anything else."""
+    if len(items) > _FEW_MESSAGES:
+        return None
+    copies = []
+    for item in items:
+        if type(item) is not dict or len(item) > _FEW_FIELDS:
+            return None
+        copy = item.copy()
+        for name, value in copy.items():
+            if type(name) is not str or (type(value) is not str and id(type(value)) not in IMMUTABLE_IDS):
+                return None
+        copies.append(copy)
+    return copies
 
 
 class _Copier:
@@ -214,9 +236,14 @@ def size_of(value: Any) -> int:
 def size_of_items(items: Iterable[Any]) -> int:
     """The sum of the items' sizes."""
     size = 0
-    for item in items:  # most items are texts or numbers, measured without a function call
+    for item in items:  # most items are texts, numbers or messages, measured with few function calls
         kind = type(item)
-        size += len(item) if kind is str else 16 if kind is int or kind is float or item is None else size_of(item)
+        if kind is str:
+            size += len(item)
+        elif kind is dict:
+            size += 64 * len(item) + size_of_items(item.values())
+        else:
+            size += 16 if kind is int or kind is float or item is None else size_of(item)
     return size
 
 
