@@ -185,6 +185,15 @@ def test_a_phrase_over_messages_never_reaches_a_row() -> None:
     assert stored == [{"role": "user", "content": MARKER} for _ in words]
 
 
+def test_a_phrase_over_two_fields_is_found_each_time() -> None:
+    """Messages and metadata without a secret are remembered; these, whose fields are clean one by one, are not."""
+    words = phrase(random.Random(14)).split()
+    value = {"note": f"The key token: {' '.join(words[:6])}", "rest": " ".join(words[6:])}
+    for _ in range(3):
+        assert redact(value) == {"note": f"The key token: {MARKER}", "rest": MARKER}
+        assert redact([value]) == [{"note": f"The key token: {MARKER}", "rest": MARKER}]
+
+
 def test_what_stands_around_a_spread_phrase_stays() -> None:
     """Only the phrase's words are masked: numbers, roles and prose stay."""
     words = phrase(random.Random(12)).split()
