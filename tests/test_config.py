@@ -65,7 +65,7 @@ def test_empty_values_and_placeholders_count_as_missing(text: str, monkeypatch: 
 
 
 def test_settings_are_live_and_an_assigned_one_wins_until_reload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They follow the environment at every read; `importlib.reload` clears what was assigned."""
+    """Settings follow the environment at every read; `importlib.reload` clears assigned ones."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert config.ENABLE_LANGFUSE is False
     monkeypatch.setenv("ENABLE_LANGFUSE", "true")
@@ -77,7 +77,7 @@ def test_settings_are_live_and_an_assigned_one_wins_until_reload(monkeypatch: py
 
 
 def test_the_host_goes_by_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`LANGFUSE_HOST` first, then the SDK's newer `LANGFUSE_BASE_URL`, without a trailing slash."""
+    """`LANGFUSE_HOST` counts first, then the SDK's newer `LANGFUSE_BASE_URL`, without a trailing slash."""
     assert settings.setting("LANGFUSE_HOST") == "https://cloud.langfuse.com"
     monkeypatch.setenv("LANGFUSE_BASE_URL", "https://eu.example/")
     assert settings.setting("LANGFUSE_HOST") == "https://eu.example"
@@ -86,7 +86,8 @@ def test_the_host_goes_by_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """Secret-looking names, and addresses with credentials, also in `.env`; not what is short or public."""
+    """Secrets are values of secret names and addresses with credentials, also in `.env`; short and public values are
+    not."""
     for name, value in {
         "SOLANA_PRIVATE_KEY": "solana-private-0123", "RPC_ENDPOINT": "https://rpc.example/?api-key=abcdef012345",
         "TWITTER_PASSWORD": "correct horse battery", "SHORT_KEY": "1234567", "LANGFUSE_PUBLIC_KEY": "pk-lf-0123456789",
@@ -192,7 +193,7 @@ def test_other_values_are_not_masked(name: str) -> None:
 
 
 def test_a_credential_is_no_address_by_its_letters() -> None:
-    """A name that says credential makes a secret of a value that looks like an address."""
+    """Under a name like `*_SECRET`, a value that looks like an address is a secret."""
     assert environment.is_secret("BOT_TOKEN", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
     assert environment.is_secret("TARGET_KEY", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
 

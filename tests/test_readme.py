@@ -40,14 +40,14 @@ def test_the_three_lines_switch_langfuse_on() -> None:
 
 
 def test_it_is_short() -> None:
-    """Under 120 lines; how to contribute in 20."""
+    """README has under 120 lines, CONTRIBUTING at most 20."""
     assert len(README.splitlines()) < 120
     assert len((settings.REPO_ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) <= 20
 
 
 @pytest.mark.parametrize(("name", "at_least"), [("operations.md", 11), ("adopting.md", 5)])
 def test_every_command_of_a_page_is_one(name: str, at_least: int) -> None:
-    """Every command line of it parses."""
+    """Every command line of the page parses."""
     page = (settings.REPO_ROOT / "docs" / name).read_text(encoding="utf-8")
     console = get_command(app)
     lines = re.findall(r"^python -m src\.observability ([^#>|\n]*)", page, re.MULTILINE)

@@ -14,7 +14,7 @@ _EVERY_SECONDS = 0.005
 
 
 class Watch:
-    """Watches while it is open; asked afterwards."""
+    """Watches the machine while it is open; queried afterwards."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with us
@@ -35,7 +35,7 @@ class Watch:
         self._file.close()
 
     def rest(self, seconds: float) -> None:
-        """Sleep for so long that a machine that has time has had so many seconds; while the watch is open."""
+        """Sleep until an idle machine would have had this many seconds; while the watch is open."""
         until = self._looks() + seconds / _EVERY_SECONDS
         while self._looks() < until:
             time.sleep(_EVERY_SECONDS)
@@ -45,12 +45,12 @@ class Watch:
         return os.pread(written, os.fstat(written).st_size, 0).count(b"\n")
 
     def kept_waiting_ns(self, since: int, until: int) -> int:
-        """For how long, between two moments (monotonic nanoseconds), somebody who wanted to run could not."""
+        """Return for how long a process that wanted to run had to wait, between two times (monotonic nanoseconds)."""
         return sum(max(min(ran, until) - max(wanted, since), 0) for wanted, ran in self._waits)
 
 
 def main() -> None:
-    """A line each time: when it wanted to run, and when it did."""
+    """Print a line each time: when the process wanted to run, and when it ran."""
     while True:
         wanted = time.monotonic_ns() + int(_EVERY_SECONDS * 1e9)
         time.sleep(_EVERY_SECONDS)

@@ -26,38 +26,38 @@ MOST_PENDING = 20_000
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str, temperature: float = 0.3) -> str:
-    """A model call that answers at once."""
+    """Make a model call that answers at once."""
     return "NOTHING\nNo clear edge\nConfidence: 40%"
 
 
 def measured() -> dict[str, float]:
-    """This process as it is now."""
+    """Return memory, threads and handles of this process."""
     gc.collect()
     process = psutil.Process()
     return {"rss_mb": process.memory_info().rss / 2**20, "threads": threading.active_count(), "fds": process.num_fds()}
 
 
 def wait_for_room(journal: Journal) -> None:
-    """A day has gaps; without them only the bounds of queue and journal would be tested."""
+    """Wait for room in the queue: a real day has gaps; without them only the queue's limits would be tested."""
     recorder = runtime.running().recorder
     while recorder.waiting > MOST_QUEUED or journal.pending() > MOST_PENDING:
         time.sleep(0.01)
 
 
 def largest_mb(so_far: float) -> float:
-    """The journal's file, at its largest."""
+    """Return the journal's largest size so far."""
     return max(so_far, settings.journal_path().stat().st_size / 2**20)
 
 
 def retries(seconds: int) -> Iterator[int]:
-    """One a second: `flush` tries once, and the backend flaps."""
+    """Call `flush` once a second, which tries once: the server is unavailable at times."""
     for number in range(seconds):
         time.sleep(min(number, 1))
         yield number
 
 
 def part(numbers: range) -> None:
-    """One thread's share; a signal now and then, since each of its scores is a request."""
+    """Make one thread's share of the calls; few signals, since each of their scores is a request."""
     for number in numbers:
         ask(f"Longs of {number} USD were liquidated. BTC, ETH, SOL: what now?")
         if number % SIGNAL_EVERY == 0:
@@ -65,7 +65,7 @@ def part(numbers: range) -> None:
 
 
 def day(count: int) -> dict[str, Any]:
-    """So many observations from eight threads."""
+    """Record this number of observations from eight threads."""
     ask("the first of the day")
     LangFuseTracker().flush(5)
     journal, journal_mb, warm = Journal(settings.journal_path(), create=False), 0.0, measured()

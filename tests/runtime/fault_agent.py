@@ -24,13 +24,13 @@ class StalledImports:
     """A finder that takes two seconds a module on threads of the library, and finds nothing."""
 
     def find_spec(self, *_: Any) -> None:
-        """Wait, on our threads."""
+        """Wait, if called on this package's threads."""
         if threading.current_thread().name.startswith("moondev-observability"):
             time.sleep(2)
 
 
 def lock_journal() -> None:
-    """Another connection has the journal for itself."""
+    """Let another connection lock the journal."""
     path = Path(os.environ["OBSERVABILITY_JOURNAL"])
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, isolation_level=None)
@@ -40,12 +40,12 @@ def lock_journal() -> None:
 
 
 def fill_disk() -> None:
-    """No file may grow: what is written beyond the first block fails."""
+    """Limit all files to one block, so that larger writes fail."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
 
 
 def refuse_threads() -> None:
-    """No thread can be started any more."""
+    """Make the start of any thread fail."""
 
     def refused(*_: Any, **__: Any) -> None:
         raise RuntimeError("can't start new thread")
@@ -64,7 +64,7 @@ def take_descriptors() -> None:
 
 
 def break_journal() -> None:
-    """The journal's folder is a file."""
+    """Replace the journal's folder by a file."""
     folder = Path(os.environ["OBSERVABILITY_JOURNAL"]).parent
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.write_text("a file, not a folder")
@@ -84,7 +84,7 @@ FAULTS: dict[str, Callable[[], object]] = {
 
 
 def outcome_of(model: Any, outcome: str) -> list[Any]:
-    """The answer's text, or an exception's type and text."""
+    """Return the answer's text, or an exception's type and text."""
     try:
         response = model.generate_response("You are a liquidation analyst", f"OUTCOME:{outcome}", 0.3, 200)
     except Exception as error:  # noqa: BLE001 - any exception is compared
@@ -93,7 +93,7 @@ def outcome_of(model: Any, outcome: str) -> list[Any]:
 
 
 def main(fault: str, providers: list[str], outcomes: list[str]) -> None:
-    """Ask for everything under the fault."""
+    """Make every call under the fault."""
     factory = importlib.import_module("src.models.model_factory").ModelFactory
     models = {name: factory.create_model(name) for name in providers}
     FAULTS[fault]()

@@ -16,7 +16,7 @@ PHASE_SECONDS = 0.5
 
 
 class FlappingBackend:
-    """On loopback, from construction to `close`."""
+    """A server on loopback, from construction to `close`."""
 
     def __init__(self) -> None:
         self.ids: set[bytes] = set()
@@ -30,17 +30,17 @@ class FlappingBackend:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
 
     @property
     def phase(self) -> str:
-        """How it is now."""
+        """Return the current phase."""
         return PHASES[int((time.monotonic() - self._began) / PHASE_SECONDS) % len(PHASES)]
 
     def take(self, path: str, body: bytes) -> None:
-        """Keep the ids of what has come."""
+        """Store the ids of received spans."""
         if path.endswith("ingestion"):
             self.scores += len(json.loads(body)["batch"])
             return
@@ -55,7 +55,7 @@ def _handler_of(backend: FlappingBackend) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            """Answer as the phase has it."""
+            """Answer as the phase requires."""
             body = self.rfile.read(int(self.headers["Content-Length"]))
             phase = backend.phase
             backend.answers[phase] += 1
@@ -73,6 +73,6 @@ def _handler_of(backend: FlappingBackend) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     return Handler

@@ -16,7 +16,7 @@ class _Stall:
     """First in `sys.meta_path`: notes and stalls what our threads import that is not imported yet."""
 
     def find_spec(self, name: str, *_: Any) -> None:
-        """Find nothing; the next finder does."""
+        """Find nothing, so that the next finder is used."""
         if threading.current_thread().name.startswith(OURS):
             imports.append(name)
             time.sleep(2)
@@ -86,7 +86,7 @@ problems: list[str] = []
 
 
 def timed(name: str, call: Any) -> None:
-    """A call must neither fail nor wait for an import of ours."""
+    """Run a call, which must neither fail nor wait for an import of this package."""
     began = time.perf_counter()
     try:
         call()
@@ -99,18 +99,18 @@ def timed(name: str, call: Any) -> None:
 
 @observe_llm
 def ask(prompt: str, *arguments: Any) -> str:
-    """A traced call of the agent's own."""
+    """Make a traced call of the agent."""
     return f"BUY\nbecause of {prompt}\nConfidence: 70%"
 
 
 @observe_llm
 def fails(prompt: str) -> str:
-    """A traced call that raises."""
+    """Make a traced call that raises."""
     raise ConnectionError("no route to https://user:hunter2hunter2@db.example/x?api_key=abcdefghij0123456789")
 
 
 def agent() -> None:
-    """Everything that an agent may do with us, and with the SDKs beside us."""
+    """Do everything that an agent may do with this package, and with the SDKs beside it."""
     ask("first")
     began = time.perf_counter()
     import anthropic

@@ -17,7 +17,7 @@ MAX_MB = 48
 
 @pytest.fixture
 def backend() -> Iterator[FlappingBackend]:
-    """A backend that flaps."""
+    """A server that is unavailable at times."""
     flapping = FlappingBackend()
     yield flapping
     flapping.close()
@@ -31,7 +31,7 @@ def backend() -> Iterator[FlappingBackend]:
     ],
 )
 def test_a_day_leaves_nothing_behind_but_its_journal(count: int, backend: FlappingBackend) -> None:
-    """Each observation arrives once; memory, threads, handles and the journal's size stay where they were."""
+    """Each observation arrives once; memory, threads, handles and the journal's size do not grow."""
     keys = {"LANGFUSE_PUBLIC_KEY": "pk-lf-test-0123456789", "LANGFUSE_SECRET_KEY": "sk-lf-test-0123456789abcdef"}
     variables = {"LANGFUSE_HOST": backend.url, "LANGFUSE_FLUSH_INTERVAL": "0.5", "OBSERVABILITY_MAX_MB": str(MAX_MB)}
     worker = subprocess.run(

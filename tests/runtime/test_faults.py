@@ -23,7 +23,7 @@ _SECONDS_MORE = 10.0  # of a run with about 45 calls: a call that waits 2 s unde
 
 @pytest.fixture
 def providers(httpserver: HTTPServer) -> dict[str, str]:
-    """All providers on one server, which answers with the outcome that the prompt asks for; the agent's settings."""
+    """All providers on one server, which answers with the outcome that the prompt names; with the agent's settings."""
     variables = {"AI_MAX_RETRIES": "0", "PYTHON_DOTENV_DISABLED": "1"}
     for name in PROVIDERS:
         provider = Provider(name)
@@ -42,7 +42,7 @@ def providers(httpserver: HTTPServer) -> dict[str, str]:
 
 
 def run(fault: str, variables: dict[str, str], *, traced: bool, folder: Path) -> tuple[int, str, float]:
-    """Exit status, output and seconds of the agent under the fault."""
+    """Return exit status, output and seconds of the agent under the fault."""
     environment = {
         **os.environ, **variables, "ENABLE_LANGFUSE": str(traced).lower(),
         "OBSERVABILITY_JOURNAL": str(folder / str(traced) / "journal" / "journal.db"),
@@ -64,7 +64,7 @@ def run(fault: str, variables: dict[str, str], *, traced: bool, folder: Path) ->
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_agent_sees_no_difference_under_a_fault(fault: str, providers: dict[str, str], tmp_path: Path) -> None:
-    """For every provider and outcome, with tracing on and off."""
+    """Results and output are the same for every provider and outcome, with tracing on and off."""
     off_status, off_output, off_seconds = run(fault, providers, traced=False, folder=tmp_path)
     status, output, seconds = run(fault, providers, traced=True, folder=tmp_path)
     assert (status, output) == (off_status, off_output)

@@ -115,7 +115,7 @@ assert runtime.running().recorder.flush(10)
 
 
 def run(code: str) -> str:
-    """The output of a process that does this, and of its children."""
+    """Return the output of a process that runs this code, and of its children."""
     command = [sys.executable, "-c", _CALLS + code]
     done = subprocess.run(command, cwd=settings.REPO_ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -123,7 +123,7 @@ def run(code: str) -> str:
 
 
 def asked(path: Path) -> Counter[str]:
-    """Who asked how often, once a third process has written too, and the file was found whole."""
+    """Return the number of calls by process, after a third process has written and found the file sound."""
     run('many("third", 30)')
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -135,13 +135,13 @@ def asked(path: Path) -> Counter[str]:
 
 
 def test_a_child_outlives_its_parent(journal: Any) -> None:
-    """An orchestrator that starts agents and leaves: what its child writes then is there, whoever else writes."""
+    """An orchestrator starts agents and ends: its child's later calls are journalled, whoever else writes."""
     run(_PARENT_ENDS_FIRST)
     assert asked(journal.path) == {"parent": 20, "child": 10, "later": 200, "third": 30}
 
 
 def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipper notes what is delivered: the fork waits for it, and both sides write on."""
+    """The shipper marks delivered rows: the fork waits for it, and both processes write afterwards."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -154,7 +154,7 @@ def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest
 
 
 def test_a_fork_does_not_wait_for_another_process_that_writes(journal: Any) -> None:
-    """A locked journal costs a fork nothing: our thread waits for it without holding anything."""
+    """With a locked journal a fork takes no time: our waiting thread holds no lock."""
     run(_WHILE_ANOTHER_PROCESS_WRITES)
     assert asked(journal.path) == {"parent": 1, "later": 5, "third": 30}
 
@@ -170,7 +170,7 @@ def test_a_fork_in_a_transaction_that_takes_too_long(journal: Any) -> None:
 
 
 def test_the_journal_of_a_living_child_stays(journal: Any) -> None:
-    """A child that still writes keeps its journal. A file that repeats merged rows, after a kill, changes nothing."""
+    """A child that still writes keeps its journal. Merging a file again, after a kill, changes nothing."""
     own = journal.path.with_name(f"journal.forked-{os.getpid()}.db")
     ask("BTC?")
     runtime.close()

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_our_threads_import_nothing(environment: dict[str, str]) -> None:
-    """While each of their imports would take two seconds, agents call through every SDK: none fails, none waits, and
-    there is no such import at all."""
+    """With imports of two seconds on our threads, agents call through every SDK: none fails or waits, and no such
+    import happens."""
     variables = {
         "LANGFUSE_PUBLIC_KEY": LangfuseServer.public_key,
         "LANGFUSE_SECRET_KEY": LangfuseServer.secret_key,
@@ -54,7 +54,7 @@ print((time.perf_counter() - began) * 1e3, 0)
 
 
 def test_the_first_call_pays_for_the_imports() -> None:
-    """So much, on a machine that has time: what it is stands in docs/durability.md."""
+    """On an idle machine, the first call takes the time stated in docs/durability.md."""
     ended = subprocess.run(
         [sys.executable, "-c", _FIRST_CALL], cwd=settings.REPO_ROOT, check=True, capture_output=True, text=True
     )

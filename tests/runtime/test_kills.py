@@ -27,7 +27,7 @@ WITHIN_NS = 50_000_000  # an observation is on disk so long after its call's end
 
 
 class Told(NamedTuple):
-    """What a worker said of its calls: name ▸ monotonic nanoseconds."""
+    """A worker's report of its calls: name -> monotonic nanoseconds."""
 
     begun: dict[str, int]
     returned: dict[str, int]
@@ -35,7 +35,7 @@ class Told(NamedTuple):
 
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """A Langfuse server that is away; the settings name it."""
+    """A Langfuse server that is unavailable; the settings name it."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -45,7 +45,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
 
 
 def start(count: int, way: str, **environment: str) -> "subprocess.Popen[str]":
-    """A worker of which `done` was heard."""
+    """Start a worker, and wait until it has printed `done`."""
     worker = subprocess.Popen(
         [sys.executable, "-m", "tests.runtime.worker", str(count), way], cwd=settings.REPO_ROOT,
         env={**os.environ, **environment}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -62,14 +62,14 @@ def heard(worker: "subprocess.Popen[str]", word: str) -> None:
 
 
 def kill(worker: "subprocess.Popen[str]") -> int:
-    """SIGKILL; when, at the latest, on the monotonic clock."""
+    """Send SIGKILL; return its latest possible time on the monotonic clock."""
     worker.kill()
     worker.wait()
     return time.monotonic_ns()
 
 
 def told_by(worker: "subprocess.Popen[str]") -> Told:
-    """Everything it said until its end."""
+    """Return the worker's output until its end."""
     told = Told({}, {})
     for line in worker.communicate()[0].splitlines():
         what, name, when = line.split("|")
@@ -78,7 +78,7 @@ def told_by(worker: "subprocess.Popen[str]") -> Told:
 
 
 def opened_cleanly(path: Path) -> list[Row]:
-    """Every generation of the journal, which a new process has opened, found whole, and put in order."""
+    """Return every generation of the journal, after a new process has opened and repaired it."""
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     db.close()
@@ -89,18 +89,18 @@ def opened_cleanly(path: Path) -> list[Row]:
 
 
 def prompt_of(row: Row) -> str:
-    """What was asked."""
+    """Return the prompt of a row."""
     prompt: str = row["model_parameters"]["prompt"]
     return prompt
 
 
 def had_time(machine: Watch, since: int, killed: int) -> bool:
-    """Whether what happened then had its 50 ms before the kill."""
+    """Return whether the event happened at least 50 ms before the kill."""
     return killed - since - machine.kept_waiting_ns(since, killed) > WITHIN_NS
 
 
 def next_start() -> None:
-    """This process records something: the first thing its recorder does is to look after the dead."""
+    """Record something: the recorder then closes the rows of dead processes."""
 
     @observe_llm(name="next_start")
     def ask(number: int) -> str:
@@ -121,7 +121,8 @@ def next_start() -> None:
     ],
 )
 def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, backend: Backend) -> None:
-    """SIGKILL 100 ms after the last call returned, or at once with `sync`, the backend away: all arrive later, once."""
+    """SIGKILL 100 ms after the last call, or at once with `sync`, with the server unavailable: all calls arrive later,
+    once."""
     worker = start(0, "warm calls", WARM_CALLS=str(count), OBSERVABILITY_DURABILITY=durability)
     with Watch() as machine:
         heard(worker, "called")
@@ -140,7 +141,8 @@ def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, back
 
 @pytest.mark.parametrize("kills", [2, 20])
 def test_kills_at_random_moments(kills: int, journal: Any) -> None:
-    """Four threads of calls: what had returned 50 ms before is there whole; the others as interrupted, with input."""
+    """Calls of four threads that returned 50 ms before the kill are whole; the others are interrupted, with their
+    input."""
     lost = interrupted = 0
     for _ in range(kills):
         worker = start(0, "four threads")
@@ -167,7 +169,7 @@ def test_kills_at_random_moments(kills: int, journal: Any) -> None:
 
 
 def shipper_of(path: Path) -> int | None:
-    """The process that holds the lease of the destination now."""
+    """Return the process that now holds the destination's lease."""
     db = sqlite3.connect(path, timeout=10)
     found = db.execute("SELECT owner FROM leases WHERE name <> 'tidy'").fetchone()
     db.close()
@@ -175,7 +177,7 @@ def shipper_of(path: Path) -> int | None:
 
 
 def set_going(fleet: "list[subprocess.Popen[str]]") -> None:
-    """All at once, when the last one is warm."""
+    """Start all processes at once, when the last one has made a first call."""
     for worker in fleet:
         heard(worker, "warm")
     for worker in fleet:
@@ -185,7 +187,7 @@ def set_going(fleet: "list[subprocess.Popen[str]]") -> None:
 
 
 def wait_for_rows(path: Path, count: int) -> None:
-    """Until the fleet is under way."""
+    """Wait until the fleet writes rows."""
     deadline = time.monotonic() + 60
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
         while db.execute("SELECT count(*) FROM observations").fetchone()[0] < count:
@@ -194,7 +196,7 @@ def wait_for_rows(path: Path, count: int) -> None:
 
 
 def kill_shippers(path: Path, fleet: "list[subprocess.Popen[str]]", seconds: float) -> dict[int, int]:
-    """Kill two processes of the fleet, each while it ships; when, by process id."""
+    """Kill two processes of the fleet, each while it ships; return the time by process id."""
     killed: dict[int, int] = {}
     deadline = time.monotonic() + seconds
     while len(killed) < 2:
@@ -208,7 +210,7 @@ def kill_shippers(path: Path, fleet: "list[subprocess.Popen[str]]", seconds: flo
 
 
 def batches_that_repeat(langfuse: LangfuseServer) -> int:
-    """How many batches held a span that an earlier one had."""
+    """Return the number of batches with a span of an earlier batch."""
     seen: set[bytes] = set()
     repeating = 0
     for batch in langfuse.batches:

@@ -26,7 +26,7 @@ NOWHERE = "http://127.0.0.1:9"  # nobody listens there
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts a worker in this test's environment; waits until its calls have returned."""
+    """Start a worker in this test's environment; wait until its calls have returned."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(calls: int, way: str, **environment: str) -> "subprocess.Popen[str]":
@@ -47,18 +47,18 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 
 def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Exit status and what was said on stderr."""
+    """Return exit status and stderr."""
     _, errors = worker.communicate(timeout=30)
     return worker.returncode, errors
 
 
 def prompts(rows: list[dict[str, Any]]) -> Counter[str]:
-    """What was asked, how often."""
+    """Return the number of rows by prompt."""
     return Counter(row["model_parameters"]["prompt"] for row in rows if row["type"] == "generation")
 
 
 def recorded(journal: Any) -> list[dict[str, Any]]:
-    """Rows of the journal, and of children that were forked while it was written to."""
+    """Return the rows of the journal, and of the separate journals of forked children."""
     rows = journal.observations()
     for path in journal.path.parent.glob("journal.forked-*.db"):
         with contextlib.closing(Journal(path, create=False)) as own:
@@ -67,7 +67,7 @@ def recorded(journal: Any) -> list[dict[str, Any]]:
 
 
 def expected(label: str, count: int) -> Counter[str]:
-    """What was asked by `calls`."""
+    """Return the prompts of the worker's `calls`."""
     return Counter(f"{label} {number}" for number in range(count))
 
 
@@ -75,7 +75,7 @@ def expected(label: str, count: int) -> Counter[str]:
     ("way", "status"), [("return", 0), ("sys.exit", 3), ("exception", 1), ("os._exit", 4), ("pool", 0)]
 )
 def test_a_process_that_ends_by_itself_loses_nothing(way: str, status: int, start: Start, journal: Any) -> None:
-    """Every call is journalled, the exit status is the agent's own, and nothing of ours is on stderr."""
+    """Every call is journalled, the exit status is the agent's, and stderr has no line of ours."""
     found, errors = ended(start(50, way))
     assert found == status
     assert "Observability" not in errors
@@ -87,7 +87,7 @@ def test_a_process_that_ends_by_itself_loses_nothing(way: str, status: int, star
 
 
 def test_ctrl_c_loses_nothing(start: Start, journal: Any) -> None:
-    """The process dies of SIGINT, as its parent expects, with everything journalled."""
+    """The process dies of SIGINT, as its parent expects, with every call journalled."""
     worker = start(50, "wait")
     worker.send_signal(signal.SIGINT)
     status, errors = ended(worker)
@@ -96,7 +96,7 @@ def test_ctrl_c_loses_nothing(start: Start, journal: Any) -> None:
 
 
 def test_sigterm_is_the_systems(start: Start, journal: Any) -> None:
-    """No handler of ours: the process ends at once, as without us, and all but the last 50 ms is on disk."""
+    """We install no handler: the process ends at once, and all calls but those of the last 50 ms are on disk."""
     worker = start(50, "SIGTERM's handler")
     assert worker.stdout is not None
     assert worker.stdout.readline() == f"{signal.SIG_DFL!r} -1\n"
@@ -110,7 +110,7 @@ def test_sigterm_is_the_systems(start: Start, journal: Any) -> None:
 
 @pytest.mark.parametrize("way", ["fork", "multiprocessing fork", "multiprocessing spawn"])
 def test_both_sides_of_a_fork_are_recorded(way: str, start: Start, journal: Any) -> None:
-    """Parent and child each journal their own calls, once."""
+    """Parent and child journal their own calls, once."""
     status, errors = ended(start(20, way))
     assert status == 0, errors
     asked = expected("first", 20) + expected("child", 20) + (expected("parent", 20) if way == "fork" else Counter())
@@ -119,7 +119,7 @@ def test_both_sides_of_a_fork_are_recorded(way: str, start: Start, journal: Any)
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_applications_own_handler_is_called(when: str, start: Start, journal: Any) -> None:
-    """Whether it was set before our first call or after: it ends the process its own way, nothing is lost."""
+    """The handler, set before or after our first call, ends the process in its own way, and no call is lost."""
     worker = start(0, f"own handler {when}")
     assert worker.stdout is not None
     assert worker.stdout.readline() == "ready\n"
@@ -130,14 +130,14 @@ def test_an_applications_own_handler_is_called(when: str, start: Start, journal:
 
 
 def returned(worker: "subprocess.Popen[str]") -> tuple[set[str], str]:
-    """The calls of which the worker told that they had returned, and what was said on stderr."""
+    """Return the calls that the worker reported as returned, and its stderr."""
     out, errors = worker.communicate(timeout=30)
     told = [line.split("|") for line in out.splitlines()]
     return {name for what, name, _ in told if what == "returned"}, errors
 
 
 def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -> None:
-    """A call that has returned is in the journal, however late in the process's end; and nothing is printed."""
+    """A returned call is journalled, however late in the process's end; nothing is printed."""
     worker = start(0, "daemon thread")
     asked, errors = returned(worker)
     assert (worker.returncode, errors) == (0, "")
@@ -147,13 +147,13 @@ def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -
 
 
 def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journal: Any) -> None:
-    """`Process.terminate` is SIGTERM: the child dies of it, with all but its last 50 ms on disk."""
+    """`Process.terminate` sends SIGTERM: all calls but those of the last 50 ms are on disk."""
     _, errors = ended(start(5, "terminated child"))
     assert prompts(recorded(journal)) == expected("first", 5) + expected("child", 20), errors
 
 
 def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
-    """Its forked children run no atexit: they close by its own finalizers, registered in the child."""
+    """Its forked children do not run atexit: finalizers registered in the child close the runtime."""
     code = (
         "from tests.calls import ask\n"
         "import sys\n"
@@ -169,8 +169,8 @@ def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> N
 
 @pytest.mark.parametrize("backend", [silence, reset, trickle, None])
 def test_an_end_during_an_outage_keeps_to_its_budget(backend: Any, start: Start, raw_server: Any, journal: Any) -> None:
-    """While the backend hangs, in whatever way, or is away: at most a second more than the budget, the usual exit
-    status, and all rows stay pending."""
+    """While the server hangs or is unavailable, the end takes at most a second more than the budget; rows stay
+    pending."""
     raw_server(backend or silence)
     worker = start(20, "return", OBSERVABILITY_EXIT_SECONDS="0.5", **({} if backend else {"LANGFUSE_HOST": NOWHERE}))
     began = time.monotonic()
@@ -197,7 +197,7 @@ print("done", flush=True)
 
 @contextmanager
 def ending_while_locked(journal: Path, **environment: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process that ends with 50 calls unwritten, while another one holds the journal's write lock."""
+    """A process that ends with 50 unwritten calls, while another process holds the journal's write lock."""
     worker = subprocess.Popen(
         [sys.executable, "-c", _LAST_CALLS], cwd=settings.REPO_ROOT, env={**os.environ, **environment}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -217,7 +217,7 @@ def ending_while_locked(journal: Path, **environment: str) -> Iterator["subproce
 
 @pytest.mark.parametrize("budget", [0.0, 1.0])
 def test_an_end_while_the_journal_is_locked_keeps_to_its_budget(budget: float, journal: Any) -> None:
-    """Disk and network share OBSERVABILITY_EXIT_SECONDS: the calls that are lost by it are counted and reported."""
+    """Disk and network share OBSERVABILITY_EXIT_SECONDS: calls lost after that time are counted and reported."""
     with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS=str(budget)) as worker:
         began = time.monotonic()
         status, errors = ended(worker)
@@ -228,7 +228,7 @@ def test_an_end_while_the_journal_is_locked_keeps_to_its_budget(budget: float, j
 
 
 def test_ctrl_c_while_the_end_waits_says_how_many_calls_are_lost(journal: Any) -> None:
-    """The operator who does not want to wait is told at once, and sees no traceback of ours."""
+    """An operator who presses Ctrl-C sees the number at once, and no traceback of ours."""
     with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS="20") as worker:
         time.sleep(0.5)
         worker.send_signal(signal.SIGINT)

@@ -17,7 +17,7 @@ from src.observability.printing import print_now
 
 @pytest.fixture
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """A pipe that takes not one byte more, and blocks who writes to it: its reading and its writing end."""
+    """A full pipe, which blocks its writers: its reading and its writing end."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -32,7 +32,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.mark.slow
 def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A supervisor that does not read: the line is dropped and counted; read once, the next one is printed."""
+    """A supervisor does not read: the line is dropped and counted; after it reads, the next line is printed."""
     reader, writer = full_pipe
     before = printing.dropped
     with open(writer, "w", closefd=False, encoding="utf-8") as stream:
@@ -50,7 +50,7 @@ def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pyte
 
 
 def test_lines_keep_their_order(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ours come after what the agent has printed before, though that may still be buffered."""
+    """Our lines come after the agent's earlier lines, though these may be buffered."""
     with open(1, "w", closefd=False, encoding="ascii") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         print("first")
@@ -61,7 +61,7 @@ def test_lines_keep_their_order(capfd: pytest.CaptureFixture[str], monkeypatch: 
 
 @pytest.mark.parametrize("stream", [None, object(), "closed"])
 def test_a_stream_that_is_none_raises_nothing(stream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon without stderr, an agent that put something of its own there, or closed it."""
+    """A daemon has no stderr, or an agent has replaced or closed it."""
     if stream == "closed":
         stream = (tmp_path / "log").open("w")
         stream.close()
@@ -93,7 +93,7 @@ os.write(int(sys.argv[1]), b"went on")
     ["PYTHONIOENCODING=ascii", ">/dev/full", "2>/dev/full", ">&-", "2>&-", ">&- 2>&-", "> >(exit)", "2> >(exit)"],
 )
 def test_an_agent_goes_on_whatever_its_output_is(where: str, keys: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`LangFuseTracker()`, a complaint and a line of its own: nothing is raised, and the exit status is its own."""
+    """`LangFuseTracker()` and our lines raise nothing, and the exit status is the agent's."""
     if keys:
         monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-x")
         monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-x")
@@ -122,7 +122,7 @@ for number in range(5):
 
 @pytest.mark.slow
 def test_a_bot_trades_on_while_nobody_reads_its_stderr(full_pipe: tuple[int, int]) -> None:
-    """Its orders are placed, and it ends, though the pipe of its log is full."""
+    """The bot places its orders and ends, though the pipe of its log is full."""
     ended = subprocess.run(
         [sys.executable, "-c", _ORDERS], cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=full_pipe[1],
         text=True, timeout=20, check=True,
@@ -157,7 +157,7 @@ print(health["recorded"], health["journalled"], health["dropped"])
 
 @pytest.mark.slow
 def test_no_descriptor_is_no_error_of_the_agents() -> None:
-    """`ulimit -n` is reached at the first call: calls go on, and are journalled once there are descriptors again."""
+    """At the limit of `ulimit -n`, calls go on, and are journalled once there are descriptors again."""
     ended = subprocess.run(
         [sys.executable, "-c", _NO_DESCRIPTORS], cwd=settings.REPO_ROOT, capture_output=True, text=True, timeout=60
     )

@@ -20,39 +20,39 @@ from src.observability import ObservabilityContext, observe_llm, runtime
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str) -> str:
-    """A model call that answers at once."""
+    """Make a model call that answers at once."""
     return f"BUY because of {prompt}"
 
 
 def calls(count: int, label: str) -> None:
-    """So many calls, faster than any model answers."""
+    """Make this number of calls, faster than any model answers."""
     for number in range(count):
         ask(f"{label} {number}")
         time.sleep(0.001)
 
 
 def tell(what: str, label: str) -> None:
-    """One line to the test; the write of a short line is whole even where the process is killed in the next moment."""
+    """Print one line for the test; the write of a short line is complete even if the process is killed next."""
     os.write(1, f"{what}|{label}|{time.monotonic_ns()}\n".encode())
 
 
 @observe_llm
 def answer_slowly(prompt: str, seconds: float) -> str:
-    """A model call that takes its time."""
+    """Make a model call that takes its time."""
     tell("begun", prompt)
     time.sleep(seconds)
     return "BUY"
 
 
 def told_calls(label: str, count: int, least: float, most: float) -> None:
-    """So many calls of so many seconds, each told of."""
+    """Make this number of calls of this many seconds, and report each."""
     for number in range(count):
         answer_slowly(f"{label} {number}", random.uniform(least, most))
         tell("returned", f"{label} {number}")
 
 
 def told_asks(label: str) -> None:
-    """Calls without an end, each told of."""
+    """Make calls for ever, and report each."""
     for number in itertools.count():
         ask(f"{label} {number}")
         tell("returned", f"{label} {number}")
@@ -60,7 +60,7 @@ def told_asks(label: str) -> None:
 
 
 def four_threads() -> None:
-    """Paced as models answer, in fast forward, until somebody kills the process."""
+    """Make calls at the pace of fast models until the process is killed."""
     warm_up()
     print("warm", flush=True)
     for thread in range(4):
@@ -69,13 +69,13 @@ def four_threads() -> None:
 
 
 def warm_up() -> None:
-    """A first call as slow as a model's: what it has us import, and the journal that it has us make, are there."""
+    """Make a first slow call: imports are done and the journal exists afterwards."""
     ask("warm-up")
     runtime.running().recorder.flush(60)
 
 
 def warm_calls() -> None:
-    """So many calls of a process that has made one before."""
+    """Make this number of calls after a first one."""
     warm_up()
     with ObservabilityContext.agent_cycle("Worker"):
         calls(int(os.environ["WARM_CALLS"]), "first")
@@ -84,7 +84,7 @@ def warm_calls() -> None:
 
 
 def one_of_a_fleet() -> None:
-    """So many calls at a word on stdin, once warm."""
+    """Make a first call, then this number of calls once a line arrives on stdin."""
     warm_up()
     print("warm", flush=True)
     sys.stdin.readline()
@@ -92,7 +92,7 @@ def one_of_a_fleet() -> None:
 
 
 def own_handler(*, before: bool) -> None:
-    """An application with its own SIGTERM handler, set before or after its first call, that ends it in its own way."""
+    """Install an application's own SIGTERM handler, before or after the first call."""
     if not before:
         ask("first call")
     signal.signal(signal.SIGTERM, lambda _signal, _frame: (print("own handler", flush=True), sys.exit(7)))
@@ -102,21 +102,21 @@ def own_handler(*, before: bool) -> None:
 
 
 def daemon_thread() -> None:
-    """A thread that nobody joins calls on while the interpreter ends."""
+    """Let a daemon thread make calls while the interpreter ends."""
     warm_up()
     threading.Thread(target=told_asks, args=("daemon",), daemon=True).start()
     time.sleep(0.2)
 
 
 def show_handler() -> None:
-    """Print what SIGTERM does, and the wake-up descriptor; then wait for the signal."""
+    """Print SIGTERM's handler and the wake-up descriptor; then wait for the signal."""
     time.sleep(0.15)
     print(repr(signal.getsignal(signal.SIGTERM)), signal.set_wakeup_fd(-1), flush=True)
     time.sleep(60)
 
 
 def terminated_child() -> None:
-    """A forked child of multiprocessing that its parent terminates."""
+    """Terminate a forked child of multiprocessing."""
     child = multiprocessing.get_context("fork").Process(target=lambda: (calls(20, "child"), time.sleep(60)))
     child.start()
     time.sleep(0.5)
@@ -125,18 +125,18 @@ def terminated_child() -> None:
 
 
 def fail() -> None:
-    """An exception that nobody handles."""
+    """Raise an unhandled exception."""
     raise RuntimeError("the agent failed")
 
 
 def vanish() -> None:
-    """Past every hook, once the last 50 ms are on disk."""
+    """End by `os._exit`, once the last calls are on disk."""
     time.sleep(0.15)
     os._exit(4)
 
 
 def fork() -> None:
-    """Both sides call."""
+    """Fork, and make calls in both processes."""
     child = os.fork()
     calls(20, "parent" if child else "child")
     if child:
@@ -144,14 +144,14 @@ def fork() -> None:
 
 
 def multiprocess(method: str) -> None:
-    """A child of multiprocessing calls; it runs no atexit."""
+    """Make calls in a child of multiprocessing, which does not run atexit."""
     process = multiprocessing.get_context(method).Process(target=calls, args=(20, "child"))
     process.start()
     process.join()
 
 
 def leave_a_pool_running() -> None:
-    """A task of a pool asks while the main thread has ended."""
+    """Let a pool's task make a call after the main thread has ended."""
     ThreadPoolExecutor(2).submit(lambda: (time.sleep(0.2), ask("from the pool")))
 
 

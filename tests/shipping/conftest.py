@@ -14,7 +14,7 @@ from tests.providers.wire import Provider
 def play(
     further_httpservers: Callable[[str], HTTPServer], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Any]]:
-    """A provider that plays one outcome on a server of its own, and its model as the factory builds it."""
+    """Make a provider play one outcome on its own server; return its model as the factory builds it."""
     server = further_httpservers("provider")
 
     def build(name: str, outcome: str) -> tuple[Provider, Any]:

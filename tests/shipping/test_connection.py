@@ -22,7 +22,7 @@ Serve = Callable[[Callable[[socket.socket], None]], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts a server that does one thing with each connection; returns its address."""
+    """Start a server that runs one function per connection; return its address."""
     servers: list[RawServer] = []
 
     def begin(handle: Callable[[socket.socket], None]) -> str:
@@ -35,7 +35,7 @@ def serve() -> Iterator[Serve]:
 
 
 def request_of(connection: socket.socket) -> bytes:
-    """One request without a body."""
+    """Read one request without a body."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65_536)
@@ -46,7 +46,7 @@ def request_of(connection: socket.socket) -> bytes:
 
 
 def answering(*answers: bytes) -> Callable[[socket.socket], None]:
-    """Each request of a connection gets one of these answers; then the connection is closed."""
+    """Answer each request of a connection with one of these answers; then close the connection."""
 
     def handle(connection: socket.socket) -> None:
         with connection:
@@ -59,7 +59,7 @@ def answering(*answers: bytes) -> Callable[[socket.socket], None]:
 
 
 def get(url: str, seconds: float = 5) -> Answer:
-    """One GET over a connection of its own."""
+    """Send one GET over a new connection."""
     connection = Connection(url)
     try:
         return connection.request("GET", "/health", {}, b"", seconds)
@@ -84,13 +84,13 @@ def get(url: str, seconds: float = 5) -> Answer:
     ],
 )  # fmt: skip
 def test_an_answer_is_read_to_its_end(answer: bytes, status: int, body: bytes, serve: Serve) -> None:
-    """Whichever way HTTP/1.1 has of saying where it ends."""
+    """HTTP/1.1 has several ways to mark the end of an answer."""
     result = get(serve(answering(answer)))
     assert (result.status, result.body, result.is_whole) == (status, body, True)
 
 
 def test_two_requests_use_one_connection(serve: Serve) -> None:
-    """The second one finds it open, and gets its own answer, from where the first one's ended."""
+    """The second request reuses the connection, and gets its own answer."""
     one, two = (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number for number in (1, 2))
     connection = Connection(serve(answering(one, two)))
     bodies = [connection.request("GET", "/", {}, b"", 5).body for _ in range(2)]
@@ -99,7 +99,7 @@ def test_two_requests_use_one_connection(serve: Serve) -> None:
 
 
 def test_a_connection_that_the_server_closed_is_made_anew(serve: Serve) -> None:
-    """No request is lost to a server that keeps none open."""
+    """No request is lost to a server that closes its connections."""
     connection = Connection(serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1")))
     for _ in range(3):
         assert connection.request("GET", "/", {}, b"", 5).body == b"1"
@@ -122,7 +122,7 @@ BOMB = gzip.compress(b"\0" * 60_000_000, 9)
     ],
 )
 def test_an_answer_is_bounded(body: bytes, serve: Serve) -> None:
-    """64 KB of it are kept, compressed ones stay as they are: memory does not grow with what a server sends."""
+    """At most 64 KB are kept, and compressed answers stay compressed: memory does not grow with the answer."""
 
     def handle(connection: socket.socket) -> None:
         request_of(connection)
@@ -148,7 +148,7 @@ def test_an_answer_is_bounded(body: bytes, serve: Serve) -> None:
     ids=["another protocol", "endless headers", "no status"],
 )
 def test_what_is_not_http_is_an_error(head: bytes, serve: Serve) -> None:
-    """Said with the host's name, as an OSError."""
+    """The OSError has the host's name."""
     with pytest.raises(ConnectionError, match=r"127.0.0.1 does not answer in HTTP"):
         get(serve(answering(head)))
 
@@ -156,7 +156,7 @@ def test_what_is_not_http_is_an_error(head: bytes, serve: Serve) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nX: ", b""], ids=["headers", "status"])
 def test_a_request_has_one_deadline(beginning: bytes, serve: Serve) -> None:
-    """However steadily a byte comes: the limit is that of the whole request."""
+    """The limit is that of the whole request, however steadily bytes arrive."""
 
     def handle(connection: socket.socket) -> None:
         try:
@@ -174,7 +174,7 @@ def test_a_request_has_one_deadline(beginning: bytes, serve: Serve) -> None:
 
 @pytest.mark.slow
 def test_a_server_that_takes_nothing_is_left(serve: Serve) -> None:
-    """A body that nobody reads is not sent for ever."""
+    """Sending a body that the server does not read ends at the deadline."""
     connection = Connection(serve(lambda _connection: time.sleep(3)))
     began = time.monotonic()
     with pytest.raises(TimeoutError):
@@ -183,7 +183,7 @@ def test_a_server_that_takes_nothing_is_left(serve: Serve) -> None:
 
 
 def test_a_host_of_many_dead_addresses_keeps_to_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One after the other, within the time of the whole request; the error is that of the last one."""
+    """All addresses are tried within the time of the whole request; the error is that of the last one."""
     address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [address] * 3)
     with pytest.raises(ConnectionRefusedError):
@@ -204,7 +204,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tls(certificate: Path, handle: Callable[[Any], None]) -> Callable[[socket.socket], None]:
-    """`handle`, behind TLS."""
+    """Run `handle` behind TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -221,13 +221,13 @@ HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def https(url: str) -> str:
-    """The same address by name, with TLS."""
+    """Return the address by name, with https."""
     return url.replace("http://127.0.0.1", "https://localhost")
 
 
 @pytest.mark.slow
 def test_a_server_must_prove_who_it_is(certificate: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown authority is refused; SSL_CERT_FILE names one's own; the name must be the certificate's."""
+    """An unknown authority is refused; SSL_CERT_FILE names another one; the name must be the certificate's."""
     url = https(serve(tls(certificate, answering(HELLO))))
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed certificate"):
         get(url)
@@ -239,7 +239,7 @@ def test_a_server_must_prove_who_it_is(certificate: Path, serve: Serve, monkeypa
 
 @pytest.mark.slow
 def test_a_handshake_can_be_cut(certificate: Path, serve: Serve) -> None:
-    """A server that takes the connection and says nothing: the thread is released at once, not at its deadline."""
+    """The server accepts the connection and never answers: `cut` releases the thread at once."""
     connection, errors = Connection(https(serve(lambda _connection: time.sleep(10)))), list[BaseException]()
 
     def ask() -> None:
@@ -286,7 +286,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 @pytest.mark.slow
 def test_https_goes_through_the_proxy(certificate: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By CONNECT, with the proxy's credentials and none of ours; NO_PROXY names hosts that are asked directly."""
+    """CONNECT has the proxy's credentials and none of ours; hosts in NO_PROXY are contacted directly."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     requests: list[bytes] = []
     host = https(serve(tls(certificate, answering(HELLO))))
@@ -300,7 +300,7 @@ def test_https_goes_through_the_proxy(certificate: Path, serve: Serve, monkeypat
 
 
 def test_a_proxy_that_refuses_is_named(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the operator does not look for the fault at Langfuse's."""
+    """The operator learns that the fault is the proxy's, not Langfuse's."""
     monkeypatch.setenv("ALL_PROXY", serve(proxy([], b"407 Who are you")))
     with pytest.raises(ConnectionError, match=r"the proxy 127.0.0.1 answers HTTP 407"):
         get("https://langfuse.example")

@@ -24,7 +24,7 @@ USAGE = "gen_ai.usage."
 
 
 def arrived(otlp: OtlpServer) -> dict[str, ReceivedSpan]:
-    """The spans that have arrived, by the journal's type of their row."""
+    """Return the received spans, by the type of their row."""
     assert LangFuseTracker().flush(10)
     types = {"chat": "generation", "invoke_agent": "agent", "execute_tool": "tool", "embeddings": "embedding"}
     return {types.get(span.attributes.get("gen_ai.operation.name"), span.name): span for span in otlp.spans}
@@ -34,7 +34,7 @@ def arrived(otlp: OtlpServer) -> dict[str, ReceivedSpan]:
 def test_a_call_of_each_provider(
     name: str, otlp: OtlpServer, journal: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Operation, provider, models, tokens, messages and finish reason, under the convention's names and types."""
+    """Operation, provider, models, tokens, messages and finish reason have the convention's names and types."""
     provider = Provider(name)
     provider.play(httpserver, "answer")
     provider.configure(monkeypatch, httpserver.url_for(""))
@@ -68,7 +68,7 @@ def test_a_call_of_each_provider(
 
 
 def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
-    """An agent's cycle, a tool, a signal and a failed call: kinds, `error.type`, the trace's tags, the host."""
+    """An agent's cycle, a tool, a signal and a failed call have kinds, `error.type`, the trace's tags and the host."""
 
     @observe_llm(name="price_feed", as_type="tool")
     def price(symbol: str) -> dict[str, float]:
@@ -130,20 +130,20 @@ def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
     ],
 )  # fmt: skip
 def test_messages_of_each_form(message: Any, parts: list[dict[str, Any]]) -> None:
-    """Tool calls and their results as OpenAI, Anthropic and Gemini write them; anything else as text."""
+    """Tool calls and results of OpenAI, Anthropic and Gemini are converted; any other message is text."""
     (converted,) = input_messages([message])
     assert converted["parts"] == parts
     assert converted["role"] in ("user", "assistant", "tool")
 
 
 def test_an_answer_without_text() -> None:
-    """Reasoning alone, or nothing: a message of the assistant all the same."""
+    """Reasoning alone, or an empty answer, is a message of the assistant too."""
     assert output_message(None, "hm", None)["parts"] == [{"type": "reasoning", "content": "hm"}]
     assert output_message(None, None, "length") == {"role": "assistant", "parts": [], "finish_reason": "length"}
 
 
 def test_a_message_of_extremes(otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every protobuf type at its edges arrives as it was: negative and large numbers, lone text, nothing at all."""
+    """Every protobuf type arrives unchanged at its limits: negative and large numbers, unusual text, empty values."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from src.observability.shipping.genai import message_of
@@ -170,7 +170,7 @@ def test_a_message_of_extremes(otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
-    """A row that the backend rejects is rejected with its reason; nonsense is no success."""
+    """A row that the server rejects is rejected with its reason; malformed protobuf is no success."""
     otlp.response.partial_success.rejected_spans = 1
     otlp.response.partial_success.error_message = "too old"
     with ObservabilityContext.agent_cycle("WhaleAgent"):
@@ -184,7 +184,7 @@ def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
 
 
 def test_the_convention_s_version_stands_in_one_file() -> None:
-    """Its schema is named where its attributes are, and nowhere else."""
+    """Only the file of the convention's attributes names its schema."""
     folder = Path(__file__).parents[2] / "src"
     files = [file.name for file in folder.rglob("*.py") if "opentelemetry.io/schemas" in file.read_text("utf-8")]
     assert files == ["genai.py"]

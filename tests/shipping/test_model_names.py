@@ -15,7 +15,7 @@ from tests.providers.wire import EACH_PROVIDER, ask
 
 
 def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
-    """Calls and errors by model, as `costs` has them."""
+    """Return calls and errors by model, as `costs` has them."""
     result = CliRunner().invoke(app, ["costs", "--by", "model", "--json", *arguments])
     groups = map(json.loads, result.stdout.splitlines())
     return {group["group"]: (group["calls"], group["errors"]) for group in groups}
@@ -23,7 +23,7 @@ def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse: LangfuseServer, journal: Any) -> None:
-    """In the sums whichever came first; at Langfuse once a call was answered. Rows keep both names."""
+    """Sums have one name, whichever call came first; Langfuse has it after an answered call. Rows keep both names."""
     for outcome in ("401", "answer", "401"):
         _, model = play(name, outcome)
         ask(model, "generate")
@@ -38,7 +38,7 @@ def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse:
 
 
 def test_a_router_s_name_is_no_alias(journal: Any) -> None:
-    """`openrouter/auto` stands for another model at each call; its failed calls are nobody's."""
+    """`openrouter/auto` uses another model at each call; its failed calls belong to no model."""
 
     class Router:
         model_type, model_name = "openrouter", "openrouter/auto"

@@ -14,19 +14,19 @@ METADATA = "langfuse.observation.metadata."
 
 
 def shipped(langfuse: LangfuseServer) -> dict[str, ReceivedSpan]:
-    """The spans that have arrived, by type."""
+    """Return the received spans by type."""
     assert LangFuseTracker().flush(10)
     return {span.attributes["langfuse.observation.type"]: span for span in langfuse.spans}
 
 
 def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
-    """The observation's metadata."""
+    """Return the observation's metadata."""
     return {name.removeprefix(METADATA): value for name, value in span.attributes.items() if name.startswith(METADATA)}
 
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
-    """The list shows the model; provider, nonce and finish reason stand in the metadata, parameters do not."""
+    """The list shows the model; provider, nonce and finish reason are in the metadata, parameters are not."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     span = shipped(langfuse)["generation"]
@@ -42,14 +42,14 @@ def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play:
 
 
 def test_a_request_of_an_sdk_is_named_as_its_model() -> None:
-    """Every name that a request gets by itself gives way to the model's."""
+    """The model's name replaces every default name of a request."""
     shapes = [method.shape for sdk in (ANTHROPIC, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI) for method in sdk.methods]
     names = {shape.name for shape in shapes if shape.type in ("generation", "embedding")}
     assert all(name.startswith(_UNNAMED) for name in names)
 
 
 def test_a_trace_that_nobody_named_is_named_by_its_root(langfuse: LangfuseServer) -> None:
-    """A call outside of a cycle: Langfuse takes the root's name where no row has one for the trace."""
+    """For a call outside a cycle, Langfuse uses the root's name, since no row has a trace name."""
 
     class Model:
         model_type, model_name = "claude", "claude-haiku-4-5"
@@ -66,7 +66,7 @@ def test_a_trace_that_nobody_named_is_named_by_its_root(langfuse: LangfuseServer
 
 
 def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
-    """Also where its request has a model."""
+    """The function's name stays, also if its request has a model."""
 
     @observe_llm
     def judge_liquidations(prompt: str) -> str:
@@ -96,7 +96,7 @@ def test_a_signal_is_named_as_its_decision(signal: Any, name: str, journal: Any,
 
 
 def test_a_cycle_whose_call_failed_has_failed(langfuse: LangfuseServer) -> None:
-    """Where the model's error was swallowed and the cycle has no result, its root has level ERROR and the message."""
+    """If a model's error was swallowed and the cycle has no result, its root has level ERROR and the message."""
 
     @observe_llm
     def fails() -> None:
@@ -115,7 +115,7 @@ def test_a_cycle_whose_call_failed_has_failed(langfuse: LangfuseServer) -> None:
 
 @pytest.mark.parametrize("ends", ["a second call", "a signal", "an output"])
 def test_a_cycle_that_got_over_a_failed_call_is_well(ends: str, langfuse: LangfuseServer) -> None:
-    """A fallback that answers, a decision or a result without the model: no error of the cycle."""
+    """A fallback's answer, a decision, or a result without the model: the cycle has no error."""
 
     @observe_llm
     def asks(answer: str | None) -> str:
@@ -136,7 +136,7 @@ def test_a_cycle_that_got_over_a_failed_call_is_well(ends: str, langfuse: Langfu
 
 
 def test_symbol_action_and_agent_can_be_grouped_by(langfuse: LangfuseServer) -> None:
-    """As the metrics API groups: by the values of a score, and by the name of a trace."""
+    """The metrics API groups by the values of a score, and by the name of a trace."""
     for agent, action, symbol in (("A", "BUY", "BTC"), ("A", "SELL", "ETH"), ("B", "BUY", "ETH")):
         with ObservabilityContext.agent_cycle(agent):
             ObservabilityContext.add_trading_signal(action, 50, "why", symbol)

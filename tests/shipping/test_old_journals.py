@@ -19,7 +19,7 @@ TRACE, EVENT = ROWS[0]["trace_id"], "00f067aa0ba902b9"
 
 @pytest.fixture
 def old(langfuse: LangfuseServer) -> Iterator[sqlite3.Connection]:
-    """A journal as commit 89c35a9 wrote it: a trace and a signal's scores are pending, an outcome is shipped."""
+    """A journal written by commit 89c35a9: a trace and a signal's scores are pending, an outcome is shipped."""
     path, label = settings.journal_path(), settings.destination().label
     path.parent.mkdir()
     db = of_before(path)
@@ -46,7 +46,7 @@ def outcome_id() -> str:
 
 
 def test_pending_rows_are_shipped_once(old: sqlite3.Connection, langfuse: LangfuseServer) -> None:
-    """With their ids, contents, tags and times; scores on the observation that they were recorded with."""
+    """Rows keep ids, contents, tags and times; scores stay on the observation that they were recorded with."""
     old.close()
     assert LangFuseTracker().flush(10)
     spans = {span.id: span for span in langfuse.spans}
@@ -66,7 +66,7 @@ def test_pending_rows_are_shipped_once(old: sqlite3.Connection, langfuse: Langfu
 def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
     old: sqlite3.Connection, langfuse: LangfuseServer
 ) -> None:
-    """The score that Langfuse has moves nowhere; an outcome told for the first time stands on the generation."""
+    """The score at Langfuse stays on the trace; a new outcome is on the generation."""
     ObservabilityContext.record_outcome(TRACE, pnl_usd=-10.5, pnl_pct=-0.5)
     assert LangFuseTracker().flush(10)
     scores = {score["name"]: score for score in langfuse.scores if score["name"].startswith("pnl")}
@@ -76,7 +76,7 @@ def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
 
 
 def test_code_of_before_goes_on_beside_it(old: sqlite3.Connection, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row that it writes to the migrated journal is shipped, and teaches an alias."""
+    """A row of old code in the migrated journal is shipped, and teaches a model's alias."""
     Journal(settings.journal_path()).close()
     label = settings.destination().label
     row = next(row for row in ROWS if row["type"] == "generation")

@@ -20,7 +20,7 @@ from tests.langfuse_server import INGESTION, LangfuseServer, ReceivedSpan, decod
 
 
 class Answer(NamedTuple):
-    """What a model answers, as `ModelResponse` has it."""
+    """A model's answer, with the fields of `ModelResponse`."""
 
     content: str
     usage: Any = None
@@ -33,7 +33,7 @@ MODEL_NAME = "claude-haiku-4-5"
 
 
 class Model:
-    """Answers like a provider's model."""
+    """Answers as a provider's model."""
 
     model_type, model_name = "claude", MODEL_NAME
 
@@ -41,12 +41,12 @@ class Model:
     def generate_response(
         self, system_prompt: str, user_content: str, temperature: float = 0.7, max_tokens: int | None = None
     ) -> Answer:
-        """One model call."""
+        """Make one model call."""
         return Answer("BUY\nLongs flushed out\nConfidence: 85%", USAGE)
 
     @observe_llm(name="llm_generation")
     async def agenerate_response(self, system_prompt: str, user_content: str) -> Answer:
-        """The same, awaited."""
+        """Make one model call, awaited."""
         await asyncio.sleep(0.001)
         return Answer("NOTHING\nCalm\nConfidence: 40%", USAGE)
 
@@ -61,7 +61,7 @@ def test_a_message_is_field_by_field_what_protobuf_made_of_it() -> None:
 
 
 def one_cycle(name: str = "LiquidationAgent", *calls: str) -> str | None:
-    """A cycle with a model call each, and a signal."""
+    """Run a cycle with one model call and a signal."""
     with ObservabilityContext.agent_cycle(name, "liquidation", input={"longs_usd": 1_200_000}) as cycle:
         for call in calls or ("Longs +80 %",):
             Model().generate_response("You are an analyst", call, temperature=0.3)
@@ -70,7 +70,7 @@ def one_cycle(name: str = "LiquidationAgent", *calls: str) -> str | None:
 
 
 def shipped(langfuse: LangfuseServer) -> list[ReceivedSpan]:
-    """What has arrived, once all has."""
+    """Return the received spans, once all rows are delivered."""
     assert LangFuseTracker().flush(10)
     return langfuse.spans
 
@@ -88,7 +88,7 @@ def test_a_cycle_arrives_as_one_tree(langfuse: LangfuseServer) -> None:
 
 
 def test_a_generation_has_what_the_dashboard_shows(langfuse: LangfuseServer) -> None:
-    """Prompt, answer, model, parameters, disjoint tokens, and a cost with its total, under Langfuse's names."""
+    """Prompt, answer, model, parameters, disjoint tokens and a cost with its total have Langfuse's names."""
     one_cycle()
     (span,) = [span for span in shipped(langfuse) if span.name == MODEL_NAME]
     assert span.json("input") == [
@@ -107,7 +107,7 @@ def test_a_generation_has_what_the_dashboard_shows(langfuse: LangfuseServer) -> 
 
 
 def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trace name, session, user, environment and release stand on each observation, as the trace page needs them."""
+    """Trace name, session, user, environment and release are on each observation, as the trace page needs them."""
     monkeypatch.setenv("LANGFUSE_SESSION_ID", "run-7")
     monkeypatch.setenv("LANGFUSE_USER_ID", "moon")
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
@@ -125,7 +125,7 @@ def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monk
 
 
 def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServer) -> None:
-    """The root has the situation as input, the decision as output; it goes last; every row has all tags."""
+    """The root has the situation as input and the decision as output; it is sent last; every row has all tags."""
     one_cycle()
     spans = shipped(langfuse)
     assert spans[-1].parent_id is None
@@ -140,7 +140,7 @@ def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServ
 def test_a_signals_scores_stand_at_their_time_and_place(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The action and the symbol on the signal's event, the confidence on the generation; all in one request."""
+    """Action and symbol are on the signal's event, the confidence is on the generation; all are in one request."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
     langfuse.answer = lambda *_: Response("broken", 500)  # an outage, which must not move them in time
     trace_id = one_cycle()
@@ -162,7 +162,7 @@ def test_a_signals_scores_stand_at_their_time_and_place(
 
 
 def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServer) -> None:
-    """So that profit can be grouped by model; a correction replaces it where and when it stood."""
+    """Profit can then be grouped by model; a correction keeps place and time."""
     trace_id = one_cycle("LiquidationAgent", "Longs +80 %", "Really?")
     shipped(langfuse)
     ObservabilityContext.record_outcome(str(trace_id), pnl_usd=-12.5)
@@ -177,7 +177,7 @@ def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServ
 def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a backtest tells it, in the recorder's batch of the decision itself."""
+    """A backtest records the outcome in the same batch as the decision."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "backtest")
     for _ in range(20):
         ObservabilityContext.record_outcome(str(one_cycle()), pnl_pct=1.5)
@@ -188,7 +188,7 @@ def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
 
 
 def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: Any) -> None:
-    """Of a batch, each event has an answer: taken ones are shipped, refused ones rejected, others stay pending."""
+    """Each event of a batch has an answer: accepted ones are shipped, refused ones rejected, others stay pending."""
     statuses = {"signal_action": 400, "signal_confidence": 500}
     langfuse.refuse = lambda score: statuses.get(score["name"]) if score["value"] in ("SELL", 60) else None
     with ObservabilityContext.agent_cycle("Agent"):
@@ -206,7 +206,7 @@ def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: An
 
 
 def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer) -> None:
-    """Level ERROR with the exception's words, and usage of 0 and 0: without it the server counts the prompt itself."""
+    """The row has level ERROR, the exception's text, and usage 0 and 0: else the server counts the prompt itself."""
 
     @observe_llm(name="llm_generation")
     def fails(prompt: str) -> None:
@@ -223,7 +223,7 @@ def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer)
 
 
 def test_an_unknown_price_is_no_cost(langfuse: LangfuseServer) -> None:
-    """Tokens are shipped, a cost is not: never as 0."""
+    """Tokens are shipped without a cost, never with 0."""
 
     @observe_llm
     def asks(prompt: str) -> Answer:
@@ -280,7 +280,7 @@ async def test_a_hundred_tasks_keep_their_cycles_apart(langfuse: LangfuseServer)
 
 
 def test_nothing_is_sent_twice_or_without_keys(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was recorded with keys goes once; what was recorded without stays here, also when keys come later."""
+    """Rows recorded with keys are sent once; others stay here, also if keys come later."""
     one_cycle()
     shipped(langfuse)
     monkeypatch.delenv("LANGFUSE_SECRET_KEY")

@@ -46,7 +46,7 @@ def phoenix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -64,7 +64,7 @@ def wait_until_up(url: str) -> None:
 
 
 def shown(url: str, number: int) -> dict[str, dict[str, Any]]:
-    """The spans that Phoenix has, by their id, once there are so many."""
+    """Return Phoenix's spans by id, once there are this many."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         answer = httpx.get(f"{url}/v1/projects/default/spans", params={"limit": 100}, timeout=10)
@@ -77,14 +77,14 @@ def shown(url: str, number: int) -> dict[str, dict[str, Any]]:
 
 @observe_llm(name="price_feed", as_type="tool")
 def price(symbol: str) -> dict[str, float]:
-    """A tool."""
+    """A tool that an agent calls."""
     return {symbol: 97_000.5}
 
 
 def test_phoenix_shows_what_the_journal_has(
     phoenix: str, journal: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each row once: kind, parent, times, model, tokens, prompt and answer are the journal's."""
+    """Each row appears once: kind, parent, times, model, tokens, prompt and answer are the journal's."""
     with ObservabilityContext.agent_cycle("WhaleAgent", input={"oi": 5}):
         price("BTC")
         for name in ("claude", "openai", "gemini", "deepseek"):
@@ -106,7 +106,7 @@ def test_phoenix_shows_what_the_journal_has(
 
 
 def check_generation(row: dict[str, Any], has: dict[str, Any]) -> None:
-    """Model, tokens and messages as Phoenix's own attributes have them."""
+    """Check model, tokens and messages in Phoenix's own attributes."""
     usage = row["usage"]
     prompt = sum(count for bucket, count in usage.items() if bucket.startswith("input"))
     answer = sum(count for bucket, count in usage.items() if bucket.startswith("output"))

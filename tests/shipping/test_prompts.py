@@ -19,13 +19,13 @@ from tests.langfuse_server import LangfuseServer
 
 @observe_llm(name="llm_generation")
 def judge(user_content: str) -> Any:
-    """One model call, with tokens and a price."""
+    """Make one model call, with tokens and a price."""
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
     return SimpleNamespace(content="NOTHING", usage=usage, model_name="claude-haiku-4-5")
 
 
 def prompts(langfuse: LangfuseServer) -> dict[str, Any]:
-    """The linked prompt of each call, by the call's text."""
+    """Return the linked prompt of each call, by the call's text."""
     assert LangFuseTracker().flush(10)
     linked = {}
     for span in langfuse.spans:
@@ -36,7 +36,7 @@ def prompts(langfuse: LangfuseServer) -> dict[str, Any]:
 
 
 def test_a_used_prompt_is_linked_to_the_calls_that_follow(langfuse: LangfuseServer) -> None:
-    """Inside the cycle in which it is used; outside of a cycle, in all that follows, until the next one."""
+    """Inside a cycle the link ends with the cycle; outside, with the next prompt."""
     judge("before")
     ObservabilityContext.use_prompt("liquidation", 3)
     with ObservabilityContext.agent_cycle("LiquidationAgent"):
@@ -78,7 +78,7 @@ async def test_tasks_and_threads_keep_their_prompts_apart(langfuse: LangfuseServ
 
 @pytest.mark.failures_expected
 def test_a_version_that_is_no_number_is_reported(langfuse: LangfuseServer, capfd: Any) -> None:
-    """With its cure; the agent goes on."""
+    """The message has the cure, and the agent goes on."""
     ObservabilityContext.use_prompt("liquidation", "production")
     judge("now")
     assert prompts(langfuse) == {"now": None}
@@ -86,7 +86,7 @@ def test_a_version_that_is_no_number_is_reported(langfuse: LangfuseServer, capfd
 
 
 def serve_prompts(server: HTTPServer) -> None:
-    """Langfuse's prompt management: every name has a version, its length."""
+    """Serve Langfuse's prompt management: every prompt has the length of its name as version."""
 
     def answer(request: Request) -> Response:
         name = request.path.rpartition("/")[2]
@@ -101,7 +101,7 @@ def serve_prompts(server: HTTPServer) -> None:
 
 
 def test_a_fetched_prompt_links_itself(langfuse: LangfuseServer, httpserver: HTTPServer) -> None:
-    """When it is fetched, and when it is compiled; a fallback is no version."""
+    """A prompt links itself when it is fetched and when it is compiled; a fallback does not."""
     serve_prompts(httpserver)
     client = LangFuseTracker().client
     liquidation = client.get_prompt("liquidation")
@@ -119,7 +119,7 @@ def test_a_fetched_prompt_links_itself(langfuse: LangfuseServer, httpserver: HTT
 
 
 def test_costs_by_prompt(langfuse: LangfuseServer) -> None:
-    """Calls, cost and decisions of each version; calls without a prompt together."""
+    """Each version has calls, cost and decisions; calls without a prompt are one group."""
     for version in (1, 2, 2):
         with ObservabilityContext.agent_cycle("LiquidationAgent"):
             ObservabilityContext.use_prompt("liquidation", version)
@@ -136,7 +136,7 @@ def test_costs_by_prompt(langfuse: LangfuseServer) -> None:
 
 
 def test_an_experiment_s_observations_carry_its_attributes(langfuse: LangfuseServer) -> None:
-    """Its id, name, item and environment, as the SDK's own spans below the task; and the cost, which it adds up."""
+    """Id, name, item and environment are those of the SDK's own spans; the cost is added up."""
     client = LangFuseTracker().client
     seen: dict[str, Any] = {}
 

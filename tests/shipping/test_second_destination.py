@@ -24,7 +24,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def deliveries(destination: str | None = None) -> Counter[str]:
-    """How many observations are in which state at a destination."""
+    """Return the number of observations by state at a destination."""
     assert runtime.running().recorder.flush(10)
     with closing(Journal(settings.journal_path())) as journal:
         rows = journal.select("SELECT * FROM deliveries WHERE kind = 'observations'")
@@ -32,14 +32,14 @@ def deliveries(destination: str | None = None) -> Counter[str]:
 
 
 def cycle() -> None:
-    """A cycle with one call and one signal: three observations, three scores."""
+    """Run a cycle with one call and one signal: three observations, three scores."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask("now")
         ObservabilityContext.add_trading_signal("BUY", 85, "Longs flushed out", "BTC")
 
 
 def test_each_observation_goes_to_both(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Once to each; scores go to Langfuse alone; the journal has the state at each destination."""
+    """Each destination gets each observation once; scores go to Langfuse alone; the journal has each state."""
     cycle()
     assert LangFuseTracker().flush(10)
     assert len(langfuse.spans) == len(otlp.spans) == 3
@@ -51,7 +51,7 @@ def test_each_observation_goes_to_both(langfuse: LangfuseServer, otlp: OtlpServe
 
 
 def test_it_works_without_langfuse_s_keys(otlp: OtlpServer, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """The rows are local and go to the second destination alone; nobody is asked for keys."""
+    """The rows are local and go to the second destination alone; no message asks for keys."""
     cycle()
     assert LangFuseTracker().flush(10)
     assert len(otlp.spans) == 3
@@ -74,7 +74,7 @@ def test_the_flag_stops_both(langfuse: LangfuseServer, otlp: OtlpServer, monkeyp
 def test_one_that_hangs_does_not_hold_up_the_other(
     away: str, langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a request to one is unanswered, the other gets every row at once."""
+    """While a request to one destination is unanswered, the other gets every row at once."""
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
     hanging, healthy = (langfuse, otlp) if away == "langfuse" else (otlp, langfuse)
     goes_on = threading.Event()
@@ -92,7 +92,7 @@ def test_one_that_hangs_does_not_hold_up_the_other(
 def test_a_refused_row_is_refused_at_one_destination(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the second destination refuses is shipped at the first, and the reason stands at the second."""
+    """A row refused by the second destination is shipped at the first; the second has the reason."""
     otlp.answer = lambda _request, body: Response("too much poison", 400) if b"poison" in body else None
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")
     ask("poison")
@@ -106,7 +106,7 @@ def test_a_refused_row_is_refused_at_one_destination(
 def test_headers_stand_nowhere(
     otlp: OtlpServer, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server that quotes the key, an agent that sends it as a prompt, the settings' own text: it is masked."""
+    """A server that quotes the key, a prompt with it, and the settings' text are masked."""
     headers = "api-key=wrong-key-9876543210,Authorization=Basic%20d3Jvbmc6d3Jvbmc5"
     monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", headers)
     ask("my key is wrong-key-9876543210, or d3Jvbmc6d3Jvbmc5")
@@ -123,7 +123,7 @@ def test_headers_stand_nowhere(
 def test_it_does_not_hold_up_retention(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that Langfuse has are deleted at their age, whatever the second destination lacks; the lost are counted."""
+    """Rows that Langfuse has are deleted by age, whatever the second destination lacks; such rows are counted."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     for number in range(4):
         ask(str(number))
@@ -139,7 +139,7 @@ def test_it_does_not_hold_up_retention(
 
 
 def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """A process that does not know the table marks and deletes rows as ever; the states agree with its columns."""
+    """Code that does not know the table marks and deletes rows; the states agree with its columns."""
     cycle()
     assert LangFuseTracker().flush(10)
     with closing(Journal(settings.journal_path())) as journal:
@@ -156,7 +156,7 @@ def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpSer
 
 
 def test_rows_of_an_old_journal_ship_as_before(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Pending rows that code of before recorded go to their own destination alone; new ones go to both."""
+    """Pending rows of old code go to their own destination alone; new rows go to both."""
     settings.journal_path().parent.mkdir()
     old = of_before(settings.journal_path())
     plain = observation_row(
@@ -173,7 +173,7 @@ def test_rows_of_an_old_journal_ship_as_before(langfuse: LangfuseServer, otlp: O
 
 
 def test_an_interrupted_call_goes_to_both_again(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Closed by another process as interrupted, shipped, then ended after all: both get its true end."""
+    """An interrupted call is shipped, then ends after all: both destinations get its real end."""
     label = settings.destination().label
     with closing(Journal(settings.journal_path())) as journal:
         ask("first")

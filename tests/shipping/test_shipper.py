@@ -42,12 +42,12 @@ from tests.runtime.busy_machine import Watch
 
 
 def states(journal: Any) -> Counter[str]:
-    """How many observations are in which state."""
+    """Return the number of observations by state."""
     return Counter(row["state"] for row in journal.observations())
 
 
 def wait_until(what: Callable[[], bool], seconds: float = 10) -> None:
-    """Poll for something that another thread brings about."""
+    """Poll until another thread has made a condition true."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "not within its time"
@@ -55,7 +55,7 @@ def wait_until(what: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def answers(*responses: Response | None) -> Callable[[Request, bytes], Response | None]:
-    """These answers one after another, then as a healthy server; None takes what came."""
+    """Give these answers in turn, then answer as a healthy server; None accepts the rows."""
     left = list(responses)
     return lambda _request, _body: left.pop(0) if left else None
 
@@ -63,7 +63,7 @@ def answers(*responses: Response | None) -> Callable[[Request, bytes], Response 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 599])
 def test_what_may_pass_is_tried_again(status: int, langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """The same rows go again until the server has them, each of them once."""
+    """The rows are sent again until the server has them, each once."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
     langfuse.answer = answers(*[Response("not now", status)] * 3)
     for number in range(5):
@@ -82,7 +82,7 @@ PAGE = "<!DOCTYPE html><html><title>Log in to the hotel's network</title></html>
 def test_a_page_is_no_answer_of_langfuse(
     mimetype: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever answers 200 with one, a hotel's network or a wrong host, has not taken the rows: they go again."""
+    """A hotel's network or a wrong host answers 200 with a page: the rows are sent again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
     langfuse.answer = answers(Response(PAGE, 200, mimetype=mimetype))
     ask("now")
@@ -94,7 +94,7 @@ def test_a_page_is_no_answer_of_langfuse(
 
 @pytest.mark.slow
 def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """Not before the server's own time, also when somebody flushes."""
+    """No request is sent before the server's time, also for a `flush`."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     langfuse.answer = answers(Response("slow down", 429, {"Retry-After": "1"}))
     ask("now")
@@ -109,7 +109,7 @@ def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeyp
 def test_a_poisoned_row_is_found_and_the_others_go(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row of 500 that the server refuses for good: it alone is rejected, with the server's words."""
+    """Of 500 rows the server refuses one: only this row is rejected, with the server's message."""
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # after the first pass, only `flush` ships
     ask("first")
     assert LangFuseTracker().flush(20)
@@ -136,7 +136,7 @@ def test_a_poisoned_row_is_found_and_the_others_go(
 
 
 def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: Any) -> None:
-    """413 is an answer to the batch, not to its rows."""
+    """413 refuses the batch, not its rows."""
     langfuse.answer = lambda _request, body: Response("too large", 413) if len(body) > 20_000 else None
     for number in range(40):
         ask(f"{number} " + "x" * 1000)
@@ -147,7 +147,8 @@ def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: 
 def test_a_refused_key_is_said_once_and_shipping_waits_for_new_settings(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Which key, at which host, what to do; no second request until the settings change, then all of it goes."""
+    """One line names key, host and cure; no second request is sent until the settings change, then all rows are
+    sent."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-wrong-0123456789")
     for number in range(5):
         ask(str(number))
@@ -163,7 +164,7 @@ def test_a_refused_key_is_said_once_and_shipping_waits_for_new_settings(
 
 
 def test_a_forbidden_key_is_not_tried_again(langfuse: LangfuseServer, journal: Any) -> None:
-    """403 says the same of the keys as 401."""
+    """403 is treated as 401: the keys are refused."""
     langfuse.answer = answers(Response("forbidden", 403))
     for _ in range(3):
         ask("now")
@@ -193,7 +194,7 @@ def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, jo
 def test_after_a_slow_name_lookup_nothing_is_sent_by_who_was_closed_in_it(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """Closing does not wait for the system to find the host; the connection that it finds too late carries nothing."""
+    """Closing does not wait for the lookup of the host; a connection that opens too late sends nothing."""
     looked_up, found = threading.Event(), threading.Event()
     look_up = socket.getaddrinfo
 
@@ -227,7 +228,7 @@ sys.stdin.readline()
 
 @contextmanager
 def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
-    """A name server that answers nobody, and how a command is run that asks no other."""
+    """Start a name server that never answers; return how to run a command that uses only it."""
     settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
     settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
     run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
@@ -242,7 +243,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
 def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
-    """The system's own lookup, of a minute, which nothing can cut: the exit keeps to its budget and a second."""
+    """The system's lookup takes a minute and cannot be aborted: the exit takes its budget and a second."""
     for name, value in settings_for("https://langfuse.example").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
@@ -278,7 +279,7 @@ NOT_A_SUCCESS = {
 def test_rows_are_shipped_only_on_the_protocols_own_success(
     path: str, case: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """Any other answer, 2xx as it may be, leaves them pending; they go again."""
+    """After any other answer, 2xx too, the rows stay pending and are sent again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.01)
     left = [NOT_A_SUCCESS[case]]
@@ -291,7 +292,7 @@ def test_rows_are_shipped_only_on_the_protocols_own_success(
 
 
 def test_a_body_that_breaks_off_is_no_success(raw_server: Any, journal: Any) -> None:
-    """An empty body would be one: the length that the server named says that there is more."""
+    """An empty body would be a success, but the server named a longer length."""
 
     def break_off(connection: socket.socket) -> None:
         with connection:
@@ -309,7 +310,8 @@ def test_a_body_that_breaks_off_is_no_success(raw_server: Any, journal: Any) -> 
     ["", "{}", '{"partialSuccess": {}}', '{"partialSuccess": {"rejectedSpans": "0", "errorMessage": "slow down"}}'],
 )
 def test_a_success_of_otlp_ships(answer: str, langfuse: LangfuseServer, journal: Any) -> None:
-    """An empty body, or an `ExportTraceServiceResponse` that rejects nothing; a warning in it is no refusal."""
+    """An empty body, or an `ExportTraceServiceResponse` that rejects nothing, is a success; a warning in it is no
+    refusal."""
     langfuse.answer = lambda _request, _body: Response(answer, 200)
     ask("now")
     assert LangFuseTracker().flush(10)
@@ -320,7 +322,7 @@ def test_a_success_of_otlp_ships(answer: str, langfuse: LangfuseServer, journal:
 def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     names: tuple[str, str], langfuse: LangfuseServer, journal: Any
 ) -> None:
-    """The server says how many spans it rejects, not which: that one alone ends as rejected, with the reason."""
+    """The server states how many spans it rejects, not which: only that row is rejected, with the reason."""
 
     def reject(_request: Request, body: bytes) -> Response | None:
         if b"poison" not in body:
@@ -338,7 +340,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
 
 @pytest.mark.failures_expected
 def test_a_thread_that_ends_is_begun_again_by_the_next_batch(langfuse: LangfuseServer, journal: Any) -> None:
-    """Killed from outside: reported, and no row stays pending for it."""
+    """A thread killed from outside is reported, and no row stays pending."""
     ask("first")
     assert LangFuseTracker().flush(10)
     thread = runtime.running().shipper.workers[0]._thread
@@ -353,7 +355,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_batch(langfuse: LangfuseS
 def test_nothing_of_ours_uses_a_client_that_agents_patch(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """An agent that replaces `httpx.Client`, `requests.Session` or `http.client` class-wide replaces its own."""
+    """An agent may replace `httpx.Client`, `requests.Session` or `http.client` for its own requests."""
     import http.client
 
     import httpx
@@ -372,7 +374,7 @@ def test_nothing_of_ours_uses_a_client_that_agents_patch(
 def test_shipping_logs_nothing_and_draws_no_random_number(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An agent's log at DEBUG and its seeded generator are the same with us as without, outages included."""
+    """An agent's DEBUG log and its seeded generator are the same with and without us, also in outages."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     langfuse.answer = answers(*[Response("not now", 500)] * 3)
     logging.getLogger().setLevel(logging.DEBUG)
@@ -385,7 +387,7 @@ def test_shipping_logs_nothing_and_draws_no_random_number(
 
 
 def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server: Any, monkeypatch: Any) -> None:
-    """HTTP_PROXY is for what may be read on the way: a server on this machine is asked directly."""
+    """HTTP_PROXY could read plain http: a server on this machine is contacted directly."""
     here, asked = settings.setting("LANGFUSE_HOST"), threading.Event()
     raw_server(lambda connection: (asked.set(), connection.close()))
     monkeypatch.setenv("HTTP_PROXY", settings.setting("LANGFUSE_HOST"))
@@ -398,7 +400,7 @@ def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server
 
 @pytest.mark.slow
 def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: LangfuseServer, monkeypatch: Any) -> None:
-    """Retry-After of an hour; then the settings name a server that is well."""
+    """After a Retry-After of an hour, the settings name another server, which is used at once."""
     langfuse.answer = lambda _request, _body: Response("later", 429, headers={"Retry-After": "3600"})
     ask("first")
     assert not LangFuseTracker().flush(5)
@@ -413,7 +415,7 @@ def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: Langfu
 
 
 def test_plain_http_beyond_loopback_is_refused(monkeypatch: Any, journal: Any, capsys: Any) -> None:
-    """The keys do not travel in the open unless the operator says so; rows stay pending."""
+    """Keys travel unencrypted only if the operator allows it; rows stay pending."""
     monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example")
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-test-0123456789")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-test-0123456789abcdef")
@@ -424,7 +426,7 @@ def test_plain_http_beyond_loopback_is_refused(monkeypatch: Any, journal: Any, c
 
 
 def test_a_redirect_is_not_followed(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """Credentials go to no other host."""
+    """Credentials are sent to no other host."""
     langfuse.answer = lambda request, _body: Response("", 307, {"Location": f"http://localhost:9{TRACES}"})
     ask("now")
     assert not LangFuseTracker().flush(1)
@@ -433,7 +435,7 @@ def test_a_redirect_is_not_followed(langfuse: LangfuseServer, journal: Any, monk
 
 
 def test_health_tells_what_there_is(langfuse: LangfuseServer, monkeypatch: Any) -> None:
-    """Counts, the age of what waits, the last error and when."""
+    """`health()` has counts, the age of pending rows, the last error and its time."""
     langfuse.answer = lambda _request, _body: Response("broken", 500)
     ObservabilityContext.add_trading_signal("BUY", 50, "why")
     assert not LangFuseTracker().flush(1)
@@ -447,7 +449,7 @@ def test_health_tells_what_there_is(langfuse: LangfuseServer, monkeypatch: Any) 
 
 
 def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatch: Any) -> None:
-    """The same batch to the byte, with the same ids of events: a repeat changes nothing."""
+    """A repeated batch has the same bytes and event ids: a repeat changes nothing."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
     seen: list[bytes] = []
 
@@ -465,7 +467,7 @@ def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatc
 
 
 def test_a_correction_that_is_told_while_the_first_is_under_way_is_sent_too(langfuse: LangfuseServer) -> None:
-    """What Langfuse has in the end is what was said last."""
+    """Langfuse finally has the last value."""
     under_way, told = threading.Event(), threading.Event()
 
     def hold_first(request: Request, body: bytes) -> Response | None:
@@ -485,7 +487,7 @@ def test_a_correction_that_is_told_while_the_first_is_under_way_is_sent_too(lang
 
 
 def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: Any, monkeypatch: Any) -> None:
-    """The backoff is capped however often it was tried: after two thousand failures it is tried again."""
+    """The back-off is capped: after two thousand failures the shipper still retries."""
     monkeypatch.setattr("src.observability.shipping.shipper._LONGEST_BACKOFF_SECONDS", 0.0)
     monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.0)
     connections = itertools.count(1)
@@ -508,7 +510,8 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
 
 @pytest.mark.slow
 def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, journal: Any) -> None:
-    """While another holds the lease, nothing is sent twice: `flush` is true once the other has shipped, else false."""
+    """While another process holds the lease, `flush` sends nothing, and is true once the other has shipped, else
+    false."""
     ask("first")
     assert LangFuseTracker().flush(5)
     label = settings.destination().label
@@ -532,7 +535,7 @@ def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, jo
 
 @pytest.mark.slow
 def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journal: Any) -> None:
-    """Not after 30 seconds: its sign of life is gone with it."""
+    """The lease ends with the process's lock file, not after 30 seconds."""
     ask("first")
     assert LangFuseTracker().flush(5)
     code = (
@@ -553,7 +556,7 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """The server has the rows, the disk refuses to note it: noted later, before anything else is sent."""
+    """The server has the rows, but the disk refuses the marks: they are written later, before the next request."""
     ask("first")
     assert journal.observations()
     writer = sqlite3.connect(journal.path, isolation_level=None)
@@ -583,7 +586,7 @@ def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
 
 
 def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
-    """These calls are journalled, and nothing is running that would ship them."""
+    """Journal these calls while nothing runs that would ship them."""
     healthy, langfuse.answer = langfuse.answer, lambda _request, _body: Response("away", 500)
     for prompt in prompts:
         ask(prompt)
@@ -595,7 +598,7 @@ def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
 
 @pytest.fixture
 def delivery() -> Iterator[Callable[[], Delivery]]:
-    """Makes what a process has to deliver with: a way to Langfuse, and to the journal, of its own."""
+    """Return a process's connections to Langfuse and to the journal."""
     made: list[Delivery] = []
 
     def make() -> Delivery:
@@ -608,7 +611,7 @@ def delivery() -> Iterator[Callable[[], Delivery]]:
 
 
 def execute(path: Any, statement: str) -> list[Any]:
-    """One statement from outside of the process's own journal."""
+    """Run one statement on a separate connection."""
     db = sqlite3.connect(path, isolation_level=None)
     try:
         return db.execute(statement).fetchall()
@@ -626,7 +629,7 @@ print(reply.message if reply else "all is shipped")
 
 
 def shipped_by_another_process() -> str:
-    """What a process says that would ship all that is pending."""
+    """Return the message of a process that ships all pending rows."""
     run = [sys.executable, "-c", SHIP]
     done = subprocess.run(run, check=True, cwd=settings.REPO_ROOT, timeout=60, capture_output=True, text=True)
     return done.stdout.strip()
@@ -636,7 +639,7 @@ def shipped_by_another_process() -> str:
 def test_nobody_else_sends_what_we_could_not_note(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
-    """The server has it, the journal takes leases and no outcomes: we keep the lease until it takes them again."""
+    """The server has the rows, and the journal takes leases but no marks: we keep the lease until it takes marks."""
     now, later = time.monotonic_ns, itertools.count(0, int(0.8 * LEASE_SECONDS * 1e9))
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
@@ -663,7 +666,7 @@ def test_nobody_else_sends_what_we_could_not_note(
 
 @pytest.mark.slow
 def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """However long the backend was away before: the lease that keeps others from sending again does not last."""
+    """The retry of marks does not wait for a long back-off: the lease would expire."""
     monkeypatch.setattr("src.observability.shipping.shipper._NOTE_SECONDS", 0.1)
     leave_pending(langfuse, "first")
 
@@ -681,7 +684,7 @@ def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, jour
 
 
 def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
-    """So that nobody takes over while the server may still answer, or the journal not be written."""
+    """No other process takes the lease while the server may still answer, or a mark is being written."""
     assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
     assert 2 * BUSY_SECONDS + _NOTE_SECONDS < LEASE_SECONDS
 
@@ -690,7 +693,7 @@ def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
 def test_who_takes_over_waits_as_another_process_was_told(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
-    """Of all that ship, one hears Retry-After: the others ask no sooner, also in a hurry, and then they do."""
+    """One process gets Retry-After: the others send no earlier, also in a hurry, and then they do."""
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
     langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
@@ -710,7 +713,7 @@ def test_who_takes_over_waits_as_another_process_was_told(
 
 @pytest.mark.slow
 def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
-    """An operator who starts all of them anew, after an hour's Retry-After, need not wait for the hour."""
+    """After an hour's Retry-After, an operator who restarts all processes need not wait."""
     leave_pending(langfuse, "first")
     langfuse.answer = answers(Response("slow down", 503, {"Retry-After": "3600"}))
     told = delivery()
@@ -723,7 +726,7 @@ def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal:
 def test_a_backlog_is_sent_at_its_rate(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An hour's rows go batch by batch, with a random pause after each and the lease held; fresh rows go at once."""
+    """Batches of an hour's rows have random pauses between them, with the lease held; new rows are sent at once."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
     leave_pending(langfuse, *map(str, range(6)))
     execute(journal.path, "UPDATE observations SET end_ns = end_ns - 3600000000000 WHERE seq <= 4")
@@ -753,7 +756,7 @@ def test_a_backlog_is_sent_at_its_rate(
 def test_a_flush_does_not_wait_for_the_rate(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever flushes while a backlog is sent slowly gets all of it sent at once."""
+    """A `flush` during a slow backlog sends all rows at once."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
     leave_pending(langfuse, *map(str, range(8)))
@@ -767,7 +770,7 @@ def test_a_flush_does_not_wait_for_the_rate(
 
 
 def latency(calls: int) -> list[float]:
-    """Microseconds that calls took, sorted."""
+    """Return the microseconds of calls, sorted."""
     took = []
     for number in range(calls):
         began = time.perf_counter()
@@ -779,7 +782,8 @@ def latency(calls: int) -> list[float]:
 
 @pytest.mark.slow
 def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
-    """Beside a healthy one, in one run: away, broken, hanging, resetting, trickling, asking to wait, refusing."""
+    """Latencies are compared in one run: a healthy server, and one away, broken, hanging, resetting, trickling,
+    refusing."""
     statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}, 400: {}}
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
     found = {"healthy": latency(80)}

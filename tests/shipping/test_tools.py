@@ -20,14 +20,14 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(992)
 
 
 def generation(langfuse: LangfuseServer) -> ReceivedSpan:
-    """The one generation, as it arrived."""
+    """Return the one received generation."""
     assert LangFuseTracker().flush(10)
     (span,) = [span for span in langfuse.spans if span.attributes[Names.OBSERVATION_TYPE] == "generation"]
     return span
 
 
 def assert_is_call(message: dict[str, Any], *, with_id: bool = True) -> None:
-    """The assistant's message with one call of `place_order`, in the form of OpenAI's chat, which Langfuse shows."""
+    """Check the assistant's message with one call of `place_order`, in the form that Langfuse shows."""
     (call,) = message["tool_calls"]
     assert (message["role"], message["content"]) == ("assistant", None)
     assert (call["type"], call["function"]["name"], call.get("id")) == (
@@ -39,7 +39,7 @@ def assert_is_call(message: dict[str, Any], *, with_id: bool = True) -> None:
 @pytest.mark.parametrize("way", ["generate", "stream"])
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langfuse: LangfuseServer) -> None:
-    """For every provider of the factory, whose answer's text is empty then: the call, and no empty text."""
+    """For every provider whose answer has no text, the output is the tool call."""
     _, model = play(name, "tool call")
     options = {"temperature": 0.3, "max_tokens": 200, "tools": [{"name": "place_order"}]}
     if way == "stream":
@@ -54,7 +54,7 @@ def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langf
 
 
 def test_of_several_requests_the_last_one_decided(play: Any, langfuse: LangfuseServer) -> None:
-    """A signal inside a function that asks twice: its confidence stands on the second request, a row of its own."""
+    """A signal inside a function with two requests: its confidence is on the second request's row."""
     play("openai", "answer")
     client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
 
@@ -73,7 +73,7 @@ def test_of_several_requests_the_last_one_decided(play: Any, langfuse: LangfuseS
 
 
 def assert_is_conversation(messages: list[dict[str, Any]], *, call_id: str | None = "call_1") -> None:
-    """A question, a call, and its result."""
+    """Check a question, a call, and its result."""
     question, call, result = messages
     assert "Longs +80 %" in str(question)
     assert_is_call(call, with_id=call_id == "call_1")
@@ -81,7 +81,7 @@ def assert_is_conversation(messages: list[dict[str, Any]], *, call_id: str | Non
 
 
 def test_results_of_tools_are_answers_to_their_calls(play: Any, langfuse: LangfuseServer) -> None:
-    """OpenAI's and Anthropic's SDK: the prompt that answers a call shows question, call and result."""
+    """For the SDKs of OpenAI and Anthropic, the prompt that answers a call shows question, call and result."""
     provider, _ = play("openai", "answer")
     client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
     client.chat.completions.create(model="gpt-5-mini", messages=TOOL_CALLS["openai"]["result"])
@@ -96,7 +96,8 @@ def test_results_of_tools_are_answers_to_their_calls(play: Any, langfuse: Langfu
 
 @pytest.mark.parametrize("api", ["responses", "gemini", "ollama"])
 def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any) -> None:
-    """Gemini's parts, Ollama's messages without ids and OpenAI's items; the journal has them in the API's own form."""
+    """Gemini's parts, Ollama's messages without ids and OpenAI's items are converted; the journal keeps the API's
+    form."""
     recorded = TOOL_CALLS[api]
     httpserver.expect_request(recorded["path"], method="POST").respond_with_json(recorded["answer"])
     requests.post(httpserver.url_for(recorded["path"]), json=recorded["ask"], timeout=10)
@@ -111,7 +112,7 @@ def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: H
 def test_text_beside_a_call_is_kept(
     langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a decision at its beginning is inferred as ever."""
+    """Text beside a tool call stays, and a decision at its beginning is inferred."""
     monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "true")
     answer = json.loads(json.dumps(TOOL_CALLS["responses"]["answer"]))
     text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "BUY\nFlushed out"}]}
@@ -124,7 +125,7 @@ def test_text_beside_a_call_is_kept(
 
 
 def test_images_are_placeholders_with_type_and_size(langfuse: LangfuseServer, journal: Any) -> None:
-    """In every form in which a prompt holds them, also of a function that the agent decorated."""
+    """Images in every form of a prompt are placeholders, also in a decorated function."""
     encoded = base64.b64encode(PNG).decode()
 
     @observe_llm

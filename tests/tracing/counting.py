@@ -16,7 +16,7 @@ from typing import Any
 
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """What this thread calls meanwhile, by module and name."""
+    """Return the calls that this thread makes meanwhile, by module and name."""
     calls: Counter[str] = Counter()
 
     def note(frame: Any, event: str, called: Any) -> None:

@@ -24,19 +24,19 @@ signal = ObservabilityContext.add_trading_signal
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str = "What now?") -> str:
-    """A model call."""
+    """Make a model call."""
     return "BUY"
 
 
 def by_name(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """The one row of that name."""
+    """Return the one row of that name."""
     (row,) = [row for row in rows if row["name"] == name]
     return row
 
 
 @pytest.fixture
 def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
-    """Makes an agent as the existing repo has them: a module in an `agents` folder, with no tracing code."""
+    """Makes an agent like those of the existing repo: a module in an `agents` folder, without tracing code."""
 
     def make(file: str, code: str) -> Any:
         folder = tmp_path / "agents"
@@ -51,7 +51,7 @@ def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
 
 
 def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any) -> None:
-    """The open cycle has the decision; an event under it has the plan's metadata."""
+    """The open cycle's output is the decision; an event below it has the signal's metadata."""
     with ObservabilityContext.agent_cycle("WhaleAgent", "whale", {"oi_usd": 5}, exchange="hyperliquid") as cycle:
         signal("sell", "85%", "Whales leave", "ETH", leverage=3)
     root, event = journal.observations()
@@ -72,7 +72,7 @@ def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any
 
 
 def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
-    """A cycle that decides per symbol has a list of decisions, and scores that do not overwrite each other."""
+    """A cycle that decides per symbol has a list of decisions, and separate scores."""
     with ObservabilityContext.agent_cycle("Agent"):
         for symbol in ("BTC", "ETH", "SOL"):
             signal("BUY", 70, "Up", symbol)
@@ -85,7 +85,7 @@ def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
     [(85, 85), ("85%", 85), (" 72.5 % ", 72.5), (-3, 0), (250, 100), ("1e9", 100), (float("inf"), 100), (True, 1)],
 )
 def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) -> None:
-    """Numbers and numeric text, clamped to 0 to 100, with the raw value beside where it was another."""
+    """Numbers and numeric texts are limited to 0 to 100; a changed value is kept beside the new one."""
     signal("BUY", confidence, "why")
     (event,) = journal.observations()
     assert event["metadata"]["signal_confidence"] == kept
@@ -98,7 +98,7 @@ def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) 
     [("HODL", 50), ("", 50), (None, 50), ("BUY", "very"), ("BUY", None), ("BUY", float("nan")), ("BUY", object())],
 )
 def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confidence: Any, journal: Any) -> None:
-    """An action that is none, or a confidence that is no number: as given, with a tag that finds it."""
+    """An unknown action or confidence is kept as given, with a tag to find it."""
     signal(action, confidence, "why")
     (event,) = journal.observations()
     assert event["metadata"]["signal_action"] == str(action)
@@ -108,7 +108,7 @@ def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confiden
 
 
 def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(journal: Any, agent_file: Any) -> None:
-    """The existing agents decide after the model call has ended, with no cycle open."""
+    """The existing agents decide after the model call has ended, without an open cycle."""
     code = "def run():\n ask()\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n"
     agent_file("funding_agent.py", code)["run"]()
     generation, event = journal.observations()
@@ -118,7 +118,7 @@ def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(journal: 
 
 
 def test_a_signal_never_lands_on_another_agents_trace(journal: Any, agent_file: Any) -> None:
-    """Two agents in one loop: the one that asked nothing gets a trace of its own."""
+    """With two agents in one loop, the agent without a call gets a new trace."""
     asking = agent_file("funding_agent.py", "def run():\n ask()\n")
     deciding = agent_file("chart_agent.py", "def run():\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n")
     asking["run"]()
@@ -130,7 +130,7 @@ def test_a_signal_never_lands_on_another_agents_trace(journal: Any, agent_file: 
 
 
 def test_agents_are_distinguished_by_class_and_file(journal: Any, agent_file: Any) -> None:
-    """Without a line of tracing code, in the agent's own thread and in a pool that it starts."""
+    """Without tracing code, agents are told apart in their own threads and in pools that they start."""
     code = (
         "import threading\nfrom concurrent.futures import ThreadPoolExecutor\n"
         "def run():\n"
@@ -144,7 +144,7 @@ def test_agents_are_distinguished_by_class_and_file(journal: Any, agent_file: An
 
 
 def test_a_cycle_names_the_agent_whoever_calls(journal: Any, agent_file: Any) -> None:
-    """The current cycle wins over the file."""
+    """The current cycle's name is used, not the file's."""
     helper = agent_file("helper_agent.py", "def run():\n ask()\n")
     with ObservabilityContext.agent_cycle("SwarmAgent"):
         helper["run"]()
@@ -152,7 +152,7 @@ def test_a_cycle_names_the_agent_whoever_calls(journal: Any, agent_file: Any) ->
 
 
 def test_metadata_outside_a_trace_applies_to_what_follows(journal: Any) -> None:
-    """The plan's `add_agent_metadata` before the call: the next observations of this context have it."""
+    """`add_agent_metadata` before the call applies to the next observations of this context."""
     ObservabilityContext.add_agent_metadata("risk", "RiskAgent", trading_pair="BTC/USD")
     ask()
     (row,) = journal.observations()
@@ -161,7 +161,7 @@ def test_metadata_outside_a_trace_applies_to_what_follows(journal: Any) -> None:
 
 
 def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
-    """Inside an observation it is merged there; the plan's `model` kind never renames the agent."""
+    """Inside an observation, metadata is merged; the kind `model` does not rename the agent."""
 
     @observe_llm
     def asks() -> None:
@@ -175,7 +175,7 @@ def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
 
 
 def test_an_error_is_on_the_observation_that_runs(journal: Any) -> None:
-    """Level ERROR with type, message and context, also where the agent swallows the exception."""
+    """The observation has level ERROR with type, message and context, also if the agent swallows the exception."""
     with ObservabilityContext.agent_cycle("Agent"):
         ObservabilityContext.add_error(ValueError("no candles"), {"symbol": "BTC"})
     (row,) = journal.observations()
@@ -184,7 +184,7 @@ def test_an_error_is_on_the_observation_that_runs(journal: Any) -> None:
 
 
 def test_an_error_after_the_call_is_an_event_on_its_trace(journal: Any, agent_file: Any) -> None:
-    """And in a trace of its own where nothing was asked before."""
+    """The error is on the call's trace; without an earlier call, on a new trace."""
     ObservabilityContext.add_error(ValueError("alone"))
     code = "def run():\n ask()\n ObservabilityContext.add_error(ValueError('after'))\n"
     agent_file("risk_agent.py", code)["run"]()
@@ -195,7 +195,7 @@ def test_an_error_after_the_call_is_an_event_on_its_trace(journal: Any, agent_fi
 
 
 def test_an_exception_ends_its_cycle(journal: Any) -> None:
-    """It comes out as it was, and the cycle has it."""
+    """The exception is raised unchanged, and the cycle records it."""
     with pytest.raises(ZeroDivisionError), ObservabilityContext.agent_cycle("Agent"):
         1 / 0  # noqa: B018
     (root,) = journal.observations()
@@ -210,7 +210,7 @@ def test_an_interrupted_cycle_is_no_fault(journal: Any) -> None:
 
 
 def test_a_thread_that_outlives_its_cycle_opens_traces_of_its_own(journal: Any) -> None:
-    """An ended observation is nobody's parent: a listener's later calls are new traces in the same session."""
+    """An ended observation has no new children: a listener's later calls are new traces in the same session."""
     go, done = threading.Event(), threading.Event()
 
     def listener() -> None:
@@ -234,7 +234,7 @@ def test_a_thread_that_outlives_its_cycle_opens_traces_of_its_own(journal: Any) 
 
 
 def test_a_pools_old_worker_takes_each_tasks_own_cycle(journal: Any) -> None:
-    """A pool that lives longer than a cycle: a task belongs to the cycle that submitted it, not to the pool's first."""
+    """In a pool that outlives a cycle, a task belongs to the cycle that submitted it, not to the pool's first."""
     with ThreadPoolExecutor(1) as pool:
         for _ in range(3):
             with ObservabilityContext.agent_cycle("Agent"):
@@ -246,7 +246,7 @@ def test_a_pools_old_worker_takes_each_tasks_own_cycle(journal: Any) -> None:
 
 
 def test_a_signal_from_a_thread_belongs_to_the_open_cycle(journal: Any) -> None:
-    """After `to_thread` or in a pool there is no last generation to guess from: the cycle is carried along."""
+    """In `to_thread` or a pool, the cycle is carried along; there is no last generation."""
 
     async def decide() -> None:
         with ObservabilityContext.agent_cycle("Agent"):
@@ -260,7 +260,7 @@ def test_a_signal_from_a_thread_belongs_to_the_open_cycle(journal: Any) -> None:
 
 
 def test_the_trace_id_is_known_while_and_after_asking(journal: Any, agent_file: Any) -> None:
-    """`current_trace_id()` is what an agent writes into its own trade log."""
+    """An agent writes `current_trace_id()` into its own trade log."""
     code = "def run():\n ask()\n return ObservabilityContext.current_trace_id()\n"
     assert ObservabilityContext.current_trace_id() is None
     trace_id = agent_file("log_agent.py", code)["run"]()
@@ -269,7 +269,7 @@ def test_the_trace_id_is_known_while_and_after_asking(journal: Any, agent_file: 
 
 
 def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With tracing off all of it is there, does nothing, and needs nothing."""
+    """With tracing off, every method exists and does nothing."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     ObservabilityContext.add_agent_metadata("risk", "RiskAgent")
     with ObservabilityContext.agent_cycle("Agent", input=1) as cycle:
@@ -282,7 +282,7 @@ def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 class _ContextKeptElsewhere:
-    """OpenTelemetry's own, so that only its public getter tells what is active."""
+    """A replacement of OpenTelemetry's context, so that only its public getter works."""
 
     def __init__(self, context: Any) -> None:
         self.attach, self.get_current, self.detach = context.attach, context.get_current, context.detach
@@ -292,7 +292,7 @@ class _ContextKeptElsewhere:
 def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
     kept: str, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a process that uses OpenTelemetry of its own, both see one tree."""
+    """A process with its own OpenTelemetry has one tree of both."""
     import opentelemetry.context
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
@@ -323,7 +323,7 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
 
 
 def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By another thread: its modules are there, and nothing is in them yet."""
+    """Another thread imports OpenTelemetry: its modules exist and are still empty."""
     monkeypatch.setattr(otel, "active", otel._find_active)
     for name in ("opentelemetry.trace", "opentelemetry.context"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
@@ -333,7 +333,7 @@ def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch:
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 can inherit context by itself")
 def test_a_subclass_of_thread_with_its_own_run_is_carried_too(journal: Any) -> None:
-    """`run` may be overridden, as the existing agents' listeners do."""
+    """The existing agents' listeners override `run`."""
 
     class Listener(threading.Thread):
         def run(self) -> None:

@@ -25,7 +25,7 @@ from tests.tracing.alarms import alarms, line_of_alarm
 
 
 class Answer(NamedTuple):
-    """What a model answers."""
+    """A model's answer."""
 
     content: Any
     usage: Any = None
@@ -35,20 +35,20 @@ class Answer(NamedTuple):
 
 @observe_llm
 def add(x: int, y: int = 2) -> int:
-    """Adds."""
+    """Add two numbers."""
     return x + y
 
 
 @observe_llm(name="slow_add", as_type="tool")
 async def aadd(x: int, y: int = 2) -> int:
-    """Adds, later."""
+    """Add two numbers, asynchronously."""
     await asyncio.sleep(0)
     return x + y
 
 
 @observe_llm(name="count", as_type="span")
 def count(limit: int) -> Generator[int, str | None, str]:
-    """Counts; what is sent to it is yielded back."""
+    """Count; yield sent values back."""
     received = []
     for number in range(limit):
         try:
@@ -60,7 +60,7 @@ def count(limit: int) -> Generator[int, str | None, str]:
 
 @observe_llm(name="acount", as_type="span")
 async def acount(limit: int) -> AsyncGenerator[int, str]:
-    """Counts, later."""
+    """Count, asynchronously."""
     for number in range(limit):
         try:
             received = yield number
@@ -80,7 +80,7 @@ def test_it_is_still_the_same_function() -> None:
 
 
 def test_a_call_is_one_observation(journal: Any) -> None:
-    """Bare or with arguments: name, type, arguments by name with defaults, and the result."""
+    """Bare or with arguments: the observation has name, type, arguments with defaults, and the result."""
     assert add(1) == 3
     assert asyncio.run(aadd(1, y=5)) == 6
     first, second = journal.observations()
@@ -108,7 +108,7 @@ def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -
 
 
 def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Off, nothing is recorded; on again, the same function is."""
+    """With the flag off a function's call is not recorded; with the flag on again it is."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert add(1) == 3
     assert journal.observations() == []
@@ -119,7 +119,7 @@ def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("way", ["decorator", "setting"])
 def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Input and output stay out, by the decorator's arguments or by the settings; the call is there all the same."""
+    """Input and output are left out by the decorator's arguments or the settings; the call is recorded."""
     if way == "setting":
         monkeypatch.setenv("LANGFUSE_CAPTURE_INPUT", "false")
         monkeypatch.setenv("LANGFUSE_CAPTURE_OUTPUT", "false")
@@ -141,7 +141,7 @@ def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monk
 
 
 def test_an_exception_is_the_callers_and_the_traces(journal: Any) -> None:
-    """The very same exception object comes out; the trace has its type and words."""
+    """The same exception object is raised; the trace has its type and text."""
     error = KeyError("BTC")
 
     @observe_llm
@@ -157,7 +157,7 @@ def test_an_exception_is_the_callers_and_the_traces(journal: Any) -> None:
 
 
 def test_wrong_arguments_are_the_functions_to_refuse(journal: Any) -> None:
-    """The TypeError is Python's own, and on the trace with the arguments as given."""
+    """The TypeError is Python's own; the trace has it, with the arguments as given."""
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
         add()  # type: ignore[call-arg]
     (row,) = journal.observations()
@@ -166,7 +166,7 @@ def test_wrong_arguments_are_the_functions_to_refuse(journal: Any) -> None:
 
 
 def test_a_mutable_argument_is_recorded_as_it_was(journal: Any) -> None:
-    """What the caller changes after the call does not change what was sent, nor what was answered."""
+    """Changes by the caller after the call are not recorded."""
     messages = [{"role": "user", "content": "What now?"}]
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
 
@@ -195,7 +195,7 @@ class Awkward:
 
 
 class Hostile:
-    """Not even its class can be asked for."""
+    """Even reading its class raises."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError("no")
@@ -210,7 +210,7 @@ class Hostile:
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal: Any) -> None:
-    """No argument or result, however awkward, raises from the tracing or loses the observation."""
+    """No argument or result makes the tracing raise or lose the observation."""
     if isinstance(value, dict) and "self" in value:
         value["self"] = value
 
@@ -226,7 +226,7 @@ def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal
 
 @pytest.fixture(params=["no OpenTelemetry", "OpenTelemetry in use"])
 def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether the application has a tracer provider of its own."""
+    """Run the test with and without a tracer provider of the application."""
     if request.param == "OpenTelemetry in use":
         from opentelemetry import trace
         from opentelemetry.sdk.trace import TracerProvider
@@ -236,7 +236,7 @@ def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: 
 
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """As the garbage collector may do it: the closing raises and says nothing, and the call is recorded."""
+    """The garbage collector may close it: closing raises and prints nothing, and the call is recorded."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
@@ -247,7 +247,7 @@ def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: p
 @pytest.mark.slow
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: Any) -> None:
-    """Prompts and answers of a thread's calls go with the thread once they are journalled: nothing refers in a ring."""
+    """Prompts and answers are freed once they are journalled: there is no cycle of references."""
     seen: list[weakref.ref[Any]] = []
 
     @observe_llm(name="llm_generation")
@@ -272,7 +272,7 @@ def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: A
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: Any) -> None:
-    """Also where it yields nothing."""
+    """The decision is the output, also if the generator yields nothing."""
 
     @observe_llm(as_type="agent")
     def decides() -> Generator[str, None, None]:
@@ -294,7 +294,7 @@ def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: An
 
 
 def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None:
-    """As argument and as answer, and inside of either."""
+    """Such an object may be an argument, an answer, or inside of either."""
 
     @observe_llm
     def echo(value: Any) -> Any:
@@ -310,7 +310,7 @@ def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None
 
 @pytest.mark.failures_expected
 def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither what the function returns or raises, nor the observation."""
+    """The function's result or exception stays, and so does the observation."""
 
     def mistaken(_: Any) -> Any:
         raise AssertionError("ours")
@@ -331,7 +331,7 @@ def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monke
 
 
 def test_send_and_throw_reach_the_generator(journal: Any) -> None:
-    """Values and exceptions go in, the return value comes out, and the pieces are on the trace."""
+    """Values and exceptions go in, the return value comes out, and the trace has the pieces."""
     counting = count(3)
     assert next(counting) == 0
     assert counting.send("go on") == 1
@@ -345,7 +345,7 @@ def test_send_and_throw_reach_the_generator(journal: Any) -> None:
 
 
 async def test_asend_and_athrow_reach_the_async_generator(journal: Any) -> None:
-    """The same for async generators."""
+    """Values and exceptions reach async generators too."""
     counting = acount(2)
     assert await anext(counting) == 0
     assert await counting.asend("go on") == "go on"
@@ -357,7 +357,7 @@ async def test_asend_and_athrow_reach_the_async_generator(journal: Any) -> None:
 
 
 def test_a_stream_that_is_closed_early_has_ended(journal: Any) -> None:
-    """What came until then is recorded, without a fault; the generator's own `finally` has run."""
+    """The pieces so far are recorded without an error; the generator's own `finally` has run."""
     closed = []
 
     @observe_llm
@@ -377,7 +377,7 @@ def test_a_stream_that_is_closed_early_has_ended(journal: Any) -> None:
 
 
 def test_a_generators_caller_is_not_inside_it(journal: Any) -> None:
-    """Between two pieces the caller's own calls are no children of the stream; calls of the stream's body are."""
+    """Between two pieces, the caller's calls are no children of the stream; calls in the stream's body are."""
 
     @observe_llm(name="stream")
     def stream() -> Generator[int, None, None]:
@@ -410,7 +410,7 @@ async def test_asyncio_timeout_still_works(journal: Any) -> None:
 
 
 def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
-    """An override that asks twice is one generation, with the usage of both added."""
+    """An override that calls twice is one generation, with the sum of both usages."""
 
     class Base:
         model_name, model_type = "claude-haiku-4-5", "claude"
@@ -432,7 +432,7 @@ def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
 
 
 def test_the_same_instance_in_a_thread_is_a_call_of_its_own(journal: Any) -> None:
-    """The guard against double counting is not carried into threads."""
+    """The guard against double counting does not apply in other threads."""
 
     class Fan:
         @observe_llm(name="llm_generation")
@@ -449,7 +449,7 @@ def test_the_same_instance_in_a_thread_is_a_call_of_its_own(journal: Any) -> Non
 
 
 def test_methods_of_every_kind_can_be_decorated(journal: Any) -> None:
-    """Instance, class and static methods; `self` and `cls` are no arguments."""
+    """Instance, class and static methods can be decorated; `self` and `cls` are not recorded."""
 
     class Kinds:
         @observe_llm
@@ -473,7 +473,7 @@ def test_methods_of_every_kind_can_be_decorated(journal: Any) -> None:
 def test_a_malformed_flag_stops_shipping_not_recording(
     journal: Any, langfuse: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One red line that names the variable; calls go on and are journalled here, and nothing leaves."""
+    """One red line names the variable; calls are journalled here, and nothing is sent."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "ture")
     assert add(1) == add(1) == 3
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "ENABLE_LANGFUSE" in line]
@@ -485,7 +485,7 @@ def test_a_malformed_flag_stops_shipping_not_recording(
 
 
 def test_a_recursive_call_in_a_cycle_keeps_its_tree(journal: Any) -> None:
-    """Plain functions, which have no instance, are an observation each time."""
+    """Calls of plain functions, which have no instance, are separate observations."""
 
     @observe_llm(as_type="span")
     def descend(depth: int) -> int:
@@ -502,7 +502,7 @@ FILES = frozenset((observe.__file__, current.__file__))
 
 @pytest.mark.parametrize("call", [lambda: add(1), lambda: asyncio.run(aadd(1)), lambda: list(count(1))])
 def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) -> None:
-    """The agent's own handler raises between any two lines of ours: no observation stays open."""
+    """The agent's handler raises between any two lines of ours: no observation stays open."""
     call()
     number, left = 0, []
     with alarms():

@@ -31,21 +31,21 @@ WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "p
 
 @observe_llm(name="llm_generation")
 def ask(prompt: str, temperature: float = 0.3) -> str:
-    """A model call that answers at once."""
+    """Make a model call that answers at once."""
     return "BUY"
 
 
 class Quick(BaseModel):
-    """A provider's model that answers at once, with the metadata that the plan notes in every call."""
+    """A provider's model that answers at once, with the metadata of `BaseModel`'s calls."""
 
     model_type = "openai"  # type: ignore[assignment]
 
     def initialize_client(self, **_: Any) -> None:
-        """There is no client."""
+        """No client is needed."""
         self.model_name = "gpt-4o-mini"
 
     def is_available(self) -> bool:
-        """Always."""
+        """Always available."""
         return True
 
     def generate_response(
@@ -63,7 +63,7 @@ class Quick(BaseModel):
 
 
 def create(**_: Any) -> SimpleNamespace:
-    """In place of an SDK's method."""
+    """Replaces an SDK's method."""
     return SimpleNamespace(choices=[])
 
 
@@ -91,7 +91,7 @@ def calls_of_one(journal: Any) -> Any:
 
 
 def test_a_traced_call_makes_few_calls_and_none_that_work(calls_of_one: Any) -> None:
-    """No serialisation, no redaction, no database, no lock on the caller's thread."""
+    """The caller's thread does no serialisation, no redaction, no database access, and takes no lock."""
     calls = calls_of_one("Longs were liquidated")
     assert 10 < calls.total() <= MOST_CALLS, calls
     modules = {name.rpartition(".")[0] for name in calls}
@@ -100,14 +100,14 @@ def test_a_traced_call_makes_few_calls_and_none_that_work(calls_of_one: Any) -> 
 
 
 def test_a_call_through_a_model_with_metadata_makes_few_calls(calls_of_one: Any) -> None:
-    """As agents call: metadata of four values, an answer with usage and the provider's own response."""
+    """The call has metadata of four values, and an answer with usage and the provider's response."""
     model = Quick(None)
     calls = calls_of_one("Longs", lambda prompt: model.generate_response("You decide", prompt, 0.3, max_tokens=900))
     assert 40 < calls.total() <= MOST_OF_A_MODEL, calls
 
 
 def test_a_hooked_call_of_an_sdk_makes_few_calls(calls_of_one: Any) -> None:
-    """Two messages, copied before the SDK sees them."""
+    """The call has two messages, copied before the SDK gets them."""
     hooked = sync_method(CHAT)(create)
     messages = [{"role": role, "content": "Longs were liquidated"} for role in ("system", "user")]
     calls = calls_of_one("", lambda _: hooked(model="gpt-4o", messages=messages, temperature=0.3))
@@ -115,12 +115,12 @@ def test_a_hooked_call_of_an_sdk_makes_few_calls(calls_of_one: Any) -> None:
 
 
 def test_the_callers_cost_does_not_grow_with_the_prompt(calls_of_one: Any) -> None:
-    """200 KB is handed over as 2 KB is."""
+    """A prompt of 200 KB costs the caller as much as one of 2 KB."""
     assert calls_of_one("x" * 2_000) == calls_of_one("x" * 200_000)
 
 
 def test_tracing_off_is_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four settings are looked at, and nothing else."""
+    """With tracing off, a call reads four settings."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     ask("warm")
     with counted() as calls:
@@ -155,7 +155,7 @@ _ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # the word to
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_traced_call_asks_the_system_for_nothing(journal: Any) -> None:
-    """A thousand calls: the caller's thread makes no system call but for memory and the interpreter's lock."""
+    """In a thousand calls, the caller's thread makes no system call but for memory and the interpreter's lock."""
     worker = subprocess.Popen(
         [sys.executable, "-c", _BURST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT
     )

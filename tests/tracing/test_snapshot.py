@@ -29,21 +29,21 @@ from tests.cases import cases
 
 
 def nodes_of(value: Any) -> int:
-    """The values in a snapshot, over all its levels."""
+    """Return the number of values in a snapshot, over all levels."""
     if isinstance(value, dict):
         return 1 + sum(map(nodes_of, value.values()))
     return 1 + sum(map(nodes_of, value)) if isinstance(value, list) else 1
 
 
 def ring() -> list[Any]:
-    """A list that holds itself twelve times."""
+    """Return a list that contains itself twelve times."""
     state: list[Any] = []
     state += [state] * 12
     return state
 
 
 def shared() -> list[Any]:
-    """Ten references to ten references to …: 10^11 paths over 12 lists."""
+    """Return ten references to ten references to …: 10^11 paths over 12 lists."""
     state: list[Any] = ["x"]
     for _ in range(11):
         state = [state] * 10
@@ -51,7 +51,7 @@ def shared() -> list[Any]:
 
 
 def portfolio() -> dict[str, Any]:
-    """Positions that know their portfolio."""
+    """Return positions that refer to their portfolio."""
     state: dict[str, Any] = {"name": "portfolio"}
     state["positions"] = [{"symbol": f"S{number}", "portfolio": state} for number in range(12)]
     return state
@@ -70,14 +70,14 @@ LARGE: dict[str, Any] = {
 
 @cases("case", LARGE)
 def test_a_snapshot_is_bounded_as_a_whole(case: str) -> None:
-    """However its parts refer to each other, and the record counts what it left out."""
+    """The bound holds however parts refer to each other, and the record has the number of omitted values."""
     kept = snapshot(LARGE[case])
     assert nodes_of(kept) <= 2 * MAX_NODES  # the values, and a mark for each container that was cut
     assert "more" in str(kept) or "deeper than" in str(kept)
 
 
 class Meta(type):
-    """A metaclass that nobody can look up a class of."""
+    """A metaclass whose classes raise when they are hashed or compared."""
 
     def __eq__(cls, other: object) -> bool:
         raise SystemExit
@@ -86,7 +86,7 @@ class Meta(type):
 
 
 class Tick(metaclass=Meta):
-    """Of such a class."""
+    """A class of that metaclass."""
 
 
 class Lazy:
@@ -107,14 +107,14 @@ class Lazy:
 
 @dataclasses.dataclass
 class Position:
-    """Plain data."""
+    """A plain data class."""
 
     symbol: str
     size: float
 
 
 class Side(str, enum.Enum):
-    """An action as agents keep it."""
+    """An action as agents store it."""
 
     BUY = "BUY"
 
@@ -142,7 +142,7 @@ SHOWN: dict[str, tuple[Any, Any]] = {
 
 @cases("case", SHOWN)
 def test_values_are_shown_as_plain_data(case: str) -> None:
-    """Fields of plain classes, shapes of tables, names of the rest."""
+    """Plain classes are recorded by fields, tables by shape, other objects by their type's name."""
     value, expected = SHOWN[case]
     kept = snapshot(value)
     assert kept == expected
@@ -150,7 +150,7 @@ def test_values_are_shown_as_plain_data(case: str) -> None:
 
 
 def test_a_call_runs_no_code_of_its_arguments_or_answer(journal: Any) -> None:
-    """No method of a mock, no property, no text of a lazy query, no hash of a class."""
+    """No method of a mock, no property, no text of a lazy query and no hash of a class is run."""
 
     @observe_llm(as_type="tool")
     def place(exchange: Any, *_: Any) -> Any:
@@ -166,7 +166,7 @@ def test_a_call_runs_no_code_of_its_arguments_or_answer(journal: Any) -> None:
 
 
 def test_an_owners_properties_are_not_read(journal: Any) -> None:
-    """A round robin goes on where it was."""
+    """A property with a side effect, such as a round robin, is not read."""
 
     class Robin:
         reads = 0
@@ -200,14 +200,14 @@ class Stream:
 
 
 def test_a_response_that_streams_is_not_read(journal: Any) -> None:
-    """It is the agent's to read."""
+    """The agent reads the response itself."""
     answer = Stream()
     assert observe_llm(as_type="tool")(lambda: answer)() is answer
     assert journal.observations()[0]["output"] == "[Stream]"
 
 
 def test_an_answer_is_read_from_its_fields() -> None:
-    """Of an instance, of slots, and of what pydantic calls extra."""
+    """Fields are those of an instance, of slots, and pydantic's extra ones."""
 
     class Slotted:
         __slots__ = ("content", "usage")
@@ -308,7 +308,7 @@ def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_alarm_passes_through_a_line_that_cannot_be_printed() -> None:
-    """Though TimeoutError is an OSError, which is what a broken output raises."""
+    """A TimeoutError passes, though it is an OSError, which a broken output raises too."""
 
     def late(*_: Any) -> None:
         raise TimeoutError("the agent's own")
@@ -324,7 +324,7 @@ def test_an_alarm_passes_through_a_line_that_cannot_be_printed() -> None:
 
 
 def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
-    """As FastAPI closes its dependencies, and anyio its tasks."""
+    """FastAPI closes its dependencies, and anyio its tasks, in another context."""
 
     def dependency() -> Iterator[None]:
         with ObservabilityContext.agent_cycle("Api"):
@@ -340,7 +340,7 @@ def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
 
 @pytest.mark.parametrize("capture_output", [True, False])
 def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -> None:
-    """Up to a million characters, without half a secret at the cut; the rest is counted."""
+    """A million characters are kept, without half a secret at the cut; the rest is counted."""
 
     @observe_llm(as_type="tool", capture_output=capture_output)
     def prices() -> Iterator[str]:
@@ -359,7 +359,7 @@ def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that the queue's bound counts a provider's raw response too."""
+    """The queue's limit counts a provider's raw response too."""
     may_write = threading.Event()
 
     class Blocked:
@@ -442,7 +442,7 @@ def test_what_a_call_keeps_is_summed_up(act: Any, kept: int, monkeypatch: pytest
 @pytest.mark.parametrize("decorator", [staticmethod, classmethod])
 @pytest.mark.parametrize("bare", [True, False])
 def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool, journal: Any) -> None:
-    """And the method is what it was."""
+    """The decorated method stays static or a class method."""
     observed = observe_llm if bare else observe_llm(as_type="tool")
 
     class Agent:
