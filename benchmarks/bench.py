@@ -1,6 +1,6 @@
 """Measure what tracing costs, and print a Markdown table: each figure with its spread, and its target.
 
-Ours runs beside a bare OpenTelemetry SDK span and Langfuse's `@observe`; all export to one loopback sink. Absolute
+Our calls run beside a bare OpenTelemetry SDK span and Langfuse's `@observe`; all export to one loopback server. Absolute
 times differ between machines and with their load; compare the ratios of one run.
 
     python -m benchmarks.bench [--quick] [PART ...]

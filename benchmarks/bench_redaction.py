@@ -34,7 +34,7 @@ REPEATS = 5
 KB = 1_000
 SECRETS = {"OPENAI_KEY": "sk-proj-Zx81kQmN4vTr7LpB2yWc", "BIRDEYE_API_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
            "LANGFUSE_SECRET_KEY": "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"}  # fmt: skip
-# By name or place, as scanners write them (gitleaks rules/generic.go), and the forms of a wallet's keys.
+# Secrets by their name or place, as scanners describe them (gitleaks rules/generic.go), and forms of a wallet's keys.
 _GENERIC = (
     r"(?i:[\w.-]{0,64}(?:key|secret|token|password|passwd|passphrase|pwd|mnemonic|dsn|credential)s?"
     r"[\"'`]?\s{0,8}(?::=|=>|=|:|is)\s{0,8}[\"'`]?[^\s\"'`,;]{8,256})",
@@ -238,7 +238,7 @@ OF_SERVICES = re.compile(
 def _findings(rules: re.Pattern[str], file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """CredSweeper's findings in its samples: the lines of each, and its value; `pk_live_…` is public."""
     for finding in json.loads(file.read_text(encoding="utf-8")):
-        value = finding["line_data_list"][-1]["value"]  # the first of several is an id
+        value = finding["line_data_list"][-1]["value"]  # if there are several values, the first is an id
         if rules.fullmatch(finding["rule"]) and not value.startswith("pk_"):
             lines = {item["line_num"]: item["line"] for item in finding["line_data_list"]}
             yield "\n".join(lines.values()), (value,)

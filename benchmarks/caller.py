@@ -14,13 +14,16 @@ from typing import Any
 from benchmarks.calls import KINDS, LANGFUSE, LIBRARIES, OURS, PLAIN, PROMPT, SPAN, Call, call_of, empty_method
 from benchmarks.table import line, progress, ratios, spread
 
-PACE_SECONDS = 0.005  # the pause after which the caches hold other code
+PACE_SECONDS = 0.005  # pause after which the CPU's caches hold other code
 LONG_PROMPTS = {
     "200 KB of text": PROMPT * 100,
     "200 KB as 200 messages": [{"role": "user", "content": PROMPT[:1000]} for _ in range(200)],
 }
 _ARTICLES = {"model": "a", "function": "a", "SDK": "an"}
-TARGETS = {("model", PACE_SECONDS): ("0.4", "0.06"), ("model", 0.0): ("0.25", "0.03")}  # of a span, of Langfuse
+TARGETS = {
+    ("model", PACE_SECONDS): ("0.4", "0.06"),
+    ("model", 0.0): ("0.25", "0.03"),
+}  # targets: ratio to a span, ratio to Langfuse
 
 Repeats = dict[str, list[float]]  # library -> the median of each repeat, in added microseconds
 
@@ -52,7 +55,7 @@ def _one_round(calls: dict[str, Call], prompt: Any, count: int, pace: float) -> 
 
 
 def show(title: str, medians: Repeats, targets: tuple[str, str] = ("–", "–")) -> None:
-    """Two lines: ours beside the span, and beside Langfuse."""
+    """Print two lines: ours beside the span, and beside Langfuse."""
     for name, target in zip((SPAN, LANGFUSE), targets, strict=True):
         beside = f"{name} {spread(medians[name], 'µs')}"
         line(title, spread(medians[OURS], "µs"), beside, ratios(medians[OURS], medians[name]), target)
@@ -66,10 +69,10 @@ def flush() -> None:
 
 
 def paths(address: str, count: int, repeats: int) -> None:
-    """The caller's path of each kind of call: after a pause, back to back, and with long prompts."""
+    """Measure each kind of call on the caller's thread: after a pause, back to back, and with long prompts."""
     for kind in KINDS:
         calls = {library: call_of(kind, library, address) for library in LIBRARIES}
-        _one_round(calls, PROMPT, 400, 0.0)  # imports, and everything that is compiled at first use
+        _one_round(calls, PROMPT, 400, 0.0)  # one-time work: imports, compiling
         for title, pace in (("after a pause", PACE_SECONDS), ("back to back", 0.0)):
             progress(f"a call through {_ARTICLES[kind]} {kind}, {title}")
             medians = added(calls, PROMPT, count // 8 if pace else count // 2, repeats, pace)
@@ -84,7 +87,7 @@ def paths(address: str, count: int, repeats: int) -> None:
 
 
 def off(address: str, count: int, repeats: int) -> None:
-    """Tracing off: through a model, a function, and an SDK's client."""
+    """Measure calls with tracing off: through a model, a function, and an SDK's client."""
     os.environ["ENABLE_LANGFUSE"] = "false"
     pairs = {kind: {library: call_of(kind, library, address) for library in (PLAIN, OURS)} for kind in KINDS[:2]}
     pairs["hooked method of an SDK"] = empty_method()
@@ -94,11 +97,11 @@ def off(address: str, count: int, repeats: int) -> None:
     os.environ["ENABLE_LANGFUSE"] = "true"
 
 
-_BATCH = 50  # calls between two readings of the clock, which itself takes a good part of a call
+_BATCH = 50  # calls between two readings of the clock, which take time too
 
 
 def _of_batches(calls: dict[str, Call], count: int) -> float:
-    """Microseconds added to a call; the smallest batches of either side, measured in turn."""
+    """Return the microseconds added to a call, from the fastest batches with and without tracing."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(count // _BATCH):
         for name, call in calls.items():

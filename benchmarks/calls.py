@@ -19,20 +19,20 @@ LIBRARIES = (PLAIN, OURS, SPAN, LANGFUSE)
 KINDS = ("model", "function", "SDK")
 PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40  # 2 KB
 SYSTEM = "You are a liquidation analyst. Answer BUY, SELL or NOTHING, a reason, and a confidence."
-TEXT = "Longs were flushed out; wait for the next hour.\nConfidence: 72%"  # no decision: one call, one row
+TEXT = "Longs were flushed out; wait for the next hour.\nConfidence: 72%"  # not a decision, so that one call is one row
 USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
 MODEL, TEMPERATURE, MAX_TOKENS = "gpt-4o-mini", 0.3, 1_000
 
 
 _MESSAGE = SimpleNamespace(role="assistant", content=TEXT)
-RESPONSE = SimpleNamespace(  # a provider's own
+RESPONSE = SimpleNamespace(  # a provider's own response
     model=MODEL, usage=SimpleNamespace(**USAGE), choices=[SimpleNamespace(finish_reason="stop", message=_MESSAGE)]
 )
 
 
 def configure(address: str, folder: str) -> None:
     """Settings that make all libraries export to the sink at `address`; our journal is in `folder`."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process of ours compiles its modules anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each process would compile its modules anew
     os.environ.update(
         PYTHON_DOTENV_DISABLED="1", ENABLE_LANGFUSE="true", LANGFUSE_HOST=address, LANGFUSE_PUBLIC_KEY="pk-lf-bench",
         LANGFUSE_SECRET_KEY="sk-lf-bench-0123456789", OBSERVABILITY_JOURNAL=f"{folder}/journal.db",
@@ -41,7 +41,7 @@ def configure(address: str, folder: str) -> None:
 
 
 def call_of(kind: str, library: str, address: str) -> Call:
-    """The call, traced by the library. It exports to the sink at `address`; nothing else of it is loaded."""
+    """Return the call traced by the library, which exports to the server at `address`."""
     if library == OURS:
         return {"model": our_model, "function": our_function, "SDK": our_client}[kind]()
     plain = {"model": plain_model, "function": lambda: answer, "SDK": plain_client}[kind]()
@@ -49,17 +49,17 @@ def call_of(kind: str, library: str, address: str) -> Call:
 
 
 def answer(prompt: Any) -> str:  # noqa: ARG001 - as a model has
-    """The decorated function: does as little as possible."""
+    """Answer at once; this is the decorated function."""
     return TEXT
 
 
 def our_function() -> Call:
-    """`@observe_llm`."""
+    """Return the function under `@observe_llm`."""
     return observe_llm(name="llm_generation")(answer)
 
 
 class PlainModel:
-    """A provider's model as agents have it, without tracing."""
+    """A provider's model without tracing."""
 
     model_name, model_type = MODEL, "openai"
 
@@ -75,16 +75,16 @@ class PlainModel:
 
 
 class OurModel(BaseModel):
-    """The same model below `BaseModel`, noting the plan's metadata in every call."""
+    """`PlainModel` as a subclass of `BaseModel`, which records metadata in every call."""
 
     model_type = "openai"  # type: ignore[assignment]
 
     def initialize_client(self, **_: Any) -> None:
-        """There is no client."""
+        """No client is needed."""
         self.model_name = MODEL
 
     def is_available(self) -> bool:
-        """Always."""
+        """Always available."""
         return True
 
     def generate_response(
@@ -110,12 +110,12 @@ def _through(model: Any) -> Call:
 
 
 def plain_model() -> Call:
-    """Through a model without tracing."""
+    """Return a call of the model without tracing."""
     return _through(PlainModel())
 
 
 def our_model() -> Call:
-    """Through a model below `BaseModel`."""
+    """Return a call of the subclass of `BaseModel`."""
     return _through(OurModel(None))
 
 
@@ -153,7 +153,7 @@ def our_client() -> Call:
 
 
 def original_create() -> Callable[..., Any]:
-    """The SDK's own method; a client's `create` is the hooked one again afterwards."""
+    """Return the SDK's own method; afterwards a client's `create` is hooked again."""
     from openai.resources.chat.completions import Completions
 
     instrumentation.uninstall()
@@ -164,12 +164,12 @@ def original_create() -> Callable[..., Any]:
 
 
 def empty_method() -> dict[str, Call]:
-    """An SDK's method that does nothing, as it is and hooked: the SDK's own time would hide the hook's."""
+    """Return an empty method without and with the hook: a real method's time would hide the hook's."""
     from src.observability.instrumentation.calls import sync_method
     from src.observability.instrumentation.sdks.openai import CHAT
 
     def create(**_: Any) -> None:
-        """In place of the SDK's method."""
+        """Replaces the SDK's method."""
 
     return {PLAIN: _asking(create), OURS: _asking(sync_method(CHAT)(create))}
 

@@ -25,11 +25,11 @@ from benchmarks.caller import PACE_SECONDS
 from benchmarks.calls import LANGFUSE, LIBRARIES, OURS, PLAIN, SPAN
 from benchmarks.table import line, progress, ratios, spread
 
-FIRST = 400  # calls; everything that happens once has happened by then
+FIRST = 400  # calls that include all one-time work
 STALL_US = 5_000
-NO_REDACTION, NO_PAUSE = "--no-redaction", "--no-pause"  # the second: without a pause to export every 500 calls
+NO_REDACTION, NO_PAUSE = "--no-redaction", "--no-pause"  # NO_PAUSE: no pause to export every 500 calls
 BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy meanwhile
-LOOK_EVERY = 500  # calls back to back; a bare span's queue does not overflow in between
+LOOK_EVERY = 500  # calls back to back, few enough for a bare span's queue
 
 Run = dict[str, float]
 
@@ -48,7 +48,7 @@ def flush_of(library: str, call: calls.Call) -> Callable[[], object]:
 
 
 def measured(library: str, address: str, count: int, pace: float, look_every: int) -> Run:
-    """The figures of one library."""
+    """Return the figures of one library."""
     before = time.process_time()
     call = calls.call_of("model", library, address)
     call("")
@@ -68,7 +68,7 @@ def measured(library: str, address: str, count: int, pace: float, look_every: in
 
 def _make(call: calls.Call, count: int, pace: float, flush: Callable[[], object], look_every: int) -> "array[float]":
     """Run the calls and return the microseconds of each."""
-    took = array("f")  # a list of floats would itself be the growth measured
+    took = array("f")  # a list of floats would grow the measured memory
     for number in range(count):
         prompt = f"{calls.PROMPT}{number}"
         began = time.perf_counter_ns()
@@ -90,7 +90,7 @@ def in_process(library: str, address: str, count: int, pace: float, *options: st
 
 
 def cpu(address: str, count: int, repeats: int) -> None:
-    """CPU of the whole process added to a call, with and without redaction; and the work after a start."""
+    """Measure the CPU time that a call adds to the process, with and without redaction, and the one-time work."""
     for title, pace in (("200 calls a second", PACE_SECONDS), ("as fast as they export", 0.0)):
         runs = _side_by_side(address, count // 2 if pace else count * 3, repeats, pace)
         ours, bare, langfuse, clear = (list(_added(runs, name, "cpu_us")) for name in (OURS, SPAN, LANGFUSE, _CLEAR))
@@ -148,14 +148,14 @@ def memory(address: str, count: int, repeats: int) -> None:
 
 
 def _redact_nothing() -> None:
-    """Replace redaction by nothing, to see its share."""
+    """Replace redaction by a function without effect, to measure redaction's share."""
     from src.observability.recording import row
 
     class Unchanged:
-        """In place of `Redactor`."""
+        """Replaces `Redactor`."""
 
         def redact_all(self, values: list[Any]) -> list[Any]:
-            """The values themselves."""
+            """Return the values unchanged."""
             return values
 
     row.Redactor = Unchanged  # type: ignore[assignment, misc]

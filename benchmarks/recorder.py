@@ -18,10 +18,10 @@ from typing import Any
 from benchmarks import calls
 from benchmarks.table import line, progress, ratios, spread
 
-BATCHES = (4, 50)  # rows of one look at the queue: 200 calls a second; a burst
+BATCHES = (4, 50)  # rows per poll of the queue: at 200 calls a second; in a burst
 BURST = 1_000
-KILL_SECONDS = 0.5  # after a burst's end
-_FIRST = 50  # rows that are not measured: what happens once happens in them
+KILL_SECONDS = 0.5  # time from a burst's end to the kill
+_FIRST = 50  # rows before the measurement, which include one-time work
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -32,10 +32,10 @@ class _Collector:
         self.ended: list[Any] = []
 
     def on_start(self, observation: Any) -> None:
-        """Nothing: a call that ended before the recorder's poll is written once."""
+        """Do nothing: a call that ended before the recorder's poll is written once."""
 
     def on_end(self, observation: Any) -> None:
-        """Keep it."""
+        """Keep the observation."""
         self.ended.append(observation)
 
 

@@ -38,13 +38,13 @@ class Clock:
 
 
 class Run(NamedTuple):
-    """What the server saw after it came back."""
+    """The server's load after an outage."""
 
-    peak_rows: int  # taken in the busiest second
-    peak_requests: int  # asked in the busiest second
-    refused: int  # requests
-    half_seconds: float  # until half of the machines had no backlog
-    drained_seconds: float  # until none had one
+    peak_rows: int  # rows accepted in the busiest second
+    peak_requests: int  # requests in the busiest second
+    refused: int  # number of refused requests
+    half_seconds: float  # seconds until half of the machines had no backlog
+    drained_seconds: float  # seconds until no machine had a backlog
 
 
 def simulated(machines: int, rows_a_second: float, capacity: float, rate: float, seed: int) -> Run:
@@ -54,7 +54,7 @@ def simulated(machines: int, rows_a_second: float, capacity: float, rate: float,
     clock, shipper._random, delivery._random = Clock(), chance, chance  # type: ignore[assignment]
     shipper.time = clock  # type: ignore[assignment]
     backoffs = [shipper.Backoff() for _ in range(machines)]
-    sent_until = [0.0] * machines  # the time up to which a machine's rows have been sent
+    sent_until = [0.0] * machines  # a machine's rows up to this time have been sent
     events = [(chance.uniform(0.0, FLUSH_SECONDS), machine) for machine in range(machines)]
     heapq.heapify(events)
     rows_in, requests_in = Counter[int](), Counter[int]()
@@ -80,7 +80,7 @@ def simulated(machines: int, rows_a_second: float, capacity: float, rate: float,
             done.setdefault(machine, clock.now - OUTAGE_SECONDS)
         pause = delivery.catch_up_pause(round(rows)) if is_backlog else 0.0
         wait = pause if pending > batch else FLUSH_SECONDS
-        heapq.heappush(events, (clock.now + max(wait, 0.05), machine))  # a request takes its time
+        heapq.heappush(events, (clock.now + max(wait, 0.05), machine))  # a request takes 50 ms
     finished = sorted(done.values())
     return Run(max(rows_in.values()), max(requests_in.values()), refused, finished[machines // 2], finished[-1])
 

@@ -87,7 +87,7 @@ class LangfuseServer:
         self.version = "4.60.0"
         self.mode = "events_only"  # or dual; or legacy, as servers before 4 are
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
-        self.is_stored = True  # false while what was taken is still queued
+        self.is_stored = True  # False while accepted rows are still queued
         self._lock = threading.Lock()
         httpserver.expect_request(TRACES, method="POST").respond_with_handler(self._take_spans)
         httpserver.expect_request(INGESTION, method="POST").respond_with_handler(self._take_events)
@@ -106,7 +106,7 @@ class LangfuseServer:
         assert request.headers["Content-Encoding"] == "gzip"
         assert request.headers["x-langfuse-ingestion-version"] == "4"
         body = gzip.decompress(request.get_data())
-        if request.headers["Content-Type"] == "application/x-protobuf":  # of the SDK's own exporter
+        if request.headers["Content-Type"] == "application/x-protobuf":  # from the SDK's own exporter
             return self._refusal(request, body) or self._keep_spans(ExportTraceServiceRequest.FromString(body))
         assert request.headers["Content-Type"] == "application/json"
         return self._refusal(request, body) or self._keep_spans(decoded(body))

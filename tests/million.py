@@ -25,7 +25,7 @@ MODELS = (  # provider, model, USD per million tokens in and out; None: unknown
 )
 _HOUR_NS = 3_600_000_000_000
 _WORDS = "open interest falls while funding stays negative and whales move coins to the exchange before liquidations"
-_BATCH = 300  # traces of one transaction
+_BATCH = 300  # traces per transaction
 
 
 def fill(journal: Journal, traces: int, days: float = 14.0, seed: int = 1, until_ns: int | None = None) -> None:

@@ -28,18 +28,18 @@ class Agent:
     refuse: float = 0.0
     invalid: float = 0.0
     stuck: bool = False  # always the same answer
-    turn: float = 0.0  # chance that a BUY or SELL is turned beyond the market's own
-    shift: float = 0.0  # of confidences
+    turn: float = 0.0  # additional chance that a BUY or SELL is reversed
+    shift: float = 0.0  # added to confidences
     slower: float = 1.0
     dearer: float = 1.0
-    faster: int = 1  # cycles in the time of one
+    faster: int = 1  # factor for the number of cycles
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
         self.chance = chance = random.Random(self.seed)
         self.minutes = CADENCES[self.seed % len(CADENCES)]
         self.schedule = SCHEDULES[self.seed // len(CADENCES) % len(SCHEDULES)]
-        self.calls = chance.choice((1, 1, 1, 2, 5))  # of one cycle
+        self.calls = chance.choice((1, 1, 1, 2, 5))  # number of calls per cycle
         self.base_fail = chance.choice((0.001, 0.005, 0.01, 0.02))
         self.base_invalid = chance.choice((0.0, 0.01, 0.03, 0.1))
         self.one_word = chance.random() < 0.25  # answers with the action alone
@@ -82,7 +82,7 @@ class Agent:
         if hours:
             self.slow_hour = 0.8 * self.slow_hour + chance.gauss(0, 0.12)
             self.price *= 2 ** chance.gauss(0, 0.003 * min(hours, 24) ** 0.5)
-            if chance.random() < 1 / (7 * 24):  # a provider's bad minutes, about once a week
+            if chance.random() < 1 / (7 * 24):  # failures of a provider for minutes, about once a week
                 self.bad_until = at + int(chance.uniform(1, 6) * MINUTE_NS)
 
     def _cycle(self, at: int) -> list[Event]:

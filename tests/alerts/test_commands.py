@@ -156,7 +156,7 @@ def test_a_machine_that_slept_has_no_silent_agents(made: Journal, watcher: Calla
     running = watcher()
     running.run_pass(at)
     running.run_pass(at + MINUTE_NS)
-    assert running.run_pass(at + 9 * HOUR_NS) == []  # it woke up
+    assert running.run_pass(at + 9 * HOUR_NS) == []  # the machine woke up
     append(made, [cycle(at + 9 * HOUR_NS + MINUTE_NS)])
     assert running.run_pass(at + 9 * HOUR_NS + 2 * MINUTE_NS) == []
     assert [incident.rule for incident in running.run_pass(at + 9 * HOUR_NS + 14 * MINUTE_NS)] == []

@@ -112,7 +112,7 @@ def test_quiet_hours_hold_messages_back(store: AlertStore, webhook: Webhook, mon
     ("text", "now", "end"),
     [
         ("22:00-07:00 Europe/Berlin", "2026-03-29T01:30+01:00", "2026-03-29T07:00+02:00"),  # the clock goes forward
-        ("22:00-07:00 Europe/Berlin", "2026-10-25T00:30+02:00", "2026-10-25T07:00+01:00"),  # and back
+        ("22:00-07:00 Europe/Berlin", "2026-10-25T00:30+02:00", "2026-10-25T07:00+01:00"),  # the clock goes back
         ("22:00-07:00 Europe/Berlin", "2026-07-01T07:00+02:00", "2026-07-01T07:00+02:00"),
         ("22:00-07:00 Europe/Berlin", "2026-07-01T22:00+02:00", "2026-07-02T07:00+02:00"),
         ("12:30-13:00 America/New_York", "2026-07-01T16:45+00:00", "2026-07-01T17:00+00:00"),
@@ -129,7 +129,7 @@ def test_a_message_cut_off_by_a_kill_is_sent_again_and_says_so(store: AlertStore
     """It is unknown whether the message arrived: it is sent again, marked as a possible repeat."""
     announce(store, incident(), T0)
     with store.transaction() as db:
-        db.execute("UPDATE messages SET state = 'sending'")  # as a kill before the answer leaves it
+        db.execute("UPDATE messages SET state = 'sending'")  # the state after a kill before the server's answer
     delivery.send_due(store, configured_channels(), T0 + MINUTE_NS)
     delivery.send_due(store, configured_channels(), T0 + 2 * MINUTE_NS)
     assert len(webhook.received) == 2

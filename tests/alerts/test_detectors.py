@@ -75,7 +75,7 @@ def test_a_gap_beyond_the_factor_is_rare() -> None:
         longest = sorted(chance.expovariate(1) for _ in range(number))[-3]
         shares.append(math.exp(-factor * longest))
     assert fmean(shares) <= 3 / tests
-    assert gap_factor(2, 3, tests) == math.inf  # too few to tell
+    assert gap_factor(2, 3, tests) == math.inf  # too few gaps for a factor
 
 
 def test_an_upper_limit_of_a_share_covers_it() -> None:

@@ -30,7 +30,7 @@ def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: 
     watcher().run_pass(at + 8 * QUARTER + MINUTE_NS)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
     body = webhook.received[0]["message"]
-    assert "8 of 8 calls failed" not in body  # announced as soon as it is sure, not at the end of the page
+    assert "8 of 8 calls failed" not in body  # announced once certain, before the page ends
     assert f"Last good trace: {trace_of(good)[:8]}" in body
     assert f"trace {trace_of(failing[0])[:8]}" in body
     append(made, [cycle(at + number * QUARTER) for number in range(9, 20)])
@@ -91,7 +91,7 @@ def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook
     with pytest.raises(JournalError, match="no such table"):
         running.run_pass(at + 7 * QUARTER)
     assert running.store.incidents() == []
-    watcher()  # opening the file makes the table again
+    watcher()  # opening the file creates the table again
     running.run_pass(at + 7 * QUARTER)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
     assert "7 of 7 calls failed" in webhook.received[0]["message"]

@@ -38,7 +38,10 @@ def check_decision(row: dict[str, str], wanted: Any) -> None:
     """Check one line of the table."""
     assert (row["trace"], row["agent"]) == (wanted["trace_id"][:8], wanted["agent"])
     assert row["model"] == ("" if pd.isna(wanted["model"]) else wanted["model"])
-    confidence, outcome = wanted["signal_confidence"], row.get("outcome", "–")  # no column where none is known
+    confidence, outcome = (
+        wanted["signal_confidence"],
+        row.get("outcome", "–"),
+    )  # without a known outcome there is no column
     assert row["decision"].startswith(
         f"{wanted['signal_action']} {'' if pd.isna(confidence) else f'{confidence:g}%'}".strip()
     )
@@ -59,7 +62,7 @@ def check_traces(journal: Exported, limit: int) -> None:
     for row, (_, wanted) in zip(rows, expected.iterrows(), strict=True):
         assert (row["trace"], row["agent"]) == (wanted["trace_id"][:8], wanted["agent"])
         assert row["model"] == ("" if pd.isna(wanted["model"]) else wanted["model"])
-        assert (row.get("level") or "DEFAULT") == wanted["level"]  # no column where all is well
+        assert (row.get("level") or "DEFAULT") == wanted["level"]  # without a fault there is no column
         assert (row["cost"] == "–") == (wanted["calls"] == 0)
         assert is_about(row["cost"], wanted["cost_usd"])
         assert took_about(row["took"], wanted["took_ns"])

@@ -62,7 +62,7 @@ def test_a_time_without_an_offset_is_the_operator_s() -> None:
 
 def test_today_begins_at_local_midnight(monkeypatch: pytest.MonkeyPatch) -> None:
     """`today` begins at local midnight, and `yesterday` a day before."""
-    monkeypatch.setattr(time_range, "now_ns", lambda: START_NS)  # 2026-11-18 16:36:40 there
+    monkeypatch.setattr(time_range, "now_ns", lambda: START_NS)  # 2026-11-18 16:36:40 in Kolkata
     assert moment(time_range.parse_time("today")) == "2026-11-18 00:00:00 +05:30"
     assert moment(time_range.parse_time(" Yesterday")) == "2026-11-17 00:00:00 +05:30"
 

@@ -215,7 +215,7 @@ def test_status_is_right(filled: Journal) -> None:
     everything = frame()
     recent = everything[(everything["type"] == "generation") & (everything["start_ns"] >= time.time_ns() - DAY_NS)]
     (status,) = lines("status")
-    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # the clock went on
+    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # the clock has moved on
     assert sum(agent["cost_usd"] or 0 for agent in status["agents"]) == pytest.approx(
         recent["cost_usd"].sum(), rel=0.02
     )

@@ -97,7 +97,7 @@ def test_an_outcome_has_a_hit_rate(langfuse: LangfuseServer) -> None:
     assert LangFuseTracker().flush(10)
     hits = {score["traceId"]: score for score in langfuse.standing_scores if score["name"] == "hit"}
     assert [hits[trace_id]["value"] for trace_id in traces] == [1, 0]
-    assert sum(score["name"] == "hit" for score in langfuse.scores) == 2  # the percentage is no second one
+    assert sum(score["name"] == "hit" for score in langfuse.scores) == 2  # a percentage beside USD adds no second hit
     assert [hits[trace_id]["dataType"] for trace_id in traces] == ["NUMERIC", "NUMERIC"]
     outcome = next(score for score in langfuse.scores if score["name"] == "pnl_usd")
     assert hits[outcome["traceId"]].get("observationId") == outcome.get("observationId")

@@ -60,7 +60,7 @@ def test_all_is_well(langfuse: Any) -> None:
         "clock", "package", "reading",
     }  # fmt: skip
     calls = {finding["what"]: finding["detail"] for finding in findings if finding["about"] == "calls"}
-    assert calls.keys() >= {"anthropic recorded", "openai recorded"}  # and what else is installed
+    assert calls.keys() >= {"anthropic recorded", "openai recorded"}  # other SDKs may be installed too
     assert "messages.create" in calls["anthropic recorded"]
     output = CliRunner().invoke(app, ["doctor"]).output
     assert langfuse.secret_key not in output + json.dumps(findings)
@@ -230,7 +230,7 @@ def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, tex
 
 def test_the_langfuse_sdk_need_not_be_there(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traces and scores are not sent through the Langfuse SDK."""
-    monkeypatch.setattr(sys, "path", [])  # where distributions are looked for
+    monkeypatch.setattr(sys, "path", [])  # where installed packages are searched
     langfuse.answer = lambda request, _: Response('{"version": "4.60.0"}', 200) if request.path == HEALTH else None
     finding = worst_finding("server")
     assert finding[0] == "fine"
@@ -330,7 +330,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     """The finding has the server's message; `--fix` makes the rows pending, and the next pass delivers them."""
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
-    LangFuseTracker().flush(10)  # false where the refusal falls into it
+    LangFuseTracker().flush(10)  # False if the refusal happens during this flush
     weight, what, cure = worst_finding("rejected")
     assert (weight, cure) == (
         "fault",

@@ -35,7 +35,7 @@ def test_every_command_that_it_shows_runs(filled: Journal, tmp_path: Path) -> No
 def test_the_journal_in_pandas_in_three_lines(filled: Journal) -> None:
     """The lines of docs/notebook.md give every decision, with its time, outcome and trace."""
     (code,) = re.findall(r"```python\n(.*?)```", NOTEBOOK, re.DOTALL)
-    assert len(code.split("\n")) - code.count("\n\n") - 1 == 3  # blank ones aside
+    assert len(code.split("\n")) - code.count("\n\n") - 1 == 3  # without blank lines
     names: dict[str, Any] = {}
     exec(code.replace("src/data/observability/journal.db", str(filled.path)), names)
     decisions = names["decisions"]

@@ -24,7 +24,7 @@ from tests.million import fill
 from tests.runtime.busy_machine import Watch
 
 MOST_NS = 50_000_000
-LONG_ENOUGH_SECONDS = 5.0  # of a command that goes on
+LONG_ENOUGH_SECONDS = 5.0  # duration of a command that runs on
 TRIES = 3
 MEMORY = Path("/dev/shm")
 COMMANDS = (

@@ -245,7 +245,7 @@ def test_a_quiet_hour_has_its_place(report: Callable[..., str]) -> None:
     hours = (50, 20, 0)
     _append(*(_call(60 * hour, cost_usd=0.01) for hour in hours))
     bars = marks_of(report(), "Spend by model")
-    assert len(bars) == 26  # of two hours
+    assert len(bars) == 26  # buckets of two hours
     assert [sum(figures.values()) > 0 for _, figures in bars].count(True) == 3
 
 

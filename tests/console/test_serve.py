@@ -181,7 +181,7 @@ async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClie
         ]
         assert html.count('class="meter bad"') == 1
         assert "<b>&lt;img/src=x&gt; 1 USD/day</b>" in html
-    assert filled.select(periods) == counted  # the page has written nothing
+    assert filled.select(periods) == counted  # the page wrote nothing
     statuses, is_complete = statuses_now(filled, configured(), time.time(), steps=0)
     assert (statuses[0].spent, is_complete) == (counted[0]["spent"], False)
     monkeypatch.setattr("src.observability.console.page.budgets._STEPS", 0)

@@ -36,7 +36,7 @@ CHANGES = (
     (r"as of 20\d\d-\d\d-\d\d", "as of 2026-11-09"),
     (r"package: version [\d.]+", "package: version 1.0.0"),
     (r"the SDK is [\d.]+", "the SDK is 5.0.4"),
-    (r"✅ calls: [^✅]*", ""),  # the installed SDKs
+    (r"✅ calls: [^✅]*", ""),  # depends on the installed SDKs
 )
 
 

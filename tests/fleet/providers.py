@@ -76,7 +76,7 @@ class Providers:
             self.requests.append(Request(provider, model, prompt, usage["output_tokens"], 200))
             return 200, answer
         if model == "gpt-5-mini" and body["messages"][0]["role"] == "system":
-            text = ""  # RetryAgent asks again
+            text = ""  # RetryAgent calls again after an empty answer
         message = {**answer["choices"][0]["message"], "content": text}
         answer["choices"] = [{**answer["choices"][0], "message": message}]
         prompt, total = usage["prompt_tokens"], usage["total_tokens"]  # xAI counts reasoning in the total alone

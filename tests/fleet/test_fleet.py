@@ -39,7 +39,7 @@ class Run(NamedTuple):
     stdout: str
     stderr: str
     requests: list[Request]
-    files: dict[str, bytes]  # what it left in src/data
+    files: dict[str, bytes]  # files that it wrote to src/data
 
 
 class Both(NamedTuple):
@@ -66,7 +66,7 @@ def run(root: Path, command: tuple[str, ...]) -> Run:
     """Run an agent to its end, with every provider on loopback."""
     with Providers() as providers:
         environment = {
-            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # of models that will be retired
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # warnings about models that will be retired
             "PATH": os.environ["PATH"],
             "HTTP_PROXY": providers.url, "http_proxy": providers.url,
             "ANTHROPIC_BASE_URL": "http://api.anthropic.com", "OPENAI_BASE_URL": "http://api.openai.com/v1",
@@ -234,4 +234,4 @@ def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
 def test_a_repetition_by_the_sdk_is_no_request_of_its_own(both: Both) -> None:
     """A retried request is one row, from the first try to the last answer."""
     (row,) = both.of_type("generation")
-    assert row["end_ns"] - row["start_ns"] > 100_000_000  # the SDK waits
+    assert row["end_ns"] - row["start_ns"] > 100_000_000  # the SDK waits before its retry

@@ -53,7 +53,7 @@ def test_a_method_looks_as_before(cls: type, name: str) -> None:
 def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
     """The answer has the SDK's type; with `with_raw_response`, the raw response's."""
     assert type(client.chat.completions.create(**ASKED)) is ChatCompletion
-    with client.chat.completions.create(**ASKED, stream=True) as stream:  # one that is dropped ends in a later test
+    with client.chat.completions.create(**ASKED, stream=True) as stream:  # a dropped stream would end in a later test
         assert type(stream) is openai.Stream
     assert type(client.chat.completions.with_raw_response.create(**ASKED).parse()) is ChatCompletion
 
@@ -223,7 +223,7 @@ def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: Jo
     class Decision(BaseModel):
         action: str
 
-    with pytest.raises(ValueError, match="Invalid JSON"):  # the SDK's, as the recorded answer is no JSON
+    with pytest.raises(ValueError, match="Invalid JSON"):  # the SDK's error: the recorded answer is not JSON
         client.chat.completions.parse(**ASKED, response_format=Decision)
     (row,) = journal.observations()
     assert row["model_parameters"]["response_format"].endswith("Decision]")

@@ -65,7 +65,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
     assert [row["model_parameters"]["prompt"] for row in journal.observations()][-2:] == ["first", "second"]
     aside = [file for file in path.parent.glob("journal.db.set-aside-*") if not file.name.endswith(("-wal", "-shm"))]
     said = capsys.readouterr().err
-    if damage == "truncated" and not aside:  # SQLite could still read what is left of it
+    if damage == "truncated" and not aside:  # SQLite may still read the rest of the file
         assert "set aside" not in internal_errors.failures._counts
     else:
         assert len(aside) == 1
@@ -229,7 +229,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
     ask("later")
     assert len(journal.observations()) == 1
     runtime.close()
-    aged(journal.path, -1)  # so that it began after those scores
+    aged(journal.path, -1)  # so that it began after the scores
     assert kept.delete_done(10) == 1
     assert kept.scores() == []
     kept.close()
@@ -277,7 +277,7 @@ def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
     other, found, sleep = sqlite3.connect(path, timeout=0, isolation_level=None), [], time.sleep
 
     def take_turn(seconds: float) -> None:
-        other.execute("BEGIN IMMEDIATE")  # refused at once where the journal is not free
+        other.execute("BEGIN IMMEDIATE")  # fails at once if another process writes
         found.append(other.execute("SELECT count(*) FROM observations").fetchone()[0])
         other.execute("COMMIT")
         sleep(seconds)
@@ -375,7 +375,7 @@ def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.C
     runtime.close()
     pages = journal.path.stat().st_size // 4096
     with journal.path.open("r+b") as file:
-        for page in range(1, pages):  # all but the first, which says that it is ours
+        for page in range(1, pages):  # all pages but the first, which has the application id
             file.seek(page * 4096)
             file.write(os.urandom(4096))
     ask("after")

@@ -28,7 +28,7 @@ WAYS = ("sync", "async")
 Rows = Callable[[], list[dict[str, Any]]]
 
 
-_install_once = functools.cache(install)  # it looks at every module
+_install_once = functools.cache(install)  # an installation examines every module
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def _generated(text: str) -> dict[str, Any]:
     return {**answer, "response": text}
 
 
-# Path -> body asked, body answered, provider, model.
+# Path -> request body, response body, provider, model.
 POSTS = {
     "/v1/chat/completions": ({"model": "gpt-5-mini", "messages": MESSAGES}, _openai, "openai", "gpt-5-mini"),
     "/v1/messages": (

@@ -33,9 +33,9 @@ class Api:
     """One API of an SDK."""
 
     sdk: str
-    name: str  # of the observation, after the SDK's
+    name: str  # the observation's name without the SDK's
     body: Path
-    base: str  # of the address
+    base: str  # path that the client's address begins with
     given: dict[str, Any]
     streams: bool = True
 

@@ -20,14 +20,14 @@ from tests.cases import cases
 from tests.tracing.counting import counted
 
 BUCKETS = {"input": 1000, "input_cached_tokens": 200, "output": 60, "output_reasoning_tokens": 40}
-MOST_CALLS = 60  # of functions
+MOST_CALLS = 60  # most function calls for a price
 same_data = pytest.mark.skipif(
     price_table().name != f"genai-prices {version('genai-prices')}", reason="another genai-prices: run `make prices`"
 )
 PROVIDER_IDS = {"claude": "anthropic", "gemini": "google", "xai": "x-ai"}
 USAGES = (
     BUCKETS,
-    {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000},  # beyond every tier
+    {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000},  # above every tier
     {"input": 1, "output": 1},
     {"input": 1000, "output": 0},
     {"input": 0, "output": 0},
@@ -44,7 +44,7 @@ def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: d
     cached, written = buckets.get("input_cached_tokens", 0), buckets.get("input_cache_creation", 0)
     thought = buckets.get("output_reasoning_tokens", 0)
     usage = genai_prices.Usage(
-        input_tokens=buckets["input"] + cached + written,  # includes what was cached
+        input_tokens=buckets["input"] + cached + written,  # includes cached tokens
         cache_read_tokens=cached,
         cache_write_tokens=written,
         output_tokens=buckets["output"] + thought,
@@ -121,7 +121,7 @@ def test_the_table_is_the_installed_data() -> None:
     """`make prices` writes the installed data; its licence is inside."""
     written = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     made = [*make_prices.lines()]
-    made[0]["newest"] = written[0]["newest"]  # known prices of the future begin
+    made[0]["newest"] = written[0]["newest"]  # future prices that are known already come into force
     assert written == made
     assert "MIT License" in written[0]["licence"]
 

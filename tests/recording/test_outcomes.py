@@ -58,7 +58,7 @@ def test_an_outcome_is_two_scores_and_a_correction_replaces(journal: Any) -> Non
     assert sorted(outcomes(journal)) == [
         (trace, "pnl_pct", -0.8, "stopped out"), (trace, "pnl_usd", 3.0, "key [REDACTED:anthropic-key]"),
     ]  # fmt: skip
-    assert len(journal.observations()) == 2  # no observation of its own
+    assert len(journal.observations()) == 2  # an outcome adds no observation
     shown = run("trace", "last").output
     assert "⚖️ +$3.00 key [REDACTED:anthropic-key]\n" in shown
     assert "⚖️ -0.80% stopped out\n" in shown
@@ -281,7 +281,7 @@ def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: P
     pipe = tmp_path / "trades.csv"
     os.mkfifo(pipe)
     importer = importing(pipe)
-    with pipe.open("w") as file:  # more than the pipe holds: it is being read
+    with pipe.open("w") as file:  # more than a pipe's buffer, so the file is being read
         file.write("trace_id,pnl_usd\n" + "".join(f"{name},1\n" for name in names))
         file.flush()
         importer.send_signal(signal.SIGINT)

@@ -354,7 +354,7 @@ def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
             seconds_of(lambda n=number: (ask(str(n)), wait_until(lambda: runtime.running().recorder.journalled == n)))
         )
     print(f"on disk after {sorted(took)[7] * 1000:.0f} ms, at most {max(took) * 1000:.0f} ms")
-    assert sorted(took)[-2] < 0.05  # one of fifteen may have met another process
+    assert sorted(took)[-2] < 0.05  # one of fifteen may have waited for another process
 
 
 @pytest.mark.failures_expected

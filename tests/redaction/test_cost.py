@@ -56,7 +56,7 @@ ROWS: dict[str, tuple[Row, float, float]] = {
 def _calls(value: Any) -> Counter[str]:
     """Return the number of function calls and of searches by regular expressions while `value` is redacted."""
     redact(value)  # imports and caches
-    current_rules().clean.clear()  # else it is known to be clean
+    current_rules().clean.clear()  # otherwise the text is known to be clean
     with counted() as calls:
         redact(value)
     searches = sum(number for name, number in calls.items() if ".Pattern." in name)
@@ -69,7 +69,7 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
     """An additional ordinary row adds few calls and searches."""
     row, most_calls, most_searches = ROWS[rows]
     make = random.Random(rows)
-    page = [row(make) for _ in range(400)]  # in one piece
+    page = [row(make) for _ in range(400)]  # short enough for one piece
     few, many = _calls("".join(page[:200])), _calls("".join(page))
     assert redact_text("".join(page)) == "".join(page)
     assert many["calls"] - few["calls"] <= most_calls * 200 + 20
@@ -154,7 +154,7 @@ def test_near_matches_of_seed_phrases_take_linear_time(repeated: str) -> None:
 
 
 def _longest_call(text: str) -> float:
-    gc.disable()  # the collector's time is not the rules'
+    gc.disable()  # garbage collection would add to the rules' time
     try:
         with longest_call() as longest:
             redact_text(text)

@@ -24,7 +24,7 @@ from tests.providers.wire import Provider
 from tests.redaction.corpus import SECRETS
 from tests.redaction.encodings import ENCODINGS, bytes_under, found
 
-OWN = "Tr4de&Pass/word+1-exchange"  # of the environment, by no other rule's shape
+OWN = "Tr4de&Pass/word+1-exchange"  # a secret of the environment that matches no other rule
 GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
 
 
@@ -48,7 +48,7 @@ def nothing_leaks(langfuse: LangfuseServer, journal: Any, capfd: pytest.CaptureF
         LangFuseTracker().flush(10)
         rows = journal.observations()
         assert rows
-        files = bytes_under(journal.path.parent)  # with the WAL, which is gone once the journal is closed
+        files = bytes_under(journal.path.parent)  # with the WAL, which is deleted when the journal is closed
         runtime.close()
         files += bytes_under(journal.path.parent)
         printed = "".join(capfd.readouterr()).encode()

@@ -154,7 +154,7 @@ def test_a_key_that_an_answer_repeats_is_masked(key: str) -> None:
     masked, answer, other = Redactor().redact_all(row)
     assert masked == f"my api key is {NAMED}"
     assert answer == {"content": f"I use {NAMED} now.", "calls": [{"arguments": [NAMED]}]}
-    assert other == f"x{key}: the {NAMED}キー"  # the first is a part of another word
+    assert other == f"x{key}: the {NAMED}キー"  # the first occurrence is a part of another word
     assert redact_text(f"api_key={key}\nlogin with {key}.") == f"api_key={NAMED}\nlogin with {NAMED}."
     assert redact([{"api_key": key}, (key,)]) == [{"api_key": NAMED}, (NAMED,)]
     assert redact_text(f"login with {key}.") == f"login with {key}."

@@ -23,8 +23,8 @@ from tests.providers.wire import PROVIDERS, WAYS, Provider, ways_of
 from tests.redaction.corpus import SECRETS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, bytes_under, found
 
-OWN = 'Tr4de&Pass/word+1"exch\\ange'  # no rule knows it by its shape
-_PIECE = 50  # characters of a stream
+OWN = 'Tr4de&Pass/word+1"exch\\ange'  # it matches no rule's format
+_PIECE = 50  # characters in a piece of a stream
 _RULE_OF = {"claude": "anthropic-key", "gemini": "google-key"}
 
 
@@ -252,7 +252,7 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
     for where, what in traces._asdict().items():
         assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"
         masked = [cell.masked(way) for way in traces.ways_to(where) for cell in cells]
-        unescaped = what.replace(b"\\", b"")  # of an escape the first signs may be left
+        unescaped = what.replace(b"\\", b"")  # the first characters of an escape may be left
         assert not [each for each in masked if each.encode() not in unescaped], f"they are not in the {where}"
 
 

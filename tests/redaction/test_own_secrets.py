@@ -97,7 +97,7 @@ def test_a_secret_broken_by_anything(form: str) -> None:
 def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     """Values of `.env` are secrets, whether loaded into the environment or not."""
     write_env_file("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
-    monkeypatch.setenv("SOMETHING", "else")  # a file alone is read when the process starts
+    monkeypatch.setenv("SOMETHING", "else")  # a change of the environment makes the file be read again
     assert redact_text("see only-in-the-file-0123") == f"see {MASK}"
 
 

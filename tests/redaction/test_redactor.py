@@ -39,7 +39,7 @@ from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
 
 needs_re2 = pytest.mark.skipif(rules.re2 is None, reason="google-re2 is not installed")
-NOT_GENERATED = {"operator", "own-secret"}  # tested by themselves below
+NOT_GENERATED = {"operator", "own-secret"}  # have tests of their own below
 
 
 def assert_gone(secret: str, done: str) -> None:

@@ -56,7 +56,9 @@ def run(fault: str, variables: dict[str, str], *, traced: bool, folder: Path) ->
     ended = subprocess.run(
         command, cwd=settings.REPO_ROOT, env=environment, capture_output=True, text=True, timeout=110, check=False
     )
-    lines = [line for line in ended.stdout.splitlines() if "LangFuse" not in line]  # the plan's own start-up line
+    lines = [
+        line for line in ended.stdout.splitlines() if "LangFuse" not in line
+    ]  # the start-up line of LangFuseTracker
     assert sum(line.startswith('["') for line in lines) == len(PROVIDERS) * len(OUTCOMES), ended.stderr
     assert "src/observability" not in ended.stdout  # no exception of ours in place of the provider's
     return ended.returncode, "\n".join(lines), time.monotonic() - began

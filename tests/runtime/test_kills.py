@@ -159,7 +159,7 @@ def test_kills_at_random_moments(kills: int, journal: Any) -> None:
                 assert rows[name]["output"] == "BUY", f"{name} returned {(before - when) / 1e6:.0f} ms before the kill"
         for name in told.begun.keys() - told.returned.keys():
             if had_time(machine, told.begun[name], before):
-                ended = rows[name]["output"] == "BUY"  # and was killed before it could tell
+                ended = rows[name]["output"] == "BUY"  # the worker was killed before it could report this call
                 assert ended or rows[name]["status_message"] == INTERRUPTED, rows[name]
         interrupted += sum(row["status_message"] == INTERRUPTED for row in rows.values())
         lost += len(told.returned.keys() - rows.keys())

@@ -21,7 +21,7 @@ from tests.langfuse_server import reset, silence, trickle
 
 pytestmark = pytest.mark.slow
 Start = Callable[..., "subprocess.Popen[str]"]
-NOWHERE = "http://127.0.0.1:9"  # nobody listens there
+NOWHERE = "http://127.0.0.1:9"  # no server listens there
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -
     worker = start(0, "daemon thread")
     asked, errors = returned(worker)
     assert (worker.returncode, errors) == (0, "")
-    assert len(asked) > 10  # so that some fell into its end
+    assert len(asked) > 10  # so that some calls were made during the process's end
     found = {row["model_parameters"]["prompt"] for row in journal.observations() if row["output"]}
     assert asked <= found
 

@@ -125,7 +125,7 @@ def test_a_poisoned_row_is_found_and_the_others_go(
     with ObservabilityContext.agent_cycle("Agent"):
         for number in range(500):
             ask("poison" if number == 237 else str(number))
-    assert not LangFuseTracker().flush(20)  # what was refused is not shipped
+    assert not LangFuseTracker().flush(20)  # a refused row is not shipped
     assert LangFuseTracker().flush(5)
     assert refused.is_set()
     assert states(journal) == {"shipped": 501, "rejected": 1}
@@ -235,7 +235,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
     if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, 53))  # a process's own: suites may run side by side
+        server.bind((address, 53))  # an address of this process: suites may run at once
         server.settimeout(30)
         yield server, run
 
@@ -332,7 +332,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     langfuse.answer = reject
     for number in range(20):
         ask("poison" if number == 7 else str(number))
-    LangFuseTracker().flush(20)  # False, unless the shipper's own pass was first
+    LangFuseTracker().flush(20)  # False, unless the shipper's own pass ran first
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "partial success: poison"
@@ -733,7 +733,7 @@ def test_a_backlog_is_sent_at_its_rate(
     pauses: list[float] = []
 
     def pause(seconds: float) -> bool:
-        if seconds == 0.0:  # whether somebody wants no pause
+        if seconds == 0.0:  # 0 asks whether a caller wants no pause
             return False
         pauses.append(seconds)
         theirs._take_lease(journal_of_theirs)

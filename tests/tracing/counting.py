@@ -21,7 +21,9 @@ def counted() -> Iterator[Counter[str]]:
 
     def note(frame: Any, event: str, called: Any) -> None:
         if event == "call":
-            name = getattr(frame.f_code, "co_qualname", frame.f_code.co_name)  # Python 3.10 has the last part alone
+            name = getattr(
+                frame.f_code, "co_qualname", frame.f_code.co_name
+            )  # Python 3.10 has only the last part of the name
             calls[f"{frame.f_globals.get('__name__')}.{name}"] += 1
         elif event == "c_call":
             calls[f"{getattr(called, '__module__', None)}.{called.__qualname__}"] += 1

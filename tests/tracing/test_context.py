@@ -310,7 +310,7 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
             seen.append(span)
 
     before = trace._TRACER_PROVIDER
-    trace._TRACER_PROVIDER = TracerProvider()  # as an application of OpenTelemetry sets it, for this test alone
+    trace._TRACER_PROVIDER = TracerProvider()  # as an application sets it; for this test only
     try:
         with tracer.start_as_current_span("theirs, around") as around:
             asks()

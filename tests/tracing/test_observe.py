@@ -72,7 +72,7 @@ async def acount(limit: int) -> AsyncGenerator[int, str]:
 
 def test_it_is_still_the_same_function() -> None:
     """Name, docstring, signature and kind are the function's own."""
-    assert (add.__name__, add.__doc__) == ("add", "Adds.")
+    assert (add.__name__, add.__doc__) == ("add", "Add two numbers.")
     assert str(inspect.signature(add)) == "(x: int, y: int = 2) -> int"
     assert inspect.iscoroutinefunction(aadd)
     assert inspect.isgeneratorfunction(count)
@@ -263,7 +263,7 @@ def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: A
             thread.start()
             thread.join()
         assert len(journal.observations()) == 5
-        ask()  # what the recorder's thread still has in hand is the last of them
+        ask()  # the recorder's thread may still hold the last call
         assert len(journal.observations()) == 6
         assert [observation() for observation in seen[:5]] == [None] * 5
     finally:

@@ -149,7 +149,7 @@ for number in range(1000):
 os._exit(0)
 """
 _MEMORY = {"brk", "mmap", "munmap", "madvise", "mremap"}
-_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # the word to go on, and the end
+_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # the start signal, and the end
 
 
 @pytest.mark.slow
