@@ -14,9 +14,11 @@ from pytest_httpserver import HTTPServer
 from typer.main import get_command
 
 from src.models.local_server import LocalServer
-from src.observability import settings
+from src.observability import settings, sqlite_forks
 from src.observability.console.app import app
-from src.observability.journal.store import Row
+from src.observability.journal.store import LEASE_SECONDS, Row
+from src.observability.recording import recorder, writer
+from src.observability.shipping import client, connection, shipper
 from src.observability.shipping.client import is_refused_plain_http
 from tests.providers.wire import Provider
 
@@ -103,6 +105,23 @@ def test_its_example_needs_no_key(example: Callable[[], list[Row]]) -> None:
     rows = example()
     assert _is_one_trace(*rows)
     assert (rows[1]["provider"], rows[1]["agent"]) == ("local", "FundingAgent")
+
+
+def test_the_limits_of_the_durability_page_are_those_of_the_code() -> None:
+    """Each number that the page promises, from its constant; other tests show that the limits hold."""
+    page = " ".join((settings.REPO_ROOT / "docs/durability.md").read_text(encoding="utf-8").split())
+    queue = f"({recorder.MAX_QUEUED:,} calls or {recorder.MAX_QUEUED_BYTES >> 20} MB)"
+    assert f"a call with a full queue {queue} | {recorder.MAX_WAIT_SECONDS * 1e3:.0f} ms;" in page
+    assert f"a call with `OBSERVABILITY_DURABILITY=sync` | {recorder.SYNC_SECONDS:.0f} second;" in page
+    assert f"`OBSERVABILITY_EXIT_SECONDS` ({settings.setting('OBSERVABILITY_EXIT_SECONDS'):.0f})" in page
+    assert f"`subprocess` | {sqlite_forks._WAIT_SECONDS * 1e3:.0f} ms |" in page
+    backoff = f"{shipper._FIRST_BACKOFF_SECONDS:.0f} to {shipper._LONGEST_BACKOFF_SECONDS:.0f} seconds"
+    assert f"retries after {backoff}, or after the server's Retry-After (an hour at most)" in page
+    assert client._retry_after("86400") == 3600
+    assert f"{connection._BODY_BYTES >> 10} KB are read, for at most {connection._BODY_SECONDS:.0f} seconds" in page
+    assert f"within {writer._TIDY_SECONDS:.0f} seconds of its next call" in page
+    assert (recorder._RETRY_SECONDS, "the start is retried every half second" in page) == (0.5, True)
+    assert (LEASE_SECONDS, "unless the fault lasts half a minute" in page) == (30, True)
 
 
 def test_every_file_that_it_links_is_there() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from werkzeug import Response
 from src.observability import LangFuseTracker, ObservabilityContext, internal_errors, runtime, settings
 from src.observability.journal.retention import Retention
 from src.observability.journal.schema import APPLICATION_ID, FORMAT
-from src.observability.journal.store import Journal, JournalError, Mark
+from src.observability.journal.store import INTERRUPTED, Journal, JournalError, Mark
 from tests.calls import ask
 from tests.langfuse_server import settings_for
 
@@ -484,6 +484,19 @@ def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
     kept.append([{**row, "state": "open", "output": None, "end_ns": None, "process": "1-dead"}], [])
     assert kept.interrupt("1-dead") == 1
     return kept, row
+
+
+def test_a_running_process_marks_the_calls_of_a_dead_one(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its next call, once its time to tidy has come."""
+    monkeypatch.setattr("src.observability.recording.writer._TIDY_SECONDS", 0.0)
+    ask("ours")
+    journal.observations()
+    row = {**a_row(journal.path), "id": "1" * 16, "state": "open", "end_ns": None, "process": "1-dead"}
+    with closing(Journal(journal.path)) as kept:
+        kept.append([row], [])
+    ask("ours again")
+    (dead,) = [row for row in journal.observations() if row["id"] == "1" * 16]
+    assert (dead["state"], dead["level"], dead["status_message"]) == ("local", "WARNING", INTERRUPTED)
 
 
 def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:

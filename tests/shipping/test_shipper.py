@@ -135,6 +135,17 @@ def test_a_poisoned_row_is_found_and_the_others_go(
     assert LangFuseTracker().health()["rejected"] == 1
 
 
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: LangfuseServer, journal: Any) -> None:
+    """The row has the server's reason, and is not sent again."""
+    langfuse.answer = lambda _request, _body: Response("Invalid span", status)
+    ask("now")
+    assert not LangFuseTracker().flush(10)
+    (row,) = journal.observations()
+    assert (row["state"], row["reason"]) == ("rejected", f"HTTP {status}: Invalid span")
+    assert len(langfuse.requests) == 1
+
+
 def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: Any) -> None:
     """413 refuses the batch, not its rows."""
     langfuse.answer = lambda _request, body: Response("too large", 413) if len(body) > 20_000 else None
