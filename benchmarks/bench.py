@@ -1,7 +1,7 @@
 """Measure what tracing costs, and print a Markdown table: each figure with its spread, and its target.
 
-Our calls run beside a bare OpenTelemetry SDK span and Langfuse's `@observe`; all export to one loopback server. Absolute
-times differ between machines and with their load; compare the ratios of one run.
+Our calls run beside a bare OpenTelemetry SDK span and Langfuse's `@observe`; all export to one loopback server.
+Absolute times differ between machines and with their load; compare the ratios of one run.
 
     python -m benchmarks.bench [--quick] [PART ...]
 
