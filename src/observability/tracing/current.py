@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..internal_errors import guarded
-from ..settings import CaptureSettings, tracing_on
+from ..settings import CaptureSettings
 from . import otel
 from .observation import Observation, UsedPrompt
 from .snapshot import reply_of, size_of, snapshot
@@ -270,7 +270,7 @@ def annotate(
     """
     with guarded:
         observation = current_observation()
-        if observation is None or not tracing_on():
+        if observation is None:
             return
         if metadata:
             observation.add_metadata(metadata)

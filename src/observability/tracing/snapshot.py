@@ -39,10 +39,11 @@ _NOTHING = object()
 def reply_of(result: Any) -> Any:
     """Return a `Reply` for a result with a model's answer (an attribute `content`), else a snapshot."""
     kind = type(result)
-    if id(kind) in IMMUTABLE_IDS:
+    read = (_readers.get(id(kind)) or _readers.learn(kind))[1]
+    if read is None:
         return result
     try:
-        content, usage, model, raw = (_readers.get(id(kind)) or _readers.learn(kind))[1](result)
+        content, usage, model, raw = read(result)
     except AttributeError:  # not a `ModelResponse`
         content, usage, model, raw = _read(result)
     if content is None:
@@ -58,8 +59,10 @@ def reply_of(result: Any) -> Any:
 _new = tuple.__new__  # `Reply(...)` would call a function of Python's
 
 
-def _reader_of(kind: type) -> Callable[[Any], Any]:
-    """A function that gets the four fields of an instance at once."""
+def _reader_of(kind: type) -> Callable[[Any], Any] | None:
+    """A function that gets the four fields of an instance at once; None if instances are immutable."""
+    if id(kind) in IMMUTABLE_IDS:
+        return None
     return attrgetter(*Reply._fields) if runs_no_code(kind, Reply._fields) else _read
 
 
