@@ -78,26 +78,27 @@ class ObservabilityContext:
             input: the situation it faces, any JSON value.
             **metadata: additional metadata of the cycle.
         """
-        observation = outer = None
-        with guarded:
-            if tracing_on():
-                outer = current_observation()
-                observation = _begin_cycle(str(agent_name), {"agent_type": agent_type, **metadata}, input, outer)
-        if observation is None or observation is outer:  # tracing is off, or this is the method's own cycle
-            yield Cycle(observation)
-            return
-        token = enter(observation)
+        cycle = own = None
         try:
-            yield Cycle(observation)
-        except BaseException as error:
             with guarded:
-                note_error(observation, error)
+                if tracing_on():
+                    outer = current_observation()
+                    cycle = _cycle_in(outer, str(agent_name), {"agent_type": agent_type, **metadata}, input)
+                    if cycle is not outer:  # else the method's own cycle
+                        own = cycle
+                        own.token = enter(own)
+                        on_start(own)
+            yield Cycle(cycle)
+        except BaseException as error:
+            if own is not None:
+                with guarded:
+                    note_error(own, error)
             raise
         finally:
-            with guarded, suppress(ValueError):  # closed from another context, in which it was never entered
-                leave(token)
-            with guarded:
-                finish(observation)
+            try:
+                _end_cycle(own)
+            finally:
+                _end_cycle(own)  # does nothing, unless an alarm arrived just above
 
     @staticmethod
     @contextmanager
@@ -218,7 +219,7 @@ class ObservabilityContext:
             finish(event)
 
 
-def _begin_cycle(name: str, metadata: dict[str, Any], input: Any, outer: Observation | None) -> Observation:
+def _cycle_in(outer: Observation | None, name: str, metadata: dict[str, Any], input: Any) -> Observation:
     if outer is not None and outer.is_automatic and outer.name == name:
         outer.add_metadata(metadata)
         if input is not None:
@@ -228,5 +229,16 @@ def _begin_cycle(name: str, metadata: dict[str, Any], input: Any, outer: Observa
     observation.agent = name
     observation.add_metadata(metadata)
     observation.set_input(input)
-    on_start(observation)
     return observation
+
+
+def _end_cycle(cycle: Observation | None) -> None:
+    if cycle is None:
+        return
+    with guarded:
+        if cycle.ended is None:
+            finish(cycle)
+    token, cycle.token = cycle.token, None
+    if token is not None:
+        with guarded, suppress(ValueError):  # closed from another context, in which it was never entered
+            leave(token)

@@ -11,13 +11,16 @@ import threading
 import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from src.observability import ObservabilityContext, observe_llm
-from src.observability.tracing import otel
+from src.observability import ObservabilityContext, context, observe_llm, runtime
+from src.observability.tracing import current, current_observation, otel
+from src.observability.tracing import signal as signals
+from tests.tracing.alarms import alarms, line_of_alarm
 
 signal = ObservabilityContext.add_trading_signal
 
@@ -345,3 +348,31 @@ def test_a_subclass_of_thread_with_its_own_run_is_carried_too(journal: Any) -> N
         listener.join()
     root, generation = journal.observations()
     assert generation["parent_id"] == root["id"]
+
+
+FILES = frozenset((context.__file__, current.__file__, signals.__file__))
+
+
+def _decide() -> None:
+    with ObservabilityContext.agent_cycle("Agent", situation="longs"):
+        ObservabilityContext.add_trading_signal("BUY", 80, "longs were liquidated", "BTC")
+
+
+def _fail() -> None:
+    with suppress(ConnectionError), ObservabilityContext.agent_cycle("Agent"):
+        raise ConnectionError
+
+
+@pytest.mark.parametrize("cycle", [_decide, _fail])
+def test_an_alarm_at_any_line_leaves_no_cycle_open(cycle: Callable[[], None], journal: Any) -> None:
+    """The agent's own handler raises between any two lines of ours: the next cycle is a trace of its own."""
+    cycle()
+    number, left = 0, []
+    with alarms():
+        while (line := line_of_alarm(number := number + 1, cycle, FILES)) is not None:
+            if current_observation() is not None or runtime.running().recorder._running:
+                left.append(line)
+                runtime.running().recorder._running.clear()
+                current._current.set(None)
+    assert number > 20
+    assert left == []
