@@ -5,6 +5,7 @@ python -m benchmarks.recorder disk|burst FOLDER      one measurement in a proces
 
 import json
 import os
+import random
 import sqlite3
 import statistics
 import subprocess
@@ -136,7 +137,7 @@ def to_disk() -> dict[str, Any]:
     first = _until_on_disk(1)
     paced = []
     for number in range(100):
-        time.sleep(0.02)
+        time.sleep(random.uniform(0.01, 0.03))  # a fixed pause would be in step with the recorder's polls
         call(f"{calls.PROMPT}{number}")
         paced.append(_until_on_disk(number + 2))
     for number in range(BURST):
