@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import printing, settings
 from .internal_errors import failures
+from .interruption import is_interruption
 from .journal import Journal, Retention, path_of_process
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def _journal(shipper: "Shipper") -> dict[str, Any]:
                 counts, oldest = journal.counts(), journal.oldest_pending_ns()
                 by_destination = delivered(journal, counts)
     except OSError as error:
+        if is_interruption(error):
+            raise
         counts = None
         failures.note("health", f"the journal cannot be read: {error}", cure="Run: python -m src.observability doctor.")
     return {

@@ -18,6 +18,7 @@ from src.observability.recording import recorder
 from src.observability.recording.recorder import Recorder
 from src.observability.tracing.observation import Observation
 from tests.calls import ask
+from tests.tracing.alarms import alarms, line_of_alarm
 
 
 class Disk:
@@ -36,6 +37,9 @@ class Disk:
         if self.error is not None:
             raise self.error
         self.written += ended
+
+    def idle(self, *, after_backlog: bool) -> None:
+        """There is nothing to do."""
 
     def close(self) -> None:
         """Count the call."""
@@ -469,3 +473,20 @@ def test_health_counts_what_it_has_seen(journal: Any) -> None:
     health = LangFuseTracker().health()
     assert (health["recorded"], health["journalled"], health["local"], health["dropped"]) == (300, 300, 300, 0)
     assert health["oldest_pending_seconds"] is None
+
+
+def test_an_alarm_while_the_thread_is_started_reaches_the_agent(disk: Disk) -> None:
+    """The first call imports what our threads need: an alarm in that time is the agent's, and the next call starts."""
+    number, rung = 0, ""
+    with alarms():
+        while rung is not None:
+            number, over = number + 1, Recorder(lambda: disk)
+            rung = line_of_alarm(number, lambda over=over: over.on_start(ended()), FILES)
+            over.on_end(ended())
+            assert over.flush(5), rung
+            assert over.stop(5)
+    assert number > 8
+    assert len(disk.written) == number
+
+
+FILES = frozenset((recorder.__file__,))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_NO_HANDLER_RUNS = ("try:", "except", "self._starting.release()")  # at these lines: Python looks for signals at calls
+
 
 @contextmanager
 def alarms() -> Iterator[None]:
@@ -23,7 +25,10 @@ def alarms() -> Iterator[None]:
 
 
 def line_of_alarm(number: int, call: Callable[[], Any], files: frozenset[str]) -> str | None:
-    """Call, while the alarm rings at a line of these files; the line, or None once the call runs fewer lines."""
+    """Call, while the alarm rings at a line of these files; the line, or None once the call runs fewer lines.
+
+    Fails if the alarm does not reach the caller.
+    """
     lines, rung = 0, None
 
     def trace(frame: Any, event: str, _arg: Any) -> Any:
@@ -32,7 +37,7 @@ def line_of_alarm(number: int, call: Callable[[], Any], files: frozenset[str]) -
         if file not in files:
             return None
         source = linecache.getline(file, frame.f_lineno).strip()
-        lines += event == "line" and not source.startswith(("try:", "except"))  # no handler runs there
+        lines += event == "line" and not source.startswith(_NO_HANDLER_RUNS)
         if lines == number and event == "line":
             sys.settrace(None)
             rung = f"{file}:{frame.f_lineno}: {source}"
@@ -43,7 +48,8 @@ def line_of_alarm(number: int, call: Callable[[], Any], files: frozenset[str]) -
     try:
         call()
     except TimeoutError:
-        pass
+        return rung
     finally:
         sys.settrace(None)
-    return rung
+    assert rung is None, f"the alarm at {rung} is swallowed"
+    return None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..background import OWN_THREADS
 from ..internal_errors import failures, guarded
+from ..interruption import is_interruption
 from ..tracing import Observation
 
 MAX_QUEUED = 50_000  # limit in entries
@@ -206,10 +207,12 @@ class Recorder:
             if self._thread is None and (self._stopping or time.monotonic() >= self._start_at):
                 if self._sink is None:
                     self._sink = self._make_sink()
-                self._thread = threading.Thread(target=self._run, name=f"{OWN_THREADS}-recorder", daemon=True)
+                self._thread = threading.Thread(target=self._begin, name=f"{OWN_THREADS}-recorder", daemon=True)
                 self._thread.start()
-        except Exception as error:  # noqa: BLE001 - no descriptor, no thread, an interpreter that ends
+        except BaseException as error:  # no descriptor, no thread, an interpreter that ends; an alarm of the agent's
             self._thread = None
+            if not isinstance(error, Exception) or is_interruption(error):
+                raise
             self._handle_failed_start(error)
         finally:
             self._starting.release()
@@ -220,6 +223,12 @@ class Recorder:
         else:
             self._start_at = time.monotonic() + _RETRY_SECONDS
             failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; retrying.")
+
+    def _begin(self) -> None:
+        with self._starting:  # until `_start` has ended: an alarm may have kept it from knowing that the thread runs
+            is_known = self._thread is threading.current_thread()
+        if is_known:
+            self._run()
 
     def _run(self) -> None:
         """Write until `stop`. If the thread ends earlier, the next call restarts it."""

@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from ..internal_errors import guarded
+from ..interruption import is_interruption
 from ..settings import CaptureSettings
 from . import otel
 from .observation import Observation, UsedPrompt
@@ -312,7 +313,9 @@ def note_error(observation: Observation, error: BaseException, context: dict[str
 def _message_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception as broken:  # noqa: BLE001 - an exception's own __str__ may do anything
+    except Exception as broken:  # an exception's own __str__ may do anything
+        if is_interruption(broken):
+            raise
         return f"[NOT RECORDED: its text cannot be shown: {type(broken).__name__}]"
 
 

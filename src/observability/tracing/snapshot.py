@@ -15,6 +15,7 @@ from types import FunctionType, NoneType, SimpleNamespace
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from ..interruption import is_interruption
 from .attributes import PerClass, field_of, fields_of, has_class, is_dataclass, library_of, runs_no_code, type_name
 
 
@@ -156,7 +157,9 @@ class _Copier:
                 if self._left <= 0:
                     break
                 kept[_key(key)] = self.copy(item, depth + 1)
-        except RuntimeError:  # another thread changed its size
+        except RuntimeError as error:  # another thread changed its size
+            if is_interruption(error):
+                raise
             return {**kept, "[not recorded]": "changed by another thread"}
         return kept if len(kept) >= length else {**kept, "[not recorded]": f"{length - len(kept)} more"}
 
