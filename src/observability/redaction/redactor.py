@@ -243,7 +243,7 @@ class Redactor:
         """
         if finders.spread or pem_keys in finders.others:
             return False
-        return not new or not any(self._rules.finders(Scan("\n".join(new))))
+        return not new or not any(self._rules.without_phrases.finders(Scan("\n".join(new))))
 
     def _redact(self, value: Any) -> Any:
         try:
@@ -256,7 +256,10 @@ class Redactor:
             return FAILED
 
     def _text(self, text: str) -> str:
-        return text if hash(text) in self._rules.clean else _redacted(text, self._rules)
+        rules = self._rules
+        if hash(text) in rules.clean:
+            return text
+        return _redacted(text, rules if self._may_be_spread else rules.without_phrases)
 
     def _whole(self, value: Any) -> Any:
         for _ in range(_PASSES):  # a masked key may make its value a secret

@@ -8,7 +8,8 @@ back-references and no possessive repetition.
 import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from functools import partial
+from copy import copy
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 from .. import settings
@@ -56,33 +57,29 @@ RULES = (
     Rule("named-secret", foreign_names, FOREIGN_HINT),
     Rule("named-secret", arguments, COMMAND_HINT),
 )  # fmt: skip
-_PHRASES = 0  # index of the rule for seed phrases
 MARKERS = {"own-secret", "operator"}.union(*(rule.markers.split() for rule in RULES))
 
 
 class Prefilter:
-    """Determines which of many RE2 expressions match a text: one pass per group, in linear time, without the GIL.
+    """Determines which of many RE2 expressions match a text: one pass, in linear time, without the GIL.
 
     Returns all of them if google-re2 is missing or runs out of memory: a needless run of a rule costs only time.
     """
 
-    def __init__(self, *groups: Sequence[str]) -> None:
-        self._sets = []
-        count = 0
-        for group in groups:
-            self._sets.append((count, len(group), _compiled_set([*group, r"\z"])))  # \z matches every text
-            count += len(group)
-        self._all = list(range(count))
+    def __init__(self, expressions: Sequence[str]) -> None:
+        self._all, self._always = list(range(len(expressions))), len(expressions)
+        self._compiled = _compiled_set([*expressions, r"\z"])  # \z matches every text
 
-    def matches(self, text: bytes) -> list[int]:
-        """Return the numbers of the expressions that match `text`, in order."""
-        result: list[int] = []
-        for first, size, compiled in self._sets:
-            numbers = compiled.Match(text) if compiled else None
-            if not numbers or size not in numbers:  # without \z: RE2 reports no match when out of memory
+    def matches(self, views: Sequence[bytes]) -> list[int]:
+        """Return the numbers of the expressions that match any view of a text, in order."""
+        numbers: set[int] = set()
+        for view in views:
+            matching = (self._compiled and self._compiled.Match(view)) or ()
+            if self._always not in matching:  # RE2 reports no match when out of memory
                 return self._all
-            result += [first + number for number in numbers if number < size]
-        return sorted(result)
+            if len(matching) > 1:
+                numbers.update(matching)
+        return sorted(numbers - {self._always}) if numbers else []
 
 
 def _compiled_set(expressions: Sequence[str]) -> Any:
@@ -99,6 +96,16 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
     return compiled
 
 
+def _searched_views(scan: Scan) -> list[bytes]:
+    """The text, and the text without escapes and line breaks of HTML, whose letters are no part of a secret."""
+    views = [scan.utf8]
+    if scan.plain is not scan.text:
+        views.append(scan.plain_utf8)
+    if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):  # a single letter is found much faster
+        views.append(LINE_TAG.sub(b"", scan.plain_utf8))
+    return views
+
+
 class Finders(NamedTuple):
     """The searches needed for a text, in order of precedence; none for most texts."""
 
@@ -106,7 +113,6 @@ class Finders(NamedTuple):
     others: list[Finder]
 
 
-_NO_FINDERS = Finders([], [])
 _MAX_CLEAN = 4096  # texts remembered as clean: names, models, symbols and system prompts recur in every row
 _forks = 0
 
@@ -114,15 +120,18 @@ _forks = 0
 class Rules:
     """The rules for one state of the environment and the settings."""
 
+    _searches_phrases = True
+
     def __init__(self, secrets: tuple[str, ...], patterns: str, allowed: str) -> None:
         self.secrets = secrets
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
         self.clean: set[int] = set()  # hashes of texts without a match that are not a secret's name
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
-        self._finders: list[Finder] = [*(rule.spans for rule in RULES), self._in_decoded]
-        phrases, *others = [rule.hint for rule in RULES]  # in a group of its own: counting words needs many states
-        self._prefilter = Prefilter([phrases], [*others, ENCODED_HINT, *self.own.hints])
+        self._finders: list[Finder] = [*(rule.spans for rule in RULES[1:]), self._in_decoded]
+        phrases, *others = [rule.hint for rule in RULES]
+        self._phrase_hint = Prefilter([phrases])  # apart from the others: counting words needs many states
+        self._hints = Prefilter([*others, ENCODED_HINT, *self.own.hints])
         try:
             self.patterns, self.refused = operator_patterns(patterns), False
         except settings.SettingError:
@@ -130,20 +139,19 @@ class Rules:
 
     def finders(self, scan: Scan) -> Finders:
         """Return the searches needed for the text."""
-        numbers = self._hints_in(scan)
-        if not numbers and not self.own.short:
-            return _NO_FINDERS
-        phrases = [seed_phrases] if _PHRASES in numbers and may_hold_phrase(scan) else []
-        others = [self._finders[number] for number in numbers if _PHRASES < number < len(self._finders)]
-        return Finders([*self._own_in(scan, numbers), *phrases], others)
+        views = _searched_views(scan)
+        numbers = self._hints.matches(views)
+        spread = self._own_in(scan, numbers) if numbers or self.own.short else []
+        if self._searches_phrases and self._phrase_hint.matches(views) and may_hold_phrase(scan):
+            spread.append(seed_phrases)
+        return Finders(spread, [self._finders[number] for number in numbers if number < len(self._finders)])
 
-    def _hints_in(self, scan: Scan) -> list[int]:
-        numbers = self._prefilter.matches(scan.utf8)
-        if scan.plain is not scan.text:  # search without escapes too, whose letters are no part of a secret
-            numbers = sorted({*numbers, *self._prefilter.matches(scan.plain_utf8)})
-        if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):  # a single letter is found much faster
-            numbers = sorted({*numbers, *self._prefilter.matches(LINE_TAG.sub(b"", scan.plain_utf8))})
-        return numbers
+    @cached_property
+    def without_phrases(self) -> "Rules":
+        """The same rules for texts in which phrases were already searched for; text that is encoded in them was not."""
+        rules = copy(self)
+        rules._searches_phrases = False
+        return rules
 
     def _own_in(self, scan: Scan, numbers: Sequence[int]) -> list[Finder]:
         first = len(self._finders)
@@ -152,7 +160,7 @@ class Rules:
 
     def own_spans(self, scan: Scan) -> Iterator[Span]:
         """Yield the places of the environment's secrets in the text."""
-        for find in self._own_in(scan, self._hints_in(scan)):
+        for find in self._own_in(scan, self._hints.matches(_searched_views(scan))):
             yield from find(scan)
 
     def spans(self, text: str) -> Iterator[list[Span]]:
