@@ -51,7 +51,7 @@ def _body(incident: dict[str, Any], when: str) -> str:
 
 
 def moment(nanoseconds: int) -> str:
-    """Format a time in this machine's zone, as the console does."""
+    """Format a time in this machine's zone, to the minute."""
     return f"{datetime.fromtimestamp(nanoseconds / 1e9, timezone.utc).astimezone():%Y-%m-%d %H:%M %Z}"
 
 

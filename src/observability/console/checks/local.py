@@ -11,14 +11,14 @@ from ...journal import DamagedJournalError, Journal, JournalError, Row
 from ...recording import RENEW_PRICES, price_table
 from .. import time_range
 from ..queries import health
-from ..render.format import duration, how_many, one_line
+from ..render.format import SHORT_ID, duration, how_many, one_line
 from .findings import DOCTOR, Finding, fault, fine, is_there, journal_obstacle, nearest_folder, warning
 from .obstacles import LONG_NS, obstacles, refused_patterns
 
 _TOO_LONG_NS = 3600 * 10**9  # pending for longer is a fault
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
-_MAX_TRACES, _SHORT_ID = 5, 8  # number of traces in a message, and digits of each id
+_MAX_TRACES = 5  # most traces named in a message
 _FIX = f"{DOCTOR} --fix"
 
 
@@ -178,7 +178,7 @@ def _outcomes(traces: list[str]) -> Finding:
     """Report outcomes without a trace in this journal: the id may be mistyped, or its trace on another machine."""
     if not traces:
         return fine("outcomes", "all of the last 7 days match a trace")
-    ids = ", ".join(trace[:_SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")
+    ids = ", ".join(trace[:SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")
     what = f"{how_many(len(traces), 'outcome')} of the last 7 days without a trace in this journal: {ids}"
     cure = "python -m src.observability decisions lists trace ids; traces of another machine are fine"
     return warning("outcomes", what, cure)

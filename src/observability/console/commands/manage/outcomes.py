@@ -16,7 +16,7 @@ from ....journal import Row
 from ...checks.obstacles import refused_patterns
 from ...options import AsJson, opened, print_error
 from ...queries import decisions, traces
-from ...render.format import gain, gain_percent, how_many, one_line
+from ...render.format import SHORT_ID, gain, gain_percent, how_many, one_line
 from ...trades_csv import BadLine, Repeats, Trades, read_trades
 
 _MAX_PRINTED = 20  # most bad lines printed
@@ -73,7 +73,7 @@ def _print_outcome(rows: Sequence[Row], has_trade: bool, as_json: bool) -> None:
     else:
         forms = {"pnl_usd": gain, "pnl_pct": gain_percent}
         results = ", ".join(f"{name} {forms[name](value)}" for name, value in values.items())
-        cprint(f"✅ {trace_id[:8]}: {results}", "green")
+        cprint(f"✅ {trace_id[:SHORT_ID]}: {results}", "green")
     if not has_trade:
         cprint("⚠️ Recorded, but the trace has no valid BUY or SELL to evaluate", "yellow", file=sys.stderr)
 

@@ -28,7 +28,7 @@ from ....journal import JournalError
 from ... import time_range
 from ...checks.findings import is_awaited, is_there
 from ...options import AsJson, Limit, opened, print_error
-from ...render.format import duration, moment, one_line, safe
+from ...render.format import SHORT_ID, duration, moment, one_line, safe
 from ...render.layout import Column, show, show_json, table, width
 
 _POLL_SECONDS = 0.5
@@ -138,8 +138,8 @@ def _table(rows: list[dict[str, Any]]) -> list[Any]:
             Column("for", [duration((row["closed_ns"] or now) - row["since_ns"]) for row in rows], 4),
             Column("agent", [one_line(row["agent"], 60) for row in rows], 8, 8),
             Column("rule", [row["rule"] for row in rows], 8),
-            Column("first bad", [row["first_bad"][:8] for row in rows], 3),
-            Column("last good", [row["last_good"][:8] for row in rows], 2),
+            Column("first bad", [row["first_bad"][:SHORT_ID] for row in rows], 3),
+            Column("last good", [row["last_good"][:SHORT_ID] for row in rows], 2),
             Column("incident", [one_line(row["text"], 200) for row in rows], 6, 20),
         ],
         width(),
