@@ -199,7 +199,7 @@ _GO_TEXT = re.compile(r"^\s*(?:`([^`]{16,})`|\"((?:[^\"\\\n]|\\.){16,})\"),\s*(?
 
 
 def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Examples and the secrets in them, by the rule's own expression where `re` reads it."""
+    """Return examples and their secrets, found by the rule's own expression if `re` can compile it."""
     import yaml  # optional
 
     for rule in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("rules", []):
@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Why the example is not masked; empty if it is: a marker stands in it, and not every secret is left."""
+    """Return why the example is not masked; empty if it has a marker and at least one secret is gone."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:

@@ -175,7 +175,7 @@ def empty_method() -> dict[str, Call]:
 
 
 def in_span(plain: Call, address: str) -> Call:
-    """A span of the OpenTelemetry SDK with the same attributes, batched and exported as OTLP."""
+    """Return a call inside an OpenTelemetry SDK span with our attributes, exported in batches as OTLP."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor

@@ -1,7 +1,7 @@
 """A thousand machines that ship to one Langfuse, simulated: the load of a day, and the hour after an outage.
 
 The back-off and the pauses in a backlog are the shipper's own code on a simulated clock; the bytes of a row are those
-of real messages. The server is a capacity in rows a second, above which it answers 503.
+of real messages. The simulated server has a capacity in rows a second, above which it answers 503.
 
     python -m benchmarks.scale
 """

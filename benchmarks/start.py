@@ -31,7 +31,7 @@ def _cpu(code: str) -> float:
 
 
 def imports(repeats: int) -> None:
-    """What an agent pays before its first call."""
+    """Measure the imports before an agent's first call."""
     progress("imports")
     taken = import_milliseconds("import src", repeats * 3)
     line("import of the package, CPU", spread(taken, "ms", 0), target="≤ 60 ms")

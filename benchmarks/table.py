@@ -14,7 +14,7 @@ def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
 
 
 def ratios(ours: Sequence[float], beside: Sequence[float]) -> str:
-    """Ours as a multiple of the other, measured side by side, repeat by repeat."""
+    """Return our figures as multiples of the others', repeat by repeat."""
     return spread([one / other for one, other in zip(ours, beside, strict=True)], digits=2)
 
 

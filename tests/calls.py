@@ -1,4 +1,4 @@
-"""Traced calls that tests make: of a model that answers at once."""
+"""A traced call for tests, of a model that answers at once."""
 
 from src.observability import observe_llm
 

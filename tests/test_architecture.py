@@ -1,4 +1,4 @@
-"""The layers, the faces of packages, the time of heavy imports, and the map of all this in CLAUDE.md."""
+"""The layers, the packages' `__init__`s, the time of heavy imports, and the tree in CLAUDE.md."""
 
 import ast
 import json
@@ -20,7 +20,7 @@ from tests.cases import cases
 SRC = settings.REPO_ROOT / "src"
 OBSERVABILITY = SRC / "observability"
 MAP = settings.REPO_ROOT / "CLAUDE.md"
-# observability ◀ config ◀ models ◀ agents: what each layer may import of the others.
+# observability ◀ config ◀ models ◀ agents: the other layers that each layer may import.
 LAYERS = {
     "observability": {"observability"},
     "config": {"observability"},
@@ -51,7 +51,7 @@ MODULES = {module_of(file): file for file in SRC.rglob("*.py")}
 
 
 class _Imports(ast.NodeVisitor):
-    """Collects the modules that run when a file's imports run: all but those for the type checker alone."""
+    """Collects a file's imported modules, without those for the type checker alone."""
 
     def __init__(self, package: str) -> None:
         self.package, self.modules = package, set[str]()
@@ -79,7 +79,7 @@ def tree_of(file: Path) -> ast.Module:
 
 @cache
 def imports(file: Path) -> frozenset[str]:
-    """Every module that a file imports, wherever in it."""
+    """Every module that a file imports, also inside functions."""
     module = module_of(file)
     visitor = _Imports(module if file.name == "__init__.py" else module.rpartition(".")[0])
     visitor.visit(tree_of(file))
@@ -87,7 +87,7 @@ def imports(file: Path) -> frozenset[str]:
 
 
 def package_of(module: str) -> str:
-    """The room that a module of the package stands in: `journal`, or a module beside the rooms, as `settings`."""
+    """The package of a module: `journal`, or the module itself if it is in no package, as `settings`."""
     return [*module.split("."), "", ""][2]
 
 
@@ -252,9 +252,9 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
-    """`cprint` prints constant lines alone; a line with a name, a reason or an error in it goes through `echo`.
+    """`cprint` prints constant lines only; a line with a name, a reason or an error is printed by `echo`.
 
-    `settings` is below redaction and quotes no value; the console shows what was redacted before it was journalled.
+    `settings` is below redaction and quotes no value; the console shows text that was redacted before journalling.
     """
     for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
         if file.name in ("terminal.py", "settings.py", "printing.py"):
@@ -283,7 +283,7 @@ def test_a_command_loads_no_tracing() -> None:
 
 
 def test_no_test_module_imports_from_another() -> None:
-    """Helpers stand in modules of their own, so that a test module can be moved or deleted alone."""
+    """Helpers are in separate modules, so that a test module can be moved or deleted alone."""
     tests = settings.REPO_ROOT / "tests"
     imported = {
         (file.name, name)

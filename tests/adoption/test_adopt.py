@@ -1,4 +1,4 @@
-"""`adopt` puts the package into a repo, brings it up to date and takes it out; git is the judge."""
+"""`adopt` installs the package in a repo, updates it and removes it; `git status` checks each result."""
 
 import json
 import shutil

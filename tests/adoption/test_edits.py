@@ -1,4 +1,4 @@
-"""What is added to a file's end comes out again, byte for byte, whatever stands around it."""
+"""Text added to a file's end is removed again, byte for byte, whatever the file's content."""
 
 from src.observability.adoption.edits import added_to, split_at
 from tests.cases import cases

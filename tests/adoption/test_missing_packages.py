@@ -1,4 +1,4 @@
-"""A feature whose package is not installed names it: one line with the cure, and no traceback."""
+"""A feature whose package is missing prints one line with the cure, and no traceback."""
 
 import json
 import subprocess

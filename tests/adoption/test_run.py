@@ -1,4 +1,4 @@
-"""`run SCRIPT` is `python SCRIPT`, observed."""
+"""`run SCRIPT` behaves as `python SCRIPT` does, with its calls observed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The agents over real models: a loopback server in the provider's format, or the model inside the process."""
+"""The agents with real models: a loopback server in the provider's format, or the model inside the process."""
 
 import json
 import os

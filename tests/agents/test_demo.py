@@ -1,4 +1,4 @@
-"""The demo: what it says first, and the outcomes that it records from the prices that follow."""
+"""The demo's introduction, and the outcomes that it records from later prices."""
 
 from typing import Any
 

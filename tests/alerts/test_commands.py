@@ -1,4 +1,4 @@
-"""The commands `watch` and `alerts`, and what `status` and `doctor` say about alerts."""
+"""The commands `watch` and `alerts`, and the lines of `status` and `doctor` about alerts."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Messages: by mail and webhook, once, in the quiet hours not at all, and without secrets."""
+"""Messages arrive by mail and webhook, once, outside the quiet hours, and without secrets."""
 
 import socket
 from collections.abc import Callable, Iterator

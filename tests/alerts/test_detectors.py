@@ -1,4 +1,4 @@
-"""The thresholds keep the rate of false alerts that they promise: measured on random data of known distributions."""
+"""The thresholds keep their promised rate of false alerts, measured on random data of known distributions."""
 
 import math
 import random

@@ -1,4 +1,4 @@
-"""What agents record, read back as the alerts read it."""
+"""Records of agents, read from the journal as the alerts read them."""
 
 from contextlib import nullcontext
 from typing import Any

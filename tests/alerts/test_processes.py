@@ -1,4 +1,4 @@
-"""The watch as a process: beside 48 writers, killed and started again, without apprise."""
+"""The watch as a process: beside 48 writing processes, killed and restarted, and without apprise."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""How one agent's events become incidents: with few data, with incidents that stay, in odd orders."""
+"""One agent's events become incidents: with few data, over a long time, and in unusual orders."""
 
 import json
 from collections.abc import Iterator

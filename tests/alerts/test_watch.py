@@ -1,4 +1,4 @@
-"""The whole path: rows of the journal in, one message per incident out, through a webhook on loopback."""
+"""The whole path of an alert: from rows of the journal to one message per incident at a webhook."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Calls that are journalled and counted before the test goes on."""
+"""Makes calls and waits until the budgets have counted them."""
 
 import time
 from typing import Any

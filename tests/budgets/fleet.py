@@ -1,4 +1,4 @@
-"""Many processes that ask at once, against one journal."""
+"""Many processes that call a model at once, with one journal."""
 
 import multiprocessing
 import time

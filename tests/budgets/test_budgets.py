@@ -1,4 +1,4 @@
-"""Calls within a budget are made and counted; calls beyond it are refused, asked elsewhere, or told."""
+"""Calls within a budget are made and counted; calls beyond it are refused, sent to a cheaper model, or reported."""
 
 import asyncio
 import pickle

@@ -1,4 +1,4 @@
-"""`budgets` shows what each budget has left; `budgets raise` adds to one, and running agents take it over."""
+"""`budgets` shows the remainder of each budget; `budgets raise` adds to a budget, also for running agents."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many processes at one budget: used to 95 % and more, exceeded by no more than the calls in flight."""
+"""Many processes share one budget: they use at least 95 % of it, and exceed it at most by the calls in flight."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Locked journals, clocks that are set back, processes that die, calls without a price: no call waits, none is free."""
+"""Budgets with locked journals, clocks set back, dying processes, unpriced calls: no call waits, and none is free."""
 
 import asyncio
 import os

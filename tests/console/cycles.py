@@ -1,4 +1,4 @@
-"""Traced calls and cycles, as the console tests show them."""
+"""Traced calls and cycles for the console's tests."""
 
 from typing import Any, NamedTuple
 

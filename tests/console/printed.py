@@ -1,4 +1,4 @@
-"""What a screen says, read back as an operator reads it: tables as cells, amounts and lengths of time as numbers."""
+"""Parses the console's output: tables into cells, amounts and durations into numbers."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""One clock: every command shows and reads times in the operator's zone, or in UTC with --utc."""
+"""Every command prints and parses times in the operator's zone, or in UTC with --utc."""
 
 import json
 import time

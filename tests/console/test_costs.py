@@ -1,4 +1,4 @@
-"""Every number that `costs` and `status` print, against pandas over the Parquet export."""
+"""Every number that `costs` and `status` print equals the one that pandas computes from the Parquet export."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The dashboard in Langfuse: made once, brought up to date in place, and what the operator did stays."""
+"""The dashboard in Langfuse is created once and updated in place, and changes by the operator stay."""
 
 import json
 from typing import Any

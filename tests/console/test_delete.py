@@ -1,4 +1,4 @@
-"""`delete` and `prune` say what they will delete, and ask; what is deleted is gone from the file."""
+"""`delete` and `prune` print what they will delete, and ask; deleted text is no longer in the file."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every fault of tracing, caused for real: the finding of `doctor`, its cure and its exit status."""
+"""Each fault of tracing is really caused: `doctor` must report it with the cure and the exit status."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Whether decisions were any good: figures that pandas has too, intervals that cover, and no belief in five trades."""
+"""The evaluation of decisions: figures equal those of pandas, intervals are wide enough, few cases are marked."""
 
 import json
 import math

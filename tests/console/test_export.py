@@ -1,4 +1,4 @@
-"""The journal as files for other programs, read back with those programs."""
+"""Exported files, read by the programs that they are made for."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What the shared filter selects: by the queries, and by the options of every command that lists."""
+"""The rows that the shared filter selects, in queries and by the options of every listing command."""
 
 import json
 from collections.abc import Callable

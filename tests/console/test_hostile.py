@@ -1,4 +1,4 @@
-"""An agent may hand over anything under any name: no screen ends by it, and nothing overwrites what was decided."""
+"""Any value under any name, recorded by an agent, neither breaks a screen nor overwrites the decision."""
 
 import json
 import re

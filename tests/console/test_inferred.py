@@ -1,4 +1,4 @@
-"""Inferred signals on the screens: marked, out of hit rates unless asked for, replaced by the trace's own."""
+"""Inferred signals are marked, count in hit rates only on request, and give way to the trace's recorded signal."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What `python -m src.observability` prints, over a journal that calls have filled."""
+"""The output of console commands, over a journal filled by calls."""
 
 import json
 import time

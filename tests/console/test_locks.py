@@ -1,6 +1,7 @@
-"""No command keeps an agent from journalling: beside each of them a real process appends without rest, and none of its
-appends takes more than 50 ms, but for what the machine kept from everybody. The journal lies in memory: a disk that is
-slow is not the console's.
+"""No command delays an agent's journalling: beside it, an append takes 50 ms at most.
+
+A real process appends without pause. Time for which the machine was busy is not counted. The journal is in memory,
+since a slow disk is no fault of the console.
 """
 
 import itertools

@@ -1,6 +1,4 @@
-"""What the commands have in common: their options and help, what they say where there is no journal to read, and why
-nothing is sent.
-"""
+"""Common parts of all commands: options, help, messages about a missing journal, and the reason why nothing is sent."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""The report: the page's numbers against pandas over the journal's rows; one file that holds its traces."""
+"""The report: its numbers equal those of pandas, and one file contains all its traces."""
 
 import html as html_entities
 import json

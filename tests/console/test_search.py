@@ -1,4 +1,4 @@
-"""The search index: the traces that reading every row finds; filled by searches; no word of a deleted row is in it."""
+"""The search index finds the same traces as reading every row; searches fill it; no word of a deleted row stays."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""What the console shows and does of a second destination."""
+"""The console's commands with a second destination."""
 
 import json
 from contextlib import closing

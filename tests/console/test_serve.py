@@ -1,4 +1,4 @@
-"""The live page as a browser gets it, over ASGI: who may read it, and what its addresses contain."""
+"""The live page over ASGI: access to the page, and the content of its addresses."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`ship`, `prune` and `tail`: what waits arrives, what is old goes, what happens is seen."""
+"""`ship` delivers pending rows, `prune` deletes old rows, `tail` prints new rows."""
 
 import json
 import os

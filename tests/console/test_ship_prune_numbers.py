@@ -1,4 +1,4 @@
-"""The numbers that `prune`, `ship` and `export` print, against pandas over Parquet exports before and after."""
+"""The numbers printed by `prune`, `ship` and `export` equal those of pandas, from exports before and after."""
 
 import json
 import sqlite3

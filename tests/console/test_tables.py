@@ -1,4 +1,4 @@
-"""What stands in a column, what gives way where there is no room, and that nothing unknown is shown as nothing."""
+"""The content of tables' columns, columns dropped in a narrow terminal, and unknown values, which are never zero."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The files of `deploy/`: each is accepted by the program that it is for."""
+"""Each file of `deploy/` is accepted by the program that reads it."""
 
 import re
 import shutil

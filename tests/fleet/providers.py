@@ -1,4 +1,4 @@
-"""Every provider at once: a proxy on loopback, which answers for the hosts that agents call, and notes the requests."""
+"""Every provider at once: a proxy on loopback, which answers for all hosts that agents call, and keeps the requests."""
 
 import json
 import threading

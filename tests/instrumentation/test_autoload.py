@@ -1,4 +1,4 @@
-"""The one line in `src/__init__.py`: whatever fails is one line on stderr, and the program goes on."""
+"""The line in `src/__init__.py`: any failure prints one line on stderr, and the program goes on."""
 
 import subprocess
 import sys

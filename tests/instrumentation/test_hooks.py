@@ -1,4 +1,4 @@
-"""Import hooks: modules are patched right after their own loader has run, and look as they did."""
+"""Import hooks patch a module right after its own loader has run, and leave its attributes unchanged."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""One generation or several: requests inside an observed call, and without one."""
+"""Requests inside an observed call, and without one: how many generations are recorded."""
 
 import base64
 from collections import Counter

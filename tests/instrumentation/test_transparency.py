@@ -1,4 +1,4 @@
-"""The caller gets what the SDK gives: types, signatures, streams and exceptions are those of an untouched SDK."""
+"""Types, signatures, streams and exceptions are those of the SDK without hooks."""
 
 import asyncio
 import concurrent.futures

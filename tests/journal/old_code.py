@@ -1,4 +1,4 @@
-"""A journal of commit 89c35a9, and the statements that a process which was not updated executes on the migrated one."""
+"""A journal of commit 89c35a9, and the statements that its code executes on a migrated journal."""
 
 import sqlite3
 from pathlib import Path

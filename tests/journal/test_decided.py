@@ -1,4 +1,4 @@
-"""The table `decided` is the view `decisions` in narrow rows, whatever is written or deleted, in any order."""
+"""The table `decided` agrees with the view `decisions` after writes and deletions in any order."""
 
 import json
 import random

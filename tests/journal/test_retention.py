@@ -1,4 +1,4 @@
-"""What retention deletes, and for whose sake: rows for rows, sums for sums, backups by age."""
+"""Retention deletes rows to make room for rows, sums for sums, and backups by age."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A journal of its own for each test, in any environment: run with `--confcutdir tests/matrix`, as `run.py` does."""
+"""Each test has its own journal, in any environment: run with `--confcutdir tests/matrix`, as `run.py` does."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""Every method of every SDK that is observed, in the SDK's version that is installed here, on the wire's real bodies.
+"""Every observed method of every SDK, in the installed version, with recorded bodies of the providers.
 
 `run.py` runs this file in one environment for each combination of versions; a method that a version lacks is skipped.
 Each situation is written once, for the sync and the async client.

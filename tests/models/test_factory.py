@@ -1,4 +1,4 @@
-"""Building models: keys, aliases, defaults, fallbacks, and what is printed where none can be built."""
+"""Building models: keys, aliases, defaults, fallbacks, and the line printed if no model can be built."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The queue and its thread, over a journal that is quick, slow, shut or broken: the caller waits for none of it."""
+"""The queue and its thread, with a journal that is fast, slow, locked or broken: the caller never waits."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Secrets of every rule with valid checksums, look-alikes that must stay, and texts in which either stands."""
+"""Secrets of every rule with valid checksums, look-alikes that must stay, and texts around both."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The forms in which software writes a secret of ours, and the transformations of text on its way out."""
+"""The encodings in which software writes a secret, and the transformations of text before it is stored or sent."""
 
 import base64
 import html

@@ -1,4 +1,4 @@
-"""The operator's own secrets in every form in which software writes them, and the operator's own patterns."""
+"""The operator's own secrets in every encoding, and the operator's own patterns."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The search for hints that decides which rules run: it never hides a secret, and spares ordinary rows every rule."""
+"""The search for hints decides which rules run: it never hides a secret, and no rule runs on ordinary rows."""
 
 import os
 import random

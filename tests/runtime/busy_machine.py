@@ -1,6 +1,6 @@
-"""The time for which the machine kept processes waiting: promises for a quiet machine leave it out.
+"""Measures for how long a busy machine kept processes waiting, so that tests can subtract that time.
 
-A process of its own asks to run every few milliseconds, and notes how much later it ran.
+A separate process tries to run every few milliseconds, and records how much later it really ran.
 """
 
 import os

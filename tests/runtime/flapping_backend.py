@@ -1,4 +1,4 @@
-"""A Langfuse server that is well most of the time, then broken, then resets connections, in turn.
+"""A Langfuse server that in turn works for most of the time, answers with errors, and resets connections.
 
 It keeps only the ids of spans, so that a million fit.
 """

@@ -1,4 +1,4 @@
-"""A fleet's day in fast forward through one process, the backend flapping: nothing is lost, nothing grows."""
+"""A fleet's day in fast forward in one process, with an unreliable server: no row is lost, nothing grows."""
 
 import json
 import os

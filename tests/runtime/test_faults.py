@@ -1,4 +1,4 @@
-"""Whatever fails around the library, an agent gets the same results, exceptions, output and random numbers."""
+"""Under any fault of its surroundings, an agent gets the same results, exceptions, output and random numbers."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Nothing is imported on threads of ours: the agent's own code may look for half of it in `sys.modules`."""
+"""This package's threads import nothing: the agent could find a half-imported module in `sys.modules`."""
 
 import json
 import os

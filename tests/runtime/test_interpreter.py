@@ -1,4 +1,4 @@
-"""No call of C code on our threads keeps the interpreter from the agent's for longer than Python's switch interval."""
+"""No C call on our threads holds the interpreter longer than Python's switch interval, which would delay the agent."""
 
 import gc
 import random

@@ -1,4 +1,4 @@
-"""Processes that are killed in the middle of their work, one of them or two of a whole fleet.
+"""Processes are killed in the middle of their work: one process, or two of a whole fleet.
 
 Calls that had returned are in the journal, calls in flight are shown as interrupted, and the next process ships them.
 """

@@ -1,4 +1,4 @@
-"""Real processes that end in every way there is: their calls are in the journal, and reach Langfuse."""
+"""Real processes end in every possible way: their calls are in the journal, and reach Langfuse."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Lines of ours on a stdout and stderr that are full, closed, broken, in ASCII, or in memory."""
+"""This package's lines on a stdout or stderr that is full, closed, broken, in ASCII, or in memory."""
 
 import fcntl
 import os

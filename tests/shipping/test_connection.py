@@ -1,4 +1,4 @@
-"""The connection to Langfuse, against sockets that answer well, slowly, endlessly, or through a proxy."""
+"""The connection to Langfuse: with servers that answer well, slowly or endlessly, and through a proxy."""
 
 import gzip
 import shutil

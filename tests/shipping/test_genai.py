@@ -1,4 +1,4 @@
-"""Rows at any OTLP backend: the GenAI convention's attributes, read with the official protobuf classes."""
+"""Rows at an OTLP backend other than Langfuse: the GenAI convention's attributes, read by official protobuf classes."""
 
 import json
 from pathlib import Path

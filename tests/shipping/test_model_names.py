@@ -1,4 +1,4 @@
-"""One name for a model in every sum: the one that the provider answers with; the requested one is kept beside it."""
+"""In every sum a model has the name in the provider's answers; the requested name is kept too."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Names and metadata as Langfuse shows them, on the wire; the journal keeps the plan's."""
+"""Names and metadata sent to Langfuse; the journal keeps the original names."""
 
 from typing import Any
 

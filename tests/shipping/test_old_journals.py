@@ -1,4 +1,4 @@
-"""A journal of before: its pending rows are shipped once, and what was shipped stays where it is."""
+"""A journal of older code: its pending rows are shipped once, and shipped scores keep their place."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Arize Phoenix, where it is installed, takes the journal's OTLP and shows what the journal has."""
+"""Arize Phoenix, where installed, accepts the journal's OTLP and shows the journal's values."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Tool calls, asked for and answered, in any provider's form: in the journal, and in Langfuse's form on the wire."""
+"""Tool calls and their results: in any provider's form in the journal, and in Langfuse's form when sent."""
 
 import base64
 import json

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Count of Calls
 Built with love by Moon Dev 🚀
 
-What is called while something runs: a count is the same on a busy machine, where milliseconds are not.
+Counts function calls: unlike milliseconds, a count is the same on a busy machine.
 """
 
 import sys

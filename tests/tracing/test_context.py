@@ -2,7 +2,7 @@
 🌙 Moon Dev's Context Tests
 Built with love by Moon Dev 🚀
 
-Which trace a call, a signal or an error belongs to, and whose it is.
+The trace and the agent of a call, a signal or an error.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 🌙 Moon Dev's observe_llm Tests
 Built with love by Moon Dev 🚀
 
-A decorated function is the function it was, and each call of it is one observation.
+A decorated function behaves as before, and each of its calls is one observation.
 """
 
 import asyncio

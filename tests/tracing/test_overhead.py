@@ -2,7 +2,7 @@
 🌙 Moon Dev's Overhead Tests
 Built with love by Moon Dev 🚀
 
-What a traced call costs its caller, as far as it can be counted: a count does not flake. Times are `make bench`'s.
+The cost of a traced call, as a number of function calls, which does not depend on the machine.
 """
 
 import shutil
@@ -69,8 +69,10 @@ def create(**_: Any) -> SimpleNamespace:
 
 @pytest.fixture
 def calls_of_one(journal: Any) -> Any:
-    """Counts the calls that one traced call makes, once all that happens once has happened; in a thread, since whose
-    code is calling is looked for up the stack, and pytest's is 40 frames high."""
+    """Counts the function calls of one traced call, without one-time work.
+
+    The call runs in a thread of its own: the search for the calling agent walks up the stack, and pytest's stack has 40
+    frames."""
 
     def count(prompt: str, call: Callable[[str], Any] = ask) -> Counter[str]:
         counts: list[Counter[str]] = []

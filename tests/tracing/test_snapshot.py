@@ -1,4 +1,4 @@
-"""Arguments and answers are noted without running any of their code, in full where they are small."""
+"""Arguments and answers are recorded without running their code, and completely if they are small."""
 
 import collections
 import contextlib
@@ -393,7 +393,7 @@ class Collecting(Discarding):
         self.ended: list[Any] = []
 
     def on_end(self, observation: Any) -> None:
-        """Keep it."""
+        """Keep the observation."""
         self.ended.append(observation)
 
 

@@ -1,4 +1,4 @@
-"""What agents share."""
+"""The base class of the desk's agents."""
 
 
 class BaseAgent:

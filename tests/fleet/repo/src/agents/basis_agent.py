@@ -1,4 +1,4 @@
-"""Anthropic's SDK, with a temperature, which the newest SDK refuses; the agent swallows that."""
+"""Anthropic's SDK, with a temperature, which the newest SDK refuses; the agent swallows the error."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""An image, through the factory model's own client."""
+"""An agent that sends an image through the factory model's own client."""
 
 import base64
 import sys

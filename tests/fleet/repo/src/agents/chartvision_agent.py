@@ -1,4 +1,4 @@
-"""An image, to Anthropic; two pictures, one client."""
+"""An agent that sends two images to Anthropic with one client."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""An agent that dies of what its model raises."""
+"""An agent that ends with its model's exception."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A risk agent that swallows what its models raise, and goes on."""
+"""A risk agent that swallows its models' exceptions, and goes on."""
 
 import os
 import sys

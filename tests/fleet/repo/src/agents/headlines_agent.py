@@ -1,4 +1,4 @@
-"""A chat API by `requests.post`; functions, no class."""
+"""An agent of functions, without a class, that calls a chat API by `requests.post`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A blocking call inside `async def`, beside one that is awaited."""
+"""An agent with a blocking call inside `async def`, beside an awaited call."""
 
 import asyncio
 import os

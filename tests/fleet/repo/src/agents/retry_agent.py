@@ -1,4 +1,4 @@
-"""Factory model that asks twice inside one call."""
+"""An agent whose factory model sends two requests inside one call."""
 
 import sys
 from pathlib import Path

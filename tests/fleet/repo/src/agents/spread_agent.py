@@ -1,4 +1,4 @@
-"""Factory model; three lines; a seeded generator, drawn from before and after the call."""
+"""An agent with a factory model and three-line answers, which uses a seeded generator before and after the call."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""Several models at once, in threads; each is asked for one word."""
+"""An agent that asks several models for one word at once, in threads."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed

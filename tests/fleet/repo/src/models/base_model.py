@@ -1,4 +1,4 @@
-"""What every model offers."""
+"""The base class of the desk's models."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Claude."""
+"""The desk's Claude model."""
 
 from anthropic import Anthropic
 

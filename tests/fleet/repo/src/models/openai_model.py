@@ -1,4 +1,4 @@
-"""OpenAI: asks again, without a system message, where the answer is empty."""
+"""OpenAI: after an empty answer, a second request without a system message."""
 
 from openai import OpenAI
 
