@@ -83,7 +83,7 @@ def paths(address: str, count: int, repeats: int) -> None:
             )
         if kind == "function":
             for title, prompt in LONG_PROMPTS.items():
-                show(f"the same, {title}", added(calls, prompt, count // 10, repeats))
+                show(f"added to a call through a function, {title}", added(calls, prompt, count // 10, repeats))
 
 
 def off(address: str, count: int, repeats: int) -> None:

@@ -94,11 +94,11 @@ def cpu(address: str, count: int, repeats: int) -> None:
     for title, pace in (("200 calls a second", PACE_SECONDS), ("as fast as they export", 0.0)):
         runs = _side_by_side(address, count // 2 if pace else count * 3, repeats, pace)
         ours, bare, langfuse, clear = (list(_added(runs, name, "cpu_us")) for name in (OURS, SPAN, LANGFUSE, _CLEAR))
-        beside = f"{LANGFUSE} {spread(langfuse, 'µs', 0)}"
-        line(f"process CPU added to a call, {title}", spread(ours, "µs", 0), beside, ratios(ours, langfuse), "1")
-        line("the same without redaction", spread(clear, "µs", 0), beside, ratios(clear, langfuse))
+        added, beside = f"process CPU added to a call, {title}", f"{LANGFUSE} {spread(langfuse, 'µs', 0)}"
+        line(added, spread(ours, "µs", 0), beside, ratios(ours, langfuse), "1")
+        line(f"{added}, without redaction", spread(clear, "µs", 0), beside, ratios(clear, langfuse))
         beside = f"{SPAN} {spread(bare, 'µs', 0)}"
-        line("the same, beside a bare span", spread(ours, "µs", 0), beside, ratios(ours, bare))
+        line(f"{added}, beside a bare span", spread(ours, "µs", 0), beside, ratios(ours, bare))
         if pace:
             _show_first(runs)
 

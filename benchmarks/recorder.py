@@ -114,7 +114,7 @@ def rows(count: int, repeats: int) -> None:
              f"sqlite3 alone {spread(bare, 'µs')}", ratios(ours, bare), "5")  # fmt: skip
         line("of these, the insert with its triggers and indexes", spread(inserted, "µs", 0),
              f"sqlite3 alone {spread(bare, 'µs')}", ratios(inserted, bare))  # fmt: skip
-        line("the same as rows a second", spread([1e6 / value for value in ours], digits=0),
+        line("the line above, as rows a second", spread([1e6 / value for value in ours], digits=0),
              f"sqlite3 alone {spread([1e6 / value for value in bare], digits=0)}")  # fmt: skip
 
 

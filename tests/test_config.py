@@ -130,7 +130,7 @@ def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
 def test_a_host_that_may_carry_a_credential_ships_nothing(
     name: str, host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The host is printed and journalled, so it may hold no secret; nothing goes to the cloud in its place."""
+    """The host is printed and journalled, so it must not hold a secret; nothing is sent to the default host instead."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-1")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
     monkeypatch.setenv(name, host)

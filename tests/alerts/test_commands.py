@@ -63,7 +63,11 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
         ("OBSERVABILITY_ALERT_URLS", "trader@example.com", "OBSERVABILITY_ALERT_URLS must be addresses of apprise"),
         ("OBSERVABILITY_ALERT_QUIET", "22-7", "OBSERVABILITY_ALERT_QUIET must be hours like 22:00-07:00"),
         ("OBSERVABILITY_ALERT_QUIET", "22:00-07:00 Mars/Base", "OBSERVABILITY_ALERT_QUIET names an unknown time zone"),
-        ("OBSERVABILITY_ALERT_OFF", "flips, whale slowly", "OBSERVABILITY_ALERT_OFF names no rule: whale slowly"),
+        (
+            "OBSERVABILITY_ALERT_OFF",
+            "flips, whale slowly",
+            "OBSERVABILITY_ALERT_OFF has whale slowly, which is not a rule",
+        ),
     ],
 )
 def test_settings_that_do_not_work(

@@ -179,7 +179,7 @@ def test_swapped_keys_leak_nothing(
 def test_a_host_with_a_token_leaks_nothing(
     host: str, langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the start-up line nor the destination of a row shows it."""
+    """Neither the start-up line nor the destination of a row shows the token."""
     token = "7b5f18bebbce5aed6cd996991afeb6b9"
     monkeypatch.setenv("LANGFUSE_HOST", host.format(token))
     LangFuseTracker()

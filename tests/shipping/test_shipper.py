@@ -140,7 +140,7 @@ def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: Lan
     """The row has the server's reason, and is not sent again."""
     langfuse.answer = lambda _request, _body: Response("Invalid span", status)
     ask("now")
-    assert not LangFuseTracker().flush(10)
+    LangFuseTracker().flush(10)  # False, unless the shipper's own pass ran first
     (row,) = journal.observations()
     assert (row["state"], row["reason"]) == ("rejected", f"HTTP {status}: Invalid span")
     assert len(langfuse.requests) == 1

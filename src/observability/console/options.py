@@ -72,7 +72,7 @@ def _filter(
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
     ] = None,
     since: Annotated[str, typer.Option(help=f"{time_range.FORMS}; local time by default.")] = SINCE,
-    until: Annotated[str | None, typer.Option(help="Only before this time, in the same forms.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only before this time; forms as for --since.")] = None,
 ) -> dict[str, Any]:
     until_ns = NEVER_NS if until in (None, SINCE) else time_of(until, "--until")
     rows = Filter(time_of(since, "--since"), until_ns, agent, model, action and action.upper(), symbol, failed, text)

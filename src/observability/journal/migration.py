@@ -102,7 +102,7 @@ def _back_up(db: sqlite3.Connection, path: Path, number: int) -> None:
 def _copy(db: sqlite3.Connection, path: Path, draft: Path) -> None:
     needed = path.stat().st_size + _SPARE_BYTES
     if shutil.disk_usage(path.parent).free < needed:
-        raise OSError(f"{needed / 1e6:,.0f} MB of free disk are needed")
+        raise OSError(f"{needed / 1e6:,.0f} MB of free disk space are needed")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
     with closing(sqlite3.connect(draft)) as copy:

@@ -131,7 +131,7 @@ class Recorder:
                 return
             self._overdue = written
         if not self._failing:  # a failing journal is already counted
-            late = f"a call returned before its row was on disk, which takes longer than {SYNC_SECONDS:g} s"
+            late = f"a call returned before its row was on disk: the disk takes longer than {SYNC_SECONDS:g} s"
             failures.note("sync", late, cure="It stays queued; health() counts such calls among failures.")
 
     def _request_flush(self) -> threading.Event:

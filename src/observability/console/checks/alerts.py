@@ -76,7 +76,7 @@ def _rules() -> Iterator[Finding]:
 
         for name in off:
             if name.split()[-1].casefold() not in RULE_NAMES:
-                what = f"OBSERVABILITY_ALERT_OFF names no rule: {one_line(name, 40)}"
+                what = f"OBSERVABILITY_ALERT_OFF has {one_line(name, 40)}, which is not a rule"
                 yield warning("alerts", what, f"the rules are {', '.join(RULE_NAMES)}")
 
 

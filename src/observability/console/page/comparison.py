@@ -152,7 +152,7 @@ def prompts(journal: Journal, rows: Filter) -> Table:
     outcomes = defaultdict(list)
     for row in queries.outcomes_of(journal, {row["trace_id"] for prompt in largest for row in groups[prompt]}):
         outcomes[row["trace_id"]].append(row)
-    note = f"Of the newest {how_many(len(newest), 'call')}."
+    note = f"Computed from the newest {how_many(len(newest), 'call')}."
     columns = ("prompt", "calls", "failed", "agents", "spend a call", "outcomes", "hit rate", "profit")
     return Table("Prompts", note, columns, [(prompt, _prompt_cells(groups[prompt], outcomes)) for prompt in largest])
 
