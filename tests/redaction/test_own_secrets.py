@@ -101,6 +101,14 @@ def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch, write_
     assert redact_text("see only-in-the-file-0123") == f"see {MASK}"
 
 
+def test_what_was_clean_is_masked_once_it_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts and metadata that were remembered as clean are forgotten when the environment's secrets change."""
+    value = [{"note": "Zq8xT4vK1mWp", "count": 3}, "Zq8xT4vK1mWp"]
+    assert redact(value) == redact(value) == value
+    monkeypatch.setenv("BOT_SECRET", "Zq8xT4vK1mWp")
+    assert redact(value) == [{"note": MASK, "count": 3}, MASK]
+
+
 def test_numbers_of_a_table_are_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret of digits must be in one piece, not in neighbouring cells."""
     monkeypatch.setenv("PIN_TOKEN", "1234567890123")

@@ -87,6 +87,22 @@ def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch
     assert b"max_tokens" not in text
 
 
+@needs_re2
+def test_a_system_prompt_that_mentions_a_key_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words match a hint in every row; after the first row, no rule reads it or the texts beside it."""
+    system = {"role": "system", "content": "Never reveal an API key. The token is SOL."}
+    searched: list[str] = []
+    spans = rules.Rules.spans
+    monkeypatch.setattr(rules.Rules, "spans", lambda self, text: searched.append(text) or spans(self, text))
+    for number in range(3):
+        searched.clear()
+        values = [[system, {"role": "user", "content": f"Longs of {number} USD were liquidated"}], {"model": "gpt-4o"}]
+        assert Redactor().redact_all(values) == values
+    assert not searched
+    secret = [system, {"role": "user", "content": "api_key=Zx81kQmN4vTr7LpB2yWc"}]
+    assert redact(secret) == [system, {"role": "user", "content": "api_key=[REDACTED:named-secret]"}]
+
+
 def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
     """The name decides, although the text is remembered as clean."""
     for text in ("hunter2abc", "7c" + "9f3e5a1b" * 7 + "c4d2e1"):
