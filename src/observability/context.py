@@ -84,7 +84,7 @@ class ObservabilityContext:
                 if tracing_on():
                     outer = current_observation()
                     cycle = _cycle_in(outer, str(agent_name), {"agent_type": agent_type, **metadata}, input)
-                    if cycle is not outer:  # else the method's own cycle
+                    if cycle is not outer:  # otherwise it is the method's own cycle
                         own = cycle
                         own.token = enter(own)
                         on_start(own)

@@ -259,7 +259,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_TRACING_ENVIRONMENT": (parse_environment, None),
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
-    "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # its credentials
+    "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials of the second destination
     "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # limit for a backlog: rows per second and destination; 0: none
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns

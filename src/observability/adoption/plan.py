@@ -41,7 +41,7 @@ class Plan:
     """The changes of one adoption or removal."""
 
     root: Path
-    old_version: str | None  # of the package in the repo, if it was adopted before
+    old_version: str | None  # version of the package in the repo; None if it was not adopted
     changes: dict[Path, bytes | None]  # file -> its new content, None to delete it; in the order of writing
     kept: list[Path]  # copied files that were edited since, which a removal leaves
 

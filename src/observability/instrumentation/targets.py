@@ -24,7 +24,7 @@ class Method(NamedTuple):
     class_name: str
     name: str
     shape: Shape
-    wraps: tuple[_Wrap, _Wrap] = ANSWER  # of the method, and of the asynchronous one
+    wraps: tuple[_Wrap, _Wrap] = ANSWER  # wrappers of the method and of its asynchronous twin
     async_name: str | None = None  # name of the asynchronous method, if the same class has it
 
     def patches(self) -> Iterator[tuple[str, Patch]]:

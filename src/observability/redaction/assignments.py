@@ -47,7 +47,7 @@ _QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"
 _PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # of a string in Python, C# and Objective-C
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _SUFFIX = rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d)|\s#?\d{{1,2}}(?=:))?)"
-# What stands between a name and its value.
+# Text between a name and its value.
 _LINKS = (
     # YAML's block scalars
     r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}",

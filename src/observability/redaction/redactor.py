@@ -107,7 +107,7 @@ def _searched(text: str, rules: Rules) -> str:
 
 
 # A key known by its name is masked where it stands without one too: a model's answer repeats the key of its prompt.
-_MOST_KEYS = 64  # looked for in other texts of a row
+_MOST_KEYS = 64  # most keys searched for in other texts of a row
 
 
 def _masked_keys(original: Any, redacted: Any) -> Iterator[str]:

@@ -109,7 +109,7 @@ def _searched_views(scan: Scan) -> list[bytes]:
 class Finders(NamedTuple):
     """The searches needed for a text, in order of precedence; none for most texts."""
 
-    spread: list[Finder]  # for secrets that may be spread over several texts
+    spread: list[Finder]  # searches for secrets that may be spread over several texts
     others: list[Finder]
 
 
@@ -148,7 +148,7 @@ class Rules:
 
     @cached_property
     def without_phrases(self) -> "Rules":
-        """The same rules for texts in which phrases were already searched for; text that is encoded in them was not."""
+        """These rules without the search for seed phrases, for texts in which that search has been done."""
         rules = copy(self)
         rules._searches_phrases = False
         return rules

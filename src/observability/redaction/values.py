@@ -46,7 +46,7 @@ def is_value(text: str) -> bool:
     text = text.strip()
     if not text or text.startswith((MASKED, NOT_RECORDED)) or _NOT_A_VALUE.fullmatch(text):
         return False
-    rest = _FIELD.sub("", text)  # of a template, such as `Bearer {token}` or `%s:%s`
+    rest = _FIELD.sub("", text)  # the value may be a template: `Bearer {token}`, `%s:%s`
     return rest == text or is_mixed(rest)
 
 

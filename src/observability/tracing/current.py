@@ -98,7 +98,7 @@ def calling_agent(depth: int = 2) -> str | None:
             return agent
         agent_of[file.args[0]] = agent
         return calling_agent(depth + 1)
-    except ValueError:  # nothing of Python's calls this package, such as in a thread of `_thread`
+    except ValueError:  # no Python code called this package, as in a thread started by `_thread`
         pass
     return _starter.get()
 

@@ -125,7 +125,7 @@ class Observation(_Rare):
         self.token: Token[Observation | None] | None = None  # while its code runs: resets the context
         self.otel: Any = None  # while its code runs: resets OpenTelemetry's context
         self.size = 0  # approximate characters kept in memory, summed up as they are noted
-        self.streamed = 0  # the same of a stream's pieces, those included that are not kept
+        self.streamed = 0  # characters of all pieces of a stream, also of pieces that are not kept
         self.ended: int | None = None  # None while it runs
         self.started = perf_counter_ns()
 

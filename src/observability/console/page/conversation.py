@@ -194,7 +194,7 @@ def _of_arguments(value: dict[str, Any], kind: str, role: str) -> Generator[Mess
 
 
 def _text(message: dict[str, Any]) -> str:
-    """The text of a message, and whatever else it has as JSON."""
+    """The text of a message, followed by its other parts as JSON."""
     content = message.get("content", message.get("parts"))
     parts = content if isinstance(content, list) else [content]
     texts = [_part(part) for part in parts if part is not None]
