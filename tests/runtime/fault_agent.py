@@ -3,6 +3,7 @@
 It prints one line of JSON a call (result or exception, and a random number), so that runs can be compared.
 """
 
+import asyncio
 import contextlib
 import importlib
 import json
@@ -83,13 +84,27 @@ FAULTS: dict[str, Callable[[], object]] = {
 }
 
 
+async def _collected(pieces: Any) -> str:
+    return "".join([piece async for piece in pieces])
+
+
+def _asked(model: Any, asked: str) -> str | None:
+    outcome, _, way = asked.partition(" by ")
+    prompt = ("You are a liquidation analyst", f"OUTCOME:{outcome}", 0.3, 200)
+    if way == "stream":
+        return "".join(model.stream_response(*prompt))
+    if way == "astream":
+        return asyncio.run(_collected(model.astream_response(*prompt)))
+    response = model.generate_response(*prompt)
+    return response and response.content
+
+
 def outcome_of(model: Any, outcome: str) -> list[Any]:
     """Return the answer's text, or an exception's type and text."""
     try:
-        response = model.generate_response("You are a liquidation analyst", f"OUTCOME:{outcome}", 0.3, 200)
+        return ["answer", _asked(model, outcome)]
     except Exception as error:  # noqa: BLE001 - any exception is compared
         return [type(error).__name__, str(error)]
-    return ["answer", response and response.content]
 
 
 def main(fault: str, providers: list[str], outcomes: list[str]) -> None:

@@ -17,8 +17,8 @@ from tests.providers.wire import KEY, PROVIDERS, Provider
 from tests.runtime.fault_agent import FAULTS
 
 pytestmark = pytest.mark.slow
-OUTCOMES = ("answer", "429", "503", "malformed", "not json")
-_SECONDS_MORE = 10.0  # of a run with about 45 calls: a call that waits 2 s under each fault would take 90
+OUTCOMES = ("answer", "429", "503", "malformed", "not json", "answer by stream", "answer by astream")
+_SECONDS_MORE = 10.0  # of a run with about 63 calls: a call that waits 2 s under each fault would take 126
 
 
 @pytest.fixture
