@@ -34,6 +34,7 @@ VALUES: dict[str, Any] = {
     "quotes and line breaks": _repeated('{"a": "b"}\n'),
     "percent signs": _repeated("%2525"),
     "bytes": PROSE.encode(),
+    "a screenshot of 3 MB": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'iVBO' * SIZE}"}}],
     "many texts": [PROSE[at : at + 250] for at in range(0, SIZE, 250)],
     "a dictionary": {str(at): PROSE[at : at + 250] for at in range(0, SIZE, 250)},
 }

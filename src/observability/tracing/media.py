@@ -14,6 +14,7 @@ _SIGNATURES = (
 )  # fmt: skip
 _IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
 _BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # first letters of PNG, JPEG, GIF, RIFF and PDF
+_MARK = ";base64,"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
 
 
@@ -41,8 +42,8 @@ def placeholder(value: Any) -> Any:
     if type(value) is not str:
         return value
     if value.startswith("data:"):
-        media_type, encoded, data = value.partition(";base64,")
-        return _described(media_type[5:], _decoded_size(data)) if encoded else value
+        at = value.find(_MARK)  # no copy is made of a picture
+        return _described(value[5:at], _decoded_size(value, at + len(_MARK))) if at > 0 else value
     if value.startswith(_BASE64_HEADS) and _BASE64.match(value):
         return _described(_type_of(b64decode(value[:64])), _decoded_size(value))
     return value
@@ -52,8 +53,8 @@ def _described(media_type: str | None, size: int) -> str:
     return f"[{media_type}, {size} bytes]" if media_type else f"[{size} bytes]"
 
 
-def _decoded_size(data: str) -> int:
-    return len(data.rstrip("=")) * 3 // 4
+def _decoded_size(text: str, start: int = 0) -> int:
+    return (len(text) - start - text[max(start, len(text) - 2) :].count("=")) * 3 // 4
 
 
 def _type_of(data: bytes) -> str | None:
