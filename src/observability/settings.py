@@ -3,7 +3,8 @@
 A setting comes from, in this order: the sibling `config` module (only the four names of `CONFIG_NAMES`), the
 environment, `.env`, the default. Settings are *live*: each read sees the current environment. `.env` is read once, into
 a dictionary of this module and not into `os.environ`, so that other code does not see its variables.
-Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing.
+Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing. A new setting needs a line in
+`SETTINGS` and one in `.env_example`.
 """
 
 import math

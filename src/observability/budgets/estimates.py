@@ -24,7 +24,7 @@ class Usual(NamedTuple):
     is_known: bool = False
 
     def amount(self, unit: str) -> float:
-        """The amount in a budget's unit."""
+        """The call's amount in the unit of a budget."""
         return 1.0 if unit == "calls" else self.usd if unit == "USD" else self.tokens
 
     def or_guess(self, budget: Budget) -> float:

@@ -65,7 +65,7 @@ class Charge(NamedTuple):
     is_estimated: bool = False
 
     def amount(self, unit: str) -> float:
-        """The amount in a budget's unit."""
+        """The charge's amount in the unit of a budget."""
         return 1.0 if unit == "calls" else self.usd if unit == "USD" else self.tokens
 
 

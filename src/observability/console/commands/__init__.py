@@ -1,1 +1,4 @@
-"""The commands of the console, one file each. Commands that change something are in `manage`."""
+"""The commands of the console, one file each. Commands that change something are in `manage`.
+
+A new command is also listed in `console/app.py`.
+"""
