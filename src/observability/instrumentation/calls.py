@@ -189,7 +189,7 @@ def begin(
             request.client = fields_of(args[0]).get("_client") if args else None
             hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
             given = shape.arguments(args, kwargs)
-            request.kwargs = _noted(given, hidden)
+            request.kwargs = _copied_arguments(given, hidden)
             request.size = size_of_items(request.kwargs.values())
         return request  # inside the `try`, since an alarm may arrive at any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
@@ -208,7 +208,7 @@ def _give_up(request: Observation | None, error: BaseException) -> None:
         raise
 
 
-def _noted(given: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+def _copied_arguments(given: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
     return {
         name: value if id(type(value)) in IMMUTABLE_IDS else _kept(value, hidden)
         for name, value in given.items()

@@ -56,7 +56,7 @@ os.register_at_fork(after_in_child=_forget)  # the parent's streams end in the p
 
 
 _GENERATIVEAI = ("generativeai.types.generation_types", "BaseGenerateContentResponse")
-_of_generativeai = PerClass(lambda kind: has_class(kind, *_GENERATIVEAI))
+_is_generativeai = PerClass(lambda kind: has_class(kind, *_GENERATIVEAI))
 
 
 def end_later(request: Observation, result: Any) -> bool:
@@ -64,7 +64,7 @@ def end_later(request: Observation, result: Any) -> bool:
     if request.events is not None:
         return True
     kind = type(result)
-    if (_of_generativeai.get(id(kind)) or _of_generativeai.learn(kind))[1]:
+    if (_is_generativeai.get(id(kind)) or _is_generativeai.add(kind))[1]:
         return _end_with_chunks(request, result)
     response = fields_of(result).get("http_response")
     if response is None or "_content" in fields_of(response):

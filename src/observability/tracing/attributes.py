@@ -33,20 +33,20 @@ def library_of(kind: type) -> str:
 
 
 class PerClass(dict[int, tuple[type, Any]]):
-    """A class's id -> the class, and what `find` says of the class; asked once.
+    """A cache: the id of a class -> the class, and the value that `find` returns for it.
 
-    An id calls no metaclass's `__hash__`. As long as the class is kept, no other class gets its id.
+    Looking up an id calls no metaclass's `__hash__`. While the class is kept, no other class gets its id.
     """
 
     def __init__(self, find: Callable[[type], Any]) -> None:
         self._find = find
 
-    def learn(self, kind: type) -> tuple[type, Any]:
-        """Ask for one more class."""
+    def add(self, kind: type) -> tuple[type, Any]:
+        """Add a class."""
         if len(self) >= _MOST_CLASSES:  # in a program that makes classes while it runs
             self.clear()
-        known = self[id(kind)] = (kind, self._find(kind))
-        return known
+        entry = self[id(kind)] = (kind, self._find(kind))
+        return entry
 
 
 _MOST_CLASSES = 1_000
@@ -55,7 +55,7 @@ _MOST_CLASSES = 1_000
 def fields_of(value: Any) -> dict[str, Any]:
     """The instance's own dictionary (do not change it); empty if it has none."""
     kind = type(value)
-    fields: dict[str, Any] = (_dictionaries.get(id(kind)) or _dictionaries.learn(kind))[1](value)
+    fields: dict[str, Any] = (_dictionaries.get(id(kind)) or _dictionaries.add(kind))[1](value)
     return fields
 
 

@@ -151,7 +151,7 @@ def finish(observation: Observation) -> None:
     try:
         if observation.type == "generation":
             _recent.set(observation)
-            if observation.over_rows:
+            if observation.has_inner_rows:
                 _settle(observation)
         processor.on_end(observation)
     except BaseException:  # an alarm of the agent's: nobody else sends an ended observation

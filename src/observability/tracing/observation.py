@@ -39,29 +39,29 @@ class UsedPrompt(NamedTuple):
     outer: "UsedPrompt | None"  # the prompt that applies outside `scope`
 
 
-class _Drawn:
-    """An attribute that is drawn when it is first read, by default on the recorder's thread."""
+class _LazyId:
+    """An id that is made when it is first read, usually on the recorder's thread."""
 
-    def __init__(self, draw: "Callable[[Observation], int]") -> None:
-        self._draw = draw
+    def __init__(self, make: "Callable[[Observation], int]") -> None:
+        self._make = make
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
     def __get__(self, observation: "Observation", owner: type) -> int:
-        drawn: int = observation.__dict__.setdefault(self._name, self._draw(observation))  # atomic: threads agree
-        return drawn
+        made: int = observation.__dict__.setdefault(self._name, self._make(observation))  # atomic: threads agree
+        return made
 
 
 def _trace_id_of(observation: "Observation") -> int:
     return (_bits(128) or 1) if observation.parent is None else observation.parent.trace_id
 
 
-class _Rare:
+class _RareFields:
     """The fields that few observations have: class attributes until they are set."""
 
-    id = _Drawn(lambda _: _bits(64) or 1)
-    trace_id = _Drawn(_trace_id_of)
+    id = _LazyId(lambda _: _bits(64) or 1)
+    trace_id = _LazyId(_trace_id_of)
     foreign_parent: "ForeignParent | None" = None  # an active OpenTelemetry span of another library
     is_automatic = False  # whether it is the cycle of a wrapped method (OBSERVABILITY_CYCLES)
     pieces_left_out = 0
@@ -86,16 +86,16 @@ class _Rare:
     first_token: int | None = None
 
 
-class Observation(_Rare):
+class Observation(_RareFields):
     """One observation in Langfuse's sense. Times are `perf_counter_ns`; the recorder turns them into wall-clock time.
 
-    What every call sets or reads on the caller's thread is a slot: a class attribute in its place would cost each
-    access a search through the classes.
+    The fields that every call sets or reads on the caller's thread are slots. Python 3.11 is slow to read or set a
+    field that is also a class attribute.
     """
 
     __slots__ = (
-        "agent", "args", "bind", "capture_output", "complete", "durable", "ended", "input", "kwargs", "metadata",
-        "name", "noted", "otel", "output", "over_rows", "owner", "parent", "pieces", "prompt", "replies", "request",
+        "agent", "args", "bind", "capture_output", "complete", "durable", "ended", "has_inner_rows", "input", "kwargs",
+        "metadata", "name", "noted", "otel", "output", "owner", "parent", "pieces", "prompt", "replies", "request",
         "size", "speaker", "started", "streamed", "thread", "token", "type",
     )  # fmt: skip
 
@@ -118,7 +118,7 @@ class Observation(_Rare):
         self.replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this one
         self.metadata: dict[str, Any] | None = None
         self.request: Observation | None = None  # the only request, which is merged into this observation's row
-        self.over_rows = False  # whether it holds requests, or generations with their own rows are below it
+        self.has_inner_rows = False  # whether it holds requests, or generations with their own rows are below it
         self.complete: Complete | None = None  # reads an SDK's arguments, on the recorder's thread
         self.durable = False  # whether the call returns only once it is on disk
         self.noted = False  # whether the recorder has journalled its start

@@ -46,7 +46,7 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
     holder = None
     while parent is not None:
         if parent.type == "generation":
-            parent.over_rows = True
+            parent.has_inner_rows = True
             if holder is None:
                 holder = parent
             else:

@@ -40,15 +40,15 @@ _NOTHING = object()
 def reply_of(result: Any) -> Any:
     """Return a `Reply` for a result with a model's answer (an attribute `content`), else a snapshot."""
     kind = type(result)
-    read = (_readers.get(id(kind)) or _readers.learn(kind))[1]
+    read = (_readers.get(id(kind)) or _readers.add(kind))[1]
     if read is None:
         return result
     try:
         content, usage, model, raw = read(result)
     except AttributeError:  # not a `ModelResponse`
-        content, usage, model, raw = _read(result)
+        content, usage, model, raw = _read_slowly(result)
     if content is None:
-        content = field_of(result, "content", _NOTHING)  # which has no defaults of a class
+        content = field_of(result, "content", _NOTHING)  # skips a default of the class
     if content is _NOTHING:
         return snapshot(result)
     if raw is None and _is_pydantic(kind):
@@ -64,10 +64,10 @@ def _reader_of(kind: type) -> Callable[[Any], Any] | None:
     """A function that gets the four fields of an instance at once; None if instances are immutable."""
     if id(kind) in IMMUTABLE_IDS:
         return None
-    return attrgetter(*Reply._fields) if runs_no_code(kind, Reply._fields) else _read
+    return attrgetter(*Reply._fields) if runs_no_code(kind, Reply._fields) else _read_slowly
 
 
-def _read(result: Any) -> tuple[Any, ...]:
+def _read_slowly(result: Any) -> tuple[Any, ...]:
     content = field_of(result, "content", _NOTHING)
     return content, *(field_of(result, name) for name in Reply._fields[1:])
 
@@ -85,7 +85,7 @@ def snapshot(value: Any) -> Any:
         return value
     if kind is dict and len(value) <= MAX_NODES and _is_flat(copy := value.copy()):
         return copy
-    if kind is list and (messages := _messages(value)) is not None:
+    if kind is list and (messages := _copied_messages(value)) is not None:
         return messages
     return _Copier().copy(value, 0)
 
@@ -94,7 +94,7 @@ _FEW_MESSAGES = 300
 _FEW_FIELDS = 8
 
 
-def _messages(items: list[Any]) -> list[Any] | None:
+def _copied_messages(items: list[Any]) -> list[Any] | None:
     """Copies of a few small and flat dicts, as most messages to a model are; None if `items` are anything else."""
     if len(items) > _FEW_MESSAGES:
         return None
