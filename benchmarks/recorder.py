@@ -168,7 +168,7 @@ def burst() -> None:
 
 
 def kills(repeats: int) -> None:
-    """Calls that are lost where a new process is killed half a second after a burst."""
+    """Count the lost calls of a new process that is killed half a second after a burst."""
     progress("kills")
     lost = [float(BURST - _killed()) for _ in range(repeats)]
     line(f"SIGKILL {KILL_SECONDS * 1000:.0f} ms after a burst of {BURST:,} in a new process: lost",

@@ -44,7 +44,7 @@ def test_every_command_shows_the_same_time_for_the_same_trace(filled: Journal) -
 
 
 def moment_in(began: datetime, title: str) -> str:
-    """Return the time in a sentence."""
+    """Return the time that a sentence mentions."""
     return f"{began:%Y-%m-%d %H:%M:%S} {title[7:-1]}"
 
 

@@ -340,7 +340,7 @@ EVM_SENTENCES = (
     "Secret tx H", "Secret Network tx: H", "secret NFT drop: H", "H is a tx about a private key hack", "block H, key H",
     '{"accessList": [{"address": "E", "storageKeys": ["H"]}]}', "wallet key activity: H", "private key E",
 )  # fmt: skip
-# Notations of 64 bytes of Solana.
+# Notations of the 64 bytes of a Solana key.
 BYTE_NOTATIONS: dict[str, Callable[[bytes], str]] = {
     "JSON": lambda key: json.dumps(list(key)),
     "without spaces": lambda key: json.dumps(list(key), separators=(",", ":")),

@@ -44,8 +44,8 @@ _GIVING = ("sqlite3", "zlib")  # libraries whose calls give the interpreter away
 
 @contextmanager
 def longest_call() -> Iterator[list[tuple[float, str]]]:
-    """Processor seconds of the longest call of C code that keeps the interpreter, and the call, last; in this thread
-    and in those that start meanwhile."""
+    """Return the longest C call that keeps the interpreter: its processor seconds and its name. Threads that start
+    meanwhile count too."""
     longest = [(0.0, "none")]
     began = _Began()
 

@@ -28,7 +28,7 @@ class Pace(NamedTuple):
 
     per_second: float
     processes: int
-    lag: float  # seconds between two refreshes; calls of other processes stay unseen for as long
+    lag: float  # seconds between two refreshes, during which calls of other processes are not seen
 
 
 class View:

@@ -57,17 +57,17 @@ class JournalSession:
     @property
     def process(self) -> str:
         """The token that names this process in the journal."""
-        assert self._lock is not None, "open() comes first"  # noqa: S101
+        assert self._lock is not None, "call open() first"  # noqa: S101
         return self._lock.token
 
     def is_alive(self, process: str) -> bool:
         """Whether the process of this token still runs."""
-        assert self._journal is not None, "open() comes first"  # noqa: S101
+        assert self._journal is not None, "call open() first"  # noqa: S101
         return is_alive(_processes_of(self._journal.path), process)
 
     def has_ended(self, pid: int) -> bool:
         """Whether no process of this pid writes to the journal."""
-        assert self._journal is not None, "open() comes first"  # noqa: S101
+        assert self._journal is not None, "call open() first"  # noqa: S101
         folder = _processes_of(self._journal.path)
         return not any(is_alive(folder, file.name) for file in folder.glob(f"{pid}-*"))
 

@@ -134,7 +134,7 @@ def _event(row: Row, decision: InferredDecision, **more: Any) -> Row:
     return {
         **row,
         **_NO_CONTENT,
-        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # the same if a batch is repeated
+        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # repeated batches get the same id
         "parent_id": row["id"],
         "is_root": 0,
         "type": "event",

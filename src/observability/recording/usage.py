@@ -30,7 +30,7 @@ class UsageFormat(NamedTuple):
 
 # The first format with a present input or output count applies. Source: the providers' API references.
 _FORMATS = (
-    UsageFormat(  # OpenAI chat completions and alike; DeepSeek and Moonshot name cache hits their own way
+    UsageFormat(  # OpenAI chat completions and similar APIs; DeepSeek and Moonshot have other names for cache hits
         "prompt_tokens",
         "completion_tokens",
         "total_tokens",
