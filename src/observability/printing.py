@@ -7,7 +7,7 @@ from typing import Any
 
 from termcolor import colored
 
-from .interruption import ignoring
+from .interruption import ignoring, is_interruption
 
 dropped = 0  # number of lines that could not be printed, for `health()`
 
@@ -37,7 +37,9 @@ def _coloured(text: str, colour: str) -> str:
 def _is_written(stream: Any, line: str) -> bool:
     try:
         descriptor = stream.fileno()
-    except (AttributeError, OSError):  # a stream in memory
+    except (AttributeError, OSError) as error:  # a stream in memory
+        if is_interruption(error):
+            raise
         stream.write(line)
         return True
     poll = select.poll()

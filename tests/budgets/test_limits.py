@@ -1,13 +1,14 @@
 """The setting `OBSERVABILITY_BUDGETS`, and the periods in which a budget counts."""
 
 from datetime import datetime, timezone
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, _common
 
 import pytest
 
-from src.observability.budgets import configured, parse_budgets
+from src.observability.budgets import configured, limits, parse_budgets
 from src.observability.settings import SettingError
 from tests.cases import cases
+from tests.tracing.alarms import alarms, line_of_alarm
 
 HOUR = 3600
 
@@ -117,3 +118,20 @@ def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> N
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_an_alarm_while_the_budgets_are_read_drops_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An alarm's TimeoutError is an OSError, as a missing time zone is: it reaches the agent, and the budget counts."""
+    monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week Europe/Berlin stop")
+
+    def read() -> None:
+        limits._readable.cache_clear()
+        ZoneInfo.clear_cache()
+        configured()
+
+    number = 1
+    with alarms():
+        while line_of_alarm(number, read, frozenset((limits.__file__, _common.__file__))) is not None:
+            number += 1
+    assert number > 20
+    assert [budget.zone_name for budget in configured()] == ["Europe/Berlin"]

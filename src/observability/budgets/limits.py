@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from ..interruption import is_interruption
 from ..settings import SettingError, setting
 from ..terminal import warn
 
@@ -162,7 +163,9 @@ def _zone(entry: str, word: str) -> tzinfo | None:
         return None
     try:
         return ZoneInfo(word)
-    except (KeyError, OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError
+    except (KeyError, OSError, ValueError) as error:  # ZoneInfoNotFoundError is a KeyError
+        if is_interruption(error):
+            raise
         cure = "use one like Europe/Berlin, or `pip install tzdata` on a machine without a time zone database"
         raise SettingError(f"{SETTING}: {entry!r} names an unknown time zone {word!r}: {cure}") from None
 
