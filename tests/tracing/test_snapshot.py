@@ -21,7 +21,7 @@ import pytest
 from src.observability import ObservabilityContext, internal_errors, observe_llm
 from src.observability.interruption import ignoring
 from src.observability.recording.recorder import MAX_QUEUED_BYTES, Recorder
-from src.observability.tracing import current
+from src.observability.tracing import attributes, current
 from src.observability.tracing.attributes import field_of
 from src.observability.tracing.observation import MAX_STREAM_SIZE
 from src.observability.tracing.snapshot import MAX_NODES, Reply, reply_of, snapshot
@@ -260,6 +260,19 @@ def test_no_code_of_an_answer_runs(result: Any, content: Any) -> None:
     for _ in range(2):
         reply = reply_of(result)
         assert (reply.content if type(reply) is Reply else reply) == content
+
+
+def test_classes_made_while_the_program_runs_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache by class forgets all classes once it is full, and reads their instances as before."""
+    monkeypatch.setattr(attributes, "_MOST_CLASSES", 2)
+    cache = attributes.PerClass(lambda kind: kind.__name__)
+    kinds = [type(f"Answer{number}", (), {}) for number in range(5)]
+    assert [cache.add(kind)[1] for kind in kinds] == [f"Answer{number}" for number in range(5)]
+    assert len(cache) == 1
+    for kind in kinds:
+        answer = kind()
+        answer.content = "BUY"
+        assert reply_of(answer).content == "BUY"
 
 
 class Discarding:
