@@ -65,6 +65,10 @@ ROWS: dict[str, Callable[[int], list[Any]]] = {
         {"role": "system", "content": f"You are a trading agent. Decide: BUY, SELL or NOTHING. {number}"},
         {"role": "user", "content": f"Longs of 12,345,678 USD were liquidated on BTC at 97,{number}.5"},
     ]],
+    "a conversation": lambda number: [[
+        {"role": role, "content": [{"type": "text", "text": f"{role}: Longs were liquidated on BTC at 97,{number}.5"}]}
+        for role in ("user", "assistant") * 5
+    ]],
     "a whole row": lambda number: [
         "Luna", "gpt-4o", None, {"temperature": 0.2, "max_tokens": 500}, f"prompt {number}", f"BUY\n{number}", ["a"],
     ],

@@ -131,11 +131,13 @@ def _stretches(scan: Scan, kinds: bytes) -> Iterator[tuple[int, int]]:
     """Yield start and end of twelve or more listed words with only separators and labels between them."""
     if _has_run(scan.words, _latin_or_between()):
         offsets = [match.span() for match in _REDUCED_WORD.finditer(scan.reduced)]
-        yield from _runs_of(scan.words, offsets, _latin_or_between(), _latin())
+        for first, last in _runs_of(scan.words, _latin_or_between(), _latin()):
+            yield offsets[first][0], offsets[last - 1][1]
     if kinds and _has_east_asian_run(scan.plain, scan.plain_utf8, kinds):
         matches = list(_EAST_ASIAN_WORD.finditer(scan.plain))
         words = [match.group().encode() for match in matches]
-        yield from _runs_of(words, [match.span() for match in matches], _east_asian(), _east_asian())
+        for first, last in _runs_of(words, _east_asian(), _east_asian()):
+            yield matches[first].start(), matches[last - 1].end()
 
 
 def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
@@ -170,14 +172,23 @@ def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
     return False
 
 
-def _runs_of(
-    words: Sequence[bytes], offsets: Sequence[tuple[int, int]], allowed: frozenset[bytes], listed: frozenset[bytes]
-) -> Iterator[tuple[int, int]]:
-    """Yield start and end of allowed words in a row, twelve of them listed, and not all the same."""
+def _runs_of(words: Sequence[bytes], allowed: frozenset[bytes], listed: frozenset[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield the first and last numbers of allowed words in a row, twelve of them listed, and not all the same."""
     for run in _RUNS.finditer(bytes(map(allowed.__contains__, words))):
-        run_words = list(filter(listed.__contains__, words[run.start() : run.end()]))
-        if len(run_words) >= _FEWEST and len({*run_words}) > 1:
-            yield offsets[run.start()][0], offsets[run.end() - 1][1]
+        if _are_phrase(words[run.start() : run.end()], listed):
+            yield run.span()
+
+
+def _are_phrase(words: Sequence[Any], listed: Container[Any]) -> bool:
+    """Whether twelve of the words are listed, and not all the same."""
+    listed_words = list(filter(listed.__contains__, words))
+    return len(listed_words) >= _FEWEST and len({*listed_words}) > 1
+
+
+def _are_of_one_list(reduced: Sequence[bytes]) -> bool:
+    """Whether the words may be a phrase of one language: the keys of messages are words of several."""
+    words = [word.decode() for word in reduced]
+    return not "".join(words).isalpha() or any(_are_phrase(words, numbers) for numbers in _lists().values())
 
 
 # ── Select the words of the phrase ───────────────────────────────────────────────────────────────────────────────────
@@ -222,8 +233,11 @@ _NAME_REACH = 100  # distance in characters between the name and the phrase
 
 def may_hold_phrase(scan: Scan) -> bool:
     """Whether the text has twelve listed words in a row."""
-    if _has_run(scan.words, _latin_or_between()):
-        return True
+    words = scan.words
+    if _has_run(words, _latin_or_between()):
+        runs = _runs_of(words, _latin_or_between(), _latin())
+        if any(_are_of_one_list(words[first:last]) for first, last in runs):
+            return True
     kinds = b"" if scan.ascii is scan.utf8 else _kinds(scan)
     return b"c" * _FEWEST in kinds or bool(kinds and _has_east_asian_run(scan.plain, scan.plain_utf8, kinds))
 
