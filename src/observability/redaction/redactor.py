@@ -190,12 +190,16 @@ class Redactor:
     def __init__(self) -> None:
         self._rules = current_rules()
         self._may_be_spread = True  # whether a secret may be spread over several texts
+        self._key_columns: Sequence[tuple[str, ...]] = ()  # keys that were not searched before
         self._open: set[int] = set()  # ids of the containers around the current value
         self._left = 0  # number of items that the value may still have
 
     def redact(self, value: Any) -> Any:
         """Return `value` without secrets; never raises."""
-        return self._redact(value) if type(value) is str else self.redact_all((value,))[0]
+        if type(value) is not str:
+            return self.redact_all((value,))[0]
+        self._may_be_spread = True
+        return self._redact(value)
 
     def redact_all(self, values: Sequence[Any]) -> list[Any]:
         """Return each of `values` without secrets; never raises.
@@ -209,6 +213,7 @@ class Redactor:
             self._may_be_spread = True
         redacted = [self._redact(value) for value in values]
         if _is_same(redacted, values):
+            self._rules.remember(self._key_columns)
             return redacted
         try:
             return _without_repeated(redacted, _masked_keys([*values], redacted))
@@ -217,20 +222,21 @@ class Redactor:
 
     def _may_hold_any(self, values: Sequence[Any]) -> bool:
         """Whether any rule may match in `values`."""
-        self._may_be_spread = True
+        self._may_be_spread, self._key_columns = True, ()
         rules = self._rules
         if rules.refused or rules.patterns:
             return True
         excerpt = Excerpt(rules.clean, rules.own.numbers)
         if not excerpt.add(values):
             return True
+        self._key_columns = excerpt.key_columns
         if not excerpt.lines:
             self._may_be_spread = False
             return False
         finders = rules.finders(Scan("\n".join(excerpt.lines)))
         self._may_be_spread = bool(finders.spread)
         if not finders.spread:
-            rules.remember(excerpt.key_columns)
+            rules.remember(self._key_columns)
         if any(finders) and not self._are_known(finders, excerpt.new_texts):
             return True
         rules.remember(excerpt.new)  # texts without secrets, of which none is a secret's name or 32 bytes in hex
