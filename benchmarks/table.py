@@ -19,7 +19,7 @@ def ratios(ours: Sequence[float], beside: Sequence[float]) -> str:
 
 
 def progress(title: str) -> None:
-    """Say on stderr what is being measured: some lines take a minute."""
+    """Print on stderr what is being measured: some lines take a minute."""
     print(f"… {title}", file=sys.stderr, flush=True)
 
 

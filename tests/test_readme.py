@@ -108,7 +108,7 @@ def test_its_example_needs_no_key(example: Callable[[], list[Row]]) -> None:
 
 
 def test_the_limits_of_the_durability_page_are_those_of_the_code() -> None:
-    """Each number that the page promises, from its constant; other tests show that the limits hold."""
+    """Each number of the page equals its constant; other tests show that the limits hold."""
     page = " ".join((settings.REPO_ROOT / "docs/durability.md").read_text(encoding="utf-8").split())
     queue = f"({recorder.MAX_QUEUED:,} calls or {recorder.MAX_QUEUED_BYTES >> 20} MB)"
     assert f"a call with a full queue {queue} | {recorder.MAX_WAIT_SECONDS * 1e3:.0f} ms;" in page

@@ -1,4 +1,4 @@
-"""An alarm of the agent's own that rings while a request is observed reaches the agent, and leaves nothing behind."""
+"""An agent's alarm during an observed request reaches the agent, and leaves no request open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,32 +25,32 @@ GENERATED = OLLAMA.methods[0].shape
 
 
 def create(**_: Any) -> SimpleNamespace:
-    """In place of an SDK's method."""
+    """Replaces an SDK's method."""
     return SimpleNamespace(choices=[])
 
 
 def refuse(**_: Any) -> None:
-    """An SDK's method that fails."""
+    """Replaces an SDK's method that fails."""
     raise ConnectionError
 
 
 async def acreate(**_: Any) -> SimpleNamespace:
-    """In place of an asynchronous SDK's method."""
+    """Replaces an asynchronous method of an SDK."""
     return SimpleNamespace(choices=[])
 
 
 def stream(**_: Any) -> Iterator[dict[str, Any]]:
-    """In place of an SDK's method that answers with a generator."""
+    """Replaces an SDK's method that answers with a generator."""
     yield {"message": {"content": "BUY"}}
 
 
 async def astream(**_: Any) -> AsyncIterator[dict[str, Any]]:
-    """In place of an asynchronous SDK's method that answers with a generator."""
+    """Replaces an asynchronous method of an SDK that answers with a generator."""
     yield {"message": {"content": "BUY"}}
 
 
 async def read(items: AsyncIterator[Any]) -> list[Any]:
-    """All items."""
+    """Read all items."""
     return [item async for item in items]
 
 
@@ -59,13 +59,13 @@ STREAM, ASTREAM = generator_method(GENERATED)(stream), async_generator_method(GE
 
 
 def ask_in_vain() -> None:
-    """A request that fails."""
+    """Make a request that fails."""
     with pytest.raises(ConnectionError):
         FAIL(**ASKED)
 
 
 def leave_early() -> None:
-    """A stream that is closed after its first item."""
+    """Close a stream after its first item."""
     items = STREAM(**ASKED, stream=True)
     next(items)
     items.close()
@@ -89,7 +89,7 @@ def _no_request_runs() -> Iterator[None]:
 
 @pytest.mark.parametrize("way", CALLS)
 def test_an_alarm_at_any_line_leaves_nothing_running(way: str, journal: Any) -> None:
-    """Between any two lines of ours: no request stays open, and the next one is observed as before."""
+    """An alarm between any two lines of ours leaves no request open, and the next request is observed as before."""
     call = CALLS[way]
     call()
     number, left = 0, []

@@ -1,4 +1,4 @@
-"""JSON in pieces: the text that Python's encoder makes at once, without holding the interpreter for long."""
+"""JSON in pieces equals the text of Python's encoder, and does not hold the interpreter for long."""
 
 import json
 
@@ -18,7 +18,7 @@ VALUES = (
 
 @cases("value", VALUES)
 def test_pieces_are_the_text_that_python_encodes_at_once(value: object) -> None:
-    """Of short and long values; no piece is longer than a short value's text."""
+    """The pieces join to Python's own JSON of short and long values; no piece is longer than the limit."""
     text = json.dumps(value, ensure_ascii=False)
     assert json_text(value) == "".join(json_pieces(value)) == text
     assert max(map(len, json_pieces(value))) < LONG * 2
@@ -26,7 +26,7 @@ def test_pieces_are_the_text_that_python_encodes_at_once(value: object) -> None:
 
 
 def test_a_window_ends_at_no_half_of_a_pair() -> None:
-    """Halves of a surrogate pair are joined only where they stand together."""
+    """A surrogate pair is never cut; lone halves are not joined."""
     text = "x" * (WINDOW - 1) + "\ud83d\ude00" + "x" * WINDOW
     assert "".join(windows(text)) == text
     assert [*map(len, windows(text))] == [WINDOW + 1, WINDOW]
@@ -34,6 +34,6 @@ def test_a_window_ends_at_no_half_of_a_pair() -> None:
 
 @cases("value", [float("nan"), ["x" * 90_000, float("inf")]])
 def test_not_a_number_is_refused(value: object) -> None:
-    """JSON has neither."""
+    """JSON has neither NaN nor infinity."""
     with pytest.raises(ValueError, match="JSON"):
         json_text(value)

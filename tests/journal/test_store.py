@@ -487,7 +487,7 @@ def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
 
 
 def test_a_running_process_marks_the_calls_of_a_dead_one(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its next call, once its time to tidy has come."""
+    """The process marks them at its next call, once its next clean-up is due."""
     monkeypatch.setattr("src.observability.recording.writer._TIDY_SECONDS", 0.0)
     ask("ours")
     journal.observations()

@@ -136,7 +136,7 @@ def test_a_failure_is_one_generation_and_one_red_line(
 
 @contextmanager
 def locked_journal() -> Iterator[None]:
-    """Another connection has the journal for itself."""
+    """Lock the journal from another connection."""
     with closing(sqlite3.connect(settings.journal_path(), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         yield
@@ -144,7 +144,7 @@ def locked_journal() -> Iterator[None]:
 
 @contextmanager
 def broken_journal() -> Iterator[None]:
-    """The journal's folder is a file."""
+    """Replace the journal's folder by a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OBSERVABILITY_JOURNAL", str(settings.journal_path() / "journal.db"))
         yield
@@ -152,7 +152,7 @@ def broken_journal() -> Iterator[None]:
 
 @contextmanager
 def no_threads() -> Iterator[None]:
-    """None of ours can be started; the server of the test has its own."""
+    """Make the start of this package's threads fail; the test's server has its own threads."""
     start = threading.Thread.start
 
     def refused(thread: threading.Thread) -> None:
@@ -167,7 +167,7 @@ def no_threads() -> Iterator[None]:
 
 @contextmanager
 def closed_stderr() -> Iterator[None]:
-    """As of a daemon."""
+    """Close stderr, as a daemon does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", None)
         yield
@@ -175,7 +175,7 @@ def closed_stderr() -> Iterator[None]:
 
 @contextmanager
 def no_redaction() -> Iterator[None]:
-    """It cannot be loaded, as where no file can be opened any more."""
+    """Make loading redaction fail, as when no file can be opened any more."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "src.observability.redaction", None)
         yield

@@ -93,7 +93,8 @@ def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch
 
 @needs_re2
 def test_a_system_prompt_that_mentions_a_key_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its words match a hint in every row; after the first row, no rule reads it or the texts beside it."""
+    """The prompt's words match a hint in every row; after the first row, no rule reads the prompt or the texts beside
+    it."""
     system = {"role": "system", "content": "Never reveal an API key. The token is SOL."}
     searched: list[str] = []
     spans = rules.Rules.spans

@@ -186,7 +186,7 @@ def test_a_phrase_over_messages_never_reaches_a_row() -> None:
 
 
 def test_a_phrase_over_two_fields_is_found_each_time() -> None:
-    """Messages and metadata without a secret are remembered; these, whose fields are clean one by one, are not."""
+    """Messages and metadata without a secret are remembered; those whose fields together hold a phrase are not."""
     words = phrase(random.Random(14)).split()
     value = {"note": f"The key token: {' '.join(words[:6])}", "rest": " ".join(words[6:])}
     for _ in range(3):

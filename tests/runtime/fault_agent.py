@@ -57,7 +57,7 @@ def refuse_threads() -> None:
 
 
 def take_descriptors() -> None:
-    """No file and no connection can be opened any more."""
+    """Make every opening of a file or connection fail."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     with contextlib.suppress(OSError):
         while True:

@@ -18,7 +18,7 @@ from tests.runtime.fault_agent import FAULTS
 
 pytestmark = pytest.mark.slow
 OUTCOMES = ("answer", "429", "503", "malformed", "not json", "answer by stream", "answer by astream")
-_SECONDS_MORE = 10.0  # of a run with about 63 calls: a call that waits 2 s under each fault would take 126
+_SECONDS_MORE = 10.0  # a run has about 63 calls: with a wait of 2 s each, it would take 126 s
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def run(fault: str, variables: dict[str, str], *, traced: bool, folder: Path) ->
         line for line in ended.stdout.splitlines() if "LangFuse" not in line
     ]  # the start-up line of LangFuseTracker
     assert sum(line.startswith('["') for line in lines) == len(PROVIDERS) * len(OUTCOMES), ended.stderr
-    assert "src/observability" not in ended.stdout  # no exception of ours in place of the provider's
+    assert "src/observability" not in ended.stdout  # the exception is the provider's, not ours
     return ended.returncode, "\n".join(lines), time.monotonic() - began
 
 

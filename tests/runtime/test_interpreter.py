@@ -42,13 +42,13 @@ VALUES: dict[str, Any] = {
 
 @observe_llm
 def ask(prompt: Any) -> Any:
-    """A model that answers with its prompt."""
+    """Call a model that answers with its prompt."""
     return prompt if type(prompt) is str else "BUY"
 
 
 @pytest.fixture
 def _no_collections() -> Iterator[None]:
-    """How long the garbage collector takes depends on the agent's memory."""
+    """Turn off the garbage collector, whose duration depends on the agent's memory."""
     gc.disable()
     yield
     gc.enable()
@@ -58,8 +58,8 @@ def _no_collections() -> Iterator[None]:
 @pytest.mark.usefixtures("_no_collections")
 @pytest.mark.parametrize("kind", VALUES)
 def test_no_call_holds_the_interpreter(kind: str, langfuse: LangfuseServer, otlp: OtlpServer, journal: Any) -> None:
-    """A call of a million characters is recorded and shipped to both destinations: about 5 ms at most, which is four
-    times as long as one plain expression takes over a piece."""
+    """A call of a million characters, recorded and shipped to both destinations, holds the interpreter for about 5 ms
+    at most."""
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     longest = []
     for _ in range(3):

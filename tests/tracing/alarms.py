@@ -1,4 +1,4 @@
-"""An alarm of the agent's own that rings at a chosen line of this package."""
+"""Rings an agent's alarm at a chosen line of this package."""
 
 import linecache
 import signal
@@ -12,7 +12,7 @@ _NO_HANDLER_RUNS = ("try:", "except", "self._starting.release()")  # at these li
 
 @contextmanager
 def alarms() -> Iterator[None]:
-    """The agent's handler of SIGALRM raises TimeoutError."""
+    """Install a handler of SIGALRM that raises TimeoutError, as an agent may."""
 
     def ring(*_: Any) -> None:
         raise TimeoutError("the agent's own")
@@ -25,10 +25,8 @@ def alarms() -> Iterator[None]:
 
 
 def line_of_alarm(number: int, call: Callable[[], Any], files: frozenset[str]) -> str | None:
-    """Call, while the alarm rings at a line of these files; the line, or None once the call runs fewer lines.
-
-    Fails if the alarm does not reach the caller.
-    """
+    """Call while an alarm rings at a line of these files; return the line, or None once the call runs fewer lines.
+    Fails if the alarm does not reach the caller."""
     lines, rung = 0, None
 
     def trace(frame: Any, event: str, _arg: Any) -> Any:

@@ -365,7 +365,7 @@ def _fail() -> None:
 
 @pytest.mark.parametrize("cycle", [_decide, _fail])
 def test_an_alarm_at_any_line_leaves_no_cycle_open(cycle: Callable[[], None], journal: Any) -> None:
-    """The agent's own handler raises between any two lines of ours: the next cycle is a trace of its own."""
+    """The agent's handler raises between any two lines of ours: the next cycle is a new trace."""
     cycle()
     number, left = 0, []
     with alarms():

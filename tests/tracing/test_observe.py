@@ -93,7 +93,7 @@ def test_a_call_is_one_observation(journal: Any) -> None:
 
 
 def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -> None:
-    """Plain arguments are kept without a copy, in a dictionary that the function never has."""
+    """Plain arguments are kept without a copy, in a dictionary that the function never gets."""
 
     @observe_llm(as_type="tool")
     def ask(prompt: str, **options: Any) -> str:

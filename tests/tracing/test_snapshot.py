@@ -220,7 +220,7 @@ def test_an_answer_is_read_from_its_fields() -> None:
 
 
 class Tool:
-    """An answer that is not of a model, with a default in its class."""
+    """An answer other than a model's, with a default in its class."""
 
     content = None
 
@@ -229,7 +229,7 @@ class Tool:
 
 
 class Asked(Tool):
-    """Its text would cost a request."""
+    """An object whose text would cost a request."""
 
     @property
     def content(self) -> str:  # type: ignore[override]
@@ -238,7 +238,7 @@ class Asked(Tool):
 
 
 class Found(Tool):
-    """Finds whatever it is asked for."""
+    """Has every attribute that is read."""
 
     def __getattr__(self, name: str) -> str:
         raise AssertionError(f"{name} was asked for")
@@ -256,7 +256,7 @@ class Found(Tool):
     ],
 )
 def test_no_code_of_an_answer_runs(result: Any, content: Any) -> None:
-    """Whatever its class is, the first time and after that."""
+    """No code runs for an object of any class, the first time and later."""
     for _ in range(2):
         reply = reply_of(result)
         assert (reply.content if type(reply) is Reply else reply) == content
@@ -400,7 +400,7 @@ LONG = "x" * 10_000
 
 
 class Collecting(Discarding):
-    """A processor that keeps what has ended."""
+    """A processor that keeps ended observations."""
 
     def __init__(self) -> None:
         self.ended: list[Any] = []
@@ -412,20 +412,20 @@ class Collecting(Discarding):
 
 @observe_llm
 def keeps(*_: Any, answer: Any = "BUY", **options: Any) -> Any:
-    """Answers, after noting some metadata."""
+    """Answer after recording some metadata."""
     ObservabilityContext.add_agent_metadata("model", "openai", **options)
     return answer
 
 
 @observe_llm
 def keeps_pieces() -> Iterator[Any]:
-    """A text and a list."""
+    """Yield a text and a list."""
     yield LONG
     yield [LONG]
 
 
 def cycle_that_keeps() -> None:
-    """Its input, replaced by another, and its output."""
+    """Set a cycle's input twice, and its output."""
     with ObservabilityContext.agent_cycle("Agent", input=[LONG]) as cycle:
         cycle.set_input(LONG)
         cycle.set_output({"decision": LONG})

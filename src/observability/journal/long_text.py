@@ -1,4 +1,4 @@
-"""Encodes JSON in pieces, so that other threads run in between: Python's encoder keeps the interpreter to its end."""
+"""Encodes JSON in pieces, so that other threads run in between: Python's encoder holds the interpreter to its end."""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def _is_long(value: Any) -> bool:
 
 
 def _size_of(value: Any) -> int:
-    """The characters in a dict or list; 16 for any other item."""
+    """Return the characters in a dict or list; 16 for any other value."""
     if not isinstance(value, _CONTAINERS):
         return 16
     size = 0

@@ -16,7 +16,7 @@ class Answer(NamedTuple):
     output: Any = None
     model: str | None = None  # name of the answering model
     usage: Any = None  # the provider's token counts, see `usage.usage_buckets`
-    buckets: Buckets | None = None  # the same as disjoint buckets, for a provider whose total has no other tokens
+    buckets: Buckets | None = None  # `usage` as disjoint buckets; None if the total may have other tokens
     finish_reason: str | None = None
     reasoning: str | None = None
     reported_cost: float | None = None  # USD, if the provider reports it

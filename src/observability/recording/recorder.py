@@ -62,7 +62,7 @@ class Recorder:
         self._queue: deque[Any] = deque()  # ended observations; an Event is set once all entries before it are written
         self._running: dict[Observation, bool] = {}  # started and not ended
         self._queued_bytes = 0
-        self._most_queued_bytes = 0  # since the queue was last empty
+        self._most_queued_bytes = 0  # largest size since the queue was last empty
         self._in_hand = 0  # number of ended observations taken from the queue and not written yet
         self._wake = threading.Event()
         self.synchronous = False  # True at the process's end: every call waits for the disk

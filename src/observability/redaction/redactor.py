@@ -312,7 +312,7 @@ class Redactor:
         fields = self._fields(value, depth)
         if type(value) is not dict or not (_is_same(fields, value) and _is_same(fields.values(), value.values())):
             return fields
-        if items and not self._may_be_spread:  # else a secret may still be found in several of its fields
+        if items and not self._may_be_spread:  # otherwise a secret may still be found in several of its fields
             self._rules.remember((items,))
         return value
 

@@ -97,7 +97,7 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
 
 
 def _searched_views(scan: Scan) -> list[bytes]:
-    """The text, and the text without escapes and line breaks of HTML, whose letters are no part of a secret."""
+    """The text, and the text without escapes and HTML's line breaks, whose letters are not part of a secret."""
     views = [scan.utf8]
     if scan.plain is not scan.text:
         views.append(scan.plain_utf8)

@@ -85,7 +85,7 @@ _EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]
 @cache
 def _latin() -> frozenset[bytes]:
     """The words of the six Latin lists as in a reduced text: composed or decomposed accents, whole or shortened."""
-    words = " ".join(word for name in _LATIN for word in _wordlist(name))  # one text, folded at once
+    words = " ".join(word for name in _LATIN for word in _wordlist(name))  # folded as one text, which is faster
     forms = " ".join((unicodedata.normalize("NFC", words), words, _unaccented(words))).split()
     return frozenset(first_bytes(" ".join((*forms, *(form[:_CUT] for form in forms))), REDUCED).split(b" "))
 

@@ -42,7 +42,7 @@ def placeholder(value: Any) -> Any:
     if type(value) is not str:
         return value
     if value.startswith("data:"):
-        at = value.find(_MARK)  # no copy is made of a picture
+        at = value.find(_MARK)  # searching makes no copy of a picture
         return _described(value[5:at], _decoded_size(value, at + len(_MARK))) if at > 0 else value
     if value.startswith(_BASE64_HEADS) and _BASE64.match(value):
         return _described(_type_of(b64decode(value[:64])), _decoded_size(value))

@@ -170,7 +170,7 @@ def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ..
     observation.bind = label.bind
     observation.args = given
     if kwargs:
-        observation.kwargs = kwargs  # the wrapper's own: the function gets another dictionary
+        observation.kwargs = kwargs  # the wrapper's own dictionary: the function gets another one
         for value in kwargs.values():
             kind = type(value)
             if kind is str:

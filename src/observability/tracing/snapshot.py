@@ -95,7 +95,7 @@ _FEW_FIELDS = 8
 
 
 def _copied_messages(items: list[Any]) -> list[Any] | None:
-    """Copies of a few small and flat dicts, as most messages to a model are; None if `items` are anything else."""
+    """Return copies of a few small and flat dicts, such as most messages to a model; None for any other `items`."""
     if len(items) > _FEW_MESSAGES:
         return None
     copies = []
@@ -180,7 +180,7 @@ def _is_flat(copy: dict[Any, Any]) -> bool:
 
 
 def _are_immutable(items: Iterable[Any]) -> bool:
-    for item in items:  # most are texts or numbers, for which nothing is called
+    for item in items:  # most items are texts or numbers, for which no function is called
         kind = type(item)
         if not (kind is str or kind is float or kind is int or id(kind) in IMMUTABLE_IDS):
             return False
