@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Generator
+from contextvars import copy_context
 from typing import Any
 
 import anthropic
@@ -20,6 +22,8 @@ from pytest_httpserver import HTTPServer
 
 from src.observability import observe_llm, settings
 from src.observability.instrumentation import install, observed, uninstall
+from src.observability.instrumentation.calls import async_method
+from src.observability.instrumentation.sdks.openai import CHAT
 from tests.conftest import JournalReader
 from tests.instrumentation.conftest import ASKED, CLAUDE_ASKED
 from tests.providers.wire import ANSWER, KEY
@@ -169,6 +173,26 @@ def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any,
     asyncio.run(main())
     (row,) = journal.observations()
     assert (row["level"], row["status_message"]) == ("WARNING", "CancelledError")
+
+
+class _Suspended:
+    """Something that is awaited for ever."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+async def _hangs(**_: Any) -> None:
+    await _Suspended()
+
+
+def test_a_request_that_is_closed_from_another_context(journal: JournalReader) -> None:
+    """As the garbage collector or anyio may do it: closing raises nothing, and the request is recorded."""
+    call = async_method(CHAT)(_hangs)(**ASKED)
+    copy_context().run(call.send, None)
+    copy_context().run(call.close)
+    (row,) = journal.observations()
+    assert (row["state"], row["status_message"]) == ("local", "GeneratorExit")
 
 
 # A library, and the SDK that it patches.

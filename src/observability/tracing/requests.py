@@ -69,7 +69,11 @@ def leave_request(request: Observation) -> None:
     """Undo `enter_request`, if it is not undone yet."""
     token, otel = request.token, request.otel
     request.token = request.otel = None
-    if token is not None:
+    if token is None:
+        return
+    try:
         _running.reset(token)
+    except ValueError:  # closed from another context, in which it was never entered
+        return
     if otel is not None:
         detach(otel)
