@@ -176,6 +176,12 @@ def _close_with_the_process() -> None:
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 
+def _before_fork() -> None:
+    if active is not None:
+        active.recorder.before_fork()
+    sqlite_forks.before()
+
+
 def _in_child() -> None:
     global active, _creating, _ending, _known, _prepared
     sqlite_forks.after_in_child()
@@ -190,7 +196,7 @@ def _in_child() -> None:
     failures.reset()
 
 
-os.register_at_fork(before=sqlite_forks.before, after_in_parent=sqlite_forks.after_in_parent, after_in_child=_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=sqlite_forks.after_in_parent, after_in_child=_in_child)
 
 
 def health() -> dict[str, Any]:

@@ -118,6 +118,12 @@ def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
     assert redact({"name": "BINANCE_SECRET", "value": "hunter2abc"})["value"] == "[REDACTED:named-secret]"
 
 
+def test_a_number_is_masked_although_an_equal_one_of_another_type_was_clean() -> None:
+    """A float is no password; 12345678.0 equals 12345678, and has its hash."""
+    assert redact({"password": 12345678.0}) == {"password": 12345678.0}
+    assert redact({"password": 12345678}) == {"password": "[REDACTED:named-secret]"}
+
+
 @needs_re2
 def test_a_page_of_signatures_multiplies_no_states() -> None:
     """Random letters take about as long as prose: the expression that counts words is in a separate set."""

@@ -112,6 +112,18 @@ else:
     os._exit(0)
 assert runtime.running().recorder.flush(10)
 """
+_INSIDE_A_CALL = """
+@observe_llm
+def fork_at_once():
+    child = os.fork()
+    return "child" if not child else os.waitpid(child, 0) and "parent"
+
+for number in range(5):
+    if fork_at_once() == "child":
+        assert runtime.running().recorder.flush(10)
+        os._exit(0)
+assert runtime.running().recorder.flush(10)
+"""
 
 
 def run(code: str) -> str:
@@ -138,6 +150,12 @@ def test_a_child_outlives_its_parent(journal: Any) -> None:
     """An orchestrator starts agents and ends: its child's later calls are journalled, whoever else writes."""
     run(_PARENT_ENDS_FIRST)
     assert asked(journal.path) == {"parent": 20, "child": 10, "later": 200, "third": 30}
+
+
+def test_a_call_that_ends_in_two_processes_is_one_row(journal: Any) -> None:
+    """A call forks before the recorder has seen it, and returns in both processes."""
+    run(_INSIDE_A_CALL)
+    assert [row["name"] for row in journal.observations()] == ["fork_at_once"] * 5
 
 
 def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from src import config
 from src.observability import ObservabilityContext, internal_errors, observe_llm, runtime
-from src.observability.tracing import current, current_observation, observe
+from src.observability.tracing import Observation, current, current_observation, observe
 from tests.tracing.alarms import alarms, line_of_alarm
 
 
@@ -512,3 +512,11 @@ def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) ->
                 runtime.running().recorder._running.clear()
     assert number > 20
     assert left == []
+
+
+def test_a_chain_of_calls_of_any_length_is_one_trace() -> None:
+    """Tasks that wait for each other nest deeper than Python's stack."""
+    call = root = Observation("Agent", "agent")
+    for _ in range(2 * sys.getrecursionlimit()):
+        call = Observation("llm_generation", "generation", call)
+    assert call.trace_id == root.trace_id

@@ -177,6 +177,11 @@ class Recorder:
         thread = self._thread
         return thread if thread is not None and thread.ident is not None else None
 
+    def before_fork(self) -> None:
+        """Draw the ids of running observations: parent and child may both end them, and both ends are one row."""
+        for observation in self._running.copy():
+            observation.draw_ids()
+
     def abandon(self) -> None:
         """Leave the journal's connection to the parent, in a forked child; `runtime.py` drops this recorder."""
         if self._sink is not None:

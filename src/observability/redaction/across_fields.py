@@ -123,11 +123,15 @@ class Texts:
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
 
-def small_items(value: Any) -> tuple[tuple[Any, Any], ...] | None:
-    """The items of a dict with few fields, all plain and none a container, such as a message or metadata; else None."""
-    if type(value) is not dict or len(value) >= _BYTES or not _PLAIN.issuperset(map(type, value.values())):
+def small_items(value: Any) -> Hashable:
+    """The items of a dict with few fields, all plain and none a container, such as a message or metadata; else None.
+
+    With their types: `1.0` equals 1, and the number of a password is an `int`.
+    """
+    if type(value) is not dict or not 0 < len(value) < _BYTES:
         return None
-    return tuple(value.items()) if _PLAIN.issuperset(map(type, value)) else None
+    kinds = (*map(type, value), *map(type, value.values()))
+    return (kinds, *value.items()) if _PLAIN.issuperset(kinds) else None
 
 
 class Excerpt:

@@ -54,7 +54,8 @@ class _LazyId:
 
 
 def _trace_id_of(observation: "Observation") -> int:
-    return (_bits(128) or 1) if observation.parent is None else observation.parent.trace_id
+    root = observation.root  # at once: a chain of parents may be longer than Python's recursion limit
+    return (_bits(128) or 1) if root is observation else root.trace_id
 
 
 class _RareFields:
@@ -145,6 +146,10 @@ class Observation(_RareFields):
         if self.parent is not None:
             return self.parent.hex_id
         return f"{self.foreign_parent.span_id:016x}" if self.foreign_parent else None
+
+    def draw_ids(self) -> tuple[str, str, str | None]:
+        """Draw the ids now: the observation's, its trace's and its parent's."""
+        return self.hex_id, self.hex_trace_id, self.hex_parent_id
 
     @property
     def root(self) -> "Observation":
