@@ -105,7 +105,7 @@ def main() -> None:
     chosen = options.parse_args()
     plain, packed = bytes_of_a_row()
     print(f"a row: {plain:,.0f} bytes of JSON, {packed:,.0f} gzipped\n")
-    print("| a machine's rows a day | rows a second, all | MB a second, gzipped | GB of JSON a day |")
+    print("| a machine's rows a day | rows a second, all machines | MB a second, gzipped | GB of JSON a day |")
     print("|---|---|---|---|")
     for rows in (15_000, 150_000):
         every = rows * chosen.machines / 86_400
@@ -118,7 +118,7 @@ def main() -> None:
 
 def _print_outages(machines: int, capacity: float) -> None:
     print(
-        "| a machine's rows a day | rate | backlog | peak rows/s | peak requests/s | refused | half after, s | all, s |"
+        "| a machine's rows a day | rate | backlog | peak rows/s | peak requests/s | refused | half sent, s | all sent, s |"
     )
     print("|---|---|---|---|---|---|---|---|")
     for rows in (15_000, 150_000):

@@ -85,7 +85,7 @@ def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
     ],
 )
 def test_a_signal_is_named_as_its_decision(signal: Any, name: str, journal: Any, langfuse: LangfuseServer) -> None:
-    """Action and symbol; its metadata has what its output does not. The journal has the plan's name."""
+    """The name has action and symbol; the metadata repeats nothing of the output. The journal has the original name."""
     ObservabilityContext.add_trading_signal(*signal, exchange="Hyperliquid", confidence_of=3)
     event = shipped(langfuse)["event"]
     assert event.name == name
