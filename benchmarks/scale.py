@@ -117,9 +117,7 @@ def main() -> None:
 
 
 def _print_outages(machines: int, capacity: float) -> None:
-    print(
-        "| a machine's rows a day | rate | backlog | peak rows/s | peak requests/s | refused | half sent, s | all sent, s |"
-    )
+    print("| rows a day | rate | backlog | peak rows/s | peak requests/s | refused | half sent, s | all sent, s |")
     print("|---|---|---|---|---|---|---|---|")
     for rows in (15_000, 150_000):
         for rate in (0, 100, 25, 5):

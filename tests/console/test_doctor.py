@@ -398,6 +398,7 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
     folder.chmod(mode)
     code = (
         "import os, sys, zoneinfo, httpx, rich.progress, src.observability.shipping.client\n"
+        "import src.observability.console.checks.local, src.observability.console.checks.server\n"
         "from src.observability.console.app import app\n"
         f"os.setuid(65534); app({command.split()!r})"
     )
