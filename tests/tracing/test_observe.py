@@ -316,7 +316,7 @@ def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monke
         raise AssertionError("ours")
 
     monkeypatch.setattr(internal_errors, "strict", False)
-    for name in ("snapshot", "reply_of", "note_error"):
+    for name in ("sized_snapshot", "reply_of", "note_error"):
         monkeypatch.setattr(f"src.observability.tracing.observe.{name}", mistaken)
 
     @observe_llm

@@ -22,7 +22,8 @@ from ..tracing import (
     finish_request,
     leave_request,
     note_error,
-    size_of_items,
+    size_of,
+    sized_snapshot,
     snapshot,
     type_name,
 )
@@ -189,8 +190,7 @@ def begin(
             request.client = fields_of(args[0]).get("_client") if args else None
             hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
             given = shape.arguments(args, kwargs)
-            request.kwargs = _copied_arguments(given, hidden)
-            request.size = size_of_items(request.kwargs.values())
+            _note_arguments(request, given, hidden)
         return request  # inside the `try`, since an alarm may arrive at any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(request, error)
@@ -208,12 +208,19 @@ def _give_up(request: Observation | None, error: BaseException) -> None:
         raise
 
 
-def _copied_arguments(given: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
-    return {
-        name: value if id(type(value)) in IMMUTABLE_IDS else _kept(value, hidden)
-        for name, value in given.items()
-        if name not in hidden
-    }
+def _note_arguments(request: Observation, given: dict[str, Any], hidden: frozenset[str]) -> None:
+    arguments = {name: value for name, value in given.items() if name not in hidden}
+    for name, value in arguments.items():
+        kind = type(value)
+        if kind is str:
+            request.size += len(value)
+        elif kind is list:
+            arguments[name], size = sized_snapshot(value)
+            request.size += size
+        elif id(kind) not in IMMUTABLE_IDS:
+            arguments[name] = _kept(value, hidden)
+            request.size += size_of(arguments[name])
+    request.kwargs = arguments  # last, since the recorder may be reading the running request
 
 
 def _kept(value: Any, hidden: frozenset[str]) -> Any:

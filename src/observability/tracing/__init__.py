@@ -29,7 +29,7 @@ from .observe import cycle_method, observe_llm
 from .otel import ENVIRONMENT, experiment_of
 from .requests import begin_request, enter_request, leave_request, running_request
 from .signal import Signal, new_event, record_signal
-from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, size_of, size_of_items, snapshot
+from .snapshot import IMMUTABLE, IMMUTABLE_IDS, Reply, size_of, sized_snapshot, snapshot
 from .threads import carry_into_threads
 
 __all__ = [
@@ -79,7 +79,7 @@ __all__ = [
     "running_request",
     "set_processor",
     "size_of",
-    "size_of_items",
+    "sized_snapshot",
     "snapshot",
     "start",
     "type_name",

@@ -16,7 +16,7 @@ from . import current
 from .current import current_observation, enter, finish, latest, leave, note_error, start
 from .observation import MAX_STREAM_SIZE, PIECE_SIZE, Observation
 from .otel import attach, detach
-from .snapshot import Reply, reply_of, size_of, size_of_items, snapshot
+from .snapshot import Reply, reply_of, size_of, size_of_items, sized_snapshot, snapshot
 
 if TYPE_CHECKING:
     from inspect import Signature
@@ -161,12 +161,14 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
 
 def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     given, size = args[1:] if label.is_method else args, 0
-    for value in given:
-        if type(value) is not str:  # most arguments are texts
-            given = tuple(map(snapshot, given))
-            size = size_of_items(given)
+    for value in given:  # most are texts and numbers
+        kind = type(value)
+        if kind is str:
+            size += len(value)
+        elif not (kind is float or kind is int or value is None):
+            given, sizes = zip(*map(sized_snapshot, given), strict=True)
+            size = sum(sizes)
             break
-        size += len(value)
     observation.bind = label.bind
     observation.args = given
     if kwargs:
@@ -175,7 +177,7 @@ def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ..
             kind = type(value)
             if kind is str:
                 size += len(value)
-            elif not (kind is float or kind is int):
+            elif not (kind is float or kind is int or value is None):
                 observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
                 size += size_of_items(observation.kwargs.values())
                 break

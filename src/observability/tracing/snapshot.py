@@ -85,8 +85,8 @@ def snapshot(value: Any) -> Any:
         return value
     if kind is dict and len(value) <= MAX_NODES and _is_flat(copy := value.copy()):
         return copy
-    if kind is list and (messages := _copied_messages(value)) is not None:
-        return messages
+    if kind is list and (copied := _copied_messages(value)) is not None:
+        return copied[0]
     return _Copier().copy(value, 0)
 
 
@@ -94,20 +94,33 @@ _FEW_MESSAGES = 300
 _FEW_FIELDS = 8
 
 
-def _copied_messages(items: list[Any]) -> list[Any] | None:
-    """Return copies of a few small and flat dicts, such as most messages to a model; None for any other `items`."""
+def sized_snapshot(value: Any) -> tuple[Any, int]:
+    """Return a snapshot and its size, in one step for the messages to a model."""
+    if type(value) is list and (copied := _copied_messages(value)) is not None:
+        return copied
+    kept = snapshot(value)
+    return kept, size_of(kept)
+
+
+def _copied_messages(items: list[Any]) -> tuple[list[Any], int] | None:
+    """Return copies of a few small and flat dicts, such as most messages to a model, and their size; else None."""
     if len(items) > _FEW_MESSAGES:
         return None
-    copies = []
+    copies, size = [], 0
     for item in items:
         if type(item) is not dict or len(item) > _FEW_FIELDS:
             return None
         copy = item.copy()
         for name, value in copy.items():
-            if type(name) is not str or (type(value) is not str and id(type(value)) not in IMMUTABLE_IDS):
+            if type(value) is str:
+                size += len(value)
+            elif id(type(value)) not in IMMUTABLE_IDS:
                 return None
+            if type(name) is not str:
+                return None
+        size += 64 * len(copy)
         copies.append(copy)
-    return copies
+    return copies, size
 
 
 class _Copier:
