@@ -78,7 +78,7 @@ def test_what_waits_for_langfuse_is_deleted_with_a_warning(filled: Journal) -> N
     """The question names the pending rows, which would never be sent."""
     trace_id = next(iter(traces()))
     filled.change("UPDATE observations SET state = 'pending', destination = 'h|k' WHERE trace_id = ?", (trace_id,))
-    assert "3 rows of it would never be sent." in run(f"delete {trace_id}", "y\n").stderr
+    assert "3 rows of this trace would never be sent." in run(f"delete {trace_id}", "y\n").stderr
     assert trace_id not in traces()
 
 

@@ -67,7 +67,9 @@ def _filter(
     model: Annotated[str | None, typer.Option(help="Only this model (case-insensitive).")] = None,
     action: Annotated[str | None, typer.Option(help="Only traces with this decision: BUY, SELL, NOTHING.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only traces with a decision on this symbol.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only errors; for decisions, only failed traces.")] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only errors; of decisions, those of failed traces.")
+    ] = False,
     text: Annotated[
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
     ] = None,

@@ -123,7 +123,7 @@ def _clock(answer: "Answer") -> Iterator[Finding]:
         what = f"this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the server"
         yield fault("clock", what, "synchronise both with a time server (timedatectl set-ntp true)")
     else:
-        yield fine("clock", "within a minute of the server's")
+        yield fine("clock", "within a minute of the server's clock")
 
 
 def _keys(destination: settings.Destination, answer: "Answer") -> Iterator[Finding]:
