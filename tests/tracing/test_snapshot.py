@@ -21,7 +21,7 @@ import pytest
 from src.observability import ObservabilityContext, internal_errors, observe_llm
 from src.observability.interruption import ignoring
 from src.observability.recording.recorder import MAX_QUEUED_BYTES, Recorder
-from src.observability.tracing import attributes, current
+from src.observability.tracing import attributes, current, current_observation
 from src.observability.tracing.attributes import field_of
 from src.observability.tracing.observation import MAX_STREAM_SIZE
 from src.observability.tracing.snapshot import MAX_NODES, Reply, reply_of, snapshot
@@ -467,3 +467,16 @@ def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool,
     expected = "BUY after 2" if decorator is classmethod else "BUY after 1"
     assert (Agent.ask("x"), Agent().ask("x")) == (expected, expected)
     assert [row["name"] for row in journal.observations()] == ["ask", "ask"]
+
+
+def test_arguments_are_weighed_once() -> None:
+    """A text beside an argument of another kind counts once: the queue would be full at half of its limit."""
+    sizes = []
+    ask = observe_llm(lambda *_, **__: sizes.append(current_observation().size))  # type: ignore[union-attr]
+    text = "x" * 1_000
+    ask(text, None, True, [text])
+    ask(text, prompt=text)
+    ask(prompt=text, limit=None, other=text)
+    ask(text, prompt=text, flag=True)
+    ask(text, prompt=text, messages=[], flag=True)
+    assert [round(size, -3) for size in sizes] == [2_000] * 5

@@ -172,15 +172,16 @@ def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ..
     observation.bind = label.bind
     observation.args = given
     if kwargs:
-        observation.kwargs = kwargs  # the wrapper's own dictionary: the function gets another one
+        observation.kwargs, named = kwargs, 0  # the wrapper's own: the function gets another dictionary
         for value in kwargs.values():
             kind = type(value)
             if kind is str:
-                size += len(value)
+                named += len(value)
             elif not (kind is float or kind is int or value is None):
                 observation.kwargs = {name: snapshot(value) for name, value in kwargs.items()}
-                size += size_of_items(observation.kwargs.values())
+                named = size_of_items(observation.kwargs.values())
                 break
+        size += named
     observation.size = size
 
 
