@@ -15,7 +15,9 @@ from pytest_httpserver import HTTPServer
 
 from src.observability import ObservabilityContext, observe_llm
 from src.observability.instrumentation import streams
+from src.observability.instrumentation.calls import begin
 from src.observability.instrumentation.providers import provider_of
+from src.observability.instrumentation.reading import Shape
 from src.observability.settings import recording
 from src.observability.tracing import Observation, begin_request, finish_request
 from tests.cases import cases
@@ -284,6 +286,17 @@ def test_an_open_request_is_evidence_should_the_process_die(journal: JournalRead
     (row,) = journal.observations()
     assert (row["state"], row["end_ns"]) == ("open", None)
     finish_request(begun)
+
+
+def test_a_body_in_bytes_is_weighed() -> None:
+    """HTTP libraries encode the prompt; the queue's limit counts it."""
+    text = "x" * 1_000
+    given = {"model": text, "messages": [{"role": "user", "content": text}], "config": {"system": text}}
+    for arguments in (given, {"body": str(given).encode()}):
+        request = begin(Shape("requests", "post", (), str, dict), (), arguments)
+        assert request is not None
+        assert 3_000 < request.size < 3_300
+        finish_request(request)
 
 
 def test_spans_of_other_libraries_nest_below_a_request(

@@ -469,8 +469,8 @@ def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool,
     assert [row["name"] for row in journal.observations()] == ["ask", "ask"]
 
 
-def test_arguments_are_weighed_once() -> None:
-    """A text beside an argument of another kind counts once: the queue would be full at half of its limit."""
+def test_each_argument_is_weighed_once() -> None:
+    """Texts and bytes count, and a text beside an argument of another kind counts once."""
     sizes = []
     ask = observe_llm(lambda *_, **__: sizes.append(current_observation().size))  # type: ignore[union-attr]
     text = "x" * 1_000
@@ -479,4 +479,5 @@ def test_arguments_are_weighed_once() -> None:
     ask(prompt=text, limit=None, other=text)
     ask(text, prompt=text, flag=True)
     ask(text, prompt=text, messages=[], flag=True)
-    assert [round(size, -3) for size in sizes] == [2_000] * 5
+    ask(text, [{"role": "user", "picture": text.encode()}])
+    assert [round(size, -3) for size in sizes] == [2_000] * 6

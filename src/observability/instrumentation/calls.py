@@ -212,7 +212,7 @@ def _note_arguments(request: Observation, given: dict[str, Any], hidden: frozens
     arguments = {name: value for name, value in given.items() if name not in hidden}
     for name, value in arguments.items():
         kind = type(value)
-        if kind is str:
+        if kind is str or kind is bytes:
             request.size += len(value)
         elif kind is list:
             arguments[name], size = sized_snapshot(value)

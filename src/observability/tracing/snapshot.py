@@ -112,9 +112,10 @@ def _copied_messages(items: list[Any]) -> tuple[list[Any], int] | None:
             return None
         copy = item.copy()
         for name, value in copy.items():
-            if type(value) is str:
+            kind = type(value)
+            if kind is str or kind is bytes:
                 size += len(value)
-            elif id(type(value)) not in IMMUTABLE_IDS:
+            elif id(kind) not in IMMUTABLE_IDS:
                 return None
             if type(name) is not str:
                 return None
