@@ -100,14 +100,15 @@ def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook)
 
 
 def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> None:
-    """Ctrl-C ends the watch with status 0, after it has sent its messages."""
+    """An incident is printed at once in a pipe too, after its message is sent; Ctrl-C ends the watch with status 0."""
     failing_since(made, "WhaleAgent")
     with running(*WATCH, "--every", "1") as watch:
-        wait_for(lambda: webhook.received)
+        assert watch.stdout is not None
+        assert watch.stdout.readline().startswith("❌ ")
+        assert webhook.received
         watch.send_signal(signal.SIGINT)
-        output, errors = watch.communicate(timeout=30)
+        _, errors = watch.communicate(timeout=30)
         assert watch.returncode == 0, errors
-    assert output.startswith("❌ ")
     assert errors.startswith("🤖 Watching ")
 
 

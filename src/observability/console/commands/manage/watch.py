@@ -114,7 +114,7 @@ def _report(changes: list[Incident] | OSError) -> None:
             icon, colour, at_ns, text = "❌", "red", incident.opened_ns, one_line(incident.text, 300)
         else:
             icon, colour, at_ns, text = "✅", "green", incident.closed_ns, incident.closing
-        cprint(f"{icon} {moment(at_ns)} {one_line(incident.agent, 60)}: {incident.rule}: {text}", colour)
+        cprint(f"{icon} {moment(at_ns)} {one_line(incident.agent, 60)}: {incident.rule}: {text}", colour, flush=True)
 
 
 def _incidents(limit: int) -> list[dict[str, Any]]:
