@@ -57,6 +57,7 @@ class JournalSink:
         """Refresh the budgets; after a backlog, return its memory to the system."""
         self._refresh_budgets()
         if after_backlog:
+            self._open().script("PRAGMA shrink_memory")
             return_freed_memory()
 
     def _refresh_budgets(self) -> None:
