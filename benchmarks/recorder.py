@@ -1,4 +1,4 @@
-"""The recorder: its time a row beside bare `sqlite3`, the time from a call's end to the disk, and a kill after a burst.
+"""Measures the recorder: time per row beside bare `sqlite3`, time from a call's end to the disk, calls lost by a kill.
 
 python -m benchmarks.recorder disk|burst FOLDER      one measurement in a process of its own
 """

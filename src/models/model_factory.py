@@ -39,7 +39,8 @@ class ModelFactory:
     """Every provider by its type. A model that cannot be built is None, and a line with the cure is printed.
 
     A new provider is a subclass of `OpenAICompatibleModel` (or `BaseModel`) in a file of its own, and a line in
-    `MODEL_IMPLEMENTATIONS`. Its name in the price table stands in `observability/recording/cost.py`, if it differs.
+    `MODEL_IMPLEMENTATIONS`; its wire format for the tests is `tests/providers/NAME.json`. If its name in the price
+    table differs, set it in `observability/recording/cost.py`.
     """
 
     MODEL_IMPLEMENTATIONS: ClassVar[dict[str, Any]] = {

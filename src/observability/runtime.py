@@ -1,6 +1,7 @@
 """The recorder and shipper of this process: started with the first observation, closed at the process's end.
 
-`LangFuseTracker` only calls them, so that a test may reset that singleton.
+They live here, not in `LangFuseTracker`: agents' tests reset that singleton, and the threads must outlive it. A fork
+begins in `_before_fork` and ends in `_in_child`; `grep register_at_fork` finds what other modules do at a fork.
 """
 
 import atexit

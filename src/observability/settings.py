@@ -377,7 +377,7 @@ class Reader:
         try:
             return parse(name, text)
         except SettingError as error:
-            value, meanwhile = self._fallbacks.get(name, (default, "the default holds"))
+            value, meanwhile = self._fallbacks.get(name, (default, "the default is used"))
             _report(name, text, error, meanwhile)
             return value
 

@@ -1,4 +1,4 @@
-"""The agents with real models: a loopback server in the provider's format, or the model inside the process."""
+"""The agents with the classes of `src/models`, answered by a loopback server in the provider's format or locally."""
 
 import json
 import os

@@ -52,7 +52,7 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
     failed = run("alerts", "test")
     assert failed.exit_code == 1
     assert "correct it in OBSERVABILITY_ALERT_URLS" in failed.stderr
-    assert "alerts: channel 1 (JSON) has failed 1 time since" in run("doctor").stdout
+    assert "alerts: channel 1 (JSON) has failed 1 time in the last" in run("doctor").stdout
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,7 @@ def test_a_numbered_seed_phrase_is_found() -> None:
 
 @cases("notation", corpus.BYTE_NOTATIONS)
 def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> None:
-    """Numbers, texts, hex and base64 are masked, alone or among others; 64 other bytes stay."""
+    """Its bytes are masked as numbers, hex and base64, alone or within a longer list; 64 random bytes stay."""
     make = random.Random(notation)
     for _ in range(12):
         key = corpus.solana(make)

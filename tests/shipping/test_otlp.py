@@ -280,7 +280,7 @@ async def test_a_hundred_tasks_keep_their_cycles_apart(langfuse: LangfuseServer)
 
 
 def test_nothing_is_sent_twice_or_without_keys(langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows recorded with keys are sent once; others stay here, also if keys come later."""
+    """Rows recorded while keys are set are sent once; other rows stay in the journal, even if keys are set later."""
     one_cycle()
     shipped(langfuse)
     monkeypatch.delenv("LANGFUSE_SECRET_KEY")

@@ -63,7 +63,7 @@ class Spend:
     def text(self, past: Past) -> str:
         """The incident's text."""
         hours = f"the last {self.hours + 1} hours" if self.hours else "this hour"
-        usual = f"usual is {past.usual_spend(self.hour):.2g} USD an hour"
+        usual = f"usually {past.usual_spend(self.hour):.2g} USD an hour"
         return f"{self._excess(past):.2g} USD more than usual were spent in {hours} ({usual})"
 
     def _weight(self, past: Past) -> float:
@@ -114,8 +114,8 @@ class Confidence:
         before = self._before(past)
         recent = self.values[self.beginning(past) :]
         return (
-            f"confidence of the last {len(recent)} decisions is {fmean(recent):.0f} % on average,"
-            f" usual is {_mean(before):.0f} % ({before.total():,} decisions)"
+            f"the last {len(recent)} decisions had a mean confidence of {fmean(recent):.0f} %,"
+            f" the {before.total():,} before them {_mean(before):.0f} %"
         )
 
     def _before(self, past: Past) -> Counter[int]:

@@ -36,7 +36,7 @@ RULES = (
     Rule("unparsable", 0.4, "{bad} of {trials} cycles ended without a valid decision", floor=0.03),
     Rule("repeated", 0.9, "{bad} of {trials} answers were the same as the one before", floor=0.05),
     Rule("flips", 0.6, "{bad} of {trials} decisions reversed the position", floor=0.1),
-    Rule("slow", 0.6, "{bad} of {trials} calls took longer than {limit:.1f} s, usual is {typical:.1f} s", floor=0.1),
+    Rule("slow", 0.6, "{bad} of {trials} calls took longer than {limit:.1f} s, usually {typical:.1f} s", floor=0.1),
 )
 RULE_NAMES = (
     *(rule.name for rule in RULES),
@@ -100,7 +100,7 @@ class Evidence:
         if rule.name == "slow":
             facts |= {"limit": past.slow_seconds, "typical": past.typical_seconds}
         count = past.trials(rule.name)
-        share = f"usual is up to {self.usual:.0%}" if count >= FEW else f"few data: {count:,} before today"
+        share = f"usually up to {self.usual:.0%}" if count >= FEW else f"few data: {count:,} before today"
         return f"{rule.message.format(**facts)} ({share})"
 
 

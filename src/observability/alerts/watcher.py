@@ -158,7 +158,7 @@ def _as_they_are_now(changes: list[Incident]) -> list[Incident]:
 
 
 def _is_off(incident: Incident) -> bool:
-    """Whether OBSERVABILITY_ALERT_OFF lists the rule, or `agent rule`."""
+    """Whether OBSERVABILITY_ALERT_OFF lists the incident's rule (`slow`), or its agent and rule (`WhaleAgent slow`)."""
     off = {name.casefold() for name in settings.setting("OBSERVABILITY_ALERT_OFF")}
     return not off.isdisjoint({incident.rule.casefold(), f"{incident.agent} {incident.rule}".casefold()})
 

@@ -1,4 +1,7 @@
-"""Find a client's provider by the host of its base URL: one SDK serves many providers."""
+"""Finds a client's provider by the host of its base URL, since one SDK serves many: a new host is a line of `_HOSTS`.
+
+A new provider of `src/models` is added in `models/model_factory.py`.
+"""
 
 from functools import lru_cache
 from typing import Any

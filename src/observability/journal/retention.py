@@ -1,5 +1,7 @@
 """Deletes rows beyond the journal's age or size limit, in short steps, by one process at a time.
 
+`recording/writer.py` says when. Which rows:
+
 - Finished rows (shipped, local, rejected) are deleted by age; at the size limit, the oldest first.
 - Pending rows are deleted only at the size limit, once no other rows are left; they are counted and reported.
 - Rows that a second destination has not received are deleted like all others; they are counted and reported.

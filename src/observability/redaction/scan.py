@@ -1,6 +1,7 @@
 """Views of a text that the rules search, such as the text in lower case.
 
-A view has the same offsets as the text, since characters are replaced one for one; `Rewritten` maps its offsets back.
+A view replaces characters one for one, so that its offsets are the text's. `Rewritten` alone has another length, and
+maps its offsets back.
 """
 
 import html

@@ -1,6 +1,7 @@
 """The decorator `observe_llm`, which traces calls from `_begin` to `_end` or `_stop`.
 
-All kinds of functions share these three. The four wrappers at the end only add `await` or `yield`.
+All kinds of functions share these three. The four wrappers at the end only add `await` or `yield`. Calls of an SDK are
+traced by `instrumentation/calls.py`.
 """
 
 import functools

@@ -103,7 +103,7 @@ def _channels() -> Iterator[Finding]:
         return  # reported above
     for row in failing:
         since = duration(time_range.now_ns() - row["failing_since_ns"])
-        what = f"{row['label']} has failed {how_many(row['failures'], 'time')} since {since} ago: {row['error']}"
+        what = f"{row['label']} has failed {how_many(row['failures'], 'time')} in the last {since}: {row['error']}"
         yield fault("alerts", what, f"correct it in {_URLS}, then: python -m src.observability alerts test")
     for row in lost:
         if row["messages"]:

@@ -79,7 +79,8 @@ def _print(pruned: _Pruned) -> None:
         cprint(f"⚠️ {pruned.waiting:,} are kept, because Langfuse has not received them yet", "yellow")
         cprint("   → python -m src.observability ship", "yellow")
     if pruned.undelivered:
-        cprint(f"⚠️ {pruned.undelivered:,} of them never reached OBSERVABILITY_OTLP_ENDPOINT", "yellow")
+        deleted = "observations to delete" if pruned.dry_run else "deleted observations"
+        cprint(f"⚠️ {pruned.undelivered:,} {deleted} never reached OBSERVABILITY_OTLP_ENDPOINT", "yellow")
 
 
 def _before(older_than: str | None) -> int:
