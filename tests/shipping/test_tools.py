@@ -109,6 +109,16 @@ def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: H
     assert "place_order" in json.dumps(row["output"])
 
 
+def test_arguments_that_are_not_json_are_sent_as_they_are(langfuse: LangfuseServer) -> None:
+    """Python reads NaN and 1e999, but JSON has neither: their row would be refused for good."""
+    arguments = '{"stop": NaN, "take": 1e999}'
+    call = {"id": "call_1", "type": "function", "function": {"name": "place_order", "arguments": arguments}}
+    ask = observe_llm(lambda prompt: {"role": "assistant", "content": None, "tool_calls": [call]})
+    ask("Longs")
+    (sent,) = generation(langfuse).json("output")["tool_calls"]
+    assert sent["function"]["arguments"] == arguments
+
+
 def test_text_beside_a_call_is_kept(
     langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ Schemas: gen-ai-input-messages.json and gen-ai-output-messages.json of the versi
 """
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,6 +113,16 @@ def _text(value: Any) -> Part:
 def _decoded(arguments: Any) -> Any:
     """Parse arguments, which OpenAI sends as JSON text."""
     try:
-        return json.loads(arguments) if isinstance(arguments, str) else arguments
+        return json.loads(arguments, **_FINITE) if isinstance(arguments, str) else arguments
     except ValueError:
         return arguments
+
+
+def _finite(number: str) -> float:
+    parsed = float(number)
+    if not math.isfinite(parsed):
+        raise ValueError(number)
+    return parsed
+
+
+_FINITE: dict[str, Any] = {"parse_float": _finite, "parse_constant": _finite}  # NaN and infinity cannot be sent
