@@ -170,3 +170,25 @@ def test_a_child_that_is_forked_during_a_search_can_redact() -> None:
     finally:
         stop.set()
         worker.join()
+
+
+def test_two_threads_prepare_rules_without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that is forked while another thread holds a lock would wait for that lock for ever."""
+    inside, go_on, copy = threading.Event(), threading.Event(), rules.copy
+
+    def slowly(value: Any) -> Any:
+        if threading.current_thread() is slow:
+            inside.set()
+            assert go_on.wait(30)
+        return copy(value)
+
+    monkeypatch.setattr(rules, "copy", slowly)
+    slow, other = [threading.Thread(target=lambda: rules.Rules((), "", "").without_phrases) for _ in range(2)]
+    slow.start()
+    assert inside.wait(10)
+    other.start()
+    other.join(2)
+    waits = other.is_alive()
+    go_on.set()
+    slow.join(10)
+    assert not waits

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from copy import copy
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 from .. import settings
@@ -136,6 +136,8 @@ class Rules:
             self.patterns, self.refused = operator_patterns(patterns), False
         except settings.SettingError:
             self.patterns, self.refused = [], True
+        self.without_phrases = copy(self)  # for texts in which the search for seed phrases has been done
+        self.without_phrases._searches_phrases = False
 
     def finders(self, scan: Scan) -> Finders:
         """Return the searches needed for the text."""
@@ -145,13 +147,6 @@ class Rules:
         if self._searches_phrases and self._phrase_hint.matches(views) and may_hold_phrase(scan):
             spread.append(seed_phrases)
         return Finders(spread, [self._finders[number] for number in numbers if number < len(self._finders)])
-
-    @cached_property
-    def without_phrases(self) -> "Rules":
-        """These rules without the search for seed phrases, for texts in which that search has been done."""
-        rules = copy(self)
-        rules._searches_phrases = False
-        return rules
 
     def _own_in(self, scan: Scan, numbers: Sequence[int]) -> list[Finder]:
         first = len(self._finders)
