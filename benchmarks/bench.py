@@ -22,7 +22,7 @@ from benchmarks import caller, process, recorder, start
 from benchmarks.calls import configure
 from benchmarks.table import HEAD
 
-_PROCESSES = 3  # repeats where one is a process of its own, which takes seconds
+_PROCESSES = 3  # repeats of a measurement that starts a process, which takes seconds
 Part = Callable[[str, int, int], None]  # address of the sink, calls, repeats
 
 

@@ -35,7 +35,7 @@ from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 from tests.otlp_server import HEADERS, OtlpServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
-platform.processor()  # runs `uname` once a process; the SDKs' clients ask for it
+platform.processor()  # runs `uname` once per process; the SDKs' clients ask for it
 typer.testing._get_command = functools.cache(typer.testing._get_command)  # otherwise each run builds all commands again
 
 _SETTINGS = re.compile(

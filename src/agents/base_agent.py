@@ -122,7 +122,7 @@ class BaseAgent:
             return None
 
     def _record(self, error: Exception) -> None:
-        """Record an error outside a cycle as a cycle of its own. Inside one, the cycle has recorded it."""
+        """Record an error outside a cycle as a cycle of its own. Inside a cycle, the cycle records it."""
         if error is not self._recorded:
             with self.observed_cycle():
                 ObservabilityContext.add_error(error)

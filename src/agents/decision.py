@@ -21,7 +21,7 @@ Line 3: Confidence: X% (0 to 100)"""
 class LocalHints(NamedTuple):
     """Constraints that make the small local model answer in three sensible lines."""
 
-    grammar: str  # GBNF of llama.cpp
+    grammar: str  # in GBNF, llama.cpp's format of grammars
     examples: str = ""  # appended to the system prompt
     temperature: float = 0.3
 
@@ -51,7 +51,7 @@ _NOT_A_WORD = re.compile(r"^\W+")
 
 
 class Decision(NamedTuple):
-    """What the agent does, by its model's answer; not `valid` where the answer is unclear."""
+    """The decision in a model's answer; `valid` is False if the answer is unclear."""
 
     action: str
     confidence: float  # as the model gave it: a percentage, not clamped

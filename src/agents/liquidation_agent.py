@@ -89,7 +89,7 @@ class LiquidationAgent(BaseAgent):
         self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def consider(self, before: Window, now: Window) -> Decision | None:
-        """Compare two windows and ask the model if there is a spike; None without one."""
+        """Compare two windows and ask the model if there is a spike; None without a spike."""
         longs, shorts = _rise(before.longs_usd, now.longs_usd), _rise(before.shorts_usd, now.shorts_usd)
         _print_window(now, longs, shorts)
         if max(longs, shorts) < THRESHOLD:

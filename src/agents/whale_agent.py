@@ -69,7 +69,7 @@ class WhaleAgent(BaseAgent):
 
 
 def _record(frame: pd.DataFrame, last: Values | None) -> dict[str, float | None]:
-    """Open interest in USD, and its changes in percent since the last record; None without one."""
+    """Open interest in USD, and its changes in percent since the last record; None without a record."""
     newest = frame.sort_values("time").groupby("symbol").last()
     sizes = {name: _usd(newest, symbol) for name, symbol in _SYMBOLS.items()}
     sizes["total_oi"] = sum(sizes.values())

@@ -60,7 +60,7 @@ class BaseModel(ABC):
 
     @abstractmethod
     def initialize_client(self, **kwargs: Any) -> None:
-        """Build `self.client`; leave it None where a key is missing."""
+        """Build `self.client`; leave it None if the key is missing."""
 
     @abstractmethod
     def is_available(self) -> bool:

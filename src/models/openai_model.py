@@ -21,7 +21,7 @@ class OpenAIModel(OpenAICompatibleModel):
         "gpt-5-nano": "least expensive, thinks first",
         "gpt-5-mini": "inexpensive, thinks first",
         "gpt-5.4-mini": "inexpensive, thinks first, newer",
-        "gpt-5.5": "most capable of its line, thinks first",
+        "gpt-5.5": "most capable, thinks first",
         "gpt-4.1-mini": "inexpensive, answers at once",
         "gpt-4o": "answers at once",
     }

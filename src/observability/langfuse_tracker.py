@@ -2,7 +2,7 @@
 🌙 Moon Dev's LangFuse Tracker
 Built with love by Moon Dev 🚀
 
-`LangFuseTracker` is the interface of observability for agents and operators; `runtime.py` does the work.
+`LangFuseTracker` is the interface for agents and operators; `runtime.py` does the work.
 """
 
 import functools

@@ -35,7 +35,7 @@ def test_broken_rows_are_skipped_and_counted() -> None:
 
 
 def test_case_spaces_and_quotes_are_forgiven() -> None:
-    """A byte order mark, as a spreadsheet writes it, and blank lines are ignored."""
+    """Cells may have small letters, spaces and quotes; blank lines are ignored."""
     quoted = ", ".join(f'"{cell}"' for cell in row(0, 500, "buy").split(","))
     feed = parse_feed(["\n", quoted + "\r\n", "  \n"], "feed.csv")
     assert (feed.broken, list(feed.events["side"]), list(feed.events["usd"])) == (0, ["BUY"], [500])

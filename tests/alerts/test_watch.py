@@ -21,7 +21,7 @@ def usual_days(journal: Journal, days: float) -> int:
 
 
 def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """The message has agent, rule, time and both traces; a restarted watch does not send it again."""
+    """The message has agent, rule, time, last good and first bad trace; a restarted watch does not repeat it."""
     at = usual_days(made, 3)
     good = cycle(at)
     failing = [cycle(at + number * QUARTER, failed=True) for number in range(1, 9)]

@@ -1,4 +1,4 @@
-"""A model of this repo that answers at once, at a known price: 0.01 USD a call."""
+"""A model of this repo that answers at once, at a known price: 0.01 USD per call."""
 
 from types import SimpleNamespace
 from typing import Any

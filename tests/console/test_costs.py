@@ -236,7 +236,7 @@ def test_the_screen_of_status_has_the_same_figures() -> None:
     (figures,) = re.findall(r"24 hours: 200 calls, (\d+) failed, (\S+) and (\d+) of unknown price\n", output)
     assert (int(figures[0]), int(figures[2])) == (failed, unpriced)
     assert is_about(figures[1], calls["cost_usd"].sum())
-    assert f"{journal.path.stat().st_size / 2**20:.1f} MB, since 12 hours ago, 1,000 local" in output
+    assert f"{journal.path.stat().st_size / 2**20:.1f} MB, oldest row 12 hours old, 1,000 local" in output
     agents = calls.groupby("agent")
     for row in cells(output.split("unknown price\n")[1].split("and 4")[0].splitlines()):
         mine = agents.get_group(row["agent"])

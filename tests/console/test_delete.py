@@ -60,7 +60,7 @@ def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
 
 
 def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
-    """The command names each host that received a row, with the address and the request to delete it there."""
+    """The command names each host that received the trace, its address there, and the request that deletes it."""
     trace_id = next(iter(traces()))
     label = "https://langfuse.example.com|pk-lf-0123456789"
     filled.change("UPDATE observations SET state = 'shipped', destination = ? WHERE trace_id = ?", (label, trace_id))

@@ -169,7 +169,7 @@ def content(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serve: Any, tmp_path: Path) -> None:
-    """Overview and trace are right at every size and in both colour schemes; the token leaves the address."""
+    """Overview and trace pass all checks at every size, in light and dark; the token is removed from the address."""
     browser = Browser(chromium, size, scheme)
     address = serve()
     origin = address.partition("?")[0]
@@ -189,7 +189,7 @@ def test_the_live_page(size: str, scheme: str, content: str, chromium: Any, serv
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_report(size: str, scheme: str, content: str, chromium: Any, tmp_path: Path) -> None:
-    """The report is right too, from one file that requests nothing; its links lead to its traces and back."""
+    """The report passes all checks as one file that requests nothing; its links lead to its traces and back."""
     file = tmp_path / "report.html"
     subprocess.run(
         [sys.executable, "-m", "src.observability", "report", "--html", file],

@@ -186,11 +186,11 @@ def test_a_period_is_searched_alone(filled: Journal) -> None:
 def test_many_rows_without_an_index_are_reported(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message has the number of rows read one by one, and the reason."""
     monkeypatch.setattr(queries, "_MANY_ROWS", 100)
-    assert "🔎 Read 900 rows missing in the search index and added some to the index" in (
+    assert "🔎 Read 900 rows missing from the search index and added some to the index" in (
         invoke("costs --text nowhere").stderr
     )
     assert "🔎" not in invoke("costs --text nowhere").stderr
     monkeypatch.setenv("OBSERVABILITY_SEARCH", "false")
-    assert "🔎 Read 900 rows missing in the search index, since OBSERVABILITY_SEARCH is off" in (
+    assert "🔎 Read 900 rows without a search index: OBSERVABILITY_SEARCH is off" in (
         invoke("costs --text nowhere").stderr
     )

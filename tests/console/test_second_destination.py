@@ -67,7 +67,7 @@ def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkey
     """The server is reachable, accepts the headers, refused rows; Langfuse's missing keys are no finding."""
     one_cycle()
     assert LangFuseTracker().flush(10)
-    assert findings(run)["second destination"] == ("fine", f"{otlp.url} takes OTLP with these headers")
+    assert findings(run)["second destination"] == ("fine", f"{otlp.url} accepts OTLP with the configured headers")
     assert "keys" not in findings(run)
     runtime.close()
     with closing(Journal(settings.journal_path())) as journal:

@@ -92,7 +92,7 @@ def test_status(journal: Journal) -> None:
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
-   0.1 MB, since 24 min ago, 31 local
+   0.1 MB, oldest row 24 min old, 31 local
 
 💰 The last 24 hours: 7 calls, 1 failed, $0.0091
 agent              calls  errors  decisions     spend  no price
@@ -118,7 +118,7 @@ time (UTC)   trace     agent              decision         reason
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
-   0.1 MB, since 24 min ago, 31 local
+   0.1 MB, oldest row 24 min old, 31 local
 
 💰 The last 24 hours: 7 calls, 1 failed, $0.0091
 agent              calls  errors  decisions     spend  no price
@@ -153,8 +153,8 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
    → run python -m src.observability doctor
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
-   0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the
-   oldest pending from 22 min ago
+   0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped,
+   oldest pending row 22 min old
    12 rows recorded without keys, kept here until you run python -m
    src.observability ship --include-local\
 """)
@@ -163,7 +163,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
    → run python -m src.observability doctor
    2026-11-18 11:16:40 UTC
 📒 /tmp/moon-journal/journal.db
-   0.1 MB, since 24 min ago, 12 local, 4 pending, 2 rejected, 13 shipped, the oldest pending from 22 min ago
+   0.1 MB, oldest row 24 min old, 12 local, 4 pending, 2 rejected, 13 shipped, oldest pending row 22 min old
    12 rows recorded without keys, kept here until you run python -m src.observability ship --include-local\
 """)
 

@@ -147,7 +147,7 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
 
 @pytest.mark.slow
 def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
-    """Names are cut also if older code wrote them, and in existing sums."""
+    """Names are cut even if older code wrote them, and in existing sums."""
     before = sqlite3.connect(journal_file, isolation_level=None)
     for released in MIGRATIONS[:2]:
         before.executescript(released.script)

@@ -60,7 +60,7 @@ def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: d
 
 
 def test_a_known_model_costs_what_its_price_list_says() -> None:
-    """Claude Haiku 4.5: 1 USD a million input tokens, a tenth of that from the cache, 5 USD a million output tokens."""
+    """Claude Haiku 4.5: USD per million tokens: 1 for input, 0.1 for input from the cache, 5 for output."""
     cost = price("claude", "claude-haiku-4-5-20251001", BUCKETS)
     assert cost is not None
     assert cost.details == pytest.approx({"input": 0.00102, "output": 0.0005, "total": 0.00152})

@@ -325,7 +325,7 @@ EVM_NOTATIONS = (
     "ValueError: The private key must be exactly 32 bytes long, instead of 33 bytes: 0xK", "| private key | 0xK |",
     "Unexpected private key format: Expected length 32: K", '{\\"private_key\\": \\"0xK\\"}', "private key 0XK",
 )  # fmt: skip
-# Fields whose value `K` is one.
+# Fields that mark their value `K` as a private key.
 EVM_FIELDS = ("WALLET_PK", "api_wallet", "privateKey", "HYPER_LIQUID_ETH_PRIVATE_KEY", "agent_key", "secret_key", "pk")
 # Hashes beside talk of keys.
 EVM_SENTENCES = (

@@ -41,7 +41,7 @@ class Cell(NamedTuple):
         return f"({way}: {self.label}) {self.written} ;"
 
     def masked(self, way: str) -> str:
-        """The expected result; for a larger blob only its beginning is known."""
+        """The expected text; only its beginning if the secret is inside a larger blob, which is masked whole."""
         return f"({way}: {self.label}) " + ("" if any(self.around) else f"[REDACTED:{self.rule}] ;")
 
     @property

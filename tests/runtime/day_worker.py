@@ -50,14 +50,14 @@ def largest_mb(so_far: float) -> float:
 
 
 def retries(seconds: int) -> Iterator[int]:
-    """Call `flush` once a second, which tries once: the server is unavailable at times."""
+    """Call `flush` once a second: each call makes one attempt, and the server is unavailable at times."""
     for number in range(seconds):
         time.sleep(min(number, 1))
         yield number
 
 
 def part(numbers: range) -> None:
-    """Make one thread's share of the calls; few signals, since each of their scores is a request."""
+    """Make one thread's share of the calls, with few signals: the scores of every signal take a request."""
     for number in numbers:
         ask(f"Longs of {number} USD were liquidated. BTC, ETH, SOL: what now?")
         if number % SIGNAL_EVERY == 0:

@@ -66,7 +66,7 @@ def test_a_trace_that_nobody_named_is_named_by_its_root(langfuse: LangfuseServer
 
 
 def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
-    """The function's name stays, also if its request has a model."""
+    """The function's name stays, even if its request has a model."""
 
     @observe_llm
     def judge_liquidations(prompt: str) -> str:

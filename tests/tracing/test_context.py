@@ -178,7 +178,7 @@ def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
 
 
 def test_an_error_is_on_the_observation_that_runs(journal: Any) -> None:
-    """The observation has level ERROR with type, message and context, also if the agent swallows the exception."""
+    """The observation has level ERROR with type, message and context, even if the agent swallows the exception."""
     with ObservabilityContext.agent_cycle("Agent"):
         ObservabilityContext.add_error(ValueError("no candles"), {"symbol": "BTC"})
     (row,) = journal.observations()

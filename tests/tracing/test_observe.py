@@ -272,7 +272,7 @@ def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: A
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: Any) -> None:
-    """The decision is the output, also if the generator yields nothing."""
+    """The decision is the output, even if the generator yields nothing."""
 
     @observe_llm(as_type="agent")
     def decides() -> Generator[str, None, None]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ..journal import Journal, Row
 
 _PAGE_ROWS, _PAGE_BYTES = 2000, 4_000_000
-UNKNOWN = "unknown"  # the agent of a row without one
+UNKNOWN = "unknown"  # the agent of a row without an agent's name
 
 
 class Call(NamedTuple):

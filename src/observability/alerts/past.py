@@ -126,7 +126,7 @@ class Past:
         return sum(trials for _, trials in self._shares(rule))
 
     def per_day(self, rule: str) -> float:
-        """Trials a day."""
+        """Trials per day."""
         return self.trials(rule) / max(len(self.days), 1)
 
     def usual(self, rule: str) -> float:

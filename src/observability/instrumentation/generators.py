@@ -28,7 +28,7 @@ def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..
             items = method(*args, **kwargs)
             return _items(shape, items, args, kwargs) if type(items) is GeneratorType else items
 
-        from inspect import isgeneratorfunction  # loaded lazily: by now the SDK has loaded it
+        from inspect import isgeneratorfunction  # loaded here: the SDK has imported `inspect` already
 
         return generating if isgeneratorfunction(method) else observed
 
@@ -36,7 +36,7 @@ def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..
 
 
 def async_generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Observe a method that is an asynchronous generator, or whose coroutine gives one."""
+    """Observe a method that is an asynchronous generator, or whose coroutine returns such a generator."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         always = getattr(method, "__name__", "").endswith("stream")

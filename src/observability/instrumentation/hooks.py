@@ -25,7 +25,7 @@ class _PatchingLoader:
         self._loader, self._patches = loader, patches
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)  # code that finds a module may read its source instead of importing it
+        return getattr(self._loader, name)  # a module's source can be read through its loader, without an import
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)

@@ -27,7 +27,7 @@ uninstall = hooks.uninstall
 
 
 def observed(*, importing: bool = False) -> dict[str, list[str]]:
-    """SDK -> its methods that are observed now, as `chat.completions.create`; sync and async are one.
+    """SDK -> its methods that are observed now, as `chat.completions.create`; a sync and an async twin have one name.
 
     Args:
         importing: first import the SDKs that are installed and not imported yet, which have no methods otherwise. For

@@ -35,7 +35,7 @@ def _read_from(source: Any, response: Any, request: Observation) -> None:
 
 
 def _response_of(source: Any) -> Any:
-    """The HTTP response of a stream, of a helper around one, or of a raw response."""
+    """The HTTP response of a stream, of a helper around a stream, or of a raw response."""
     fields = fields_of(source)
     if "_raw_stream" in fields:
         return _response_of(fields["_raw_stream"])
@@ -207,7 +207,7 @@ def finish_early(request: Observation, *, remember: bool = True) -> None:
 
 
 def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap `close` of a stream, of an SDK's helper around one, or of a raw response: it ends the request."""
+    """Wrap `close` of a stream, of an SDK's helper around a stream, or of a raw response: it ends the request."""
 
     def observed(source: Any) -> Any:
         try:

@@ -11,7 +11,7 @@ class Kind(Enum):
     """The values of a column."""
 
     ID = "hex digits made by this package"
-    NAME = "text, cut to 200 characters: a provider may name anything"
+    NAME = "text, cut to 200 characters: names given by a provider may have any length"
     TEXT = "text"
     JSON = "JSON text"
     INTEGER = "a whole number"

@@ -106,7 +106,7 @@ def _searched(text: str, rules: Rules) -> str:
     return FAILED
 
 
-# A key known by its name is masked where it stands without one too: a model's answer repeats the key of its prompt.
+# A key known by its name is also masked where it stands without a name: an answer may repeat the key of its prompt.
 _MOST_KEYS = 64  # most keys searched for in other texts of a row
 
 

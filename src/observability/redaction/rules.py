@@ -1,6 +1,6 @@
 """All redaction rules: to add one, add an entry to `RULES`, or to `key_formats.txt` for a key format.
 
-The operator's own patterns (OBSERVABILITY_REDACT_PATTERNS, one regular expression a line) are compiled by RE2: linear
+The operator's own patterns (OBSERVABILITY_REDACT_PATTERNS, one regular expression per line) are compiled by RE2: linear
 time for any pattern and text, while `re` may take forever and block all threads. RE2 has no look-around, no
 back-references and no possessive repetition.
 """

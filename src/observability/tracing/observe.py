@@ -260,7 +260,7 @@ def _end(call: _Traced, result: Any) -> None:
             try:
                 if call.output is None:  # a cycle's decision may already be its output
                     _note_result(call, result)
-            finally:  # also if the answer cannot be read
+            finally:  # even if the answer cannot be read
                 finish(call)
         elif type(call) is _Part and type(reply := reply_of(result)) is Reply:
             call.around.replies += (reply,)

@@ -56,7 +56,7 @@ def otlp_endpoint() -> Iterator[Finding]:
     finally:
         client.close()
     if reply.result is ExportResult.DELIVERED:
-        yield fine("second destination", f"{destination.host} takes OTLP with these headers")
+        yield fine("second destination", f"{destination.host} accepts OTLP with the configured headers")
     elif reply.result is ExportResult.UNAUTHORIZED:
         what = f"{destination.host} rejects {destination.credential} ({one_line(reply.message, 200)})"
         yield fault("second destination", what, f"correct {destination.key_settings}")
@@ -100,7 +100,7 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
         yield fault("server", f"{what}: too old", "update the server to 3.63 or newer")
     elif sdk.startswith("5.") and server < _OLDEST_FOR_SDK_5:
         cure = "if your own code sends scores through the SDK: pip install 'langfuse>=4.12,<5'"
-        yield warning("server", f"{what}: this server may refuse scores sent by that SDK (4.16.0 does)", cure)
+        yield warning("server", f"{what}: this server may refuse scores sent by that SDK (Langfuse 4.16.0 does)", cure)
     else:
         yield fine("server", what)
 

@@ -113,17 +113,17 @@ def _tracing(facts: dict[str, Any]) -> str:
 def _journal_facts(facts: dict[str, Any], now: int) -> list[str]:
     lines = [f"{facts['bytes'] / 2**20:,.1f} MB"]
     if facts["began_ns"] is not None:
-        lines.append(f"since {duration(now - facts['began_ns'])} ago")
+        lines.append(f"oldest row {duration(now - facts['began_ns'])} old")
     lines += [f"{count:,} {state}" for state, count in sorted(facts["rows"].items())] or ["empty"]
     if facts["oldest_pending_ns"] is not None:
-        lines.append(f"the oldest pending from {duration(now - facts['oldest_pending_ns'])} ago")
+        lines.append(f"oldest pending row {duration(now - facts['oldest_pending_ns'])} old")
     return lines
 
 
 def _delivered(rows: dict[str, Any], now: int) -> str:
     states = [f"{rows[state]:,} {state}" for state in ("shipped", "pending", "rejected") if rows[state]] or ["no rows"]
     if (oldest := rows["oldest_pending_ns"]) is not None:
-        states.append(f"the oldest pending from {duration(now - oldest)} ago")
+        states.append(f"oldest pending row {duration(now - oldest)} old")
     return ", ".join(states)
 
 

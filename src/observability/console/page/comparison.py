@@ -128,7 +128,7 @@ def _gain(usd: float | None) -> Cell:
 
 
 def _net(sums: Sums) -> Cell:
-    """Profit minus spend; an upper bound if some calls have no price, unknown if no call has one."""
+    """Profit minus spend; an upper bound if some calls have no price, unknown if no call has a price."""
     if sums.net is None or (sums.unpriced and not sums.priced):
         return Cell("–", None)
     return Cell(f"{'≤ ' if sums.unpriced else ''}{gain(sums.net)}", sums.net, mood(sums.net))
@@ -153,7 +153,7 @@ def prompts(journal: Journal, rows: Filter) -> Table:
     for row in queries.outcomes_of(journal, {row["trace_id"] for prompt in largest for row in groups[prompt]}):
         outcomes[row["trace_id"]].append(row)
     note = f"Computed from the newest {how_many(len(newest), 'call')}."
-    columns = ("prompt", "calls", "failed", "agents", "spend a call", "outcomes", "hit rate", "profit")
+    columns = ("prompt", "calls", "failed", "agents", "spend per call", "outcomes", "hit rate", "profit")
     return Table("Prompts", note, columns, [(prompt, _prompt_cells(groups[prompt], outcomes)) for prompt in largest])
 
 

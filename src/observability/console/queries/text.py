@@ -1,6 +1,6 @@
 """Finds the traces that contain a text: in a prompt, an answer, the reason of a decision or an error.
 
-The search index contains most rows. Rows missing in the index are read one by one, and added to it.
+The search index contains most rows. Rows missing from the index are read one by one, and added to it.
 """
 
 import json
@@ -95,8 +95,9 @@ class _Search:
                 traces |= self._traces_of(index, begin, end)
                 yield traces
         if self._rows_read > _MANY_ROWS:
-            index_text = " and added some to the index" if index else ", since OBSERVABILITY_SEARCH is off"
-            warn(f"🔎 Read {self._rows_read:,} rows missing in the search index{index_text}", "cyan")
+            without = "without a search index: OBSERVABILITY_SEARCH is off, or the index cannot be opened"
+            how = "missing from the search index and added some to the index" if index else without
+            warn(f"🔎 Read {self._rows_read:,} rows {how}", "cyan")
 
     def _traces_of(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:
         try:

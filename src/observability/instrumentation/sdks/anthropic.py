@@ -9,7 +9,7 @@ _THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 def _text_of_message(answer: dict[str, Any]) -> Any:
-    """The text of a message; its blocks where it calls tools."""
+    """The text of a message; its blocks if it calls tools."""
     blocks = [block for block in answer.get("content") or () if isinstance(block, dict)]
     visible = [block for block in blocks if block.get("type") not in _THINKING]
     if all(block.get("type") == "text" for block in visible):
