@@ -1,6 +1,7 @@
 """The queue and its thread, with a journal that is fast, slow, locked or broken: the caller never waits."""
 
 import ctypes
+import importlib
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from src.observability import LangFuseTracker, internal_errors, runtime, settings
-from src.observability.recording import recorder
+from src.observability.recording import memory, recorder
 from src.observability.recording.recorder import Recorder
 from src.observability.tracing.observation import Observation
 from tests.calls import ask
@@ -490,3 +491,11 @@ def test_an_alarm_while_the_thread_is_started_reaches_the_agent(disk: Disk) -> N
 
 
 FILES = frozenset((recorder.__file__,))
+
+
+def test_a_python_without_libffi_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ctypes` returns memory and is needed for nothing else; a self-built Python may lack it."""
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "ctypes", None)
+        importlib.reload(memory).return_freed_memory()
+    importlib.reload(memory)

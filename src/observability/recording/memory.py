@@ -1,10 +1,22 @@
 """Returns the memory of a written backlog to the system: the C library would keep it for the next backlog."""
 
-import ctypes
+from collections.abc import Callable
+
+
+def _find_trim() -> Callable[[int], int] | None:
+    try:
+        import ctypes  # missing in a Python that was built without libffi
+
+        trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (ImportError, OSError, TypeError):
+        return None
+    return trim
+
+
+_trim = _find_trim()
 
 
 def return_freed_memory() -> None:
     """Return free pages to the system, if the C library can (glibc). Takes milliseconds, without the interpreter."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    if _trim is not None:
+        _trim(0)
