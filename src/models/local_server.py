@@ -51,7 +51,7 @@ class LocalServer:
                 raise
 
     def stop(self) -> None:
-        """End the server and its threads; waits for one that is still starting."""
+        """End the server and its threads; waits for a server that is still starting."""
         with self._lock:
             starting, self._starting = self._starting, None
             if starting is not None:

@@ -113,7 +113,7 @@ class ObservabilityContext:
 
     @staticmethod
     def add_agent_metadata(agent_type: str, agent_name: str, **kwargs: Any) -> None:
-        """Name the agent of the running observation; without one, of the observations that follow in this context.
+        """Name the agent of the running observation; if none runs, of the observations that follow in this context.
 
         Args:
             agent_type: type of agent (trading, risk, ...). With `model`, `agent_name` is a generation's provider.

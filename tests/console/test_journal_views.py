@@ -171,7 +171,7 @@ def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
 
 
 def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: Any, tmp_path: Any) -> None:
-    """An empty journal is no fault; a missing journal is one."""
+    """An empty journal is not a fault; a missing journal is a fault."""
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "none.db"))
     for command in ("status", "traces", "decisions", "costs"):
         result = run(command)

@@ -1,4 +1,4 @@
-"""Requests inside an observed call, and without one: how many generations are recorded."""
+"""Requests inside and outside an observed call: how many generations are recorded."""
 
 import base64
 from collections import Counter

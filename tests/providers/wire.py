@@ -39,7 +39,7 @@ class Provider:
         self.headers: list[Any] = []  # and their headers
 
     def configure(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-        """Point the settings at `address`, with a key where the provider has one."""
+        """Point the settings at `address`, with a key if the provider has keys."""
         if self.recorded["key_name"]:
             monkeypatch.setenv(self.recorded["key_name"], KEY)
         monkeypatch.setenv(self.recorded["base_url_name"], address.rstrip("/") + self.recorded["base"])

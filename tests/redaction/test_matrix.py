@@ -247,7 +247,7 @@ EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mar
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
-    """The SDK's own key (without one, an exchange's) and a key known by its format are masked everywhere."""
+    """The SDK's own key (an exchange's key if the SDK has none) and a key known by its format are masked everywhere."""
     cells, traces = run(name, "EXCHANGE_API_SECRET")
     for where, what in traces._asdict().items():
         assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"

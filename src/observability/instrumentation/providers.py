@@ -6,7 +6,7 @@ A new provider of `src/models` is added in `models/model_factory.py`.
 from functools import lru_cache
 from typing import Any
 
-# Suffix of a host -> the provider's name. Names of `ModelFactory` where it has one, except Anthropic's.
+# Suffix of a host -> the provider's name: the name in `ModelFactory` if it has the provider, except for Anthropic.
 _HOSTS = {
     "api.openai.com": "openai",
     "openai.azure.com": "azure",

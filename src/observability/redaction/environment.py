@@ -114,7 +114,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def _is_path(name: str, value: str) -> bool:
-    """Whether the value is a path: it has the root of one, is the shell's own `PWD`, or exists on disk."""
+    """Whether the value is a path: it begins as a path, is the shell's own `PWD`, or exists on disk."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
     # Not by Path, whose `exists` raises on a key that is too long for a name.

@@ -259,7 +259,7 @@ class Scan:
     """A text and its views, each built when a rule first uses it.
 
     A search for a literal takes about 0.5 ns per character, for an expression that begins with a class 10 ns. Rules
-    therefore search for literals first, and match an expression only around one.
+    therefore search for literals first, and match an expression only around a literal.
     """
 
     def __init__(self, text: str) -> None:

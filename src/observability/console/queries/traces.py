@@ -146,7 +146,7 @@ def _trace_line(rows: Sequence[Row]) -> TraceLine:
 
 
 def _cost(calls: Sequence[Row]) -> float | None:
-    """Return the cost in USD; None if a call that succeeded has no price, or no call has one."""
+    """Return the cost in USD; None if a call that succeeded has no price, or no call has a price."""
     costs = [call["cost_usd"] for call in calls if call["cost_usd"] is not None]
     unpriced = any(call["cost_usd"] is None and call["level"] != "ERROR" for call in calls)
     return None if unpriced or not costs else sum(costs)
