@@ -105,16 +105,16 @@ def _bare_sqlite(journal: Path, size: int, folder: Path) -> int:
 
 
 def rows(count: int, repeats: int) -> None:
-    """Time a row, and rows a second."""
+    """Time per row, and rows per second."""
     for size in BATCHES:
-        progress(f"rows, {size} a transaction")
+        progress(f"rows, {size} per transaction")
         taken = [row_microseconds(count, size) for _ in range(repeats)]
         ours, inserted, bare = ([figures[at] for figures in taken] for at in (0, 1, 2))
-        line(f"recorder's CPU a row of 2 KB, {size} rows a transaction", spread(ours, "µs", 0),
+        line(f"the recorder's CPU time per row of 2 KB, {size} rows per transaction", spread(ours, "µs", 0),
              f"sqlite3 alone {spread(bare, 'µs')}", ratios(ours, bare), "5")  # fmt: skip
-        line("the line above, as rows a second", spread([1e6 / value for value in ours], digits=0),
+        line("the line above, as rows per second", spread([1e6 / value for value in ours], digits=0),
              f"sqlite3 alone {spread([1e6 / value for value in bare], digits=0)}")  # fmt: skip
-        line(f"of that row, the journal's insert, {size} rows a transaction", spread(inserted, "µs", 0),
+        line(f"of that time, the journal's insert, {size} rows per transaction", spread(inserted, "µs", 0),
              f"sqlite3 alone {spread(bare, 'µs')}", ratios(inserted, bare))  # fmt: skip
 
 

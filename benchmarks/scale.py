@@ -104,8 +104,8 @@ def main() -> None:
     options.add_argument("--capacity", type=float, default=5000.0, help="rows a second that the server takes")
     chosen = options.parse_args()
     plain, packed = bytes_of_a_row()
-    print(f"a row: {plain:,.0f} bytes of JSON, {packed:,.0f} gzipped\n")
-    print("| a machine's rows a day | rows a second, all machines | MB a second, gzipped | GB of JSON a day |")
+    print(f"per row: {plain:,.0f} bytes of JSON, {packed:,.0f} gzipped\n")
+    print("| rows per machine and day | rows per second, all machines | MB per second, gzipped | GB of JSON per day |")
     print("|---|---|---|---|")
     for rows in (15_000, 150_000):
         every = rows * chosen.machines / 86_400
