@@ -155,8 +155,8 @@ def throughput(address: str, threads: int, count: int, repeats: int) -> None:
 
 def dropped() -> None:
     """Observations that this process has lost."""
-    from src.observability import LangFuseTracker
+    from src.observability import runtime
 
     flush()
-    health = LangFuseTracker().health()
+    health = runtime.health()
     line(f"dropped of {health['recorded']:,} recorded", f"{health['dropped']:,}", target="0")
