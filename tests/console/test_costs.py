@@ -22,6 +22,7 @@ from src.observability.console.queries.filter import Filter
 from src.observability.console.render.format import count, duration
 from src.observability.journal.store import Journal
 from src.observability.recording import cost
+from tests.cases import cases
 from tests.console.checked_report import check_printed_report, check_report
 from tests.console.checked_rows import check_decisions, check_traces
 from tests.console.exported import exported
@@ -260,6 +261,14 @@ def test_what_if_reprices_the_tokens(filled: Journal) -> None:
     assert lines("costs", "--what-if", "openai/gpt-4o") == [
         {**line, "model": "openai/gpt-4o"} for line in lines("costs", "--what-if", "gpt-4o")
     ]
+
+
+@cases("by", ["hour", "day"])
+def test_what_if_by_time_is_in_order(by: str, filled: Journal) -> None:
+    """--limit keeps the newest hours or days, as without --what-if."""
+    for limit in ([], ["--limit", "2"]):
+        groups = [line["group"] for line in lines("costs", "--by", by, "--what-if", "gpt-4o", *limit)]
+        assert groups == [line["group"] for line in lines("costs", "--by", by, *limit)]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..journal import JournalError
 from ..recording import RENEW_PRICES, price, price_table
+from .queries.totals import TIMES
 
 Price = Callable[[dict[str, int]], float | None]  # a call's usage ▸ its cost in USD
 
@@ -50,12 +51,12 @@ def price_table_text() -> str:
 
 
 def repriced(calls: Iterable[tuple[str, dict[str, int], float | None]], price: Price, by: str) -> list[Repriced]:
-    """Return one row per group, most expensive first, days in order."""
+    """Return one row per group, most expensive first, hours and days in order."""
     groups: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for group, usage, recorded in calls:
         groups[group].append((recorded, price(usage)))
     rows = [_repriced(group, pairs) for group, pairs in groups.items()]
-    return sorted(rows, key=lambda row: (0.0 if by == "day" else -(row.what_if_usd or 0.0), row.group))
+    return sorted(rows, key=lambda row: (0.0 if by in TIMES else -(row.what_if_usd or 0.0), row.group))
 
 
 def _repriced(group: str, pairs: list[tuple[float | None, float | None]]) -> Repriced:
