@@ -13,7 +13,7 @@ from src.observability.recording.row import row_of
 from src.observability.tracing import Observation, Reply
 from tests.tracing.counting import counted
 
-MOST_CALLS = 750  # 556 of a row of 2 KB, Python's and C's together; 3,800 while usage was read field by field
+MOST_CALLS = 750  # 534 of a row of 2 KB, Python's and C's together; 3,800 while usage was read field by field
 PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40
 USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
 _numbers = itertools.count()

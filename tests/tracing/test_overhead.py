@@ -24,8 +24,8 @@ from tests.tracing.counting import counted
 
 # A call makes 35, with OpenTelemetry imported 2 more, and the counting itself 4. Langfuse's `@observe` makes 1,376.
 MOST_CALLS = 42
-MOST_OF_A_MODEL = 64  # 55, with metadata of four values and an answer with usage
-MOST_OF_AN_SDK = 90  # 78, for two messages
+MOST_OF_A_MODEL = 64  # 50, and 5 for the counting and its lambda; with metadata of four values and an answer with usage
+MOST_OF_AN_SDK = 90  # 73, and 5 for the counting and its lambda; for two messages
 WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "protobuf", "httpx", "genai_prices")
 
 
