@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .langfuse_tracker import LangFuseTracker
     from .tracing import observe_llm
 
-__version__ = "1.1.0"  # CHANGELOG.md lists the changes of each
+__version__ = "1.1.0"  # CHANGELOG.md lists the changes of each version
 __all__ = ["LangFuseTracker", "ObservabilityContext", "observe_llm"]
 
 __getattr__ = lazy_exports(

@@ -1,4 +1,4 @@
-"""Starts observing provider SDKs when imported, by one line of `src/__init__.py`.
+"""Starts observing provider SDKs when imported; one line of `src/__init__.py` imports it.
 
 A failure prints one line on stderr, with its cure, and the program goes on.
 """
@@ -15,7 +15,7 @@ def _say(message: str) -> None:
 
 
 def _check_requirements() -> None:
-    if sys.version_info < (3, 10):  # noqa: UP036 - the operator's Python may be any
+    if sys.version_info < (3, 10):  # noqa: UP036 - the operator's Python may be any version
         raise ModuleNotFoundError(name="Python 3.10 or newer")
     for name in _REQUIRED:
         if find_spec(name) is None:

@@ -52,7 +52,7 @@ class Cycle:
                 self._observation.set_input(value)
 
     def set_output(self, value: Any) -> None:
-        """Set the result of the cycle: the output on the trace page. A trading signal sets it by itself."""
+        """Set the result of the cycle: the output on the trace page. A trading signal sets the output automatically."""
         with guarded:
             if self._observation:
                 self._observation.set_output(value)
@@ -63,7 +63,7 @@ class ObservabilityContext:
 
     @staticmethod
     def current_trace_id() -> str | None:
-        """The trace of a call made now: 32 hex digits, or None outside a trace."""
+        """The trace of the running observation, else of the agent's last generation: 32 hex digits, or None."""
         observation = current_observation() or recent_of_caller()
         return observation.hex_trace_id if observation else None
 
@@ -84,7 +84,7 @@ class ObservabilityContext:
                 if tracing_on():
                     outer = current_observation()
                     cycle = _cycle_in(outer, str(agent_name), {"agent_type": agent_type, **metadata}, input)
-                    if cycle is not outer:  # otherwise it is the method's own cycle
+                    if cycle is not outer:  # otherwise the wrapped method opened the cycle, and closes it
                         own = cycle
                         own.token = enter(own)
                         on_start(own)
@@ -98,36 +98,36 @@ class ObservabilityContext:
             try:
                 _end_cycle(own)
             finally:
-                _end_cycle(own)  # does nothing, unless an alarm arrived just above
+                _end_cycle(own)  # does nothing, unless an alarm interrupted the call above
 
     @staticmethod
     @contextmanager
     def exit_decision() -> Iterator[None]:
-        """Mark the calls inside as decisions on leaving a position: budgets count them and never refuse them."""
+        """Mark the calls inside as decisions to leave a position: budgets count these calls and never refuse them."""
         token = exiting.set(True)
         try:
             yield
         finally:
-            with suppress(ValueError):  # closed from another context, in which it was never entered
+            with suppress(ValueError):  # closed in another context, where the token is invalid
                 exiting.reset(token)
 
     @staticmethod
     def add_agent_metadata(agent_type: str, agent_name: str, **kwargs: Any) -> None:
-        """Name the agent of the running observation; if none runs, of the observations that follow in this context.
+        """Name the agent of the running observation; without one, of later observations in this context.
 
         Args:
             agent_type: type of agent (trading, risk, ...). With `model`, `agent_name` is a generation's provider.
             agent_name: name of the agent class.
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
-        try:  # not `guarded`: models call this in every call
+        try:  # `guarded` would cost more, and models call this method in every call
             observation = latest()
             if observation is not None and observation.ended is not None:
                 observation = current_observation()
             if observation is None:
                 if recording().on:
                     announce(agent_name, {"agent_type": agent_type, **kwargs})
-            elif agent_type == "model":  # a generation's provider, as `agent_type` documents
+            elif agent_type == "model":  # then `agent_name` is the generation's provider
                 observation.add_metadata({"model_type": agent_name, **kwargs})
             else:
                 observation.agent = str(agent_name)
@@ -240,5 +240,5 @@ def _end_cycle(cycle: Observation | None) -> None:
             finish(cycle)
     token, cycle.token = cycle.token, None
     if token is not None:
-        with guarded, suppress(ValueError):  # closed from another context, in which it was never entered
+        with guarded, suppress(ValueError):  # closed in another context, where the token is invalid
             leave(token)

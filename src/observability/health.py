@@ -40,7 +40,7 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
 
 
 def _journal(shipper: "Shipper") -> dict[str, Any]:
-    """Counts of the journal's rows; None if it cannot be read, 0 if there is none yet."""
+    """Counts of the journal's rows: None for an unreadable journal, 0 for a missing one."""
     counts: dict[str, int] | None = {}
     oldest, by_destination = None, {}
     try:

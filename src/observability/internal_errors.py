@@ -1,6 +1,6 @@
 """Failures of this package: each kind is printed once, all are counted, none is raised into trading code.
 
-Tests raise them (`strict`), so that a failure never breaks a trade, but always breaks a test.
+In tests (`strict`), failures are raised: a failure must break a test, but never a trade.
 """
 
 import threading

@@ -116,7 +116,7 @@ class LangFuseTracker:
 
     def _warn_once(self) -> None:
         has_other = settings.otlp_destination() is not None
-        if not self._warned and not has_other and settings.missing_langfuse_keys():  # `settings` prints malformed ones
+        if not self._warned and not has_other and settings.missing_langfuse_keys():  # `settings` prints malformed keys
             self._warned = True
             print_now(
                 "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"

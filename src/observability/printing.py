@@ -1,4 +1,4 @@
-"""Prints this package's lines at once or not at all: the agent never waits for its output, and gets no error."""
+"""Prints this package's lines at once or not at all: the agent never waits for output, and gets no error."""
 
 import os
 import select
@@ -44,8 +44,8 @@ def _is_written(stream: Any, line: str) -> bool:
         return True
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    if poll.poll(0) != [(descriptor, select.POLLOUT)]:  # a full pipe, or a broken one, where SIGPIPE may kill
+    if poll.poll(0) != [(descriptor, select.POLLOUT)]:  # full, or broken: SIGPIPE may kill the process
         return False
-    stream.flush()  # keeps the order of the agent's own lines
-    data = line.encode(stream.encoding or "utf-8", "backslashreplace")[: select.PIPE_BUF]  # the size of one safe write
+    stream.flush()  # prints the agent's buffered lines first
+    data = line.encode(stream.encoding or "utf-8", "backslashreplace")[: select.PIPE_BUF]  # larger writes may block
     return os.write(descriptor, data) == len(data)

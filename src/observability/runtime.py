@@ -1,7 +1,7 @@
 """The recorder and shipper of this process: started with the first observation, closed at the process's end.
 
-They live here, not in `LangFuseTracker`: agents' tests reset that singleton, and the threads must outlive it. A fork
-begins in `_before_fork` and ends in `_in_child`; `grep register_at_fork` finds what other modules do at a fork.
+Both live here, not in `LangFuseTracker`, because agents' tests reset that singleton and the threads must outlive it.
+A fork begins in `_before_fork` and ends in `_in_child`; `grep register_at_fork` finds what other modules do at a fork.
 """
 
 import atexit
@@ -94,7 +94,7 @@ _inherited: list[Runtime] = []  # the parent's runtimes, kept in a forked child 
 
 
 def _keeper() -> "Keeper | None":
-    """Install the budgets' gate; without budgets, import nothing of them."""
+    """Install the budgets' gate; without budgets, do not import the package `budgets`."""
     global _prepared, _known
     keeper, _prepared = _prepared, None
     if keeper is None and setting("OBSERVABILITY_BUDGETS"):

@@ -42,7 +42,7 @@ class _Keys(NamedTuple):
 
 
 class Destination(_Keys):
-    """The target of a recorded observation: a Langfuse host and the project its keys belong to."""
+    """The target of a recorded observation: a Langfuse host, and the project that the keys belong to."""
 
     __slots__ = ()
     service: ClassVar = "Langfuse"
@@ -142,7 +142,7 @@ def parse_host(name: str, text: str) -> str:
 
 
 def parse_endpoint(name: str, text: str) -> str:
-    """Return `text` as `parse_host` does, without the path of OTLP traces, which is always appended."""
+    """Return `text` as `parse_host` does, without `/v1/traces`, which is appended to each request's address."""
     return parse_host(name, text.strip().rstrip("/").removesuffix("/v1/traces"))
 
 
@@ -183,7 +183,7 @@ def parse_text(_name: str, text: str) -> str:
     return text.strip()
 
 
-# The SDKs whose calls can be observed, those of `instrumentation.install.SDKS`. `http`: POSTs by requests and httpx.
+# The SDKs whose calls can be observed, as in `instrumentation.install.SDKS`. `http`: POSTs by requests and httpx.
 INSTRUMENTS = ("openai", "anthropic", "groq", "google", "ollama", "elevenlabs", "http")
 
 
@@ -204,7 +204,7 @@ def parse_names(_name: str, text: str) -> tuple[str, ...]:
 
 
 class QuietHours(NamedTuple):
-    """The minutes of a day from `since` until `until` in a time zone; None: this machine's zone."""
+    """The minutes of a day from `since` until `until`, in `zone` (None: this machine's time zone)."""
 
     since: int
     until: int
@@ -244,7 +244,7 @@ CYCLES = (
 Parser = Callable[[str, str], Any]
 _PROCESS_SESSION = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}-{os.urandom(2).hex()}"
 
-# name -> (parser, default). A malformed value takes its fallback of `_SAFE`, else the default.
+# name -> (parser, default). A malformed value is replaced by its fallback in `_SAFE`, else by the default.
 SETTINGS: dict[str, tuple[Parser, Any]] = {
     "ENABLE_LANGFUSE": (parse_bool, True),
     "LANGFUSE_SECRET_KEY": (parse_text, None),
@@ -261,7 +261,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
     "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials of the second destination
-    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # limit for a backlog: rows per second and destination; 0: none
+    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # limit for a backlog: rows/s per destination; 0: no limit
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
@@ -295,7 +295,7 @@ _DEFAULT_HOST = "https://cloud.langfuse.com"
 _HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
 # Header names (RFC 9110, 5.1), without the headers that describe the message itself.
 _HEADER_NAME = re.compile(r"(?!host$|content-|transfer-|connection$)[\w!#$%&'*+.^`|~-]+", re.IGNORECASE | re.ASCII)
-# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs), to find one set as a public key.
+# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs), to reject one set as public key.
 SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
 reported: set[tuple[str, str]] = set()  # malformed settings that were printed
@@ -317,7 +317,8 @@ def _variables_of(file: Path) -> Mapping[str, str | None]:
         return {}
     from dotenv import dotenv_values  # loaded lazily: most reads find the variable in the environment
 
-    disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").lower() in ("1", "true", "t", "yes", "y")  # python-dotenv's
+    # python-dotenv's own switch, with the values that python-dotenv accepts.
+    disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").lower() in ("1", "true", "t", "yes", "y")
     return {} if disabled else dotenv_values(file)
 
 
@@ -405,7 +406,7 @@ def forget() -> None:
 def setting(name: str) -> Any:
     """The value of the setting `name`. Cheap.
 
-    `LANGFUSE_BASE_URL` is an alias of `LANGFUSE_HOST`; the value is None if the one that is set is malformed.
+    `LANGFUSE_BASE_URL` is an alias of `LANGFUSE_HOST`; the value is None if the variable that is set is malformed.
     """
     if name in CONFIG_NAMES and (value := _config().get(name, _MISSING)) is not _MISSING:
         return value
@@ -446,7 +447,7 @@ class CaptureSettings:
         self.on = on
         self.capture_input = capture_input
         self.capture_output = capture_output
-        self.durable = durable  # whether a call returns only once it is on disk
+        self.durable = durable  # whether a call returns only once its row is on disk
 
 
 _CAPTURE = ("ENABLE_LANGFUSE", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT", "OBSERVABILITY_DURABILITY")
@@ -556,7 +557,7 @@ def journal_path() -> Path:
 
 
 def journal_of(root: Path) -> Path:
-    """The journal's path of the repo at `root`: by the settings for this repo, by its `.env` for another."""
+    """The journal's path in the repo at `root`: from the settings for this repo, from `root/.env` for another."""
     if root == REPO_ROOT:
         return journal_path()
     path = _variables_of(root / ".env").get("OBSERVABILITY_JOURNAL") or SETTINGS["OBSERVABILITY_JOURNAL"][1]

@@ -35,7 +35,7 @@ def warn(text: str, colour: str = "yellow") -> None:
 
 
 def redacted(text: str) -> str:
-    """Redact a line; a placeholder if redaction cannot be loaded: the process ends, or has no descriptor left."""
+    """Return the line redacted; a placeholder if redaction cannot be imported (at exit, or without descriptors)."""
     with ignoring(ImportError, OSError):
         from .redaction import redact_line  # loaded lazily: many processes print nothing
 

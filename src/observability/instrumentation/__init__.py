@@ -1,4 +1,4 @@
-"""Requests to providers and cycles of agents are observed here, by hooks in the code that makes them."""
+"""Observes requests to providers and cycles of agents, by hooks in SDKs and agent classes."""
 
 from .cycles import observe_script
 from .install import install, observed, uninstall

@@ -1,7 +1,7 @@
 """Observe a call of an SDK's method as one request, on the caller's thread.
 
-The caller gets the SDK's own answer: streams and raw responses end their request later (`streams`). Nothing here reads
-an answer; that is for the recorder's thread (`reading`). `tracing/observe.py` traces `generate_response` and functions
+The caller gets the SDK's own answer: streams and raw responses end their request later (`streams`). The answer
+is read on the recorder's thread (`reading`). `tracing/observe.py` traces `generate_response` and functions
 under `@observe_llm`.
 """
 
@@ -70,7 +70,7 @@ def observe_call(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # an alarm arrived just above
+        if request is not None and request.token is not None:  # an alarm interrupted the code above
             fail(request, None)
     return result
 
@@ -125,7 +125,7 @@ async def observe_awaited(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # an alarm arrived just above
+        if request is not None and request.token is not None:  # an alarm interrupted the code above
             fail(request, None)
     return result
 
@@ -198,7 +198,7 @@ def begin(
 
 
 def _give_up(request: Observation | None, error: BaseException) -> None:
-    """Swallow an error of this package; after an interruption (alarm, Ctrl-C), end the request and raise it."""
+    """Swallow an error of this package; on an interruption (alarm, Ctrl-C), end the request and re-raise."""
     try:
         if not isinstance(error, Exception):
             raise error
@@ -226,7 +226,7 @@ def _note_arguments(request: Observation, given: dict[str, Any], hidden: frozens
 def _kept(value: Any, hidden: frozenset[str]) -> Any:
     if type(value) is Unread:
         return value
-    if issubclass(type(value), type):  # the model that an answer is parsed into
+    if issubclass(type(value), type):  # a class, such as the one for a parsed answer
         return f"[class {type_name(value)}]"
     if type_name(type(value)) in _NOT_GIVEN:
         return None

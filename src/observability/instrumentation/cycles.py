@@ -1,7 +1,7 @@
-"""One call of an agent's method is one cycle: one trace, without a line of code in the agent.
+"""One call of an agent's method is one cycle: one trace, without any code in the agent.
 
-OBSERVABILITY_CYCLES names the methods. They are wrapped when the agent's module has been imported, or when a subclass
-of `BaseAgent` is made: classes of a running script are in no imported module.
+OBSERVABILITY_CYCLES names the methods. A method is wrapped after its module is imported, or when a subclass of
+`BaseAgent` is defined: classes of a running script are in no imported module.
 """
 
 import builtins
@@ -18,7 +18,7 @@ _VOTING = "SwarmAgent.query"  # the answers inside it are votes
 
 
 def patches_of(module: str) -> list[Patch]:
-    """The patches of an agents module (`src.agents.whale_agent`); none of any other."""
+    """The patches of an agents module (`src.agents.whale_agent`); none for other modules."""
     folder, _, name = module.rpartition(".")
     if folder.rpartition(".")[2] != "agents":
         return []
@@ -36,7 +36,7 @@ def observe_class(cls: type) -> None:
 
 
 def _agent_of(cls: type, method: FunctionType) -> str:
-    """The agent that other calls of the class's file are recorded under; outside `agents`, the class."""
+    """The agent's name that other calls from the class's file get; outside `agents`, the class's name."""
     agent = agent_of_file(method.__code__.co_filename, method.__globals__)
     return cls.__name__ if agent is None or agent.lower() == cls.__name__.lower() else agent
 

@@ -1,7 +1,7 @@
 """Observes methods that answer with a generator: the request begins when the caller takes the first item.
 
-The caller gets a generator too. The request contains the work of the SDK's generator between two items, not the
-caller's.
+The caller gets a generator too. The request covers the work of the SDK's generator, not the caller's work between
+two items.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -96,7 +96,7 @@ def _items(
         try:
             _leave_early(request)
         finally:
-            _leave_early(request)  # does nothing, unless an alarm arrived just above
+            _leave_early(request)  # does nothing, unless an alarm interrupted the call above
             items.close()  # type: ignore[attr-defined]
 
 
@@ -127,12 +127,12 @@ async def _async_items(
         try:
             _leave_early(request)
         finally:
-            _leave_early(request)  # does nothing, unless an alarm arrived just above
+            _leave_early(request)  # does nothing, unless an alarm interrupted the call above
             await items.aclose()  # type: ignore[attr-defined]
 
 
 def _leave_early(request: Observation | None) -> None:
-    """End the request of a generator that the caller closed, or in which an alarm arrived."""
+    """End the request of a generator that the caller closed or an alarm interrupted."""
     if request is not None:
         leave_request(request)
         if request.ended is None:

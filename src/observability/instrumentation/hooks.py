@@ -1,8 +1,8 @@
 """Import hooks: patch a module right after its import, or at once if it is imported already.
 
 The finder handles only modules with patches. It gets the module's spec from the other finders, and replaces the spec's
-loader by one that runs the original loader and then patches. Afterwards spec and module have their original loader
-again. A reloaded module is patched again.
+loader by one that runs the original loader and then patches. Spec and module get the original loader back
+before the module's code runs. A reloaded module is patched again.
 """
 
 import functools
@@ -19,7 +19,7 @@ PatchesOf = Callable[[str], Sequence[Patch]]  # a module's full name -> its patc
 
 
 class _PatchingLoader:
-    """Replaces a module's loader for one run. No subclass of `importlib.abc.Loader`, whose import takes 5 ms."""
+    """Replaces a module's loader for one run. Not a subclass of `importlib.abc.Loader`: its import takes 5 ms."""
 
     def __init__(self, loader: Any, patches: Iterable[Patch]) -> None:
         self._loader, self._patches = loader, patches
@@ -114,7 +114,7 @@ def replace(module: ModuleType, class_name: str, name: str, wrap: Callable[[Any]
 
 
 def _callable(method: Any) -> Callable[..., Any]:
-    """The method as a function of its instance; another library's wrapper may require to be bound to the instance."""
+    """The method as a function of its instance; another library's wrapper may work only when bound to the instance."""
     if type(method) is FunctionType:  # not `isinstance`: a wrapt proxy poses as the wrapped function
         return method
     return lambda self, *args, **kwargs: method.__get__(self, type(self))(*args, **kwargs)

@@ -27,11 +27,10 @@ uninstall = hooks.uninstall
 
 
 def observed(*, importing: bool = False) -> dict[str, list[str]]:
-    """SDK -> its methods that are observed now, as `chat.completions.create`; a sync and an async twin have one name.
+    """SDK -> its methods that are observed now, such as `chat.completions.create`; async twins share the name.
 
     Args:
-        importing: first import the SDKs that are installed and not imported yet, which have no methods otherwise. For
-            `doctor`.
+        importing: first import the installed SDKs, for `doctor`: methods of an SDK that is not imported are not listed.
     """
     if importing:
         _import_sdks()

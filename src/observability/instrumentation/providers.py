@@ -1,6 +1,6 @@
-"""Finds a client's provider by the host of its base URL, since one SDK serves many: a new host is a line of `_HOSTS`.
+"""Finds a client's provider by the host of its base URL, since one SDK serves many providers.
 
-A new provider of `src/models` is added in `models/model_factory.py`.
+A new host is one line of `_HOSTS`. A new provider of `src/models` is added in `models/model_factory.py`.
 """
 
 from functools import lru_cache
@@ -28,7 +28,7 @@ _OLLAMA_PORT = 11434
 
 
 def provider_of(client: Any, sdk: str) -> str:
-    """The provider of an SDK's client; the SDK's name if the host is in no table."""
+    """The provider of an SDK's client; the SDK's name if the host is not in `_HOSTS`."""
     url = getattr(client, "__dict__", {}).get("_base_url")
     return sdk if url is None else _by_host(str(url), sdk)
 

@@ -42,7 +42,7 @@ def _keywords(_args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 class Shape(NamedTuple):
-    """One API of an SDK, as requests are recorded."""
+    """One API of an SDK: how its requests are recorded."""
 
     sdk: str
     api: str
@@ -61,7 +61,7 @@ class Shape(NamedTuple):
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Arguments that are recorded only if prompts are."""
+        """Arguments left out if prompts are not recorded."""
         return NOT_RECORDED | {"extra_body", "tools", *dict(self.prompts)}
 
     def complete(self, request: Observation) -> None:
@@ -91,7 +91,7 @@ class Shape(NamedTuple):
         request.kwargs = {}
 
     def _input(self, given: dict[str, Any]) -> Any:
-        """The prompts as messages, in the order of `self.prompts`. An argument that is not a list is one message."""
+        """The prompts as messages, in the order of `self.prompts`. A system prompt or a text is one message."""
         messages: list[Any] = []
         for name, role in self.prompts:
             value = given.pop(name, None)

@@ -1,6 +1,6 @@
 """Answers that come after the SDK's method has returned: streams, and responses that are read later.
 
-A stream is the SDK's own object; only its inner iterator is ours. A request and its stream are matched by the HTTP
+A stream is the SDK's own object; only its inner iterator is wrapped. A request and its stream are matched by the HTTP
 response, since helpers and raw responses make streams of their own. The request ends with the last item, an error,
 `close()`, or when the stream is dropped.
 """
@@ -16,12 +16,12 @@ from ..tracing import Observation, PerClass, fields_of, finish_request, has_clas
 
 _MAX_EVENTS = 10_000  # most events kept of a stream: some 20 MB
 _LAST_EVENTS = 8
-_RESPONSES = ("http_response", "response", "_response")  # of raw responses, streams, helpers: their HTTP response
+_RESPONSES = ("http_response", "response", "_response")  # fields that may hold the HTTP response
 
 
 class _Open(NamedTuple):
     request: Observation
-    dropping: "weakref.finalize[[Observation], Any]"  # ends the request with the object that the caller reads from
+    dropping: "weakref.finalize[[Observation], Any]"  # ends the request when the caller drops the stream
 
 
 _open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # HTTP response -> its request
@@ -60,7 +60,7 @@ _is_generativeai = PerClass(lambda kind: has_class(kind, *_GENERATIVEAI))
 
 
 def end_later(request: Observation, result: Any) -> bool:
-    """Whether the request ends after its method has returned."""
+    """Watch an answer that is read later; return False if the request ends now."""
     if request.events is not None:
         return True
     kind = type(result)
@@ -87,7 +87,7 @@ def _end_with_chunks(request: Observation, response: Any) -> bool:
 
 
 def matching_init(init: Callable[..., None]) -> Callable[..., None]:
-    """Wrap `Stream.__init__`, to match a stream with its request: the running one, or that of the response."""
+    """Wrap `Stream.__init__`, to match a stream with its request: that of its HTTP response, else the running one."""
 
     def observed(stream: Any, *args: Any, **kwargs: Any) -> None:
         with guarded:

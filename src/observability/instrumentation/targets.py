@@ -28,7 +28,7 @@ class Method(NamedTuple):
     async_name: str | None = None  # name of the asynchronous method, if the same class has it
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Yield (module, patch). The class tells sync from async: decorators hide it from `iscoroutinefunction`."""
+        """Yield (module, patch). The class tells sync from async; decorators mislead `iscoroutinefunction`."""
         twin = (self.class_name, self.async_name) if self.async_name else (f"Async{self.class_name}", self.name)
         homes = ((self.class_name, self.name), twin)
         for module in self.modules:

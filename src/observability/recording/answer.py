@@ -16,7 +16,7 @@ class Answer(NamedTuple):
     output: Any = None
     model: str | None = None  # name of the answering model
     usage: Any = None  # the provider's token counts, see `usage.usage_buckets`
-    buckets: Buckets | None = None  # `usage` as disjoint buckets; None if the total may have other tokens
+    buckets: Buckets | None = None  # `usage` as disjoint buckets
     finish_reason: str | None = None
     reasoning: str | None = None
     reported_cost: float | None = None  # USD, if the provider reports it
@@ -85,7 +85,7 @@ def _looks_raw(get: Get) -> bool:
 
 
 def _usage(get: Get, raw: Any, get_raw: Get) -> tuple[Any, Buckets | None]:
-    """The larger usage of the result and the raw response: the result's is often incomplete."""
+    """The larger usage of the result and the raw response: the result's usage is often incomplete."""
     own = get("usage")
     candidates = (get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own)
     counted = [(usage, buckets) for usage in candidates if usage is not None and (buckets := usage_buckets(usage))]

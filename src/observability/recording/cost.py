@@ -18,7 +18,7 @@ _PROVIDER_IDS = {
 _FREE = frozenset({"local", "ollama"})  # providers on the operator's own machine
 _MILLION, _THOUSAND = 1_000_000, 1_000
 _INPUTS = ("input", "input_cached_tokens", "input_cache_creation")
-_RATES = (  # bucket, its part of the cost, its rate; without that rate, it is paid like the rest of the part
+_RATES = (  # bucket, its part of the cost, its rate; a missing rate is replaced by the part's own rate
     ("input", "input", "input"),
     ("input_cached_tokens", "input", "cache_read"),
     ("input_cache_creation", "input", "cache_write"),

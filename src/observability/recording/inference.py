@@ -43,7 +43,7 @@ class InferredDecision(NamedTuple):
 
 
 def decision_in(answer: str) -> InferredDecision | None:
-    """The decision alone on the first line of the answer; None if there is none."""
+    """The decision, if it stands alone on the answer's first line; else None."""
     first, _, rest = answer.lstrip().partition("\n")
     word = first[: _MAX_LINE + 1].strip(_DECORATION).upper()
     if word not in _ACTIONS:
@@ -75,7 +75,7 @@ def note_decision(observation: Observation, row: Row) -> list[Row]:
 
 
 def count_votes(observation: Observation) -> None:
-    """Put the votes of a swarm's query into its metadata: action -> answers, and the winner, None at a tie."""
+    """Put the votes of a swarm's query into its metadata: number of answers per action, and the winner (None if tied)."""
     if observation.votes and observation.ended is not None:
         observation.add_metadata({"votes": _counts(observation), "winner": _winner(observation)})
 

@@ -1,6 +1,6 @@
 """Write `prices.jsonl` from the installed genai-prices: `python -m src.observability.recording.make_prices`.
 
-Only this command needs genai-prices. It imports pydantic and httpx, so the price of a call is computed without it.
+Only this command imports genai-prices, which loads pydantic and httpx; pricing a call does not need it.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Finds the rates of a model in `prices.jsonl`, which `make_prices` writes from genai-prices (MIT licence inside).
 
 The clauses in the data decide which provider and model a name matches; the first match counts, as in genai-prices. A
-line of the file has 250 models of one provider, and is parsed on first use: the whole file would take 10 ms.
+line of the file has up to 250 models of one provider, and is parsed on first use: the whole file would take 10 ms.
 """
 
 import json
@@ -45,7 +45,7 @@ def prices_of(provider: str | None, model: str) -> list[Any] | None:
     return None if len(model) > _LONGEST_NAME else _prices_of(provider, model.lower())
 
 
-@lru_cache(maxsize=1024)  # misses too, since a search takes almost a millisecond
+@lru_cache(maxsize=1024)  # caches misses too: a search takes almost a millisecond
 def _prices_of(provider: str | None, model: str) -> list[Any] | None:
     entry = _provider_of(model) if provider is None else _provider_named(provider.lower().strip())
     if entry is None:

@@ -21,11 +21,11 @@ SYNC_SECONDS = 1.0  # longest wait for the disk of a call with OBSERVABILITY_DUR
 # Polling interval. Polling instead of waking keeps locks off the caller's path; a shorter interval would evict the
 # callers' CPU caches. 48 processes still reach the disk within 50 ms.
 _POLL_SECONDS = 0.02
-_START_SECONDS = 1.0  # longest wait for another thread that is starting the recorder's
-_BATCH = 50  # most observations in one transaction: a kill loses those converted and not yet committed
+_START_SECONDS = 1.0  # longest wait while another thread starts the recorder's thread
+_BATCH = 50  # most observations in one transaction, which a kill loses before its commit
 _BATCH_BYTES = 8 * 1024 * 1024
 _BACKLOG_BYTES = 4 * 1024 * 1024  # a queue of this size is a backlog
-_BEHIND = 100  # queue length from which on the full size of answers is measured, of one call in _SAMPLE
+_BEHIND = 100  # in a longer queue, every _SAMPLE-th answer is measured in full
 _SAMPLE = 8
 _CHECK_SECONDS = 0.02  # interval at which a waiting caller checks if the journal fails
 _RETRY_SECONDS = 0.5  # pause between retries of writing the journal or starting the thread
@@ -38,7 +38,7 @@ class Sink(Protocol):
         """Journal observations in one transaction. Raises OSError if the batch should be retried."""
 
     def idle(self, *, after_backlog: bool) -> None:
-        """Called at each poll of an empty queue; `after_backlog` at the first one after a long queue."""
+        """Called at each poll of an empty queue; `after_backlog` at the first such poll after a backlog."""
 
     def close(self) -> None:
         """Close the journal."""
@@ -66,7 +66,7 @@ class Recorder:
         self._in_hand = 0  # number of ended observations taken from the queue and not written yet
         self._wake = threading.Event()
         self.synchronous = False  # True at the process's end: every call waits for the disk
-        self._overdue: threading.Event | None = None  # event of the last call that returned before it was on disk
+        self._overdue: threading.Event | None = None  # event of the last call that returned before its row was on disk
         self._stopping = False
         self._failing = False  # whether the journal cannot be written
         self._thread: threading.Thread | None = None
@@ -178,7 +178,7 @@ class Recorder:
         return thread if thread is not None and thread.ident is not None else None
 
     def before_fork(self) -> None:
-        """Draw the ids of running observations: parent and child may both end them, and both ends are one row."""
+        """Draw the ids of running observations: parent and child may both end one, as the same row."""
         for observation in self._running.copy():
             observation.draw_ids()
 
@@ -214,7 +214,7 @@ class Recorder:
                     self._sink = self._make_sink()
                 self._thread = threading.Thread(target=self._begin, name=f"{OWN_THREADS}-recorder", daemon=True)
                 self._thread.start()
-        except BaseException as error:  # no descriptor, no thread, an interpreter that ends; an alarm of the agent's
+        except BaseException as error:  # no descriptor or thread left, interpreter exit, an agent's alarm
             self._thread = None
             if not isinstance(error, Exception) or is_interruption(error):
                 raise
@@ -230,7 +230,7 @@ class Recorder:
             failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; retrying.")
 
     def _begin(self) -> None:
-        with self._starting:  # until `_start` has ended: an alarm may have kept it from knowing that the thread runs
+        with self._starting:  # waits for `_start`, which an alarm may have interrupted after the start
             is_known = self._thread is threading.current_thread()
         if is_known:
             self._run()

@@ -52,7 +52,7 @@ def row_of(observation: Observation) -> Row:
         **_prompt_of(observation),
     }
     if is_over_requests(observation):
-        row |= {"provider": None, "model": None, "model_requested": None}  # the requests below have their own
+        row |= {"provider": None, "model": None, "model_requested": None}  # the requests below have these values
     _clean(row)
     if observation.type not in ("generation", "embedding"):
         return row | _NO_COST
@@ -303,7 +303,7 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 
 
 def _paid_for(observation: Observation) -> list[Any]:
-    """The answer of the observed request; else the answers of inner calls, and the call's own if that is another."""
+    """The answer of the observed request; else the answers of inner calls, and the call's own answer if it differs."""
     if observation.request is not None:
         return [observation.request.output]
     own, inner = observation.output, list(observation.replies)
@@ -329,7 +329,7 @@ _MAX_NAME = 200  # limit in characters
 
 
 def _clean(row: Row) -> None:
-    """Redact every value, all in one search, and encode JSON columns."""
+    """Redact all values but ids and times in one search, and encode JSON columns."""
     read = [name for name, value in row.items() if value is not None and name not in _MADE_HERE]
     clean = Redactor().redact_all([row[name] for name in read])
     for name, value in zip(read, clean, strict=True):

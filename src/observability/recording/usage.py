@@ -148,7 +148,7 @@ def _property_of(value: Any, name: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _formats_among(names: tuple[Any, ...]) -> tuple[UsageFormat, ...]:
-    """The formats of a report with these fields, without the paths to other fields: most reports have three fields."""
+    """The formats of a report with these fields, without paths to absent fields: most reports have three fields."""
 
     def present(paths: tuple[_Path, ...]) -> tuple[_Path, ...]:
         return tuple(path for path in paths if path[0] in names)

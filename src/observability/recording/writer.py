@@ -44,7 +44,7 @@ class JournalSink:
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal observations in one transaction. Raises OSError if the same batch should be written again."""
-        self._refresh_budgets()  # first, since callers wait for their state, and the first row takes long
+        self._refresh_budgets()  # first: callers wait for the budgets' state, and the first row takes long
         journal = self._open()
         try:
             self._append(journal, opened, ended)
@@ -109,7 +109,7 @@ class JournalSink:
             failures.note("tidy", f"the journal cannot be cleaned up now: {error}", cure="Retrying later.")
 
     def _tidy_if_due(self, journal: Journal) -> None:
-        """Merge and close the rows of dead processes, and delete old rows, by one process at a time."""
+        """Merge forks' journals, close dead processes' rows and delete old rows, in one process at a time."""
         now = time.monotonic()
         if now < self._next_tidy and not self._is_full(journal, now):
             return

@@ -75,7 +75,7 @@ _dictionaries = PerClass(_dictionary_of)
 
 
 def runs_no_code(kind: type, names: tuple[str, ...]) -> bool:
-    """Whether Python itself gets these attributes of an instance: no property, no `__getattr__`."""
+    """Whether reading these attributes of an instance runs no code of its class (property, `__getattr__`)."""
     for cls in _mro_of(kind)[:-1]:
         attributes = _class_dict_of(cls)
         if not _RUNNING.isdisjoint(attributes):

@@ -62,7 +62,7 @@ _current: ContextVar[Observation | None] = ContextVar("moondev_observation", def
 _recent: ContextVar[Observation | None] = ContextVar("moondev_recent_generation", default=None)
 _announced: ContextVar[_Announced | None] = ContextVar("moondev_agent_metadata", default=None)
 _prompt: ContextVar[UsedPrompt | None] = ContextVar("moondev_prompt", default=None)
-exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # inside, calls are never refused
+exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # True: budgets refuse no call
 _has_prompts = False  # whether any prompt was used; until then no context is read for prompts
 _starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=None)
 
@@ -78,11 +78,11 @@ def current_observation() -> Observation | None:
 def calling_agent(depth: int = 2) -> str | None:
     """The calling agent: the nearest caller in a folder named `agents`; None if there is none.
 
-    The file `chartanalysis_agent.py` is named by its class `ChartAnalysisAgent`, without such a class
+    The agent of `chartanalysis_agent.py` has the name of its class `ChartAnalysisAgent`; without that class, it is
     `ChartanalysisAgent`. In a thread without such a caller, the agent that started the thread is returned.
 
     Args:
-        depth: number of frames of this package to skip; Python makes an object of each frame that is looked at.
+        depth: number of frames of this package to skip; Python creates an object for each frame read.
     """
     frame: FrameType | None = None
     agent_of = _agent_of_file
@@ -94,7 +94,7 @@ def calling_agent(depth: int = 2) -> str | None:
             frame = frame.f_back
     except KeyError as file:  # the first call from this file
         agent = frame and agent_of_file(file.args[0], frame.f_globals)
-        if frame and agent and frame.f_code.co_name == "<module>":  # while it is imported, the class may be missing
+        if frame and agent and frame.f_code.co_name == "<module>":  # during import, the class may be missing
             return agent
         agent_of[file.args[0]] = agent
         return calling_agent(depth + 1)
@@ -107,7 +107,7 @@ _agent_of_file: dict[str, str | None] = {}  # bounded by the number of source fi
 
 
 def agent_of_file(file: str, names: dict[str, Any]) -> str | None:
-    """The agent's name of a file in a folder named `agents`; None for other files. See `calling_agent`.
+    """The name of a file's agent, if the file is in a folder named `agents`; else None. See `calling_agent`.
 
     Args:
         file: the file's path.
@@ -140,7 +140,7 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
     return observation
 
 
-latest = _current.get  # the observation that became the current one last, which may have ended; or None
+latest = _current.get  # the last observation made current, even if it has ended; or None
 enter = _current.set  # makes an observation the current one; `leave` takes the returned token
 leave = _current.reset
 
@@ -154,13 +154,13 @@ def finish(observation: Observation) -> None:
             if observation.has_inner_rows:
                 _settle(observation)
         processor.on_end(observation)
-    except BaseException:  # an alarm of the agent's: nobody else sends an ended observation
+    except BaseException:  # such as an agent's alarm: no other code sends an ended observation
         processor.on_end(observation)
         raise
 
 
 def _settle(holder: Observation) -> None:
-    """Merge the only request into its holder's row; with several, or an open stream, the holder becomes a span."""
+    """Merge a single ended request into its holder's row; otherwise the holder becomes a span over its requests."""
     requests = holder.requests or []
     ended = [request for request in requests if request.ended is not None and request.claim()]
     if len(requests) == len(ended) == 1 and not holder.over_generations:
@@ -180,14 +180,14 @@ def finish_request(request: Observation, *, remember: bool = True) -> None:
 
     Args:
         request: from `requests.begin_request`.
-        remember: remember it for a later signal; False if the garbage collector ends a stream, in any context.
+        remember: remember it for a later signal; False if the garbage collector ends a stream: it runs in any context.
     """
     if request.ended is not None:
         return
     request.ended = perf_counter_ns()
     try:
         _send(request, remember=remember)
-    except BaseException:  # an alarm of the agent's: nobody else sends an ended request
+    except BaseException:  # such as an agent's alarm: no other code sends an ended request
         _send(request, remember=remember)
         raise
 
@@ -267,7 +267,7 @@ def annotate(
         model_parameters: the parameters sent to the provider; they replace the call's arguments.
         model: the requested model.
         provider: the model's provider.
-        answer: a `ModelResponse` (or alike) with the usage and finish reason of a streamed answer.
+        answer: a `ModelResponse`, or a similar object, with the usage and finish reason of a streamed answer.
     """
     with guarded:
         observation = current_observation()

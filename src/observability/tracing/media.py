@@ -7,13 +7,13 @@ import re
 from base64 import b64decode
 from typing import Any
 
-_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # fields beside base64 in the field `data`
+_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # with one of these, `data` is base64
 _SIGNATURES = (
     (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
     (b"ID3", "audio/mpeg"), (b"OggS", "audio/ogg"),
 )  # fmt: skip
 _IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # first letters of PNG, JPEG, GIF, RIFF and PDF
+_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # of PNG, JPEG, GIF, RIFF and PDF
 _MARK = ";base64,"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
 
@@ -42,7 +42,7 @@ def placeholder(value: Any) -> Any:
     if type(value) is not str:
         return value
     if value.startswith("data:"):
-        at = value.find(_MARK)  # searching makes no copy of a picture
+        at = value.find(_MARK)  # `find` does not copy the image
         return _described(value[5:at], _decoded_size(value, at + len(_MARK))) if at > 0 else value
     if value.startswith(_BASE64_HEADS) and _BASE64.match(value):
         return _described(_type_of(b64decode(value[:64])), _decoded_size(value))

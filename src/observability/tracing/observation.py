@@ -31,7 +31,7 @@ PIECE_SIZE = 64  # bytes of a kept piece besides its characters
 
 
 class UsedPrompt(NamedTuple):
-    """A managed prompt's version, linked to later generations inside `scope`; no name: they have no prompt."""
+    """A managed prompt's version, linked to later generations inside `scope`. No name: no prompt."""
 
     name: str | None
     version: int | None
@@ -54,7 +54,7 @@ class _LazyId:
 
 
 def _trace_id_of(observation: "Observation") -> int:
-    root = observation.root  # at once: a chain of parents may be longer than Python's recursion limit
+    root = observation.root  # without recursion: a chain of parents may be longer than Python's recursion limit
     return (_bits(128) or 1) if root is observation else root.trace_id
 
 
@@ -79,8 +79,8 @@ class _RareFields:
     over_generations = False  # whether generations with their own rows are below it
     events: list[Any] | None = None  # events of a request's stream, from the SDK
     client: Any = None  # the SDK's client of a request
-    decided = False  # whether a signal was recorded in it
-    inferred: dict[int, Any] = {}  # noqa: RUF012 - of a cycle, on the recorder's thread: signals that wait for its end
+    decided = False  # whether a signal was recorded in this observation
+    inferred: dict[int, Any] = {}  # noqa: RUF012 - for a cycle, on the recorder's thread: signals held until its end
     last_call: str | None = None  # for a root, on the recorder's thread: id of its last ended generation
     failure: str | None = None  # for a cycle, on the recorder's thread: the error of its last call, if that failed
     votes: dict[int, Any] | None = None  # for a swarm's query, on the recorder's thread: decisions by answer
@@ -121,7 +121,7 @@ class Observation(_RareFields):
         self.request: Observation | None = None  # the only request, which is merged into this observation's row
         self.has_inner_rows = False  # whether it holds requests, or generations with their own rows are below it
         self.complete: Complete | None = None  # reads an SDK's arguments, on the recorder's thread
-        self.durable = False  # whether the call returns only once it is on disk
+        self.durable = False  # whether the call returns only once its row is on disk
         self.noted = False  # whether the recorder has journalled its start
         self.token: Token[Observation | None] | None = None  # while its code runs: resets the context
         self.otel: Any = None  # while its code runs: resets OpenTelemetry's context

@@ -1,7 +1,7 @@
 """The decorator `observe_llm`, which traces calls from `_begin` to `_end` or `_stop`.
 
-All kinds of functions share these three. The four wrappers at the end only add `await` or `yield`. Calls of an SDK are
-traced by `instrumentation/calls.py`.
+All kinds of functions share these three functions. The four wrappers at the end only add `await` or `yield`. Calls of
+an SDK are traced by `instrumentation/calls.py`.
 """
 
 import functools
@@ -61,8 +61,8 @@ def cycle_method(fn: _Function, agent: str, *, collects_votes: bool = False) -> 
 
     Args:
         fn: the method.
-        agent: the name of the method's class, also for the calls inside.
-        collects_votes: whether the answers inside are votes, not decisions. The trace belongs to the caller.
+        agent: the name of the method's class; also the agent of the calls inside.
+        collects_votes: whether the answers inside are votes, not decisions. Votes belong to the calling agent's trace.
     """
     label = _Label(fn, agent, "agent", capture_input=True, capture_output=True)
     label.cycle_of, label.collects_votes = agent, collects_votes
@@ -173,7 +173,7 @@ def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ..
     observation.bind = label.bind
     observation.args = given
     if kwargs:
-        observation.kwargs, named = kwargs, 0  # the wrapper's own: the function gets another dictionary
+        observation.kwargs, named = kwargs, 0  # the wrapper's own dictionary; the function gets another
         for value in kwargs.values():
             kind = type(value)
             if kind is str:
@@ -196,7 +196,7 @@ def _make_cycle(observation: Observation, agent: str, *, collects_votes: bool) -
 
 
 def _give_up(observation: Observation | None, error: BaseException) -> None:
-    """Swallow an error of this package; after an interruption (alarm, Ctrl-C), end the observation and raise it."""
+    """Swallow an error of this package; on an interruption (alarm, Ctrl-C), end the observation and re-raise."""
     try:
         if not isinstance(error, Exception):
             raise error
@@ -216,14 +216,14 @@ def _resume(call: _Traced) -> None:
 
 
 def _suspend(call: _Traced) -> None:
-    """Undo `_resume`, since the caller of a generator runs outside of it."""
+    """Undo `_resume`, since a generator's caller runs outside its observation."""
     if type(call) is not Observation or (token := call.token) is None:
         return
     otel = call.otel
     call.token = call.otel = None
     try:
         leave(token)
-    except ValueError:  # closed from another context, in which it was never entered
+    except ValueError:  # closed in another context, where the token is invalid
         return
     if otel is not None:
         detach(otel)
@@ -377,7 +377,7 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
                 except GeneratorExit:
                     _close(call, inner)
                     raise
-                except BaseException as thrown:  # noqa: BLE001 - `.throw()` by the caller: the function's to answer
+                except BaseException as thrown:  # noqa: BLE001 - `.throw()` by the caller: passed to the function
                     step, value = inner.throw, thrown
         except StopIteration as stop:
             _stop(call)
@@ -386,7 +386,7 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
             _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
         finally:
-            _stop(call)  # does nothing, unless an alarm arrived just above
+            _stop(call)  # does nothing, unless an alarm interrupted the code above
 
     return wrapper
 
@@ -421,7 +421,7 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
                 except GeneratorExit:
                     await _aclose(call, inner)
                     raise
-                except BaseException as thrown:  # noqa: BLE001 - `.athrow()` by the caller: the function's to answer
+                except BaseException as thrown:  # noqa: BLE001 - `.athrow()` by the caller: passed to the function
                     step, value = inner.athrow, thrown
         except StopAsyncIteration:
             _stop(call)
@@ -429,7 +429,7 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
             _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
         finally:
-            _stop(call)  # does nothing, unless an alarm arrived just above
+            _stop(call)  # does nothing, unless an alarm interrupted the code above
 
     return wrapper
 

@@ -42,7 +42,7 @@ def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation
 
 
 def _hold(request: Observation, parent: Observation | None) -> Observation | None:
-    """Assign the request to the innermost generation; mark the generations around that as parents of generations."""
+    """Assign the request to the innermost generation; mark the outer generations as parents of generations."""
     holder = None
     while parent is not None:
         if parent.type == "generation":
@@ -59,7 +59,7 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
 
 
 def enter_request(request: Observation) -> None:
-    """Make the request current while the SDK's method runs. Other libraries' spans nest below one without a holder."""
+    """Make the request current while the SDK's method runs. Other spans nest below a request without a holder."""
     request.token = _running.set(request)
     if request.holder is None and "opentelemetry.trace" in modules:
         request.otel = attach(request)
@@ -73,7 +73,7 @@ def leave_request(request: Observation) -> None:
         return
     try:
         _running.reset(token)
-    except ValueError:  # closed from another context, in which it was never entered
+    except ValueError:  # closed in another context, where the token is invalid
         return
     if otel is not None:
         detach(otel)

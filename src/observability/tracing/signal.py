@@ -11,7 +11,7 @@ ACTIONS = ("BUY", "SELL", "NOTHING")
 
 
 class Signal(NamedTuple):
-    """A decision, with the agent's raw values and the recorded ones."""
+    """A decision, with the agent's raw values and the recorded values."""
 
     action: str
     confidence: float | None
@@ -55,7 +55,7 @@ class Signal(NamedTuple):
     def tags(self) -> list[str]:
         """The tags, such as `signal:buy` and `confidence:85`; `signal:invalid` for an invalid signal.
 
-        An unknown action does not become a tag: converted to small letters, a secret in it would not be masked.
+        An unknown action does not become a tag: in lower case, a secret in the action would not be masked.
         """
         tags = [f"signal:{self.action.lower()}"] if self.action in ACTIONS else []
         if self.confidence is not None:

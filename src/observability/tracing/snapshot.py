@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
 # Ids of these types: comparing ids does not call a metaclass's `__hash__` or `__eq__`.
 IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
-MAX_NODES = 5_000  # most values in a snapshot, on all levels: about a millisecond
+MAX_NODES = 5_000  # most values in a snapshot, on all levels; copying them takes about 1 ms
 _CONTAINER_NODES = 8  # a list or dict counts as this many values, by its copying time
 _MAX_DEPTH = 12
 _NOTHING = object()
@@ -48,7 +48,7 @@ def reply_of(result: Any) -> Any:
     except AttributeError:  # not a `ModelResponse`
         content, usage, model, raw = _read_slowly(result)
     if content is None:
-        content = field_of(result, "content", _NOTHING)  # skips a default of the class
+        content = field_of(result, "content", _NOTHING)  # an instance's None counts, a class's None does not
     if content is _NOTHING:
         return snapshot(result)
     if raw is None and _is_pydantic(kind):
@@ -57,7 +57,7 @@ def reply_of(result: Any) -> Any:
     return _new(Reply, (content, usage.copy() if type(usage) is dict else usage, model, raw))
 
 
-_new = tuple.__new__  # `Reply(...)` would call a function of Python's
+_new = tuple.__new__  # `Reply(...)` would call a Python function
 
 
 def _reader_of(kind: type) -> Callable[[Any], Any] | None:
@@ -76,9 +76,9 @@ _readers = PerClass(_reader_of)
 
 
 def snapshot(value: Any) -> Any:
-    """Return `value` itself if it is immutable, a copy of plain data, or the type's name of anything else.
+    """Return `value` itself if it is immutable, a copy of plain data, or for anything else the type's name.
 
-    At most `MAX_NODES` values and 12 levels are kept; the number of omitted ones is noted in their place.
+    At most `MAX_NODES` values and 12 levels are kept; the number of omitted values stands in their place.
     """
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
@@ -171,7 +171,7 @@ class _Copier:
                 if self._left <= 0:
                     break
                 kept[_key(key)] = self.copy(item, depth + 1)
-        except RuntimeError as error:  # another thread changed its size
+        except RuntimeError as error:  # another thread changed the dictionary's size
             if is_interruption(error):
                 raise
             return {**kept, "[not recorded]": "changed by another thread"}
@@ -207,14 +207,14 @@ def _key(key: Any) -> Any:
     return str(snapshot(key))  # safe, since a snapshot contains only plain data
 
 
-_BASES = (  # base type, and the function that converts a subclass's value to the base type
+_BASES = (  # base type, and the function that converts a value of a subclass to plain data
     (str, str.__str__), (int, int.__index__), (float, float.__float__), (datetime, datetime.isoformat),
     (date, date.isoformat), (PurePath, PurePath.__str__), (bytearray, bytes), (Decimal, Decimal.__str__),
 )  # fmt: skip
 
 
 def _plain(value: Any, kind: type) -> Any:
-    """Convert a value of a plain type's subclass (`numpy.float64`, a `str` Enum, a path) to the plain type."""
+    """Convert a value of a plain type's subclass (`numpy.float64`, a `str` Enum, a path) to plain data."""
     for base, make in _BASES:
         if issubclass(kind, base):
             return make(value)
@@ -227,7 +227,7 @@ def _is_pydantic(kind: type) -> bool:
 
 
 def _shape(value: Any, kind: type) -> Any:
-    """The shape of a table or an array, the type's name of anything else."""
+    """The shape of a table or an array; for anything else, the name of the function or type."""
     if kind is FunctionType:
         return f"[function {value.__name__}]"
     if library_of(kind) not in ("numpy", "pandas"):

@@ -57,7 +57,7 @@ def text_of_embeddings(answer: dict[str, Any]) -> dict[str, int]:
     """The number of vectors and their length; not their values."""
     vectors = answer.pop("data", None) or []
     first = vectors[0].get("embedding") if vectors and isinstance(vectors[0], dict) else None
-    if isinstance(first, str):  # base64 of 4 bytes a number, the encoding that the SDK requests
+    if isinstance(first, str):  # base64 with 4 bytes per number, as the SDK requests
         first = [None] * (len(first) * 3 // 16)
     if isinstance(usage := answer.get("usage"), dict):
         usage.setdefault("completion_tokens", 0)  # no provider charges for vectors as output

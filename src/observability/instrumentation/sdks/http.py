@@ -1,4 +1,4 @@
-"""Requests to chat APIs without an SDK: POSTs of requests, httpx and httpx2, known by their path, whatever the host.
+"""Requests to chat APIs without an SDK: POSTs of requests, httpx and httpx2, recognised by path on any host.
 
 Only bodies that are in memory are read: an answer that the caller streams is recorded without its text. Headers are
 not recorded.
@@ -42,7 +42,7 @@ class _Post(Shape):
 
     @property
     def hidden(self) -> frozenset[str]:
-        """The arguments recorded only if prompts are, with the marker for that."""
+        """The arguments left out if prompts are not recorded, and the marker `_OPEN`."""
         return super().hidden | {_OPEN}
 
     def complete(self, request: Observation) -> None:
@@ -102,7 +102,7 @@ def _error_in(response: dict[str, Any]) -> str:
 def _end_of(request: Any) -> str | None:
     """The end of the request's path, if a chat API answers there."""
     try:
-        fields = request.__dict__  # not `fields_of`: every request of the process passes here
+        fields = request.__dict__  # `fields_of` is slower, and every request of the process passes here
         if fields["method"] != "POST":
             return None
         url = fields["url"]

@@ -55,7 +55,7 @@ def _named(*names: str) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str,
 
 
 def _rebind(module: ModuleType) -> None:
-    """Bind `ollama.chat` and its kin anew: methods of one client, bound before their class was patched."""
+    """Bind `ollama.chat`, `generate` and `embed` again: these methods were bound before their class was patched."""
     for name in ("chat", "generate", "embed"):
         bound = vars(module).get(name)
         if type(bound) is MethodType:

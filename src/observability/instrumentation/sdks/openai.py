@@ -1,6 +1,6 @@
 """The OpenAI SDK, 1.55 to 3.x, and Groq's, which has the same shape: the table of their methods that are requests.
 
-`calls.py` observes a call of such a method; `targets.py` patches it in.
+`targets.py` patches these methods; `calls.py` observes their calls.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def _text_of_response(answer: dict[str, Any]) -> Any:
 
 
 def _fold_response(events: list[Any]) -> dict[str, Any]:
-    """The response that the last event has; its text so far where the stream ended before that."""
+    """The response in the last event; the text so far if the stream ended before that event."""
     events = [event for event in events if isinstance(event, dict)]
     whole = [event["response"] for event in events if isinstance(event.get("response"), dict)]
     response: dict[str, Any] = whole[-1] if whole else {}
