@@ -2,9 +2,9 @@
 🌙 Moon Dev's Configuration
 Built with love by Moon Dev 🚀
 
-Settings of this repo's models and agents: constants, and the live ones of `_SETTINGS`, which follow the environment and
-`.env` at every read. `src/observability/settings.py` has the package's settings. This module also serves four of those,
-for code that reads them here (`CONFIG_NAMES`): a value assigned or patched here wins, until `importlib.reload(config)`.
+Settings of this repo's models and agents: constants, and the settings of `_SETTINGS`, whose reads follow the
+environment. `src/observability/settings.py` has the package's settings. This module also serves four settings of the
+package (`CONFIG_NAMES`): a value assigned or patched here wins, until `importlib.reload(config)`.
 """
 
 from typing import Any
@@ -70,7 +70,7 @@ env = _settings.env
 
 
 def base_url(provider: str, default: str | None) -> str | None:
-    """The provider's endpoint: `{PROVIDER}_BASE_URL` from the environment, else `default`."""
+    """The provider's endpoint: `{PROVIDER}_BASE_URL` from the environment or `.env`, else `default`."""
     return env(f"{provider.upper()}_BASE_URL") or default
 
 

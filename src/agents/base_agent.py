@@ -68,7 +68,7 @@ class BaseAgent:
                 raise
 
     def pass_quietly(self) -> None:
-        """Count a pass without a model call. It makes no trace: those of 48 agents would bury the decisions."""
+        """Count a pass without a model call. A trace of each such pass of 48 agents would bury the decisions."""
         self._quiet_passes += 1
 
     def _set_observability_context(self, **metadata: Any) -> None:
@@ -122,7 +122,7 @@ class BaseAgent:
             return None
 
     def _record(self, error: Exception) -> None:
-        """Record an error outside a cycle as a cycle of its own. Inside a cycle, the cycle records it."""
+        """Record an error in a new cycle, unless a cycle has recorded it already."""
         if error is not self._recorded:
             with self.observed_cycle():
                 ObservabilityContext.add_error(error)
@@ -130,7 +130,7 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL, if it fits AI_MODEL_TYPE: a Claude model for claude, another one for the others."""
+    """AI_MODEL, if it fits AI_MODEL_TYPE: a Claude model for claude, any other model for other providers."""
     uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 

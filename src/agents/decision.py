@@ -26,7 +26,7 @@ class LocalHints(NamedTuple):
     temperature: float = 0.3
 
 
-# Reasons are in lower case: with capitals the model drifts into meaningless codes.
+# Reasons have one capital: with more, the model drifts into meaningless codes.
 LOCAL_HINTS = LocalHints(r"""
 root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
 reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."
@@ -54,7 +54,7 @@ class Decision(NamedTuple):
     """The decision in a model's answer; `valid` is False if the answer is unclear."""
 
     action: str
-    confidence: float  # as the model gave it: a percentage, not clamped
+    confidence: float  # percent, not clamped
     reason: str
     valid: bool
 

@@ -45,7 +45,7 @@ class Move(NamedTuple):
 
 
 def move_of(events: pd.DataFrame, symbol: str, at: pd.Timestamp, horizon: timedelta = HORIZON) -> Move | None:
-    """The last prices of a symbol before `at` and before the horizon; None if the feed ends earlier or has none."""
+    """The last prices of a symbol before `at` and before the horizon; None if the feed ends earlier or has no price."""
     if events["time"].iloc[-1] < at + horizon:
         return None
     prices = events[events["symbol"] == symbol].dropna(subset=["price"]).set_index("time")["price"]

@@ -18,7 +18,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Python puts a script's own folder there
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for a script, Python adds only the script's folder
 
 import pandas as pd
 from termcolor import cprint

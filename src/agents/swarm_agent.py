@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Python puts a script's own folder there
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for a script, Python adds only the script's folder
 
 from termcolor import cprint
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # Python puts a script's own folder there
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for a script, Python adds only the script's folder
 
 import pandas as pd
 from termcolor import cprint
@@ -69,7 +69,7 @@ class WhaleAgent(BaseAgent):
 
 
 def _record(frame: pd.DataFrame, last: Values | None) -> dict[str, float | None]:
-    """Open interest in USD, and its changes in percent since the last record; None without a record."""
+    """Open interest in USD, and its changes in percent since the last record (None without a last record)."""
     newest = frame.sort_values("time").groupby("symbol").last()
     sizes = {name: _usd(newest, symbol) for name, symbol in _SYMBOLS.items()}
     sizes["total_oi"] = sum(sizes.values())

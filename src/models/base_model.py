@@ -2,8 +2,8 @@
 🌙 Moon Dev's Base Model
 Built with love by Moon Dev 🚀
 
-The base of every model: `generate_response`, and its asynchronous and streaming kin `agenerate_response`,
-`stream_response` and `astream_response`. Each call is one generation in the trace, in a subclass that overrides it too.
+The base of every model: `generate_response`, and its asynchronous and streaming variants `agenerate_response`,
+`stream_response` and `astream_response`. Each call is one generation in the trace, also if a subclass overrides the method.
 
 A provider implements `_request` and `_parse`, which are pure, and `_send`, `_asend`, `_open` and `_aopen`, which touch
 the SDK. The implementations here speak the OpenAI protocol with the client that `initialize_client` built.
@@ -186,7 +186,7 @@ class BaseModel(ABC):
     async def _aopen(self, request: dict[str, Any]) -> Any:
         return InThread(await asyncio.to_thread(self._open, request))
 
-    # Shared by `generate_response` and its three kin.
+    # Shared by `generate_response` and its three variants.
 
     def _prepare(
         self,
@@ -229,7 +229,7 @@ class BaseModel(ABC):
 
     @contextlib.contextmanager
     def _transcript(self) -> Iterator[Transcript]:
-        """The transcript of one stream, which the trace gets however the stream ends."""
+        """The transcript of one stream, which is traced however the stream ends."""
         transcript = Transcript(self._pieces())
         try:
             yield transcript

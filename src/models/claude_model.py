@@ -16,7 +16,7 @@ from src.models.prompt import Prompt
 
 
 class ClaudeModel(BaseModel):
-    """Anthropic's Claude. Its API refuses a temperature; the trace shows one that an agent passed."""
+    """Anthropic's Claude. Its API refuses a temperature; the trace shows a temperature that an agent passed."""
 
     model_type = "claude"
     api_key_name = "ANTHROPIC_KEY"

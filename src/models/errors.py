@@ -10,7 +10,7 @@ Both are redacted, since providers quote keys.
     └── ModelAnswerError  the provider returned an unexpected response
     RuntimeError
     └── NoClientError     the model was built without its key or its server
-    everything else is the SDK's own, and passes through with its type and text
+    every other exception is the SDK's own
 """
 
 import re
@@ -63,7 +63,7 @@ class ErrorPolicy:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        unavailable = "503" in str(error) and not hasattr(error, "is_refusal")  # a budget's amount may be 503 too
+        unavailable = "503" in str(error) and not hasattr(error, "is_refusal")  # a budget's amount may contain 503
         ObservabilityContext.add_error(error, {"error_type": "rate_limit"} if unavailable else None)
         if not unavailable:
             print_error(self._model, error)
@@ -71,7 +71,7 @@ class ErrorPolicy:
 
 
 def print_error(model: Model, error: Exception) -> None:
-    """Print an error, and its cure where we know one."""
+    """Print an error, and its cure if known."""
     echo(f"❌ Model error: {error}", "red")
     cure = _cure(model, error)
     if cure:

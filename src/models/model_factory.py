@@ -124,7 +124,7 @@ class ModelFactory:
 
     @classmethod
     def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
-        """The provider where none was named. A fallback drops `model_name`, which is another provider's."""
+        """The provider if none was named. A fallback drops `model_name`, which is another provider's."""
         provider = cls._provider(config.AI_MODEL_TYPE)
         problem = cls._missing(provider) if provider else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
         if provider and not problem:

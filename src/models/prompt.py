@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from src.observability.terminal import echo
 
-_nonces = random.Random()  # noqa: S311 - apart from `random`, whose sequence is the agent's
+_nonces = random.Random()  # noqa: S311 - a separate generator, since agents may seed `random`
 os.register_at_fork(after_in_child=_nonces.seed)
 
 

@@ -49,11 +49,11 @@ class Transcript:
         return self._pieces.finish_reason
 
     def texts_of(self, event: Any) -> list[str]:
-        """The text in an event, as a list of one or none."""
+        """The text in an event, as a list of at most one."""
         return self._note(self._pieces.take(event))
 
     def rest(self) -> list[str]:
-        """The text that was held back until the last event, as a list of one or none."""
+        """The text that was held back until the last event, as a list of at most one."""
         return self._note(self._pieces.rest())
 
     def raw(self) -> dict[str, Any]:

@@ -261,7 +261,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
     "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials of the second destination
-    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # limit for a backlog: rows/s per destination; 0: no limit
+    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # backlog: rows/s per destination; 0: no limit
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),

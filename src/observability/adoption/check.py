@@ -73,7 +73,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
     try:
         source = _Source(ast.parse(text), _is_imported_by_its_package(file))
     except (SyntaxError, ValueError):
-        return  # Python cannot run it either
+        return  # Python cannot run the file either
     for call in source.calls:
         if (hook := source.hook_of(call)) is not None:
             observed, reason = source.observation_by(hook)
@@ -81,7 +81,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
 
 
 def _is_imported_by_its_package(file: Path) -> bool:
-    """Whether its folder's `__init__.py` imports it, so that `src` was imported before."""
+    """Whether `__init__.py` in the file's folder imports the file: `src` is then imported before the file runs."""
     face = file.parent / "__init__.py"
     return face.exists() and f".{file.stem} " in face.read_text(encoding="utf-8", errors="replace")
 
@@ -93,7 +93,7 @@ class _Source:
         nodes = list(ast.walk(tree))
         self.libraries = {name.split(".")[0] for name in _imported(nodes)}
         self.imports_src = is_imported or "src" in {name.split(".")[0] for name in _imported(_at_import(tree.body))}
-        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # web server
+        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # a web server's
         calls = (node for node in nodes if isinstance(node, ast.Call) and node not in routes)
         self.calls = sorted(calls, key=lambda call: call.lineno)
         self._texts: dict[str, str] = {}
@@ -116,7 +116,7 @@ class _Source:
         return self._sdk(call, name) or self._post(call, name)
 
     def observation_by(self, hook: str) -> tuple[str | None, str]:
-        """How a call is observed, and the reason where the line in `src/__init__.py` does not observe it."""
+        """How a call is observed, and the reason if the line in `src/__init__.py` does not observe the call."""
         if hook not in _HOOKED:
             return None, f"{hook} has no hooks"
         return ("by the line", "") if self.imports_src else ("only under run", "imports nothing of src")
@@ -146,7 +146,7 @@ class _Source:
 
 
 def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """The modules that these statements import; a relative import counts as `src`: all files are below it."""
+    """The modules that these statements import; a relative import counts as `src`."""
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

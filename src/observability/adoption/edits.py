@@ -7,7 +7,7 @@
 def added_to(data: bytes, text: str) -> bytes:
     """Return the bytes to append to `data`: the lines of `text`, or nothing if `text` is empty.
 
-    The appended lines end like the lines of `data`; the last line has no end if the last line of `data` has none.
+    The line breaks are those of `data`. The last line has none if the last line of `data` has none.
     """
     if not text:
         return b""
@@ -17,7 +17,7 @@ def added_to(data: bytes, text: str) -> bytes:
 
 
 def split_at(data: bytes, added: bytes) -> tuple[bytes, bytes]:
-    """Return `data` before and after `added`. If `added` was edited, return `data` without its unedited lines."""
+    """Return `data` before and after `added`. If `added` was edited, drop its unedited lines from `data`."""
     before, there, after = data.rpartition(added)
     if there:
         return before, after

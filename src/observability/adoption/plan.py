@@ -1,7 +1,7 @@
 """The changes of an adoption or its removal in a trading repo: computed first, then written by `files.write_all`.
 
 An adopted package carries a manifest: its version, a checksum of each copied file, and the bytes that were added to
-each file of the operator's. So a removal deletes exactly these bytes and files.
+each file of the operator's. A removal deletes only the recorded bytes and files.
 """
 
 import ast
@@ -23,7 +23,7 @@ PACKAGE = Path("src/observability")
 MANIFEST = PACKAGE / "adopted.json"
 _SOURCE = Path(__file__).parents[1]
 _INIT, _ENV_EXAMPLE, _REQUIREMENTS = Path("src/__init__.py"), Path(".env_example"), Path("requirements.txt")
-# The line of `src/__init__.py`. If the package's folder is missing, it does nothing; `autoload` prints other failures.
+# The line of `src/__init__.py`. Without the package's folder, the line does nothing; `autoload` prints other failures.
 LINE = (
     'with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability'
     "  # observes LLM calls"
@@ -33,7 +33,7 @@ _VARIABLE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=", re.MULTILINE)
 
 
 class AdoptionError(Exception):
-    """The repo is left as it was; the message says why, and the cure."""
+    """The repo cannot be changed, and is left as it was. The message gives the reason and the cure."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ def adopted_version(root: Path) -> str | None:
 
 
 def plan_adoption(root: Path) -> Plan:
-    """Put the package into the repo at `root`, or update the package there to this version.
+    """Plan the package's adoption by the repo at `root`, or an update of the package there to this version.
 
     Raises:
         AdoptionError: the package cannot be put into this repo.
@@ -81,7 +81,7 @@ def plan_adoption(root: Path) -> Plan:
     old = manifest or {"version": None, "files": {}, "added": {}}
     files = {root / PACKAGE / file.relative_to(_SOURCE): file.read_bytes() for file in _package_files()}
     added, edited = dict(old["added"]), {}
-    for file in (_REQUIREMENTS, _ENV_EXAMPLE, _INIT):  # the line that the agents import is written last
+    for file in (_REQUIREMENTS, _ENV_EXAMPLE, _INIT):  # `src/__init__.py`, which agents import, is written last
         standing = old["added"].get(str(file), {"text": "", "created": not (root / file).exists()})
         before, after = _around(root / file, standing["text"].encode())
         if addition := added_to(before, _addition(file, (before + after).decode())):
@@ -100,7 +100,7 @@ def _is_change(path: Path, new: bytes | None) -> bool:
 
 
 def plan_removal(root: Path) -> Plan:
-    """Remove the package and its lines from the repo at `root`; later edits and additions stay.
+    """Plan the removal of the package and its lines from the repo at `root`; later edits and additions stay.
 
     Raises:
         AdoptionError: nothing was adopted there.
@@ -143,7 +143,7 @@ def _uncommitted(root: Path) -> list[str]:
     files = map(str, (_INIT, _ENV_EXAMPLE, _REQUIREMENTS))
     command = ["git", "-C", str(root), "status", "--porcelain", "--", *files]
     try:
-        status = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - git's own words
+        status = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a fixed command
     except OSError:
         return []
     return [line[3:] for line in status.stdout.splitlines()]

@@ -19,7 +19,7 @@ _ACTIONS = {"BUY": "BUY", "SELL": "SELL", "NOTHING": "NOTHING", "HOLD": "NOTHING
 _DECORATION = " \t*_#>`'\".:!-"  # Markdown and punctuation around an action
 _MAX_LINE = 40  # characters of a first line that may be an action
 _MAX_REASON = 500
-# A text in JSON that begins with a word other than an action, as most answers do; such a text is not decoded.
+# A text in JSON that begins with a word other than an action.
 _OTHER_WORD = re.compile(r'"(?!BUY|SELL|NOTH|HOLD|DO)[a-z]', re.IGNORECASE | re.ASCII)
 _CONFIDENCE = re.compile(r"confidence[^0-9\n]{0,20}(\d{1,3}(?:\.\d{1,4})?)", re.IGNORECASE)
 _SYMBOL = re.compile(
@@ -75,7 +75,7 @@ def note_decision(observation: Observation, row: Row) -> list[Row]:
 
 
 def count_votes(observation: Observation) -> None:
-    """Put the votes of a swarm's query into its metadata: number of answers per action, and the winner (None if tied)."""
+    """Put the votes of a swarm's query into its metadata: answers per action, and the winner (None if tied)."""
     if observation.votes and observation.ended is not None:
         observation.add_metadata({"votes": _counts(observation), "winner": _winner(observation)})
 

@@ -62,7 +62,7 @@ def cycle_method(fn: _Function, agent: str, *, collects_votes: bool = False) -> 
     Args:
         fn: the method.
         agent: the name of the method's class; also the agent of the calls inside.
-        collects_votes: whether the answers inside are votes, not decisions. Votes belong to the calling agent's trace.
+        collects_votes: whether the answers inside are votes, not decisions. The trace is the calling agent's.
     """
     label = _Label(fn, agent, "agent", capture_input=True, capture_output=True)
     label.cycle_of, label.collects_votes = agent, collects_votes
