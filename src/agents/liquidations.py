@@ -17,7 +17,7 @@ import pandas as pd
 from src.agents.errors import FeedError
 
 _COLUMNS = (12, 13)
-_SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # column 6: the average price of the fills
+_SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # price: the average price of the fills
 _QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # BTC and BTCUSDC are one symbol
 _EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100: other numbers are not milliseconds
 _EXPECTED = (

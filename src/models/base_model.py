@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
 The base of every model: `generate_response`, and its asynchronous and streaming variants `agenerate_response`,
-`stream_response` and `astream_response`. Each call is one generation in the trace, also if a subclass overrides the method.
+`stream_response` and `astream_response`. Each call is one generation in the trace, overridden or not.
 
 A provider implements `_request` and `_parse`, which are pure, and `_send`, `_asend`, `_open` and `_aopen`, which touch
 the SDK. The implementations here speak the OpenAI protocol with the client that `initialize_client` built.

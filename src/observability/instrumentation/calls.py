@@ -1,8 +1,8 @@
 """Observe a call of an SDK's method as one request, on the caller's thread.
 
-The caller gets the SDK's own answer: streams and raw responses end their request later (`streams`). The answer
-is read on the recorder's thread (`reading`). `tracing/observe.py` traces `generate_response` and functions
-under `@observe_llm`.
+The caller gets the SDK's own answer: streams and raw responses end their request later (`streams`). The answer is
+read on the recorder's thread (`reading`). `tracing/observe.py` traces `generate_response` and functions under
+`@observe_llm`.
 """
 
 from collections.abc import Awaitable, Callable, Generator

@@ -1,7 +1,7 @@
 """Observes methods that answer with a generator: the request begins when the caller takes the first item.
 
-The caller gets a generator too. The request covers the work of the SDK's generator, not the caller's work between
-two items.
+The caller gets a generator too. The request covers the work of the SDK's generator, not the caller's work between two
+items.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator

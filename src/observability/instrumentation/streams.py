@@ -21,7 +21,7 @@ _RESPONSES = ("http_response", "response", "_response")  # fields that may hold 
 
 class _Open(NamedTuple):
     request: Observation
-    dropping: "weakref.finalize[[Observation], Any]"  # ends the request when the caller drops the stream
+    dropping: "weakref.finalize[[Observation], Any]"  # ends the request when the caller drops its source
 
 
 _open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # HTTP response -> its request

@@ -17,6 +17,6 @@ _trim = _find_trim()
 
 
 def return_freed_memory() -> None:
-    """Return free pages to the system, if the C library can (glibc). Takes milliseconds; the interpreter is released."""
+    """Return free pages to the system, if the C library can (glibc). Takes milliseconds, but does not hold the GIL."""
     if _trim is not None:
         _trim(0)

@@ -22,7 +22,7 @@ SYNC_SECONDS = 1.0  # longest wait for the disk of a call with OBSERVABILITY_DUR
 # callers' CPU caches. 48 processes still reach the disk within 50 ms.
 _POLL_SECONDS = 0.02
 _START_SECONDS = 1.0  # longest wait while another thread starts the recorder's thread
-_BATCH = 50  # most observations in one transaction, which a kill loses before its commit
+_BATCH = 50  # most observations in one transaction; a kill loses an uncommitted one
 _BATCH_BYTES = 8 * 1024 * 1024
 _BACKLOG_BYTES = 4 * 1024 * 1024  # a queue of this size is a backlog
 _BEHIND = 100  # in a longer queue, every _SAMPLE-th answer is measured in full
@@ -178,7 +178,7 @@ class Recorder:
         return thread if thread is not None and thread.ident is not None else None
 
     def before_fork(self) -> None:
-        """Draw the ids of running observations: parent and child may both end one, as the same row."""
+        """Draw the ids of running observations: parent and child may both end an observation, as one row."""
         for observation in self._running.copy():
             observation.draw_ids()
 
@@ -230,7 +230,7 @@ class Recorder:
             failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; retrying.")
 
     def _begin(self) -> None:
-        with self._starting:  # waits for `_start`, which an alarm may have interrupted after the start
+        with self._starting:  # waits for `_start`, which an alarm may have interrupted after starting this thread
             is_known = self._thread is threading.current_thread()
         if is_known:
             self._run()

@@ -7,13 +7,13 @@ import re
 from base64 import b64decode
 from typing import Any
 
-_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # with one of these, `data` is base64
+_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # beside these fields, `data` is base64
 _SIGNATURES = (
     (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
     (b"ID3", "audio/mpeg"), (b"OggS", "audio/ogg"),
 )  # fmt: skip
 _IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # of PNG, JPEG, GIF, RIFF and PDF
+_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # PNG, JPEG, GIF, RIFF, PDF
 _MARK = ";base64,"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
 
