@@ -56,13 +56,13 @@ class MoonDevAPI:
         return _or_none(self.read_open_interest)
 
     def read_liquidations(self, limit: int = 10_000) -> Feed:
-        """The latest forced orders. Raises AgentError where they cannot be read."""
+        """The latest forced orders. Raises AgentError if they cannot be read."""
         feed = parse_feed(io.StringIO(self._fetch(f"/files/liq_data.csv?limit={limit}")), "liq_data.csv")
         _warn_skipped("liq_data.csv", feed.broken)
         return feed
 
     def read_open_interest(self) -> "pd.DataFrame":
-        """Open interest, without rows that lack a number. Raises AgentError where it cannot be read."""
+        """Open interest, without rows that lack a number. Raises AgentError if it cannot be read."""
         import pandas as pd
 
         text = self._fetch("/files/oi.csv")

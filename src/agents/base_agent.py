@@ -51,7 +51,7 @@ class BaseAgent:
 
     @cached_property
     def model(self) -> BaseModel | None:
-        """The agent's model, built on first use; None where it cannot be built, with the cure printed."""
+        """The agent's model, built on first use; None if it cannot be built, with the cure printed."""
         return ModelFactory.create_model(model_name=_model_name())
 
     @contextmanager

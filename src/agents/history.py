@@ -47,7 +47,7 @@ class History:
         return records[-1].values if recent else None
 
     def add(self, values: Values) -> None:
-        """Append a record and delete those older than a day. An interrupted write leaves the old file."""
+        """Append a record and delete records older than a day. An interrupted write leaves the old file."""
         rows = [self._row(record) for record in [*self.records(), Record(datetime.now(UTC), values)]]
         self.file.parent.mkdir(parents=True, exist_ok=True)
         new_file = self.file.with_suffix(".new")

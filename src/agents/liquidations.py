@@ -30,7 +30,7 @@ _SAMPLE = "src/data/samples/liquidations_2025-12-11.csv"
 class Feed(NamedTuple):
     """Events in order of time, and the number of broken rows.
 
-    Columns: `symbol`, `side`, `time` in UTC, `usd`, and `price` in USD, NaN where there is none.
+    Columns: `symbol`, `side`, `time` in UTC, `usd`, and `price` in USD, NaN if there is none.
     """
 
     events: pd.DataFrame

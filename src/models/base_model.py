@@ -90,7 +90,7 @@ class BaseModel(ABC):
             **options: more parameters of the provider's API. `grammar` (GBNF) is sent to the local model only.
 
         Raises:
-            Exception: the SDK's own, where its text contains 503, for the agent's retry logic.
+            Exception: the SDK's own, if its text contains 503, for the agent's retry logic.
         """
         with ErrorPolicy(self):
             request = self._prepare(system_prompt, user_content, temperature, max_tokens, options)
@@ -160,7 +160,7 @@ class BaseModel(ABC):
         return {name: value for name, value in request.items() if value is not None}
 
     def _parse(self, raw: Any) -> ModelResponse:
-        """The answer in the SDK's response. Raises ModelAnswerError where there is none."""
+        """The answer in the SDK's response. Raises ModelAnswerError if there is none."""
         choices = field(raw, "choices")
         if not isinstance(choices, list) or not choices or field(choices[0], "message") is None:
             raise ModelAnswerError(self.model_type, raw)

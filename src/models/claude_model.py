@@ -2,7 +2,7 @@
 🌙 Moon Dev's Claude Model
 Built with love by Moon Dev 🚀
 
-Claude over the Anthropic SDK, which only this file imports.
+Claude through the Anthropic SDK, which only this file imports.
 """
 
 from typing import Any, ClassVar

@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class GeminiModel(OpenAICompatibleModel):
-    """Google Gemini over its OpenAI-compatible endpoint; thinking is counted in `total_tokens` alone."""
+    """Google Gemini through its OpenAI-compatible endpoint; thinking is counted in `total_tokens` alone."""
 
     model_type = "gemini"
     api_key_name = "GEMINI_KEY"

@@ -63,7 +63,7 @@ class ModelFactory:
 
     @classmethod
     def create_model(cls, model_type: str | None = None, model_name: str | None = None) -> BaseModel | None:
-        """The model of this provider and name; None where it cannot be built, with the cure printed.
+        """The model of this provider and name; None if it cannot be built, with the cure printed.
 
         Args:
             model_type: claude (or anthropic), openai, deepseek, groq, gemini (google), xai (grok), ollama, openrouter
@@ -115,7 +115,7 @@ class ModelFactory:
 
     @classmethod
     def _missing(cls, model_type: str) -> str | None:
-        """The cure for a missing key or package of this provider; None where nothing is missing."""
+        """The cure for a missing key or package of this provider; None if nothing is missing."""
         implementation = cls.MODEL_IMPLEMENTATIONS[model_type]
         if hasattr(implementation, "is_installed") and not implementation.is_installed():
             return str(implementation.install_cure)

@@ -2,7 +2,7 @@
 🌙 Moon Dev's OpenAI-Compatible Models
 Built with love by Moon Dev 🚀
 
-The base of the providers that speak the OpenAI protocol, over the OpenAI SDK, which only this file imports.
+The base of the providers that speak the OpenAI protocol, through the OpenAI SDK, which only this file imports.
 """
 
 from typing import Any

@@ -22,7 +22,7 @@ class Pieces(Protocol):
     finish_reason: str | None
 
     def take(self, event: Any) -> str:
-        """Text for the caller in this event; empty where it has none."""
+        """Text for the caller in this event; empty if it has none."""
 
     def rest(self) -> str:
         """Text that was held back, after the last event."""
@@ -45,7 +45,7 @@ class Transcript:
 
     @property
     def finish_reason(self) -> str | None:
-        """The provider's reason for the end; None before it, or where the stream broke off."""
+        """The provider's reason for the end; None before the end, or if the stream broke off."""
         return self._pieces.finish_reason
 
     def texts_of(self, event: Any) -> list[str]:

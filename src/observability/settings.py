@@ -353,7 +353,7 @@ class Reader:
         return parsed[1]
 
     def forget(self) -> None:
-        """Parse every setting anew at its next read."""
+        """Parse every setting again at its next read."""
         self._parsed = dict.fromkeys(self.table, (self.table, None))
 
     def malformed(self) -> list[str]:
@@ -396,7 +396,7 @@ _MISSING = object()
 
 
 def forget() -> None:
-    """Read `.env` again, and parse every setting anew: for tests."""
+    """Read `.env` and parse every setting again: for tests."""
     global _capture
     _variables_of.cache_clear()
     read.forget()

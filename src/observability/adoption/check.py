@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..settings import INSTRUMENTS
 
-# Methods that ask a model: the end of the call's name -> the SDKs that have such a method.
+# Methods that call a model: the end of the method's name -> the SDKs that have such a method.
 _METHODS = {
     "chat.completions.create": ("openai", "groq"),
     "chat.completions.parse": ("openai",),
@@ -30,7 +30,7 @@ _HOOKED = {*INSTRUMENTS, _WRAPPED, *(("requests", "httpx") if "http" in INSTRUME
 _CHAT_API = re.compile(
     r"/chat/completions|/v1/messages|/responses|:generateContent|:streamGenerateContent|/api/chat|/api/generate"
 )
-# Libraries without hooks -> the calls with which they ask a model.
+# Libraries without hooks -> their methods that call a model.
 _WITHOUT_HOOKS = {
     "boto3": ("invoke_model", "converse"),
     "cohere": ("chat", "chat_stream"),
@@ -58,7 +58,7 @@ class CallSite(NamedTuple):
 
 
 def call_sites(root: Path) -> Iterator[CallSite]:
-    """The call sites of the repo at `root`, file by file; those of this package are left out."""
+    """The call sites of the repo at `root`, file by file; this package's files are left out."""
     for file in sorted(root.rglob("*.py")):
         parts = file.relative_to(root).parts
         skipped = any(part in _SKIPPED or part.startswith(".") for part in parts[:-1])
@@ -104,7 +104,7 @@ class _Source:
                     self._texts[name] = self._texts.get(name, "") + ast.unparse(node.value)
 
     def hook_of(self, call: ast.Call) -> str | None:
-        """The library by which a call asks a model: an SDK or an HTTP client; None if it is not a model call."""
+        """The library through which a call reaches a model: an SDK or an HTTP client; None if it is not a model call."""
         name = ast.unparse(call.func) if isinstance(call.func, ast.Attribute | ast.Name) else ""
         if not name or name.startswith("super()"):
             return None
@@ -124,7 +124,7 @@ class _Source:
     def _sdk(self, call: ast.Call, name: str) -> str | None:
         sdks = next((sdks for method, sdks in _METHODS.items() if f".{name}".endswith(f".{method}")), ())
         if "messages.create" in name and not {"model", None} & {keyword.arg for keyword in call.keywords}:
-            return None  # Twilio sends text messages by a method of this name
+            return None  # Twilio's method for text messages has this name
         return next((sdk for sdk in sdks if sdk in self.libraries), sdks[0] if sdks else None)
 
     def _post(self, call: ast.Call, name: str) -> str | None:

@@ -51,7 +51,7 @@ _FORMATS = (
         reasoning=(("output_tokens_details", "thinking_tokens"), ("output_tokens_details", "reasoning_tokens")),
         cache_beside=True,
     ),
-    UsageFormat(  # Gemini's own API, over its SDK
+    UsageFormat(  # Gemini's own API, through its SDK
         "prompt_token_count",
         "candidates_token_count",
         cached=(("cached_content_token_count",),),

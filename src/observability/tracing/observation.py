@@ -183,7 +183,7 @@ class Observation(_RareFields):
         return self.__dict__.setdefault("_claim", mine) is mine
 
     def add_metadata(self, values: dict[str, Any]) -> None:
-        """Merge `values`, a dictionary that nobody else holds, into the metadata; later values win."""
+        """Merge `values`, a dictionary that no other code holds, into the metadata; later values win."""
         size = 0
         for value in values.values():
             kind = type(value)

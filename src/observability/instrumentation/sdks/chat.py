@@ -6,7 +6,7 @@ _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")  # texts of a 
 
 
 def text_of_chat(answer: dict[str, Any]) -> Any:
-    """The message's text; the message itself where it calls tools; a list for several choices."""
+    """The message's text; the message itself if it calls tools; a list for several choices."""
     messages = [choice.get("message") for choice in answer.get("choices") or () if isinstance(choice, dict)]
     outputs = [_output(message) for message in messages if isinstance(message, dict)]
     return outputs[0] if len(outputs) == 1 else outputs or None

@@ -10,7 +10,7 @@ GEMINI_PROMPTS = (("system_instruction", "system"), ("systemInstruction", "syste
 
 
 def text_of_candidates(answer: dict[str, Any]) -> Any:
-    """The text of the only candidate; its parts where it calls functions; a list for several candidates."""
+    """The text of the only candidate; its parts if it calls functions; a list for several candidates."""
     outputs = [_output(candidate) for candidate in answer.get("candidates") or () if isinstance(candidate, dict)]
     return outputs[0] if len(outputs) == 1 else outputs or None
 
@@ -48,7 +48,7 @@ def _of_genai(_args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_generativeai(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the call, completed by those of the model's constructor."""
+    """The arguments of the call, completed by the arguments of the model's constructor."""
     model = fields_of(args[0])
     given = {"contents": args[1], **kwargs} if len(args) > 1 else kwargs
     contents = given.get("contents")

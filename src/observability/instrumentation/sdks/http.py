@@ -68,7 +68,7 @@ class _Post(Shape):
 
 
 def _model_in(url: str) -> str | None:
-    """Gemini's model, which stands in the path."""
+    """Gemini's model, which is part of the path."""
     name, action, _ = url.rpartition("/")[2].partition(":")
     return name if action else None
 

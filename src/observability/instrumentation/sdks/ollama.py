@@ -12,7 +12,7 @@ GENERATE_PROMPTS = (("system", "system"), ("prompt", "user"))
 
 
 def text_of_ollama(answer: dict[str, Any]) -> Any:
-    """The text; the message itself where it calls tools."""
+    """The text; the message itself if it calls tools."""
     message = answer.get("message")
     if not isinstance(message, dict):
         return answer.get("response") or None

@@ -14,7 +14,7 @@ _CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "local
 
 
 def _text_of_response(answer: dict[str, Any]) -> Any:
-    """The text of the Responses API's messages; its output items where they call tools."""
+    """The text of the Responses API's messages; its output items if they call tools."""
     answer["finish_reason"] = (answer.get("incomplete_details") or {}).get("reason") or answer.get("status")
     items = [item for item in answer.get("output") or () if isinstance(item, dict)]
     parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or ()]
