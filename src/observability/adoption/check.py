@@ -104,7 +104,7 @@ class _Source:
                     self._texts[name] = self._texts.get(name, "") + ast.unparse(node.value)
 
     def hook_of(self, call: ast.Call) -> str | None:
-        """The library through which a call reaches a model: an SDK or an HTTP client; None if it is not a model call."""
+        """The library that sends a model call: an SDK or an HTTP client; None if the call is not for a model."""
         name = ast.unparse(call.func) if isinstance(call.func, ast.Attribute | ast.Name) else ""
         if not name or name.startswith("super()"):
             return None
