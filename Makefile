@@ -1,4 +1,4 @@
-# The repo's commands. Each creates .venv and installs its requirements; only Python 3.11 or newer must be there.
+# The repo's commands. They need only Python 3.11 or newer, and install their requirements into virtual environments.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=  # compiled files are kept: tests start hundre
 
 demo: export LANGFUSE_SESSION_ID := demo-$(shell date -u +%Y-%m-%dT%H-%M-%SZ)
 demo: export BEGAN := $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
-demo: .venv/.installed  ## replays a recorded feed through a model in the process, then shows its decisions
+demo: .venv/.installed  ## replays a recorded feed through an in-process model, then shows the decisions
 	@$(BIN)/python -m src.agents.demo
 	@echo
 	@$(BIN)/python -m src.observability decisions --agent LiquidationAgent --since $$BEGAN
@@ -21,10 +21,10 @@ demo: .venv/.installed  ## replays a recorded feed through a model in the proces
 
 test: export PYTEST_ADDOPTS := -n logical --dist worksteal
 test: export PYTEST_DEBUG_TEMPROOT := $(wildcard /dev/shm)
-test: .venv/.installed-dev  ## the quick tests, on every core, their files in memory; ARGS="-k journal" for some of them
+test: .venv/.installed-dev  ## the quick tests, on every core, files in memory; ARGS="-k journal" selects tests
 	$(BIN)/pytest tests/ $(ARGS)
 
-test-all: test  ## then the slow ones: long ones side by side, the others alone, since they measure time and kill processes
+test-all: test  ## and the slow tests: long ones in parallel; those that measure time or kill processes, one by one
 	$(BIN)/pytest tests/ -m "slow and long" -n 2 $(ARGS)
 	$(BIN)/pytest tests/ -m "slow and not long" $(ARGS)
 
@@ -41,14 +41,14 @@ prices: .venv/.installed-dev  ## the price table, from the newest genai-prices
 	@$(BIN)/python -m pip install --quiet --upgrade genai-prices
 	@$(BIN)/python -m src.observability.recording.make_prices
 
-test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK versions; ARGS=--ends for the two ends
+test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK versions; ARGS=--ends skips some
 	$(BIN)/python tests/matrix/run.py $(ARGS)
 
 test-pythons: export PYTEST_ADDOPTS := -n logical
 test-pythons:  ## the package's quick tests on Python 3.10 and the newest one found
 	@$(PYTHON) tests/pythons.py $(ARGS)
 
-test-fleet: .venv/.installed-dev  ## a small trading repo, adopted, with pinned and with the newest SDKs; ARGS=--ends
+test-fleet: .venv/.installed-dev  ## a small adopted trading repo, with pinned and newest SDKs; ARGS=--ends skips some
 	$(BIN)/python tests/fleet/run.py $(ARGS)
 
 check: .venv/.installed-dev  ## ruff and mypy

@@ -46,7 +46,7 @@ class Evaluation(NamedTuple):
     brier: Estimate  # squared error of the forecast: 0 is perfect, 0.25 is a coin toss (Brier 1950)
     pnl_usd: float | None  # sum over the cases of `gain_usd`
     calls: int  # all calls of the group, with or without a decision
-    unpriced: int  # calls without a known price
+    unpriced: int  # successful calls without a known price
     calls_usd: float | None  # cost of the priced calls
 
     @property
@@ -156,7 +156,7 @@ def _evaluation(group: str, decisions: Sequence[Row], calls: CallStats | None) -
 
 
 def _cost(calls: CallStats) -> float | None:
-    """Return the cost of all calls. A failed call costs nothing; if all failed, the cost is unknown."""
+    """Return the cost of all calls; None if a successful call has no price, or no call has a price."""
     return None if calls.unpriced else calls.cost_usd
 
 

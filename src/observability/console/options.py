@@ -82,7 +82,7 @@ def _filter(
 
 
 def time_of(text: str, option: str) -> int:
-    """Parse the time that an option gives as Unix nanoseconds; a malformed one ends the command with status 2."""
+    """Parse an option's time to Unix nanoseconds; a malformed time ends the command with status 2."""
     try:
         return time_range.parse_time(text)
     except ValueError as error:
@@ -138,10 +138,10 @@ def _message_of(error: JournalError) -> str:
 
 
 def resolved(journal: Journal, rows: Filter) -> Filter:
-    """Spell the filter's agent and model as the journal does, and find the traces with its text.
+    """Spell the filter's agent and model as the journal does, and find the traces with the filter's text.
 
     Raises:
-        JournalError: the journal has other names but not this one.
+        JournalError: the journal has agents or models, but not the filter's; or the text has neither letter nor digit.
     """
     return with_traces(journal, with_existing_names(journal, rows))
 
@@ -150,7 +150,7 @@ def with_existing_names(journal: Journal, rows: Filter) -> Filter:
     """Spell the filter's agent and model as the journal does.
 
     Raises:
-        JournalError: the journal has other names but not this one.
+        JournalError: the journal has agents or models, but not the filter's.
     """
     return rows._replace(agent=_name(journal, "agent", rows.agent), model=_name(journal, "model", rows.model))
 

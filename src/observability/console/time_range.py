@@ -31,7 +31,7 @@ def use_local() -> None:
 
 
 def sqlite_zone() -> str:
-    """Return the modifier for SQLite's date functions that converts to the same zone."""
+    """Return the modifier with which SQLite's date functions convert to the operator's zone."""
     return "localtime" if _zone is None else "+0 hours"
 
 
@@ -65,7 +65,7 @@ def parse_time(text: str) -> int:
 
 
 def _aware(moment: datetime) -> datetime:
-    """Add the operator's zone to a time without an offset, or UTC in the years 1 and 9999, where that can fail."""
+    """Add the operator's zone to a time without an offset; UTC if the zone cannot be added (years 1 and 9999)."""
     if moment.tzinfo is not None:
         return moment
     try:

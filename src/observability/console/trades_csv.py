@@ -23,7 +23,7 @@ _TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # shorter numbers may 
 
 
 class TradeLine(NamedTuple):
-    """The cells of a line; None for an empty cell."""
+    """The number and cells of a line. An empty `trace` is an empty text; other empty cells are None."""
 
     line: int
     trace: str
@@ -62,7 +62,7 @@ def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> 
         column: the column with the trace id (column names are case-insensitive).
 
     Raises:
-        JournalError: the file cannot be read, or its header lacks a column or repeats one.
+        JournalError: the file cannot be read, or its header lacks or repeats a column.
     """
     outcomes: list[list[Row]] = []
     bad: list[BadLine] = []
@@ -97,7 +97,7 @@ def _trace_id(journal: Journal, name: str) -> str:
 
 
 def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> "tuple[Score, ...]":
-    """Return the outcome of the lines of one trace. Raises ValueError if they have none."""
+    """Return the outcome of one trace's lines. Raises ValueError if a line is invalid, or lines cannot be combined."""
     scores = [_scores_of_line(trace_id, line, len(lines)) for line in lines]
     if len(lines) == 1 or repeats is Repeats.KEEP_LAST:
         return scores[-1]

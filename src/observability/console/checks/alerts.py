@@ -27,7 +27,7 @@ def alerts() -> Iterator[Finding]:
 
 
 def open_incidents() -> str | None:
-    """Return the open incidents as one line; None if there is none."""
+    """Return the open incidents as one line; None if no incident is open."""
     try:
         incidents = _read("SELECT agent, rule FROM incidents WHERE closed_ns IS NULL ORDER BY opened_ns DESC")
     except JournalError:

@@ -13,7 +13,7 @@ LONG_NS = 600 * 10**9  # a row pending for longer needs attention
 
 
 def obstacles() -> Iterator[Finding]:
-    """Yield the reasons why records are not sent to a configured destination; nothing if they are."""
+    """Yield the reasons why records are not sent to a configured destination; nothing if records are sent."""
     yield from _flag()
     yield from _keys()
     yield from _unreadable()
@@ -22,7 +22,7 @@ def obstacles() -> Iterator[Finding]:
 
 
 def is_blocked(destination: settings.AnyDestination) -> bool:
-    """Return whether nothing is sent to a configured destination."""
+    """Return whether nothing is sent to this destination, because its host has no TLS."""
     return any(_plain_http(destination))
 
 

@@ -23,7 +23,7 @@ _SKEW_SECONDS = 60
 
 
 def server() -> Iterator[Finding]:
-    """Check the server; nothing if records are not sent, which `settings` explains."""
+    """Check the Langfuse server. Yields nothing if no records are sent there; `settings_readable` reports why."""
     from ...shipping import PROJECTS, LangfuseClient, project_id_of
 
     destination = settings.destination()
@@ -44,7 +44,7 @@ def server() -> Iterator[Finding]:
 
 
 def otlp_endpoint() -> Iterator[Finding]:
-    """Check if the second destination accepts OTLP and the headers, with a message without spans."""
+    """Check if the second destination accepts OTLP and the headers, by sending a message without spans."""
     from ...shipping import ExportResult, OtlpClient
 
     destination = settings.otlp_destination()

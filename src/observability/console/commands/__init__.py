@@ -1,4 +1,4 @@
-"""The commands of the console, one file each. Commands that change something are in `manage`.
+"""The commands of the console. Related commands share a file. Commands that change something are in `manage`.
 
 A new command is also listed in `console/app.py`.
 """

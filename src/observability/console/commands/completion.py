@@ -34,7 +34,7 @@ def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument()]
 
     Example: python -m src.observability completion bash >> ~/.bashrc
     """
-    assert context.parent is not None  # noqa: S101 - a command of the console
+    assert context.parent is not None  # noqa: S101 - the console is the parent
     commands = {name: _choices_of(command) for name, command in context.parent.command.commands.items()}  # type: ignore[attr-defined]
     print((_fish if shell is Shell.fish else _bash)(commands, shell))
 

@@ -42,8 +42,8 @@ def doctor(
 
 
 def _findings() -> list[Finding]:
-    """Run all checks. Texts are redacted, whatever the operator's patterns, so that no key is printed."""
-    # Loaded lazily: every command loads this module, and redaction's rules load longer than other commands run.
+    """Run all checks. Each `what` is redacted, even with invalid patterns of the operator, so that no key is printed."""
+    # Loaded lazily: every command loads this module, and redaction's rules take longer to load than other commands run.
     from ...redaction import redact_line
     from ..checks import alerts, local, server
 

@@ -42,7 +42,7 @@ _JSON = columns_of(Kind.JSON)
 _INTEGERS = {"seq", *columns_of(Kind.INTEGER)}
 _FLOATS = {"number", *columns_of(Kind.REAL)}
 _PAGE_ROWS = 5000
-_MESSAGE_ROWS = 500  # rows per OTLP message, as the shipper sends
+_MESSAGE_ROWS = 500  # rows per OTLP message, as in the shipper's messages
 # A cell that a spreadsheet would run as a formula, also after blanks and in full-width characters.
 _FORMULA = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹢﹣﹦﹫−]|[\t\r\n]")
 

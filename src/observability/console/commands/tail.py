@@ -100,7 +100,7 @@ class _Follower:
 
 
 def _line(row: Row, columns: int) -> Text:
-    """Return one line, cut to the terminal. A narrow line has a shorter agent's name and no model."""
+    """Return one line, cut to the terminal. In a narrow line the agent's name is shorter, and the model is left out."""
     line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  {row['trace_id'][:SHORT_ID]}  ", style="dim")
     line.append(
         f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // (4 if columns >= _NARROW else 7)))}  ",

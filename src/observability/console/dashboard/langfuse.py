@@ -55,7 +55,7 @@ def make_score_configs(client: "LangfuseClient") -> int:
 
     Raises:
         RefusedError: the server refuses a request.
-        OSError: it does not answer.
+        OSError: the server does not answer.
     """
     api = _Api(client)
     existing = {config["name"]: config for config in api.rows(_CONFIGS)}

@@ -1,7 +1,8 @@
 """Restricts the page to the browser that opened the printed address.
 
-The address contains a token that works once. The server exchanges the token for a cookie, and a redirect removes it
-from the address. A request for any other host name is refused, so that no web site can reach the page by its own name.
+The address contains a token that works once. The server exchanges the token for a cookie, and a redirect removes the
+token from the address. Only requests for 127.0.0.1 and localhost are answered, so that no web site can reach the page
+by a host name of its own.
 """
 
 import hmac
@@ -53,7 +54,7 @@ class Access:
         await (self._refusal(scope) or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
-        """The response instead of the page; None if the page may be read."""
+        """The response to send instead of the page; None if the page may be sent."""
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         if [value for name, value in headers if name == "host"] not in [[host] for host in self._hosts]:
             return PlainTextResponse("This host name is not served here.\n", 421)

@@ -1,4 +1,4 @@
-"""The budgets on the page: how much of each is used, whatever the view."""
+"""The budgets on the page: how much of each budget is used. The view's period and filter do not apply."""
 
 import time
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from ...budgets import Status, amount_text, configured, statuses_now
 from ...journal import Journal
 
 _NS = 10**9
-_STEPS = 5  # most steps of reading calls that no process has counted yet
+_STEPS = 5  # most steps in which `statuses_now` reads uncounted calls
 
 
 class Bar(NamedTuple):

@@ -65,7 +65,7 @@ class Chart(NamedTuple):
 
 
 def line(values: Sequence[float | None]) -> Line:
-    """Return the line through the values, from the lowest to the highest; a constant is drawn at the bottom."""
+    """Return the line through the values, on a scale that includes zero."""
     numbers = [value for value in values if value is not None]
     if not numbers:
         return Line([], None)
@@ -97,15 +97,15 @@ def chart(
     title: str, parts: Iterable[Part], time: Range, form: Callable[[float], str], *,
     kinds: dict[str, str] | None = None, note: str = "",
 ) -> Chart | None:  # fmt: skip
-    """Return the bars of some parts; None if all are zero.
+    """Return a chart of the parts; None if all parts are zero.
 
     Args:
         title: the heading.
         parts: the parts, in any order.
         time: the buckets.
-        form: a size as text.
+        form: formats a size as text.
         kinds: the CSS class of each series, in order; by default the largest series are drawn, then all others as one.
-        note: text below.
+        note: text below the chart.
     """
     sizes: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     totals: dict[str, float] = defaultdict(float)

@@ -75,7 +75,7 @@ def _spend(rows: Iterable[Row]) -> list[tuple[int, str, float]]:
 
 
 def tables(journal: Journal, rows: Filter, timed: Filter, calls: dict[str, list[Row]]) -> list[Table]:
-    """Return agents and models compared; `timed` are the calls whose durations are read."""
+    """Return tables that compare agents and models; `timed` are the calls whose durations are read."""
     took = queries.newest_durations(journal, timed, _TIMED)
     note = f"p50 and p95 are of the newest {_TIMED:,} calls." if len(took) == _TIMED else ""
     return [
@@ -143,7 +143,7 @@ def _hits(sums: Sums) -> Cell:
 
 
 def prompts(journal: Journal, rows: Filter) -> Table:
-    """Return the prompts of the newest calls compared: managed prompts, system messages, or first lines."""
+    """Return a table that compares the newest calls by prompt: managed prompt, system message, or first line."""
     newest = queries.newest_prompts(journal, rows, _PROMPTS)
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in newest:
@@ -158,7 +158,7 @@ def prompts(journal: Journal, rows: Filter) -> Table:
 
 
 def _prompt(text: str | None) -> str:
-    """The part of an input that its calls share: the system message, else the first line; without numbers."""
+    """The part of an input by which calls are grouped: the system message, else the first line without numbers."""
     value = json.loads(text or "null")
     messages = value.get("messages", value) if isinstance(value, dict) else value
     first = messages[0] if isinstance(messages, list) and messages else messages
@@ -199,7 +199,7 @@ def _error_group(message: str, calls: Sequence[Row]) -> ErrorGroup:
 
 
 def _without_numbers(text: str) -> str:
-    """A text for grouping: one line, in which numbers beyond a status code are `#`."""
+    """A text for grouping: one line, in which decimals, ids and numbers of four or more digits become `#`."""
     return plain(re.sub(r"[0-9a-f]{12,}|\d{4,}|\d+\.\d+", "#", " ".join(text[:1_000].split())))[:_MAX_TEXT]
 
 
@@ -235,7 +235,7 @@ def comparison(journal: Journal, rows: Filter, calls: Filter, time: Range) -> di
     Args:
         journal: the journal.
         rows: the decisions.
-        calls: the calls; on the live page those of all symbols and actions, which the hourly sums answer.
+        calls: the calls; on the live page those of all symbols and actions, so that the hourly sums can answer.
         time: the buckets.
     """
     by_name = {by: queries.calls_by_bucket(journal, calls, time.buckets, by) for by in ("agent", "model")}

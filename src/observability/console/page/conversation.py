@@ -156,7 +156,7 @@ def _decision(row: Row) -> DecisionRow:
 
 
 def _messages(row: Row, *, with_output: bool) -> Iterator[Message]:
-    """Yield input and output; the output of a cycle repeats the decision below it."""
+    """Yield the input and, with `with_output`, the output: a cycle's output repeats the decision below it."""
     yield from _of_value(row["input"], "user", "input")
     if with_output:
         yield from _of_value(row["output"], "assistant", "output")

@@ -37,8 +37,8 @@ class DecisionRow(NamedTuple):
 
     row: Row
     signal: Signal
-    action: str  # BUY, SELL and NOTHING are CSS classes too
-    kind: str
+    action: str
+    kind: str  # CSS class: a valid action, else `unreadable`
     reason: str
     outcome: str
     mood: str
@@ -193,7 +193,7 @@ class Listing(NamedTuple):
 
     rows: list[Any]
     older: str | None  # cursor of the next page; None at the end
-    searched_ns: int | None  # a search for text has read as far back as this; None if it has read all
+    searched_ns: int | None  # start of the oldest row read if a text search ran out of time; else None
 
 
 def listing(journal: Journal, rows: Filter, view: View, limit: int = ROWS) -> Listing:
@@ -211,7 +211,7 @@ def _read(journal: Journal, rows: Filter, view: View, limit: int, before: str | 
 
 
 def _searched(journal: Journal, rows: Filter, view: View, limit: int) -> Listing:
-    """Search rows for the view's text, newest first, until a page is full or the time is over."""
+    """Search rows for the view's text, newest first, until a page is full or the time limit is reached."""
     deadline = time.monotonic() + _SEARCH_SECONDS
     matches: list[Any] = []
     before = view.before

@@ -90,7 +90,7 @@ def _not_found(_request: Request, _error: Exception | None) -> Response:
 
 
 def _unreadable(_request: Request, error: Exception) -> Response:
-    """The journal is missing, damaged or busy: its message names the cure, and the page tries again."""
+    """Answer that the journal is missing, damaged or busy: the error names the cure, and the page reloads."""
     return HTMLResponse(live.message("Waiting for the journal", str(error), again=True), 503)
 
 
@@ -106,7 +106,7 @@ async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) 
     """Yield new rows of the list as they come, and from time to time the tiles, until the server ends."""
     drawn, tiles_at = None, 0.0
     while not is_ending():
-        with suppress(JournalError):  # missing or busy: next time
+        with suppress(JournalError):  # missing or busy: the next poll retries
             newest, news = await run_sync(_read, live.news, view, after, drawn if time.monotonic() > tiles_at else None)
             for name, html in news:
                 yield f"id: {newest[0]}\nevent: {name}\ndata: {json.dumps(html)}\n\n"

@@ -30,7 +30,7 @@ class View(NamedTuple):
     action: str | None = None
     failed: bool = False
     text: str | None = None
-    before: str | None = None  # a page of older rows: those before this one, as `start_ns-seq`
+    before: str | None = None  # a page of rows older than this row, given as `start_ns-seq`
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "View":
@@ -56,7 +56,7 @@ class View(NamedTuple):
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the view shows some decisions only: calls and spend have no such filter."""
+        """Whether the view has a filter that applies to decisions, but not to calls and spend."""
         return any((self.symbol, self.action, self.text))
 
 
@@ -89,7 +89,7 @@ class Range(NamedTuple):
 
 
 def range_since(since_ns: int, until_ns: int = NEVER_NS) -> Range:
-    """Return the range from a time to the end of the current hour, or of the hour of `until_ns`, in 30 buckets."""
+    """Return the range from a time to the end of the current hour, or of `until_ns`' hour, in up to 30 buckets."""
     end = -(-min(until_ns, (now_ns() // HOUR_NS + 1) * HOUR_NS) // HOUR_NS)
     least = -(-max(end - since_ns // HOUR_NS, 1) // _MAX_BUCKETS)
     width = next((width for width in _WIDTHS if width >= least), -(-least // 24) * 24)

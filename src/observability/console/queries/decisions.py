@@ -20,7 +20,7 @@ SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE
 """
 
 
-# The same without inferred decisions, whose outcomes `decided` does not count as hits.
+# `_WITH_OUTCOME` without inferred decisions, whose `hit` is NULL in `decided`.
 _JUDGED = f"""
 SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decided
 WHERE {decisions_of("decided")} AND hit IS NOT NULL

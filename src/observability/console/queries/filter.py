@@ -31,7 +31,7 @@ class Filter(NamedTuple):
 
     @property
     def has_few_traces(self) -> bool:
-        """Whether at most a thousand traces contain the text, so that a query should begin with them."""
+        """Whether fewer than a thousand traces contain the text, so that a query should begin with them."""
         return self.traces is not None and len(self.traces) < 36_000
 
     @property
@@ -69,7 +69,7 @@ _FROM_TRACES = "json_each(:traces) AS searched CROSS JOIN {0} AS {1} ON {1}.trac
 
 
 def source(rows: Filter, table: str, name: str) -> str:
-    """Return the FROM clause for a table with alias `name`; it begins with the traces of a text if they are few."""
+    """Return the FROM clause for a table with alias `name`; the traces with a text come first if they are few."""
     return _FROM_TRACES.format(table, name) if rows.has_few_traces else f"{table} AS {name}"
 
 

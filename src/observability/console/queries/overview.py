@@ -34,7 +34,7 @@ def newest_decisions(journal: Journal, rows: Filter, limit: int, before: str | N
         journal: the journal.
         rows: the decisions.
         limit: most rows to return.
-        before: only rows older than this one, given as `start_ns-seq`.
+        before: only rows older than this row, given as `start_ns-seq`.
     """
     return _decoded(journal.select(_NEWEST.format(_BEFORE), rows.parameters(limit=limit, **_cursor(before))))
 
@@ -64,7 +64,7 @@ def _decoded(rows: Sequence[Row]) -> list[Row]:
 
 
 class Buckets(NamedTuple):
-    """Hours in groups of equal width: the first hour since 1970, and the hours of one bucket."""
+    """Groups of hours: the first hour, counted since 1970, and the number of hours in each bucket."""
 
     first: int
     width: int
@@ -84,7 +84,7 @@ _OUTCOMES = "count(hit) AS cases, ifnull(sum(hit), 0) AS hits, count(usd) AS usd
 
 
 def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[Row]:
-    """Return the BUY and SELL decisions with an outcome per bucket: cases, hits, cases in USD, and their USD."""
+    """Return the BUY and SELL decisions with an outcome per bucket: cases, hits, cases in USD, profit in USD."""
     return journal.select(
         f"SELECT {_BUCKET_OF_START}, {_OUTCOMES} FROM decided WHERE {_DECIDED} AND hit IS NOT NULL GROUP BY 1",
         rows.parameters(**buckets._asdict()),
@@ -103,7 +103,7 @@ def outcomes_by_name(journal: Journal, rows: Filter, by: str) -> list[Row]:
 
 
 def actions_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[Row]:
-    """Return the number of decisions per bucket and action; None is the action of an unreadable one."""
+    """Return the number of decisions per bucket and action; an unreadable decision has the action None."""
     return journal.select(
         f"SELECT {_BUCKET_OF_START}, action, count(*) AS decisions FROM decided WHERE {_DECIDED} GROUP BY 1, 2",
         rows.parameters(**buckets._asdict()),

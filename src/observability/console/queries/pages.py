@@ -56,7 +56,7 @@ ORDER BY seq DESC LIMIT :limit
 
 
 def newest_ended(journal: Journal) -> int:
-    """Return the highest `seq` of an ended observation. An open one's `seq` is reused when it ends."""
+    """Return the highest `seq` of an ended observation. The `seq` of an open observation is reused when it ends."""
     newest = journal.select("SELECT seq FROM observations WHERE state <> 'open' ORDER BY seq DESC LIMIT 1")
     return int(newest[0]["seq"]) if newest else 0
 

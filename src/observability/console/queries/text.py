@@ -27,7 +27,7 @@ from .filter import Filter
 _PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
 _FILL_SECONDS = 5.0  # limit per search for adding rows to the index
-_MANY_ROWS = 10_000  # number of rows read one by one from which on a message is printed
+_MANY_ROWS = 10_000  # reading more rows than this one by one prints a message
 _TRACES_AN_ITEM = 20  # traces to find per requested item before reading the items
 _Item = TypeVar("_Item")
 
@@ -41,7 +41,7 @@ def with_traces(journal: Journal, rows: Filter) -> Filter:
     if rows.text is None:
         return rows
     traces: set[str] = set()
-    for traces in _Search(journal, rows.text).run(*_range_of(journal, rows)):  # noqa: B007 - the last one is whole
+    for traces in _Search(journal, rows.text).run(*_range_of(journal, rows)):  # noqa: B007 - the last set is complete
         pass
     return _with(rows, traces)
 
@@ -117,7 +117,7 @@ class _Search:
             self._rows_read += len(page)
             upto = page[-1]["seq"] if page else end
             is_late = time.monotonic() >= self._fill_until
-            index = self._fill(index, texts, upto) if index and not is_late else None  # the index may have no hole
+            index = self._fill(index, texts, upto) if index and not is_late else None  # the index must not have gaps
             begin = upto + 1
         return traces
 
@@ -155,5 +155,5 @@ def _words(text: str) -> list[str]:
 
 
 def _pattern_of(words: Sequence[str]) -> "re.Pattern[str]":
-    """A pattern for the words in a row, in any case, with any non-words between them; the last may be a prefix."""
+    """A case-insensitive pattern: the words with only non-word characters between; the last word may be a prefix."""
     return re.compile(rf"(?<!{WORD})" + r"[\W_]+".join(map(re.escape, words)), re.IGNORECASE)

@@ -1,7 +1,8 @@
 """Calls, errors, cost, tokens and latency by group.
 
-Totals come from the journal's hourly totals, which are fast to read and include deleted rows. The incomplete hours at
-both ends and all totals by session are summed from rows. Latencies, and decisions by model, cover the existing rows.
+Totals come from the journal's hourly sums, which are fast to read and include deleted rows. The incomplete hours at
+both ends, and all totals by session or prompt, are summed from rows. Latencies cover only the existing rows, and so do
+the decisions by model, provider or prompt.
 """
 
 import json
@@ -17,8 +18,8 @@ from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
 UNKNOWN = "unknown"  # name of a group without an agent, model, ...
 _PAGE_ROWS = 20_000
-_DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which its UTC hour begins
-# Group -> its SQL for hourly totals, and for rows.
+_DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which a row's UTC hour begins
+# Group -> its SQL for hourly sums, and for rows.
 GROUPS = {
     "agent": ("agent", "agent"),
     "model": ("model", MODEL),
@@ -28,7 +29,7 @@ GROUPS = {
     "hour": ("hour", f"start_ns / {HOUR_NS}"),
     "day": (_DAY.format("hour * 3600"), _DAY.format(f"start_ns / {HOUR_NS} * 3600")),
 }
-TIMES = ("hour", "day")  # groups in order of time
+TIMES = ("hour", "day")  # groups that are listed in order of time
 
 
 def _label(by: str, group: Any) -> str:
@@ -106,7 +107,7 @@ def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -
     """Return one row per group of `by` (a key of `GROUPS`), most expensive first, hours and days in order.
 
     Args:
-        timed: with latencies, which reads every call.
+        timed: include latencies, which requires reading every call.
     """
     by_row = by in ("session", "prompt")
     totals = {_label(by, row.pop("grp")): row for row in sums(journal, {"grp": GROUPS[by][0]}, rows, by_row=by_row)}
@@ -142,7 +143,7 @@ def calls_without_usage(journal: Journal, rows: Filter) -> int:
 
 _COUNTED = ", ".join(COUNTED)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
-# The last two selects have one bound per direction: with two, SQLite might choose either for the index.
+# The last two selects have one lower and one upper bound: of two lower bounds, SQLite might use either for the index.
 _FROM_HOURS = f"""
     SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
@@ -157,7 +158,7 @@ _FROM_ROWS = f"""
 
 
 def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: bool = False, **values: Any) -> list[Row]:
-    """Return the sums of all `COUNTED` by keys, in order of the keys, without groups that have no call.
+    """Return the sums of all `COUNTED` columns by keys, in order of the keys, without groups that have no call.
 
     Args:
         journal: the journal.
@@ -178,7 +179,7 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
 
 
 def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None:
-    """Return the decisions of each group by model or provider; None for groups that the hourly sums count."""
+    """Return the number of decisions of each group; None if the hourly sums contain these numbers."""
     if by not in ("model", "provider", "prompt") and rows.model is None and not rows.is_of_traces:
         return None
     table = "decisions" if by in ("provider", "session", "prompt") else _DECIDED
@@ -186,7 +187,7 @@ def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
-# The table `decided` under the view's name, without sessions; with the provider, if the model's name depends on it.
+# The table `decided`, named like the view `decisions`; without sessions. `provider` is set where MODEL depends on it.
 _DECIDED = """
 (SELECT *, CASE WHEN model IN (SELECT requested FROM model_names) THEN (SELECT provider FROM observations AS g
     WHERE g.trace_id = decided.trace_id AND g.type = 'generation' AND g.start_ns <= decided.start_ns
@@ -212,7 +213,7 @@ def _times(journal: Journal, by: str, rows: Filter) -> dict[str, _Times]:
 
 
 def _calls(journal: Journal, by: str, rows: Filter, columns: str) -> Iterator[Row]:
-    """Yield every ended call, read in pages, without calls recorded after the start.
+    """Yield every ended call, read in pages, without calls recorded after reading began.
 
     Interrupted calls are left out: their duration and usage are unknown.
     """
@@ -256,5 +257,5 @@ def _quantiles(times: _Times | None) -> dict[str, Any]:
 
 
 def quantile(ordered: Sequence[int], share: float) -> float | None:
-    """Return the nearest-rank quantile in milliseconds: the smallest value not exceeded by at least `share`."""
+    """Return the nearest-rank quantile in ms: the smallest value that at least `share` of the values do not exceed."""
     return ordered[max(math.ceil(len(ordered) * share) - 1, 0)] / 1e6 if ordered else None

@@ -20,7 +20,7 @@ class Trace(NamedTuple):
     id: str
     observations: list[Row]
     scores: list[Row]
-    address: str | None  # address of its page in Langfuse, once it is fully delivered
+    address: str | None  # address of its page in Langfuse, once the whole trace is delivered
 
     @property
     def outcomes(self) -> list[Row]:
@@ -44,7 +44,7 @@ class TraceLine(NamedTuple):
     signal: Signal | None  # the decision that represents the trace
     tokens: tuple[int, int] | None  # input and output of the calls that report usage
     calls: int
-    cost_usd: float | None  # None if the price of any call is unknown
+    cost_usd: float | None  # None if a successful call has no price, or no call has a price
     level: str  # worst level
 
 
@@ -68,7 +68,7 @@ def names(journal: Journal, column: str) -> list[str]:
 
 
 def name_like(journal: Journal, column: str, name: str) -> str | None:
-    """Return the journal's spelling of an agent or model. Scans all rows for one without calls."""
+    """Return the journal's spelling of an agent or model, or None. A name without calls takes a scan of all rows."""
     matches = [existing for existing in names(journal, column) if existing.casefold() == name.casefold()]
     if matches:
         return name if name in matches else matches[0]

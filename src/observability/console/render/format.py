@@ -16,8 +16,8 @@ from ..queries.totals import tokens_in_and_out
 from ..signal import finite
 from ..time_range import local_time
 
-DITTO = "″"  # beside a decision whose trace's cost and outcome belong to another decision
-SHORT_ID = 8  # number of digits of a trace id that `trace` accepts
+DITTO = "″"  # replaces cost and outcome if another decision of the trace shows them
+SHORT_ID = 8  # number of digits in a shortened trace id
 _MAX_DECIMALS = 7  # most decimals of a cost; smaller costs are printed as `$1.2e-09`
 _KEPT = frozenset("\n\t")
 _UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # units of US dollars
@@ -38,7 +38,7 @@ def _safe_character(character: str) -> str:
 
 
 def plain(text: object) -> str:
-    """Return untrusted text for a page: at most 2,000 characters, and escaped."""
+    """Return the first 2,000 characters of untrusted text, with control characters escaped."""
     return safe(str(text or "")[:2_000])
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from ..time_range import local_time
 from .format import both_ends, json_text
 
-WIDE = 120  # columns from which on models, costs and reasons fit in one line
+WIDE = 120  # columns needed for models, costs and reasons in one line
 _PIPE = 500  # columns for a pipe, so that the next program gets uncut cells
 _LISTS_OF_ROWS = ("observations", "scores", "decisions", "agents")
 _TIMES = (
@@ -24,7 +24,7 @@ _INDENT = 3  # columns of an icon and a space
 
 
 class Column(NamedTuple):
-    """A column of a table. Numbers are never cut; texts are cut to `min_width` at most."""
+    """A column of a table. Numbers are never cut; texts are never cut below `min_width`."""
 
     name: str
     cells: Sequence[str | Text]  # a str (a name) is cut in its middle, a Text at its end

@@ -31,7 +31,7 @@ from .layout import WIDE, Column, table
 
 ACTION_STYLES = {"BUY": "bold green", "SELL": "bold red", "NOTHING": "bold yellow"}
 LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
-_WITH_SECONDS = 100  # terminal width from which on times have seconds
+_WITH_SECONDS = 100  # terminal width needed for times with seconds
 _MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # widths in columns
 _MAX_REASON = 400
 _BAR = 6  # columns of the longest bar
@@ -39,7 +39,7 @@ _MIN_DECISION = 17  # columns of `NOTHING 100% DOGE`
 
 
 def decisions_table(decisions: Sequence[Row], max_width: int, *, brief: bool = False) -> list[Text]:
-    """One line per decision; a long reason is on the next line; `brief` leaves out model and cost."""
+    """One line per decision, its reason on the next line in a narrow terminal; `brief` leaves out model and cost."""
     signals = [signal_of(row["metadata"]) for row in decisions]
     columns = list(_decision_columns(decisions, signals, max_width, brief))
     reasons = [Text(one_line(signal.reason, _MAX_REASON)) for signal in signals]
@@ -84,7 +84,7 @@ def _outcome(row: Row) -> Text:
 
 
 def decision_text(signal: Signal) -> Text:
-    """`SELL 64% ETH`; after `≈` if it was inferred, before `?` if it is invalid."""
+    """A signal as `SELL 64% ETH`. A leading `≈` marks an inferred signal, a trailing `?` an invalid signal."""
     action = one_line(signal.action, 12)
     text = Text("≈ " if signal.inferred else "").append(action, style=ACTION_STYLES.get(action, "bold"))
     text.append(f" {signal.confidence:g}%" if signal.confidence is not None else "")
@@ -221,7 +221,7 @@ def _change(change: float | None) -> Text:
 
 
 def _groups(names: Sequence[str], by: str) -> Column:
-    """The column of group names, cut only so far that they stay different; session names are never cut."""
+    """The column of group names, up to 40 wide; narrowed only while the names stay distinct, and never for sessions."""
     lines = [one_line(name, _MAX_NAME) for name in names]
     widths = (_MAX_NAME,) if by == "session" else range(_MIN_GROUP, _MAX_NAME)
     distinct = (width for width in widths if len({both_ends(line, width) for line in lines}) == len(set(lines)))
@@ -268,7 +268,7 @@ _CELLS: dict[str, Callable[[CallStats], str]] = {
     "out": lambda group: count(group.output_tokens),
     "thinking": lambda group: count(group.reasoning_tokens),
 }
-# In a narrow terminal the first columns are dropped first.
+# In a narrow terminal, columns are dropped in this order.
 _PRIORITY = (
     "thinking", "out", "tokens in", "1st token", "cached", "p99", "each", "decisions", "p50", "p95", "no price",
     "errors", "spend", "calls",

@@ -13,7 +13,7 @@ from .format import SHORT_ID, duration, gain, gain_percent, moment, one_line, pr
 from .tables import LEVEL_STYLES, decision_text
 
 _ICONS = {"agent": "🤖", "generation": "🧠", "event": "📌", "tool": "🔧"}
-_INDENT = 12  # columns of the deepest usual branch
+_INDENT = 12  # indent of a usual tree's deepest branch, in columns
 
 
 def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableType:
@@ -28,7 +28,7 @@ def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableT
 
 
 def _scores(trace: Trace, full: bool, width: int) -> Iterator[Text]:
-    """Yield the outcome and any other score of the whole trace, one line each, line breaks in notes included."""
+    """Yield the outcome and each other score of the trace, one line each; line breaks in notes become spaces."""
     for score in trace.outcomes:
         line = f"{_score(score)}  {score['comment'] or ''}".rstrip()
         yield Text(f"⚖️ {one_line(line, 2 * len(line) if full else width - 3)}")

@@ -1,1 +1,1 @@
-"""The commands that change something: the journal, its delivery, another repo."""
+"""The commands that change something, such as the journal, Langfuse or another repo."""

@@ -30,7 +30,7 @@ def confirm(question: str, outcome: str, end: Callable[[str, str], NoReturn] = _
     try:
         if typer.confirm(question, err=True):
             return
-    except typer.Abort as abort:  # Ctrl-C or no terminal, as its context tells
+    except typer.Abort as abort:  # Ctrl-C or no terminal: `__context__` tells which
         print(file=sys.stderr)
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise typer.Exit(INTERRUPTED) from None

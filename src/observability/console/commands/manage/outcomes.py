@@ -112,7 +112,7 @@ def outcomes(
 
 @contextmanager
 def _ctrl_c_ignored() -> Iterator[None]:
-    """Delay Ctrl-C until all rows are written, so that a file is imported completely or not at all."""
+    """Ignore Ctrl-C until all rows are written, so that a file is imported completely or not at all."""
 
     def note(*_: Any) -> None:
         cprint("⚠️ Finishing the import first, which takes a few seconds", "yellow", file=sys.stderr)

@@ -97,7 +97,7 @@ def _cure(reply: "ServerReply", destination: settings.AnyDestination) -> str:
 
 
 def _end(message: str, cure: str | None, as_json: bool) -> NoReturn:
-    """End the command before anything is sent; all numbers in the JSON output are None."""
+    """End the command before anything is sent; in the JSON output `delivered` is 0 and the other numbers are null."""
     print_error(message, cure)
     if as_json:
         show_json(dict.fromkeys((*_Shipped._fields, "local")) | {"delivered": 0, "why": message, "cure": cure})

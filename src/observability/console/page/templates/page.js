@@ -76,7 +76,7 @@ if ($("filter")) {
   loadLower();
 }
 
-// A table's header sorts it: numbers the greatest first, names the least first, then the other way round.
+// A click on a column's header sorts the table: numbers descending, names ascending. A second click reverses the order.
 document.addEventListener("click", (event) => {
   const cell = event.target.closest("th[aria-sort]");
   if (!cell || !event.target.closest("button")) return;
@@ -94,7 +94,7 @@ document.addEventListener("click", (event) => {
   body.replaceChildren(...[...body.rows].sort((one, other) => (next === "ascending" ? order(one, other) : order(other, one))));
 });
 
-// A tooltip with the words that a mark has for screen readers.
+// A tooltip with a mark's label, which screen readers read.
 const tip = document.createElement("div");
 tip.className = "tip";
 tip.hidden = true;
