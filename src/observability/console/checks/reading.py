@@ -35,7 +35,7 @@ def read_back(client: "LangfuseClient", destination: str, project: str) -> Itera
             journal.keep_project(destination, project)
             sent = health.last_shipped(journal, destination)
     except JournalError:
-        return  # the check `journal` reports it
+        return  # the check `journal` reports the error
     if trace := sent["trace_id"]:
         path = f"{_OBSERVATIONS}?limit=1&traceId={quote(trace)}" if new else f"{_LEGACY_TRACES}/{quote(trace)}"
         yield _read_back_finding(f"trace {trace[:SHORT_ID]}", client.get(path, _SECONDS), sent["trace_ns"])

@@ -42,7 +42,7 @@ def doctor(
 
 
 def _findings() -> list[Finding]:
-    """Run all checks. Each `what` is redacted, even with invalid patterns of the operator, so that no key is printed."""
+    """Run all checks. Each `what` is redacted, even if the operator's patterns are invalid: no key may be printed."""
     # Loaded lazily: every command loads this module, and redaction's rules take longer to load than other commands run.
     from ...redaction import redact_line
     from ..checks import alerts, local, server

@@ -20,7 +20,7 @@ class Bar(NamedTuple):
     resets_ns: int
 
     def amount(self, name: str) -> str:
-        """A figure of the status as text; `~` marks one with estimates."""
+        """A figure of the status as text; `~` marks a figure with estimates."""
         is_estimated = name == "spent" and self.status.unpriced
         return f"{'~' if is_estimated else ''}{amount_text(getattr(self.status, name))}"
 

@@ -22,7 +22,7 @@ _SEARCH_SECONDS = 0.2
 
 
 class Tile(NamedTuple):
-    """A figure of the period, its change against the period before, and its course as a small line."""
+    """A figure of the period, its change against the period before, and its values over time as a small line."""
 
     label: str
     value: str

@@ -27,7 +27,7 @@ from .filter import Filter
 _PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
 _FILL_SECONDS = 5.0  # limit per search for adding rows to the index
-_MANY_ROWS = 10_000  # reading more rows than this one by one prints a message
+_MANY_ROWS = 10_000  # a message is printed if a search reads more rows outside the index
 _TRACES_AN_ITEM = 20  # traces to find per requested item before reading the items
 _Item = TypeVar("_Item")
 

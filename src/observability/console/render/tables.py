@@ -238,7 +238,7 @@ def _stats(
 ) -> list[Text]:
     rows = groups if total is None else [*groups, total]
     columns = (Column(name, list(map(_CELLS[name], rows)), _PRIORITY.index(name), right=True) for name in names)
-    bars = [*_bars(groups), *(Text() for _ in rows[len(groups) :])]  # the total's bar would dwarf its parts
+    bars = [*_bars(groups), *(Text() for _ in rows[len(groups) :])]  # the total's bar would dwarf the groups' bars
     return table([_groups([row.group for row in rows], by), *columns, Column("", bars, 8)], max_width)
 
 
