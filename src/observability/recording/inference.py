@@ -19,8 +19,6 @@ _ACTIONS = {"BUY": "BUY", "SELL": "SELL", "NOTHING": "NOTHING", "HOLD": "NOTHING
 _DECORATION = " \t*_#>`'\".:!-"  # Markdown and punctuation around an action
 _MAX_LINE = 40  # characters of a first line that may be an action
 _MAX_REASON = 500
-# A text in JSON that begins with a word other than an action.
-_OTHER_WORD = re.compile(r'"(?!BUY|SELL|NOTH|HOLD|DO)[a-z]', re.IGNORECASE | re.ASCII)
 _CONFIDENCE = re.compile(r"confidence[^0-9\n]{0,20}(\d{1,3}(?:\.\d{1,4})?)", re.IGNORECASE)
 _SYMBOL = re.compile(
     r"^[ \t*_-]{0,8}(?:symbol|token|ticker|pair)[ \t*_]{0,4}[:=][ \t*_]{0,4}([\w/.-]{1,20})",
