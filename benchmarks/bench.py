@@ -5,7 +5,7 @@ Absolute times differ between machines and with their load; compare the ratios o
 
     python -m benchmarks.bench [--quick] [PART ...]
 
-All of it takes about five minutes. stderr says what is being measured.
+A full run takes about five minutes. Progress is printed on stderr.
 """
 
 import argparse

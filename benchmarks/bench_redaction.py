@@ -1,11 +1,11 @@
 """Measure redaction: its speed beside one plain regular expression, its recall and its precision. Prints Markdown.
 
-    python -m benchmarks.bench_redaction             speed (the expression knows no checksum and no seed phrase)
+    python -m benchmarks.bench_redaction             speed (the expression knows no checksum and no word list)
     python -m benchmarks.bench_redaction CORPORA     recall over the corpora in this folder, and masks on clean text
 
 A corpus is a checkout of the rules of a scanner, with examples of secrets: CORPORA/kingfisher and CORPORA/noseyparker
-(YAML, which needs pyyaml), CORPORA/gitleaks (Go), CORPORA/credsweeper (its tests' expected findings). A corpus that is
-not there is skipped.
+(YAML, which needs pyyaml), CORPORA/gitleaks (Go), CORPORA/credsweeper (its tests' expected findings). A missing corpus
+is skipped.
 """
 
 import json
@@ -67,7 +67,7 @@ JAPANESE = "ビットコインの価格が急落し、ロングの清算が相�
 CHINESE = "比特币价格上涨，多头清算一千二百万美元，市场情绪谨慎。\n"
 KOREAN = "비트코인 가격이 급락하며 롱 포지션 청산이 이어졌다. 시장은 여전히 신중한 모습이다.\n"
 FRENCH = "Le marché du Bitcoin a chuté fortement après les liquidations; la clé est la prudence à court terme. "
-# Title -> a row: common in prompts, and similar to a secret.
+# Title -> a row that is common in prompts or similar to a secret.
 ROWS: dict[str, Callable[[random.Random], str]] = {
     "Japanese prose": lambda _: JAPANESE,
     "Chinese prose": lambda _: CHINESE,
@@ -112,7 +112,7 @@ def milliseconds(work: Callable[[str], object], text: str) -> list[float]:
 
 
 def _once(work: Callable[[str], object], text: str) -> float:
-    began = time.thread_time()  # CPU time: others share the machine
+    began = time.thread_time()  # CPU time, since other processes share the machine
     work(text)
     return (time.thread_time() - began) * 1000
 
@@ -156,14 +156,14 @@ def main() -> None:
 
 
 def _own_secrets() -> None:
-    """Columns beside the three of every row."""
+    """Print a line for 12 secrets in the environment, and a line for 33."""
     for count in (12, 33):
         make = random.Random(count)
         os.environ.update({f"BENCH{at}_KEY": _base58(make, 30) for at in range(count - len(SECRETS))})
         _row(f"200 KB of market rows, {count} secrets of ours", (FEED * 50)[: 200 * KB], "5")
 
 
-# Services of a trading fleet: files of the corpora, by their names without the ending.
+# The corpora's files for services of a trading fleet: their names without the ending.
 FAMILIES = word_set(
     # payments and mail
     "stripe square squareup gocardless shopify plaid paypal paystack paymongo lemonsqueezy pagarme transferwise "
@@ -199,7 +199,7 @@ _GO_TEXT = re.compile(r"^\s*(?:`([^`]{16,})`|\"((?:[^\"\\\n]|\\.){16,})\"),\s*(?
 
 
 def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Return examples and their secrets, found by the rule's own expression if `re` can compile it."""
+    """Yield examples and their secrets, found by the rule's own expression if `re` can compile it."""
     import yaml  # optional
 
     for rule in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("rules", []):
@@ -219,7 +219,7 @@ def _examples_in_go(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
                 yield match[1] or match[2].replace('\\"', '"'), ()
 
 
-# CredSweeper's rules of the services above, and its rules by names in code (also misspelled, and of 15 letters).
+# CredSweeper's rules by names in code, and its rules of the services above.
 BY_NAME = re.compile("Password|Token|Key|Secret|Auth|Credential|API")
 OF_SERVICES = re.compile(
     r"PEM Private Key|Gitlab Prefix Token|AWS (?:Client ID|Multi|MWS Key)"
@@ -236,7 +236,7 @@ OF_SERVICES = re.compile(
 
 
 def _findings(rules: re.Pattern[str], file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """CredSweeper's findings in its samples: the lines of each, and its value; `pk_live_…` is public."""
+    """Yield the lines and the value of each CredSweeper finding in its own samples; `pk_live_…` is public."""
     for finding in json.loads(file.read_text(encoding="utf-8")):
         value = finding["line_data_list"][-1]["value"]  # if there are several values, the first is an id
         if rules.fullmatch(finding["rule"]) and not value.startswith("pk_"):
@@ -281,7 +281,7 @@ def _reason(example: str, secrets: tuple[str, ...]) -> str:
 
 
 def precision() -> None:
-    """Print the masks on texts that hold no secret; passwords of examples in docstrings count too."""
+    """Print the masks on texts that hold no secret; example passwords in docstrings count too."""
     packages = [file for file in _STDLIB.glob("*/**/*.py") if not {"test", "tests", "site-packages"} & {*file.parts}]
     print("\n| text without a secret | MB | masks |\n|---|---|---|")
     for name, files in (

@@ -136,7 +136,7 @@ def stream(chunks: int, repeats: int) -> None:
 
 
 def throughput(address: str, threads: int, count: int, repeats: int) -> None:
-    """Calls per second of many threads at once."""
+    """Measure the calls per second of many threads at once."""
 
     def once(call: Call) -> float:
         began = time.perf_counter()
@@ -154,7 +154,7 @@ def throughput(address: str, threads: int, count: int, repeats: int) -> None:
 
 
 def dropped() -> None:
-    """Observations that this process has lost."""
+    """Print how many observations this process has lost."""
     from src.observability import runtime
 
     flush()

@@ -1,6 +1,6 @@
 """The calls under test: through a model, a decorated function and an SDK's client; plain, and traced by each library.
 
-A call takes a prompt and answers at once, so that the time left is the library's.
+A call takes a prompt and answers at once, so that the measured time is the library's.
 """
 
 import os
@@ -65,7 +65,7 @@ class PlainModel:
 
     def generate_response(
         self,
-        system_prompt: str,  # noqa: ARG002 - this and the others are a model's
+        system_prompt: str,  # noqa: ARG002 - a model has these parameters
         user_content: Any,  # noqa: ARG002
         temperature: float = 0.7,  # noqa: ARG002
         max_tokens: int | None = None,  # noqa: ARG002

@@ -2,7 +2,8 @@
 
     python -m benchmarks.console [FILE]
 
-FILE is a journal by `python -m tests.million FILE`; the benchmark writes to a copy. Without FILE it makes one.
+FILE is a journal made by `python -m tests.million FILE`; the benchmark writes to a copy. Without FILE, a
+journal is made first.
 """
 
 import multiprocessing

@@ -3,8 +3,8 @@
     python -m benchmarks.process LIBRARY ADDRESS CALLS PACE [--no-redaction] [--no-pause]
 
 Prints JSON: `first_ms`, CPU of the first 400 calls, imports included; `cpu_us`, CPU of each call after those, export
-included; `grown_mb`, the memory that CALLS add; `longest_ms`, and `stalls`, the number of calls over 5 ms (Python's
-switch interval, after which a thread yields).
+included; `grown_mb`, the memory that CALLS add; `longest_ms`, the longest call; `stalls`, the number of calls
+over 5 ms (Python's switch interval, after which a thread yields).
 """
 
 import json
@@ -29,7 +29,7 @@ FIRST = 400  # calls that include all one-time work
 STALL_US = 5_000
 NO_REDACTION, NO_PAUSE = "--no-redaction", "--no-pause"  # NO_PAUSE: no pause to export every 500 calls
 BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy meanwhile
-LOOK_EVERY = 500  # calls back to back, few enough for a bare span's queue
+LOOK_EVERY = 500  # calls between two flushes, few enough for a bare span's queue
 
 Run = dict[str, float]
 
@@ -122,7 +122,7 @@ def _added(runs: dict[str, list[Run]], name: str, key: str) -> Iterator[float]:
 
 
 def _show_first(runs: dict[str, list[Run]]) -> None:
-    """CPU of the first 400 calls beyond that of as many later ones: imports, compiling, a new journal."""
+    """The CPU time of the first 400 calls, less that of 400 later calls: imports, compiling, a new journal."""
 
     def once(name: str) -> list[float]:
         return [run["first_ms"] - FIRST * run["cpu_us"] / 1000 for run in runs[name]]

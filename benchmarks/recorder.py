@@ -57,7 +57,7 @@ def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
 
 
 def row_microseconds(count: int, size: int) -> tuple[float, float, float]:
-    """CPU of this thread for a row: by the recorder's sink, by the journal's insert of it, and by `sqlite3` inserting
+    """This thread's CPU time per row: of the recorder's sink, of the journal's insert alone, and of `sqlite3` inserting
     the same bytes."""
     from src.observability import settings
     from src.observability.recording import JournalSink
@@ -119,7 +119,7 @@ def rows(count: int, repeats: int) -> None:
 
 
 def _until_on_disk(ended: int) -> float:
-    """Milliseconds from now until as many observations are committed."""
+    """Milliseconds from now until `ended` observations are committed."""
     from src.observability import runtime
 
     began = time.perf_counter()
@@ -146,7 +146,7 @@ def to_disk() -> dict[str, Any]:
 
 
 def disk(repeats: int) -> None:
-    """The time to the disk, of several new processes."""
+    """Measure the time to the disk in several new processes."""
     progress("the time to the disk")
     runs = [json.loads(_in_process("disk").stdout.splitlines()[-1]) for _ in range(repeats)]
     line("the first call of a process: its return", spread([run["first_call"] for run in runs], "ms", 0))
@@ -159,7 +159,7 @@ def disk(repeats: int) -> None:
 
 
 def burst() -> None:
-    """A burst in a process that has made no call; then wait to be killed."""
+    """Make a burst of calls in a new process, then wait to be killed."""
     call = calls.our_model()
     for number in range(BURST):
         call(f"{calls.PROMPT}{number}")

@@ -48,7 +48,7 @@ class Run(NamedTuple):
 
 
 def simulated(machines: int, rows_a_second: float, capacity: float, rate: float, seed: int) -> Run:
-    """The time from the end of an outage until each machine has sent its backlog."""
+    """Simulate an outage, and the time after it until each machine has sent its backlog."""
     os.environ["OBSERVABILITY_CATCH_UP_RATE"] = str(rate)
     chance = random.Random(seed)
     clock, shipper._random, delivery._random = Clock(), chance, chance  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""The start of a process: the package's import, the factory's, and `create_model`."""
+"""Measures the start of a process: the imports of the package and the factory, and `create_model`."""
 
 import os
 import subprocess

@@ -9,7 +9,7 @@ from .store import AlertStore
 _MINUTE_NS = 60 * 10**9
 _LONGEST_PAUSE_MINUTES = 60
 _MOST_ATTEMPTS = 6 + 3 * 24  # three days of retries
-_SEPARATE = 5  # more messages than these are joined into one
+_SEPARATE = 5  # most messages sent one by one; more are joined into one
 _DUE = """
 SELECT m.id AS message, m.kind, m.attempts, m.state, m.due_ns, i.*
 FROM messages AS m JOIN incidents AS i ON i.id = m.incident
@@ -31,7 +31,7 @@ def send_due(store: AlertStore, channels: list[Channel], now_ns: int) -> None:
 def _without_merged(
     store: AlertStore, due: list[dict[str, Any]], waiting: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Leave out the `opened` message of an incident whose `closed` message is pending too: that one holds both."""
+    """Leave out the `opened` message of an incident whose `closed` message is pending too: `closed` reports both."""
     ended = {row["id"] for row in waiting if row["kind"] == "closed"}
     merged = [row for row in due if row["kind"] == "opened" and row["id"] in ended and row["state"] == "waiting"]
     _mark(store, merged, "merged", 0)
@@ -47,7 +47,7 @@ def _send_all(store: AlertStore, channel: Channel, due: list[dict[str, Any]], no
 
 def _sent(store: AlertStore, channel: Channel, batch: list[dict[str, Any]], now_ns: int) -> bool:
     message = joined([_message(row) for row in batch])
-    _mark(store, batch, "sending", batch[0]["due_ns"])  # if the process is killed now, the next one sees it
+    _mark(store, batch, "sending", batch[0]["due_ns"])  # if the process is killed now, the next process marks a repeat
     error = send(channel, message)
     if error is None:
         _mark(store, batch, "sent", now_ns)

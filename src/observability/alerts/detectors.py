@@ -27,7 +27,7 @@ def evidence_limit(tests: float) -> float:
 
 
 def log_ratio(bad: bool, usual: float, suspect: float) -> float:
-    """The log likelihood ratio of one trial: share of bad trials is `suspect`, against share is `usual`."""
+    """The log likelihood ratio of one trial: a share of bad trials of `suspect`, against a share of `usual`."""
     return math.log(suspect / usual) if bad else math.log((1 - suspect) / (1 - usual))
 
 
@@ -44,7 +44,7 @@ def odds_times(share: float, factor: float) -> float:
 def gap_factor(gaps: int, rank: int, tests: float) -> float:
     """The multiple of the `rank`-th longest of `gaps` gaps that one in `tests` gaps exceeds.
 
-    Beyond its largest values a distribution falls at least exponentially here: P(gap > c x) = P(gap > x)^c, and the
+    The tail of the distribution is assumed to fall at least exponentially: P(gap > c x) = P(gap > x)^c, and the
     rank-th longest of n gaps is exceeded with probability rank/n (order statistics, distribution-free).
     """
     return max(math.log(tests) / math.log(gaps / rank), 2.0) if gaps > rank else math.inf

@@ -26,7 +26,7 @@ WHERE state = 'rejected' AND destination = ? AND at_ns > ?"""
 
 
 def fleet_incidents(journal: Journal, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield the current incidents. An open incident ends at another limit than it began: `is_open(agent, rule)`."""
+    """Yield the current incidents. `is_open(agent, rule)`: an open incident may end at a lower limit than it began."""
     limit = _ON_TIME_NS if is_open(_FLEET, "unshipped") else _LATE_NS
     for rule in (_unshipped(journal, now_ns, limit), _rejected(journal, now_ns)):
         yield from list(rule)[:1]  # one incident for all destinations

@@ -19,7 +19,7 @@ _LEAST_MOVE = 5.0  # smallest shift of the mean, in percentage points
 
 @dataclass
 class Spend:
-    """Sums over the hours how far the spend is above the usual (a cumulative sum test)."""
+    """Sums how far the spend of each hour is above the usual (a cumulative sum test)."""
 
     hour: int = 0  # the current hour, in hours since 1970
     usd: float = 0.0  # spend of the current hour

@@ -18,9 +18,9 @@ _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin: 10 %
 _RANK = 3  # the third longest gap is used: the longest two of four weeks may be outliers
 _SLOW_TIMES = 1.5  # a call is slow beyond this multiple of the 95 % quantile
-_BUSY_DAY = 20  # number of trials from which on a day's own share counts
+_BUSY_DAY = 20  # fewest trials with which a day's own share counts
 _STARTS_SUSPECT_HOURS = 72.0  # longest silence of an agent without a known week: a weekend lasts 60 hours
-_MIN_EXPECTED = 3.0  # a silence of fewer due traces is no incident
+_MIN_EXPECTED = 3.0  # a silence of fewer due traces is not an incident
 _FEWEST_DUE = 0.5  # an hour's spend is divided by at least this many traces
 _LEAST_SPREAD = 0.25  # minimum standard deviation of the logarithm of an hour's spend
 
@@ -225,7 +225,8 @@ class Past:
         """The longest usual silence, in hours and in due traces.
 
         Due traces are those that usually end in such a time: none at night or on weekends if the agent pauses then.
-        This limit finds a silence sooner, but needs two known weeks. The limit in hours serves agents with few traces.
+        The limit in due traces finds a silence sooner, but needs two known weeks. The limit in hours serves agents with
+        few traces.
         """
         return self.once("silence", self._silence_limits)  # type: ignore[no-any-return]
 

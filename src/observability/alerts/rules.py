@@ -1,7 +1,7 @@
 """The table of rules about shares of bad trials, and the evidence collected for a rule.
 
-Rules about amounts are in `levels.py`, rules about the machine in `fleet.py`. A new rule is a line of `RULES`, and its
-trials in `monitor.py`.
+Rules about amounts are in `levels.py`, rules about the machine in `fleet.py`. To add a rule, add a line to `RULES`, and
+its trials to `monitor.py`.
 """
 
 from dataclasses import dataclass

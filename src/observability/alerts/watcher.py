@@ -17,7 +17,7 @@ from .monitor import Incident, Monitor
 from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
 
-# The machine has slept if a pause between passes is longer than 3 times the previous one, and than 15 minutes.
+# The machine has slept if a pause between passes is longer than 15 minutes and than 3 times the previous pause.
 _PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9
 _GONE_NS = 60 * 86_400 * 10**9  # an agent not seen for longer is forgotten
 
@@ -138,7 +138,7 @@ def only_watch(journal: Path) -> Iterator[None]:
     """Hold the lock of the journal's watch. The operating system releases it even if the process is killed.
 
     Raises:
-        AlreadyWatchedError: another process holds it.
+        AlreadyWatchedError: another process holds the lock.
     """
     fd = os.open(f"{path_beside(journal)}.lock", os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     try:

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from .limits import Budget
 
 _WEIGHT = 0.1  # weight of the newest call in the running means
-_FEWEST = 3  # number of calls from which on an agent's own mean is used alone
+_FEWEST = 3  # fewest calls of an agent after which its own mean is used alone
 _CHARACTERS_PER_TOKEN = 4
 _FIRST_ANSWER = 500  # assumed tokens of a first answer
-# Amounts assumed until the keeper has priced such a call, about 15 ms after the first one.
+# Amounts assumed until the keeper has estimated an agent's first call of a model, which takes about 15 ms.
 _GUESS_USD, _GUESS_TOKENS = 0.01, 1500.0
 _LARGEST_GUESS = 0.01  # share of the budget
 

@@ -32,7 +32,7 @@ class Pace(NamedTuple):
 
 
 class View:
-    """The state of a budget as this process knows it. The keeper replaces it; callers only add to `used`."""
+    """A budget's state as this process knows it. The keeper replaces it; callers only add to `used` and `beyond`."""
 
     __slots__ = ("beyond", "ends", "is_read", "left", "limit", "pace", "refreshed", "reserved", "room", "spent", "used")
 

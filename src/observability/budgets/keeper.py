@@ -101,7 +101,7 @@ class Keeper:
         self._print_notes()
 
     def read(self, path: Path) -> None:
-        """Read the budgets' state before the first call, so that a new process refuses calls if one is used up."""
+        """Read the budgets' state before the first call, so that a new process refuses calls if a budget is used up."""
         with guarded, suppress(JournalError):  # no journal yet, or a locked one
             journal = Journal(path, create=False)
             try:

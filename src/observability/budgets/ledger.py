@@ -184,7 +184,7 @@ class Ledger:
 def statuses_now(
     journal: Journal, budgets: Sequence[Budget], now: float, steps: int = sys.maxsize
 ) -> tuple[list[Status], bool]:
-    """The budgets with the calls that no process has counted yet, and whether these are all; nothing is written.
+    """The budgets with calls that no process has counted yet, and whether all these were read; writes nothing.
 
     Args:
         journal: the journal.
@@ -199,7 +199,7 @@ def statuses_now(
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """The `seq` of the last ended observation. An open one is excluded: it will end under the same number."""
+    """The `seq` of the last ended observation. Open rows are excluded: an interrupted row keeps its `seq`."""
     row = db.execute(_NEWEST).fetchone()
     return int(row[0]) if row else 0
 

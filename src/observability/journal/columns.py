@@ -20,7 +20,7 @@ class Kind(Enum):
 
 
 class Column(NamedTuple):
-    """A column. If SQLite rejects a row, its placeholder has only the `is_identity` columns."""
+    """A column. If SQLite rejects a row, its placeholder keeps only the values of `is_identity` columns."""
 
     name: str
     kind: Kind

@@ -44,7 +44,7 @@ class JournalConnection:
         return self._identity is not None and identity_of(self.path) == self._identity
 
     def set_aside(self, why: Exception) -> None:
-        """Rename the damaged file; the next connection to its path begins a new one."""
+        """Rename the damaged file; the next connection to its path creates a new file."""
         if self._identity is not None:
             set_aside(self.path, self._identity, why)
 

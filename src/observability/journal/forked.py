@@ -49,7 +49,7 @@ def _merge(path: Path, journal: Journal) -> None:
 def _copy(table: str, forked: Journal, journal: Journal, delivered: set[str]) -> None:
     """Append the rows of a table in short steps; each row keeps its state.
 
-    Rows of `delivered` are pending only for their own destination: the child has delivered them to the other.
+    The child has already delivered the rows of `delivered` to their second destination: they are not queued for it.
     """
     seq = 0
     while rows := forked.select(f"SELECT * FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_STEP_ROWS}", (seq,)):

@@ -11,7 +11,8 @@ LONG = 65_536  # characters that are encoded at once: about a millisecond
 _CONTAINERS = (dict, list, tuple)
 WINDOW = 16_384  # characters of a piece of a longer text
 
-# Created once: `dumps` and `JSONEncoder.encode` construct an encoder at every call, as slow as a small dict.
+# Created only once: `dumps` and `JSONEncoder.encode` create an encoder at every call, which takes as long as encoding a
+# small dict.
 _encoder_in_c: Any = getattr(encoder, "c_make_encoder", None)
 _chunks: Any = (
     _encoder_in_c(None, str, encoder.encode_basestring, None, ": ", ", ", False, False, False)
@@ -57,7 +58,7 @@ def _is_long(value: Any) -> bool:
 
 
 def _size_of(value: Any) -> int:
-    """Return the characters in a dict or list; 16 for any other value."""
+    """Estimate the characters in the values of a dict or list; a number counts as 16."""
     if not isinstance(value, _CONTAINERS):
         return 16
     size = 0

@@ -41,7 +41,7 @@ def migrations_in(db: sqlite3.Connection) -> int:
 
 
 def format_of(db: sqlite3.Connection) -> int:
-    """The oldest format that a writer must know, see `schema`."""
+    """The number of migrations that code must know to write to this journal: see `schema.FORMAT`."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 

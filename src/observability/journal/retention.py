@@ -1,6 +1,6 @@
 """Deletes rows beyond the journal's age or size limit, in short steps, by one process at a time.
 
-`recording/writer.py` says when. Which rows:
+`recording/writer.py` decides when to delete. The rules:
 
 - Finished rows (shipped, local, rejected) are deleted by age; at the size limit, the oldest first.
 - Pending rows are deleted only at the size limit, once no other rows are left; they are counted and reported.
@@ -22,16 +22,16 @@ STEP_ROWS = 200
 _STEPS = 2  # steps at a time, of about 15 ms each, since the recorder must go on journalling
 _DAY_NS = 86_400_000_000_000
 _HOUR_NS = 3_600_000_000_000
-_FULL, _ROOM = 0.95, 0.9  # shares of the size limit: above the first, rows are deleted down to the second
+_FULL, _ROOM = 0.95, 0.9  # shares of the size limit: above `_FULL`, rows are deleted down to `_ROOM`
 _SUMS_DAYS = 400
 _SUMS_SHARE = 0.1  # largest share of the size limit for the sums
 _MEASURE_SECONDS = 600.0  # interval of measuring the size of the sums, which reads all of them
 
 
 class Retention:
-    """Deletes rows in one process; remembers whether the journal is full, and counts the deleted pending rows."""
+    """Deletes rows in one process; remembers whether the journal is full, and counts rows deleted before delivery."""
 
-    deleted_pending = 0  # number of pending observations deleted by this process
+    deleted_pending = 0  # number of observations that this process deleted before delivery
 
     def __init__(self) -> None:
         self._full = False
@@ -39,7 +39,7 @@ class Retention:
         self._next_measure = 0.0  # monotonic seconds
 
     def is_due(self, journal: Journal) -> bool:
-        """Whether the size limit is reached."""
+        """Whether rows must be deleted to stay below the size limit."""
         threshold = _limit() * (_ROOM if self._full else _FULL)
         self._full = journal.used_bytes() > threshold and self._rows_bytes(journal) > threshold
         return self._full

@@ -7,7 +7,7 @@ to the migrated journal. Three rules keep this possible:
 2. A migration only adds: a table, a view, an index, a trigger, or a column that may be NULL. `trace_tags`, `leases` and
    `hourly` get no columns, because older code inserts into them by position. A view or a trigger may be replaced.
 3. `PRAGMA user_version` stays `FORMAT`, the number that older code compares. The table `migrations` has the numbers of
-   later migrations. Only a migration that older code cannot write to raises `FORMAT`, which stops the older code.
+   later migrations. Only a migration after which older code cannot write raises `FORMAT`, which stops that code.
 
 Triggers keep the hourly sums (`hourly`), so that the sums are right even if a process with older code writes. A row
 counts once it has ended. An open row does not count; a row closed as interrupted counts until its true end replaces it.
@@ -78,11 +78,11 @@ _DECIDE_AGAIN = f"""
     DELETE FROM decided WHERE trace_id = {{0}}.trace_id;
     {_DECIDE.format("trace_id = {0}.trace_id")};
 """
-# SQL for a model's one name, the name in the provider's answers; for queries with columns `provider` and `model`.
+# SQL for the name that a model is counted under: the name in the provider's answers. Reads columns `provider`, `model`.
 MODEL = (
     "ifnull((SELECT answered FROM model_names WHERE of_provider = ifnull(provider, '') AND requested = model), model)"
 )
-# A router's name (`openrouter/auto`) is no alias: each call may use another model.
+# A router's name (`openrouter/auto`) is not an alias: each call may use another model.
 _IS_ALIASED = "new.model <> new.model_requested AND new.state <> 'open' AND new.model_requested NOT LIKE 'openrouter/%'"
 _SAME_ALIAS = "of_provider = ifnull(new.provider, '') AND requested = new.model_requested"
 _SOURCES = {"agent": "agent", "provider": "provider", "model": MODEL}

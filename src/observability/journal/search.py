@@ -58,8 +58,8 @@ class SearchIndex:
         Args:
             rows: the rows, in order.
             last_seq: the last `seq` covered by these rows.
-            left: returns the `seq` of the rows still in the journal. Called while the index is locked, so that the
-                words of a row deleted later are dropped later.
+            left: returns the `seq` of the rows still in the journal. Called while the index is locked, so that
+                `forget` drops the words of a row that is deleted afterwards.
         """
         number = last_seq // PART_ROWS
         with self._db:

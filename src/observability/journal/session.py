@@ -1,4 +1,4 @@
-"""A thread's connection to the journal, and the lock that shows other processes that this one is alive.
+"""A thread's connection to the journal, and the lock that shows other processes that this process is alive.
 
 Each process that writes to the journal holds an `flock` on a small file of its own. The operating system releases the
 lock even if the process is killed. A pid is not enough, since pids are reused.
@@ -80,7 +80,7 @@ class JournalSession:
         self._journal = self._lock = None
 
     def abandon(self) -> None:
-        """Leave the journal to the parent, in a forked child, and do not keep the parent's lock."""
+        """Close the parent's lock file in a forked child; the journal stays with the parent."""
         if self._lock is not None:
             self._lock.abandon()
 
@@ -111,7 +111,7 @@ class ProcessLock:
 
 
 def is_alive(folder: Path, token: str) -> bool:
-    """Whether the process of this token holds its lock; deletes the lock file of a dead one."""
+    """Whether the process of this token holds its lock; deletes the lock file of a dead process."""
     if not _TOKEN.fullmatch(token):
         return False
     file = folder / token

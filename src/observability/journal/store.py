@@ -82,7 +82,7 @@ class Journal(JournalConnection):
         return [row["process"] for row in self.select("SELECT DISTINCT process FROM observations WHERE state = 'open'")]
 
     def newest(self) -> tuple[int, int]:
-        """The highest `seq` of observations and of scores; later rows have higher ones."""
+        """The highest `seq` of observations and of scores; later rows have a higher `seq`."""
         return self._newest("observations"), self._newest("scores")
 
     def _newest(self, table: str) -> int:
@@ -182,7 +182,7 @@ class Journal(JournalConnection):
         return self._delete("pending", limit, _FAR_FUTURE_NS, max_bytes)
 
     def _delete(self, state: str, limit: int, before_ns: int, max_bytes: int) -> int:
-        """Delete observations; with the last one of a trace also its tags, and scores that are not pending.
+        """Delete observations. With a trace's last observation, also delete its tags, and its scores unless pending.
 
         Pending scores are deleted together with pending observations.
         """
@@ -323,7 +323,7 @@ class Journal(JournalConnection):
         return rows[0]["id"] if rows else None
 
     def places_of(self, score_ids: Iterable[str]) -> dict[str, str | None]:
-        """Return score id -> observation id (None: a score of the trace), for the recorded ones of these scores."""
+        """Return score id -> observation id (None: a score of the trace), without scores that are not recorded."""
         query = "SELECT id, observation_id FROM scores WHERE id IN (SELECT value FROM json_each(?))"
         return {row["id"]: row["observation_id"] for row in self.select(query, (json.dumps([*score_ids]),))}
 

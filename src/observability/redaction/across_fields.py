@@ -22,7 +22,7 @@ _BREAK, _MASKED = "0", "\ue000"  # stand-ins for a gap that ends a phrase, and f
 _READ, _NUMBERS = {str, dict, list, tuple}, {int, float, bool}
 _PLAIN = {str, int, float, bool, type(None)}
 _EDGE = 400  # characters searched at either end of a long text, where a phrase may begin or continue
-_DEEPEST, _MOST = 32, 5_000  # nesting and number of items: a value with more gets no joint search
+_DEEPEST, _MOST = 32, 5_000  # nesting and number of items; containers beyond these are not searched jointly
 _SHORTEST = 23  # characters of the shortest phrase: twelve words of one letter
 
 
@@ -36,10 +36,10 @@ def without_spread(value: Any, own_spans: Callable[[Scan], Iterable[Span]]) -> A
 
 
 class Texts:
-    """The texts of a value, in the order of `_Masker`, and their columns."""
+    """The texts of a value, in the order in which `_Masker` visits them, and their columns."""
 
     def __init__(self, value: Any, secret_numbers: Container[Any] = ()) -> None:
-        self.is_plain = True  # False if the value has a number, or an object that is not plain data
+        self.is_plain = True  # False if the value has a secret number, too many items, or an object that is not plain
         self.texts: list[str] = []
         self.values: list[int] = []  # numbers of the texts that are not keys
         self.columns: defaultdict[str, list[int]] = defaultdict(list)  # path of a field -> its text in every row
@@ -126,7 +126,7 @@ class Texts:
 def small_items(value: Any) -> Hashable:
     """The items of a dict with few fields, all plain and none a container, such as a message or metadata; else None.
 
-    With their types: `1.0` equals 1, and the number of a password is an `int`.
+    Types are included: `1.0` equals 1, but in a password's field only the `int` is masked.
     """
     if type(value) is not dict or not 0 < len(value) < _BYTES:
         return None
@@ -135,10 +135,10 @@ def small_items(value: Any) -> Hashable:
 
 
 class Excerpt:
-    """The texts that must be searched to rule out a secret in several values.
+    """The texts that one search must cover to rule out a secret in any of several values.
 
-    New texts are searched whole. Texts that were searched before contribute only their ends: a secret may be spread
-    over several texts. Small dicts that were searched before contribute nothing.
+    New texts are searched whole. In a dict or list, texts that were searched before contribute only their ends: a
+    secret may be spread over several texts. Single texts and small dicts that were searched before contribute nothing.
     """
 
     def __init__(self, clean: Container[int], secret_numbers: Container[Any]) -> None:
@@ -161,7 +161,7 @@ class Excerpt:
         return self._left >= 0
 
     def _is_known(self, value: Any) -> bool:
-        """Whether the value is a small dict that was searched before; else it is marked as new."""
+        """Whether the value is a small dict that was searched before; a small dict that was not is marked as new."""
         items = small_items(value)
         if not items:
             return False
@@ -268,7 +268,7 @@ _BYTES, _NUMBERED = 64, 128  # numbers in a Solana secret key, without and with 
 
 
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
-    """Mask keys written as rows of numbers; return the new value, and its numbers if no more than a key has."""
+    """Mask keys written as rows of numbers; return the new value, and at most 129 of its numbers."""
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []
     changed = False

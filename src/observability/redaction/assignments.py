@@ -38,9 +38,10 @@ _NAME_ENDS = (
     "key", "secret", "token", "sword", "swd", "swrd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass", "pw",
 )  # fmt: skip
-_GO_ON = "acdefgijklmnopqrtuwxyz"  # keys, keyB64, keyHex and keyValue end here, and `keyboard` and `password` go on
+# Letters that continue a word, as in `keyword` and `password`; not b, h, s, v: keyB64, keyHex, keys and keyValue end.
+_GO_ON = "acdefgijklmnopqrtuwxyz"
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
-# Names of fields may also end in `auth`, `bearer` or `sid` (`INSIDE` contains `sid` too).
+# Names of fields may also end in `auth`, `bearer` or `sid`. The case of `sid` counts: `INSIDE` contains it too.
 NAME_HINT = f"(?:{'|'.join(_NAME_ENDS)}|auth|bearer){_ENDS_HERE}|(?-i:[sS]id{_ENDS_HERE}|SID(?:[^A-Z]|$))"
 _ANY_QUOTE = "[\"'`]"
 _QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"
@@ -65,7 +66,7 @@ _LINKS = (
     # `<password>…`
     r">(?:<!\[CDATA\[)?(?=[^\s<>]{4})",
 )
-# Links behind which prose may go on: the value must have letters and digits.
+# Links that prose may follow instead of a value, so the value must have letters and digits.
 _LOOSE_LINKS = (
     # `API key (read-only): …`, `password for root is …`, `API key set to …`
     r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]\s{0,2}[:=]\s{0,4}|(?:\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
@@ -157,7 +158,7 @@ def named(scan: Scan) -> Iterator[Span]:
                 yield span
 
 
-# Signs for quotes, colons, arrows and nothing outside ASCII, which people and models write.
+# Quotes, colons, arrows and invisible spaces that people and models write -> the sign that the rules expect.
 _FOLDED = {
     "“”„«»「」『』": '"',
     "‘’": "'",
@@ -171,7 +172,7 @@ _FOLDED = {
 
 
 def _folded(text: str) -> str:
-    """The text with such signs as ASCII has them, at the same offsets."""
+    """Return `text` with the signs of `_FOLDED` replaced, at the same offsets."""
     if not text.isascii():
         for signs, plain in _FOLDED.items():
             for sign in signs:
@@ -180,7 +181,7 @@ def _folded(text: str) -> str:
 
 
 # Some prompts have `key` or `token` in every line. Such a name is examined only right after a letter, after an
-# owner (`my key`), or before a random value: `looks_random` and `is_query_key` need 15 letters.
+# owner (`api key`), or before a random value: `looks_random` and `is_query_key` need 15 or more characters.
 _TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # punctuation and words, as in `token provided: …`
 
 
@@ -439,7 +440,7 @@ _REMARKS = word_set(
 
 
 def _stands_alone(value: str, text: str, after: int) -> bool:
-    """Whether a word stands alone after `password:` and is none of the usual remarks; prose has further words."""
+    """Whether a word stands alone after `password:` and is not a usual remark; prose has further words."""
     goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
     return not goes_on and value.lower() not in _REMARKS
 
@@ -468,11 +469,12 @@ def arguments(scan: Scan) -> Iterator[Span]:
             yield Span(*match.span("value"), "named-secret")
 
 
-# Names in other languages. A key must be machine-made, and a password have letters and digits.
+# Names in other languages. A key must be machine-made; a password must have letters and digits.
 _NAMES = sorted(FOREIGN_KEYS | FOREIGN_PASSWORDS)
 _ANY_CASE = "|".join(form for name in _NAMES for form in dict.fromkeys((name, name.capitalize(), name.upper())))
 _ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta)| (?:für|pour|para|per|для) [a-z]{1,16})?"
-# RE2 reads bytes, and so knows the other case of ASCII letters alone. The value of a field may be far from its name.
+# RE2 reads bytes, so it ignores case only for ASCII letters. A name at the end of a line or text also counts, since its
+# value may be in another field.
 _IN_BYTES = "|".join(dict.fromkeys(form for name in _NAMES for form in (name, name[0].upper() + name[1:])))
 FOREIGN_HINT = rf"(?:{_IN_BYTES})(?:{_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}|\n|\z)"
 _FOREIGN = regex(

@@ -40,8 +40,8 @@ _secrets: tuple[str, ...] = ()
 def secret_values() -> tuple[str, ...]:
     """Return the secrets of the environment and of `.env`, longest first.
 
-    Secrets are the values of variables with a secret's name, and addresses (of RPC nodes, webhooks, databases) with
-    credentials, from eight characters on. A value removed from the environment stays a secret: agents pop their keys
+    Secrets have eight characters or more: the values of variables with a secret's name, and addresses (of RPC nodes,
+    webhooks, databases) with credentials. A value removed from the environment stays a secret: agents pop their keys
     before their texts are redacted.
 
     Returns the same tuple object while the secrets are unchanged.
@@ -102,7 +102,8 @@ def is_secret(name: str, value: str) -> bool:
 def _is_secret_address(name: str, value: str) -> bool:
     if is_secret_variable(name):
         return True
-    value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)  # of tokens
+    # without addresses of tokens
+    value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)
     by_name = _ADDRESS_NAME.search(name) and _ADDRESS_WITH_SECRET.search(value)
     return bool(by_name) or _ADDRESS_CREDENTIAL.search(value) is not None
 
@@ -117,7 +118,7 @@ def _is_path(name: str, value: str) -> bool:
     """Whether the value is a path: it begins as a path, is the shell's own `PWD`, or exists on disk."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
-    # Not by Path, whose `exists` raises on a key that is too long for a name.
+    # `Path.exists` would raise on a key that is too long for a file name.
     return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117
 
 

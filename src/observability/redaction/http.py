@@ -138,7 +138,7 @@ def _is_key(segment: str, path: str) -> bool:
 
 
 # Headers: RFC 9110 section 11.6.2 (Authorization: scheme, then token68 or parameters), RFC 6750 (Bearer), RFC 6265
-# (Cookie and Set-Cookie: name=value, apart by semicolons).
+# (Cookie and Set-Cookie: name=value, separated by semicolons).
 _AUTHORIZATION = regex(
     r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}(?:b?\\{0,15}[\"'`])?"
     r"(?P<scheme>[a-z][\w-]{1,15}\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",

@@ -29,7 +29,7 @@ class Format(NamedTuple):
     """The format of one kind of key: a line of `key_formats.txt`, where the columns are described."""
 
     rule: str  # the rule's name in the marker
-    starts: str  # the key's possible first letters, separated by blanks; empty if it has none: see `head`
+    starts: str  # the key's possible first letters, separated by blanks; empty for a format with `head`
     rest: str
     example: str
     unlike: str = "A-Za-z0-9"  # characters not allowed right before the key; empty allows `tokenghp_…`
@@ -53,7 +53,7 @@ def _entry(line: str) -> Format:
 
 
 def _entries() -> Iterator[Format]:
-    """Yield the formats of the file; an earlier one names the rule if two match."""
+    """Yield the formats of the file. If two formats match, the earlier format names the rule."""
     text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     for name, expression in _CLASSES.items():
         text = text.replace(f"{{{name}}}", expression)
@@ -64,7 +64,7 @@ FORMATS = tuple(_entries())
 FORMAT_RULES = frozenset(entry.rule for entry in FORMATS)
 
 _STARTS = sorted({start for entry in FORMATS for start in entry.starts.split()})
-_TELEGRAM_ID = 17  # longest number and colon before the long run, as in "1234567890:"
+_TELEGRAM_ID = 17  # characters of the longest number and separator before the long run, as in "1234567890:"
 
 
 def _by_first_letter(literals: list[str]) -> Iterator[str]:
@@ -95,8 +95,8 @@ def _of_letters_alone(entry: Format) -> bool:
     return re.sub(r"\{\w+\}", "", entry.example).isalnum()
 
 
-# A run of only letters and digits is a key only if it begins with one of the first, or contains one of the second. This
-# dismisses whole pages of signatures and addresses.
+# A run of only letters and digits is a key only if it begins with one of `_ALNUM_STARTS` or contains one of
+# `_GLUED_STARTS`. This dismisses whole pages of signatures and addresses.
 _ALNUM_STARTS = tuple(start.encode() for entry in FORMATS if _of_letters_alone(entry) for start in entry.starts.split())
 _GLUED_STARTS = tuple(
     start.encode()
@@ -104,7 +104,7 @@ _GLUED_STARTS = tuple(
     if _of_letters_alone(entry) and "a-z" not in entry.unlike
     for start in entry.starts.split()
 )
-_BEFORE_KEY = b":|"  # of Telegram's and Facebook's tokens
+_BEFORE_KEY = b":|"  # separators inside Telegram's and Facebook's tokens
 
 
 def formats(scan: Scan) -> Iterator[Span]:
@@ -171,7 +171,8 @@ _PEM_REST = regex(  # the last line may be short
 def pem_keys(scan: Scan) -> Iterator[Span]:
     """Yield private keys from `-----BEGIN … PRIVATE KEY-----` to their last line, with any wrapping of the lines.
 
-    If the last line is missing, the key extends to the end of the base64; if the first is, to its beginning.
+    If the last line is missing, the key ends where the base64 ends; if the first line is missing, it begins where the
+    base64 begins.
     """
     covered = 0
     edges = list(_PEM_EDGE.finditer(scan.text))

@@ -43,12 +43,12 @@ class Form(NamedTuple):
 
 
 _QUERY_SECRET = regex(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
-LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # a line break, whose letters are no part of a secret
+LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # a line break, whose letters are not part of a secret
 _INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and the indentation of the next line
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
 
-_FEWEST, _SIGNATURE = 4, 8  # fewest letters and digits of a form with a hint; number of them in the hint
+_FEWEST, _SIGNATURE = 4, 8  # fewest letters and digits of a form with a hint; letters and digits in a hint
 
 
 class OwnSecrets:
@@ -81,7 +81,7 @@ def own_spans(forms: Sequence[Form], scan: Scan) -> Iterator[Span]:
 
 
 def _signature(letters: str) -> str:
-    """The eight letters of a form with the most digits, which are rarer in texts than words."""
+    """The eight characters in a row with the most digits: digits are rarer in texts than words."""
     parts = [letters[at : at + _SIGNATURE] for at in range(max(1, len(letters) - _SIGNATURE + 1))]
     return max(parts, key=digits_of)
 
@@ -190,7 +190,7 @@ _SURE = 12  # a match of this many letters and digits is no coincidence, whateve
 def _broken(form: Form, scan: Scan, count: int) -> Iterator[tuple[int, int]]:
     """Yield the places of a form that is broken by quotes, colons or invisible signs.
 
-    Skipped if its letters and digits occur only in the `count` places that were matched whole.
+    Yields nothing if the form's letters and digits occur only in the `count` places that were matched whole.
     """
     letters = form.letters
     if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # a table may contain the same digits by chance

@@ -245,7 +245,7 @@ class Redactor:
     def _are_known(self, finders: Finders, new: list[str]) -> bool:
         """Whether only texts that were searched before match, such as a system prompt that mentions a key.
 
-        The lines of a key in PEM are searched together.
+        False for a key in PEM, whose lines must be searched together.
         """
         if finders.spread or pem_keys in finders.others:
             return False

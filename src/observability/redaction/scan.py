@@ -1,6 +1,6 @@
 """Views of a text that the rules search, such as the text in lower case.
 
-A view replaces characters one for one, so that its offsets are the text's. `Rewritten` alone has another length, and
+Most views replace characters one for one, so that their offsets are the text's. `Rewritten` has another length, and
 maps its offsets back.
 """
 
@@ -113,7 +113,7 @@ LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # includes the letters of base64
 # Escapes whose last letter would be read as part of the next word: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…".
 # Keyed by first character, since `re` finds one literal ten times faster than any of several.
 _ESCAPES = {
-    # counts the backslashes once, from the first one on
+    # starts only at the first backslash of a row, so that each row is read once
     "\\": regex(r"\\(?<!\\\\)\\*(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
     "%": regex(r"%[0-9a-fA-F]{2}"),
     "\x1b": regex(r"\x1b\[[0-9;]{0,12}m"),
@@ -242,7 +242,7 @@ _T = TypeVar("_T")
 
 
 class _View(Generic[_T]):
-    """Like `functools.cached_property`, without its lock (Python 3.11), which takes longer than a short text's view."""
+    """Like `functools.cached_property`, without its lock (Python 3.11), which takes longer than a short view."""
 
     def __init__(self, make: Callable[[Any], _T]) -> None:
         self._make = make
@@ -258,8 +258,8 @@ class _View(Generic[_T]):
 class Scan:
     """A text and its views, each built when a rule first uses it.
 
-    A search for a literal takes about 0.5 ns per character, for an expression that begins with a class 10 ns. Rules
-    therefore search for literals first, and match an expression only around a literal.
+    A search for a literal takes about 0.5 ns per character; a search for an expression that begins with a class takes
+    10 ns. Rules therefore search for literals first, and match an expression only around a literal.
     """
 
     def __init__(self, text: str) -> None:
@@ -285,7 +285,7 @@ class Scan:
 
     @_View
     def plain(self) -> str:
-        """The text without escape sequences."""
+        """The text with escape sequences overwritten by spaces."""
         return without_escapes(self.text)
 
     @_View

@@ -31,7 +31,7 @@ _ACCENTS = regex("[\u0300-\u036f]+")
 
 @lru_cache(maxsize=8192)
 def _folded(word: str) -> str:
-    """`word` in small letters and without accents, which Spanish and French treat as equal; kana keep their marks."""
+    """`word` in lower case without accents, which are optional in Spanish and French; kana keep their marks."""
     return word.lower() if word.isascii() else _unaccented(word)
 
 
@@ -47,7 +47,7 @@ def _wordlist(language: str) -> tuple[str, ...]:
 
 @cache
 def _lists() -> dict[str, dict[str, int]]:
-    """Language -> folded word -> its number; and the same for shortened words."""
+    """Language (`english`, or `english, cut` for shortened words) -> folded word -> its number."""
     lists = {name: {_folded(word): at for at, word in enumerate(_wordlist(name))} for name in LANGUAGES}
     return lists | {f"{name}, cut": {word[:_CUT]: at for word, at in lists[name].items()} for name in _LATIN}
 
@@ -69,8 +69,8 @@ _BETWEEN = frozenset(
                  "st", "nd", "rd", "th", "t", "z", "utc")
 )  # fmt: skip
 
-# Twelve or more words in a row, as long as listed words or one of the short words above, with only small numbers and
-# log times between them; or any East Asian letter.
+# Twelve or more words in a row that are as long as listed words, with only the short words above, small numbers and log
+# times between them; or any East Asian letter.
 _LETTER = r"(?:[a-z](?-i:[\xcc\xcd][\x80-\xbf]){0,2}|(?-i:[\xc3-\xc5][\x80-\xbf]))"
 _SHORT_WORD = "|".join(sorted(word.decode() for word in _BETWEEN if len(word) < 3))
 _DIGITS = r"\d{1,4}(?:[.,]\d{1,9})?"
@@ -173,7 +173,7 @@ def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
 
 
 def _runs_of(words: Sequence[bytes], allowed: frozenset[bytes], listed: frozenset[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield the first and last numbers of allowed words in a row, twelve of them listed, and not all the same."""
+    """Yield (first, end) of each run of allowed words with twelve listed words that are not all equal."""
     for run in _RUNS.finditer(bytes(map(allowed.__contains__, words))):
         if _are_phrase(words[run.start() : run.end()], listed):
             yield run.span()
@@ -186,7 +186,7 @@ def _are_phrase(words: Sequence[Any], listed: Container[Any]) -> bool:
 
 
 def _are_of_one_list(reduced: Sequence[bytes]) -> bool:
-    """Whether the words may be a phrase of one language: the keys of messages are words of several."""
+    """Whether the words may be a phrase of one language: field names of messages are words of several."""
     words = [word.decode() for word in reduced]
     return not "".join(words).isalpha() or any(_are_phrase(words, numbers) for numbers in _lists().values())
 
@@ -232,7 +232,7 @@ _NAME_REACH = 100  # distance in characters between the name and the phrase
 
 
 def may_hold_phrase(scan: Scan) -> bool:
-    """Whether the text has twelve listed words in a row."""
+    """Whether the text has twelve listed words, or twelve Chinese characters, in a row."""
     words = scan.words
     if _has_run(words, _latin_or_between()):
         runs = _runs_of(words, _latin_or_between(), _latin())

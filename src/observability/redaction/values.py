@@ -75,7 +75,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def is_traded_token(name: str, value: str) -> bool:
-    """Whether the value is one or more addresses of traded tokens, as of `TARGET_TOKEN` (unlike `BOT_TOKEN`)."""
+    """Whether the value is one or more addresses of traded tokens, as in `TARGET_TOKEN` (unlike `BOT_TOKEN`)."""
     named = name_parts(name)[-1:] in (["token"], ["tokens"]) and strength(name) < STRONG
     return named and all(is_address(part.strip()) for part in value.split(","))
 
@@ -107,7 +107,7 @@ def is_mixed(value: str) -> bool:
 
 
 def looks_random(text: str) -> bool:
-    """Whether `text` looks like a key: 15 or more letters in both cases and digits, and nothing public."""
+    """Whether `text` looks like a key: 15 or more characters in random order and both cases, and not public."""
     if text.lower() == text or text.upper() == text or not _ONE_RUN.match(text):
         return False
     if _UUID.match(text) or _HEX.match(text) or is_public(text):
@@ -119,7 +119,7 @@ def looks_random(text: str) -> bool:
 
 
 def _is_varied(text: str) -> bool:
-    """Whether the text has three digits, or one and capitals within its words."""
+    """Whether the text has three digits, or one digit and capitals within its words."""
     digits = digits_of(text)
     return digits >= 3 or (digits > 0 and _words_in(text) * 3 > len(text))
 
@@ -129,7 +129,7 @@ def _words_in(text: str) -> int:
 
 
 def is_made(value: str) -> bool:
-    """Whether the value is machine-made, at least 15 letters long and nothing public: hex, base64, a UUID."""
+    """Whether the value is machine-made, at least 15 characters long and not public: hex, base64, a UUID."""
     return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 
@@ -160,7 +160,7 @@ def is_jumbled(value: str) -> bool:
 
 
 def is_query_key(value: str) -> bool:
-    """Whether `?key=value` or `?token=value` is a credential: 16 letters and digits mixed, and nothing public."""
+    """Whether `?key=value` or `?token=value` is a credential: 16 or more mixed letters and digits, and not public."""
     if len(value) < 16 or not value.isalnum() or len(value) - digits_of(value) < 3:
         return False
     return _is_varied(value) and not is_public(value)

@@ -208,7 +208,7 @@ def _is_solana_base64(token: str) -> bool:
     return is_keypair(b64decode(token.replace("-", "+").replace("_", "/") + "=="))
 
 
-# 32 bytes in hex may be a private key, a transaction or a block: only the words before them decide. The words are from
+# 32 bytes in hex may be a private key, a transaction or a block: only the words around them decide. The words are from
 # error texts and docs of eth-account, web3.py and hyperliquid-python-sdk (`secret_key`, `Account.from_key`,
 # `api_wallet`), from ganache's list, and in the languages of the seed phrases.
 _PRIVATE_LABEL = (
@@ -367,7 +367,7 @@ def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
 
 
 def _byte(number: Any) -> int:
-    """Convert a number, or its text, to a byte; -1 if it is none."""
+    """Convert a number, or its text, to a byte; -1 if it is not a byte."""
     if type(number) is str and len(number) <= 4:
         base = 16 if number[:2] == "0x" else 10
         number = int(number, base) if number.isascii() and _NUMBER.fullmatch(number) else -1

@@ -35,7 +35,7 @@ class ExportResult(Enum):
     REFUSED = "refused"  # these rows are rejected for good: 400, 413, 422, OTLP's partial success
     UNAUTHORIZED = "unauthorized"  # the keys are rejected: 401, 403
     UNAVAILABLE = "unavailable"  # any other answer, or none: retried, after `retry_after` if the server gives a time
-    NOT_SENT = "not sent"  # another process is shipping, or this one is ending
+    NOT_SENT = "not sent"  # another process is shipping, or this process is ending
 
 
 class ServerReply(NamedTuple):
@@ -180,7 +180,7 @@ def _is_loopback(host: str) -> bool:
 
 def _reply(answer: Answer, success: int, read: _Reader, to: settings.AnyDestination) -> ServerReply:
     text = redact_line(answer.headers["location"] if answer.is_redirect else answer.text)
-    message = f"HTTP {answer.status}: {text[:_MESSAGE]}".rstrip(": ")  # redacted first: half a secret has no shape
+    message = f"HTTP {answer.status}: {text[:_MESSAGE]}".rstrip(": ")  # cut last: half a secret is not recognised
     if answer.is_success:
         return _reply_to_success(answer, message, success, read, to)
     result = _result_of(answer.status)

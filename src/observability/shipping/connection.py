@@ -66,7 +66,7 @@ class Connection:
         self._used_at = 0.0
 
     def request(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
-        """Send a request and read its answer within `seconds`. Raises OSError if there is none."""
+        """Send a request and read its answer within `seconds`. Raises OSError if there is no answer."""
         self._deadline = time.monotonic() + seconds
         lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._authority}", "Accept-Encoding: identity"]
         lines += [f"{name}: {value}" for name, value in headers.items()] + [f"Content-Length: {len(body)}"]

@@ -25,7 +25,7 @@ _random = random.SystemRandom()  # the global generator belongs to the agent
 _POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
-class _Stopped(Exception):  # noqa: N818 - no error: rows stay pending
+class _Stopped(Exception):  # noqa: N818 - not an error: rows stay pending
     """Ends a pass early, for the reason in `reply`."""
 
     def __init__(self, reply: ServerReply) -> None:

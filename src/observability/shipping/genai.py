@@ -1,6 +1,6 @@
 """Converts journal rows to OTLP with OpenTelemetry's GenAI attributes, for backends other than Langfuse (`otlp.py`).
 
-The convention's version is `SCHEMA`, the last one before it moved to a repository without releases:
+The convention's version is `SCHEMA`, the last version before the convention moved to a repository without releases:
 https://github.com/open-telemetry/semantic-conventions/blob/v1.41.0/docs/gen-ai/gen-ai-spans.md
 Attributes without a name in the convention begin with `moon_dev.`.
 """
@@ -105,7 +105,7 @@ def _request(row: Row) -> _Attributes:
 
 
 def _usage(usage: dict[str, int]) -> _Attributes:
-    """Token counts. The convention's input includes cached tokens, its output reasoning; our buckets are disjoint."""
+    """Token counts. Input in the convention includes cached tokens, output includes reasoning; ours are disjoint."""
     cached, written = usage.get("input_cached_tokens"), usage.get("input_cache_creation")
     reasoning = usage.get("output_reasoning_tokens")
     if "input" in usage:
@@ -128,7 +128,7 @@ def _parameters(parameters: dict[str, Any]) -> _Attributes:
 
 
 def _contents(row: Row, metadata: dict[str, Any]) -> _Attributes:
-    """Input and output, if captured, for the types of rows that have them in the convention."""
+    """Input and output, if captured, under the convention's names for the row's type, or else under our own."""
     if row["type"] in ("generation", "agent"):
         yield from _messages(row, metadata)
     elif row["type"] == "tool":

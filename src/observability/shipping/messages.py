@@ -16,7 +16,7 @@ _CONTENTS = frozenset({"content", "parts", "tool_calls", "function_call"})
 # Parts of Anthropic's messages, and items of OpenAI's responses.
 _TOOL_CALLS = ("tool_use", "function_call", "custom_tool_call")
 _TOOL_RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
-_ITEMS = dict.fromkeys(_TOOL_CALLS[1:], "assistant") | dict.fromkeys(_TOOL_RESULTS[1:], "tool")  # their roles
+_ITEMS = dict.fromkeys(_TOOL_CALLS[1:], "assistant") | dict.fromkeys(_TOOL_RESULTS[1:], "tool")  # type of item -> role
 Part = dict[str, Any]
 Message = dict[str, Any]
 

@@ -51,7 +51,7 @@ class Shipper:
         return max(self.workers, key=lambda worker: worker.last_error_at or 0.0)
 
     def start(self) -> None:
-        """Start the thread of each configured destination, unless it runs. Takes no lock."""
+        """Start the thread of each configured destination, unless it runs. Waits for no lock."""
         for worker in self.workers:
             worker.start()
 
@@ -102,7 +102,7 @@ class Worker:
         return self._deadline < _NEVER
 
     def start(self) -> None:
-        """Start the thread, unless it runs. Takes no lock, since the code interrupted by a signal may hold it."""
+        """Start the thread, unless it runs. Waits for no lock, since the code interrupted by a signal may hold it."""
         if self.configured() is None or self._runs() or self._stopping:
             return
         if not self._starting.acquire(blocking=False):
@@ -246,7 +246,7 @@ class Worker:
         return max(self._deadline - time.monotonic(), 0.0)
 
     def _pause(self) -> float:
-        """Seconds until the next pass: the interval, or less after a failure that may be short."""
+        """Seconds until the next pass: the back-off after a failure, else the interval."""
         if self._delivery is not None and self._delivery.has_unnoted:
             self._backoff.limit(_NOTE_SECONDS)
         wait = self._backoff.seconds() or float(settings.setting("LANGFUSE_FLUSH_INTERVAL"))
