@@ -32,7 +32,7 @@ RESPONSE = SimpleNamespace(  # a provider's own response
 
 def configure(address: str, folder: str) -> None:
     """Settings that make all libraries export to the sink at `address`; our journal is in `folder`."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each process would compile its modules anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each process would compile its modules again
     os.environ.update(
         PYTHON_DOTENV_DISABLED="1", ENABLE_LANGFUSE="true", LANGFUSE_HOST=address, LANGFUSE_PUBLIC_KEY="pk-lf-bench",
         LANGFUSE_SECRET_KEY="sk-lf-bench-0123456789", OBSERVABILITY_JOURNAL=f"{folder}/journal.db",

@@ -1,4 +1,4 @@
-"""An agent's last four weeks as counts by day, and its usual values computed from these. Days and hours are UTC."""
+"""An agent's last four weeks as counts by day, and the usual values computed from them. Days and hours are UTC."""
 
 import math
 import statistics
@@ -224,7 +224,7 @@ class Past:
     def silence_limits(self) -> tuple[float, float]:
         """The longest usual silence, in hours and in due traces.
 
-        Due traces are those that usually end in such a time: none at night or on weekends if the agent pauses then.
+        Due traces are the traces that usually end in that time: none at night or on weekends if the agent pauses then.
         The limit in due traces finds a silence sooner, but needs two known weeks. The limit in hours serves agents with
         few traces.
         """

@@ -28,7 +28,7 @@ class Usual(NamedTuple):
         return 1.0 if unit == "calls" else self.usd if unit == "USD" else self.tokens
 
     def or_guess(self, budget: Budget) -> float:
-        """The amount of a call in the budget's unit; a guess if no such call is known yet."""
+        """The amount of a call in the budget's unit; a guess before the first known call."""
         if self.is_known or budget.unit == "calls":
             return self.amount(budget.unit)
         return min(_GUESS_USD if budget.unit == "USD" else _GUESS_TOKENS, budget.amount * _LARGEST_GUESS)
@@ -74,7 +74,7 @@ class Estimates:
         self._usd = self._tokens = 0.0  # sums of all priced calls
 
     def of(self, agent: str | None, model: str | None) -> Usual:
-        """The probable amounts of a call; zero and not known before the first such call is priced."""
+        """The probable amounts of a call; zero and unknown before the first call is priced."""
         own = self._by_call.get((agent, model))
         if own is not None and own.usd.count >= _FEWEST:
             return own.usual()

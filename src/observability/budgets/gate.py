@@ -64,7 +64,7 @@ class View:
         """Whether a call beyond the room is most probably still within the budget.
 
         The fleet's pace since the refresh decides. Near the limit, a call is also admitted while all earlier calls
-        beyond the room still run: the keeper refreshes before one of them ends, so the excess is at most these calls.
+        beyond the room still run: the keeper refreshes before one of them ends, so only these calls can exceed the limit.
         """
         since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)
@@ -80,7 +80,7 @@ class Plan(NamedTuple):
 
     amounts: tuple[tuple[int, float], ...]
     is_exempt: bool
-    is_estimated: bool  # False until the keeper has priced such a call
+    is_estimated: bool  # False until the keeper has priced a call of the agent and model
 
 
 class Reservation(NamedTuple):

@@ -1,6 +1,6 @@
 """Keeps the gate up to date, on the recorder's thread: counts spending, reserves slices ahead of need, returns them.
 
-A slice is the amount reserved for one process: its running calls, and those of the next seconds. The slices of all
+A slice is the amount reserved for one process: its running calls, and the calls of the next seconds. The slices of all
 processes are subtracted from the budget's remainder, so that together the processes stay within the budget.
 """
 
@@ -174,7 +174,7 @@ class Keeper:
         self.gate.views = views
 
     def _held(self, db: sqlite3.Connection, budget: Budget, process: str) -> tuple[float, int]:
-        """This process's slice, and the number of processes with a slice, this one included."""
+        """This process's slice, and the number of processes with a slice, including this process."""
         query = "SELECT process, amount FROM budget_slices WHERE budget = ?"
         amounts = dict(db.execute(query, (budget.key,)).fetchall())
         return amounts.get(process, 0.0), len(amounts.keys() | {process})

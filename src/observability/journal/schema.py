@@ -12,7 +12,7 @@ to the migrated journal. Three rules keep this possible:
 Triggers keep the hourly sums (`hourly`), so that the sums are right even if a process with older code writes. A row
 counts once it has ended. An open row does not count; a row closed as interrupted counts until its true end replaces it.
 Deleted rows stay counted, since their money stays spent. A provider chooses the model names in its answers, so names
-are cut to 200 characters, and an hour has 500 sums and one more for all others.
+are cut to 200 characters, and an hour has at most 500 sums, and one for all further names.
 """
 
 from typing import NamedTuple

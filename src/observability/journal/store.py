@@ -467,8 +467,8 @@ def _insert(verb: str, table: str, columns: Sequence[str], where: str = "true") 
     return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {values} WHERE {where}"
 
 
-# An ended row replaces its open row, or the row closed as interrupted while the call still ran. The latter is reopened
-# first, which subtracts it from the sums.
+# An ended row replaces its open row, or the row closed as interrupted while the call still ran. An interrupted
+# row is reopened first, which subtracts it from the sums.
 _REOPEN_INTERRUPTED = "UPDATE observations SET state = 'open' WHERE id = ? AND status_message = ? AND state <> 'open'"
 _REPLACE_OPEN = _insert(
     "INSERT OR REPLACE", "observations", OBSERVATION_COLUMNS,

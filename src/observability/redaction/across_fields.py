@@ -124,7 +124,7 @@ class Texts:
 
 
 def small_items(value: Any) -> Hashable:
-    """The items of a dict with few fields, all plain and none a container, such as a message or metadata; else None.
+    """The items of a small dict without containers, such as a message or metadata; None for any other value.
 
     Types are included: `1.0` equals 1, but in a password's field only the `int` is masked.
     """

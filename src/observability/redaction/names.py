@@ -15,12 +15,12 @@ STRONG, VARIABLE, WEAK, NONE = 3, 2, 1, 0
 _LONGEST = 100  # characters of the longest name: a key of a dict may be any text
 
 # Names common to several scanners (gitleaks rules/generic.go, detect-secrets plugins/keyword.py), and names of the
-# repo's own `.env_example` in the last line of each group.
+# services that agents use.
 NAME_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The set of words in a text: such lists are easier to read without quotes."""
+    """The set of words in a text: a long list is easier to read without quotes."""
     return frozenset(text.split())
 
 

@@ -184,7 +184,7 @@ def _find(form: Form, scan: Scan) -> Iterator[Span]:
             yield Span(match.start(), match.end(), RULE)
 
 
-_SURE = 12  # a match of this many letters and digits is no coincidence, whatever signs are between them
+_SURE = 12  # a match of this many letters and digits is not a coincidence, whatever signs are between them
 
 
 def _broken(form: Form, scan: Scan, count: int) -> Iterator[tuple[int, int]]:

@@ -147,7 +147,7 @@ def _blanks(match: re.Match[str]) -> str:
 
 
 def as_ascii(text: str) -> bytes:
-    """Encode as ASCII with `?` for other characters; `encode("ascii", "replace")` takes 30 µs for each of these."""
+    """Encode as ASCII with `?` for other characters; `encode("ascii", "replace")` takes 30 µs per replacement."""
     return first_bytes(text, _ASCII_OR_MARK)
 
 

@@ -251,7 +251,7 @@ _ENDS_WITH_KEY = regex(_IS_KEY, re.IGNORECASE)
 _ADDRESS_FOLLOWS = regex(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
 _NEXT_OF_LIST = regex(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
 _REACH = 160  # characters before a key that are searched for a label
-# Every match of the expressions above contains one of these.
+# Every match of the expressions above contains one of these words.
 _HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "accounts", "clave", "chave", "chiave")
 _FOREIGN_HINTS = ("clé", "私", "秘密", "개인")
 _LONGEST_HINT = max(map(len, _HINTS))
