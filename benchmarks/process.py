@@ -28,7 +28,7 @@ from benchmarks.table import line, progress, ratios, spread
 FIRST = 400  # calls that include all one-time work
 STALL_US = 5_000
 NO_REDACTION, NO_PAUSE = "--no-redaction", "--no-pause"  # NO_PAUSE: no pause to export every 500 calls
-BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy meanwhile
+BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy during the calls
 LOOK_EVERY = 500  # calls between two flushes, few enough for a bare span's queue
 
 Run = dict[str, float]

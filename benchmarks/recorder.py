@@ -57,8 +57,8 @@ def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
 
 
 def row_microseconds(count: int, size: int) -> tuple[float, float, float]:
-    """This thread's CPU time per row: of the recorder's sink, of the journal's insert alone, and of `sqlite3` inserting
-    the same bytes."""
+    """This thread's CPU microseconds per row: of the recorder's sink, of the journal's insert alone, and of `sqlite3`
+    inserting the same bytes."""
     from src.observability import settings
     from src.observability.recording import JournalSink
 

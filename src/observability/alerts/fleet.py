@@ -1,4 +1,4 @@
-"""The rules about the whole machine: undelivered rows and budgets. These rules need no learned past."""
+"""The rules about the whole machine: undelivered rows, rejected rows and budgets. These rules need no learned past."""
 
 from collections.abc import Callable, Iterator
 

@@ -23,7 +23,7 @@ class Spend:
 
     hour: int = 0  # the current hour, in hours since 1970
     usd: float = 0.0  # spend of the current hour
-    score: float = 0.0  # cumulative sum of the hours before
+    score: float = 0.0  # cumulative sum of the previous hours
     excess: float = 0.0  # USD beyond the usual since `since_ns`
     since_ns: int = 0
     first_bad: str = ""

@@ -35,9 +35,9 @@ class Day:
     spend: list[float] = field(default_factory=lambda: [0.0] * 24)  # USD by hour
     latencies: dict[int, int] = field(default_factory=dict)  # bin -> number of calls
     confidences: dict[int, int] = field(default_factory=dict)  # percent -> number of decisions
-    pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # successive confidences: n, sums of d, d*d, d*d'
+    pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # d = percent - 50: n, sums of d, d*d, d * next d
     gaps: list[float] = field(default_factory=list)  # longest gaps between two ends of traces, in hours
-    due_gaps: list[float] = field(default_factory=list)  # longest gaps, in traces that usually end meanwhile
+    due_gaps: list[float] = field(default_factory=list)  # longest gaps, in traces that usually end in that time
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":

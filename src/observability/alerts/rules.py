@@ -25,7 +25,7 @@ class Rule(NamedTuple):
 
     name: str
     suspect: float  # the lowest share of bad trials worth a message
-    message: str  # with {bad}, {trials}, {usual}
+    message: str  # with {bad} and {trials}; for `slow` also {limit} and {typical}
     floor: float = 0.02  # lowest usual share
     few: float | None = None  # usual share assumed for an agent with few trials; None: the rule is skipped
 

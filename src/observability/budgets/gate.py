@@ -64,7 +64,7 @@ class View:
         """Whether a call beyond the room is most probably still within the budget.
 
         The fleet's pace since the refresh decides. Near the limit, a call is also admitted while all earlier calls
-        beyond the room still run: the keeper refreshes before one of them ends, so only these calls can exceed the limit.
+        beyond the room still run: the keeper refreshes before one of them ends, which limits the excess.
         """
         since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)

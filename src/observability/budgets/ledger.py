@@ -15,7 +15,7 @@ _TABLES = ("budget_periods", "budget_cursors", "budget_slices", "budget_raises")
 _STEP = 2000  # observations counted in one transaction
 _RECENT = 500  # recorded calls from which a new process learns its estimates
 _NS = 10**9
-# Price of a call whose model is not in the price table, until this fleet has recorded a priced call.
+# Price per token of a model that is not in the price table, until this fleet has recorded a priced call.
 _USD_PER_TOKEN = 5e-6
 _NOT_BILLED = 0.0
 
@@ -140,7 +140,7 @@ class Ledger:
             self._begin(db, budget, now)
             db.execute("INSERT INTO budget_cursors VALUES (?, ?)", (budget.key, newest))
             return newest
-        if cursor[0] > newest:  # SQLite reuses the numbers of deleted newest rows
+        if cursor[0] > newest:  # SQLite reuses the highest `seq` after a delete
             db.execute("UPDATE budget_cursors SET seq = ? WHERE budget = ?", (newest, budget.key))
         return min(int(cursor[0]), newest)
 

@@ -43,7 +43,7 @@ class SearchIndex:
 
     @staticmethod
     def parts(first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Yield the parts of a range of `seq`, newest first, as (first `seq` of the part, its last in the range)."""
+        """Yield the parts of a range of `seq`, newest first, as (first `seq` of the part, last `seq` in the range)."""
         for number in range(last // PART_ROWS, first // PART_ROWS - 1, -1):
             yield number * PART_ROWS, min(number * PART_ROWS + PART_ROWS - 1, last)
 

@@ -158,7 +158,7 @@ def is_public_name(parts: list[str]) -> bool:
     return not _PUBLIC.isdisjoint(parts) and _PRIVATE.isdisjoint(parts)
 
 
-# More names count as secret for environment variables than for fields: only the exact value is masked then.
+# More names count as secret for environment variables than for fields, since only a variable's exact value is masked.
 _VARIABLE_ENDS = (
     "key", "secret", "token", "credential", "password", "passwd", "passphrase", "phrase", "mnemonic", "keypair",
     "cookie", "seed", "dsn", "sid", "bearer", "authorization",

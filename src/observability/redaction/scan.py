@@ -190,7 +190,7 @@ _ENCODED = regex(
     rf"|%(?:(?:25){{0,3}}[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
 )
 ENCODED_HINT = r"\\(?:u[0-9a-f]{4}|/)|%[0-9a-f]{2}|&(?:apos|quot|#39|#34|#x27|#x22);"
-_MOST_DECODED = 3  # levels of encoding, as of an address within an address
+_MOST_DECODED = 3  # levels of encoding, as in an address within an address
 
 
 @lru_cache(maxsize=4096)
@@ -242,7 +242,7 @@ _T = TypeVar("_T")
 
 
 class _View(Generic[_T]):
-    """Like `functools.cached_property`, without its lock (Python 3.11), which takes longer than a short view."""
+    """Like `functools.cached_property`, without its lock (Python 3.11): locking takes longer than a short view."""
 
     def __init__(self, make: Callable[[Any], _T]) -> None:
         self._make = make

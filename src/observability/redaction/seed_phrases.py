@@ -25,7 +25,7 @@ LANGUAGES = (
 _LATIN = ("english", "spanish", "french", "italian", "czech", "portuguese")
 LENGTHS = (12, 15, 18, 21, 24)
 _FEWEST = min(LENGTHS)
-_CUT = 4  # letters to which words may be shortened: BIP-39 makes them distinct for each word of a Latin list
+_CUT = 4  # letters to which words may be shortened: in BIP-39's Latin lists, the first four letters identify a word
 _ACCENTS = regex("[\u0300-\u036f]+")
 
 

@@ -82,10 +82,10 @@ class Delivery:
         return is_refused_plain_http(self.destination)
 
     def ship(self, wait_until: float) -> ServerReply | None:
-        """Send all currently pending rows. Return None if each is delivered or rejected, else the reason.
+        """Send all currently pending rows. Return None if every row is delivered or rejected, else the reason.
 
         Args:
-            wait_until: how long to wait for another process that is shipping (monotonic seconds).
+            wait_until: the time until which to wait for another process that is shipping (monotonic seconds).
 
         Raises:
             OSError: the journal cannot be used at the moment.

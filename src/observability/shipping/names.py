@@ -36,7 +36,7 @@ def shown_name(row: Row) -> str:
 
 
 def trace_name(row: Row) -> str | None:
-    """The trace's name; None if it has none: Langfuse then uses the root's name."""
+    """The trace's name; None for a default name: Langfuse then uses the root's name."""
     name: str | None = row["trace_name"]
     return None if name and name.startswith(_UNNAMED) else name
 
