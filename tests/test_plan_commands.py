@@ -1,4 +1,7 @@
-"""The plan's validation commands, verbatim, from the repo's root and without a key; `.ci/run` runs its pytest lines."""
+"""Runs the plan's validation commands as written, from the repo's root and without a key.
+
+The plan's pytest commands are run by `.ci/run`.
+"""
 
 import os
 import subprocess

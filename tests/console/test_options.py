@@ -219,7 +219,7 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> N
 @cases("case", [case for case in REASONS if case != "no TLS"])
 @cases("command", ["ship", "ship --include-local --yes"])
 def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, closed: Path) -> None:
-    """`ship` prints the same reason and cure, as text and as JSON, and sends nothing."""
+    """`ship` prints the reason and cure that `status` prints, as text and as JSON, and sends nothing."""
     environment, _, reason, cure = REASONS[case]
     result = run(command, COLUMNS="200", **environment)
     assert (result.exit_code, result.stdout) == (1, "")

@@ -23,7 +23,7 @@ FLEET = "fleet"
 STOP, TELL = "stop", "tell"
 _UNITS = {"usd": "USD", "$": "USD", "token": "tokens", "tokens": "tokens", "call": "calls", "calls": "calls"}
 _PERIODS = ("hour", "day", "week", "month")
-_FORM = "SCOPE AMOUNT UNIT/PERIOD [TIME ZONE] [soft] [stop, tell or a model], like 'fleet 20 USD/day'"
+_FORM = "SCOPE AMOUNT UNIT/PERIOD, like 'fleet 20 USD/day'; after it a time zone, soft, and stop, tell or a model"
 _BUDGET = re.compile(r"(\S+)\s+(\S+)\s+([^\s/]+)\s*/\s*(\w+)(?:\s+(.*))?")
 _HOUR = 3600
 

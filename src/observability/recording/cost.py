@@ -1,6 +1,7 @@
 """Prices a call by the provider's own report, else by the shipped price table.
 
-An unknown price is None, a free call costs zero. Prices are never read from the network.
+An unknown price is None, a free call costs zero. Prices are never read from the network. `row.py` puts the price into
+the row.
 """
 
 from datetime import datetime

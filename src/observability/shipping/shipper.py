@@ -92,7 +92,7 @@ class Worker:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._flushes: list[Flush] = []
-        self._deadline = _NEVER  # end of the last pass, monotonic seconds
+        self._deadline = _NEVER  # when the last pass, at exit, must have ended: monotonic seconds
         self._is_urgent = False
         self._backoff = Backoff()
         self._unauthorized: settings.AnyDestination | None = None  # destination whose keys were rejected
