@@ -120,8 +120,8 @@ def test_the_limits_of_the_durability_page_are_those_of_the_code() -> None:
     assert client._retry_after("86400") == 3600
     assert f"{connection._BODY_BYTES >> 10} KB are read, for at most {connection._BODY_SECONDS:.0f} seconds" in page
     assert f"within {writer._TIDY_SECONDS:.0f} seconds of its next call" in page
-    assert (recorder._RETRY_SECONDS, "the start is retried every half second" in page) == (0.5, True)
-    assert (LEASE_SECONDS, "unless the fault lasts half a minute" in page) == (30, True)
+    assert (recorder._RETRY_SECONDS, "start is retried every half second" in page) == (0.5, True)
+    assert (LEASE_SECONDS, "if the fault lasts half a minute" in page) == (30, True)
 
 
 def test_every_file_that_it_links_is_there() -> None:
