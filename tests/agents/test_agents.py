@@ -425,7 +425,7 @@ def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
         assert (generation["provider"], generation["cost_usd"]) == ("local", 0.0)
         assert generation["usage"]["output"] > 0
         assert generation["end_ns"] > generation["start_ns"]
-    assert f"Recorded the outcomes of {sum(bool(outcomes_of(trace)) for trace in traces)} decisions" in printed
+    assert f"Recorded {sum(bool(outcomes_of(trace)) for trace in traces)} outcomes" in printed
 
 
 SENSE = {  # what each decision of the demo is based on

@@ -28,7 +28,7 @@ _POLL_ROWS = 500
 _AGENT, _MODEL, _EVENT = 18, 24, 22  # widths in columns
 _NARROW = 60  # width below which the decision needs most of the line
 
-First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Print the N newest rows first.")]
+First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Begin with the N newest rows.")]
 
 
 @filtered
