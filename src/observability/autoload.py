@@ -43,7 +43,7 @@ def _load() -> None:
 
 def observe_script() -> None:
     """Observe the cycles of the script that is about to run."""
-    if f"{__package__}.instrumentation" in sys.modules:  # if not, the failure has already been printed
+    if f"{__package__}.instrumentation" in sys.modules:  # otherwise loading failed, and the failure was printed
         from .instrumentation import observe_script
 
         observe_script()

@@ -42,7 +42,7 @@ class Cycle:
 
     @property
     def trace_id(self) -> str | None:
-        """The trace of this cycle, 32 hex digits; None while tracing is off."""
+        """The id of this cycle's trace, 32 hex digits; None if tracing was off when the cycle began."""
         return self._observation.hex_trace_id if self._observation else None
 
     def set_input(self, value: Any) -> None:
@@ -63,19 +63,19 @@ class ObservabilityContext:
 
     @staticmethod
     def current_trace_id() -> str | None:
-        """The trace of the running observation, else of the agent's last generation: 32 hex digits, or None."""
+        """The trace id (32 hex digits) of the running observation, else of the agent's last generation, else None."""
         observation = current_observation() or recent_of_caller()
         return observation.hex_trace_id if observation else None
 
     @staticmethod
     @contextmanager
     def agent_cycle(agent_name: str, agent_type: str = "agent", input: Any = None, **metadata: Any) -> Iterator[Cycle]:
-        """One pass of an agent's loop as one trace: the root observation, of type `agent`.
+        """Record one pass of an agent's loop as an observation of type `agent`: a trace's root, unless nested.
 
         Args:
-            agent_name: the agent's class name; also the trace's name.
+            agent_name: the agent's class name; a root's trace has this name too.
             agent_type: the agent's kind (liquidation, whale, swarm, ...).
-            input: the situation it faces, any JSON value.
+            input: the situation that the agent faces, any JSON value.
             **metadata: additional metadata of the cycle.
         """
         cycle = own = None
@@ -84,7 +84,7 @@ class ObservabilityContext:
                 if tracing_on():
                     outer = current_observation()
                     cycle = _cycle_in(outer, str(agent_name), {"agent_type": agent_type, **metadata}, input)
-                    if cycle is not outer:  # otherwise the wrapped method opened the cycle, and closes it
+                    if cycle is not outer:  # otherwise a method of OBSERVABILITY_CYCLES opened the cycle
                         own = cycle
                         own.token = enter(own)
                         on_start(own)
@@ -108,15 +108,15 @@ class ObservabilityContext:
         try:
             yield
         finally:
-            with suppress(ValueError):  # closed in another context, where the token is invalid
+            with suppress(ValueError):  # raised in another context, where the token is invalid
                 exiting.reset(token)
 
     @staticmethod
     def add_agent_metadata(agent_type: str, agent_name: str, **kwargs: Any) -> None:
-        """Name the agent of the running observation; without one, of later observations in this context.
+        """Name the agent of the running observation, else of later observations in this context.
 
         Args:
-            agent_type: type of agent (trading, risk, ...). With `model`, `agent_name` is a generation's provider.
+            agent_type: type of agent (trading, risk, ...). For type `model`, `agent_name` is a generation's provider.
             agent_name: name of the agent class.
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
@@ -137,13 +137,13 @@ class ObservabilityContext:
 
     @staticmethod
     def use_prompt(name: str | None, version: int | str | None = None) -> None:
-        """Link a version of a managed prompt to the calls that follow: in the running cycle, else in this context.
+        """Link a version of a managed prompt to later calls: inside the running observation, else in this context.
 
         Prompts fetched through `LangFuseTracker().client` link themselves.
 
         Args:
-            name: the prompt's name in Langfuse; None: the calls that follow have no prompt.
-            version: its version, a whole number.
+            name: the prompt's name in Langfuse; None: later calls have no prompt.
+            version: the prompt's version, a whole number.
         """
         with guarded:
             if not tracing_on():
@@ -159,7 +159,7 @@ class ObservabilityContext:
     def add_trading_signal(
         action: str, confidence: float | str, reasoning: str, symbol: str | None = None, **kwargs: Any
     ) -> None:
-        """Record a decision on its trace: an event, tags, and two scores.
+        """Record a decision on its trace, as an event with tags and scores.
 
         Args:
             action: BUY, SELL or NOTHING; anything else is kept as given and marked invalid.
@@ -181,7 +181,7 @@ class ObservabilityContext:
         Args:
             trace_id: the decision's trace, from `current_trace_id()` or a cycle's `trace_id`.
             pnl_usd: profit or loss in USD.
-            pnl_pct: profit or loss in percent of the stake; give at least one of the two.
+            pnl_pct: profit or loss in percent of the stake; give `pnl_usd`, `pnl_pct` or both.
             note: free text.
         """
         with guarded:
@@ -201,7 +201,7 @@ class ObservabilityContext:
 
     @staticmethod
     def add_error(error: BaseException, context: dict[str, Any] | None = None) -> None:
-        """Record an error: level ERROR on the running observation, else on the last generation's trace.
+        """Record an error on the running observation, else as an event on the last generation's trace.
 
         Args:
             error: the exception that occurred.
@@ -240,5 +240,5 @@ def _end_cycle(cycle: Observation | None) -> None:
             finish(cycle)
     token, cycle.token = cycle.token, None
     if token is not None:
-        with guarded, suppress(ValueError):  # closed in another context, where the token is invalid
+        with guarded, suppress(ValueError):  # raised in another context, where the token is invalid
             leave(token)

@@ -18,12 +18,12 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
     """Return counts of this process and of the journal.
 
     Returns:
-        `recorded`, `journalled`, `dropped` (observations of this process; `dropped` includes unshipped ones deleted
-        for space), `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included; None if it cannot
-        be read), `oldest_pending_seconds`,
+        `recorded`, `journalled`, `dropped` (observations of this process; `dropped` includes unshipped rows that this
+        process deleted for space), `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included;
+        None if the journal cannot be read), `oldest_pending_seconds`,
         `destinations` (for each configured one: its `shipped`, `pending`, `rejected` rows, `oldest_pending_seconds`
         and `last_error`; None if the journal cannot be read),
-        `failures` (of this package), `unprinted` (lines dropped because stdout or stderr would have blocked),
+        `failures` (number of this package's failures), `unprinted` (number of lines that could not be printed),
         `last_error`, `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
     """
     return {
@@ -40,7 +40,7 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
 
 
 def _journal(shipper: "Shipper") -> dict[str, Any]:
-    """Counts of the journal's rows: None for an unreadable journal, 0 for a missing one."""
+    """Counts of the journal's rows: None if the journal is unreadable, 0 if it is missing."""
     counts: dict[str, int] | None = {}
     oldest, by_destination = None, {}
     try:
@@ -71,7 +71,7 @@ _STATES = ("shipped", "pending", "rejected", "local")
 
 
 def delivered(journal: Journal, counts: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """The rows of each configured destination, by its label.
+    """The row counts of each configured destination, by the destination's label.
 
     Args:
         counts: `journal.counts()`. For Langfuse, `shipped` and `rejected` count every project in the journal.

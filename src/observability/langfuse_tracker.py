@@ -41,7 +41,7 @@ class Langfuse:
             except ImportError:
                 warn("❌ LangFuseTracker().client needs the Langfuse SDK: pip install 'langfuse>=4.12'", "red")
                 return None
-            # A separate tracer provider: the SDK would otherwise replace the process-wide one.
+            # A separate tracer provider: the SDK would otherwise replace the process-wide provider.
             client: Any = Client(
                 secret_key=self._secret_key,
                 public_key=self._public_key,
@@ -55,14 +55,14 @@ class Langfuse:
 
 
 def _linking(get_prompt: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap `get_prompt` so that it links the prompt to later calls, as does each `compile()` of the prompt."""
+    """Wrap `get_prompt`, so that fetching the prompt and each `compile()` of it link the prompt to later calls."""
 
     @functools.wraps(get_prompt)
     def linked(*args: Any, **kwargs: Any) -> Any:
         prompt = get_prompt(*args, **kwargs)
         with guarded:
             _link(prompt)
-            if not hasattr(prompt.compile, "__wrapped__"):  # the SDK caches prompts: this one may be wrapped already
+            if not hasattr(prompt.compile, "__wrapped__"):  # the SDK caches prompts, so it may be wrapped already
                 prompt.compile = _linking_compile(prompt, prompt.compile)
         return prompt
 
@@ -80,7 +80,7 @@ def _linking_compile(prompt: Any, compile: Callable[..., Any]) -> Callable[..., 
 
 
 def _link(prompt: Any) -> None:
-    """Link the prompt to later calls, unless it is a fallback: the agent's own text, not a version of the prompt."""
+    """Link the prompt to later calls. After a fallback (the agent's own text), later calls have no prompt."""
     is_version = not getattr(prompt, "is_fallback", False)
     ObservabilityContext.use_prompt(prompt.name if is_version else None, prompt.version)
 

@@ -1,7 +1,7 @@
 """The recorder and shipper of this process: started with the first observation, closed at the process's end.
 
 Both live here, not in `LangFuseTracker`, because agents' tests reset that singleton and the threads must outlive it.
-A fork begins in `_before_fork` and ends in `_in_child`; `grep register_at_fork` finds what other modules do at a fork.
+A fork begins in `_before_fork` and ends in `_in_child`; `grep register_at_fork` finds the fork hooks of other modules.
 """
 
 import atexit
@@ -57,7 +57,7 @@ class Runtime:
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
     def close(self, seconds: float) -> None:
-        """Journal and ship everything, new observations of other threads included, within `seconds` in total."""
+        """Journal and ship everything, also new observations of other threads, in `seconds` (the disk gets 0.2 at least)."""
         deadline = time.monotonic() + seconds
         try:
             self.recorder.flush(max(seconds, _LEAST_DISK_SECONDS), wait_while_failing=False)
@@ -94,7 +94,7 @@ _inherited: list[Runtime] = []  # the parent's runtimes, kept in a forked child 
 
 
 def _keeper() -> "Keeper | None":
-    """Install the budgets' gate; without budgets, do not import the package `budgets`."""
+    """Install the budgets' gate and return their keeper; without budgets, do not import the package `budgets`."""
     global _prepared, _known
     keeper, _prepared = _prepared, None
     if keeper is None and setting("OBSERVABILITY_BUDGETS"):
@@ -108,8 +108,8 @@ def _keeper() -> "Keeper | None":
     return keeper
 
 
-_prepared: "Keeper | None" = None  # keeper for the recorder, before it starts
-_known: Any = None  # the gate of the parent process
+_prepared: "Keeper | None" = None  # the keeper, from import until the recorder takes it
+_known: Any = None  # in a forked child: the parent's gate
 
 
 def prepare_budgets() -> None:

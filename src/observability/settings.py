@@ -4,7 +4,7 @@ A setting comes from, in this order: the sibling `config` module (only the four 
 environment, `.env`, the default. Settings are *live*: each read sees the current environment. `.env` is read once, into
 a dictionary of this module and not into `os.environ`, so that other code does not see its variables.
 Empty values and the placeholders of `.env_example` (`your_..._here`) count as missing. A new setting needs a line in
-`SETTINGS` and one in `.env_example`.
+`SETTINGS` and a line in `.env_example`.
 """
 
 import math
@@ -183,12 +183,12 @@ def parse_text(_name: str, text: str) -> str:
     return text.strip()
 
 
-# The SDKs whose calls can be observed, as in `instrumentation.install.SDKS`. `http`: POSTs by requests and httpx.
+# The SDKs whose calls can be observed, as in `instrumentation.install.SDKS`. `http`: POSTs by requests, httpx, httpx2.
 INSTRUMENTS = ("openai", "anthropic", "groq", "google", "ollama", "elevenlabs", "http")
 
 
 def parse_instruments(name: str, text: str) -> frozenset[str]:
-    """Return the SDKs named in `text`: true (all), false (none), or a comma-separated list. Raises SettingError."""
+    """Return the SDKs named in `text`: true (all), false (none), or a list. Raises SettingError on other names."""
     try:
         return frozenset(INSTRUMENTS if parse_bool(name, text) else ())
     except SettingError:
@@ -204,7 +204,7 @@ def parse_names(_name: str, text: str) -> tuple[str, ...]:
 
 
 class QuietHours(NamedTuple):
-    """The minutes of a day from `since` until `until`, in `zone` (None: this machine's time zone)."""
+    """Quiet hours, from minute `since` of a day until minute `until`, in `zone` (None: this machine's time zone)."""
 
     since: int
     until: int
@@ -236,7 +236,7 @@ def parse_urls(name: str, text: str) -> tuple[str, ...]:
     return urls
 
 
-# Single-pass methods of the agents in moondevonyt/moon-dev-ai-agents.
+# Methods that run one pass of an agent, in the repo moondevonyt/moon-dev-ai-agents.
 CYCLES = (
     "SwarmAgent.query", "run_monitoring_cycle", "run_analysis_cycle", "analysis_cycle", "run_trading_cycle",
     "run_scan_cycle", "run_conversation_cycle", "run_once", "process_question", "process_transcript",
@@ -261,25 +261,26 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
     "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials of the second destination
-    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # backlog: rows/s per destination; 0: no limit
+    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # rows of a backlog sent per second to a destination; 0: any
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
     "OBSERVABILITY_SEARCH": (parse_bool, True),  # searches keep an index of words beside the journal
-    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # budget of an ending process for disk and network
+    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # time that an ending process may spend on disk and network
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
     "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods whose calls are cycles, with one trace each
     "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),  # an answer that begins with BUY, SELL or NOTHING is a signal
     "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # apprise addresses for the messages of `watch`
-    "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # quiet hours, without messages
-    "OBSERVABILITY_ALERT_OFF": (parse_names, ()),  # rules (or `agent rule`) to switch off
-    "OBSERVABILITY_BUDGETS": (parse_text, None),  # read by budgets/limits.py
+    "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # hours without messages
+    "OBSERVABILITY_ALERT_OFF": (parse_names, ()),  # alert rules to switch off, for all agents or for one (`agent rule`)
+    "OBSERVABILITY_BUDGETS": (parse_text, None),  # parsed by budgets/limits.py
     "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls are never refused
     "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one per line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }
-# Fallback for a malformed setting, and its description for messages. ENABLE_LANGFUSE None: journal, do not ship.
+# Fallback for a malformed setting, and its description for messages. For ENABLE_LANGFUSE, None means: journal, do not
+# ship.
 _NOTHING_SENT = (None, "calls are recorded here and nothing is sent")
 _SAFE: dict[str, tuple[Any, str]] = {
     "ENABLE_LANGFUSE": _NOTHING_SENT,
@@ -295,7 +296,7 @@ _DEFAULT_HOST = "https://cloud.langfuse.com"
 _HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
 # Header names (RFC 9110, 5.1), without the headers that describe the message itself.
 _HEADER_NAME = re.compile(r"(?!host$|content-|transfer-|connection$)[\w!#$%&'*+.^`|~-]+", re.IGNORECASE | re.ASCII)
-# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs), to reject one set as public key.
+# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs): none may be set as public key.
 SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
 reported: set[tuple[str, str]] = set()  # malformed settings that were printed
@@ -332,7 +333,7 @@ def env(name: str) -> str | None:
 
 
 class Reader:
-    """Reads the settings of one table (name: parser and default), and parses a text again only after a change.
+    """Reads the settings of one table (name: parser and default), and parses a value again only after it changed.
 
     `fallbacks` are the values of malformed settings, each with its description for messages.
     """
@@ -341,7 +342,7 @@ class Reader:
         self.table = table
         self._fallbacks = fallbacks
         self._keys = {name: _encode(name) for name in table}
-        # Raw text and its parsed value. The table itself is a marker for settings not read yet.
+        # Name -> raw text and parsed value. Until a setting is read, the table itself stands in place of its text.
         self._parsed: dict[str, tuple[Any, Any]] = dict.fromkeys(table, (table, None))
 
     def __call__(self, name: str) -> Any:
@@ -404,9 +405,9 @@ def forget() -> None:
 
 
 def setting(name: str) -> Any:
-    """The value of the setting `name`. Cheap.
+    """The value of the setting `name`; parsed again only after a change.
 
-    `LANGFUSE_BASE_URL` is an alias of `LANGFUSE_HOST`; the value is None if the variable that is set is malformed.
+    `LANGFUSE_BASE_URL` is an alias of `LANGFUSE_HOST`. The host is None if the variable that is set is malformed.
     """
     if name in CONFIG_NAMES and (value := _config().get(name, _MISSING)) is not _MISSING:
         return value
@@ -439,7 +440,7 @@ def origin(name: str) -> str:
 
 
 class CaptureSettings:
-    """The current settings of recording. Slots, since Python reads them faster than a named tuple's fields."""
+    """The current settings of recording. The class has slots: Python reads them faster than a named tuple's fields."""
 
     __slots__ = ("capture_input", "capture_output", "durable", "on")
 
@@ -461,7 +462,7 @@ _capture: tuple[Any, ...] = _NEVER_READ
 
 
 def recording() -> CaptureSettings:
-    """The settings of recording. Read by every traced call, so nothing is parsed while the variables are unchanged."""
+    """The settings of recording. Every traced call reads them, so nothing is parsed until a variable changes."""
     parsed: CaptureSettings
     flag, captured_input, captured_output, durability, config, names, parsed = _capture
     if (

@@ -10,7 +10,7 @@ import time
 import weakref
 from typing import Protocol
 
-_WAIT_SECONDS = 0.05  # longest wait for a connection in use; a write does not hold the lock while it waits for others
+_WAIT_SECONDS = 0.05  # longest wait for a connection in use; a write waits for other processes without the lock
 
 
 class Closable(Protocol):
@@ -53,7 +53,7 @@ def after_in_parent() -> None:
 
 
 def after_in_child() -> None:
-    """Release the connections. If one was in use, the child must not open the parent's file."""
+    """Release the connections. If a connection was in use at the fork, the child must not open the parent's file."""
     global opening, is_unsafe
     after_in_parent()
     if not _is_closed:

@@ -35,7 +35,7 @@ def warn(text: str, colour: str = "yellow") -> None:
 
 
 def redacted(text: str) -> str:
-    """Return the line redacted; a placeholder if redaction cannot be imported (at exit, or without descriptors)."""
+    """Return the line redacted; a placeholder if redaction cannot be imported (at exit, or with no descriptor left)."""
     with ignoring(ImportError, OSError):
         from .redaction import redact_line  # loaded lazily: many processes print nothing
 

@@ -9,7 +9,7 @@ from .observation import Observation
 
 
 class Gate(Protocol):
-    """Decides in memory, on the caller's thread; implemented by `budgets.Gate`."""
+    """Admits or refuses calls, in memory and on the caller's thread; implemented by `budgets.Gate`."""
 
     def admit(self, call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
         """Reserve the call's probable cost; return the model to use.
@@ -17,11 +17,11 @@ class Gate(Protocol):
         Args:
             call: the generation or request.
             model: the requested model, if it is known.
-            available: the models of the same provider that may replace the requested one; None if the call is not made
-                by a model of `src/models`.
+            available: the models of the same provider that may replace the requested model; None if the call is not
+                made by a model of `src/models`.
 
         Raises:
-            RuntimeError: `BudgetExceeded`, with nothing reserved.
+            RuntimeError: `BudgetExceeded` if the call is refused; nothing is reserved then.
         """
 
 

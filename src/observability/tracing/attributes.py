@@ -42,8 +42,8 @@ class PerClass(dict[int, tuple[type, Any]]):
         self._find = find
 
     def add(self, kind: type) -> tuple[type, Any]:
-        """Add a class."""
-        if len(self) >= _MOST_CLASSES:  # in a program that makes classes while it runs
+        """Add a class, and return its entry."""
+        if len(self) >= _MOST_CLASSES:  # reached in a program that creates classes while it runs
             self.clear()
         entry = self[id(kind)] = (kind, self._find(kind))
         return entry

@@ -1,4 +1,4 @@
-"""The open observation of this thread or asyncio task; starts and ends observations."""
+"""Starts and ends observations, and keeps the open observation of each thread or asyncio task."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 
 class _Announced(NamedTuple):
-    """Metadata recorded outside a trace, for the same caller's next observations in this context."""
+    """Metadata recorded outside a trace, for the caller's next observations in this context."""
 
     caller: str | None
     agent_name: str
@@ -63,12 +63,12 @@ _recent: ContextVar[Observation | None] = ContextVar("moondev_recent_generation"
 _announced: ContextVar[_Announced | None] = ContextVar("moondev_agent_metadata", default=None)
 _prompt: ContextVar[UsedPrompt | None] = ContextVar("moondev_prompt", default=None)
 exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # True: budgets refuse no call
-_has_prompts = False  # whether any prompt was used; until then no context is read for prompts
+_has_prompts = False  # whether any prompt was used; if not, `start` skips the look-up of a prompt
 _starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=None)
 
 
 def current_observation() -> Observation | None:
-    """The innermost observation that is still running, or None. An ended one cannot be a parent."""
+    """The innermost observation that is still running, or None. An ended observation cannot be a parent."""
     observation = _current.get()
     while observation is not None and observation.ended is not None:
         observation = observation.parent
@@ -76,13 +76,13 @@ def current_observation() -> Observation | None:
 
 
 def calling_agent(depth: int = 2) -> str | None:
-    """The calling agent: the nearest caller in a folder named `agents`; None if there is none.
+    """The calling agent's name: that of the nearest caller in a folder named `agents`; None without such a caller.
 
     The agent of `chartanalysis_agent.py` has the name of its class `ChartAnalysisAgent`; without that class, it is
     `ChartanalysisAgent`. In a thread without such a caller, the agent that started the thread is returned.
 
     Args:
-        depth: number of frames of this package to skip; Python creates an object for each frame read.
+        depth: number of frames of this package to skip, which saves time: Python creates an object for each frame read.
     """
     frame: FrameType | None = None
     agent_of = _agent_of_file
@@ -94,7 +94,7 @@ def calling_agent(depth: int = 2) -> str | None:
             frame = frame.f_back
     except KeyError as file:  # the first call from this file
         agent = frame and agent_of_file(file.args[0], frame.f_globals)
-        if frame and agent and frame.f_code.co_name == "<module>":  # during import, the class may be missing
+        if frame and agent and frame.f_code.co_name == "<module>":  # not cached: the class may be defined later
             return agent
         agent_of[file.args[0]] = agent
         return calling_agent(depth + 1)
@@ -122,7 +122,7 @@ def agent_of_file(file: str, names: dict[str, Any]) -> str | None:
 
 
 def start(name: str, type: str, parent: Observation | None, capture: CaptureSettings) -> Observation:
-    """Start an observation under `parent`. Its agent is that of the cycle around it, or of the calling code."""
+    """Start an observation under `parent`. Its agent is the agent of the cycle around it, else the calling agent."""
     observation = Observation(name, type, parent)
     if parent is None:
         if "opentelemetry.trace" in sys.modules and otel.active() and (foreign := otel.foreign_parent()) is not None:
@@ -146,7 +146,7 @@ leave = _current.reset
 
 
 def finish(observation: Observation) -> None:
-    """Mark an observation as ended, remember it for a later signal, and send it to the recorder."""
+    """Mark an observation as ended, and send it to the recorder; remember a generation for a later signal."""
     observation.ended = perf_counter_ns()
     try:
         if observation.type == "generation":
@@ -154,13 +154,13 @@ def finish(observation: Observation) -> None:
             if observation.has_inner_rows:
                 _settle(observation)
         processor.on_end(observation)
-    except BaseException:  # such as an agent's alarm: no other code sends an ended observation
+    except BaseException:  # such as an agent's alarm. Send again: no other code sends an ended observation
         processor.on_end(observation)
         raise
 
 
 def _settle(holder: Observation) -> None:
-    """Merge a single ended request into its holder's row; otherwise the holder becomes a span over its requests."""
+    """Merge a generation's only request into its row if that request has ended; else make the generation a span."""
     requests = holder.requests or []
     ended = [request for request in requests if request.ended is not None and request.claim()]
     if len(requests) == len(ended) == 1 and not holder.over_generations:
@@ -180,14 +180,14 @@ def finish_request(request: Observation, *, remember: bool = True) -> None:
 
     Args:
         request: from `requests.begin_request`.
-        remember: remember it for a later signal; False if the garbage collector ends a stream: it runs in any context.
+        remember: whether a later signal may use the request; False for the garbage collector: it runs in any context.
     """
     if request.ended is not None:
         return
     request.ended = perf_counter_ns()
     try:
         _send(request, remember=remember)
-    except BaseException:  # such as an agent's alarm: no other code sends an ended request
+    except BaseException:  # such as an agent's alarm. Send again: no other code sends an ended request
         _send(request, remember=remember)
         raise
 
@@ -201,7 +201,7 @@ def _send(request: Observation, *, remember: bool) -> None:
 
 
 class Carried(NamedTuple):
-    """Context for another thread: the open observation and the agent's name, never an ended generation."""
+    """Context for another thread: all context variables except the last ended generation."""
 
     current: Observation | None
     announced: _Announced | None
@@ -260,7 +260,7 @@ def annotate(
     provider: str | None = None,
     answer: Any = None,
 ) -> None:
-    """Add to the running observation, if there is one. Called by `src/models`.
+    """Add these values to the running observation, if there is one. Called by `src/models`.
 
     Args:
         metadata: merged into the existing metadata.

@@ -1,13 +1,13 @@
 """Replaces images, sounds and documents by a placeholder with type and size, to keep the journal small.
 
-For the recorder's thread, on plain data.
+Runs on the recorder's thread, on plain data.
 """
 
 import re
 from base64 import b64decode
 from typing import Any
 
-_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # beside these fields, `data` is base64
+_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # beside any of these fields, `data` is base64
 _SIGNATURES = (
     (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
     (b"ID3", "audio/mpeg"), (b"OggS", "audio/ogg"),

@@ -20,7 +20,7 @@ Signature = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
 Complete = Callable[["Observation"], None]
 _NOTHING: dict[str, Any] = {}
 
-# A separate generator: agents may call `random.seed(42)`, in 48 processes at once.
+# A separate generator: if 48 agents call `random.seed(42)`, the shared generator gives all of them the same ids.
 _ids = random.Random()  # noqa: S311 - identifiers, not secrets; seeded by the system's entropy
 _bits = _ids.getrandbits
 os.register_at_fork(after_in_child=_ids.seed)
@@ -31,7 +31,7 @@ PIECE_SIZE = 64  # bytes of a kept piece besides its characters
 
 
 class UsedPrompt(NamedTuple):
-    """A managed prompt's version, linked to later generations inside `scope`. No name: no prompt."""
+    """A managed prompt's version, linked to later generations inside `scope`. Without a name, they have no prompt."""
 
     name: str | None
     version: int | None
@@ -49,7 +49,7 @@ class _LazyId:
         self._name = name
 
     def __get__(self, observation: "Observation", owner: type) -> int:
-        made: int = observation.__dict__.setdefault(self._name, self._make(observation))  # atomic: threads agree
+        made: int = observation.__dict__.setdefault(self._name, self._make(observation))  # atomic: one id for all threads
         return made
 
 
@@ -75,7 +75,7 @@ class _RareFields:
     scores: "tuple[Score, ...]" = ()
     requests: "list[Observation] | None" = None  # requests to providers, held until this generation ends
     holder: "Observation | None" = None  # the generation that holds this request
-    is_admitted = False  # whether the budgets have admitted this generation, and so its first request
+    is_admitted = False  # True from the budgets' admission of this generation until its first request
     over_generations = False  # whether generations with their own rows are below it
     events: list[Any] | None = None  # events of a request's stream, from the SDK
     client: Any = None  # the SDK's client of a request
@@ -83,7 +83,7 @@ class _RareFields:
     inferred: dict[int, Any] = {}  # noqa: RUF012 - for a cycle, on the recorder's thread: signals held until its end
     last_call: str | None = None  # for a root, on the recorder's thread: id of its last ended generation
     failure: str | None = None  # for a cycle, on the recorder's thread: the error of its last call, if that failed
-    votes: dict[int, Any] | None = None  # for a swarm's query, on the recorder's thread: decisions by answer
+    votes: dict[int, Any] | None = None  # for a swarm's query, on the recorder's thread: answer's id -> decision
     first_token: int | None = None
 
 
@@ -106,7 +106,7 @@ class Observation(_RareFields):
         self.parent = parent  # the observation around it
         self.agent: str | None = None if parent is None else parent.speaker or parent.agent
         self.speaker: str | None = None  # agent of the calls inside it, if not `agent`
-        self.prompt: UsedPrompt | None = None  # last prompt used in this context before the start, or inside
+        self.prompt: UsedPrompt | None = None  # last prompt used before the start in this context, or inside
         self.owner: Any = None  # the instance of the called method
         self.thread = 0  # id of the calling thread
         self.bind: Signature | None = None  # converts `args` and `kwargs` to named arguments, on the recorder's thread
@@ -116,11 +116,11 @@ class Observation(_RareFields):
         self.output: Any = None
         self.capture_output = True
         self.pieces: list[Any] | None = None  # pieces of a stream, up to `MAX_STREAM_SIZE`
-        self.replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this one
+        self.replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this call
         self.metadata: dict[str, Any] | None = None
         self.request: Observation | None = None  # the only request, which is merged into this observation's row
         self.has_inner_rows = False  # whether it holds requests, or generations with their own rows are below it
-        self.complete: Complete | None = None  # reads an SDK's arguments, on the recorder's thread
+        self.complete: Complete | None = None  # reads an SDK's arguments and answer, on the recorder's thread
         self.durable = False  # whether the call returns only once its row is on disk
         self.noted = False  # whether the recorder has journalled its start
         self.token: Token[Observation | None] | None = None  # while its code runs: resets the context
@@ -148,7 +148,7 @@ class Observation(_RareFields):
         return f"{self.foreign_parent.span_id:016x}" if self.foreign_parent else None
 
     def draw_ids(self) -> tuple[str, str, str | None]:
-        """Draw the ids now: the observation's, its trace's and its parent's."""
+        """Draw the ids of the observation, its trace and its parent now, and return them."""
         return self.hex_id, self.hex_trace_id, self.hex_parent_id
 
     @property

@@ -57,12 +57,12 @@ def observe_llm(
 
 
 def cycle_method(fn: _Function, agent: str, *, collects_votes: bool = False) -> _Function:
-    """Wrap a method so that each call is one cycle of `agent`: one trace, or a span in the trace around it.
+    """Wrap a method so that each call is one cycle of `agent`: one trace, or one observation in an open trace.
 
     Args:
         fn: the method.
         agent: the name of the method's class; also the agent of the calls inside.
-        collects_votes: whether the answers inside are votes, not decisions. The trace is the calling agent's.
+        collects_votes: whether the answers inside are votes, not decisions. If so, the trace is the calling agent's.
     """
     label = _Label(fn, agent, "agent", capture_input=True, capture_output=True)
     label.cycle_of, label.collects_votes = agent, collects_votes
@@ -216,21 +216,21 @@ def _resume(call: _Traced) -> None:
 
 
 def _suspend(call: _Traced) -> None:
-    """Undo `_resume`, since a generator's caller runs outside its observation."""
+    """Undo `_resume`: when a call ends, and whenever a generator yields to its caller."""
     if type(call) is not Observation or (token := call.token) is None:
         return
     otel = call.otel
     call.token = call.otel = None
     try:
         leave(token)
-    except ValueError:  # closed in another context, where the token is invalid
+    except ValueError:  # raised in another context, where the token is invalid
         return
     if otel is not None:
         detach(otel)
 
 
 def _piece(call: _Traced, piece: Any) -> None:
-    """Record a yielded piece. Beyond `MAX_STREAM_SIZE`, pieces are only counted."""
+    """Record a yielded piece. Beyond `MAX_STREAM_SIZE`, or without `capture_output`, pieces are only counted."""
     if type(call) is not Observation:
         return
     if call.pieces is None:
@@ -293,7 +293,7 @@ def _stop(call: _Traced, error: BaseException | None = None) -> None:
 
 
 def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
-    """The open call of the same name on the same instance in this thread, which a new call is part of; else None."""
+    """The open call in this thread of this name and instance, or None. A new call is part of that open call."""
     while outer is not None:
         if outer.owner is owner and outer.name == name and outer.thread == get_ident():
             return outer
@@ -313,7 +313,7 @@ def _observed(fn: _Function, label: _Label) -> _Function:
     else:
         wrapper = _plain(fn, label)
     functools.update_wrapper(wrapper, fn)
-    wrapper.__observed__ = True  # prevents wrapping a model class twice
+    wrapper.__observed__ = True  # prevents wrapping a method twice
     return cast("_Function", wrapper)
 
 

@@ -1,4 +1,4 @@
-"""Nests spans of other OpenTelemetry libraries under observations, and observations under such spans.
+"""Nests spans of other OpenTelemetry libraries under observations, and observations under spans of those libraries.
 
 Does nothing unless the process uses OpenTelemetry, with a tracer provider or an active span.
 """
@@ -23,7 +23,7 @@ class ForeignParent(NamedTuple):
 
 
 def foreign_parent() -> ForeignParent | None:
-    """The active span of another library, or None. Requires `opentelemetry.trace`, and that `active()` is not empty."""
+    """The active span of another library, or None. Call only with `opentelemetry.trace` imported and `active()` set."""
     span = modules["opentelemetry.trace"].get_current_span()
     active = span.get_span_context()
     return ForeignParent(active.trace_id, active.span_id, span) if active.is_valid else None
@@ -32,7 +32,7 @@ def foreign_parent() -> ForeignParent | None:
 def experiment_of(parent: ForeignParent) -> dict[str, Any]:
     """The attributes of the span's Langfuse experiment, as the SDK passes them to children of the span.
 
-    For the recorder's thread: reading a span's attributes takes its lock.
+    Runs on the recorder's thread, since reading a span's attributes takes the span's lock.
     """
     attributes = getattr(parent.span, "attributes", None) or {}
     return {name: attributes[name] for name in _EXPERIMENT if name in attributes}
@@ -62,10 +62,7 @@ active: Callable[[], Any] = _find_active  # returns the active context, which is
 
 
 def attach(observation: "Observation") -> Any:
-    """Make the observation the parent of new spans. Return the token for `detach`, or None.
-
-    Requires `opentelemetry.trace`.
-    """
+    """Make the observation the parent of new spans. Return the token for `detach`; None without a tracer provider."""
     trace: Any = modules.get("opentelemetry.trace")
     try:
         if trace._TRACER_PROVIDER is None:

@@ -1,7 +1,7 @@
-"""Requests of SDK methods to providers: begins them, and assigns them to a generation.
+"""Begins requests of SDK methods to providers, and assigns each request to the generation around it.
 
 A request inside a generation (`generate_response`, `observe_llm`) is held until the generation ends
-(`current.finish`). A single request is merged into the generation's row; several have their own rows below it.
+(`current.finish`). A single request is merged into the generation's row; several requests get rows below it.
 """
 
 from contextvars import ContextVar
@@ -59,7 +59,7 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
 
 
 def enter_request(request: Observation) -> None:
-    """Make the request current while the SDK's method runs. Other spans nest below a request without a holder."""
+    """Make the request current while the SDK's method runs. OpenTelemetry's spans nest below it unless it has a holder."""
     request.token = _running.set(request)
     if request.holder is None and "opentelemetry.trace" in modules:
         request.otel = attach(request)
@@ -73,7 +73,7 @@ def leave_request(request: Observation) -> None:
         return
     try:
         _running.reset(token)
-    except ValueError:  # closed in another context, where the token is invalid
+    except ValueError:  # raised in another context, where the token is invalid
         return
     if otel is not None:
         detach(otel)

@@ -78,7 +78,7 @@ def new_event(name: str, parent: Observation | None) -> Observation:
 
 
 def record_signal(signal: Signal) -> None:
-    """Record the signal as an event with tags and scores, and as the output of its cycles."""
+    """Record the signal as an event with tags and scores, and as the output of the open cycles around it."""
     target = current_observation() or recent_of_caller()
     event = new_event("trading_signal", target)
     event.add_metadata(signal.metadata())

@@ -1,7 +1,7 @@
 """Takes snapshots of arguments and answers: references to immutable values, a bounded copy of plain data.
 
 Snapshots are taken on the caller's thread, of values that the agent still uses. Therefore no code of a value is run (no
-`str()`, no property, no method), unless it is plain data or of a type known by name. A table is recorded as its shape.
+`str()`, no property, no method), unless the value is plain data or of a type known by name. Tables are recorded as shapes.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,7 +29,7 @@ class Reply(NamedTuple):
 
 
 IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
-# Ids of these types: comparing ids does not call a metaclass's `__hash__` or `__eq__`.
+# Ids of the immutable types: comparing ids does not call a metaclass's `__hash__` or `__eq__`.
 IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
 MAX_NODES = 5_000  # most values in a snapshot, on all levels; copying them takes about 1 ms
 _CONTAINER_NODES = 8  # a list or dict counts as this many values, by its copying time
@@ -95,7 +95,7 @@ _FEW_FIELDS = 8
 
 
 def sized_snapshot(value: Any) -> tuple[Any, int]:
-    """Return a snapshot and its size, in one step for the messages to a model."""
+    """Return a snapshot and its size. Messages to a model are copied and measured in one pass."""
     if type(value) is list and (copied := _copied_messages(value)) is not None:
         return copied
     kept = snapshot(value)
@@ -268,5 +268,5 @@ def size_of_items(items: Iterable[Any]) -> int:
 
 
 def weight_of(value: Any) -> int:
-    """The approximate characters in a provider's own response, by its first `MAX_NODES` values."""
+    """The approximate characters in the first `MAX_NODES` values of a provider's own response."""
     return size_of(snapshot(fields_of(value) or value))

@@ -1,6 +1,6 @@
-"""Passes the open observation on to `threading.Thread` and `ThreadPoolExecutor`.
+"""Carries the open observation into new threads and into tasks of `ThreadPoolExecutor`.
 
-Python (before 3.14) starts both with an empty context. `carry_into_threads` runs once, with the first observation.
+Before 3.14, Python starts them with an empty context. `carry_into_threads` runs once, with the first observation.
 """
 
 import functools
