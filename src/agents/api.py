@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
 Reads the files of the Moon Dev API into pandas frames. `get_…` prints an error with its cure and returns None;
-`read_…` raises it, for a loop that records its errors.
+`read_…` raises the error, for a loop that records errors.
 """
 
 import io

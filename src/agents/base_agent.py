@@ -68,7 +68,7 @@ class BaseAgent:
                 raise
 
     def pass_quietly(self) -> None:
-        """Count a pass without a model call. A trace of each such pass of 48 agents would bury the decisions."""
+        """Count a pass without a model call. With 48 agents, traces of these passes would bury the decisions."""
         self._quiet_passes += 1
 
     def _set_observability_context(self, **metadata: Any) -> None:
@@ -152,7 +152,7 @@ def _print_decision(decision: Decision) -> None:
 
 
 def run_as_script(main: Callable[[], int]) -> int:
-    """Run an agent's `main` and return its exit status. Ctrl-C, the usual end of an agent, is 0 too."""
+    """Run an agent's `main` and return its exit status; 0 after Ctrl-C, the usual end of an agent."""
     try:
         return main()
     except KeyboardInterrupt:

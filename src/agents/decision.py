@@ -26,7 +26,7 @@ class LocalHints(NamedTuple):
     temperature: float = 0.3
 
 
-# Reasons have one capital: with more, the model drifts into meaningless codes.
+# A reason has one capital letter: with more capitals, the model drifts into meaningless codes.
 LOCAL_HINTS = LocalHints(r"""
 root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
 reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Demo
 Built with love by Moon Dev 🚀
 
-Replays a recorded feed through Luna, and records what became of each decision: `make demo`.
+Replays a recorded feed through the liquidation agent, Luna, and records the outcomes of her decisions: `make demo`.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _SIGNS = {"BUY": 1, "SELL": -1}
 
 
 class Move(NamedTuple):
-    """The price of a symbol at a decision, and at the horizon."""
+    """The price of a symbol in USD, at a decision and at the horizon."""
 
     before: float
     after: float
@@ -45,7 +45,7 @@ class Move(NamedTuple):
 
 
 def move_of(events: pd.DataFrame, symbol: str, at: pd.Timestamp, horizon: timedelta = HORIZON) -> Move | None:
-    """The last prices of a symbol before `at` and before the horizon; None if the feed ends earlier or has no price."""
+    """The symbol's last prices until `at` and until the horizon; None if the feed ends earlier or lacks a price."""
     if events["time"].iloc[-1] < at + horizon:
         return None
     prices = events[events["symbol"] == symbol].dropna(subset=["price"]).set_index("time")["price"]

@@ -41,7 +41,7 @@ class History:
         return [record for record in rows if record is not None and record.at >= oldest]
 
     def last(self, within: timedelta) -> Values | None:
-        """The newest record; None if it is older than `within`, too old for a comparison."""
+        """The newest record's values; None without a record, or if it is older than `within`."""
         records = self.records()
         recent = records and datetime.now(UTC) - records[-1].at <= within
         return records[-1].values if recent else None
@@ -63,7 +63,7 @@ class History:
 
     def _record(self, row: Mapping[str, str]) -> Record | None:
         try:
-            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # without a zone: this machine's
+            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # without a zone, in this machine's
             return Record(at, {name: float(row[name]) if row[name] else None for name in self.columns})
         except (KeyError, TypeError, ValueError, OverflowError):
             return None

@@ -40,7 +40,7 @@ _HISTORY_COLUMNS = ("long_size", "short_size", "total_size")
 
 SYSTEM_PROMPT = f"You are a liquidation analyst. {INSTRUCTION}"
 
-# The local model has 135 million parameters: it chooses among these words.
+# The local model has 135 million parameters: it chooses among the phrases below.
 _LOCAL_HINTS = LocalHints(
     grammar=r"""
 root    ::= (buy | sell | nothing) ".\nConfidence: " [3-7] [0-9] "%"
@@ -118,7 +118,7 @@ class LiquidationAgent(BaseAgent):
         return decisions
 
     def look(self) -> Decision | None:
-        """One live pass: compare the last minutes with the previous pass, unless that was too long ago."""
+        """One live pass: compare the last minutes with the previous pass, unless that pass was too long ago."""
         events = self.api.read_liquidations().events
         length, end = pd.Timedelta(minutes=self.window_minutes), pd.Timestamp.now(tz="UTC")
         now = window_of(events[events["time"] > end - length], end - length, length)
@@ -138,7 +138,7 @@ class LiquidationAgent(BaseAgent):
 
 
 def pairs_of_windows(events: pd.DataFrame, minutes: float) -> Iterator[tuple[Window, Window]]:
-    """Yield each window of a feed with the one before it, if no gap lies between them."""
+    """Yield each window of a feed with the window before it, if no gap lies between them."""
     return chain.from_iterable(map(pairwise, runs_of_windows(events, minutes)))
 
 

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Swarm Agent
 Built with love by Moon Dev 🚀
 
-Asks several models at once, then one of them for the consensus, as one trace.
+Asks several models at once, then asks one of them for the consensus. All these calls are one trace.
 
     python src/agents/swarm_agent.py "Will ETH hold 3,000?"
 """
@@ -58,7 +58,7 @@ class SwarmAgent(BaseAgent):
         self.models = _built(custom_models or _available())
 
     def query(self, prompt: str, system_prompt: str | None = None) -> dict[str, Any]:
-        """Ask all models, then one for the consensus.
+        """Ask all models, then ask one of them for the consensus.
 
         Returns:
             `prompt`; `consensus_summary`; `model_mapping` ("AI #1" to name); `responses` (name to `response`,

@@ -27,7 +27,7 @@ from src.agents.history import History, Values
 from src.observability.terminal import echo
 
 THRESHOLD = 1.31  # times the average change
-CHANGES_TO_LEARN = 3  # fewer give no meaningful average
+CHANGES_TO_LEARN = 3  # fewer changes give no meaningful average
 CHECK_INTERVAL = timedelta(minutes=5)
 HISTORY_FILE = config.REPO_ROOT / "src/data/oi_history.csv"
 _SYMBOLS = {"btc_oi": "BTCUSDT", "eth_oi": "ETHUSDT"}
@@ -46,7 +46,7 @@ class WhaleAgent(BaseAgent):
         self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def look(self) -> Decision | None:
-        """One live pass: compare open interest with the previous pass, unless that was too long ago."""
+        """One live pass: compare open interest with the previous pass, unless that pass was too long ago."""
         record = _record(self.api.read_open_interest(), self.history.last(within=2 * CHECK_INTERVAL))
         decision = self.consider(record, _usual_change([past.values for past in self.history.records()]))
         self.history.add(record)

@@ -3,9 +3,9 @@
 Built with love by Moon Dev 🚀
 
 The base of every model: `generate_response`, and its asynchronous and streaming variants `agenerate_response`,
-`stream_response` and `astream_response`. Each call is one generation in the trace, overridden or not.
+`stream_response` and `astream_response`. Each call is one generation in the trace, also of an overridden method.
 
-A provider implements `_request` and `_parse`, which are pure, and `_send`, `_asend`, `_open` and `_aopen`, which touch
+A provider implements `_request` and `_parse`, which are pure, and `_send`, `_asend`, `_open` and `_aopen`, which call
 the SDK. The implementations here speak the OpenAI protocol with the client that `initialize_client` built.
 """
 
@@ -86,11 +86,11 @@ class BaseModel(ABC):
             system_prompt: the model's role; may be empty.
             user_content: the question. A dict or list is sent as JSON.
             temperature: 0 to 2; None leaves it to the provider.
-            max_tokens: limit of the answer, thinking included.
+            max_tokens: limit of the answer in tokens, thinking included.
             **options: more parameters of the provider's API. `grammar` (GBNF) is sent to the local model only.
 
         Raises:
-            Exception: the SDK's own, if its text contains 503, for the agent's retry logic.
+            Exception: the SDK's exception, if its text contains 503, for the agent's retry logic.
         """
         with ErrorPolicy(self):
             request = self._prepare(system_prompt, user_content, temperature, max_tokens, options)
@@ -171,7 +171,7 @@ class BaseModel(ABC):
         """A collector for the events of this protocol's streams."""
         return ChatPieces()
 
-    # The SDK: the only lines that do I/O.
+    # The only methods that call the SDK.
 
     def _send(self, request: dict[str, Any]) -> Any:
         return self.client.chat.completions.create(**request)
@@ -262,7 +262,7 @@ class BaseModel(ABC):
             for text in transcript.rest():
                 yield text
 
-    # Only the wait for a text is under the error policy: an exception thrown in at the `yield` is the caller's own.
+    # `ErrorPolicy` covers only the wait for a text: an exception at the `yield` was thrown in by the caller.
 
     def _next_of(self, texts: Iterator[str]) -> str | None:
         with ErrorPolicy(self):

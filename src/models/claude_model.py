@@ -89,7 +89,7 @@ class ClaudeModel(BaseModel):
 
 
 class _MessagePieces:
-    """Events of an Anthropic stream. Two events have usage; the later counts are totals."""
+    """Events of an Anthropic stream. Two events have usage; the counts of the later event are totals."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None

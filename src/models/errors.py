@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
 The models' exceptions, and the lines printed for a failed call: a red one with the error, a yellow one with its cure.
-Both are redacted, since providers quote keys.
+Both lines are redacted, since providers quote keys.
 
     ValueError
     ├── PromptError       (prompt.py) the prompt is empty, nothing is sent

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def field(value: Any, *path: str) -> Any:
-    """The value at `path` in nested dicts and objects; None if there is none. Never raises."""
+    """The value at `path` in nested dicts and objects; None if the path is missing. Never raises."""
     for name in path:
         try:
             value = value.get(name) if isinstance(value, dict) else getattr(value, name, None)

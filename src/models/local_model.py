@@ -10,7 +10,7 @@ from src.models.local_server import LocalServer, server
 from src.models.openai_compatible import OpenAICompatibleModel
 from src.models.prompt import Prompt
 
-_SAMPLING = {"repeat_penalty": 1.15, "dry_multiplier": 0.8}  # without these, so small a model repeats itself endlessly
+_SAMPLING = {"repeat_penalty": 1.15, "dry_multiplier": 0.8}  # without these, a model this small repeats itself for ever
 
 
 class LocalModel(OpenAICompatibleModel):

@@ -39,7 +39,7 @@ class LocalServer:
         return importlib.util.find_spec("xllamacpp") is not None and _weights() is not None
 
     def address(self) -> str:
-        """The server's address, like `http://127.0.0.1:43053`. Starts the server if needed, in most of a second."""
+        """The server's address, like `http://127.0.0.1:43053`. If needed, starts the server (in most of a second)."""
         with self._lock:
             if self._starting is None:
                 self._hook()
@@ -106,5 +106,5 @@ def _start(weights: str) -> Any:
     params.verbosity = 0  # no log on the terminal
     params.ui = False
     running = xllamacpp.Server(params)
-    running.handle_completions({"prompt": "a", "n_predict": 1})  # an answer proves that its loop has begun
+    running.handle_completions({"prompt": "a", "n_predict": 1})  # an answer proves that the server's loop runs
     return running

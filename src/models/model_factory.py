@@ -29,18 +29,18 @@ _ALIASES = {"anthropic": "claude", "google": "gemini", "grok": "xai"}
 
 
 class _Built(NamedTuple):
-    """A model, and the settings it was built from: changed settings build a new one."""
+    """A model, and the settings it was built from: if these settings change, a new model is built."""
 
     model: BaseModel
     settings: tuple[Any, ...]
 
 
 class ModelFactory:
-    """Every provider by its type. A model that cannot be built is None, and a line with the cure is printed.
+    """Builds a model of any provider. For a model that cannot be built, it returns None and prints the cure.
 
     A new provider is a subclass of `OpenAICompatibleModel` (or `BaseModel`) in a file of its own, and a line in
-    `MODEL_IMPLEMENTATIONS`; its wire format for the tests is `tests/providers/NAME.json`. If its name in the price
-    table differs, set it in `observability/recording/cost.py`.
+    `MODEL_IMPLEMENTATIONS`; the tests read its wire format from `tests/providers/NAME.json`. If the price table
+    has another name for the provider, set that name in `observability/recording/cost.py`.
     """
 
     MODEL_IMPLEMENTATIONS: ClassVar[dict[str, Any]] = {
@@ -124,7 +124,7 @@ class ModelFactory:
 
     @classmethod
     def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
-        """The provider if none was named. A fallback drops `model_name`, which is another provider's."""
+        """The provider and model if no provider was named. A fallback drops `model_name`: it is another provider's."""
         provider = cls._provider(config.AI_MODEL_TYPE)
         problem = cls._missing(provider) if provider else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
         if provider and not problem:

@@ -40,7 +40,7 @@ def unique_prompt(system_prompt: Any, user_content: Any) -> Prompt:
 
 
 def _text(value: Any, argument: str) -> str:
-    """An argument as text: a dict or list as JSON, anything else by `str`. Prints a warning if it is not a string."""
+    """An argument as text: JSON for a dict, list or tuple. Prints a warning unless it is a string or None."""
     if isinstance(value, str) or value is None:
         return value or ""
     as_json = isinstance(value, dict | list | tuple)

@@ -49,11 +49,11 @@ class Transcript:
         return self._pieces.finish_reason
 
     def texts_of(self, event: Any) -> list[str]:
-        """The text in an event, as a list of at most one."""
+        """The text in an event, as a list of at most one string."""
         return self._note(self._pieces.take(event))
 
     def rest(self) -> list[str]:
-        """The text that was held back until the last event, as a list of at most one."""
+        """The text that was held back until the last event, as a list of at most one string."""
         return self._note(self._pieces.rest())
 
     def raw(self) -> dict[str, Any]:
@@ -146,13 +146,13 @@ class ThinkFilter:
 
 
 def closing_if_possible(events: Any) -> Any:
-    """Close a stream when done, if it can be closed: an SDK's can, a plain iterator cannot."""
+    """Close a stream when done, if it can be closed: an SDK's stream can, a plain iterator cannot."""
     return contextlib.closing(events) if hasattr(events, "close") else contextlib.nullcontext(events)
 
 
 @contextlib.asynccontextmanager
 async def aclosing_if_possible(events: Any) -> AsyncIterator[Any]:
-    """`closing_if_possible` for an asynchronous stream."""
+    """Close an asynchronous stream when done, if it can be closed."""
     try:
         yield events
     finally:

@@ -57,7 +57,10 @@ class Runtime:
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
     def close(self, seconds: float) -> None:
-        """Journal and ship everything, also new observations of other threads, in `seconds` (the disk gets 0.2 at least)."""
+        """Journal and ship everything, new observations of other threads included, within `seconds` in total.
+
+        The disk gets at least `_LEAST_DISK_SECONDS`, even if `seconds` is less.
+        """
         deadline = time.monotonic() + seconds
         try:
             self.recorder.flush(max(seconds, _LEAST_DISK_SECONDS), wait_while_failing=False)

@@ -54,7 +54,7 @@ class CallSite(NamedTuple):
     line: int
     call: str  # the call's name in the source: `client.chat.completions.create`
     observed: str | None  # `by the line` (of `src/__init__.py`), `only under run`; None: not observed
-    reason: str  # why the line does not observe it
+    reason: str  # why the line of `src/__init__.py` does not observe the call; else empty
 
 
 def call_sites(root: Path) -> Iterator[CallSite]:

@@ -7,7 +7,7 @@
 def added_to(data: bytes, text: str) -> bytes:
     """Return the bytes to append to `data`: the lines of `text`, or nothing if `text` is empty.
 
-    The line breaks are those of `data`. The last line has none if the last line of `data` has none.
+    The line breaks are those of `data`. The last line has no line break if the last line of `data` has none.
     """
     if not text:
         return b""

@@ -14,7 +14,7 @@ class _Before(NamedTuple):
 
 
 def write_all(changes: Mapping[Path, bytes | None]) -> None:
-    """Write, replace or delete (None) every file, in this order. If one write fails, all files are restored.
+    """Write, replace or delete (None) every file, in the order of `changes`. If one fails, all files are restored.
 
     A draft of every file is written first: a full disk or a read-only folder is noticed before any change.
     """

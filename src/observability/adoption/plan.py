@@ -23,7 +23,7 @@ PACKAGE = Path("src/observability")
 MANIFEST = PACKAGE / "adopted.json"
 _SOURCE = Path(__file__).parents[1]
 _INIT, _ENV_EXAMPLE, _REQUIREMENTS = Path("src/__init__.py"), Path(".env_example"), Path("requirements.txt")
-# The line of `src/__init__.py`. Without the package's folder, the line does nothing; `autoload` prints other failures.
+# The line for `src/__init__.py`. Without the package's folder, the line does nothing; `autoload` prints other failures.
 LINE = (
     'with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability'
     "  # observes LLM calls"
@@ -65,7 +65,7 @@ class Plan:
 
 
 def adopted_version(root: Path) -> str | None:
-    """The version of the package that was put into the repo at `root`, if any was."""
+    """The version of the package that was put into the repo at `root`; None if none was."""
     manifest = _manifest(root)
     return None if manifest is None else str(manifest["version"])
 
@@ -157,7 +157,7 @@ def _check_python(path: Path, content: bytes) -> None:
 
 
 def _around(path: Path, added: bytes) -> tuple[bytes, bytes]:
-    """The file's content before and after the added lines; the whole content and nothing, if none were added."""
+    """The file's content before and after the added lines; the whole content and nothing, if no lines were added."""
     data = _read(path)
     try:
         data.decode()
@@ -167,7 +167,7 @@ def _around(path: Path, added: bytes) -> tuple[bytes, bytes]:
 
 
 def _addition(file: Path, present: str) -> str:
-    """The lines to add to a file of the operator's, whose text is `present`; nothing if it has them."""
+    """The lines to add to a file of the operator's, whose text is `present`; nothing if the file has them."""
     if file == _ENV_EXAMPLE:
         return _env_block(present)
     line = LINE if file == _INIT else f"-r {PACKAGE}/requirements.txt"

@@ -55,7 +55,7 @@ def observe_call(
     kwargs: dict[str, Any],
     capture: CaptureSettings | None = None,
 ) -> Any:
-    """Call the method, as one request."""
+    """Call the method, and record the call as one request."""
     request = None
     try:
         request = begin(shape, args, kwargs, capture)
@@ -110,7 +110,7 @@ def _refused(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], error:
 async def observe_awaited(
     shape: Shape, make: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """The coroutine of an SDK's method, as a request that begins when it is awaited."""
+    """Await an SDK's method, and record the call as one request, which begins at the await."""
     request = None
     try:
         request = begin(shape, args, kwargs)
@@ -226,7 +226,7 @@ def _note_arguments(request: Observation, given: dict[str, Any], hidden: frozens
 def _kept(value: Any, hidden: frozenset[str]) -> Any:
     if type(value) is Unread:
         return value
-    if issubclass(type(value), type):  # a class, such as the one for a parsed answer
+    if issubclass(type(value), type):  # a class, such as the type of a parsed answer
         return f"[class {type_name(value)}]"
     if type_name(type(value)) in _NOT_GIVEN:
         return None
@@ -245,7 +245,7 @@ def _admit(request: Observation, make: Callable[[], Awaitable[Any]]) -> None:
     except RuntimeError:
         awaitable = make()
         if isinstance(awaitable, CoroutineType):
-            awaitable.close()  # else Python warns that it was never awaited
+            awaitable.close()  # else Python warns that the coroutine was never awaited
         raise
 
 

@@ -1,4 +1,4 @@
-"""One call of an agent's method is one cycle: one trace, without any code in the agent.
+"""Wraps methods of agents, so that each call is one cycle with one trace, without any code in the agent.
 
 OBSERVABILITY_CYCLES names the methods. A method is wrapped after its module is imported, or when a subclass of
 `BaseAgent` is defined: classes of a running script are in no imported module.
@@ -36,7 +36,7 @@ def observe_class(cls: type) -> None:
 
 
 def _agent_of(cls: type, method: FunctionType) -> str:
-    """The agent's name that other calls from the class's file get; outside `agents`, the class's name."""
+    """The agent's name in other calls from the class's file; outside a folder `agents`, the class's name."""
     agent = agent_of_file(method.__code__.co_filename, method.__globals__)
     return cls.__name__ if agent is None or agent.lower() == cls.__name__.lower() else agent
 
@@ -62,7 +62,7 @@ def _observing_subclasses(base: type) -> Callable[..., None]:
 
 
 def observe_script() -> None:
-    """Treat classes of the script (`__main__`) like those of an agent's module. `run` calls this before the script."""
+    """Wrap classes of the script (`__main__`) like classes of an agents module. `run` calls this before the script."""
     build_class = builtins.__build_class__
 
     def building_class(function: Any, name: str, *bases: Any, **kwargs: Any) -> Any:

@@ -1,7 +1,7 @@
 """Observes methods that answer with a generator: the request begins when the caller takes the first item.
 
-The caller gets a generator too. The request covers the work of the SDK's generator, not the caller's work between two
-items.
+The caller gets a generator too. The request is the running request only while the SDK's generator works, not while the
+caller handles an item.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -16,7 +16,7 @@ from .streams import end_stream, finish_early, note_item
 
 
 def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Observe a method that returns a generator, always or where `stream` is set."""
+    """Observe a method that returns a generator, always or if `stream` is set."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def generating(*args: Any, **kwargs: Any) -> Generator[Any, Any, None]:

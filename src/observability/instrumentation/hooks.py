@@ -25,7 +25,7 @@ class _PatchingLoader:
         self._loader, self._patches = loader, patches
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)  # a module's source can be read through its loader, without an import
+        return getattr(self._loader, name)  # for code that reads a module's source through its loader
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self._loader.create_module(spec)
@@ -77,7 +77,7 @@ _finder: _Finder | None = None
 
 
 def install(patches_of: PatchesOf) -> None:
-    """Patch the modules that have patches: imported ones now, others after their import. Import no module."""
+    """Patch the modules that have patches: imported modules now, others after their import. Import no module."""
     global _finder
     uninstall()
     _finder = _Finder(patches_of)

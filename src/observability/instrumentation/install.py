@@ -27,7 +27,7 @@ uninstall = hooks.uninstall
 
 
 def observed(*, importing: bool = False) -> dict[str, list[str]]:
-    """SDK -> its methods that are observed now, such as `chat.completions.create`; async twins share the name.
+    """SDK -> its methods that are observed now, such as `chat.completions.create`; an async twin has the same name.
 
     Args:
         importing: first import the installed SDKs, for `doctor`: methods of an SDK that is not imported are not listed.

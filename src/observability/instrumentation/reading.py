@@ -103,7 +103,7 @@ class Shape(NamedTuple):
 
 
 def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments, with the content of a `config` or `options` instead of that argument."""
+    """The arguments; the entries of a dict in `_PARAMETERS` (`config`, `options`) replace that dict."""
     given = {name: plain(value.value) if type(value) is Unread else value for name, value in kwargs.items()}
     for name in _PARAMETERS:
         if isinstance(given.get(name), dict):
@@ -139,7 +139,7 @@ def _body(response: Any) -> Any:
 
 def plain(value: Any, depth: int = 0) -> Any:
     """`value` as plain data: pydantic models (the SDKs' answers) become dicts, images and sounds their size, other
-    objects the name of their type. No code of an answer runs."""
+    objects the name of their type. No code of an answer runs, except `to_dict` of Google's messages."""
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
         return placeholder(value) if kind is str or kind is bytes else value

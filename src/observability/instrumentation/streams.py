@@ -1,4 +1,4 @@
-"""Answers that come after the SDK's method has returned: streams, and responses that are read later.
+"""Observes answers that come after the SDK's method has returned: streams, and responses that are read later.
 
 A stream is the SDK's own object; only its inner iterator is wrapped. A request and its stream are matched by the HTTP
 response, since helpers and raw responses make streams of their own. The request ends with the last item, an error,
@@ -21,7 +21,7 @@ _RESPONSES = ("http_response", "response", "_response")  # fields that may hold 
 
 class _Open(NamedTuple):
     request: Observation
-    dropping: "weakref.finalize[[Observation], Any]"  # ends the request when the caller drops its source
+    dropping: "weakref.finalize[[Observation], Any]"  # ends the request when the caller drops the stream or response
 
 
 _open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # HTTP response -> its request
@@ -87,7 +87,7 @@ def _end_with_chunks(request: Observation, response: Any) -> bool:
 
 
 def matching_init(init: Callable[..., None]) -> Callable[..., None]:
-    """Wrap `Stream.__init__`, to match a stream with its request: that of its HTTP response, else the running one."""
+    """Wrap `Stream.__init__`, to match a stream with the request of its HTTP response, else the running request."""
 
     def observed(stream: Any, *args: Any, **kwargs: Any) -> None:
         with guarded:
@@ -127,7 +127,7 @@ def _observing(make: Callable[[Any], Any], wrap: Callable[[Any, Observation], An
 
 
 class _Items:
-    """A stream's iterator, noting the items it yields."""
+    """A stream's iterator, which records the items that it yields."""
 
     def __init__(self, items: Iterator[Any], request: Observation) -> None:
         self._items, self._request = items, request
@@ -149,7 +149,7 @@ class _Items:
 
 
 class _AsyncItems:
-    """An asynchronous stream's iterator, noting the items it yields."""
+    """An asynchronous stream's iterator, which records the items that it yields."""
 
     def __init__(self, items: AsyncIterator[Any], request: Observation) -> None:
         self._items, self._request = items, request
@@ -207,7 +207,7 @@ def finish_early(request: Observation, *, remember: bool = True) -> None:
 
 
 def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap `close` of a stream, of an SDK's helper around a stream, or of a raw response: it ends the request."""
+    """Wrap `close` of a stream, of an SDK's helper around a stream, or of a raw response, to end the request."""
 
     def observed(source: Any) -> Any:
         try:
@@ -219,7 +219,7 @@ def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def ending_aclose(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """`ending_close` for an asynchronous `close`."""
+    """Wrap an asynchronous `close`, as `ending_close` wraps a `close`."""
 
     async def observed(source: Any) -> Any:
         try:

@@ -13,12 +13,12 @@ from .reading import Shape
 
 _Wrap = Callable[[Shape], Callable[[Callable[..., Any]], Callable[..., Any]]]
 ANSWER: tuple[_Wrap, _Wrap] = sync_method, async_method
-MANAGER: tuple[_Wrap, _Wrap] = manager_method, manager_method  # makes the request when it is entered
-GENERATOR: tuple[_Wrap, _Wrap] = generator_method, async_generator_method  # makes the request when it is read
+MANAGER: tuple[_Wrap, _Wrap] = manager_method, manager_method  # the context manager makes the request on entry
+GENERATOR: tuple[_Wrap, _Wrap] = generator_method, async_generator_method  # a generator makes the request when read
 
 
 class Method(NamedTuple):
-    """A method that makes a request, of a class and of its asynchronous twin `Async…`."""
+    """A method that makes a request, in a class and in the class's asynchronous twin `Async…`."""
 
     modules: tuple[str, ...]  # modules that have the class in some version of the SDK
     class_name: str
@@ -28,7 +28,7 @@ class Method(NamedTuple):
     async_name: str | None = None  # name of the asynchronous method, if the same class has it
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Yield (module, patch). The class tells sync from async; decorators mislead `iscoroutinefunction`."""
+        """Yield (module, patch). The class decides sync or async; decorators mislead `iscoroutinefunction`."""
         twin = (self.class_name, self.async_name) if self.async_name else (f"Async{self.class_name}", self.name)
         homes = ((self.class_name, self.name), twin)
         for module in self.modules:
@@ -44,7 +44,7 @@ class Streams(NamedTuple):
     close_only: bool = False
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Yield (module, patch)."""
+        """Yield (module, patch) for each module and method to patch."""
         name, twin = self.class_name, f"Async{self.class_name}"
         yield self.module, replacing(name, "close", late.ending_close)
         yield self.module, replacing(twin, "close", late.ending_aclose)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from .usage import Buckets, Get, field, getter, usage_buckets
 
-_TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})  # types at Anthropic and OpenAI
+_TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})  # types of tool calls: Anthropic, OpenAI
 _PLAIN = (dict, list, str, int, float, bytes)
 _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
@@ -67,7 +67,7 @@ def calls_tools(content: Any) -> bool:
 
 
 def text_in(content: Any) -> str | None:
-    """The text of an answer's content, in any provider's form; None if there is none."""
+    """The text of an answer's content, in any provider's form; None if it has no text."""
     if isinstance(content, dict):
         content = content.get("content", content.get("text"))
     if isinstance(content, list):

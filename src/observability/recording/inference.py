@@ -31,7 +31,7 @@ _NO_CONTENT = dict.fromkeys(
 
 
 class InferredDecision(NamedTuple):
-    """A decision read from an answer; `word` is the action in the model's spelling."""
+    """A decision read from an answer; `word` is the model's own word for the action, in capitals."""
 
     action: str
     word: str
@@ -91,7 +91,7 @@ def _of_cycle(cycle: Observation, row: Row) -> list[Row]:
 
 
 def _held_until_the_end(root: Observation, key: int, event: Row) -> list[Row]:
-    """Hold the event while its trace's cycle runs; without a running cycle, return it."""
+    """Hold the event while its trace's cycle runs, and drop it if the cycle has decided; return it without a cycle."""
     if root.decided:
         return []
     if root.type == "agent" and root.ended is None:
@@ -132,7 +132,7 @@ def _event(row: Row, decision: InferredDecision, **more: Any) -> Row:
     return {
         **row,
         **_NO_CONTENT,
-        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # repeated batches get the same id
+        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # same id if a batch is repeated
         "parent_id": row["id"],
         "is_root": 0,
         "type": "event",

@@ -25,7 +25,7 @@ _LINE_MODELS = 250  # models per line: parsing a line holds the interpreter for 
 
 
 def lines() -> Iterator[Any]:
-    """The lines of the table: source, licence, newest price and providers; then each provider's models, in order."""
+    """The lines of the table: source, licence, newest date and providers; then each provider's models, in order."""
     from genai_prices.data_snapshot import get_snapshot
 
     providers = get_snapshot().providers

@@ -36,7 +36,7 @@ def price_table() -> PriceTable:
 
 
 def prices_of(provider: str | None, model: str) -> list[Any] | None:
-    """The prices of a model, each with its constraint; None if the table has none.
+    """The prices of a model, each with its constraint; None if the table lacks the model.
 
     Args:
         provider: the provider's name; None to match by the model's name only.
@@ -64,9 +64,9 @@ def _parsed(line: int) -> Any:
 
 
 def rates_at(prices: list[Any], at: datetime | None) -> Rates:
-    """The rates at a time, None for now: of the last price with a met constraint, else of the first price.
+    """The rates at a time (None: now). The last price whose constraint is met counts, else the first price.
 
-    USD per million tokens, or per thousand requests.
+    Rates are USD per million tokens, or per thousand requests.
     """
     if len(prices) == 1:
         return prices[0][1]  # type: ignore[no-any-return]

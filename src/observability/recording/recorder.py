@@ -17,12 +17,12 @@ from ..tracing import Observation
 MAX_QUEUED = 50_000  # limit in entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # a caller's longest wait for room in the queue; then the observation is dropped and counted
-SYNC_SECONDS = 1.0  # longest wait for the disk of a call with OBSERVABILITY_DURABILITY=sync
+SYNC_SECONDS = 1.0  # a call's longest wait for the disk with OBSERVABILITY_DURABILITY=sync
 # Polling interval. Polling instead of waking keeps locks off the caller's path; a shorter interval would evict the
 # callers' CPU caches. 48 processes still reach the disk within 50 ms.
 _POLL_SECONDS = 0.02
 _START_SECONDS = 1.0  # longest wait while another thread starts the recorder's thread
-_BATCH = 50  # most observations in one transaction; a kill loses an uncommitted one
+_BATCH = 50  # most observations in one transaction; a kill loses an uncommitted transaction
 _BATCH_BYTES = 8 * 1024 * 1024
 _BACKLOG_BYTES = 4 * 1024 * 1024  # a queue of this size is a backlog
 _BEHIND = 100  # in a longer queue, every _SAMPLE-th answer is measured in full
@@ -38,7 +38,7 @@ class Sink(Protocol):
         """Journal observations in one transaction. Raises OSError if the batch should be retried."""
 
     def idle(self, *, after_backlog: bool) -> None:
-        """Called at each poll of an empty queue; `after_backlog` at the first such poll after a backlog."""
+        """Called at each poll of an empty queue. `after_backlog`: whether this poll is the first after a backlog."""
 
     def close(self) -> None:
         """Close the journal."""
@@ -71,7 +71,7 @@ class Recorder:
         self._failing = False  # whether the journal cannot be written
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._start_at = 0.0  # monotonic seconds; time of the next start after a failed one
+        self._start_at = 0.0  # monotonic seconds; time of the next attempt after a failed start
         self._dropping = threading.RLock()  # reentrant: a signal handler may interrupt `_drop` and call it
         self.journalled = 0
         self.dropped = 0
@@ -114,8 +114,8 @@ class Recorder:
         """Wait until all queued observations are journalled; return False after `timeout` seconds.
 
         Args:
-            timeout: seconds.
-            wait_while_failing: wait also while the journal cannot be written; else return False as soon as it fails.
+            timeout: seconds; None: no limit.
+            wait_while_failing: wait also while the journal cannot be written; else return False once a write fails.
         """
         if self._thread is None and not self._queue:
             return True
@@ -171,14 +171,14 @@ class Recorder:
         self._drop(self.waiting, why)
 
     def _started_thread(self, deadline: float) -> threading.Thread | None:
-        """The thread, if there is one; waits if another thread is starting it."""
+        """The recorder's thread, or None; waits if another thread is starting it."""
         if self._starting.acquire(timeout=min(max(deadline - time.monotonic(), 0.0), _START_SECONDS)):
             self._starting.release()
         thread = self._thread
         return thread if thread is not None and thread.ident is not None else None
 
     def before_fork(self) -> None:
-        """Draw the ids of running observations: parent and child may both end an observation, as one row."""
+        """Draw the ids of running observations: if parent and child both end one, they must write the same row."""
         for observation in self._running.copy():
             observation.draw_ids()
 
@@ -272,7 +272,7 @@ class Recorder:
             self._sink.close()
             self._sink = None
         self._thread = None
-        if self._queue:  # filled after the last poll
+        if self._queue:  # entries that came after the last poll
             self._start()
 
     def _write_batch(self, batch: _Batch) -> None:

@@ -4,7 +4,7 @@ from ..tracing import Observation, field_of
 
 
 def complete(observation: Observation) -> None:
-    """Read the SDK's arguments and answer; copy the model, parameters and usage of a call's request to the call."""
+    """Read the SDK's arguments and answer; copy the fields of a call's only request to the call."""
     if observation.complete is not None:
         observation.complete(observation)
     request = observation.request

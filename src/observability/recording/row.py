@@ -19,7 +19,7 @@ from .answer import Answer, calls_tools, read_answer
 from .requests import complete, is_over_requests
 from .usage import add_buckets, counts_thinking_beside, usage_buckets
 
-_MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument names of `generate_response`, and roles
+_MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument of `generate_response` -> role
 _LONGEST_SECRET = 4096  # characters of a PEM key
 _MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
 
@@ -85,7 +85,7 @@ def scores_of(observation: Observation, row: Row) -> list[Row]:
 
 
 def _decider_of(signal: Observation) -> str | None:
-    """The id of the generation that made a signal: the one around it, else the last one of the trace; else None."""
+    """The id of the generation that made a signal: the generation around it, else the trace's last one, else None."""
     around = signal.parent
     while around is not None and around.type != "generation" and not around.requests:
         around = around.parent
@@ -133,7 +133,7 @@ def _times(observation: Observation) -> Row:
     """Wall-clock nanoseconds: monotonic readings plus the difference of the two clocks."""
     global _clock_offset
     offset = time.time_ns() - time.perf_counter_ns()
-    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:  # one offset for all rows: no child starts before its parent
+    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:  # else keep it: no child may start before its parent
         _clock_offset = offset
     return {
         "start_ns": observation.started + _clock_offset,
@@ -269,7 +269,7 @@ def _level(observation: Observation, answer: Answer) -> Row:
 
 
 def _note_failure(observation: Observation, message: str | None) -> None:
-    """Record a call's failure in its cycle, which has failed if its last call failed and it returns no result."""
+    """Record a call's failure in its cycle: a cycle without a result has failed if its last call failed."""
     cycle = observation.parent
     while cycle is not None and cycle.type != "agent":
         cycle = cycle.parent
@@ -292,7 +292,7 @@ def _tokens_and_cost(answers: list[Answer], provider: str | None, model: str | N
 
 
 def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, int] | None, float | None]:
-    """Tokens and reported cost of all answers paid by the call."""
+    """Tokens and reported cost of all answers that the call paid for."""
     buckets: dict[str, int] | None = None
     for answer in answers:
         is_apart = counts_thinking_beside(provider)
@@ -303,7 +303,7 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 
 
 def _paid_for(observation: Observation) -> list[Any]:
-    """The answer of the observed request; else the answers of inner calls, and the call's own answer if it differs."""
+    """The answer of the observed request; else the answers of inner calls, and the call's own if its usage differs."""
     if observation.request is not None:
         return [observation.request.output]
     own, inner = observation.output, list(observation.replies)

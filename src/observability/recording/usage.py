@@ -129,7 +129,7 @@ def fields_in(value: Any) -> dict[str, Any] | None:
 
 
 def field(value: Any, *path: str) -> Any:
-    """The value at `path` in nested dicts and objects; None if there is none. Never raises."""
+    """The value at `path` in nested dicts and objects; None if the path is missing. Never raises."""
     for name in path:
         value = getter(value)(name)
     return value

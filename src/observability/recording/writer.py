@@ -27,7 +27,7 @@ class Keeper(Protocol):
         """Count newly recorded calls, if due."""
 
     def leave(self, journal: Journal, process: str) -> None:
-        """Return this process's reserved amounts."""
+        """Return this process's reserved amounts to the budgets."""
 
 
 class JournalSink:
@@ -54,7 +54,7 @@ class JournalSink:
         self._tidy_now_and_then(journal)
 
     def idle(self, *, after_backlog: bool) -> None:
-        """Refresh the budgets; after a backlog, return its memory to the system."""
+        """Refresh the budgets; after a backlog, return the backlog's memory to the system."""
         self._refresh_budgets()
         if after_backlog:
             self._open().script("PRAGMA shrink_memory")

@@ -49,7 +49,7 @@ class _LazyId:
         self._name = name
 
     def __get__(self, observation: "Observation", owner: type) -> int:
-        made: int = observation.__dict__.setdefault(self._name, self._make(observation))  # atomic: one id for all threads
+        made: int = observation.__dict__.setdefault(self._name, self._make(observation))  # atomic: one id per object
         return made
 
 

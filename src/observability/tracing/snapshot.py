@@ -1,7 +1,7 @@
 """Takes snapshots of arguments and answers: references to immutable values, a bounded copy of plain data.
 
 Snapshots are taken on the caller's thread, of values that the agent still uses. Therefore no code of a value is run (no
-`str()`, no property, no method), unless the value is plain data or of a type known by name. Tables are recorded as shapes.
+`str()`, no property, no method), unless the value is plain data or of a type known by name. A table becomes its shape.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""The SDKs whose methods are requests to providers, each as a table, and how their answers are read.
+"""One table per SDK of the methods that make requests to providers, and the functions that read their answers.
 
 To add an SDK: `docs/add-an-sdk.md`.
 """

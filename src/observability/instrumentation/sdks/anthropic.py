@@ -1,4 +1,4 @@
-"""The Anthropic SDK, 0.40 to 2.x: the table of its methods that are requests, and how its answers are read."""
+"""The Anthropic SDK, 0.40 to 2.x: the table of its methods that make requests, and how its answers are read."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def _text_of_message(answer: dict[str, Any]) -> Any:
 
 
 def _fold_message(events: list[Any]) -> dict[str, Any]:
-    """A stream's events as one message. Two events have usage; the later counts are totals."""
+    """A stream's events as one message. Two events have usage; the counts of the later event are totals."""
     answer: dict[str, Any] = {"model": None, "usage": {}, "stop_reason": None}
     blocks: dict[int, dict[str, Any]] = {}
     for event in events:

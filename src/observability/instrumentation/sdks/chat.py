@@ -1,4 +1,4 @@
-"""The OpenAI protocol's answers: chat completions and embeddings, as many providers give them."""
+"""Reads answers in the OpenAI protocol, which many providers use: chat completions and embeddings."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def _add_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 
 def text_of_embeddings(answer: dict[str, Any]) -> dict[str, int]:
-    """The number of vectors and their length; not their values."""
+    """The number of vectors and their length; the values are left out."""
     vectors = answer.pop("data", None) or []
     first = vectors[0].get("embedding") if vectors and isinstance(vectors[0], dict) else None
     if isinstance(first, str):  # base64 with 4 bytes per number, as the SDK requests

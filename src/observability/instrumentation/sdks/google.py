@@ -1,4 +1,4 @@
-"""Google's two SDKs for Gemini: google.genai, and google.generativeai 0.8 before it."""
+"""Google's two SDKs for Gemini: google.genai, and its predecessor google.generativeai 0.8."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Requests to chat APIs without an SDK: POSTs of requests, httpx and httpx2, recognised by path on any host.
+"""Requests to chat APIs without an SDK: POSTs by the libraries requests, httpx and httpx2, recognised by their path.
 
 Only bodies that are in memory are read: an answer that the caller streams is recorded without its text. Headers are
 not recorded.
@@ -38,7 +38,7 @@ _OPEN = "(with prompts)"  # a marker among the arguments, left out if prompts ar
 
 
 class _Post(Shape):
-    """A chat API, as an HTTP library posts to it."""
+    """A chat API, called by a POST of an HTTP library."""
 
     @property
     def hidden(self) -> frozenset[str]:
@@ -107,7 +107,7 @@ def _end_of(request: Any) -> str | None:
             return None
         url = fields["url"]
         path = url if type(url) is str else url.__dict__["_uri_reference"].path
-    except (AttributeError, KeyError):  # not a request of requests or httpx
+    except (AttributeError, KeyError):  # not a request object of requests or httpx
         return None
     if "?" in path:
         path = path.partition("?")[0]

@@ -1,4 +1,4 @@
-"""The Ollama SDK: which of its methods are requests, and how the answers of Ollama's own API are read."""
+"""The Ollama SDK: the table of its methods that make requests, and how answers of Ollama's own API are read."""
 
 from collections.abc import Callable
 from types import MethodType, ModuleType
@@ -12,7 +12,7 @@ GENERATE_PROMPTS = (("system", "system"), ("prompt", "user"))
 
 
 def text_of_ollama(answer: dict[str, Any]) -> Any:
-    """The text; the message itself if it calls tools."""
+    """The answer's text; the message itself if it calls tools."""
     message = answer.get("message")
     if not isinstance(message, dict):
         return answer.get("response") or None
@@ -43,14 +43,14 @@ def _add(whole: dict[str, Any], piece: dict[str, Any]) -> None:
 
 
 def _text_of_vectors(answer: dict[str, Any]) -> dict[str, int]:
-    """The number of vectors and their length; not their values."""
+    """The number of vectors and their length; the values are left out."""
     vectors = answer.pop("embeddings", None) or []
     answer["eval_count"] = answer.get("eval_count") or 0  # no provider charges for vectors as output
     return {"vectors": len(vectors), **({"dimensions": len(vectors[0])} if vectors else {})}
 
 
 def _named(*names: str) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
-    """Return a function that gives arguments by name, also those passed by position."""
+    """Return a function that returns a call's arguments by name, also arguments passed by position."""
     return lambda args, kwargs: {**dict(zip(names, args[1:], strict=False)), **kwargs}
 
 

@@ -1,4 +1,4 @@
-"""The OpenAI SDK, 1.55 to 3.x, and Groq's, which has the same shape: the table of their methods that are requests.
+"""The OpenAI SDK, 1.55 to 3.x, and Groq's, which has the same shape: the table of their methods that make requests.
 
 `targets.py` patches these methods; `calls.py` observes their calls.
 """
@@ -14,7 +14,7 @@ _CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "local
 
 
 def _text_of_response(answer: dict[str, Any]) -> Any:
-    """The text of the Responses API's messages; its output items if they call tools."""
+    """The text of the Responses API's messages; the output items if they call tools or have no text."""
     answer["finish_reason"] = (answer.get("incomplete_details") or {}).get("reason") or answer.get("status")
     items = [item for item in answer.get("output") or () if isinstance(item, dict)]
     parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or ()]
@@ -61,7 +61,7 @@ def _openai() -> Sdk:
     methods = (
         *_resources("openai"),
         Method(completions, "Completions", "parse", CHAT),
-        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # before 1.92
+        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # used before openai 1.92
         Method(in_responses, "Responses", "create", RESPONSES),
         Method(in_responses, "Responses", "parse", RESPONSES),
         *openai_media(),
