@@ -20,7 +20,7 @@ from src import config
 from src.observability import ObservabilityContext, settings
 from src.observability.terminal import echo
 
-with contextlib.redirect_stdout(io.StringIO()):  # hides notices about missing keys: the demo prints its own
+with contextlib.redirect_stdout(io.StringIO()):  # hides notices about missing keys: the demo prints its own notices
     from src.agents.base_agent import run_as_script
     from src.agents.liquidation_agent import LiquidationAgent, pairs_of_windows
     from src.agents.liquidations import read_feed

@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
 The base of every model: `generate_response`, and its asynchronous and streaming variants `agenerate_response`,
-`stream_response` and `astream_response`. Each call is one generation in the trace, also of an overridden method.
+`stream_response` and `astream_response`. Each call, also of an override, is one generation in the trace.
 
 A provider implements `_request` and `_parse`, which are pure, and `_send`, `_asend`, `_open` and `_aopen`, which call
 the SDK. The implementations here speak the OpenAI protocol with the client that `initialize_client` built.

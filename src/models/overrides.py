@@ -12,7 +12,7 @@ from typing import Any
 
 from src.observability import observe_llm
 
-LABEL = "llm_generation"  # the same for all methods, so that a `super()` call is part of the call around it
+LABEL = "llm_generation"  # one name for all methods, so that a `super()` call is part of the call around it
 
 
 # In a subclass that overrides `generate_response` alone, the other three methods call the override. Only the call of

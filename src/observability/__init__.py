@@ -2,7 +2,7 @@
 🌙 Moon Dev's Observability Module
 Built with love by Moon Dev 🚀
 
-Records every model call of an agent in a local journal, and sends it to Langfuse if Langfuse's keys are set.
+Records every model call of an agent in a local journal, and in Langfuse if Langfuse's keys are set.
 """
 
 from typing import TYPE_CHECKING

@@ -84,7 +84,7 @@ class ObservabilityContext:
                 if tracing_on():
                     outer = current_observation()
                     cycle = _cycle_in(outer, str(agent_name), {"agent_type": agent_type, **metadata}, input)
-                    if cycle is not outer:  # otherwise a method of OBSERVABILITY_CYCLES opened the cycle
+                    if cycle is not outer:  # otherwise a method of OBSERVABILITY_CYCLES opened it, and closes it
                         own = cycle
                         own.token = enter(own)
                         on_start(own)
@@ -201,7 +201,7 @@ class ObservabilityContext:
 
     @staticmethod
     def add_error(error: BaseException, context: dict[str, Any] | None = None) -> None:
-        """Record an error on the running observation, else as an event on the last generation's trace.
+        """Record an error (level ERROR) on the running observation, else as an event on the last generation's trace.
 
         Args:
             error: the exception that occurred.

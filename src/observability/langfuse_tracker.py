@@ -62,7 +62,7 @@ def _linking(get_prompt: Callable[..., Any]) -> Callable[..., Any]:
         prompt = get_prompt(*args, **kwargs)
         with guarded:
             _link(prompt)
-            if not hasattr(prompt.compile, "__wrapped__"):  # the SDK caches prompts, so it may be wrapped already
+            if not hasattr(prompt.compile, "__wrapped__"):  # a prompt from the SDK's cache may be wrapped already
                 prompt.compile = _linking_compile(prompt, prompt.compile)
         return prompt
 

@@ -44,7 +44,7 @@ def _is_written(stream: Any, line: str) -> bool:
         return True
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    if poll.poll(0) != [(descriptor, select.POLLOUT)]:  # the pipe is full, or broken (SIGPIPE may kill us)
+    if poll.poll(0) != [(descriptor, select.POLLOUT)]:  # pipe is full, or broken: SIGPIPE may kill the process
         return False
     stream.flush()  # prints the agent's buffered lines first
     data = line.encode(stream.encoding or "utf-8", "backslashreplace")[: select.PIPE_BUF]  # larger writes may block

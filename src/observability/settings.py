@@ -261,7 +261,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_RELEASE": (parse_text, None),
     "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
     "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials of the second destination
-    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # rows of a backlog sent per second to a destination; 0: any
+    "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # backlog rows sent per second and destination; 0: no limit
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
@@ -296,7 +296,7 @@ _DEFAULT_HOST = "https://cloud.langfuse.com"
 _HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
 # Header names (RFC 9110, 5.1), without the headers that describe the message itself.
 _HEADER_NAME = re.compile(r"(?!host$|content-|transfer-|connection$)[\w!#$%&'*+.^`|~-]+", re.IGNORECASE | re.ASCII)
-# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs): none may be set as public key.
+# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs): none may begin a public key.
 SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
 reported: set[tuple[str, str]] = set()  # malformed settings that were printed

@@ -93,7 +93,7 @@ class _Source:
         nodes = list(ast.walk(tree))
         self.libraries = {name.split(".")[0] for name in _imported(nodes)}
         self.imports_src = is_imported or "src" in {name.split(".")[0] for name in _imported(_at_import(tree.body))}
-        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # web server
+        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # of web servers
         calls = (node for node in nodes if isinstance(node, ast.Call) and node not in routes)
         self.calls = sorted(calls, key=lambda call: call.lineno)
         self._texts: dict[str, str] = {}

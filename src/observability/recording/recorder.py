@@ -178,7 +178,7 @@ class Recorder:
         return thread if thread is not None and thread.ident is not None else None
 
     def before_fork(self) -> None:
-        """Draw the ids of running observations: if parent and child both end one, they must write the same row."""
+        """Draw the ids of running observations, so that parent and child end an observation under the same id."""
         for observation in self._running.copy():
             observation.draw_ids()
 

@@ -23,7 +23,7 @@ class ForeignParent(NamedTuple):
 
 
 def foreign_parent() -> ForeignParent | None:
-    """The active span of another library, or None. Call only with `opentelemetry.trace` imported and `active()` set."""
+    """The active span of another library, or None. Needs `opentelemetry.trace` imported, and `active()` not empty."""
     span = modules["opentelemetry.trace"].get_current_span()
     active = span.get_span_context()
     return ForeignParent(active.trace_id, active.span_id, span) if active.is_valid else None

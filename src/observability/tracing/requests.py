@@ -59,7 +59,7 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
 
 
 def enter_request(request: Observation) -> None:
-    """Make the request current while the SDK's method runs. Without a holder, OpenTelemetry's spans nest below it."""
+    """Make the request current while the SDK's method runs. OTel spans nest below a request without a holder."""
     request.token = _running.set(request)
     if request.holder is None and "opentelemetry.trace" in modules:
         request.otel = attach(request)

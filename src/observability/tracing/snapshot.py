@@ -48,7 +48,7 @@ def reply_of(result: Any) -> Any:
     except AttributeError:  # not a `ModelResponse`
         content, usage, model, raw = _read_slowly(result)
     if content is None:
-        content = field_of(result, "content", _NOTHING)  # an instance's None counts, a class's None does not
+        content = field_of(result, "content", _NOTHING)  # None in the instance is content, None in the class is not
     if content is _NOTHING:
         return snapshot(result)
     if raw is None and _is_pydantic(kind):

@@ -1,4 +1,4 @@
-"""Requests to chat APIs without an SDK: POSTs by the libraries requests, httpx and httpx2, recognised by their path.
+"""Requests to chat APIs without an SDK: POSTs by `requests`, `httpx` and `httpx2`, recognised by path on any host.
 
 Only bodies that are in memory are read: an answer that the caller streams is recorded without its text. Headers are
 not recorded.
