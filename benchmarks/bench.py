@@ -23,7 +23,7 @@ from benchmarks.calls import configure
 from benchmarks.table import HEAD
 
 _PROCESSES = 3  # repeats of a measurement that starts a process, which takes seconds
-Part = Callable[[str, int, int], None]  # address of the sink, calls, repeats
+Part = Callable[[str, int, int], None]  # arguments: address of the sink, number of calls, number of repeats
 
 
 def _caller(address: str, count: int, repeats: int) -> None:

@@ -101,12 +101,12 @@ def repeated(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """The rules as one regular expression."""
+    """Mask `text` with one plain regular expression."""
     return PLAIN.sub("[REDACTED]", text)
 
 
 def milliseconds(work: Callable[[str], object], text: str) -> list[float]:
-    """Milliseconds per repeat; the best of several calls if one is short."""
+    """Return the CPU milliseconds of each repeat; for a short text, the fastest of several calls."""
     calls = 20 if len(text) < 10 * KB else 3 if len(text) < KB * KB else 1
     return [min(_once(work, text) for _ in range(calls)) for _ in range(REPEATS)]
 
@@ -163,7 +163,7 @@ def _own_secrets() -> None:
         _row(f"200 KB of market rows, {count} secrets of ours", (FEED * 50)[: 200 * KB], "5")
 
 
-# The corpora's files for services of a trading fleet: their names without the ending.
+# Names, without the ending, of the corpora's files about services that a trading fleet uses.
 FAMILIES = word_set(
     # payments and mail
     "stripe square squareup gocardless shopify plaid paypal paystack paymongo lemonsqueezy pagarme transferwise "
@@ -219,7 +219,7 @@ def _examples_in_go(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
                 yield match[1] or match[2].replace('\\"', '"'), ()
 
 
-# CredSweeper's rules by names in code, and its rules of the services above.
+# Names of CredSweeper's rules: those that go by names in code, and those for the services above.
 BY_NAME = re.compile("Password|Token|Key|Secret|Auth|Credential|API")
 OF_SERVICES = re.compile(
     r"PEM Private Key|Gitlab Prefix Token|AWS (?:Client ID|Multi|MWS Key)"
@@ -236,7 +236,7 @@ OF_SERVICES = re.compile(
 
 
 def _findings(rules: re.Pattern[str], file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the lines and the value of each CredSweeper finding in its own samples; `pk_live_…` is public."""
+    """Yield the lines and the value of each finding in CredSweeper's samples, except public keys (`pk_live_…`)."""
     for finding in json.loads(file.read_text(encoding="utf-8")):
         value = finding["line_data_list"][-1]["value"]  # if there are several values, the first is an id
         if rules.fullmatch(finding["rule"]) and not value.startswith("pk_"):
@@ -281,7 +281,7 @@ def _reason(example: str, secrets: tuple[str, ...]) -> str:
 
 
 def precision() -> None:
-    """Print the masks on texts that hold no secret; example passwords in docstrings count too."""
+    """Print the number of masks in texts without real secrets; masked example passwords in docstrings count too."""
     packages = [file for file in _STDLIB.glob("*/**/*.py") if not {"test", "tests", "site-packages"} & {*file.parts}]
     print("\n| text without a secret | MB | masks |\n|---|---|---|")
     for name, files in (

@@ -31,7 +31,7 @@ RESPONSE = SimpleNamespace(  # a provider's own response
 
 
 def configure(address: str, folder: str) -> None:
-    """Settings that make all libraries export to the sink at `address`; our journal is in `folder`."""
+    """Set the environment so that all libraries export to the sink at `address`, and our journal is in `folder`."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each process would compile its modules again
     os.environ.update(
         PYTHON_DOTENV_DISABLED="1", ENABLE_LANGFUSE="true", LANGFUSE_HOST=address, LANGFUSE_PUBLIC_KEY="pk-lf-bench",
@@ -48,7 +48,7 @@ def call_of(kind: str, library: str, address: str) -> Call:
     return plain if library == PLAIN else {SPAN: in_span, LANGFUSE: in_langfuse}[library](plain, address)
 
 
-def answer(prompt: Any) -> str:  # noqa: ARG001 - as a model has
+def answer(prompt: Any) -> str:  # noqa: ARG001 - a model has this parameter
     """Answer at once; this is the decorated function."""
     return TEXT
 
@@ -143,12 +143,12 @@ def _asking(create: Call) -> Call:
 
 
 def plain_client() -> Call:
-    """An SDK's method without the hooks."""
+    """Return a call of an SDK's method without the hooks."""
     return _asking(partial(original_create(), _completions()))
 
 
 def our_client() -> Call:
-    """An SDK's method with the hooks."""
+    """Return a call of an SDK's method with the hooks."""
     return _asking(_completions().create)
 
 
@@ -203,7 +203,7 @@ def in_span(plain: Call, address: str) -> Call:
 
 
 def in_langfuse(plain: Call, address: str) -> Call:
-    """Langfuse's `@observe`, with a tracer provider of its own."""
+    """Return a call under Langfuse's `@observe`, with a tracer provider of its own."""
     from langfuse import Langfuse, observe
     from opentelemetry.sdk.trace import TracerProvider
 

@@ -44,7 +44,7 @@ def flush_of(library: str, call: calls.Call) -> Callable[[], object]:
         from langfuse import get_client
 
         return get_client().flush
-    return getattr(call, "flush", lambda: None)  # a bare span's
+    return getattr(call, "flush", lambda: None)  # only a bare span has one
 
 
 def measured(library: str, address: str, count: int, pace: float, look_every: int) -> Run:
@@ -133,7 +133,7 @@ def _show_first(runs: dict[str, list[Run]]) -> None:
 
 
 def memory(address: str, count: int, repeats: int) -> None:
-    """Growth over 10,000 calls back to back, and stalls while the shipper is busy."""
+    """Measure memory growth over `count` calls back to back, and stalls while the shipper is busy."""
     progress("memory")
     grown = {
         name: [in_process(name, address, count, 0.0, NO_PAUSE)["grown_mb"] for _ in range(repeats)]

@@ -105,7 +105,7 @@ def _bare_sqlite(journal: Path, size: int, folder: Path) -> int:
 
 
 def rows(count: int, repeats: int) -> None:
-    """Time per row, and rows per second."""
+    """Measure the CPU time per row, and the rows per second."""
     for size in BATCHES:
         progress(f"rows, {size} per transaction")
         taken = [row_microseconds(count, size) for _ in range(repeats)]
@@ -176,7 +176,7 @@ def kills(repeats: int) -> None:
 
 
 def _killed() -> int:
-    """Calls in the journal of a process that was killed."""
+    """Return the number of calls in the journal of a killed process."""
     with tempfile.TemporaryDirectory() as folder:
         worker = subprocess.Popen(_command("burst", folder), stdout=subprocess.PIPE, text=True)
         assert worker.stdout is not None

@@ -20,7 +20,7 @@ print("\\n", taken[0], max(taken[1:]))
 
 
 def import_milliseconds(code: str, repeats: int) -> list[float]:
-    """CPU milliseconds that the code adds to a bare Python process, measured in turn."""
+    """Return, for each repeat, the CPU milliseconds that the code adds to a bare Python process."""
     return [_cpu(code) - _cpu("pass") for _ in range(repeats)]
 
 

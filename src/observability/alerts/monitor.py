@@ -13,7 +13,7 @@ _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _MOST_SYMBOLS = 50
 _ADOPTED_NS = 3 * _DAY_NS  # an older incident is closed as the agent's new normal, except under these rules:
 _NEVER_USUAL = ("failing", "refused", "silent")
-_SHORTEST_SILENCE_NS = _HOUR_NS  # longer than a restart
+_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence may be a restart
 _RETIRED_NS = 14 * _DAY_NS  # an agent silent for longer is taken as retired
 
 
@@ -41,7 +41,7 @@ class Trial(NamedTuple):
 
 @dataclass
 class Memory:
-    """The latest events, with which the next one is compared."""
+    """Facts about the latest events, with which the next event is compared."""
 
     answer: str = ""
     actions: dict[str, str] = field(default_factory=dict)  # symbol -> its last BUY or SELL

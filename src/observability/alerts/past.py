@@ -19,7 +19,7 @@ _BIN = math.log(1.1)  # width of a latency bin: 10 %
 _RANK = 3  # the third longest gap is used: the longest two of four weeks may be outliers
 _SLOW_TIMES = 1.5  # a call is slow beyond this multiple of the 95 % quantile
 _BUSY_DAY = 20  # fewest trials with which a day's own share counts
-_STARTS_SUSPECT_HOURS = 72.0  # longest silence of an agent without a known week: a weekend lasts 60 hours
+_STARTS_SUSPECT_HOURS = 72.0  # least silence limit of an agent without a known week: a weekend lasts 60 hours
 _MIN_EXPECTED = 3.0  # a silence of fewer due traces is not an incident
 _FEWEST_DUE = 0.5  # an hour's spend is divided by at least this many traces
 _LEAST_SPREAD = 0.25  # minimum standard deviation of the logarithm of an hour's spend
@@ -126,7 +126,7 @@ class Past:
         return sum(trials for _, trials in self._shares(rule))
 
     def per_day(self, rule: str) -> float:
-        """Trials per day."""
+        """The mean number of trials per complete day."""
         return self.trials(rule) / max(len(self.days), 1)
 
     def usual(self, rule: str) -> float:
@@ -196,7 +196,7 @@ class Past:
     def due(self, since_ns: int, until_ns: int) -> float:
         """The number of traces that usually end between two times; 0 before a week is known.
 
-        Each hour counts as the lowest of itself and its neighbours, so that a change of clocks is not a silence.
+        Each hour has the lowest rate among itself and its two neighbours, so that a change of clocks is not a silence.
         """
         if self.known_days < WEEK:
             return 0.0

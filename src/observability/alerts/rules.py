@@ -69,7 +69,7 @@ class Evidence:
 
     def add(self, rule: Rule, past: Past, bad: bool, at_ns: int, trace_id: str) -> bool:
         """Add a trial; True if an incident begins."""
-        if self.score <= 0:  # not while a score builds up: the latest days may contain the incident itself
+        if self.score <= 0:  # fixed while a score builds up, since the latest days may contain the incident
             self.usual, self.tests = usual_share(rule, past)
         if self.usual is None:
             return False

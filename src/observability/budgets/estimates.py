@@ -28,7 +28,7 @@ class Usual(NamedTuple):
         return 1.0 if unit == "calls" else self.usd if unit == "USD" else self.tokens
 
     def or_guess(self, budget: Budget) -> float:
-        """The amount of a call in the budget's unit; a guess before the first known call."""
+        """The amount of a call in the budget's unit; a guess if no estimate is known."""
         if self.is_known or budget.unit == "calls":
             return self.amount(budget.unit)
         return min(_GUESS_USD if budget.unit == "USD" else _GUESS_TOKENS, budget.amount * _LARGEST_GUESS)
@@ -44,7 +44,7 @@ class _Running:
 
     def add(self, value: float) -> None:
         self.count += 1
-        weight = max(_WEIGHT, 1 / self.count)  # a plain mean of the first ten
+        weight = max(_WEIGHT, 1 / self.count)  # a plain mean of the first ten values
         deviation = value - self.mean
         self.spread += weight * (abs(deviation if self.count > 1 else 0.0) - self.spread)
         self.mean += weight * deviation

@@ -108,7 +108,7 @@ class Gate:
         self.plans: dict[tuple[str | None, str | None], Plan] = {}  # by agent and model; cleared at each refresh
         self.outstanding: dict[int, Reservation] = {}  # by the call's id
         self.notes: deque[Note] = deque(maxlen=100)  # printed on the keeper's thread
-        self.needs_refresh = False  # whether the slice is half used
+        self.needs_refresh = False  # whether half of a slice or more is used
 
     def initialise(self, statuses: Sequence[Status]) -> None:
         """Set the budgets' state, unless the keeper has already set it."""

@@ -200,7 +200,7 @@ class Keeper:
         return None if per_second is None else per_second * _AHEAD_SECONDS
 
     def _print_notes(self) -> None:
-        """Print that a budget is used up, once for each period and budget."""
+        """Print that a budget is used up, once for each budget, period and kind of note."""
         while self.gate.notes:
             note = self.gate.notes.popleft()
             mark = (note.budget, self.gate.views[note.budget].ends, note.kind)

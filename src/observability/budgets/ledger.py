@@ -184,7 +184,7 @@ class Ledger:
 def statuses_now(
     journal: Journal, budgets: Sequence[Budget], now: float, steps: int = sys.maxsize
 ) -> tuple[list[Status], bool]:
-    """The budgets with calls that no process has counted yet, and whether all these were read; writes nothing.
+    """The budgets' state, including calls not counted yet, and whether all such calls were read; writes nothing.
 
     Args:
         journal: the journal.

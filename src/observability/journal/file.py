@@ -52,7 +52,7 @@ def connected(path: Path, *, create: bool) -> Connected:
     try:
         if (existing := _up_to_date(path)) is not None:  # without the lock, so that a starting fleet does not queue
             return existing
-    except JournalError:  # checked again below, by one process at a time
+    except JournalError:  # the file is checked again below, by one process at a time
         if not create:
             raise
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

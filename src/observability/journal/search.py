@@ -78,7 +78,7 @@ class SearchIndex:
         return {trace_id for (trace_id,) in self._db.execute(_MATCHES.format(begin // PART_ROWS), (query,))}
 
     def drop(self, seqs: Iterable[int]) -> None:
-        """Drop the parts of these rows."""
+        """Drop the parts of the index that contain these rows."""
         numbers = {seq // PART_ROWS for seq in seqs}
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -102,7 +102,7 @@ def open_index(journal: Path) -> SearchIndex | None:
     if not settings.setting("OBSERVABILITY_SEARCH"):
         _remove(path)
         return None
-    for _ in range(2):  # the first run deletes a damaged file, or another journal's
+    for _ in range(2):  # the first attempt may delete a damaged file, or another journal's
         with suppress(sqlite3.Error):
             if (index := _opened(path, journal)) is not None:
                 return index

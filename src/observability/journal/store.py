@@ -207,7 +207,7 @@ class Journal(JournalConnection):
         return sorted(row["destination"] for row in self.select(_RECEIVED_BY, (trace_id,)))
 
     def delete_trace(self, trace_id: str) -> int:
-        """Delete a trace with rows in any state; return the number of observations and scores.
+        """Delete a trace, whatever the state of its rows; return the number of deleted observations and scores.
 
         Its cost stays in the hourly sums. The freed pages are overwritten.
         """
@@ -264,7 +264,7 @@ class Journal(JournalConnection):
         return self.select(_WAITING)
 
     def further_counts(self) -> dict[str, dict[str, int]]:
-        """Rows at destinations other than their own: destination -> state -> number."""
+        """The number of rows at destinations other than their own: destination -> state -> number."""
         counts: dict[str, dict[str, int]] = {}
         for row in self.select("SELECT destination, state, count(*) AS rows FROM further_deliveries GROUP BY 1, 2"):
             counts.setdefault(row["destination"], {})[row["state"]] = row["rows"]
@@ -406,7 +406,8 @@ _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
 _DELETE_SCORES = f"""
 DELETE FROM scores WHERE trace_id = ?1 AND (state <> 'pending' OR ?2 = 'pending') AND {_ALONE.format("scores")}"""
-# Delete delivered scores of traces without observations: they were pending when the last observation was deleted.
+# Delete scores that are no longer pending, of traces without observations: when the last observation was deleted, such
+# scores were kept because they were pending.
 _DELETE_LEFT_SCORES = f"""
 DELETE FROM scores WHERE state <> 'pending' AND timestamp_ns <= ?1 AND {_ALONE.format("scores")}
     AND seq IN (SELECT seq FROM scores ORDER BY seq LIMIT ?2)"""

@@ -42,7 +42,7 @@ class Texts:
         self.is_plain = True  # False if the value has a secret number, too many items, or an object that is not plain
         self.texts: list[str] = []
         self.values: list[int] = []  # numbers of the texts that are not keys
-        self.columns: defaultdict[str, list[int]] = defaultdict(list)  # path of a field -> its text in every row
+        self.columns: defaultdict[str, list[int]] = defaultdict(list)  # path of a field -> numbers of its texts
         self._secret_numbers = secret_numbers
         self._integers = 0
         self._left = _MOST
@@ -85,7 +85,7 @@ class Texts:
             self.is_plain = False
 
     def masks(self, own_spans: Callable[[Scan], Iterable[Span]]) -> dict[int, list[Span]]:
-        """Return number of a text -> its parts that belong to a phrase or an environment secret."""
+        """Return the parts of texts that belong to a phrase or an environment secret, by the number of the text."""
         masks: dict[int, list[Span]] = {}
         for column in {tuple(column) for column in (self.values, *self.columns.values()) if len(column) > 1}:
             for number, part in (*self._phrases_in(column), *self._own_in(column, own_spans)):
@@ -100,7 +100,7 @@ class Texts:
         yield from self._parts(column, lines, spans, gap=1)
 
     def _own_in(self, column: Sequence[int], own_spans: Callable[[Scan], Iterable[Span]]) -> Iterator[tuple[int, Span]]:
-        """Yield the parts of an environment secret that is split over the pieces of a stream."""
+        """Yield the parts of an environment secret that is split over successive texts, as in a stream."""
         lines = [_readable(self.texts[number]) for number in column]
         joined = pieces("".join(lines))
         spans = [span for start, piece in joined for span in shifted(own_spans(Scan(piece)), start)]
@@ -118,7 +118,7 @@ class Texts:
                     yield column[at], Span(*self._in_text(column[at], len(lines[at]), first, last), rule)
 
     def _in_text(self, number: int, length: int, start: int, end: int) -> tuple[int, int]:
-        """Map a part of the readable text to the text itself."""
+        """Map the bounds of a part of the readable text to bounds in the whole text."""
         cut = len(self.texts[number]) - length  # characters left out in the middle
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
@@ -143,9 +143,9 @@ class Excerpt:
 
     def __init__(self, clean: Container[int], secret_numbers: Container[Any]) -> None:
         self.lines: list[str] = []
-        self.new: set[Hashable] = set()  # texts, and the items of small dicts
+        self.new: set[Hashable] = set()  # texts, and items of small dicts, that were not searched before
         self.key_columns: list[tuple[str, ...]] = []
-        self._clean = clean  # hashes of texts, columns of keys and items of dicts searched before
+        self._clean = clean  # hashes of the texts, key columns and small dicts that were searched before
         self._secret_numbers = secret_numbers
         self._left = PIECE  # characters that may still be added
 
@@ -161,7 +161,7 @@ class Excerpt:
         return self._left >= 0
 
     def _is_known(self, value: Any) -> bool:
-        """Whether the value is a small dict that was searched before; a small dict that was not is marked as new."""
+        """Whether the value is a small dict that was searched before. A new small dict is added to `self.new`."""
         items = small_items(value)
         if not items:
             return False
@@ -213,7 +213,7 @@ def _sign(marker: re.Match[str]) -> str:
 
 
 def _readable(text: str) -> str:
-    """Return the parts of a text that may belong to a phrase: without markers, and without a long text's middle."""
+    """Return `text` with stand-ins for its markers and, if it is long, for its middle."""
     if "[" in text:
         text = _MARKER.sub(_sign, text)
     return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{_BREAK}\n{text[-_EDGE:]}"

@@ -38,14 +38,15 @@ _NAME_ENDS = (
     "key", "secret", "token", "sword", "swd", "swrd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass", "pw",
 )  # fmt: skip
-# Letters that continue a word, as in `keyword` and `password`; not b, h, s, v: keyB64, keyHex, keys and keyValue end.
+# Letters that continue a word, as in `keyword` and `password`. Without b, h, s and v, since keyB64, keyHex, keys and
+# keyValue are names that end in `key`.
 _GO_ON = "acdefgijklmnopqrtuwxyz"
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
-# Names of fields may also end in `auth`, `bearer` or `sid`. The case of `sid` counts: `INSIDE` contains it too.
+# Names of fields may also end in `auth`, `bearer` or `sid`. `sid` is case-sensitive, because `INSIDE` contains it.
 NAME_HINT = f"(?:{'|'.join(_NAME_ENDS)}|auth|bearer){_ENDS_HERE}|(?-i:[sS]id{_ENDS_HERE}|SID(?:[^A-Z]|$))"
 _ANY_QUOTE = "[\"'`]"
 _QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"
-_PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # of a string in Python, C# and Objective-C
+_PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # before a string in Python, C# and Objective-C
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _SUFFIX = rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d)|\s#?\d{{1,2}}(?=:))?)"
 # Text between a name and its value.
@@ -118,7 +119,7 @@ _ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?P<more>(?!))?(?P<close>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
 _REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the end of a value that is longer than `_PAIR` matches
-_REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value of `.env` goes on to the end of its line
+_REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value in `.env`, which may contain signs at which `_PAIR` stops
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
 _BYTE = r"(?:0x[0-9a-fA-F]{1,2}|\d{1,3})"
 _NUMBERS = regex(  # 16 or more bytes of a key
@@ -180,8 +181,8 @@ def _folded(text: str) -> str:
     return text
 
 
-# Some prompts have `key` or `token` in every line. Such a name is examined only right after a letter, after an
-# owner (`api key`), or before a random value: `looks_random` and `is_query_key` need 15 or more characters.
+# Some prompts have `key` or `token` in every line. These two names are examined only inside a longer name (`api_key`),
+# after an owner (`api key`), or before a random value: `looks_random` and `is_query_key` need 15 or more characters.
 _TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # punctuation and words, as in `token provided: …`
 
 
@@ -224,7 +225,7 @@ class _Name(NamedTuple):
 
 
 def _pair(scan: Scan, text: str, at: int, end: int) -> Span | None:
-    """Return the span of the value that belongs to the name ending at `[at:end]`."""
+    """Return the span of the value that belongs to the name whose ending is `text[at:end]`."""
     start, word = _name(text, at, end)
     name = _Name(text, start, end, word, strength(word))
     needs_digits = name.level == WEAK or word.lower().endswith("pass")
@@ -294,7 +295,7 @@ def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _name(text: str, at: int, end: int) -> tuple[int, str]:
-    """Return the start of the name that ends at `[at:end]`, and the name; `API key` has two words."""
+    """Return the start and text of the name whose ending is `text[at:end]`; the name `API key` has two words."""
     last = text[at - 1 : at]
     if last in (" ", ":"):
         before = text[max(0, at - _LONGEST_NAME) : at - 1]
@@ -321,7 +322,7 @@ _FIELD = regex(rf"\\{{0,15}}[\"'][^\"'\\]{{1,64}}\\{{0,15}}[\"']\s{{0,4}}:\s{{0,
 
 
 def _items(name: _Name) -> Span | None:
-    """Return the span from the first secret to the last: `"api_keys": ["…", "…"]`, `"secrets": {"binance": "…"}`."""
+    """Return the span of all secrets in a list or dict: `"api_keys": ["…", "…"]`, `"secrets": {"binance": "…"}`."""
     match = _LIST.match(name.text, name.end)
     bounds: list[int] = []
     if match and match["open"] == "{":
@@ -335,7 +336,7 @@ def _items(name: _Name) -> Span | None:
 
 
 def _value(name: _Name, match: re.Match[str]) -> tuple[int, int]:
-    """Return the bounds of the value."""
+    """Return the bounds of the value that `match` has found."""
     text, start = name.text, name.start
     if match["quote"]:
         return match.end(), _quoted_end(text, match.end(), match["quote"])

@@ -88,7 +88,7 @@ def is_secret(name: str, value: str) -> bool:
     """Whether a variable is a secret: by its name (`*_KEY`, `*_SECRET`, ...), or as an address with credentials.
 
     Values under eight characters, placeholders (`your_key_here`, `changeme`) and public values (a public key, a path, a
-    token's address) are not.
+    token's address) are not secrets.
     """
     if len(value) < _SHORTEST or _STANDS_FOR_A_VALUE.fullmatch(value):
         return False
@@ -102,7 +102,7 @@ def is_secret(name: str, value: str) -> bool:
 def _is_secret_address(name: str, value: str) -> bool:
     if is_secret_variable(name):
         return True
-    # without addresses of tokens
+    # Remove token addresses, which look like keys.
     value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)
     by_name = _ADDRESS_NAME.search(name) and _ADDRESS_WITH_SECRET.search(value)
     return bool(by_name) or _ADDRESS_CREDENTIAL.search(value) is not None
@@ -122,4 +122,4 @@ def _is_path(name: str, value: str) -> bool:
     return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117
 
 
-secret_values()  # now: a key may be popped from the environment before the first text is redacted
+secret_values()  # at import: an agent may pop a key from the environment before the first text is redacted

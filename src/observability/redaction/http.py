@@ -27,7 +27,7 @@ _DATABASE_USERINFO = regex(
     r"(?P<user>[^\s/:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
 )
 
-_SHORTEST_TOKEN = 12  # characters; user names before an `@` are shorter, or have no digits
+_SHORTEST_TOKEN = 12  # characters of the shortest token before an `@`; user names are shorter, or have no digits
 _LONGEST_USERINFO = 800  # characters that either expression can match
 
 
@@ -56,8 +56,8 @@ def _userinfo(match: re.Match[str]) -> Iterator[Span]:
         yield Span(*match.span("user"), "url-credentials")
 
 
-# Ends of RPC nodes' host names. The user's key is the first long segment of the path, or a parameter named `key`.
-# The same companies' guides and explorers have other hosts (www., docs., the bare domain).
+# Ends of RPC nodes' host names. The user's key is the first long segment of the path, or a parameter such as
+# `key`. Guides and explorers of these companies are on other hosts (www., docs., the bare domain).
 _NODES = (
     ".g.alchemy.com", ".alchemyapi.io",  # /v2/KEY, /nft/v3/KEY: alchemy.com/docs/reference
     ".infura.io",  # /v3/KEY, /ws/v3/KEY: docs.metamask.io/services
@@ -77,7 +77,8 @@ _NODES = (
 # Hosts with the key in the query only; their paths hold addresses: helius.dev/docs/api-reference/endpoints
 _BY_QUERY = ("helius-rpc.com", ".helius.xyz", ".helius.dev")
 _GUIDES = ("www.", "docs.", "blog.", "support.", "status.", "dashboard.", "console.", "developer.", "developers.")
-# Slack's documentation (Incoming webhooks; Workflow Builder), Discord's (Webhook), Microsoft's (Teams, webhooks)
+# Paths of webhooks. Sources: the documentation of Slack (Incoming webhooks; Workflow Builder), Discord (Webhook) and
+# Microsoft (Teams, webhooks).
 _WEBHOOK = regex(
     r"/webhooks/\d{16,20}/$|/(?:services|workflows|triggers)/T[A-Z0-9]{6,14}/(?:[A-Z0-9]{6,20}/){1,2}$"
     r"|hooks\.slack\.com/services/\w{6,14}/\w{6,20}/$|/IncomingWebhook/$"
@@ -96,7 +97,7 @@ _ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
 
 
 def _keys(scan: Scan) -> Iterator[Span]:
-    """Yield long runs after `/` or `=` in the address of a node or a webhook."""
+    """Yield keys after `/` or `=` in the address of a node or a webhook."""
     runs = [run for run in scan.runs if run[0] and scan.text[run[0] - 1] in "/="]
     for start, _ in runs:
         match = _KEY.match(scan.text, start)

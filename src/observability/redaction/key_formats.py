@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .scan import Scan, Span, marker, regex
 
-_CLASSES = {  # written in braces in the file
+_CLASSES = {  # character classes, written in braces in `key_formats.txt`
     "alnum": "[A-Za-z0-9]",
     "url": "[A-Za-z0-9_-]",
     "hex": "[0-9a-f]",
@@ -21,7 +21,7 @@ _CLASSES = {  # written in braces in the file
     "uuid": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "jumbled": r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])",  # has digits and capitals, unlike `risk-service-…`
     "mixed": "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])",  # has small letters, and capitals or digits
-    "kinds": "(?:proj|svcacct|admin|None|service|org)",  # of OpenAI's keys
+    "kinds": "(?:proj|svcacct|admin|None|service|org)",  # the kinds of OpenAI's keys
 }
 
 
@@ -64,7 +64,7 @@ FORMATS = tuple(_entries())
 FORMAT_RULES = frozenset(entry.rule for entry in FORMATS)
 
 _STARTS = sorted({start for entry in FORMATS for start in entry.starts.split()})
-_TELEGRAM_ID = 17  # characters of the longest number and separator before the long run, as in "1234567890:"
+_TELEGRAM_ID = 17  # characters of the longest number and separator before a token's long run, as in "1234567890:"
 
 
 def _by_first_letter(literals: list[str]) -> Iterator[str]:
@@ -76,10 +76,10 @@ def _any_of(numbers: Iterable[int]) -> Any:
     return regex("|".join(f"(?P<f{number}>{FORMATS[number].pattern})" for number in numbers))
 
 
-# First letters of all keys. `re` checks such an alternation as one set, so that a blockchain address is dismissed in a
-# fraction of a microsecond.
+# First letters of all keys. `re` tests the first letters of the alternatives as one set, so that a blockchain address
+# is dismissed in a fraction of a microsecond.
 _START = regex("|".join(_by_first_letter(_STARTS)))
-# The formats by their first two letters: only a handful of a hundred is tried at each start.
+# The formats by their first two letters: at each start, only a handful of the hundred formats is tried.
 _BY_START = {
     letters: _any_of(at for at, entry in enumerate(FORMATS) if any(s[:2] == letters for s in entry.starts.split()))
     for letters in {start[:2] for start in _STARTS}
@@ -163,7 +163,7 @@ PEM_HINT = "private[ +]key"
 _PEM_LONGEST = 20_000  # characters of the longest key; a key of 16,384 bits has 12,700
 _PEM_GAP = 200  # characters in a body that may be other than base64: headers, and the wrapping of lines
 _PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
-_PEM_REST = regex(  # the last line may be short
+_PEM_REST = regex(  # the last line of a key, which may be short
     r"[^\w+/=\n]{0,8}(?:\\{0,4}n|\n)?[^\w+/=\n]{0,8}[A-Za-z0-9+/=]{1,15}(?![A-Za-z0-9+/=])"
 )
 
@@ -195,7 +195,7 @@ def without_pem_lines(items: list[Any]) -> list[Any]:
 
 
 def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
-    """Return the end of a body: its last line, or the end of the base64."""
+    """Return where a key ends: after its last line, or, without a last line, after its base64."""
     limit = min(start + _PEM_LONGEST, after.start() if after else len(text))
     if after and after["edge"] == "END" and after.start() == limit:
         return after.end()
@@ -207,7 +207,7 @@ def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
 
 
 def _body_start(text: str, covered: int, end: int) -> int:
-    """Return the beginning of a body without its first line."""
+    """Return where a key without its first line begins."""
     start = end
     for run in reversed(list(_PEM_RUN.finditer(text, max(covered, end - _PEM_LONGEST), end))):
         if start - run.end() > _PEM_GAP:

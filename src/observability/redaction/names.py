@@ -12,10 +12,8 @@ from functools import lru_cache
 from .scan import regex
 
 STRONG, VARIABLE, WEAK, NONE = 3, 2, 1, 0
-_LONGEST = 100  # characters of the longest name: a key of a dict may be any text
+_LONGEST = 100  # characters of a name that are rated, from its end: a key of a dict may be any text
 
-# Names common to several scanners (gitleaks rules/generic.go, detect-secrets plugins/keyword.py), and names of the
-# services that agents use.
 NAME_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -24,6 +22,8 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# Names common to several scanners (gitleaks rules/generic.go, detect-secrets plugins/keyword.py), and names of the
+# services that agents use.
 _ALWAYS = word_set(
     "passwords passwort passphrase secrets apikeys mnemonic dsn authorization credential "
     "credentials privkey accesstoken authtoken"
@@ -95,7 +95,7 @@ _PRIVATE = word_set("private priv secret seed")
 
 # Words that may follow the word for a secret: `API_KEY_BINANCE`, `TOKEN_B64`.
 PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new confirmation")
-_BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plain raw")  # `_B64` is b and 64
+_BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plain raw")  # `_B64` is split into b and 64
 
 
 _FOREIGN = regex("|".join(FOREIGN_KEYS | FOREIGN_PASSWORDS), re.IGNORECASE)
@@ -146,7 +146,7 @@ def _key_strength(before: str, last: str, name: str) -> int:
 
 @lru_cache(maxsize=4096)
 def may_be_public(name: str) -> bool:
-    """Whether a key of this name may be the public half, and so an address."""
+    """Whether the value may be an address: the public half of a key pair, or a token named after a service."""
     holder, last = ["", "", *name_parts(name)][-2:]
     if last in ("token", "tokens"):
         return holder in HOSTS

@@ -1,7 +1,7 @@
 """Finds the exact secrets of the environment in thirty forms each.
 
 The forms are: plain, URL-encoded, escaped for JSON or HTML, base64 (also inside a larger blob, as in an
-`Authorization: Basic`), hex; each also broken over lines.
+`Authorization: Basic` header), hex; each also broken over lines.
 
 `hints` has an expression for a part of each form. The expression allows anything but letters and digits between its
 letters: line breaks, quotes, other fields.
@@ -147,7 +147,7 @@ def _spellings(secret: str, raw: bytes) -> set[str]:
     in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     in_url = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="").replace("%20", "+")}
     in_url |= {re.sub("%..", lambda match: match.group().lower(), text) for text in in_url}
-    in_url |= {quote(text, safe="") for text in in_url}  # a URL as the parameter of another
+    in_url |= {quote(text, safe="") for text in in_url}  # inside a URL that is a parameter of another URL
     twice = {json.dumps(text)[1:-1] for text in in_json} | {text.replace("/", "\\/") for text in in_json}
     in_html = {html.escape(secret, quote=False), *(html.escape(secret).replace("&#x27;", quote) for quote in _QUOTES)}
     return {secret, repr(raw)[2:-1]} | in_html | in_json | in_url | twice

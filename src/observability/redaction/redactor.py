@@ -107,7 +107,7 @@ def _searched(text: str, rules: Rules) -> str:
 
 
 # A key known by its name is also masked where it stands without a name: an answer may repeat the key of its prompt.
-_MOST_KEYS = 64  # most keys searched for in other texts of a row
+_MOST_KEYS = 64  # maximum number of keys searched for in other texts of a row
 
 
 def _masked_keys(original: Any, redacted: Any) -> Iterator[str]:
@@ -166,7 +166,7 @@ def _masked_beside_markers(text: str, rules: Rules) -> str:
 
 
 def _around_markers(text: str) -> Iterator[str]:
-    """Yield the text before each marker, and the marker, in turn."""
+    """Yield the text before each marker and the marker, in turn, and finally the text after the last marker."""
     done = at = 0
     while at < len(text):
         match = _MARKERS.search(text, at, at + PIECE)  # in pieces: other threads run between two searches

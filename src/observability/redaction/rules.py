@@ -63,7 +63,8 @@ MARKERS = {"own-secret", "operator"}.union(*(rule.markers.split() for rule in RU
 class Prefilter:
     """Determines which of many RE2 expressions match a text: one pass, in linear time, without the GIL.
 
-    Returns all of them if google-re2 is missing or runs out of memory: a needless run of a rule costs only time.
+    If google-re2 is missing or runs out of memory, all expressions count as matching: a needless run of a rule costs
+    only time.
     """
 
     def __init__(self, expressions: Sequence[str]) -> None:
@@ -87,7 +88,7 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
         return None
     options = re2.Options()
     options.case_sensitive, options.never_capture, options.log_errors = False, True, False
-    options.encoding = re2.Options.Encoding.LATIN1  # bytes: a third faster
+    options.encoding = re2.Options.Encoding.LATIN1  # RE2 then matches bytes, which is a third faster
     options.max_mem = 1 << 26
     compiled = re2.Set.SearchSet(options)
     for expression in expressions:
@@ -97,11 +98,11 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
 
 
 def _searched_views(scan: Scan) -> list[bytes]:
-    """The text, and the text without escapes and HTML's line breaks, whose letters are not part of a secret."""
+    """The text, the text without escapes, and also without HTML's line breaks, whose letters belong to no secret."""
     views = [scan.utf8]
     if scan.plain is not scan.text:
         views.append(scan.plain_utf8)
-    if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):  # a single letter is found much faster
+    if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):  # one character is found much faster
         views.append(LINE_TAG.sub(b"", scan.plain_utf8))
     return views
 

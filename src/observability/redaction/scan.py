@@ -31,7 +31,7 @@ def marker(rule: str) -> str:
 
 
 def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
-    """Merge overlapping spans, in order; the first one names the rule.
+    """Merge overlapping spans, in order of their start. The span that comes first in its group names the rule.
 
     Each group is sorted separately: sorting a hundred thousand spans at once would block other threads.
     """
@@ -83,8 +83,8 @@ def pieces(text: str, longest: int = 0) -> Iterator[tuple[int, str]]:
 
     Pieces overlap by more than the longest match of any rule and its 256 characters of context. A private key in PEM
     has up to 20,000 characters, a JWT 17,900, an `Authorization` header 8,192, a value in quotes 4,096, a key of 64
-    numbers 2,000. A phrase of 24 words may have 800 per word. Escaping makes an environment secret up to six times as
-    long; `longest` is the length of the longest one.
+    numbers 2,000. A phrase of 24 words may have 800 characters per word. Escaping makes an environment secret up to
+    six times as long; `longest` is the length of the longest secret.
     """
     overlap = max(OVERLAP, 6 * longest)
     size = PIECE + overlap
@@ -242,7 +242,7 @@ _T = TypeVar("_T")
 
 
 class _View(Generic[_T]):
-    """Like `functools.cached_property`, without its lock (Python 3.11): locking takes longer than a short view."""
+    """Like `functools.cached_property`, without its lock in Python 3.11: locking takes longer than building a view."""
 
     def __init__(self, make: Callable[[Any], _T]) -> None:
         self._make = make
@@ -322,7 +322,7 @@ class Scan:
 
     @_View
     def decoded(self) -> Rewritten | None:
-        r"""The text with \u escapes, escaped slashes and %XX decoded; None if it has none."""
+        r"""The text with \u escapes, escaped slashes, HTML quotes and %XX decoded; None if nothing is encoded."""
         if self.depth >= _MOST_DECODED:
             return None
         view = Rewritten(self.text, _ENCODED, _decoded)

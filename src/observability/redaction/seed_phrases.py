@@ -186,7 +186,7 @@ def _are_phrase(words: Sequence[Any], listed: Container[Any]) -> bool:
 
 
 def _are_of_one_list(reduced: Sequence[bytes]) -> bool:
-    """Whether the words may be a phrase of one language: field names of messages are words of several."""
+    """Whether the words may be a phrase of one language; the field names of messages are words of several languages."""
     words = [word.decode() for word in reduced]
     return not "".join(words).isalpha() or any(_are_phrase(words, numbers) for numbers in _lists().values())
 
@@ -243,7 +243,7 @@ def may_hold_phrase(scan: Scan) -> bool:
 
 
 def seed_phrases(scan: Scan) -> Iterator[Span]:
-    """Yield phrases with a valid checksum, and phrases after `seed phrase:`."""
+    """Yield phrases with a valid checksum, and phrases after `seed phrase:` with any checksum."""
     checksums, kinds = _Checksums(), _kinds(scan)
     for start, end in _stretches(scan, kinds):
         piece = scan.plain[start:end]

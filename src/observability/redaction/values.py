@@ -99,7 +99,7 @@ def holds_secrets(name: str) -> bool:
 
 
 def is_mixed(value: str) -> bool:
-    """Whether the value is machine-made: letters and digits are mixed, or the letters are not words."""
+    """Whether 8 or more characters are machine-made: letters and digits are mixed, or the letters are not words."""
     if len(value) < 8 or " " in value:
         return False
     digits = digits_of(value)
@@ -114,7 +114,7 @@ def looks_random(text: str) -> bool:
         return False
     if _words_in(text) * 2 > len(text):
         return True
-    longest = max(re.split("[_-]", text), key=len)  # joined words are short
+    longest = max(re.split("[_-]", text), key=len)  # words joined by hyphens are short
     return len(text) >= 20 and len(longest) >= 12 and _is_varied(text)
 
 

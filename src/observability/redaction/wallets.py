@@ -62,7 +62,7 @@ def _rule_of(token: bytes) -> str | None:
 # Base58Check with version 80 (mainnet) or ef (testnet), 32 bytes, and 01 if compressed:
 # en.bitcoin.it/wiki/Wallet_import_format
 _WIF_LENGTHS, _WIF_STARTS = (51, 52), "5KL9c"
-# Base58Check of 78 bytes whose key begins with 00: BIP-32 "Serialization format"; the letters: SLIP-132
+# Base58Check of 78 bytes whose key begins with 00: BIP-32 "Serialization format"; first letters of the key: SLIP-132
 _EXTENDED_STARTS = "xyztuvYZUV"
 # Lengths of 64 bytes in base58 (docs.solana.com/wallet-guide; shorter with leading zeros), and in hex (with 0x or not)
 _SOLANA_LENGTHS, _SOLANA_HEX_LENGTHS = range(80, 89), (128, 130)
@@ -79,7 +79,7 @@ def _is_extended(token: str) -> bool:
 
 
 def _checked(token: str) -> bytes | None:
-    """The payload of `token` in Base58Check, if its checksum holds."""
+    """The payload of `token` in Base58Check; None if its checksum is wrong."""
     raw = _from_base58(token)
     payload, checksum = raw[:-4], raw[-4:]
     return payload if payload and sha256(sha256(payload).digest()).digest()[:4] == checksum else None
@@ -96,7 +96,8 @@ _LOOKS = regex(
     r"|kaspa:|bitcoincash:)[02-9ac-hj-np-z]{38,103}"
     r"|[EU]Q[A-D][A-Za-z0-9_-]{45}|G[A-Z2-7]{55}|[A-Z2-7]{58}|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}"
 )
-_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # base58: Bitcoin's alphabet, and Ripple's
+_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # base58: Bitcoin's alphabet
+# From Ripple's alphabet to Bitcoin's.
 _RIPPLE = str.maketrans("rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz", _LETTERS)
 
 
@@ -118,7 +119,7 @@ def _is_base58_address(token: str) -> bool:
         return blake2b(b"SS58PRE" + raw[:33]).digest()[:2] == raw[33:]
     if token[0] == "r" and len(raw) >= 24:  # Ripple has an alphabet of its own
         token = token.translate(_RIPPLE)
-    return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)  # Bitcoin, Dogecoin, Tron; Zcash
+    return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)  # 21: Bitcoin, Dogecoin, Tron; 22: Zcash
 
 
 _BASE58 = {letter: at for at, letter in enumerate(_LETTERS)}
@@ -219,7 +220,7 @@ _PRIVATE_LABEL = (
 _HELD_LABEL = (
     r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)(?:'s)?[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
     r"|(?:api|agent)[\s_-]?wallet|hyper_?liquid_agent"
-    r"|(?<![a-z])accounts(?=\\{0,7}[\"']?\s?[:=]\s?\[)"  # of Hardhat's networks
+    r"|(?<![a-z])accounts(?=\\{0,7}[\"']?\s?[:=]\s?\[)"  # the keys of Hardhat's networks
 )
 _KEY_LABEL = regex(rf"(?P<private>{_PRIVATE_LABEL})|(?P<held>{_HELD_LABEL})", re.IGNORECASE)
 _CLOSE = r"(?:_?(?:\d{1,2}|hex|value))?[\s\"'`*\\)\]]{0,8}"

@@ -33,7 +33,8 @@ def shown_answer(text: str) -> str:
 
 
 def _has_tools(text: str) -> bool:
-    return ("tool_" in text or "function" in text) and any(mark in text for mark in _MARKS)  # mostly 2 searches
+    # Most texts need only the first two searches.
+    return ("tool_" in text or "function" in text) and any(mark in text for mark in _MARKS)
 
 
 def _shown(message: Any, role: str) -> Iterator[Any]:
