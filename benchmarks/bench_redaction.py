@@ -54,7 +54,7 @@ PROSE = (
 
 
 def _some(row: Callable[[random.Random], str]) -> str:
-    """200 KB of different rows."""
+    """Return 200 KB of different rows, made by `row`."""
     make, length = random.Random(1), len(row(random.Random(1)))
     return "".join(row(make) for _ in range(200 * KB // length + 1))[: 200 * KB]
 
@@ -96,7 +96,7 @@ def mixed(size: int) -> str:
 
 
 def repeated(text: str) -> str:
-    """A megabyte of one kind of row."""
+    """Return `text` repeated up to a megabyte."""
     return text * (KB * KB // len(text.encode()))
 
 
@@ -200,7 +200,7 @@ _GO_TEXT = re.compile(r"^\s*(?:`([^`]{16,})`|\"((?:[^\"\\\n]|\\.){16,})\"),\s*(?
 
 def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield examples and their secrets, found by the rule's own expression if `re` can compile it."""
-    import yaml  # optional
+    import yaml  # an optional requirement
 
     for rule in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("rules", []):
         try:
@@ -215,7 +215,7 @@ def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _examples_in_go(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
     for block in _GO_LIST.finditer(file.read_text(encoding="utf-8")):
         for match in _GO_TEXT.finditer(block[1]):
-            if "service_account" not in match[0]:  # the type of a Google account
+            if "service_account" not in match[0]:  # the type of a Google account, not a secret
                 yield match[1] or match[2].replace('\\"', '"'), ()
 
 

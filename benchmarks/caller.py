@@ -29,7 +29,7 @@ Repeats = dict[str, list[float]]  # library -> the median of each repeat, in add
 
 
 def added(calls: dict[str, Call], prompt: Any, count: int, repeats: int, pace: float = 0.0) -> Repeats:
-    """Microseconds that each library adds to the plain call."""
+    """Return the median microseconds that each library adds to the plain call, for each repeat."""
     medians: Repeats = {name: [] for name in calls if name != PLAIN}
     for _ in range(repeats):
         flush()
@@ -118,7 +118,7 @@ def _quick(values: Sequence[float]) -> float:
 
 
 def stream(chunks: int, repeats: int) -> None:
-    """Time that tracing adds to each piece of a streamed answer."""
+    """Measure the time that tracing adds to each piece of a streamed answer."""
     from src.observability import observe_llm
 
     def pieces(_: Any) -> Any:

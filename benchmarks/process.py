@@ -35,7 +35,7 @@ Run = dict[str, float]
 
 
 def flush_of(library: str, call: calls.Call) -> Callable[[], object]:
-    """The function that waits until everything recorded is exported."""
+    """Return the function that waits until every recorded observation is exported."""
     if library == OURS:
         from src.observability import runtime
 
@@ -122,7 +122,7 @@ def _added(runs: dict[str, list[Run]], name: str, key: str) -> Iterator[float]:
 
 
 def _show_first(runs: dict[str, list[Run]]) -> None:
-    """The CPU time of the first 400 calls, less that of 400 later calls: imports, compiling, a new journal."""
+    """Print the CPU time of the first 400 calls, less that of 400 later calls: imports, compiling, a new journal."""
 
     def once(name: str) -> list[float]:
         return [run["first_ms"] - FIRST * run["cpu_us"] / 1000 for run in runs[name]]

@@ -8,7 +8,7 @@ from .store import AlertStore
 
 _MINUTE_NS = 60 * 10**9
 _LONGEST_PAUSE_MINUTES = 60
-_MOST_ATTEMPTS = 6 + 3 * 24  # three days of retries
+_MOST_ATTEMPTS = 6 + 3 * 24  # six attempts with growing pauses, then hourly attempts for three days
 _SEPARATE = 5  # most messages sent one by one; more are joined into one
 _DUE = """
 SELECT m.id AS message, m.kind, m.attempts, m.state, m.due_ns, i.*

@@ -108,7 +108,7 @@ def _call(row: Row, at_ns: int) -> Call:
 def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
     if str(finish_reason).lower() in _REFUSALS:
         return True
-    if output is None:  # an empty answer, or a capture that is switched off
+    if output is None:  # the answer is empty, or its capture is switched off
         return level == "WARNING"
     return output in _EMPTY or _REFUSAL.match(output) is not None
 
@@ -116,7 +116,7 @@ def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
 def _decision(row: Row, at_ns: int) -> DecisionEvent:
     try:
         fields = json.loads(row["signal"] or "{}")
-    except ValueError:  # the placeholder of a row that could not be redacted
+    except ValueError:  # the row could not be redacted, and has a placeholder
         fields = {}
     confidence = fields.get("signal_confidence")
     return DecisionEvent(

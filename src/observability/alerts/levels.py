@@ -19,7 +19,7 @@ _LEAST_MOVE = 5.0  # smallest shift of the mean, in percentage points
 
 @dataclass
 class Spend:
-    """Sums how far the spend of each hour is above the usual (a cumulative sum test)."""
+    """Sums how far the spend of each hour is above the usual spend (a cumulative sum test)."""
 
     hour: int = 0  # the current hour, in hours since 1970
     usd: float = 0.0  # spend of the current hour
@@ -57,7 +57,7 @@ class Spend:
         self.hour, self.usd = hour, 0.0
 
     def has_recovered(self) -> bool:
-        """Whether the last hours were as usual."""
+        """Whether the last hours had the usual spend."""
         return self.quiet >= _QUIET_HOURS
 
     def text(self, past: Past) -> str:

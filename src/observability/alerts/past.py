@@ -21,7 +21,7 @@ _SLOW_TIMES = 1.5  # a call is slow beyond this multiple of the 95 % quantile
 _BUSY_DAY = 20  # fewest trials with which a day's own share counts
 _STARTS_SUSPECT_HOURS = 72.0  # least silence limit of an agent without a known week: a weekend lasts 60 hours
 _MIN_EXPECTED = 3.0  # a silence of fewer due traces is not an incident
-_FEWEST_DUE = 0.5  # an hour's spend is divided by at least this many traces
+_FEWEST_DUE = 0.5  # an hour's spend is divided by at least this many due traces
 _LEAST_SPREAD = 0.25  # minimum standard deviation of the logarithm of an hour's spend
 
 
@@ -30,14 +30,14 @@ class Day:
     """The counts of one day."""
 
     number: int  # days since 1970-01-01
-    trials: dict[str, list[int]] = field(default_factory=dict)  # rule -> number of bad trials, of all trials
+    trials: dict[str, list[int]] = field(default_factory=dict)  # rule -> [number of bad trials, number of all trials]
     ends: list[int] = field(default_factory=lambda: [0] * 24)  # number of ended traces by hour
     spend: list[float] = field(default_factory=lambda: [0.0] * 24)  # USD by hour
     latencies: dict[int, int] = field(default_factory=dict)  # bin -> number of calls
     confidences: dict[int, int] = field(default_factory=dict)  # percent -> number of decisions
-    pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # d = percent - 50: n, sums of d, d*d, d * next d
+    pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # d = percent - 50: pairs; sums of d, d*d, d * next d
     gaps: list[float] = field(default_factory=list)  # longest gaps between two ends of traces, in hours
-    due_gaps: list[float] = field(default_factory=list)  # longest gaps, in traces that usually end in that time
+    due_gaps: list[float] = field(default_factory=list)  # longest gaps, counted in due traces
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":
@@ -90,10 +90,10 @@ class Past:
     def __init__(self, first_day: int, days: list[Day], today: Day) -> None:
         self.first_day, self.days, self.today = first_day, days, today
         self._computed: dict[str, Any] = {}
-        self.rewritten = False  # whether complete days differ from the saved ones
+        self.rewritten = False  # whether complete days differ from the saved days
 
     def at(self, at_ns: int) -> Day:
-        """The day of a time; starts a new day if needed. Times before today count for today."""
+        """Return the day that a time belongs to; start a new day if needed. Times before today count for today."""
         number = at_ns // _DAY_NS
         if number > self.today.number:
             self.days = [day for day in (*self.days, self.today) if day.number >= number - DAYS]

@@ -60,7 +60,7 @@ class Evidence:
     bad: int = 0
     since_ns: int = 0
     first_bad: str = ""  # trace ids
-    last_good: str = ""  # before `first_bad`
+    last_good: str = ""  # the last good trace before `first_bad`
     latest_good: str = ""
     usual: float | None = None  # usual share when the score was last 0
     tests: float = 0.0  # number of tests in `YEARS`, when the score was last 0

@@ -130,7 +130,7 @@ class AlertStore:
         due: dict[str, int],
         gone: Iterable[str] = (),
     ) -> None:
-        """Save a pass in one transaction.
+        """Save the results of a pass in one transaction.
 
         Args:
             facts: values to save, by name.

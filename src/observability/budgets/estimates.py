@@ -13,7 +13,7 @@ _CHARACTERS_PER_TOKEN = 4
 _FIRST_ANSWER = 500  # assumed tokens of a first answer
 # Amounts assumed until the keeper has estimated an agent's first call of a model, which takes about 15 ms.
 _GUESS_USD, _GUESS_TOKENS = 0.01, 1500.0
-_LARGEST_GUESS = 0.01  # share of the budget
+_LARGEST_GUESS = 0.01  # largest guess, as a share of the budget
 
 
 class Usual(NamedTuple):

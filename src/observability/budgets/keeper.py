@@ -102,7 +102,7 @@ class Keeper:
 
     def read(self, path: Path) -> None:
         """Read the budgets' state before the first call, so that a new process refuses calls if a budget is used up."""
-        with guarded, suppress(JournalError):  # no journal yet, or a locked one
+        with guarded, suppress(JournalError):  # if the journal is missing or locked
             journal = Journal(path, create=False)
             try:
                 with journal.reading("SELECT 1") as cursor:
@@ -170,7 +170,7 @@ class Keeper:
             view = View(status.limit, status.spent, reserved, room=ahead, ends=status.resets_at, pace=pace)
             views.append(view)
         for index, view in enumerate(views):
-            view.used = self.gate.views[index].used - used[index]  # reserved by callers during this refresh
+            view.used = self.gate.views[index].used - used[index]  # amount reserved by callers during this refresh
         self.gate.views = views
 
     def _held(self, db: sqlite3.Connection, budget: Budget, process: str) -> tuple[float, int]:

@@ -14,7 +14,7 @@ from .file import BUSY_SECONDS, JournalError, connected, errors_named, identity_
 
 _FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # pauses while another process holds the write lock
 
-_random = random.SystemRandom()  # the global generator belongs to the agent
+_random = random.SystemRandom()  # the agent may seed the global generator
 
 
 class JournalConnection:

@@ -178,4 +178,4 @@ def _only_one_process(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # explicitly, since a child forked in between has inherited the lock
+            fcntl.flock(file, fcntl.LOCK_UN)  # released explicitly: a child forked meanwhile has inherited the lock

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..background import yielding
 
-LONG = 65_536  # characters that are encoded at once: about a millisecond
+LONG = 65_536  # most characters that are encoded at once, in about a millisecond
 _CONTAINERS = (dict, list, tuple)
-WINDOW = 16_384  # characters of a piece of a longer text
+WINDOW = 16_384  # characters in each piece of a longer text
 
 # Created only once: `dumps` and `JSONEncoder.encode` create an encoder at every call, which takes as long as encoding a
 # small dict.

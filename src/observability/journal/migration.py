@@ -76,7 +76,7 @@ def _statements(script: str) -> Iterator[str]:
     statement = ""
     for line in script.splitlines():
         statement += f"{line}\n"
-        if sqlite3.complete_statement(statement):  # a trigger contains statements
+        if sqlite3.complete_statement(statement):  # not complete at the semicolons inside a trigger
             yield statement
             statement = ""
     if statement.strip():

@@ -73,7 +73,7 @@ class SearchIndex:
             self._db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (number, last_seq))
 
     def traces_with(self, words: Sequence[str], begin: int) -> set[str]:
-        """Return the traces with these words in a row, among the indexed rows of the part that begins at `begin`."""
+        """Return the traces with these words in succession, in the indexed rows of the part that begins at `begin`."""
         query = '"{}" *'.format(" ".join(words))
         return {trace_id for (trace_id,) in self._db.execute(_MATCHES.format(begin // PART_ROWS), (query,))}
 

@@ -361,11 +361,11 @@ _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(me
 _FEWEST = f"""SELECT seq FROM (
     SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
-_SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"  # 120: counters, and free space
+_SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"  # 120 bytes: counters and free space
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (
     ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError,
-    sqlite3.InterfaceError,  # Python 3.10's ProgrammingError
+    sqlite3.InterfaceError,  # Python 3.10 raises this instead of ProgrammingError
 )  # fmt: skip
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
 _SYMBOL = """(
@@ -459,7 +459,7 @@ def _placeholder(row: Row, error: Exception) -> Row:
     """A rejected row without its contents: its identity, its times, and the reason."""
     why = f"[NOT RECORDED: {type(error).__name__}]"
     reasons = {"name": why, "trace_name": why, "level": "WARNING", "status_message": why}
-    reasons |= {"data_type": "CATEGORICAL", "value": why}  # of a score
+    reasons |= {"data_type": "CATEGORICAL", "value": why}  # columns of a score
     return {name: value if COLUMNS[name].is_identity else reasons.get(name) for name, value in row.items()}
 
 

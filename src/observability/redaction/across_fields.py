@@ -119,7 +119,7 @@ class Texts:
 
     def _in_text(self, number: int, length: int, start: int, end: int) -> tuple[int, int]:
         """Map the bounds of a part of the readable text to bounds in the whole text."""
-        cut = len(self.texts[number]) - length  # characters left out in the middle
+        cut = len(self.texts[number]) - length  # characters by which the readable text is shorter
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
 

@@ -138,7 +138,7 @@ _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 4096
-_REACH = 120  # characters from a name to a literal or a bracket in an expression
+_REACH = 120  # maximum distance in characters from a name to a literal or a bracket in an expression
 _WEAK_REACH = 160  # characters searched for a digit, which a random value has
 _SPACED_OWNERS = (
     "api", "secret", "private", "access", "auth", "signing", "encryption", "wallet", "bot", "session", "service",
@@ -150,7 +150,7 @@ def named(scan: Scan) -> Iterator[Span]:
     """Yield values with a secret's name: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
     text = _folded(scan.text)
     for end in _NAME_ENDS:
-        masked = 0  # a name inside a masked value is skipped
+        masked = 0  # end of the last masked value; names inside it are skipped
         for at in _name_ends(scan, end):
             stop = at + len(end)
             goes_on = stop < len(scan.low) and scan.low[stop] in _GO_ON

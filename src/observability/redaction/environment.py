@@ -30,7 +30,7 @@ _PATH = regex(
 _STANDS_FOR_A_VALUE = regex(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
 _ADDRESS = regex(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
 _SHORTEST = 8  # characters of the shortest secret: shorter values would mask ordinary words
-_MOST_REMEMBERED = 64  # number of secrets; each is searched for in thirty forms
+_MOST_REMEMBERED = 64  # limit of remembered secrets; each is searched for in thirty forms
 
 _environ: dict[Any, Any] = {}  # the environment at the last call
 _remembered: dict[str, None] = {}  # every secret so far, the newest last
@@ -94,7 +94,7 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if _ADDRESS.match(value):
         return _is_secret_address(name, value)
-    if settings.SECRET_KEY.match(value) and name_parts(name)[-1:] == ["key"]:  # even as LANGFUSE_PUBLIC_KEY
+    if settings.SECRET_KEY.match(value) and name_parts(name)[-1:] == ["key"]:  # even in LANGFUSE_PUBLIC_KEY
         return True
     return is_secret_variable(name) and not _is_harmless(name, value)
 

@@ -140,7 +140,7 @@ def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
 _AWS_SECRET = regex(
     r"(?<![A-Za-z0-9+/])(?=[a-z0-9+/]{0,39}[A-Z])(?=[A-Z0-9+/]{0,39}[a-z])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])"
 )
-_AWS_REACH = 200  # distance in characters from the public half
+_AWS_REACH = 200  # maximum distance in characters from the public half
 _WORDY = regex("[a-z]{3,}|/")  # matches 29 or more of 40 letters of a path, and 9 of 40 random letters
 _MOST_WORDY = 26
 _TWILIO_TOKEN = regex(r"[\\\"'\s,:]{1,24}([0-9a-f]{32})(?![A-Za-z0-9])")

@@ -99,7 +99,7 @@ _BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plai
 
 
 _FOREIGN = regex("|".join(FOREIGN_KEYS | FOREIGN_PASSWORDS), re.IGNORECASE)
-_LONGEST_FOREIGN = 24  # characters: `APIキー`, `Mein API-Schlüssel`; a longer text is prose
+_LONGEST_FOREIGN = 24  # characters of the longest foreign name (`Mein API-Schlüssel`); a longer text is prose
 
 
 def name_parts(name: str) -> list[str]:

@@ -41,7 +41,7 @@ BAD_PATTERN = "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 FAILED = "[NOT RECORDED: redaction failed]"
 _PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTERN, FAILED)
 
-_LONGEST_MARKER = 128  # limit in characters
+_LONGEST_MARKER = 128  # upper limit of a marker's length in characters
 MAX_DEPTH = 32
 MAX_ITEMS = 100_000  # limit for all containers of one value together
 MAX_TEXT = 16_000_000  # limit in characters; four times the largest context windows
@@ -151,7 +151,7 @@ def _places_of(key: str, text: str) -> Iterator[Span]:
     while at >= 0:
         end = at + len(key)
         beside = text[max(0, at - 1) : at] + text[end : end + 1]
-        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # else a part of a longer word
+        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # otherwise part of a longer word
             yield Span(at, end, "named-secret")
         at = text.find(key, end)
 
@@ -268,7 +268,7 @@ class Redactor:
         return _redacted(text, rules if self._may_be_spread else rules.without_phrases)
 
     def _whole(self, value: Any) -> Any:
-        for _ in range(_PASSES):  # a masked key may make its value a secret
+        for _ in range(_PASSES):  # once more after a change: a dict key that became a marker may name a secret
             redacted = self.redacted(value, 0)
             value = redacted
             if self._may_be_spread:
@@ -388,7 +388,7 @@ _VALUE_FIELDS = ("value", "Value")
 
 def _names_of(fields: dict[Any, Any]) -> list[Any]:
     """Return the name of each value: its key, or another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`."""
-    if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or an exchange's pair
+    if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or an exchange's key and secret
         return ["private_key" if key == "key" else key for key in fields]
     value = next((key for key in _VALUE_FIELDS if key in fields), None)
     name = next((fields[key] for key in _NAME_FIELDS if type(fields.get(key)) is str), None) if value else None

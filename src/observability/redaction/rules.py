@@ -239,7 +239,7 @@ os.register_at_fork(after_in_child=_count_fork)
 
 _WINDOW, _OVERLAP = 4096, 2048  # sizes in characters
 _MOST_STEPS = 1_000  # size limit of a compiled pattern: at 15 ns per step and character, a window takes at most 60 ms
-_SURROGATE = re.compile("[\ud800-\udfff]")  # cannot be written in UTF-8, which RE2 reads
+_SURROGATE = re.compile("[\ud800-\udfff]")  # surrogates cannot be encoded in UTF-8, which RE2 reads
 
 
 def check_patterns() -> None:

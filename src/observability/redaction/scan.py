@@ -300,7 +300,7 @@ class Scan:
 
     @_View
     def alnum(self) -> tuple[bytes, ...]:
-        """Only the letters and digits, of the text and of `plain`."""
+        """The letters and digits of the text, and those of `plain`, without any other sign."""
         return tuple([view.translate(None, NOT_ALNUM) for view in self._with_and_without_escapes])
 
     @_View

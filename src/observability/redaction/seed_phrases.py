@@ -228,7 +228,7 @@ _NAMES_PHRASE = regex(
     r"[\"'`*\\]{0,8}\s{0,4}(?:[:=]|->|\bis\b|\bare\b)[\s\"'`*\\\[(>|-]{0,40}$",
     re.IGNORECASE,
 )
-_NAME_REACH = 100  # distance in characters between the name and the phrase
+_NAME_REACH = 100  # maximum distance in characters between the name and the phrase
 
 
 def may_hold_phrase(scan: Scan) -> bool:

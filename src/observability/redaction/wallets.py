@@ -356,7 +356,7 @@ def _span_of(match: re.Match[str], at: int) -> Span:
 
 
 def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
-    """Yield index and bytes of each 64 successive numbers that are as varied as a key."""
+    """Yield index and bytes of each run of 64 successive numbers that are as varied as a key."""
     if len(set(numbers)) < _FEWEST_DIFFERENT:
         return
     values = [_byte(number) for number in numbers]

@@ -233,7 +233,7 @@ def _reply_to_events(response: Any) -> ServerReply:
 def _reply_to_event(error: Any) -> ServerReply:
     status = int(error["status"])
     message = f"status {status}: {error.get('error') or error.get('message') or 'no reason given'}"
-    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # Langfuse's verdict on this event
+    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # Langfuse rejects this event for good
     return _refusal(message)._replace(result=ExportResult.REFUSED if refused else _result_of(status))
 
 

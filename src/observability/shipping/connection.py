@@ -188,7 +188,7 @@ class Connection:
         return Answer(status, headers, bytes(body), is_whole)
 
     def _head(self) -> tuple[int, dict[str, str]]:
-        """Status and headers."""
+        """Read the status and headers of an answer."""
         first, *lines = self._until(b"\r\n\r\n", _HEAD_BYTES).decode("latin-1").split("\r\n")
         status = re.match(r"HTTP/1\.[01] (\d{3})(?: |$)", first)
         if status is None:
@@ -200,7 +200,7 @@ class Connection:
         return int(status[1]), headers
 
     def _pieces(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
-        """The body in pieces. Raises ValueError if it is longer than `_BODY_BYTES`, OSError if it is incomplete."""
+        """Yield the body in pieces. Raises ValueError if it exceeds `_BODY_BYTES`, OSError if it is incomplete."""
         if status in (204, 304):
             return
         if "chunked" in headers.get("transfer-encoding", "").lower():

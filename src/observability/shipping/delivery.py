@@ -15,13 +15,13 @@ from .client import ExportResult, LangfuseClient, ServerReply, client_of, is_ref
 from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
-BATCH_BYTES = 4 * 1024 * 1024  # text before gzip; the SDK warns at 16 MB and drops at 64 MB
-SCORE_BATCH_BYTES = 1024 * 1024  # text, about half of the request; Langfuse accepts 3.5 MB
+BATCH_BYTES = 4 * 1024 * 1024  # size of the text before gzip; the SDK warns at 16 MB and drops at 64 MB
+SCORE_BATCH_BYTES = 1024 * 1024  # size of the text, about half of the request; Langfuse accepts 3.5 MB
 _RENEW_SECONDS = 5.0  # interval of lease renewal; plus the longest request, still shorter than the lease
 _PROJECT_SECONDS = 2.0
 _CATCH_UP_SECONDS = 5.0
 _BACKLOG_NS = 120 * 10**9  # a row that ended longer ago belongs to a backlog
-_random = random.SystemRandom()  # the global generator belongs to the agent
+_random = random.SystemRandom()  # the agent may seed the global generator
 _POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
@@ -122,7 +122,7 @@ class Delivery:
             return
         self._is_project_asked = True
         label = self.destination.label
-        with contextlib.suppress(OSError):  # retried by the next process, or by `doctor`
+        with contextlib.suppress(OSError):  # the request is retried by the next process, or by `doctor`
             if isinstance(self._client, LangfuseClient) and journal.project_of(label) is None:
                 project = self._client.project_id(min(self._seconds_left(), _PROJECT_SECONDS))
                 if project is not None:
@@ -153,12 +153,12 @@ class Delivery:
         """Record the server's Retry-After for other processes. The record ends with this process, so that a restart of
         all processes tries again."""
         if seconds:
-            with contextlib.suppress(JournalError):  # then the other processes receive their own Retry-After
+            with contextlib.suppress(JournalError):  # if this fails, the other processes receive their own Retry-After
                 journal.take_lease(self._back_off_lease, self._session.process, self._session.is_alive, seconds)
 
     def _give_up_lease(self, journal: Journal) -> None:
         """Release the lease, or keep it while the journal does not know which rows are delivered."""
-        with contextlib.suppress(JournalError):  # the lease will expire
+        with contextlib.suppress(JournalError):  # if this fails, the lease expires
             if self._unnoted:
                 self._take_lease(journal)
             elif self._renew_at:

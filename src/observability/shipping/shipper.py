@@ -24,7 +24,7 @@ _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
 _CUT_SECONDS = 0.1  # time for the thread to notice the aborted connection
 _NEVER = float("inf")
-_random = random.SystemRandom()  # the global generator belongs to the agent
+_random = random.SystemRandom()  # the agent may seed the global generator
 
 
 class Shipper:
@@ -219,7 +219,7 @@ class Worker:
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)
 
     def _handle(self, destination: settings.AnyDestination, reply: ServerReply | None) -> bool:
-        """Handle the result of a pass by backing off or stopping; return whether all was shipped."""
+        """Handle the result of a pass by backing off or stopping; return whether all rows were shipped."""
         if reply is None:
             self._backoff.reset()
         elif reply.result is ExportResult.UNAUTHORIZED:
@@ -297,11 +297,11 @@ class Flush:
         self._all_shipped = False
 
     def wait(self) -> bool:
-        """Wait; return whether all was shipped, False at the deadline."""
+        """Wait for the pass; return whether all rows were shipped, False at the deadline."""
         self._done.wait(max(self.deadline - time.monotonic(), 0.0))
         return self._all_shipped
 
     def answer(self, all_shipped: bool) -> None:
-        """Release the caller."""
+        """Give the waiting caller its result."""
         self._all_shipped = all_shipped
         self._done.set()
