@@ -44,7 +44,7 @@ def flush_of(library: str, call: calls.Call) -> Callable[[], object]:
         from langfuse import get_client
 
         return get_client().flush
-    return getattr(call, "flush", lambda: None)  # only a bare span has one
+    return getattr(call, "flush", lambda: None)  # only a bare span's call has a `flush`
 
 
 def measured(library: str, address: str, count: int, pace: float, look_every: int) -> Run:

@@ -61,7 +61,7 @@ def _statuses(journal: Journal, now_ns: int) -> list[Status]:
 
 
 def _budget(status: Status, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield an incident for a nearly used-up budget, and one for a used-up budget: if both begin at once, only this."""
+    """Yield the incidents of a budget that is nearly used up, and used up; if both begin at once, only the second."""
     budget, share = status.budget, status.spent / status.limit
     agent, starts_ns = f"budget {budget.key}", int(status.starts * 1e9)
     text = (

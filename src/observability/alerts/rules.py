@@ -69,7 +69,8 @@ class Evidence:
 
     def add(self, rule: Rule, past: Past, bad: bool, at_ns: int, trace_id: str) -> bool:
         """Add a trial; True if an incident begins."""
-        if self.score <= 0:  # fixed while a score builds up, since the latest days may contain the incident
+        # The usual share stays fixed while a score builds up, since the latest days may contain the incident.
+        if self.score <= 0:
             self.usual, self.tests = usual_share(rule, past)
         if self.usual is None:
             return False

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..background import yielding
 
-LONG = 65_536  # most characters that are encoded at once, in about a millisecond
+LONG = 65_536  # limit of characters encoded at once, which takes about a millisecond
 _CONTAINERS = (dict, list, tuple)
 WINDOW = 16_384  # characters in each piece of a longer text
 

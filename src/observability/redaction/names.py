@@ -146,7 +146,7 @@ def _key_strength(before: str, last: str, name: str) -> int:
 
 @lru_cache(maxsize=4096)
 def may_be_public(name: str) -> bool:
-    """Whether the value may be an address: the public half of a key pair, or a token named after a service."""
+    """Whether a value of this name may be an address: a key pair's public half, or a token named after a service."""
     holder, last = ["", "", *name_parts(name)][-2:]
     if last in ("token", "tokens"):
         return holder in HOSTS
