@@ -1,8 +1,9 @@
-# The repo's commands. They need only Python 3.11 or newer, and install their requirements into virtual environments.
+# The repo's commands. Each command needs only Python 3.11 or newer, and installs its requirements into .venv or a
+# virtual environment of its own.
 
 PYTHON ?= python3
 BIN := .venv/bin
-export PYTHONDONTWRITEBYTECODE :=  # compiled files are kept: tests start hundreds of processes
+export PYTHONDONTWRITEBYTECODE :=  # keep compiled files: tests start hundreds of processes
 
 .PHONY: demo test test-all test-matrix test-pythons test-fleet check bench bench-quick bench-redaction prices
 
@@ -21,31 +22,31 @@ demo: .venv/.installed  ## replays a recorded feed through an in-process model, 
 
 test: export PYTEST_ADDOPTS := -n logical --dist worksteal
 test: export PYTEST_DEBUG_TEMPROOT := $(wildcard /dev/shm)
-test: .venv/.installed-dev  ## the quick tests, on every core, files in memory; ARGS="-k journal" selects tests
+test: .venv/.installed-dev  ## the quick tests, on every core, files kept in memory; ARGS="-k journal" selects tests
 	$(BIN)/pytest tests/ $(ARGS)
 
-test-all: test  ## and the slow tests: long ones in parallel; those that measure time or kill processes, one by one
+test-all: test  ## quick and slow tests: long tests in parallel; tests that measure time or kill processes, singly
 	$(BIN)/pytest tests/ -m "slow and long" -n 2 $(ARGS)
 	$(BIN)/pytest tests/ -m "slow and not long" $(ARGS)
 
-bench: .venv/.installed-dev  ## the time tracing takes, beside OpenTelemetry and Langfuse
+bench: .venv/.installed-dev  ## compares the time that tracing takes with OpenTelemetry and Langfuse
 	@$(BIN)/python -m benchmarks.bench
 
 bench-quick: .venv/.installed-dev
 	@$(BIN)/python -m benchmarks.bench --quick
 
-bench-redaction: .venv/.installed-dev  ## the time redaction takes, beside one plain regular expression
+bench-redaction: .venv/.installed-dev  ## compares the time that redaction takes with one plain regular expression
 	@$(BIN)/python -m benchmarks.bench_redaction
 
-prices: .venv/.installed-dev  ## the price table, from the newest genai-prices
+prices: .venv/.installed-dev  ## rebuilds the price table from the newest genai-prices
 	@$(BIN)/python -m pip install --quiet --upgrade genai-prices
 	@$(BIN)/python -m src.observability.recording.make_prices
 
-test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK versions; ARGS=--ends skips some
+test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK versions; ARGS=--ends runs only the ends
 	$(BIN)/python tests/matrix/run.py $(ARGS)
 
 test-pythons: export PYTEST_ADDOPTS := -n logical
-test-pythons:  ## the package's quick tests on Python 3.10 and the newest one found
+test-pythons:  ## the package's quick tests on Python 3.10 and the newest Python found
 	@$(PYTHON) tests/pythons.py $(ARGS)
 
 test-fleet: .venv/.installed-dev  ## a small adopted trading repo, with pinned and newest SDKs; ARGS=--ends skips some

@@ -16,7 +16,7 @@ from .render.format import profit_of
 from .signal import finite
 
 FEW = 30  # number of cases needed for a reliable mean
-CLASSES = 5  # number of classes of confidence, each twenty percent wide
+CLASSES = 5  # number of classes of confidence, each 20 percentage points wide
 _Z = 1.96
 # 97.5 % quantiles of Student's t for 1 to 28 degrees of freedom: NIST/SEMATECH e-Handbook, 1.3.6.7.2.
 _T = (
@@ -107,7 +107,7 @@ def evaluations(decisions: Iterable[Row], stats: Iterable[CallStats], by: str) -
 
 
 def calibration(decisions: Iterable[Row]) -> list[ConfidenceClass]:
-    """Return forecast and outcome by class of confidence, lowest first, without decisions of unknown confidence."""
+    """Return cases and hits by class of confidence, lowest first; decisions of unknown confidence are left out."""
     forecasts = [row for row in _with_finite_confidence(decisions) if row["confidence"] is not None]
     classes = _grouped(forecasts, lambda row: str(min(int(row["confidence"] * CLASSES // 100), CLASSES - 1)))
     return [_class(rows) for _, rows in sorted(classes.items())]
@@ -156,7 +156,7 @@ def _evaluation(group: str, decisions: Sequence[Row], calls: CallStats | None) -
 
 
 def _cost(calls: CallStats) -> float | None:
-    """Return the cost of all calls; None if a successful call has no price, or no call has a price."""
+    """Return the cost of all calls in USD; None if a successful call has no price, or no call has a price."""
     return None if calls.unpriced else calls.cost_usd
 
 

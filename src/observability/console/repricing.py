@@ -8,7 +8,7 @@ from ..journal import JournalError
 from ..recording import RENEW_PRICES, price, price_table
 from .queries.totals import TIMES
 
-Price = Callable[[dict[str, int]], float | None]  # a call's usage ▸ its cost in USD
+Price = Callable[[dict[str, int]], float | None]  # returns the cost in USD of a call's usage; None if unknown
 
 
 class Repriced(NamedTuple):
@@ -17,8 +17,8 @@ class Repriced(NamedTuple):
     group: str
     calls: int
     recorded_usd: float | None  # cost of the priced calls; None if there are none
-    unpriced: int  # calls without a recorded price
-    what_if_usd: float | None  # cost of all calls at the other model's prices
+    unpriced: int  # calls without a recorded cost
+    what_if_usd: float | None  # cost of all calls at the other model's prices; None if any call has none
     change: float | None  # relative change for the calls with both costs: -0.5 is half the cost
 
 
@@ -51,7 +51,7 @@ def price_table_text() -> str:
 
 
 def repriced(calls: Iterable[tuple[str, dict[str, int], float | None]], price: Price, by: str) -> list[Repriced]:
-    """Return one row per group, most expensive first, hours and days in order."""
+    """Return one row per group, most expensive at `price` first; hours and days in order of time."""
     groups: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for group, usage, recorded in calls:
         groups[group].append((recorded, price(usage)))

@@ -9,7 +9,7 @@ _UNREADABLE = "?"
 class Signal(NamedTuple):
     """A signal whose fields have the expected types."""
 
-    action: str  # `?` if it is not text
+    action: str  # `?` if it is missing or not text
     confidence: float | None  # 0 to 100; None if it is not a finite number
     reason: str
     symbol: str

@@ -81,5 +81,5 @@ def _midnight(name: str) -> datetime | None:
 
 
 def _clamped(nanoseconds: int) -> int:
-    """Limit a time to 1677-2262, the range of SQLite's integers."""
+    """Limit a time to 1677-2262: SQLite's integers hold no other nanoseconds."""
     return max(min(nanoseconds, _MAX_NS), -_MAX_NS)

@@ -1,4 +1,4 @@
-"""Reads a CSV file of trade results: its lines, and the outcomes of their traces."""
+"""Reads a CSV file of trade results, and makes one outcome of the lines of each trace."""
 
 import csv
 import math
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_CELL = 16 * 2**20  # limit in characters
 _VALUES = ("pnl_usd", "pnl_pct", "note")
-_TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # shorter numbers may be an exchange's order numbers
+_TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # a shorter cell may be an exchange's order number
 
 
 class TradeLine(NamedTuple):
@@ -55,7 +55,7 @@ class Trades(NamedTuple):
 
 
 def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> Trades:
-    """Read and check the whole file without writing. The lines of a trace are accepted or rejected together.
+    """Read and check the whole file without recording anything. The lines of a trace are accepted or rejected together.
 
     Args:
         file: the file; may be a pipe, since it is read only once.
@@ -69,7 +69,7 @@ def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> 
     for trace_id, lines in _by_trace(journal, read_lines(file, column), bad).items():
         try:
             scores = _scores(trace_id, lines, repeats)
-            outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))  # the trace's own destination
+            outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))  # None: the trace's own
         except ValueError as error:
             bad.extend(BadLine(line.line, str(error)) for line in lines)
     return Trades(outcomes, sorted(bad))
@@ -97,7 +97,7 @@ def _trace_id(journal: Journal, name: str) -> str:
 
 
 def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> "tuple[Score, ...]":
-    """Return the outcome of one trace's lines. Raises ValueError if a line is invalid, or lines cannot be combined."""
+    """Return the outcome of one trace's lines. Raises ValueError if a line is invalid or lines cannot be combined."""
     scores = [_scores_of_line(trace_id, line, len(lines)) for line in lines]
     if len(lines) == 1 or repeats is Repeats.KEEP_LAST:
         return scores[-1]
@@ -129,7 +129,7 @@ def _numbers(lines: Sequence[TradeLine]) -> str:
 
 
 def read_lines(file: Path, column: str) -> Iterator[TradeLine | BadLine]:
-    """Yield every line below the header except empty ones. Raises JournalError as `read_trades` does."""
+    """Yield every line below the header except empty lines. Raises JournalError as `read_trades` does."""
     try:
         with file.open(encoding="utf-8-sig", errors="replace", newline="") as text:
             yield from _lines(text, column.strip().lower(), file)
@@ -174,7 +174,7 @@ def _check_header(names: list[str], column: str, file: Path) -> None:
 
 
 def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]] | BadLine]:
-    """Yield each record with the number of its first line. An open quote makes one bad record of all lines below."""
+    """Yield each record with the number of its first line. An unclosed quote makes all lines below one bad record."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1

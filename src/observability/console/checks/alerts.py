@@ -1,4 +1,4 @@
-"""The checks of alerts: is a watch running, and do the channels accept messages? Skipped if alerts are not used."""
+"""The checks of alerts: is a watch running, and do the channels accept messages? Empty if alerts are not used."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def alerts() -> Iterator[Finding]:
 
 
 def open_incidents() -> str | None:
-    """Return the open incidents as one line; None if no incident is open."""
+    """Return the open incidents as one line; None if no incident is open or the store cannot be read."""
     try:
         incidents = _read("SELECT agent, rule FROM incidents WHERE closed_ns IS NULL ORDER BY opened_ns DESC")
     except JournalError:

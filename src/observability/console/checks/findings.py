@@ -1,6 +1,6 @@
 """One result of a check, and the checks of the journal's path.
 
-`os.path` is used because `Path.exists` raises if a folder may not be entered; `os.path` returns False.
+If a folder may not be entered, `Path.exists` raises. `os.path.exists` returns False, and is therefore used here.
 """
 
 import os
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def by_subject(findings: Iterable[Finding]) -> list[Finding]:
-    """Join the findings about one subject, worst first; if there is a problem, leave out the good findings."""
+    """Join the findings about each subject, worst first; a subject with a problem loses its good findings."""
     subjects: dict[str, list[Finding]] = {}
     for finding in sorted(findings, key=lambda finding: finding.severity):
         subjects.setdefault(finding.about, []).append(finding)
@@ -52,7 +52,7 @@ def _joined(findings: Sequence[Finding]) -> Finding:
 
 
 def fault(about: str, what: str, cure: str) -> Finding:
-    """Return a finding: data is lost or not delivered."""
+    """Return the finding that data is lost or not delivered."""
     return Finding(Severity.FAULT, about, what, cure)
 
 
@@ -62,7 +62,7 @@ def warning(about: str, what: str, cure: str) -> Finding:
 
 
 def fine(about: str, what: str) -> Finding:
-    """Return a finding: all is well."""
+    """Return the finding that all is well."""
     return Finding(Severity.FINE, about, what)
 
 
@@ -77,7 +77,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def journal_obstacle(path: Path) -> Finding | None:
-    """Return the reason why no journal can be at `path`; None if it can be opened, or created by an agent."""
+    """Return the reason why no journal can be at `path`; None if a file is there, or this user can create it."""
     if os.path.isdir(path):  # noqa: PTH112
         return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in it")
     folder = nearest_folder(path)

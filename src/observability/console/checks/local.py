@@ -15,7 +15,7 @@ from ..render.format import SHORT_ID, duration, how_many, one_line
 from .findings import DOCTOR, Finding, fault, fine, is_there, journal_obstacle, nearest_folder, warning
 from .obstacles import LONG_NS, obstacles, refused_patterns
 
-_TOO_LONG_NS = 3600 * 10**9  # pending for longer is a fault
+_TOO_LONG_NS = 3600 * 10**9  # a row pending for longer is a fault
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
 _MAX_TRACES = 5  # most traces named in a message
@@ -175,7 +175,7 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
 
 
 def _outcomes(traces: list[str]) -> Finding:
-    """Report outcomes without a trace in this journal: the id may be mistyped, or its trace on another machine."""
+    """Report outcomes without a trace in this journal: the id is mistyped, or the trace is on another machine."""
     if not traces:
         return fine("outcomes", "all of the last 7 days match a trace")
     ids = ", ".join(trace[:SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")

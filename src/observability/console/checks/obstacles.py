@@ -1,4 +1,4 @@
-"""The reasons why records are not sent, or no text is recorded; the same for all commands."""
+"""The reasons why records are not sent, or no text is recorded. All commands use these checks."""
 
 import re
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ def obstacles() -> Iterator[Finding]:
 
 
 def is_blocked(destination: settings.AnyDestination) -> bool:
-    """Return whether nothing is sent to this destination, because its host has no TLS."""
+    """Return whether nothing is sent to this destination because plain HTTP to its host is refused."""
     return any(_plain_http(destination))
 
 
 def refused_patterns() -> Iterator[Finding]:
-    """Yield the error in the operator's redaction patterns; until it is corrected no text is recorded."""
+    """Yield the error in the operator's redaction patterns; until the error is corrected, no text is recorded."""
     if not settings.setting("OBSERVABILITY_REDACT_PATTERNS"):
         return  # to skip the import below, which `status` rarely needs
     from ...redaction import check_patterns, redact_line
@@ -52,7 +52,7 @@ def _flag() -> Iterator[Finding]:
         yield warning(
             "tracing", f"off, according to {origin}: calls are not recorded", f"set ENABLE_LANGFUSE=true in {origin}"
         )
-    elif not settings.setting("ENABLE_LANGFUSE"):  # malformed: records are kept, not sent
+    elif not settings.setting("ENABLE_LANGFUSE"):  # the setting is malformed: records are kept, not sent
         errors = (error for error in settings.malformed() if error.startswith("ENABLE_LANGFUSE "))
         what = next(errors, "ENABLE_LANGFUSE is neither true nor false")
         yield fault("settings", f"{what}; it is set in {origin}", f"correct it in {origin}")
@@ -71,7 +71,7 @@ _NEEDED_FOR_OTLP = ("OBSERVABILITY_OTLP_ENDPOINT", "OBSERVABILITY_OTLP_HEADERS")
 
 
 def _unreadable() -> Iterator[Finding]:
-    """Yield a malformed key or host, unless another variable names the host."""
+    """Yield malformed OTLP settings; without a usable Langfuse destination, also its malformed key or host."""
     needed = () if settings.destination() else _NEEDED
     for error in settings.malformed():
         if (name := error.partition(" ")[0]) in (*needed, *_NEEDED_FOR_OTLP):

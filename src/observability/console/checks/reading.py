@@ -23,7 +23,7 @@ _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 
 
 def read_back(client: "LangfuseClient", destination: str, project: str) -> Iterator[Finding]:
-    """Report the reading APIs that answer; then read the last shipped trace and score; save the project's id.
+    """Report which reading APIs answer, save the project's id in the journal, read the last shipped trace and score.
 
     Raises:
         OSError: the server does not answer.
@@ -68,7 +68,7 @@ def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
 
 
 def _rows(answer: "Answer") -> Any:
-    """The rows of a list, or a single object; None if the request failed or the answer is not JSON."""
+    """The rows of a list, or a single object; None if the request failed or the answer is not a JSON object."""
     try:
         body = json.loads(answer.body) if answer.is_success else None
     except ValueError:

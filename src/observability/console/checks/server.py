@@ -1,4 +1,4 @@
-"""The checks of the servers: address, certificate, version, clock, keys, and reading back."""
+"""The checks of the servers: address, certificate, version, clock, keys, and whether sent rows can be read back."""
 
 import re
 import time
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0  # per request
 _OLDEST_SERVER = (3, 63)  # oldest version that accepts SDK 4's OTLP (documented for that SDK)
-_OLDEST_FOR_SDK_5 = (4, 59)  # documented; measured: 4.16.0 takes SDK 5.0.4's spans and prompts, not its scores
+_OLDEST_FOR_SDK_5 = (4, 59)  # documented; measured: server 4.16.0 accepts SDK 5.0.4's spans and prompts, not its scores
 _SKEW_SECONDS = 60
 
 
 def server() -> Iterator[Finding]:
-    """Check the Langfuse server. Yields nothing if no records are sent there; `settings_readable` reports why."""
+    """Check the Langfuse server. Yields nothing if no records are sent to it: `settings_readable` reports that."""
     from ...shipping import PROJECTS, LangfuseClient, project_id_of
 
     destination = settings.destination()

@@ -40,7 +40,7 @@ def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument()]
 
 
 def _choices_of(command: Any) -> dict[str, str]:
-    """Return option -> its possible values, separated by spaces."""
+    """Map each option to its possible values, separated by spaces."""
     names = (name for parameter in command.params for name in parameter.opts if name.startswith("--"))
     return {name: _VALUES.get(name, "") for name in names}
 

@@ -78,7 +78,7 @@ def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
 
 
 def _calls(journal: Journal, by: str, rows: Filter) -> list[CallStats]:
-    """Return the statistics of all calls since the oldest existing observation."""
+    """Return the statistics of the filter's calls, from the oldest existing observation on."""
     since = max(rows.since_ns, oldest_ns(journal) or 0)
     return call_stats(journal, by, rows._replace(since_ns=since), timed=False)
 

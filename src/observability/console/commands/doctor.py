@@ -43,7 +43,7 @@ def doctor(
 
 def _findings() -> list[Finding]:
     """Run all checks. Each `what` is redacted, even if the operator's patterns are invalid: no key may be printed."""
-    # Loaded lazily: every command loads this module, and redaction's rules take longer to load than other commands run.
+    # Loaded lazily: every command loads this module, and loading redaction's rules takes longer than most commands.
     from ...redaction import redact_line
     from ..checks import alerts, local, server
 
@@ -80,7 +80,7 @@ def _fix() -> None:
     if not is_there(path):
         return
     try:
-        journal = Journal(path)  # sets aside a file that is not a journal, and starts a new one
+        journal = Journal(path)  # sets aside a file that is not a journal, and starts a new journal
     except JournalError as error:
         cprint(f"❌ {safe(str(error))}", "red", file=sys.stderr)
         return

@@ -43,7 +43,7 @@ _INTEGERS = {"seq", *columns_of(Kind.INTEGER)}
 _FLOATS = {"number", *columns_of(Kind.REAL)}
 _PAGE_ROWS = 5000
 _MESSAGE_ROWS = 500  # rows per OTLP message, as in the shipper's messages
-# A cell that a spreadsheet would run as a formula, also after blanks and in full-width characters.
+# Text that a spreadsheet would run as a formula: its sign may follow blanks, and may be a full-width character.
 _FORMULA = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹢﹣﹦﹫−]|[\t\r\n]")
 
 
@@ -130,7 +130,7 @@ def _objects(page: list[Row]) -> Iterator[str]:
 
 
 def _messages(page: list[Row]) -> Iterator[str]:
-    """Yield OTLP messages in the shipper's form, one per project; rows without a project go to the configured one."""
+    """Yield OTLP messages in the shipper's form, one per project. Rows without a project get the configured project."""
     from ...shipping import json_of
 
     projects: dict[str, list[Row]] = defaultdict(list)

@@ -62,7 +62,7 @@ def _facts(journal: Journal) -> dict[str, Any]:
 
 
 def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
-    """Return where records go: "shipped to HOST" once HOST has received any, before that "to be shipped to HOST"."""
+    """Return where records go: "shipped to HOST" once HOST has received a row, before that "to be shipped to HOST"."""
     sending = [to.label for to in settings.destinations() if not is_blocked(to)]
     hosts: dict[str, list[str]] = {"shipped": [], "to be shipped": []}
     for label in sending:

@@ -26,7 +26,7 @@ from ..time_range import local_time
 _POLL_SECONDS = 0.5
 _POLL_ROWS = 500
 _AGENT, _MODEL, _EVENT = 18, 24, 22  # widths in columns
-_NARROW = 60  # width below which the decision needs most of the line
+_NARROW = 60  # terminal width below which the agent's name is cut shorter
 
 First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Begin with the N newest rows.")]
 
@@ -85,7 +85,7 @@ class _Follower:
         return [row for row in news if row["trace_id"] in traces]
 
     def _existing(self, journal: Journal) -> Filter:
-        """Return the filter with the journal's spelling; an agent or model without rows may still appear."""
+        """Return the filter with the journal's spelling; an agent or model without rows yet may appear later."""
         with contextlib.suppress(JournalError):
             return with_existing_names(journal, self._rows)
         return self._rows
@@ -100,7 +100,7 @@ class _Follower:
 
 
 def _line(row: Row, columns: int) -> Text:
-    """Return one line, cut to the terminal. In a narrow line the agent's name is shorter, and the model is left out."""
+    """Return one line, cut to `columns`. A narrow line has a shorter agent's name, and no model."""
     line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  {row['trace_id'][:SHORT_ID]}  ", style="dim")
     line.append(
         f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // (4 if columns >= _NARROW else 7)))}  ",

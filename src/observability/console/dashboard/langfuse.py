@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...shipping import LangfuseClient
 
 _SECONDS = 10.0  # per request
-_PAGE_ROWS = 10  # rows per page, to keep an answer below the limit of 64 KB
+_PAGE_ROWS = 10  # rows per page, to keep an answer below the client's limit of 64 KB
 _DASHBOARDS, _WIDGETS = "/api/public/unstable/dashboards", "/api/public/unstable/dashboard-widgets"
 _CONFIGS = "/api/public/score-configs"
 _Object = dict[str, Any]
@@ -26,14 +26,14 @@ class NoSuchApiError(Exception):
 
 
 class RefusedError(Exception):
-    """The server refuses a request; the message is its reason."""
+    """The server refuses a request; the message is the server's reason."""
 
 
 def make_dashboard(client: "LangfuseClient") -> str:
     """Create or update the dashboard and its widgets; return the dashboard's id.
 
     Raises:
-        NoSuchApiError: the server is older than this API.
+        NoSuchApiError: the server is too old to have this API.
         RefusedError: the server refuses a request.
         OSError: the server does not answer.
     """
@@ -51,7 +51,7 @@ def make_dashboard(client: "LangfuseClient") -> str:
 
 
 def make_score_configs(client: "LangfuseClient") -> int:
-    """Create or update the score configurations; return the number of foreign ones, which are kept.
+    """Create or update the score configurations; return how many belong to others and were left unchanged.
 
     Raises:
         RefusedError: the server refuses a request.

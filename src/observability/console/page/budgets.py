@@ -15,7 +15,7 @@ class Bar(NamedTuple):
 
     status: Status
     mood: str  # CSS class
-    share: float  # spent
+    share: float  # width of the spent part; may exceed 100
     reserved: float  # width of the reserved part, right of the spent part
     resets_ns: int
 
@@ -26,7 +26,7 @@ class Bar(NamedTuple):
 
 
 class Card(NamedTuple):
-    """All budgets; incomplete if more calls wait to be counted than a page can read."""
+    """All budgets. `is_complete` is False if more calls are uncounted than one page view can count."""
 
     bars: list[Bar]
     is_complete: bool

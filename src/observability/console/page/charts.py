@@ -15,7 +15,7 @@ from .view import Range
 WIDTH, HEIGHT = 100, 28  # size of a small line chart
 BAR, STEP = 8, 10  # width of a bar, and distance from bar to bar; the plot is 100 high
 _MARGIN = 2
-_MAX_SERIES = 5  # most series with a colour of their own; all others share the sixth
+_MAX_SERIES = 5  # series with a colour of their own if there are more than six; the others share the sixth
 _TOPS = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 OTHERS = "s6"
 
@@ -127,7 +127,7 @@ def chart(
 
 
 def _kinds(totals: dict[str, float]) -> dict[str, str]:
-    """Return the classes of the largest series, largest first; a sixth is drawn unless there is a seventh."""
+    """Return the classes of the largest series, largest first: all of up to six series, the five largest of more."""
     largest = sorted(totals, key=lambda series: -totals[series])
     drawn = largest if len(largest) <= _MAX_SERIES + 1 else largest[:_MAX_SERIES]
     return {series: f"s{number}" for number, series in enumerate(drawn, 1)}
@@ -166,7 +166,7 @@ def _dates(time: Range) -> list[str]:
 
 
 def date(nanoseconds: int, time: Range) -> str:
-    """The start of a bucket: `28 Nov 14:00`, or `28 Nov` if the buckets are days."""
+    """The start of a bucket: `28 Nov 14:00`, or `28 Nov` if the buckets are whole days."""
     return f"{local_time(nanoseconds):{'%d %b' if time.width % 24 == 0 else '%d %b %H:%M'}}"
 
 

@@ -16,9 +16,9 @@ from .charts import Chart, chart, dollars, named, whole
 from .overview import Sums, added, mood, share, sums_of
 from .view import ACTIONS, Range
 
-_TIMED = 10_000  # newest calls, for the durations
-_PROMPTS = 2_000  # newest calls, for the prompts
-_FAILURES = 2_000  # newest failed calls, for the errors
+_TIMED = 10_000  # most calls read for the durations, newest first
+_PROMPTS = 2_000  # most calls read for the prompts, newest first
+_FAILURES = 2_000  # most failed calls read for the errors, newest first
 _MAX_PROMPTS = 12
 _MAX_ERRORS = 12
 _MAX_TEXT = 160
@@ -43,7 +43,7 @@ class Table(NamedTuple):
 
 
 class ErrorGroup(NamedTuple):
-    """Failed calls whose messages differ only in their numbers."""
+    """Failed calls whose messages differ only in numbers and ids."""
 
     message: str
     calls: int
@@ -75,7 +75,7 @@ def _spend(rows: Iterable[Row]) -> list[tuple[int, str, float]]:
 
 
 def tables(journal: Journal, rows: Filter, timed: Filter, calls: dict[str, list[Row]]) -> list[Table]:
-    """Return tables that compare agents and models; `timed` are the calls whose durations are read."""
+    """Return tables that compare agents and models; `timed` selects the calls whose durations are read."""
     took = queries.newest_durations(journal, timed, _TIMED)
     note = f"p50 and p95 are of the newest {_TIMED:,} calls." if len(took) == _TIMED else ""
     return [
@@ -204,13 +204,13 @@ def _without_numbers(text: str) -> str:
 
 
 def calibration(journal: Journal, rows: Filter) -> list[ConfidenceClass]:
-    """Return confidence against outcome."""
+    """Return cases and hits by class of confidence, lowest first."""
     found = queries.outcomes_by_confidence(journal, rows, CLASSES)
     return [confidence_class(row["confidence"], row["cases"], row["hits"]) for row in found]
 
 
 class Point(NamedTuple):
-    """A class of confidence in the chart of calibration: percent, and its figures in words."""
+    """A class of confidence in the chart of calibration: coordinates in percent, and a label with its figures."""
 
     x: float
     y: float
@@ -235,7 +235,7 @@ def comparison(journal: Journal, rows: Filter, calls: Filter, time: Range) -> di
     Args:
         journal: the journal.
         rows: the decisions.
-        calls: the calls; on the live page those of all symbols and actions, so that the hourly sums can answer.
+        calls: the calls; on the live page, calls of all symbols and actions, so that the hourly sums can answer.
         time: the buckets.
     """
     by_name = {by: queries.calls_by_bucket(journal, calls, time.buckets, by) for by in ("agent", "model")}

@@ -1,4 +1,4 @@
-"""A trace as the page shows it: a tree of observations, each with its messages, its facts and its place in time."""
+"""A trace as the page shows it: a tree of observations, each with messages, facts, start and duration."""
 
 import json
 from collections.abc import Generator, Iterator, Sequence
@@ -15,7 +15,7 @@ _MAX_DEPTH = 20
 _MAX_NODES = 500
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
           "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
-# Arguments of a call that are messages, in the order of a conversation.
+# The role of each argument of a call that is a message, in the order of a conversation.
 _ARGUMENTS = {
     "system": "system", "system_prompt": "system", "instructions": "system", "prompt": "user", "user_prompt": "user",
     "user_content": "user",
@@ -106,7 +106,7 @@ def _score(score: Row) -> str:
 
 
 def _address(trace: Trace) -> str | None:
-    """Return the trace's page in Langfuse if it is a web address: a journal may hold any text."""
+    """Return the trace's page in Langfuse if it is a web address; a journal may hold any text as its host."""
     address = trace.address
     return address if address and address.startswith(("https://", "http://")) else None
 
@@ -156,7 +156,7 @@ def _decision(row: Row) -> DecisionRow:
 
 
 def _messages(row: Row, *, with_output: bool) -> Iterator[Message]:
-    """Yield the input and, with `with_output`, the output: a cycle's output repeats the decision below it."""
+    """Yield the messages of the input and, with `with_output`, of the output. A decision below repeats the output."""
     yield from _of_value(row["input"], "user", "input")
     if with_output:
         yield from _of_value(row["output"], "assistant", "output")

@@ -39,7 +39,7 @@ def _words(rows: Filter) -> list[str]:
 
 
 def _files() -> dict[str, Any]:
-    """Return style and script, and their hashes: the file's security policy allows nothing else."""
+    """Return style and script, and their hashes: the file's security policy allows no other style or script."""
     files = {name: (FOLDER / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     hashes = {f"{name}_hash": b64encode(sha256(text.encode()).digest()).decode() for name, text in files.items()}
     return {**files, **hashes}

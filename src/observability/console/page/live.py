@@ -1,4 +1,4 @@
-"""The content of the live page's addresses."""
+"""Renders the content of each address of the live page."""
 
 from ...journal import Journal
 from ..queries import overview as queries
@@ -55,7 +55,7 @@ def news(journal: Journal, view: View, after: int | None, drawn: Newest | None) 
         journal: the journal.
         view: the view.
         after: send the rows after this `seq`; None: no rows.
-        drawn: send the tiles if a row is newer than this; None: no tiles.
+        drawn: send the tiles if the newest rows differ from these; None: no tiles.
     """
     newest = journal.newest()
     has_rows, has_tiles = after is not None and newest[0] > after, drawn is not None and newest != drawn

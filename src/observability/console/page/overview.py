@@ -15,9 +15,9 @@ from ..signal import Signal, signal_of
 from .charts import Line, line
 from .view import ACTIONS, Range, View
 
-ROWS = 30  # rows on one page of decisions
+ROWS = 30  # rows on one page of the list
 _MAX_REASON = 400
-_SEARCH_ROWS = 200  # rows read in one step of a search for text
+_SEARCH_ROWS = 200  # rows read per step of a text search
 _SEARCH_SECONDS = 0.2
 
 
@@ -28,7 +28,7 @@ class Tile(NamedTuple):
     value: str
     mood: str  # CSS class of the value: good, bad or empty
     note: str
-    change: str  # empty: the period before has no such figure
+    change: str  # empty if the figure of either period is unknown
     line: Line
 
 
@@ -184,7 +184,7 @@ def share(value: float | None) -> str:
 
 
 def mood(value: float | None) -> str:
-    """The CSS class of a profit or loss."""
+    """The CSS class of a profit or loss; empty for zero or None."""
     return "good" if (value or 0) > 0 else "bad" if (value or 0) < 0 else ""
 
 
@@ -234,13 +234,13 @@ def with_text(journal: Journal, rows: Sequence[Any], view: View) -> list[Any]:
 
 
 def cursor_of(item: Any) -> str:
-    """Return a row's place in the list."""
+    """Return a row's place in the list, as `start_ns-seq`."""
     row = item.row if isinstance(item, DecisionRow) else item
     return f"{row['start_ns']}-{row['seq']}"
 
 
 def trace_of(item: Any) -> str:
-    """Return the trace of a row of the list."""
+    """Return the trace id of a row of the list."""
     return str(item.row["trace_id"] if isinstance(item, DecisionRow) else item["trace_id"])
 
 

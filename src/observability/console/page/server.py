@@ -65,7 +65,7 @@ def _read(query: Callable[..., Any], *values: Any) -> Any:
 
 
 def _answered(write: Callable[[Journal, View], str]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint that answers with a view's HTML."""
+    """Return the endpoint that answers with the HTML that `write` returns for the request's view."""
 
     async def endpoint(request: Request) -> Response:
         return HTMLResponse(await run_sync(_read, write, View.of(request.query_params)))
@@ -103,7 +103,7 @@ async def _events(request: Request) -> Response:
 
 
 async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) -> AsyncIterator[str]:
-    """Yield new rows of the list as they come, and from time to time the tiles, until the server ends."""
+    """Yield new rows at each poll, and changed tiles at most every `_TILES_SECONDS`, until the server ends."""
     drawn, tiles_at = None, 0.0
     while not is_ending():
         with suppress(JournalError):  # missing or busy: the next poll retries
@@ -113,5 +113,5 @@ async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) 
                 if name == "tiles":
                     drawn, tiles_at = newest, time.monotonic() + _TILES_SECONDS
             after, drawn = newest[0], drawn or newest
-        yield ":\n\n"  # detects a closed browser
+        yield ":\n\n"  # an empty comment, to detect a closed browser
         await asyncio.sleep(_POLL_SECONDS)

@@ -11,14 +11,14 @@ from ..queries.overview import Buckets
 from ..queries.traces import oldest_ns
 from ..time_range import now_ns
 
-# Name in the address, label, hours. The current hour is the last of a period, so that every sum is of whole hours.
+# Name in the address, label, hours. A period ends with the current hour, and so consists of whole hours.
 PERIODS = {"1h": ("1 h", 1), "24h": ("24 h", 24), "7d": ("7 d", 168), "30d": ("30 d", 720), "all": ("All", None)}
 ACTIONS = ("BUY", "SELL", "NOTHING")
 _DEFAULT_PERIOD = "24h"
 _MAX_TEXT = 200  # limit in characters for one value
 _MAX_BUCKETS = 30
 _MAX_SPAN_NS = 366 * 24 * HOUR_NS
-_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # hours of one bucket; beyond, whole days
+_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # hours of one bucket; wider buckets are whole days
 
 
 class View(NamedTuple):
@@ -30,7 +30,7 @@ class View(NamedTuple):
     action: str | None = None
     failed: bool = False
     text: str | None = None
-    before: str | None = None  # a page of rows older than this row, given as `start_ns-seq`
+    before: str | None = None  # only rows older than this row, given as `start_ns-seq`
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "View":
@@ -61,7 +61,7 @@ class View(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A period in buckets of equal width; the last bucket ends with the current hour."""
+    """A period in buckets of equal width; the last bucket ends with the current hour or the period's last hour."""
 
     since_ns: int  # may lie within the first bucket
     end: int  # hour since 1970, exclusive
@@ -83,7 +83,7 @@ class Range(NamedTuple):
 
     @property
     def before(self) -> "Range":
-        """The equally long period before this one, as one bucket."""
+        """The equally long period before this period, as one bucket."""
         hours = self.end - self.since_ns // HOUR_NS
         return Range(self.since_ns - hours * HOUR_NS, -(-self.since_ns // HOUR_NS), hours + 1)
 
@@ -103,7 +103,10 @@ def range_of(view: View, journal: Journal) -> Range:
 
 
 def started(journal: Journal) -> int:
-    """Return the hour of the oldest observation (Unix nanoseconds), at most a year ago: a clock may have been wrong."""
+    """Return the hour of the oldest observation in Unix nanoseconds, at most 366 days ago.
+
+    An older time may come from a wrong clock.
+    """
     now = now_ns()
     oldest = min(oldest_ns(journal) or now, now)
     return max(oldest, now - _MAX_SPAN_NS) // HOUR_NS * HOUR_NS
@@ -115,5 +118,5 @@ def filter_of(view: View, time: Range) -> Filter:
 
 
 def calls_of(view: View, time: Range) -> Filter:
-    """Return the filter for the calls: of any symbol and action, so that the hourly sums can answer."""
+    """Return the filter for the calls, without symbol and action, so that the hourly sums can answer."""
     return Filter(time.since_ns, agent=view.agent)

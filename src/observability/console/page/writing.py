@@ -32,7 +32,7 @@ def _environment() -> Environment:
 
 
 def written(template: str, **content: Any) -> str:
-    """Return a template with this content."""
+    """Return the template filled with the content, as HTML."""
     return _environment().get_template(template).render(**content)
 
 

@@ -1,4 +1,4 @@
-"""Reads decisions, their cost and their outcome from the view `decisions` (defined in `journal/schema.py`)."""
+"""Reads decisions, their cost and their outcome from the view `decisions` and the table `decided`."""
 
 import json
 
@@ -7,7 +7,7 @@ from .filter import DECISIONS, Filter, decisions_of, source
 from .text import newest
 
 _CALLS = "FROM observations AS c WHERE c.trace_id = d.trace_id AND c.type = 'generation'"
-# A trace's cost is known if a call has a price and every other call has one or failed.
+# A trace's cost is known if at least one call has a price, and every call without a price failed.
 _NEWEST = f"""
 SELECT start_ns, trace_id, agent, metadata, level, model, (SELECT count(*) {_CALLS}) AS calls,
     (SELECT CASE WHEN NOT max(c.cost_usd IS NULL AND c.level <> 'ERROR') THEN sum(c.cost_usd) END {_CALLS}) AS cost_usd,
@@ -28,7 +28,7 @@ WHERE {decisions_of("decided")} AND hit IS NOT NULL
 
 
 def newest_decisions(journal: Journal, rows: Filter, limit: int) -> list[Row]:
-    """Return the newest decisions, oldest first; NOTHING and unreadable ones included."""
+    """Return the newest decisions, oldest first; NOTHING and unreadable decisions included."""
 
     def read(rows: Filter) -> list[Row]:
         return journal.select(_NEWEST.format(source(rows, "decisions", "d")), rows.parameters(limit=limit))

@@ -11,15 +11,15 @@ NEVER_NS = 2**63 - 1
 class Filter(NamedTuple):
     """The rows that a query reads. None leaves a condition out; times are Unix nanoseconds.
 
-    `action` and `symbol` select traces with such a decision; `text` selects traces that contain the text.
+    `action` and `symbol` select decisions, or traces with a matching decision; `text` selects traces that contain it.
     """
 
-    since_ns: int = 0  # inclusive
-    until_ns: int = NEVER_NS  # exclusive
+    since_ns: int = 0  # start of the row, inclusive
+    until_ns: int = NEVER_NS  # start of the row, exclusive
     agent: str | None = None
     model: str | None = None
     action: str | None = None  # in capitals
-    symbol: str | None = None  # in any case
+    symbol: str | None = None  # case-insensitive
     failed: bool = False  # only errors; for traces and decisions, only traces with an error
     text: str | None = None
     traces: str | None = None  # JSON list of the traces with `text`, set by `text.with_traces`
@@ -31,7 +31,7 @@ class Filter(NamedTuple):
 
     @property
     def has_few_traces(self) -> bool:
-        """Whether fewer than a thousand traces contain the text, so that a query should begin with them."""
+        """Whether fewer than a thousand traces contain the text; then a query should start from these traces."""
         return self.traces is not None and len(self.traces) < 36_000
 
     @property
@@ -45,7 +45,7 @@ class Filter(NamedTuple):
 
 
 STARTED = "start_ns >= :since_ns AND start_ns < :until_ns"
-# A model matches by its requested name or the name in its answers.
+# A call matches by its model's requested name or by the name in the model's answers.
 IS_MODEL = (
     "(model = :model OR model IN (SELECT answered FROM model_names WHERE requested = :model)"
     " OR model IN (SELECT requested FROM model_names WHERE answered = :model))"
@@ -69,7 +69,7 @@ _FROM_TRACES = "json_each(:traces) AS searched CROSS JOIN {0} AS {1} ON {1}.trac
 
 
 def source(rows: Filter, table: str, name: str) -> str:
-    """Return the FROM clause for a table with alias `name`; the traces with a text come first if they are few."""
+    """Return the FROM clause for a table with alias `name`. If few traces contain the text, these traces come first."""
     return _FROM_TRACES.format(table, name) if rows.has_few_traces else f"{table} AS {name}"
 
 
@@ -84,7 +84,7 @@ def decisions_of(name: str) -> str:
 
 
 def traces_of(name: str) -> str:
-    """Return the conditions on traces, by any row of the trace with alias `name`."""
+    """Return the conditions on traces, given the alias `name` of a table with a trace_id."""
     return " AND ".join(part.format(name) for part in (_WITH_TEXT, _WITH_ERROR, _WITH_DECISION))
 
 

@@ -20,7 +20,7 @@ def check_writable(journal: Journal) -> None:
 
 
 def rejected(journal: Journal) -> list[Row]:
-    """Return the rejected rows by destination and the server's `reason`, most frequent first, with their number."""
+    """Return the number of rejected `rows` per `destination` and server's `reason`, most frequent reason first."""
     return journal.select(
         "SELECT destination, reason, count(*) AS rows FROM deliveries WHERE state = 'rejected'"
         " GROUP BY destination, reason ORDER BY rows DESC"
@@ -28,7 +28,7 @@ def rejected(journal: Journal) -> list[Row]:
 
 
 def unpriced(journal: Journal, since_ns: int) -> list[Row]:
-    """Return the models without a known price, most used first: `provider`, `model`, `calls`."""
+    """Return `provider`, `model` and number of unpriced `calls` since a time (Unix nanoseconds), most calls first."""
     return journal.select(
         "SELECT provider, model, sum(unpriced) AS calls FROM hourly WHERE hour >= ? AND unpriced > 0"
         " GROUP BY provider, model ORDER BY calls DESC",
@@ -37,7 +37,7 @@ def unpriced(journal: Journal, since_ns: int) -> list[Row]:
 
 
 def not_recorded(journal: Journal, since_ns: int) -> int:
-    """Return the number of placeholders for observations that could not be recorded."""
+    """Return the number of placeholders, since a time (Unix ns), for observations that could not be recorded."""
     (row,) = journal.select(
         "SELECT count(*) AS rows FROM observations WHERE start_ns >= ? AND status_message LIKE '[NOT RECORDED:%'",
         (since_ns,),
@@ -77,7 +77,7 @@ def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
 
 
 def undelivered(journal: Journal, before_ns: int) -> int:
-    """Return the number of finished observations that the second destination has not received."""
+    """Return how many ended observations from before a time (Unix ns) the second destination has not received."""
     (row,) = journal.select(
         "SELECT count(*) AS rows FROM further_deliveries AS f JOIN observations AS o USING (seq)"
         " WHERE f.state = 'pending' AND o.state IN ('shipped', 'rejected', 'local') AND o.start_ns < ?",
@@ -102,7 +102,7 @@ def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str,
 
 
 def last_shipped(journal: Journal, destination: str) -> Row:
-    """Return the last shipped trace and score: `trace_id`, `trace_ns`, `score_id`, `score_name`, `score_ns`, or None.
+    """Return the last shipped trace and score: `trace_id`, `trace_ns`, `score_id`, `score_name`, `score_ns` (or None).
 
     Only the last hundred rows of each table are read, so that the query is fast for any journal.
     """

@@ -1,6 +1,7 @@
 """The page's data: decisions and failures page by page, sums per hour, and comparisons.
 
-Decisions are read from the table `decided`, calls from the hourly sums: a million rows take a tenth of a second.
+Decisions are read from the table `decided`, sums of calls from the hourly sums. A million rows take a tenth of a
+second.
 """
 
 import json
@@ -45,7 +46,7 @@ def decisions_after(journal: Journal, rows: Filter, after: int, limit: int) -> l
 
 
 def newest_failures(journal: Journal, rows: Filter, limit: int, before: str | None = None) -> list[Row]:
-    """Return the newest failed calls, newest first."""
+    """Return the newest failed calls, newest first; with `before` (`start_ns-seq`), only calls older than this row."""
     return journal.select(_FAILED.format(_BEFORE), rows.parameters(limit=limit, **_cursor(before)))
 
 
@@ -84,7 +85,7 @@ _OUTCOMES = "count(hit) AS cases, ifnull(sum(hit), 0) AS hits, count(usd) AS usd
 
 
 def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[Row]:
-    """Return the BUY and SELL decisions with an outcome per bucket: cases, hits, cases in USD, profit in USD."""
+    """Return, for the BUY and SELL decisions with an outcome, per bucket: cases, hits, cases in USD, profit in USD."""
     return journal.select(
         f"SELECT {_BUCKET_OF_START}, {_OUTCOMES} FROM decided WHERE {_DECIDED} AND hit IS NOT NULL GROUP BY 1",
         rows.parameters(**buckets._asdict()),
@@ -158,5 +159,5 @@ WITH RECURSIVE symbols (symbol) AS (
 
 
 def symbols(journal: Journal, limit: int = 200) -> list[str]:
-    """Return the symbols that were decided on, in alphabetical order; one step along the index for each."""
+    """Return the symbols of decisions in alphabetical order. Each symbol costs one step along the index."""
     return [row["symbol"] for row in journal.select(_SYMBOLS, (limit,))]

@@ -6,7 +6,7 @@ from typing import Any
 from ...journal import Journal, Row
 from .filter import ROWS, Filter, rows_of, traces_of
 
-PAGE_BYTES = 8 * 1024 * 1024  # limit for the text of a page
+PAGE_BYTES = 8 * 1024 * 1024  # most bytes of text in a page
 
 _OBSERVATIONS = f"FROM observations WHERE seq > :after AND seq <= :last AND state <> 'open' AND {ROWS}"
 # A score has the agent and model of its trace.
@@ -44,7 +44,7 @@ def _before_newest(journal: Journal, source: str, values: dict[str, Any]) -> int
     return int(journal.select(query, values)[0]["first"] or 1) - 1
 
 
-# An error that repeats the error of a call below it is left out.
+# An error or warning that repeats the message of its child observation is left out.
 _NEWS = f"""
 SELECT seq, trace_id, start_ns, end_ns, agent, type, name, level, status_message, metadata, model
 FROM attributed AS o WHERE seq > :after AND seq <= :last AND state <> 'open' AND {rows_of("o")}
@@ -56,7 +56,7 @@ ORDER BY seq DESC LIMIT :limit
 
 
 def newest_ended(journal: Journal) -> int:
-    """Return the highest `seq` of an ended observation. The `seq` of an open observation is reused when it ends."""
+    """Return the highest `seq` of an ended observation. An open observation's `seq` may be reused when it ends."""
     newest = journal.select("SELECT seq FROM observations WHERE state <> 'open' ORDER BY seq DESC LIMIT 1")
     return int(newest[0]["seq"]) if newest else 0
 

@@ -1,6 +1,7 @@
 """Finds the traces that contain a text: in a prompt, an answer, the reason of a decision or an error.
 
-The search index contains most rows. Rows missing from the index are read one by one, and added to it.
+The search index contains most rows. Rows missing from the index are read one by one, and added to the index for up to
+`_FILL_SECONDS`.
 """
 
 import json
@@ -33,7 +34,7 @@ _Item = TypeVar("_Item")
 
 
 def with_traces(journal: Journal, rows: Filter) -> Filter:
-    """Add all traces with the filter's text to the filter, from any observation of its period.
+    """Add to the filter all traces with the filter's text in an observation of the filter's period.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -103,7 +104,7 @@ class _Search:
         try:
             upto = index.last_seq(begin) if index else begin - 1
             traces = index.traces_with(self._words, begin) if index and upto >= begin else set()
-        except sqlite3.Error:  # damaged, or removed by another process: read the journal instead
+        except sqlite3.Error:  # the index is damaged, or was removed by another process: read the journal instead
             index, upto, traces = None, begin - 1, set()
         return traces | self._read(index, upto + 1, end)
 
@@ -139,7 +140,7 @@ _PAGE = (
 
 
 def _range_of(journal: Journal, rows: Filter) -> tuple[int, int]:
-    """Return the lowest and highest `seq` of a period; an empty range if it has no row."""
+    """Return the lowest and highest `seq` of a period; an empty range if the period has no row."""
     where = "WHERE start_ns >= :since_ns AND start_ns < :until_ns" if rows.is_bounded else ""
     first, last = (f"(SELECT {end}(seq) FROM observations {where}) AS {name}" for end, name in _ENDS)
     query = f"SELECT {first}, {last}"
@@ -155,5 +156,5 @@ def _words(text: str) -> list[str]:
 
 
 def _pattern_of(words: Sequence[str]) -> "re.Pattern[str]":
-    """A case-insensitive pattern: the words with only non-word characters between; the last word may be a prefix."""
+    """A case-insensitive pattern: the words, separated by non-word characters only; the last word may be a prefix."""
     return re.compile(rf"(?<!{WORD})" + r"[\W_]+".join(map(re.escape, words)), re.IGNORECASE)

@@ -1,8 +1,8 @@
 """Calls, errors, cost, tokens and latency by group.
 
 Totals come from the journal's hourly sums, which are fast to read and include deleted rows. The incomplete hours at
-both ends, and all totals by session or prompt, are summed from rows. Latencies cover only the existing rows, and so do
-the decisions by model, provider or prompt.
+both ends, and all totals by session or prompt, are summed from rows. Latencies, and
+decisions by model, provider or prompt, cover only the existing rows.
 """
 
 import json
@@ -19,7 +19,7 @@ from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 UNKNOWN = "unknown"  # name of a group without an agent, model, ...
 _PAGE_ROWS = 20_000
 _DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which a row's UTC hour begins
-# Group -> its SQL for hourly sums, and for rows.
+# Each group's SQL for hourly sums, and its SQL for rows.
 GROUPS = {
     "agent": ("agent", "agent"),
     "model": ("model", MODEL),
@@ -33,7 +33,7 @@ TIMES = ("hour", "day")  # groups that are listed in order of time
 
 
 def _label(by: str, group: Any) -> str:
-    """A group's name; for an hour, its start with the offset."""
+    """A group's name; for an hour, the hour's start with the zone's offset."""
     if by == "hour":
         return local_time(group * HOUR_NS).isoformat(" ", "minutes")
     return str(group or ("no prompt" if by == "prompt" else UNKNOWN))
@@ -60,7 +60,7 @@ class CallStats(NamedTuple):
 
     @property
     def cost_per_decision(self) -> float | None:
-        """Cost in USD per decision; None without decisions, or if the price of any call is unknown."""
+        """Cost in USD per decision; None without decisions or priced calls, or if a successful call has no price."""
         return None if not self.decisions or self.cost_usd is None or self.unpriced else self.cost_usd / self.decisions
 
     @property
@@ -75,7 +75,7 @@ class CallStats(NamedTuple):
 
     @property
     def unpriced_share(self) -> float:
-        """Share of the calls without a price."""
+        """Successful calls without a price, as a share of all calls."""
         return self.unpriced / self.calls if self.calls else 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def tokens_in_and_out(usage: dict[str, int]) -> tuple[int, int]:
 
 
 def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -> list[CallStats]:
-    """Return one row per group of `by` (a key of `GROUPS`), most expensive first, hours and days in order.
+    """Return one row per group of `by` (a key of `GROUPS`), most expensive first; hours and days in order of time.
 
     Args:
         timed: include latencies, which requires reading every call.
@@ -179,7 +179,7 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
 
 
 def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None:
-    """Return the number of decisions of each group; None if the hourly sums contain these numbers."""
+    """Return the number of decisions of each group; None if the result of `sums` already contains these numbers."""
     if by not in ("model", "provider", "prompt") and rows.model is None and not rows.is_of_traces:
         return None
     table = "decisions" if by in ("provider", "session", "prompt") else _DECIDED
@@ -187,7 +187,7 @@ def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
-# The table `decided`, named like the view `decisions`; without sessions. `provider` is set where MODEL depends on it.
+# The table `decided` under the name of the view `decisions`. It has no session, and `provider` only where MODEL reads it.
 _DECIDED = """
 (SELECT *, CASE WHEN model IN (SELECT requested FROM model_names) THEN (SELECT provider FROM observations AS g
     WHERE g.trace_id = decided.trace_id AND g.type = 'generation' AND g.start_ns <= decided.start_ns

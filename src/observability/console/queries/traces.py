@@ -20,7 +20,7 @@ class Trace(NamedTuple):
     id: str
     observations: list[Row]
     scores: list[Row]
-    address: str | None  # address of its page in Langfuse, once the whole trace is delivered
+    address: str | None  # the trace's page in Langfuse; None until all observations are shipped
 
     @property
     def outcomes(self) -> list[Row]:
@@ -33,7 +33,7 @@ class Trace(NamedTuple):
 
 
 class TraceLine(NamedTuple):
-    """A trace summarised in one line. None is unknown, or not ended yet."""
+    """A trace summarised in one line. None means unknown, or not ended yet."""
 
     id: str
     start_ns: int  # Unix nanoseconds
@@ -55,7 +55,7 @@ def oldest_ns(journal: Journal) -> int | None:
 
 
 def newest_session(journal: Journal) -> str | None:
-    """Return the session of the newest observation."""
+    """Return the session of the newest observation; None if it has none."""
     newest = journal.select("SELECT session_id FROM observations ORDER BY start_ns DESC LIMIT 1")
     return newest[0]["session_id"] if newest else None
 
@@ -68,7 +68,7 @@ def names(journal: Journal, column: str) -> list[str]:
 
 
 def name_like(journal: Journal, column: str, name: str) -> str | None:
-    """Return the journal's spelling of an agent or model, or None. A name without calls takes a scan of all rows."""
+    """Return the journal's spelling of an agent or model, or None. For a name without calls, all rows are scanned."""
     matches = [existing for existing in names(journal, column) if existing.casefold() == name.casefold()]
     if matches:
         return name if name in matches else matches[0]
@@ -104,7 +104,7 @@ def newest_traces(journal: Journal, rows: Filter, session: str | None, limit: in
 
 
 def newest_trace_lines(journal: Journal, rows: Filter, session: str | None, limit: int) -> list[TraceLine]:
-    """Return the newest traces as lines."""
+    """Return the newest traces as lines, oldest first."""
     return lines_of(journal, _newest_ids(journal, rows, session, limit))
 
 

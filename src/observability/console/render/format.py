@@ -107,14 +107,14 @@ def profit_of(row: Mapping[str, Any]) -> float | None:
 
 
 def cost_text(row: Mapping[str, Any], form: Callable[[float | None], str] = money) -> str:
-    """The cost of a decision's trace, once per trace; `–` without calls."""
+    """The cost of a decision's trace; `″` if another decision of the trace shows it, `–` without calls."""
     if not row["stands"]:
         return DITTO
     return form(row["cost_usd"]) if row["calls"] else "–"
 
 
 def outcome_text(row: Mapping[str, Any]) -> str:
-    """The outcome of a decision's trace, once per trace; `–` if unknown."""
+    """The outcome of a decision's trace; `″` if another decision of the trace shows it, `–` if unknown."""
     profit = profit_of(row)
     if profit is None:
         return "–"

@@ -20,7 +20,7 @@ _TIMES = (
     "opened_ns", "closed_ns",
 )  # fmt: skip
 _GAP = 2
-_INDENT = 3  # columns of an icon and a space
+_INDENT = 3  # width of an icon and a space, in columns
 
 
 class Column(NamedTuple):
@@ -34,7 +34,7 @@ class Column(NamedTuple):
 
 
 def width() -> int:
-    """Return the width of the terminal, or COLUMNS; 500 for a pipe."""
+    """Return COLUMNS if it is set, else the terminal's width; 500 for a pipe."""
     return shutil.get_terminal_size((_PIPE, 0)).columns
 
 
@@ -92,7 +92,7 @@ def _fitting(columns: Sequence[Column], max_width: int) -> list[Column]:
 
 
 def _widths(columns: Sequence[Column], max_width: int) -> list[int]:
-    """Return the widths of the cells; while they exceed the terminal, the widest text is cut first."""
+    """Return the columns' widths; while their sum exceeds `max_width`, the widest column that may be cut shrinks."""
     widths = list(map(_natural, columns))
     while _total(widths) > max_width:
         cuttable = [index for index, column in enumerate(columns) if widths[index] > _min_width(column)]

@@ -39,7 +39,10 @@ _MIN_DECISION = 17  # columns of `NOTHING 100% DOGE`
 
 
 def decisions_table(decisions: Sequence[Row], max_width: int, *, brief: bool = False) -> list[Text]:
-    """One line per decision, its reason on the next line in a narrow terminal; `brief` leaves out model and cost."""
+    """One line per decision; `brief` leaves out model and cost.
+
+    In a narrow terminal, the reason stands on the next line, or with `brief` in the last column.
+    """
     signals = [signal_of(row["metadata"]) for row in decisions]
     columns = list(_decision_columns(decisions, signals, max_width, brief))
     reasons = [Text(one_line(signal.reason, _MAX_REASON)) for signal in signals]
@@ -65,7 +68,7 @@ def _decision_columns(
 
 
 def _times(title: str, times: Sequence[int], max_width: int) -> Column:
-    """The column of times. The offset is in its title, or in each cell if the clocks changed in between."""
+    """The column of times. The offset is in its title, or in each cell if the clocks changed between the times."""
     form = "%m-%d %H:%M:%S" if max_width >= _WITH_SECONDS else "%m-%d %H:%M"
     cells = [f"{local_time(time):{form}}" for time in times]
     zones = [zone(time) for time in times]
@@ -221,7 +224,7 @@ def _change(change: float | None) -> Text:
 
 
 def _groups(names: Sequence[str], by: str) -> Column:
-    """The column of group names, up to 40 wide; narrowed only while the names stay distinct, and never for sessions."""
+    """The column of group names, up to 40 wide; narrower only while the names stay distinct; never for sessions."""
     lines = [one_line(name, _MAX_NAME) for name in names]
     widths = (_MAX_NAME,) if by == "session" else range(_MIN_GROUP, _MAX_NAME)
     distinct = (width for width in widths if len({both_ends(line, width) for line in lines}) == len(set(lines)))

@@ -17,7 +17,7 @@ _INDENT = 12  # indent of a usual tree's deepest branch, in columns
 
 
 def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableType:
-    """Return the tree; prompts and answers are cut to one line unless `full`."""
+    """Return the tree. Unless `full`, texts are cut to one line and the prompts of calls are left out."""
     ids = {row["id"] for row in trace.observations}
     roots = [row for row in trace.observations if row["parent_id"] not in ids]
     head = Text(f"{moment(trace.observations[0]['start_ns'])}  trace {trace.id[:SHORT_ID]}", style="dim")
@@ -46,7 +46,7 @@ def _branch(row: Row, trace: Trace, full: bool, width: int) -> Tree:
     children = [child for child in trace.observations if child["parent_id"] == row["id"]]
     has_decision = any(child["name"] == "trading_signal" for child in children)
     for line in _details(row, full, width - _INDENT):
-        if full or not (has_decision and line.plain.startswith("out: ")):  # the decision below repeats it
+        if full or not (has_decision and line.plain.startswith("out: ")):  # the decision below repeats the output
             tree.add(line)
     tree.children += [_branch(child, trace, full, width) for child in children]
     return tree
@@ -82,7 +82,10 @@ def _took(row: Row) -> str:
 
 
 def _details(row: Row, full: bool, width: int) -> Iterator[Text]:
-    """Yield the error, the reason and the answer, one line each; with `full` uncut, and the prompt too."""
+    """Yield the status message, then a decision's reason, or the input and output of any other observation.
+
+    Without `full`, each text is cut to one line, and only an agent's input is included.
+    """
     if row["status_message"]:
         yield Text(_cut(row["status_message"], full, width), style=LEVEL_STYLES.get(row["level"], ""))
     if row["name"] == "trading_signal":

@@ -66,7 +66,7 @@ def _raise(
 
 
 def _named(chosen: list[Budget], scope: str) -> Budget:
-    """The budget with this scope, or with this scope, unit and period if several have the scope."""
+    """Return the one budget with this scope, key or text; if none or several match, end the command with status 1."""
     name = " ".join(scope.lower().split())
     matching = [budget for budget in chosen if name in (budget.scope, budget.key.lower(), budget.text.lower())]
     if len(matching) == 1:
@@ -80,7 +80,7 @@ def _named(chosen: list[Budget], scope: str) -> Budget:
 
 
 def _end(budget: Budget, until: str, now: float) -> float:
-    """Parse a future time; `tomorrow` is the next midnight in the budget's zone."""
+    """Parse a time to Unix seconds; `tomorrow` is the next midnight in the budget's zone."""
     text = until.strip().lower()
     if text == "tomorrow":
         day = datetime.fromtimestamp(now, budget.zone).date() + timedelta(days=1)

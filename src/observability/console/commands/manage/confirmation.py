@@ -23,14 +23,14 @@ def confirm(question: str, outcome: str, end: Callable[[str, str], NoReturn] = _
     """End the command unless the operator agrees: with status 1, or 130 on Ctrl-C.
 
     Args:
-        question: the whole question.
-        outcome: the result without a confirmation, such as `nothing was sent`.
+        question: the question to print.
+        outcome: the message if the operator does not agree, such as `nothing was sent`.
         end: ends the command if there is no terminal; receives the message and its cure.
     """
     try:
         if typer.confirm(question, err=True):
             return
-    except typer.Abort as abort:  # Ctrl-C or no terminal: `__context__` tells which
+    except typer.Abort as abort:  # Ctrl-C or no terminal: `__context__` holds the cause
         print(file=sys.stderr)
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise typer.Exit(INTERRUPTED) from None

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from termcolor import cprint
 
-from .... import recording  # as a module, so that the slow redaction rules load on first use
+from .... import recording  # imported as a module, so that the slow redaction rules load on first use
 from ....journal import Row
 from ...checks.obstacles import refused_patterns
 from ...options import AsJson, opened, print_error
@@ -46,7 +46,7 @@ def outcome(
     with opened() as journal:
         trace_id = traces.trace_id_named(journal, trace)
         scores = recording.scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
-        rows = recording.rows_of_outcome(journal, trace_id, scores, None)  # the trace's own destination
+        rows = recording.rows_of_outcome(journal, trace_id, scores, None)  # None: the trace's own destination
         journal.append([], rows)
         has_trade = decisions.has_trade(journal, trace_id)
     _print_outcome(rows, has_trade, as_json)
@@ -60,7 +60,7 @@ def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
 
 
 def _check_notes() -> None:
-    """End the command if a note would be lost: with refused redaction patterns no text is recorded."""
+    """End the command if a note would be lost: while redaction patterns are invalid, no text is recorded."""
     for refused in refused_patterns():
         print_error(f"No outcome was recorded, because its note would be lost: {refused.what}", refused.cure)
         raise typer.Exit(1)

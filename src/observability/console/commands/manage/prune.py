@@ -49,12 +49,12 @@ def prune(
 
 
 class _Pruned(NamedTuple):
-    """The number of observations before a time (Unix nanoseconds). The fields are the names of the JSON output."""
+    """Numbers of observations from before a time (Unix nanoseconds). The field names are those of the JSON output."""
 
     before_ns: int
     dry_run: bool
     found: dict[str, int]  # state -> number of observations to delete
-    waiting: int  # kept, since they are not sent yet
+    waiting: int  # observations that are kept, since Langfuse has not received them
     undelivered: int  # part of `found` that the second destination has not received
     gone: int  # number of deleted observations
     freed_bytes: int

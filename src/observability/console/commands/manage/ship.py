@@ -57,7 +57,7 @@ def ship(
 
 
 class _Shipped(NamedTuple):
-    """The number of rows by result. The fields are the names of the JSON output."""
+    """The number of rows by result. The field names are those of the JSON output."""
 
     host: str
     delivered: int
@@ -117,7 +117,7 @@ def _address_local(journal: Journal, destination: settings.Destination, yes: boo
 
 
 def _deliver(destination: settings.AnyDestination, rows: int) -> "ServerReply | None":
-    """Ship with a progress bar; return None if every row was delivered or rejected, else the server's reply."""
+    """Ship with a progress bar; return None if every row was delivered or rejected, else the last reply."""
     from ....shipping import Delivery
 
     replies: list[ServerReply | None] = []

@@ -48,7 +48,7 @@ def watch(
     if not _has_journal(path, once):
         return
     with opened():
-        pass  # a journal that cannot be opened ends the command, with its cure
+        pass  # if the journal cannot be opened, this prints the cure and ends the command
     try:
         with only_watch(path), contextlib.closing(Watcher(path, targets)) as watcher:
             if once:
@@ -91,7 +91,7 @@ def alerts(
 
 
 def _has_journal(path: Path, once: bool) -> bool:
-    """Wait for the first agent to create the journal; with `once`, return False instead."""
+    """Return whether there is a journal, after waiting for an agent to create it; `once` skips the wait."""
     if is_awaited(path):
         cprint(f"🤖 No journal at {safe(str(path))} yet: {'nothing to watch' if once else 'waiting for an agent'}",
                "cyan", file=sys.stderr)  # fmt: skip

@@ -6,7 +6,7 @@ async function show(address, push) {
   const turn = ++turns, response = await fetch(address);
   if (!response.ok) return location.assign(address);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  if (turn !== turns) return; // a later view was chosen meanwhile
+  if (turn !== turns) return; // the user has chosen a later view meanwhile
   for (const id of ["content", "periods", ...(push ? [] : ["filter"])]) $(id).replaceWith(page.getElementById(id));
   if (push) history.pushState(null, "", address);
   shown = location.pathname + location.search;
