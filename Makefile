@@ -1,5 +1,4 @@
-# The repo's commands. Each command needs only Python 3.11 or newer, and installs its requirements into .venv or a
-# virtual environment of its own.
+# The repo's commands. Each command needs only Python 3.11 or newer, and installs its requirements into a venv.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,14 +41,14 @@ prices: .venv/.installed-dev  ## rebuilds the price table from the newest genai-
 	@$(BIN)/python -m pip install --quiet --upgrade genai-prices
 	@$(BIN)/python -m src.observability.recording.make_prices
 
-test-matrix: .venv/.installed-dev  ## every observed method in old and new SDK versions; ARGS=--ends runs only the ends
+test-matrix: .venv/.installed-dev  ## every observed method in old and new SDKs; ARGS=--ends: oldest and newest only
 	$(BIN)/python tests/matrix/run.py $(ARGS)
 
 test-pythons: export PYTEST_ADDOPTS := -n logical
 test-pythons:  ## the package's quick tests on Python 3.10 and the newest Python found
 	@$(PYTHON) tests/pythons.py $(ARGS)
 
-test-fleet: .venv/.installed-dev  ## a small adopted trading repo, with pinned and newest SDKs; ARGS=--ends skips some
+test-fleet: .venv/.installed-dev  ## a small adopted repo, with pinned and newest SDKs; ARGS=--ends skips some pins
 	$(BIN)/python tests/fleet/run.py $(ARGS)
 
 check: .venv/.installed-dev  ## ruff and mypy

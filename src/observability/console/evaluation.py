@@ -135,7 +135,7 @@ def _class(rows: Sequence[Row]) -> ConfidenceClass:
 
 
 def confidence_class(confidence: float, cases: int, hits: int) -> ConfidenceClass:
-    """Return a class with the interval of its hits."""
+    """Return the class of a mean confidence (0 to 100), with the 95 % interval of its share of hits."""
     return ConfidenceClass(confidence, cases, hits, *wilson(hits, cases))
 
 

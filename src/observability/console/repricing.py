@@ -18,7 +18,7 @@ class Repriced(NamedTuple):
     calls: int
     recorded_usd: float | None  # cost of the priced calls; None if there are none
     unpriced: int  # calls without a recorded cost
-    what_if_usd: float | None  # cost of all calls at the other model's prices; None if any call has none
+    what_if_usd: float | None  # cost of all calls at the other model's prices; None if a call has no such price
     change: float | None  # relative change for the calls with both costs: -0.5 is half the cost
 
 
@@ -51,7 +51,7 @@ def price_table_text() -> str:
 
 
 def repriced(calls: Iterable[tuple[str, dict[str, int], float | None]], price: Price, by: str) -> list[Repriced]:
-    """Return one row per group, most expensive at `price` first; hours and days in order of time."""
+    """Return one row per group, the most expensive at `price` first; hours and days in order of time."""
     groups: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for group, usage, recorded in calls:
         groups[group].append((recorded, price(usage)))

@@ -81,5 +81,5 @@ def _midnight(name: str) -> datetime | None:
 
 
 def _clamped(nanoseconds: int) -> int:
-    """Limit a time to 1677-2262: SQLite's integers hold no other nanoseconds."""
+    """Limit a time to the years 1677 to 2262, so that its nanoseconds fit SQLite's integers."""
     return max(min(nanoseconds, _MAX_NS), -_MAX_NS)

@@ -69,7 +69,7 @@ def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> 
     for trace_id, lines in _by_trace(journal, read_lines(file, column), bad).items():
         try:
             scores = _scores(trace_id, lines, repeats)
-            outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))  # None: the trace's own
+            outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))  # None: no fallback destination
         except ValueError as error:
             bad.extend(BadLine(line.line, str(error)) for line in lines)
     return Trades(outcomes, sorted(bad))

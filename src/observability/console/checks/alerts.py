@@ -1,4 +1,4 @@
-"""The checks of alerts: is a watch running, and do the channels accept messages? Empty if alerts are not used."""
+"""The checks of alerts: rules, channels and the watch. If neither channels nor a watch are used, only the rules."""
 
 from collections.abc import Iterator
 from typing import Any

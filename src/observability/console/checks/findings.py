@@ -36,7 +36,7 @@ class Finding(NamedTuple):
 
 
 def by_subject(findings: Iterable[Finding]) -> list[Finding]:
-    """Join the findings about each subject, worst first; a subject with a problem loses its good findings."""
+    """Join the findings about each subject, worst first, without the good findings of a subject that has a problem."""
     subjects: dict[str, list[Finding]] = {}
     for finding in sorted(findings, key=lambda finding: finding.severity):
         subjects.setdefault(finding.about, []).append(finding)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ...shipping import Answer, LangfuseClient
 
 _SECONDS = 5.0  # per request
-_SOON_NS = 300 * 10**9  # time in which a row may still be in the server's queue
+_SOON_NS = 300 * 10**9  # a row recorded more recently may still be in the server's queue
 _OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # APIs of servers since version 4
 _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 

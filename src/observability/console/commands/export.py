@@ -172,7 +172,7 @@ def _write_parquet(pages: Iterable[list[Row]], columns: Sequence[str], file: IO[
 
 @contextmanager
 def written_to(output: Path | None) -> Iterator[IO[bytes]]:
-    """Open stdout, a device, or a file that is renamed to `output` once it is complete."""
+    """Open stdout, a device, or a file that is renamed to `output` once complete. Raises JournalError if that fails."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -127,7 +127,7 @@ def chart(
 
 
 def _kinds(totals: dict[str, float]) -> dict[str, str]:
-    """Return the classes of the largest series, largest first: all of up to six series, the five largest of more."""
+    """Return the CSS classes of the series, largest first: of all series if there are up to six, else of five."""
     largest = sorted(totals, key=lambda series: -totals[series])
     drawn = largest if len(largest) <= _MAX_SERIES + 1 else largest[:_MAX_SERIES]
     return {series: f"s{number}" for number, series in enumerate(drawn, 1)}

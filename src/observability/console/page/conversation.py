@@ -15,7 +15,7 @@ _MAX_DEPTH = 20
 _MAX_NODES = 500
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
           "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
-# The role of each argument of a call that is a message, in the order of a conversation.
+# The roles of those arguments of a call that are messages, in the order of a conversation.
 _ARGUMENTS = {
     "system": "system", "system_prompt": "system", "instructions": "system", "prompt": "user", "user_prompt": "user",
     "user_content": "user",
@@ -156,7 +156,7 @@ def _decision(row: Row) -> DecisionRow:
 
 
 def _messages(row: Row, *, with_output: bool) -> Iterator[Message]:
-    """Yield the messages of the input and, with `with_output`, of the output. A decision below repeats the output."""
+    """Yield the messages of input and output; `with_output` is False if a decision below repeats the output."""
     yield from _of_value(row["input"], "user", "input")
     if with_output:
         yield from _of_value(row["output"], "assistant", "output")

@@ -19,7 +19,7 @@ _ROWS = 50
 
 
 def frozen(journal: Journal, rows: Filter) -> str:
-    """Return the page of these rows as one HTML file."""
+    """Return the page of a filter's rows as one HTML file."""
     time = range_since(rows.since_ns or started(journal), rows.until_ns)
     view = View(failed=rows.failed)
     shown = screen.listing(journal, rows, view, _ROWS).rows

@@ -54,8 +54,8 @@ def news(journal: Journal, view: View, after: int | None, drawn: Newest | None) 
     Args:
         journal: the journal.
         view: the view.
-        after: send the rows after this `seq`; None: no rows.
-        drawn: send the tiles if the newest rows differ from these; None: no tiles.
+        after: send the rows after the row `after` (a `seq`); None: no rows.
+        drawn: send the tiles if the newest rows differ from `drawn`; None: no tiles.
     """
     newest = journal.newest()
     has_rows, has_tiles = after is not None and newest[0] > after, drawn is not None and newest != drawn

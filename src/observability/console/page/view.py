@@ -11,7 +11,7 @@ from ..queries.overview import Buckets
 from ..queries.traces import oldest_ns
 from ..time_range import now_ns
 
-# Name in the address, label, hours. A period ends with the current hour, and so consists of whole hours.
+# Name in the address, label, hours. A period is whole hours, the last of which is the current hour.
 PERIODS = {"1h": ("1 h", 1), "24h": ("24 h", 24), "7d": ("7 d", 168), "30d": ("30 d", 720), "all": ("All", None)}
 ACTIONS = ("BUY", "SELL", "NOTHING")
 _DEFAULT_PERIOD = "24h"

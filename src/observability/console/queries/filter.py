@@ -11,11 +11,11 @@ NEVER_NS = 2**63 - 1
 class Filter(NamedTuple):
     """The rows that a query reads. None leaves a condition out; times are Unix nanoseconds.
 
-    `action` and `symbol` select decisions, or traces with a matching decision; `text` selects traces that contain it.
+    `action` and `symbol` select decisions, or traces with such a decision; `text` selects traces containing the text.
     """
 
-    since_ns: int = 0  # start of the row, inclusive
-    until_ns: int = NEVER_NS  # start of the row, exclusive
+    since_ns: int = 0  # inclusive
+    until_ns: int = NEVER_NS  # exclusive
     agent: str | None = None
     model: str | None = None
     action: str | None = None  # in capitals

@@ -29,7 +29,7 @@ _PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
 _FILL_SECONDS = 5.0  # limit per search for adding rows to the index
 _MANY_ROWS = 10_000  # a message is printed if a search reads more rows outside the index
-_TRACES_AN_ITEM = 20  # traces to find per requested item before reading the items
+_TRACES_AN_ITEM = 20  # traces found per requested item before a search first reads the items
 _Item = TypeVar("_Item")
 
 

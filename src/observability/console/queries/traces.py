@@ -20,7 +20,7 @@ class Trace(NamedTuple):
     id: str
     observations: list[Row]
     scores: list[Row]
-    address: str | None  # the trace's page in Langfuse; None until all observations are shipped
+    address: str | None  # its page in Langfuse; None if an observation is not shipped or the project's id is unknown
 
     @property
     def outcomes(self) -> list[Row]:

@@ -46,7 +46,7 @@ def outcome(
     with opened() as journal:
         trace_id = traces.trace_id_named(journal, trace)
         scores = recording.scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
-        rows = recording.rows_of_outcome(journal, trace_id, scores, None)  # None: the trace's own destination
+        rows = recording.rows_of_outcome(journal, trace_id, scores, None)  # None: no fallback destination
         journal.append([], rows)
         has_trade = decisions.has_trade(journal, trace_id)
     _print_outcome(rows, has_trade, as_json)
