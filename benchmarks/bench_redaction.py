@@ -138,7 +138,7 @@ def main() -> None:
     redact("imports" + mixed(KB))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}"
     print(f"Python {platform.python_version()}, {machine}\n")
-    print("| text | redaction, ms (spread) | one regular expression, ms (spread) | ratio | target, ms |\n|---|---|---|---|---|")
+    print("| text | redaction, ms (spread) | one regex, ms (spread) | ratio | target, ms |\n|---|---|---|---|---|")
     _row("2 KB, instructions and market rows", mixed(2 * KB), "0.1")
     _row("200 KB of them", mixed(200 * KB), "5")
     _row("200 KB of prose", (PROSE * KB)[: 200 * KB], "5")
