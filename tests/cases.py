@@ -18,7 +18,7 @@ _short.maxstring = _short.maxother = 100
 
 def cases(names: str | tuple[str, ...], values: Iterable[Any]) -> Callable[[_Test], _Test]:
     """Call the test once for each value, as `pytest.mark.parametrize` does, but as one test. The cases share their
-    fixtures, so each case leaves these as they were. Changes by `monkeypatch` are undone after each case."""
+    fixtures, so a case must not change them. Changes by `monkeypatch` are undone after each case."""
     arguments = (names,) if isinstance(names, str) else names
     rows = ((value,) if isinstance(names, str) else value for value in values)
     table = [dict(zip(arguments, row, strict=True)) for row in rows]

@@ -35,8 +35,8 @@ from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 from tests.otlp_server import HEADERS, OtlpServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
-platform.processor()  # runs `uname` once per process; the SDKs' clients ask for it
-typer.testing._get_command = functools.cache(typer.testing._get_command)  # otherwise each run builds all commands again
+platform.processor()  # cached: the first client of an SDK would run `uname`
+typer.testing._get_command = functools.cache(typer.testing._get_command)  # each run would build all commands
 
 _SETTINGS = re.compile(
     r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"
@@ -45,7 +45,7 @@ _SETTINGS = re.compile(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Keep the collector away from modules and tests, which live to the end: it would read them again and again."""
+    """Exempt modules and tests from garbage collection: they live to the end, and each collection would scan them."""
     gc.disable()
     yield
     gc.freeze()
@@ -65,7 +65,7 @@ def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         name for name, value in os.environ.items() if _SETTINGS.search(name) or environment.is_secret(name, value)
     ]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")  # most tests answer BUY and count rows
+    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")  # tests count rows; an answer BUY would add one
     monkeypatch.setattr(settings, "ENV_FILE", tmp_path / "no.env")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal" / "journal.db"))
     monkeypatch.setattr(internal_errors, "strict", True)
@@ -119,7 +119,7 @@ def _a_quick_test_starts_no_process(request: pytest.FixtureRequest, monkeypatch:
 
 @pytest.fixture(autouse=True)
 def _a_failed_test_waits_for_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kill the processes of a failed test: `with Popen(...)` would wait for the end of a process that runs on."""
+    """Kill the processes of a failed test: `with Popen(...)` would wait until they end."""
     leave = subprocess.Popen.__exit__
 
     def kill_and_leave(self: subprocess.Popen[Any], kind: type[BaseException] | None, *rest: Any) -> None:
@@ -194,13 +194,13 @@ def made(_copied_journal: None) -> Iterator[Journal]:
 
 @pytest.fixture
 def journal(_copied_journal: None) -> JournalReader:
-    """Reads the test's journal."""
+    """A reader of the test's journal."""
     return JournalReader()
 
 
 @pytest.fixture
 def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> LangfuseServer:
-    """A Langfuse server on loopback, to which the settings point, with only our project's keys."""
+    """A Langfuse server on loopback that accepts only our project's keys; the settings point to it."""
     server = LangfuseServer(httpserver)
     monkeypatch.setenv("LANGFUSE_HOST", httpserver.url_for("").rstrip("/"))
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
@@ -211,7 +211,7 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
 
 @pytest.fixture(scope="session")
 def further_httpservers() -> Iterator[Callable[[str], HTTPServer]]:
-    """Return a server by its name, beside `httpserver`. It starts once a session: a stop takes half a second."""
+    """Return a further server by name. A server starts once a session, since stopping it takes half a second."""
     with ExitStack() as started:
         yield functools.cache(lambda _name: started.enter_context(HTTPServer("127.0.0.1")))
 
@@ -230,7 +230,7 @@ def otlp(further_httpservers: Callable[[str], HTTPServer], monkeypatch: pytest.M
 
 @pytest.fixture
 def raw_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[socket.socket], None]], None]]:
-    """Start a server with the given behaviour per connection, to which the settings point."""
+    """Start a server that calls the given function with each connection; the settings point to it."""
     servers: list[RawServer] = []
 
     def serve(what: Callable[[socket.socket], None]) -> None:

@@ -10,8 +10,8 @@ PACKAGE = ROOT / "src/observability/requirements.txt"
 
 
 def prepared(folder: Path, requirements: Sequence[str], python: str = sys.executable) -> Path:
-    """Return the Python of the environment in `folder` with these requirements and the package's; rebuild it on a
-    change."""
+    """Return the Python of the environment in `folder`. The environment has these requirements and the package's, and
+    is rebuilt when they change."""
     mark, executable = folder / "requirements.txt", folder / "bin" / "python"
     wanted = "\n".join((*requirements, PACKAGE.read_text(encoding="utf-8")))
     if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:

@@ -1,6 +1,6 @@
 """Langfuse's APIs for dashboards, widgets and score configurations on loopback, with the rules of server 4.16.
 
-Its definitions: fern/apis/server/definition/unstable in langfuse/langfuse.
+The rules are those of fern/apis/server/definition/unstable in langfuse/langfuse.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A Langfuse server on loopback, which ingests as far as the real one was measured.
+"""A Langfuse server on loopback, which ingests as the real server does, as far as that was measured.
 
 It checks keys and encoding, decodes OTLP with the official protobuf classes, keeps spans and scores, refuses a batch
 that holds one bad span, and answers each event of a batch of scores. A score replaces the earlier one of its id, and

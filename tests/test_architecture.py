@@ -20,15 +20,15 @@ from tests.cases import cases
 SRC = settings.REPO_ROOT / "src"
 OBSERVABILITY = SRC / "observability"
 MAP = settings.REPO_ROOT / "CLAUDE.md"
-# observability ◀ config ◀ models ◀ agents: the other layers that each layer may import.
+# Layer -> the layers that its modules may import: observability ◀ config ◀ models ◀ agents.
 LAYERS = {
     "observability": {"observability"},
     "config": {"observability"},
     "models": {"config", "observability", "models"},
     "agents": {"config", "observability", "models", "agents"},
 }
-MAX_FILES = 13  # of code in one folder of the package
-# One library, one file.
+MAX_FILES = 13  # Python files in one folder of the package
+# Library -> the only files that import it.
 HOMES = {
     "langfuse": {"observability/langfuse_tracker.py"},
     "openai": {"models/openai_compatible.py"},
@@ -43,7 +43,7 @@ HEAVY = ("langfuse", "opentelemetry", "openai", "anthropic", "genai_prices", "pa
 
 
 def module_of(file: Path) -> str:
-    """`src/a/b.py` as `src.a.b`, a package as itself."""
+    """The dotted name of a file: `src.a.b` for `src/a/b.py`, `src.a` for `src/a/__init__.py`."""
     return ".".join(file.relative_to(SRC.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -51,7 +51,7 @@ MODULES = {module_of(file): file for file in SRC.rglob("*.py")}
 
 
 class _Imports(ast.NodeVisitor):
-    """Collects a file's imported modules, without those for the type checker alone."""
+    """Collects the modules that a file imports, except under `if TYPE_CHECKING`."""
 
     def __init__(self, package: str) -> None:
         self.package, self.modules = package, set[str]()
@@ -87,7 +87,7 @@ def imports(file: Path) -> frozenset[str]:
 
 
 def package_of(module: str) -> str:
-    """The package of a module: `journal`, or the module itself if it is in no package, as `settings`."""
+    """A module's package in observability, such as `journal`; outside a package, its own name, such as `settings`."""
     return [*module.split("."), "", ""][2]
 
 
@@ -120,7 +120,7 @@ def test_the_package_imports_itself_relatively() -> None:
 def test_there_are_no_circles() -> None:
     """Neither modules nor packages import in a circle, not even inside a function."""
     modules = {module: set(imports(file) & MODULES.keys() - {module}) for module, file in MODULES.items()}
-    for module, imported in modules.items():  # a package's face imports its children, which is no circle
+    for module, imported in modules.items():  # a package's `__init__` imports its modules: not a circle
         imported -= {parent for parent in MODULES if module.startswith(f"{parent}.")}
     assert cycle_in(modules) == []
     packages: dict[str, set[str]] = {}
@@ -132,7 +132,7 @@ def test_there_are_no_circles() -> None:
 
 
 def test_a_package_is_entered_by_its_face() -> None:
-    """Code outside a package imports from its `__init__` alone."""
+    """Code imports another package of observability only from its `__init__`; the console's modules are exempt."""
     for module, file in MODULES.items():
         for imported in imports(file):
             room = package_of(imported)
@@ -142,7 +142,7 @@ def test_a_package_is_entered_by_its_face() -> None:
 
 
 def test_a_folder_is_held_in_the_head() -> None:
-    """No folder has more than MAX_FILES files of code."""
+    """No folder of observability has more than MAX_FILES Python files, `__init__` and `__main__` not counted."""
     for folder in (OBSERVABILITY, *filter(Path.is_dir, OBSERVABILITY.rglob("*"))):
         files = [file for file in folder.glob("*.py") if not file.name.startswith("__")]
         assert len(files) <= MAX_FILES, folder
@@ -150,7 +150,7 @@ def test_a_folder_is_held_in_the_head() -> None:
 
 @cases("library", HOMES)
 def test_a_library_has_one_home(library: str) -> None:
-    """Only its home imports a library, so that replacing it is one file's work."""
+    """Only the files of HOMES import a library, so that replacing a library changes few files."""
     homes = {
         str(file.relative_to(SRC))
         for file in SRC.rglob("*.py")
@@ -160,7 +160,7 @@ def test_a_library_has_one_home(library: str) -> None:
 
 
 def files_of_map(root: str) -> dict[str, str]:
-    """The paths in the tree of CLAUDE.md that begins with `root`, folders with a slash, each with its whole line."""
+    """Return path -> line of the tree of `root` in CLAUDE.md; a folder's path ends with a slash."""
     tree = re.search(rf"^```\n{root}/\n(.*?)^```", MAP.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert tree, f"CLAUDE.md has no tree of {root}/"
     lines, folders = {}, [f"{root}/"]
@@ -173,7 +173,7 @@ def files_of_map(root: str) -> dict[str, str]:
 
 
 def paths_on_disk(root: str) -> set[str]:
-    """Every folder and file of code under `root`, but for `__init__.py`, which its folder's line is about."""
+    """Every folder and file under `root` that CLAUDE.md lists: no data, no caches, no `__init__.py`."""
     paths = {f"{path.relative_to(settings.REPO_ROOT)}{'/' * path.is_dir()}" for path in (SRC.parent / root).rglob("*")}
     return {
         path
@@ -192,13 +192,13 @@ def assert_mapped(root: str, disk: set[str]) -> None:
 
 
 def test_the_map_is_the_tree_on_disk() -> None:
-    """Every file of `src`, every folder of `tests` and the files beside them: no more, no less."""
+    """CLAUDE.md lists every file of `src`, and every folder and top-level file of `tests`: no more, no less."""
     assert_mapped("src", paths_on_disk("src"))
     assert_mapped("tests", {path for path in paths_on_disk("tests") if path.endswith("/") or path.count("/") == 1})
 
 
 def test_only_settings_reads_the_environment() -> None:
-    """A setting has one name, one parser and one default."""
+    """Only four files read the environment, so that a setting has one name, one parser and one default."""
     for file in SRC.rglob("*.py"):
         if file.name not in ("settings.py", "environment.py", "script.py", "sitecustomize.py"):
             assert not re.search(r"os\.(environ|getenv)", file.read_text(encoding="utf-8")), file
@@ -211,7 +211,7 @@ def test_the_package_is_a_menu() -> None:
 
 
 def test_every_setting_is_in_env_example() -> None:
-    """Every setting is listed, and every listed variable is read."""
+    """`.env_example` lists every setting, and the code reads every listed variable."""
     text = (settings.REPO_ROOT / ".env_example").read_text(encoding="utf-8")
     listed = set(re.findall(r"^(?:# )?([A-Z][A-Z_]+)=", text, re.MULTILINE))
     code = "".join(file.read_text(encoding="utf-8") for file in SRC.rglob("*.py"))
@@ -231,7 +231,7 @@ def modules_after(code: str) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", ["true", "false"])
 def test_nothing_heavy_is_imported_before_it_is_needed(flag: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The factory, an agent's context and a call that is not traced load no SDK, no database, no pandas."""
+    """Importing the factory, the decorator and the tracker loads no SDK, no database, no pandas."""
     monkeypatch.setenv("ENABLE_LANGFUSE", flag)
     loaded = modules_after(
         "from src.models.model_factory import ModelFactory\nfrom src.observability import observe_llm, LangFuseTracker"
@@ -241,7 +241,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(flag: str, monkeypatch: p
 
 @pytest.mark.slow
 def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the flag off, calls and signals load not even sqlite3."""
+    """With ENABLE_LANGFUSE off, calls and signals load no heavy module, not even sqlite3."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     code = (
         "from src.observability import observe_llm, ObservabilityContext\n"
@@ -254,7 +254,7 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
     """`cprint` prints constant lines only; a line with a name, a reason or an error is printed by `echo`.
 
-    `settings` is below redaction and quotes no value; the console shows text that was redacted before journalling.
+    `settings` is exempt: redaction imports it, and it quotes no value. The console is exempt: its rows are redacted.
     """
     for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
         if file.name in ("terminal.py", "settings.py", "printing.py"):

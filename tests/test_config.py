@@ -26,7 +26,7 @@ def test_a_boolean_is_true_or_false(text: str, value: bool) -> None:
 
 @cases("text", ["ture", "2", "enabled", "sk-lf-a-secret", "None"])
 def test_a_boolean_that_is_none_is_refused(text: str) -> None:
-    """The message names the variable and what it takes, never the text: it may be a secret in the wrong place."""
+    """The message names the variable and its valid values, never the text, which may be a misplaced secret."""
     with pytest.raises(settings.SettingError, match="ENABLE_LANGFUSE must be true or false") as error:
         settings.parse_bool("ENABLE_LANGFUSE", text)
     assert text not in str(error.value)
@@ -47,7 +47,7 @@ def test_a_boolean_that_is_none_is_refused(text: str) -> None:
 def test_a_malformed_setting_is_reported_once_and_takes_the_safe_value(
     name: str, text: str, taken: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One red line with the variable's name; no text of it, and no exception into the agent."""
+    """One red line names the variable without quoting its text; no exception reaches the agent."""
     monkeypatch.setenv(name, text)
     of_config = name in config.__all__
     assert [getattr(config, name) if of_config else settings.setting(name) for _ in range(3)] == [taken] * 3
@@ -58,14 +58,14 @@ def test_a_malformed_setting_is_reported_once_and_takes_the_safe_value(
 
 @cases("text", ["", "  ", "your_langfuse_secret_key_here", "YOUR_LANGFUSE_SECRET_KEY_HERE"])
 def test_empty_values_and_placeholders_count_as_missing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copied `.env_example` does not count as a key."""
+    """An empty value, or a placeholder of `.env_example`, does not count as a key."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", text)
     assert settings.setting("LANGFUSE_SECRET_KEY") is None
     assert settings.destination() is None
 
 
 def test_settings_are_live_and_an_assigned_one_wins_until_reload(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings follow the environment at every read; `importlib.reload` clears assigned ones."""
+    """Settings follow the environment at every read; a value assigned to `config` wins until `config` is reloaded."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert config.ENABLE_LANGFUSE is False
     monkeypatch.setenv("ENABLE_LANGFUSE", "true")
@@ -77,7 +77,7 @@ def test_settings_are_live_and_an_assigned_one_wins_until_reload(monkeypatch: py
 
 
 def test_the_host_goes_by_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`LANGFUSE_HOST` counts first, then the SDK's newer `LANGFUSE_BASE_URL`, without a trailing slash."""
+    """The host is `LANGFUSE_HOST`, else the SDK's newer `LANGFUSE_BASE_URL`, without a trailing slash."""
     assert settings.setting("LANGFUSE_HOST") == "https://cloud.langfuse.com"
     monkeypatch.setenv("LANGFUSE_BASE_URL", "https://eu.example/")
     assert settings.setting("LANGFUSE_HOST") == "https://eu.example"
@@ -86,8 +86,8 @@ def test_the_host_goes_by_either_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """Secrets are values of secret names and addresses with credentials, also in `.env`; short and public values are
-    not."""
+    """Values under secret names, and addresses with credentials, are secrets, also in `.env`. Short and public values
+    are not."""
     for name, value in {
         "SOLANA_PRIVATE_KEY": "solana-private-0123", "RPC_ENDPOINT": "https://rpc.example/?api-key=abcdef012345",
         "TWITTER_PASSWORD": "correct horse battery", "SHORT_KEY": "1234567", "LANGFUSE_PUBLIC_KEY": "pk-lf-0123456789",
@@ -109,7 +109,7 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file
 def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A public key is sent and journalled in clear: one red line says to swap the two, and nothing is sent."""
+    """A public key is journalled in clear, so a secret key in its place must be swapped: one red line, nothing is sent."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", key)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
     assert [settings.destination() for _ in range(3)] == [None] * 3
@@ -166,7 +166,7 @@ SECRET_BY_VALUE = {
 
 @cases("name", SECRET_BY_VALUE)
 def test_an_address_with_credentials_whatever_its_name(name: str) -> None:
-    """Credentials in the user, query or path of an address."""
+    """An address with credentials in its user, query or path is a secret."""
     assert environment.is_secret(name, SECRET_BY_VALUE[name])
 
 
@@ -193,20 +193,20 @@ def test_other_values_are_not_masked(name: str) -> None:
 
 
 def test_a_credential_is_no_address_by_its_letters() -> None:
-    """Under a name like `*_SECRET`, a value that looks like an address is a secret."""
+    """Under names such as BOT_TOKEN, a value that looks like a wallet address is a secret."""
     assert environment.is_secret("BOT_TOKEN", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
     assert environment.is_secret("TARGET_KEY", "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump")
 
 
 def test_a_key_with_slashes_is_no_path() -> None:
-    """Base64 of any length is not taken for a path."""
+    """A key with slashes is a secret, although it looks like a path."""
     assert environment.is_secret("SIGNING_KEY", "/kH7s9+sdK/" * 400)
     assert environment.is_secret("DB_PWD", "/kH7s9sdK/x")
     assert environment.is_secret("API_TOKEN", "src/models"), "whatever folder the process is in"
 
 
 def test_a_number_is_finite_and_not_negative() -> None:
-    """A number parses to itself; anything else is refused."""
+    """A finite number from 0 on parses to itself; any other text is refused."""
     assert settings.parse_number("X", "2.5") == 2.5
     for text in ("nan", "-0.1", "1e999", "two"):
         with pytest.raises(settings.SettingError):
@@ -215,14 +215,14 @@ def test_a_number_is_finite_and_not_negative() -> None:
 
 
 def test_a_patched_flag_ends_with_its_patch() -> None:
-    """Recording follows a patched flag, and the end of the patch."""
+    """Recording is off while the flag is patched to False, and on again afterwards."""
     with patch.object(config, "ENABLE_LANGFUSE", False):
         assert not settings.recording().on
     assert settings.recording().on
 
 
 def test_a_relative_journal_is_relative_to_the_repo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A relative path does not depend on the working directory."""
+    """A relative journal path starts at the repo's root, whatever the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", "src/data/x.db")
     assert settings.journal_path() == settings.REPO_ROOT / "src/data/x.db"

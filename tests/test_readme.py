@@ -26,7 +26,7 @@ README = (settings.REPO_ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_test_command_is_the_one_that_the_gate_runs() -> None:
-    """`make test`, first thing in `.ci/run`; and `make demo` is a target too."""
+    """README shows `make demo` and `make test`; `make test` is the first target that `.ci/run` makes."""
     assert re.findall(r"^make (\w+)", README, re.MULTILINE) == ["demo", "test"]
     gate = (settings.REPO_ROOT / ".ci/run").read_text(encoding="utf-8")
     assert re.findall(r"^make (\w+)", gate, re.MULTILINE)[0] == "test"
@@ -108,7 +108,7 @@ def test_its_example_needs_no_key(example: Callable[[], list[Row]]) -> None:
 
 
 def test_the_limits_of_the_durability_page_are_those_of_the_code() -> None:
-    """Each number of the page equals its constant; other tests show that the limits hold."""
+    """Each number of the page equals its constant in the code; other tests show that the limits hold."""
     page = " ".join((settings.REPO_ROOT / "docs/durability.md").read_text(encoding="utf-8").split())
     queue = f"({recorder.MAX_QUEUED:,} calls or {recorder.MAX_QUEUED_BYTES >> 20} MB)"
     assert f"a call with a full queue {queue} | {recorder.MAX_WAIT_SECONDS * 1e3:.0f} ms;" in page
@@ -131,7 +131,7 @@ def test_every_file_that_it_links_is_there() -> None:
 
 
 def test_the_settings_of_the_operations_page_exist() -> None:
-    """The settings of the page exist, and plain http is accepted where the page says so."""
+    """The settings of the page exist; plain http is accepted to this machine only."""
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^(LANGFUSE_\w+)=", page, re.MULTILINE)) <= set(settings.SETTINGS)
     assert not is_refused_plain_http(settings.Destination("http://127.0.0.1:8080", "pk-lf-x", "sk-lf-x"))
