@@ -1,8 +1,8 @@
 """A Langfuse server on loopback, which ingests as the real server does, as far as that was measured.
 
 It checks keys and encoding, decodes OTLP with the official protobuf classes, keeps spans and scores, refuses a batch
-that holds one bad span, and answers each event of a batch of scores. A score replaces the earlier one of its id, and
-keeps that one's time (measured on 4.16.0; the order of merging is read from its `IngestionService`).
+that holds one bad span, and answers each event of a batch of scores. A score replaces an earlier score of the same id,
+but keeps the earlier time (measured on 4.16.0; the order of merging is that of its `IngestionService`).
 """
 
 import gzip
@@ -30,7 +30,7 @@ JSON = "application/json"
 OBSERVATIONS = "/api/public/v2/observations"
 READ_SCORES = "/api/public/v3/scores"
 LEGACY_TRACES = re.compile(r"/api/public/(traces|traces/\w+|v2/scores)")
-MAX_INGESTION_BYTES = 3_500_000  # of a batch, as documented
+MAX_INGESTION_BYTES = 3_500_000  # documented limit of a batch
 
 
 def decoded(message: bytes | str) -> ExportTraceServiceRequest:
@@ -57,7 +57,7 @@ class ReceivedSpan:
         self.status = span.status.code
 
     def json(self, name: str) -> Any:
-        """Return the JSON value of an attribute of the observation."""
+        """Return the decoded JSON of an attribute of the observation."""
         return json.loads(self.attributes[f"langfuse.observation.{name}"])
 
 
@@ -73,7 +73,7 @@ def spans_of(batches: Iterable[ExportTraceServiceRequest]) -> list[ReceivedSpan]
 
 
 class LangfuseServer:
-    """Keeps received rows. `answer` gets a request before it is stored, and may refuse it with a Response."""
+    """Keeps received rows. `answer` is called before rows are stored; a Response that it returns refuses the request."""
 
     project = "cm_project-1"
     public_key, secret_key = "pk-lf-test-0123456789", "sk-lf-test-0123456789abcdef"
@@ -81,11 +81,11 @@ class LangfuseServer:
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
         self.scores: list[dict[str, Any]] = []  # bodies of `score-create` events, with their `timestamp`, as they came
-        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # a score's status, if it is refused
-        self.raw: list[bytes] = []  # bodies, unzipped
+        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # status of a refused score, else None
+        self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
-        self.mode = "events_only"  # or dual; or legacy, as servers before 4 are
+        self.mode = "events_only"  # or dual, or legacy (servers before version 4)
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self.is_stored = True  # False while accepted rows are still queued
         self._lock = threading.Lock()
@@ -281,7 +281,7 @@ class RawServer:
             threading.Thread(target=self._handle, args=(connection,), daemon=True).start()
 
     def _handle(self, connection: socket.socket) -> None:
-        with connection:  # a socket that is merely dropped is a warning in whatever test runs then
+        with connection:  # an unclosed socket would be a warning in a later test
             self._what(connection)
 
 
@@ -293,7 +293,7 @@ def reset(connection: socket.socket) -> None:
 
 
 def trickle(connection: socket.socket) -> None:
-    """Send a header byte every 50 ms without an end, so that the answer stays unknown."""
+    """Send a header without an end, a byte every 50 ms, so that the answer stays unknown."""
     connection.recv(100)
     _slowly(connection, b"HTTP/1.1 200 OK\r\nX-Thinking: ")
 

@@ -1,4 +1,4 @@
-"""Fills a journal with the observations of a fleet of 48 agents, any number of them, through `Journal.append`:
+"""Fills a journal with any number of traces of a fleet of 48 agents, through `Journal.append`:
 
     python -m tests.million FILE [TRACES] [DAYS]
 
@@ -16,7 +16,7 @@ from src.observability.journal.columns import OBSERVATION_COLUMNS
 from src.observability.journal.store import Journal, Row
 
 AGENTS = [f"{name}Agent{number}" for name in ("Whale", "Funding", "Liquidation", "Swarm") for number in range(12)]
-MODELS = (  # provider, model, USD per million tokens in and out; None: unknown
+MODELS = (  # provider, model, USD per million tokens in and out; None: unknown price
     ("claude", "claude-haiku-4-5", (1.0, 5.0)),
     ("openai", "gpt-4o-mini", (0.15, 0.6)),
     ("deepseek", "deepseek-chat", (0.28, 0.42)),
@@ -64,7 +64,7 @@ def trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
 
 
 def observation_row(**columns: object) -> Row:
-    """Return a journal row with these columns; the others have their usual values."""
+    """Return a journal row with these columns; the other columns have their usual values."""
     plain = dict.fromkeys(OBSERVATION_COLUMNS)
     fixed = {"is_root": 0, "environment": "default", "level": "DEFAULT", "state": "local", "process": "1-million"}
     return {**plain, **fixed, **columns}

@@ -1,6 +1,6 @@
 """A backend on loopback that accepts OTLP over HTTP, as a Collector, Phoenix, Grafana or Datadog do.
 
-It checks its header, decodes the message with the official protobuf classes, and keeps the spans.
+It checks its key, decodes the message with the official protobuf classes, and keeps the spans.
 """
 
 import gzip
@@ -19,7 +19,7 @@ HEADERS = "api-key=otlp-key-0123456789,x-scope=desk%201"
 
 
 class OtlpServer:
-    """Keeps received spans. `answer` may refuse a request."""
+    """Keeps received spans. A Response that `answer` returns refuses the request."""
 
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []

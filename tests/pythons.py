@@ -22,7 +22,7 @@ REQUIREMENTS = (ROOT / "requirements-test.txt", ROOT / "src/observability/requir
 
 
 def interpreters() -> dict[tuple[int, int], str]:
-    """Return version -> interpreter, oldest supported version first."""
+    """Return version -> interpreter of the supported versions, oldest first."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     paths = {*map(str, pyenv.glob("3.*/bin/python")), sys.executable}
     paths |= {path for minor in range(OLDEST[1], 30) if (path := shutil.which(f"python3.{minor}")) is not None}
@@ -41,7 +41,7 @@ def requirements() -> list[str]:
 
 
 def main() -> int:
-    """Return 1 if a test failed."""
+    """Return 1 if a test failed, else 0."""
     found = interpreters()
     if OLDEST not in found:
         print("⚠️ No Python 3.10 here (`pyenv install 3.10` brings one): its tests are skipped", flush=True)

@@ -18,7 +18,7 @@ from src.observability.console.app import app
 pytestmark = pytest.mark.slow
 
 FILES = {
-    "src/__init__.py": b'"""\n\xf0\x9f\x8c\x99 Trading\n""" ',  # without a last newline
+    "src/__init__.py": b'"""\n\xf0\x9f\x8c\x99 Trading\n""" ',  # no newline at the end
     ".env_example": b"OPENAI_KEY=your_key_here\r\nENABLE_LANGFUSE=false\r\n",
     "requirements.txt": b"termcolor==2.3.0",
     "src/config.py": b"EXCHANGE = 'solana'\n",
@@ -28,7 +28,7 @@ FILES = {
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Run git in `repo`, and return its output."""
+    """Run git in the repo at `root`, and return its output."""
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
     return subprocess.run(
         ["git", "-C", str(root), *identity, *arguments], capture_output=True, text=True, check=True
@@ -37,7 +37,7 @@ def git(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Callable[..., Path]:
-    """Make a trading repo of `FILES`, with these changed, and commit it."""
+    """Make a trading repo of `FILES` without the given files, and commit it."""
 
     def make(*without: str) -> Path:
         root = tmp_path / "repo"
@@ -73,7 +73,7 @@ def run_bot(root: Path, code: str = "import src.agents.bot") -> subprocess.Compl
 @pytest.mark.parametrize("missing", [(), ("src/__init__.py",), (".env_example",), ("requirements.txt",),
                                      ("src/__init__.py", ".env_example", "requirements.txt")])  # fmt: skip
 def test_in_and_out_leaves_nothing(repo: Callable[..., Path], missing: tuple[str, ...]) -> None:
-    """After adopting twice and removing, `git status` is clean, with and without each file."""
+    """After adopting twice and removing, `git status` is clean, whichever of the changed files existed before."""
     root = repo(*missing)
     assert adopt(root, "--yes").exit_code == 0
     once = status(root)
@@ -88,7 +88,7 @@ def test_in_and_out_leaves_nothing(repo: Callable[..., Path], missing: tuple[str
 
 
 def test_it_adds_lines_and_changes_none(repo: Callable[..., Path]) -> None:
-    """Adopting adds one line that installs the hooks, one requirement, and the settings that the file lacks."""
+    """Adopting adds one line that installs the hooks, one requirement, and the settings that `.env_example` lacks."""
     root = repo()
     adopt(root, "--yes")
     for name, content in FILES.items():
@@ -168,7 +168,7 @@ def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
 
 
 def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An update deletes removed files and replaces changed ones; the removal afterwards restores the repo."""
+    """An update deletes files that the new version lacks and replaces changed files; a removal restores the repo."""
     root = repo()
     with monkeypatch.context() as older:
         older.setattr(plan, "__version__", "0.9.0")
@@ -188,7 +188,7 @@ def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: py
 
 
 def test_a_dry_run_and_a_no_change_nothing(repo: Callable[..., Path]) -> None:
-    """The diff is shown and nothing is changed; without a terminal, no answer counts as no."""
+    """`--dry-run` shows the diff and changes nothing; without a terminal, a missing answer counts as no."""
     root = repo()
     shown = adopt(root, "--dry-run")
     assert shown.exit_code == 0
@@ -248,7 +248,7 @@ def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
 
 
 def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system's refusal is simulated, since root may write anywhere."""
+    """A failed write changes nothing. The failure is simulated, since root may write anywhere."""
     root = repo()
 
     def refuse(path: Path, content: bytes) -> int:
@@ -262,7 +262,7 @@ def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: 
 
 
 def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., Path]) -> None:
-    """Both cases end with a message."""
+    """A message is printed for a repo without adoption, for a missing folder, and for this repo itself."""
     assert "nothing to remove" in adopt(repo(), "--undo", "--yes").stderr
     assert "has no folder src" in adopt(tmp_path / "nowhere", "--yes").stderr
     assert "give another one" in adopt(settings.REPO_ROOT, "--yes").stderr

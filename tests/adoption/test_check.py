@@ -50,7 +50,7 @@ def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observe
     ],
 )
 def test_a_call_is_known_by_its_name(tmp_path: Path, call: str, observed: bool | None) -> None:
-    """True: observed; False: not observed; None: not a model call."""
+    """`observed` is None for a call that is not a model call: it is not listed."""
     library = call.split(".")[0].split("_")[0]
     imports = (
         f"import src\nimport {library}\n" if library in ("requests", "aiohttp", "urllib", "litellm") else "import src\n"
@@ -65,7 +65,7 @@ def test_a_route_of_a_server_is_not_a_call(tmp_path: Path) -> None:
 
 
 def test_a_model_that_its_package_imports_is_reached(tmp_path: Path) -> None:
-    """`base_model.py` imports nothing of `src`, but `src` is imported before it."""
+    """`base_model.py` does not import `src`, but is observed: Python imports `src` before it."""
     face = tmp_path / "src" / "models" / "__init__.py"
     face.parent.mkdir(parents=True)
     face.write_text("from .base_model import BaseModel\n", encoding="utf-8")
@@ -76,7 +76,7 @@ def test_a_model_that_its_package_imports_is_reached(tmp_path: Path) -> None:
 
 
 def test_other_peoples_code_is_left_out(tmp_path: Path) -> None:
-    """Environments, caches, this package and files other than Python are not searched."""
+    """Virtual environments, this package and files that do not parse are not searched."""
     call = "import openai\nopenai.chat.completions.create()"
     for name in ("venv/a.py", ".venv/a.py", "x/site-packages/a.py", "src/observability/a.py"):
         assert sites_of(tmp_path, call, name) == []

@@ -31,7 +31,7 @@ def test_all_changes_are_made(root: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_made_changes_nothing(root: Path) -> None:
-    """The fault is noticed before the first change."""
+    """A folder that cannot be made is noticed before the first change."""
     before = contents(root)
     with pytest.raises(NotADirectoryError):
         write_all({root / "script.py": b"new", root / "new" / "b": b"", root / "gone.txt" / "a": b"a"})

@@ -60,7 +60,7 @@ def both(root: Path, source: str, *arguments: str, **environment: str) -> list[s
 
 @pytest.mark.parametrize("path", [None, "/nowhere", f"/nowhere{os.pathsep}/else"])
 def test_a_script_sees_what_it_would_see(root: Path, path: str | None) -> None:
-    """Arguments, paths, `__main__`, flags, environment, modules are the same; options after the script are its own."""
+    """Arguments, paths, `__main__`, flags, environment, modules are the same; options after the script's name go to the script."""
     environment = {} if path is None else {"PYTHONPATH": path}
     plain, observed = both(root, SCRIPT, "--help", "-x", "--", "a b", **environment)
     assert (observed.returncode, observed.stderr) == (0, "")
@@ -85,7 +85,7 @@ def test_the_operators_own_sitecustomize_runs(root: Path) -> None:
 
 
 def test_a_call_is_journalled(root: Path, journal: JournalReader) -> None:
-    """A call of the OpenAI SDK by the script is journalled; its server refuses the connection."""
+    """The script's call of the OpenAI SDK is journalled, although the connection is refused."""
     source = (
         "import openai\nclient = openai.OpenAI(api_key='k', base_url='http://127.0.0.1:9', max_retries=0)\n"
         "try:\n    client.chat.completions.create(model='gpt-4o', messages=[{'role': 'user', 'content': 'Hi'}])\n"

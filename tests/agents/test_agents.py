@@ -64,7 +64,7 @@ def types(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
-    """In seven windows one side rises by half each time: six cycles, each with a model call and a decision."""
+    """Over seven windows one side rises by half or more each time: six cycles, each with a model call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
     rows = journal.observations()
@@ -94,7 +94,7 @@ def test_a_quiet_window_asks_nothing_and_is_no_trace(
 
 
 def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_path: Path) -> None:
-    """A rise of exactly 50 %, on either side, calls the model."""
+    """A rise of one side by exactly 50 % calls the model."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0, 1000), row(1, 1000, "BUY"), row(15, 100), row(16, 1500, "BUY")]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -105,7 +105,7 @@ def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_pat
 def test_a_model_that_fails_is_no_decision_and_no_end(
     outcome: str, claude: Provider, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without an answer the signal is NOTHING and invalid. A 503 fails the pass, and the next one runs."""
+    """Without an answer the signal is NOTHING and invalid. A 503 fails the pass, and the next pass runs."""
     claude.play(httpserver, outcome)
     decisions = LiquidationAgent().replay(SAMPLE)
     rows = journal.observations()
@@ -122,7 +122,7 @@ def test_a_model_that_fails_is_no_decision_and_no_end(
 
 
 def test_an_answer_that_cannot_be_read_is_kept(httpserver: HTTPServer, claude: Provider, journal: Any) -> None:
-    """The decision is NOTHING and invalid, with the raw answer."""
+    """The decision is NOTHING and invalid, and its metadata has the raw answer."""
     body = {**claude.recorded["answer"], "content": [{"type": "text", "text": "I would rather not say."}]}
     httpserver.clear()
     httpserver.expect_request(claude.recorded["path"]).respond_with_json(body)
@@ -157,7 +157,7 @@ def test_luna_does_the_same_however_she_is_traced(
 
 
 def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The printed line has the number of skipped and of read rows."""
+    """The printed line has the numbers of skipped and of read rows."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0), "broken", "row", row(10), row(16, 5000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -193,7 +193,7 @@ def oi(btc: float, eth: float) -> str:
 def test_dez_asks_when_open_interest_moves_more_than_usual(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three small changes set the usual change; a large one then leads to a decision and a record."""
+    """Three small changes set the usual change; a large change then leads to a decision. Each pass is in the history."""
     agent = WhaleAgent()
     for size in (1000, 1010, 1020, 1030, 1200):
         httpserver.clear()
@@ -214,7 +214,7 @@ def test_dez_asks_when_open_interest_moves_more_than_usual(
 def test_open_interest_without_a_coin_is_no_fall_to_zero(
     market: Serve, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file without ETH fails the pass: its absence would look like a large change."""
+    """A file without a complete row of ETH fails the pass: a missing coin would look like a large fall."""
     market("/files/oi.csv", "symbol,time,openInterest,price\nBTCUSDT,1,10,2\nETHUSDT,1,,3\n")
     agent = WhaleAgent()
     agent.run_safely(agent.look)
@@ -376,7 +376,7 @@ def test_a_look_from_cron_says_by_its_status_whether_it_failed(
 
 @cases("minutes", ["0", "-5", "nan", "inf", "1e-9"])
 def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The line names the allowed range, and no file is read."""
+    """The error names the allowed range of `--window`."""
     with pytest.raises(SystemExit):
         liquidation_agent.main([f"--window={minutes}"])
     assert "--window takes minutes, from 0.1 to 1440" in capsys.readouterr().err
@@ -384,7 +384,7 @@ def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFi
 
 @pytest.mark.slow
 def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
-    """The message names the file, and the sample of the repo."""
+    """The message names the missing file, and the exit status is 1."""
     ended = script("-m", "src.agents.liquidation_agent", "--replay", "nowhere.csv", cwd=settings.REPO_ROOT)
     assert ended.returncode == 1
     assert "❌ No file nowhere.csv" in ended.stdout
@@ -428,7 +428,7 @@ def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
     assert f"Recorded {sum(bool(outcomes_of(trace)) for trace in traces)} outcomes" in printed
 
 
-SENSE = {  # what each decision of the demo is based on
+SENSE = {  # action -> pattern of the reasoning that fits it
     "BUY": r"^(Long .*, so a bounce is|Short .*, so the squeeze) ",
     "SELL": r"^(Short .*, so a pullback is|Long .*, so the fall) ",
     "NOTHING": r", so there is no clear edge\.$",
@@ -436,5 +436,5 @@ SENSE = {  # what each decision of the demo is based on
 
 
 def outcomes_of(trace: dict[str, Any]) -> list[Any]:
-    """Return the scores of a trace's outcome."""
+    """Return the `pnl_usd` scores of a trace: one if it has an outcome."""
     return [score for score in trace["scores"] if score["name"] == "pnl_usd"]

@@ -13,7 +13,7 @@ KEY = "moondev-key-0123456789"
 
 @pytest.fixture
 def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> MoonDevAPI:
-    """Address and key are in the environment; there is no pause between retries."""
+    """A client of the API, with address and key from the environment, and no pause between retries."""
     monkeypatch.setenv("MOONDEV_API_KEY", KEY)
     monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for(""))
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
@@ -55,7 +55,7 @@ def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 def test_a_refusal_names_its_cure(
     status: int, message: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A temporary error is tried three times, a permanent one once; nothing raises, and the key is not printed."""
+    """A temporary error is tried three times, a permanent one once; no exception is raised, and the key is not printed."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(KEY, status)
     assert api.get_oi_data() is None
     out = capsys.readouterr().out
@@ -97,7 +97,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("address", ["api.moondev.com", "ftp://api.moondev.com", "http://"])
 def test_an_address_that_is_none(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """For a malformed address, the line shows a valid one, and no request is sent."""
+    """For a malformed address, the line shows a valid address, and no request is sent."""
     assert MoonDevAPI(KEY, address).get_oi_data() is None
     assert "❌ MOONDEV_API_URL must be an address like http://api.moondev.com:8000" in capsys.readouterr().out
 
@@ -120,7 +120,7 @@ def _nothing_warned() -> Iterator[None]:
 def test_a_key_over_plain_http_is_warned_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The warning is printed once per address, and not for this machine."""
+    """The warning is printed once per address, and never for an address of this machine."""
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
     for address in ("http://market.invalid:8000", "http://market.invalid:8000", "http://127.0.0.1:9", "http://[::1]:9"):
         MoonDevAPI(KEY, address).get_oi_data()

@@ -82,7 +82,7 @@ def test_what_is_printed_of_an_error_holds_no_key(
 def test_without_a_model_the_decision_is_nothing(
     journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The cure is printed; the signal is invalid and has no confidence."""
+    """Without a model the cure is printed; the signal is invalid and has no confidence."""
     monkeypatch.setattr("src.models.local_server._WEIGHTS_PACKAGE", "not_installed")
     decision = BaseAgent("risk").decide("You trade", "Longs +80 %")
     assert (decision.action, decision.valid) == ("NOTHING", False)

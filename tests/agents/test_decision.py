@@ -59,7 +59,7 @@ def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: floa
     ],
 )
 def test_what_is_unclear_is_nothing(answer: str, why: str) -> None:
-    """The decision is NOTHING, invalid, and names the problem as its reason; no action is guessed."""
+    """An unclear answer gives NOTHING, invalid, with the problem as its reason; no action is guessed."""
     assert parse(answer) == ("NOTHING", 0.0, why, False)
 
 

@@ -18,7 +18,7 @@ MINUTE_MS = 60_000
 
 @pytest.fixture
 def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    """Claude on loopback: BUY, 72 %."""
+    """Claude on loopback, which answers BUY with 72 %."""
     provider = Provider("claude")
     provider.play(httpserver, "answer")
     provider.configure(monkeypatch, httpserver.url_for(""))
@@ -33,7 +33,7 @@ def feed(*prices: tuple[float, float]) -> pd.DataFrame:
 
 
 def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -> None:
-    """A move uses no price after the horizon; there is none if the feed ends earlier or has no price."""
+    """A move uses no price after the horizon; there is no move if the feed ends before the horizon or lacks a price."""
     at = pd.Timestamp(NOON_MS + 5 * MINUTE_MS, unit="ms", tz="UTC")
     move = demo.move_of(feed((0, 100), (4, 200), (6, 210), (19, 190), (21, 999)), "BTC", at)
     assert move is not None
@@ -66,10 +66,10 @@ def test_the_demo_records_what_became_of_each_decision(
 
 
 def expected_percents(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the change of price after each decision, by trace, from the file's cells; Claude always answers BUY."""
+    """Return trace id -> change of price in percent after its decision, from the file; Claude always answers BUY."""
     raw = pd.read_csv(SAMPLE, header=None, usecols=[0, 6, 10], names=["symbol", "price", "ms"]).sort_values("ms")
     raw["symbol"] = raw["symbol"].str.replace(r"(USDC|USDT)$", "", regex=True)
-    begin = raw["ms"].iloc[1]  # the first row is a stray
+    begin = raw["ms"].iloc[1]  # the first row is a stray order
     ends = {
         f"{pd.Timestamp(end, unit='ms'):%H:%M}": end
         for end in begin + demo.WINDOW_MINUTES * MINUTE_MS * np.arange(1, 22)

@@ -29,7 +29,7 @@ def ago(minutes: float) -> str:
 
 
 def test_what_was_added_is_there_in_the_next_process(file: Path) -> None:
-    """The columns are those of the existing repo; an unknown value stays unknown."""
+    """An added record is read by a new `History` of the file; an unknown value stays unknown."""
     assert History(file, ("longs", "shorts")).last(within=MINUTES) is None
     History(file, ("longs", "shorts")).add({"longs": 1.5, "shorts": None})
     assert History(file, ("longs", "shorts")).last(within=MINUTES) == {"longs": 1.5, "shorts": None}

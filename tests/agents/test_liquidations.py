@@ -35,21 +35,21 @@ def test_broken_rows_are_skipped_and_counted() -> None:
 
 
 def test_case_spaces_and_quotes_are_forgiven() -> None:
-    """Cells may have small letters, spaces and quotes; blank lines are ignored."""
+    """Cells may have lower-case letters, spaces and quotes; blank lines are ignored."""
     quoted = ", ".join(f'"{cell}"' for cell in row(0, 500, "buy").split(","))
     feed = parse_feed(["\n", quoted + "\r\n", "  \n"], "feed.csv")
     assert (feed.broken, list(feed.events["side"]), list(feed.events["usd"])) == (0, ["BUY"], [500])
 
 
 def test_rows_come_in_order_of_time() -> None:
-    """The API's file is not sorted."""
+    """Events are sorted by time; the API's file is not."""
     feed = parse_feed([row(5), row(1), row(3)], "feed.csv")
     assert feed.events["time"].is_monotonic_increasing
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "empty", "binary", "another csv"])
 def test_what_is_no_feed_is_said_with_its_cure(kind: str, tmp_path: Path) -> None:
-    """The message names the file and the cure."""
+    """For a file that is not a feed, the message names the file and the cure."""
     path = tmp_path / "feed.csv"
     if kind == "directory":
         path.mkdir()
@@ -77,7 +77,7 @@ def test_a_silence_longer_than_a_window_begins_anew() -> None:
 
 
 def test_the_sample_spans_the_recorded_windows() -> None:
-    """The recorded sample: one stray event, then seven windows of real orders."""
+    """The recorded sample has one stray event, then seven windows of real orders."""
     feed = read_feed(SAMPLE)
     assert (len(feed.events), feed.broken) == (1831, 0)
     assert [len(run) for run in runs_of_windows(feed.events, 15)] == [1, 7]
