@@ -73,7 +73,7 @@ def spans_of(batches: Iterable[ExportTraceServiceRequest]) -> list[ReceivedSpan]
 
 
 class LangfuseServer:
-    """Keeps received rows. `answer` is called before rows are stored; a Response that it returns refuses the request."""
+    """Keeps received rows. `answer` is called before rows are stored; a Response from it refuses the request."""
 
     project = "cm_project-1"
     public_key, secret_key = "pk-lf-test-0123456789", "sk-lf-test-0123456789abcdef"

@@ -109,7 +109,7 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file
 def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Public keys are journalled in clear: for a secret key in their place, one red line says to swap, nothing is sent."""
+    """A public key is journalled in clear: if it is a secret key, one red line says to swap, and nothing is sent."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", key)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
     assert [settings.destination() for _ in range(3)] == [None] * 3

@@ -60,7 +60,7 @@ def both(root: Path, source: str, *arguments: str, **environment: str) -> list[s
 
 @pytest.mark.parametrize("path", [None, "/nowhere", f"/nowhere{os.pathsep}/else"])
 def test_a_script_sees_what_it_would_see(root: Path, path: str | None) -> None:
-    """Arguments, paths, `__main__`, flags, environment, modules are the same; options after the script's name go to the script."""
+    """Arguments, paths, `__main__`, flags, environment, modules are the same; later options are the script's own."""
     environment = {} if path is None else {"PYTHONPATH": path}
     plain, observed = both(root, SCRIPT, "--help", "-x", "--", "a b", **environment)
     assert (observed.returncode, observed.stderr) == (0, "")

@@ -64,7 +64,7 @@ def types(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
-    """Over seven windows one side rises by half or more each time: six cycles, each with a model call and a decision."""
+    """In each of six windows one side rises by half or more: six cycles, each with a model call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
     rows = journal.observations()
@@ -193,7 +193,7 @@ def oi(btc: float, eth: float) -> str:
 def test_dez_asks_when_open_interest_moves_more_than_usual(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three small changes set the usual change; a large change then leads to a decision. Each pass is in the history."""
+    """Three small changes set the usual change; a large change leads to a decision. Each pass is in the history."""
     agent = WhaleAgent()
     for size in (1000, 1010, 1020, 1030, 1200):
         httpserver.clear()

@@ -55,7 +55,7 @@ def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 def test_a_refusal_names_its_cure(
     status: int, message: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A temporary error is tried three times, a permanent one once; no exception is raised, and the key is not printed."""
+    """A temporary error is tried three times, a permanent error once; nothing is raised, and the key is not printed."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(KEY, status)
     assert api.get_oi_data() is None
     out = capsys.readouterr().out

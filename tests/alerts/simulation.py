@@ -1,8 +1,8 @@
 """Simulated agents: events as the watch reads them from the journal, step by step, as in the operator's fleet.
 
 Quiet agents have nights and weekends (in local time, with a change of clocks), restarts, moments of a failing provider,
-heavy-tailed latencies with slow hours, heavy-tailed costs with prices that drift, confidences that depend on the one
-before and prefer round numbers, and markets that keep a decision for a while.
+heavy-tailed latencies with slow hours, heavy-tailed costs with prices that drift, confidences that depend on the
+previous confidence and prefer round numbers, and markets that keep a decision for a while.
 """
 
 import random
@@ -13,7 +13,7 @@ from src.observability.alerts.events import Call, DecisionEvent, Event, TraceEnd
 from src.observability.alerts.monitor import Incident, Monitor
 from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 
-CADENCES = (5, 15, 15, 15, 30, 30, 60, 240)  # minutes
+CADENCES = (5, 15, 15, 15, 30, 30, 60, 240)  # minutes between cycles
 SCHEDULES = ("always", "always", "always", "days", "weekdays", "sessions")
 _CLOCKS_CHANGE = 23  # day of the simulation: local time goes back by an hour
 
@@ -133,8 +133,8 @@ class Agent:
 
 
 def watched(monitor: Monitor, agent: Agent, from_ns: int, until_ns: int) -> Iterator[tuple[int, Incident]]:
-    """Feed an agent's time to its monitor; yield the number of calls so far, and each incident that begins. The clock
-    is checked just before each cycle, when a silence is longest.
+    """Feed an agent's events to its monitor; yield the number of calls so far, and each incident that begins. Silence
+    is checked just before each cycle, when it is longest.
     """
     calls = 0
     for events in agent.run(from_ns, until_ns):

@@ -23,7 +23,7 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def failing(made: Journal) -> None:
-    """An agent that runs every five minutes for a day; its last ten calls failed."""
+    """An agent that has run every five minutes for a day; its last ten calls failed."""
     now = time.time_ns()
     cycles = [cycle(now - number * 5 * MINUTE_NS, failed=number < 10) for number in range(288, -1, -1)]
     append(made, cycles)
@@ -45,7 +45,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
 
 
 def test_a_test_message(webhook: Webhook, made: Journal) -> None:
-    """`alerts test` sends one message; a failing channel is named, also by `doctor`, with exit status 1."""
+    """`alerts test` sends one message, or names the failing channel and exits with 1; `doctor` names that channel too."""
     sent = run("alerts", "test")
     assert (sent.exit_code, sent.stdout, webhook.titles) == (0, "✅ channel 1 (JSON): sent\n", ["🔔 Test"])
     webhook.status = 503
@@ -79,7 +79,7 @@ def test_settings_that_do_not_work(
 
 
 def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rule can be switched off for all agents, or for one agent."""
+    """A rule can be switched off for one agent."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_OFF", "whaleagent FAILING")
     assert run("watch", "--once").stdout == ""
     assert webhook.titles == []
@@ -106,7 +106,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each share is one incident; both end with the period. A budget that is full at once gives one message."""
+    """Each share is one incident; both incidents end with the period. A budget that skips 85 % gives one message."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS
@@ -143,7 +143,7 @@ def test_before_the_first_call() -> None:
 
 
 def test_a_damaged_file_of_alerts_names_its_cure(failing: None) -> None:
-    """A damaged alerts' file affects neither traces nor `status`."""
+    """With a damaged alerts' file, `watch` exits with 1 and prints the cure; `status` works."""
     path = settings.journal_path().with_name("journal.alerts.db")
     path.write_bytes(b"not a database" * 100)
     result = run("watch", "--once")

@@ -82,15 +82,15 @@ def test_mail_and_webhook_get_the_same_message(
 
 
 def test_a_dead_channel_holds_up_no_other(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working channel gets the message; the failing channel is counted, retried with pauses, and given up in the
-    end."""
+    """The working channel gets the message. The failing channel's failures are counted; its message is retried with
+    pauses, and given up in the end."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"json://127.0.0.1:9/hook {webhook.url}")
     announce(store, incident(), T0)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
     for minute in range(1, 60):
         delivery.send_due(store, configured_channels(), T0 + minute * MINUTE_NS)
     (failing,) = store.select("SELECT * FROM channels WHERE failures > 0")
-    assert (failing["label"], failing["failures"]) == ("channel 1 (JSON)", 6)  # after 0, 1, 3, 7, 15, 31 minutes
+    assert (failing["label"], failing["failures"]) == ("channel 1 (JSON)", 6)  # tried after 0, 1, 3, 7, 15, 31 minutes
     for hour in range(2, 80):
         delivery.send_due(store, configured_channels(), T0 + hour * HOUR_NS)
     assert store.select("SELECT state FROM messages ORDER BY id") == [{"state": "given up"}, {"state": "sent"}]
@@ -126,7 +126,7 @@ def test_the_end_of_quiet_hours(text: str, now: str, end: str, monkeypatch: pyte
 
 
 def test_a_message_cut_off_by_a_kill_is_sent_again_and_says_so(store: AlertStore, webhook: Webhook) -> None:
-    """It is unknown whether the message arrived: it is sent again, marked as a possible repeat."""
+    """A message that may or may not have arrived is sent again, marked as a possible repeat."""
     announce(store, incident(), T0)
     with store.transaction() as db:
         db.execute("UPDATE messages SET state = 'sending'")  # the state after a kill before the server's answer
@@ -146,7 +146,7 @@ def test_many_incidents_are_one_message(store: AlertStore, webhook: Webhook) -> 
 
 
 def test_secrets_are_masked(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key in an incident's text is not sent; a token in an address is in no error and no file."""
+    """A key in an incident's text is not sent; a token in an address is neither in the recorded error nor in the alerts' file."""
     announce(store, Incident(f"Agent {KEY}", "failing", f"HTTP 401: key {KEY}", T0, T0), T0)
     assert KEY not in str(webhook.received)
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"json://trader:hunter22@localhost.{TOKEN}:9/{TOKEN}?token={TOKEN}")

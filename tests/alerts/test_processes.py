@@ -53,7 +53,7 @@ def failing_since(journal: Journal, agent: str) -> None:
 def test_beside_48_writers_with_langfuse_down(
     made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The incident arrives while 48 processes write and nothing answers as Langfuse; the writers go on."""
+    """The incident arrives while 48 processes write and no Langfuse server answers; the writers go on."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     failing_since(made, "WhaleAgent")
@@ -79,7 +79,7 @@ def test_beside_48_writers_with_langfuse_down(
 
 
 def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook) -> None:
-    """Killed at any moment and restarted, ten times: one message per incident, or one marked as a repeat."""
+    """A watch is killed and restarted ten times: any second message of an incident is marked as a repeat."""
     for number in range(10):
         failing_since(made, f"Agent{number}")
         with running(*WATCH, "--every", "1") as watch:
@@ -100,7 +100,7 @@ def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook)
 
 
 def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> None:
-    """An incident is printed at once in a pipe too, after its message is sent; Ctrl-C ends the watch with status 0."""
+    """An incident is printed at once, also into a pipe, after its message is sent; Ctrl-C ends the watch with status 0."""
     failing_since(made, "WhaleAgent")
     with running(*WATCH, "--every", "1") as watch:
         assert watch.stdout is not None

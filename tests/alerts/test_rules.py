@@ -31,13 +31,13 @@ def test_a_new_agent_that_fails_is_reported_with_few_data() -> None:
 
 
 def test_a_burst_of_failures_within_minutes_is_no_incident() -> None:
-    """A provider's bad minute is over before anybody could read a message."""
+    """Twelve failures within six minutes are over before anybody could read a message."""
     monitor = Monitor.new("A", T0)
     assert begun(calls(monitor, "." * 200 + "x" * 12 + "." * 200, T0, step_ns=30 * 10**9)) == []
 
 
 def test_traces_of_before_and_after() -> None:
-    """The last good trace is the one before the first bad trace."""
+    """The last good trace is the trace before the first bad trace."""
     monitor = Monitor.new("A", T0)
     (incident,) = [item for item in calls(monitor, "...xx.xxxxxxxxx", T0) if item.rule == "failing"]
     assert (incident.last_good, incident.first_bad, incident.since_ns) == ("trace2", "trace3", T0 + 45 * MINUTE_NS)
@@ -53,12 +53,12 @@ def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
 
 
 def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
-    """A silence is one message, and another after two weeks; then nothing until the agent runs again."""
+    """A silence gives one message, and a second after two weeks; then none until the agent runs again."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "." * 96 * 9, T0))
     at = T0 + 9 * DAY_NS
     days = [[*monitor.check(at + day * DAY_NS)] for day in range(40)]
-    assert [incident.closing for day in days for incident in day] == ["taken as retired"] * 2  # one object
+    assert [incident.closing for day in days for incident in day] == ["taken as retired"] * 2  # twice the same object
     assert [number for number, day in enumerate(days) if day] == [1, 16]
     assert begun(iter([*calls(monitor, "." * 20, at + 40 * DAY_NS)])) == []
 

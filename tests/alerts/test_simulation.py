@@ -12,8 +12,8 @@ from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 from tests.alerts.simulation import Agent, watched
 
 PLANTED_NS = T0 + 31 * DAY_NS + 14 * HOUR_NS  # a Monday, while every agent runs
-# Agents of each cadence up to an hour (240 minutes: below) and each schedule, of one, two or five calls per cycle.
-# Those of `ONE_WORD` answer with the action alone, so that most of their answers equal the answer before.
+# Agents of each schedule and each cadence up to an hour (240 minutes: below), with one, two or five calls a cycle.
+# Agents in `ONE_WORD` answer with the action alone, so that most of their answers equal the answer before.
 SEEDS = (0, 3, 6, 9, 12, 18, 21, 24, 30, 33, 36, 45)
 ONE_WORD = (9, 12)
 # Rule -> the fault, and the number of cycles within which it is found.
@@ -55,7 +55,7 @@ def after_a_month(seed: int) -> tuple[Agent, Monitor]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("rule", FAULTS)
 def test_a_planted_fault_is_found(rule: str) -> None:
-    """Each kind of fault is found within its number of calls, in agents of every cadence and schedule."""
+    """Each kind of fault is found within its number of cycles, in every agent of SEEDS."""
     fault, limit = FAULTS[rule]
     needed = {}
     for seed in SEEDS:

@@ -30,7 +30,7 @@ def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: 
     watcher().run_pass(at + 8 * QUARTER + MINUTE_NS)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
     body = webhook.received[0]["message"]
-    assert "8 of 8 calls failed" not in body  # announced once certain, before the page ends
+    assert "8 of 8 calls failed" not in body  # announced once certain, before the eighth failure
     assert f"Last good trace: {trace_of(good)[:8]}" in body
     assert f"trace {trace_of(failing[0])[:8]}" in body
     append(made, [cycle(at + number * QUARTER) for number in range(9, 20)])
@@ -82,7 +82,7 @@ def test_a_broken_channel_is_tried_again_and_holds_up_no_other(
 
 
 def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """Rows that were read and not saved are read again; their incident is not lost."""
+    """The rows of a failed pass are read again, so that their incident is not lost."""
     at = usual_days(made, 3)
     append(made, [cycle(at + number * QUARTER, failed=True) for number in range(7)])
     running = watcher()
@@ -98,7 +98,7 @@ def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook
 
 
 def test_a_watch_of_every_hour_is_no_machine_that_sleeps(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """After two passes by hand, cron's pauses are longer; silence is found nevertheless."""
+    """Hourly passes find a silence, although the first two passes were only a minute apart."""
     at = usual_days(made, 15)
     running = watcher()
     running.run_pass(at)

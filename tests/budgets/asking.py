@@ -17,7 +17,7 @@ def gate() -> Gate:
 
 
 def counted() -> None:
-    """Wait until the keeper has counted all calls so far."""
+    """Wait until the budgets have counted all calls so far."""
     assert runtime.running().recorder.flush(5)
     for _ in range(2):  # the first refresh may have begun earlier
         views = gate().views

@@ -12,7 +12,7 @@ from src.observability.redaction import redact
 from src.observability.shipping import Shipper as _Shipper  # noqa: F401
 from tests.budgets.calls import PricedModel
 
-_PROCESSES = multiprocessing.get_context("fork")  # they share the imported modules: 48 start within a second
+_PROCESSES = multiprocessing.get_context("fork")  # forks share imported modules: 48 start within a second
 
 
 class Worked(NamedTuple):
@@ -58,7 +58,7 @@ def _work(barrier: Any, results: Any, calls: int, seconds: float, exiting: bool)
 
 
 def fleet(processes: int, calls: int, seconds: float = 0.05, *, exiting: bool = False) -> list[Worked]:
-    """Return the results of processes that begin at once, with this number of calls each."""
+    """Return the results of processes that begin at the same time and make this number of calls each."""
     redact("compiled before the processes fork")
     price("openai", "gpt-4o", {"input": 1, "output": 1})
     barrier, results = _PROCESSES.Barrier(processes), _PROCESSES.Queue()

@@ -65,8 +65,8 @@ def test_streams_and_async_calls_are_refused_alike(monkeypatch: pytest.MonkeyPat
 def test_an_agent_that_closes_on_any_exception_goes_on(
     client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, capsys: Any, journal: Any
 ) -> None:
-    """A client other than ours prints one line, unless the operator wrote `stop`: its agent decides as without a
-    budget."""
+    """Without `stop`, a used-up budget only prints a line when an SDK is called directly: the agent decides as without
+    a budget."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week; * 1 calls/week gpt-4o-mini")
 
     def decide() -> str | None:
@@ -97,7 +97,7 @@ def test_stop_raises_into_a_direct_call(client: openai.OpenAI, monkeypatch: pyte
 def test_an_awaited_call_is_refused_without_a_warning(
     client: openai.OpenAI, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, recwarn: Any
 ) -> None:
-    """The coroutine of a refused call is closed: Python would warn that it was never awaited."""
+    """The coroutine of a refused call is closed; otherwise Python would warn that it was never awaited."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week stop")
     ask_sdk(client)
 
@@ -112,7 +112,7 @@ def test_an_awaited_call_is_refused_without_a_warning(
 
 def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
     """A cheaper model of the same provider answers, and the trace has both names; with a model of another provider the
-    call stops."""
+    call is refused."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "gpt-4o 1 calls/week gpt-4o-mini; fleet 3 calls/week claude-haiku-4-5")
     model = PricedModel()
     answers = [ask(model) for _ in range(4)]
@@ -123,7 +123,7 @@ def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journ
 
 
 def test_exits_and_exempt_agents_are_counted_and_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls that close a position go on; any other call of the process is refused."""
+    """Exit decisions and calls of an exempt agent go on; any other call of the process is refused."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     model = PricedModel()
     ask(model)
@@ -151,7 +151,7 @@ def test_an_exit_decision_is_one_in_its_threads_too(monkeypatch: pytest.MonkeyPa
 
 
 def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """One line is printed for the whole period."""
+    """A used-up soft budget prints one line for the whole period, and calls go on."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week soft")
     model = PricedModel()
     assert None not in [ask(model) for _ in range(4)]

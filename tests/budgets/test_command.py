@@ -55,7 +55,7 @@ def test_budgets_shows_and_raises(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_cannot_be_raised_says_why(arguments: Any, why: str, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the budgets that can be raised; nothing is changed."""
+    """The message names the cause, and nothing is changed."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent 2 USD/day; WhaleAgent 9 calls/hour")
     ask(PricedModel())
     result = run("budgets", *arguments)
@@ -65,7 +65,7 @@ def test_what_cannot_be_raised_says_why(arguments: Any, why: str, run: Any, monk
 
 
 def test_without_budgets_it_says_how_to_set_one(run: Any) -> None:
-    """One line is printed, and the status is 0."""
+    """The printed line shows how to set a budget, and the status is 0."""
     result = run("budgets")
     assert result.exit_code == 0
     assert 'OBSERVABILITY_BUDGETS="fleet 20 USD/day"' in result.stderr

@@ -26,7 +26,7 @@ def test_48_processes_share_a_budget(monkeypatch: pytest.MonkeyPatch, capfd: Any
 
 @pytest.mark.slow
 def test_exits_are_never_refused(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    """10,000 calls inside `exit_decision` are made, although the budget is used up from the first one on."""
+    """10,000 calls inside `exit_decision` are made, although the budget is used up by the first call."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week; fleet 1 calls/hour stop")
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "60")
     done = fleet(10, 1000, seconds=0.0, exiting=True)

@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another program writes for a second: calls go on by the last known remainder."""
+    """While another program locks the journal for a second, calls go on by the last known remainder."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/week")
     model = PricedModel()
     for _ in range(4):
@@ -45,7 +45,7 @@ def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_clock_that_is_set_back_grants_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each period keeps its spending, in whatever order the periods come."""
+    """A clock that is set back or forward returns to a period with the period's spending."""
     text = "fleet 2 calls/day UTC"
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", text)
     ask(PricedModel())
@@ -63,7 +63,7 @@ def test_a_clock_that_is_set_back_grants_nothing_twice(monkeypatch: pytest.Monke
 
 
 def test_a_budget_that_is_introduced_counts_what_its_period_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new budget counts the calls of its period, also those of processes without budgets."""
+    """A new budget counts earlier calls of its period, also calls of processes without budgets."""
     model = PricedModel()
     for _ in range(3):
         model.generate_response("", "Buy?")
@@ -94,7 +94,7 @@ class Unpriced(PricedModel):
 
 
 def test_a_call_without_a_price_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a call counts by its tokens, at 5 USD per million or at the mean price of priced calls, and is marked."""
+    """An unpriced call counts by its tokens, at 5 USD per million or at the mean price of priced calls."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week; fleet 99999 tokens/week; fleet 99 calls/week")
     ask(Unpriced())
     tokens = INPUT + OUTPUT
@@ -112,7 +112,7 @@ class Patient(PricedModel):
 
 
 def test_a_cancelled_call_keeps_its_input_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The provider has read the prompt: 4,000 characters are about 1,000 tokens."""
+    """A cancelled call counts its prompt, which the provider has read: 4,000 characters are about 1,000 tokens."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week")
 
     async def impatient() -> None:
@@ -158,7 +158,7 @@ def _ask_for_ever() -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_gives_its_slice_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The slice is free within 30 seconds of a SIGKILL during a call, if any other process is alive."""
+    """The reserved amount is free within 30 seconds of a SIGKILL during a call, if any other process is alive."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week")
     model = PricedModel()
     ask(model)

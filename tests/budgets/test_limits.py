@@ -90,7 +90,7 @@ def test_a_day_is_from_midnight_to_midnight(zone: str, day: str, hours: int) -> 
 
 
 def test_hours_weeks_and_months() -> None:
-    """A week begins on Monday; when clocks change, both hours of the same name are hours of their own."""
+    """A week begins on Monday; when clocks go back, the repeated hour is a period of its own."""
     hour, week, month = parse_budgets(
         "a 1 calls/hour Europe/Berlin; b 1 calls/week Europe/Berlin; c 1 calls/month Asia/Kolkata"
     )
@@ -105,7 +105,7 @@ def test_hours_weeks_and_months() -> None:
 
 
 def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day begins at midnight of TZ."""
+    """A day of a budget without a zone begins at midnight of TZ."""
     import time
 
     monkeypatch.setenv("TZ", "America/New_York")
@@ -121,7 +121,7 @@ def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_alarm_while_the_budgets_are_read_drops_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An alarm's TimeoutError is an OSError, as a missing time zone is: it reaches the agent, and the budget counts."""
+    """An alarm's TimeoutError, an OSError like that of a missing zone, reaches the agent; the budget still counts."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week Europe/Berlin stop")
 
     def read() -> None:

@@ -50,7 +50,7 @@ def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
     ],
 )
 def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> None:
-    """systemd accepts the unit with this machine's paths, as an instance for an agent of this repo."""
+    """systemd accepts each unit with this machine's paths; the agents' unit as an instance for whale_agent."""
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/bin/true")
@@ -76,8 +76,8 @@ def test_the_collector_takes_what_we_send() -> None:
 
 
 def test_the_collectors_pipelines_name_what_is_configured() -> None:
-    """Every component of a pipeline has a section. This replaces the Collector's own check: Debian has no package of
-    it."""
+    """Every component of a pipeline has a section. The Collector's own check is not run: Debian has no package of the
+    Collector."""
     config = yaml.safe_load(text_of("collector.yaml"))
     for pipeline in config["service"]["pipelines"].values():
         assert all(set(names) <= set(config[kind]) for kind, names in pipeline.items())
@@ -85,7 +85,7 @@ def test_the_collectors_pipelines_name_what_is_configured() -> None:
 
 
 def test_a_machines_settings_are_settings() -> None:
-    """Every name in machine.env_example is one of .env_example, and the journal's path is absolute."""
+    """Every name in machine.env_example is also in .env_example, and the journal's path is absolute."""
     names = re.findall(r"^(\w+)=", text_of("machine.env_example"), re.MULTILINE)
     assert set(names) <= set(
         re.findall(r"^#? ?(\w+)=", (settings.REPO_ROOT / ".env_example").read_text(), re.MULTILINE)

@@ -19,7 +19,8 @@ HOSTS = {
     "api.groq.com": ("groq", "groq"),
 }
 THREE_LINES = "SELL\nFunding turned\nConfidence: 64%"
-# Model -> its answer; that of others is no decision. `deepseek-chat` is asked for three lines, and by the swarm.
+# Model -> its answer; other models give no decision. An agent that wants three lines and the swarm share
+# `deepseek-chat`.
 ANSWERS = {
     "claude-haiku-4-5": "BUY\nThe spread is wide\nConfidence: 72%",
     "deepseek-chat": THREE_LINES,
@@ -41,7 +42,7 @@ class Request(NamedTuple):
 
 
 class Providers:
-    """The proxy, while `with` lasts."""
+    """The proxy, which runs inside `with`."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -79,7 +80,7 @@ class Providers:
             text = ""  # RetryAgent calls again after an empty answer
         message = {**answer["choices"][0]["message"], "content": text}
         answer["choices"] = [{**answer["choices"][0], "message": message}]
-        prompt, total = usage["prompt_tokens"], usage["total_tokens"]  # xAI counts reasoning in the total alone
+        prompt, total = usage["prompt_tokens"], usage["total_tokens"]  # xAI counts reasoning only in the total
         self.requests.append(Request(provider, model, prompt, total - prompt, 200))
         return 200, answer
 

@@ -1,8 +1,8 @@
-"""Run the fleet: one virtual environment for each Python and set of SDK versions, and `test_fleet.py` on each.
+"""Run the fleet: one virtual environment for each Python and set of SDK versions, and `test_fleet.py` in each.
 
 `python tests/fleet/run.py` for the operator's pinned versions on Python 3.10, 3.11 and 3.12, and the newest SDKs;
-`--ends` for the pins on the oldest Python found, and the newest. A Python that this machine lacks is skipped.
-Environments are kept in `.venv-fleet/`, and made anew when their requirements here change.
+`--ends` for the pins on the oldest Python found, and the newest SDKs. A Python that this machine lacks is skipped.
+Environments are kept in `.venv-fleet/`, and made anew when their requirements change.
 """
 
 import os
@@ -18,7 +18,7 @@ from tests.pythons import interpreters  # noqa: E402
 
 FOLDER = ROOT / ".venv-fleet"
 PINS = tuple(Path(__file__).with_name("pins.txt").read_text(encoding="utf-8").split())
-NEWEST = ("openai", "anthropic", "groq", "requests", "rich", "typer")  # the last two for `run`
+NEWEST = ("openai", "anthropic", "groq", "requests", "rich", "typer")  # `run` needs the last two
 PINNED_PYTHONS = ((3, 10), (3, 11), (3, 12))  # the pinned numpy and pandas have wheels for these
 
 

@@ -28,7 +28,7 @@ REPO = Path(__file__).with_name("repo")
 PYTHON = os.environ.get("FLEET_PYTHON", "")
 NAMES = [path.stem for path in sorted((REPO / "src/agents").glob("*_agent.py")) if path.stem != "base_agent"]
 AGENTS = [f"{name} under run" if name == "alone_agent" else name for name in NAMES]
-CLASSES = {"chartvision_agent": "ChartVisionAgent"}  # others are named as their files
+CLASSES = {"chartvision_agent": "ChartVisionAgent"}  # other agents are named like their files
 KEYS = ("ANTHROPIC_KEY", "OPENAI_KEY", "DEEPSEEK_KEY", "GROK_API_KEY", "OPENROUTER_API_KEY", "GROQ_API_KEY")
 
 
@@ -138,8 +138,8 @@ def test_an_agent_does_what_it_did(both: Both) -> None:
 
 @pytest.mark.parametrize("both", AGENTS, indirect=True, scope="module")
 def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureRequest) -> None:
-    """Each request has its provider, model and tokens; failed ones are errors, also those that an SDK refuses to
-    send."""
+    """Each request has its provider, model and tokens. Failed requests are errors, also requests that an SDK refuses
+    to send."""
     answered = [row for row in both.of_type("generation") if row["level"] != "ERROR"]
     recorded = Counter((row["provider"], row["model"], *tokens(row)) for row in answered)
     assert recorded == Counter(sent[:4] for sent in both.adopted.requests if sent.status == 200)
@@ -153,7 +153,7 @@ def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureReques
 
 @of("spread_agent")
 def test_three_lines_are_an_inferred_signal(both: Both) -> None:
-    """Action, confidence and reason are recorded below the answer."""
+    """Action, confidence and reason are recorded as an event below the answer."""
     answer, event = both.rows
     assert (event["type"], event["parent_id"], event["trace_id"]) == ("event", answer["id"], answer["trace_id"])
     assert event["output"]["action"] == "BUY"
@@ -185,7 +185,7 @@ def test_a_cycle_is_one_trace(both: Both) -> None:
 
 @of("desk_agent")
 def test_one_swarm_query_is_one_trace_of_its_caller(both: Both) -> None:
-    """The answers of four models are votes with a majority, and no signals of their own."""
+    """The answers of four models are votes; only the majority is a signal."""
     queries = both.of_type("agent")
     assert [(query["name"], query["agent"], query["is_root"]) for query in queries] == [
         ("SwarmAgent", "DeskAgent", 1)
@@ -214,15 +214,14 @@ def test_under_run_a_scripts_own_cycle_is_one_trace(both: Both) -> None:
 
 @of("chartvision_agent")
 def test_an_image_is_not_recorded_whole(both: Both) -> None:
-    """The text beside an image is recorded, the image by its size."""
+    """The text beside an image is recorded."""
     for row in both.of_type("generation"):
         assert "Chart of" in json.dumps(row["input"])
 
 
 @of("guard_agent")
 def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
-    """Swallowed errors are recorded with status and name, also that of the request Groq's model makes when it is
-    built."""
+    """Swallowed errors are recorded by name; so is the request that Groq's model makes when it is built."""
     refused, calm, broken, hello, words = both.of_type("generation")
     assert "BadRequestError" in refused["status_message"]
     assert "AuthenticationError" in broken["status_message"]

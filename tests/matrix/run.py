@@ -1,7 +1,7 @@
 """Run the matrix: one virtual environment for each combination of SDK versions, and the tests of this folder in each.
 
 `python tests/matrix/run.py` for all of them, `--ends` for the oldest and the newest. Environments are kept in
-`.venv-matrix/`, and made anew when their requirements here change.
+`.venv-matrix/`, and made anew when their requirements change.
 """
 
 import subprocess
