@@ -45,7 +45,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
 
 
 def test_a_test_message(webhook: Webhook, made: Journal) -> None:
-    """`alerts test` sends one message, or names the failing channel and exits with 1; `doctor` names that channel too."""
+    """`alerts test` sends one message, or exits with 1 and names the failing channel, as `doctor` does."""
     sent = run("alerts", "test")
     assert (sent.exit_code, sent.stdout, webhook.titles) == (0, "✅ channel 1 (JSON): sent\n", ["🔔 Test"])
     webhook.status = 503

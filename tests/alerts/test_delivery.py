@@ -146,7 +146,7 @@ def test_many_incidents_are_one_message(store: AlertStore, webhook: Webhook) -> 
 
 
 def test_secrets_are_masked(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key in an incident's text is not sent; a token in an address is neither in the recorded error nor in the alerts' file."""
+    """A key in an incident's text is not sent; a token in an address is not in the alerts' file."""
     announce(store, Incident(f"Agent {KEY}", "failing", f"HTTP 401: key {KEY}", T0, T0), T0)
     assert KEY not in str(webhook.received)
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"json://trader:hunter22@localhost.{TOKEN}:9/{TOKEN}?token={TOKEN}")

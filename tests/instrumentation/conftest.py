@@ -19,7 +19,7 @@ CLAUDE_ASKED = {"model": "claude-haiku-4-5", "messages": MESSAGES, "max_tokens":
 
 @pytest.fixture(autouse=True)
 def _installed() -> Iterator[None]:
-    """Install the hooks by the test's settings, and the default hooks afterwards."""
+    """Restore the default hooks after a test that installed other hooks."""
     finder = hooks._finder
     yield
     if hooks._finder is not finder:
@@ -42,7 +42,7 @@ def play(httpserver: HTTPServer) -> Callable[..., Provider]:
 def settings_of(
     httpserver: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str], dict[str, Any]]:
-    """Return the client's settings for this path of the server."""
+    """Return a client's arguments for this path of the server."""
 
     def settings(path: str) -> dict[str, Any]:
         return {"api_key": KEY, "base_url": httpserver.url_for(path), "max_retries": 0}

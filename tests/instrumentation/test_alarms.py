@@ -30,7 +30,7 @@ def create(**_: Any) -> SimpleNamespace:
 
 
 def refuse(**_: Any) -> None:
-    """Replaces an SDK's method that fails."""
+    """Replaces an SDK's method; fails."""
     raise ConnectionError
 
 
@@ -40,12 +40,12 @@ async def acreate(**_: Any) -> SimpleNamespace:
 
 
 def stream(**_: Any) -> Iterator[dict[str, Any]]:
-    """Replaces an SDK's method that answers with a generator."""
+    """Replaces an SDK's method; answers with a generator."""
     yield {"message": {"content": "BUY"}}
 
 
 async def astream(**_: Any) -> AsyncIterator[dict[str, Any]]:
-    """Replaces an asynchronous method of an SDK that answers with a generator."""
+    """Replaces an asynchronous method of an SDK; answers with a generator."""
     yield {"message": {"content": "BUY"}}
 
 

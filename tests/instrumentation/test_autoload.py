@@ -7,7 +7,7 @@ import pytest
 
 from src.observability import settings
 
-pytestmark = pytest.mark.slow  # each starts a process
+pytestmark = pytest.mark.slow  # each test starts a process
 
 BLOCK = "import sys\nsys.modules['termcolor'] = None  # as if it were not installed\n"
 
@@ -26,7 +26,7 @@ def ran(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_any_import_of_src_observes_an_sdk() -> None:
-    """An agent imports anything of `src`, before or after an SDK: calls are observed, and nothing is printed."""
+    """After any import of `src`, before or after an SDK's, the SDK's calls are observed; stderr stays empty."""
     code = "import src.agents\nimport openai\nopenai.OpenAI(api_key='k').chat.completions\n"
     code += "from src.observability.instrumentation import observed\nprint(observed()['openai'])"
     for program in (code, f"import openai\n{code}"):
@@ -36,7 +36,7 @@ def test_any_import_of_src_observes_an_sdk() -> None:
 
 
 def test_no_sdk_is_imported() -> None:
-    """Neither an SDK nor another slow module is imported."""
+    """`import src` imports neither an SDK nor another slow module."""
     ended = ran(
         "import sys, src\nprint({'openai', 'anthropic', 'groq', 'httpx', 'sqlite3', 'pandas'} & set(sys.modules))"
     )
@@ -54,7 +54,7 @@ def test_a_missing_requirement_is_one_line_with_its_cure() -> None:
 
 
 def test_a_malformed_setting_is_one_line_with_its_cure() -> None:
-    """The line names the variable and the accepted values."""
+    """A malformed setting prints one line with the variable and the accepted values."""
     ended = ran("import src\nprint('traded')", OBSERVABILITY_INSTRUMENT="opnai")
     assert ended.stdout == "traded\n"
     (line,) = ended.stderr.splitlines()

@@ -69,8 +69,8 @@ CLASS = "ChartAnalysisAgent"
 
 
 def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
-    """The method's calls are one trace, under the class's spelling of its name; a call of another method is its own
-    trace."""
+    """The calls of a cycle method are one trace, under the class's name. A call of another method is a trace of its
+    own."""
     module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
     agent = module.ChartAnalysisAgent()
     assert agent.run_monitoring_cycle() == ("SELL", "SELL")
@@ -84,7 +84,7 @@ def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
 
 
 def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Path, journal: Any) -> None:
-    """All calls of a file belong to one agent, whichever of its classes makes them: `MultiAgentSystem` in
+    """All calls of a file belong to the agent that the file is named after: CoinsAgent for `MultiAgentSystem` in
     `coins_agent.py`."""
     source = AGENT.format(folder=folder).replace("ChartAnalysisAgent", "MultiAgentSystem")
     (tmp_path / folder / "agents" / "coins_agent.py").write_text(source)
@@ -98,7 +98,7 @@ def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Pa
 
 
 def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path: Path, journal: Any) -> None:
-    """After a call before the file's class exists, later calls are recorded under the class's spelling."""
+    """A call made before the file's class exists has the file's spelling of the agent, later calls the class's."""
     source = AGENT.format(folder=folder).replace("class Chart", 'ask("hello")\n\nclass Chart')
     (tmp_path / folder / "agents" / "chartanalysis_agent.py").write_text(source)
     importlib.import_module(f"{folder}.agents.chartanalysis_agent").ChartAnalysisAgent().other()
@@ -106,7 +106,7 @@ def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path:
 
 
 def test_a_subclass_of_the_base_agent_has_cycles(folder: str, journal: Any) -> None:
-    """A subclass has cycles wherever it is defined, as in a script."""
+    """A subclass of BaseAgent has cycles wherever it is defined, for example in a script."""
     base = importlib.import_module(f"{folder}.agents.base_agent")
 
     class ScriptAgent(base.BaseAgent):  # type: ignore[misc, name-defined]
@@ -118,7 +118,7 @@ def test_a_subclass_of_the_base_agent_has_cycles(folder: str, journal: Any) -> N
 
 
 def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OBSERVABILITY_CYCLES names methods with or without the class."""
+    """OBSERVABILITY_CYCLES names the cycle methods; `Class.method` is a cycle in that class only."""
     monkeypatch.setenv("OBSERVABILITY_CYCLES", "ChartAnalysisAgent.other, Else.run_monitoring_cycle")
     module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
     agent = module.ChartAnalysisAgent()
@@ -130,7 +130,7 @@ def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("under_run", [True, False])
 def test_a_scripts_classes_have_cycles_under_run(under_run: bool, tmp_path: Path, journal: Any) -> None:
-    """Under `run` a script's classes need no base class; without `run` each call is a trace."""
+    """Under `run` a script's class has cycles without a base class; without `run` each call is a trace."""
     repo = tmp_path / "repo"
     shutil.copytree(settings.REPO_ROOT / "src", repo / "src", ignore=shutil.ignore_patterns("data", "__pycache__"))
     (repo / "lone_agent.py").write_text(LONE)

@@ -121,7 +121,7 @@ def test_installing_twice_patches_once() -> None:
 
 
 def test_what_a_version_lacks_is_skipped() -> None:
-    """A missing class, method or module is skipped."""
+    """A class, method or module that is missing in the installed version is skipped."""
     hooks.install(
         patches_of(
             {

@@ -45,7 +45,7 @@ def test_a_request_alone_is_a_generation(client: openai.OpenAI, journal: Journal
 
 
 def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, journal: JournalReader) -> None:
-    """There is no second row; the call's input and output stay its own."""
+    """A call's only request has no row of its own; the call's row keeps the call's input and output."""
 
     @observe_llm
     def decide(question: str) -> str:
@@ -62,7 +62,7 @@ def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, jou
 
 
 def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """An override that retries: both requests are counted once, and the call around them adds nothing."""
+    """A call that makes two requests is a span: each request is counted once, and the span adds nothing."""
 
     @observe_llm
     def decide() -> Any:
@@ -76,7 +76,7 @@ def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, jo
 
 
 def test_a_generation_around_generations_is_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The usage of its answer belongs to the inner call, which has a row."""
+    """The outer call returns the inner call's answer, whose usage is counted in the inner call's row only."""
 
     @observe_llm
     def inner() -> Any:
@@ -106,7 +106,7 @@ def test_a_stream_that_outlives_its_caller_is_below_a_span(client: openai.OpenAI
 
 
 def test_a_request_in_a_cycle_is_the_agents(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A signal after the request is in the request's trace."""
+    """A request in a cycle has the cycle's agent; a signal after the request is in the same trace."""
     with ObservabilityContext.agent_cycle("RiskAgent"):
         client.chat.completions.create(**ASKED)
         ObservabilityContext.add_trading_signal("BUY", 80, "why")
@@ -141,7 +141,7 @@ def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal:
 def test_with_tracing_off_nothing_is_recorded(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The flag is read at each call."""
+    """ENABLE_LANGFUSE is read at each call."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert not recording().on
     client.chat.completions.create(**ASKED)
@@ -152,7 +152,7 @@ def test_with_tracing_off_nothing_is_recorded(
 def test_prompts_and_answers_can_be_left_out(
     name: str, client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Model, parameters and usage are recorded without prompts and answers."""
+    """Without prompts, or without answers, a row still has model, parameters and usage."""
     monkeypatch.setenv(name, "false")
     client.chat.completions.create(**ASKED)
     (row,) = journal.observations()
@@ -198,7 +198,7 @@ def test_a_very_long_stream_keeps_its_usage(
 
 
 def test_a_response_that_is_read_as_bytes_says_so(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The answer is unknown, since it is not parsed; this is no warning."""
+    """A response read as bytes is not parsed: the row has no answer, and no warning."""
     with client.chat.completions.with_streaming_response.create(**ASKED, stream=True) as response:
         assert list(response.iter_lines())
     (row,) = journal.observations()
@@ -236,7 +236,7 @@ def test_a_signal_after_a_request_stands_in_its_trace(client: openai.OpenAI, jou
 def test_embeddings_are_no_generation_of_the_call_around_them(
     client: openai.OpenAI, httpserver: HTTPServer, journal: JournalReader
 ) -> None:
-    """Embeddings have their own row beside the request that is merged into the call."""
+    """Embeddings have their own row below the call; the chat request is merged into the call's row."""
     vector = {"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}
     usage = {"prompt_tokens": 8, "total_tokens": 8}
     body = {"object": "list", "data": [vector], "model": "text-embedding-3-small", "usage": usage}
@@ -280,7 +280,7 @@ def test_requests_that_end_with_their_caller_are_recorded_once(journal: JournalR
 
 
 def test_an_open_request_is_evidence_should_the_process_die(journal: JournalReader) -> None:
-    """A running request is journalled as open, with its input."""
+    """A running request is journalled as open."""
     begun = begin_request("openai.chat.completions", "generation", recording())
     assert begun is not None
     (row,) = journal.observations()
@@ -289,7 +289,7 @@ def test_an_open_request_is_evidence_should_the_process_die(journal: JournalRead
 
 
 def test_a_body_in_bytes_is_weighed() -> None:
-    """HTTP libraries encode the prompt; the queue's limit counts it."""
+    """A request's size, which the queue's limit counts, includes a prompt that an HTTP library has encoded."""
     text = "x" * 1_000
     given = {"model": text, "messages": [{"role": "user", "content": text}], "config": {"system": text}}
     for arguments in (given, {"body": str(given).encode()}):

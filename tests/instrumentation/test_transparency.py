@@ -55,7 +55,7 @@ def test_a_method_looks_as_before(cls: type, name: str) -> None:
 
 
 def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
-    """The answer has the SDK's type; with `with_raw_response`, the raw response's."""
+    """The answer has the SDK's type, also as a stream and as a parsed raw response."""
     assert type(client.chat.completions.create(**ASKED)) is ChatCompletion
     with client.chat.completions.create(**ASKED, stream=True) as stream:  # a dropped stream would end in a later test
         assert type(stream) is openai.Stream
@@ -63,7 +63,7 @@ def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
 
 
 def test_wrong_arguments_are_the_sdks_error(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The error has the SDK's text; if an agent swallows it, the trace has it."""
+    """Wrong arguments raise an error with the SDK's text, and the error is in the trace."""
     with pytest.raises(TypeError, match="Missing required arguments"):
         client.chat.completions.create(model="gpt-5-mini")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
@@ -96,7 +96,7 @@ def test_a_subclass_that_overrides_is_one_request(client: openai.OpenAI, journal
 
 
 def test_retries_of_the_sdk_are_one_request(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """Three answers of 503 are one failed call."""
+    """A 503 and a 503 to the SDK's retry are one failed request."""
     provider = play("openai", "503")
     client = openai.OpenAI(**{**settings_of("/v1"), "max_retries": 1})
     with pytest.raises(openai.InternalServerError):
@@ -115,7 +115,7 @@ def test_a_stream_can_be_read_in_another_thread(client: openai.OpenAI, journal: 
 
 
 def test_a_stream_can_be_read_in_another_task(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """The reading task has another context."""
+    """The task that reads the stream has another context than the request."""
     play("openai")
 
     async def read(stream: Any) -> list[Any]:
@@ -146,7 +146,7 @@ def test_requests_of_a_pool_are_below_the_call_that_started_it(client: openai.Op
 
 
 def test_gathered_calls_are_siblings(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """Concurrent tasks do not see each other's request."""
+    """Requests of concurrent tasks are not nested in each other."""
     play("openai")
 
     async def main() -> None:
@@ -187,7 +187,7 @@ async def _hangs(**_: Any) -> None:
 
 
 def test_a_request_that_is_closed_from_another_context(journal: JournalReader) -> None:
-    """As the garbage collector or anyio may do it: closing raises nothing, and the request is recorded."""
+    """The garbage collector or anyio may close a request from another context: nothing is raised, and a row is written."""
     call = async_method(CHAT)(_hangs)(**ASKED)
     copy_context().run(call.send, None)
     copy_context().run(call.close)
@@ -195,7 +195,7 @@ def test_a_request_that_is_closed_from_another_context(journal: JournalReader) -
     assert (row["state"], row["status_message"]) == ("local", "GeneratorExit")
 
 
-# A library, and the SDK that it patches.
+# Code that starts another instrumentation -> the SDK that it patches.
 LIBRARIES = {
     "from openinference.instrumentation.openai import OpenAIInstrumentor as library; library().instrument()": "openai",
     "import langfuse.openai": "openai",
@@ -228,7 +228,7 @@ runtime.close()
 def test_beside_another_instrumentation_each_request_is_recorded_once(
     library: str, is_first: bool, play: Any, httpserver: HTTPServer, journal: JournalReader
 ) -> None:
-    """Another library instruments the SDK too, before or after our hooks, in a process of its own."""
+    """In a new process, another library instruments the SDK before or after our hooks."""
     sdk = LIBRARIES[library]
     play(sdk)
     hooks = "import src.observability.autoload"
@@ -242,7 +242,7 @@ def test_beside_another_instrumentation_each_request_is_recorded_once(
 
 
 def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The parameters have the class by name; an answer that does not fit raises the SDK's error."""
+    """The recorded parameters name the caller's class; an answer that does not fit raises the SDK's error."""
 
     class Decision(BaseModel):
         action: str
@@ -255,7 +255,7 @@ def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: Jo
 
 
 def test_messages_are_recorded_as_they_were_sent(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Later changes by the caller are not recorded."""
+    """Changes that the caller makes to the messages after the call are not recorded."""
     messages = [{"role": "user", "content": "first"}]
     client.chat.completions.create(model="gpt-5-mini", messages=messages)  # type: ignore[arg-type]
     messages.append({"role": "assistant", "content": "later"})
@@ -264,7 +264,7 @@ def test_messages_are_recorded_as_they_were_sent(client: openai.OpenAI, journal:
 
 
 def test_headers_of_a_call_are_not_recorded(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Headers may hold a key under any name."""
+    """Headers are left out, since they may hold a key under any name."""
     client.chat.completions.create(**ASKED, extra_headers={"X-Desk": "orange"}, timeout=5)
     assert "orange" not in str(journal.observations())
 
@@ -292,7 +292,7 @@ def test_text_of_a_message_stream(claude: anthropic.Anthropic, journal: JournalR
 def test_a_list_of_sdks_narrows_it(
     chosen: str, recorded: int, client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SDKs that are not in the list are not patched."""
+    """An SDK that OBSERVABILITY_INSTRUMENT does not list is not patched."""
     monkeypatch.setenv("OBSERVABILITY_INSTRUMENT", chosen)
     install()
     client.chat.completions.create(**ASKED)

@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture
 def _copied_journal() -> None:
-    """No copy: the journals of these tests are created as an agent creates its own."""
+    """No copy: these tests create their journals as an agent does."""

@@ -28,7 +28,7 @@ def journal() -> Iterator[Journal]:
 
 
 def rows_of(chance: random.Random, number: int) -> tuple[list[Any], list[Any]]:
-    """Return a call, a signal or an outcome of one of a few traces."""
+    """Return a random call, signal or outcome of one of eight traces."""
     trace = f"{chance.randrange(8):032x}"
     shared = {"trace_id": trace, "trace_name": "A", "agent": chance.choice(["A", "B", None]),
               "start_ns": chance.randrange(100), "end_ns": 100, "id": f"{number:016x}"}  # fmt: skip
@@ -68,7 +68,7 @@ def assert_same(journal: Journal) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
-    """Both agree for calls after their signal, corrected outcomes, replaced inferred signals, and values of any
+    """Table and view agree for calls after their signal, corrected outcomes, replaced inferred signals, and values of any
     type."""
     chance = random.Random(seed)
     for number in range(60):

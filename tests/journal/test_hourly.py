@@ -27,7 +27,7 @@ def journal_file() -> Path:
 
 
 def kept(journal: Journal) -> dict[Any, Any]:
-    """Return the journal's sums, without those that are zero."""
+    """Return the journal's sums, without sums of zero."""
     rows = journal.select("SELECT * FROM hourly")
     found = {tuple(row[key] for key in ("hour", "agent", "provider", "model")): row for row in rows}
     return {key: _values(row) for key, row in found.items() if any(row[name] for name in COUNTED)}
@@ -85,7 +85,7 @@ def test_a_call_counts_once_it_has_ended(journal: Any) -> None:
 
 
 def test_an_interrupted_call_counts_until_its_true_end_comes(journal_file: Path) -> None:
-    """Marked as interrupted, it is a call without a price; after its real end it counts with tokens and cost."""
+    """An interrupted call counts as a call without a price; after its real end it counts with tokens and cost."""
     call = observation_row(
         id="a" * 16, trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=time.time_ns()
     )
@@ -122,7 +122,7 @@ def test_what_was_spent_stays_spent(journal_file: Path) -> None:
 
 
 def named(model: str, number: int = 0) -> Row:
-    """Return calls of these models, a second apart from 2026-11-01 00:00 UTC on."""
+    """Return a call of this model, `number` seconds after 2026-04-22 00:00 UTC."""
     return observation_row(
         id=f"{number}-{model[:20]}", trace_id="b" * 32, type="generation", name="x", trace_name="x", model=model,
         start_ns=493_560 * HOUR_NS + number * 10**9,
@@ -147,7 +147,7 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
 
 @pytest.mark.slow
 def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
-    """Names are cut even if older code wrote them, and in existing sums."""
+    """Names are cut in existing sums, and in rows that older code writes."""
     before = sqlite3.connect(journal_file, isolation_level=None)
     for released in MIGRATIONS[:2]:
         before.executescript(released.script)
@@ -159,7 +159,7 @@ def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
     journal = Journal(journal_file)
     assert {key[3]: sums["calls"] for key, sums in kept(journal).items()} == {f"{n}" + "x" * 199: 150 for n in range(3)}
     assert journal.sums_bytes() < 2_000
-    assert [file.name for file in backups_of(journal_file)] == ["journal.db.before-6"]  # the one that cuts names
+    assert [file.name for file in backups_of(journal_file)] == ["journal.db.before-6"]  # migration 6 cuts names
     before.execute(
         "INSERT INTO observations (id, trace_id, is_root, type, name, trace_name, start_ns, level, state, process,"
         " model) VALUES ('z', 'z', 1, 'generation', 'x', 'x', ?, 'DEFAULT', 'local', 'old', ?)",
@@ -193,7 +193,7 @@ def test_several_processes_add_up(journal_file: Path) -> None:
 
 @pytest.mark.parametrize("create", [True, False], ids=["by a recorder", "by the console"])
 def test_a_journal_of_version_1_gets_them(journal_file: Path, tmp_path: Path, create: bool) -> None:
-    """The rows stay intact and the sums are filled; rows written by old code are counted too."""
+    """A migration leaves the rows intact and fills the sums; rows that old code writes later are counted too."""
     new = Journal(tmp_path / "new.db")
     fill(new, 100, days=1)
     rows, sums = new.observations(), kept(new)

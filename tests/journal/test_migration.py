@@ -53,13 +53,13 @@ def written_by_old_code(db: sqlite3.Connection, name: str, state: str = "local")
 
 
 def test_released_migrations_never_change() -> None:
-    """A journal made by released migrations is the same everywhere."""
+    """Released migrations stay unchanged, so that a journal of a version is the same everywhere."""
     checksums = [hashlib.sha256(released.script.encode()).hexdigest()[:16] for released in MIGRATIONS[: len(RELEASED)]]
     assert checksums == [*RELEASED]
 
 
 def test_code_of_before_goes_on_writing(path: Path) -> None:
-    """A fleet is updated agent by agent: old code has the journal open, or opens it after the migration."""
+    """A fleet is updated agent by agent: old code writes to a journal that it opened before or after the migration."""
     running = of_before(path)
     written_by_old_code(running, "before")
     with closing(Journal(path)) as journal:
@@ -75,7 +75,7 @@ def test_code_of_before_goes_on_writing(path: Path) -> None:
 
 
 def test_a_migration_only_adds(path: Path) -> None:
-    """Every table and column of commit 89c35a9 exists; tables filled by position have no more columns."""
+    """Every table and column of commit 89c35a9 exists; tables that old code fills by position have no new columns."""
     old, new = of_before(path.with_name("old.db")), Journal(path)
     for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         before = [tuple(row)[1:] for row in old.execute(f"PRAGMA table_info({table})")]
@@ -89,7 +89,7 @@ def test_a_migration_only_adds(path: Path) -> None:
 
 
 def test_newer_code_s_migrations_stop_nobody(path: Path) -> None:
-    """This code reads and writes a journal to which newer code has added tables."""
+    """This code reads and writes a journal that has a migration of newer code."""
     with closing(Journal(path)) as journal:
         journal.change("INSERT INTO migrations VALUES (99)")
     with closing(Journal(path)) as journal:
@@ -100,7 +100,7 @@ def test_newer_code_s_migrations_stop_nobody(path: Path) -> None:
 
 @pytest.fixture
 def migrated(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Open the journal with one migration more."""
+    """Open the journal with additional migrations."""
 
     def opened(path: Path, *added: Migration) -> Journal:
         monkeypatch.setattr(migration, "MIGRATIONS", (*MIGRATIONS, *added))
@@ -162,7 +162,7 @@ def test_a_long_migration_lets_others_write(filled: Path, migrated: Any, monkeyp
 
 
 def test_a_migration_that_was_interrupted_goes_on(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed between two pieces, the next start runs the rest, and keeps the first start's backup."""
+    """After a kill between two pieces, the next start runs the rest, and keeps the first start's backup."""
 
     class Killed(BaseException):
         pass
@@ -210,7 +210,7 @@ def test_without_room_there_is_no_copy(
 
 
 def test_columns_are_those_of_the_tables(path: Path) -> None:
-    """The tables have each inserted column, in order, and the two columns that only the journal sets."""
+    """The tables have each inserted column, in order, and two columns that only the journal sets: `seq` and `reason`."""
     with closing(Journal(path)) as journal:
         for table, columns in (("observations", OBSERVATION_COLUMNS), ("scores", SCORE_COLUMNS)):
             names = [row["name"] for row in journal.select(f"PRAGMA table_info({table})")]

@@ -20,7 +20,7 @@ NOW_HOUR = time.time_ns() // HOUR_NS
 
 @pytest.fixture
 def store() -> Iterator[Journal]:
-    """An empty journal with a size limit of one megabyte."""
+    """An empty journal."""
     settings.journal_path().parent.mkdir()
     journal = Journal(settings.journal_path())
     yield journal
@@ -28,7 +28,7 @@ def store() -> Iterator[Journal]:
 
 
 def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) -> None:
-    """Add sums of `an_hour` models, with names of 190 characters, in each of some hours."""
+    """Add sums of `an_hour` models, with names of 194 characters, in each of `hours` hours from `since_hour` on."""
     models = [
         (hour, f"{number:04}" + "m" * 190)
         for hour in range(since_hour, since_hour + hours)
@@ -65,7 +65,7 @@ def test_sums_go_after_400_days(store: Journal) -> None:
 
 
 def test_rows_still_go_at_the_limit(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows are deleted down to nine tenths of the limit, with small sums."""
+    """With small sums, rows are deleted down to nine tenths of the limit."""
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
     call = observation_row(
         trace_id="b" * 32, type="generation", name="x", trace_name="x", input=json.dumps("x" * 10_000)
@@ -92,7 +92,7 @@ def test_a_backup_goes_with_the_rows_of_its_time(store: Journal) -> None:
 
 
 def test_a_name_in_a_row_has_200_characters_at_most() -> None:
-    """A provider may put any text into the `model` of its answer."""
+    """Names are cut to 200 characters, as a provider may put any text into the `model` of its answer."""
     call = Observation("name " * 200, "generation")
     call.model = "a model " * 10_000
     row = row_of(call)

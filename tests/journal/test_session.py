@@ -19,7 +19,7 @@ def ask() -> str:
 
 @pytest.fixture
 def folder() -> Path:
-    """The folder of lock files, made by the operator for other files."""
+    """The folder `processes` for lock files, which the operator had made for other files."""
     folder = settings.journal_path().parent / "processes"
     folder.mkdir(parents=True)
     return folder
@@ -57,7 +57,7 @@ def test_lock_files_of_dead_processes_go(folder: Path) -> None:
 
 
 def test_a_token_names_no_other_file(folder: Path) -> None:
-    """A token is read from the journal, to which others write too."""
+    """A token with a path is rejected: tokens are read from the journal, to which others write too."""
     (folder.parent / "outside").touch()
     assert not is_alive(folder, "../outside")
     assert (folder.parent / "outside").exists()

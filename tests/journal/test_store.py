@@ -26,7 +26,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def test_it_is_the_operators_alone(journal: Any) -> None:
-    """The file has mode 0600 in a folder of 0700, our application id, WAL mode, and returns free space."""
+    """The file has mode 0600 in a folder of 0700, our application id and WAL mode, and can return free space to the disk."""
     ask("now")
     assert len(journal.observations()) == 1
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
@@ -75,7 +75,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
 
 @pytest.mark.failures_expected
 def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """The journal is neither read nor set aside: the message asks to update; calls go on."""
+    """A newer journal is neither read nor set aside: the message asks to update, and calls go on."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -94,7 +94,7 @@ def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixtu
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
-    """As an ordinary user: calls go on, one line has the reason, and queued calls are journalled once possible."""
+    """While the user may not write to the folder, calls go on and one line has the reason; then the queue is journalled."""
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents:
         if parent.stat().st_uid == 0 and parent != Path("/"):
@@ -129,7 +129,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
-    """On a tmpfs of 1 MB: calls return, existing rows stay, and with room again the queue is journalled."""
+    """On a full disk (a tmpfs of 1 MB), calls return and existing rows stay; with room again, the queue is journalled."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
@@ -156,7 +156,7 @@ def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: An
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_read_only_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
-    """Calls return, one line has the reason; once the disk is writable, all queued calls are journalled."""
+    """Calls return, and the reason is recorded; once the disk is writable, all queued calls are journalled."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", str(disk)], check=False).returncode:
@@ -187,7 +187,7 @@ def test_a_journal_that_is_deleted_while_we_run_is_begun_anew(journal: Any) -> N
 
 
 def aged(path: Path, days: float, where: str = "1") -> None:
-    """Make rows older."""
+    """Make rows older by this number of days."""
     db = sqlite3.connect(path)
     db.execute(f"UPDATE observations SET start_ns = start_ns - ? WHERE {where}", (int(days * DAY_NS),))
     db.commit()
@@ -229,7 +229,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
     ask("later")
     assert len(journal.observations()) == 1
     runtime.close()
-    aged(journal.path, -1)  # so that it began after the scores
+    aged(journal.path, -1)  # so that this row begins after the scores
     assert kept.delete_done(10) == 1
     assert kept.scores() == []
     kept.close()
@@ -240,7 +240,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
 def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
     journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The file shrinks; pending rows are deleted only if no others are left, counted and reported."""
+    """The file shrinks; pending rows are deleted only if no other rows are left, and are then counted and reported."""
     monkeypatch.setattr(Retention, "deleted_pending", 0)
     for number in range(400):
         ask(f"{number} " + "x" * 5000)
@@ -314,7 +314,7 @@ def write(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: Any) -> None:
-    """Of pending rows of half a megabyte, as few are deleted as needed."""
+    """Of pending rows of half a megabyte each, as few are deleted as needed."""
     for name, value in settings_for("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
@@ -342,7 +342,7 @@ def a_row(path: Path) -> dict[str, Any]:
     ids=["half a character", "a number beyond 64 bits", "an object", "no level", "text for a number"],
 )
 def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], journal: Any) -> None:
-    """The refused row becomes a placeholder with the reason; the others of its batch are whole."""
+    """The refused row becomes a placeholder with the reason; the other rows of its batch are whole."""
     ask("good")
     journal.observations()
     runtime.close()
@@ -358,7 +358,7 @@ def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], jou
 
 
 def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal: Any) -> None:
-    """Neither SQLite nor protobuf refuses a text of a model or a terminal."""
+    """A text with half an emoji and a NUL is refused neither by SQLite nor by protobuf."""
     ask("half an emoji \ud83d, and \x00")
     assert LangFuseTracker().flush(5)
     (row,) = journal.observations()
@@ -447,7 +447,7 @@ def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
 
 
 def test_a_replaced_journal_is_noticed(journal: Any) -> None:
-    """An operator moves the file away while we run: it keeps its rows, later rows are in a new file."""
+    """After an operator moves the file away while we run, the moved file keeps its rows; later rows are in a new file."""
     ask("before")
     journal.observations()
     moved = journal.path.with_name("archive.db")
@@ -487,7 +487,7 @@ def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
 
 
 def test_a_running_process_marks_the_calls_of_a_dead_one(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process marks them at its next call, once its next clean-up is due."""
+    """A running process marks a dead process's calls at its own next call, once its next clean-up is due."""
     monkeypatch.setattr("src.observability.recording.writer._TIDY_SECONDS", 0.0)
     ask("ours")
     journal.observations()
@@ -519,7 +519,7 @@ def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journ
 
 
 def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> None:
-    """Leases use the monotonic clock, which all processes share."""
+    """A changed system clock ends no lease: leases use the monotonic clock, which all processes share."""
     kept = Journal(journal.path)
     assert kept.take_lease("here", "1-a", lambda _: True)
     monkeypatch.setattr(time, "time_ns", lambda: 2**62)

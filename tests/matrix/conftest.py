@@ -22,7 +22,7 @@ def _own_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     for name in [name for name in os.environ if name.startswith(("LANGFUSE", "OBSERVABILITY", "ENABLE_LANGFUSE"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal.db"))
-    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")  # an answer that is a decision would be a second row
+    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")  # an inferred signal would be a second row
     monkeypatch.setattr(internal_errors, "strict", True)
     settings.forget()
     yield

@@ -1,6 +1,6 @@
 """Chat APIs by HTTP libraries, Gemini and Ollama by their SDKs, and speech and images: each request is one row.
 
-`run.py` runs this file in its environments; what an environment lacks is skipped.
+`run.py` runs this file in its environments; tests of a library that an environment lacks are skipped.
 """
 
 import asyncio
@@ -157,7 +157,7 @@ def test_a_post_that_fails_is_an_error(library: str, rows: Rows) -> None:
 
 @pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
 def test_a_streamed_answer_is_the_callers_alone(library: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """The row has no output; the caller reads every line."""
+    """A streamed answer is not recorded; the caller reads every line."""
     module = pytest.importorskip(library)
     httpserver.expect_request("/api/chat").respond_with_response(_lines([_ollama("BUY")], sse=False))
     url, body = httpserver.url_for("/api/chat"), {"model": "llama3.2", "messages": MESSAGES}
@@ -173,7 +173,7 @@ def test_a_streamed_answer_is_the_callers_alone(library: str, httpserver: HTTPSe
 
 
 def test_a_stream_that_is_read_as_a_whole_is_recorded(httpserver: HTTPServer, rows: Rows) -> None:
-    """The answer is read from its events: Ollama streams by default."""
+    """If the library reads the stream itself, the row has the answer: Ollama streams by default."""
     requests = pytest.importorskip("requests")
     events = [_ollama(piece, done=False) for piece in PIECES[:2]] + [_ollama(PIECES[2])]
     httpserver.expect_request("/api/chat").respond_with_response(_lines(events, sse=False))
@@ -235,7 +235,7 @@ GENAI_ASKED = {
 @pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
 @pytest.mark.parametrize("way", WAYS)
 def test_genai(way: str, stream: bool, httpserver: HTTPServer, rows: Rows) -> None:
-    """google.genai: an answer and a stream."""
+    """google.genai: an answer or a stream is one row."""
     client = _genai(httpserver)
 
     async def run() -> str:
@@ -283,7 +283,7 @@ def _generativeai(httpserver: HTTPServer) -> Any:
 
 @pytest.mark.parametrize("ask", ["answer", "stream", "chat"])
 def test_generativeai(ask: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """google.generativeai: an answer, a stream, a chat."""
+    """google.generativeai: an answer, a stream or a chat is one row."""
     model = _generativeai(httpserver)
     if ask == "stream":
         response = model.generate_content("Longs +80 %", stream=True)
@@ -311,7 +311,7 @@ def test_generativeai_refused(httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_generativeai_stream_that_is_left(httpserver: HTTPServer, rows: Rows) -> None:
-    """The request ends with the response object; the SDK itself reads the first piece."""
+    """The request ends when the response object is deleted; the SDK itself reads the first piece."""
     response = _generativeai(httpserver).generate_content("Longs +80 %", stream=True)
     del response
     gc.collect()
@@ -321,7 +321,7 @@ def test_generativeai_stream_that_is_left(httpserver: HTTPServer, rows: Rows) ->
 
 @pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
 def test_generativeai_async(stream: bool, rows: Rows) -> None:
-    """The asynchronous client speaks only gRPC."""
+    """The asynchronous client speaks only gRPC; its answer or stream is one row."""
     genai = pytest.importorskip("google.generativeai")
     from google.ai import generativelanguage_v1beta as wire
     from google.ai.generativelanguage_v1beta.services.generative_service.transports import (
@@ -393,7 +393,7 @@ def _ollama_client(way: str, httpserver: HTTPServer) -> Any:
 @pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
 @pytest.mark.parametrize("way", WAYS)
 def test_ollama_chat(way: str, stream: bool, httpserver: HTTPServer, rows: Rows) -> None:
-    """An answer and a stream."""
+    """A chat is one row, whether it is answered at once or streamed."""
     client = _ollama_client(way, httpserver)
     asked = {"messages": MESSAGES, "options": {"temperature": 0.3}, "stream": stream}
 
@@ -555,7 +555,7 @@ def test_doctor_can_list_what_is_observed(name: str) -> None:
 
 
 def test_functions_of_ollama_that_were_bound_before_the_hooks(httpserver: HTTPServer, rows: Rows) -> None:
-    """`ollama.chat` belongs to a client that the SDK makes when it is imported."""
+    """`ollama.chat` is observed, although it is bound to a client that the SDK makes when it is imported."""
     ollama = pytest.importorskip("ollama")
     client = _ollama_client("sync", httpserver)
     importlib.import_module("ollama")

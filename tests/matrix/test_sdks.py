@@ -35,7 +35,7 @@ class Api:
     sdk: str
     name: str  # the observation's name without the SDK's
     body: Path
-    base: str  # path that the client's address begins with
+    base: str  # path at the end of the client's base URL
     given: dict[str, Any]
     streams: bool = True
 
@@ -86,7 +86,7 @@ WAYS = ("sync", "async")
 
 
 def version_of(sdk: str) -> str:
-    """Return the installed version."""
+    """Return the installed version of an SDK."""
     return str(importlib.import_module(sdk).__version__)
 
 
@@ -96,12 +96,12 @@ def sdk_of(api: Api) -> Any:
 
 
 async def settled(value: Any) -> Any:
-    """Return the result of a sync method, or await an async one's coroutine."""
+    """Return the result of a sync method, or await the coroutine of an async method."""
     return await value if inspect.isawaitable(value) else value
 
 
 async def first(stream: Any, count: int | None = None) -> list[Any]:
-    """Return the first items of a stream, or all."""
+    """Return the first `count` items of a stream, or all items."""
     items: list[Any] = []
     if hasattr(stream, "__anext__"):
         while count is None or len(items) < count:
@@ -212,7 +212,7 @@ def encoded(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def play(server: HTTPServer, api: Api, *, fails: bool) -> None:
-    """Make the server answer as recorded."""
+    """Make the server answer as recorded, or with the recorded 401 if `fails`."""
     recorded = api.recorded
 
     def respond(request: Request) -> Response:
@@ -245,7 +245,7 @@ def drive(api: Api, way: str, situation: Situation, server: HTTPServer, *, fails
 
     asyncio.run(run())
     if situation is dropped:
-        gc.collect()  # the SDK's streams refer to themselves
+        gc.collect()  # the SDK's streams are in reference cycles
 
 
 def assert_recorded(api: Api, rows: list[dict[str, Any]]) -> None:
@@ -303,11 +303,11 @@ def test_a_failure_is_one_row(name: str, way: str, httpserver: HTTPServer, rows:
     assert row["status_message"].startswith("AuthenticationError: ")
 
 
-# Helpers around a stream: the SDKs' own events, one request all the same.
+# Helpers that turn a stream into the SDK's own events: still one request.
 
 
 def _helper_of(api: Api, resource: Any, method: str) -> Any:
-    """Return the method, if this version has it; before 1.92 OpenAI's was in `beta`."""
+    """Return the method, or skip the test if this version lacks it; before openai 1.92 the method was in `beta`."""
     if hasattr(resource, method):
         return getattr(resource, method)
     client = resource._client
@@ -362,7 +362,7 @@ def test_a_helper_makes_one_request(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", HELPED)
 def test_a_helper_that_is_left_is_one_row(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """The helper's context manager closes the stream."""
+    """Leaving the helper's context manager early closes the stream."""
     drive(APIS[name], way, helper_stream_left, httpserver)
     (row,) = rows()
     assert (row["level"], row["metadata"]["stream"]) == ("DEFAULT", "closed early")
@@ -381,7 +381,7 @@ def test_a_helper_that_is_not_entered_makes_no_request(name: str, way: str, http
 
 @pytest.mark.parametrize("sdk", CLIENTS)
 def test_doctor_can_list_what_is_observed(sdk: str) -> None:
-    """The methods of an SDK that is imported."""
+    """`doctor` lists the observed methods of an installed SDK."""
     pytest.importorskip(sdk)
     methods = observed(importing=True)[sdk]
     assert ("messages.create" if sdk == "anthropic" else "chat.completions.create") in methods

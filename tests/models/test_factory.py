@@ -59,7 +59,7 @@ def test_a_placeholder_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_type_is_reported_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown type is reported with the known ones."""
+    """For an unknown type, the printed line lists the known types."""
     capsys.readouterr()
     assert ModelFactory.create_model("antropic") is None
     assert (
@@ -74,7 +74,7 @@ ALIASES = {"anthropic": ClaudeModel, "google": GeminiModel, "grok": XAIModel, " 
 
 @cases("alias", ALIASES)
 def test_aliases(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider is also known by its company's name, in any case."""
+    """A provider is also known by its company's or product's name, whatever the case."""
     monkeypatch.setenv(ALIASES[alias].api_key_name, KEY)
     assert type(ModelFactory.create_model(alias)) is ALIASES[alias]
 
@@ -112,7 +112,7 @@ def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """AI_MODEL_TYPE applies, with the given model name."""
+    """Without a type, AI_MODEL_TYPE applies, with the given model name."""
     monkeypatch.setenv("AI_MODEL_TYPE", "deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     model = ModelFactory.create_model(model_name="deepseek-reasoner")
@@ -135,7 +135,7 @@ def test_without_its_key_the_first_provider_with_one_is_used(
 
 
 def test_without_any_key_the_local_model_is_taken(somewhere: None, capsys: pytest.CaptureFixture[str]) -> None:
-    """A machine without keys can run an agent."""
+    """A machine without keys can run an agent, with the local model."""
     capsys.readouterr()
     assert type(ModelFactory.create_model()) is LocalModel
     assert "Until then agents use local (smollm2-135m-instruct)" in capsys.readouterr().out
@@ -156,7 +156,7 @@ def test_a_mistyped_setting_is_reported_and_skipped(
 def test_a_local_model_that_is_not_installed_names_the_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The packages are optional; the line has the command that installs them."""
+    """The local model's packages are optional; the printed line has the command that installs them."""
     monkeypatch.setattr(LocalServer, "is_installed", staticmethod(lambda: False))
     capsys.readouterr()
     assert ModelFactory.create_model("local") is None
@@ -166,7 +166,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
 def test_a_third_party_s_class_can_be_added(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A class with only what the existing repo's classes have works; one that cannot be built is reported."""
+    """A class with only what the existing repo's classes have works; a class that cannot be built is reported."""
 
     class Mine(BaseModel):
         def initialize_client(self, **kwargs: Any) -> None:
@@ -215,7 +215,7 @@ def test_clients_take_the_settings_as_they_are(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_our_own_agents_default_is_claude_s() -> None:
-    """`config.AI_MODEL`, which agents pass, is the default of the default provider."""
+    """`config.AI_MODEL`, which agents pass, is the default model of Claude, the default provider."""
     assert ClaudeModel.default_model == config.AI_MODEL
     assert set(ModelFactory.DEFAULT_MODELS) == set(PROVIDERS)
 

@@ -82,7 +82,7 @@ if child:
 
 
 def test_it_survives_a_fork_and_lets_both_processes_end() -> None:
-    """Each process has its own server, and both end normally."""
+    """After a fork each process has its own server, and both processes end normally."""
     done = in_a_process(FORKS, seconds=60)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["True", "True", "True", "0"])
 

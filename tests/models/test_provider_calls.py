@@ -36,7 +36,7 @@ ERRORS = {
     "429": "RateLimitError: Error code: 429",
     "503": "Error code: 503",
     "malformed": "ModelAnswerError: ",
-    "not json": "",  # the SDKs report it differently
+    "not json": "",  # each SDK has another message for it
     "timeout": "APITimeoutError: Request timed out",
 }
 
@@ -181,7 +181,7 @@ def no_redaction() -> Iterator[None]:
         yield
 
 
-FAULTS = {  # with a provider each; tests/runtime/test_faults.py has all providers, in processes of their own
+FAULTS = {  # provider -> fault; tests/runtime/test_faults.py has all providers, in processes of their own
     "claude": locked_journal,
     "openai": broken_journal,
     "gemini": no_threads,
@@ -195,7 +195,7 @@ FAULTS = {  # with a provider each; tests/runtime/test_faults.py has all provide
 def test_an_agent_sees_no_difference_under_a_fault(
     name: str, play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Result, exception and printed lines are those without tracing."""
+    """Under a fault of observability, result, exception and printed lines are the same as without tracing."""
 
     def everything() -> list[Any]:
         outcomes = ("answer", "429", "503", "malformed")
@@ -233,7 +233,7 @@ def test_an_agent_sees_no_difference(
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert everything() == traced
     monkeypatch.setenv("ENABLE_LANGFUSE", "true")
-    journal.observations()  # all written
+    journal.observations()  # journals the queue
     file = tmp_path / "a file, not a folder"
     file.touch()
     with monkeypatch.context() as patch:
@@ -269,7 +269,7 @@ SENT = {
 
 @pytest.mark.parametrize("name", SENT)
 def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any) -> None:
-    """Claude takes no temperature, OpenAI's reasoning models another limit; the trace shows the parameters sent."""
+    """Claude takes no temperature, OpenAI's reasoning models take another limit; the trace shows the parameters sent."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     (row,) = journal.observations()

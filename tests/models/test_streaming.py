@@ -27,7 +27,7 @@ def test_text_without_thinking_is_released(text: str) -> None:
 
 
 def test_thinking_without_an_end_is_no_answer() -> None:
-    """A token limit can cut a model off while it thinks."""
+    """Thinking without an end tag is no answer: a token limit can cut a model off while it thinks."""
     thinking = ThinkFilter()
     assert thinking.feed("<think>longs are") + thinking.rest() == ""
     assert thinking.reasoning == "longs are"

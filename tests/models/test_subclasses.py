@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the subclasses are written as third parties write them
-"""Subclasses as the existing repo writes them, and stranger ones: each call is exactly one generation."""
+"""Subclasses as the existing repo writes them, and stranger subclasses: each call is exactly one generation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -145,7 +145,7 @@ MODELS = (
 
 @pytest.mark.parametrize("model_class", MODELS)
 def test_a_call_is_exactly_one_generation(model_class: type[BaseModel], journal: Any) -> None:
-    """Its tokens are counted once, however the subclass is written."""
+    """A call's tokens are counted once, however the subclass is written."""
     response = model_class("key").generate_response(system_prompt="You trade", user_content="Longs +80 %")
     assert response is not None
     assert response.content == "BUY"
@@ -197,7 +197,7 @@ class Asynchronous(Custom):
 
 
 def test_asynchronous_and_streaming_overrides_are_one_generation_each(journal: Any) -> None:
-    """Such overrides are traced as the synchronous one is."""
+    """Asynchronous and streaming overrides are traced as the synchronous override is."""
     model = Asynchronous()
     assert asyncio.run(model.agenerate_response("You trade", "Longs +80 %")).content == "BUY"
     assert list(model.stream_response("You trade", "Longs +80 %")) == ["B", "UY"]
@@ -220,13 +220,13 @@ def test_a_fallback_model_is_a_generation_of_its_own(journal: Any) -> None:
 
 
 class Failing(Custom):
-    """Its provider refuses."""
+    """A model whose provider refuses."""
 
     error = RuntimeError("quota exceeded")
 
 
 class Unavailable(Custom):
-    """Its provider is overloaded."""
+    """A model whose provider is overloaded."""
 
     error = RuntimeError("Error code: 503 - overloaded")
 
@@ -248,7 +248,7 @@ def test_a_503_is_raised_unchanged(journal: Any) -> None:
 
 
 def test_what_a_caller_throws_into_a_stream_is_the_callers(capsys: pytest.CaptureFixture[str]) -> None:
-    """The exception comes back out and is not printed as a model error."""
+    """An exception that the caller throws into a stream is raised again, and not printed as a model error."""
     stream = Inheriting().stream_response("You trade", "Longs +80 %")
     assert next(stream) == "BUY"
     with pytest.raises(ValueError, match="mine"):
@@ -286,7 +286,7 @@ BAD_PROMPTS: dict[str, tuple[Any, str, str | None]] = {
 
 @pytest.mark.parametrize("case", BAD_PROMPTS)
 def test_a_bad_prompt_is_reported_with_its_cure(case: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A prompt of another type is sent as text, an empty one is not sent; both are reported and recorded."""
+    """A prompt of another type is sent as text, an empty prompt is not sent; both are reported and recorded."""
     prompt, message, sent = BAD_PROMPTS[case]
     model = Inheriting()
     response = model.generate_response("You trade", prompt)

@@ -14,7 +14,7 @@ from werkzeug import Request, Response
 from src.models.base_model import BaseModel
 from src.models.model_factory import ModelFactory
 
-logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request takes longer than the request
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # logging a request takes longer than the request
 
 PROVIDERS = tuple(ModelFactory.MODEL_IMPLEMENTATIONS)
 # For tests of all providers: one of each protocol with the quick tests, the others with the slow ones.
@@ -35,7 +35,7 @@ class Provider:
         self.name = name
         self.recorded = json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
         self.expected = self.recorded["expected"]
-        self.requests: list[dict[str, Any]] = []  # bodies that were asked for
+        self.requests: list[dict[str, Any]] = []  # bodies of received requests
         self.headers: list[Any] = []  # and their headers
 
     def configure(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
@@ -78,7 +78,7 @@ async def _collected(pieces: Any) -> str:
     return "".join([piece async for piece in pieces])
 
 
-# The four ways of asking a model; each gives the answer's text, and None where there was none.
+# The four ways of asking a model; each gives the answer's text, or None without an answer.
 WAYS: dict[str, Callable[..., str | None]] = {
     "generate": lambda model, *args, **kwargs: _content(model.generate_response(*args, **kwargs)),
     "agenerate": lambda model, *args, **kwargs: _content(asyncio.run(model.agenerate_response(*args, **kwargs))),
@@ -89,7 +89,7 @@ BLOCKING = ("generate", "stream")
 
 
 def ways_of(name: str) -> tuple[str, ...]:
-    """Return all four ways for one provider of each SDK; asynchronous ones are the same for all providers of an SDK."""
+    """Return all four ways for one provider of each SDK, else the two blocking ways: async calls depend only on the SDK."""
     return tuple(WAYS) if name in ("claude", "groq") else BLOCKING
 
 
