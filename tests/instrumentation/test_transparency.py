@@ -187,7 +187,7 @@ async def _hangs(**_: Any) -> None:
 
 
 def test_a_request_that_is_closed_from_another_context(journal: JournalReader) -> None:
-    """The garbage collector or anyio may close a request from another context: nothing is raised, and a row is written."""
+    """The garbage collector or anyio may close a request in another context: nothing is raised, a row is written."""
     call = async_method(CHAT)(_hangs)(**ASKED)
     copy_context().run(call.send, None)
     copy_context().run(call.close)

@@ -68,8 +68,8 @@ def assert_same(journal: Journal) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
-    """Table and view agree for calls after their signal, corrected outcomes, replaced inferred signals, and values of any
-    type."""
+    """Table and view agree for calls after their signal, corrected outcomes, replaced inferred signals, and values of
+    any type."""
     chance = random.Random(seed)
     for number in range(60):
         journal.append(*rows_of(chance, number))

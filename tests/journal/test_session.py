@@ -57,7 +57,7 @@ def test_lock_files_of_dead_processes_go(folder: Path) -> None:
 
 
 def test_a_token_names_no_other_file(folder: Path) -> None:
-    """A token with a path is rejected: tokens are read from the journal, to which others write too."""
+    """A token with a path names no process: tokens come from the journal, to which others write too."""
     (folder.parent / "outside").touch()
     assert not is_alive(folder, "../outside")
     assert (folder.parent / "outside").exists()

@@ -26,7 +26,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def test_it_is_the_operators_alone(journal: Any) -> None:
-    """The file has mode 0600 in a folder of 0700, our application id and WAL mode, and can return free space to the disk."""
+    """The file has mode 0600 in a folder of 0700, our application id and WAL mode, and can free disk space."""
     ask("now")
     assert len(journal.observations()) == 1
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
@@ -94,7 +94,8 @@ def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixtu
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
-    """While the user may not write to the folder, calls go on and one line has the reason; then the queue is journalled."""
+    """While the user may not write to the folder, calls go on and one line has the reason; later the queue is
+    journalled."""
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents:
         if parent.stat().st_uid == 0 and parent != Path("/"):
@@ -129,7 +130,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
-    """On a full disk (a tmpfs of 1 MB), calls return and existing rows stay; with room again, the queue is journalled."""
+    """On a full disk (a tmpfs of 1 MB), calls return and rows stay; with room again, the queue is journalled."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
@@ -447,7 +448,7 @@ def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
 
 
 def test_a_replaced_journal_is_noticed(journal: Any) -> None:
-    """After an operator moves the file away while we run, the moved file keeps its rows; later rows are in a new file."""
+    """If an operator moves the file away while we run, the moved file keeps its rows; later rows are in a new file."""
     ask("before")
     journal.observations()
     moved = journal.path.with_name("archive.db")

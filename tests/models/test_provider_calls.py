@@ -269,7 +269,7 @@ SENT = {
 
 @pytest.mark.parametrize("name", SENT)
 def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any) -> None:
-    """Claude takes no temperature, OpenAI's reasoning models take another limit; the trace shows the parameters sent."""
+    """Claude takes no temperature, OpenAI's reasoning models rename the limit; the trace shows the parameters sent."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     (row,) = journal.observations()

@@ -89,7 +89,7 @@ BLOCKING = ("generate", "stream")
 
 
 def ways_of(name: str) -> tuple[str, ...]:
-    """Return all four ways for one provider of each SDK, else the two blocking ways: async calls depend only on the SDK."""
+    """Return all four ways for one provider of each SDK, else the blocking ways: async calls depend on the SDK only."""
     return tuple(WAYS) if name in ("claude", "groq") else BLOCKING
 
 
