@@ -36,7 +36,7 @@ from tests.otlp_server import HEADERS, OtlpServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
 platform.processor()  # cached: the first client of an SDK would run `uname`
-typer.testing._get_command = functools.cache(typer.testing._get_command)  # each run would build all commands
+typer.testing._get_command = functools.cache(typer.testing._get_command)  # else each run builds all commands
 
 _SETTINGS = re.compile(
     r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"

@@ -81,7 +81,7 @@ class LangfuseServer:
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
         self.scores: list[dict[str, Any]] = []  # bodies of `score-create` events, with their `timestamp`, as they came
-        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # status of a refused score, else None
+        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # status of a refused score
         self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"

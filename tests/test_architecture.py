@@ -173,7 +173,7 @@ def files_of_map(root: str) -> dict[str, str]:
 
 
 def paths_on_disk(root: str) -> set[str]:
-    """Every folder and file under `root` that CLAUDE.md lists: no data, no caches, no `__init__.py`."""
+    """Every folder and file under `root` that needs a line in CLAUDE.md: no data, no caches, no `__init__.py`."""
     paths = {f"{path.relative_to(settings.REPO_ROOT)}{'/' * path.is_dir()}" for path in (SRC.parent / root).rglob("*")}
     return {
         path

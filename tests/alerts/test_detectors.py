@@ -66,7 +66,7 @@ def test_distance_is_that_of_kolmogorov_and_smirnov() -> None:
 
 
 def test_a_gap_beyond_the_factor_is_rare() -> None:
-    """At most three in `tests` exponential gaps exceed `gap_factor` times the third-longest gap."""
+    """Of `tests` exponential gaps, at most three on average exceed `gap_factor` times the third-longest gap."""
     chance = random.Random(4)
     number, tests = 500, 1000.0
     factor = gap_factor(number, 3, tests)

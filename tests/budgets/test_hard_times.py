@@ -45,7 +45,7 @@ def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_clock_that_is_set_back_grants_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that is set back or forward returns to a period with the period's spending."""
+    """If the clock is set back or forward, each period keeps its own spending."""
     text = "fleet 2 calls/day UTC"
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", text)
     ask(PricedModel())

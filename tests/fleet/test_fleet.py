@@ -1,7 +1,7 @@
 """In an adopted trading repo, every agent behaves as before, and each of its requests is recorded once.
 
 Each agent of `repo/` runs as a script in two copies of that repo, one untouched and one adopted, with the Python of
-FLEET_PYTHON, which `make test-fleet` sets: without it nothing runs.
+FLEET_PYTHON, which `make test-fleet` sets. Without FLEET_PYTHON nothing runs.
 """
 
 import json

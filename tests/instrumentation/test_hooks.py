@@ -136,7 +136,7 @@ def test_what_a_version_lacks_is_skipped() -> None:
 
 
 def test_a_module_that_fails_fails_as_before(tmp_path: Path) -> None:
-    """A module whose import fails raises its own error, and can be imported once it is corrected."""
+    """A module whose import fails raises its own error, and does not stay in `sys.modules`."""
     broken = tmp_path / NAME / "broken.py"
     broken.write_text("raise ValueError('half')", encoding="utf-8")
     hooks.install(patches_of({f"{NAME}.broken": [patched]}))

@@ -96,7 +96,7 @@ def test_a_subclass_that_overrides_is_one_request(client: openai.OpenAI, journal
 
 
 def test_retries_of_the_sdk_are_one_request(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """A 503 and a 503 to the SDK's retry are one failed request."""
+    """A 503, and another 503 after the SDK's retry, are one failed request."""
     provider = play("openai", "503")
     client = openai.OpenAI(**{**settings_of("/v1"), "max_retries": 1})
     with pytest.raises(openai.InternalServerError):

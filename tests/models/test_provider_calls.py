@@ -361,7 +361,7 @@ def test_a_failure_names_its_cure(outcome: str, play: Any, capsys: pytest.Captur
 def test_an_unknown_model_name_lists_known_ones(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unknown model name is reported with known ones."""
+    """An unknown model name is reported with known names."""
     httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": "Model Not Exist"}}, 400)
     Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
     model = ModelFactory.create_model("deepseek", "deepsek-chat")
