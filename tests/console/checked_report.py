@@ -16,8 +16,7 @@ UNKNOWN = math.nan
 
 
 def check_report(journal: Exported) -> None:
-    """Check cases, hits, means, intervals, profit, cost of all calls and net, by agent and by model; and
-    calibration."""
+    """Check the JSON lines by agent and by model, and the calibration: cases, hits and interval of each class."""
     lines, judged, calls = json_lines("decisions --report"), journal.judged.fillna({"model": "unknown"}), journal.calls
     for by in ("agent", "model"):
         groups = {line["group"]: line for line in lines if line["by"] == by}
@@ -53,8 +52,7 @@ def check_verdict(line: dict[str, Any], cases: pd.DataFrame, calls: pd.DataFrame
 
 
 def wilson(hits: pd.Series) -> tuple[float, float]:
-    """Return the shares that are 1.96 of their own standard errors from the observed share: roots of a quadratic
-    equation."""
+    """Return Wilson's 95 % interval: the two shares that are 1.96 of their standard errors from the observed share."""
     if hits.empty:
         return 0.0, 1.0
     share, z = hits.mean(), 1.96**2 / len(hits)
@@ -75,7 +73,7 @@ def student_quantile(freedom: int) -> float:
 def assert_interval(
     shown: tuple[Any, Any], values: pd.Series, bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> None:
-    """Check Student's interval, to the three decimals of printed tables."""
+    """Check Student's interval, as exactly as the console's quantiles of three decimals allow."""
     if values.nunique() < 2:
         assert shown == (None, None)
         return
@@ -85,7 +83,7 @@ def assert_interval(
 
 
 def check_printed_report() -> None:
-    """Check that the tables have the figures of the JSON output."""
+    """Check that the printed tables have the figures of the JSON output."""
     lines = json_lines("decisions --report")
     by_agent, by_model, classes, agents, models, _ = invoke("decisions --report").stdout.split("\n\n")
     for by, verdicts, balance in (("agent", by_agent, agents), ("model", by_model, models)):

@@ -13,7 +13,7 @@ from tests.console.printed import alike, cells, is_about, json_lines, run, took_
 
 
 def same(printed: pd.DataFrame, expected: pd.DataFrame) -> None:
-    """Check that both have the same columns and rows in the same order, whatever their types."""
+    """Check that two frames have the same columns and rows in the same order, whatever the types of their values."""
     assert list(printed.columns) == list(expected.columns)
     for name in printed:
         for left, right in zip(printed[name], expected[name], strict=True):
@@ -41,7 +41,7 @@ def check_decision(row: dict[str, str], wanted: Any) -> None:
     confidence, outcome = (
         wanted["signal_confidence"],
         row.get("outcome", "–"),
-    )  # without a known outcome there is no column
+    )  # the column is missing if no row has an outcome
     assert row["decision"].startswith(
         f"{wanted['signal_action']} {'' if pd.isna(confidence) else f'{confidence:g}%'}".strip()
     )
@@ -62,7 +62,7 @@ def check_traces(journal: Exported, limit: int) -> None:
     for row, (_, wanted) in zip(rows, expected.iterrows(), strict=True):
         assert (row["trace"], row["agent"]) == (wanted["trace_id"][:8], wanted["agent"])
         assert row["model"] == ("" if pd.isna(wanted["model"]) else wanted["model"])
-        assert (row.get("level") or "DEFAULT") == wanted["level"]  # without a fault there is no column
+        assert (row.get("level") or "DEFAULT") == wanted["level"]  # the column is missing if every trace has DEFAULT
         assert (row["cost"] == "–") == (wanted["calls"] == 0)
         assert is_about(row["cost"], wanted["cost_usd"])
         assert took_about(row["took"], wanted["took_ns"])
@@ -94,7 +94,7 @@ _TOKENS = re.compile(r"([\d,]+) → ([\d,]+) tokens(?: \(([\d,]+) cached\))?$")
 
 
 def check_tree(trace: dict[str, Any], lines: Sequence[str]) -> None:
-    """Check that the tree of a trace has the figures of the JSON output: of calls, cycle and outcome."""
+    """Check that the tree of a trace has the figures of its calls, cycle and outcome in the JSON output."""
     calls = [observation for observation in trace["observations"] if observation["type"] == "generation"]
     matches = [match for line in lines if (match := _CALL.search(line))]
     assert len(matches) == len(calls)

@@ -57,7 +57,7 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal]]:
-    """Return the test's journal with this number of traces and outcomes of the last days: filled once a session, and
+    """Gives the test a journal with a number of traces and outcomes; each such journal is filled once a session, then
     copied."""
     opened: list[Journal] = []
 
@@ -74,15 +74,15 @@ def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal
 
 @pytest.fixture
 def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -> Journal:
-    """The test's journal with the traces of its mark, as `@pytest.mark.filled(100, days=10)`; else 300 traces of two
-    days."""
+    """The test's journal, filled as the test's mark says, such as `@pytest.mark.filled(100, days=10)`; without a mark,
+    300 traces of two days."""
     mark = request.node.get_closest_marker("filled")
     return journal_of(*mark.args, **mark.kwargs) if mark else journal_of(300, days=2.0)
 
 
 @pytest.fixture
 def decide(made: Journal) -> Callable[..., str]:
-    """Record a trace of these calls (model and USD; None: no price; "failed"), then these decisions; return its id."""
+    """Records a trace with calls (model, and USD, None or "failed"), decisions and an outcome; returns its id."""
     ids = count(1)
 
     def trace(
@@ -113,7 +113,7 @@ def decide(made: Journal) -> Callable[..., str]:
 
 @pytest.fixture
 def varied(made: Journal, decide: Callable[..., str]) -> Journal:
-    """300 traces of a fleet, some with several calls and decisions; half have outcomes, some of them corrected."""
+    """300 traces of a fleet, some with two calls, half with outcomes, some corrected; and five unusual traces."""
     fill(made, 300, days=2)
     ask_others(made, 100)
     judge(made, 150)

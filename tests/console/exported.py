@@ -1,6 +1,6 @@
 """The journal as exported to Parquet, and its sums by pandas.
 
-They follow the README's definitions of a decision's model, a trace's cost, and the decision of an outcome.
+The sums follow the README's definitions of a decision's model, a trace's cost, and the decision of an outcome.
 """
 
 import json
@@ -28,7 +28,7 @@ class Exported(NamedTuple):
 
     @property
     def calls(self) -> pd.DataFrame:
-        """Return the calls in order, with their input and output tokens."""
+        """Return the calls in order of their start, with input and output tokens."""
         calls = self.observations.query("type == 'generation'").sort_values(["start_ns", "seq"])
         for name in ("input", "output"):
             calls[f"{name}_tokens"] = [_tokens(text, name) for text in calls["usage"]]
@@ -61,7 +61,7 @@ class Exported(NamedTuple):
 
     @property
     def judged(self) -> pd.DataFrame:
-        """Return the decisions with a known outcome: the last valid BUY or SELL of each trace; `hit`: with a profit."""
+        """Return the decisions with a known outcome: the last valid BUY or SELL of each trace; `hit` means a profit."""
         with_outcome = self.signals.query("trade and stands and (pnl_usd.notna() or pnl_pct.notna())")
         return with_outcome.assign(hit=with_outcome["pnl_usd"].fillna(with_outcome["pnl_pct"]) > 0)
 
@@ -72,7 +72,7 @@ class Exported(NamedTuple):
 
 
 def exported(folder: Path) -> Exported:
-    """Return all of the test's journal; whole numbers stay whole."""
+    """Return the test's journal as exported to Parquet; integers stay integers in columns with missing values."""
     frames = []
     for option, columns in (([], _COLUMNS), (["--scores"], None)):
         file = folder / "all.parquet"
@@ -94,8 +94,8 @@ def _tokens(usage: Any, name: str) -> float:
 
 
 def _with_stand(signals: pd.DataFrame) -> pd.DataFrame:
-    """Add whether a decision is a trade, and whether its trace's cost and outcome stand beside it (last trade, else
-    last)."""
+    """Add `trade` (a valid BUY or SELL) and `stands` (the decision beside which its trace's cost and outcome stand: the
+    last trade, else the last decision)."""
     trades = signals["signal_valid"] & signals["signal_action"].isin(["BUY", "SELL"])
     last = signals.assign(trade=trades).sort_values(["trade", "seq"]).groupby("trace_id")["seq"].last()
     return signals.assign(trade=trades, stands=signals["seq"] == signals["trace_id"].map(last))

@@ -1,4 +1,4 @@
-"""Second calls and outcomes of the traces that `tests.million.fill` wrote."""
+"""Second calls and outcomes for the traces that `tests.million.fill` wrote."""
 
 import random
 from itertools import pairwise
@@ -8,7 +8,7 @@ from src.observability.recording.outcome import rows_of_outcome, scores_of_outco
 
 
 def ask_others(journal: Journal, traces: int) -> None:
-    """Append a second call to this number of traces: it ends last, and its model answers as the next trace's does."""
+    """Append a second call to this number of traces: a copy of the next trace's call, which ends after the first."""
     calls = journal.select("SELECT * FROM observations WHERE type = 'generation' LIMIT ?", (traces + 1,))
     own = ("trace_id", "parent_id", "agent", "session_id", "trace_name")
     second = [
@@ -20,7 +20,7 @@ def ask_others(journal: Journal, traces: int) -> None:
 
 
 def judge(journal: Journal, traces: int) -> None:
-    """Append outcomes of this number of traces: in USD, some in percent only; one in four is corrected."""
+    """Append outcomes of this number of traces: in USD and percent, some in percent only; one in four is corrected."""
     chance = random.Random(6)
     ids = [row["trace_id"] for row in journal.select("SELECT trace_id FROM observations WHERE is_root")]
     for trace_id in chance.sample(ids, traces):

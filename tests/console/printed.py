@@ -11,12 +11,12 @@ from typer.testing import CliRunner, Result
 
 from src.observability.console.app import app
 
-START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC, when the screens of the tests are
+START_NS = 1_795_000_000_000_000_000  # 2026-11-18 11:06:40 UTC: the traces on the test screens are older
 _UNITS = {"ms": 1e6, "s": 1e9, "min": 60e9, "hours": 3600e9, "days": 86_400e9}  # nanoseconds
 
 
 def cells(lines: Sequence[str]) -> list[dict[str, str]]:
-    """Return the rows of a table by its column names: columns are where no line has a character."""
+    """Return the rows of a table by column name; between two columns, every line has at least two blanks."""
     head, _, *rows = lines
     edges = list(_edges([head, *rows]))
     names, *values = ([line[begin:end].strip() for begin, end in edges] for line in (head, *rows))
@@ -38,19 +38,19 @@ def amount(text: str) -> float:
 
 
 def least_digit(text: str) -> float:
-    """Return the largest difference between a number and its printed form: half of the last digit, and a little."""
+    """Return the largest difference between a number and its printed form: half of the last digit, plus rounding."""
     digits = re.search(r"\.(\d+)", text)
     return 0.501 * 10.0 ** -(len(digits[1]) if digits else 0)
 
 
 def is_about(text: str, value: float) -> bool:
-    """Return whether a number is printed correctly, with as many digits as the printed form has."""
+    """Return whether a printed number is `value`, rounded to the printed digits."""
     printed = amount(text)
     return math.isnan(printed) if math.isnan(value) else abs(printed - value) <= least_digit(text)
 
 
 def took_about(text: str, nanoseconds: float) -> bool:
-    """Return whether a duration is printed correctly."""
+    """Return whether a printed duration is this number of nanoseconds, rounded to the printed digits."""
     if text == "<1 ms":
         return nanoseconds < 1e6
     number, unit = text.split()

@@ -44,7 +44,7 @@ def test_every_command_shows_the_same_time_for_the_same_trace(filled: Journal) -
 
 
 def moment_in(began: datetime, title: str) -> str:
-    """Return the time that a sentence mentions."""
+    """Return a time as the tree prints it, in the zone named by a column's title."""
     return f"{began:%Y-%m-%d %H:%M:%S} {title[7:-1]}"
 
 
@@ -83,7 +83,7 @@ def test_days_and_hours_are_the_operator_s(filled: Journal) -> None:
 def test_a_table_over_a_change_of_the_clocks_has_an_offset_a_line(
     filled: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same local hour occurs twice; both keep lines of their own."""
+    """When the clocks go back, a local hour occurs twice: each line has its own offset."""
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
     change = int(datetime(2026, 10, 25, 1, tzinfo=timezone.utc).timestamp() * 1e9)

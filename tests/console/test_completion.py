@@ -39,7 +39,7 @@ def test_bash_completes_commands_options_and_values() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_has_every_command_and_option(shell: str) -> None:
-    """Each shell's script contains all names, so that completion need not start Python."""
+    """Each shell's script contains all commands and options, so that completion need not start Python."""
     script = invoke(f"completion {shell}").stdout
     for name, command in COMMANDS.items():
         assert name in script

@@ -55,7 +55,7 @@ def frame() -> pandas.DataFrame:
     assert (done.exit_code, done.stderr) == (0, "")
     return pandas.read_parquet(
         io.BytesIO(done.stdout_bytes), columns=COLUMNS, dtype_backend="numpy_nullable"
-    )  # floats would round times
+    )  # floats would round nanoseconds
 
 
 def rank(values: pandas.Series, share: float) -> float:
@@ -157,7 +157,7 @@ def test_the_table_has_the_same_figures(by: str, filled: Journal) -> None:
 
 
 def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
-    """Check one line of the table, and its figures in JSON, against pandas."""
+    """Check one line of the table against the JSON output."""
     values = {name: math.nan if value is None else value for name, value in line.items() if name != "group"}
     whole = {"calls": "calls", "decisions": "decisions", "tokens in": "input_tokens", "out": "output_tokens"}
     assert all(amount(row[name]) == values[key] for name, key in whole.items())
@@ -187,7 +187,7 @@ def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
 
 
 def test_the_derived_figures(filled: Journal) -> None:
-    """Spend per decision exists only if every price is known; shares are of the calls, and of the input tokens."""
+    """Spend per decision needs every price; errors are a share of the calls, cache hits of the input tokens."""
     for line in lines("costs", "--by", "model"):
         assert line["cache_hit_share"] == pytest.approx(line["cached_tokens"] / line["input_tokens"])
         assert line["error_share"] == line["errors"] / line["calls"]
@@ -212,11 +212,11 @@ def test_the_sums_outlive_the_rows(filled: Journal) -> None:
 
 
 def test_status_is_right(filled: Journal) -> None:
-    """`status` has the spend, calls and errors of 24 hours, and the number of rows."""
+    """`status` has the calls and spend of the last 24 hours, the number of rows and the last five decisions."""
     everything = frame()
     recent = everything[(everything["type"] == "generation") & (everything["start_ns"] >= time.time_ns() - DAY_NS)]
     (status,) = lines("status")
-    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # the clock has moved on
+    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # a call aged out
     assert sum(agent["cost_usd"] or 0 for agent in status["agents"]) == pytest.approx(
         recent["cost_usd"].sum(), rel=0.02
     )
@@ -273,7 +273,7 @@ def test_what_if_by_time_is_in_order(by: str, filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_figures_end_while_calls_go_on(filled: Journal) -> None:
-    """In a busy fleet a call ends for each call that is read: the next command counts it."""
+    """If a new call ends for each call read, reading still ends: the next command counts the new calls."""
     seen, total = 0, sum(line["calls"] for line in lines("costs", "--what-if", "gpt-4o"))
     for _ in totals.calls_with_usage(filled, "agent", Filter()):
         seen += 1
@@ -290,7 +290,7 @@ def test_a_model_without_a_price_is_no_what_if(filled: Journal) -> None:
 
 
 def test_the_price_table_tells_its_age() -> None:
-    """The printed date is that of the newest price that holds already."""
+    """The date of the price table is that of the newest price already in force."""
     table = cost.price_table()
     assert date(2026, 1, 1) < table.newest <= datetime.now(timezone.utc).date()
     assert table.name.startswith("genai-prices 0.")
@@ -307,6 +307,6 @@ def test_every_table_fits(columns: int, filled: Journal) -> None:
 
 
 def test_large_numbers_stay_short() -> None:
-    """Tokens are printed in millions, times in days."""
+    """Large token counts are printed in millions or billions, long durations in hours or days."""
     assert [count(999_999), count(1_234_567), count(2_500_000_000)] == ["999,999", "1.2 M", "2.5 G"]
     assert [duration(7200 * 10**9), duration(14 * DAY_NS), duration(90 * 10**9)] == ["2 hours", "14 days", "90.0 s"]

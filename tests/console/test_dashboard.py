@@ -15,7 +15,7 @@ from tests.langfuse_server import LangfuseServer
 
 @pytest.fixture
 def api(httpserver: HTTPServer, langfuse: LangfuseServer) -> DashboardApi:
-    """The APIs of dashboards and score configurations."""
+    """Langfuse's APIs of dashboards and score configurations, on the test server."""
     return DashboardApi(httpserver, langfuse)
 
 
@@ -78,7 +78,7 @@ def test_a_server_without_the_api(run: Any, api: DashboardApi) -> None:
 
 
 def test_it_needs_keys_and_rights(run: Any, api: DashboardApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused or missing keys and an unavailable server are one line with its cure, exit status 1."""
+    """Refused keys, missing keys and an unavailable server are each reported with the cure, exit status 1."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-another-0123456789")
     refused = run("dashboard", columns=200)
     assert (refused.exit_code, "HTTP 401" in refused.output) == (1, True)

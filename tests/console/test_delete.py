@@ -21,7 +21,7 @@ def run(command: str, answer: str = "") -> Result:
 
 
 def traces() -> dict[str, int]:
-    """Return the number of rows of each remaining trace, scores included."""
+    """Return the number of rows of each remaining trace: observations, scores and tags."""
     journal = Journal(settings.journal_path(), create=False)
     tables = " UNION ALL ".join(f"SELECT trace_id FROM {table}" for table in ("observations", "scores", "trace_tags"))
     rows = journal.select(f"SELECT trace_id, count(*) AS number FROM ({tables}) GROUP BY trace_id")
@@ -75,7 +75,7 @@ def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
 
 
 def test_what_waits_for_langfuse_is_deleted_with_a_warning(filled: Journal) -> None:
-    """The question names the pending rows, which would never be sent."""
+    """The question has the number of pending rows, which would never be sent."""
     trace_id = next(iter(traces()))
     filled.change("UPDATE observations SET state = 'pending', destination = 'h|k' WHERE trace_id = ?", (trace_id,))
     assert "3 rows of this trace would never be sent." in run(f"delete {trace_id}", "y\n").stderr
@@ -83,7 +83,7 @@ def test_what_waits_for_langfuse_is_deleted_with_a_warning(filled: Journal) -> N
 
 
 def test_a_trace_that_still_runs_is_not_deleted(filled: Journal) -> None:
-    """The end of a running trace would record it again."""
+    """Deletion of a running trace is refused: the end of the trace would record it again."""
     filled.change("UPDATE observations SET state = 'open' WHERE seq = 1")
     (row,) = filled.select("SELECT trace_id FROM observations WHERE seq = 1")
     before = traces()
@@ -103,7 +103,7 @@ def test_prune_asks(filled: Journal) -> None:
     assert traces() == before
     assert "🧹 Deleted 60 observations" in run("prune --older-than 1h", "y\n").stdout
     assert traces() == {}
-    assert run("prune --older-than 1h").exit_code == 0  # nothing to ask about
+    assert run("prune --older-than 1h").exit_code == 0  # no rows, so no question
 
 
 def test_prune_of_all_leaves_what_is_to_be_sent(filled: Journal, journal: Any) -> None:

@@ -1,4 +1,4 @@
-"""Each fault of tracing is really caused: `doctor` must report it with the cure and the exit status."""
+"""Each test causes a real fault of tracing, which `doctor` must report with the cure and the exit status."""
 
 import gzip
 import json
@@ -91,7 +91,7 @@ def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> N
 
 
 def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
-    """A server accepts rows and stores none: at first they may be queued, minutes later the worker must be checked."""
+    """A server that accepts rows and stores none is fine at first (rows may be queued), a warning an hour later."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     langfuse.is_stored = False
@@ -194,7 +194,7 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_page_accepts_no_keys(langfuse: Any) -> None:
-    """A hotel's network answers every request with 200 and a web page."""
+    """If a hotel's network answers with 200 and a web page, it is unknown whether the server accepts the keys."""
     langfuse.answer = lambda _request, _: Response("<html>Log in", 200)
     assert worst_finding("keys")[:2] == ("warning", "unknown if the server accepts them: HTTP 200")
 
@@ -229,8 +229,8 @@ def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, tex
 
 
 def test_the_langfuse_sdk_need_not_be_there(langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traces and scores are not sent through the Langfuse SDK."""
-    monkeypatch.setattr(sys, "path", [])  # where installed packages are searched
+    """A missing Langfuse SDK is no fault: traces and scores are not sent through it."""
+    monkeypatch.setattr(sys, "path", [])  # no installed package can be found
     langfuse.answer = lambda request, _: Response('{"version": "4.60.0"}', 200) if request.path == HEALTH else None
     finding = worst_finding("server")
     assert finding[0] == "fine"
@@ -239,7 +239,7 @@ def test_the_langfuse_sdk_need_not_be_there(langfuse: Any, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("seconds", [-3600, 3600])
 def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a wrong clock, traces would get times in the past or the future."""
+    """A clock an hour off is a fault: traces would get times in the past or the future."""
 
     def answer(connection: socket.socket) -> None:
         connection.recv(10_000)
@@ -259,7 +259,7 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
-    """Of 200 MB, no more than the connection's buffers hold is read."""
+    """`doctor` stops reading an answer of 200 MB: less than 50 MB, mostly buffered, is sent."""
     sent = 0
 
     def pieces() -> Iterator[bytes]:
@@ -274,7 +274,7 @@ def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
 
 
 def test_an_answer_that_unpacks_to_much_is_not_unpacked(langfuse: Any) -> None:
-    """50 KB of gzip that unpack to 50 MB take little memory."""
+    """50 KB of gzip that would unpack to 50 MB take less than 20 MB of memory."""
     bomb = gzip.compress(bytes(50 * 2**20))
     langfuse.answer = lambda _request, _body: Response(bomb, headers={"Content-Encoding": "gzip"})
     tracemalloc.start()
@@ -348,7 +348,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.parametrize("where", [0, 40])
 def test_a_damaged_journal_is_set_aside_on_demand(where: int, filled: Journal) -> None:
-    """The file is damaged at its beginning or in its middle; without `--fix` nothing is changed."""
+    """`--fix` sets aside a file damaged at its beginning or in its middle; without `--fix` nothing is changed."""
     filled.close()
     path = settings.journal_path()
     with path.open("r+b") as file:
@@ -418,7 +418,7 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
 
 
 def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) -> None:
-    """Used models without a price are named, with the number of their calls."""
+    """Models without a price are named; calls that could not be recorded are counted."""
     fill(filled, 100, days=3, seed=2)
     assert "unknown for openrouter/nobody-s-model: " in worst_finding("prices")[1]
     assert worst_finding("own failures")[0] == "fine"

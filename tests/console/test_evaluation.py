@@ -51,7 +51,7 @@ def judged(decide: Any) -> pd.DataFrame:
 
 
 def test_the_verdict_is_what_pandas_computes(judged: pd.DataFrame) -> None:
-    """Cases, hits, mean, Brier score and calibration equal those of pandas; NOTHING has no outcome."""
+    """Cases, hits, mean, Brier score and calibration equal those of pandas; an outcome of NOTHING is not counted."""
     lines = report()
     for row in (line for line in lines if line["by"] == "agent"):
         its = judged[judged["agent"] == row["group"]]
@@ -84,7 +84,7 @@ def test_student_s_quantiles_are_student_s() -> None:
     ids=["normal", "even", "skewed"],
 )
 def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -> None:
-    """In 4,000 series of five, the interval contains the true mean about as often as promised; skew costs some."""
+    """In 4,000 series of five, the interval has the true mean about as often as promised, less often with skew."""
     chance = np.random.default_rng(5)
     intervals = [mean_interval(profits(chance).tolist()) for _ in range(4_000)]
     assert sum(interval is not None and interval[0] <= mean <= interval[1] for interval in intervals) / 4_000 >= least
@@ -92,13 +92,13 @@ def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -
 
 @cases("values", [[], [3.0], [10.0] * 5, [10.0] * 50])
 def test_what_shows_no_spread_has_no_interval(values: list[float]) -> None:
-    """One trade, or five with the same profit, say nothing about the next trade."""
+    """No trade, one trade, or trades with the same profit show no spread, so they have no interval."""
     assert mean_interval(values) is None
 
 
 @pytest.mark.parametrize(("cases", "quantile"), [(30, 2.0452), (50, 2.0096), (1000, 1.9623)])
 def test_the_interval_of_many_is_student_s_too(cases: int, quantile: float) -> None:
-    """Beyond the table of quantiles, to the third digit (NIST/SEMATECH e-Handbook, 1.3.6.7.2)."""
+    """Beyond the console's table, intervals are right to 0.2 % (quantiles: NIST/SEMATECH e-Handbook, 1.3.6.7.2)."""
     values = np.random.default_rng(3).normal(2, 5, cases)
     half = quantile * values.std(ddof=1) / math.sqrt(cases)
     assert mean_interval(list(values)) == pytest.approx((values.mean() - half, values.mean() + half), rel=2e-3)
@@ -130,7 +130,7 @@ def test_bounds_have_the_digits_of_their_mean(decide: Any) -> None:
 
 
 def test_each_figure_counts_its_own_cases(decide: Any) -> None:
-    """Percentages do not count as USD, and decisions without a confidence do not count for the Brier score."""
+    """An outcome in percent counts for hits and Brier score, but not for the mean in USD."""
     decide(pnl_usd=4)
     decide(pnl_usd=2)
     decide(pnl_pct=-1)
@@ -143,8 +143,7 @@ def test_each_figure_counts_its_own_cases(decide: Any) -> None:
 
 
 def test_net_is_less_what_all_calls_cost(decide: Any) -> None:
-    """The cost includes calls that led to NOTHING, to decisions without an outcome or with one in percent; a failed
-    call is free."""
+    """The cost includes calls that led to NOTHING, no decision or an outcome in percent; a failed call is free."""
     decide(calls=[("m", 0.5)], pnl_usd=10)
     decide(calls=[("m", 0.25), ("m", "failed")], pnl_pct=3)
     decide([("NOTHING", 60)], calls=[("m", 1.0)])
@@ -192,8 +191,8 @@ def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
 def test_a_trace_costs_the_same_everywhere(
     calls: list[Any], usd: float | None, text: str, decide: Any, tmp_path: Path
 ) -> None:
-    """An unknown price is not 0; a failed call adds nothing, and if all failed, the cost is unknown. Without calls it
-    is zero."""
+    """An unknown price is not 0; a failed call adds nothing; if all calls failed, the cost is unknown. A trace without
+    calls has no cost: `–` in lists, 0 in sums."""
     decide(calls=calls, pnl_usd=1)
     assert [json.loads(line)["cost_usd"] for line in run("decisions", "--json").splitlines()] == [usd]
     assert run("decisions").splitlines()[2].split()[-1] == text

@@ -56,7 +56,7 @@ def test_scores_are_rows_of_their_own(filled: Journal, tmp_path: Path) -> None:
 
 
 def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:
-    """Each line is a message; decoded by protobuf, it is the span that arrived."""
+    """Each line is an OTLP message; decoded by protobuf, the message equals the batch that arrived."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     (line,) = run("export", "--format", "otlp").output.splitlines()
@@ -112,7 +112,7 @@ def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
     run: Any,
     tmp_path: Path,
 ) -> None:
-    """In a folder that others may write, a link at an old draft's name leaves its target unchanged."""
+    """In a folder that others may write to, a link under the name of a draft is not followed: its target stays."""
     one_cycle()
     victim, output = tmp_path / "wallet.json", tmp_path / "week"
     victim.write_text("the operator's")
@@ -146,7 +146,7 @@ def test_plain_text_stays_as_it_is_in_csv(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_fault(filled: Journal) -> None:
-    """`export | head -1` is no error."""
+    """`export | head -1` prints one line and no error."""
     filled.close()
     command = f"{sys.executable} -m src.observability export | head -1"
     ended = subprocess.run(

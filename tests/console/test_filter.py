@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filled(200, days=10 / 24, until_ns=NOON_NS)
 
 @cases(("since", "until"), [(-9.5, -2.25), (-5.75, -5.25), (-5.5, -4.5), (-6, -5), (-20, 1)])
 def test_totals_of_any_period_are_the_sums_of_its_rows(since: float, until: float, filled: Journal) -> None:
-    """Whole hours come from the hourly totals, the incomplete ones at both ends from the rows; none counts twice."""
+    """Whole hours come from the hourly totals, incomplete hours at both ends from the rows; no call counts twice."""
     begin, end = (NOON_NS + int(hours * HOUR_NS) for hours in (since, until))
     rows = [
         row for row in filled.observations()
@@ -100,8 +100,8 @@ def test_every_command_obeys_the_same_options(
 
 
 def test_a_text_is_words_in_a_row_of_prompt_answer_reason_or_error(made: Journal) -> None:
-    """Words match in any case and with any signs between them, the last may be cut short; names, ids and figures are
-    not searched."""
+    """Words match in any case and with any signs between them; the last word may be cut short; names, ids and figures
+    are not searched."""
     contents = {
         "a" * 32: {"input": json.dumps([{"role": "user", "content": "Short\nLIQUIDATIONS look tired"}])},
         "b" * 32: {"output": json.dumps({"choices": ["short: liquidation"]})},

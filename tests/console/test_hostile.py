@@ -35,7 +35,7 @@ def run(command: str) -> Result:
 
 @pytest.fixture
 def hostile() -> int:
-    """A signal with its call and outcome for every value in every field, and some whose metadata is not an object."""
+    """Journals a signal, call and outcome for each value in each field and for odd metadata; returns their number."""
     texts = [json.dumps({**WHOLE, field: "@"}).replace('"@"', value) for field in FIELDS for value in VALUES]
     texts += ["[]", '"text"', "5", "null", "{}"]
     settings.journal_path().parent.mkdir()
@@ -89,7 +89,7 @@ def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_tail_survives_it(hostile: int) -> None:
-    """`tail` prints one line for each, below the line of the day."""
+    """`tail` prints one line for each signal, below the line of the day."""
     command = [sys.executable, "-m", "src.observability", "tail", "--limit", "1000"]
     with subprocess.Popen(command, cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

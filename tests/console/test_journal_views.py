@@ -16,8 +16,8 @@ from tests.console.cycles import ask, one_cycle
 
 
 def test_a_trace_is_a_tree(run: Any) -> None:
-    """The tree has the cycle, its call with tokens and cost, its decision and reason; found by `last` or the id's first
-    digits."""
+    """The tree has the cycle, its call with tokens and cost, its decision and reason; `last` and the id's first digits
+    find the trace."""
     one_cycle()
     output = run("trace", "last").output
     lines = output.splitlines()
@@ -46,7 +46,7 @@ def test_a_trace_shows_prompt_and_outcome(run: Any) -> None:
 
 
 def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
-    """Lines fit 80 and 160 columns, and a pipe has no colour."""
+    """Lines of a tree fit 80 and 160 columns, without colour in a pipe; with --full no text is cut."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask("x", answer="a long answer " * 30)
     for columns in (80, 160):
@@ -55,7 +55,7 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
         assert "\x1b" not in "".join(lines)
     full = run("trace", "last", "--full").output
     assert "…" not in full
-    assert full.count("answer") == 30 + 30 + 1  # answered, asked for, and the argument's name
+    assert full.count("answer") == 30 + 30 + 1  # in the output, in the argument `answer`, and in its name
 
 
 def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
@@ -171,7 +171,7 @@ def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
 
 
 def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: Any, tmp_path: Any) -> None:
-    """An empty journal is not a fault; a missing journal is a fault."""
+    """A missing journal is reported with the cure, exit status 1, and is not created."""
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "none.db"))
     for command in ("status", "traces", "decisions", "costs"):
         result = run(command)
@@ -182,7 +182,7 @@ def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: An
 
 @cases(("text", "seconds"), [("24h", 86400), ("7d", 604800), ("2w", 1209600), ("30m", 1800), (" 1H ", 3600)])
 def test_since_is_a_span_or_a_time(text: str, seconds: int) -> None:
-    """Durations count back from now; dates are UTC unless they have an offset."""
+    """Durations count back from now; dates are in the operator's zone, here UTC, unless they have an offset."""
     assert parse_time(text) == pytest.approx(time.time_ns() - seconds * 10**9, abs=10**9)
     assert parse_time("2026-11-01") == 1_793_491_200 * 10**9
     assert parse_time("2026-11-01T01:00+01:00") == parse_time("2026-11-01")

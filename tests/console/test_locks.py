@@ -1,7 +1,7 @@
-"""No command delays an agent's journalling: beside it, an append takes 50 ms at most.
+"""No command delays an agent's journalling: while a command runs, an append takes 50 ms at most.
 
-A real process appends without pause. Time for which the machine was busy is not counted. The journal is in memory,
-since a slow disk is no fault of the console.
+A real process appends a trace every two milliseconds. Time for which the machine was busy is not counted. The journal
+is in memory, since a slow disk is no fault of the console.
 """
 
 import itertools
@@ -25,7 +25,7 @@ from tests.million import fill
 from tests.runtime.busy_machine import Watch
 
 MOST_NS = 50_000_000
-LONG_ENOUGH_SECONDS = 5.0  # duration of a command that runs on
+LONG_ENOUGH_SECONDS = 5.0  # then `tail` and `ship` are ended by Ctrl-C
 TRIES = 3
 MEMORY = Path("/dev/shm")
 COMMANDS = (
@@ -98,7 +98,7 @@ def longest_wait(command: str) -> int:
 
 
 def run(command: str) -> str:
-    """Return a command's stderr; a command that runs on is ended by Ctrl-C."""
+    """Return a command's stderr; a command that does not end in time is ended by Ctrl-C."""
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", *command.split()], cwd=settings.REPO_ROOT, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -112,7 +112,7 @@ def run(command: str) -> str:
 
 @contextmanager
 def writing() -> Iterator[list[tuple[int, int]]]:
-    """Start a process that appends meanwhile; at the end, report when each append began and ended."""
+    """Run a process that appends during the block; after the block, the list has each append's begin and end (ns)."""
     intervals: list[tuple[int, int]] = []
     with tempfile.TemporaryFile("w+") as file:
         command = [sys.executable, "-m", __name__, str(settings.journal_path())]

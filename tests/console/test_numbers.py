@@ -30,7 +30,7 @@ def test_traces(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_trace(varied: Journal, tmp_path: Path) -> None:
-    """Check the newest traces, some failed ones, some without a price, and each of the unusual ones."""
+    """Check the four oldest traces, which are unusual, the four newest, some that failed, and some without a price."""
     journal = exported(tmp_path)
     failed, unpriced = journal.traces.query("level == 'ERROR'"), journal.traces.query("calls > 0 and cost_usd.isna()")
     chosen = pd.concat([journal.traces.head(4), journal.traces.tail(4), failed.head(3), unpriced.tail(3)])

@@ -53,7 +53,7 @@ def _options(name: str) -> dict[str, Any]:
 
 @cases("name", COMMANDS)
 def test_every_command_has_an_example_and_the_options_that_mean_something(name: str) -> None:
-    """Every command has --json, unless it writes a file or runs on; --since is the same everywhere."""
+    """Every command has an example; all but five have --json; the filters of listing commands are the same."""
     assert f"Example: python -m src.observability {name}" in inspect.cleandoc(COMMANDS[name].help)
     options = _options(name)
     assert ("--json" in options) or name in ("report", "run", "serve", "watch", "completion")
@@ -77,7 +77,7 @@ def test_the_help_lists_what_an_exit_status_means() -> None:
 @cases("name", ["decisions", "traces", "costs", "tail", "export"])
 @cases("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
 def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path) -> None:
-    """A larger limit ends with status 2, and no traceback."""
+    """Any other limit ends with status 2, without a traceback."""
     result = run(f"{name} --limit {limit}")
     assert result.exit_code == 2
     assert "Traceback" not in result.output
@@ -85,7 +85,7 @@ def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path
 
 @cases("arguments", ["", "--pnl-usd abc", "--pnl-usd 1_000", "--pnl-pct 1e10", "--note x"])
 def test_an_outcome_that_is_none(arguments: str, closed: Path) -> None:
-    """An outcome without a value ends with status 2, and the options are named."""
+    """An outcome without a valid value ends with status 2; the message names the options."""
     result = run(f"outcome last {arguments}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Invalid value for --pnl-usd, --pnl-pct: " in result.stderr
@@ -94,7 +94,7 @@ def test_an_outcome_that_is_none(arguments: str, closed: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "costs", "traces --tree", "decisions", "doctor", "trace last --json"])
 def test_a_reader_that_leaves_at_once_is_no_fault(command: str, closed: Path) -> None:
-    """With `| head -1`, or a reader that reads nothing, the status is 0 and stderr is empty."""
+    """If the reader of a pipe ends without reading, the status is 0 and stderr is empty."""
     script = f"{sys.executable} -m src.observability {command} | true; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False
@@ -103,7 +103,7 @@ def test_a_reader_that_leaves_at_once_is_no_fault(command: str, closed: Path) ->
 
 
 def test_a_report_of_all_takes_no_limit(closed: Path) -> None:
-    """The option --limit is refused, not ignored."""
+    """With --report, --limit is refused, not ignored."""
     result = run("decisions --report --limit 5")
     assert result.exit_code == 2
     assert "--report covers all" in result.stderr
@@ -124,7 +124,7 @@ def test_export_takes_the_newest(closed: Path) -> None:
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
-    """The message states what to do."""
+    """The message names the missing journal and states what to do."""
     result = run(command.format(folder=tmp_path))
     where = settings.journal_path()
     assert (result.exit_code, result.stdout) == (1, "")
@@ -133,7 +133,7 @@ def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -> None:
-    """The message has the path and the cure, for damage at the beginning and in the middle."""
+    """The message about a journal overwritten from its beginning has the path and the cure."""
     closed.write_bytes(b"\xff" * 50_000)
     result = run(command.format(folder=tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
@@ -142,7 +142,7 @@ def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -
 
 @pytest.mark.failures_expected
 def test_a_journal_that_is_damaged_in_the_middle_is_repaired(closed: Path) -> None:
-    """The cure in the message repairs the journal."""
+    """After the cure in the message, which sets the journal aside, `status` succeeds."""
     whole = closed.read_bytes()
     with closed.open("r+b") as file:
         file.seek(8192)
@@ -167,7 +167,7 @@ def test_a_journal_that_is_newer(command: str, closed: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", [*READING, "tail"])
 def test_a_folder_in_its_place(command: str, tmp_path: Path) -> None:
-    """A folder is not a journal that an agent would create."""
+    """A folder at the journal's path is reported with its own cure, not with `run an agent`."""
     settings.journal_path().mkdir(parents=True)
     result = run(command.format(folder=tmp_path))
     message = f"{settings.journal_path()} is a folder: set OBSERVABILITY_JOURNAL to a file in it"
@@ -253,7 +253,7 @@ def test_tracing_that_is_off_says_who_says_so(closed: Path) -> None:
     ],
 )
 def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, closed: Path) -> None:
-    """With keys, the flag, and TLS or a trusted network, there is no obstacle, as for the shipper itself."""
+    """With keys, `status` gives no reason if the host has TLS, is this machine, or LANGFUSE_ALLOW_HTTP is true."""
     settings = {**KEYS, "LANGFUSE_HOST": host, "LANGFUSE_ALLOW_HTTP": allowed}
     status = json.loads(run("status --json", **settings).stdout)
     assert (status["shipping"] == f"to be shipped to {host}", status["reason"] is None) == (sent, sent)
@@ -278,7 +278,7 @@ def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
 
 
 def test_an_empty_result_names_the_cure(closed: Path) -> None:
-    """The cure never suggests going further back than `all`; for a session it names the list of sessions."""
+    """The cure never suggests going further back than `all`; for a session it names the command that lists sessions."""
     names = "🤖 No traces found: python -m src.observability costs --by session lists the sessions"
     assert run("traces --session nosuch").stderr == f"{names}\n"
     assert run("traces --session nosuch --since 1h").stderr == f"{names}, or widen --since\n"
@@ -294,7 +294,7 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
 
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:
-    """No row is pending, but local rows are left."""
+    """With no row pending, `ship` names the local rows that it leaves."""
     assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded without keys: --include-local sends them"
     result = json.loads(run("ship --json").stdout)
     assert result == {
@@ -306,7 +306,7 @@ def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -
 
 
 def test_prune_counts_for_scripts(closed: Path) -> None:
-    """The JSON output has the number of rows to delete, and of deleted rows."""
+    """The JSON output has the numbers of rows to delete and of deleted rows."""
     would = json.loads(run("prune --older-than 1h --dry-run --json").stdout)
     assert (would["found"], would["gone"], would["dry_run"]) == ({"local": 60}, 0, True)
     went = json.loads(run("prune --older-than 1h --json --yes").stdout)
@@ -387,7 +387,7 @@ def _fail_in_a_cycle() -> None:
 
 
 def test_digits_that_several_traces_share_list_them(closed: Path) -> None:
-    """Only the matching traces are listed, on stderr with status 1; one more digit is enough."""
+    """Only the matching traces are listed, on stderr with status 1; eight digits select one trace."""
     journal = Journal(closed)
     journal.change("UPDATE observations SET trace_id = 'abc' || substr(trace_id, 4) WHERE seq <= 6")
     journal.change("UPDATE observations SET trace_id = 'def' || substr(trace_id, 4) WHERE seq > 6")

@@ -1,6 +1,6 @@
-"""The page in a real browser (Debian's `chromium`), live and frozen: it looks, reads and behaves as it should.
+"""The live page and the report in a real browser (Debian's `chromium`): layout, accessibility and behaviour.
 
-axe-core, which checks what a screen reader gets, is npm's: `npm install --no-save axe-core@4.14.1`.
+axe-core checks what a screen reader gets; without `npm install --no-save axe-core@4.14.1` this check is left out.
 """
 
 import json
@@ -137,7 +137,7 @@ def plant() -> None:
 
 
 def replay(server: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run `make demo` with a model on loopback; the agents need Python 3.11."""
+    """Run `make demo` with a model on loopback; skip the test before Python 3.11, which the agents need."""
     demo = pytest.importorskip("src.agents.demo", exc_type=ImportError)
     claude = Provider("claude")
     claude.play(server, "answer")
@@ -150,7 +150,7 @@ def content(
     request: pytest.FixtureRequest, journal: Any, journal_of: Callable[..., Journal], httpserver: HTTPServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> str:  # fmt: skip
-    """A journal that is empty, the demo's, a fleet's with budgets, or hostile."""
+    """Fills the journal with nothing, the demo, a fleet with budgets, or hostile text; returns which."""
     if request.param == "demo":
         replay(httpserver, monkeypatch)
         journal.observations()
@@ -210,7 +210,7 @@ def test_the_report(size: str, scheme: str, content: str, chromium: Any, tmp_pat
 
 @pytest.fixture
 def fleet(chromium: Any, serve: Any, journal_of: Callable[..., Journal]) -> Iterator[tuple[Browser, Journal, str]]:
-    """The live page of a fleet's day, its journal, and its origin."""
+    """The live page over a day of a fleet, the journal, and the page's origin."""
     made = journal_of(300, days=0.9)
     judge(made, 150)
     browser = Browser(chromium, "laptop", "light")
@@ -222,7 +222,7 @@ def fleet(chromium: Any, serve: Any, journal_of: Callable[..., Journal]) -> Iter
 
 
 def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -> None:
-    """New decisions appear on top, are announced, and update the tiles; a pressed Live button holds them back."""
+    """New decisions appear on top, are announced, and update the tiles; the Live button holds later decisions back."""
     browser, made, origin = fleet
     page = browser.page
     calls = page.locator("#tiles .note").last.text_content()
@@ -241,7 +241,7 @@ def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -
 
 
 def test_ctrl_c_ends_an_open_stream() -> None:
-    """The server ends soon, without a message."""
+    """On Ctrl-C the server ends within five seconds, without a message."""
     Journal(settings.journal_path()).close()
     process, address = served()
     with httpx.Client() as client:
@@ -355,7 +355,7 @@ def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
 
 
 def paint_and_filter(page: Any) -> tuple[float, float]:
-    """Return the milliseconds to the first paint and of a filter, the better of two, with the whole page loaded."""
+    """Return the milliseconds to the first paint, and from a filter's choice to its address; the best of all tries."""
     paints, filters = [], []
     for _ in range(2):
         page.reload()

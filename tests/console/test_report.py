@@ -33,7 +33,7 @@ def report(journal: Any, tmp_path: Path) -> Callable[..., str]:
     """Runs the command on this test's journal, and returns the file's text."""
 
     def make(*arguments: str) -> str:
-        journal.observations()  # written to disk
+        journal.observations()  # waits until all calls are on disk
         file = tmp_path / "report.html"
         done: Result = CliRunner().invoke(app, ["report", "--html", str(file), *arguments])
         assert done.exit_code == 0, done.output
@@ -49,7 +49,7 @@ def judged(journal_of: Callable[..., Journal]) -> Journal:
 
 
 def frame(journal: Journal) -> pd.DataFrame:
-    """Return every call and decision, with its hour; decisions also with action, confidence and outcome."""
+    """Return every call and decision, with its trace's outcome; decisions also with action and confidence."""
     rows = pd.DataFrame(journal.observations("type = 'generation' OR name = 'trading_signal'"))
     signals = pd.json_normalize(rows["metadata"].map(lambda metadata: metadata or {})).set_index(rows.index)
     rows = rows.join(signals[["signal_action", "signal_confidence"]])
@@ -110,7 +110,7 @@ def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., s
 
 
 def test_charts_and_tiles_have_one_source(judged: Journal, report: Callable[..., str]) -> None:
-    """All bars together equal the tile's spend, all parts of a bar its total; no agent is left out."""
+    """All bars add up to the calls' spend, and the parts of a bar to its total; further agents count as `others`."""
     html, rows = report(), frame(judged)
     calls = rows[rows["type"] == "generation"]
     for by in ("agent", "model"):
@@ -132,7 +132,7 @@ def test_charts_and_tiles_have_one_source(judged: Journal, report: Callable[...,
 
 
 def table_of(html: str, title: str) -> pd.DataFrame:
-    """Return the texts of a table's cells."""
+    """Return a table, with the text of each cell."""
     table = re.search(rf'aria-label="{title}"><table>(.*?)</table>', html, re.DOTALL)
     assert table
     lines = re.findall(r"<tr>(.*?)</tr>", table[1], re.DOTALL)
@@ -204,7 +204,7 @@ def test_only_the_file_s_own_script_and_style_run(report: Callable[..., str]) ->
 
 
 def test_a_report_of_one_model_and_of_failures(judged: Journal, report: Callable[..., str]) -> None:
-    """Every figure is that of the model, in whatever case it is written; `--failed` lists the failed calls."""
+    """Every figure is that of the model, in whatever case its name is written; `--failed` lists the failed calls."""
     calls = frame(judged).query("type == 'generation' and model == 'deepseek-chat'")
     html = report("--model", "DEEPSEEK-chat")
     assert tiles_of(html)["Failures"][1] == f"{calls['failed'].sum()} of {len(calls)} calls"
@@ -219,7 +219,7 @@ def _append(*rows: Row) -> None:
 
 
 def _call(number: int, **columns: Any) -> Row:
-    """Record a call of a tenth of a second, some minutes ago."""
+    """Return the row of a call of a tenth of a second that began `number + 1` minutes ago."""
     start_ns = now_ns() - 60_000_000_000 * (number + 1)
     fixed = {"type": "generation", "name": "g", "trace_name": "g", "model": "m", "agent": "A"}
     return million.observation_row(
@@ -241,7 +241,7 @@ def test_unknown_is_shown_as_unknown(report: Callable[..., str]) -> None:
 
 
 def test_a_quiet_hour_has_its_place(report: Callable[..., str]) -> None:
-    """An hour without calls is shown as a gap, between busy hours and up to now."""
+    """Hours without calls are shown as gaps between busy hours, up to now."""
     hours = (50, 20, 0)
     _append(*(_call(60 * hour, cost_usd=0.01) for hour in hours))
     bars = marks_of(report(), "Spend by model")
@@ -265,7 +265,7 @@ def test_what_a_model_wrote_stays_text(report: Callable[..., str]) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_reported(judged: Journal, tmp_path: Path) -> None:
-    """The file is named with the reason; status 1."""
+    """The message names the file and the reason; the exit status is 1."""
     done = CliRunner().invoke(app, ["report", "--html", str(tmp_path / "nowhere" / "report.html")])
     assert done.exit_code == 1
     assert "nowhere/report.html cannot be written" in json.dumps(done.output)
@@ -284,7 +284,7 @@ def test_a_line_is_broken_where_nothing_is_known() -> None:
 
 
 def test_buckets_cover_the_period() -> None:
-    """At most 30 buckets end with the current hour; the first begins with the period."""
+    """At most 31 buckets end with the current hour; the first bucket begins with the period."""
     for hours in (1, 2, 24, 31, 168, 720, 8784):
         time = range_since(now_ns() - hours * HOUR_NS)
         assert 1 <= time.size <= 31
@@ -294,6 +294,6 @@ def test_buckets_cover_the_period() -> None:
 
 
 def test_the_interval_is_wilsons() -> None:
-    """Figures of the example in Newcombe 1998, Statistics in Medicine 17, table I: 81 of 263, and 0 of 20."""
+    """The intervals of 81 of 263 and 0 of 20 are those in Newcombe 1998, Statistics in Medicine 17, table I."""
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)

@@ -13,7 +13,7 @@ from tests.million import fill
 
 @pytest.mark.slow
 def test_the_report_on_decisions(varied: Journal, tmp_path: Path) -> None:
-    """Check the report on few cases, and on some more."""
+    """Check the report on groups of fewer and of more than 30 cases."""
     journal = exported(tmp_path)
     assert journal.judged.groupby("model").size().max() > 30
     check_report(journal)

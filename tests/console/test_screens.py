@@ -33,7 +33,7 @@ def screen(command: str, columns: int) -> str:
 
 
 def test_decisions(filled: Journal) -> None:
-    """`decisions` at 80 columns, and at 160 with model, cost and the whole reason."""
+    """`decisions` at 80 columns with the reason on a second line, and at 160 with a column for it."""
     assert screen("decisions", 80) == snapshot("""\
 time (UTC)   trace     agent           model           decision             cost
 ────────────────────────────────────────────────────────────────────────────────
@@ -99,7 +99,7 @@ began (UTC)     trace     agent              model             decision         
 
 
 def test_the_report_on_decisions(filled: Journal) -> None:
-    """`decisions --report` on four trades marks them as few."""
+    """`decisions --report` on four outcomes, two of them of trades, marks each group as few."""
     for number, row in enumerate(filled.observations("is_root")):
         invoke(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
     narrow = screen("decisions --report", 80)
@@ -194,7 +194,7 @@ def test_a_terminal_gets_colour(filled: Journal) -> None:
 
 @cases("command", ALL)
 def test_an_empty_journal(command: str, made: Journal) -> None:
-    """An empty journal is no fault, unless a trace is requested by its id."""
+    """An empty journal is no fault, unless the last trace is requested."""
     result = invoke(command)
     assert result.exit_code == int(command == "trace last")
     assert "Traceback" not in result.output
@@ -229,7 +229,7 @@ def test_a_journal_that_is_none(what: str, filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_journal_that_is_being_written(filled: Journal) -> None:
-    """Every command works beside two writing processes: no lock, no half trace in the output."""
+    """Every command works beside two writing processes, without an error about a lock."""
     before = filled.newest()[0]
     writers = [subprocess.Popen([sys.executable, "-c", _WRITES, str(filled.path), seed]) for seed in ("100", "9000")]
     try:
@@ -280,7 +280,7 @@ HOSTILE = (
 @pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_every_column(text: str, filled: Journal) -> None:
-    """Neither escape sequences nor overrides reach the terminal, no text is lost, and no row breaks a screen."""
+    """Neither escape sequences nor bidirectional overrides reach the terminal, and no row is lost."""
     row = observation_row(id="1" * 16, trace_id="a" * 32, type="event", name="trading_signal", trace_name=text,
                           start_ns=START_NS, end_ns=START_NS, agent=text, session_id=text, status_message=text,
                           level="ERROR", metadata=_json(text), provider=text, model=text)  # fmt: skip

@@ -1,4 +1,4 @@
-"""The search index finds the same traces as reading every row; searches fill it; no word of a deleted row stays."""
+"""The search index finds the same traces as reading every row; searches fill the index; deleted rows leave it."""
 
 import json
 import sqlite3
@@ -33,7 +33,7 @@ def indexed(journal: Journal) -> dict[str, int]:
 
 
 def words_in(file: Path) -> bytes:
-    """Return the bytes of the index, in lower case as words are stored."""
+    """Return the bytes of the index file in lower case."""
     return file.read_bytes().lower()
 
 
@@ -64,7 +64,7 @@ words = st.text(st.sampled_from("aB1éß鯨_-.,\n\"'{ "), max_size=8)
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(words, min_size=1, max_size=6), words.filter(lambda text: bool(search.words_of(text))))
 def test_the_index_and_the_rows_agree_on_what_a_word_is(made: Journal, texts: list[str], wanted: str) -> None:
-    """Words match with any signs between them, in any case."""
+    """A first search, which reads the rows, and a second, which uses the index, find the same traces."""
     made.change("DELETE FROM observations")
     search.path_of(made.path).unlink(missing_ok=True)
     rows = [
@@ -96,7 +96,7 @@ def test_an_old_journal_is_filled_in_pieces(
     assert len(traces_with(filled, "funding")) == 100
     assert indexed(filled)["rows"] == 0
     monkeypatch.setattr(queries, "_FILL_SECONDS", 5.0)
-    assert len(newest_decisions(filled, Filter(text="funding"), 1)) == 1  # as far back as one decision takes
+    assert len(newest_decisions(filled, Filter(text="funding"), 1)) == 1  # a search for one decision ends early
     assert 0 < indexed(filled)["rows"] < 150
     assert len(traces_with(filled, "funding")) == 100
 
@@ -135,7 +135,7 @@ def test_retention_drops_words_too(filled: Journal, small_parts: None, monkeypat
 @pytest.mark.filled(20)
 @pytest.mark.parametrize("spoil", ["damage", "another journal's", "remove"])
 def test_an_index_that_is_spoilt_is_made_anew(spoil: str, filled: Journal, tmp_path: Path) -> None:
-    """A damaged index is rebuilt from the journal."""
+    """An index that is damaged, missing or another journal's is rebuilt from the journal."""
     path = search.path_of(filled.path)
     traces_with(filled, "funding")
     if spoil == "damage":
@@ -155,7 +155,7 @@ def test_an_index_that_is_spoilt_is_made_anew(spoil: str, filled: Journal, tmp_p
 
 @pytest.mark.filled(20)
 def test_another_search_that_writes_is_not_waited_for_by_a_deletion(filled: Journal) -> None:
-    """The whole index is dropped then: words must not stay, and a recorder must not wait."""
+    """A deletion then drops the whole index: words must not stay, and a recorder must not wait for the search."""
     traces_with(filled, "funding")
     with closing(sqlite3.connect(search.path_of(filled.path), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -184,7 +184,7 @@ def test_a_period_is_searched_alone(filled: Journal) -> None:
 
 
 def test_many_rows_without_an_index_are_reported(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message has the number of rows read one by one, and the reason."""
+    """The message has the number of rows that were read one by one, and the reason."""
     monkeypatch.setattr(queries, "_MANY_ROWS", 100)
     assert "🔎 Read 900 rows missing from the search index and added some to the index" in (
         invoke("costs --text nowhere").stderr

@@ -21,7 +21,7 @@ def findings(run: Any) -> dict[str, tuple[str, str]]:
 
 
 def test_status_shows_each_destination(run: Any, langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """The first line has both hosts, and each has a line of counts."""
+    """The first line has both hosts; the second destination has a line of counts."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     output = run("status", columns=200).output
@@ -34,7 +34,7 @@ def test_status_shows_each_destination(run: Any, langfuse: LangfuseServer, otlp:
 def test_ship_sends_to_the_one_that_was_away(
     run: Any, langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each destination has a line; the exit status is 1 while one lacks rows, 0 once both have them."""
+    """Each destination has a line; the exit status is 1 while a destination lacks rows, then 0."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     one_cycle()
     assert not LangFuseTracker().flush(10)
@@ -51,7 +51,7 @@ def test_ship_sends_to_the_one_that_was_away(
 
 
 def test_prune_says_what_never_arrives(run: Any, langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Rows that Langfuse has are deleted although the second destination lacks them; their number is printed before."""
+    """Rows that Langfuse has are deleted although the second destination lacks them; their number is printed."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     one_cycle()
     LangFuseTracker().flush(10)
@@ -64,7 +64,7 @@ def test_prune_says_what_never_arrives(run: Any, langfuse: LangfuseServer, otlp:
 
 
 def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server is reachable, accepts the headers, refused rows; Langfuse's missing keys are no finding."""
+    """Accepted headers, rejected rows and wrong headers are findings; missing keys of Langfuse are not."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     assert findings(run)["second destination"] == ("fine", f"{otlp.url} accepts OTLP with the configured headers")

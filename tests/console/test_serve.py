@@ -98,7 +98,7 @@ async def test_only_reading(browser: httpx.AsyncClient) -> None:
 
 
 async def test_before_the_first_agent_the_page_waits(browser: httpx.AsyncClient) -> None:
-    """The page reloads itself; with an empty journal it states what to do."""
+    """Without a journal the page states what to do, and reloads itself; an empty journal is shown as empty."""
     answer = await browser.get("/")
     assert answer.status_code == 503
     assert "run an agent first" in answer.text
@@ -119,7 +119,7 @@ async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal
         assert "document.title" in html
         assert "<script>" not in html
         assert "<img" not in html
-        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # an option sends the name as it is
+        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # the value of an option is the whole name
         assert html.count("</ol>") == html.count("<ol")
 
 
@@ -163,7 +163,7 @@ BUDGETS = "fleet 3 calls/month; *Agent1 400 calls/month soft; <img/src=x> 1 USD/
 
 @pytest.mark.filled(120, days=0.9)
 async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """Page and report show the figures of `budgets` in every view, with uncounted calls."""
+    """Page and report show the figures of `budgets` in every view, including calls not yet counted."""
     assert 'class="card budgets"' not in (await browser.get("/")).text
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", BUDGETS)
     with filled.transaction() as db:
@@ -189,7 +189,7 @@ async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClie
 
 
 def figures_of(card: str) -> dict[str, float]:
-    """Return the figures of a budget."""
+    """Return the figures on a budget's card."""
     form = r"~?([\d.,e-]+) <small>(spent|reserved|left|USD|calls)"
     figures = {name: float(text.replace(",", "")) for text, name in re.findall(form, card)}
     return {name if name in ("spent", "reserved", "left") else "limit": value for name, value in figures.items()}

@@ -34,14 +34,14 @@ def run(*arguments: str, answer: str | None = None) -> Result:
 
 
 def rows(**states: int) -> None:
-    """Return the number of rows by state."""
+    """Check the number of rows in each state."""
     journal = Journal(settings.journal_path(), create=False)
     assert journal.counts() == states
     journal.close()
 
 
 def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:
-    """Three observations and two scores are pending for a server that is away."""
+    """Record three observations and two scores for a server that is away; return the server."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -77,7 +77,7 @@ def test_a_server_s_words_do_not_reach_the_terminal(langfuse: Any) -> None:
 
 
 def test_ship_says_what_was_refused(langfuse: Any) -> None:
-    """`ship` prints the rejected rows and ends with status 1."""
+    """`ship` prints the number of rejected rows and ends with status 1."""
     langfuse.answer = lambda request, _: Response("busy", 500)
     one_cycle()
     assert not LangFuseTracker().flush(10)
@@ -117,7 +117,7 @@ def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any)
 
 @contextmanager
 def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
-    """Start a command in a process that reacts to Ctrl-C, although a suite in the background ignores it."""
+    """Run a command in a new process, which is killed at the end of the block."""
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", *arguments], cwd=settings.REPO_ROOT, text=True,
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "COLUMNS": "100"},
@@ -187,7 +187,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
-    """Existing rows are printed first, then new ones, also of cycles that end late; Ctrl-C ends with status 0."""
+    """Existing rows are printed first, then new rows, also if a cycle fails later; Ctrl-C ends with status 0."""
     one_cycle("EarlyAgent")
     journal.observations()
     with started("tail", "--json") as process:
@@ -205,7 +205,7 @@ def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
 
 
 def a_cycle_that_fails(journal: Any) -> None:
-    """Record a cycle that is seen as open before it fails."""
+    """Record a cycle that is journalled as open before it fails."""
     with ObservabilityContext.agent_cycle("LateAgent"):
         journal.observations()
         time.sleep(0.6)
@@ -214,7 +214,7 @@ def a_cycle_that_fails(journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_of_one_model_says_who_decided(journal: Any) -> None:
-    """Filters by agent and model apply; no escape sequence of a model reaches the terminal."""
+    """The filter by model applies; no escape sequence of an agent reaches the terminal."""
     one_cycle("WhaleAgent")
     one_cycle("OtherAgent", model="gpt-4o-mini")
     with ObservabilityContext.agent_cycle("Evil\x1b[2J"):

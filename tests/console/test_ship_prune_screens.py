@@ -1,5 +1,6 @@
-"""Whole screens of the commands that tell how tracing is and keep its journal, at 80 and 160 columns, on 2026-11-18 in a
-journal whose path is as long in each run. What differs from machine to machine, versions and free room, is replaced.
+"""Whole screens of `status`, `doctor`, `tail`, `prune`, `ship` and `outcome` on 2026-11-18, at 80 and 160 columns.
+
+The journal's path has the same length in each run. Text that differs between machines, such as versions, is replaced.
 """
 # ruff: noqa: E501 - screens of 160 columns
 
@@ -48,7 +49,7 @@ def seen(command: str, columns: int, status: int = 0) -> str:
 
 
 def normalised(output: str, columns: int) -> str:
-    """Replace everything that differs from machine to machine."""
+    """Check that all lines fit; replace everything that differs from machine to machine."""
     lines = [line.rstrip() for line in output.strip("\n").splitlines()]
     assert max(cell_len(line) for line in lines) <= columns
     text = "\n".join(lines)
@@ -77,7 +78,7 @@ def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
 
 
 def failed_call() -> Row:
-    """Record a failed call outside a cycle."""
+    """Return the row of a failed call outside a cycle."""
     return observation_row(
         id="f" * 16, trace_id="f" * 32, type="generation", name="llm_generation", trace_name="WhaleAgent4",
         agent="WhaleAgent4", model="claude-haiku-4-5", provider="claude", level="ERROR", start_ns=START_NS,
@@ -169,7 +170,7 @@ def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch)
 
 
 def deliver(journal: Journal) -> None:
-    """Deliver some of the rows, as far as a destination is configured."""
+    """Mark rows as shipped, pending or rejected for the configured destination, else for an example."""
     to = settings.destination()
     label = to.label if to is not None else "https://langfuse.example.com|pk-lf-0123456789"
     journal.change("UPDATE observations SET state = 'shipped', destination = ?", (label,))
@@ -278,7 +279,7 @@ def until_ctrl_c(process: subprocess.Popen[str], columns: int, lines: int = 8) -
 
 
 def test_prune(journal: Journal) -> None:
-    """`prune` counts the rows, then deletes them; others are kept."""
+    """`prune` counts old rows, then deletes them; pending rows are kept."""
     deliver(journal)
     assert seen("prune --older-than 2026-11-18T11:00 --dry-run", 80) == snapshot("""\
 🧹 Would delete 9 observations from before 2026-11-18 11:00:00 UTC
@@ -296,8 +297,7 @@ def test_prune(journal: Journal) -> None:
 
 
 def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ship` sends rows recorded with keys only, all rows on request; then with wrong keys, and with one key
-    missing."""
+    """`ship` without pending rows, with `--include-local`, with a wrong key, and with a key missing."""
     assert seen("ship", 80) == snapshot("""\
 ✅ No rows are pending for http://localhost:30000
 🤖 31 rows recorded without keys: --include-local sends them\
@@ -321,7 +321,7 @@ def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_outcome(journal: Journal) -> None:
-    """`outcome` of a trade, and of a trace without a trade."""
+    """`outcome` of a NOTHING and of a failed call: neither trace has a trade to evaluate."""
     trade, none = "1a2b8f1f", "fffffff"
     assert seen(f"outcome {trade} --pnl-usd -12.5 --pnl-pct 0.8 --note slipped", 80) == snapshot("""\
 ✅ 1a2b8f1f: pnl_usd -$12.50, pnl_pct +0.80%

@@ -247,6 +247,6 @@ def test_nothing_has_no_sign() -> None:
 
 
 def test_a_call_of_no_known_model_says_so(run: Any) -> None:
-    """A call without a model is named so, and its line does not begin with blanks."""
+    """The line of a call without a model begins with `unknown model`, not with blanks."""
     observe_llm(name="llm_generation")(lambda: "x")()
     assert run("trace", "last").stdout.splitlines()[1].startswith("🧠 unknown model  tokens unknown")
