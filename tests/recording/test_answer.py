@@ -26,7 +26,7 @@ def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
 
 
 def test_an_sdk_s_objects_are_read_like_their_json() -> None:
-    """A response of the OpenAI SDK is read as a raw response, and by itself."""
+    """A response object of the OpenAI SDK is read alike as a raw response and as the result."""
     completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
     for result in (reply_of(ModelResponse(ANSWER, completion, "gpt-5-mini")), completion):
         answer = read_answer(result)
@@ -35,33 +35,33 @@ def test_an_sdk_s_objects_are_read_like_their_json() -> None:
 
 
 def test_an_sdk_s_message_is_its_content() -> None:
-    """A subclass may return `response.choices[0].message`."""
+    """If a subclass returns `response.choices[0].message`, the content of the message is the output."""
     completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
     assert read_answer(reply_of(completion.choices[0].message)).output == ANSWER
 
 
 def test_a_part_of_the_usage_gives_way_to_the_whole() -> None:
-    """The existing repo's Claude class returns only `completion_tokens`: the raw response has the rest."""
+    """The existing repo's Claude class returns only `completion_tokens`: usage is read from the raw response."""
     raw = Provider("claude").recorded["answer"]
     answer = read_answer(ModelResponse(ANSWER, raw, "claude-haiku-4-5", {"completion_tokens": 31}))
     assert answer.usage == raw["usage"]
 
 
 def test_a_sum_over_several_requests_is_kept() -> None:
-    """A subclass that calls twice and adds up the usage knows more than its last raw response."""
+    """A subclass that calls twice and adds up the usage knows more than its last raw response: the sum is kept."""
     own = {"prompt_tokens": 5000, "completion_tokens": 400, "total_tokens": 5400}
     assert read_answer(ModelResponse(ANSWER, Provider("groq").recorded["answer"], "m", own)).usage == own
 
 
 def test_ollama_s_own_api_counts_beside_the_message() -> None:
-    """The existing repo's Ollama class keeps the whole JSON as the raw response, and no usage."""
+    """The existing repo's Ollama class keeps no usage: tokens are read from the JSON of its raw response."""
     raw = {"model": "llama3.2", "done_reason": "stop", "prompt_eval_count": 26, "eval_count": 290}
     answer = read_answer(ModelResponse("hello", raw, "llama3.2"))
     assert (answer.usage, answer.finish_reason) == (raw, "stop")
 
 
 def test_gemini_s_own_sdk_is_read() -> None:
-    """The existing repo's Gemini class keeps the response object, and no usage."""
+    """The existing repo's Gemini class keeps no usage: tokens are read from its response object."""
     raw = SimpleNamespace(
         usage_metadata=SimpleNamespace(prompt_token_count=20, candidates_token_count=5),
         candidates=[SimpleNamespace(finish_reason=SimpleNamespace(name="STOP"))],
@@ -82,14 +82,14 @@ PLAIN: dict[str, Any] = {
 
 @cases("case", PLAIN)
 def test_a_plain_value_is_the_answer_itself(case: str) -> None:
-    """A decorated function may return anything."""
+    """A plain value returned by a decorated function is the output; model and usage are unknown."""
     answer = read_answer(PLAIN[case])
     assert answer.output == PLAIN[case]
     assert (answer.model, answer.usage, answer.finish_reason, answer.reported_cost) == (None, None, None, None)
 
 
 def test_nothing_is_raised_by_a_hostile_result() -> None:
-    """Properties of a subclass's result may raise."""
+    """If the properties of a result raise, their values are unknown, and readable values are kept."""
 
     class Hostile:
         def __getattr__(self, name: str) -> Any:
@@ -118,6 +118,6 @@ def test_thinking_is_kept_out_of_the_answer(case: str) -> None:
 
 
 def test_anthropic_s_thinking_blocks_are_reasoning() -> None:
-    """Blocks of type `thinking` stand beside the text."""
+    """Blocks of type `thinking` in the raw response are the reasoning."""
     raw = {"content": [{"type": "thinking", "thinking": "squeezed"}, {"type": "text", "text": "BUY"}]}
     assert read_answer(ModelResponse("BUY", raw, "claude-haiku-4-5")).reasoning == "squeezed"

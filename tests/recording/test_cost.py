@@ -1,4 +1,4 @@
-"""The cost of a call is genai-prices' own price, without importing it."""
+"""The cost of a call is genai-prices' own price, computed without importing genai-prices."""
 
 import json
 import subprocess
@@ -40,7 +40,7 @@ TIMES = (
 
 
 def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: datetime) -> tuple[float, bool]:
-    """Return the price by the library, and whether it has a rate for all used tokens."""
+    """Return the library's price in USD, and whether the library has a rate for all used tokens."""
     cached, written = buckets.get("input_cached_tokens", 0), buckets.get("input_cache_creation", 0)
     thought = buckets.get("output_reasoning_tokens", 0)
     usage = genai_prices.Usage(
@@ -60,7 +60,7 @@ def by_genai_prices(provider_id: str, model: str, buckets: dict[str, int], at: d
 
 
 def test_a_known_model_costs_what_its_price_list_says() -> None:
-    """Claude Haiku 4.5: USD per million tokens: 1 for input, 0.1 for input from the cache, 5 for output."""
+    """Claude Haiku 4.5 costs, in USD per million tokens, 1 for input, 0.1 for cached input and 5 for output."""
     cost = price("claude", "claude-haiku-4-5-20251001", BUCKETS)
     assert cost is not None
     assert cost.details == pytest.approx({"input": 0.00102, "output": 0.0005, "total": 0.00152})
@@ -69,7 +69,7 @@ def test_a_known_model_costs_what_its_price_list_says() -> None:
 
 @cases("provider", [*PROVIDER_IDS, "openai", "deepseek", "groq", "openrouter"])
 def test_every_model_that_we_name_has_a_price(provider: str) -> None:
-    """Every default or listed model exists today."""
+    """Every listed model has a price, and the default model is listed."""
     implementation = ModelFactory.MODEL_IMPLEMENTATIONS[provider]
     unknown = [name for name in implementation.AVAILABLE_MODELS if price(provider, name, BUCKETS) is None]
     assert unknown == []
@@ -118,17 +118,17 @@ def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
 
 @same_data
 def test_the_table_is_the_installed_data() -> None:
-    """`make prices` writes the installed data; its licence is inside."""
+    """The table is what `make prices` writes from the installed data; the table contains the licence."""
     written = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     made = [*make_prices.lines()]
-    made[0]["newest"] = written[0]["newest"]  # future prices that are known already come into force
+    made[0]["newest"] = written[0]["newest"]  # the date moves when a known future price comes into force
     assert written == made
     assert "MIT License" in written[0]["licence"]
 
 
 @pytest.mark.slow
 def test_a_price_imports_nothing() -> None:
-    """An import on the recorder's thread could delay the agents' imports."""
+    """Pricing imports nothing: an import on the recorder's thread could delay the agents' imports."""
     code = (
         "import sys, datetime; from src.observability.recording import cost\n"
         "before = set(sys.modules)\n"
@@ -158,7 +158,7 @@ def test_what_the_provider_reports_comes_first() -> None:
 
 @pytest.mark.parametrize("provider", ["local", "ollama"])
 def test_what_runs_on_this_machine_is_free(provider: str) -> None:
-    """A local call costs zero, and its source is recorded as free."""
+    """A local call costs zero, and the source of its price is recorded as free."""
     assert price(provider, "anything", BUCKETS) == ({"input": 0.0, "output": 0.0, "total": 0.0}, "free")
 
 
@@ -174,12 +174,12 @@ UNKNOWN = {
 
 @cases("case", UNKNOWN)
 def test_unknown_is_none_and_never_zero(case: str) -> None:
-    """A cost of 0 would switch off the server's own pricing, and be wrong."""
+    """An unknown cost is None: 0 would be wrong, and would switch off the server's own pricing."""
     assert price(*UNKNOWN[case]) is None
 
 
 def test_a_price_takes_a_few_calls() -> None:
-    """The recorder's thread holds the interpreter while it prices; an agent may be waiting for it."""
+    """The recorder's thread holds the interpreter while it prices, and an agent may be waiting for the interpreter."""
     price("claude", "claude-haiku-4-5", BUCKETS)
     with counted() as calls:
         price("claude", "claude-haiku-4-5", BUCKETS)

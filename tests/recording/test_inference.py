@@ -41,12 +41,12 @@ def test_any_other_answer_is_none(answer: str) -> None:
 
 @observe_llm
 def ask(answer: str) -> str:
-    """Make a model's call."""
+    """Make a model call."""
     return answer
 
 
 def signals(journal: Any) -> list[dict[str, Any]]:
-    """Return the recorded signals: action, whether inferred, and the id of the answer."""
+    """Return the rows of the recorded signals."""
     return [row for row in journal.observations() if row["name"] == "trading_signal"]
 
 
@@ -66,8 +66,8 @@ def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_it_gives_way_to_the_cycles_own_signal(own: bool, journal: Any) -> None:
-    """A recorded signal replaces the inferred one, also after the answer; else the inferred one is written at the
-    cycle's end."""
+    """A signal recorded after the answer replaces the inferred signal, which is otherwise written at the cycle's
+    end."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask(THREE_LINES)
         ask("Something else")
@@ -106,7 +106,7 @@ SwarmAgent.query = cycle_method(SwarmAgent.query, "SwarmAgent", collects_votes=T
     ],
 )
 def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journal: Any) -> None:
-    """The votes are counted on the query, with one signal for the majority and none at a tie; all in one trace."""
+    """The votes are counted on the query, with a signal for the majority and none at a tie; all rows have one trace."""
     SwarmAgent().query(*answers)
     rows = journal.observations()
     (query,) = [row for row in rows if row["type"] == "agent"]
@@ -117,7 +117,7 @@ def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journ
 
 
 def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
-    """The trace is the caller's, the calls are the swarm's."""
+    """The rows belong to the caller's trace; the calls belong to the swarm's agent."""
     with ObservabilityContext.agent_cycle("TradingAgent"):
         SwarmAgent().query("SELL", "SELL")
     rows = {(row["type"], row["name"]): row for row in journal.observations()}

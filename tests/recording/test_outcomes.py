@@ -47,7 +47,7 @@ def outcomes(journal: Any) -> list[tuple[str, str, float, str | None]]:
 
 
 def test_an_outcome_is_two_scores_and_a_correction_replaces(journal: Any) -> None:
-    """Both ways of recording an outcome make the same scores."""
+    """An outcome in USD and percent is two scores; a correction replaces only its own score; notes are redacted."""
     trace = decide()
     runtime.flush(5)
     ObservabilityContext.record_outcome(trace, pnl_usd=-12.5, pnl_pct=-0.8, note="stopped out")
@@ -185,7 +185,7 @@ def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["b", "7", "last", "0x12345678", "12_34567", "abcdefg8"])
 def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Path) -> None:
-    """An order number does not count as the beginning of an id, and `last` is not accepted."""
+    """A short number is not accepted as the beginning of a trace id, and neither is `last`."""
     traces = [decide() for _ in range(20)]
     short = traces[0][:7]
     told = run(
@@ -227,7 +227,7 @@ def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("value", ["1_000", "1e13", "-1e300", "1,5"])
 def test_a_slip_of_the_keyboard_is_no_profit(value: str, journal: Any, tmp_path: Path) -> None:
-    """A huge value, in a file or a command, is reported and not recorded."""
+    """A huge or malformed value, in a file or a command, is reported and not recorded."""
     trace = decide()
     told = run("outcomes", "--json", "--import", table(tmp_path, f"{trace};{value}", header="trace_id;pnl_usd"))
     assert list(broken_lines(told)) == [2]
@@ -240,7 +240,7 @@ def test_a_slip_of_the_keyboard_is_no_profit(value: str, journal: Any, tmp_path:
 
 @pytest.mark.parametrize("lines", [[], ["x,1", "y,2"]], ids=["nothing below the header", "all of it broken"])
 def test_an_import_of_nothing_is_a_failure(lines: list[str], journal: Any, tmp_path: Path) -> None:
-    """A file with only bad lines ends with an error."""
+    """A file without a good line ends with an error."""
     decide()
     told = run("outcomes", "--import", table(tmp_path, *lines))
     assert told.exit_code == 1
@@ -276,7 +276,7 @@ def importing(file: Path, *options: str) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: Path) -> None:
-    """Ctrl-C arrives after thousands of good lines have been read."""
+    """Ctrl-C, after thousands of good lines have been read, ends the import before anything is recorded."""
     names = many(3_000)
     pipe = tmp_path / "trades.csv"
     os.mkfifo(pipe)
@@ -293,7 +293,7 @@ def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: P
 
 @pytest.mark.slow
 def test_ctrl_c_while_it_is_written_waits_for_the_rest(journal: Any, tmp_path: Path) -> None:
-    """The whole file was checked before: all of it is imported."""
+    """Ctrl-C while outcomes are written does not stop the import, as the whole file has been checked."""
     names = many(5_000)
     importer = importing(Path(table(tmp_path, *(f"{name},1" for name in names))))
     reader = Journal(settings.journal_path(), create=False)
@@ -325,7 +325,7 @@ def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
     writer, statements = Journal(settings.journal_path()), list[str]()
     writer._db.set_trace_callback(statements.append)
     append_in_steps(writer, rows_of_outcomes(["x"] * 450 + ["x" * 900_000] * 3))
-    written = [statement for statement, _ in groupby(statements)]  # a trigger's steps are told as its statement again
+    written = [statement for statement, _ in groupby(statements)]  # a trigger's steps repeat its statement
     verbs = "".join({"BEGIN": "|", "INSERT": "+"}.get(each.split()[0], "") for each in written)
     assert [len(step) for step in verbs.split("|")[1:]] == [200, 200, 200, 200, 100, 2, 2, 2]
     writer.close()
@@ -365,7 +365,7 @@ def test_a_file_without_its_columns_says_so(header: str, said: str, tmp_path: Pa
 
 
 def test_an_outcome_of_no_decision_is_stored_and_said(journal: Any, tmp_path: Path) -> None:
-    """The trace has no valid BUY or SELL to evaluate."""
+    """An outcome of a trace without a valid BUY or SELL is stored, with a warning."""
     trace = decide(50, "NOTHING")
     told = run("outcome", "last", "--pnl-usd", "2")
     assert told.exit_code == 0

@@ -40,14 +40,14 @@ class Disk:
         self.written += ended
 
     def idle(self, *, after_backlog: bool) -> None:
-        """There is nothing to do."""
+        """Do nothing: this sink has no idle work."""
 
     def close(self) -> None:
         """Count the call."""
         self.closed += 1
 
     def abandon(self) -> None:
-        """There is nothing to abandon."""
+        """Do nothing: this sink holds no resource."""
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_what_cannot_be_written_at_the_end_is_counted(
 
 @pytest.mark.failures_expected
 def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
-    """Later batches are written: only an OSError is retried."""
+    """Only an OSError is retried: a batch with another error is dropped, and later batches are written."""
     disk.error = TypeError("our mistake")
     over.on_end(ended())
     wait_until(lambda: over.dropped == 1)
@@ -174,7 +174,7 @@ def test_nothing_that_an_answer_raises_ends_the_thread(
 def test_a_thread_that_ends_is_begun_again_by_the_next_call(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A thread killed from outside is reported and restarted; its batch is counted, and no later call is lost."""
+    """A thread killed from outside is reported, and restarted by the next call, which is written."""
     over.on_end(ended())
     assert over.flush(5)
     thread = over._thread
@@ -194,7 +194,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_call(
 def test_what_cannot_start_yet_starts_later(
     fails: str, disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At the system's limits calls are queued; half a second after the limit is lifted, the next call is written."""
+    """While recording cannot start, calls are queued; half a second after the cause ends, the next call starts it."""
     errors = {
         "no thread": RuntimeError("can't start new thread"),
         "no descriptor": OSError(24, "Too many open files"),
@@ -279,7 +279,7 @@ def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> Non
 def test_it_may_be_stopped_while_another_thread_starts_it(
     starts: bool, disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process may end while an agent makes its first call."""
+    """If the recorder is stopped while the first call starts its thread, that call is still written."""
     start, starting = threading.Thread.start, threading.Event()
 
     def slowly(thread: threading.Thread) -> None:
@@ -323,7 +323,7 @@ def test_each_failure_is_said_in_its_own_words(capsys: pytest.CaptureFixture[str
 
 
 def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first call waits until it is on disk, too."""
+    """A recorder created while the process ends is synchronous: the call waits until its row is on disk."""
 
     class MadeAsTheProcessEnds(Recorder):
         def __init__(self, make_sink: Callable[[], Any]) -> None:
@@ -338,7 +338,7 @@ def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.Mon
 def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
     disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Large answers fill a batch before it has two hundred rows: the next batch follows at once."""
+    """Large answers fill a batch before it has 50 rows: the next batch follows at once, not at the next poll."""
     monkeypatch.setattr(recorder, "_POLL_SECONDS", 60.0)
     disk.open.clear()
     for _ in range(40):
@@ -364,7 +364,7 @@ def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
 
 @pytest.mark.failures_expected
 def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) -> None:
-    """With a journal that cannot be written, calls under `sync` return, and are counted later."""
+    """With a journal that cannot be written, calls under `sync` return; the end reports them as dropped."""
     shut = tmp_path / "a file, not a folder"
     shut.write_text("")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
@@ -379,7 +379,7 @@ def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) ->
 
 @pytest.mark.failures_expected
 def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: Path, monkeypatch: Any) -> None:
-    """`flush` returns False: an agent's last line must not block."""
+    """If the journal cannot be written, `flush` returns False: an agent's last line must not block."""
     shut = tmp_path / "a file, not a folder"
     shut.write_text("")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
@@ -430,7 +430,7 @@ def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Pat
 
 
 def test_sync_is_on_disk_when_the_call_returns(journal: Any, monkeypatch: Any) -> None:
-    """Another connection sees each call when it returns."""
+    """With `sync`, each call has been journalled when it returns."""
     monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
     for number in range(1, 6):
         ask(str(number))
@@ -447,7 +447,7 @@ runtime.running().recorder.flush(10)
 
 
 def syncs(durability: str, tmp_path: Path) -> int:
-    """Return how often six calls had the disk itself write."""
+    """Return the number of fsync and fdatasync system calls of a process with six calls."""
     told = tmp_path / durability
     strace = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(told), sys.executable, "-c", _SYNCED]
     variables = {"OBSERVABILITY_DURABILITY": durability, "OBSERVABILITY_JOURNAL": str(tmp_path / f"{durability}.db")}
@@ -465,7 +465,7 @@ def test_sync_waits_for_the_disk_itself(tmp_path: Path) -> None:
 
 
 def test_health_counts_what_it_has_seen(journal: Any) -> None:
-    """At any moment, recorded equals journalled plus dropped plus waiting."""
+    """`recorded` never exceeds the calls made; in the end, every call is recorded and journalled, none dropped."""
     for number in range(300):
         ask(str(number))
         if number % 50 == 0:
@@ -477,7 +477,7 @@ def test_health_counts_what_it_has_seen(journal: Any) -> None:
 
 
 def test_an_alarm_while_the_thread_is_started_reaches_the_agent(disk: Disk) -> None:
-    """The first call imports what our threads need: an alarm in that time is the agent's, and the next call starts."""
+    """An alarm while the first call starts our thread is raised in the agent; the next call starts the thread."""
     number, rung = 0, ""
     with alarms():
         while rung is not None:
@@ -494,7 +494,7 @@ FILES = frozenset((recorder.__file__,))
 
 
 def test_a_python_without_libffi_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`ctypes` returns memory and is needed for nothing else; a self-built Python may lack it."""
+    """A self-built Python may lack `ctypes`, which is needed only to return freed memory to the system."""
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "ctypes", None)
         importlib.reload(memory).return_freed_memory()

@@ -1,6 +1,6 @@
 """The cost of a row on the recorder's thread, counted in calls: a count is the same on a busy machine.
 
-`python -m benchmarks.bench recorder` has the microseconds.
+`python -m benchmarks.bench recorder` measures the microseconds.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from src.observability.recording.row import row_of
 from src.observability.tracing import Observation, Reply
 from tests.tracing.counting import counted
 
-MOST_CALLS = 750  # 534 of a row of 2 KB, Python's and C's together; 3,800 while usage was read field by field
+MOST_CALLS = 750  # a row of 2 KB takes 534, of Python and C; it took 3,800 with usage read by field
 PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40
 USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
 _numbers = itertools.count()
@@ -57,7 +57,7 @@ def test_an_answer_is_read_once_a_row() -> None:
 
 
 def test_a_batch_is_one_statement(made: Journal) -> None:
-    """New rows of one poll are one statement, whatever their number; so are their tags."""
+    """One statement inserts all new rows of a poll, and another inserts their tags."""
     rows = [{**row_of(generation()), "process": "1-0", "destination": None, "otlp_destination": None, "state": "local"}
             for _ in range(50)]  # fmt: skip
     with counted() as calls:

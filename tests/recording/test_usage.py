@@ -11,7 +11,7 @@ from src.observability.recording.usage import add_buckets, usage_buckets
 from tests.cases import cases
 from tests.providers.wire import PROVIDERS, Provider
 
-# name -> (provider, usage as it came, buckets)
+# name -> (provider, usage as reported, expected buckets)
 GOLDEN: dict[str, tuple[str | None, Any, dict[str, int] | None]] = {
     "anthropic: cached tokens stand beside the input": (
         "claude",
@@ -102,7 +102,7 @@ def test_golden(case: str) -> None:
 
 @cases("name", PROVIDERS)
 def test_recorded_bodies(name: str) -> None:
-    """The bodies of the provider tests give the buckets that they expect."""
+    """The usage in each recorded response of the provider tests gives the expected buckets."""
     provider = Provider(name)
     assert usage_buckets(provider.recorded["answer"]["usage"], provider=name) == provider.expected["usage"]
 
@@ -117,14 +117,14 @@ def test_recorded_bodies(name: str) -> None:
     st.none() | st.sampled_from(["gemini", "claude", "custom"]),
 )
 def test_buckets_are_never_negative_and_never_raise(usage: dict[str, Any], provider: str | None) -> None:
-    """Langfuse drops fractions and negative numbers silently, so there are none."""
+    """Buckets are integers of at least 0: Langfuse silently drops fractions and negative numbers."""
     for count in (usage_buckets(usage, provider=provider) or {}).values():
         assert type(count) is int
         assert count >= 0
 
 
 def test_an_object_whose_attributes_raise_is_unknown() -> None:
-    """An SDK's usage object may run any code."""
+    """A usage object whose attributes raise has unknown tokens."""
 
     class Hostile:
         def __getattr__(self, name: str) -> Any:
