@@ -50,7 +50,7 @@ def lines(*arguments: str) -> list[Any]:
 
 
 def frame() -> pandas.DataFrame:
-    """Return the whole journal, as exported."""
+    """Return all observations, as exported."""
     done = run("export", "--format", "parquet")
     assert (done.exit_code, done.stderr) == (0, "")
     return pandas.read_parquet(
@@ -216,7 +216,7 @@ def test_status_is_right(filled: Journal) -> None:
     everything = frame()
     recent = everything[(everything["type"] == "generation") & (everything["start_ns"] >= time.time_ns() - DAY_NS)]
     (status,) = lines("status")
-    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # a call aged out
+    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # a call may now be too old
     assert sum(agent["cost_usd"] or 0 for agent in status["agents"]) == pytest.approx(
         recent["cost_usd"].sum(), rel=0.02
     )

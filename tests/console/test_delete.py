@@ -107,7 +107,7 @@ def test_prune_asks(filled: Journal) -> None:
 
 
 def test_prune_of_all_leaves_what_is_to_be_sent(filled: Journal, journal: Any) -> None:
-    """`all` deletes every row but the pending ones."""
+    """`prune --older-than all` deletes every row except pending rows."""
     one_cycle()
     journal.observations()
     filled.change("UPDATE observations SET state = 'pending', destination = 'h|k' WHERE seq = 1")

@@ -118,7 +118,7 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """Findings about the flag and its source, half a pair of keys, and malformed values."""
+    """`doctor` reports the flag with its source, half a pair of keys, and malformed values."""
     assert worst_finding("tracing") == ("fine", "on, according to the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert worst_finding("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")
@@ -220,7 +220,7 @@ def test_a_page_accepts_no_keys(langfuse: Any) -> None:
     ],
 )
 def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, text: str, langfuse: Any) -> None:
-    """The server is broken, moved, another program, or too old."""
+    """A server that is broken, moved, another program or too old is a finding."""
     langfuse.answer = lambda request, _: answer if request.path == HEALTH else None
     finding = worst_finding("server")
     assert finding[0] == weight
@@ -259,7 +259,7 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
-    """`doctor` stops reading an answer of 200 MB: less than 50 MB, mostly buffered, is sent."""
+    """`doctor` stops reading an answer of 200 MB: less than 50 MB is sent."""
     sent = 0
 
     def pieces() -> Iterator[bytes]:

@@ -38,7 +38,7 @@ def verdict(by: str, group: str, *options: str) -> Row:
 
 @pytest.fixture
 def judged(decide: Any) -> pd.DataFrame:
-    """Sixty decisions of two agents with their outcomes, as pandas reads them."""
+    """Records sixty decisions of two agents with outcomes, and returns them as a frame."""
     chance, rows = random.Random(7), []
     for number in range(60):
         confidence, agent = chance.randint(1, 100), chance.choice(["WhaleAgent", "LunaAgent"])

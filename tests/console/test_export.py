@@ -112,7 +112,7 @@ def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
     run: Any,
     tmp_path: Path,
 ) -> None:
-    """In a folder that others may write to, a link under the name of a draft is not followed: its target stays."""
+    """In a folder that others may write to, a link under a draft's name is not followed: its target is unchanged."""
     one_cycle()
     victim, output = tmp_path / "wallet.json", tmp_path / "week"
     victim.write_text("the operator's")
@@ -123,7 +123,7 @@ def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
 
 
 def test_a_spreadsheet_runs_nothing(filled: Journal) -> None:
-    """In CSV a quote precedes a formula, also after blanks or with a full-width sign."""
+    """In CSV a quote precedes each formula, also if the formula has leading blanks or a full-width sign."""
     blanks = ("", " ", "\n", "\r\n", "\t", "\xa0", "\u200b", "\ufeff", "\x00")
     formulas = [f"{blank}{sign}HYPERLINK(1)" for blank in blanks for sign in "=+-@＝＋－＠"]
     for seq, formula in enumerate(formulas, 1):
@@ -136,7 +136,7 @@ def test_a_spreadsheet_runs_nothing(filled: Journal) -> None:
 
 
 def test_plain_text_stays_as_it_is_in_csv(filled: Journal) -> None:
-    """A hyphen or an at sign inside a text is no formula; a negative number is a number."""
+    """A hyphen or an at sign inside a text is no formula; a negative number stays a number."""
     text = "Whale-Agent @ 5 = x"
     filled.change("UPDATE observations SET agent = ?, cost_usd = -1.5", (text,))
     filled.close()

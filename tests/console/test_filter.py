@@ -36,7 +36,7 @@ def test_totals_of_any_period_are_the_sums_of_its_rows(since: float, until: floa
 
 
 def test_decisions_and_traces_of_an_action_or_symbol(filled: Journal) -> None:
-    """Action and symbol together narrow further; failed traces are those that contain an error."""
+    """Action and symbol select decisions and traces, alone or together; failed traces are those with an error."""
     everything = newest_decisions(filled, Filter(), 1000)
     for rows in (Filter(action="SELL"), Filter(symbol="ETH"), Filter(action="SELL", symbol="ETH")):
         expected = [

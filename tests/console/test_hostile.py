@@ -29,7 +29,7 @@ SCREENS = (
 
 
 def run(command: str) -> Result:
-    """Run a command with the given width."""
+    """Run a command in a pipe of 100 columns."""
     return CliRunner().invoke(app, command.split(), env={"COLUMNS": "100"})
 
 
@@ -79,7 +79,7 @@ def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> No
 
 @pytest.mark.slow
 def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> None:
-    """Each trace can be shown by its id, and the report contains all decisions."""
+    """Each trace can be shown by its id, and no number of the report is `inf` or `nan`."""
     for number in range(hostile):
         assert run(f"trace {number:032x}").exit_code == 0
     file = tmp_path / "report.html"
@@ -101,7 +101,7 @@ def test_tail_survives_it(hostile: int) -> None:
 
 
 def test_a_keyword_overwrites_nothing(journal: Any) -> None:
-    """An agent's own keywords overwrite neither confidence nor validity: they are kept under other names."""
+    """An agent's keyword with the name of a field is dropped: action, confidence and validity stay."""
     with ObservabilityContext.agent_cycle("A"):
         ask("x")
         ObservabilityContext.add_trading_signal(

@@ -15,7 +15,7 @@ def _inferring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def decide(own: str | None = None) -> str:
-    """Record a trace with an inferred SELL and, after its end, a recorded signal; return its id."""
+    """Record a trace with an inferred SELL and, if `own` is given, a later signal of the agent; return its id."""
     with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
         observe_llm(lambda: "SELL\nToo far\nConfidence: 72%")()
     if own is not None:

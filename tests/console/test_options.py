@@ -206,7 +206,7 @@ REASONS = {
 
 @cases("case", REASONS)
 def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> None:
-    """Both print the same reason and cure, as text and as JSON."""
+    """`status` and `doctor` print the same reason and cure, as text and as JSON."""
     environment, shipping, reason, cure = REASONS[case]
     lines = run("status", COLUMNS="200", **environment).stdout.splitlines()
     assert lines[:2] == [f"🤖 Tracing is on, {shipping}: {reason}", f"   → {cure}"]

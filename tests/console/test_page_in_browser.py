@@ -288,7 +288,7 @@ def hrefs(page: Any) -> list[str]:
 
 
 def test_by_keyboard_alone(fleet: tuple[Browser, Journal, str]) -> None:
-    """The first Tab offers the decisions; Tab and Enter open a trace from there; Escape is not needed."""
+    """The first Tab offers a link to the decisions; Tab and Enter open a trace from there; Escape is not needed."""
     browser, _, origin = fleet
     page = browser.page
     page.keyboard.press("Tab")

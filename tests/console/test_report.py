@@ -30,7 +30,7 @@ MARK = re.compile(r'<g role="img" aria-label="([^"]*)"')
 
 @pytest.fixture
 def report(journal: Any, tmp_path: Path) -> Callable[..., str]:
-    """Runs the command on this test's journal, and returns the file's text."""
+    """Runs `report` on this test's journal, and returns the file's text."""
 
     def make(*arguments: str) -> str:
         journal.observations()  # waits until all calls are on disk
@@ -178,7 +178,7 @@ def test_confidence_against_outcome(judged: Journal, report: Callable[..., str])
 
 
 def test_every_link_leads_to_a_trace_inside(judged: Journal, report: Callable[..., str]) -> None:
-    """Each row's trace is in the file, once; no link leads elsewhere."""
+    """Each row's trace is in the file, once; no link leads to another file."""
     html = report()
     ids = re.findall(r'id="(t-\w+)"', html)
     links = {link for link in re.findall(r'href="#([^"]*)"', html) if link}

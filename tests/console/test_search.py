@@ -155,7 +155,7 @@ def test_an_index_that_is_spoilt_is_made_anew(spoil: str, filled: Journal, tmp_p
 
 @pytest.mark.filled(20)
 def test_another_search_that_writes_is_not_waited_for_by_a_deletion(filled: Journal) -> None:
-    """A deletion then drops the whole index: words must not stay, and a recorder must not wait for the search."""
+    """While another search locks the index, a deletion drops the whole index instead of waiting: no word may stay."""
     traces_with(filled, "funding")
     with closing(sqlite3.connect(search.path_of(filled.path), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

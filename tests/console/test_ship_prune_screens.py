@@ -42,7 +42,7 @@ CHANGES = (
 
 
 def seen(command: str, columns: int, status: int = 0) -> str:
-    """Return the screen, without spaces at the ends of lines."""
+    """Return the normalised screen of a command that ends with this status."""
     result = invoke(command, columns)
     assert result.exit_code == status, result.output
     return normalised(result.output, columns)
@@ -65,7 +65,7 @@ def unwrapped(screen: str) -> str:
 
 @pytest.fixture
 def journal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal]:
-    """Six traces of 2026-11-18, ten minutes ago, and a failed call."""
+    """Six traces and a failed call of 2026-11-18; the console's clock stands ten minutes later."""
     monkeypatch.setattr(time_range, "now_ns", lambda: START_NS + 10 * MINUTE_NS)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
     with tempfile.TemporaryDirectory(prefix="moon-", dir="/tmp") as folder:

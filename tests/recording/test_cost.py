@@ -102,7 +102,7 @@ PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter
 @same_data
 @cases("provider", PROVIDERS)
 def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
-    """Names match for other names of a provider, without a provider, and for dates with and without dashes."""
+    """Model names match with any name of their provider or none, and with dates with or without dashes."""
     at = datetime.now(timezone.utc)
     for name in NAMES:
         cost = price(provider, name, BUCKETS, at=at)

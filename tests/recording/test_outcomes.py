@@ -24,7 +24,7 @@ from tests.million import observation_row
 
 
 def decide(confidence: float = 70, action: str = "BUY", agent: str = "WhaleAgent") -> str:
-    """Record one decision; return its trace."""
+    """Record one decision; return the id of its trace."""
     with ObservabilityContext.agent_cycle(agent) as cycle:
         ObservabilityContext.add_trading_signal(action, confidence, "because")
     assert cycle.trace_id is not None
@@ -115,7 +115,7 @@ def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, j
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: list[str], status: int, words: str, journal: Any) -> None:
-    """An unknown trace is status 1; a missing or malformed value is status 2."""
+    """An unknown trace ends with status 1, a missing or malformed value with status 2."""
     decide()
     told = run("outcome", *arguments)
     assert (told.exit_code, words in told.output) == (status, True)
@@ -201,7 +201,7 @@ def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Pat
 def test_partial_fills_are_added_up_where_that_is_said(
     option: list[str], stored: list[float], journal: Any, tmp_path: Path
 ) -> None:
-    """Without --sum or --last, several lines of one trace are refused; the others are imported."""
+    """Without --sum or --last, several lines of one trace are refused; other lines are imported."""
     fills, other = decide(), decide()
     file = table(tmp_path, f"{fills},9.5,one", f"{other},1", f"{fills[:10]},-2,two")
     told = run("outcomes", "--json", "--import", file, *option)
@@ -355,7 +355,7 @@ def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> Non
     ],
 )
 def test_a_file_without_its_columns_says_so(header: str, said: str, tmp_path: Path, journal: Any) -> None:
-    """The file is refused before its lines are read, and named once."""
+    """The file is refused before its lines are read; the message names the file and the column."""
     trace = decide()
     file = table(tmp_path, f"{trace},1,2", header=header)
     told = run("outcomes", "--import", file)
@@ -388,7 +388,7 @@ def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
 
 
 def test_a_name_that_fits_several_traces_is_refused_in_words(journal: Any) -> None:
-    """The message differs for no match and several matches."""
+    """The message tells no match from several matches."""
     many(2)
     assert "❌ Several trace ids start with '0000':" in run("outcome", "0000", "--pnl-usd", "1").stderr
     assert "❌ No trace id starts with 'ffff':" in run("outcome", "ffff", "--pnl-usd", "1").stderr

@@ -1,4 +1,4 @@
-"""The queue and its thread, with a journal that is fast, slow, locked or broken: the caller never waits."""
+"""The queue and its thread, with a journal that is fast, slow, locked or broken: the caller never waits long."""
 
 import ctypes
 import importlib
@@ -159,7 +159,7 @@ def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
 def test_nothing_that_an_answer_raises_ends_the_thread(
     error: type[BaseException], disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After a Rust panic, `sys.exit` in a property or a cancelled future, one batch is lost, counted and reported."""
+    """An exception outside `Exception`, such as by `sys.exit` in a property, costs one batch, counted and reported."""
     disk.error = error("of an answer")
     over.on_end(ended())
     wait_until(lambda: over.dropped == 1)
@@ -233,7 +233,7 @@ def test_what_cannot_start_yet_starts_later(
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a locked journal the first call waits, the others do not; all of them are counted."""
+    """Under `sync` with a locked journal, the first call waits and later calls do not; all late rows are counted."""
     monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
     disk.open.clear()
 
@@ -349,7 +349,7 @@ def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
 
 @pytest.mark.slow
 def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
-    """On an idle machine, paced calls are on disk within 50 ms of their end, also after a silence."""
+    """On an idle machine, calls 20 ms apart are on disk within 50 ms, also after half a second of silence."""
     ask("the first one imports what it needs")
     assert len(journal.observations()) == 1
     took = []

@@ -13,7 +13,7 @@ from src.observability.recording.row import row_of
 from src.observability.tracing import Observation, Reply
 from tests.tracing.counting import counted
 
-MOST_CALLS = 750  # a row of 2 KB takes 534, of Python and C; it took 3,800 with usage read by field
+MOST_CALLS = 750  # a row of 2 KB takes 534 (Python and C); it took 3,800 with usage read by field
 PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40
 USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
 _numbers = itertools.count()
