@@ -57,7 +57,7 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.fixture
 def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal]]:
-    """Gives the test a journal of a given number of traces and outcomes. Each number is filled once a session, then
+    """Gives the test a journal of a given number of traces and outcomes. Each is filled once a session, then
     copied."""
     opened: list[Journal] = []
 

@@ -187,7 +187,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
-    """Existing rows are printed first, then new rows, such as the late failure of a cycle; Ctrl-C ends with status 0."""
+    """Existing rows are printed first, then new rows, such as a late failure of a cycle; Ctrl-C ends with status 0."""
     one_cycle("EarlyAgent")
     journal.observations()
     with started("tail", "--json") as process:
