@@ -74,7 +74,7 @@ def phrase(make: random.Random, language: str = "english", strength: int = 128) 
     return Mnemonic(language).to_mnemonic(make.randbytes(strength // 8))
 
 
-# Rule -> makes one secret. Where a secret is known by what stands around it, the maker gives that too.
+# Rule -> maker of one secret that is known by its own format.
 SECRETS: dict[str, Callable[[random.Random], str]] = {
     "anthropic-key": lambda make: (
         f"sk-ant-{make.choice(['api03', 'admin01', 'oat01'])}-{_some(make, 93, _URL_LETTERS)}AA"
@@ -147,21 +147,21 @@ GLUED = (
 
 
 def glued(make: random.Random, rule: str) -> str:
-    """Return a key that is found wherever it begins."""
+    """Return a key of this rule that is found behind letters too."""
     while True:
         secret = SECRETS[rule](make)
         if not secret.startswith(("sess-", "api_org_", "ABIA", "ACCA")):
             return secret
 
 
-# Secrets that are known beside the id that they belong to.
+# Texts in which a secret stands beside `ID`, the id that it belongs to.
 AWS_NOTATIONS = (
     "ID:{}", "ID {}", "| ID | {} |", 'boto3.client("s3", "eu-west-1", "ID", "{}")', "AWS asked for ID\n{}\n",
     '["ID", "{}"]', "{} belongs to ID", "s3://ID:{}@bucket",
 )  # fmt: skip
 TWILIO_NOTATIONS = ('Client("ID", "{}")', "curl -u ID:{}", "ID {}", '{{"ID": "{}"}}', "['ID', '{}']", "ID,{}")
 
-# Rule -> makes (text with the secret, the secret): known by its name or its place.
+# Rule -> maker of (text with the secret, the secret), where a name or a place marks the secret.
 PLACED: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "authorization": lambda make: _placed("Authorization: Bearer {}", _some(make, 40)),
     "url-credentials": lambda make: _placed("postgres://trader:{}@db.internal:5432/trades", _some(make, 16)),
@@ -288,7 +288,7 @@ KEYS: dict[str, Callable[[random.Random], str]] = {
     "letters and digits": lambda make: _some(make, 40),
     "GitLab's": lambda make: f"glpat-{_some(make, 20, string.ascii_letters)}",
 }
-# As above for passwords, which people choose.
+# Notations of a name and a password that a person chose; `P` is where the password stands.
 PASSWORD_NOTATIONS = (
     "**Password:** P", "password: P", "password=P", "my password is P", "password 'P' rejected", "wrong password (P)",
     "password - P", "password\tP", "user=bob pass=P", '{"pass": "P"}', "PASSWORD=P", "DB_PASSWORD=P", 'PASSWORD="P"',
@@ -301,7 +301,7 @@ WORD_NOTATIONS = (
     '{"password": "P"}', "db_password: P, port: 5432",
 )  # fmt: skip
 PASSWORDS = ("hunter2abc", "Hunter2xyz9", "Tr@de#2024!", "x1abcdefgh5678", "correct1horse", "0penSesame")
-# Known in quotes or on a line of their own, where their signs end nothing.
+# Passwords that are found only in quotes or on a line of their own: elsewhere their signs would end the password.
 QUOTED_PASSWORDS = (
     "$abcdEFGH5678",
     "none_shall_pass9",
@@ -327,7 +327,7 @@ EVM_NOTATIONS = (
 )  # fmt: skip
 # Fields that mark their value `K` as a private key.
 EVM_FIELDS = ("WALLET_PK", "api_wallet", "privateKey", "HYPER_LIQUID_ETH_PRIVATE_KEY", "agent_key", "secret_key", "pk")
-# Hashes beside talk of keys.
+# Sentences with a hash beside a mention of keys.
 EVM_SENTENCES = (
     "The attacker obtained the private key and drained funds: H", "Private key hack — H", "H (private key exploit)",
     "eth key: H confirmed", "H: private key leak", "tx H | private key theft", "H was the private key exploit",
@@ -361,7 +361,7 @@ BYTE_NOTATIONS: dict[str, Callable[[bytes], str]] = {
     "hex digits": lambda key: key.hex(),
 }
 
-# What a private key looks like on its way through software.
+# Forms that software gives to a private key in PEM.
 PEM_FORMS: dict[str, Callable[[str], str]] = {
     "as it is": lambda pem: pem,
     "encrypted by OpenSSL": lambda pem: pem.replace(
@@ -384,8 +384,8 @@ PEM_FORMS: dict[str, Callable[[str], str]] = {
     "without its end, wrapped": lambda pem: "\n".join("- " + line for line in pem.splitlines()[:-1]),
 }
 
-# The texts of a trading process, each with a place for something. No word of BIP-39 stands beside it: eleven others
-# would be a phrase with it, once in sixteen times.
+# The texts of a trading process, each with a place for a value. No word of BIP-39's list stands beside the place: with
+# eleven listed words as the value, it would make a valid phrase once in sixteen times.
 CONTEXTS: dict[str, Callable[[str], str]] = {
     "alone": lambda thing: thing,
     "a trading prompt": lambda thing: (
@@ -452,8 +452,8 @@ def look_alikes(make: random.Random) -> list[str]:
     ]
 
 
-# What stands in trading prompts beside the words key, token, secret and password. `A`: an address of Solana, `E`: one
-# of an EVM chain, `H`: a hash, `S`: a signature of Solana.
+# What stands in trading prompts beside the words key, token, secret and password. `A`: an address of Solana, `E`: an
+# address of an EVM chain, `H`: a hash, `S`: a signature of Solana.
 SENTENCES = (
     '{"message":{"accountKeys":["A","11111111111111111111111111111111"]},"signatures":["S"]}', "account_key: A",
     "wallet_key: A", '{"signerKey": "A"}', '"ownerKey": "A"', "accountKey=A", "session key: E", "api wallet key: E",
@@ -484,7 +484,7 @@ LIST_NOTATIONS = (
     'API_KEYS = [\n    "{}",\n    "{}",\n    "{}",\n]', "TOKENS_SECRET: ['{}','{}','{}']",
     '\\"auth_tokens\\": [\\"{}\\",\\"{}\\",\\"{}\\"]', "secrets=('{}', '{}', '{}')", '"secretKeys":["{}","{}","{}"]',
 )  # fmt: skip
-# Lists under such a name that hold none.
+# Lists under a name with `key` or `token` that hold no secret.
 LISTS = (
     '"tokens": ["BONK", "WIF", "SOL"]', '"accountKeys": ["A", "A"]', '"app_tokens": ["BONK", "WIF"]', "API_KEYS = []",
     '"api_keys": ["your_api_key_here", "..."]', '"signerKeys": ["A"]', '"cache_keys": ["AbCdEfGhIj0123456789KlMn"]',
@@ -520,7 +520,7 @@ LIKE_KEYS = (
     "BTC-xai-grok-4-fast-reasoning-latest", "xoxo-hugs-and-kisses-2025", "task_7b5f18bebbce5aed6cd996991afeb6b9",
     "halfhf_of_the_order_book_is_empty_at_10_past_3", "asks-org-wide-limits-for-BTC-and-for-ETH-in-one-table",
 )  # fmt: skip
-# What may stand beside an id of AWS or Twilio and is no secret of its: a commit, a path, an address, a message's id.
+# What may stand beside an id of AWS or Twilio and is not its secret: a commit, a path, an address, a message's id.
 BESIDE_IDS = (
     "da39a3ee5e6b4b0d3255bfef95601890afd80709", "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
     "src/main/java/com/MyCompany/TradingBot12", "data/BTCUSDT/1m/Binance/2025/12/11/00001",

@@ -11,7 +11,7 @@ Encoding = Callable[[str], str]
 
 
 def _bytes_of(secret: str) -> list[str]:
-    """Return hex, two digits per byte."""
+    """Return the secret's bytes, each as two hex digits."""
     return secret.encode().hex(" ").split()
 
 
@@ -62,13 +62,13 @@ ENCODINGS: dict[str, Encoding] = {
     "over two lines of mail": _broken_by("\n> "),
 }
 
-# In a larger blob the letters beside the secret's carry some of its bits, and are masked with it.
+# In a larger base64 blob, the letters next to the secret's hold some of its bits, and are masked too.
 BLOBS: dict[str, Encoding] = {
     f"base64 behind {len(before)} bytes": lambda secret, before=before: _base64(f"{before}{secret}:".encode())
     for before in ("trader:", "trader1:", "trader12:")
 }
 
-# Known by twelve letters and digits in a row.
+# Breaks inside a secret. Redaction finds the secret by twelve of its letters and digits in order, across the break.
 BREAKS: dict[str, Encoding] = {
     "with an invisible character inside": _broken_by("\u200b"),
     "in two strings of a list": _broken_by('"\n    "'),
@@ -86,8 +86,7 @@ _ESCAPES: tuple[Encoding, ...] = (
 
 
 def at_rest(text: str) -> Iterable[str]:
-    """Return the text as it may be stored: as it is, in JSON, in the `repr` of an SDK's error, and that in JSON
-    again."""
+    """Return the text as it may be stored: unchanged, or escaped once or twice by JSON or `repr`."""
     once = dict.fromkeys([text, *(escape(text) for escape in _ESCAPES)])
     return dict.fromkeys([*once, *(escape(each) for each in once for escape in _ESCAPES)])
 

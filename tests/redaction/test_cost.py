@@ -35,8 +35,8 @@ def _base58(make: random.Random, size: int) -> str:
     return base58.b58encode(make.randbytes(size)).decode()
 
 
-# What stands in prompts a thousand times -> a row of it, and the most calls and searches by an expression that one row
-# more may cost. Without a look for literals first, each cost ten to thirty.
+# What prompts repeat a thousand times -> a maker of one row, and the most function calls and regex searches that one
+# additional row may cost. Without the check for literals first, a row cost ten to thirty.
 ROWS: dict[str, tuple[Row, float, float]] = {
     "transactions": (lambda make: f'{{"symbol": "BTC", "price": 97123.5, "tx": "{_hash(make)}"}}, ', 13, 0),
     "transactions and a key": (lambda make: f'{{"key": "a", "price": 97123.5, "tx": "{_hash(make)}"}}, ', 16, 0),
@@ -77,8 +77,8 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
 
 
 def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
-    """The recorded feed takes as many calls six times as once: rules search the whole text, or a piece of a long
-    one."""
+    """Repeated six times, the feed takes about as many calls as once: rules search a whole text, or a piece of a long
+    text."""
     text = FEED.read_text(encoding="utf-8")[:10_000]
     assert len(text * 6) <= PIECE
     assert _calls(text * 6)["calls"] <= _calls(text)["calls"] * 1.2
@@ -87,7 +87,7 @@ def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
 
 @cases("text", ["x " * 200_000, "x" * 400_000, "é" * 400_000, "x\n" * 200_000, "xy" * 45_001])
 def test_a_long_text_is_read_in_pieces_that_overlap(text: str) -> None:
-    """No expression gets more than one piece; a text shorter than the overlap is whole in one of them."""
+    """An expression gets one piece at a time; any passage shorter than the overlap is whole in one of the pieces."""
     places = [(start, start + len(piece)) for start, piece in pieces(text)]
     assert all(text[start:end] == piece for (start, end), (_, piece) in zip(places, pieces(text), strict=True))
     assert max(end - start for start, end in places) <= PIECE + OVERLAP
@@ -120,7 +120,7 @@ def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> No
 
 
 def test_a_list_of_small_numbers_is_read_once() -> None:
-    """In rows of sixty percentages, the expression for keys of bytes reads each number once, not sixty times."""
+    """In rows of sixty percentages, the expression for keys of bytes reads a number at most twice, not sixty times."""
     make = random.Random("percentages")
     rows = [", ".join(str(make.randrange(100)) for _ in range(60)) for _ in range(400)]
     lists = list(wallets._lists(Scan("\n".join(f"RSI: {row}" for row in rows))))
@@ -128,7 +128,7 @@ def test_a_list_of_small_numbers_is_read_once() -> None:
 
 
 def test_percentages_are_no_key() -> None:
-    """Half of 64 random bytes are above 127: a series without any is dismissed before a public key is derived."""
+    """Half of 64 random bytes are above 127: a series without such bytes is dismissed before deriving a public key."""
     make = random.Random("series")
     assert list(wallets._windows([str(make.randrange(128)) for _ in range(2000)])) == []
 
@@ -174,7 +174,7 @@ HEAVY = (
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", HEAVY)
 def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
-    """No step takes longer than three times a plain expression over a piece: about 5 ms, the switch interval."""
+    """No call takes more than three times as long as a plain search of a piece: about 5 ms, the switch interval."""
     text = "[REDACTED:operator]" + repeated * ((PIECE + OVERLAP) // len(repeated))
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     assert any(_longest_call(text) <= 3 * plain for _ in range(4))
@@ -183,7 +183,7 @@ def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
 @pytest.mark.slow
 @cases("repeated", (*HEAVY, "12, 45, 77, 31, " * 15 + "x "))
 def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
-    """Rows after a slow one wait, and a kill meanwhile would lose them."""
+    """A slow text keeps later rows waiting, and a kill meanwhile would lose these rows."""
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     began = time.thread_time()
     redact_text(repeated * (1_000_000 // len(repeated)))
@@ -192,7 +192,7 @@ def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
 
 @pytest.mark.slow
 def test_a_text_of_words_of_the_list_is_checked_up_to_a_bound() -> None:
-    """A megabyte of listed words would need a million checksums: unchecked words are masked."""
+    """A megabyte of listed words would need a million checksums: beyond the bound, words are masked unchecked."""
     from mnemonic import Mnemonic
 
     words = random.Random(1).choices(Mnemonic("english").wordlist, k=20_000)

@@ -1,7 +1,7 @@
 """Secrets in settings, names, server messages, cut texts and printed lines reach neither disk, wire nor terminal.
 
-The raw bytes of the journal and its WAL, of every request to Langfuse and of the output are searched for them in every
-encoding. `test_matrix.py` has every provider and every way out.
+The raw bytes of the journal and its WAL, of every request to Langfuse and of the output are searched for the secrets in
+every encoding. `test_matrix.py` has every provider and every way out.
 """
 
 import json
@@ -29,7 +29,7 @@ GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
 
 
 def forms(secret: str) -> list[str]:
-    """Return the forms of a secret: of the environment's, all encodings; of any other, its own format."""
+    """Return the forms to search for: all encodings of `OWN`, any other secret as it is, and both in either case."""
     written = [write(secret) for write in ENCODINGS.values()] if secret == OWN else [secret]
     return [*written, secret.lower(), secret.upper()]
 
@@ -124,13 +124,13 @@ def test_health_and_the_start_up_line_leak_nothing(langfuse: LangfuseServer, cap
 
 
 def parts_of(secret: str) -> list[str]:
-    """Return the parts of a secret that a cut may leave, from twelve characters on."""
+    """Return the beginnings of a secret that a cut may leave, of twelve or more characters."""
     return [secret[:size] for size in range(12, len(secret))]
 
 
 @pytest.mark.parametrize("left", [14, 25])
 def test_a_reason_is_redacted_before_it_is_cut(left: int, langfuse: LangfuseServer, nothing_leaks: Any) -> None:
-    """500 characters of the server's message are kept: a cut secret would match no rule."""
+    """The server's message is cut to 500 characters only after redaction: a cut secret would match no rule."""
     ship_a_row_that_is_refused(langfuse, f"{'z' * (499 - left)} {OWN}")
     assert "zzz" in LangFuseTracker().health()["last_error"]
     observe_llm(lambda: "BUY")()
@@ -150,7 +150,7 @@ def test_an_objects_text_is_not_cut_before_it_is_redacted(size: int, nothing_lea
 
 
 def test_an_answer_that_is_none_is_redacted_before_it_is_quoted(nothing_leaks: Any) -> None:
-    """200 characters of an unexpected answer are quoted."""
+    """An error quotes 200 characters of an unexpected answer."""
     from src.models.errors import ModelAnswerError
 
     error = ModelAnswerError("openai", {"oops": f"{'z' * 170} {OWN}"})
@@ -163,7 +163,7 @@ def test_an_answer_that_is_none_is_redacted_before_it_is_quoted(nothing_leaks: A
 def test_swapped_keys_leak_nothing(
     langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A secret key set as the public key is neither sent nor journalled; calls are recorded here."""
+    """A secret key set as the public key is neither sent nor journalled; calls are journalled, not sent."""
     secret = "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", secret)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
@@ -191,7 +191,7 @@ def test_a_host_with_a_token_leaks_nothing(
 def test_a_short_secret_in_the_host_keeps_rows_here(
     langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Every row contains the host, which must not be a known secret."""
+    """Rows are not sent: each would name the host, which contains a known secret."""
     monkeypatch.setenv("GATEWAY_SECRET", "hunter2-hunter2")
     monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:1/hunter2-hunter2")
     LangFuseTracker()
@@ -210,7 +210,7 @@ STARRED = "Tr4de*Pass_word`1-exchange"
 def test_what_agents_print_leaks_nothing(
     nothing_leaks: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Secrets are masked in a decision's reason without Markdown, a swarm's answers and consensus, a file, a type, a
+    """Secrets are masked in a decision's reason, a swarm's answers and consensus, a file's path, and a model's type and
     name."""
     from src.agents import liquidation_agent, swarm_agent
     from src.agents.base_agent import BaseAgent
@@ -245,7 +245,7 @@ def test_what_agents_print_leaks_nothing(
 
 @pytest.mark.slow
 def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
-    """A red line has the pattern and the reason; the agent goes on, and no text is recorded until the pattern is
+    """A printed line has the pattern and the cure; the agent goes on, and no text is recorded until the pattern is
     corrected."""
     code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"
     done = subprocess.run(

@@ -99,7 +99,7 @@ def test_a_secret_in_text_is_masked(template: str) -> None:
 
 @cases("size", range(12, 17))
 def test_a_token_before_a_host_is_masked(size: int) -> None:
-    """A token is masked as user or as password; names of people stay."""
+    """A token is masked as the user or the password of an address; names of people stay."""
     token = "tok1234567890abcdefg"[:size]
     assert redact_text(f"https://{token}@sentry.example/5") == "https://[REDACTED:url-credentials]@sentry.example/5"
     assert redact_text(f"wss://u:{token}@h.example") == "wss://u:[REDACTED:url-credentials]@h.example"
@@ -123,7 +123,7 @@ def test_a_private_key_in_a_call_is_masked(call: str) -> None:
 
 @cases("name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":'])
 def test_a_named_phrase_needs_no_checksum(name: str) -> None:
-    """TON's and Electrum's phrases have other checksums; without its name, such a phrase is a list of words."""
+    """TON's and Electrum's phrases have other checksums; without a name before it, such a phrase stays."""
     assert "zebra" not in redact_text(f"{name} {TON}")
     assert "zebra" not in redact_text(f"the wallet\n{name}\n{TON.strip().replace(' ', ', ')}")
     assert redact_text(TON) is TON

@@ -1,8 +1,8 @@
 """Every provider × every way out × every encoding of every planted secret.
 
-A cell is a label with a secret behind it. Wherever it ends up, a marker must follow the label. No form of the secret
-may stand anywhere: in the raw bytes of the journal and its WAL, in the requests to Langfuse, in the output. The same
-run with an unknown secret checks the search itself: there it finds every cell.
+A cell is a label followed by a secret. Wherever a cell is stored, sent or printed, a marker must follow its label. No
+form of the secret may stand in the raw bytes of the journal and its WAL, in the requests to Langfuse, or in the output.
+The same run with a secret that no setting names checks the search itself: the search must find every cell.
 """
 
 import random
@@ -23,36 +23,36 @@ from tests.providers.wire import PROVIDERS, WAYS, Provider, ways_of
 from tests.redaction.corpus import SECRETS
 from tests.redaction.encodings import BLOBS, BREAKS, ENCODINGS, bytes_under, found
 
-OWN = 'Tr4de&Pass/word+1"exch\\ange'  # it matches no rule's format
+OWN = 'Tr4de&Pass/word+1"exch\\ange'  # a secret whose format matches no rule
 _PIECE = 50  # characters in a piece of a stream
 _RULE_OF = {"claude": "anthropic-key", "gemini": "google-key"}
 
 
 class Cell(NamedTuple):
-    """A secret in one of its encodings, behind a label that finds it again."""
+    """A secret in one encoding, after a label by which the test finds the secret's place."""
 
     label: str
     written: str
     rule: str = "own-secret"
-    around: tuple[int, int] = (0, 0)  # letters before and after the secret that are not its own
+    around: tuple[int, int] = (0, 0)  # how many letters before and after the secret are not its own
 
     def planted(self, way: str) -> str:
         """The text that is planted: label and secret."""
         return f"({way}: {self.label}) {self.written} ;"
 
     def masked(self, way: str) -> str:
-        """The expected text; only its beginning if the secret is inside a larger blob, which is masked whole."""
+        """The expected text; only the label if the secret is inside a larger blob, of which some letters stay."""
         return f"({way}: {self.label}) " + ("" if any(self.around) else f"[REDACTED:{self.rule}] ;")
 
     @property
     def core(self) -> str:
-        """The letters that must not come out."""
+        """The part of the encoded secret that must not appear in any output."""
         before, after = self.around
         return self.written[before : len(self.written) - after]
 
 
 def text_of(cells: Iterable[Cell], way: str) -> str:
-    """Return everything that leaves by one way."""
+    """Return the text of all cells that leaves by one way."""
     return "\n".join(cell.planted(way) for cell in cells)
 
 
@@ -88,7 +88,7 @@ class Stage:
 
 
 def _saying(said: str, event: Any) -> Any:
-    """Return a recorded answer or event with this text in place of its first words."""
+    """Return a recorded answer or event with this text in place of the model's answer."""
     if isinstance(event, dict):
         return {name: _saying(said, inner) for name, inner in event.items()}
     if isinstance(event, list):
@@ -177,7 +177,7 @@ def _score_comment(_: Stage, said: str) -> None:
 
 
 def _session_id(stage: Stage, said: str) -> None:
-    for cell in said.split(" ;\n"):  # one by one: a name has up to 200 characters, and is cut when it is redacted
+    for cell in said.split(" ;\n"):  # one by one: redaction cuts a session id to 200 characters
         stage.monkeypatch.setenv("LANGFUSE_SESSION_ID", f"{cell.removesuffix(' ;')} ;")
         observe_llm(lambda: "BUY")()
         assert runtime.running().recorder.flush(5)
@@ -187,7 +187,7 @@ WAYS_OUT: dict[str, Way] = {
     "prompt": _prompt, "success": _answer, "stream": _stream, "exception": _exception,
     "tool arguments": _tool_arguments, "metadata": _metadata, "tags": _tags, "signal reasoning": _signal_reasoning,
     "error context": _error_context, "score comment": _score_comment, "SDK exception": _sdk_exception,
-    "session id": _session_id,  # the last: rows take the session that is set when they are written
+    "session id": _session_id,  # the last way: a row takes the session id set when the row is written
 }  # fmt: skip
 PRINTED = ("SDK exception",)
 
@@ -195,13 +195,13 @@ PRINTED = ("SDK exception",)
 class Traces(NamedTuple):
     """The bytes of everything that a run stores or sends."""
 
-    files: bytes  # the journal's, with its WAL
-    rows: bytes  # its texts: in the file a long one lies on several pages, and what is sought may be cut in two
+    files: bytes  # of the journal, with its WAL
+    rows: bytes  # the journal's texts: its file splits a long text over pages, which may cut a secret in two
     sent: bytes
     printed: bytes
 
     def ways_to(self, where: str) -> Iterable[str]:
-        """Return the ways that lead to a place."""
+        """Return the ways out whose cells must be found in `where`."""
         return {"files": (), "rows": WAYS_OUT, "sent": WAYS_OUT, "printed": PRINTED}[where]
 
 
@@ -240,7 +240,7 @@ def run(
     return run
 
 
-# One provider in the quick tests.
+# All providers; all but claude are marked slow, like the test that uses this list.
 EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mark.slow) for name in PROVIDERS]
 
 
@@ -252,7 +252,7 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
     for where, what in traces._asdict().items():
         assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"
         masked = [cell.masked(way) for way in traces.ways_to(where) for cell in cells]
-        unescaped = what.replace(b"\\", b"")  # the first characters of an escape may be left
+        unescaped = what.replace(b"\\", b"")  # redaction may leave the backslashes of an escape
         assert not [each for each in masked if each.encode() not in unescaped], f"they are not in the {where}"
 
 

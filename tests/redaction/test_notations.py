@@ -318,7 +318,7 @@ def _lines(kind: str) -> Iterator[str]:
 
 
 def _filled(line: str, key: str, password: str, make: random.Random) -> tuple[str, list[str]]:
-    """Return the notation with these secrets, and the secrets."""
+    """Return the notation filled with secrets, and the list of these secrets."""
     secrets: list[str] = []
 
     def secret(place: re.Match[str]) -> str:
@@ -330,7 +330,7 @@ def _filled(line: str, key: str, password: str, make: random.Random) -> tuple[st
 
 @cases("kind", NOTATIONS)
 def test_a_key_is_masked_in_any_notation(kind: str) -> None:
-    """Keys and passwords are masked, and all other words stay readable."""
+    """No key or password is left in a text of any notation."""
     make = random.Random(kind)
     leaks = []
     for line in _lines(kind):
@@ -341,7 +341,7 @@ def test_a_key_is_masked_in_any_notation(kind: str) -> None:
     assert leaks == []
 
 
-# What stands in a key's place in trading prompts.
+# Public values that trading prompts have where `NOTATIONS` has a key.
 PUBLIC: dict[str, Callable[[random.Random], str]] = {
     "an address of Solana": lambda make: base58.b58encode(make.randbytes(32)).decode(),
     "an address of Ethereum": lambda make: "0x" + _hex(make, 20),
@@ -352,7 +352,7 @@ PUBLIC: dict[str, Callable[[random.Random], str]] = {
 
 
 def test_addresses_and_prices_stay_in_other_languages() -> None:
-    """In such sentences a key is a price level, and a token is one that is traded."""
+    """In trading prompts, a 'key' may be a price level and a 'token' a traded coin: such values stay."""
     make = random.Random("public")
     for line in _lines("languages"):
         for public in PUBLIC.values():
@@ -386,7 +386,7 @@ def test_a_text_about_keys_stays(text: str) -> None:
     assert redact_text(text) == text
 
 
-# Pieces of notations; joined at random they are every mistake of code and prose.
+# Pieces of notations, which are joined at random to imitate malformed code and prose.
 PIECES = (
     *"\"'`:= \n\t()[]{},;|#@$", "password", "api_key", "token", "secret", "key", "a1B2c3D4e5F6g7H8i9J0", "hunter2abc",
     "->",

@@ -53,7 +53,7 @@ def _random_secret(make: random.Random) -> str:
 
 @cases("place", CONTEXTS)
 def test_a_secret_in_every_form_in_every_text_of_a_trading_process(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No part of the secret is left, not even its letters."""
+    """The secret is masked, and not even its middle part is left."""
     environment.forget()
     secret = _random_secret(random.Random(place))
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
@@ -90,14 +90,14 @@ def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch)
 
 @cases("form", BREAKS)
 def test_a_secret_broken_by_anything(form: str) -> None:
-    """Twelve letters and digits of a secret in order are no coincidence."""
+    """Twelve of a secret's letters and digits in order are masked, whatever stands between them."""
     assert redact_text(f"see {BREAKS[form](SECRET)} there") == f"see {MASK} there"
 
 
 def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """Values of `.env` are secrets, whether loaded into the environment or not."""
+    """A secret in `.env` is masked, whether it is loaded into the environment or not."""
     write_env_file("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
-    monkeypatch.setenv("SOMETHING", "else")  # a change of the environment makes the file be read again
+    monkeypatch.setenv("SOMETHING", "else")  # after any change of the environment, redaction reads the file again
     assert redact_text("see only-in-the-file-0123") == f"see {MASK}"
 
 
@@ -127,7 +127,7 @@ def test_a_secret_number_is_masked_as_a_number_too(monkeypatch: pytest.MonkeyPat
 
 
 def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each key of a list is a secret, since errors quote one; words, short pieces and addresses of the list are not."""
+    """Each key of a list is a secret, since an error quotes one; words, short pieces and addresses are not."""
     address = "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump"
     monkeypatch.setenv("OPENAI_API_KEYS", f"multiKeyOneXx11, multiKeyTwoYy22;short,electric,{address}")
     assert redact_text("bad multiKeyOneXx11 or multiKeyTwoYy22") == f"bad {MASK} or {MASK}"
@@ -150,7 +150,7 @@ def test_the_credential_of_an_address_is_a_secret(value: str, quoted: str, monke
 
 
 def test_each_of_several_addresses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each address's credential is a secret; an address without one stays; any other value is masked as a whole."""
+    """Each address's credential is a secret; an address without one stays; an invalid address is masked whole."""
     public = "https://api.mainnet-beta.solana.com"
     monkeypatch.setenv("RPC_URLS", f"{public},https://rpc.example/?api-key=zzzz-9999-keyval")
     assert redact_text(f"{public} or zzzz-9999-keyval") == f"{public} or {MASK}"
@@ -159,7 +159,7 @@ def test_each_of_several_addresses_is_looked_at(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_secret_that_is_set_as_a_public_key_stays_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Langfuse's own public key is not a secret, also in another variable."""
+    """A secret in LANGFUSE_PUBLIC_KEY is masked; a real public key is not, even in another variable."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", SECRET)
     assert redact_text(f"see {SECRET}") == f"see {MASK}"
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-0123456789")
@@ -182,7 +182,7 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_number_that_a_key_has_is_left_to_it() -> None:
-    """Keys with equal markers are numbered; an existing number is not used again."""
+    """Dictionary keys that become equal markers are numbered; a number that a key already has is not used again."""
     three = {SECRET: [1.5], f"{MASK} (2)": [2.5], SECRET.encode(): [3.5]}
     assert list(redact(three).values()) == list(three.values())
 
@@ -206,7 +206,7 @@ REFUSED = {
     "x*": "it matches the empty text",
     r"[\s\S]{1,900}x": "it is too large: write \\+ or \\*",
 }
-# Pattern -> a text that it matches whole. `re` would take forever for some of these.
+# Pattern -> a text that it matches whole. `re` would take forever with some of these patterns.
 ACCEPTED = {
     "acct-[0-9]+": "acct-123", r"(?:\d{1,3}\.){3}\d{1,3}": "10.0.0.1", r"(?i)desk-(?:london|york)": "DESK-York",
     r"\(a|b\)+": "b))", "x[+*(|]+y": "x+(y", "k(?:ey|EY)=\\w+": "kEY=v", "(?:ab){2,}c": "ababc",
@@ -282,7 +282,7 @@ def test_no_accepted_pattern_stops_trading(pattern: str, repeated: str, monkeypa
 
 
 def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agent's lines are masked by the other rules: tracing's settings change no output."""
+    """With a refused pattern, the agent's lines are printed, masked by the other rules; no text is recorded."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "(")
     assert redact_line(f"✅ BUY (85%) not {SECRET}") == f"✅ BUY (85%) not {MASK}"
     assert redact_line("✅ BUY (85%)") == "✅ BUY (85%)"
@@ -291,7 +291,7 @@ def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.Monke
 
 
 def test_a_key_that_was_popped_from_the_environment_stays_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Agents pop their keys before their records are redacted."""
+    """Agents may pop a key before a record with the key is redacted."""
     redact_text("at the start")
     monkeypatch.delenv("EXCHANGE_API_SECRET")
     assert redact_text(f"call with {SECRET}") == f"call with {MASK}"

@@ -31,7 +31,7 @@ def _texts() -> Iterator[str]:
 
 
 def _values() -> Iterator[Any]:
-    """Return values over whose texts a secret may be spread."""
+    """Return values, each with a secret spread over its texts."""
     make = random.Random("spread")
     filling = "Longs of 12,345,678 USD were liquidated on BTC; the price is 97,123.5. " * 20
     for text in (SECRET, *(corpus.phrase(make, language, 256) for language in corpus.LANGUAGES)):
@@ -49,7 +49,7 @@ def _values() -> Iterator[Any]:
 @needs_re2
 @pytest.mark.slow
 def test_no_secret_is_hidden_by_the_search_for_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every text and value gets the result that it gets if every rule runs."""
+    """Every text and value gets the same result as without hints, when every rule runs."""
     monkeypatch.setenv("EXCHANGE_API_SECRET", SECRET)
     texts, values = [*_texts()], [*_values()]
     with_hints = [*map(redact_text, texts)], [*map(redact, values)]
@@ -109,7 +109,7 @@ def test_a_system_prompt_that_mentions_a_key_is_searched_once(monkeypatch: pytes
 
 
 def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
-    """The name decides, although the text is remembered as clean."""
+    """A secret's name before a text masks the text, even if the text alone is remembered as clean."""
     for text in ("hunter2abc", "7c" + "9f3e5a1b" * 7 + "c4d2e1"):
         assert redact(text) == text
         assert text not in str(redact({"password": text, "pk": 1}))
@@ -119,14 +119,14 @@ def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
 
 
 def test_a_number_is_masked_although_an_equal_one_of_another_type_was_clean() -> None:
-    """A float is no password; 12345678.0 equals 12345678, and has its hash."""
+    """The float 12345678.0 is not a password; the equal integer is, though a cache gives both one entry."""
     assert redact({"password": 12345678.0}) == {"password": 12345678.0}
     assert redact({"password": 12345678}) == {"password": "[REDACTED:named-secret]"}
 
 
 @needs_re2
 def test_a_page_of_signatures_multiplies_no_states() -> None:
-    """Random letters take about as long as prose: the expression that counts words is in a separate set."""
+    """Random letters take at most 20 times as long as prose: the expression that counts words is in a separate set."""
     make = random.Random("signatures")
     letters = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
     page = "".join(f'{{"slot": 7, "signature": "{"".join(make.choices(letters, k=88))}"}}, ' for _ in range(300))

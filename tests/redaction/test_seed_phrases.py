@@ -74,7 +74,7 @@ def _strings(value: Any) -> str:
 
 
 def _left(words: Words, value: Any) -> list[str]:
-    """Return the words that can still be read; short words are parts of others."""
+    """Return the words that can still be read. Words of up to four letters are skipped: they may be parts of others."""
     return [word for word in words if len(word) > 4 and word.lower() in _strings(value)]
 
 
@@ -124,7 +124,7 @@ def _nested(make: random.Random, pieces: list[str]) -> Any:
 
 @pytest.mark.slow
 def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
-    """Pieces may have any length and depth: at most two words are left, which look like a name."""
+    """A phrase is cut into pieces of any length and depth: at most two of its words are left."""
     make = random.Random("nested")
     for _ in range(300):
         words = phrase(make, make.choice(LANGUAGES), make.choice((128, 160, 192, 224, 256))).split()
@@ -186,7 +186,7 @@ def test_a_phrase_over_messages_never_reaches_a_row() -> None:
 
 
 def test_a_phrase_over_two_fields_is_found_each_time() -> None:
-    """Messages and metadata without a secret are remembered; those whose fields together hold a phrase are not."""
+    """A value without a secret is remembered as clean; a value whose fields together hold a phrase is not."""
     words = phrase(random.Random(14)).split()
     value = {"note": f"The key token: {' '.join(words[:6])}", "rest": " ".join(words[6:])}
     for _ in range(3):
@@ -213,7 +213,7 @@ COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
 
 @pytest.mark.slow
 def test_columns_of_the_market_stay() -> None:
-    """Sides, symbols and notes are listed words too, row after row; a phrase has more different words."""
+    """Sides and orders are words of BIP-39's list too; a phrase has more different words than such columns."""
     make = random.Random("columns")
     for _ in range(200):
         rows = [{"side": make.choice(COLUMNS), "order": make.choice(COLUMNS), "qty": at} for at in range(40)]

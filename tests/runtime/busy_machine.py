@@ -17,7 +17,7 @@ class Watch:
     """Watches the machine while it is open; queried afterwards."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with us
+        self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `__exit__`
         self._waits: list[tuple[int, int]] = []
 
     def __enter__(self) -> "Watch":
@@ -35,7 +35,7 @@ class Watch:
         self._file.close()
 
     def rest(self, seconds: float) -> None:
-        """Sleep until an idle machine would have had this many seconds; while the watch is open."""
+        """Sleep for this many seconds, and longer on a busy machine. Call it only while the watch is open."""
         until = self._looks() + seconds / _EVERY_SECONDS
         while self._looks() < until:
             time.sleep(_EVERY_SECONDS)

@@ -1,6 +1,7 @@
 """A fleet's day in fast forward: `python -m tests.runtime.day_worker OBSERVATIONS`.
 
-Records as fast as the recorder and the shipper take it, and prints the process's memory, threads and handles as JSON.
+Records calls as fast as the recorder and the shipper can take them. Prints the process's memory, threads and handles
+as JSON.
 """
 
 import gc
@@ -50,14 +51,14 @@ def largest_mb(so_far: float) -> float:
 
 
 def retries(seconds: int) -> Iterator[int]:
-    """Call `flush` once a second: each call makes one attempt, and the server is unavailable at times."""
+    """Yield once a second for a call of `flush`, which makes one attempt; the server is unavailable at times."""
     for number in range(seconds):
         time.sleep(min(number, 1))
         yield number
 
 
 def part(numbers: range) -> None:
-    """Make one thread's share of the calls, with few signals: the scores of every signal take a request."""
+    """Make one thread's share of the calls, with few signals: each signal's scores take a request."""
     for number in numbers:
         ask(f"Longs of {number} USD were liquidated. BTC, ETH, SOL: what now?")
         if number % SIGNAL_EVERY == 0:

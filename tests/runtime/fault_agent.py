@@ -18,11 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_kept: list[Any] = []  # open as long as the process
+_kept: list[Any] = []  # what stays open until the process ends
 
 
 class StalledImports:
-    """A finder that takes two seconds a module on threads of the library, and finds nothing."""
+    """A finder that takes two seconds a module on this package's threads, and finds nothing."""
 
     def find_spec(self, *_: Any) -> None:
         """Wait, if called on this package's threads."""
@@ -80,7 +80,7 @@ FAULTS: dict[str, Callable[[], object]] = {
     "no descriptors": take_descriptors,
     "closed stderr": lambda: os.close(2),
     "stalled imports": lambda: sys.meta_path.insert(0, StalledImports()),  # type: ignore[arg-type]
-    "ASCII locale": lambda: None,  # by the environment
+    "ASCII locale": lambda: None,  # set by the environment
 }
 
 

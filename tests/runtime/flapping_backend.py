@@ -1,6 +1,6 @@
-"""A Langfuse server that in turn works for most of the time, answers with errors, and resets connections.
+"""A Langfuse server that works most of the time, then answers with errors, then resets connections, in turn.
 
-It keeps only the ids of spans, so that a million fit.
+The server keeps only the ids of spans, so that a million spans fit into memory.
 """
 
 import gzip
@@ -16,7 +16,7 @@ PHASE_SECONDS = 0.5
 
 
 class FlappingBackend:
-    """A server on loopback, from construction to `close`."""
+    """A server on loopback that runs from construction to `close`."""
 
     def __init__(self) -> None:
         self.ids: set[bytes] = set()

@@ -1,4 +1,4 @@
-"""An agent that calls through every SDK while each import on a thread of ours would take two seconds.
+"""An agent that calls through two SDKs while each import on a thread of ours would take two seconds.
 
 `python -m tests.runtime.stalled_imports` prints the imports that our threads made, and the calls that failed or waited.
 """
@@ -13,7 +13,7 @@ imports: list[str] = []
 
 
 class _Stall:
-    """First in `sys.meta_path`: notes and stalls what our threads import that is not imported yet."""
+    """The first finder in `sys.meta_path`: records and delays each new import on our threads."""
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Find nothing, so that the next finder is used."""
@@ -44,7 +44,7 @@ REFUSALS = [
     (200, {"Content-Type": "text/html; charset=iso-8859-1"}, b"<html>"),
     (400, {}, b'{"message": "refused"}'),
     (200, {}, b'{"partialSuccess": {"rejectedSpans": "1"}}'),
-]  # of Langfuse, one after another, before it is well
+]  # Langfuse's answers, one after another, before it works
 
 
 class _Server(BaseHTTPRequestHandler):

@@ -23,7 +23,7 @@ _SECONDS_MORE = 10.0  # a run has about 63 calls: with a wait of 2 s each, it wo
 
 @pytest.fixture
 def providers(httpserver: HTTPServer) -> dict[str, str]:
-    """All providers on one server, which answers with the outcome that the prompt names; with the agent's settings."""
+    """Serve all providers, which answer with the outcome that the prompt names; return the agent's settings."""
     variables = {"AI_MAX_RETRIES": "0", "PYTHON_DOTENV_DISABLED": "1"}
     for name in PROVIDERS:
         provider = Provider(name)

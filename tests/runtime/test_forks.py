@@ -135,7 +135,7 @@ def run(code: str) -> str:
 
 
 def asked(path: Path) -> Counter[str]:
-    """Return the number of calls by process, after a third process has written and found the file sound."""
+    """Return the number of calls by process, after a third process has written and the file was found sound."""
     run('many("third", 30)')
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -147,7 +147,7 @@ def asked(path: Path) -> Counter[str]:
 
 
 def test_a_child_outlives_its_parent(journal: Any) -> None:
-    """An orchestrator starts agents and ends: its child's later calls are journalled, whoever else writes."""
+    """An orchestrator starts an agent and ends: the agent's later calls are journalled."""
     run(_PARENT_ENDS_FIRST)
     assert asked(journal.path) == {"parent": 20, "child": 10, "later": 200, "third": 30}
 
@@ -159,7 +159,7 @@ def test_a_call_that_ends_in_two_processes_is_one_row(journal: Any) -> None:
 
 
 def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipper marks delivered rows: the fork waits for it, and both processes write afterwards."""
+    """The shipper marks delivered rows: the fork waits for the transaction, and both processes write afterwards."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -172,14 +172,14 @@ def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest
 
 
 def test_a_fork_does_not_wait_for_another_process_that_writes(journal: Any) -> None:
-    """With a locked journal a fork takes no time: our waiting thread holds no lock."""
+    """With a journal locked by another process, a fork takes no time: our waiting thread holds no lock."""
     run(_WHILE_ANOTHER_PROCESS_WRITES)
     assert asked(journal.path) == {"parent": 1, "later": 5, "third": 30}
 
 
 def test_a_fork_in_a_transaction_that_takes_too_long(journal: Any) -> None:
-    """A fork waits 50 ms. Then the child, which would inherit SQLite's locks, reports that it records in a file of its
-    own. The next process merges that file."""
+    """A fork waits 50 ms at most. Then the child, which would inherit SQLite's locks, reports that it records in a file
+    of its own. The next process merges that file."""
     own = Path(run(_WHILE_IT_WRITES_FOR_LONG).strip())
     assert own.parent == journal.path.parent
     assert own.name.startswith("journal.forked-")

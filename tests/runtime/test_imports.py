@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_our_threads_import_nothing(environment: dict[str, str]) -> None:
-    """With imports of two seconds on our threads, agents call through every SDK: none fails or waits, and no such
-    import happens."""
+    """An import on our threads would take two seconds; agents call through two SDKs. No call fails or waits, and our
+    threads import nothing."""
     variables = {
         "LANGFUSE_PUBLIC_KEY": LangfuseServer.public_key,
         "LANGFUSE_SECRET_KEY": LangfuseServer.secret_key,
@@ -54,7 +54,7 @@ print((time.perf_counter() - began) * 1e3, 0)
 
 
 def test_the_first_call_pays_for_the_imports() -> None:
-    """On an idle machine, the first call takes the time stated in docs/durability.md."""
+    """The first call takes less than half a second; docs/durability.md has the time on an idle machine."""
     ended = subprocess.run(
         [sys.executable, "-c", _FIRST_CALL], cwd=settings.REPO_ROOT, check=True, capture_output=True, text=True
     )

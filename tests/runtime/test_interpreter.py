@@ -63,7 +63,7 @@ def test_no_call_holds_the_interpreter(kind: str, langfuse: LangfuseServer, otlp
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     longest = []
     for _ in range(3):
-        with longest_call() as calls:  # of new threads
+        with longest_call() as calls:  # counts the threads that start inside
             ask(VALUES[kind])
             assert LangFuseTracker().flush(60)
             runtime.close()

@@ -23,7 +23,7 @@ from tests.langfuse_server import Backend, LangfuseServer
 from tests.runtime.busy_machine import Watch
 
 pytestmark = pytest.mark.slow
-WITHIN_NS = 50_000_000  # an observation is on disk so long after its call's end, on a machine that has time
+WITHIN_NS = 50_000_000  # on an idle machine, an observation is on disk this long after its call's end
 
 
 class Told(NamedTuple):
@@ -56,7 +56,7 @@ def start(count: int, way: str, **environment: str) -> "subprocess.Popen[str]":
 
 
 def heard(worker: "subprocess.Popen[str]", word: str) -> None:
-    """Wait for this line of the worker's."""
+    """Wait until the worker prints this line."""
     assert worker.stdout is not None
     assert worker.stdout.readline() == f"{word}\n"
 
@@ -69,7 +69,7 @@ def kill(worker: "subprocess.Popen[str]") -> int:
 
 
 def told_by(worker: "subprocess.Popen[str]") -> Told:
-    """Return the worker's output until its end."""
+    """Return the calls that the worker reported, once it has ended."""
     told = Told({}, {})
     for line in worker.communicate()[0].splitlines():
         what, name, when = line.split("|")
@@ -78,7 +78,7 @@ def told_by(worker: "subprocess.Popen[str]") -> Told:
 
 
 def opened_cleanly(path: Path) -> list[Row]:
-    """Return every generation of the journal, after a new process has opened and repaired it."""
+    """Return every generation of the journal, after SQLite has repaired and checked the file."""
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     db.close()
@@ -95,7 +95,7 @@ def prompt_of(row: Row) -> str:
 
 
 def had_time(machine: Watch, since: int, killed: int) -> bool:
-    """Return whether the event happened at least 50 ms before the kill."""
+    """Return whether the event happened over 50 ms before the kill, not counting the time the machine was too busy."""
     return killed - since - machine.kept_waiting_ns(since, killed) > WITHIN_NS
 
 
@@ -141,7 +141,7 @@ def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, back
 
 @pytest.mark.parametrize("kills", [2, 20])
 def test_kills_at_random_moments(kills: int, journal: Any) -> None:
-    """Calls of four threads that returned 50 ms before the kill are whole; the others are interrupted, with their
+    """Calls of four threads that returned 50 ms before the kill are whole; calls in flight are interrupted, with their
     input."""
     lost = interrupted = 0
     for _ in range(kills):
@@ -177,7 +177,7 @@ def shipper_of(path: Path) -> int | None:
 
 
 def set_going(fleet: "list[subprocess.Popen[str]]") -> None:
-    """Start all processes at once, when the last one has made a first call."""
+    """Let all processes make their calls at once, when the last process has made a first call."""
     for worker in fleet:
         heard(worker, "warm")
     for worker in fleet:
@@ -187,7 +187,7 @@ def set_going(fleet: "list[subprocess.Popen[str]]") -> None:
 
 
 def wait_for_rows(path: Path, count: int) -> None:
-    """Wait until the fleet writes rows."""
+    """Wait until the fleet has written this many rows."""
     deadline = time.monotonic() + 60
     with contextlib.closing(sqlite3.connect(path, timeout=10)) as db:
         while db.execute("SELECT count(*) FROM observations").fetchone()[0] < count:
@@ -196,7 +196,7 @@ def wait_for_rows(path: Path, count: int) -> None:
 
 
 def kill_shippers(path: Path, fleet: "list[subprocess.Popen[str]]", seconds: float) -> dict[int, int]:
-    """Kill two processes of the fleet, each while it ships; return the time by process id."""
+    """Kill two processes of the fleet, each while it ships; return each kill's time by process id."""
     killed: dict[int, int] = {}
     deadline = time.monotonic() + seconds
     while len(killed) < 2:
@@ -225,8 +225,8 @@ def batches_that_repeat(langfuse: LangfuseServer) -> int:
     [pytest.param(6, 25, id="6 x 25"), pytest.param(48, 200, id="48 x 200")],
 )
 def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, backend: Backend) -> None:
-    """One journal, one shipper at a time: every call but the last 50 ms of the killed, on the wire once; what a killed
-    shipper had under way, one batch at the most, may come twice."""
+    """With one shipper at a time, every call arrives once, but for the last 50 ms of killed processes. The one batch that
+    a killed shipper was sending may arrive twice."""
     langfuse = backend.start()
     path = settings.journal_path()
     Journal(path).close()

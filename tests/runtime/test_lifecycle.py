@@ -137,7 +137,7 @@ def returned(worker: "subprocess.Popen[str]") -> tuple[set[str], str]:
 
 
 def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -> None:
-    """A returned call is journalled, however late in the process's end; nothing is printed."""
+    """A call that returned is journalled, even if it was made while the process ended; nothing is printed."""
     worker = start(0, "daemon thread")
     asked, errors = returned(worker)
     assert (worker.returncode, errors) == (0, "")
@@ -153,7 +153,7 @@ def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journ
 
 
 def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
-    """Its forked children do not run atexit: finalizers registered in the child close the runtime."""
+    """Forked children of multiprocessing do not run atexit: finalizers registered in the child close the runtime."""
     code = (
         "from tests.calls import ask\n"
         "import sys\n"
@@ -169,7 +169,7 @@ def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> N
 
 @pytest.mark.parametrize("backend", [silence, reset, trickle, None])
 def test_an_end_during_an_outage_keeps_to_its_budget(backend: Any, start: Start, raw_server: Any, journal: Any) -> None:
-    """While the server hangs or is unavailable, the end takes at most a second more than the budget; rows stay
+    """While the server hangs or is unavailable, ending takes at most a second more than the budget; rows stay
     pending."""
     raw_server(backend or silence)
     worker = start(20, "return", OBSERVABILITY_EXIT_SECONDS="0.5", **({} if backend else {"LANGFUSE_HOST": NOWHERE}))
@@ -217,7 +217,7 @@ def ending_while_locked(journal: Path, **environment: str) -> Iterator["subproce
 
 @pytest.mark.parametrize("budget", [0.0, 1.0])
 def test_an_end_while_the_journal_is_locked_keeps_to_its_budget(budget: float, journal: Any) -> None:
-    """Disk and network share OBSERVABILITY_EXIT_SECONDS: calls lost after that time are counted and reported."""
+    """Disk and network share OBSERVABILITY_EXIT_SECONDS: calls unwritten by then are reported as lost."""
     with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS=str(budget)) as worker:
         began = time.monotonic()
         status, errors = ended(worker)
@@ -265,7 +265,7 @@ print(most - before, resident() - before)
 
 @pytest.mark.skipif(not Path("/lib/x86_64-linux-gnu/libc.so.6").exists(), reason="only glibc returns free memory")
 def test_the_memory_of_a_backlog_is_returned() -> None:
-    """Some 35 MB of prompts wait for the disk; afterwards the process is about as small as before."""
+    """Some 35 MB of prompts wait for the disk; afterwards at least half of their memory is returned."""
     ended = subprocess.run([sys.executable, "-c", BACKLOG], capture_output=True, text=True, check=True, timeout=100)
     most, left = map(float, ended.stdout.split())
     assert most > 20

@@ -32,7 +32,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.mark.slow
 def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A supervisor does not read: the line is dropped and counted; after it reads, the next line is printed."""
+    """While a supervisor does not read its pipe, a line is dropped and counted; the first line after a read is printed."""
     reader, writer = full_pipe
     before = printing.dropped
     with open(writer, "w", closefd=False, encoding="utf-8") as stream:
@@ -50,7 +50,7 @@ def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pyte
 
 
 def test_lines_keep_their_order(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our lines come after the agent's earlier lines, though these may be buffered."""
+    """Our lines come after the agent's earlier lines, though the agent's may be buffered."""
     with open(1, "w", closefd=False, encoding="ascii") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         print("first")
@@ -61,7 +61,7 @@ def test_lines_keep_their_order(capfd: pytest.CaptureFixture[str], monkeypatch: 
 
 @pytest.mark.parametrize("stream", [None, object(), "closed"])
 def test_a_stream_that_is_none_raises_nothing(stream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon has no stderr, or an agent has replaced or closed it."""
+    """A daemon has no stdout or stderr, or an agent has replaced or closed them: lines are dropped and counted."""
     if stream == "closed":
         stream = (tmp_path / "log").open("w")
         stream.close()

@@ -38,21 +38,21 @@ def tell(what: str, label: str) -> None:
 
 @observe_llm
 def answer_slowly(prompt: str, seconds: float) -> str:
-    """Make a model call that takes its time."""
+    """Make a model call that takes this many seconds."""
     tell("begun", prompt)
     time.sleep(seconds)
     return "BUY"
 
 
 def told_calls(label: str, count: int, least: float, most: float) -> None:
-    """Make this number of calls of this many seconds, and report each."""
+    """Make this number of calls of `least` to `most` seconds each, and report each call."""
     for number in range(count):
         answer_slowly(f"{label} {number}", random.uniform(least, most))
         tell("returned", f"{label} {number}")
 
 
 def told_asks(label: str) -> None:
-    """Make calls for ever, and report each."""
+    """Make calls for ever, and report each call's return."""
     for number in itertools.count():
         ask(f"{label} {number}")
         tell("returned", f"{label} {number}")
@@ -69,13 +69,13 @@ def four_threads() -> None:
 
 
 def warm_up() -> None:
-    """Make a first slow call: imports are done and the journal exists afterwards."""
+    """Make a first, slow call, after which imports are done and the journal exists."""
     ask("warm-up")
     runtime.running().recorder.flush(60)
 
 
 def warm_calls() -> None:
-    """Make this number of calls after a first one."""
+    """Make WARM_CALLS calls after a first call, then wait for the kill."""
     warm_up()
     with ObservabilityContext.agent_cycle("Worker"):
         calls(int(os.environ["WARM_CALLS"]), "first")
@@ -84,7 +84,7 @@ def warm_calls() -> None:
 
 
 def one_of_a_fleet() -> None:
-    """Make a first call, then this number of calls once a line arrives on stdin."""
+    """Make a first call; once a line arrives on stdin, make FLEET_CALLS calls."""
     warm_up()
     print("warm", flush=True)
     sys.stdin.readline()
