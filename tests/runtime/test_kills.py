@@ -225,8 +225,8 @@ def batches_that_repeat(langfuse: LangfuseServer) -> int:
     [pytest.param(6, 25, id="6 x 25"), pytest.param(48, 200, id="48 x 200")],
 )
 def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, backend: Backend) -> None:
-    """With one shipper at a time, every call arrives once, but for the last 50 ms of killed processes. The one batch that
-    a killed shipper was sending may arrive twice."""
+    """With one shipper at a time, every call arrives once, but for the last 50 ms of killed processes. The batch that a
+    killed shipper was sending may arrive twice."""
     langfuse = backend.start()
     path = settings.journal_path()
     Journal(path).close()

@@ -32,7 +32,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.mark.slow
 def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a supervisor does not read its pipe, a line is dropped and counted; the first line after a read is printed."""
+    """While a supervisor does not read its pipe, a line is dropped and counted; a line after a read is printed."""
     reader, writer = full_pipe
     before = printing.dropped
     with open(writer, "w", closefd=False, encoding="utf-8") as stream:

@@ -46,7 +46,7 @@ def request_of(connection: socket.socket) -> bytes:
 
 
 def answering(*answers: bytes) -> Callable[[socket.socket], None]:
-    """Answer each request of a connection with one of these answers; then close the connection."""
+    """Answer each request of a connection with the next of these answers; then close the connection."""
 
     def handle(connection: socket.socket) -> None:
         with connection:
@@ -84,7 +84,7 @@ def get(url: str, seconds: float = 5) -> Answer:
     ],
 )  # fmt: skip
 def test_an_answer_is_read_to_its_end(answer: bytes, status: int, body: bytes, serve: Serve) -> None:
-    """HTTP/1.1 has several ways to mark the end of an answer."""
+    """HTTP has several ways to mark the end of an answer."""
     result = get(serve(answering(answer)))
     assert (result.status, result.body, result.is_whole) == (status, body, True)
 
@@ -148,7 +148,7 @@ def test_an_answer_is_bounded(body: bytes, serve: Serve) -> None:
     ids=["another protocol", "endless headers", "no status"],
 )
 def test_what_is_not_http_is_an_error(head: bytes, serve: Serve) -> None:
-    """The OSError has the host's name."""
+    """The ConnectionError names the host."""
     with pytest.raises(ConnectionError, match=r"127.0.0.1 does not answer in HTTP"):
         get(serve(answering(head)))
 
@@ -156,7 +156,7 @@ def test_what_is_not_http_is_an_error(head: bytes, serve: Serve) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nX: ", b""], ids=["headers", "status"])
 def test_a_request_has_one_deadline(beginning: bytes, serve: Serve) -> None:
-    """The limit is that of the whole request, however steadily bytes arrive."""
+    """The time limit applies to the whole request, however steadily bytes arrive."""
 
     def handle(connection: socket.socket) -> None:
         try:
@@ -221,13 +221,13 @@ HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
 
 def https(url: str) -> str:
-    """Return the address by name, with https."""
+    """Return the URL with https, and with localhost in place of the address."""
     return url.replace("http://127.0.0.1", "https://localhost")
 
 
 @pytest.mark.slow
 def test_a_server_must_prove_who_it_is(certificate: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown authority is refused; SSL_CERT_FILE names another one; the name must be the certificate's."""
+    """An unknown authority is refused unless SSL_CERT_FILE has it; the host's name must be in the certificate."""
     url = https(serve(tls(certificate, answering(HELLO))))
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed certificate"):
         get(url)

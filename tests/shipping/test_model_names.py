@@ -1,4 +1,4 @@
-"""In every sum a model has the name in the provider's answers; the requested name is kept too."""
+"""Every sum names a model as the provider's answers do; rows keep the requested name too."""
 
 import json
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from tests.providers.wire import EACH_PROVIDER, ask
 
 
 def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
-    """Return calls and errors by model, as `costs` has them."""
+    """Return calls and errors by model, as `costs` prints them."""
     result = CliRunner().invoke(app, ["costs", "--by", "model", "--json", *arguments])
     groups = map(json.loads, result.stdout.splitlines())
     return {group["group"]: (group["calls"], group["errors"]) for group in groups}
@@ -23,7 +23,7 @@ def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse: LangfuseServer, journal: Any) -> None:
-    """Sums have one name, whichever call came first; Langfuse has it after an answered call. Rows keep both names."""
+    """Sums use one name for failed and answered calls, and Langfuse gets it after an answered call. Rows keep both."""
     for outcome in ("401", "answer", "401"):
         _, model = play(name, outcome)
         ask(model, "generate")
@@ -38,7 +38,7 @@ def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse:
 
 
 def test_a_router_s_name_is_no_alias(journal: Any) -> None:
-    """`openrouter/auto` uses another model at each call; its failed calls belong to no model."""
+    """`openrouter/auto` uses another model at each call; a failed call is summed under the router's name."""
 
     class Router:
         model_type, model_name = "openrouter", "openrouter/auto"

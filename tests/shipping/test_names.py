@@ -26,7 +26,7 @@ def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
-    """The list shows the model; provider, nonce and finish reason are in the metadata, parameters are not."""
+    """The name is the model's; provider, nonce and finish reason are in the metadata, parameters are not."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     span = shipped(langfuse)["generation"]
@@ -66,7 +66,7 @@ def test_a_trace_that_nobody_named_is_named_by_its_root(langfuse: LangfuseServer
 
 
 def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
-    """The function's name stays, even if its request has a model."""
+    """The observation has the function's name."""
 
     @observe_llm
     def judge_liquidations(prompt: str) -> str:
@@ -115,7 +115,7 @@ def test_a_cycle_whose_call_failed_has_failed(langfuse: LangfuseServer) -> None:
 
 @pytest.mark.parametrize("ends", ["a second call", "a signal", "an output"])
 def test_a_cycle_that_got_over_a_failed_call_is_well(ends: str, langfuse: LangfuseServer) -> None:
-    """A fallback's answer, a decision, or a result without the model: the cycle has no error."""
+    """After a failed call, a second call's answer, a decision or an output leaves the cycle without an error."""
 
     @observe_llm
     def asks(answer: str | None) -> str:

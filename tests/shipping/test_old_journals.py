@@ -76,7 +76,7 @@ def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
 
 
 def test_code_of_before_goes_on_beside_it(old: sqlite3.Connection, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row of old code in the migrated journal is shipped, and teaches a model's alias."""
+    """A row of old code in the migrated journal is shipped, and adds its model's two names."""
     Journal(settings.journal_path()).close()
     label = settings.destination().label
     row = next(row for row in ROWS if row["type"] == "generation")

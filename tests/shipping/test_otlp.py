@@ -142,7 +142,7 @@ def test_a_signals_scores_stand_at_their_time_and_place(
 ) -> None:
     """Action and symbol are on the signal's event, the confidence is on the generation; all are in one request."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
-    langfuse.answer = lambda *_: Response("broken", 500)  # an outage, which must not move them in time
+    langfuse.answer = lambda *_: Response("broken", 500)  # an outage, which must not change the scores' time
     trace_id = one_cycle()
     assert not LangFuseTracker().flush(10)
     langfuse.answer = lambda *_: None
@@ -162,7 +162,7 @@ def test_a_signals_scores_stand_at_their_time_and_place(
 
 
 def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServer) -> None:
-    """Profit can then be grouped by model; a correction keeps place and time."""
+    """An outcome's score is on that generation, so that profit can be grouped by model; a correction stays there."""
     trace_id = one_cycle("LiquidationAgent", "Longs +80 %", "Really?")
     shipped(langfuse)
     ObservabilityContext.record_outcome(str(trace_id), pnl_usd=-12.5)
@@ -206,7 +206,7 @@ def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: An
 
 
 def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer) -> None:
-    """The row has level ERROR, the exception's text, and usage 0 and 0: else the server counts the prompt itself."""
+    """The row has level ERROR, the exception's text, and usage 0 and 0: else the server would count the prompt."""
 
     @observe_llm(name="llm_generation")
     def fails(prompt: str) -> None:

@@ -84,7 +84,7 @@ def price(symbol: str) -> dict[str, float]:
 def test_phoenix_shows_what_the_journal_has(
     phoenix: str, journal: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each row appears once: kind, parent, times, model, tokens, prompt and answer are the journal's."""
+    """Each row appears once: kind, parent, trace, model, tokens, prompt and answer are the journal's."""
     with ObservabilityContext.agent_cycle("WhaleAgent", input={"oi": 5}):
         price("BTC")
         for name in ("claude", "openai", "gemini", "deepseek"):

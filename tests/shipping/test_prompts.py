@@ -78,7 +78,7 @@ async def test_tasks_and_threads_keep_their_prompts_apart(langfuse: LangfuseServ
 
 @pytest.mark.failures_expected
 def test_a_version_that_is_no_number_is_reported(langfuse: LangfuseServer, capfd: Any) -> None:
-    """The message has the cure, and the agent goes on."""
+    """The message says what to pass instead, and the agent goes on."""
     ObservabilityContext.use_prompt("liquidation", "production")
     judge("now")
     assert prompts(langfuse) == {"now": None}
@@ -136,7 +136,7 @@ def test_costs_by_prompt(langfuse: LangfuseServer) -> None:
 
 
 def test_an_experiment_s_observations_carry_its_attributes(langfuse: LangfuseServer) -> None:
-    """Id, name, item and environment are those of the SDK's own spans; the cost is added up."""
+    """Our spans have the same experiment attributes and environment as the SDK's own span, and a total cost."""
     client = LangFuseTracker().client
     seen: dict[str, Any] = {}
 

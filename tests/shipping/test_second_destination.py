@@ -24,7 +24,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def deliveries(destination: str | None = None) -> Counter[str]:
-    """Return the number of observations by state at a destination."""
+    """Return the number of observations by state, at one destination or at all."""
     assert runtime.running().recorder.flush(10)
     with closing(Journal(settings.journal_path())) as journal:
         rows = journal.select("SELECT * FROM deliveries WHERE kind = 'observations'")
@@ -106,7 +106,7 @@ def test_a_refused_row_is_refused_at_one_destination(
 def test_headers_stand_nowhere(
     otlp: OtlpServer, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A server that quotes the key, a prompt with it, and the settings' text are masked."""
+    """The headers' keys are masked in the server's message, in a prompt and in the text of the settings."""
     headers = "api-key=wrong-key-9876543210,Authorization=Basic%20d3Jvbmc6d3Jvbmc5"
     monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", headers)
     ask("my key is wrong-key-9876543210, or d3Jvbmc6d3Jvbmc5")
@@ -123,7 +123,7 @@ def test_headers_stand_nowhere(
 def test_it_does_not_hold_up_retention(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that Langfuse has are deleted by age, whatever the second destination lacks; such rows are counted."""
+    """Rows that Langfuse has are deleted by age, even if the second destination lacks them; they count as dropped."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     for number in range(4):
         ask(str(number))
@@ -139,7 +139,7 @@ def test_it_does_not_hold_up_retention(
 
 
 def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Code that does not know the table marks and deletes rows; the states agree with its columns."""
+    """Older code, which knows one destination only, marks and deletes rows; `deliveries` shows these changes."""
     cycle()
     assert LangFuseTracker().flush(10)
     with closing(Journal(settings.journal_path())) as journal:

@@ -94,7 +94,7 @@ def test_a_page_is_no_answer_of_langfuse(
 
 @pytest.mark.slow
 def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """No request is sent before the server's time, also for a `flush`."""
+    """No request is sent before the time that the server named, not even for a `flush`."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     langfuse.answer = answers(Response("slow down", 429, {"Retry-After": "1"}))
     ask("now")
@@ -239,14 +239,14 @@ sys.stdin.readline()
 
 @contextmanager
 def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
-    """Start a name server that never answers; return how to run a command that uses only it."""
+    """Start a name server that never answers; yield its socket and the prefix of a command that uses only this server."""
     settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
     settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
     run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
     if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, 53))  # an address of this process: suites may run at once
+        server.bind((address, 53))  # an address by process id: several test runs may be active
         server.settimeout(30)
         yield server, run
 
@@ -254,7 +254,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
 def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
-    """The system's lookup takes a minute and cannot be aborted: the exit takes its budget and a second."""
+    """The system's lookup takes a minute and cannot be aborted: the exit takes at most its budget and a second."""
     for name, value in settings_for("https://langfuse.example").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
@@ -290,7 +290,7 @@ NOT_A_SUCCESS = {
 def test_rows_are_shipped_only_on_the_protocols_own_success(
     path: str, case: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """After any other answer, 2xx too, the rows stay pending and are sent again."""
+    """After any answer but the protocol's success, other 2xx too, the rows stay pending and are sent again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.01)
     left = [NOT_A_SUCCESS[case]]
@@ -333,7 +333,7 @@ def test_a_success_of_otlp_ships(answer: str, langfuse: LangfuseServer, journal:
 def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     names: tuple[str, str], langfuse: LangfuseServer, journal: Any
 ) -> None:
-    """The server states how many spans it rejects, not which: only that row is rejected, with the reason."""
+    """The server states how many spans it rejects, not which: splitting finds that row, and rejects it alone."""
 
     def reject(_request: Request, body: bytes) -> Response | None:
         if b"poison" not in body:
@@ -398,7 +398,7 @@ def test_shipping_logs_nothing_and_draws_no_random_number(
 
 
 def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server: Any, monkeypatch: Any) -> None:
-    """HTTP_PROXY could read plain http: a server on this machine is contacted directly."""
+    """A proxy could read the keys in plain http: a server on this machine is contacted directly."""
     here, asked = settings.setting("LANGFUSE_HOST"), threading.Event()
     raw_server(lambda connection: (asked.set(), connection.close()))
     monkeypatch.setenv("HTTP_PROXY", settings.setting("LANGFUSE_HOST"))
@@ -426,7 +426,7 @@ def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: Langfu
 
 
 def test_plain_http_beyond_loopback_is_refused(monkeypatch: Any, journal: Any, capsys: Any) -> None:
-    """Keys travel unencrypted only if the operator allows it; rows stay pending."""
+    """Keys travel unencrypted only if the operator allows it; otherwise rows stay pending."""
     monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example")
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-test-0123456789")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-test-0123456789abcdef")
@@ -478,7 +478,7 @@ def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatc
 
 
 def test_a_correction_that_is_told_while_the_first_is_under_way_is_sent_too(langfuse: LangfuseServer) -> None:
-    """Langfuse finally has the last value."""
+    """An outcome corrected while its first score is being sent is sent again: Langfuse ends with the last value."""
     under_way, told = threading.Event(), threading.Event()
 
     def hold_first(request: Request, body: bytes) -> Response | None:
@@ -567,7 +567,7 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """The server has the rows, but the disk refuses the marks: they are written later, before the next request."""
+    """The server has the rows, but the journal is locked: the marks are written later, before the next request."""
     ask("first")
     assert journal.observations()
     writer = sqlite3.connect(journal.path, isolation_level=None)
@@ -609,7 +609,7 @@ def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
 
 @pytest.fixture
 def delivery() -> Iterator[Callable[[], Delivery]]:
-    """Return a process's connections to Langfuse and to the journal."""
+    """Return a maker of `Delivery`: the connections of one process to Langfuse and to the journal."""
     made: list[Delivery] = []
 
     def make() -> Delivery:
@@ -677,7 +677,7 @@ def test_nobody_else_sends_what_we_could_not_note(
 
 @pytest.mark.slow
 def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """The retry of marks does not wait for a long back-off: the lease would expire."""
+    """The retry of marks does not wait for a long back-off, in which the lease would expire."""
     monkeypatch.setattr("src.observability.shipping.shipper._NOTE_SECONDS", 0.1)
     leave_pending(langfuse, "first")
 
@@ -704,7 +704,7 @@ def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
 def test_who_takes_over_waits_as_another_process_was_told(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
-    """One process gets Retry-After: the others send no earlier, also in a hurry, and then they do."""
+    """After one process gets Retry-After, the others wait as long, even with a deadline; then they send."""
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
     langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
@@ -737,7 +737,7 @@ def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal:
 def test_a_backlog_is_sent_at_its_rate(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Batches of an hour's rows have random pauses between them, with the lease held; new rows are sent at once."""
+    """Between batches of rows an hour old are random pauses, with the lease held; new rows are sent at once."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
     leave_pending(langfuse, *map(str, range(6)))
     execute(journal.path, "UPDATE observations SET end_ns = end_ns - 3600000000000 WHERE seq <= 4")

@@ -39,7 +39,7 @@ def assert_is_call(message: dict[str, Any], *, with_id: bool = True) -> None:
 @pytest.mark.parametrize("way", ["generate", "stream"])
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langfuse: LangfuseServer) -> None:
-    """For every provider whose answer has no text, the output is the tool call."""
+    """For every provider, the output of an answer without text is its tool call."""
     _, model = play(name, "tool call")
     options = {"temperature": 0.3, "max_tokens": 200, "tools": [{"name": "place_order"}]}
     if way == "stream":
@@ -110,7 +110,7 @@ def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: H
 
 
 def test_arguments_that_are_not_json_are_sent_as_they_are(langfuse: LangfuseServer) -> None:
-    """Python reads NaN and 1e999, but JSON has neither: their row would be refused for good."""
+    """Python reads NaN and 1e999 as numbers that JSON cannot hold: a row with them would be refused for good."""
     arguments = '{"stop": NaN, "take": 1e999}'
     call = {"id": "call_1", "type": "function", "function": {"name": "place_order", "arguments": arguments}}
     ask = observe_llm(lambda prompt: {"role": "assistant", "content": None, "tool_calls": [call]})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_NO_HANDLER_RUNS = ("try:", "except", "self._starting.release()")  # at these lines: Python looks for signals at calls
+_NO_HANDLER_RUNS = ("try:", "except", "self._starting.release()")  # Python runs no handler at these lines
 
 
 @contextmanager
@@ -25,8 +25,8 @@ def alarms() -> Iterator[None]:
 
 
 def line_of_alarm(number: int, call: Callable[[], Any], files: frozenset[str]) -> str | None:
-    """Call while an alarm rings at a line of these files; return the line, or None once the call runs fewer lines.
-    Fails if the alarm does not reach the caller."""
+    """Ring an alarm at the `number`-th line that the call runs in these files. Return that line, or None if the call
+    runs fewer lines. Fail if the alarm does not reach the caller."""
     lines, rung = 0, None
 
     def trace(frame: Any, event: str, _arg: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """Return the calls that this thread makes meanwhile, by module and name."""
+    """Yield the number of calls that this thread makes inside the `with`, by module and name."""
     calls: Counter[str] = Counter()
 
     def note(frame: Any, event: str, called: Any) -> None:
@@ -39,13 +39,13 @@ class _Began(threading.local):
     at = 0.0  # processor seconds of the thread at its last event
 
 
-_GIVING = ("sqlite3", "zlib")  # libraries whose calls give the interpreter away while they work; RE2's do too
+_GIVING = ("sqlite3", "zlib")  # libraries whose calls release the interpreter while they work; RE2's do too
 
 
 @contextmanager
 def longest_call() -> Iterator[list[tuple[float, str]]]:
-    """Return the longest C call that keeps the interpreter: its processor seconds and its name. Threads that start
-    meanwhile count too."""
+    """Yield a list whose last item is the longest C call that holds the interpreter: its processor seconds and name.
+    Threads that start inside the `with` count too."""
     longest = [(0.0, "none")]
     began = _Began()
 
@@ -53,7 +53,7 @@ def longest_call() -> Iterator[list[tuple[float, str]]]:
         now = time.thread_time()
         if event == "c_return" and not _gives_way(called) and now - began.at > longest[-1][0]:
             longest.append((now - began.at, f"{called.__qualname__} in {frame.f_code.co_filename}:{frame.f_lineno}"))
-        began.at = now  # if C code calls Python, only its longest part between two calls counts
+        began.at = now  # if C code calls Python, only the part after the last such call counts
 
     threading.setprofile(note)
     sys.setprofile(note)

@@ -249,7 +249,7 @@ def test_a_pools_old_worker_takes_each_tasks_own_cycle(journal: Any) -> None:
 
 
 def test_a_signal_from_a_thread_belongs_to_the_open_cycle(journal: Any) -> None:
-    """In `to_thread` or a pool, the cycle is carried along; there is no last generation."""
+    """`to_thread` carries the open cycle along: the signal belongs to the cycle, not to a generation."""
 
     async def decide() -> None:
         with ObservabilityContext.agent_cycle("Agent"):
@@ -295,7 +295,7 @@ class _ContextKeptElsewhere:
 def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
     kept: str, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process with its own OpenTelemetry has one tree of both."""
+    """A process with its own OpenTelemetry has one tree of its spans and ours."""
     import opentelemetry.context
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider

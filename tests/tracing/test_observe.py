@@ -48,7 +48,7 @@ async def aadd(x: int, y: int = 2) -> int:
 
 @observe_llm(name="count", as_type="span")
 def count(limit: int) -> Generator[int, str | None, str]:
-    """Count; yield sent values back."""
+    """Count; return the sent values and caught errors."""
     received = []
     for number in range(limit):
         try:
@@ -60,7 +60,7 @@ def count(limit: int) -> Generator[int, str | None, str]:
 
 @observe_llm(name="acount", as_type="span")
 async def acount(limit: int) -> AsyncGenerator[int, str]:
-    """Count, asynchronously."""
+    """Count, and yield sent values back, asynchronously."""
     for number in range(limit):
         try:
             received = yield number
@@ -80,7 +80,7 @@ def test_it_is_still_the_same_function() -> None:
 
 
 def test_a_call_is_one_observation(journal: Any) -> None:
-    """Bare or with arguments: the observation has name, type, arguments with defaults, and the result."""
+    """Decorated bare or with arguments, the observation has name, type, arguments with defaults, and the result."""
     assert add(1) == 3
     assert asyncio.run(aadd(1, y=5)) == 6
     first, second = journal.observations()
@@ -186,7 +186,7 @@ def test_a_mutable_argument_is_recorded_as_it_was(journal: Any) -> None:
 
 
 class Awkward:
-    """Cannot be shown, compared or measured."""
+    """An object that cannot be shown, compared or measured."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -195,7 +195,7 @@ class Awkward:
 
 
 class Hostile:
-    """Even reading its class raises."""
+    """An object whose every attribute raises, even `__class__`."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError("no")
@@ -236,7 +236,7 @@ def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: 
 
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The garbage collector may close it: closing raises and prints nothing, and the call is recorded."""
+    """The garbage collector may close a coroutine: closing raises and prints nothing, and the call is recorded."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
@@ -294,7 +294,7 @@ def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: An
 
 
 def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None:
-    """Such an object may be an argument, an answer, or inside of either."""
+    """An object without attributes may be an argument, an answer, or inside either."""
 
     @observe_llm
     def echo(value: Any) -> Any:
@@ -310,7 +310,7 @@ def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None
 
 @pytest.mark.failures_expected
 def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function's result or exception stays, and so does the observation."""
+    """After an internal error, the function's result or exception stays, and so does the observation."""
 
     def mistaken(_: Any) -> Any:
         raise AssertionError("ours")
@@ -410,7 +410,7 @@ async def test_asyncio_timeout_still_works(journal: Any) -> None:
 
 
 def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
-    """An override that calls twice is one generation, with the sum of both usages."""
+    """An override that calls `super()` twice is one generation, with the sum of both usages."""
 
     class Base:
         model_name, model_type = "claude-haiku-4-5", "claude"
@@ -515,7 +515,7 @@ def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) ->
 
 
 def test_a_chain_of_calls_of_any_length_is_one_trace() -> None:
-    """Tasks that wait for each other nest deeper than Python's stack."""
+    """Tasks that wait for each other nest deeper than Python's recursion limit."""
     call = root = Observation("Agent", "agent")
     for _ in range(2 * sys.getrecursionlimit()):
         call = Observation("llm_generation", "generation", call)

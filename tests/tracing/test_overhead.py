@@ -22,7 +22,7 @@ from src.observability.instrumentation.calls import sync_method
 from src.observability.instrumentation.sdks.openai import CHAT
 from tests.tracing.counting import counted
 
-# A call makes 35, with OpenTelemetry imported 2 more, and the counting itself 4. Langfuse's `@observe` makes 1,376.
+# A traced call makes 35 calls, 2 more with OpenTelemetry imported; counting adds 4. Langfuse's `@observe` makes 1,376.
 MOST_CALLS = 42
 MOST_OF_A_MODEL = 64  # 50, and 5 for the counting and its lambda; with metadata of four values and an answer with usage
 MOST_OF_AN_SDK = 90  # 73, and 5 for the counting and its lambda; for two messages
@@ -122,7 +122,7 @@ def test_the_callers_cost_does_not_grow_with_the_prompt(calls_of_one: Any) -> No
 
 
 def test_tracing_off_is_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With tracing off, a call reads four settings."""
+    """With tracing off, a call reads the flag and does nothing else."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     ask("warm")
     with counted() as calls:
@@ -151,13 +151,13 @@ for number in range(1000):
 os._exit(0)
 """
 _MEMORY = {"brk", "mmap", "munmap", "madvise", "mremap"}
-_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # the start signal, and the end
+_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # system calls of the start signal and of the end
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_traced_call_asks_the_system_for_nothing(journal: Any) -> None:
-    """In a thousand calls, the caller's thread makes no system call but for memory and the interpreter's lock."""
+    """In a thousand calls, the caller's thread makes few system calls but for memory and the interpreter's lock."""
     worker = subprocess.Popen(
         [sys.executable, "-c", _BURST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT
     )

@@ -86,11 +86,11 @@ class Meta(type):
 
 
 class Tick(metaclass=Meta):
-    """A class of that metaclass."""
+    """A class of the metaclass `Meta`."""
 
 
 class Lazy:
-    """Does its work when it is shown, as Django's QuerySet."""
+    """An object that does its work when it is shown, as Django's QuerySet does."""
 
     reads = 0
 
@@ -207,7 +207,7 @@ def test_a_response_that_streams_is_not_read(journal: Any) -> None:
 
 
 def test_an_answer_is_read_from_its_fields() -> None:
-    """Fields are those of an instance, of slots, and pydantic's extra ones."""
+    """The fields of an instance and of slots are read."""
 
     class Slotted:
         __slots__ = ("content", "usage")
@@ -238,7 +238,7 @@ class Asked(Tool):
 
 
 class Found(Tool):
-    """Has every attribute that is read."""
+    """An object whose `__getattr__` would be run for every missing attribute."""
 
     def __getattr__(self, name: str) -> str:
         raise AssertionError(f"{name} was asked for")
@@ -256,14 +256,14 @@ class Found(Tool):
     ],
 )
 def test_no_code_of_an_answer_runs(result: Any, content: Any) -> None:
-    """No code runs for an object of any class, the first time and later."""
+    """No code of the answer runs, whether its class is new or known."""
     for _ in range(2):
         reply = reply_of(result)
         assert (reply.content if type(reply) is Reply else reply) == content
 
 
 def test_classes_made_while_the_program_runs_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache by class forgets all classes once it is full, and reads their instances as before."""
+    """A cache by class forgets all classes once it is full; their instances are read as before."""
     monkeypatch.setattr(attributes, "_MOST_CLASSES", 2)
     cache = attributes.PerClass(lambda kind: kind.__name__)
     kinds = [type(f"Answer{number}", (), {}) for number in range(5)]
@@ -287,9 +287,9 @@ class Discarding:
 
 @pytest.mark.slow
 def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever it rings, also in the middle of our bookkeeping, each one reaches the agent.
+    """Every alarm reaches the agent, even if it rings in the middle of our bookkeeping.
 
-    Hypothesis has a callback in the garbage collector, where Python drops exceptions: no collection meanwhile.
+    The garbage collector is off: Hypothesis has a callback in it, where Python drops exceptions.
     """
     monkeypatch.setattr(internal_errors, "strict", False)
     monkeypatch.setattr(current, "processor", Discarding())
@@ -386,7 +386,7 @@ def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monk
     monkeypatch.setattr(current, "processor", recorder)
     answer = SimpleNamespace(content="BUY", raw_response={"logprobs": b"x" * 500_000}, usage=None)
     ask = observe_llm(lambda: answer)
-    for _ in range(150 + 200):  # of which the thread has at most one batch of 200 in hand
+    for _ in range(150 + 200):  # the recorder's thread holds at most one batch of 200 of them
         ask()
     try:
         assert MAX_QUEUED_BYTES <= recorder._queued_bytes < MAX_QUEUED_BYTES + 1_000_000
@@ -470,7 +470,7 @@ def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool,
 
 
 def test_each_argument_is_weighed_once() -> None:
-    """Texts and bytes count, and a text beside an argument of another kind counts once."""
+    """Texts and bytes count once each, whatever other arguments stand beside them."""
     sizes = []
     ask = observe_llm(lambda *_, **__: sizes.append(current_observation().size))  # type: ignore[union-attr]
     text = "x" * 1_000
