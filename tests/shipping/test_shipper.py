@@ -246,7 +246,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
     if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, 53))  # an address by process id: several test runs may be active
+        server.bind((address, 53))  # an address by process id: test runs may overlap
         server.settimeout(30)
         yield server, run
 
