@@ -183,7 +183,7 @@ def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
 @pytest.mark.slow
 @cases("repeated", (*HEAVY, "12, 45, 77, 31, " * 15 + "x "))
 def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
-    """A slow text keeps later rows waiting, and a kill meanwhile would lose these rows."""
+    """A slow text keeps later rows waiting, and a kill meanwhile would lose those rows."""
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     began = time.thread_time()
     redact_text(repeated * (1_000_000 // len(repeated)))

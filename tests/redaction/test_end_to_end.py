@@ -163,7 +163,7 @@ def test_an_answer_that_is_none_is_redacted_before_it_is_quoted(nothing_leaks: A
 def test_swapped_keys_leak_nothing(
     langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A secret key set as the public key is neither sent nor journalled; calls are journalled, not sent."""
+    """A secret key set as the public key appears in no output; calls are journalled, but not sent."""
     secret = "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", secret)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
@@ -245,8 +245,8 @@ def test_what_agents_print_leaks_nothing(
 
 @pytest.mark.slow
 def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
-    """A printed line has the pattern and the cure; the agent goes on, and no text is recorded until the pattern is
-    corrected."""
+    """One printed line names the pattern and the file to correct. The agent goes on, and no text is recorded until the
+    pattern is corrected."""
     code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, check=True,

@@ -387,7 +387,7 @@ def test_an_evm_key_is_told_by_what_assigns_it() -> None:
 
 
 def test_a_hash_beside_talk_of_keys_stays() -> None:
-    """A hash of a transaction, a slot, a block or storage is not taken for a private key."""
+    """Beside a mention of keys, the hash of a transaction or a storage slot is not taken for a private key."""
     make = random.Random("talk")
     for template in corpus.EVM_SENTENCES * 12:
         text = corpus.sentence(make, template)
@@ -431,7 +431,7 @@ def test_the_recorded_feed_stays() -> None:
 
 @pytest.mark.slow
 def test_fewer_than_one_token_in_ten_thousand_is_masked_by_mistake() -> None:
-    """The share is measured on the feed, the guides, the look-alikes, the sentences and the lists."""
+    """The share of masked tokens is measured on the feed, the guides, the look-alikes, the sentences and the lists."""
     make = random.Random("tokens")
     texts = [FEED.read_text(encoding="utf-8"), *corpus.GUIDES]
     texts += [thing for _ in range(60) for thing in look_alikes(make)]

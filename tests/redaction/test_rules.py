@@ -109,7 +109,7 @@ def test_a_system_prompt_that_mentions_a_key_is_searched_once(monkeypatch: pytes
 
 
 def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
-    """A secret's name before a text masks the text, even if the text alone is remembered as clean."""
+    """A secret's name beside a text masks the text, even if the text alone is remembered as clean."""
     for text in ("hunter2abc", "7c" + "9f3e5a1b" * 7 + "c4d2e1"):
         assert redact(text) == text
         assert text not in str(redact({"password": text, "pk": 1}))
@@ -119,7 +119,7 @@ def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
 
 
 def test_a_number_is_masked_although_an_equal_one_of_another_type_was_clean() -> None:
-    """The float 12345678.0 is not a password; the equal integer is, though a cache gives both one entry."""
+    """The float 12345678.0 is not a password, but the equal integer is: a cache must not mistake one for the other."""
     assert redact({"password": 12345678.0}) == {"password": 12345678.0}
     assert redact({"password": 12345678}) == {"password": "[REDACTED:named-secret]"}
 

@@ -172,7 +172,7 @@ def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest
 
 
 def test_a_fork_does_not_wait_for_another_process_that_writes(journal: Any) -> None:
-    """With a journal locked by another process, a fork takes no time: our waiting thread holds no lock."""
+    """A fork does not wait for a journal that another process has locked: our waiting thread holds no lock."""
     run(_WHILE_ANOTHER_PROCESS_WRITES)
     assert asked(journal.path) == {"parent": 1, "later": 5, "third": 30}
 

@@ -23,7 +23,7 @@ from tests.langfuse_server import Backend, LangfuseServer
 from tests.runtime.busy_machine import Watch
 
 pytestmark = pytest.mark.slow
-WITHIN_NS = 50_000_000  # on an idle machine, an observation is on disk this long after its call's end
+WITHIN_NS = 50_000_000  # on an idle machine, an observation is on disk at most this long after its call's end
 
 
 class Told(NamedTuple):

@@ -26,7 +26,7 @@ def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
-    """The name is the model's; provider, nonce and finish reason are in the metadata, parameters are not."""
+    """A generation has its model's name; provider, nonce and finish reason are metadata, parameters are not."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     span = shipped(langfuse)["generation"]

@@ -162,7 +162,7 @@ def test_a_signals_scores_stand_at_their_time_and_place(
 
 
 def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServer) -> None:
-    """An outcome's score is on that generation, so that profit can be grouped by model; a correction stays there."""
+    """An outcome's score is on the last generation, to group profit by model; a correction stays there."""
     trace_id = one_cycle("LiquidationAgent", "Longs +80 %", "Really?")
     shipped(langfuse)
     ObservabilityContext.record_outcome(str(trace_id), pnl_usd=-12.5)

@@ -158,8 +158,8 @@ def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: 
 def test_a_refused_key_is_said_once_and_shipping_waits_for_new_settings(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line names key, host and cure; no second request is sent until the settings change, then all rows are
-    sent."""
+    """One line names the key, the host and the setting to correct. No second request is sent until the settings change;
+    then all rows are sent."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-wrong-0123456789")
     for number in range(5):
         ask(str(number))
@@ -239,7 +239,7 @@ sys.stdin.readline()
 
 @contextmanager
 def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
-    """Start a name server that never answers; yield its socket and the prefix of a command that uses only this server."""
+    """Start a name server that never answers; yield its socket and a command prefix that uses only this server."""
     settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
     settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
     run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
@@ -704,7 +704,7 @@ def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
 def test_who_takes_over_waits_as_another_process_was_told(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
-    """After one process gets Retry-After, the others wait as long, even with a deadline; then they send."""
+    """After one process gets Retry-After, the others wait as long, even for a `flush`; then they send."""
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
     langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})

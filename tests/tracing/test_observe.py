@@ -294,7 +294,7 @@ def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: An
 
 
 def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None:
-    """An object without attributes may be an argument, an answer, or inside either."""
+    """An object whose attributes all raise may be an argument, an answer, or inside either."""
 
     @observe_llm
     def echo(value: Any) -> Any:
