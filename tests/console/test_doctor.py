@@ -431,7 +431,7 @@ def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) ->
 
 
 def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
-    """Mistyped ids of outcomes are counted by trace and named, with the cure; they are a warning, not a fault."""
+    """Outcomes with a mistyped trace id are counted once per trace, listed with the cure, and no fault."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     ObservabilityContext.record_outcome(trace_id, pnl_usd=1)
     assert worst_finding("outcomes")[0] == "fine"

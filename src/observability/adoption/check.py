@@ -81,7 +81,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
 
 
 def _is_imported_by_its_package(file: Path) -> bool:
-    """Whether `__init__.py` in the file's folder imports the file: `src` is then imported before the file runs."""
+    """Whether the folder's `__init__.py` imports the file: it is then a module of `src`, imported before it runs."""
     face = file.parent / "__init__.py"
     return face.exists() and f".{file.stem} " in face.read_text(encoding="utf-8", errors="replace")
 

@@ -268,7 +268,7 @@ _BYTES, _NUMBERED = 64, 128  # numbers in a Solana secret key, without and with 
 
 
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
-    """Mask keys written as rows of numbers; return the new value, and at most 129 of its numbers."""
+    """Mask secret keys written as rows of numbers; return the new value, and 129 numbers at most for its list."""
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []
     changed = False

@@ -90,7 +90,7 @@ def _is_ours(item: _Object) -> bool:
 
 
 class _Api:
-    """Sends requests with JSON bodies and answers."""
+    """Sends requests; the bodies of requests and answers are JSON."""
 
     def __init__(self, client: "LangfuseClient") -> None:
         self._call: Callable[..., Any] = client.call
