@@ -92,7 +92,7 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
                 raise
             return observe_awaited(shape, lambda: made, args, kwargs)
 
-        from inspect import iscoroutinefunction  # loaded here: the SDK has imported `inspect` already
+        from inspect import iscoroutinefunction  # imported late, when the SDK has loaded it already
 
         return observed if iscoroutinefunction(method) else returning_a_coroutine
 

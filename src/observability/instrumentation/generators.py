@@ -28,7 +28,7 @@ def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..
             items = method(*args, **kwargs)
             return _items(shape, items, args, kwargs) if type(items) is GeneratorType else items
 
-        from inspect import isgeneratorfunction  # loaded here: the SDK has imported `inspect` already
+        from inspect import isgeneratorfunction  # imported late, when the SDK has loaded it already
 
         return generating if isgeneratorfunction(method) else observed
 

@@ -118,7 +118,7 @@ def _usage(usage: dict[str, int]) -> _Attributes:
 
 
 def _parameters(parameters: dict[str, Any]) -> _Attributes:
-    """The convention's parameters under their names, and all others in one attribute."""
+    """Yield the model parameters: those of the GenAI convention under its names, all others in one attribute."""
     others = dict(parameters)
     for name, (attribute, types) in _PARAMETERS.items():
         value = parameters.get(name)
@@ -150,7 +150,7 @@ def _messages(row: Row, metadata: dict[str, Any]) -> _Attributes:
     yield "gen_ai.response.finish_reasons", [str(finish_reason)] if finish_reason else None
 
 
-_STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata with a name in the convention
+_STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata that the convention names
 
 
 def _own(row: Row, metadata: dict[str, Any]) -> _Attributes:

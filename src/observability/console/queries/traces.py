@@ -41,7 +41,7 @@ class TraceLine(NamedTuple):
     interrupted: bool  # whether its process died, so that the real duration is unknown
     name: str  # the agent's name, else the trace's own
     model: str | None  # model of the last call
-    signal: Signal | None  # the decision that represents the trace
+    signal: Signal | None  # the decision shown for the trace, which may have several
     tokens: tuple[int, int] | None  # input and output of the calls that report usage
     calls: int
     cost_usd: float | None  # None if a successful call has no price, or no call has a price
