@@ -31,12 +31,12 @@ AI_MODEL = "claude-haiku-4-5"
 AI_MAX_TOKENS = 1024
 AI_TEMPERATURE = 0.7
 AI_MODEL_TYPE: str  # default provider of `ModelFactory.create_model()`
-AI_TIMEOUT_SECONDS: float  # per request to a provider
-AI_MAX_RETRIES: int  # the SDKs' own retries of 408, 409, 429, 5xx and connection errors
+AI_TIMEOUT_SECONDS: float  # timeout of one request to a provider
+AI_MAX_RETRIES: int  # how often the SDKs retry after HTTP 408, 409, 429, 5xx and connection errors
 
 # 🔍 LangFuse observability
 ENABLE_LANGFUSE: bool
-LANGFUSE_FLUSH_INTERVAL: float  # seconds between batches
+LANGFUSE_FLUSH_INTERVAL: float  # seconds between two batches sent to Langfuse
 LANGFUSE_CAPTURE_INPUT: bool  # prompts
 LANGFUSE_CAPTURE_OUTPUT: bool  # answers
 
@@ -55,7 +55,7 @@ _read = _settings.Reader(_SETTINGS, {})
 _LIVE = (*_SETTINGS, *_settings.CONFIG_NAMES)
 
 for _name in _LIVE:
-    globals().pop(_name, None)  # importlib.reload clears assigned and patched values
+    globals().pop(_name, None)  # so that importlib.reload drops values that were assigned or patched
 
 
 def __getattr__(name: str) -> Any:
@@ -75,7 +75,7 @@ def base_url(provider: str, default: str | None) -> str | None:
 
 
 def get_active_tokens() -> list[str]:
-    """The tokens to trade: Hyperliquid symbols on that exchange, Solana addresses elsewhere."""
+    """The tokens to trade: symbols on the exchange Hyperliquid, Solana addresses elsewhere."""
     return HYPERLIQUID_SYMBOLS if EXCHANGE == "hyperliquid" else MONITORED_TOKENS
 
 

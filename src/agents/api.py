@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 
 
 class _Answer(NamedTuple):
-    """The result of one request: a text, or the problem and whether a retry may help."""
+    """The result of one HTTP request: the response's text, or else the problem and whether a retry may help."""
 
     text: str = ""
     problem: str = ""
@@ -38,9 +38,9 @@ class _Answer(NamedTuple):
 
 
 class MoonDevAPI:
-    """Reads `liq_data.csv` and `oi.csv`. Key and address default to MOONDEV_API_KEY and MOONDEV_API_URL."""
+    """Reads the API's `liq_data.csv` and `oi.csv`. Key and address default to MOONDEV_API_KEY and MOONDEV_API_URL."""
 
-    _warned: ClassVar[set[str]] = set()  # addresses whose plain http was reported
+    _warned: ClassVar[set[str]] = set()  # addresses for which the warning about plain http was already printed
 
     def __init__(self, api_key: str | None = None, base_url: str | None = None) -> None:
         self.api_key = api_key or config.MOONDEV_API_KEY
@@ -48,7 +48,7 @@ class MoonDevAPI:
         self.headers = {"X-API-Key": self.api_key} if self.api_key else {}
 
     def get_liquidation_data(self, limit: int = 10_000) -> "pd.DataFrame | None":
-        """The latest forced orders: columns `symbol`, `side`, `time` (UTC), `usd`, `price`."""
+        """The latest liquidations (forced orders): columns `symbol`, `side`, `time` (UTC), `usd`, `price` (USD)."""
         return _or_none(lambda: self.read_liquidations(limit).events)
 
     def get_oi_data(self) -> "pd.DataFrame | None":
@@ -56,13 +56,13 @@ class MoonDevAPI:
         return _or_none(self.read_open_interest)
 
     def read_liquidations(self, limit: int = 10_000) -> Feed:
-        """The latest forced orders. Raises AgentError if they cannot be read."""
+        """The latest liquidations (forced orders). Raises AgentError if they cannot be read."""
         feed = parse_feed(io.StringIO(self._fetch(f"/files/liq_data.csv?limit={limit}")), "liq_data.csv")
         _warn_skipped("liq_data.csv", feed.broken)
         return feed
 
     def read_open_interest(self) -> "pd.DataFrame":
-        """Open interest, without rows that lack a number. Raises AgentError if it cannot be read."""
+        """Read the open interest, and drop rows with missing or unreadable values. Raises AgentError if this fails."""
         import pandas as pd
 
         text = self._fetch("/files/oi.csv")
@@ -116,7 +116,7 @@ class MoonDevAPI:
 
 
 def _cure(status: int) -> tuple[str, bool]:
-    """The cure for an HTTP status, and whether a retry may help."""
+    """What the user should do about an HTTP error status, and whether a retry may help."""
     if status in (401, 403):
         return "correct MOONDEV_API_KEY in .env", False
     if status == 429 or status >= 500:

@@ -30,15 +30,15 @@ _Result = TypeVar("_Result")
 class BaseAgent:
     """An agent of one type (`liquidation`, `whale`, ...)."""
 
-    local_hints = LOCAL_HINTS  # keep the small local model to the three lines
+    local_hints = LOCAL_HINTS  # make the small local model answer in three lines
     failed_passes = 0
     _quiet_passes = 0
-    _recorded: Exception | None = None  # the last error that a cycle has recorded
+    _recorded: Exception | None = None  # the last error that is recorded in a pass's trace
 
     def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - agents pass it
         self.type = agent_type
         self.start_time = datetime.now(UTC)
-        self.em = None  # the exchange manager of the existing repo
+        self.em = None  # not used here; the existing repo keeps its exchange manager in it
         self.exchange = config.EXCHANGE
 
     def get_active_tokens(self) -> list[str]:
@@ -56,7 +56,7 @@ class BaseAgent:
 
     @contextmanager
     def observed_cycle(self, input: Any = None, **metadata: Any) -> Iterator[Cycle]:
-        """One pass as one trace, with its model calls and decisions. `input` is the situation the agent faces."""
+        """Record one pass as one trace, with its model calls and decisions. `input` is the agent's situation."""
         if self._quiet_passes:
             metadata["quiet_passes_before"], self._quiet_passes = self._quiet_passes, 0
         with ObservabilityContext.agent_cycle(type(self).__name__, self.type, input, **metadata) as cycle:
@@ -68,7 +68,7 @@ class BaseAgent:
                 raise
 
     def pass_quietly(self) -> None:
-        """Count a pass without a model call. With 48 agents, traces of these passes would bury the decisions."""
+        """Count a pass that called no model, without tracing it. Traces of all such passes would bury the decisions."""
         self._quiet_passes += 1
 
     def _set_observability_context(self, **metadata: Any) -> None:
@@ -81,10 +81,10 @@ class BaseAgent:
         )
 
     def decide(self, system_prompt: str, situation: str, symbol: str | None = None) -> Decision:
-        """Ask the model for three lines and record the signal. An answer that cannot be parsed is NOTHING."""
+        """Ask the model for a decision and record it as a signal. An answer that cannot be parsed counts as NOTHING."""
         answer = self._ask(system_prompt, situation)
         decision = parse(answer)
-        confidence = decision.confidence if decision.valid else "none given"  # 0 would count as a score
+        confidence = decision.confidence if decision.valid else "none given"  # 0 would look like a real one
         extra = {} if decision.valid else {"valid": False, "raw_answer": answer}
         reason = _masked_reason(answer, decision)
         ObservabilityContext.add_trading_signal(decision.action, confidence, reason, symbol=symbol, **extra)
@@ -111,7 +111,7 @@ class BaseAgent:
             time.sleep(minutes * 60)
 
     def run_safely(self, cycle: Callable[[], _Result]) -> _Result | None:
-        """Run one pass; None after an error, which is printed and recorded."""
+        """Run one pass and return its result. After an error, print and record the error and return None."""
         try:
             return cycle()
         except Exception as error:  # noqa: BLE001 - the next pass may succeed, whatever the error
@@ -122,7 +122,7 @@ class BaseAgent:
             return None
 
     def _record(self, error: Exception) -> None:
-        """Record an error in a new cycle, unless a cycle has recorded it already."""
+        """Record an error in a new trace, unless the failed pass's own trace has recorded it already."""
         if error is not self._recorded:
             with self.observed_cycle():
                 ObservabilityContext.add_error(error)
@@ -130,15 +130,16 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL, if it fits AI_MODEL_TYPE: a Claude model for claude, any other model for other providers."""
+    """AI_MODEL, or None if it does not fit AI_MODEL_TYPE: Claude models fit only claude, which takes no others."""
     uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 
 
 def _masked_reason(answer: str, decision: Decision) -> str:
-    """The reason to record and print, parsed from the masked answer.
+    """The reason to record and print, parsed from the answer after its secrets were masked.
 
-    Parsing drops characters (`*`, `_`, line breaks) that may be part of a secret, which no rule would match afterwards.
+    Parsing drops characters such as `*`, `_` and line breaks. If a secret lost some of its characters before the
+    masking, no rule would recognize it.
     """
     masked = redact_line(answer)
     return decision.reason if masked == answer else parse(masked).reason

@@ -21,18 +21,18 @@ Line 3: Confidence: X% (0 to 100)"""
 class LocalHints(NamedTuple):
     """Constraints that make the small local model answer in three sensible lines."""
 
-    grammar: str  # in GBNF, llama.cpp's format of grammars
+    grammar: str  # in GBNF, llama.cpp's grammar format
     examples: str = ""  # appended to the system prompt
     temperature: float = 0.3
 
 
-# A reason has one capital letter: with more capitals, the model drifts into meaningless codes.
+# The grammar allows one capital letter in a reason. With more, the model drifts into meaningless codes.
 LOCAL_HINTS = LocalHints(r"""
 root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9] "%"
 reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."
 """)
 
-# A hyphen ends the action only after a space: "Sell-off" and "Buy-side" are words of a reason.
+# A hyphen ends the action only if a space precedes it. "Sell-off" and "Buy-side" belong to a reason instead.
 _ACTION = re.compile(
     r"(?:(?:line 1|final|action|decision|signal|recommendation|answer)\s*(?:[:=–—-]\s*)?)*"
     r"\b(BUY|SELL|NOTHING)(?:\W*$|\s*[:,.;|!–—]+\s*(.*)|\s+-+\s*(.*))",
@@ -54,7 +54,7 @@ class Decision(NamedTuple):
     """The decision in a model's answer; `valid` is False if the answer is unclear."""
 
     action: str
-    confidence: float  # percent, not clamped
+    confidence: float  # in percent, as the model gave it; may exceed 100
     reason: str
     valid: bool
 

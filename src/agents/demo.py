@@ -33,19 +33,19 @@ _SIGNS = {"BUY": 1, "SELL": -1}
 
 
 class Move(NamedTuple):
-    """The price of a symbol in USD, at a decision and at the horizon."""
+    """A symbol's price in USD at the time of a decision (`before`) and at the end of the horizon (`after`)."""
 
     before: float
     after: float
 
     @property
     def percent(self) -> float:
-        """The change in percent."""
+        """The change of the price in percent."""
         return 100 * (self.after / self.before - 1)
 
 
 def move_of(events: pd.DataFrame, symbol: str, at: pd.Timestamp, horizon: timedelta = HORIZON) -> Move | None:
-    """The symbol's last prices until `at` and until the horizon; None if the feed ends earlier or lacks a price."""
+    """The symbol's last prices up to `at` and up to `at` plus `horizon`; None if the feed does not have both."""
     if events["time"].iloc[-1] < at + horizon:
         return None
     prices = events[events["symbol"] == symbol].dropna(subset=["price"]).set_index("time")["price"]
@@ -75,9 +75,10 @@ def main(file: Path = SAMPLE) -> int:
 
 
 def _introduced() -> LiquidationAgent | None:
-    """Print what the demo will do, and return the agent; None without a model."""
+    """Print what the demo will do and return the agent, or None if no model can be built."""
     agent = LiquidationAgent(WINDOW_MINUTES)
-    with contextlib.redirect_stdout(io.StringIO()) as notices:  # hidden: the lines below replace these notices
+    # The notices are shown only if no model can be built. Otherwise the lines below replace them.
+    with contextlib.redirect_stdout(io.StringIO()) as notices:
         model = agent.model
     if model is None:
         print(notices.getvalue(), end="")

@@ -10,7 +10,7 @@ Built with love by Moon Dev 🚀
 
 
 class AgentError(Exception):
-    """A pass of an agent fails; the message names the cure."""
+    """An agent's pass has failed. The message tells the user what to do."""
 
 
 class FeedError(AgentError):

@@ -19,14 +19,14 @@ Values = Mapping[str, float | None]
 
 
 class Record(NamedTuple):
-    """The values of one pass; None for a value that was unknown."""
+    """The values that one pass recorded at the time `at`. A value is None if it was unknown."""
 
     at: datetime
     values: Values
 
 
 class History:
-    """The records of the last day in `file`: a `timestamp`, then `columns`."""
+    """Keeps the records of the last 24 hours in the CSV file `file`, with a `timestamp` before the `columns`."""
 
     def __init__(self, file: Path, columns: Sequence[str]) -> None:
         self.file = file
@@ -41,13 +41,13 @@ class History:
         return [record for record in rows if record is not None and record.at >= oldest]
 
     def last(self, within: timedelta) -> Values | None:
-        """The newest record's values; None without a record, or if it is older than `within`."""
+        """The newest record's values; None if there is no record, or if the newest is older than `within`."""
         records = self.records()
         recent = records and datetime.now(UTC) - records[-1].at <= within
         return records[-1].values if recent else None
 
     def add(self, values: Values) -> None:
-        """Append a record and delete records older than a day. An interrupted write leaves the old file."""
+        """Append a record and delete records older than a day. An interrupted write leaves the old file intact."""
         rows = [self._row(record) for record in [*self.records(), Record(datetime.now(UTC), values)]]
         self.file.parent.mkdir(parents=True, exist_ok=True)
         new_file = self.file.with_suffix(".new")
@@ -63,7 +63,7 @@ class History:
 
     def _record(self, row: Mapping[str, str]) -> Record | None:
         try:
-            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # a time without a zone is local
+            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # without a time zone: local time
             return Record(at, {name: float(row[name]) if row[name] else None for name in self.columns})
         except (KeyError, TypeError, ValueError, OverflowError):
             return None

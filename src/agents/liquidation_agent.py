@@ -18,7 +18,7 @@ from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for a script, Python adds only the script's folder
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # lets this file import `src` when it runs as a script
 
 import pandas as pd
 from termcolor import cprint
@@ -40,7 +40,7 @@ _HISTORY_COLUMNS = ("long_size", "short_size", "total_size")
 
 SYSTEM_PROMPT = f"You are a liquidation analyst. {INSTRUCTION}"
 
-# The local model has 135 million parameters: it chooses among the phrases below.
+# The local model is too small (135 million parameters) to write freely. It chooses among the phrases below.
 _LOCAL_HINTS = LocalHints(
     grammar=r"""
 root    ::= (buy | sell | nothing) ".\nConfidence: " [3-7] [0-9] "%"
@@ -77,7 +77,7 @@ Confidence: 40%""",
 
 
 class LiquidationAgent(BaseAgent):
-    """Luna: a live pass every ten minutes, or the replay of a recorded feed."""
+    """Luna, who checks the live liquidations every ten minutes, or replays a recorded feed."""
 
     local_hints = _LOCAL_HINTS
     last_trace: str | None = None  # the id of the last decision's trace
@@ -89,7 +89,7 @@ class LiquidationAgent(BaseAgent):
         self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def consider(self, before: Window, now: Window) -> Decision | None:
-        """Compare two windows and ask the model if there is a spike; None without a spike."""
+        """Compare two windows. On a spike, ask the model for a decision and return it; otherwise return None."""
         longs, shorts = _rise(before.longs_usd, now.longs_usd), _rise(before.shorts_usd, now.shorts_usd)
         _print_window(now, longs, shorts)
         if max(longs, shorts) < THRESHOLD:
@@ -101,7 +101,7 @@ class LiquidationAgent(BaseAgent):
             return self.decide(SYSTEM_PROMPT, _question(situation), symbol=now.symbol)
 
     def replay(self, file: Path, once: bool = False) -> list[Decision]:
-        """Run the agent over a recorded feed, up to its first decision if `once`.
+        """Run the agent over a recorded feed. If `once`, stop after its first decision.
 
         Raises:
             FeedError: if the file cannot be read; the message names the cure.
@@ -118,7 +118,7 @@ class LiquidationAgent(BaseAgent):
         return decisions
 
     def look(self) -> Decision | None:
-        """One live pass: compare the last minutes with the previous pass, unless that pass was too long ago."""
+        """Run one live pass: compare its window with the previous pass's window, unless that is too old."""
         events = self.api.read_liquidations().events
         length, end = pd.Timedelta(minutes=self.window_minutes), pd.Timestamp.now(tz="UTC")
         now = window_of(events[events["time"] > end - length], end - length, length)
@@ -128,7 +128,7 @@ class LiquidationAgent(BaseAgent):
             cprint("🤖 First pass: the next one compares with it", "cyan")
         else:
             decision = self.consider(_previous(last, now), now)
-        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # skipped after an error
+        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # not reached after an error
         return decision
 
     def run(self) -> None:
@@ -147,7 +147,7 @@ def _sizes(window: Window) -> dict[str, float | None]:
 
 
 def _previous(last: Values, now: Window) -> Window:
-    """The previous pass as a window."""
+    """A copy of `now` that has the previous pass's sizes."""
     return now._replace(longs_usd=last["long_size"] or 0.0, shorts_usd=last["short_size"] or 0.0)
 
 

@@ -17,9 +17,9 @@ import pandas as pd
 from src.agents.errors import FeedError
 
 _COLUMNS = (12, 13)
-_SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # price: the average price of the fills
-_QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # BTC and BTCUSDC are one symbol
-_EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100: other numbers are not milliseconds
+_SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # columns; the price is the average price of the fills
+_QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # cut off, so that BTC and BTCUSDC are the same symbol
+_EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100; a number outside is not a time in ms
 _EXPECTED = (
     "symbol, side (BUY or SELL), type, time_in_force, quantity, price, average_price, status, filled, total,"
     " timestamp (Unix milliseconds), usd"
@@ -28,9 +28,9 @@ _SAMPLE = "src/data/samples/liquidations_2025-12-11.csv"
 
 
 class Feed(NamedTuple):
-    """Events in order of time, and the number of broken rows.
+    """The liquidations of a feed in order of time, and the number of its broken rows.
 
-    Columns: `symbol`, `side`, `time` in UTC, `usd`, and `price` in USD, NaN if there is none.
+    `events` has the columns `symbol`, `side`, `time` (UTC), `usd` and `price` (USD; NaN if the feed gives no price).
     """
 
     events: pd.DataFrame
@@ -44,8 +44,8 @@ class Window(NamedTuple):
     end: pd.Timestamp
     longs_usd: float
     shorts_usd: float
-    top_symbols: list[str]  # each with its USD, most liquidated first
-    symbol: str  # the most liquidated; empty in a window without liquidations
+    top_symbols: list[str]  # each with its liquidated USD, the largest first
+    symbol: str  # the most liquidated symbol; empty in a window without liquidations
 
 
 def read_feed(path: Path) -> Feed:
@@ -100,7 +100,7 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def runs_of_windows(events: pd.DataFrame, minutes: float) -> list[list[Window]]:
-    """Cut the feed into windows, starting at its first event and again after each gap longer than a window."""
+    """Cut the feed into runs of successive windows. After a gap longer than a window, a new run begins."""
     length = pd.Timedelta(minutes=minutes)
     run = (events["time"].diff() > length).cumsum()
     began = events.groupby(run)["time"].transform("min")

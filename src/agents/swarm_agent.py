@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for a script, Python adds only the script's folder
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # lets this file import `src` when it runs as a script
 
 from termcolor import cprint
 
@@ -26,7 +26,7 @@ from src.models.model_factory import ModelFactory
 from src.observability.redaction import redact
 from src.observability.terminal import echo
 
-TIMEOUT_SECONDS = 120.0  # per model; all run at once
+TIMEOUT_SECONDS = 120.0  # for the whole swarm, whose models run at once
 SYSTEM_PROMPT = "You are an expert market analyst. Answer briefly and name your confidence."
 CONSENSUS_PROMPT = "Several models answered the same question. State their consensus in three sentences or less."
 
@@ -43,7 +43,7 @@ class Reply(NamedTuple):
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The reply in the shape that `query` returns."""
+        """The reply in the form that `query` returns in `responses`."""
         return {
             "response": self.text, "success": self.error is None, "error": self.error,
             "response_time": round(self.seconds, 2),
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
 
 
 class SwarmAgent(BaseAgent):
-    """A swarm of `custom_models`, else of every provider with a key, else of the local model."""
+    """Asks several models: `custom_models` if given, else one of each provider with a key, else the local model."""
 
     def __init__(self, custom_models: Models | None = None) -> None:
         super().__init__("swarm")
@@ -61,9 +61,12 @@ class SwarmAgent(BaseAgent):
         """Ask all models, then ask one of them for the consensus.
 
         Returns:
-            `prompt`; `consensus_summary`; `model_mapping` ("AI #1" to name); `responses` (name to `response`,
-            `success`, `error`, `response_time` in seconds); `metadata` (`total_models`, `successful_responses`,
-            `failed_responses`, `total_time` in seconds).
+            A dict with these keys:
+            `prompt`: the question.
+            `consensus_summary`: the consensus.
+            `model_mapping`: a dict from the labels "AI #1", "AI #2", … to the models' names.
+            `responses`: for each model's name, a dict of `response`, `success`, `error` and `response_time` (seconds).
+            `metadata`: `total_models`, `successful_responses`, `failed_responses` and `total_time` (seconds).
         """
         began = time.monotonic()
         with self.observed_cycle(input=prompt, models=list(self.models)) as cycle:
@@ -94,7 +97,7 @@ class SwarmAgent(BaseAgent):
             pool.shutdown(wait=False, cancel_futures=True)  # do not wait for a model that hangs
 
     def _consensus(self, prompt: str, replies: dict[str, Reply]) -> str:
-        """The consensus by the first model that states one; a single answer is its own consensus."""
+        """The consensus in the words of the first model that states one. A single answer is returned as it is."""
         answered = {name: reply.text for name, reply in replies.items() if reply.text}
         if len(answered) < 2:
             return next(iter(answered.values()), "No model answered")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for a script, Python adds only the script's folder
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # lets this file import `src` when it runs as a script
 
 import pandas as pd
 from termcolor import cprint
@@ -26,7 +26,7 @@ from src.agents.errors import MarketDataError
 from src.agents.history import History, Values
 from src.observability.terminal import echo
 
-THRESHOLD = 1.31  # times the average change
+THRESHOLD = 1.31  # a change this many times the average is large
 CHANGES_TO_LEARN = 3  # fewer changes give no meaningful average
 CHECK_INTERVAL = timedelta(minutes=5)
 HISTORY_FILE = config.REPO_ROOT / "src/data/oi_history.csv"
@@ -38,7 +38,7 @@ SYSTEM_PROMPT = f"You are an open interest analyst. {INSTRUCTION}"
 
 
 class WhaleAgent(BaseAgent):
-    """Dez: a live pass every five minutes."""
+    """Dez, who checks the open interest every five minutes."""
 
     def __init__(self) -> None:
         super().__init__("whale")
@@ -46,14 +46,14 @@ class WhaleAgent(BaseAgent):
         self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def look(self) -> Decision | None:
-        """One live pass: compare open interest with the previous pass, unless that pass was too long ago."""
+        """Run one live pass: compare open interest with the previous pass, unless that pass was too long ago."""
         record = _record(self.api.read_open_interest(), self.history.last(within=2 * CHECK_INTERVAL))
         decision = self.consider(record, _usual_change([past.values for past in self.history.records()]))
         self.history.add(record)
         return decision
 
     def consider(self, record: Values, usual: float | None) -> Decision | None:
-        """Ask the model if the change clearly exceeds `usual` (both in percent); None otherwise."""
+        """If the change clearly exceeds `usual` (in percent), ask the model for a decision. Otherwise return None."""
         change = record["total_change_pct"]
         print(f"🐋 Open interest ${record['total_oi']:,.0f} ({_as_percent(change)}, usual {_as_percent(usual)})")
         if usual is None or change is None or abs(change) <= THRESHOLD * usual:
@@ -87,7 +87,7 @@ def _percent(before: float | None, now: float) -> float | None:
 
 
 def _usual_change(history: Sequence[Values]) -> float | None:
-    """The average size of a change, in percent; None below CHANGES_TO_LEARN changes."""
+    """The average size of a change, in percent; None if there are fewer than CHANGES_TO_LEARN changes."""
     changes = [abs(change) for values in history if (change := values["total_change_pct"]) is not None]
     return sum(changes) / len(changes) if len(changes) >= CHANGES_TO_LEARN else None
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-# A closing loop does not close its clients, whose connections would outlive the loop. So connections are not kept open.
+# An event loop that closes does not close its clients, and their connections would outlive the loop. So no connection
+# is kept open after an answer.
 CLOSE_AFTER_ANSWER = {"Connection": "close"}
 
 
 class PerLoop:
-    """Clients by event loop, built by `build`."""
+    """Keeps one client for each event loop, and builds it with `build`."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._build = build

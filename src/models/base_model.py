@@ -32,7 +32,7 @@ _NOT_PARAMETERS = frozenset({"model", "messages", "system", "stream", "stream_op
 
 @dataclass
 class ModelResponse:
-    """A model's answer, as every agent reads it."""
+    """A model's answer, in the same form for every provider."""
 
     content: str
     raw_response: Any
@@ -45,7 +45,7 @@ class BaseModel(ABC):
 
     AVAILABLE_MODELS: ClassVar[Mapping[str, Any]] = {}  # name -> description
     api_key_name: str | None = None  # the variable that holds the provider's key
-    connection_cure: str | None = None  # printed if the server cannot be reached
+    connection_cure: str | None = None  # what to do if the server cannot be reached
     model_name: str
 
     def __init__(self, api_key: str | None, **kwargs: Any) -> None:
@@ -142,12 +142,12 @@ class BaseModel(ABC):
             while (text := await self._anext_of(texts)) is not None:
                 yield text
 
-    # Pure functions: the request to send, and the answer in a response.
+    # Pure functions, which build the request to send and read the answer in a response.
 
     def _request(
         self, prompt: Prompt, temperature: float | None, max_tokens: int | None, **options: Any
     ) -> dict[str, Any]:
-        """The arguments of the SDK's call."""
+        """The arguments for the SDK's method that sends the request."""
         options.pop("grammar", None)
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
         request = {
@@ -168,7 +168,7 @@ class BaseModel(ABC):
         return ModelResponse(content.strip(), raw, self.model_name, usage_as_dict(field(raw, "usage")))
 
     def _pieces(self) -> Pieces:
-        """A collector for the events of this protocol's streams."""
+        """A new collector for the events of one stream of this provider."""
         return ChatPieces()
 
     # The only methods that call the SDK.
@@ -180,7 +180,7 @@ class BaseModel(ABC):
         return await asyncio.to_thread(self._send, request)
 
     def _open(self, request: dict[str, Any]) -> Any:
-        """A stream's events; closed by the caller."""
+        """Open a stream and return its events. The caller must close them."""
         return self.client.chat.completions.create(**request, **STREAMED)
 
     async def _aopen(self, request: dict[str, Any]) -> Any:
@@ -196,7 +196,7 @@ class BaseModel(ABC):
         max_tokens: int | None,
         options: dict[str, Any],
     ) -> dict[str, Any]:
-        """The request to send; the trace shows the model and the parameters."""
+        """Build the request to send, and record the model and the parameters in the trace."""
         max_tokens = max_tokens or getattr(self, "max_tokens", None)
         ObservabilityContext.add_agent_metadata(
             agent_type="model",
@@ -229,7 +229,7 @@ class BaseModel(ABC):
 
     @contextlib.contextmanager
     def _transcript(self) -> Iterator[Transcript]:
-        """The transcript of one stream, which is traced however the stream ends."""
+        """A transcript of one stream. It is recorded in the trace even if the stream fails or is abandoned."""
         transcript = Transcript(self._pieces())
         try:
             yield transcript
@@ -262,7 +262,7 @@ class BaseModel(ABC):
             for text in transcript.rest():
                 yield text
 
-    # `ErrorPolicy` covers only the wait for a text: an exception at the `yield` was thrown in by the caller.
+    # `ErrorPolicy` covers only the wait for the next text. An exception at a `yield` comes from the caller instead.
 
     def _next_of(self, texts: Iterator[str]) -> str | None:
         with ErrorPolicy(self):
@@ -275,7 +275,7 @@ class BaseModel(ABC):
         return None
 
     def _client_settings(self, base_url: str | None) -> dict[str, Any]:
-        """The arguments of an SDK's client."""
+        """The arguments that build an SDK's client."""
         return {
             "api_key": self.api_key,
             "base_url": base_url,
@@ -298,7 +298,7 @@ def _parameters_of(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def usage_as_dict(usage: Any) -> dict[str, Any] | None:
-    """A provider's usage as the dict that `ModelResponse` promises."""
+    """The usage that a provider reports, as a dict for `ModelResponse.usage`."""
     if usage is None or isinstance(usage, dict):
         return usage
     return dict(usage.model_dump(exclude_none=True)) if hasattr(usage, "model_dump") else dict(vars(usage))

@@ -16,7 +16,7 @@ from src.models.prompt import Prompt
 
 
 class ClaudeModel(BaseModel):
-    """Anthropic's Claude. Its API refuses a temperature; the trace shows a temperature that an agent passed."""
+    """Anthropic's Claude. Its API refuses a temperature. An agent's temperature is only recorded, not sent."""
 
     model_type = "claude"
     api_key_name = "ANTHROPIC_KEY"
@@ -39,7 +39,7 @@ class ClaudeModel(BaseModel):
         """Import the SDK and build its client, unless the key is missing."""
         if not self.api_key:
             return
-        import anthropic  # loaded lazily: takes two seconds on a slow machine
+        import anthropic  # loaded lazily, because it takes two seconds on a slow machine
 
         settings = self._client_settings(config.base_url("anthropic", self.base_url))
         self.client = anthropic.Anthropic(**settings)
@@ -89,7 +89,7 @@ class ClaudeModel(BaseModel):
 
 
 class _MessagePieces:
-    """Events of an Anthropic stream. Two events have usage; the counts of the later event are totals."""
+    """Collects the events of an Anthropic stream. Two events report usage; the later one reports totals."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
@@ -98,7 +98,7 @@ class _MessagePieces:
         self._thoughts: list[str] = []
 
     def take(self, event: Any) -> str:
-        """Text for the caller in this event."""
+        """The text for the caller in this event; empty if the event has none."""
         self._model = field(event, "message", "model") or self._model
         self._usage |= usage_as_dict(field(event, "message", "usage") or field(event, "usage")) or {}
         self.finish_reason = field(event, "delta", "stop_reason") or self.finish_reason
@@ -106,11 +106,11 @@ class _MessagePieces:
         return field(event, "delta", "text") or ""
 
     def rest(self) -> str:
-        """Empty: no text of this protocol is held back."""
+        """Always empty, because no text of an Anthropic stream is held back."""
         return ""
 
     def raw(self) -> dict[str, Any]:
-        """The events as one message."""
+        """The events in the shape of an unstreamed message, without the text."""
         thought = "".join(self._thoughts)
         content = [{"type": "thinking", "thinking": thought}] if thought else []
         return {

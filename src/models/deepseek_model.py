@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class DeepSeekModel(OpenAICompatibleModel):
-    """DeepSeek; its reasoner models return their thinking separately."""
+    """DeepSeek. Its reasoner models return their thinking separately from the answer."""
 
     model_type = "deepseek"
     api_key_name = "DEEPSEEK_KEY"

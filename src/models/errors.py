@@ -22,14 +22,14 @@ from src.models.fields import field
 from src.observability import ObservabilityContext
 from src.observability.terminal import echo, redacted
 
-_EXCERPT = 200  # characters of an unexpected response
+_EXCERPT = 200  # how many characters of an unexpected response are shown
 
 
 class ModelAnswerError(ValueError):
     """The provider returned something other than an answer."""
 
     def __init__(self, model_type: str, raw: Any) -> None:
-        excerpt = redacted(str(raw))[:_EXCERPT]  # redact first: half a secret matches no rule
+        excerpt = redacted(str(raw))[:_EXCERPT]  # redacted before it is cut, as half a secret matches no rule
         super().__init__(f"{model_type} returned an unexpected response: {excerpt!r}")
 
 
@@ -38,7 +38,7 @@ class NoClientError(RuntimeError):
 
 
 class Model(Protocol):
-    """The attributes of a model that the cure of an error depends on."""
+    """The attributes of a model that decide which advice is printed after an error."""
 
     AVAILABLE_MODELS: ClassVar[Mapping[str, Any]]
     api_key_name: str | None
@@ -50,7 +50,7 @@ class Model(Protocol):
 
 
 class ErrorPolicy:
-    """A context that records an error, prints it, and swallows it. A 503 is raised, for the agent's retry logic."""
+    """A context that records, prints and swallows an error. A 503 is raised again, for the agent's retry logic."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -63,7 +63,8 @@ class ErrorPolicy:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        unavailable = "503" in str(error) and not hasattr(error, "is_refusal")  # a budget's amount may contain 503
+        # A refusal by a budget is no 503, even if its text has an amount that contains 503.
+        unavailable = "503" in str(error) and not hasattr(error, "is_refusal")
         ObservabilityContext.add_error(error, {"error_type": "rate_limit"} if unavailable else None)
         if not unavailable:
             print_error(self._model, error)
@@ -71,7 +72,7 @@ class ErrorPolicy:
 
 
 def print_error(model: Model, error: Exception) -> None:
-    """Print an error, and its cure if known."""
+    """Print an error, and what to do about it if that is known."""
     echo(f"❌ Model error: {error}", "red")
     cure = _cure(model, error)
     if cure:
@@ -93,6 +94,6 @@ def _cure(model: Model, error: Exception) -> str | None:
 
 
 def print_empty_answer(model_name: str, finish_reason: str | None) -> None:
-    """Print that an answer is empty, with the reason and the cure."""
+    """Print that an answer is empty, why, and what to do about it."""
     cure = ". Raise max_tokens: thinking counts too" if finish_reason in ("length", "max_tokens") else ""
     echo(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")

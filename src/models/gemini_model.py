@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class GeminiModel(OpenAICompatibleModel):
-    """Google Gemini through its OpenAI-compatible endpoint; thinking is counted in `total_tokens` alone."""
+    """Google Gemini through its OpenAI-compatible endpoint. Only its `total_tokens` includes thinking."""
 
     model_type = "gemini"
     api_key_name = "GEMINI_KEY"

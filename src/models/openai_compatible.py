@@ -15,7 +15,7 @@ _ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
 
 
 class OpenAICompatibleModel(BaseModel):
-    """A provider with an OpenAI-compatible API. A subclass is data, plus a method where the provider differs."""
+    """A provider with an OpenAI-compatible API. A subclass sets attributes, and overrides methods if needed."""
 
     base_url: str
     default_model: str
@@ -28,10 +28,10 @@ class OpenAICompatibleModel(BaseModel):
         """Import the SDK and build its client, unless the key is missing."""
         if self.api_key_name and not self.api_key:
             return
-        import openai  # loaded lazily: takes most of a second
+        import openai  # loaded lazily, because it takes most of a second
 
         settings = self._client_settings(self._base_url())
-        settings["api_key"] = self.api_key or "none"  # the SDK requires a key
+        settings["api_key"] = self.api_key or "none"  # the SDK requires a key, even if the provider does not
         # The SDK sends OPENAI_ORG_ID and OPENAI_PROJECT_ID to any host; only OpenAI may receive them.
         hidden: Any = {} if self.model_type == "openai" else dict.fromkeys(_ACCOUNT_HEADERS, openai.Omit())
         self.client = openai.OpenAI(**settings, default_headers=hidden)

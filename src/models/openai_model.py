@@ -11,7 +11,7 @@ from src.models.prompt import Prompt
 
 
 class OpenAIModel(OpenAICompatibleModel):
-    """OpenAI; its reasoning models take `max_completion_tokens` and refuse a temperature."""
+    """OpenAI. Its reasoning models take `max_completion_tokens` and refuse a temperature."""
 
     model_type = "openai"
     api_key_name = "OPENAI_KEY"

@@ -12,11 +12,11 @@ from typing import Any
 
 from src.observability import observe_llm
 
-LABEL = "llm_generation"  # one name for all methods, so that a `super()` call is part of the call around it
+LABEL = "llm_generation"  # the same for all methods, so that a `super()` call is no generation of its own
 
 
-# In a subclass that overrides `generate_response` alone, the other three methods call the override. Only the call of
-# the override is traced.
+# In a subclass that overrides only `generate_response`, these functions replace the other three methods. They call the
+# override, and only that call is traced.
 
 
 async def _agenerate_through(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -45,7 +45,7 @@ for _follower in _FOLLOWERS.values():
 
 
 def trace_overrides(cls: Any) -> None:
-    """Trace the methods that a model class overrides or inherits from a mixin; called when the class is created."""
+    """Trace the methods that a model class overrides or inherits from a mixin. Runs when the class is created."""
     for name in ("generate_response", *_FOLLOWERS):
         method = getattr(cls, name)
         if inspect.isfunction(method) and not hasattr(method, "__observed__"):
@@ -63,5 +63,5 @@ def _follow_override(cls: Any) -> None:
 
 
 def _depth(cls: type, name: str) -> int:
-    """The position of `name`'s definition in the method resolution order."""
+    """The position in the method resolution order of the first class that defines `name`."""
     return next(depth for depth, base in enumerate(cls.__mro__) if name in vars(base))

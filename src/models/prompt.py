@@ -22,7 +22,7 @@ class PromptError(ValueError):
 
 
 class Prompt(NamedTuple):
-    """The two messages as sent, with their nonce and timestamp."""
+    """The system and user messages as they are sent, and the nonce and timestamp in them."""
 
     system: str | None
     user: str
@@ -31,7 +31,7 @@ class Prompt(NamedTuple):
 
 
 def unique_prompt(system_prompt: Any, user_content: Any) -> Prompt:
-    """The messages to send. Raises PromptError for an empty prompt."""
+    """The messages to send, made unique by a nonce and a timestamp. Raises PromptError for an empty prompt."""
     system, user = _text(system_prompt, "system_prompt"), _text(user_content, "user_content")
     if not user.strip():
         raise PromptError("The prompt is empty: give user_content the text that the model should answer")

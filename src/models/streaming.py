@@ -17,22 +17,22 @@ _END = object()
 
 
 class Pieces(Protocol):
-    """Collects the events of a stream; one class per protocol."""
+    """Collects the events of one stream. Each protocol has a class of its own."""
 
     finish_reason: str | None
 
     def take(self, event: Any) -> str:
-        """Text for the caller in this event; empty if it has none."""
+        """The text for the caller in this event; empty if the event has none."""
 
     def rest(self) -> str:
-        """Text that was held back, after the last event."""
+        """The text that is still held back after the last event."""
 
     def raw(self) -> dict[str, Any]:
         """The events in the shape of an unstreamed response, without the text."""
 
 
 class Transcript:
-    """The text of one stream so far, and its other fields."""
+    """Collects the text of one stream, as far as it has arrived, and the stream's other fields."""
 
     def __init__(self, pieces: Pieces) -> None:
         self._pieces = pieces
@@ -53,11 +53,11 @@ class Transcript:
         return self._note(self._pieces.take(event))
 
     def rest(self) -> list[str]:
-        """The text that was held back until the last event, as a list of at most one string."""
+        """The text that is still held back after the last event, as a list of at most one string."""
         return self._note(self._pieces.rest())
 
     def raw(self) -> dict[str, Any]:
-        """The stream in the shape of an unstreamed response."""
+        """The stream in the shape of an unstreamed response, without the text."""
         return self._pieces.raw()
 
     def _note(self, text: str) -> list[str]:
@@ -67,7 +67,7 @@ class Transcript:
 
 
 class ChatPieces:
-    """Chunks of the OpenAI protocol. Reasoning is kept apart, whether it arrives beside the content or inside it."""
+    """Collects the chunks of an OpenAI stream. Reasoning beside or inside the content is kept apart from the text."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
@@ -89,11 +89,11 @@ class ChatPieces:
         return self._thinking.feed(field(delta, "content") or "")
 
     def rest(self) -> str:
-        """Ordinary text that was held because it looked like the beginning of a `<think>` tag."""
+        """Ordinary text that was held back because it looked like the beginning of a `<think>` tag."""
         return self._thinking.rest()
 
     def raw(self) -> dict[str, Any]:
-        """The chunks as one response."""
+        """The chunks in the shape of an unstreamed response, without the text."""
         reasoning = "".join(self._reasoning) + self._thinking.reasoning
         message = {"reasoning_content": reasoning.strip() or None}
         choice = {"finish_reason": self.finish_reason, "message": message}
@@ -106,7 +106,7 @@ class ThinkFilter:
     def __init__(self) -> None:
         self.reasoning = ""
         self._held = ""
-        self._state = "before"  # then "inside", "trimming" (white space after the thinking), "after"
+        self._state = "before"  # later "inside", "trimming" (white space after the thinking) and "after"
 
     def feed(self, piece: str) -> str:
         """The text that can be released after this piece."""
@@ -123,7 +123,7 @@ class ThinkFilter:
         return self._release() if self._state == "after" else ""
 
     def rest(self) -> str:
-        """The text still held at the end, unless it is thinking."""
+        """The text that is still held back when the stream ends; empty if it is thinking."""
         if self._state == "inside":
             self.reasoning, self._held = self._held.strip(), ""
         return self._release()
@@ -146,13 +146,13 @@ class ThinkFilter:
 
 
 def closing_if_possible(events: Any) -> Any:
-    """Close a stream when done, if it can be closed: an SDK's stream can, a plain iterator cannot."""
+    """Close a stream when done, if it has `close`. An SDK's stream has it; a plain iterator has not."""
     return contextlib.closing(events) if hasattr(events, "close") else contextlib.nullcontext(events)
 
 
 @contextlib.asynccontextmanager
 async def aclosing_if_possible(events: Any) -> AsyncIterator[Any]:
-    """Close an asynchronous stream when done, if it can be closed."""
+    """Close an asynchronous stream when done, if it has `close`."""
     try:
         yield events
     finally:

@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class XAIModel(OpenAICompatibleModel):
-    """xAI's Grok; thinking tokens are not part of its completion tokens."""
+    """xAI's Grok. Its count of completion tokens does not include thinking tokens."""
 
     model_type = "xai"
     api_key_name = "GROK_API_KEY"

@@ -23,5 +23,5 @@ except ModuleNotFoundError as error:
     name = (error.name or "").partition(".")[0]
     if name in ("", __package__.partition(".")[0]):
         raise
-    red = "\033[31m{}\033[0m" if sys.stderr.isatty() else "{}"  # without termcolor, which may be missing too
+    red = "\033[31m{}\033[0m" if sys.stderr.isatty() else "{}"  # an ANSI code, as termcolor may be missing too
     sys.exit(red.format(f"❌ {name} is missing: pip install {_PACKAGES.get(name, name)}"))

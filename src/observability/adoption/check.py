@@ -24,7 +24,7 @@ _METHODS = {
     "ollama.chat": ("ollama",),
     "ollama.generate": ("ollama",),
 }
-_WRAPPED = "generate_response"  # a method of `src/models`: observed through the SDK that it calls
+_WRAPPED = "generate_response"  # a method of `src/models`, observed through the SDK that it calls
 _CLIENTS = ("requests", "httpx", "aiohttp", "urllib")
 _HOOKED = {*INSTRUMENTS, _WRAPPED, *(("requests", "httpx") if "http" in INSTRUMENTS else ())}
 _CHAT_API = re.compile(
@@ -53,8 +53,9 @@ class CallSite(NamedTuple):
     file: Path  # relative to the repo
     line: int
     call: str  # the call's name in the source: `client.chat.completions.create`
-    observed: str | None  # `by the line` (of `src/__init__.py`), `only under run`; None: not observed
-    reason: str  # why the line of `src/__init__.py` does not observe the call; else empty
+    # "by the line" in `src/__init__.py`; "only under run", if the command `run` starts the script; None if never.
+    observed: str | None
+    reason: str  # why the line in `src/__init__.py` does not observe the call; empty if it does
 
 
 def call_sites(root: Path) -> Iterator[CallSite]:
@@ -73,7 +74,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
     try:
         source = _Source(ast.parse(text), _is_imported_by_its_package(file))
     except (SyntaxError, ValueError):
-        return  # Python cannot run the file either
+        return  # a file that Python cannot run either
     for call in source.calls:
         if (hook := source.hook_of(call)) is not None:
             observed, reason = source.observation_by(hook)
@@ -81,13 +82,13 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
 
 
 def _is_imported_by_its_package(file: Path) -> bool:
-    """Whether the folder's `__init__.py` imports the file: it is then a module of `src`, imported before it runs."""
+    """Whether the `__init__.py` beside the file imports it. The file then runs as a module of `src`, after `src`."""
     face = file.parent / "__init__.py"
     return face.exists() and f".{file.stem} " in face.read_text(encoding="utf-8", errors="replace")
 
 
 class _Source:
-    """One file: its imports, and the texts that its names stand for."""
+    """One source file: its imports, its calls, and the source text assigned to each name."""
 
     def __init__(self, tree: ast.Module, is_imported: bool) -> None:
         nodes = list(ast.walk(tree))
@@ -104,7 +105,7 @@ class _Source:
                     self._texts[name] = self._texts.get(name, "") + ast.unparse(node.value)
 
     def hook_of(self, call: ast.Call) -> str | None:
-        """The library that sends a model call: an SDK or an HTTP client; None if the call is not for a model."""
+        """The SDK or HTTP client through which a call reaches a model; None if the call is not for a model."""
         name = ast.unparse(call.func) if isinstance(call.func, ast.Attribute | ast.Name) else ""
         if not name or name.startswith("super()"):
             return None
@@ -124,7 +125,7 @@ class _Source:
     def _sdk(self, call: ast.Call, name: str) -> str | None:
         sdks = next((sdks for method, sdks in _METHODS.items() if f".{name}".endswith(f".{method}")), ())
         if "messages.create" in name and not {"model", None} & {keyword.arg for keyword in call.keywords}:
-            return None  # Twilio's method for text messages has this name
+            return None  # Twilio's method for text messages has the same name
         return next((sdk for sdk in sdks if sdk in self.libraries), sdks[0] if sdks else None)
 
     def _post(self, call: ast.Call, name: str) -> str | None:
@@ -140,7 +141,7 @@ class _Source:
         return (named or imported or ["its HTTP client"])[0]
 
     def _text(self, node: ast.expr) -> str:
-        """The source of an expression, and the texts that the names in it stand for."""
+        """The source text of an expression, followed by the source texts assigned to the names in it."""
         names = [ast.unparse(part) for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute)]
         return ast.unparse(node) + "".join(self._texts.get(name, "") for name in names)
 

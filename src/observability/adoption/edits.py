@@ -17,7 +17,10 @@ def added_to(data: bytes, text: str) -> bytes:
 
 
 def split_at(data: bytes, added: bytes) -> tuple[bytes, bytes]:
-    """Return `data` before and after `added`. If `added` was edited, drop its unedited lines from `data`."""
+    """Return the parts of `data` before and after `added`.
+
+    If `added` was edited, return `data` without the unedited lines of `added`, and an empty second part.
+    """
     before, there, after = data.rpartition(added)
     if there:
         return before, after

@@ -14,9 +14,9 @@ class _Before(NamedTuple):
 
 
 def write_all(changes: Mapping[Path, bytes | None]) -> None:
-    """Write, replace or delete (None) every file, in the order of `changes`. If one fails, all files are restored.
+    """Write every file, or delete it if its content is None, in the given order. After a failure, restore all files.
 
-    A draft of every file is written first: a full disk or a read-only folder is noticed before any change.
+    A draft of every file is written first, so that a full disk or a read-only folder is noticed before any change.
     """
     before = {path: _Before(path.read_bytes(), path.stat().st_mode) if path.exists() else None for path in changes}
     folders: list[Path] = []

@@ -42,8 +42,8 @@ class Plan:
 
     root: Path
     old_version: str | None  # version of the package in the repo; None if it was not adopted
-    changes: dict[Path, bytes | None]  # file -> its new content, None to delete it; in the order of writing
-    kept: list[Path]  # copied files that were edited since, which a removal leaves
+    changes: dict[Path, bytes | None]  # file -> new content, or None to delete it; in the order of writing
+    kept: list[Path]  # copied files that a removal leaves, because they were edited since
 
     def diff(self) -> Iterator[str]:
         """The lines of a unified diff of the operator's own files."""
@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def copied(self) -> int:
-        """The number of the package's files among the changes."""
+        """How many of the changed files belong to the package."""
         return sum(self.root / PACKAGE in path.parents for path in self.changes)
 
     @property
@@ -139,7 +139,7 @@ def _check_target(root: Path, manifest: dict[str, Any] | None) -> None:
 
 
 def _uncommitted(root: Path) -> list[str]:
-    """The operator's files with uncommitted changes; none without git."""
+    """Those of the operator's files that have uncommitted changes; an empty list if git cannot be run."""
     files = map(str, (_INIT, _ENV_EXAMPLE, _REQUIREMENTS))
     command = ["git", "-C", str(root), "status", "--porcelain", "--", *files]
     try:
@@ -157,7 +157,7 @@ def _check_python(path: Path, content: bytes) -> None:
 
 
 def _around(path: Path, added: bytes) -> tuple[bytes, bytes]:
-    """The file's content before and after the added lines; the whole content and nothing, if no lines were added."""
+    """The file's content before and after the added lines. If `added` is empty, all of the content is before."""
     data = _read(path)
     try:
         data.decode()
@@ -167,7 +167,7 @@ def _around(path: Path, added: bytes) -> tuple[bytes, bytes]:
 
 
 def _addition(file: Path, present: str) -> str:
-    """The lines to add to a file of the operator's, whose text is `present`; nothing if the file has them."""
+    """The lines to add to the operator's file, whose text is `present`. Empty if the file already has them."""
     if file == _ENV_EXAMPLE:
         return _env_block(present)
     line = LINE if file == _INIT else f"-r {PACKAGE}/requirements.txt"
@@ -175,7 +175,7 @@ def _addition(file: Path, present: str) -> str:
 
 
 def _env_block(present: str) -> str:
-    """Our settings from `.env_example` with their comments, without the variables that the file already has."""
+    """The package's settings and comments in our `.env_example`, without the variables that `present` already has."""
     block = _ENV_BLOCK.search((REPO_ROOT / _ENV_EXAMPLE).read_text(encoding="utf-8"))
     if block is None:
         raise AdoptionError(f"{REPO_ROOT / _ENV_EXAMPLE} has no part that begins with 🔍: restore it with git")

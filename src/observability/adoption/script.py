@@ -14,7 +14,7 @@ _HOOK = Path(__file__).resolve().parent / "hook"
 
 
 def command_of(script: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """The command line and the environment for `os.execve`; this interpreter's own options are kept."""
+    """The command line and the environment for `os.execve`. The options of the running interpreter are kept."""
     options = sys.orig_argv[1 : sys.orig_argv.index("-m")] if "-m" in sys.orig_argv else []
     path = os.environ.get("PYTHONPATH")
     hooked = f"{_HOOK}{os.pathsep}{path}" if path else str(_HOOK)

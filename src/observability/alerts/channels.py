@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from .. import (
-    redaction,  # as a module, so that its rules load on first use: every command imports this file
+    redaction,  # as a module, so that its rules load on first use, not in every command
     settings,
 )
 from .messages import Message
@@ -17,7 +17,7 @@ _TOKEN = 8  # shortest part of an address that may be a token, in characters
 
 
 class Channel(NamedTuple):
-    """One address for messages. `key` identifies it in the alerts' file without revealing it."""
+    """An address that alerts are sent to. `key` identifies the address in the alerts' file without revealing it."""
 
     url: str
     key: str
@@ -25,7 +25,7 @@ class Channel(NamedTuple):
 
 
 def configured_channels() -> list[Channel]:
-    """The channels of the settings.
+    """The channels in the setting OBSERVABILITY_ALERT_URLS.
 
     Raises:
         ModuleNotFoundError: apprise is not installed.
@@ -40,7 +40,7 @@ def malformed() -> list[str]:
 
 def send(channel: Channel, message: Message) -> str | None:
     """Send a message; return None if the service accepted it, else the error without the address."""
-    import apprise  # loaded lazily: needed only for sending
+    import apprise  # loaded lazily, as only sending needs it
 
     target = _target(channel.url)
     if target is None:

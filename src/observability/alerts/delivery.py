@@ -9,7 +9,7 @@ from .store import AlertStore
 _MINUTE_NS = 60 * 10**9
 _LONGEST_PAUSE_MINUTES = 60
 _MOST_ATTEMPTS = 6 + 3 * 24  # six attempts with growing pauses, then hourly attempts for three days
-_SEPARATE = 5  # most messages sent one by one; more are joined into one
+_SEPARATE = 5  # up to this many messages are sent one by one; more are joined into one
 _DUE = """
 SELECT m.id AS message, m.kind, m.attempts, m.state, m.due_ns, i.*
 FROM messages AS m JOIN incidents AS i ON i.id = m.incident
@@ -31,7 +31,7 @@ def send_due(store: AlertStore, channels: list[Channel], now_ns: int) -> None:
 def _without_merged(
     store: AlertStore, due: list[dict[str, Any]], waiting: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Leave out the `opened` message of an incident whose `closed` message is pending too: `closed` reports both."""
+    """Leave out an incident's `opened` message if its `closed` message is pending too, because that reports both."""
     ended = {row["id"] for row in waiting if row["kind"] == "closed"}
     merged = [row for row in due if row["kind"] == "opened" and row["id"] in ended and row["state"] == "waiting"]
     _mark(store, merged, "merged", 0)
@@ -47,7 +47,8 @@ def _send_all(store: AlertStore, channel: Channel, due: list[dict[str, Any]], no
 
 def _sent(store: AlertStore, channel: Channel, batch: list[dict[str, Any]], now_ns: int) -> bool:
     message = joined([_message(row) for row in batch])
-    _mark(store, batch, "sending", batch[0]["due_ns"])  # if the process is killed now, the next process marks a repeat
+    # If the process is killed while it sends, the next process sends the message again, marked as a repeat.
+    _mark(store, batch, "sending", batch[0]["due_ns"])
     error = send(channel, message)
     if error is None:
         _mark(store, batch, "sent", now_ns)
@@ -80,7 +81,7 @@ def _mark(store: AlertStore, rows: list[dict[str, Any]], state: str, due_ns: int
 
 
 def note_result(store: AlertStore, channel: Channel, error: str | None, now_ns: int) -> None:
-    """Record whether the channel accepted the message, for `doctor`."""
+    """Record whether the channel accepted the message. The command `doctor` reports this."""
     with store.transaction() as db:
         if error is None:
             db.execute("INSERT OR REPLACE INTO channels VALUES (?, ?, 0, NULL, NULL)", (channel.key, channel.label))
@@ -93,7 +94,7 @@ def note_result(store: AlertStore, channel: Channel, error: str | None, now_ns: 
 
 
 def _drop_removed(store: AlertStore, channels: list[Channel]) -> None:
-    """Delete channels removed from the settings, with their messages; keep all if the settings have no channel."""
+    """Delete the channels that the settings no longer have, and their messages. If they have none, keep all."""
     keys = [channel.key for channel in channels]
     where = f"channel NOT IN ({', '.join('?' * len(keys))})"
     for table in ("messages", "channels") if keys else ():

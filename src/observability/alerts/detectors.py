@@ -13,7 +13,7 @@ _NOT_NORMAL = 2.33  # the 99 % quantile of the normal distribution
 
 
 def tests_in(per_day: float) -> float:
-    """The number of tests in `YEARS`, at least 1,000, so that a rule with few tests does not fire by chance either."""
+    """The number of tests in `YEARS` years; at least 1,000, or a rule with few tests could fire by chance."""
     return max(per_day * _DAYS, 1000.0)
 
 
@@ -27,12 +27,15 @@ def evidence_limit(tests: float) -> float:
 
 
 def log_ratio(bad: bool, usual: float, suspect: float) -> float:
-    """The log likelihood ratio of one trial: a share of bad trials of `suspect`, against a share of `usual`."""
+    """The log likelihood ratio of one trial, if the share of bad trials is `suspect` rather than `usual`."""
     return math.log(suspect / usual) if bad else math.log((1 - suspect) / (1 - usual))
 
 
 def upper_share(bad: int, trials: int) -> float:
-    """The upper 99 % confidence limit of a share (square-root transform: Anscombe 1948, Biometrika 35, 246-254)."""
+    """The upper 99 % confidence limit of the share of bad trials.
+
+    It uses the square-root transform of Anscombe (1948, Biometrika 35, 246-254).
+    """
     return min((math.sqrt(bad + 0.375) + _NOT_NORMAL / 2) ** 2 / trials, 1.0) if trials else 1.0
 
 
@@ -42,7 +45,7 @@ def odds_times(share: float, factor: float) -> float:
 
 
 def gap_factor(gaps: int, rank: int, tests: float) -> float:
-    """The multiple of the `rank`-th longest of `gaps` gaps that one in `tests` gaps exceeds.
+    """The factor c such that one in `tests` gaps is longer than c times the `rank`-th longest of `gaps` past gaps.
 
     The tail of the distribution is assumed to fall at least exponentially: P(gap > c x) = P(gap > x)^c, and the
     rank-th longest of n gaps is exceeded with probability rank/n (order statistics, distribution-free).
@@ -53,8 +56,8 @@ def gap_factor(gaps: int, rank: int, tests: float) -> float:
 def drift_limit(tests: float, allowance: float) -> float:
     """The limit that a cumulative sum of normal scores, less `allowance` each, reaches by chance once in `tests`.
 
-    Siegmund's approximation (Siegmund 1985, Sequential Analysis, section 10.2): for a limit h and b = h + 1.166 the
-    mean time is (exp(2kb) - 2kb - 1) / (2k^2). Its smaller terms are left out.
+    Siegmund's approximation (Siegmund 1985, Sequential Analysis, section 10.2): for a limit h, the allowance k and
+    b = h + 1.166, the mean number of tests is (exp(2kb) - 2kb - 1) / (2k^2). Its smaller terms are left out.
     """
     return math.log(2 * allowance**2 * tests) / (2 * allowance) - 1.166
 
@@ -70,11 +73,11 @@ def distance(first: Mapping[int, int], second: Mapping[int, int]) -> float:
 
 
 def distance_limit(size: float, past: float, tests: float) -> float:
-    """The distance that two samples of the same distribution exceed once in `tests`, for any distribution.
+    """The distance that two samples of one distribution, whatever its shape, exceed once in `tests` tests.
 
     The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990, Annals of Probability 18,
-    1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). Give the sizes
-    from `effective_sample_size`.
+    1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). The two
+    sizes must come from `effective_sample_size`.
     """
     return math.sqrt((math.log(2 * tests)) * (1 / size + 1 / past) / 2)
 

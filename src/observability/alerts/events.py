@@ -21,7 +21,7 @@ class Call(NamedTuple):
     refused: bool = False  # whether the model or its provider refused, or the answer was empty
     seconds: float | None = None
     cost_usd: float | None = None
-    answer: str | None = None  # digest of the answer
+    answer: str | None = None  # a hash of the answer; None if the call failed or the answer is empty
 
 
 class DecisionEvent(NamedTuple):
@@ -45,7 +45,7 @@ class TraceEnd(NamedTuple):
 
 Event = Call | DecisionEvent | TraceEnd
 
-# A page is read by one statement, so that its read transaction ends before the rows are processed.
+# One statement reads a whole page of rows, so that its read transaction ends before the rows are processed.
 _NEW_ROWS = """
 SELECT seq, trace_id, ifnull(agent, '') AS agent, type, name, is_root, level, start_ns, end_ns, cost_usd,
     CASE type WHEN 'generation' THEN substr(output, 1, 2000) END AS output,
@@ -74,7 +74,7 @@ def newest(journal: Journal) -> int:
 
 
 def new_events(journal: Journal, after: int, last: int) -> Iterator[tuple[str, Event]]:
-    """Yield (agent, event) of the rows with `after` < seq <= `last`."""
+    """Yield the events in the journal's rows with `after` < seq <= `last`, each as (agent, event)."""
     while rows := journal.page(_NEW_ROWS, (after, last, _PAGE_ROWS), _PAGE_BYTES):
         for row in rows:
             for event in _events_of(row):
@@ -108,7 +108,7 @@ def _call(row: Row, at_ns: int) -> Call:
 def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
     if str(finish_reason).lower() in _REFUSALS:
         return True
-    if output is None:  # the answer is empty, or its capture is switched off
+    if output is None:  # the answer is empty (a warning), or it was not captured
         return level == "WARNING"
     return output in _EMPTY or _REFUSAL.match(output) is not None
 
@@ -116,7 +116,7 @@ def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
 def _decision(row: Row, at_ns: int) -> DecisionEvent:
     try:
         fields = json.loads(row["signal"] or "{}")
-    except ValueError:  # the row could not be redacted, and has a placeholder
+    except ValueError:  # the row could not be redacted and holds a placeholder instead
         fields = {}
     confidence = fields.get("signal_confidence")
     return DecisionEvent(

@@ -10,10 +10,12 @@ from .monitor import Incident
 
 FLEET_RULES = ("unshipped", "rejected", "budget", "budget_full")
 _FLEET = "fleet"  # agent name of incidents that concern all agents
-_NEARLY, _NEARLY_FULL = 0.85, 0.95  # shares of a budget; a full budget may have up to 5 % reserved for running calls
-_LATE_NS, _ON_TIME_NS = 30 * 60 * 10**9, 10 * 60 * 10**9  # age of the oldest pending row: start and end of an incident
+# Spent shares of a budget. From 95 %, a budget counts as full if running calls have reserved the rest.
+_NEARLY, _NEARLY_FULL = 0.85, 0.95
+# The age of the oldest pending row at which an incident begins, and the age at which it ends.
+_LATE_NS, _ON_TIME_NS = 30 * 60 * 10**9, 10 * 60 * 10**9
 _RECENT_NS = 3600 * 10**9
-# Reads only the first entry of the indexes of pending rows, whatever the size of the backlog.
+# However many rows are pending, this query reads only the first entry of each index of pending rows.
 _OLDEST = """
 SELECT start_ns, trace_id FROM (
     SELECT start_ns, trace_id FROM observations WHERE state = 'pending' AND destination = ?1 ORDER BY seq LIMIT 1)
@@ -26,10 +28,10 @@ WHERE state = 'rejected' AND destination = ? AND at_ns > ?"""
 
 
 def fleet_incidents(journal: Journal, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield the current incidents. `is_open(agent, rule)`: an open incident may end at a lower limit than it began."""
+    """Yield the current incidents. If `is_open(agent, rule)`, a lower limit than at the incident's begin may apply."""
     limit = _ON_TIME_NS if is_open(_FLEET, "unshipped") else _LATE_NS
     for rule in (_unshipped(journal, now_ns, limit), _rejected(journal, now_ns)):
-        yield from list(rule)[:1]  # one incident for all destinations
+        yield from list(rule)[:1]  # one incident, even if it concerns several destinations
     for status in _statuses(journal, now_ns):
         yield from _budget(status, now_ns, is_open)
 
@@ -61,7 +63,7 @@ def _statuses(journal: Journal, now_ns: int) -> list[Status]:
 
 
 def _budget(status: Status, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield the incidents of a budget that is nearly used up, and used up; if both begin at once, only the second."""
+    """Yield an incident for a budget nearly used up, and one for a budget used up. If both are new, only the second."""
     budget, share = status.budget, status.spent / status.limit
     agent, starts_ns = f"budget {budget.key}", int(status.starts * 1e9)
     text = (

@@ -9,12 +9,13 @@ from .events import Call, DecisionEvent
 from .past import Past
 
 _HOUR_NS = 3_600_000_000_000
-_ALLOWANCE = 1.0  # standard deviations above the usual that count as normal
-_MOST = 4.0  # largest score of one hour: a single expensive hour is not an incident
-_LEAST_USD = 0.10  # smallest excess of an incident
-_QUIET_HOURS = 2  # usual hours after which an incident ends
-_WINDOW, _STEP = 60, 10  # number of decisions compared with the past, and of new decisions between two tests
-_LEAST_MOVE = 5.0  # smallest shift of the mean, in percentage points
+_ALLOWANCE = 1.0  # a spend up to this many standard deviations above the usual is normal
+_MOST = 4.0  # the most that one hour adds to the score, so that it alone is no incident
+_LEAST_USD = 0.10  # an incident's spend is at least this far above the usual
+_QUIET_HOURS = 2  # an incident ends after this many hours of usual spend
+# A test compares the last 60 decisions with the past. The next test follows after 10 more decisions.
+_WINDOW, _STEP = 60, 10
+_LEAST_MOVE = 5.0  # smallest shift of the mean confidence that is an incident, in percentage points
 
 
 @dataclass
@@ -23,17 +24,17 @@ class Spend:
 
     hour: int = 0  # the current hour, in hours since 1970
     usd: float = 0.0  # spend of the current hour
-    score: float = 0.0  # cumulative sum of the previous hours
-    excess: float = 0.0  # USD beyond the usual since `since_ns`
+    score: float = 0.0  # cumulative sum of the previous hours' scores
+    excess: float = 0.0  # USD spent beyond the usual since `since_ns`
     since_ns: int = 0
     first_bad: str = ""
     last_good: str = ""
     latest: str = ""
     hours: int = 0  # number of hours since `since_ns`
-    quiet: int = 0  # number of successive usual hours, while the incident is open
+    quiet: int = 0  # number of successive hours, up to the last, with usual spend
 
     def add(self, past: Past, call: Call) -> bool:
-        """Add a call's cost; True if an incident begins."""
+        """Add a call's cost. Return whether the spend is high enough for an incident."""
         self.pass_hours(past, call.at_ns)
         if self.score <= 0 and not self.usd:
             self.since_ns, self.first_bad, self.last_good, self.excess, self.hours = (
@@ -41,12 +42,12 @@ class Spend:
             )  # fmt: skip
         self.usd += call.cost_usd or 0.0
         self.latest = call.trace_id
-        # The current hour is judged before it ends: its spend only grows.
+        # The current hour can be judged before it ends, because its spend can only grow.
         score = self.score + self._weight(past)
         return score >= drift_limit(tests_in(past.active_hours), _ALLOWANCE) and self._excess(past) >= _LEAST_USD
 
     def pass_hours(self, past: Past, now_ns: int) -> None:
-        """Close the hours that have ended."""
+        """Add the hours that have ended to the score, and begin the current hour."""
         hour = now_ns // _HOUR_NS
         if hour <= self.hour:
             return
@@ -57,7 +58,7 @@ class Spend:
         self.hour, self.usd = hour, 0.0
 
     def has_recovered(self) -> bool:
-        """Whether the last hours had the usual spend."""
+        """Whether the spend was usual in each of the last `_QUIET_HOURS` hours."""
         return self.quiet >= _QUIET_HOURS
 
     def text(self, past: Past) -> str:
@@ -75,7 +76,7 @@ class Spend:
 
 @dataclass
 class Confidence:
-    """Compares the last decisions' confidences with the past (a two-sample test)."""
+    """Compares the confidences of the last decisions with those of the past (a two-sample test)."""
 
     values: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
@@ -83,7 +84,7 @@ class Confidence:
     new: int = 0  # number of decisions since the last test
 
     def add(self, past: Past, decision: DecisionEvent) -> bool:
-        """Add a decision; True if an incident begins."""
+        """Add a decision. Return whether it triggers a test, and this finds the confidences shifted."""
         for items, item in ((self.values, round(decision.confidence or 0.0)), (self.times, decision.at_ns)):
             items.append(item)
             del items[:-_WINDOW]
@@ -96,7 +97,7 @@ class Confidence:
         return self._is_beyond(past, before, 1.0)
 
     def has_recovered(self, past: Past) -> bool:
-        """Whether the confidences match the past again in the last test, with a margin."""
+        """Whether a test was just due, and the confidences are clearly back within its limits."""
         before = self._before(past)
         return self.new == 0 and bool(before) and not self._is_beyond(past, before, 0.6)
 
