@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 class BaseAgent:
     """An agent of one type (`liquidation`, `whale`, ...)."""
 
-    local_hints = LOCAL_HINTS  # make the small local model answer in three lines
+    local_hints = LOCAL_HINTS  # makes the small local model answer in three lines
     failed_passes = 0
     _quiet_passes = 0
     _recorded: Exception | None = None  # the last error that is recorded in a pass's trace
@@ -38,7 +38,7 @@ class BaseAgent:
     def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - agents pass it
         self.type = agent_type
         self.start_time = datetime.now(UTC)
-        self.em = None  # not used here; the existing repo keeps its exchange manager in it
+        self.em = None  # the exchange manager of the existing repo; not used in this one
         self.exchange = config.EXCHANGE
 
     def get_active_tokens(self) -> list[str]:
@@ -84,7 +84,7 @@ class BaseAgent:
         """Ask the model for a decision and record it as a signal. An answer that cannot be parsed counts as NOTHING."""
         answer = self._ask(system_prompt, situation)
         decision = parse(answer)
-        confidence = decision.confidence if decision.valid else "none given"  # 0 would look like a real one
+        confidence = decision.confidence if decision.valid else "none given"  # a recorded 0 would look real
         extra = {} if decision.valid else {"valid": False, "raw_answer": answer}
         reason = _masked_reason(answer, decision)
         ObservabilityContext.add_trading_signal(decision.action, confidence, reason, symbol=symbol, **extra)
@@ -130,7 +130,7 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL, or None if it does not fit AI_MODEL_TYPE: Claude models fit only claude, which takes no others."""
+    """AI_MODEL, or None if AI_MODEL_TYPE does not offer it. Only Claude's models have names that begin with claude."""
     uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 

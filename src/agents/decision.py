@@ -54,7 +54,7 @@ class Decision(NamedTuple):
     """The decision in a model's answer; `valid` is False if the answer is unclear."""
 
     action: str
-    confidence: float  # in percent, as the model gave it; may exceed 100
+    confidence: float  # in percent; exceeds 100 if the model says so
     reason: str
     valid: bool
 

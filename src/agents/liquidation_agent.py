@@ -118,7 +118,7 @@ class LiquidationAgent(BaseAgent):
         return decisions
 
     def look(self) -> Decision | None:
-        """Run one live pass: compare its window with the previous pass's window, unless that is too old."""
+        """Run one live pass: compare its window with the previous pass's window, unless that window is too old."""
         events = self.api.read_liquidations().events
         length, end = pd.Timedelta(minutes=self.window_minutes), pd.Timestamp.now(tz="UTC")
         now = window_of(events[events["time"] > end - length], end - length, length)
@@ -147,7 +147,7 @@ def _sizes(window: Window) -> dict[str, float | None]:
 
 
 def _previous(last: Values, now: Window) -> Window:
-    """A copy of `now` that has the previous pass's sizes."""
+    """The window `now` with the liquidations that the previous pass recorded."""
     return now._replace(longs_usd=last["long_size"] or 0.0, shorts_usd=last["short_size"] or 0.0)
 
 

@@ -18,7 +18,7 @@ from src.agents.errors import FeedError
 
 _COLUMNS = (12, 13)
 _SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # columns; the price is the average price of the fills
-_QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # cut off, so that BTC and BTCUSDC are the same symbol
+_QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # removed, so that BTC and BTCUSDC count as the same symbol
 _EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100; a number outside is not a time in ms
 _EXPECTED = (
     "symbol, side (BUY or SELL), type, time_in_force, quantity, price, average_price, status, filled, total,"

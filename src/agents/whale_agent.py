@@ -26,7 +26,7 @@ from src.agents.errors import MarketDataError
 from src.agents.history import History, Values
 from src.observability.terminal import echo
 
-THRESHOLD = 1.31  # a change this many times the average is large
+THRESHOLD = 1.31  # the model is asked if a change exceeds the average change this many times
 CHANGES_TO_LEARN = 3  # fewer changes give no meaningful average
 CHECK_INTERVAL = timedelta(minutes=5)
 HISTORY_FILE = config.REPO_ROOT / "src/data/oi_history.csv"

@@ -262,7 +262,7 @@ class BaseModel(ABC):
             for text in transcript.rest():
                 yield text
 
-    # `ErrorPolicy` covers only the wait for the next text. An exception at a `yield` comes from the caller instead.
+    # `ErrorPolicy` covers only the wait for the next text. An exception at a `yield` is the caller's own.
 
     def _next_of(self, texts: Iterator[str]) -> str | None:
         with ErrorPolicy(self):

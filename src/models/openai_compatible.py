@@ -15,7 +15,7 @@ _ACCOUNT_HEADERS = ("OpenAI-Organization", "OpenAI-Project")
 
 
 class OpenAICompatibleModel(BaseModel):
-    """A provider with an OpenAI-compatible API. A subclass sets attributes, and overrides methods if needed."""
+    """A provider with an OpenAI-compatible API. Subclasses set attributes, and override a method if needed."""
 
     base_url: str
     default_model: str

@@ -123,7 +123,7 @@ class ThinkFilter:
         return self._release() if self._state == "after" else ""
 
     def rest(self) -> str:
-        """The text that is still held back when the stream ends; empty if it is thinking."""
+        """The text that is still held back when the stream ends; empty if that text is unfinished thinking."""
         if self._state == "inside":
             self.reasoning, self._held = self._held.strip(), ""
         return self._release()
@@ -146,13 +146,13 @@ class ThinkFilter:
 
 
 def closing_if_possible(events: Any) -> Any:
-    """Close a stream when done, if it has `close`. An SDK's stream has it; a plain iterator has not."""
+    """Close a stream when done, if it has a `close` method. A plain iterator has none."""
     return contextlib.closing(events) if hasattr(events, "close") else contextlib.nullcontext(events)
 
 
 @contextlib.asynccontextmanager
 async def aclosing_if_possible(events: Any) -> AsyncIterator[Any]:
-    """Close an asynchronous stream when done, if it has `close`."""
+    """Close an asynchronous stream when done, if it has a `close` method."""
     try:
         yield events
     finally:

@@ -53,7 +53,8 @@ class CallSite(NamedTuple):
     file: Path  # relative to the repo
     line: int
     call: str  # the call's name in the source: `client.chat.completions.create`
-    # "by the line" in `src/__init__.py`; "only under run", if the command `run` starts the script; None if never.
+    # "by the line": the package's line in `src/__init__.py` observes the call. "only under run": it is observed only if
+    # the command `run` starts the script. None: it is not observed.
     observed: str | None
     reason: str  # why the line in `src/__init__.py` does not observe the call; empty if it does
 
@@ -82,7 +83,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
 
 
 def _is_imported_by_its_package(file: Path) -> bool:
-    """Whether the `__init__.py` beside the file imports it. The file then runs as a module of `src`, after `src`."""
+    """Whether the `__init__.py` beside the file imports it. If so, `src` is imported before the file."""
     face = file.parent / "__init__.py"
     return face.exists() and f".{file.stem} " in face.read_text(encoding="utf-8", errors="replace")
 

@@ -94,7 +94,7 @@ def note_result(store: AlertStore, channel: Channel, error: str | None, now_ns: 
 
 
 def _drop_removed(store: AlertStore, channels: list[Channel]) -> None:
-    """Delete the channels that the settings no longer have, and their messages. If they have none, keep all."""
+    """Delete channels that the settings no longer have, and their messages. If the settings have none, keep all."""
     keys = [channel.key for channel in channels]
     where = f"channel NOT IN ({', '.join('?' * len(keys))})"
     for table in ("messages", "channels") if keys else ():

@@ -54,7 +54,7 @@ def gap_factor(gaps: int, rank: int, tests: float) -> float:
 
 
 def drift_limit(tests: float, allowance: float) -> float:
-    """The limit that a cumulative sum of normal scores, less `allowance` each, reaches by chance once in `tests`.
+    """The limit that a cumulative sum of normal scores, less `allowance` each, reaches by chance once in `tests` tests.
 
     Siegmund's approximation (Siegmund 1985, Sequential Analysis, section 10.2): for a limit h, the allowance k and
     b = h + 1.166, the mean number of tests is (exp(2kb) - 2kb - 1) / (2k^2). Its smaller terms are left out.

@@ -28,7 +28,7 @@ WHERE state = 'rejected' AND destination = ? AND at_ns > ?"""
 
 
 def fleet_incidents(journal: Journal, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield the current incidents. If `is_open(agent, rule)`, a lower limit than at the incident's begin may apply."""
+    """Yield the current incidents. An incident that `is_open` may continue below the limit at which it began."""
     limit = _ON_TIME_NS if is_open(_FLEET, "unshipped") else _LATE_NS
     for rule in (_unshipped(journal, now_ns, limit), _rejected(journal, now_ns)):
         yield from list(rule)[:1]  # one incident, even if it concerns several destinations
@@ -63,7 +63,7 @@ def _statuses(journal: Journal, now_ns: int) -> list[Status]:
 
 
 def _budget(status: Status, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield an incident for a budget nearly used up, and one for a budget used up. If both are new, only the second."""
+    """Yield an incident if the budget is nearly used up, another if it is used up. If both are new, only the second."""
     budget, share = status.budget, status.spent / status.limit
     agent, starts_ns = f"budget {budget.key}", int(status.starts * 1e9)
     text = (

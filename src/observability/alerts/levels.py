@@ -10,8 +10,8 @@ from .past import Past
 
 _HOUR_NS = 3_600_000_000_000
 _ALLOWANCE = 1.0  # a spend up to this many standard deviations above the usual is normal
-_MOST = 4.0  # the most that one hour adds to the score, so that it alone is no incident
-_LEAST_USD = 0.10  # an incident's spend is at least this far above the usual
+_MOST = 4.0  # largest score of one hour, so that a single expensive hour is no incident
+_LEAST_USD = 0.10  # an incident has at least this much spend beyond the usual
 _QUIET_HOURS = 2  # an incident ends after this many hours of usual spend
 # A test compares the last 60 decisions with the past. The next test follows after 10 more decisions.
 _WINDOW, _STEP = 60, 10
@@ -84,7 +84,7 @@ class Confidence:
     new: int = 0  # number of decisions since the last test
 
     def add(self, past: Past, decision: DecisionEvent) -> bool:
-        """Add a decision. Return whether it triggers a test, and this finds the confidences shifted."""
+        """Add a decision. If a test is now due, return whether it finds that the confidences have shifted."""
         for items, item in ((self.values, round(decision.confidence or 0.0)), (self.times, decision.at_ns)):
             items.append(item)
             del items[:-_WINDOW]
@@ -97,7 +97,7 @@ class Confidence:
         return self._is_beyond(past, before, 1.0)
 
     def has_recovered(self, past: Past) -> bool:
-        """Whether a test was just due, and the confidences are clearly back within its limits."""
+        """Whether a test was just made, and found the confidences clearly within its limits again."""
         before = self._before(past)
         return self.new == 0 and bool(before) and not self._is_beyond(past, before, 0.6)
 
