@@ -6,12 +6,14 @@ A failure prints one line on stderr, with its cure, and the program goes on.
 import sys
 from importlib.util import find_spec
 
-_REQUIRED = ("dotenv", "mnemonic", "termcolor")  # checked now, since some are loaded only when a call is recorded
+# These packages are looked up at the start, since some are imported only when a call is recorded.
+_REQUIRED = ("dotenv", "mnemonic", "termcolor")
 
 
 def _say(message: str) -> None:
     if sys.stderr is not None:
-        print(f"\033[31m❌ Observability: {message}\033[0m", file=sys.stderr)  # termcolor may be missing
+        # The colour is written by hand because termcolor may be missing.
+        print(f"\033[31m❌ Observability: {message}\033[0m", file=sys.stderr)
 
 
 def _check_requirements() -> None:
@@ -23,14 +25,17 @@ def _check_requirements() -> None:
 
 
 def _is_console() -> bool:
-    """Whether this is `python -m src.observability COMMAND`, which calls no model and starts sooner without hooks."""
+    """Whether this process is `python -m src.observability COMMAND`.
+
+    The commands call no model, and start sooner if no SDK is patched.
+    """
     return sys.argv[:1] == ["-m"] and __package__ in sys.orig_argv
 
 
 def _load() -> None:
     try:
         _check_requirements()
-        from . import runtime  # receives the observations once it is imported
+        from . import runtime  # importing `runtime` makes it receive the observations
         from .instrumentation import install
 
         install()
@@ -43,7 +48,8 @@ def _load() -> None:
 
 def observe_script() -> None:
     """Observe the cycles of the script that is about to run."""
-    if f"{__package__}.instrumentation" in sys.modules:  # otherwise loading failed, and the failure was printed
+    # If the module is missing, `_load` has failed and printed the reason.
+    if f"{__package__}.instrumentation" in sys.modules:
         from .instrumentation import observe_script
 
         observe_script()

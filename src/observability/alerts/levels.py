@@ -111,7 +111,7 @@ class Confidence:
         return min(range(len(self.values)), key=sums.__getitem__)
 
     def text(self, past: Past) -> str:
-        """The incident's text."""
+        """Describe the incident in one line for the operator."""
         before = self._before(past)
         recent = self.values[self.beginning(past) :]
         return (
@@ -120,7 +120,7 @@ class Confidence:
         )
 
     def _before(self, past: Past) -> Counter[int]:
-        """The confidences of the past, without the days of the last decisions."""
+        """Count the past decisions by confidence, up to the day before the oldest of the last decisions."""
         return past.confidences(self.times[0])
 
     def _is_beyond(self, past: Past, before: Counter[int], share: float) -> bool:

@@ -4,13 +4,14 @@ import platform
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from .. import redaction  # as a module, so that its rules load on first use: every command imports this file
+# Imported as a module because its rules load only on first use: every command imports this file.
+from .. import redaction
 
-_SHORT_ID = 8  # number of digits of a trace id that `trace` accepts
+_SHORT_ID = 8  # digits of a shortened trace id, which the command `trace` accepts
 
 
 class Message(NamedTuple):
-    """The title and body of a message."""
+    """The title and body of a message about an incident."""
 
     title: str
     body: str
@@ -36,7 +37,7 @@ def joined(messages: list[Message]) -> Message:
 
 
 def repeated(message: Message) -> Message:
-    """Mark a message as a possible repeat: its first sending was interrupted, and may have arrived."""
+    """Mark a message as a possible repeat: an earlier attempt to send it was interrupted, but may have succeeded."""
     return message._replace(body=f"{message.body}\n(This message may be a repeat.)")
 
 

@@ -11,15 +11,17 @@ from .rules import BY_NAME, Evidence
 
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _MOST_SYMBOLS = 50
-_ADOPTED_NS = 3 * _DAY_NS  # an older incident is closed as the agent's new normal, except under these rules:
+# An incident open for longer than _ADOPTED_NS is closed, and the agent's behaviour counts as usual from then on.
+# This does not apply to the rules in _NEVER_USUAL.
+_ADOPTED_NS = 3 * _DAY_NS
 _NEVER_USUAL = ("failing", "refused", "silent")
-_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence may be a restart
-_RETIRED_NS = 14 * _DAY_NS  # an agent silent for longer is taken as retired
+_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence of an agent may be a restart
+_RETIRED_NS = 14 * _DAY_NS  # an agent that is silent for longer counts as retired
 
 
 @dataclass
 class Incident:
-    """A deviation of an agent from its past."""
+    """An episode in which an agent deviates from its past behaviour, as found by one rule."""
 
     agent: str
     rule: str
@@ -33,7 +35,7 @@ class Incident:
 
 
 class Trial(NamedTuple):
-    """One event as a good or bad trial of a rule."""
+    """The result of testing one event against one rule: good or bad."""
 
     rule: str
     bad: bool
@@ -44,14 +46,14 @@ class Memory:
     """Facts about the latest events, with which the next event is compared."""
 
     answer: str = ""
-    actions: dict[str, str] = field(default_factory=dict)  # symbol -> its last BUY or SELL
-    seen_ns: int = 0  # time of the last event
-    end_ns: int = 0  # end of the last trace
-    end_trace: str = ""  # id of the last trace
+    actions: dict[str, str] = field(default_factory=dict)  # symbol -> action of its last decision, BUY or SELL
+    seen_ns: int = 0  # time of the agent's last event
+    end_ns: int = 0  # time at which the agent's last trace ended
+    end_trace: str = ""  # id of the trace that ended last
 
 
 class Monitor:
-    """The learned past, the evidence and the open incidents of one agent."""
+    """Watches one agent: holds its learned past, the evidence for new incidents, and its open incidents."""
 
     def __init__(self, agent: str, past: Past) -> None:
         self.agent, self.past, self.memory = agent, past, Memory()
@@ -66,7 +68,7 @@ class Monitor:
         return cls(agent, Past(number, [], Day(number)))
 
     def feed(self, event: Event) -> Iterator[Incident]:
-        """Count an event; yield the incidents that begin or end with it."""
+        """Add an event to the past and the evidence; yield the incidents that begin or end because of it."""
         day = self.past.at(event.at_ns)
         yield from self._end_silence(event)
         for trial in self._trials(event):
@@ -80,11 +82,11 @@ class Monitor:
         self._remember(event, day)
 
     def check(self, now_ns: int, awake_ns: int = 0) -> Iterator[Incident]:
-        """Check the clock; yield the incidents that begin or end without an event.
+        """Yield the incidents that begin or end because time has passed, without a new event.
 
         Args:
             now_ns: the time now (Unix nanoseconds).
-            awake_ns: time at which the machine last woke up; silence before it is not the agent's fault.
+            awake_ns: time at which the machine last woke up; no agent could run while it slept.
         """
         self.past.at(now_ns)
         if "silent" not in self.open and self._is_silent(now_ns, awake_ns):
@@ -100,13 +102,13 @@ class Monitor:
         for rule, incident in [*self.open.items()]:
             age = now_ns - incident.opened_ns
             if rule == "silent" and age > _RETIRED_NS:
-                self.memory.end_ns = 0  # no new incident until the agent runs again
+                self.memory.end_ns = 0  # prevents a new `silent` incident until the agent runs again
                 yield self._end(rule, now_ns, "taken as retired")
             elif rule not in _NEVER_USUAL and age > _ADOPTED_NS:
                 self.past.forget(rule)
                 yield self._end(rule, now_ns, "taken as usual from now on")
 
-    # Rules about shares of trials
+    # Rules about the share of bad trials
 
     def _trials(self, event: Event) -> Iterator[Trial]:
         if isinstance(event, Call):
@@ -144,7 +146,7 @@ class Monitor:
                 )
             )
 
-    # Rules about amounts
+    # Rules about amounts: spend and confidence
 
     def _judge_spend(self, call: Call, day: Day) -> Iterator[Incident]:
         spend = self.spend
@@ -251,7 +253,7 @@ class Monitor:
     # Saving and loading
 
     def as_json(self) -> dict[str, Any]:
-        """The state, without the complete days."""
+        """The monitor's state as JSON, without the complete days, which are saved separately."""
         return {
             "first_day": self.past.first_day,
             "today": self.past.today.as_json(),
@@ -264,7 +266,7 @@ class Monitor:
 
     @classmethod
     def of(cls, agent: str, state: dict[str, Any], days: list[Day]) -> "Monitor":
-        """The monitor with a saved state and its complete days."""
+        """Restore an agent's monitor from its saved state and its complete days."""
         monitor = cls(agent, Past(state["first_day"], days, Day.of(state["today"])))
         monitor.memory = Memory(**state["memory"])
         monitor.evidence |= {name: Evidence(**item) for name, item in state["evidence"].items() if name in BY_NAME}

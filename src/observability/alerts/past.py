@@ -10,38 +10,43 @@ from typing import Any
 from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # length of the past
-WEEK = 8  # number of known days needed for rates by hour of the week
-_TWO_WEEKS = 14  # number of known days needed for gaps counted in due traces
-FEW = 50  # number of trials needed for a usual share
+WEEK = 8  # an agent must be known for this many days before its rates by hour of the week are used
+_TWO_WEEKS = 14  # days an agent must be known before its gaps are counted in due traces
+FEW = 50  # fewest past trials of a rule from which a usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
-_BIN = math.log(1.1)  # width of a latency bin: 10 %
-_RANK = 3  # the third longest gap is used: the longest two of four weeks may be outliers
-_SLOW_TIMES = 1.5  # a call is slow beyond this multiple of the 95 % quantile
-_BUSY_DAY = 20  # fewest trials with which a day's own share counts
-_STARTS_SUSPECT_HOURS = 72.0  # least silence limit of an agent without a known week: a weekend lasts 60 hours
-_MIN_EXPECTED = 3.0  # a silence of fewer due traces is not an incident
-_FEWEST_DUE = 0.5  # an hour's spend is divided by at least this many due traces
-_LEAST_SPREAD = 0.25  # minimum standard deviation of the logarithm of an hour's spend
+_BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
+_RANK = 3  # the third longest gap between traces is used, since the two longest may be outliers
+_SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
+_BUSY_DAY = 20  # fewest trials of a day for its share of bad trials to be considered on its own
+# Shortest silence, in an agent's first week, that is an incident: longer than a weekend (60 hours).
+_STARTS_SUSPECT_HOURS = 72.0
+_MIN_EXPECTED = 3.0  # a silence in which fewer traces were due is not an incident
+_FEWEST_DUE = 0.5  # an hour's spend is divided by the number of traces usual in it, but at least by this number
+_LEAST_SPREAD = 0.25  # lowest standard deviation assumed for the logarithm of an hour's spend
 
 
 @dataclass
 class Day:
-    """The counts of one day."""
+    """What was counted for one agent on one day."""
 
     number: int  # days since 1970-01-01
     trials: dict[str, list[int]] = field(default_factory=dict)  # rule -> [number of bad trials, number of all trials]
     ends: list[int] = field(default_factory=lambda: [0] * 24)  # number of ended traces by hour
     spend: list[float] = field(default_factory=lambda: [0.0] * 24)  # USD by hour
-    latencies: dict[int, int] = field(default_factory=dict)  # bin -> number of calls
-    confidences: dict[int, int] = field(default_factory=dict)  # percent -> number of decisions
-    pairs: list[float] = field(default_factory=lambda: [0.0] * 4)  # d = percent - 50: pairs; sums of d, d*d, d * next d
-    gaps: list[float] = field(default_factory=list)  # longest gaps between two ends of traces, in hours
-    due_gaps: list[float] = field(default_factory=list)  # longest gaps, counted in due traces
+    latencies: dict[int, int] = field(default_factory=dict)  # latency bin (see `bin_of`) -> number of calls
+    confidences: dict[int, int] = field(default_factory=dict)  # confidence in percent -> number of decisions
+    # Number of pairs of successive decisions, and three sums over the pairs: d, d * d, and d * the next decision's d.
+    # Here d is a decision's confidence in percent, minus 50.
+    pairs: list[float] = field(default_factory=lambda: [0.0] * 4)
+    # Hours of the longest gaps between the ends of two successive traces.
+    gaps: list[float] = field(default_factory=list)
+    # The same for gaps measured by the number of traces due in them.
+    due_gaps: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":
-        """The day described by parsed JSON."""
+        """Restore a day from its parsed JSON."""
         by_number = {name: {int(key): count for key, count in data[name].items()} for name in _BY_NUMBER}
         return cls(**{**data, **by_number})
 
@@ -50,20 +55,20 @@ class Day:
         return asdict(self)
 
     def count(self, rule: str, bad: bool) -> None:
-        """Count one trial."""
+        """Count one good or bad trial of a rule."""
         trials = self.trials.setdefault(rule, [0, 0])
         trials[0] += bad
         trials[1] += 1
 
     def count_confidence(self, percent: int, before: int | None) -> None:
-        """Count one decision, and its correlation with the decision before."""
+        """Count a decision's confidence, and its correlation with the confidence of the decision before."""
         self.confidences[percent] = self.confidences.get(percent, 0) + 1
         if before is not None:
             first, second = before - 50, percent - 50
             self.pairs = [a + b for a, b in zip(self.pairs, (1, first, first * first, first * second), strict=True)]
 
     def forget(self, rule: str) -> None:
-        """Delete the counts of a rule."""
+        """Delete the day's counts for a rule."""
         fields = {"slow": ("latencies",), "confidence": ("confidences", "pairs"), "spend": ("spend",)}.get(rule, ())
         empty = Day(self.number)
         for name in fields:
@@ -71,7 +76,7 @@ class Day:
         self.trials.pop(rule, None)
 
     def add_gap(self, hours: float, due: float) -> None:
-        """Keep the gap if it is one of the day's longest."""
+        """Keep a gap between two traces if it is one of the day's longest, in hours or in due traces."""
         self.gaps = sorted([*self.gaps, hours])[-_RANK:]
         self.due_gaps = sorted([*self.due_gaps, due])[-_RANK:]
 
@@ -80,20 +85,20 @@ _BY_NUMBER = ("latencies", "confidences")
 
 
 def bin_of(seconds: float) -> int:
-    """The bin of a latency."""
+    """The number of the latency bin that contains `seconds`."""
     return math.floor(math.log(max(seconds, 0.001)) / _BIN)
 
 
 class Past:
-    """The complete days of an agent, and today. Values derived from complete days are computed once a day."""
+    """The counts of an agent's complete days, and of today. Values derived from complete days are computed daily."""
 
     def __init__(self, first_day: int, days: list[Day], today: Day) -> None:
         self.first_day, self.days, self.today = first_day, days, today
         self._computed: dict[str, Any] = {}
-        self.rewritten = False  # whether complete days differ from the saved days
+        self.rewritten = False  # whether counts of complete days were deleted since they were saved
 
     def at(self, at_ns: int) -> Day:
-        """Return the day that a time belongs to; start a new day if needed. Times before today count for today."""
+        """Return the day to which a time belongs; start a new day if needed. A time before today counts for today."""
         number = at_ns // _DAY_NS
         if number > self.today.number:
             self.days = [day for day in (*self.days, self.today) if day.number >= number - DAYS]
@@ -114,7 +119,7 @@ class Past:
         self.rewritten = True
 
     def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """Return a value derived from the complete days, computed once a day."""
+        """Return the value `name`, derived from the complete days. `compute` is called at most once a day."""
         if name not in self._computed:
             self._computed[name] = compute()
         return self._computed[name]
@@ -122,15 +127,18 @@ class Past:
     # Shares
 
     def trials(self, rule: str) -> int:
-        """The number of trials in the complete days."""
+        """The number of trials of a rule on the complete days."""
         return sum(trials for _, trials in self._shares(rule))
 
     def per_day(self, rule: str) -> float:
-        """The mean number of trials per complete day."""
+        """The mean number of trials of a rule per complete day."""
         return self.trials(rule) / max(len(self.days), 1)
 
     def usual(self, rule: str) -> float:
-        """The usual share of bad trials: the upper limit of all days' share, or the worst tenth of days if higher."""
+        """The usual share of bad trials of a rule.
+
+        It is the upper confidence limit of the share over all days, or the 90 % quantile of the daily shares if higher.
+        """
         share: float = self.once(f"usual {rule}", lambda: _upper(self._shares(rule)))
         return share
 
@@ -145,16 +153,16 @@ class Past:
 
     @property
     def slow_seconds(self) -> float:
-        """The latency threshold of a slow call."""
+        """The latency (in seconds) above which a call is slow for this agent."""
         return math.exp((self._slow_bin() + 1) * _BIN)
 
     def is_slow(self, seconds: float) -> bool:
-        """Whether a call is slow for this agent."""
+        """Whether a call that took `seconds` is slow for this agent."""
         return bin_of(seconds) > self._slow_bin()
 
     @property
     def typical_seconds(self) -> float:
-        """The median latency."""
+        """The median latency of the agent's calls, in seconds."""
         return math.exp((self._latency(0.5) + 0.5) * _BIN)
 
     def _slow_bin(self) -> int:
@@ -171,7 +179,7 @@ class Past:
     # Confidence
 
     def confidences(self, before_ns: int) -> Counter[int]:
-        """The number of decisions by confidence, on days before a time; empty if there are few."""
+        """Count the decisions by confidence on the complete days before a time. Empty if there are too few."""
         return self.once(f"confidences {before_ns // _DAY_NS}", lambda: self._confidences(before_ns // _DAY_NS))  # type: ignore[no-any-return]
 
     def _confidences(self, before: int) -> Counter[int]:
@@ -184,7 +192,10 @@ class Past:
         return effective_sample_size(size, self.once("correlation", self._correlation))
 
     def _correlation(self) -> float:
-        """The correlation of successive confidences within a day: across days, a shift of the mean would count too."""
+        """The correlation of the confidences of successive decisions.
+
+        Each day is compared with its own mean, so that a shift of the mean between days does not count as correlation.
+        """
         covariance = variance = 0.0
         for pairs, total, squares, products in (day.pairs for day in self.days if day.pairs[0]):
             covariance += products - total * total / pairs
@@ -194,9 +205,10 @@ class Past:
     # Cadence
 
     def due(self, since_ns: int, until_ns: int) -> float:
-        """The number of traces that usually end between two times; 0 before a week is known.
+        """The number of traces that usually end between two times; 0 if the agent is known for less than `WEEK` days.
 
-        Each hour has the lowest rate among itself and its two neighbours, so that a change of clocks is not a silence.
+        The rate of each hour is the lowest of its own and its two neighbours' rates. Without this, traces that end an
+        hour later after a change of clocks would look like a silence.
         """
         if self.known_days < WEEK:
             return 0.0
@@ -210,7 +222,7 @@ class Past:
         return total
 
     def _rates(self) -> list[float]:
-        """Mean number of ended traces by hour of the week, starting on Thursday 00:00 like Unix time."""
+        """The mean number of ended traces by hour of the week. Like Unix time, the list starts on Thursday 00:00."""
         return self.once("rates", self._hourly_ends)  # type: ignore[no-any-return]
 
     def _hourly_ends(self) -> list[float]:
@@ -224,8 +236,8 @@ class Past:
     def silence_limits(self) -> tuple[float, float]:
         """The longest usual silence, in hours and in due traces.
 
-        Due traces are the traces that usually end in that time: none at night or on weekends if the agent pauses then.
-        The limit in due traces finds a silence sooner, but needs two known weeks. The limit in hours serves agents with
+        Due traces are the traces that usually end during the silence: none at night if the agent pauses at night. The
+        limit in due traces finds a silence sooner, but needs two weeks of data. The limit in hours serves agents with
         few traces.
         """
         return self.once("silence", self._silence_limits)  # type: ignore[no-any-return]
@@ -245,17 +257,20 @@ class Past:
     # Spend
 
     def spend_score(self, hour: int, usd: float) -> float:
-        """The spend of an hour (since 1970), in standard deviations from the usual; 0 if no usual spend is known."""
+        """How many standard deviations the spend in an hour is above the usual; 0 if no usual spend is known.
+
+        `hour` is the number of hours since 1970.
+        """
         mean, spread = self._spend()
         return (self._spend_log(hour, usd) - mean) / spread if spread and usd > 0 else 0.0
 
     def usual_spend(self, hour: int) -> float:
-        """The typical spend of an hour."""
+        """The typical spend (USD) in an hour; `hour` is the number of hours since 1970."""
         return math.exp(self._spend()[0]) * self._due_most(hour)
 
     @property
     def active_hours(self) -> float:
-        """The mean number of hours with spend in a day."""
+        """The mean number of hours per day in which the agent spent anything."""
         hours: int = self.once("active", lambda: sum(usd > 0 for day in self.days for usd in day.spend))
         return hours / max(len(self.days), 1)
 
@@ -273,13 +288,16 @@ class Past:
         return math.log(usd / self._due_most(hour))
 
     def _due_most(self, hour: int) -> float:
-        """The highest number of due traces in an hour and its neighbours: local time shifts by an hour twice a year."""
+        """The highest number of traces due in an hour, the hour before or the hour after.
+
+        The neighbours are included because local time shifts by an hour twice a year.
+        """
         rates: list[float] = self.once("most rates", lambda: _with_neighbours(self._rates(), max))
         return max(rates[hour % 168], _FEWEST_DUE)
 
 
 def _with_neighbours(rates: list[float], choose: Callable[[float, float, float], float]) -> list[float]:
-    """Replace each hour's rate by the min or max (`choose`) of the hour before, the hour and the hour after."""
+    """Replace each hour's rate by what `choose` (min or max) picks from its own and its two neighbours' rates."""
     return [choose(rates[hour - 1], rates[hour], rates[(hour + 1) % 168]) for hour in range(168)]
 
 

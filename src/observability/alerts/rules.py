@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 from .detectors import evidence_limit, log_ratio, odds_times, tests_in
 from .past import FEW, Past
 
-_MUCH_MORE = 5.0  # an incident has at least this multiple of the usual odds
-_MIN_BAD = 4  # fewest bad trials of an incident
-_MIN_SPAN_NS = 600 * 10**9  # shortest time from the first bad trial to the message
-_RECOVERED = 100.0  # an incident ends when recovery is this many times likelier than its persistence
+_MUCH_MORE = 5.0  # in an incident, the odds of a bad trial are at least this multiple of the usual odds
+_MIN_BAD = 4  # an incident begins after at least this many bad trials
+_MIN_SPAN_NS = 600 * 10**9  # an incident begins at the earliest this long after its first bad trial
+# An incident ends when its trials are this many times likelier if the agent has recovered than if not.
+_RECOVERED = 100.0
 _MIN_GOOD = 3
 _FEW_PER_DAY = 100.0  # trials per day assumed for an agent without a past
-_TOO_USUAL = 0.97  # beyond this usual share an agent cannot get worse: the rule is skipped
-_LIKELY_LEFT = 0.9  # largest share of bad trials assumed in an incident
+_TOO_USUAL = 0.97  # the rule is skipped if the usual share of bad trials is higher: the agent can hardly get worse
+_LIKELY_LEFT = 0.9  # largest share of bad trials assumed for an open incident in the test for recovery
 
 
 class Rule(NamedTuple):
@@ -25,9 +26,9 @@ class Rule(NamedTuple):
 
     name: str
     suspect: float  # the lowest share of bad trials worth a message
-    message: str  # with {bad} and {trials}; for `slow` also {limit} and {typical}
+    message: str  # template with the fields {bad} and {trials}; for `slow` also {limit} and {typical}
     floor: float = 0.02  # lowest usual share
-    few: float | None = None  # usual share assumed for an agent with few trials; None: the rule is skipped
+    few: float | None = None  # usual share assumed for an agent with few trials; if None, the rule is skipped
 
 
 RULES = (
@@ -53,22 +54,22 @@ BY_NAME = {rule.name: rule for rule in RULES}
 
 @dataclass
 class Evidence:
-    """The evidence for an incident under one rule; for its end, while the incident is open."""
+    """The evidence that an incident has begun under one rule or, while an incident is open, that it has ended."""
 
     score: float = 0.0
     trials: int = 0  # number of trials since the score was last 0
     bad: int = 0
     since_ns: int = 0
     first_bad: str = ""  # trace ids
-    last_good: str = ""  # the last good trace before `first_bad`
+    last_good: str = ""  # id of the last good trace before `first_bad`
     latest_good: str = ""
-    usual: float | None = None  # usual share when the score was last 0
-    tests: float = 0.0  # number of tests in `YEARS`, when the score was last 0
-    recovery: float = 0.0  # score for recovery, while the incident is open
-    good: int = 0  # number of successive good trials
+    usual: float | None = None  # usual share of bad trials when the score was last 0
+    tests: float = 0.0  # number of tests expected in `YEARS` years, computed when the score was last 0
+    recovery: float = 0.0  # score of the test for recovery, used while an incident is open
+    good: int = 0  # number of good trials since the last bad one, while an incident is open
 
     def add(self, rule: Rule, past: Past, bad: bool, at_ns: int, trace_id: str) -> bool:
-        """Add a trial; True if an incident begins."""
+        """Add a trial; return whether an incident begins with it."""
         # The usual share stays fixed while a score builds up, since the latest days may contain the incident.
         if self.score <= 0:
             self.usual, self.tests = usual_share(rule, past)
@@ -86,7 +87,10 @@ class Evidence:
         return enough and bad and self.score >= evidence_limit(self.tests)
 
     def has_recovered(self, rule: Rule, bad: bool) -> bool:
-        """Add a trial of an open incident; True if it has recovered (sequential probability ratio test, Wald 1945)."""
+        """Add a trial to an open incident; return whether the agent has recovered.
+
+        This is a sequential probability ratio test (Wald 1945).
+        """
         usual = self.usual or rule.suspect / 2
         share = min(max(self.bad / max(self.trials, 1), _suspect(rule, usual)), _LIKELY_LEFT)
         self.trials += 1
@@ -96,7 +100,7 @@ class Evidence:
         return self.good >= _MIN_GOOD and self.recovery >= evidence_limit(_RECOVERED)
 
     def text(self, rule: Rule, past: Past) -> str:
-        """The incident's text."""
+        """Describe the incident in one line for the operator."""
         facts: dict[str, Any] = {"bad": self.bad, "trials": self.trials}
         if rule.name == "slow":
             facts |= {"limit": past.slow_seconds, "typical": past.typical_seconds}
@@ -110,7 +114,10 @@ def _suspect(rule: Rule, usual: float) -> float:
 
 
 def usual_share(rule: Rule, past: Past) -> tuple[float | None, float]:
-    """The usual share of bad trials (None if too few are known), and the number of tests in `YEARS`."""
+    """The usual share of a rule's bad trials, and the number of tests expected in `YEARS` years.
+
+    The share is None if the rule is to be skipped for this agent.
+    """
     share: tuple[float | None, float] = past.once(f"share {rule.name}", lambda: _usual_share(rule, past))
     return share
 

@@ -51,15 +51,18 @@ _BUSY_SECONDS = 10.0
 
 
 def path_beside(journal: Path) -> Path:
-    """The alerts' file of a journal."""
+    """The path of the alerts' file that belongs to a journal."""
     return journal.with_name(f"{journal.stem}.alerts.db")
 
 
 class AlertStore:
-    """Access to the alerts' file, for one thread. Only the process with the watch's lock writes learned state."""
+    """Reads and writes the alerts' file, in one thread.
+
+    Only the process that holds the watch's lock writes what was learned.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open or create the file.
+        """Open the alerts' file, or create it.
 
         Raises:
             JournalError: the file cannot be used; the message names it.
@@ -90,7 +93,7 @@ class AlertStore:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run one write transaction."""
+        """Run a write transaction: commit it at the end of the block, or roll it back on an error."""
         with self._named():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -102,19 +105,19 @@ class AlertStore:
                 raise
 
     def select(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """The rows of a query."""
+        """Run a query and return its rows."""
         with self._named():
             return [dict(row) for row in self._db.execute(query, values)]
 
     def fact(self, name: str) -> Any:
-        """A saved value; None if none is saved."""
+        """The value saved under a name; None if there is none."""
         rows = self.select("SELECT value FROM facts WHERE name = ?", name)
         return rows[0]["value"] if rows else None
 
     # Learned state
 
     def monitors(self) -> dict[str, Monitor]:
-        """The saved monitors of all agents."""
+        """Load the saved monitors of all agents, by agent."""
         days: dict[str, list[Day]] = {}
         for row in self.select("SELECT agent, counts FROM days ORDER BY number"):
             days.setdefault(row["agent"], []).append(Day.of(json.loads(row["counts"])))
@@ -130,13 +133,13 @@ class AlertStore:
         due: dict[str, int],
         gone: Iterable[str] = (),
     ) -> None:
-        """Save the results of a pass in one transaction.
+        """Save the results of one pass over the journal in one transaction.
 
         Args:
             facts: values to save, by name.
             monitors: the agents whose state has changed.
-            changes: incidents that began or ended. An incident that did both in this pass is not announced.
-            due: channel -> time to send a message (Unix nanoseconds).
+            changes: incidents that began or ended. An incident that began and ended in this pass is not announced.
+            due: channel -> earliest time to send it a message (Unix nanoseconds).
             gone: the agents to delete.
         """
         with self.transaction() as db:

@@ -17,17 +17,18 @@ from .monitor import Incident, Monitor
 from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
 
-# The machine has slept if a pause between passes is longer than 15 minutes and than 3 times the previous pause.
+# A pause between two passes means that the machine has slept if it is longer than _SLEEP_NS, and longer than _PAUSES
+# times the pause before.
 _PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9
-_GONE_NS = 60 * 86_400 * 10**9  # an agent not seen for longer is forgotten
+_GONE_NS = 60 * 86_400 * 10**9  # the learned state of an agent not seen for longer is deleted
 
 
 class AlreadyWatchedError(OSError):
-    """Another process is already watching this journal."""
+    """Raised if another process is already watching the journal."""
 
 
 class Watcher:
-    """Runs passes over one journal and keeps the learned state in memory between them."""
+    """Reads one journal in repeated passes, and keeps what it has learned in memory between the passes."""
 
     def __init__(self, journal: Path, channels: list[Channel]) -> None:
         self.path, self._channels = journal, channels
@@ -44,7 +45,9 @@ class Watcher:
         self.store.close()
 
     def run_pass(self, now_ns: int) -> list[Incident]:
-        """Read new rows, apply the rules, save, send; return the incidents that began or ended since the last pass.
+        """Read the journal's new rows, apply the rules, save the results and send the messages that are due.
+
+        Returns the incidents that began or ended since the last pass.
 
         Raises:
             JournalError: the journal or the alerts' file cannot be used at the moment.
@@ -72,7 +75,10 @@ class Watcher:
         return changes
 
     def _pauses(self, now_ns: int) -> dict[str, int]:
-        """The time since the last pass, and when the machine last woke up: no agent runs while it sleeps."""
+        """The time since the last pass, and the time at which the machine last woke up.
+
+        The second is needed because no agent runs while the machine sleeps.
+        """
         last, usual, awake = (self.store.fact(name) or 0 for name in ("pass_ns", "pause_ns", "awake_ns"))
         pause = now_ns - last if last else 0
         has_slept = usual > 0 and pause > max(_PAUSES * usual, _SLEEP_NS)
@@ -82,8 +88,10 @@ class Watcher:
         last, after = newest(journal), self.store.fact("seq") or 0
         changes: list[Incident] = []
         seen: dict[str, Monitor] = {}
-        for agent, event in new_events(journal, after if after <= last else 0, last):  # 0: the journal was replaced
-            event = event._replace(at_ns=min(event.at_ns, now_ns))  # the clock may have been ahead
+        # If the saved `seq` is beyond the newest, the journal was replaced: it is then read from its beginning.
+        for agent, event in new_events(journal, after if after <= last else 0, last):
+            # The clock may have been fast when the event was recorded.
+            event = event._replace(at_ns=min(event.at_ns, now_ns))
             if agent not in self._monitors:
                 self._monitors[agent] = Monitor.new(agent, event.at_ns)
             seen[agent] = self._monitors[agent]
@@ -91,7 +99,7 @@ class Watcher:
         return changes, last, seen
 
     def _drop_gone(self, now_ns: int) -> list[str]:
-        """Forget agents not seen for `_GONE_NS`; return their names."""
+        """Forget the agents without an open incident that were not seen for `_GONE_NS`; return their names."""
         monitors = self._monitors.values()
         gone = [item.agent for item in monitors if not item.open and now_ns - item.memory.seen_ns > _GONE_NS]
         for agent in gone:
@@ -135,7 +143,7 @@ def run_passes(watcher: Watcher, seconds: float, report: Callable[[list[Incident
 
 @contextmanager
 def only_watch(journal: Path) -> Iterator[None]:
-    """Hold the lock of the journal's watch. The operating system releases it even if the process is killed.
+    """Hold the lock that only one watching process of a journal can have. It is released even if the process is killed.
 
     Raises:
         AlreadyWatchedError: another process holds the lock.
@@ -153,7 +161,7 @@ def only_watch(journal: Path) -> Iterator[None]:
 
 
 def _as_they_are_now(changes: list[Incident]) -> list[Incident]:
-    """Each incident once, in its latest state."""
+    """Keep each incident only once, even if it both began and ended."""
     return list({id(incident): incident for incident in changes}.values())
 
 

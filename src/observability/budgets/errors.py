@@ -11,9 +11,9 @@ class BudgetExceeded(RuntimeError):  # noqa: N818 - the name that the operator's
     """A budget is used up, so the call was not sent. Amounts are in the budget's unit.
 
     Args:
-        limit: the budget's amount, including raises.
+        limit: the budget's amount, including temporary raises by the operator.
         spent: amount of the calls recorded in this period, by all processes.
-        reserved: expected amount of the running calls.
+        reserved: amount reserved for running calls, and for calls expected soon.
         resets_at: the end of the period, with its time zone.
         budget: the budget's text in `OBSERVABILITY_BUDGETS`.
     """

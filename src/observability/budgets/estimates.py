@@ -8,16 +8,16 @@ from typing import NamedTuple
 from .limits import Budget
 
 _WEIGHT = 0.1  # weight of the newest call in the running means
-_FEWEST = 3  # fewest calls of an agent after which its own mean is used alone
+_FEWEST = 3  # after this many calls of an agent to a model, only these calls determine the estimate
 _CHARACTERS_PER_TOKEN = 4
-_FIRST_ANSWER = 500  # assumed tokens of a first answer
-# Amounts assumed until the keeper has estimated an agent's first call of a model, which takes about 15 ms.
+_FIRST_ANSWER = 500  # tokens assumed for the answer to an agent's first call of a model
+# Amounts assumed for an agent's first call of a model, until the keeper's thread has estimated it (after about 15 ms).
 _GUESS_USD, _GUESS_TOKENS = 0.01, 1500.0
-_LARGEST_GUESS = 0.01  # largest guess, as a share of the budget
+_LARGEST_GUESS = 0.01  # a guess is at most this share of the budget
 
 
 class Usual(NamedTuple):
-    """The probable amounts of one call."""
+    """The amounts that one call will probably cost."""
 
     usd: float = 0.0
     tokens: float = 0.0
@@ -35,7 +35,7 @@ class Usual(NamedTuple):
 
 
 class _Running:
-    """A running mean and mean deviation of one figure."""
+    """The running mean and mean absolute deviation of one figure, such as the tokens of a call."""
 
     __slots__ = ("count", "mean", "spread")
 
@@ -44,7 +44,7 @@ class _Running:
 
     def add(self, value: float) -> None:
         self.count += 1
-        weight = max(_WEIGHT, 1 / self.count)  # a plain mean of the first ten values
+        weight = max(_WEIGHT, 1 / self.count)  # the first ten values have equal weights
         deviation = value - self.mean
         self.spread += weight * (abs(deviation if self.count > 1 else 0.0) - self.spread)
         self.mean += weight * deviation
@@ -71,10 +71,10 @@ class Estimates:
         self._by_call: dict[tuple[str | None, str | None], _Figures] = {}
         self._by_model: dict[str | None, _Figures] = {}
         self._first: dict[tuple[str | None, str | None], Usual] = {}
-        self._usd = self._tokens = 0.0  # sums of all priced calls
+        self._usd = self._tokens = 0.0  # sums over all priced calls, for the mean price per token
 
     def of(self, agent: str | None, model: str | None) -> Usual:
-        """The probable amounts of a call; zero and unknown before the first call is priced."""
+        """The probable amounts of an agent's call of a model. They are zero, with `is_known` false, at the start."""
         own = self._by_call.get((agent, model))
         if own is not None and own.usd.count >= _FEWEST:
             return own.usual()
@@ -86,20 +86,20 @@ class Estimates:
         return Usual(max(usual.usd, first.usd), max(usual.tokens, first.tokens), is_known=True)
 
     def learn(self, agent: str | None, model: str | None, usd: float, tokens: float) -> None:
-        """Add a call's real amounts to the means."""
+        """Add the actual amounts of a finished call to the means."""
         own = self._by_call.setdefault((agent, model), _Figures())
         for figures in (own, self._by_model.setdefault(model, _Figures())):
             figures.usd.add(usd)
             figures.tokens.add(tokens)
 
     def note_price(self, usd: float, tokens: float) -> None:
-        """Add a priced call of any process to the mean price."""
+        """Include a priced call in the mean price per token; any process may have made the call."""
         self._usd += usd
         self._tokens += tokens
 
     @property
     def usd_per_token(self) -> float | None:
-        """The mean price of the calls so far; None before the first priced call."""
+        """The mean price (USD) per token of all priced calls so far; None before the first."""
         return self._usd / self._tokens if self._usd and self._tokens else None
 
     def set_first_estimate(self, agent: str | None, model: str | None, size: int, usd: float | None) -> None:
@@ -116,5 +116,5 @@ class Estimates:
 
 
 def first_buckets(size: int) -> dict[str, int]:
-    """The assumed tokens of a first call, in the buckets of `recording.price`."""
+    """The tokens assumed for an agent's first call of a model, by kind of token as `recording.price` expects them."""
     return {"input": size // _CHARACTERS_PER_TOKEN, "output": _FIRST_ANSWER}

@@ -15,16 +15,18 @@ from .estimates import Estimates
 from .ledger import Status
 from .limits import STOP, TELL, Budget
 
-_UNDRAWN = 1 / 256  # share of the remainder that a process may use beyond its slice, before the next refresh
-_CAUTION = 4.0  # factor applied to the fleet's recent spending
-_ROUNDING = 1e-6  # relative tolerance: sums of cents are not exact
-# Refreshes may stop (locked journal, overloaded machine). After _STALE_SECONDS a process may use a growing share of the
-# last known remainder; the whole remainder after _LATE_SECONDS, or _NEVER_READ_SECONDS if the journal was never read.
+# Share of a budget's remainder that a process may use before the next refresh, beyond the slice reserved for it.
+_UNDRAWN = 1 / 256
+_CAUTION = 4.0  # safety factor: other processes are assumed to spend this many times as fast as recently
+_ROUNDING = 1e-6  # relative tolerance when amounts are compared, since sums of floats are not exact
+# Refreshes may stop because the journal is locked or the machine is overloaded. After _STALE_SECONDS without a refresh,
+# a process may use a share of the last known remainder. The share grows to the whole remainder within another
+# _LATE_SECONDS, or within _NEVER_READ_SECONDS if the journal was never read.
 _STALE_SECONDS, _LATE_SECONDS, _NEVER_READ_SECONDS = 5.0, 100.0, 1000.0
 
 
 class Pace(NamedTuple):
-    """How fast the whole fleet spends a budget."""
+    """How fast all processes together spend a budget."""
 
     per_second: float
     processes: int
@@ -40,17 +42,17 @@ class View:
         self, limit: float, spent: float, reserved: float, *, room: float, ends: float, pace: Pace | None = None
     ) -> None:
         self.limit, self.spent, self.reserved = limit, spent, reserved
-        self.left = limit - spent - reserved  # neither spent nor reserved by any process
-        self.room = room  # amount reserved for this process's calls until the next refresh
-        self.ends = ends  # end of the period, Unix seconds
-        self.is_read = True  # False before the journal was read
-        self.pace = pace  # None before it is measured
-        self.used = 0.0  # amount reserved in this process since the refresh
-        self.beyond: list[Observation] = []  # calls admitted beyond the room
+        self.left = limit - spent - reserved  # amount that no process has spent or reserved
+        self.room = room  # amount that this process's new calls may use until the next refresh
+        self.ends = ends  # end of the budget's period, in Unix seconds
+        self.is_read = True  # False until the spending has been read from the journal
+        self.pace = pace  # None until the pace has been measured
+        self.used = 0.0  # amount that this process's calls have reserved since the last refresh
+        self.beyond: list[Observation] = []  # calls admitted although `room` was used up
         self.refreshed = monotonic()
 
     def takes(self, amount: float, call: Observation) -> bool:
-        """Whether a call of this amount is within the budget."""
+        """Whether the budget admits a call of this amount."""
         amount -= amount * _ROUNDING
         if 0 < self.room - self.used >= amount or time() >= self.ends:
             return True
@@ -61,10 +63,11 @@ class View:
         return False
 
     def _is_safe_beyond(self, beyond: float, amount: float) -> bool:
-        """Whether a call beyond the room is most probably still within the budget.
+        """Whether a call is most probably still within the budget, although `room` is used up.
 
-        The fleet's pace since the refresh decides. Near the limit, a call is also admitted while all earlier calls
-        beyond the room still run: the keeper refreshes before one of them ends, which limits the excess.
+        This is decided by what all processes have probably spent since the last refresh. Near the limit, a call is also
+        admitted while all earlier calls in `beyond` still run. The keeper refreshes before one of them ends, which
+        limits the excess.
         """
         since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)
@@ -76,15 +79,16 @@ class View:
 
 
 class Plan(NamedTuple):
-    """The amounts that an agent's call of a model takes from the budgets, as (number of the budget, amount)."""
+    """What an agent's call of a model takes from the budgets: pairs of a budget's index and an amount."""
 
     amounts: tuple[tuple[int, float], ...]
     is_exempt: bool
-    is_estimated: bool  # False until the keeper has priced a call of the agent and model
+    # False while the amounts are guesses: the keeper has not yet estimated this agent's call of this model.
+    is_estimated: bool
 
 
 class Reservation(NamedTuple):
-    """An admitted call that is not yet counted as spent."""
+    """An admitted call whose amounts are not yet counted as spent."""
 
     call: Observation
     model: str | None
@@ -92,7 +96,10 @@ class Reservation(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A call beyond a budget, to be printed. `kind` is "refused" or "over" (the call was made)."""
+    """A call beyond a budget, to be reported to the operator.
+
+    `kind` is "refused" if the call was refused, "over" if it was made nevertheless.
+    """
 
     budget: int
     agent: str | None
@@ -107,16 +114,16 @@ class Gate:
         self.views = [_unread(budget) for budget in budgets]
         self.plans: dict[tuple[str | None, str | None], Plan] = {}  # by agent and model; cleared at each refresh
         self.outstanding: dict[int, Reservation] = {}  # by the call's id
-        self.notes: deque[Note] = deque(maxlen=100)  # printed on the keeper's thread
-        self.needs_refresh = False  # whether half of a slice or more is used
+        self.notes: deque[Note] = deque(maxlen=100)  # notes to be printed by the keeper's thread
+        self.needs_refresh = False  # whether at least half of the room in any budget is used
 
     def initialise(self, statuses: Sequence[Status]) -> None:
-        """Set the budgets' state, unless the keeper has already set it."""
+        """Set the budgets' state from `statuses`, unless it has already been read from the journal."""
         if not any(view.is_read for view in self.views):
             self.views = [View(now.limit, now.spent, now.reserved, room=0.0, ends=now.resets_at) for now in statuses]
 
     def inherit(self, parent: "Gate") -> None:
-        """Copy the budgets' state from the parent process, without its slices."""
+        """Copy the budgets' state from the parent process, without the slices reserved for the parent."""
         if parent.budgets == self.budgets:
             self.views = [
                 View(view.limit, view.spent, view.reserved, room=0.0, ends=view.ends) if view.is_read else view
@@ -124,7 +131,7 @@ class Gate:
             ]
 
     def admit(self, call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
-        """See `tracing.admission.Gate`."""
+        """Admit or refuse a call, as described in `tracing.admission.Gate`."""
         plan = self.plans.get((call.agent, model)) or self.plan_of(call.agent, model)
         over = [index for index, amount in plan.amounts if not self.views[index].takes(amount, call)]
         cheaper = None
@@ -147,7 +154,10 @@ class Gate:
     def _cheaper_model_or_refuse(
         self, call: Observation, over: list[int], available: Collection[str] | None
     ) -> str | None:
-        """The cheaper model for a call beyond budgets; None for the requested model. Raises BudgetExceeded."""
+        """Return the cheaper model for a call that exceeds budgets; None to call the requested model.
+
+        Raises BudgetExceeded if a budget's action is to stop the call, or if the cheaper model is not available.
+        """
         actions = [(self.budgets[index].action_for(ours=available is not None), index) for index in over]
         for action, index in actions:
             if action == STOP or (action != TELL and action not in (available or ())):
@@ -159,13 +169,13 @@ class Gate:
         return next((action for action, _ in actions if action != TELL), None)
 
     def refusal(self, index: int) -> BudgetExceeded:
-        """The exception of a call beyond a budget."""
+        """The exception that refuses a call beyond the budget with this index."""
         view, budget = self.views[index], self.budgets[index]
         reserved = max(view.reserved, 0.0)
         return BudgetExceeded(view.limit, view.spent, reserved, budget.local(view.ends), budget.text)
 
     def plan_of(self, agent: str | None, model: str | None) -> Plan:
-        """Compute and store the plan of an agent's calls of a model."""
+        """Compute and store what an agent's call of a model takes from each budget."""
         usual = self._estimates.of(agent, model)
         covering = [index for index, budget in enumerate(self.budgets) if budget.covers(agent, model)]
         amounts = tuple((index, usual.or_guess(self.budgets[index])) for index in covering)
@@ -177,7 +187,7 @@ class Gate:
         return any(fnmatchcase(name, pattern) for pattern in self._exempt)
 
     def text_of(self, note: Note) -> str:
-        """The printed line for a budget that is used up."""
+        """The line that tells the operator that a budget is used up."""
         view, budget = self.views[note.budget], self.budgets[note.budget]
         effect = "calls are refused" if note.kind == "refused" else "calls go on"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
@@ -186,7 +196,7 @@ class Gate:
 
 
 def _unread(budget: Budget) -> View:
-    """The view of a budget before the journal is read: nothing spent."""
+    """The view of a budget before the journal is read: it assumes that nothing is spent."""
     period = budget.period_at(time())
     view = View(budget.amount, 0.0, 0.0, room=0.0, ends=period.end)
     view.is_read = False

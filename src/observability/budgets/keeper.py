@@ -23,12 +23,12 @@ from .gate import Gate, Pace, Reservation, View
 from .ledger import Ledger, delete_slices
 from .limits import Budget, configured
 
-_LEAST_SECONDS = 0.05  # pause between two refreshes, unless a caller needs a larger slice
+_LEAST_SECONDS = 0.05  # pause between two refreshes while calls run, unless a caller needs a larger slice
 _IDLE_SECONDS = 1.0
-_DEAD_SECONDS = 5.0  # pause between two searches for slices of dead processes
-_FEWEST = 4  # the remainder is shared among at least this many processes: others may be starting
-_AHEAD_SECONDS = 3.0  # a slice covers this many seconds of the process's recent spending
-_SPEED_SECONDS = 1.0  # period over which spending is measured
+_DEAD_SECONDS = 5.0  # pause between two searches for amounts still reserved by dead processes
+_FEWEST = 4  # a budget's remainder is divided by at least this number of processes: more may be starting
+_AHEAD_SECONDS = 3.0  # a slice lasts this many seconds if the process goes on spending as recently
+_SPEED_SECONDS = 1.0  # the speed of spending is measured over this time
 _SHORTEST_SECONDS = 0.9
 
 
@@ -36,14 +36,14 @@ _RECORDED = "SELECT agent, model_requested, cost_usd, usage FROM observations WH
 
 
 class Session(Protocol):
-    """The processes that write to the journal; implemented by `journal.JournalSession`."""
+    """Knows which processes write to the journal. `journal.JournalSession` implements it."""
 
     @property
     def process(self) -> str:
-        """The token of this process."""
+        """The token that identifies this process."""
 
     def is_alive(self, process: str) -> bool:
-        """Whether the process of this token still runs."""
+        """Whether the process identified by this token still runs."""
 
 
 class _Speed:
@@ -53,7 +53,10 @@ class _Speed:
         self._samples: deque[tuple[float, float]] = deque()
 
     def after(self, amount: float) -> float | None:
-        """Record the current amount; return its fall per second, or None before `_SHORTEST_SECONDS` have passed."""
+        """Record the current amount; return how much it falls per second.
+
+        Returns None if the recorded amounts cover less than `_SHORTEST_SECONDS`.
+        """
         now = time.monotonic()
         samples = self._samples
         while len(samples) > 1 and samples[1][0] < now - _SPEED_SECONDS:
@@ -66,7 +69,7 @@ class _Speed:
 
 
 class Keeper:
-    """Counts spending and reserves slices. The recorder calls it."""
+    """Counts what was spent, and reserves a slice of each budget for this process. The recorder calls it."""
 
     def __init__(self, budgets: list[Budget], exempt: tuple[str, ...], clock: Callable[[], float] = time.time) -> None:
         self._estimates = Estimates()
@@ -77,14 +80,17 @@ class Keeper:
         self._has_learnt = False
         self._duration = 0.0  # seconds that the last refresh took
         self._lag = _IDLE_SECONDS  # seconds between the last two refreshes
-        self._own = [_Speed() for _ in budgets]  # spending of this process
-        self._fleet = [_Speed() for _ in budgets]  # spending of all processes
-        self._largest = [0.0] * len(budgets)  # largest amount of a call of this process
-        self._used = [0.0] * len(budgets)  # amount reserved by this process since it started
+        self._own = [_Speed() for _ in budgets]  # speed of this process's spending, by budget
+        self._fleet = [_Speed() for _ in budgets]  # speed of all processes' spending, by budget
+        self._largest = [0.0] * len(budgets)  # largest amount of one call of this process, by budget
+        self._used = [0.0] * len(budgets)  # total reserved by this process's calls since it started, by budget
         self._printed: set[tuple[int, float, str]] = set()
 
     def refresh(self, journal: Journal, session: Session) -> None:
-        """Count spending and reserve slices, if due. Never raises: a failing budget stops neither calls nor records."""
+        """Count what was spent and reserve slices of the budgets, if a refresh is due.
+
+        It does not raise if that fails: neither calls nor the recording of calls must stop.
+        """
         now = time.monotonic()
         wait = _LEAST_SECONDS if self.gate.outstanding else _IDLE_SECONDS
         if now - self._refreshed < (self._duration if self.gate.needs_refresh else wait):
@@ -96,13 +102,14 @@ class Keeper:
             cure = "Calls are admitted by the last known spending."
             failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
         previous, self._refreshed = self._refreshed, time.monotonic()
-        self._duration = self._refreshed - now  # also the pause before the next refresh: spares a busy journal
+        # If a caller needs a refresh, it waits as long as this one took, so that a busy journal is spared.
+        self._duration = self._refreshed - now
         self._lag = min(self._refreshed - previous, _IDLE_SECONDS)
         self._print_notes()
 
     def read(self, path: Path) -> None:
         """Read the budgets' state before the first call, so that a new process refuses calls if a budget is used up."""
-        with guarded, suppress(JournalError):  # if the journal is missing or locked
+        with guarded, suppress(JournalError):  # JournalError: the journal is missing or locked
             journal = Journal(path, create=False)
             try:
                 with journal.reading("SELECT 1") as cursor:
@@ -127,7 +134,7 @@ class Keeper:
         self.gate.plans.clear()
 
     def _suppose(self) -> None:
-        """Estimate the amounts of running calls for which the caller had no estimate."""
+        """Estimate the amounts of running calls that were admitted with a guess."""
         for call_id, reservation in list(self.gate.outstanding.items()):
             plan, call = reservation.plan, reservation.call
             if plan.is_estimated or call.ended is not None:
@@ -139,7 +146,7 @@ class Keeper:
             self.gate.outstanding[call_id] = reservation._replace(plan=plan)
 
     def _release(self, db: sqlite3.Connection) -> None:
-        """Delete the reservations of recorded calls, which are counted as spent."""
+        """Delete the reservations of calls that the journal has recorded: they are now counted as spent."""
         ended = {_row_id(item): call_id for call_id, item in list(self.gate.outstanding.items()) if _has_ended(item)}
         for row_id, call_id in ended.items():
             if (row := db.execute(_RECORDED, (row_id,)).fetchone()) is not None:
@@ -170,11 +177,12 @@ class Keeper:
             view = View(status.limit, status.spent, reserved, room=ahead, ends=status.resets_at, pace=pace)
             views.append(view)
         for index, view in enumerate(views):
-            view.used = self.gate.views[index].used - used[index]  # amount reserved by callers during this refresh
+            # Callers may have reserved this amount during the refresh.
+            view.used = self.gate.views[index].used - used[index]
         self.gate.views = views
 
     def _held(self, db: sqlite3.Connection, budget: Budget, process: str) -> tuple[float, int]:
-        """This process's slice, and the number of processes with a slice, including this process."""
+        """The amount of this process's slice, and the number of processes with a slice, always counting this one."""
         query = "SELECT process, amount FROM budget_slices WHERE budget = ?"
         amounts = dict(db.execute(query, (budget.key,)).fetchall())
         return amounts.get(process, 0.0), len(amounts.keys() | {process})
@@ -187,20 +195,23 @@ class Keeper:
         return sums
 
     def _whole_calls(self, index: int, amount: float) -> float:
-        """Round an amount down to whole calls: a rest too small for a call stays free for other processes."""
+        """Round an amount down to a multiple of the largest call, so that the rest stays free for other processes."""
         amounts = [dict(plan.amounts).get(index, 0.0) for plan in list(self.gate.plans.values())]
         self._largest[index] = max([*amounts, 0.0]) or self._largest[index]
         call = self._largest[index]
         return amount // call * call if call else 0.0
 
     def _ahead(self, index: int) -> float | None:
-        """The amount this process will probably reserve in the next seconds; None before its speed is measured."""
+        """The amount that this process will probably reserve in the next `_AHEAD_SECONDS`.
+
+        None until the speed of its spending has been measured.
+        """
         self._used[index] += self.gate.views[index].used
         per_second = self._own[index].after(-self._used[index])
         return None if per_second is None else per_second * _AHEAD_SECONDS
 
     def _print_notes(self) -> None:
-        """Print that a budget is used up, once for each budget, period and kind of note."""
+        """Print which budgets are used up: one line for each budget, period and kind of note."""
         while self.gate.notes:
             note = self.gate.notes.popleft()
             mark = (note.budget, self.gate.views[note.budget].ends, note.kind)
@@ -209,7 +220,7 @@ class Keeper:
                 warn(self.gate.text_of(note), "yellow")
 
     def leave(self, journal: Journal, process: str) -> None:
-        """Count the last calls and return the slices when the process ends."""
+        """Count the last calls, and free this process's slices, when the process ends."""
         try:
             with journal.transaction() as db:
                 self._ledger.settle(db, self._clock())
@@ -220,7 +231,7 @@ class Keeper:
 
 
 def _row_id(reservation: Reservation) -> str:
-    """The id of the row that records a call: the call's own id, or that of the generation around it."""
+    """The id of the journal's row for a call: the call's own id, or the id of the generation that contains the call."""
     call = reservation.call
     return call.holder.hex_id if call.holder is not None and call.holder.request is call else call.hex_id
 

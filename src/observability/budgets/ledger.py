@@ -12,10 +12,10 @@ from .estimates import Estimates, first_buckets
 from .limits import Budget
 
 _TABLES = ("budget_periods", "budget_cursors", "budget_slices", "budget_raises")
-_STEP = 2000  # observations counted in one transaction
-_RECENT = 500  # recorded calls from which a new process learns its estimates
+_STEP = 2000  # most observations counted in one step
+_RECENT = 500  # a new process learns its estimates from the calls among this many last observations
 _NS = 10**9
-# Price per token of a model that is not in the price table, until this fleet has recorded a priced call.
+# USD per token for a model that is not in the price table. Once any priced call is counted, the mean price is used.
 _USD_PER_TOKEN = 5e-6
 _NOT_BILLED = 0.0
 
@@ -41,19 +41,19 @@ class Status(NamedTuple):
     budget: Budget
     limit: float  # the budget's amount, including raises
     spent: float
-    reserved: float  # the slices of all processes: running calls, and calls expected soon
+    reserved: float  # sum of all processes' slices, for running calls and calls expected soon
     unpriced: int  # number of calls whose amount is an estimate
     starts: float
     resets_at: float
 
     @property
     def left(self) -> float:
-        """The amount neither spent nor reserved; negative beyond the limit."""
+        """The amount that is neither spent nor reserved; negative if the limit is exceeded."""
         return self.limit - self.spent - self.reserved
 
     @property
     def is_low(self) -> bool:
-        """Whether less than 15 % is left."""
+        """Whether less than 15 % of the limit is left."""
         return self.left < 0.15 * self.limit
 
 
@@ -70,13 +70,13 @@ class Charge(NamedTuple):
 
 
 class Ledger:
-    """Reads and writes the budgets' tables. The caller opens the write transaction."""
+    """Reads and writes the journal's budget tables. The caller opens and commits the transaction."""
 
     def __init__(self, budgets: Sequence[Budget], estimates: Estimates | None = None) -> None:
         self.budgets, self.estimates = budgets, estimates or Estimates()
 
     def settle(self, db: sqlite3.Connection, now: float) -> bool:
-        """Count the calls recorded since the previous run; return False if more remain to be counted."""
+        """Count recorded calls that were not counted yet; return False if more remain."""
         cursors = {budget: self._cursor(db, budget, now) for budget in self.budgets}
         rows = db.execute(_ROWS, (min(cursors.values(), default=0), _STEP)).fetchall()
         for row in rows:
@@ -97,7 +97,7 @@ class Ledger:
                 yield budget
 
     def _charge(self, row: Any) -> Charge | None:
-        """The amounts of a call; None for a refused call, which was never sent."""
+        """The amounts that a recorded call costs; None if the call was refused and therefore never sent."""
         status = row["status_message"] or ""
         if status.startswith("BudgetExceeded:"):
             return None
@@ -113,9 +113,9 @@ class Ledger:
         return self._without_usage(row, status)
 
     def _without_usage(self, row: Any, status: str) -> Charge:
-        """Estimate a call without token counts. A failed call is free; a timed-out or cancelled call costs its prompt.
+        """Estimate the amounts of a call for which no token counts were recorded.
 
-        A call that succeeded costs as much as usual.
+        A failed call is free. A timed-out or cancelled call costs its prompt. A successful call costs as much as usual.
         """
         if row["level"] == "ERROR" and "timeout" not in status.lower() and "timed out" not in status.lower():
             return Charge(_NOT_BILLED, _NOT_BILLED)
@@ -133,14 +133,17 @@ class Ledger:
         return self.estimates.usd_per_token or _USD_PER_TOKEN
 
     def _cursor(self, db: sqlite3.Connection, budget: Budget, now: float) -> int:
-        """The `seq` of the last counted observation. A new budget starts with the past spending of its period."""
+        """The `seq` of the last observation that a budget has counted.
+
+        For a new budget, first count what was already spent in the current period.
+        """
         newest = _newest(db)
         cursor = db.execute("SELECT seq FROM budget_cursors WHERE budget = ?", (budget.key,)).fetchone()
         if cursor is None:
             self._begin(db, budget, now)
             db.execute("INSERT INTO budget_cursors VALUES (?, ?)", (budget.key, newest))
             return newest
-        if cursor[0] > newest:  # SQLite reuses the highest `seq` after a delete
+        if cursor[0] > newest:  # rows were deleted, and SQLite will reuse their `seq`
             db.execute("UPDATE budget_cursors SET seq = ? WHERE budget = ?", (newest, budget.key))
         return min(int(cursor[0]), newest)
 
@@ -155,7 +158,7 @@ class Ledger:
         db.execute(_ADD, (budget.key, start * _NS, spent, unpriced))
 
     def learn_recent(self, db: sqlite3.Connection) -> None:
-        """Learn the estimates from the last calls in the journal."""
+        """Learn the usual amounts of a call from the last calls in the journal."""
         for row in db.execute(_USAGE, (_newest(db) - _RECENT,)).fetchall():
             self.learn(row)
 
@@ -184,13 +187,15 @@ class Ledger:
 def statuses_now(
     journal: Journal, budgets: Sequence[Budget], now: float, steps: int = sys.maxsize
 ) -> tuple[list[Status], bool]:
-    """The budgets' state, including calls not counted yet, and whether all such calls were read; writes nothing.
+    """Compute the budgets' current state without writing to the journal.
+
+    Returns the state, which includes calls not counted so far, and whether all of these calls were read.
 
     Args:
         journal: the journal.
         budgets: the budgets.
         now: Unix seconds.
-        steps: most steps of 2,000 uncounted observations to read; a step takes about 40 ms.
+        steps: maximum number of steps; each reads up to 2,000 uncounted observations and takes about 40 ms.
     """
     ledger = Ledger(budgets)
     with journal.with_copies(_TABLES) as db:
@@ -199,13 +204,16 @@ def statuses_now(
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """The `seq` of the last ended observation. Open rows are excluded: an interrupted row keeps its `seq`."""
+    """The `seq` of the last observation that has ended.
+
+    Running observations are excluded: an interrupted one keeps its `seq`, and would never be counted.
+    """
     row = db.execute(_NEWEST).fetchone()
     return int(row[0]) if row else 0
 
 
 def tokens_in(usage: str | None) -> float | None:
-    """The number of tokens in a row's usage; None if it is unknown."""
+    """The total number of tokens in a row's `usage`, which is JSON; None if it is unknown."""
     return None if usage is None else float(sum(json.loads(usage).values()))
 
 

@@ -36,21 +36,24 @@ class Period(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """One budget. `action` is None if the operator chose none: it then depends on the calling code."""
+    """One budget. If the operator chose no `action`, it is None, and the calling code decides (see `action_for`)."""
 
     text: str  # the operator's own text
     scope: str  # lower case
     amount: float
     unit: str
     period: str
-    zone: tzinfo | None = None  # None: this machine's time zone
+    zone: tzinfo | None = None  # None means this machine's time zone
     zone_name: str = ""
     is_soft: bool = False
     action: str | None = None
 
     @property
     def key(self) -> str:
-        """The budget's name in the journal. The amount is not part of it: a changed budget keeps its spending."""
+        """The budget's name in the journal.
+
+        The amount is not part of the name, so that a budget whose amount is changed keeps its spending.
+        """
         return " ".join(filter(None, (self.scope, f"{self.unit}/{self.period}", self.zone_name)))
 
     def covers(self, agent: str | None, *models: str | None) -> bool:
@@ -64,7 +67,8 @@ class Budget(NamedTuple):
 
         Args:
             ours: whether a model of `src/models` makes the call. These models treat a refused call as a failed one.
-                Other code may close its position on any exception, so its call is refused only if `stop` is written.
+                Other code may close a trading position on any exception, so that its calls are refused only if the
+                operator wrote `stop`.
         """
         if self.is_soft:
             return TELL
@@ -86,7 +90,7 @@ class Budget(NamedTuple):
         return int(datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp())
 
     def local(self, seconds: float) -> datetime:
-        """A time (Unix seconds) in the budget's zone."""
+        """Convert a time (Unix seconds) to the budget's time zone."""
         return datetime.fromtimestamp(seconds, self.zone or timezone.utc).astimezone(self.zone)
 
 
@@ -102,7 +106,7 @@ def _days_of(period: str, day: date) -> tuple[date, date]:
 
 
 def parse_budgets(text: str) -> list[Budget]:
-    """The budgets in `text`, separated by semicolons or line breaks. Raises SettingError on anything else."""
+    """Parse budgets separated by semicolons or line breaks. Raises SettingError if one is malformed or given twice."""
     budgets = [_parse(entry) for entry in _entries(text)]
     keys = [budget.key for budget in budgets]
     if twice := next((budget for budget in budgets if keys.count(budget.key) > 1), None):
@@ -144,7 +148,7 @@ def _period(entry: str, text: str) -> str:
 
 
 def _with_word(budget: Budget, word: str) -> Budget:
-    """Return the budget with one optional word of its text applied."""
+    """Return the budget changed by one of the optional words in its text, such as `soft` or a time zone."""
     lower = word.lower()
     if lower in ("soft", "hard"):
         return budget._replace(is_soft=lower == "soft")
@@ -156,9 +160,9 @@ def _with_word(budget: Budget, word: str) -> Budget:
 
 
 def _zone(entry: str, word: str) -> tzinfo | None:
-    """The time zone named `word`; None if the word is a model's name instead."""
+    """The time zone named `word`; None if the word does not look like a time zone, and may be a model's name."""
     if word.upper() == "UTC":
-        return timezone.utc  # also on a machine without a time zone database
+        return timezone.utc  # works also on a machine without a time zone database
     if not re.fullmatch(r"(?:[A-Z][A-Za-z_]+/)+[A-Z][\w+-]*", word):
         return None
     try:
@@ -171,7 +175,7 @@ def _zone(entry: str, word: str) -> tzinfo | None:
 
 
 def configured() -> list[Budget]:
-    """The budgets of the settings. An invalid budget is reported once and left out."""
+    """The budgets that the operator has configured. An invalid setting is reported once."""
     return list(_readable(setting(SETTING) or ""))
 
 

@@ -16,7 +16,7 @@ from .options import zoned
 
 
 class _Commands(TyperGroup):
-    """The commands as one group. A reader that closes the pipe early, as `head` does, is not an error."""
+    """All commands as one group. It exits normally if a reader of the output, such as `head`, closes the pipe early."""
 
     def invoke(self, ctx: Any) -> object:
         """Run the command and flush its output, so that a closed pipe is detected here."""
@@ -26,7 +26,7 @@ class _Commands(TyperGroup):
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # lets Python's flush at exit succeed
             raise typer.Exit(0) from None
 
 
@@ -59,7 +59,7 @@ for command in (
     adopt.adopt,
 ):
     app.command()(zoned(command))
-# Options after the script's name belong to the script.
+# `run` passes all options after the script's name on to the script.
 app.command(context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True})(adopt.run)
 
 

@@ -12,11 +12,11 @@ from .findings import Finding, fault, fine, is_there, warning
 _WATCH = "python -m src.observability watch"
 _URLS = "OBSERVABILITY_ALERT_URLS"
 _UNWATCHED_NS = 2 * 3600 * 10**9
-_MAX_INCIDENTS = 3  # most incidents named in one line
+_MAX_INCIDENTS = 3  # largest number of incidents named in one line
 
 
 def alerts() -> Iterator[Finding]:
-    """Check channels, rules and the last pass of the watch."""
+    """Check the alert rules, the channels for messages, and when `watch` last read the journal."""
     yield from _rules()
     has_channels = bool(settings.setting(_URLS))
     if has_channels:
@@ -46,7 +46,7 @@ def _is_watched() -> bool:
 
 
 def _read(query: str) -> list[dict[str, Any]]:
-    if not _is_watched():  # opening the store would create it
+    if not _is_watched():  # if nothing watches the journal, opening the store would create its file
         return []
     from ...alerts import AlertStore, path_beside
 

@@ -13,15 +13,15 @@ DOCTOR = "python -m src.observability doctor"
 
 
 class Severity(IntEnum):
-    """How bad a finding is; the worst sorts first."""
+    """How bad a finding is. Lower values are worse, so that the worst findings sort first."""
 
-    FAULT = 0  # data is lost or not delivered: exit status 1
+    FAULT = 0  # data is lost or not delivered; `doctor` exits with status 1
     WARNING = 1
     FINE = 2
 
 
 class Finding(NamedTuple):
-    """One result of a check, with its cure unless all is well."""
+    """One result of a check. It includes a cure if there is a problem."""
 
     severity: Severity
     about: str
@@ -30,13 +30,16 @@ class Finding(NamedTuple):
     detail: str | None = None  # only for scripts
 
     def as_json(self) -> dict[str, str | None]:
-        """Return the finding for scripts."""
+        """Return the finding as a JSON object, for scripts."""
         finding = {"weight": self.severity.name.lower(), "about": self.about, "what": self.what, "cure": self.cure}
         return finding | ({"detail": self.detail} if self.detail else {})
 
 
 def by_subject(findings: Iterable[Finding]) -> list[Finding]:
-    """Join the findings about each subject, worst first, without the good findings of a subject that has a problem."""
+    """Join the findings about each subject into one; the worst comes first.
+
+    If a subject has a problem, its good findings are left out.
+    """
     subjects: dict[str, list[Finding]] = {}
     for finding in sorted(findings, key=lambda finding: finding.severity):
         subjects.setdefault(finding.about, []).append(finding)
@@ -52,7 +55,7 @@ def _joined(findings: Sequence[Finding]) -> Finding:
 
 
 def fault(about: str, what: str, cure: str) -> Finding:
-    """Return the finding that data is lost or not delivered."""
+    """Return a finding that data is lost or not delivered."""
     return Finding(Severity.FAULT, about, what, cure)
 
 
@@ -62,7 +65,7 @@ def warning(about: str, what: str, cure: str) -> Finding:
 
 
 def fine(about: str, what: str) -> Finding:
-    """Return the finding that all is well."""
+    """Return a finding that all is well."""
     return Finding(Severity.FINE, about, what)
 
 
@@ -72,12 +75,12 @@ def is_there(path: Path) -> bool:
 
 
 def nearest_folder(path: Path) -> Path:
-    """Return the lowest folder above `path` that this user can see."""
+    """Return the closest parent folder of `path` that exists and that this user can see."""
     return next(parent for parent in path.parents if is_there(parent))
 
 
 def journal_obstacle(path: Path) -> Finding | None:
-    """Return the reason why no journal can be at `path`; None if a file is there, or this user can create it."""
+    """Return a fault if no journal can be at `path`; None if a file exists there, or this user can create one."""
     if os.path.isdir(path):  # noqa: PTH112
         return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in it")
     folder = nearest_folder(path)
@@ -90,5 +93,5 @@ def journal_obstacle(path: Path) -> Finding | None:
 
 
 def is_awaited(path: Path) -> bool:
-    """Return whether an agent's first call will create the journal."""
+    """Return whether no journal exists yet, and an agent's first call can create it."""
     return not is_there(path) and journal_obstacle(path) is None

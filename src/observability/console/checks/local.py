@@ -15,10 +15,10 @@ from ..render.format import SHORT_ID, duration, how_many, one_line
 from .findings import DOCTOR, Finding, fault, fine, is_there, journal_obstacle, nearest_folder, warning
 from .obstacles import LONG_NS, obstacles, refused_patterns
 
-_TOO_LONG_NS = 3600 * 10**9  # a row pending for longer is a fault
+_TOO_LONG_NS = 3600 * 10**9  # it is a fault if a row waits longer than this to be sent
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
-_MAX_TRACES = 5  # most traces named in a message
+_MAX_TRACES = 5  # largest number of traces named in a message
 _FIX = f"{DOCTOR} --fix"
 
 
@@ -58,7 +58,7 @@ def _budgets() -> Iterator[Finding]:
 
 
 def journal() -> Iterator[Finding]:
-    """Check if the journal exists, is readable, writable and sound, and has free disk space; then check its rows."""
+    """Check if the journal exists, is readable, writable and intact, and has free disk space; then check its rows."""
     path = settings.journal_path()
     yield from _disk(path)
     if (obstacle := journal_obstacle(path)) is not None:
@@ -175,7 +175,10 @@ def _recorded(journal: Journal) -> Iterator[Finding]:
 
 
 def _outcomes(traces: list[str]) -> Finding:
-    """Report outcomes without a trace in this journal: the id is mistyped, or the trace is on another machine."""
+    """Report outcomes whose trace is not in this journal.
+
+    Either the trace's id was mistyped, or the trace was recorded on another machine.
+    """
     if not traces:
         return fine("outcomes", "all of the last 7 days match a trace")
     ids = ", ".join(trace[:SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")

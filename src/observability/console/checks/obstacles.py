@@ -9,11 +9,11 @@ from ..render.format import duration
 from .findings import DOCTOR, Finding, fault, warning
 
 NO_KEYS = warning("keys", "no keys are set", "for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env")
-LONG_NS = 600 * 10**9  # a row pending for longer needs attention
+LONG_NS = 600 * 10**9  # a row that waits longer than this to be sent needs attention
 
 
 def obstacles() -> Iterator[Finding]:
-    """Yield the reasons why records are not sent to a configured destination; nothing if records are sent."""
+    """Yield the reasons why records are not sent to a configured destination. Yields nothing if they are sent."""
     yield from _flag()
     yield from _keys()
     yield from _unreadable()
@@ -27,9 +27,9 @@ def is_blocked(destination: settings.AnyDestination) -> bool:
 
 
 def refused_patterns() -> Iterator[Finding]:
-    """Yield the error in the operator's redaction patterns; until the error is corrected, no text is recorded."""
+    """Yield a fault if the operator's redaction patterns are invalid. No text is recorded until they are corrected."""
     if not settings.setting("OBSERVABILITY_REDACT_PATTERNS"):
-        return  # to skip the import below, which `status` rarely needs
+        return  # skips the import below, which `status` rarely needs
     from ...redaction import check_patterns, redact_line
 
     try:
@@ -40,7 +40,7 @@ def refused_patterns() -> Iterator[Finding]:
 
 
 def stuck(oldest_pending_ns: int | None) -> Iterator[Finding]:
-    """Yield a warning if rows have been pending for long."""
+    """Yield a warning if the oldest row has been waiting to be sent for longer than `LONG_NS`."""
     age = 0 if oldest_pending_ns is None else time_range.now_ns() - oldest_pending_ns
     if age > LONG_NS:
         yield warning("pending", f"the oldest row has been pending for {duration(age)}", f"run {DOCTOR}")
@@ -52,7 +52,7 @@ def _flag() -> Iterator[Finding]:
         yield warning(
             "tracing", f"off, according to {origin}: calls are not recorded", f"set ENABLE_LANGFUSE=true in {origin}"
         )
-    elif not settings.setting("ENABLE_LANGFUSE"):  # the setting is malformed: records are kept, not sent
+    elif not settings.setting("ENABLE_LANGFUSE"):  # the setting is malformed: calls are recorded, but not sent
         errors = (error for error in settings.malformed() if error.startswith("ENABLE_LANGFUSE "))
         what = next(errors, "ENABLE_LANGFUSE is neither true nor false")
         yield fault("settings", f"{what}; it is set in {origin}", f"correct it in {origin}")
@@ -71,7 +71,10 @@ _NEEDED_FOR_OTLP = ("OBSERVABILITY_OTLP_ENDPOINT", "OBSERVABILITY_OTLP_HEADERS")
 
 
 def _unreadable() -> Iterator[Finding]:
-    """Yield malformed OTLP settings; without a usable Langfuse destination, also its malformed key or host."""
+    """Yield the malformed settings of the OTLP destination.
+
+    If no Langfuse destination is usable, also yield the malformed settings of its key and host.
+    """
     needed = () if settings.destination() else _NEEDED
     for error in settings.malformed():
         if (name := error.partition(" ")[0]) in (*needed, *_NEEDED_FOR_OTLP):
@@ -83,7 +86,7 @@ _CLEARLY_ALLOWED = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])
 
 def _plain_http(destination: settings.AnyDestination) -> Iterator[Finding]:
     if settings.setting("LANGFUSE_ALLOW_HTTP") or _CLEARLY_ALLOWED.match(destination.host):
-        return  # to skip the import below, which takes longer than the rest of `status`
+        return  # skips the import below, which takes longer than the rest of `status`
     from ...shipping import is_refused_plain_http
 
     if is_refused_plain_http(destination):

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from ...shipping import Answer, LangfuseClient
 
 _SECONDS = 5.0  # per request
-_SOON_NS = 300 * 10**9  # a row recorded more recently may still be in the server's queue
-_OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # APIs of servers since version 4
+_SOON_NS = 300 * 10**9  # a row recorded less than this time ago may still be in the server's queue
+_OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # only since server version 4
 _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 
 
 def read_back(client: "LangfuseClient", destination: str, project: str) -> Iterator[Finding]:
-    """Report which reading APIs answer, save the project's id in the journal, read the last shipped trace and score.
+    """Report which of the server's APIs for reading answer, and whether they return the last shipped trace and score.
+
+    Also save the project's id in the journal.
 
     Raises:
         OSError: the server does not answer.
@@ -35,7 +37,7 @@ def read_back(client: "LangfuseClient", destination: str, project: str) -> Itera
             journal.keep_project(destination, project)
             sent = health.last_shipped(journal, destination)
     except JournalError:
-        return  # the check `journal` reports the error
+        return  # `doctor`'s check `journal` reports this error
     if trace := sent["trace_id"]:
         path = f"{_OBSERVATIONS}?limit=1&traceId={quote(trace)}" if new else f"{_LEGACY_TRACES}/{quote(trace)}"
         yield _read_back_finding(f"trace {trace[:SHORT_ID]}", client.get(path, _SECONDS), sent["trace_ns"])
@@ -68,7 +70,10 @@ def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
 
 
 def _rows(answer: "Answer") -> Any:
-    """The rows of a list, or a single object; None if the request failed or the answer is not a JSON object."""
+    """The rows if the answer is a list of rows, else its single object.
+
+    None if the request failed or the answer is not a JSON object.
+    """
     try:
         body = json.loads(answer.body) if answer.is_success else None
     except ValueError:

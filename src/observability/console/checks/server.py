@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from ...shipping import Answer
 
 _SECONDS = 5.0  # per request
-_OLDEST_SERVER = (3, 63)  # oldest version that accepts SDK 4's OTLP (documented for that SDK)
-_OLDEST_FOR_SDK_5 = (4, 59)  # documented; measured: server 4.16.0 accepts SDK 5.0.4's spans and prompts, not its scores
+# Oldest server version that accepts the OTLP of Langfuse SDK 4, according to that SDK's documentation.
+_OLDEST_SERVER = (3, 63)
+# Oldest server version for Langfuse SDK 5, according to its documentation. In a test, server 4.16.0 accepted the spans
+# and prompts of SDK 5.0.4, but not its scores.
+_OLDEST_FOR_SDK_5 = (4, 59)
 _SKEW_SECONDS = 60
 
 
 def server() -> Iterator[Finding]:
-    """Check the Langfuse server. Yields nothing if no records are sent to it: `settings_readable` reports that."""
+    """Check the Langfuse server.
+
+    Yields nothing if no records are sent to it, since the check `settings_readable` reports the reason.
+    """
     from ...shipping import PROJECTS, LangfuseClient, project_id_of
 
     destination = settings.destination()
@@ -44,7 +50,7 @@ def server() -> Iterator[Finding]:
 
 
 def otlp_endpoint() -> Iterator[Finding]:
-    """Check if the second destination accepts OTLP and the headers, by sending a message without spans."""
+    """Check if the second destination accepts OTLP with the configured headers, by sending a message without spans."""
     from ...shipping import ExportResult, OtlpClient
 
     destination = settings.otlp_destination()
@@ -106,7 +112,7 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
 
 
 def _sdk_version() -> str:
-    """The version of the Langfuse SDK; empty if it is not installed (it is optional)."""
+    """The version of the installed Langfuse SDK; empty if this optional package is not installed."""
     try:
         return version("langfuse")
     except PackageNotFoundError:

@@ -16,7 +16,7 @@ from ..repricing import price_of_model, price_table_text, repriced
 
 
 class By(str, Enum):
-    """The possible groups of `costs`."""
+    """What `costs` can group calls by."""
 
     agent = "agent"
     model = "model"

@@ -62,7 +62,7 @@ def decisions(
 
 
 def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
-    """Print the evaluation, or a hint if no outcome is known."""
+    """Print the evaluation of decisions with a known outcome, or a hint if there are none."""
     with opened() as journal:
         rows = resolved(journal, rows)
         evaluated = queries.decisions_with_outcome(journal, rows, inferred=inferred)
@@ -78,7 +78,7 @@ def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
 
 
 def _calls(journal: Journal, by: str, rows: Filter) -> list[CallStats]:
-    """Return the statistics of the filter's calls, from the oldest existing observation on."""
+    """Return the statistics of the calls that match the filter, since the oldest observation that still exists."""
     since = max(rows.since_ns, oldest_ns(journal) or 0)
     return call_stats(journal, by, rows._replace(since_ns=since), timed=False)
 

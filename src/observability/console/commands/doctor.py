@@ -42,8 +42,12 @@ def doctor(
 
 
 def _findings() -> list[Finding]:
-    """Run all checks. Each `what` is redacted, even if the operator's patterns are invalid: no key may be printed."""
-    # Loaded lazily: every command loads this module, and loading redaction's rules takes longer than most commands.
+    """Run all checks, and redact the text `what` of each finding, since no key may be printed.
+
+    Redaction works even if the operator's own patterns are invalid.
+    """
+    # Imported here because every command imports this module, and loading redaction's rules takes longer than most
+    # commands.
     from ...redaction import redact_line
     from ..checks import alerts, local, server
 
@@ -80,7 +84,8 @@ def _fix() -> None:
     if not is_there(path):
         return
     try:
-        journal = Journal(path)  # sets aside a file that is not a journal, and starts a new journal
+        # If the file is not a journal, this sets it aside and starts a new journal.
+        journal = Journal(path)
     except JournalError as error:
         cprint(f"❌ {safe(str(error))}", "red", file=sys.stderr)
         return

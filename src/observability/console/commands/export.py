@@ -27,7 +27,7 @@ from ..render.layout import show_json
 
 
 class Format(str, Enum):
-    """The file formats."""
+    """The file formats that `export` can write."""
 
     jsonl = "jsonl"
     csv = "csv"
@@ -43,7 +43,8 @@ _INTEGERS = {"seq", *columns_of(Kind.INTEGER)}
 _FLOATS = {"number", *columns_of(Kind.REAL)}
 _PAGE_ROWS = 5000
 _MESSAGE_ROWS = 500  # rows per OTLP message, as in the shipper's messages
-# Text that a spreadsheet would run as a formula: its sign may follow blanks, and may be a full-width character.
+# Matches text that a spreadsheet would run as a formula. The sign that starts the formula may follow blanks, and may be
+# a full-width character.
 _FORMULA = re.compile(r"[\s\x00-\x1f\x7f\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠﹢﹣﹦﹫−]|[\t\r\n]")
 
 
@@ -100,14 +101,14 @@ def _export_scores(journal: Journal, rows: Filter, limit: int | None, form: Form
 
 
 def _typed_score(row: Row) -> Row:
-    """Split `value`, a number or a text, into two columns, for formats with one type per column."""
+    """Replace a score's `value` by the columns `number` and `text`, for formats with one type per column."""
     value = row.pop("value")
     is_text = isinstance(value, str)
     return {**row, "number": None if is_text else value, "text": value if is_text else None}
 
 
 def _write(form: Format, pages: Iterable[list[Row]], columns: Sequence[str], journal: Journal, file: IO[bytes]) -> int:
-    """Write all pages; return the number of rows."""
+    """Write all pages of rows to the file; return the number of rows."""
     if form is Format.parquet:
         return _write_parquet(pages, columns, file)
     rows = 0
@@ -130,7 +131,10 @@ def _objects(page: list[Row]) -> Iterator[str]:
 
 
 def _messages(page: list[Row]) -> Iterator[str]:
-    """Yield OTLP messages in the shipper's form, one per project. Rows without a project get the configured project."""
+    """Return OTLP messages like those of the shipper, one for each Langfuse project.
+
+    Rows without a project are assigned to the configured one.
+    """
     from ...shipping import json_of
 
     projects: dict[str, list[Row]] = defaultdict(list)
@@ -147,9 +151,9 @@ def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """Put a quote before text that a spreadsheet would run as a formula.
+    """Put a quote (') before text that a spreadsheet would run as a formula.
 
-    NUL becomes U+FFFD: few readers accept NUL, and Python 3.10's writer rejects it.
+    The character NUL becomes U+FFFD, since few CSV readers accept NUL, and Python 3.10's CSV writer rejects it.
     """
     if not isinstance(value, str):
         return value
@@ -172,7 +176,10 @@ def _write_parquet(pages: Iterable[list[Row]], columns: Sequence[str], file: IO[
 
 @contextmanager
 def written_to(output: Path | None) -> Iterator[IO[bytes]]:
-    """Open stdout, a device, or a file that is renamed to `output` once complete. Raises JournalError if that fails."""
+    """Open `output` for writing, or stdout if it is None. Raises JournalError if the output cannot be written.
+
+    A file is written under a temporary name, and renamed to `output` once it is complete.
+    """
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -189,7 +196,10 @@ def written_to(output: Path | None) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _complete(output: Path) -> Iterator[IO[bytes]]:
-    """Write to a new file of mode 0600: mkstemp opens neither another user's file nor a link (O_EXCL, O_NOFOLLOW)."""
+    """Open a new temporary file of mode 0600, and rename it to `output` once it is complete.
+
+    `mkstemp` opens neither another user's file nor a link, since it uses O_EXCL and O_NOFOLLOW.
+    """
     descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
     draft = Path(name)
     try:
