@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 # Imported as a module because its rules load only on first use: every command imports this file.
 from .. import redaction
 
-_SHORT_ID = 8  # digits of a shortened trace id, which the command `trace` accepts
+_SHORT_ID = 8  # number of digits of a trace id that `trace` accepts
 
 
 class Message(NamedTuple):
-    """The title and body of a message about an incident."""
+    """The title and body of a message."""
 
     title: str
     body: str

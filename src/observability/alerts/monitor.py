@@ -15,8 +15,8 @@ _MOST_SYMBOLS = 50
 # This does not apply to the rules in _NEVER_USUAL.
 _ADOPTED_NS = 3 * _DAY_NS
 _NEVER_USUAL = ("failing", "refused", "silent")
-_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence of an agent may be a restart
-_RETIRED_NS = 14 * _DAY_NS  # an agent that is silent for longer counts as retired
+_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence may be a restart
+_RETIRED_NS = 14 * _DAY_NS  # an agent silent for longer is taken as retired
 
 
 @dataclass
@@ -47,9 +47,9 @@ class Memory:
 
     answer: str = ""
     actions: dict[str, str] = field(default_factory=dict)  # symbol -> action of its last decision, BUY or SELL
-    seen_ns: int = 0  # time of the agent's last event
-    end_ns: int = 0  # time at which the agent's last trace ended
-    end_trace: str = ""  # id of the trace that ended last
+    seen_ns: int = 0  # time of the last event
+    end_ns: int = 0  # end of the last trace
+    end_trace: str = ""  # id of the last trace
 
 
 class Monitor:

@@ -39,9 +39,9 @@ class Day:
     # Number of pairs of successive decisions, and three sums over the pairs: d, d * d, and d * the next decision's d.
     # Here d is a decision's confidence in percent, minus 50.
     pairs: list[float] = field(default_factory=lambda: [0.0] * 4)
-    # Hours of the longest gaps between the ends of two successive traces.
+    # The longest gaps between the ends of two successive traces, in hours.
     gaps: list[float] = field(default_factory=list)
-    # The same for gaps measured by the number of traces due in them.
+    # The longest gaps, each measured by the number of traces that were due in it.
     due_gaps: list[float] = field(default_factory=list)
 
     @classmethod
@@ -68,7 +68,7 @@ class Day:
             self.pairs = [a + b for a, b in zip(self.pairs, (1, first, first * first, first * second), strict=True)]
 
     def forget(self, rule: str) -> None:
-        """Delete the day's counts for a rule."""
+        """Delete the counts of a rule."""
         fields = {"slow": ("latencies",), "confidence": ("confidences", "pairs"), "spend": ("spend",)}.get(rule, ())
         empty = Day(self.number)
         for name in fields:
@@ -90,7 +90,10 @@ def bin_of(seconds: float) -> int:
 
 
 class Past:
-    """The counts of an agent's complete days, and of today. Values derived from complete days are computed daily."""
+    """The counts of an agent's complete days, and of today.
+
+    Values derived from the complete days are computed once a day.
+    """
 
     def __init__(self, first_day: int, days: list[Day], today: Day) -> None:
         self.first_day, self.days, self.today = first_day, days, today
@@ -119,7 +122,7 @@ class Past:
         self.rewritten = True
 
     def once(self, name: str, compute: Callable[[], Any]) -> Any:
-        """Return the value `name`, derived from the complete days. `compute` is called at most once a day."""
+        """Return a value derived from the complete days, computed once a day."""
         if name not in self._computed:
             self._computed[name] = compute()
         return self._computed[name]
@@ -157,7 +160,7 @@ class Past:
         return math.exp((self._slow_bin() + 1) * _BIN)
 
     def is_slow(self, seconds: float) -> bool:
-        """Whether a call that took `seconds` is slow for this agent."""
+        """Whether a call is slow for this agent."""
         return bin_of(seconds) > self._slow_bin()
 
     @property
@@ -297,7 +300,7 @@ class Past:
 
 
 def _with_neighbours(rates: list[float], choose: Callable[[float, float, float], float]) -> list[float]:
-    """Replace each hour's rate by what `choose` (min or max) picks from its own and its two neighbours' rates."""
+    """Replace each hour's rate by the min or max (`choose`) of the hour before, the hour and the hour after."""
     return [choose(rates[hour - 1], rates[hour], rates[(hour + 1) % 168]) for hour in range(168)]
 
 

@@ -6,7 +6,7 @@ from .. import settings
 
 
 def end_of_quiet(now_ns: int) -> int:
-    """The earliest time (Unix nanoseconds) to send a message: now or, during quiet hours, their end."""
+    """The earliest time to send a message (Unix nanoseconds): now, or the end of the quiet hours."""
     quiet: settings.QuietHours | None = settings.setting("OBSERVABILITY_ALERT_QUIET")
     if quiet is None:
         return now_ns

@@ -28,7 +28,7 @@ class Rule(NamedTuple):
     suspect: float  # the lowest share of bad trials worth a message
     message: str  # template with the fields {bad} and {trials}; for `slow` also {limit} and {typical}
     floor: float = 0.02  # lowest usual share
-    few: float | None = None  # usual share assumed for an agent with few trials; if None, the rule is skipped
+    few: float | None = None  # usual share assumed for an agent with few trials; None: the rule is skipped
 
 
 RULES = (
@@ -61,7 +61,7 @@ class Evidence:
     bad: int = 0
     since_ns: int = 0
     first_bad: str = ""  # trace ids
-    last_good: str = ""  # id of the last good trace before `first_bad`
+    last_good: str = ""  # the last good trace before `first_bad`
     latest_good: str = ""
     usual: float | None = None  # usual share of bad trials when the score was last 0
     tests: float = 0.0  # number of tests expected in `YEARS` years, computed when the score was last 0

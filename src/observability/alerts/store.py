@@ -62,7 +62,7 @@ class AlertStore:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the alerts' file, or create it.
+        """Open or create the file.
 
         Raises:
             JournalError: the file cannot be used; the message names it.
@@ -105,7 +105,7 @@ class AlertStore:
                 raise
 
     def select(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Run a query and return its rows."""
+        """The rows of a query."""
         with self._named():
             return [dict(row) for row in self._db.execute(query, values)]
 
@@ -133,7 +133,7 @@ class AlertStore:
         due: dict[str, int],
         gone: Iterable[str] = (),
     ) -> None:
-        """Save the results of one pass over the journal in one transaction.
+        """Save the results of a pass in one transaction.
 
         Args:
             facts: values to save, by name.

@@ -20,7 +20,7 @@ from .store import AlertStore, path_beside
 # A pause between two passes means that the machine has slept if it is longer than _SLEEP_NS, and longer than _PAUSES
 # times the pause before.
 _PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9
-_GONE_NS = 60 * 86_400 * 10**9  # the learned state of an agent not seen for longer is deleted
+_GONE_NS = 60 * 86_400 * 10**9  # an agent not seen for longer is forgotten
 
 
 class AlreadyWatchedError(OSError):

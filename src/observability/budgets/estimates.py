@@ -74,7 +74,7 @@ class Estimates:
         self._usd = self._tokens = 0.0  # sums over all priced calls, for the mean price per token
 
     def of(self, agent: str | None, model: str | None) -> Usual:
-        """The probable amounts of an agent's call of a model. They are zero, with `is_known` false, at the start."""
+        """The probable amounts of an agent's call of a model; zero, with `is_known` false, if nothing is known yet."""
         own = self._by_call.get((agent, model))
         if own is not None and own.usd.count >= _FEWEST:
             return own.usual()

@@ -17,7 +17,7 @@ from .limits import STOP, TELL, Budget
 
 # Share of a budget's remainder that a process may use before the next refresh, beyond the slice reserved for it.
 _UNDRAWN = 1 / 256
-_CAUTION = 4.0  # safety factor: other processes are assumed to spend this many times as fast as recently
+_CAUTION = 4.0  # safety factor: all processes are assumed to spend this many times as fast as recently
 _ROUNDING = 1e-6  # relative tolerance when amounts are compared, since sums of floats are not exact
 # Refreshes may stop because the journal is locked or the machine is overloaded. After _STALE_SECONDS without a refresh,
 # a process may use a share of the last known remainder. The share grows to the whole remainder within another
@@ -44,9 +44,9 @@ class View:
         self.limit, self.spent, self.reserved = limit, spent, reserved
         self.left = limit - spent - reserved  # amount that no process has spent or reserved
         self.room = room  # amount that this process's new calls may use until the next refresh
-        self.ends = ends  # end of the budget's period, in Unix seconds
-        self.is_read = True  # False until the spending has been read from the journal
-        self.pace = pace  # None until the pace has been measured
+        self.ends = ends  # end of the period, Unix seconds
+        self.is_read = True  # False before the journal was read
+        self.pace = pace  # None before it is measured
         self.used = 0.0  # amount that this process's calls have reserved since the last refresh
         self.beyond: list[Observation] = []  # calls admitted although `room` was used up
         self.refreshed = monotonic()
@@ -118,7 +118,7 @@ class Gate:
         self.needs_refresh = False  # whether at least half of the room in any budget is used
 
     def initialise(self, statuses: Sequence[Status]) -> None:
-        """Set the budgets' state from `statuses`, unless it has already been read from the journal."""
+        """Set the budgets' state, unless the keeper has already set it."""
         if not any(view.is_read for view in self.views):
             self.views = [View(now.limit, now.spent, now.reserved, room=0.0, ends=now.resets_at) for now in statuses]
 
@@ -175,7 +175,7 @@ class Gate:
         return BudgetExceeded(view.limit, view.spent, reserved, budget.local(view.ends), budget.text)
 
     def plan_of(self, agent: str | None, model: str | None) -> Plan:
-        """Compute and store what an agent's call of a model takes from each budget."""
+        """Compute and store the plan of an agent's calls of a model."""
         usual = self._estimates.of(agent, model)
         covering = [index for index, budget in enumerate(self.budgets) if budget.covers(agent, model)]
         amounts = tuple((index, usual.or_guess(self.budgets[index])) for index in covering)

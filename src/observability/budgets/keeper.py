@@ -26,9 +26,9 @@ from .limits import Budget, configured
 _LEAST_SECONDS = 0.05  # pause between two refreshes while calls run, unless a caller needs a larger slice
 _IDLE_SECONDS = 1.0
 _DEAD_SECONDS = 5.0  # pause between two searches for amounts still reserved by dead processes
-_FEWEST = 4  # a budget's remainder is divided by at least this number of processes: more may be starting
+_FEWEST = 4  # the remainder is divided among at least this many processes, since more may be starting
 _AHEAD_SECONDS = 3.0  # a slice lasts this many seconds if the process goes on spending as recently
-_SPEED_SECONDS = 1.0  # the speed of spending is measured over this time
+_SPEED_SECONDS = 1.0  # period over which spending is measured
 _SHORTEST_SECONDS = 0.9
 
 
@@ -40,10 +40,10 @@ class Session(Protocol):
 
     @property
     def process(self) -> str:
-        """The token that identifies this process."""
+        """The token of this process."""
 
     def is_alive(self, process: str) -> bool:
-        """Whether the process identified by this token still runs."""
+        """Whether the process of this token still runs."""
 
 
 class _Speed:
@@ -89,7 +89,7 @@ class Keeper:
     def refresh(self, journal: Journal, session: Session) -> None:
         """Count what was spent and reserve slices of the budgets, if a refresh is due.
 
-        It does not raise if that fails: neither calls nor the recording of calls must stop.
+        It never raises, so that a failure stops neither calls nor their recording.
         """
         now = time.monotonic()
         wait = _LEAST_SECONDS if self.gate.outstanding else _IDLE_SECONDS
@@ -102,7 +102,7 @@ class Keeper:
             cure = "Calls are admitted by the last known spending."
             failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
         previous, self._refreshed = self._refreshed, time.monotonic()
-        # If a caller needs a refresh, it waits as long as this one took, so that a busy journal is spared.
+        # Even if a caller needs a refresh, the pause before it is as long as this refresh took: this spares a busy journal.
         self._duration = self._refreshed - now
         self._lag = min(self._refreshed - previous, _IDLE_SECONDS)
         self._print_notes()
@@ -211,7 +211,7 @@ class Keeper:
         return None if per_second is None else per_second * _AHEAD_SECONDS
 
     def _print_notes(self) -> None:
-        """Print which budgets are used up: one line for each budget, period and kind of note."""
+        """Print that a budget is used up, once for each budget, period and kind of note."""
         while self.gate.notes:
             note = self.gate.notes.popleft()
             mark = (note.budget, self.gate.views[note.budget].ends, note.kind)
@@ -220,7 +220,7 @@ class Keeper:
                 warn(self.gate.text_of(note), "yellow")
 
     def leave(self, journal: Journal, process: str) -> None:
-        """Count the last calls, and free this process's slices, when the process ends."""
+        """Count the last calls and return the slices when the process ends."""
         try:
             with journal.transaction() as db:
                 self._ledger.settle(db, self._clock())

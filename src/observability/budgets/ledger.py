@@ -39,7 +39,7 @@ class Status(NamedTuple):
     """The current state of a budget. Amounts are in its unit; times are Unix seconds."""
 
     budget: Budget
-    limit: float  # the budget's amount, including raises
+    limit: float  # the budget's amount, including temporary raises by the operator
     spent: float
     reserved: float  # sum of all processes' slices, for running calls and calls expected soon
     unpriced: int  # number of calls whose amount is an estimate
@@ -48,7 +48,7 @@ class Status(NamedTuple):
 
     @property
     def left(self) -> float:
-        """The amount that is neither spent nor reserved; negative if the limit is exceeded."""
+        """The amount neither spent nor reserved; negative beyond the limit."""
         return self.limit - self.spent - self.reserved
 
     @property

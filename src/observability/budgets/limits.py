@@ -36,14 +36,14 @@ class Period(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """One budget. If the operator chose no `action`, it is None, and the calling code decides (see `action_for`)."""
+    """One budget. If the operator chose no action, `action` is None, and `action_for` chooses by the calling code."""
 
     text: str  # the operator's own text
     scope: str  # lower case
     amount: float
     unit: str
     period: str
-    zone: tzinfo | None = None  # None means this machine's time zone
+    zone: tzinfo | None = None  # None: this machine's time zone
     zone_name: str = ""
     is_soft: bool = False
     action: str | None = None
@@ -162,7 +162,7 @@ def _with_word(budget: Budget, word: str) -> Budget:
 def _zone(entry: str, word: str) -> tzinfo | None:
     """The time zone named `word`; None if the word does not look like a time zone, and may be a model's name."""
     if word.upper() == "UTC":
-        return timezone.utc  # works also on a machine without a time zone database
+        return timezone.utc  # also on a machine without a time zone database
     if not re.fullmatch(r"(?:[A-Z][A-Za-z_]+/)+[A-Z][\w+-]*", word):
         return None
     try:
@@ -175,7 +175,7 @@ def _zone(entry: str, word: str) -> tzinfo | None:
 
 
 def configured() -> list[Budget]:
-    """The budgets that the operator has configured. An invalid setting is reported once."""
+    """The budgets that the operator has configured. An invalid budget is reported once and ignored."""
     return list(_readable(setting(SETTING) or ""))
 
 

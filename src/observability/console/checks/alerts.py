@@ -12,7 +12,7 @@ from .findings import Finding, fault, fine, is_there, warning
 _WATCH = "python -m src.observability watch"
 _URLS = "OBSERVABILITY_ALERT_URLS"
 _UNWATCHED_NS = 2 * 3600 * 10**9
-_MAX_INCIDENTS = 3  # largest number of incidents named in one line
+_MAX_INCIDENTS = 3  # most incidents named in one line
 
 
 def alerts() -> Iterator[Finding]:

@@ -55,7 +55,7 @@ def _joined(findings: Sequence[Finding]) -> Finding:
 
 
 def fault(about: str, what: str, cure: str) -> Finding:
-    """Return a finding that data is lost or not delivered."""
+    """Return the finding that data is lost or not delivered."""
     return Finding(Severity.FAULT, about, what, cure)
 
 
@@ -65,7 +65,7 @@ def warning(about: str, what: str, cure: str) -> Finding:
 
 
 def fine(about: str, what: str) -> Finding:
-    """Return a finding that all is well."""
+    """Return the finding that all is well."""
     return Finding(Severity.FINE, about, what)
 
 
@@ -80,7 +80,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def journal_obstacle(path: Path) -> Finding | None:
-    """Return a fault if no journal can be at `path`; None if a file exists there, or this user can create one."""
+    """Return the reason why no journal can be at `path`; None if a file is there, or this user can create it."""
     if os.path.isdir(path):  # noqa: PTH112
         return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in it")
     folder = nearest_folder(path)

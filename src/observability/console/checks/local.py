@@ -18,7 +18,7 @@ from .obstacles import LONG_NS, obstacles, refused_patterns
 _TOO_LONG_NS = 3600 * 10**9  # it is a fault if a row waits longer than this to be sent
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
-_MAX_TRACES = 5  # largest number of traces named in a message
+_MAX_TRACES = 5  # most traces named in a message
 _FIX = f"{DOCTOR} --fix"
 
 
@@ -58,7 +58,7 @@ def _budgets() -> Iterator[Finding]:
 
 
 def journal() -> Iterator[Finding]:
-    """Check if the journal exists, is readable, writable and intact, and has free disk space; then check its rows."""
+    """Check if the journal exists, is readable, writable and sound, and has free disk space; then check its rows."""
     path = settings.journal_path()
     yield from _disk(path)
     if (obstacle := journal_obstacle(path)) is not None:

@@ -13,7 +13,7 @@ LONG_NS = 600 * 10**9  # a row that waits longer than this to be sent needs atte
 
 
 def obstacles() -> Iterator[Finding]:
-    """Yield the reasons why records are not sent to a configured destination. Yields nothing if they are sent."""
+    """Yield the reasons why records are not sent to a configured destination; nothing if records are sent."""
     yield from _flag()
     yield from _keys()
     yield from _unreadable()
@@ -29,7 +29,7 @@ def is_blocked(destination: settings.AnyDestination) -> bool:
 def refused_patterns() -> Iterator[Finding]:
     """Yield a fault if the operator's redaction patterns are invalid. No text is recorded until they are corrected."""
     if not settings.setting("OBSERVABILITY_REDACT_PATTERNS"):
-        return  # skips the import below, which `status` rarely needs
+        return  # to skip the import below, which `status` rarely needs
     from ...redaction import check_patterns, redact_line
 
     try:
@@ -71,9 +71,9 @@ _NEEDED_FOR_OTLP = ("OBSERVABILITY_OTLP_ENDPOINT", "OBSERVABILITY_OTLP_HEADERS")
 
 
 def _unreadable() -> Iterator[Finding]:
-    """Yield the malformed settings of the OTLP destination.
+    """Yield a fault for each malformed setting of the OTLP destination.
 
-    If no Langfuse destination is usable, also yield the malformed settings of its key and host.
+    If no Langfuse destination is usable, also yield faults for a malformed Langfuse key or host.
     """
     needed = () if settings.destination() else _NEEDED
     for error in settings.malformed():
@@ -86,7 +86,7 @@ _CLEARLY_ALLOWED = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])
 
 def _plain_http(destination: settings.AnyDestination) -> Iterator[Finding]:
     if settings.setting("LANGFUSE_ALLOW_HTTP") or _CLEARLY_ALLOWED.match(destination.host):
-        return  # skips the import below, which takes longer than the rest of `status`
+        return  # to skip the import below, which takes longer than the rest of `status`
     from ...shipping import is_refused_plain_http
 
     if is_refused_plain_http(destination):

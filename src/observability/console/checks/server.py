@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _SECONDS = 5.0  # per request
 # Oldest server version that accepts the OTLP of Langfuse SDK 4, according to that SDK's documentation.
 _OLDEST_SERVER = (3, 63)
-# Oldest server version for Langfuse SDK 5, according to its documentation. In a test, server 4.16.0 accepted the spans
-# and prompts of SDK 5.0.4, but not its scores.
+# Oldest server version for Langfuse SDK 5, as documented. In a test, server 4.16.0 accepted the spans and prompts of
+# SDK 5.0.4, but not its scores.
 _OLDEST_FOR_SDK_5 = (4, 59)
 _SKEW_SECONDS = 60
 
@@ -112,7 +112,7 @@ def _versions(host: str, health: "Answer") -> Iterator[Finding]:
 
 
 def _sdk_version() -> str:
-    """The version of the installed Langfuse SDK; empty if this optional package is not installed."""
+    """The version of the Langfuse SDK; empty if it is not installed (it is optional)."""
     try:
         return version("langfuse")
     except PackageNotFoundError:

@@ -40,7 +40,7 @@ def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument()]
 
 
 def _choices_of(command: Any) -> dict[str, str]:
-    """Map each option of a command to its possible values, separated by spaces."""
+    """Map each option to its possible values, separated by spaces."""
     names = (name for parameter in command.params for name in parameter.opts if name.startswith("--"))
     return {name: _VALUES.get(name, "") for name in names}
 
@@ -50,7 +50,7 @@ def _run() -> str:
 
 
 def _bash(commands: Mapping[str, Mapping[str, str]], shell: Shell) -> str:
-    """Return the completion script for bash, or for zsh, which runs it in its bash-compatible mode."""
+    """Return the script for bash, or for zsh in its bash-compatible mode."""
     values = {option: values for options in commands.values() for option, values in options.items() if values}
     of_option = "\n".join(f"        {option}) choices={shlex.quote(text)} ;;" for option, text in values.items())
     of_command = "\n".join(
