@@ -102,7 +102,7 @@ class Keeper:
             cure = "Calls are admitted by the last known spending."
             failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
         previous, self._refreshed = self._refreshed, time.monotonic()
-        # Even if a caller needs a refresh, the pause before it is as long as this refresh took: this spares a busy journal.
+        # Even a refresh that a caller needs waits as long as this one took, which spares a busy journal.
         self._duration = self._refreshed - now
         self._lag = min(self._refreshed - previous, _IDLE_SECONDS)
         self._print_notes()
