@@ -26,7 +26,7 @@ _T = (
 
 
 class Estimate(NamedTuple):
-    """A mean, its number of cases, and its 95 % interval (None for fewer than two different values)."""
+    """A mean, its number of cases, and its 95 % confidence interval, which is None unless two values differ."""
 
     cases: int
     value: float | None
@@ -42,9 +42,9 @@ class Evaluation(NamedTuple):
     hits: int
     hit_low: float
     hit_high: float
-    gain_usd: Estimate  # per case with an outcome in USD
+    gain_usd: Estimate  # mean profit or loss of the cases with an outcome in USD
     brier: Estimate  # squared error of the forecast: 0 is perfect, 0.25 is a coin toss (Brier 1950)
-    pnl_usd: float | None  # sum over the cases of `gain_usd`
+    pnl_usd: float | None  # total profit or loss of the cases with an outcome in USD
     calls: int  # all calls of the group, with or without a decision
     unpriced: int  # successful calls without a known price
     calls_usd: float | None  # cost of the priced calls
@@ -56,16 +56,16 @@ class Evaluation(NamedTuple):
 
     @property
     def hit_share(self) -> float | None:
-        """Share of hits among the cases."""
+        """Share of the cases that were profitable (hits); None without cases."""
         return self.hits / self.cases if self.cases else None
 
     @property
     def net_usd(self) -> float | None:
-        """Profit or loss minus the cost of all calls."""
+        """Profit or loss minus the cost of all calls; None if one of them is unknown."""
         return None if self.pnl_usd is None or self.calls_usd is None else self.pnl_usd - self.calls_usd
 
     def as_json(self) -> dict[str, Any]:
-        """Return the evaluation for scripts, without nesting."""
+        """Return the evaluation as a dictionary without nesting, for JSON output."""
         flat = {
             "usd_cases": self.gain_usd.cases, "mean_usd": self.gain_usd.value,
             "mean_low": self.gain_usd.low, "mean_high": self.gain_usd.high,
@@ -77,7 +77,11 @@ class Evaluation(NamedTuple):
 
 
 class ConfidenceClass(NamedTuple):
-    """A group of decisions with similar confidence. The mean confidence is 0 to 100; shares are 0 to 1."""
+    """A group of decisions with similar confidence.
+
+    `confidence` is their mean confidence, 0 to 100. `low` and `high` are the 95 % interval of the share of hits, 0 to
+    1.
+    """
 
     confidence: float
     cases: int
@@ -92,12 +96,12 @@ class ConfidenceClass(NamedTuple):
 
 
 def evaluations(decisions: Iterable[Row], stats: Iterable[CallStats], by: str) -> list[Evaluation]:
-    """Return one evaluation per group of `by` with a decision or a call, most cases first.
+    """Return one evaluation for each agent or model that has a decision or a call, most cases first.
 
     Args:
         decisions: decisions with their outcomes.
         stats: the statistics of all calls of the same period, grouped by `by`.
-        by: `agent` or `model`; a decision's model is the model of the last call before it.
+        by: `agent` or `model`. A decision's model is the model of the last call before the decision.
     """
     groups = _grouped(decisions, lambda row: row[by] or UNKNOWN)
     calls = {group.group: group for group in stats}
@@ -107,7 +111,10 @@ def evaluations(decisions: Iterable[Row], stats: Iterable[CallStats], by: str) -
 
 
 def calibration(decisions: Iterable[Row]) -> list[ConfidenceClass]:
-    """Return cases and hits by class of confidence, lowest first; decisions of unknown confidence are left out."""
+    """Group decisions by confidence, and return the cases and hits of each class, lowest class first.
+
+    Decisions of unknown confidence are left out.
+    """
     forecasts = [row for row in _with_finite_confidence(decisions) if row["confidence"] is not None]
     classes = _grouped(forecasts, lambda row: str(min(int(row["confidence"] * CLASSES // 100), CLASSES - 1)))
     return [_class(rows) for _, rows in sorted(classes.items())]
@@ -169,7 +176,10 @@ def _estimate(values: Sequence[float], minimum: float = -math.inf, maximum: floa
 
 
 def wilson(hits: int, cases: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, 0 to 1 (Wilson 1927, JASA 22, 209-212); (0, 1) without cases."""
+    """Return the 95 % confidence interval of the share of hits (Wilson 1927, JASA 22, 209-212).
+
+    Without cases, the interval is (0, 1).
+    """
     if not cases:
         return 0.0, 1.0
     share, spread = hits / cases, _Z * _Z / cases
@@ -179,7 +189,10 @@ def wilson(hits: int, cases: int) -> tuple[float, float]:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean (Student 1908, Biometrika 6, 1-25); None unless two values differ."""
+    """Return the 95 % confidence interval of the mean of some values (Student 1908, Biometrika 6, 1-25).
+
+    The result is None unless two values differ.
+    """
     if len(set(values)) < 2:
         return None
     half = _t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
@@ -188,7 +201,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def _t_quantile(freedom: int) -> float:
-    """Return Student's 97.5 % quantile; beyond the table, the first terms of its expansion (Abramowitz 26.7.5)."""
+    """Return the 97.5 % quantile of Student's t for some degrees of freedom.
+
+    Beyond the table, it is computed from the first terms of a series expansion (Abramowitz 26.7.5).
+    """
     if freedom <= len(_T):
         return _T[freedom - 1]
     return _Z + (_Z**3 + _Z) / (4 * freedom) + (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / (96 * freedom**2)

@@ -23,7 +23,7 @@ from .render.layout import paragraph
 
 MAX_ROWS = 1_000_000  # largest --limit
 SINCE = "all"  # default of --since for every command
-_MAX_NAMES = 12  # most names listed in a message
+_MAX_NAMES = 12  # largest number of names listed in an error message
 
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts: one JSON object per line, times in ISO 8601.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Show the newest N.")]
@@ -31,7 +31,10 @@ Full = Annotated[bool, typer.Option("--full", help="Print whole prompts and answ
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the filter's options to a command, which receives the resulting `Filter` as argument `rows`."""
+    """Add the filter options, such as --agent and --since, to a command.
+
+    The command receives the resulting `Filter` as its argument `rows`.
+    """
     return _with_options_of(_filter, command)
 
 
@@ -41,7 +44,10 @@ def zoned(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with_options_of(common: Callable[..., dict[str, Any]], command: Callable[..., None]) -> Callable[..., None]:
-    """Add the parameters of `common` to a command, which receives the arguments returned by `common`."""
+    """Add the options of the function `common` to a command.
+
+    On each run, `common` receives the values of its options, and returns arguments for the command.
+    """
     added, own = (inspect.signature(function).parameters for function in (common, command))
 
     @functools.wraps(command)
@@ -82,7 +88,7 @@ def _filter(
 
 
 def time_of(text: str, option: str) -> int:
-    """Parse an option's time to Unix nanoseconds; a malformed time ends the command with status 2."""
+    """Return the time given with an option in Unix nanoseconds. A malformed time ends the command with status 2."""
     try:
         return time_range.parse_time(text)
     except ValueError as error:
@@ -91,7 +97,10 @@ def time_of(text: str, option: str) -> int:
 
 @contextmanager
 def opened() -> Iterator[Journal]:
-    """Open the journal for reading; an error is printed and ends the command with status 1."""
+    """Open the existing journal, and close it after the `with` block.
+
+    A `JournalError`, also inside the block, is printed and ends the command with status 1.
+    """
     path = settings.journal_path()
     try:
         if (obstacle := journal_obstacle(path)) is not None:
@@ -108,7 +117,7 @@ def opened() -> Iterator[Journal]:
 
 
 def print_no_rows(noun: str, rows: Filter, cure: str = "run an agent") -> None:
-    """Print that no rows match, and the cure. An empty result is not an error."""
+    """Print that no rows match, and how to find some. The command does not fail: an empty result is not an error."""
     widen = ", or widen --since" if rows.since_ns > 0 else ", or --until" if rows.is_bounded else ""
     widen += ", or leave out a filter" if rows.is_of_traces else ""
     cprint(f"🤖 No {noun} found: {cure}{widen}", "cyan", file=sys.stderr)
@@ -138,19 +147,20 @@ def _message_of(error: JournalError) -> str:
 
 
 def resolved(journal: Journal, rows: Filter) -> Filter:
-    """Spell the filter's agent and model as the journal does, and find the traces with the filter's text.
+    """Return the filter with agent and model spelled as in the journal, and with the traces that contain its text.
 
     Raises:
-        JournalError: the journal has agents or models, but not the filter's; or the text has neither letter nor digit.
+        JournalError: the filter's agent or model is not among those in the journal, or its text has neither letter nor
+            digit.
     """
     return with_traces(journal, with_existing_names(journal, rows))
 
 
 def with_existing_names(journal: Journal, rows: Filter) -> Filter:
-    """Spell the filter's agent and model as the journal does.
+    """Return the filter with agent and model spelled as in the journal.
 
     Raises:
-        JournalError: the journal has agents or models, but not the filter's.
+        JournalError: the filter's agent or model is not among those in the journal.
     """
     return rows._replace(agent=_name(journal, "agent", rows.agent), model=_name(journal, "model", rows.model))
 

@@ -32,12 +32,12 @@ def serve(
 
 
 def _listener(port: int) -> socket.socket:
-    """Return a socket on the loopback interface; a port in use ends the command with status 1."""
+    """Return a socket that listens on the loopback interface. If the port is in use, end the command with status 1."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port))
-        listener.listen()  # from now on a browser can connect, and waits for the server
+        listener.listen()  # from now on a browser can connect; its request waits until the server runs
     except OSError as error:
         cprint(f"❌ Port {port} cannot be used ({error.strerror}): choose another with --port", "red", file=sys.stderr)
         raise typer.Exit(1) from None

@@ -20,7 +20,7 @@ from ..render.format import duration, how_many, moment, one_line, price, safe
 from ..render.layout import paragraph, show, show_json, width
 from ..render.tables import decisions_table, spend_table
 
-_AGENTS = 6  # most agents listed, to fit one screen
+_AGENTS = 6  # largest number of agents to list, so that the output fits one screen
 _DECISIONS = 5
 
 
@@ -62,7 +62,7 @@ def _facts(journal: Journal) -> dict[str, Any]:
 
 
 def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
-    """Return where records go: "shipped to HOST" once HOST has received a row, before that "to be shipped to HOST"."""
+    """Return where records are sent: "shipped to HOST" if HOST has received a row, else "to be shipped to HOST"."""
     sending = [to.label for to in settings.destinations() if not is_blocked(to)]
     hosts: dict[str, list[str]] = {"shipped": [], "to be shipped": []}
     for label in sending:
@@ -73,7 +73,7 @@ def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
 
 
 def _problem(oldest_pending_ns: int | None, destinations: dict[str, dict[str, Any]]) -> Finding | None:
-    """Return the first reason why text is not recorded, or records are not sent."""
+    """Return the first problem that prevents text from being recorded or records from being sent; None without one."""
     if not settings.tracing_on():
         return next(obstacles())
     times = [oldest_pending_ns, *(rows["oldest_pending_ns"] for rows in destinations.values())]

@@ -26,7 +26,7 @@ from ..time_range import local_time
 _POLL_SECONDS = 0.5
 _POLL_ROWS = 500
 _AGENT, _MODEL, _EVENT = 18, 24, 22  # widths in columns
-_NARROW = 60  # terminal width below which the agent's name is cut shorter
+_NARROW = 60  # in a terminal with fewer columns, the agent's name is cut shorter
 
 First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Begin with the N newest rows.")]
 
@@ -43,7 +43,7 @@ def tail(rows: Filter, limit: First = 10, as_json: AsJson = False) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             _wait_for_journal()
-            with opened() as journal:  # reopened each time: a damaged journal may have been set aside
+            with opened() as journal:  # reopened for each poll, since a damaged journal may have been replaced
                 follower.print_news(journal, limit)
             limit = _POLL_ROWS
             time.sleep(_POLL_SECONDS)
@@ -65,9 +65,9 @@ class _Follower:
         self._printed, self._day = 0, ""
 
     def print_news(self, journal: Journal, limit: int) -> None:
-        """Print the new rows, at most the newest `limit`."""
+        """Print the rows that have arrived since the last call, at most the newest `limit`."""
         last = pages.newest_ended(journal)
-        after = self._printed if self._printed <= last else 0  # 0: the journal was replaced or emptied
+        after = self._printed if self._printed <= last else 0  # 0 if the journal was replaced or emptied
         for row in self._news(journal, after, last, limit):
             row["metadata"] = json.loads(row["metadata"] or "{}")
             if self._as_json:
@@ -85,7 +85,10 @@ class _Follower:
         return [row for row in news if row["trace_id"] in traces]
 
     def _existing(self, journal: Journal) -> Filter:
-        """Return the filter with the journal's spelling; an agent or model without rows yet may appear later."""
+        """Return the filter with the agent and model spelled as in the journal.
+
+        If the journal lacks one of them, return the filter unchanged, since rows of this agent or model may come later.
+        """
         with contextlib.suppress(JournalError):
             return with_existing_names(journal, self._rows)
         return self._rows
@@ -100,7 +103,10 @@ class _Follower:
 
 
 def _line(row: Row, columns: int) -> Text:
-    """Return one line, cut to `columns`. A narrow line has a shorter agent's name, and no model."""
+    """Return a row as one line of at most `columns` columns.
+
+    In a narrow terminal, the agent's name is cut shorter, and the model is left out.
+    """
     line = Text(f"{local_time(row['start_ns']):%H:%M:%S}  {row['trace_id'][:SHORT_ID]}  ", style="dim")
     line.append(
         f"{padded(row['agent'] or 'unknown', min(_AGENT, columns // (4 if columns >= _NARROW else 7)))}  ",

@@ -16,7 +16,7 @@ from ..render.tree import tree_of
 
 _SESSIONS = "python -m src.observability costs --by session"
 _MAX_CANDIDATES = 20
-_MAX_TREE = 160  # widest tree in columns, in a pipe too
+_MAX_TREE = 160  # largest width of a tree in columns, also if the output is a pipe
 
 
 @filtered

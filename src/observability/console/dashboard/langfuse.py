@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...shipping import LangfuseClient
 
 _SECONDS = 10.0  # per request
-_PAGE_ROWS = 10  # rows per page, to keep an answer below the client's limit of 64 KB
+_PAGE_ROWS = 10  # rows per page; few, so that an answer stays below the client's limit of 64 KB
 _DASHBOARDS, _WIDGETS = "/api/public/unstable/dashboards", "/api/public/unstable/dashboard-widgets"
 _CONFIGS = "/api/public/score-configs"
 _Object = dict[str, Any]
@@ -51,7 +51,7 @@ def make_dashboard(client: "LangfuseClient") -> str:
 
 
 def make_score_configs(client: "LangfuseClient") -> int:
-    """Create or update the score configurations; return how many belong to others and were left unchanged.
+    """Create or update our score configurations. Return how many were left unchanged because others made them.
 
     Raises:
         RefusedError: the server refuses a request.
@@ -78,7 +78,7 @@ def _put(api: "_Api", widget: str | None, request: _Object) -> str:
 
 
 def _tiles(widgets: list[str], below: int) -> Iterator[_Object]:
-    """Yield placements from left to right, below the existing widgets."""
+    """Yield a tile for each widget, placed from left to right. The first row of tiles is the grid's row `below`."""
     per_row = COLUMNS // WIDTH
     for number, widget in enumerate(widgets):
         x, y = number % per_row * WIDTH, below + number // per_row * HEIGHT
@@ -90,13 +90,13 @@ def _is_ours(item: _Object) -> bool:
 
 
 class _Api:
-    """Sends requests; the bodies of requests and answers are JSON."""
+    """Sends requests to Langfuse's API. The bodies of requests and answers are JSON."""
 
     def __init__(self, client: "LangfuseClient") -> None:
         self._call: Callable[..., Any] = client.call
 
     def rows(self, path: str) -> list[_Object]:
-        """Return all rows of a list."""
+        """Return all objects that the API lists under a path, from all pages."""
         rows: list[_Object] = []
         page = pages = 1
         while page <= pages:
@@ -106,7 +106,7 @@ class _Api:
         return rows
 
     def send(self, method: str, path: str, body: _Object | None = None) -> _Object:
-        """Return the object that the server answers with."""
+        """Send a request, and return the JSON object in the server's answer."""
         answer = self._call(method, path, b"" if body is None else json.dumps(body).encode(), _SECONDS)
         if answer.status in (404, 405) and path.startswith("/api/public/unstable/") and method == "GET":
             raise NoSuchApiError

@@ -7,18 +7,20 @@ the generation that decided, so that they can be grouped by model.
 from typing import Any, NamedTuple
 
 DASHBOARD = "Trading agents"
-MADE_BY = "Made by: python -m src.observability dashboard"  # mark in a description: the command may change this object
-COLUMNS, WIDTH, HEIGHT = 12, 6, 6  # columns of the dashboard's grid, width and height of a widget
+# The command `dashboard` only changes objects in Langfuse whose description contains this mark.
+MADE_BY = "Made by: python -m src.observability dashboard"
+# The number of columns in the dashboard's grid; the width and height of a widget in cells of the grid.
+COLUMNS, WIDTH, HEIGHT = 12, 6, 6
 _BARS, _OVER_TIME, _TABLE = "HORIZONTAL_BAR", "BAR_TIME_SERIES", "PIVOT_TABLE"
 _ROWS = 20
 
 
 class Widget(NamedTuple):
-    """A chart: its measures, its dimension, and a filter of rows."""
+    """A chart on the dashboard. It shows measures of the filtered rows of a Langfuse view, grouped by a dimension."""
 
     name: str
     view: str
-    metrics: tuple[tuple[str, str], ...]  # measure, aggregation
+    metrics: tuple[tuple[str, str], ...]  # pairs of a measure and its aggregation
     dimension: str | None
     filters: tuple[dict[str, Any], ...]
     chart: str
@@ -39,7 +41,7 @@ class Widget(NamedTuple):
         }
 
     def as_clicks(self) -> str:
-        """Return the choices in Langfuse's form for a new widget."""
+        """Return in words what to choose in Langfuse's form for a new widget."""
         metrics = ", ".join(f"{aggregation} of {measure}" for measure, aggregation in self.metrics)
         chosen = [f"view {self.view}", f"metric {metrics}"]
         chosen += [f"dimension {self.dimension}"] if self.dimension else []

@@ -35,7 +35,8 @@ class Access:
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
-        self._cookie = f"moon_page_{port}"  # the name contains the port, since a browser sends a cookie to every port
+        # The cookie's name contains the port, because a browser sends a cookie to all ports of a host.
+        self._cookie = f"moon_page_{port}"
         self._token: str | None = secrets.token_urlsafe(32)
         self._session = secrets.token_urlsafe(32)
         self.address = f"http://127.0.0.1:{port}/?token={self._token}"

@@ -7,11 +7,11 @@ from ...budgets import Status, amount_text, configured, statuses_now
 from ...journal import Journal
 
 _NS = 10**9
-_STEPS = 5  # most steps in which `statuses_now` reads uncounted calls
+_STEPS = 5  # largest number of steps in which `statuses_now` reads uncounted calls for one page view
 
 
 class Bar(NamedTuple):
-    """A budget as a bar with its figures; widths are percent of the limit."""
+    """A budget drawn as a bar, and its figures. Widths are in percent of the budget's limit."""
 
     status: Status
     mood: str  # CSS class
@@ -20,7 +20,7 @@ class Bar(NamedTuple):
     resets_ns: int
 
     def amount(self, name: str) -> str:
-        """A figure of the status as text; `~` marks a figure with estimates."""
+        """Return the status field `name` as text. A `~` before the number says that it contains estimates."""
         is_estimated = name == "spent" and self.status.unpriced
         return f"{'~' if is_estimated else ''}{amount_text(getattr(self.status, name))}"
 
@@ -33,7 +33,7 @@ class Card(NamedTuple):
 
 
 def budgets(journal: Journal) -> Card | None:
-    """Return the current state of the budgets; None if no budget is set."""
+    """Return the bars for the current state of all budgets; None if no budget is set."""
     chosen = configured()
     if not chosen:
         return None

@@ -12,14 +12,16 @@ from ..render.format import count, how_many, money, plain
 from ..time_range import local_time
 from .view import Range
 
-WIDTH, HEIGHT = 100, 28  # size of a small line chart
-BAR, STEP = 8, 10  # width of a bar, and distance from bar to bar; the plot is 100 high
+WIDTH, HEIGHT = 100, 28  # size of a small line chart in SVG units
+# The width of a bar, and the distance from one bar's left edge to the next, in SVG units. A plot is 100 units high.
+BAR, STEP = 8, 10
 _MARGIN = 2
-_MAX_SERIES = 5  # series with a colour of their own if there are more than six; the others share the sixth
+# If a chart has more than six series, the five largest have a colour of their own, and the others share the sixth.
+_MAX_SERIES = 5
 _TOPS = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 OTHERS = "s6"
 
-Part = tuple[int, str, float]  # a part of a bar: bucket, series, size
+Part = tuple[int, str, float]  # a part of a bar: number of its bucket, name of its series, size
 
 
 class Line(NamedTuple):
@@ -38,7 +40,7 @@ class Rect(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A bar, and its figures in words: for its tooltip and for screen readers."""
+    """A bar. Its label gives its figures in words, for the tooltip and for screen readers."""
 
     x: float
     rects: list[Rect]
@@ -82,7 +84,7 @@ def line(values: Sequence[float | None]) -> Line:
 
 
 def _paths(points: Sequence[tuple[float, float] | None]) -> list[str]:
-    """Return a path per unbroken run of points; a lone point is a short dash."""
+    """Return an SVG path for each run of points without a gap (None). A single point is drawn as a short dash."""
     runs: list[list[tuple[float, float]]] = [[]]
     for item in points:
         if item is None:
@@ -97,14 +99,15 @@ def chart(
     title: str, parts: Iterable[Part], time: Range, form: Callable[[float], str], *,
     kinds: dict[str, str] | None = None, note: str = "",
 ) -> Chart | None:  # fmt: skip
-    """Return a chart of the parts; None if all parts are zero.
+    """Return a chart of stacked bars; None if all parts are zero.
 
     Args:
         title: the heading.
-        parts: the parts, in any order.
-        time: the buckets.
+        parts: the parts of the bars, in any order.
+        time: the period, divided into buckets: one bar each.
         form: formats a size as text.
-        kinds: the CSS class of each series, in order; by default the largest series are drawn, then all others as one.
+        kinds: series -> CSS class, in the order of drawing. By default, the largest series come first, and then the sum
+            of all others.
         note: text below the chart.
     """
     sizes: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -127,14 +130,14 @@ def chart(
 
 
 def _kinds(totals: dict[str, float]) -> dict[str, str]:
-    """Return the CSS classes of the series, largest first: of all series if there are up to six, else of five."""
+    """Return the CSS classes of the series, largest series first. Of more than six series, only five have a class."""
     largest = sorted(totals, key=lambda series: -totals[series])
     drawn = largest if len(largest) <= _MAX_SERIES + 1 else largest[:_MAX_SERIES]
     return {series: f"s{number}" for number, series in enumerate(drawn, 1)}
 
 
 def _folded(row: dict[str, float], kinds: dict[str, str], others: int) -> dict[str, float]:
-    """Return the sizes of the drawn series in their order, then the sum of all others."""
+    """Return the sizes of the series in `kinds`, in the order of `kinds`, then the sum of all other series."""
     drawn = {series: row[series] for series in kinds if row.get(series)}
     rest = math.fsum(size for series, size in row.items() if series not in kinds)
     return {**drawn, how_many(others, "other"): rest} if rest else drawn
@@ -156,7 +159,7 @@ def _bar(
 
 
 def top_of(highest: float) -> float:
-    """Return the top of an axis: a round number whose half is round too."""
+    """Return the value at the top of an axis for values up to `highest`: a round number whose half is round too."""
     power = 10.0 ** math.floor(math.log10(highest)) if highest > 0 else 1.0
     return next(top * power for top in _TOPS if top * power >= highest * (1 - 1e-9))
 
@@ -166,20 +169,20 @@ def _dates(time: Range) -> list[str]:
 
 
 def date(nanoseconds: int, time: Range) -> str:
-    """The start of a bucket: `28 Nov 14:00`, or `28 Nov` if the buckets are whole days."""
+    """Return the start of a bucket as text, such as `28 Nov 14:00`, or `28 Nov` if the buckets are whole days."""
     return f"{local_time(nanoseconds):{'%d %b' if time.width % 24 == 0 else '%d %b %H:%M'}}"
 
 
 def dollars(usd: float) -> str:
-    """A cost on an axis or in a tooltip."""
+    """Return a cost as text for an axis or a tooltip."""
     return "$0" if not usd else money(usd).removesuffix(".00")
 
 
 def whole(number: float) -> str:
-    """A count on an axis or in a tooltip; an empty text for a fraction."""
+    """Return a count as text for an axis or a tooltip. For a fraction, the text is empty."""
     return count(int(number)) if float(number).is_integer() else ""
 
 
 def named(name: str | None) -> str:
-    """The name of a series as text."""
+    """Return the name of a series as text; `unknown` if it has none."""
     return plain(name) or "unknown"

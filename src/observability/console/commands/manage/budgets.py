@@ -66,7 +66,10 @@ def _raise(
 
 
 def _named(chosen: list[Budget], scope: str) -> Budget:
-    """Return the one budget with this scope, key or text; if none or several match, end the command with status 1."""
+    """Return the only budget whose scope, key or text is `scope`, ignoring case.
+
+    If no budget or several budgets match, end the command with status 1.
+    """
     name = " ".join(scope.lower().split())
     matching = [budget for budget in chosen if name in (budget.scope, budget.key.lower(), budget.text.lower())]
     if len(matching) == 1:
@@ -80,7 +83,7 @@ def _named(chosen: list[Budget], scope: str) -> Budget:
 
 
 def _end(budget: Budget, until: str, now: float) -> float:
-    """Parse a time to Unix seconds; `tomorrow` is the next midnight in the budget's zone."""
+    """Return the time given with --until in Unix seconds. `tomorrow` is the next midnight in the budget's zone."""
     text = until.strip().lower()
     if text == "tomorrow":
         day = datetime.fromtimestamp(now, budget.zone).date() + timedelta(days=1)

@@ -20,17 +20,17 @@ def _end(message: str, cure: str) -> NoReturn:
 
 
 def confirm(question: str, outcome: str, end: Callable[[str, str], NoReturn] = _end) -> None:
-    """End the command unless the operator agrees: with status 1, or 130 on Ctrl-C.
+    """Ask the question, and return if the operator agrees. Else end the command: status 130 on Ctrl-C, otherwise 1.
 
     Args:
         question: the question to print.
-        outcome: the message if the operator does not agree, such as `nothing was sent`.
-        end: ends the command if there is no terminal; receives the message and its cure.
+        outcome: the message to print if the operator does not agree, such as `nothing was sent`.
+        end: the function that ends the command if there is no terminal. It receives an error message and its cure.
     """
     try:
         if typer.confirm(question, err=True):
             return
-    except typer.Abort as abort:  # Ctrl-C or no terminal: `__context__` holds the cause
+    except typer.Abort as abort:  # raised on Ctrl-C or without a terminal: `__context__` tells which
         print(file=sys.stderr)
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise typer.Exit(INTERRUPTED) from None

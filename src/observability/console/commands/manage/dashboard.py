@@ -61,7 +61,7 @@ def _make(client: "LangfuseClient", destination: settings.Destination, as_json: 
 
 
 def _project(client: "LangfuseClient", destination: settings.Destination) -> str | None:
-    """Return the project's id, and save it in the journal if there is a journal."""
+    """Return the id of the project in Langfuse. The id is also saved in the journal, if there is a journal."""
     project = client.project_id(10.0)
     if project is not None:
         try:

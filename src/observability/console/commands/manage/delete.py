@@ -55,7 +55,10 @@ def _print_deletion_steps(label: str, page: str | None, trace_id: str) -> None:
 
 
 def _check_ended(trace: traces.Trace) -> None:
-    """End the command if an observation of the trace is still running: recording its end would recreate the trace."""
+    """End the command if an observation of the trace is still running.
+
+    If the trace were deleted now, the end of that observation would later be recorded and recreate the trace.
+    """
     if any(row["state"] == "open" for row in trace.observations):
         print_error(f"Trace {trace.id[:SHORT_ID]} is still running", "delete it once it has ended")
         raise typer.Exit(1)

@@ -19,7 +19,7 @@ from ...queries import decisions, traces
 from ...render.format import SHORT_ID, gain, gain_percent, how_many, one_line
 from ...trades_csv import BadLine, Repeats, Trades, read_trades
 
-_MAX_PRINTED = 20  # most bad lines printed
+_MAX_PRINTED = 20  # largest number of bad lines to print
 
 Usd = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in USD.")]
 Percent = Annotated[str | None, typer.Option(metavar="NUMBER", help="Profit or loss in percent of the stake.")]
@@ -46,7 +46,8 @@ def outcome(
     with opened() as journal:
         trace_id = traces.trace_id_named(journal, trace)
         scores = recording.scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
-        rows = recording.rows_of_outcome(journal, trace_id, scores, None)  # None: no fallback destination
+        # None: if the trace is not in this journal, the scores have no destination, and are not sent.
+        rows = recording.rows_of_outcome(journal, trace_id, scores, None)
         journal.append([], rows)
         has_trade = decisions.has_trade(journal, trace_id)
     _print_outcome(rows, has_trade, as_json)
@@ -60,7 +61,7 @@ def _check_numbers(pnl_usd: str | None, pnl_pct: str | None) -> None:
 
 
 def _check_notes() -> None:
-    """End the command if a note would be lost: while redaction patterns are invalid, no text is recorded."""
+    """End the command if a redaction pattern is invalid. No text is recorded then, so the note would be lost."""
     for refused in refused_patterns():
         print_error(f"No outcome was recorded, because its note would be lost: {refused.what}", refused.cure)
         raise typer.Exit(1)

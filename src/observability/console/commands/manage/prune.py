@@ -49,7 +49,10 @@ def prune(
 
 
 class _Pruned(NamedTuple):
-    """Numbers of observations from before a time (Unix nanoseconds). The field names are those of the JSON output."""
+    """The result: numbers of observations that started before `before_ns` (Unix nanoseconds).
+
+    The field names are those of the JSON output.
+    """
 
     before_ns: int
     dry_run: bool
@@ -61,7 +64,7 @@ class _Pruned(NamedTuple):
 
 
 def _announce(pruned: _Pruned) -> None:
-    """Print the numbers on stderr, and ask for confirmation."""
+    """Print on stderr how many observations would be deleted, and ask for confirmation."""
     with contextlib.redirect_stdout(sys.stderr):
         _print(pruned)
     confirm("Delete them for good?", "nothing was deleted")
@@ -99,7 +102,10 @@ def _before(older_than: str | None) -> int:
 
 
 def _delete(journal: Journal, before: int) -> int:
-    """Delete in steps, so that no writer waits long; return the number of deleted observations."""
+    """Delete the observations from before a time (Unix nanoseconds), and return their number.
+
+    This happens in steps, so that no other writer waits long.
+    """
     deleted = 0
     while step := journal.delete_done(STEP_ROWS, before_ns=before):
         deleted += step

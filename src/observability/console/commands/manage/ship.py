@@ -57,13 +57,13 @@ def ship(
 
 
 class _Shipped(NamedTuple):
-    """The number of rows by result. The field names are those of the JSON output."""
+    """The result for one destination, with numbers of rows. The field names are those of the JSON output."""
 
     host: str
     delivered: int
     refused: int  # rejected by the server
     waiting: int  # still pending
-    why: str | None  # reason for the pending rows
+    why: str | None  # why rows are still pending
     cure: str | None
 
 
@@ -71,7 +71,8 @@ def _ship(journal: Journal, destination: settings.AnyDestination) -> _Shipped:
     before, rejected_before = journal.pending(destination.label), _rejected(journal, destination)
     reply = _deliver(destination, before) if before else None
     rejected = _rejected(journal, destination) - rejected_before
-    pending = journal.pending(destination.label) if reply is not None else 0  # on success, newer rows do not count
+    # None as reply: all rows were delivered or rejected. Rows that are pending now are newer, and do not count.
+    pending = journal.pending(destination.label) if reply is not None else 0
     taken = max(before - pending - rejected, 0)
     cure = reply and _cure(reply, destination)
     return _Shipped(destination.host, taken, rejected, pending, reply and reply.message, cure)
@@ -97,7 +98,10 @@ def _cure(reply: "ServerReply", destination: settings.AnyDestination) -> str:
 
 
 def _end(message: str, cure: str | None, as_json: bool) -> NoReturn:
-    """End the command before anything is sent; in the JSON output `delivered` is 0 and the other numbers are null."""
+    """End the command with status 1, before anything was sent.
+
+    In the JSON output, `delivered` is 0 and the other numbers are null.
+    """
     print_error(message, cure)
     if as_json:
         show_json(dict.fromkeys((*_Shipped._fields, "local")) | {"delivered": 0, "why": message, "cure": cure})
@@ -117,7 +121,10 @@ def _address_local(journal: Journal, destination: settings.Destination, yes: boo
 
 
 def _deliver(destination: settings.AnyDestination, rows: int) -> "ServerReply | None":
-    """Ship with a progress bar; return None if every row was delivered or rejected, else the last reply."""
+    """Ship the pending rows, and show a progress bar.
+
+    Return None if every row was delivered or rejected, else a reply that says why not.
+    """
     from ....shipping import Delivery
 
     replies: list[ServerReply | None] = []

@@ -48,7 +48,7 @@ def watch(
     if not _has_journal(path, once):
         return
     with opened():
-        pass  # if the journal cannot be opened, this prints the cure and ends the command
+        pass  # if the journal cannot be opened, `opened` prints the cure and ends the command
     try:
         with only_watch(path), contextlib.closing(Watcher(path, targets)) as watcher:
             if once:
@@ -91,7 +91,7 @@ def alerts(
 
 
 def _has_journal(path: Path, once: bool) -> bool:
-    """Return whether there is a journal, after waiting for an agent to create it; `once` skips the wait."""
+    """Wait until an agent has created the journal, except with `once`. Return whether there is a journal."""
     if is_awaited(path):
         cprint(f"🤖 No journal at {safe(str(path))} yet: {'nothing to watch' if once else 'waiting for an agent'}",
                "cyan", file=sys.stderr)  # fmt: skip
