@@ -142,7 +142,7 @@ def _class(rows: Sequence[Row]) -> ConfidenceClass:
 
 
 def confidence_class(confidence: float, cases: int, hits: int) -> ConfidenceClass:
-    """Return the class of a mean confidence (0 to 100), with the 95 % interval of its share of hits."""
+    """Return a class with its mean confidence (0 to 100), cases and hits, and the 95 % interval of its hit share."""
     return ConfidenceClass(confidence, cases, hits, *wilson(hits, cases))
 
 

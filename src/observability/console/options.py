@@ -136,7 +136,10 @@ def _end(error: JournalError) -> NoReturn:
 
 
 def _message_of(error: JournalError) -> str:
-    """Return the error with the journal's path and the cure; SQLite's own messages contain neither."""
+    """Return the message of an error.
+
+    If SQLite raised the error, add the journal's path and the cure, since SQLite's messages contain neither.
+    """
     path = settings.journal_path()
     if isinstance(error, DamagedJournalError):
         damage = error if str(path) in str(error) else f"The journal at {path} is damaged ({error})"

@@ -51,7 +51,7 @@ def make_dashboard(client: "LangfuseClient") -> str:
 
 
 def make_score_configs(client: "LangfuseClient") -> int:
-    """Create or update our score configurations. Return how many were left unchanged because others made them.
+    """Create or update the score configurations. Return how many were left unchanged because others made them.
 
     Raises:
         RefusedError: the server refuses a request.

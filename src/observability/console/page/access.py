@@ -30,7 +30,7 @@ _NO_ACCESS = "No access. Open the address that `python -m src.observability serv
 
 
 class Access:
-    """ASGI middleware that checks host, method, token and cookie, and adds the security headers."""
+    """ASGI middleware that checks the host, method, token and cookie of a request, and adds security headers."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app = app
@@ -66,7 +66,10 @@ class Access:
         return None if self._is_known(headers) else PlainTextResponse(_NO_ACCESS, 403)
 
     def _exchange(self, token: str, headers: list[tuple[str, str]]) -> Response:
-        """Redirect to the address without the token; the first time, set a cookie."""
+        """Redirect to the address without the token.
+
+        The first use of the token sets the cookie. Later uses require the cookie.
+        """
         is_first = self._token is not None and _equal(token, self._token)
         if not is_first and not self._is_known(headers):
             return PlainTextResponse(_NO_ACCESS, 403)

@@ -26,7 +26,7 @@ class Bar(NamedTuple):
 
 
 class Card(NamedTuple):
-    """All budgets. `is_complete` is False if more calls are uncounted than one page view can count."""
+    """The bars of all budgets. `is_complete` is False if one page view cannot read all uncounted calls."""
 
     bars: list[Bar]
     is_complete: bool

@@ -25,7 +25,7 @@ Part = tuple[int, str, float]  # a part of a bar: number of its bucket, name of 
 
 
 class Line(NamedTuple):
-    """A small line of values over time, in a box of `WIDTH` by `HEIGHT`; gaps where a value is unknown."""
+    """A small line chart of values over time, of size `WIDTH` by `HEIGHT`. It has gaps where values are unknown."""
 
     paths: list[str]  # SVG paths
     last: tuple[float, float] | None  # the newest point

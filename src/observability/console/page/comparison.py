@@ -16,9 +16,9 @@ from .charts import Chart, chart, dollars, named, whole
 from .overview import Sums, added, mood, share, sums_of
 from .view import ACTIONS, Range
 
-_TIMED = 10_000  # most calls read for the durations, newest first
-_PROMPTS = 2_000  # most calls read for the prompts, newest first
-_FAILURES = 2_000  # most failed calls read for the errors, newest first
+_TIMED = 10_000  # largest number of calls whose durations are read, newest first
+_PROMPTS = 2_000  # largest number of calls whose prompts are compared, newest first
+_FAILURES = 2_000  # largest number of failed calls that are grouped by error, newest first
 _MAX_PROMPTS = 12
 _MAX_ERRORS = 12
 _MAX_TEXT = 160
@@ -53,7 +53,7 @@ class ErrorGroup(NamedTuple):
 
 
 def charts(journal: Journal, rows: Filter, time: Range, calls: dict[str, list[Row]]) -> list[Chart]:
-    """Return the charts: spend by agent and by model, decisions, failed calls."""
+    """Return the charts of spend by agent, spend by model, decisions, and failed calls."""
     unpriced = sum(row["unpriced"] for row in calls["agent"])
     note = f"Without {how_many(unpriced, 'call')} of unknown price." if unpriced else ""
     actions = [
@@ -128,14 +128,17 @@ def _gain(usd: float | None) -> Cell:
 
 
 def _net(sums: Sums) -> Cell:
-    """Profit minus spend; an upper bound if some calls have no price, unknown if no call has a price."""
+    """Return profit minus spend as a cell.
+
+    The number is an upper bound if some calls have no price, and unknown if no call has a price.
+    """
     if sums.net is None or (sums.unpriced and not sums.priced):
         return Cell("–", None)
     return Cell(f"{'≤ ' if sums.unpriced else ''}{gain(sums.net)}", sums.net, mood(sums.net))
 
 
 def _hits(sums: Sums) -> Cell:
-    """The share of hits and its 95 % interval."""
+    """Return the share of hits and its 95 % confidence interval as a cell."""
     if sums.hit_share is None:
         return Cell("–", None)
     low, high = wilson(sums.hits, sums.cases)
@@ -143,7 +146,10 @@ def _hits(sums: Sums) -> Cell:
 
 
 def prompts(journal: Journal, rows: Filter) -> Table:
-    """Return a table that compares the newest calls by prompt: managed prompt, system message, or first line."""
+    """Return a table that groups the newest calls by prompt.
+
+    A call's prompt is its managed prompt; else the system message of its input; else the first line of its input.
+    """
     newest = queries.newest_prompts(journal, rows, _PROMPTS)
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in newest:
@@ -158,7 +164,10 @@ def prompts(journal: Journal, rows: Filter) -> Table:
 
 
 def _prompt(text: str | None) -> str:
-    """The part of an input by which calls are grouped: the system message, else the first line without numbers."""
+    """Return the part of a call's input that serves as its prompt.
+
+    It is the system message, or without one the first line, in which numbers are replaced by `#`.
+    """
     value = json.loads(text or "null")
     messages = value.get("messages", value) if isinstance(value, dict) else value
     first = messages[0] if isinstance(messages, list) and messages else messages
@@ -184,7 +193,7 @@ def _prompt_cells(calls: Sequence[Row], outcomes: dict[str, list[Row]]) -> list[
 
 
 def errors(journal: Journal, rows: Filter) -> list[ErrorGroup]:
-    """Return the newest failed calls by message, the most frequent first."""
+    """Return the newest failed calls, grouped by error message. The most frequent message comes first."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in queries.newest_failures(journal, rows, _FAILURES):
         groups[_without_numbers(row["status_message"] or "no message")].append(row)
@@ -199,18 +208,24 @@ def _error_group(message: str, calls: Sequence[Row]) -> ErrorGroup:
 
 
 def _without_numbers(text: str) -> str:
-    """A text for grouping: one line, in which decimals, ids and numbers of four or more digits become `#`."""
+    """Return a text as one line, so that texts that differ only in numbers and ids become equal.
+
+    Decimals, ids, and numbers of four or more digits are replaced by `#`.
+    """
     return plain(re.sub(r"[0-9a-f]{12,}|\d{4,}|\d+\.\d+", "#", " ".join(text[:1_000].split())))[:_MAX_TEXT]
 
 
 def calibration(journal: Journal, rows: Filter) -> list[ConfidenceClass]:
-    """Return cases and hits by class of confidence, lowest first."""
+    """Return the cases and hits of each class of confidence, lowest class first."""
     found = queries.outcomes_by_confidence(journal, rows, CLASSES)
     return [confidence_class(row["confidence"], row["cases"], row["hits"]) for row in found]
 
 
 class Point(NamedTuple):
-    """A class of confidence in the chart of calibration: coordinates in percent, and a label with its figures."""
+    """A class of confidence as a point in the calibration chart.
+
+    Coordinates are in percent. The label gives the figures in words.
+    """
 
     x: float
     y: float
@@ -230,13 +245,13 @@ def _point(group: ConfidenceClass) -> Point:
 
 
 def comparison(journal: Journal, rows: Filter, calls: Filter, time: Range) -> dict[str, Any]:
-    """Return the content of the page below the decisions.
+    """Return the content of the part of the page below the decisions: charts, tables, errors and calibration.
 
     Args:
         journal: the journal.
-        rows: the decisions.
-        calls: the calls; on the live page, calls of all symbols and actions, so that the hourly sums can answer.
-        time: the buckets.
+        rows: the filter of the decisions.
+        calls: the filter of the calls. The live page leaves out symbol and action, so that hourly sums can be read.
+        time: the period, divided into buckets.
     """
     by_name = {by: queries.calls_by_bucket(journal, calls, time.buckets, by) for by in ("agent", "model")}
     return {

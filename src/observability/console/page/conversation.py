@@ -10,12 +10,12 @@ from ..queries.traces import Trace
 from ..render.format import duration, gain, gain_percent, moment, money, plain, price, safe, tokens
 from .overview import DecisionRow, decision
 
-_MAX_TEXT = 20_000  # limit in characters for one message
+_MAX_TEXT = 20_000  # most characters shown of one message
 _MAX_DEPTH = 20
 _MAX_NODES = 500
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
           "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
-# The roles of those arguments of a call that are messages, in the order of a conversation.
+# The arguments of a call that are messages, and the role of each message, in the order of a conversation.
 _ARGUMENTS = {
     "system": "system", "system_prompt": "system", "instructions": "system", "prompt": "user", "user_prompt": "user",
     "user_content": "user",
@@ -40,10 +40,10 @@ class Node(NamedTuple):
     title: str
     facts: list[str]
     messages: list[Message]
-    more: list[Message]  # parameters and metadata
+    more: list[Message]  # the model's parameters, and the metadata
     decision: DecisionRow | None
-    left: float  # percent of the trace's time at which it starts
-    width: float  # percent of the trace's time that it takes
+    left: float  # start of the observation in percent of the trace's duration
+    width: float  # duration of the observation in percent of the trace's duration
     children: "list[Node]"
 
 
@@ -55,12 +55,12 @@ class Picture(NamedTuple):
     facts: list[tuple[str, str]]  # name, value
     outcomes: list[tuple[str, str]]  # value, note
     roots: list[Node]
-    hidden: int  # observations beyond the first 500
+    hidden: int  # number of observations beyond the first 500, which are not shown
     langfuse: str | None
 
 
 def picture(trace: Trace) -> Picture:
-    """Return a trace, which must have an observation, as the page shows it."""
+    """Return a trace as the page shows it. The trace must have at least one observation."""
     rows = trace.observations
     name = next((row["agent"] for row in rows if row["agent"]), rows[0]["trace_name"])
     return Picture(
@@ -106,7 +106,10 @@ def _score(score: Row) -> str:
 
 
 def _address(trace: Trace) -> str | None:
-    """Return the trace's page in Langfuse if it is a web address; a journal may hold any text as its host."""
+    """Return the address of the trace in Langfuse; None if it is not a web address.
+
+    It is checked because a journal may contain any text as the host.
+    """
     address = trace.address
     return address if address and address.startswith(("https://", "http://")) else None
 
@@ -156,7 +159,10 @@ def _decision(row: Row) -> DecisionRow:
 
 
 def _messages(row: Row, *, with_output: bool) -> Iterator[Message]:
-    """Yield the messages of input and output; `with_output` is False if a decision below repeats the output."""
+    """Yield the messages of an observation's input and output.
+
+    `with_output` is False if the observation has a child that is a decision, which repeats the output.
+    """
     yield from _of_value(row["input"], "user", "input")
     if with_output:
         yield from _of_value(row["output"], "assistant", "output")
@@ -169,7 +175,7 @@ def _more(row: Row) -> Iterator[Message]:
 
 
 def _of_value(value: Any, kind: str, role: str) -> Iterator[Message]:
-    """Yield the messages of an input or output: a conversation, a text, or data as JSON."""
+    """Yield the messages of an input or output. It can be a conversation, a text, or other data, shown as JSON."""
     if isinstance(value, dict) and "role" not in value:
         value = yield from _of_arguments(value, kind, role)
     messages = [value] if isinstance(value, dict) and "role" in value else value
@@ -194,7 +200,7 @@ def _of_arguments(value: dict[str, Any], kind: str, role: str) -> Generator[Mess
 
 
 def _text(message: dict[str, Any]) -> str:
-    """The text of a message, followed by its other parts as JSON."""
+    """Return the text of a message, followed by the message's other fields as JSON."""
     content = message.get("content", message.get("parts"))
     parts = content if isinstance(content, list) else [content]
     texts = [_part(part) for part in parts if part is not None]

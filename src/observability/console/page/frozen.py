@@ -19,7 +19,7 @@ _ROWS = 50
 
 
 def frozen(journal: Journal, rows: Filter) -> str:
-    """Return the page of a filter's rows as one HTML file."""
+    """Return the page as one HTML file, with the rows that match a filter."""
     time = range_since(rows.since_ns or started(journal), rows.until_ns)
     view = View(failed=rows.failed)
     shown = screen.listing(journal, rows, view, _ROWS).rows
@@ -39,7 +39,10 @@ def _words(rows: Filter) -> list[str]:
 
 
 def _files() -> dict[str, Any]:
-    """Return style and script, and their hashes: the file's security policy allows no other style or script."""
+    """Return the page's style and script, and their hashes.
+
+    The file's security policy contains the hashes, and so allows no other style or script.
+    """
     files = {name: (FOLDER / f"page.{name}").read_text(encoding="utf-8") for name in ("css", "js")}
     hashes = {f"{name}_hash": b64encode(sha256(text.encode()).digest()).decode() for name, text in files.items()}
     return {**files, **hashes}

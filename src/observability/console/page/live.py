@@ -13,7 +13,7 @@ from .writing import written
 
 
 def overview(journal: Journal, view: View) -> str:
-    """Return the whole page of a view."""
+    """Return the whole main page for a view, which is a period and a filter."""
     time = range_of(view, journal)
     rows, calls = filter_of(view, time), calls_of(view, time)
     newest = journal.newest()[0]  # read before the rows, so that rows arriving meanwhile are sent later
@@ -41,21 +41,21 @@ def trace_page(journal: Journal, trace_id: str, view: View) -> str | None:
 
 
 def message(title: str, text: str, *, again: bool = False) -> str:
-    """Return a page with one message; `again` loads the address again after some seconds."""
+    """Return a page with one message. With `again`, the browser reloads the page after some seconds."""
     return written("message.html.j2", title=title, text=text, again=again, live=True)
 
 
-Newest = tuple[int, int]  # `seq` of the newest observation and score
+Newest = tuple[int, int]  # `seq` of the newest observation, and `seq` of the newest score
 
 
 def news(journal: Journal, view: View, after: int | None, drawn: Newest | None) -> tuple[Newest, list[tuple[str, str]]]:
-    """Return the newest rows' `seq`, and the events to send to a view: name and HTML.
+    """Return the `seq` of the newest rows, and the events to send to the browser, each with a name and HTML.
 
     Args:
         journal: the journal.
-        view: the view.
-        after: send the rows after the row `after` (a `seq`); None: no rows.
-        drawn: send the tiles if the newest rows differ from `drawn`; None: no tiles.
+        view: the view that the browser shows.
+        after: the `seq` of the newest row in the browser. Newer rows are sent. None: no rows are sent.
+        drawn: the newest rows when the tiles were drawn. If there are newer rows, the tiles are sent. None: no tiles.
     """
     newest = journal.newest()
     has_rows, has_tiles = after is not None and newest[0] > after, drawn is not None and newest != drawn

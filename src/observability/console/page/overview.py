@@ -15,7 +15,7 @@ from ..signal import Signal, signal_of
 from .charts import Line, line
 from .view import ACTIONS, Range, View
 
-ROWS = 30  # rows on one page of the list
+ROWS = 30  # number of rows on one page of the list
 _MAX_REASON = 400
 _SEARCH_ROWS = 200  # rows read per step of a text search
 _SEARCH_SECONDS = 0.2
@@ -38,7 +38,7 @@ class DecisionRow(NamedTuple):
     row: Row
     signal: Signal
     action: str
-    kind: str  # CSS class: a valid action, else `unreadable`
+    kind: str  # CSS class: the action if it is valid, else `unreadable`
     reason: str
     outcome: str
     mood: str
@@ -46,7 +46,7 @@ class DecisionRow(NamedTuple):
 
 
 def decision(row: Row) -> DecisionRow:
-    """Return a row of the list for a decision."""
+    """Return a decision as one row of the list."""
     signal = signal_of(row["metadata"])
     action = plain(signal.action)[:24]
     profit = profit_of(row) if row["stands"] else None
@@ -57,7 +57,7 @@ def decision(row: Row) -> DecisionRow:
 
 
 class Sums(NamedTuple):
-    """Calls and outcomes of a period. Money is in USD."""
+    """Counts and sums of the calls and outcomes in a period. Money is in USD."""
 
     calls: int = 0
     errors: int = 0
@@ -81,7 +81,7 @@ class Sums(NamedTuple):
 
     @property
     def spent(self) -> float | None:
-        """Spend; None if no call has a known price."""
+        """Cost of the calls; None if no call has a known price."""
         return self.spend if self.priced else None
 
     @property
@@ -103,12 +103,12 @@ _COLUMNS = {
 
 
 def sums_of(row: Row) -> Sums:
-    """Return the sums in a row of calls or of outcomes."""
+    """Convert a query's row, with sums of calls or of outcomes, to `Sums`."""
     return Sums(**{name: row[column] for column, name in _COLUMNS.items() if column in row})
 
 
 def sums_by_bucket(journal: Journal, rows: Filter, calls: Filter, period: Range) -> list[Sums]:
-    """Return the sums of each bucket of a range."""
+    """Return the sums of the calls and outcomes in each bucket of a period."""
     parts: dict[int, list[Sums]] = defaultdict(list)
     for row in queries.calls_by_bucket(journal, calls, period.buckets):
         parts[row["bucket"]].append(sums_of(row))
@@ -118,7 +118,7 @@ def sums_by_bucket(journal: Journal, rows: Filter, calls: Filter, period: Range)
 
 
 def tiles(journal: Journal, rows: Filter, calls: Filter, period: Range) -> list[Tile]:
-    """Return the tiles of a range, from its decisions and its calls."""
+    """Return the tiles of a period. `rows` selects the decisions, and `calls` the calls."""
     earlier, earlier_calls = (
         part._replace(since_ns=period.before.since_ns, until_ns=period.since_ns) for part in (rows, calls)
     )
@@ -192,8 +192,9 @@ class Listing(NamedTuple):
     """One page of the list: decisions or failed calls, newest first."""
 
     rows: list[Any]
-    older: str | None  # cursor of the next page; None at the end
-    searched_ns: int | None  # start of the oldest row read if a text search ran out of time; else None
+    older: str | None  # the next page is older than this row, given as `start_ns-seq`; None on the last page
+    # If a text search ran out of time, the start of the oldest row that it read; else None.
+    searched_ns: int | None
 
 
 def listing(journal: Journal, rows: Filter, view: View, limit: int = ROWS) -> Listing:
@@ -245,7 +246,7 @@ def trace_of(item: Any) -> str:
 
 
 def rows_after(journal: Journal, rows: Filter, view: View, after: int) -> list[Any]:
-    """Return the rows of the list that arrived after the row `after` (a `seq`), newest first."""
+    """Return the rows of the list that arrived after the row whose `seq` is `after`, newest first."""
     if view.failed:
         return with_text(journal, queries.failures_after(journal, rows, after, ROWS), view)
     news = [decision(row) for row in queries.decisions_after(journal, rows, after, ROWS)]

@@ -23,13 +23,16 @@ from .access import Access
 from .view import View
 from .writing import FOLDER
 
-_POLL_SECONDS = 0.7  # polling interval of the journal
+_POLL_SECONDS = 0.7  # interval between two reads of the journal
 _TILES_SECONDS = 5.0  # shortest interval between two updates of the tiles
 _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "moon.svg": "image/svg+xml"}
 
 
 def server(port: int) -> tuple[uvicorn.Server, Access]:
-    """Return the server of this port of the loopback interface, not yet started, and its access control."""
+    """Return the page's server, which is not started yet, and its access control.
+
+    The server will listen on a port of the loopback interface.
+    """
     routes = [
         Route("/", _answered(live.overview)),
         Route("/lower", _answered(live.lower)),
@@ -50,7 +53,7 @@ def server(port: int) -> tuple[uvicorn.Server, Access]:
 
 @contextmanager
 def _reading() -> Iterator[Journal]:
-    """The journal, on a connection that cannot change it."""
+    """Open the journal on a connection that cannot change it."""
     journal = Journal(settings.journal_path(), create=False)
     try:
         journal.script("PRAGMA query_only = ON")
@@ -65,7 +68,10 @@ def _read(query: Callable[..., Any], *values: Any) -> Any:
 
 
 def _answered(write: Callable[[Journal, View], str]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint that answers with the HTML that `write` returns for the request's view."""
+    """Return an endpoint that answers a request with HTML.
+
+    `write` makes the HTML for the view in the request's address.
+    """
 
     async def endpoint(request: Request) -> Response:
         return HTMLResponse(await run_sync(_read, write, View.of(request.query_params)))
@@ -90,12 +96,15 @@ def _not_found(_request: Request, _error: Exception | None) -> Response:
 
 
 def _unreadable(_request: Request, error: Exception) -> Response:
-    """Answer that the journal is missing, damaged or busy: the error names the cure, and the page reloads."""
+    """Answer that the journal is missing, damaged or busy.
+
+    The message of the error names the cure, and the browser reloads the page.
+    """
     return HTMLResponse(live.message("Waiting for the journal", str(error), again=True), 503)
 
 
 async def _events(request: Request) -> Response:
-    """Stream the rows after the newest row (`seq`) that the browser has."""
+    """Stream the rows that are newer than those in the browser. The request contains the `seq` of its newest row."""
     after = request.headers.get("last-event-id") or request.query_params.get("after") or ""
     rows = int(after) if re.fullmatch(r"[0-9]{1,18}", after) else None
     stream = _stream(View.of(request.query_params), rows, request.app.state.is_ending)
@@ -106,12 +115,12 @@ async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) 
     """Yield new rows at each poll, and changed tiles at most every `_TILES_SECONDS`, until the server ends."""
     drawn, tiles_at = None, 0.0
     while not is_ending():
-        with suppress(JournalError):  # missing or busy: the next poll retries
+        with suppress(JournalError):  # if the journal is missing or busy, the next poll retries
             newest, news = await run_sync(_read, live.news, view, after, drawn if time.monotonic() > tiles_at else None)
             for name, html in news:
                 yield f"id: {newest[0]}\nevent: {name}\ndata: {json.dumps(html)}\n\n"
                 if name == "tiles":
                     drawn, tiles_at = newest, time.monotonic() + _TILES_SECONDS
             after, drawn = newest[0], drawn or newest
-        yield ":\n\n"  # an empty comment, to detect a closed browser
+        yield ":\n\n"  # an empty comment, sent to detect that the browser was closed
         await asyncio.sleep(_POLL_SECONDS)

@@ -11,18 +11,18 @@ from ..queries.overview import Buckets
 from ..queries.traces import oldest_ns
 from ..time_range import now_ns
 
-# Name in the address, label, hours. A period is whole hours, the last of which is the current hour.
+# For each period: its name in the address, its label, its hours (None: all). The last hour is the current hour.
 PERIODS = {"1h": ("1 h", 1), "24h": ("24 h", 24), "7d": ("7 d", 168), "30d": ("30 d", 720), "all": ("All", None)}
 ACTIONS = ("BUY", "SELL", "NOTHING")
 _DEFAULT_PERIOD = "24h"
-_MAX_TEXT = 200  # limit in characters for one value
+_MAX_TEXT = 200  # most characters read of one value in the address
 _MAX_BUCKETS = 30
 _MAX_SPAN_NS = 366 * 24 * HOUR_NS
-_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # hours of one bucket; wider buckets are whole days
+_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # possible widths of a bucket in hours; a wider bucket is a number of whole days
 
 
 class View(NamedTuple):
-    """A view; None leaves a condition out."""
+    """What the page shows: a period and a filter. A condition that is None does not apply."""
 
     period: str = _DEFAULT_PERIOD
     agent: str | None = None
@@ -34,10 +34,10 @@ class View(NamedTuple):
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "View":
-        """Read the view from an address; an unknown value counts as missing."""
+        """Read the view from the parameters of an address. An invalid value counts as missing."""
         names = {name: (query.get(name) or "")[:_MAX_TEXT].strip() or None for name in ("agent", "symbol", "text")}
         if not re.search(r"[^\W_]", names["text"] or ""):
-            names["text"] = None  # no word to search for
+            names["text"] = None  # the text has no word to search for
         period, action, before = query.get("period"), query.get("action"), query.get("before", "")
         return cls(
             period=period if period in PERIODS else _DEFAULT_PERIOD,
@@ -48,7 +48,10 @@ class View(NamedTuple):
         )
 
     def query(self, **changes: object) -> str:
-        """The view, with changes, as the end of an address: empty, or from its `?` on."""
+        """Return the view, with changes, as the end of an address.
+
+        It begins with `?`, or is empty for the default view.
+        """
         changed = self._replace(**changes)._asdict()  # type: ignore[arg-type]
         values = {name: int(value) if value is True else value for name, value in changed.items()}
         kept = {name: value for name, value in values.items() if value and value != View._field_defaults[name]}
@@ -61,11 +64,14 @@ class View(NamedTuple):
 
 
 class Range(NamedTuple):
-    """A period in buckets of equal width; the last bucket ends with the current hour or the period's last hour."""
+    """A period, divided into buckets of equal width.
 
-    since_ns: int  # may lie within the first bucket
-    end: int  # hour since 1970, exclusive
-    width: int  # hours of one bucket
+    The last bucket ends with the current hour, or with the period's last hour if that is earlier.
+    """
+
+    since_ns: int  # start of the period; may lie within the first bucket
+    end: int  # end of the period in hours since 1970
+    width: int  # width of a bucket in hours
 
     @property
     def size(self) -> int:
@@ -74,11 +80,11 @@ class Range(NamedTuple):
 
     @property
     def buckets(self) -> Buckets:
-        """The buckets for queries."""
+        """The buckets in the form that queries take."""
         return Buckets(self.end - self.width * self.size, self.width)
 
     def start_ns(self, bucket: int) -> int:
-        """When a bucket begins, in Unix nanoseconds."""
+        """Return the time at which a bucket begins, in Unix nanoseconds."""
         return max((self.buckets.first + bucket * self.width) * HOUR_NS, self.since_ns)
 
     @property
@@ -89,7 +95,10 @@ class Range(NamedTuple):
 
 
 def range_since(since_ns: int, until_ns: int = NEVER_NS) -> Range:
-    """Return the range from a time to the end of the current hour, or of `until_ns`' hour, in up to 30 buckets."""
+    """Return the range from a time to the end of the current hour, in up to 30 buckets.
+
+    If `until_ns` is earlier, the range ends with the hour of `until_ns`.
+    """
     end = -(-min(until_ns, (now_ns() // HOUR_NS + 1) * HOUR_NS) // HOUR_NS)
     least = -(-max(end - since_ns // HOUR_NS, 1) // _MAX_BUCKETS)
     width = next((width for width in _WIDTHS if width >= least), -(-least // 24) * 24)
@@ -103,9 +112,9 @@ def range_of(view: View, journal: Journal) -> Range:
 
 
 def started(journal: Journal) -> int:
-    """Return the hour of the oldest observation in Unix nanoseconds, at most 366 days ago.
+    """Return the start of the oldest observation's hour in Unix nanoseconds, at most 366 days ago.
 
-    An older time may come from a wrong clock.
+    An observation with an older time may come from a machine with a wrong clock.
     """
     now = now_ns()
     oldest = min(oldest_ns(journal) or now, now)
@@ -113,10 +122,13 @@ def started(journal: Journal) -> int:
 
 
 def filter_of(view: View, time: Range) -> Filter:
-    """Return the filter for a view's range."""
+    """Return the filter for the decisions of a view in a range."""
     return Filter(time.since_ns, agent=view.agent, symbol=view.symbol, action=view.action)
 
 
 def calls_of(view: View, time: Range) -> Filter:
-    """Return the filter for the calls, without symbol and action, so that the hourly sums can answer."""
+    """Return the filter for the calls of a view in a range.
+
+    It leaves out symbol and action, so that the query can read the hourly sums.
+    """
     return Filter(time.since_ns, agent=view.agent)

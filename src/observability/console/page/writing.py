@@ -37,6 +37,6 @@ def written(template: str, **content: Any) -> str:
 
 
 def clock(nanoseconds: int) -> str:
-    """A time of today as `14:03:22`, an earlier one as `28 Nov 14:03`."""
+    """Return a time of today as `14:03:22`, and an earlier time as `28 Nov 14:03`."""
     time = local_time(nanoseconds)
     return f"{time:%H:%M:%S}" if time.date() == local_time(now_ns()).date() else f"{time:%d %b %H:%M}"

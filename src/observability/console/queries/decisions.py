@@ -20,7 +20,7 @@ SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE
 """
 
 
-# `_WITH_OUTCOME` without inferred decisions, whose `hit` is NULL in `decided`.
+# Like `_WITH_OUTCOME`, but without inferred decisions: their `hit` is NULL in the table `decided`.
 _JUDGED = f"""
 SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decided
 WHERE {decisions_of("decided")} AND hit IS NOT NULL
@@ -28,7 +28,7 @@ WHERE {decisions_of("decided")} AND hit IS NOT NULL
 
 
 def newest_decisions(journal: Journal, rows: Filter, limit: int) -> list[Row]:
-    """Return the newest decisions, oldest first; NOTHING and unreadable decisions included."""
+    """Return the newest `limit` decisions in order of time, including NOTHING and unreadable decisions."""
 
     def read(rows: Filter) -> list[Row]:
         return journal.select(_NEWEST.format(source(rows, "decisions", "d")), rows.parameters(limit=limit))
@@ -44,12 +44,12 @@ def decisions_with_outcome(journal: Journal, rows: Filter, *, inferred: bool = F
 
     Args:
         journal: the journal.
-        rows: the decisions.
-        inferred: include signals that were inferred from answers.
+        rows: the filter of the decisions.
+        inferred: include decisions that were inferred from the model's answer.
     """
     return journal.select(_WITH_OUTCOME, rows.parameters()) if inferred else journal.select(_JUDGED, rows.parameters())
 
 
 def has_trade(journal: Journal, trace_id: str) -> bool:
-    """Return whether the trace has a valid BUY or SELL, for an outcome to evaluate."""
+    """Return whether the trace has a valid BUY or SELL, which an outcome can evaluate."""
     return bool(journal.select("SELECT 1 FROM decisions WHERE trace_id = ? AND is_trade LIMIT 1", (trace_id,)))

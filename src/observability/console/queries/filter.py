@@ -9,9 +9,10 @@ NEVER_NS = 2**63 - 1
 
 
 class Filter(NamedTuple):
-    """The rows that a query reads. None leaves a condition out; times are Unix nanoseconds.
+    """The conditions on the rows that a query reads. None means no condition. Times are Unix nanoseconds.
 
-    `action` and `symbol` select decisions, or traces with such a decision; `text` selects traces containing the text.
+    `action` and `symbol` select decisions; in queries of other rows, they select the traces with such a decision.
+    `text` selects the traces that contain the text.
     """
 
     since_ns: int = 0  # inclusive
@@ -20,9 +21,9 @@ class Filter(NamedTuple):
     model: str | None = None
     action: str | None = None  # in capitals
     symbol: str | None = None  # case-insensitive
-    failed: bool = False  # only errors; for traces and decisions, only traces with an error
+    failed: bool = False  # only errors; in queries of traces and decisions, only traces with an error
     text: str | None = None
-    traces: str | None = None  # JSON list of the traces with `text`, set by `text.with_traces`
+    traces: str | None = None  # JSON list of the ids of the traces that contain `text`, set by `text.with_traces`
 
     @property
     def is_of_traces(self) -> bool:
@@ -36,16 +37,16 @@ class Filter(NamedTuple):
 
     @property
     def is_bounded(self) -> bool:
-        """Whether the filter has a period."""
+        """Whether the filter has a start time or an end time."""
         return self.since_ns > 0 or self.until_ns < NEVER_NS
 
     def parameters(self, **more: Any) -> dict[str, Any]:
-        """Return the parameters of the conditions, and `more`."""
+        """Return the parameters of the SQL conditions, and the additional parameters `more`."""
         return {**self._asdict(), "zone": sqlite_zone(), **more}
 
 
 STARTED = "start_ns >= :since_ns AND start_ns < :until_ns"
-# A call matches by its model's requested name or by the name in the model's answers.
+# A call matches if `:model` is the name that the call requested, or the name in the answers of that model.
 IS_MODEL = (
     "(model = :model OR model IN (SELECT answered FROM model_names WHERE requested = :model)"
     " OR model IN (SELECT requested FROM model_names WHERE answered = :model))"
@@ -54,7 +55,7 @@ NAMED = f"(:agent IS NULL OR agent = :agent) AND (:model IS NULL OR {IS_MODEL})"
 _FAILED = "(NOT :failed OR level = 'ERROR')"
 _WITH_TEXT = "(:text IS NULL OR {0}.trace_id IN (SELECT value FROM json_each(:traces)))"
 _DECIDES = "(:action IS NULL OR action = :action) AND (:symbol IS NULL OR symbol = :symbol COLLATE NOCASE)"
-# The alias `of_it` differs from the outer query's aliases (o, d or c).
+# The alias `of_it` must differ from the aliases in the outer query, which are o, d and c.
 _WITH_DECISION = (
     "(:action IS NULL AND :symbol IS NULL OR EXISTS"
     f" (SELECT 1 FROM decisions AS of_it WHERE of_it.trace_id = {{0}}.trace_id AND {_DECIDES}))"
@@ -69,22 +70,25 @@ _FROM_TRACES = "json_each(:traces) AS searched CROSS JOIN {0} AS {1} ON {1}.trac
 
 
 def source(rows: Filter, table: str, name: str) -> str:
-    """Return the FROM clause for a table with alias `name`. If few traces contain the text, these traces come first."""
+    """Return the FROM clause for a table with alias `name`.
+
+    If few traces contain the filter's text, the query starts from these traces.
+    """
     return _FROM_TRACES.format(table, name) if rows.has_few_traces else f"{table} AS {name}"
 
 
 def rows_of(name: str) -> str:
-    """Return the conditions on observations with alias `name`."""
+    """Return the filter's SQL conditions on the table `observations` with alias `name`."""
     return f"{STARTED} AND {NAMED} AND {_FAILED} AND {_WITH_TEXT.format(name)} AND {_WITH_DECISION.format(name)}"
 
 
 def decisions_of(name: str) -> str:
-    """Return the conditions on rows of the view `decisions` with alias `name`."""
+    """Return the filter's SQL conditions on the view `decisions` with alias `name`."""
     return f"{STARTED} AND {NAMED} AND {_DECIDES} AND {_WITH_ERROR.format(name)} AND {_WITH_TEXT.format(name)}"
 
 
 def traces_of(name: str) -> str:
-    """Return the conditions on traces, given the alias `name` of a table with a trace_id."""
+    """Return the filter's SQL conditions on traces. `name` is the alias of a table with the column trace_id."""
     return " AND ".join(part.format(name) for part in (_WITH_TEXT, _WITH_ERROR, _WITH_DECISION))
 
 

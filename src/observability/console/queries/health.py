@@ -3,12 +3,12 @@
 from ...journal import Journal, Row
 from .filter import HOUR_NS
 
-_STEP_ROWS = 500  # rows per transaction, so that no writer waits long
+_STEP_ROWS = 500  # rows changed in one transaction; few, so that no other writer waits long
 _TABLES = ("observations", "scores")
 
 
 def first_fault(journal: Journal) -> str | None:
-    """Return the first error of SQLite's integrity check; None if the file is sound. Reads the whole file."""
+    """Return the first error of SQLite's integrity check; None if the file is sound. The check reads the whole file."""
     (row,) = journal.select("PRAGMA quick_check(1)")
     result = str(next(iter(row.values())))
     return None if result == "ok" else result
@@ -20,7 +20,10 @@ def check_writable(journal: Journal) -> None:
 
 
 def rejected(journal: Journal) -> list[Row]:
-    """Return the number of rejected `rows` per `destination` and server's `reason`, most frequent reason first."""
+    """Return how many rows each destination rejected for each reason, most frequent reason first.
+
+    A result has `destination`, the server's `reason`, and the number of `rows`.
+    """
     return journal.select(
         "SELECT destination, reason, count(*) AS rows FROM deliveries WHERE state = 'rejected'"
         " GROUP BY destination, reason ORDER BY rows DESC"
@@ -28,7 +31,10 @@ def rejected(journal: Journal) -> list[Row]:
 
 
 def unpriced(journal: Journal, since_ns: int) -> list[Row]:
-    """Return `provider`, `model` and number of unpriced `calls` since a time (Unix nanoseconds), most calls first."""
+    """Return the models with successful calls of unknown price since a time (Unix nanoseconds).
+
+    A result has `provider`, `model`, and the number of these `calls`. The model with the most calls comes first.
+    """
     return journal.select(
         "SELECT provider, model, sum(unpriced) AS calls FROM hourly WHERE hour >= ? AND unpriced > 0"
         " GROUP BY provider, model ORDER BY calls DESC",
@@ -37,7 +43,10 @@ def unpriced(journal: Journal, since_ns: int) -> list[Row]:
 
 
 def not_recorded(journal: Journal, since_ns: int) -> int:
-    """Return the number of placeholders, since a time (Unix ns), for observations that could not be recorded."""
+    """Return how many observations since a time (Unix nanoseconds) could not be recorded.
+
+    The journal contains a placeholder for each of them.
+    """
     (row,) = journal.select(
         "SELECT count(*) AS rows FROM observations WHERE start_ns >= ? AND status_message LIKE '[NOT RECORDED:%'",
         (since_ns,),
@@ -46,7 +55,10 @@ def not_recorded(journal: Journal, since_ns: int) -> int:
 
 
 def outcomes_without_trace(journal: Journal, since_ns: int) -> list[str]:
-    """Return the trace ids of outcomes, recorded since a time (Unix nanoseconds), that match no trace; newest first."""
+    """Return the trace ids of the outcomes that match no trace, newest first.
+
+    Only outcomes recorded since a time (Unix nanoseconds) are read.
+    """
     rows = journal.select(
         "SELECT trace_id FROM scores WHERE name IN ('pnl_usd', 'pnl_pct') AND timestamp_ns >= ? AND NOT EXISTS"
         " (SELECT 1 FROM observations AS o WHERE o.trace_id = scores.trace_id)"
@@ -62,12 +74,15 @@ def requeue(journal: Journal) -> int:
 
 
 def address(journal: Journal, destination: str) -> int:
-    """Make all local rows pending for a destination; return their number."""
+    """Make all rows recorded without keys (`local`) pending for a destination; return their number."""
     return _in_steps(journal, "state = 'pending', destination = ?", "local", (destination,))
 
 
 def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
-    """Return the number of ended observations, started before a time (Unix nanoseconds), by state."""
+    """Return how many ended observations are in each state.
+
+    Only observations that started before a time (Unix nanoseconds) are counted.
+    """
     rows = journal.select(
         "SELECT state, count(*) AS rows FROM observations WHERE state IN ('shipped', 'rejected', 'local', 'pending')"
         " AND start_ns < ? GROUP BY state",
@@ -102,7 +117,10 @@ def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str,
 
 
 def last_shipped(journal: Journal, destination: str) -> Row:
-    """Return the last shipped trace and score: `trace_id`, `trace_ns`, `score_id`, `score_name`, `score_ns` (or None).
+    """Return the last trace and the last score that were shipped to a destination.
+
+    The keys are `trace_id`, `trace_ns`, `score_id`, `score_name` and `score_ns`. Without a trace or score, its values
+    are None.
 
     Only the last hundred rows of each table are read, so that the query is fast for any journal.
     """

@@ -33,25 +33,28 @@ def newest_decisions(journal: Journal, rows: Filter, limit: int, before: str | N
 
     Args:
         journal: the journal.
-        rows: the decisions.
-        limit: most rows to return.
+        rows: the filter of the decisions.
+        limit: largest number of rows to return.
         before: only rows older than this row, given as `start_ns-seq`.
     """
     return _decoded(journal.select(_NEWEST.format(_BEFORE), rows.parameters(limit=limit, **_cursor(before))))
 
 
 def decisions_after(journal: Journal, rows: Filter, after: int, limit: int) -> list[Row]:
-    """Return the decisions that arrived after the row `after` (a `seq`), newest first."""
+    """Return the decisions that arrived after the row whose `seq` is `after`, newest first."""
     return _decoded(journal.select(_NEWEST.format("seq > :after"), rows.parameters(limit=limit, after=after)))
 
 
 def newest_failures(journal: Journal, rows: Filter, limit: int, before: str | None = None) -> list[Row]:
-    """Return the newest failed calls, newest first; with `before` (`start_ns-seq`), only calls older than this row."""
+    """Return the newest failed calls, newest first.
+
+    `before` names a row as `start_ns-seq`; only calls older than that row are returned.
+    """
     return journal.select(_FAILED.format(_BEFORE), rows.parameters(limit=limit, **_cursor(before)))
 
 
 def failures_after(journal: Journal, rows: Filter, after: int, limit: int) -> list[Row]:
-    """Return the failed calls that arrived after the row `after` (a `seq`), newest first."""
+    """Return the failed calls that arrived after the row whose `seq` is `after`, newest first."""
     return journal.select(_FAILED.format("seq > :after"), rows.parameters(limit=limit, after=after))
 
 
@@ -65,7 +68,7 @@ def _decoded(rows: Sequence[Row]) -> list[Row]:
 
 
 class Buckets(NamedTuple):
-    """Groups of hours: the first hour, counted since 1970, and the number of hours in each bucket."""
+    """Groups of consecutive hours. `first` is the first hour, counted since 1970; `width` is a bucket's hours."""
 
     first: int
     width: int
@@ -76,7 +79,10 @@ _BUCKET_OF_START = f"{_BUCKET.format(hour=f'start_ns / {HOUR_NS}')} AS bucket"
 
 
 def calls_by_bucket(journal: Journal, rows: Filter, buckets: Buckets, by: str | None = None) -> list[Row]:
-    """Return the sums of calls per bucket, and per agent or model (`by`) as `name`."""
+    """Return the sums of the calls in each bucket.
+
+    With `by`, the calls are also grouped by agent or model, which is the column `name`.
+    """
     keys = {"bucket": _BUCKET.format(hour="hour"), "name": by or "NULL"}
     return sums(journal, keys, rows, **buckets._asdict())
 
@@ -85,7 +91,11 @@ _OUTCOMES = "count(hit) AS cases, ifnull(sum(hit), 0) AS hits, count(usd) AS usd
 
 
 def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[Row]:
-    """Return, for the BUY and SELL decisions with an outcome, per bucket: cases, hits, cases in USD, profit in USD."""
+    """Return the outcomes of the BUY and SELL decisions in each bucket.
+
+    A row counts the decisions with an outcome (`cases`), with a profit (`hits`), and with an outcome in USD
+    (`usd_cases`). `usd` is the sum of the outcomes in USD.
+    """
     return journal.select(
         f"SELECT {_BUCKET_OF_START}, {_OUTCOMES} FROM decided WHERE {_DECIDED} AND hit IS NOT NULL GROUP BY 1",
         rows.parameters(**buckets._asdict()),
@@ -93,7 +103,10 @@ def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list
 
 
 def outcomes_by_name(journal: Journal, rows: Filter, by: str) -> list[Row]:
-    """Return the number of decisions, and the counts of `outcomes_by_bucket`, per agent or model (`by`) as `name`."""
+    """Return the number of decisions and their outcomes for each agent or model.
+
+    `by` is `agent` or `model`. A row has `name`, `decisions`, and the counts and the sum of `outcomes_by_bucket`.
+    """
     sums = ", ".join(f"sum({name}) AS {name}" for name in ("decisions", "cases", "hits", "usd_cases", "usd"))
     name = "ifnull((SELECT answered FROM model_names WHERE requested = model LIMIT 1), model)" if by == "model" else by
     return journal.select(
@@ -104,7 +117,7 @@ def outcomes_by_name(journal: Journal, rows: Filter, by: str) -> list[Row]:
 
 
 def actions_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[Row]:
-    """Return the number of decisions per bucket and action; an unreadable decision has the action None."""
+    """Return the number of decisions for each bucket and action. The action of an unreadable decision is None."""
     return journal.select(
         f"SELECT {_BUCKET_OF_START}, action, count(*) AS decisions FROM decided WHERE {_DECIDED} GROUP BY 1, 2",
         rows.parameters(**buckets._asdict()),
@@ -112,7 +125,7 @@ def actions_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[
 
 
 def outcomes_by_confidence(journal: Journal, rows: Filter, classes: int) -> list[Row]:
-    """Return mean confidence (0 to 100), cases and hits per class of confidence, lowest first."""
+    """Return the mean confidence (0 to 100), cases and hits of each class of confidence, lowest class first."""
     return journal.select(
         "SELECT avg(confidence) AS confidence, count(*) AS cases, sum(hit) AS hits FROM decided"
         f" WHERE {_DECIDED} AND hit IS NOT NULL AND confidence IS NOT NULL"
@@ -122,7 +135,10 @@ def outcomes_by_confidence(journal: Journal, rows: Filter, classes: int) -> list
 
 
 def outcomes_of(journal: Journal, trace_ids: Iterable[str]) -> list[Row]:
-    """Return the decisions of some traces: trace_id, `hit` (1 or 0; None without an outcome) and profit in USD."""
+    """Return the decisions of some traces.
+
+    A row has trace_id, `hit` (1 for a profit, 0 for none, None without an outcome) and the profit in USD (`usd`).
+    """
     return journal.select(
         "SELECT trace_id, hit, usd FROM decided WHERE trace_id IN (SELECT value FROM json_each(?))",
         (json.dumps([*trace_ids]),),
@@ -159,5 +175,8 @@ WITH RECURSIVE symbols (symbol) AS (
 
 
 def symbols(journal: Journal, limit: int = 200) -> list[str]:
-    """Return the symbols of decisions in alphabetical order. Each symbol costs one step along the index."""
+    """Return up to `limit` symbols of decisions in alphabetical order.
+
+    The query takes one step along the index for each symbol, and does not read every decision.
+    """
     return [row["symbol"] for row in journal.select(_SYMBOLS, (limit,))]

@@ -9,7 +9,7 @@ from .filter import ROWS, Filter, rows_of, traces_of
 PAGE_BYTES = 8 * 1024 * 1024  # most bytes of text in a page
 
 _OBSERVATIONS = f"FROM observations WHERE seq > :after AND seq <= :last AND state <> 'open' AND {ROWS}"
-# A score has the agent and model of its trace.
+# A score matches an agent or a model if an observation of the score's trace has it.
 _OF_TRACE = "EXISTS (SELECT 1 FROM observations AS o WHERE o.trace_id = scores.trace_id AND o.{0} = :{0})"
 _SCORES = f"""
 FROM scores WHERE seq > :after AND seq <= :last AND timestamp_ns >= :since_ns AND timestamp_ns < :until_ns
@@ -19,12 +19,12 @@ FROM scores WHERE seq > :after AND seq <= :last AND timestamp_ns >= :since_ns AN
 
 
 def observation_pages(journal: Journal, rows: Filter, limit: int | None, page_rows: int) -> Iterator[list[Row]]:
-    """Yield the ended observations (the newest `limit`; None: all) in order of arrival, JSON columns as text."""
+    """Yield the newest `limit` ended observations (None: all) in pages, in order of arrival. JSON columns are text."""
     return _pages(journal, _OBSERVATIONS, journal.newest()[0], rows, limit, page_rows)
 
 
 def score_pages(journal: Journal, rows: Filter, limit: int | None, page_rows: int) -> Iterator[list[Row]]:
-    """Yield the scores (the newest `limit`; None: all) in order of arrival."""
+    """Yield the newest `limit` scores (None: all) in pages, in order of arrival."""
     return _pages(journal, _SCORES, journal.newest()[1], rows, limit, page_rows)
 
 
@@ -56,11 +56,14 @@ ORDER BY seq DESC LIMIT :limit
 
 
 def newest_ended(journal: Journal) -> int:
-    """Return the highest `seq` of an ended observation. An open observation's `seq` may be reused when it ends."""
+    """Return the highest `seq` of an ended observation.
+
+    Open observations are left out, because the `seq` of an open observation may be reused when it ends.
+    """
     newest = journal.select("SELECT seq FROM observations WHERE state <> 'open' ORDER BY seq DESC LIMIT 1")
     return int(newest[0]["seq"]) if newest else 0
 
 
 def news(journal: Journal, rows: Filter, after: int, last: int, limit: int) -> list[Row]:
-    """Return the newest decisions, errors and warnings with `after` < `seq` <= `last`."""
+    """Return the newest `limit` decisions, errors and warnings with `after` < `seq` <= `last`, oldest first."""
     return list(reversed(journal.select(_NEWS, rows.parameters(after=after, last=last, limit=limit))))

@@ -27,14 +27,15 @@ from .filter import Filter
 
 _PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
-_FILL_SECONDS = 5.0  # limit per search for adding rows to the index
-_MANY_ROWS = 10_000  # a message is printed if a search reads more rows outside the index
-_TRACES_AN_ITEM = 20  # traces found per requested item before a search first reads the items
+_FILL_SECONDS = 5.0  # how long one search may add rows to the index
+_MANY_ROWS = 10_000  # if a search reads more rows than this outside the index, a message is printed
+# A search for the newest items first reads the items when it has found this many traces for each requested item.
+_TRACES_AN_ITEM = 20
 _Item = TypeVar("_Item")
 
 
 def with_traces(journal: Journal, rows: Filter) -> Filter:
-    """Add to the filter all traces with the filter's text in an observation of the filter's period.
+    """Return the filter with all traces that contain its text in an observation of its period.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -48,7 +49,7 @@ def with_traces(journal: Journal, rows: Filter) -> Filter:
 
 
 def newest(journal: Journal, rows: Filter, limit: int, read: Callable[[Filter], list[_Item]]) -> list[_Item]:
-    """Read the newest `limit` items of a filter; for a text, search only as far back as needed.
+    """Read the newest `limit` items of a filter. If the filter has a text, search only as far back as needed.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -79,7 +80,7 @@ def traces_with(journal: Journal, text: str, trace_ids: Iterable[str]) -> set[st
 
 
 class _Search:
-    """One search: in the index, and row by row in its gaps."""
+    """One search for a text. It uses the index, and reads rows that are missing from the index one by one."""
 
     def __init__(self, journal: Journal, text: str) -> None:
         self._journal, self._words = journal, _words(text)
@@ -88,7 +89,10 @@ class _Search:
         self._rows_read = 0
 
     def run(self, first: int, last: int) -> Iterator[set[str]]:
-        """Yield the growing set of traces with the text, searching a range of `seq` from its end."""
+        """Search the rows with a `seq` from `first` to `last` for the text, in parts, newest part first.
+
+        After each part, yield the set of all traces found so far.
+        """
         traces: set[str] = set()
         index = open_index(self._journal.path)
         with closing(index) if index else nullcontext():
@@ -118,7 +122,8 @@ class _Search:
             self._rows_read += len(page)
             upto = page[-1]["seq"] if page else end
             is_late = time.monotonic() >= self._fill_until
-            index = self._fill(index, texts, upto) if index and not is_late else None  # the index must not have gaps
+            # The index must not have gaps: once a page is not added to it, no later page is added.
+            index = self._fill(index, texts, upto) if index and not is_late else None
             begin = upto + 1
         return traces
 
@@ -140,7 +145,7 @@ _PAGE = (
 
 
 def _range_of(journal: Journal, rows: Filter) -> tuple[int, int]:
-    """Return the lowest and highest `seq` of a period; an empty range if the period has no row."""
+    """Return the lowest and highest `seq` in the filter's period. The range is empty if the period has no row."""
     where = "WHERE start_ns >= :since_ns AND start_ns < :until_ns" if rows.is_bounded else ""
     first, last = (f"(SELECT {end}(seq) FROM observations {where}) AS {name}" for end, name in _ENDS)
     query = f"SELECT {first}, {last}"
@@ -156,5 +161,8 @@ def _words(text: str) -> list[str]:
 
 
 def _pattern_of(words: Sequence[str]) -> "re.Pattern[str]":
-    """A case-insensitive pattern: the words, separated by non-word characters only; the last word may be a prefix."""
+    """Return a case-insensitive pattern that matches the words in order.
+
+    Only non-word characters may separate them. The last word may be the beginning of a longer word.
+    """
     return re.compile(rf"(?<!{WORD})" + r"[\W_]+".join(map(re.escape, words)), re.IGNORECASE)

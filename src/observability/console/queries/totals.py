@@ -16,10 +16,10 @@ from ...journal import COUNTED, INTERRUPTED, MODEL, PROMPT, Journal, Row
 from ..time_range import local_time
 from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
-UNKNOWN = "unknown"  # name of a group without an agent, model, ...
+UNKNOWN = "unknown"  # name of the group of rows without an agent, a model, and so on
 _PAGE_ROWS = 20_000
 _DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which a row's UTC hour begins
-# Each group's SQL for hourly sums, and its SQL for rows.
+# What calls are grouped by: its name, its SQL expression for hourly sums, and its SQL expression for rows.
 GROUPS = {
     "agent": ("agent", "agent"),
     "model": ("model", MODEL),
@@ -29,11 +29,11 @@ GROUPS = {
     "hour": ("hour", f"start_ns / {HOUR_NS}"),
     "day": (_DAY.format("hour * 3600"), _DAY.format(f"start_ns / {HOUR_NS} * 3600")),
 }
-TIMES = ("hour", "day")  # groups that are listed in order of time
+TIMES = ("hour", "day")  # the keys of `GROUPS` whose groups are listed in order of time
 
 
 def _label(by: str, group: Any) -> str:
-    """A group's name; for an hour, the hour's start with the zone's offset."""
+    """Return a group's name. The name of an hour is its start, with the time zone's offset."""
     if by == "hour":
         return local_time(group * HOUR_NS).isoformat(" ", "minutes")
     return str(group or ("no prompt" if by == "prompt" else UNKNOWN))
@@ -45,18 +45,18 @@ class CallStats(NamedTuple):
     group: str
     calls: int
     errors: int
-    input_tokens: int  # including cached tokens
-    cached_tokens: int  # input read from a cache
-    written_tokens: int  # input written to a cache
-    output_tokens: int  # including reasoning
+    input_tokens: int  # including tokens read from and written to a cache
+    cached_tokens: int  # input tokens read from a cache
+    written_tokens: int  # input tokens written to a cache
+    output_tokens: int  # including reasoning tokens
     reasoning_tokens: int
-    cost_usd: float | None  # cost of the priced calls; None if there are none
+    cost_usd: float | None  # cost of the calls with a price; None if no call has one
     unpriced: int  # successful calls without a price
     decisions: int
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
-    first_token_p50_ms: float | None  # only streamed calls
+    first_token_p50_ms: float | None  # median time to the first token; only of streamed calls
 
     @property
     def cost_per_decision(self) -> float | None:
@@ -79,7 +79,7 @@ class CallStats(NamedTuple):
         return self.unpriced / self.calls if self.calls else 0.0
 
     def as_json(self) -> dict[str, Any]:
-        """Return the statistics for scripts, with the derived shares."""
+        """Return the statistics and the figures derived from them as a dictionary, for JSON output."""
         shares = ("cost_per_decision", "cache_hit_share", "error_share", "unpriced_share")
         return {**self._asdict(), **{name: getattr(self, name) for name in shares}}
 
@@ -91,22 +91,25 @@ _ADDED = (
 
 
 def total(groups: Sequence[CallStats]) -> CallStats:
-    """Return the sum of all groups. Latencies are left out: quantiles cannot be added."""
+    """Return the sum of all groups. Latencies are left out, because quantiles cannot be added."""
     costs = [group.cost_usd for group in groups if group.cost_usd is not None]
     added = {name: sum(getattr(group, name) for group in groups) for name in _ADDED}
     return CallStats(group="total", **added, cost_usd=math.fsum(costs) if costs else None, **_quantiles(None))
 
 
 def tokens_in_and_out(usage: dict[str, int]) -> tuple[int, int]:
-    """Return a call's input and output tokens, cached and reasoning tokens included."""
+    """Return a call's input tokens, including cached ones, and its output tokens, including reasoning tokens."""
     tokens_in = sum(number for bucket, number in usage.items() if bucket.startswith("input"))
     return tokens_in, sum(number for bucket, number in usage.items() if bucket.startswith("output"))
 
 
 def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -> list[CallStats]:
-    """Return one row per group of `by` (a key of `GROUPS`), most expensive first; hours and days in order of time.
+    """Return the statistics of each group of calls, most expensive group first; hours and days in order of time.
 
     Args:
+        journal: the journal.
+        by: what to group by, a key of `GROUPS`.
+        rows: the filter of the calls.
         timed: include latencies, which requires reading every call.
     """
     by_row = by in ("session", "prompt")
@@ -125,7 +128,7 @@ def call_stats(journal: Journal, by: str, rows: Filter, *, timed: bool = True) -
 def calls_with_usage(
     journal: Journal, by: str, rows: Filter
 ) -> Iterator[tuple[str, dict[str, int], float | None]]:  # fmt: skip
-    """Yield each call with known tokens: its group, its usage, and its cost (USD; None: unknown)."""
+    """Yield the group, the usage and the cost (USD; None: unknown) of each call whose tokens are known."""
     for row in _calls(journal, by, rows, "usage, cost_usd"):
         if row["usage"]:
             yield _label(by, row["grp"]), json.loads(row["usage"]), row["cost_usd"]
@@ -143,7 +146,8 @@ def calls_without_usage(journal: Journal, rows: Filter) -> int:
 
 _COUNTED = ", ".join(COUNTED)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
-# The last two selects have one lower and one upper bound: of two lower bounds, SQLite might use either for the index.
+# In the last two selects, min() and max() merge bounds, so that each has one lower and one upper bound. With two lower
+# bounds, SQLite might use either for the index.
 _FROM_HOURS = f"""
     SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
@@ -158,14 +162,17 @@ _FROM_ROWS = f"""
 
 
 def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: bool = False, **values: Any) -> list[Row]:
-    """Return the sums of all `COUNTED` columns by keys, in order of the keys, without groups that have no call.
+    """Return the sums of all `COUNTED` columns for each group of calls, in order of the keys.
+
+    Groups without a call are left out.
 
     Args:
         journal: the journal.
-        keys: names and SQL over hour, agent, provider, model; with `by_row` also session_id and prompt.
-        rows: the calls.
-        by_row: read every row instead of the hourly sums, as for filters that the sums cannot answer.
-        values: further parameters of the keys.
+        keys: what to group by: names, and SQL over hour, agent, provider, model; with `by_row` also session_id and
+            prompt.
+        rows: the filter of the calls.
+        by_row: read every row instead of the hourly sums. Filters that the sums cannot answer always do so.
+        values: further SQL parameters, which the keys use.
     """
     by_row = by_row or rows.is_of_traces
     columns = ", ".join(f"{key} AS {name}" for name, key in keys.items())
@@ -187,7 +194,8 @@ def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
-# The table `decided`, named like the view `decisions`. It has no session, and `provider` only where MODEL reads it.
+# The table `decided` under the name of the view `decisions`, so that the same conditions apply. It has no session. Its
+# `provider` is only set where MODEL reads it.
 _DECIDED = """
 (SELECT *, CASE WHEN model IN (SELECT requested FROM model_names) THEN (SELECT provider FROM observations AS g
     WHERE g.trace_id = decided.trace_id AND g.type = 'generation' AND g.start_ns <= decided.start_ns

@@ -165,7 +165,7 @@ def _test() -> None:
 
 
 def _note(target: Channel, error: str | None) -> None:
-    """Record the result for `doctor`, if the journal's folder exists."""
+    """Record the result of a test message for `doctor`. Do nothing if the journal's folder is missing."""
     path = path_beside(settings.journal_path())
     if is_there(path.parent):
         store = AlertStore(path)
