@@ -30,9 +30,9 @@ class Langfuse:
 
     @property
     def client(self) -> Any:
-        """The SDK's `langfuse.Langfuse`, for prompts, `auth_check()` and the REST API, not for spans and scores.
+        """The SDK's `langfuse.Langfuse`. Use it for prompts, `auth_check()` and the REST API, not for spans and scores.
 
-        Without the SDK, prints a line on stderr and returns None.
+        If the SDK is not installed, print a line on stderr and return None.
         """
         if self._client is None:
             try:
@@ -41,7 +41,7 @@ class Langfuse:
             except ImportError:
                 warn("❌ LangFuseTracker().client needs the Langfuse SDK: pip install 'langfuse>=4.12'", "red")
                 return None
-            # A separate tracer provider: the SDK would otherwise replace the process-wide provider.
+            # The client gets a tracer provider of its own, since the SDK would otherwise replace the process-wide one.
             client: Any = Client(
                 secret_key=self._secret_key,
                 public_key=self._public_key,
@@ -55,14 +55,14 @@ class Langfuse:
 
 
 def _linking(get_prompt: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap `get_prompt`, so that fetching the prompt and each `compile()` of it link the prompt to later calls."""
+    """Wrap `get_prompt`, so that later calls are linked to the prompt that was last fetched or compiled."""
 
     @functools.wraps(get_prompt)
     def linked(*args: Any, **kwargs: Any) -> Any:
         prompt = get_prompt(*args, **kwargs)
         with guarded:
             _link(prompt)
-            if not hasattr(prompt.compile, "__wrapped__"):  # a prompt from the SDK's cache may be wrapped already
+            if not hasattr(prompt.compile, "__wrapped__"):  # False if the SDK's cache returned a wrapped prompt
                 prompt.compile = _linking_compile(prompt, prompt.compile)
         return prompt
 
@@ -80,13 +80,13 @@ def _linking_compile(prompt: Any, compile: Callable[..., Any]) -> Callable[..., 
 
 
 def _link(prompt: Any) -> None:
-    """Link the prompt to later calls. After a fallback (the agent's own text), later calls have no prompt."""
+    """Link later calls to the prompt. If it is a fallback (the agent's own text), later calls are not linked."""
     is_version = not getattr(prompt, "is_fallback", False)
     ObservabilityContext.use_prompt(prompt.name if is_version else None, prompt.version)
 
 
 class LangFuseTracker:
-    """The observability of this process (a singleton)."""
+    """The public handle of this process's observability; there is only one instance."""
 
     _instance: Optional["LangFuseTracker"] = None
     _client: Langfuse | None = None
@@ -112,11 +112,12 @@ class LangFuseTracker:
             host=to.host,
             flush_interval=settings.setting("LANGFUSE_FLUSH_INTERVAL"),
         )
-        print_now("✅ LangFuse observability initialized!", "green")  # `status` prints the destination
+        print_now("✅ LangFuse observability initialized!", "green")  # the command `status` prints the destination
 
     def _warn_once(self) -> None:
         has_other = settings.otlp_destination() is not None
-        if not self._warned and not has_other and settings.missing_langfuse_keys():  # `settings` prints malformed keys
+        # Malformed keys need no warning here: the module `settings` reports them.
+        if not self._warned and not has_other and settings.missing_langfuse_keys():
             self._warned = True
             print_now(
                 "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"
@@ -138,7 +139,10 @@ class LangFuseTracker:
         return None if handle is None else handle.client
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Journal queued observations, ship pending rows; return whether all are shipped within `timeout` seconds."""
+        """Journal the queued observations and ship the pending rows; return whether all were shipped in time.
+
+        `timeout` is in seconds; None means no limit.
+        """
         return runtime.flush(timeout)
 
     def health(self) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from typing import Any
 
 
 def lazy_exports(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
-    """Return a module `__getattr__` that imports the module of a name on first use.
+    """Return a `__getattr__` for a package that imports the module of a public name when the name is first used.
 
     Args:
         package: the package's `__name__`.
-        homes: module of the package -> its public names, separated by spaces.
+        homes: maps each module of the package to its public names, separated by spaces.
     """
     home_of = {name: module for module, names in homes.items() for name in names.split()}
 

@@ -9,16 +9,16 @@ from termcolor import colored
 
 from .interruption import ignoring, is_interruption
 
-dropped = 0  # number of lines that could not be printed, for `health()`
+dropped = 0  # number of lines that could not be printed; `health()` reports it
 
 
 def print_now(text: str, colour: str, *, to_stderr: bool = False) -> None:
     """Print one line. If printing would block or fails (a full pipe, a closed file), drop and count the line.
 
     Args:
-        text: the line. Lines with untrusted text must be printed by `terminal.py`, which redacts them.
-        colour: green, yellow, red or cyan, as termcolor knows them.
-        to_stderr: to stderr instead of stdout.
+        text: the line. A line with untrusted text must be printed by `terminal.py`, which redacts it.
+        colour: a colour of termcolor: green, yellow, red or cyan.
+        to_stderr: print to stderr instead of stdout.
     """
     global dropped
     with ignoring(Exception):
@@ -30,7 +30,7 @@ def print_now(text: str, colour: str, *, to_stderr: bool = False) -> None:
 def _coloured(text: str, colour: str) -> str:
     try:
         return colored(text, colour)
-    except ValueError:  # termcolor checks stdout, which may be closed
+    except ValueError:  # stdout is closed, and termcolor asks whether it is a terminal
         return text
 
 
@@ -44,8 +44,10 @@ def _is_written(stream: Any, line: str) -> bool:
         return True
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
-    if poll.poll(0) != [(descriptor, select.POLLOUT)]:  # pipe is full, or broken: SIGPIPE may kill the process
+    # The pipe may be full, so that writing would block, or broken, so that SIGPIPE might kill the process.
+    if poll.poll(0) != [(descriptor, select.POLLOUT)]:
         return False
-    stream.flush()  # prints the agent's buffered lines first
-    data = line.encode(stream.encoding or "utf-8", "backslashreplace")[: select.PIPE_BUF]  # larger writes may block
+    stream.flush()  # the agent's buffered lines must be printed before this line
+    # A write of more than PIPE_BUF bytes could block.
+    data = line.encode(stream.encoding or "utf-8", "backslashreplace")[: select.PIPE_BUF]
     return os.write(descriptor, data) == len(data)

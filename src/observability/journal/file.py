@@ -116,26 +116,29 @@ def _up_to_date(path: Path) -> Connected | None:
 
 
 def _hide_from_git(path: Path) -> None:
-    """Write a `.gitignore` of `*` into the journal's folder: no prompt is committed. A shared folder stays as is."""
+    """Write a `.gitignore` of `*` into the journal's folder, so that Git never commits a recorded prompt.
+
+    A folder that also has other files is left alone.
+    """
     ignore, ours = path.parent / ".gitignore", (path.name.partition(".")[0], "processes")
-    with suppress(OSError):  # a missing `.gitignore` must not stop the journal
+    with suppress(OSError):  # the journal must work even if no `.gitignore` can be written
         if not ignore.exists() and all(file.name.startswith(ours) for file in path.parent.iterdir()):
             ignore.write_text("*\n", encoding="utf-8")
 
 
 def _usable(path: Path) -> sqlite3.Connection:
     if path.is_dir():
-        if any(path.iterdir()):  # the operator's folder, which must not be renamed
+        if any(path.iterdir()):  # the folder is the operator's own and must not be renamed
             raise JournalError(f"{path} is a folder: set OBSERVABILITY_JOURNAL to a file in it")
         raise DamagedJournalError(f"{path} is an empty folder")
     path.touch(mode=0o600)
     db = _connect(path)
     try:
         with errors_named():
-            _check(db, path)  # before any change: the file may be another program's
-            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: later it has no effect
+            _check(db, path)  # must precede any change, since the file may belong to another program
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has no effect once the file has a table
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")  # with a WAL, a migration need not wait for the disk
+            db.execute("PRAGMA synchronous = NORMAL")  # safe with a WAL; migrations need not wait for the disk
             db.execute(_KEEP_WAL_SMALL)
             migrate(db, path)
     except BaseException:
@@ -178,4 +181,5 @@ def _only_one_process(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # released explicitly: a child forked meanwhile has inherited the lock
+            # Closing the file is not enough: a child forked in the meantime has inherited the lock.
+            fcntl.flock(file, fcntl.LOCK_UN)

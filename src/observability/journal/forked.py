@@ -17,16 +17,21 @@ _TABLES = ("observations", "scores")
 
 
 def path_of_process() -> Path:
-    """The path of this process's journal: as configured, or a separate file beside it (`sqlite_forks.is_unsafe`)."""
+    """The path of this process's journal: the configured path, or a separate file beside it in some forked children.
+
+    `sqlite_forks.is_unsafe` tells whether this process needs the separate file.
+    """
     path = settings.journal_path()
     return path.with_name(f"{path.stem}.forked-{os.getpid()}{path.suffix}") if sqlite_forks.is_unsafe else path
 
 
 def merge_forked(journal: Journal, has_ended: Callable[[int], bool]) -> None:
-    """Merge the journals of forked children that have ended (`has_ended(pid)`), and delete their files.
+    """Merge the separate journals of forked children into `journal`, and delete their files.
+
+    Only children that have ended, as `has_ended(pid)` tells, are merged.
 
     Raises:
-        OSError: a journal cannot be used now. A retry is safe: merged rows are not written again.
+        OSError: a journal cannot be used now. The call may be repeated: merged rows are not written again.
     """
     prefix = f"{journal.path.stem}.forked-"
     for path in journal.path.parent.glob(f"{prefix}*{journal.path.suffix}"):
@@ -47,9 +52,10 @@ def _merge(path: Path, journal: Journal) -> None:
 
 
 def _copy(table: str, forked: Journal, journal: Journal, delivered: set[str]) -> None:
-    """Append the rows of a table in short steps; each row keeps its state.
+    """Append the rows of one table of `forked` to `journal` in short steps; each row keeps its state.
 
-    The child has already delivered the rows of `delivered` to their second destination: they are not queued for it.
+    The child has already sent the rows with the ids in `delivered` to OBSERVABILITY_OTLP_ENDPOINT, so they are not
+    queued for it again.
     """
     seq = 0
     while rows := forked.select(f"SELECT * FROM {table} WHERE seq > ? ORDER BY seq LIMIT {_STEP_ROWS}", (seq,)):

@@ -7,12 +7,12 @@ from typing import Any
 
 from ..background import yielding
 
-LONG = 65_536  # limit of characters encoded at once, which takes about a millisecond
+LONG = 65_536  # a value with more characters is encoded in pieces; encoding this many takes about a millisecond
 _CONTAINERS = (dict, list, tuple)
-WINDOW = 16_384  # characters in each piece of a longer text
+WINDOW = 16_384  # characters in each piece of a text longer than `LONG`
 
-# Created only once: `dumps` and `JSONEncoder.encode` create an encoder at every call, which takes as long as encoding a
-# small dict.
+# The encoder is created only once. `dumps` and `JSONEncoder.encode` create one at every call, which takes as long as
+# encoding a small dict.
 _encoder_in_c: Any = getattr(encoder, "c_make_encoder", None)
 _chunks: Any = (
     _encoder_in_c(None, str, encoder.encode_basestring, None, ": ", ", ", False, False, False)
@@ -31,7 +31,7 @@ def json_text(value: Any) -> str:
 
 
 def json_pieces(value: Any) -> Iterator[str]:
-    """Yield the JSON of plain data in pieces."""
+    """Yield the JSON of plain data in pieces; a short value is one piece."""
     if not _is_long(value):
         yield _encode(value)
     elif type(value) is str:
@@ -58,7 +58,7 @@ def _is_long(value: Any) -> bool:
 
 
 def _size_of(value: Any) -> int:
-    """Estimate the characters in the values of a dict or list; a number counts as 16."""
+    """Estimate the number of characters in the values of a dict or list; anything but text counts as 16."""
     if not isinstance(value, _CONTAINERS):
         return 16
     size = 0

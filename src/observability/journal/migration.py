@@ -12,13 +12,13 @@ from pathlib import Path
 from ..internal_errors import failures
 from .schema import APPLICATION_ID, FORMAT, MIGRATIONS, Migration
 
-_PAUSE_SECONDS = 0.01  # pause between two pieces, in which other processes write
-_SPARE_BYTES = 64 * 1024 * 1024  # disk space to keep free beside a backup
+_PAUSE_SECONDS = 0.01  # pause between two pieces of a migration, in which other processes can write
+_SPARE_BYTES = 64 * 1024 * 1024  # disk space that must stay free after a backup
 _BACKUP = re.compile(r"\.before-\d+(?:-draft)?")
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Run the missing migrations. If the process is killed in between, the next process runs the rest."""
+    """Run the missing migrations. If the process is killed meanwhile, the next process runs the rest."""
     for number in range(migrations_in(db) + 1, len(MIGRATIONS) + 1):
         migration = MIGRATIONS[number - 1]
         if migration.changes and db.execute(migration.changes).fetchone():
@@ -28,12 +28,12 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def is_migrated(db: sqlite3.Connection) -> bool:
-    """Whether the journal has every migration of this code; newer code may have added more."""
+    """Whether every migration that this code knows has been run; newer code may have run more."""
     return migrations_in(db) >= len(MIGRATIONS)
 
 
 def migrations_in(db: sqlite3.Connection) -> int:
-    """The number of completed migrations."""
+    """The number of migrations that have been completed in this journal."""
     version = format_of(db)
     if version < FORMAT or not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
         return version
@@ -41,7 +41,7 @@ def migrations_in(db: sqlite3.Connection) -> int:
 
 
 def format_of(db: sqlite3.Connection) -> int:
-    """The number of migrations that code must know to write to this journal: see `schema.FORMAT`."""
+    """The number of migrations that code must know to be able to write to this journal (`schema.FORMAT`)."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
@@ -72,11 +72,11 @@ def _note(db: sqlite3.Connection, number: int) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script, one by one: `executescript` would commit before the first."""
+    """Yield the statements of a script. `executescript` would commit the open transaction before the first one."""
     statement = ""
     for line in script.splitlines():
         statement += f"{line}\n"
-        if sqlite3.complete_statement(statement):  # not complete at the semicolons inside a trigger
+        if sqlite3.complete_statement(statement):  # false at a semicolon inside a trigger
             yield statement
             statement = ""
     if statement.strip():
@@ -95,7 +95,7 @@ def _back_up(db: sqlite3.Connection, path: Path, number: int) -> None:
     except (OSError, sqlite3.Error) as error:
         failures.note("backup", f"no backup before the migration of {path}: {error}", cure="The migration goes on.")
     for old in backups_of(path):
-        if old != backup and (backup.exists() or old == draft):  # only the newest copy is kept
+        if old != backup and (backup.exists() or old == draft):  # only the newest backup is kept
             old.unlink(missing_ok=True)
 
 
@@ -106,4 +106,4 @@ def _copy(db: sqlite3.Connection, path: Path, draft: Path) -> None:
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
     with closing(sqlite3.connect(draft)) as copy:
-        db.backup(copy)  # in one step: between steps, another process's write would restart the copy
+        db.backup(copy)  # copies in one step: a write by another process between two steps would restart the copy

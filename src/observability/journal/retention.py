@@ -19,17 +19,17 @@ from .migration import backups_of
 from .store import Journal
 
 STEP_ROWS = 200
-_STEPS = 2  # steps at a time, of about 15 ms each, since the recorder must go on journalling
+_STEPS = 2  # steps in one call of `tidy`; each takes about 15 ms, in which the recorder journals nothing
 _DAY_NS = 86_400_000_000_000
 _HOUR_NS = 3_600_000_000_000
-_FULL, _ROOM = 0.95, 0.9  # shares of the size limit: above `_FULL`, rows are deleted down to `_ROOM`
+_FULL, _ROOM = 0.95, 0.9  # shares of the size limit: above `_FULL`, rows are deleted until `_ROOM` is reached
 _SUMS_DAYS = 400
-_SUMS_SHARE = 0.1  # largest share of the size limit for the sums
-_MEASURE_SECONDS = 600.0  # interval of measuring the size of the sums, which reads all of them
+_SUMS_SHARE = 0.1  # largest share of the size limit that the hourly sums may use
+_MEASURE_SECONDS = 600.0  # how often the size of the hourly sums is measured; measuring reads all of them
 
 
 class Retention:
-    """Deletes rows in one process; remembers whether the journal is full, and counts rows deleted before delivery."""
+    """Deletes old rows, and the oldest rows of a full journal. Counts the rows that were deleted before delivery."""
 
     deleted_pending = 0  # number of observations that this process deleted before delivery
 
@@ -45,7 +45,7 @@ class Retention:
         return self._full
 
     def tidy(self, journal: Journal) -> bool:
-        """Run a few steps with pauses for other writers; return True if more steps are due at once."""
+        """Run a few deleting steps, with pauses for other writers. Return True if another call is due at once."""
         _delete_old_backups(journal)
         for step in range(_STEPS):
             if step:
@@ -55,7 +55,7 @@ class Retention:
         return True
 
     def _step(self, journal: Journal) -> bool:
-        """Run one step; return True if it deleted anything."""
+        """Delete a few rows or one hour of sums, if due; return True if anything was deleted."""
         undelivered = journal.undelivered
         deleted = (
             journal.delete_done(STEP_ROWS, before_ns=_oldest_kept_ns())

@@ -23,11 +23,11 @@ class Migration(NamedTuple):
 
     script: str
     in_pieces: bool = False  # repeat the script in separate transactions until its last statement changes nothing
-    changes: str | None = None  # a query for existing rows that will change; a backup is made if there are any
+    changes: str | None = None  # query for the existing rows that the script will change; if any, a backup is made
 
 
-APPLICATION_ID = 0x4D4F4F4E  # "MOON": marks a file as a journal of this program
-FORMAT = 2  # `user_version`: code must know at least this many migrations to write
+APPLICATION_ID = 0x4D4F4F4E  # "MOON" in ASCII; marks a file as a journal of this program
+FORMAT = 2  # stored as `user_version`: code that knows fewer migrations must not write to the journal
 COUNTED = (
     "calls", "errors", "priced", "unpriced", "decisions", "input", "input_cached_tokens", "input_cache_creation",
     "output", "output_reasoning_tokens", "cost_usd",
@@ -57,7 +57,7 @@ _ADD_BOUNDED = f"""
 _LONG_NAMES = f"FROM hourly WHERE {' OR '.join(f'length({name}) > 200' for name in _KEY[1:])}"
 _SOME_LONG_NAMES = f"{_LONG_NAMES} ORDER BY {', '.join(_KEY)} LIMIT 200"
 
-_INFERRED = "ifnull(json_extract({0}.metadata, '$.signal_inferred'), 0)"  # see recording/inference.py
+_INFERRED = "ifnull(json_extract({0}.metadata, '$.signal_inferred'), 0)"  # recording/inference.py sets this field
 _LAST_CALL = """
     CASE o.type WHEN 'generation' THEN o.{0} ELSE (SELECT g.{0} FROM observations AS g WHERE g.trace_id = o.trace_id
         AND g.type = 'generation' AND g.start_ns <= o.start_ns ORDER BY g.start_ns DESC LIMIT 1) END AS {0}"""
@@ -65,7 +65,7 @@ _LAST_CALL = """
 _NUMBER = "CASE WHEN typeof({0}) IN ('integer', 'real') AND abs({0}) < 9e999 THEN {0} END AS {0}"
 _TEXT = "CASE WHEN typeof({0}) = 'text' THEN substr({0}, 1, 200) END AS {0}"
 _IS_JUDGED = "is_trade AND stands AND NOT inferred"
-# LIMIT -1 makes SQLite compute each column of the inner query only once.
+# With LIMIT -1 (no limit), SQLite computes each column of the inner query only once.
 _DECIDE = f"""INSERT INTO decided
     SELECT start_ns, seq, trace_id, agent, model, action, symbol, confidence, stands, pnl_usd, pnl_pct,
         CASE WHEN {_IS_JUDGED} THEN ifnull(pnl_usd, pnl_pct) > 0 END, CASE WHEN {_IS_JUDGED} THEN pnl_usd END
@@ -78,15 +78,16 @@ _DECIDE_AGAIN = f"""
     DELETE FROM decided WHERE trace_id = {{0}}.trace_id;
     {_DECIDE.format("trace_id = {0}.trace_id")};
 """
-# SQL for the name that a model is counted under: the name in the provider's answers. Reads columns `provider`, `model`.
+# SQL for the name under which a model's calls are counted. This is the name in the provider's answers, if known, since
+# the requested name may be an alias. The SQL reads the columns `provider` and `model`.
 MODEL = (
     "ifnull((SELECT answered FROM model_names WHERE of_provider = ifnull(provider, '') AND requested = model), model)"
 )
-# A router's name (`openrouter/auto`) is not an alias: each call may use another model.
+# A router's name (`openrouter/auto`) is not an alias of one model: each call may use another model.
 _IS_ALIASED = "new.model <> new.model_requested AND new.state <> 'open' AND new.model_requested NOT LIKE 'openrouter/%'"
 _SAME_ALIAS = "of_provider = ifnull(new.provider, '') AND requested = new.model_requested"
 _SOURCES = {"agent": "agent", "provider": "provider", "model": MODEL}
-PROMPT = "prompt_name || ' v' || prompt_version"  # a version of a managed prompt
+PROMPT = "prompt_name || ' v' || prompt_version"  # SQL for the name and version of a managed prompt
 
 MIGRATIONS = (
     Migration("""

@@ -23,7 +23,8 @@ PART_ROWS = 8192
 # The columns that `text_of_row` reads.
 SEARCHED_COLUMNS = "input, output, status_message, json_extract(metadata, '$.signal_reasoning') AS reason"
 WORD = r"[^\W_]"  # a letter or digit
-_WAIT_SECONDS, _WAIT_OF_RECORDER_SECONDS = 5.0, 0.2  # longest wait for another process that writes to the index
+# Longest wait for another process that writes to the index: of a search, and of the recorder.
+_WAIT_SECONDS, _WAIT_OF_RECORDER_SECONDS = 5.0, 0.2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (seq INTEGER PRIMARY KEY, trace_id TEXT NOT NULL);
@@ -32,34 +33,37 @@ CREATE TABLE IF NOT EXISTS journal (device INTEGER, inode INTEGER);
 
 
 class SearchIndex:
-    """The index of one journal. Use `open_index`; every method may raise `sqlite3.Error`."""
+    """The search index of one journal; `open_index` creates it. Every method may raise `sqlite3.Error`."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the index's file."""
         self._db.close()
 
     @staticmethod
     def parts(first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Yield the parts of a range of `seq`, newest first, as (first `seq` of the part, last `seq` in the range)."""
+        """Yield the parts of the index that cover the rows from `first` to `last` (values of `seq`), newest part first.
+
+        Each part is a pair: the part's first `seq`, and its last `seq` that is not above `last`.
+        """
         for number in range(last // PART_ROWS, first // PART_ROWS - 1, -1):
             yield number * PART_ROWS, min(number * PART_ROWS + PART_ROWS - 1, last)
 
     def last_seq(self, begin: int) -> int:
-        """Return the last indexed `seq` of the part that begins at `begin`."""
+        """Return the last indexed `seq` of the part that begins at `begin`; `begin - 1` if none is indexed."""
         row = self._db.execute("SELECT last_seq FROM parts WHERE number = ?", (begin // PART_ROWS,)).fetchone()
         return int(row[0]) if row else begin - 1
 
     def add(self, rows: Sequence[tuple[int, str, str]], last_seq: int, left: Callable[[], set[int]]) -> None:
-        """Add rows (seq, trace id, text) of one part.
+        """Add rows of one part to the index.
 
         Args:
-            rows: the rows, in order.
+            rows: the rows as (seq, trace id, text), in order of `seq`.
             last_seq: the last `seq` covered by these rows.
-            left: returns the `seq` of the rows still in the journal. Called while the index is locked, so that
-                `forget` drops the words of a row that is deleted afterwards.
+            left: returns the `seq` of the rows that are still in the journal. It is called while the index is locked:
+                if a row is deleted later, `forget` waits and then drops its words.
         """
         number = last_seq // PART_ROWS
         with self._db:
@@ -73,12 +77,15 @@ class SearchIndex:
             self._db.execute("INSERT OR REPLACE INTO parts VALUES (?, ?)", (number, last_seq))
 
     def traces_with(self, words: Sequence[str], begin: int) -> set[str]:
-        """Return the traces with these words in succession, in the indexed rows of the part that begins at `begin`."""
+        """Return the ids of the traces in which an indexed row has these words in succession.
+
+        Only the part of the index that begins at `begin` is searched. The last word may be the beginning of a word.
+        """
         query = '"{}" *'.format(" ".join(words))
         return {trace_id for (trace_id,) in self._db.execute(_MATCHES.format(begin // PART_ROWS), (query,))}
 
     def drop(self, seqs: Iterable[int]) -> None:
-        """Drop the parts of the index that contain these rows."""
+        """Drop every part of the index that contains one of these rows."""
         numbers = {seq // PART_ROWS for seq in seqs}
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -97,12 +104,12 @@ _MATCHES = "SELECT DISTINCT trace_id FROM rows WHERE seq IN (SELECT rowid FROM w
 
 
 def open_index(journal: Path) -> SearchIndex | None:
-    """Return the index of the journal at a path; None if OBSERVABILITY_SEARCH is off, or FTS5 is missing."""
+    """Return the search index of a journal; None if OBSERVABILITY_SEARCH is off or SQLite has no FTS5."""
     path = path_of(journal)
     if not settings.setting("OBSERVABILITY_SEARCH"):
         _remove(path)
         return None
-    for _ in range(2):  # the first attempt may delete a damaged file, or another journal's
+    for _ in range(2):  # the first attempt may fail and delete the file, if it is damaged or of another journal
         with suppress(sqlite3.Error):
             if (index := _opened(path, journal)) is not None:
                 return index
@@ -111,7 +118,7 @@ def open_index(journal: Path) -> SearchIndex | None:
 
 
 def forget(journal: Path, seqs: Sequence[int]) -> None:
-    """Drop the words of deleted rows; if that fails, the whole index."""
+    """Drop the words of deleted rows from the index. If that fails, delete the whole index."""
     path = path_of(journal)
     if not path.exists() or not seqs:
         return
@@ -123,7 +130,7 @@ def forget(journal: Path, seqs: Sequence[int]) -> None:
 
 
 def path_of(journal: Path) -> Path:
-    """Return the path of a journal's index."""
+    """Return the path of a journal's search index."""
     return journal.with_name(f"{journal.name}.search")
 
 
@@ -145,7 +152,7 @@ def _opened(path: Path, journal: Path) -> SearchIndex | None:
     db = _connected(path)
     try:
         db.executescript(_SCHEMA)
-        db.execute("CREATE VIRTUAL TABLE temp.probe USING fts5(text)")  # fails where SQLite has no FTS5
+        db.execute("CREATE VIRTUAL TABLE temp.probe USING fts5(text)")  # fails if SQLite has no FTS5
         of, identity = db.execute("SELECT device, inode FROM journal").fetchone(), identity_of(journal) or (0, 0)
         if of is None:
             db.execute("INSERT INTO journal VALUES (?, ?)", identity)
@@ -162,7 +169,7 @@ def _connected(path: Path, wait_seconds: float = _WAIT_SECONDS) -> sqlite3.Conne
     db = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
     try:
         db.execute("PRAGMA secure_delete = ON")
-        db.execute("PRAGMA synchronous = OFF")  # a damaged index is replaced
+        db.execute("PRAGMA synchronous = OFF")  # a crash may damage the index, but then it is created anew
     except BaseException:
         db.close()
         raise

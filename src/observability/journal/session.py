@@ -15,8 +15,8 @@ from ..internal_errors import failures
 from .forked import path_of_process
 from .store import Journal
 
-_TOKEN = re.compile(r"\d+-[0-9a-f]{8}")  # pid and random digits; also the name of the lock file
-_CONTENT = b"process lock of the Moon Dev observability journal\n"  # older code writes empty files
+_TOKEN = re.compile(r"\d+-[0-9a-f]{8}")  # a process's token: pid and random digits; also the name of its lock file
+_CONTENT = b"process lock of the Moon Dev observability journal\n"  # of a lock file; older code leaves it empty
 
 
 class JournalSession:
@@ -43,7 +43,8 @@ class JournalSession:
         if sqlite_forks.is_unsafe:
             why = f"this process was forked while its parent wrote to the journal: its calls are recorded in {path}"
             failures.note("fork", why, cure="Start workers before the first call, or by spawn.")
-        with sqlite_forks.opening:  # a child forked before `_lock` is set would hold the lock for ever: see `abandon`
+        # A fork waits for `opening`: a child forked before `_lock` is set could not release the lock with `abandon`.
+        with sqlite_forks.opening:
             journal = Journal(path)
             try:
                 folder = _processes_of(path)
@@ -61,12 +62,12 @@ class JournalSession:
         return self._lock.token
 
     def is_alive(self, process: str) -> bool:
-        """Whether the process of this token still runs."""
+        """Whether the process with this token is still running."""
         assert self._journal is not None, "call open() first"  # noqa: S101
         return is_alive(_processes_of(self._journal.path), process)
 
     def has_ended(self, pid: int) -> bool:
-        """Whether no process of this pid writes to the journal."""
+        """Whether no running process with this pid writes to the journal."""
         assert self._journal is not None, "call open() first"  # noqa: S101
         folder = _processes_of(self._journal.path)
         return not any(is_alive(folder, file.name) for file in folder.glob(f"{pid}-*"))
@@ -80,13 +81,16 @@ class JournalSession:
         self._journal = self._lock = None
 
     def abandon(self) -> None:
-        """Close the parent's lock file in a forked child; the journal stays with the parent."""
+        """In a forked child, close the parent's lock file. The parent goes on using its journal."""
         if self._lock is not None:
             self._lock.abandon()
 
 
 class ProcessLock:
-    """The lock file of this process in `folder`; `token` identifies the process in the journal."""
+    """The lock file of this process in `folder`, locked while the process writes to the journal.
+
+    `token`, the file's name, identifies the process in the journal.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -96,22 +100,22 @@ class ProcessLock:
         self._fd = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         os.write(self._fd, _CONTENT)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
-        draft.rename(self._file)  # so that a file of this name is always locked
+        draft.rename(self._file)  # only now, so that no other process finds the file unlocked
 
     def release(self) -> None:
-        """Delete the file, since this process stops writing."""
+        """Delete the lock file; call it when this process stops writing."""
         self._file.unlink(missing_ok=True)
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the file in a forked child, which would otherwise keep the parent's lock after the parent's end."""
+        """Close the lock file, also in a forked child: there it would keep the parent's lock after the parent's end."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
 
 def is_alive(folder: Path, token: str) -> bool:
-    """Whether the process of this token holds its lock; deletes the lock file of a dead process."""
+    """Whether the process with this token is alive, that is, holds its lock. Delete the lock file of a dead process."""
     if not _TOKEN.fullmatch(token):
         return False
     file = folder / token
@@ -120,7 +124,8 @@ def is_alive(folder: Path, token: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two simultaneous checks both succeed
+        # A shared lock, so that two processes can check at once without taking each other for the owner.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     else:

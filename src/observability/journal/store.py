@@ -27,31 +27,33 @@ _FAR_FUTURE_NS = _ANY_SIZE = 2**63 - 1
 
 
 class Mark(NamedTuple):
-    """A new state, and the reason for it, of rows in `table` (observations or scores) at one destination.
+    """A new state for rows in `table` (observations or scores) at one destination, and the reason for it.
 
-    Rows are matched on seq and id: an id is reused when a row is replaced, and SQLite reuses the highest seq after a
-    delete.
+    `keys` has the `seq` and id of each row. Neither is enough: a replaced row keeps its id, and SQLite reuses the
+    highest `seq` after a delete.
     """
 
     table: str
     keys: list[tuple[int, str]]
     state: str
     reason: str | None = None
-    destination: str | None = None  # None: the destination of each row
+    destination: str | None = None  # None: each row is marked at its own destination
 
 
 class Journal(JournalConnection):
-    """The journal, for one thread at a time."""
+    """The journal. Only one thread at a time may use an instance."""
 
-    undelivered = 0  # number of rows deleted here before the second destination received them
+    undelivered = 0  # number of rows deleted through this object before OBSERVABILITY_OTLP_ENDPOINT received them
 
     def append(self, observations: Sequence[Row], scores: Sequence[Row], *, durable: bool = False) -> None:
-        """Write rows in one transaction. An open row of the same id is completed, a score of the same id replaced.
+        """Write rows in one transaction.
+
+        A row completes the open row with its id. A score replaces the score with its id.
 
         Args:
             observations: rows with the columns of `columns.OBSERVATIONS`.
             scores: rows with the columns of `columns.SCORES`.
-            durable: commit to the disk, not only to the operating system.
+            durable: wait until the rows are on the disk, not only handed to the operating system.
 
         Raises:
             JournalError: nothing was written; the same rows may be appended again.
@@ -63,7 +65,7 @@ class Journal(JournalConnection):
                 (_insert_new if is_new else _complete_open)(db, list(rows))
             tags = [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])]
             db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
-            if is_addressed:  # one statement for all rows: a trigger for each row would double the cost
+            if is_addressed:  # one statement for all rows, since a trigger for each row would double the time
                 db.execute(_ADDRESS, (newest,))
             for score in scores:
                 _inserted(db, _REPLACE_SCORE, score)
@@ -71,25 +73,25 @@ class Journal(JournalConnection):
             raise JournalError(f"{self.path} was moved or deleted while it was written to")
 
     def interrupt(self, process: str) -> int:
-        """End the open rows of a dead process with level WARNING; return their number.
+        """End the open rows of a dead process with level WARNING; return the number of rows.
 
-        Their end is set to the latest time in their trace, since the real end is unknown.
+        Since their real end is unknown, it is set to the latest time in their trace.
         """
         return self.change(_INTERRUPT, {"process": process, "why": INTERRUPTED})
 
     def processes_with_open_rows(self) -> list[str]:
-        """Tokens of the processes with open rows."""
+        """The tokens of the processes that have open rows."""
         return [row["process"] for row in self.select("SELECT DISTINCT process FROM observations WHERE state = 'open'")]
 
     def newest(self) -> tuple[int, int]:
-        """The highest `seq` of observations and of scores; later rows have a higher `seq`."""
+        """The highest `seq` of the observations and that of the scores; rows written later have a higher one."""
         return self._newest("observations"), self._newest("scores")
 
     def _newest(self, table: str) -> int:
         return int(self._value(f"SELECT ifnull(max(seq), 0) FROM {table}"))
 
     def is_pending(self, destination: str, up_to: tuple[int, int]) -> bool:
-        """Whether rows up to `newest()` are pending for this destination."""
+        """Whether a row is pending for this destination, among the rows up to `up_to`, a result of `newest`."""
         observations, scores = up_to
         pages = (
             (_PENDING.format("1", "observations"), observations),
@@ -99,9 +101,9 @@ class Journal(JournalConnection):
         return any(self.select(query, (destination, last, 1)) for query, last in pages)
 
     def pending_observations(self, destination: str, limit: int, max_bytes: int, up_to: int) -> list[Row]:
-        """The oldest pending observations of a destination, at most `limit` rows and about `max_bytes` of text.
+        """The oldest pending observations of a destination with a `seq` of at most `up_to`.
 
-        Each row has all tags of its trace recorded so far.
+        Returns at most `limit` rows and about `max_bytes` of text. Each row has all tags recorded so far for its trace.
         """
         pages = (
             self.page(query, (destination, up_to, limit), max_bytes)
@@ -110,7 +112,7 @@ class Journal(JournalConnection):
         return self.with_trace_tags(next(filter(None, pages), []))
 
     def page(self, query: str, parameters: Sequence[Any] | dict[str, Any], max_bytes: int) -> list[Row]:
-        """The first rows of a query, at least one and at most about `max_bytes` of text."""
+        """The first rows of a query: at least one if there is any, and about `max_bytes` of text at most."""
         rows: list[Row] = []
         size = 0
         with self.reading(query, parameters) as cursor:
@@ -122,7 +124,10 @@ class Journal(JournalConnection):
         return rows
 
     def with_trace_tags(self, rows: Sequence[Row]) -> list[Row]:
-        """Prepare observations for shipping: add all tags of the trace, and use the answered name of the model."""
+        """Prepare observations for shipping.
+
+        Each row gets all tags of its trace, and the model name from the provider's answers instead of an alias.
+        """
         tags = self._tags({row["trace_id"] for row in rows})
         names = self._model_names()
         return [
@@ -132,16 +137,19 @@ class Journal(JournalConnection):
         ]
 
     def _model_names(self) -> dict[tuple[str, str], str]:
-        """(provider, requested name) -> the name that the provider answers with."""
+        """Map (provider, requested model name) to the model name in the provider's answers."""
         names = self.select("SELECT * FROM model_names")
         return {(name["of_provider"], name["requested"]): name["answered"] for name in names}
 
     def pending_scores(self, destination: str, limit: int, max_bytes: int, up_to: int) -> list[Row]:
-        """The oldest pending scores of a destination, with the `symbol` of their signal; bounds as for observations."""
+        """The oldest pending scores of a destination, each with the `symbol` of its signal.
+
+        The limits are those of `pending_observations`.
+        """
         return self.page(_PENDING.format(f"*, {_SYMBOL}", "scores"), (destination, up_to, limit), max_bytes)
 
     def mark(self, mark: Mark) -> None:
-        """Set the state of rows."""
+        """Set the state of the rows that `mark` names."""
         values = [(mark.state, mark.reason, *key, mark.destination) for key in mark.keys]
         with self.transaction() as db:
             db.executemany(_MARK.format(mark.table), values)
@@ -149,8 +157,11 @@ class Journal(JournalConnection):
                 db.executemany(_MARK_FURTHER, values)
 
     def take_lease(self, name: str, owner: str, alive: Callable[[str], bool], seconds: float = LEASE_SECONDS) -> bool:
-        """Acquire or renew the lease `name`; False if another process holds it and is alive (`alive(token)`)."""
-        if self.seconds_held(name, owner, alive):  # first only a read, which blocks no writer
+        """Acquire or renew the lease `name` for the process `owner`; return whether that succeeded.
+
+        It fails while another process holds the lease and `alive(its token)` is true.
+        """
+        if self.seconds_held(name, owner, alive):  # first checked by a read alone, which blocks no writer
             return False
         with self.transaction() as db:
             if self.seconds_held(name, owner, alive):
@@ -160,34 +171,36 @@ class Journal(JournalConnection):
             return True
 
     def seconds_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> float:
-        """Seconds for which another living process holds the lease `name`; 0 if none does."""
-        now = time.monotonic_ns()  # common to all processes, and independent of changes of the clock
+        """For how many more seconds a living process other than `owner` holds the lease `name`; 0 if none does."""
+        now = time.monotonic_ns()  # the same for all processes, and not affected if the wall clock is set
         others = "SELECT owner, expires_ns FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
         held = self.select(others, (name, owner, now))
         return max(((row["expires_ns"] - now) / 1e9 for row in held if alive(row["owner"])), default=0.0)
 
     def give_up_lease(self, name: str, owner: str) -> None:
-        """Release the lease `name`, if this process holds it."""
+        """Release the lease `name`, if the process `owner` holds it."""
         self.change("DELETE FROM leases WHERE name = ? AND owner = ?", (name, owner))
 
     def delete_done(self, limit: int, before_ns: int = _FAR_FUTURE_NS, max_bytes: int = _ANY_SIZE) -> int:
-        """Delete the oldest finished rows that began before a time (Unix ns); return their number.
+        """Delete the oldest finished observations that began before `before_ns` (Unix ns); return their number.
 
-        Shipped rows are deleted first, then rejected, then local ones, up to `limit` rows or `max_bytes` of text.
+        One call deletes rows of one state only: shipped rows if there are any, else rejected ones, else local ones. It
+        deletes at most `limit` rows, and stops at about `max_bytes` of text.
         """
         return next(filter(None, (self._delete(state, limit, before_ns, max_bytes) for state in _DONE)), 0)
 
     def delete_pending(self, limit: int, max_bytes: int) -> int:
-        """Delete the oldest pending rows, up to `limit` rows or `max_bytes` of text; return their number."""
+        """Delete the oldest pending observations, up to `limit` rows or `max_bytes` of text; return their number."""
         return self._delete("pending", limit, _FAR_FUTURE_NS, max_bytes)
 
     def _delete(self, state: str, limit: int, before_ns: int, max_bytes: int) -> int:
-        """Delete observations. With a trace's last observation, also delete its tags, and its scores unless pending.
+        """Delete the oldest observations in `state`; return their number.
 
-        Pending scores are deleted together with pending observations.
+        With the last observation of a trace, the trace's tags and scores are deleted too. Its pending scores are kept,
+        unless the observations are pending themselves.
         """
         if not self.select(_OLDEST.format("seq"), (state, before_ns, 1)):
-            return 0  # without a write transaction, which would block other writers
+            return 0  # returns before a write transaction begins, which would block other writers
         with self.transaction() as db:
             rows = db.execute(_FEWEST, (state, before_ns, limit, max_bytes)).fetchall()
             deleted_seqs = [row["seq"] for row in rows]
@@ -203,13 +216,13 @@ class Journal(JournalConnection):
         return len(deleted)
 
     def received_by(self, trace_id: str) -> list[str]:
-        """The labels of the destinations that have rows of a trace."""
+        """The labels of the destinations that have received rows of a trace."""
         return sorted(row["destination"] for row in self.select(_RECEIVED_BY, (trace_id,)))
 
     def delete_trace(self, trace_id: str) -> int:
         """Delete a trace, whatever the state of its rows; return the number of deleted observations and scores.
 
-        Its cost stays in the hourly sums. The freed pages are overwritten.
+        The trace's cost stays in the hourly sums. Its contents are overwritten in the file.
         """
         self.script("PRAGMA secure_delete = ON")
         with self.transaction(durable=True) as db:
@@ -222,11 +235,14 @@ class Journal(JournalConnection):
         return len(seqs) + scores
 
     def sums_bytes(self) -> int:
-        """The approximate size of the hourly sums in bytes. Reads all of them."""
+        """The approximate size of the hourly sums in bytes. Slow, since it reads all sums."""
         return int(self._value(f"SELECT ifnull(sum({_SUM_SIZE}), 0) FROM hourly"))
 
     def delete_oldest_hour(self, before: int = _FAR_FUTURE_NS) -> int:
-        """Delete the sums of the oldest hour, if it is before the hour `before`; return their approximate size."""
+        """Delete the sums of the oldest hour, if it is before `before` (hours since 1970).
+
+        Returns the approximate size of the deleted sums in bytes.
+        """
         hour = self._value("SELECT min(hour) FROM hourly")
         if hour is None or hour >= before:
             return 0
@@ -235,12 +251,12 @@ class Journal(JournalConnection):
         return sum(row["size"] for row in sizes)
 
     def used_bytes(self) -> int:
-        """The size of the file without its free pages."""
+        """The size of the journal's file in bytes, without its free pages."""
         return int(self._value(_USED_BYTES))
 
     def vacuum(self) -> None:
-        """Return free pages to the file system."""
-        self.script("PRAGMA incremental_vacuum")  # `execute` would free one page and stop
+        """Return the free pages of the journal's file to the file system."""
+        self.script("PRAGMA incremental_vacuum")  # `execute` instead of `script` would free only one page
 
     def counts(self) -> dict[str, int]:
         """The number of rows in each state, observations and scores together."""
@@ -251,7 +267,7 @@ class Journal(JournalConnection):
         return counts
 
     def pending(self, destination: str | None = None) -> int:
-        """The number of pending observations and scores, for one destination or all."""
+        """The number of pending observations and scores, for one destination or (None) for all of them."""
         where = "state = 'pending'" + (" AND destination = ?" if destination else "")
         parameters = (destination,) if destination else ()
         return sum(
@@ -260,28 +276,34 @@ class Journal(JournalConnection):
         )
 
     def waiting(self) -> list[Row]:
-        """The pending rows by destination: `destination`, `rows`, `oldest_ns` (Unix ns)."""
+        """For each destination with pending rows: its label, their number (`rows`), and the oldest one's start.
+
+        The columns are `destination`, `rows` and `oldest_ns` (Unix nanoseconds).
+        """
         return self.select(_WAITING)
 
     def further_counts(self) -> dict[str, dict[str, int]]:
-        """The number of rows at destinations other than their own: destination -> state -> number."""
+        """The number of rows for each second destination (OBSERVABILITY_OTLP_ENDPOINT) and state.
+
+        The result maps destination -> state -> number.
+        """
         counts: dict[str, dict[str, int]] = {}
         for row in self.select("SELECT destination, state, count(*) AS rows FROM further_deliveries GROUP BY 1, 2"):
             counts.setdefault(row["destination"], {})[row["state"]] = row["rows"]
         return counts
 
     def project_of(self, destination: str) -> str | None:
-        """The saved id of a Langfuse project; None if it is unknown."""
+        """The saved id of the Langfuse project at a destination; None if it is unknown."""
         rows = self.select("SELECT id FROM projects WHERE destination = ?", (destination,))
         return rows[0]["id"] if rows else None
 
     def keep_project(self, destination: str, project: str) -> None:
-        """Save the id of a Langfuse project."""
+        """Save the id of the Langfuse project at a destination."""
         if self.project_of(destination) != project:
             self.change("INSERT OR REPLACE INTO projects VALUES (?, ?)", (destination, project))
 
     def trace_address(self, destination: str, trace_id: str) -> str | None:
-        """The address of a trace's page in Langfuse; None while the id of its project is unknown."""
+        """The URL of a trace's page in Langfuse; None while the id of the destination's project is unknown."""
         project = self.project_of(destination)
         host = destination.partition("|")[0]
         return None if project is None else f"{host}/project/{project}/traces/{trace_id}"
@@ -295,21 +317,21 @@ class Journal(JournalConnection):
         return oldest
 
     def observations(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
-        """Observations in order of their start, JSON columns decoded."""
+        """The observations that match the SQL condition `where`, in order of their start, with JSON columns decoded."""
         rows = self.select(f"SELECT * FROM observations WHERE {where} ORDER BY start_ns, seq", parameters)
         return [_decoded(row) for row in rows]
 
     def scores(self, where: str = "1", parameters: Sequence[Any] = ()) -> list[Row]:
-        """Scores in order of arrival."""
+        """The scores that match the SQL condition `where`, in order of arrival."""
         return self.select(f"SELECT * FROM scores WHERE {where} ORDER BY seq", parameters)
 
     def select(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[Row]:
-        """The rows of any query."""
+        """Run any SELECT query and return its rows."""
         with self.reading(query, parameters) as cursor:
             return list(_dicts(cursor))
 
     def origin_of(self, trace_id: str) -> Row | None:
-        """Destination, environment and session of a trace; None if the journal has no row of it."""
+        """The destination, environment and session id of a trace; None if the journal has no row of the trace."""
         rows = self.select(
             "SELECT destination, environment, session_id FROM observations WHERE trace_id = ?"
             " ORDER BY is_root DESC LIMIT 1",
@@ -318,12 +340,15 @@ class Journal(JournalConnection):
         return rows[0] if rows else None
 
     def decider_of(self, trace_id: str) -> str | None:
-        """The id of the generation that made a trace's decision; without a decision, of the last generation."""
+        """The id of the generation that made a trace's decision; if it has no decision, of its last generation."""
         rows = self.select(_DECIDER, {"trace_id": trace_id})
         return rows[0]["id"] if rows else None
 
     def places_of(self, score_ids: Iterable[str]) -> dict[str, str | None]:
-        """Return score id -> observation id (None: a score of the trace), without scores that are not recorded."""
+        """Map the ids of those scores that are in the journal to the ids of their observations.
+
+        The observation id is None for a score of the whole trace.
+        """
         query = "SELECT id, observation_id FROM scores WHERE id IN (SELECT value FROM json_each(?))"
         return {row["id"]: row["observation_id"] for row in self.select(query, (json.dumps([*score_ids]),))}
 
@@ -357,15 +382,16 @@ WHERE state = 'open' AND process = :process"""
 _TAGS = "SELECT * FROM trace_tags WHERE trace_id IN (SELECT value FROM json_each(?)) ORDER BY tag"
 _OLDEST = "SELECT {} FROM observations WHERE state = ? AND start_ns < ? ORDER BY start_ns LIMIT ?"
 _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(metadata), 0) AS size"
-# The fewest of the oldest rows that reach a size: a few rows may be as large as thousands of others.
+# Selects the oldest rows, but only as many as reach a total size: a few rows may be as large as thousands of others.
 _FEWEST = f"""SELECT seq FROM (
     SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
-_SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"  # 120 bytes: counters and free space
+# SQL for the bytes of one hourly sum: its counters and free space take about 120.
+_SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (
     ValueError, OverflowError, sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError,
-    sqlite3.InterfaceError,  # Python 3.10 raises this instead of ProgrammingError
+    sqlite3.InterfaceError,  # Python 3.10 raises InterfaceError where later versions raise ProgrammingError
 )  # fmt: skip
 _PENDING = "SELECT {} FROM {} WHERE state = 'pending' AND destination = ? AND seq <= ? ORDER BY seq LIMIT ?"
 _SYMBOL = """(
@@ -406,22 +432,25 @@ _ALONE = "NOT EXISTS (SELECT 1 FROM observations WHERE observations.trace_id = {
 _DELETE_TAGS = f"DELETE FROM trace_tags WHERE trace_id = ?1 AND {_ALONE.format('trace_tags')}"
 _DELETE_SCORES = f"""
 DELETE FROM scores WHERE trace_id = ?1 AND (state <> 'pending' OR ?2 = 'pending') AND {_ALONE.format("scores")}"""
-# Delete scores that are no longer pending, of traces without observations: when the last observation was deleted, such
-# scores were kept because they were pending.
+# Deletes the scores of traces without observations, once the scores are no longer pending. When the last observation of
+# their trace was deleted, these scores were still pending and therefore kept.
 _DELETE_LEFT_SCORES = f"""
 DELETE FROM scores WHERE state <> 'pending' AND timestamp_ns <= ?1 AND {_ALONE.format("scores")}
     AND seq IN (SELECT seq FROM scores ORDER BY seq LIMIT ?2)"""
 
 
 def _dicts(cursor: sqlite3.Cursor) -> Iterator[Row]:
-    """The rows as dictionaries; `dict(row)` of a `sqlite3.Row` takes five times as long."""
+    """Yield the rows as dictionaries; `dict(row)` with a `sqlite3.Row` would take five times as long."""
     names = [name for name, *_ in cursor.description]
     for values in cursor:
         yield dict(zip(names, values, strict=True))
 
 
 def _are_new(db: sqlite3.Connection, rows: Sequence[Row]) -> Callable[[Row], bool]:
-    """Return a check whether a row's id is new to the journal and the batch; to be called in order of the rows."""
+    """Return a function that tells whether a row's id is new: neither in the journal nor in an earlier row of `rows`.
+
+    The function must be called once for each row, in order.
+    """
     seen = {row["id"] for row in db.execute(_EXISTING, (json.dumps([row["id"] for row in rows]),))}
 
     def is_new(row: Row) -> bool:
@@ -435,7 +464,9 @@ def _are_new(db: sqlite3.Connection, rows: Sequence[Row]) -> Callable[[Row], boo
 def _insert_new(db: sqlite3.Connection, rows: list[Row]) -> None:
     try:
         db.executemany(_INSERT_OBSERVATION, map(_values_of, rows))
-    except _REFUSED:  # one row is rejected and becomes a placeholder; the rows before it are already inserted
+    except _REFUSED:
+        # SQLite rejected a row, after inserting those before it. One by one, the others are inserted (no row twice),
+        # and the rejected row is replaced by a placeholder.
         for row in rows:
             _inserted(db, _INSERT_NAMED, row)
 
@@ -447,7 +478,7 @@ def _complete_open(db: sqlite3.Connection, rows: list[Row]) -> None:
 
 
 def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
-    """Insert a row; return True if it was new. A row that SQLite rejects becomes a placeholder."""
+    """Insert a row; return whether it changed the table. If SQLite rejects the row, insert a placeholder instead."""
     try:
         return db.execute(statement, row).rowcount > 0
     except _REFUSED as error:
@@ -456,7 +487,7 @@ def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
 
 
 def _placeholder(row: Row, error: Exception) -> Row:
-    """A rejected row without its contents: its identity, its times, and the reason."""
+    """Return a rejected row with the reason in place of its contents; its identity and its times are kept."""
     why = f"[NOT RECORDED: {type(error).__name__}]"
     reasons = {"name": why, "trace_name": why, "level": "WARNING", "status_message": why}
     reasons |= {"data_type": "CATEGORICAL", "value": why}  # columns of a score
@@ -468,18 +499,18 @@ def _insert(verb: str, table: str, columns: Sequence[str], where: str = "true") 
     return f"{verb} INTO {table} ({', '.join(columns)}) SELECT {values} WHERE {where}"
 
 
-# An ended row replaces its open row, or the row closed as interrupted while the call still ran. An interrupted
-# row is reopened first, which subtracts it from the sums.
+# An ended row replaces the open row with its id, or a row that was closed as interrupted although the call still ran.
+# An interrupted row is set to open first, so that a trigger subtracts it from the hourly sums.
 _REOPEN_INTERRUPTED = "UPDATE observations SET state = 'open' WHERE id = ? AND status_message = ? AND state <> 'open'"
 _REPLACE_OPEN = _insert(
     "INSERT OR REPLACE", "observations", OBSERVATION_COLUMNS,
     where="EXISTS (SELECT 1 FROM observations WHERE id = :id AND state = 'open')",
 )  # fmt: skip
-# An ended row is written once. Writing it again, as after an unnoticed success, changes nothing. Rows are inserted
-# rather than updated, so that `seq` is the order of completion: a root follows its children.
+# An ended row is written once. Writing it again changes nothing; that happens if a successful write seemed to fail.
+# Rows are inserted rather than updated, so that `seq` is the order of completion, in which a root follows its children.
 _INSERT_NAMED = _insert("INSERT", "observations", OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
 _values_of = itemgetter(*OBSERVATION_COLUMNS)
-_INSERT_OBSERVATION = (  # by position: binding by name takes a third longer
+_INSERT_OBSERVATION = (  # values are bound by position, since binding by name takes a third longer
     f"INSERT INTO observations ({', '.join(OBSERVATION_COLUMNS)})"
     f" VALUES ({', '.join('?' * len(OBSERVATION_COLUMNS))}) ON CONFLICT (id) DO NOTHING"
 )

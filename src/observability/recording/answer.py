@@ -5,21 +5,22 @@ from typing import Any, NamedTuple
 
 from .usage import Buckets, Get, field, getter, usage_buckets
 
-_TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})  # types of tool calls: Anthropic, OpenAI
+# The `type` of a tool call: the first is Anthropic's, the others are OpenAI's.
+_TOOL_CALLS = frozenset({"tool_use", "function_call", "custom_tool_call"})
 _PLAIN = (dict, list, str, int, float, bytes)
 _THINKING = re.compile(r"\s*<think>(.*?)(?:</think>\s*|\Z)", re.DOTALL)
 
 
 class Answer(NamedTuple):
-    """The parts of an answer; None for unknown parts."""
+    """The parts of a model's answer; an unknown part is None."""
 
     output: Any = None
-    model: str | None = None  # name of the answering model
-    usage: Any = None  # the provider's token counts, see `usage.usage_buckets`
-    buckets: Buckets | None = None  # `usage` as disjoint buckets
+    model: str | None = None  # name of the model that answered
+    usage: Any = None  # the provider's token counts, in the provider's form
+    buckets: Buckets | None = None  # the token counts of `usage` as disjoint buckets (`usage.usage_buckets`)
     finish_reason: str | None = None
     reasoning: str | None = None
-    reported_cost: float | None = None  # USD, if the provider reports it
+    reported_cost: float | None = None  # cost in USD; None unless the provider reports it
 
 
 def read_answer(result: Any) -> Answer:
@@ -48,7 +49,10 @@ def read_answer(result: Any) -> Answer:
 
 
 def split_reasoning(content: Any) -> tuple[Any, str | None]:
-    """Split an answer into its text and the content of a `<think>…</think>` at its beginning."""
+    """Split an answer into its text and its reasoning, the content of a `<think>…</think>` at its beginning.
+
+    The reasoning is None if there is none.
+    """
     if not isinstance(content, str):
         return content, None
     thinking = _THINKING.match(content)
@@ -80,12 +84,15 @@ def _is_plain(result: Any) -> bool:
 
 
 def _looks_raw(get: Get) -> bool:
-    """Whether a result without a `raw_response` is the provider's own response."""
+    """Whether a result that has no `raw_response` is itself the provider's response."""
     return any(get(name) is not None for name in ("choices", "usage", "stop_reason"))
 
 
 def _usage(get: Get, raw: Any, get_raw: Get) -> tuple[Any, Buckets | None]:
-    """The larger usage of the result and the raw response: the result's usage is often incomplete."""
+    """The token counts of the result or of the raw response, whichever count more: the result's are often incomplete.
+
+    They are returned in the provider's form and as buckets.
+    """
     own = get("usage")
     candidates = (get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own)
     counted = [(usage, buckets) for usage in candidates if usage is not None and (buckets := usage_buckets(usage))]

@@ -9,17 +9,19 @@ from typing import Any, NamedTuple
 
 from .prices import Rates, price_table, prices_of, rates_at
 
-# `model_type` -> the provider's name in the price table, if it differs.
+# Maps `model_type` to the provider's name in the price table, where the two differ.
 _PROVIDER_IDS = {
     "claude": "anthropic",
     "gemini": "google",
     "xai": "x-ai",
     "grok": "x-ai",
 }
-_FREE = frozenset({"local", "ollama"})  # providers on the operator's own machine
+_FREE = frozenset({"local", "ollama"})  # providers that run on the operator's own machine and cost nothing
 _MILLION, _THOUSAND = 1_000_000, 1_000
 _INPUTS = ("input", "input_cached_tokens", "input_cache_creation")
-_RATES = (  # bucket, its part of the cost, its rate; a missing rate is replaced by the part's own rate
+# Each token bucket, the part of the cost that it adds to, and its rate. If the table lacks that rate, the rate with the
+# name of the part applies.
+_RATES = (
     ("input", "input", "input"),
     ("input_cached_tokens", "input", "cache_read"),
     ("input_cache_creation", "input", "cache_write"),
@@ -31,7 +33,7 @@ _RATES = (  # bucket, its part of the cost, its rate; a missing rate is replaced
 class Cost(NamedTuple):
     """The cost of a call in USD, and the source of the price."""
 
-    details: dict[str, float]  # Langfuse's `cost_details`; always with `total`
+    details: dict[str, float]  # USD by part, as in Langfuse's `cost_details`; it always has a `total`
     source: str
 
 
@@ -46,11 +48,11 @@ def price(
     """The cost of a call; None if it is unknown.
 
     Args:
-        provider: `model_type`; None to match by the model's name only.
-        model: the answering model.
+        provider: `model_type`; if None, the price is found by the model's name alone.
+        model: the name of the model that answered.
         buckets: disjoint token counts, see `usage.usage_buckets`.
-        reported: USD reported by the provider (OpenRouter's `usage.cost`).
-        at: time of the call, since prices change; default: now.
+        reported: the cost in USD that the provider reported (OpenRouter's `usage.cost`), which then counts.
+        at: the time of the call, since prices change; None means now.
     """
     if reported is not None:
         return Cost({"total": float(reported)}, "provider-reported")
@@ -64,7 +66,10 @@ def price(
 
 
 def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
-    """USD of input, output and total; None if input or output has no rate, such as for models paid by the minute."""
+    """The cost in USD of the input, of the output, and in total.
+
+    None if a rate for input or for the output is missing, as for models that are paid by the minute.
+    """
     answered, thought = buckets["output"], buckets.get("output_reasoning_tokens", 0)
     if "input" not in rates or (answered + thought and "output" not in rates):
         return None
@@ -78,7 +83,7 @@ def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
 
 
 def _rate(rate: Any, size: int) -> float:
-    """USD per unit; for a rate in tiers, the rate of the highest threshold below the input's size."""
+    """The rate in USD; if it has tiers, that of the highest threshold below `size`, the number of input tokens."""
     if isinstance(rate, float):
         return rate
     base, *tiers = rate

@@ -16,8 +16,8 @@ from ..tracing import Observation, Signal
 from .answer import text_in
 
 _ACTIONS = {"BUY": "BUY", "SELL": "SELL", "NOTHING": "NOTHING", "HOLD": "NOTHING", "DO NOTHING": "NOTHING"}
-_DECORATION = " \t*_#>`'\".:!-"  # Markdown and punctuation around an action
-_MAX_LINE = 40  # characters of a first line that may be an action
+_DECORATION = " \t*_#>`'\".:!-"  # Markdown and punctuation that may surround an action
+_MAX_LINE = 40  # limit in characters: a longer first line is not an action
 _MAX_REASON = 500
 _CONFIDENCE = re.compile(r"confidence[^0-9\n]{0,20}(\d{1,3}(?:\.\d{1,4})?)", re.IGNORECASE)
 _SYMBOL = re.compile(
@@ -31,7 +31,7 @@ _NO_CONTENT = dict.fromkeys(
 
 
 class InferredDecision(NamedTuple):
-    """A decision read from an answer; `word` is the model's own word for the action, in capitals."""
+    """A decision that was read from an answer. `word` is the model's own word for the action, in capitals."""
 
     action: str
     word: str
@@ -41,7 +41,7 @@ class InferredDecision(NamedTuple):
 
 
 def decision_in(answer: str) -> InferredDecision | None:
-    """The decision, if it stands alone on the answer's first line; else None."""
+    """The decision in an answer; None unless the answer's first line is an action and nothing else."""
     first, _, rest = answer.lstrip().partition("\n")
     word = first[: _MAX_LINE + 1].strip(_DECORATION).upper()
     if word not in _ACTIONS:
@@ -57,7 +57,10 @@ def decision_in(answer: str) -> InferredDecision | None:
 
 
 def note_decision(observation: Observation, row: Row) -> list[Row]:
-    """Read the decision of an ended generation. Return the signals that can be journalled now."""
+    """Note the decision in the answer of an ended generation. At the end of an agent's cycle, evaluate the notes.
+
+    Returns the rows of the inferred signals that can be journalled now.
+    """
     if observation.ended is None:
         return []
     if observation.type == "agent":
@@ -73,7 +76,10 @@ def note_decision(observation: Observation, row: Row) -> list[Row]:
 
 
 def count_votes(observation: Observation) -> None:
-    """Put the votes of a swarm's query into its metadata: answers per action, and the winner (None if tied)."""
+    """Add the votes of a swarm's query to its metadata: the number of answers for each action, and the winner.
+
+    The winner is None after a tie.
+    """
     if observation.votes and observation.ended is not None:
         observation.add_metadata({"votes": _counts(observation), "winner": _winner(observation)})
 
@@ -91,7 +97,10 @@ def _of_cycle(cycle: Observation, row: Row) -> list[Row]:
 
 
 def _held_until_the_end(root: Observation, key: int, event: Row) -> list[Row]:
-    """Hold the event while its trace's cycle runs, and drop it if the cycle has decided; return it without a cycle."""
+    """Hold an inferred signal in the trace's `root` while that is a running cycle, and return no row.
+
+    Drop the signal if the cycle has recorded one itself. If no cycle is running, return the signal's row.
+    """
     if root.decided:
         return []
     if root.type == "agent" and root.ended is None:
@@ -125,14 +134,14 @@ def _cycle_around(observation: Observation) -> Observation | None:
 
 
 def _event(row: Row, decision: InferredDecision, **more: Any) -> Row:
-    """The event's row, as a child of the answer's row, whose texts are already redacted."""
+    """The row of an inferred signal. It is a child of `row`, the answer's row, whose texts are already redacted."""
     extra = {"signal_inferred": True, "signal_word": decision.word, **more}
     action, _, confidence, reasoning, symbol = decision
     signal = Signal(action, confidence, confidence, reasoning, symbol, extra, valid=True)
     return {
         **row,
         **_NO_CONTENT,
-        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # same id if a batch is repeated
+        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # the same if a batch is retried
         "parent_id": row["id"],
         "is_root": 0,
         "type": "event",

@@ -12,7 +12,7 @@ from typing import Any
 
 from .prices import FILE, price_table
 
-# Rates per token or request, and their names in the table.
+# Maps the names of the rates in genai-prices (per million tokens or thousand requests) to their names in our table.
 _RATES = {
     "input_mtok": "input",
     "cache_read_mtok": "cache_read",
@@ -21,11 +21,15 @@ _RATES = {
     "output_reasoning_mtok": "reasoning",
     "requests_kcount": "requests",
 }
-_LINE_MODELS = 250  # models per line: parsing a line holds the interpreter for about a millisecond
+_LINE_MODELS = 250  # models per line; parsing a line of this length holds the interpreter for about a millisecond
 
 
 def lines() -> Iterator[Any]:
-    """The lines of the table: source, licence, newest date and providers; then each provider's models, in order."""
+    """Yield the lines of the price table.
+
+    The first line has the source, the licence, the date of the newest price, and the providers. The following lines
+    have the models of each provider, in the order of the providers.
+    """
     from genai_prices.data_snapshot import get_snapshot
 
     providers = get_snapshot().providers
@@ -64,7 +68,10 @@ def _provider(provider: Any, first_line: int) -> dict[str, Any]:
 
 
 def _models(models: list[Any]) -> list[Any]:
-    """Each model's clause and its prices, each with the constraint under which it holds."""
+    """Convert models to pairs: the clause that matches the model's names, and the model's prices.
+
+    Each price is a pair of the constraint under which it holds and its rates.
+    """
     return [
         [_clause(model.match), [[_constraint(price.constraint), _rates(price.prices)] for price in _conditional(model)]]
         for model in models
@@ -78,7 +85,11 @@ def _conditional(model: Any) -> list[Any]:
 
 
 def _clause(clause: Any) -> Any:
-    """Convert a clause for `prices`: a text must be equal, a list matches if any of its clauses does."""
+    """Convert a clause, which matches names, to the form that `prices` reads.
+
+    A text matches the equal name. A list matches if any of its clauses does. A dict maps another kind of match to its
+    operand.
+    """
     if clause is None:
         return []
     ((kind, operand),) = vars(clause).items()
@@ -91,7 +102,10 @@ def _clause(clause: Any) -> Any:
 
 
 def _constraint(constraint: Any) -> Any:
-    """None, the date from which a price holds, or the two UTC times of day between which it holds."""
+    """Convert a price's constraint: None (it always holds), the date from which it holds, or two times of day.
+
+    Between the two times, which are in UTC, the price holds every day.
+    """
     if constraint is None:
         return None
     if hasattr(constraint, "start_date"):
@@ -105,7 +119,10 @@ def _utc(time: Any) -> str:
 
 
 def _rates(prices: Any) -> dict[str, Any]:
-    """USD by rate; a list is a base rate, then pairs of a threshold and the rate above it."""
+    """The rates in USD, by name.
+
+    A rate with tiers is a list: the base rate, then pairs of a threshold and the rate above that threshold.
+    """
     rates = {}
     for key, name in _RATES.items():
         rate = getattr(prices, key)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 def _find_trim() -> Callable[[int], int] | None:
     try:
-        import ctypes  # missing in a Python that was built without libffi
+        import ctypes  # fails if Python was built without libffi
 
         trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     except (ImportError, OSError, TypeError):
@@ -17,6 +17,9 @@ _trim = _find_trim()
 
 
 def return_freed_memory() -> None:
-    """Return free pages to the system, if the C library can (glibc). Takes milliseconds, but does not hold the GIL."""
+    """Return freed memory to the system, if the C library is able to (glibc).
+
+    This takes milliseconds, but does not hold the GIL.
+    """
     if _trim is not None:
         _trim(0)

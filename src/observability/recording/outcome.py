@@ -16,12 +16,13 @@ from ..redaction import redact
 from ..tracing import OUTCOME, Observation, Score
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
-_LARGEST = {"pnl_usd": 1e12, "pnl_pct": 1e9}  # larger values are typing errors
-_MAX_ROWS, _MAX_TEXT = 200, 1_000_000  # rows and characters in one transaction, which takes about 5 ms
+_LARGEST = {"pnl_usd": 1e12, "pnl_pct": 1e9}  # a larger value is refused as a typing error
+# Most rows and most characters of comments in one transaction, which then takes about 5 ms.
+_MAX_ROWS, _MAX_TEXT = 200, 1_000_000
 
 
 def scores_of_outcome(trace_id: str, pnl_usd: Any = None, pnl_pct: Any = None, note: Any = None) -> tuple[Score, ...]:
-    """Return the scores of an outcome.
+    """Return the scores that record an outcome, the profit or loss of a trace's decision.
 
     Args:
         trace_id: 32 hex digits.
@@ -30,7 +31,7 @@ def scores_of_outcome(trace_id: str, pnl_usd: Any = None, pnl_pct: Any = None, n
         note: any remark; becomes the comment of the scores.
 
     Raises:
-        ValueError: the id is malformed, no value is given, or a value is not a number within its bounds.
+        ValueError: the id is malformed, neither value is given, or a value is not a number within its bounds.
     """
     name = str(trace_id).strip().lower()
     if not _TRACE_ID.fullmatch(name):
@@ -45,7 +46,11 @@ def scores_of_outcome(trace_id: str, pnl_usd: Any = None, pnl_pct: Any = None, n
 
 
 def values_of_outcome(pnl_usd: Any = None, pnl_pct: Any = None) -> dict[str, float]:
-    """The given values by name. Raises ValueError as `scores_of_outcome` does."""
+    """Those of the two values that are not None, by name.
+
+    Raises:
+        ValueError: neither value is given, or a value is not a number within its bounds.
+    """
     values = {"pnl_usd": pnl_usd, "pnl_pct": pnl_pct}
     given = {key: _number(key, value) for key, value in values.items() if value is not None}
     if not given:
@@ -57,7 +62,7 @@ def _number(name: str, value: Any) -> float:
     try:
         number = (
             math.nan if "_" in str(value) else float(value)
-        )  # Python parses 1_000 as 1000, which may not be the trader's meaning
+        )  # Python parses 1_000 as 1000, which may not be what the trader meant
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
@@ -68,16 +73,17 @@ def _number(name: str, value: Any) -> float:
 
 
 def outcome_observation(trace_id: str, scores: tuple[Score, ...]) -> Observation:
-    """Return an observation that carries the scores of an outcome to the journal, without a row of its own."""
+    """Return an observation that carries the scores of an outcome to the recorder. It gets no row itself."""
     carrier = Observation(OUTCOME, OUTCOME)
     carrier.trace_id, carrier.scores = int(str(trace_id), 16), scores
     return carrier
 
 
 def rows_of_outcome(journal: Journal, trace_id: str, scores: Sequence[Score], destination: str | None) -> list[Row]:
-    """The scores as rows, with the destination of their trace; `destination` if this journal lacks the trace.
+    """The scores as rows for the destination of their trace, or for `destination` if the journal lacks the trace.
 
-    Scores belong to the generation that decided. A score already in the journal keeps its observation.
+    A score belongs to the generation that made the decision, but a score that is already in the journal keeps its
+    observation.
     """
     origin = journal.origin_of(trace_id) or {"destination": destination, "environment": "default", "session_id": None}
     decider = journal.decider_of(trace_id)
@@ -95,9 +101,9 @@ def rows_of_outcome(journal: Journal, trace_id: str, scores: Sequence[Score], de
 
 
 def append_in_steps(journal: Journal, outcomes: Sequence[Sequence[Row]]) -> None:
-    """Write the rows of any number of outcomes in short transactions; other processes write in between.
+    """Write the rows of any number of outcomes in short transactions, between which other processes can write.
 
-    The rows of one outcome are written together. Repeating the call is safe: a score replaces itself.
+    The rows of one outcome are written together. The call may be repeated: a score replaces the one with its id.
 
     Raises:
         JournalError: the message gives the number of outcomes written so far.

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FILE = Path(__file__).with_name("prices.jsonl")
-RENEW_PRICES = f"pip install -U genai-prices && python -m {__package__}.make_prices"  # the cure of an old table
-_LONGEST_NAME = 200  # limit in characters: a longer name is not a model's, and would fill the cache
+RENEW_PRICES = f"pip install -U genai-prices && python -m {__package__}.make_prices"  # renews an old table
+_LONGEST_NAME = 200  # limit in characters: a longer name is not a model's, and would waste the cache's memory
 _COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
 Rates = dict[str, Any]
 
 
 class PriceTable(NamedTuple):
-    """The source of the prices, and the date of the newest one."""
+    """The name of the price table, and the date of its newest price."""
 
     name: str
     newest: date
@@ -30,22 +30,22 @@ class PriceTable(NamedTuple):
 
 @lru_cache(maxsize=1)
 def price_table() -> PriceTable:
-    """The price table in use, such as `genai-prices 0.2.3`."""
+    """Describe the price table in use; its name is, for example, `genai-prices 0.2.3`."""
     head = _parsed(0)
     return PriceTable(head["source"].partition(",")[0], date.fromisoformat(head["newest"]))
 
 
 def prices_of(provider: str | None, model: str) -> list[Any] | None:
-    """The prices of a model, each with its constraint; None if the table lacks the model.
+    """The prices of a model, each with the constraint under which it holds; None if the table lacks the model.
 
     Args:
-        provider: the provider's name; None to match by the model's name only.
-        model: the model's name, in any case.
+        provider: the provider's name; if None, the provider is found by the model's name.
+        model: the model's name, in upper or lower case.
     """
     return None if len(model) > _LONGEST_NAME else _prices_of(provider, model.lower())
 
 
-@lru_cache(maxsize=1024)  # caches misses too: a search takes almost a millisecond
+@lru_cache(maxsize=1024)  # also remembers that a model was not found, since a search takes almost a millisecond
 def _prices_of(provider: str | None, model: str) -> list[Any] | None:
     entry = _provider_of(model) if provider is None else _provider_named(provider.lower().strip())
     if entry is None:
@@ -64,9 +64,9 @@ def _parsed(line: int) -> Any:
 
 
 def rates_at(prices: list[Any], at: datetime | None) -> Rates:
-    """The rates at a time (None: now). The last price whose constraint is met counts, else the first price.
+    """The rates that apply at a time (None: now), in USD per million tokens or per thousand requests.
 
-    Rates are USD per million tokens, or per thousand requests.
+    If the constraints of several prices are met, the last of these counts. If none is met, the first price counts.
     """
     if len(prices) == 1:
         return prices[0][1]  # type: ignore[no-any-return]
@@ -86,7 +86,7 @@ def _provider_of(model: str) -> dict[str, Any] | None:
 
 
 def _search(entry: dict[str, Any], model: str) -> list[Any] | None:
-    """The model's prices at this provider, else at the providers whose models it resells."""
+    """The model's prices at a provider (`entry`) or, if it lists none, at the providers whose models it resells."""
     for source in (entry, *(_parsed(0)["providers"][name] for name in entry["fallback"])):
         for clause, prices in chain.from_iterable(map(_parsed, range(*source["lines"]))):
             if _matches(clause, model):
@@ -113,7 +113,9 @@ _KINDS: dict[str, Callable[[Any, str], Any]] = {
 
 
 def _dashed(match: re.Match[str]) -> str:
-    """Convert `-20251211` to `-2025-12-11`: the table's dates have dashes, LiteLLM's and OpenRouter's have none."""
+    """Convert `-20251211` to `-2025-12-11`. Dates in model names have dashes in the table, but none in LiteLLM's and
+    OpenRouter's names.
+    """
     dashed = "-".join(match.groups())
     try:
         date.fromisoformat(dashed)
