@@ -16,35 +16,39 @@ from ..tracing import Observation
 
 MAX_QUEUED = 50_000  # limit in entries
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
-MAX_WAIT_SECONDS = 0.05  # a caller's longest wait for room in the queue; then the observation is dropped and counted
-SYNC_SECONDS = 1.0  # a call's longest wait for the disk with OBSERVABILITY_DURABILITY=sync
-# Polling interval. Polling instead of waking keeps locks off the caller's path; a shorter interval would evict the
-# callers' CPU caches. 48 processes still reach the disk within 50 ms.
+MAX_WAIT_SECONDS = 0.05  # a caller's longest wait for room in a full queue, before its observation is dropped
+SYNC_SECONDS = 1.0  # a call's longest wait for the disk if OBSERVABILITY_DURABILITY=sync
+# Interval at which the recorder's thread polls the queue. If callers woke the thread instead, each would need a lock. A
+# shorter interval would evict the callers' CPU caches. With this one, even 48 processes reach the disk within 50 ms.
 _POLL_SECONDS = 0.02
-_START_SECONDS = 1.0  # longest wait while another thread starts the recorder's thread
-_BATCH = 50  # most observations in one transaction; a kill loses an uncommitted transaction
+_START_SECONDS = 1.0  # longest wait of `stop` for another thread that is starting the recorder's thread
+_BATCH = 50  # most observations in one transaction; a killed process loses the one that is not yet committed
 _BATCH_BYTES = 8 * 1024 * 1024
-_BACKLOG_BYTES = 4 * 1024 * 1024  # a queue of this size is a backlog
-_BEHIND = 100  # in a longer queue, every _SAMPLE-th answer is measured in full
+_BACKLOG_BYTES = 4 * 1024 * 1024  # a queue that has reached this size is a backlog
+_BEHIND = 100  # while the queue has more entries, the full size of every _SAMPLE-th answer is measured
 _SAMPLE = 8
-_CHECK_SECONDS = 0.02  # interval at which a waiting caller checks if the journal fails
-_RETRY_SECONDS = 0.5  # pause between retries of writing the journal or starting the thread
+_CHECK_SECONDS = 0.02  # interval at which a caller of `flush` checks whether it should stop waiting
+_RETRY_SECONDS = 0.5  # pause before the recorder retries a failed write or a failed start of its thread
 
 
 class Sink(Protocol):
-    """Writes batches to the journal."""
+    """Writes the recorder's batches of observations to the journal."""
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
-        """Journal observations in one transaction. Raises OSError if the batch should be retried."""
+        """Journal started and ended observations in one transaction.
+
+        Raises:
+            OSError: the same batch should be written again.
+        """
 
     def idle(self, *, after_backlog: bool) -> None:
-        """Called at each poll of an empty queue. `after_backlog`: whether this poll is the first after a backlog."""
+        """Called when a poll finds the queue empty. `after_backlog` is true at the first such poll after a backlog."""
 
     def close(self) -> None:
         """Close the journal."""
 
     def abandon(self) -> None:
-        """Leave inherited files to the parent, in a forked child."""
+        """In a forked child, let go of the files inherited from the parent, which goes on using them."""
 
 
 class _Batch(NamedTuple):
@@ -57,22 +61,24 @@ class Recorder:
     """Receives observations from any thread, and journals them on its own thread."""
 
     def __init__(self, make_sink: Callable[[], Sink]) -> None:
-        self._make_sink = make_sink  # called on a caller's thread, since it imports modules
+        self._make_sink = make_sink  # imports modules, and is therefore first called on a caller's thread
         self._sink: Sink | None = None
-        self._queue: deque[Any] = deque()  # ended observations; an Event is set once all entries before it are written
-        self._running: dict[Observation, bool] = {}  # started and not ended
+        # Ended observations, and an Event for each flush, which is set once all entries before it are written.
+        self._queue: deque[Any] = deque()
+        self._running: dict[Observation, bool] = {}  # the keys are the observations that have not ended
         self._queued_bytes = 0
-        self._most_queued_bytes = 0  # largest size since the queue was last empty
-        self._in_hand = 0  # number of ended observations taken from the queue and not written yet
+        self._most_queued_bytes = 0  # largest value of `_queued_bytes` since the queue was last empty
+        self._in_hand = 0  # number of ended observations that are taken from the queue but not written yet
         self._wake = threading.Event()
-        self.synchronous = False  # True at the process's end: every call waits for the disk
-        self._overdue: threading.Event | None = None  # event of the last call that returned before its row was on disk
+        self.synchronous = False  # True while the process ends: every call then waits for the disk
+        # The flush's event of the last call that returned before its row was on the disk.
+        self._overdue: threading.Event | None = None
         self._stopping = False
-        self._failing = False  # whether the journal cannot be written
+        self._failing = False  # whether the last write to the journal failed
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._start_at = 0.0  # monotonic seconds; time of the next attempt after a failed start
-        self._dropping = threading.RLock()  # reentrant: a signal handler may interrupt `_drop` and call it
+        self._start_at = 0.0  # after a failed start of the thread, the time of the next attempt (monotonic seconds)
+        self._dropping = threading.RLock()  # reentrant, because a signal handler may interrupt `_drop` and call it too
         self.journalled = 0
         self.dropped = 0
 
@@ -82,8 +88,10 @@ class Recorder:
         return self._in_hand + sum(type(entry) is Observation for entry in self._queue.copy())
 
     def on_start(self, observation: Observation) -> None:
-        """Register a started observation. If it is still running at the next poll it is journalled as open, so that a
-        crash leaves evidence of it."""
+        """Register a started observation.
+
+        If it is still running at the next poll, it is journalled as open, so that it is on record after a crash.
+        """
         self._running[observation] = True
         if self._thread is None:
             self._start()
@@ -91,9 +99,9 @@ class Recorder:
             self._sync()
 
     def on_end(self, observation: Observation) -> None:
-        """Queue an ended observation; if the queue is full, wait briefly, then drop and count it.
+        """Queue an ended observation. If the queue stays full for `MAX_WAIT_SECONDS`, drop and count the observation.
 
-        Waits for the disk if the observation is durable, at most `SYNC_SECONDS`.
+        If the observation is durable, wait until it is on the disk, at most `SYNC_SECONDS`.
         """
         self._running.pop(observation, None)
         queue = self._queue
@@ -111,11 +119,11 @@ class Recorder:
             self._sync()
 
     def flush(self, timeout: float | None = None, *, wait_while_failing: bool = True) -> bool:
-        """Wait until all queued observations are journalled; return False after `timeout` seconds.
+        """Wait until all queued observations are journalled; return False if they are not in time.
 
         Args:
-            timeout: seconds; None: no limit.
-            wait_while_failing: wait also while the journal cannot be written; else return False once a write fails.
+            timeout: longest wait in seconds; None means no limit.
+            wait_while_failing: keep waiting while writes to the journal fail; if false, return False once one fails.
         """
         if self._thread is None and not self._queue:
             return True
@@ -124,13 +132,16 @@ class Recorder:
         return self._is_written(self._request_flush(), timeout, wait_while_failing)
 
     def _sync(self) -> None:
-        """Wait for the disk. If the disk is too slow, only the first call waits for it."""
+        """Wait until the queued rows are on the disk, at most `SYNC_SECONDS`.
+
+        If an earlier call gave up waiting and its rows are still not on the disk, return at once.
+        """
         if self._overdue is None or self._overdue.is_set():
             written = self._request_flush()
             if self._is_written(written, SYNC_SECONDS, wait_while_failing=False):
                 return
             self._overdue = written
-        if not self._failing:  # a failing journal is already counted
+        if not self._failing:  # a failed write has been counted already
             late = f"a call returned before its row was on disk: the disk takes longer than {SYNC_SECONDS:g} s"
             failures.note("sync", late, cure="It stays queued; health() counts such calls among failures.")
 
@@ -152,12 +163,12 @@ class Recorder:
         return True
 
     def stop(self, timeout: float) -> bool:
-        """Journal all queued observations and end the thread; return False after `timeout` seconds."""
+        """Journal all queued observations and end the thread; return False if that takes over `timeout` seconds."""
         self._stopping = True
         self._wake.set()
         deadline = time.monotonic() + timeout
         thread = self._started_thread(deadline)
-        if thread is None:  # nothing was recorded, or no thread can be started
+        if thread is None:  # nothing was recorded, or the thread could not be started
             if self._queue:
                 self._run()
             return True
@@ -167,23 +178,23 @@ class Recorder:
         return not thread.is_alive()
 
     def count_lost(self, why: str) -> None:
-        """Count all observations not journalled yet as dropped, at the process's end."""
+        """At the process's end, count all observations that are not journalled yet as dropped."""
         self._drop(self.waiting, why)
 
     def _started_thread(self, deadline: float) -> threading.Thread | None:
-        """The recorder's thread, or None; waits if another thread is starting it."""
+        """The recorder's thread, or None if it was not started. If another thread is starting it, wait for that."""
         if self._starting.acquire(timeout=min(max(deadline - time.monotonic(), 0.0), _START_SECONDS)):
             self._starting.release()
         thread = self._thread
         return thread if thread is not None and thread.ident is not None else None
 
     def before_fork(self) -> None:
-        """Draw the ids of running observations, so that parent and child end an observation under the same id."""
+        """Create the ids of running observations, so that parent and child use the same id when an observation ends."""
         for observation in self._running.copy():
             observation.draw_ids()
 
     def abandon(self) -> None:
-        """Leave the journal's connection to the parent, in a forked child; `runtime.py` drops this recorder."""
+        """In a forked child, leave the journal's connection to the parent; `runtime.py` then discards this recorder."""
         if self._sink is not None:
             self._sink.abandon()
 
@@ -205,7 +216,10 @@ class Recorder:
         return False
 
     def _start(self) -> None:
-        """Start the thread, unless another thread, or the code interrupted by this signal handler, is doing so."""
+        """Start the recorder's thread.
+
+        Do nothing if another thread is starting it, or if a signal handler calls this and has interrupted the start.
+        """
         if not self._starting.acquire(blocking=False):
             return
         try:
@@ -214,7 +228,7 @@ class Recorder:
                     self._sink = self._make_sink()
                 self._thread = threading.Thread(target=self._begin, name=f"{OWN_THREADS}-recorder", daemon=True)
                 self._thread.start()
-        except BaseException as error:  # no descriptor or thread left, interpreter exit, an agent's alarm
+        except BaseException as error:  # such as: no more threads or descriptors, interpreter exit, an agent's alarm
             self._thread = None
             if not isinstance(error, Exception) or is_interruption(error):
                 raise
@@ -230,13 +244,13 @@ class Recorder:
             failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; retrying.")
 
     def _begin(self) -> None:
-        with self._starting:  # waits for `_start`, which an alarm may have interrupted after starting this thread
+        with self._starting:  # wait for the end of `_start`: an alarm may interrupt it after it has started this thread
             is_known = self._thread is threading.current_thread()
         if is_known:
             self._run()
 
     def _run(self) -> None:
-        """Write until `stop`. If the thread ends earlier, the next call restarts it."""
+        """Write batches until `stop` is called. If an error ends the thread earlier, the next call restarts it."""
         try:
             self._write_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would lose every call after it
@@ -272,7 +286,7 @@ class Recorder:
             self._sink.close()
             self._sink = None
         self._thread = None
-        if self._queue:  # entries that came after the last poll
+        if self._queue:  # entries were added after the last poll
             self._start()
 
     def _write_batch(self, batch: _Batch) -> None:
@@ -303,9 +317,10 @@ class Recorder:
                 size += entry.size
             else:
                 batch.flushes.append(entry)
-        batch.opened.extend(self._newly_begun())  # last, so that it includes all observations a flush waits for
+        # This comes after the queue is read, so that it includes all observations that began before one of the flushes.
+        batch.opened.extend(self._newly_begun())
         self._in_hand = len(batch.ended)
-        # Callers add to `_queued_bytes` without a lock; an empty queue corrects lost additions.
+        # Callers change `_queued_bytes` without a lock, so a change may be lost. An empty queue sets it right.
         self._queued_bytes = max(self._queued_bytes - size, 0) if self._queue else 0
         return batch
 
@@ -316,12 +331,12 @@ class Recorder:
         return begun
 
     def _try_write(self, batch: _Batch) -> bool:
-        """Write a batch, or drop it; return False if it should be retried."""
+        """Write a batch. Return False if it should be retried; drop it if a retry would fail too."""
         try:
             if self._sink is None:
                 self._sink = self._make_sink()
             self._sink.write(batch.opened, batch.ended)
-        except OSError as error:  # such as a full disk or a missing file
+        except OSError as error:  # for example, the disk is full or a file is missing
             failures.note("journal", f"the journal cannot be written: {error}", cure="Retrying; calls go on.")
             self._failing = True
             return False

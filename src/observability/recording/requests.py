@@ -4,17 +4,23 @@ from ..tracing import Observation, field_of
 
 
 def complete(observation: Observation) -> None:
-    """Read the SDK's arguments and answer; copy the fields of a call's only request to the call."""
+    """Complete an observation with what can be read from the SDK's arguments and answer.
+
+    If a call made only one request, the fields of the request are copied to the call.
+    """
     if observation.complete is not None:
         observation.complete(observation)
     request = observation.request
-    if request is not None and request.complete is not None:  # ended, and not read yet
+    if request is not None and request.complete is not None:  # has ended, but is not read yet
         request.complete(request)
         _take_over(observation, request)
 
 
 def _take_over(call: Observation, request: Observation) -> None:
-    """Copy the request's model, and the fields that are empty in the call; `row` reads the request's usage."""
+    """Copy the request's model to its call, and the request's other fields where the call has none.
+
+    Token counts are not copied, since `row` reads them from the request.
+    """
     call.model = request.model or call.model
     if call.provider is None and not isinstance(field_of(call.owner, "model_type"), str):
         call.provider = request.provider
@@ -29,5 +35,5 @@ def _take_over(call: Observation, request: Observation) -> None:
 
 
 def is_over_requests(observation: Observation) -> bool:
-    """Whether the observation is a span over requests with rows of their own."""
+    """Whether the observation is a span around requests that have rows of their own."""
     return observation.type == "span" and (observation.requests is not None or observation.over_generations)

@@ -19,13 +19,14 @@ from .answer import Answer, calls_tools, read_answer
 from .requests import complete, is_over_requests
 from .usage import add_buckets, counts_thinking_beside, usage_buckets
 
-_MESSAGES = {"system_prompt": "system", "user_content": "user"}  # argument of `generate_response` -> role
-_LONGEST_SECRET = 4096  # characters of a PEM key
-_MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
+# Maps arguments of `generate_response` to the roles of the messages that they become.
+_MESSAGES = {"system_prompt": "system", "user_content": "user"}
+_LONGEST_SECRET = 4096  # characters in a PEM key, the longest secret
+_MAX_PARAMETER = 200  # limit in characters: a longer argument is taken for a prompt, not a parameter
 
 
 def row_of(observation: Observation) -> Row:
-    """Return the journal row of an observation; an open one has no output and no end yet."""
+    """Return the journal row of an observation. The row of a running observation has no output and no end yet."""
     complete(observation)
     result = observation.output if _has_answer(observation) else _last(observation.replies)
     answer = read_answer(result)
@@ -52,7 +53,7 @@ def row_of(observation: Observation) -> Row:
         **_prompt_of(observation),
     }
     if is_over_requests(observation):
-        row |= {"provider": None, "model": None, "model_requested": None}  # the requests below have these values
+        row |= {"provider": None, "model": None, "model_requested": None}  # the rows of the requests have these values
     _clean(row)
     if observation.type not in ("generation", "embedding"):
         return row | _NO_COST
@@ -67,7 +68,7 @@ _UNLINKED: Row = dict.fromkeys(("prompt_name", "prompt_version", "experiment"))
 
 
 def placeholder_row(observation: Observation, error: Exception) -> Row:
-    """Return the row of an unreadable observation: its identity, its times, and the reason."""
+    """Return a row for an observation that could not be read. It has the observation's ids and times, and the error."""
     nothing = dict.fromkeys(OBSERVATION_COLUMNS)
     why = f"[NOT RECORDED: {type(error).__name__}]"
     row = {**nothing, **_identity(observation), **_times(observation), **_circumstances()}
@@ -77,7 +78,10 @@ def placeholder_row(observation: Observation, error: Exception) -> Row:
 
 
 def scores_of(observation: Observation, row: Row) -> list[Row]:
-    """Return the journal rows of a signal's scores. The confidence belongs to the generation that decided."""
+    """Return the journal rows of a signal's scores.
+
+    The confidence belongs to the generation that made the decision, the other scores to the signal itself.
+    """
     if observation.type == "generation" and observation.ended is not None:
         observation.root.last_call = observation.hex_id
     places = {"signal_confidence": _decider_of(observation)} if observation.scores else {}
@@ -85,14 +89,18 @@ def scores_of(observation: Observation, row: Row) -> list[Row]:
 
 
 def _decider_of(signal: Observation) -> str | None:
-    """The id of the generation that made a signal: the generation around it, else the trace's last one, else None."""
+    """The id of the generation that led to a signal: the one around it or, if there is none, the trace's last one.
+
+    None if the trace has no generation.
+    """
     around = signal.parent
     while around is not None and around.type != "generation" and not around.requests:
         around = around.parent
     if around is None:
         return signal.root.last_call
     requests = around.requests or ()
-    return requests[-1].hex_id if len(requests) > 1 else around.hex_id  # several requests have their own rows
+    # If there are several requests, each has its own row; a single request shares the row of its call.
+    return requests[-1].hex_id if len(requests) > 1 else around.hex_id
 
 
 def _score_row(score: Any, row: Row, place: str) -> Row:
@@ -130,10 +138,11 @@ _clock_offset = 0
 
 
 def _times(observation: Observation) -> Row:
-    """Wall-clock nanoseconds: monotonic readings plus the difference of the two clocks."""
+    """The times of an observation in Unix nanoseconds: its monotonic readings plus the difference of the two clocks."""
     global _clock_offset
     offset = time.time_ns() - time.perf_counter_ns()
-    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:  # else keep it: no child may start before its parent
+    # A small change is ignored: with a changed offset, a child could seem to start before its parent.
+    if abs(offset - _clock_offset) > _CLOCK_STEP_NS:
         _clock_offset = offset
     return {
         "start_ns": observation.started + _clock_offset,
@@ -156,12 +165,12 @@ def _bound(observation: Observation) -> dict[str, Any]:
         return {}
     try:
         return observation.bind(observation.args, observation.kwargs)
-    except TypeError:  # wrong arguments, for which the call itself raised TypeError
+    except TypeError:  # the arguments do not fit the function, so the call itself raised TypeError too
         return {"args": list(observation.args), "kwargs": observation.kwargs}
 
 
 def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
-    """The parameters reported by `src/models` as sent, else the call's small arguments."""
+    """The parameters that `src/models` reported as sent to the provider; if it reported none, the short arguments."""
     if observation.model_parameters is not None:
         return observation.model_parameters
     if observation.type not in ("generation", "embedding"):
@@ -209,7 +218,10 @@ def _output_of(observation: Observation, answer: Answer) -> Any:
 
 
 def _tool_calls_of(observation: Observation) -> Any:
-    """The answer of the call's request, if it calls tools and the call returns only the answer's text."""
+    """The content of the answer to a call's request, if it has tool calls that the call's result lacks; else None.
+
+    The result lacks them if the call returns only the answer's text.
+    """
     request = observation.request
     answer = request.output if request is not None else None
     returns_text = observation.pieces or observation.output is None or isinstance(observation.output, Reply)
@@ -217,7 +229,10 @@ def _tool_calls_of(observation: Observation) -> Any:
 
 
 def _stream_of(pieces: list[Any], left_out: int) -> Any:
-    """The text of a stream. A cut stream loses its last characters too, as a cut secret would not be masked."""
+    """The text of a stream.
+
+    If pieces were left out, the last characters are removed too: half a secret at the end would not be masked.
+    """
     rest = [f"[{left_out} more]"] if left_out else []
     if not all(isinstance(piece, str) for piece in pieces):
         return [*pieces, *rest]
@@ -233,7 +248,7 @@ def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
 
 
 def _experiment_of(observation: Observation) -> Row:
-    """The trace's Langfuse experiment, and its environment."""
+    """The columns of the Langfuse experiment that the trace is part of: the experiment and its environment."""
     parent = observation.root.foreign_parent
     experiment = None if parent is None else experiment_of(parent)
     if not experiment or experiment.keys() == {ENVIRONMENT}:
@@ -243,7 +258,7 @@ def _experiment_of(observation: Observation) -> Row:
 
 
 def _prompt_of(observation: Observation) -> Row:
-    """The managed prompt of a call: the last one used before it, if its scope contains the call."""
+    """The columns of a call's managed prompt: the last prompt that was used in a scope containing the call."""
     prompt = observation.prompt if observation.type in ("generation", "embedding") else None
     while prompt is not None and prompt.scope is not None and not _is_inside(observation, prompt.scope):
         prompt = prompt.outer
@@ -269,7 +284,10 @@ def _level(observation: Observation, answer: Answer) -> Row:
 
 
 def _note_failure(observation: Observation, message: str | None) -> None:
-    """Record a call's failure in its cycle: a cycle without a result has failed if its last call failed."""
+    """Note in an agent's cycle how its latest call failed, or None if it did not fail.
+
+    A cycle without a result counts as failed if its last call failed.
+    """
     cycle = observation.parent
     while cycle is not None and cycle.type != "agent":
         cycle = cycle.parent
@@ -292,7 +310,7 @@ def _tokens_and_cost(answers: list[Answer], provider: str | None, model: str | N
 
 
 def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, int] | None, float | None]:
-    """Tokens and reported cost of all answers that the call paid for."""
+    """The tokens and the cost that the provider reported, each summed over all answers that a call paid for."""
     buckets: dict[str, int] | None = None
     for answer in answers:
         is_apart = counts_thinking_beside(provider)
@@ -303,7 +321,11 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 
 
 def _paid_for(observation: Observation) -> list[Any]:
-    """The answer of the observed request; else the answers of inner calls, and the call's own if its usage differs."""
+    """The answers that a call paid for.
+
+    This is the answer to its request, if one was observed. Otherwise these are the answers of the inner calls, and the
+    call's own answer unless that has the usage of an inner answer or none.
+    """
     if observation.request is not None:
         return [observation.request.output]
     own, inner = observation.output, list(observation.replies)
@@ -319,17 +341,17 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     value = field_of(owner, name)
     if value is None and has_class(type(owner), "models.base_model", "BaseModel"):
         with guarded:
-            value = getattr(owner, name, None)  # `model_type` is a property in `src/models`
+            value = getattr(owner, name, None)  # `field_of` misses it: in `src/models`, `model_type` is a property
     return value if isinstance(value, str) else None
 
 
 _NAMES, _JSON_COLUMNS = columns_of(Kind.NAME), columns_of(Kind.JSON)
 _MADE_HERE = columns_of(Kind.ID) | {"is_root", "start_ns", "first_token_ns", "end_ns"}
-_MAX_NAME = 200  # limit in characters
+_MAX_NAME = 200  # limit in characters of a column that holds a name
 
 
 def _clean(row: Row) -> None:
-    """Redact all values but ids and times in one search, and encode JSON columns."""
+    """Redact all values of a row except ids and times, together in one search. Then encode the JSON columns."""
     read = [name for name, value in row.items() if value is not None and name not in _MADE_HERE]
     clean = Redactor().redact_all([row[name] for name in read])
     for name, value in zip(read, clean, strict=True):
@@ -341,7 +363,7 @@ def _clean(row: Row) -> None:
 
 
 def _encodable(value: Any) -> Any:
-    """Make text valid for SQLite and protobuf: surrogate pairs are joined, lone surrogates become U+FFFD."""
+    """Make a text valid for SQLite and protobuf by joining surrogate pairs and replacing lone surrogates by U+FFFD."""
     if not isinstance(value, str) or value.isascii():
         return value
     found = [*windows(value)]
@@ -362,7 +384,7 @@ def _json(value: Any) -> str | None:
         return None
     try:
         return json_text(value)
-    except ValueError:  # NaN and infinity are not valid JSON
+    except ValueError:  # the value contains NaN or infinity, which JSON does not allow
         return json_text(_finite(value))
 
 

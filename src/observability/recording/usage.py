@@ -16,7 +16,7 @@ _Path = tuple[str, ...]
 
 
 class UsageFormat(NamedTuple):
-    """The field names of a provider family's token counts, and whether the counts overlap."""
+    """The names of the fields in which a family of providers reports token counts, and whether the counts overlap."""
 
     input: str
     output: str
@@ -28,9 +28,11 @@ class UsageFormat(NamedTuple):
     reasoning_beside: bool = False  # reasoning tokens are not part of the output count
 
 
-# The first format with a present input or output count applies. Source: the providers' API references.
+# The format of a report is the first of these whose input or output count the report has. The names are from the
+# providers' API references.
 _FORMATS = (
-    UsageFormat(  # OpenAI chat completions and similar APIs; DeepSeek and Moonshot have other names for cache hits
+    # OpenAI's Chat Completions and similar APIs. DeepSeek and Moonshot have their own names for tokens from the cache.
+    UsageFormat(
         "prompt_tokens",
         "completion_tokens",
         "total_tokens",
@@ -43,7 +45,9 @@ _FORMATS = (
         written=(("prompt_tokens_details", "cache_write_tokens"), ("cache_creation_input_tokens",)),
         reasoning=(("completion_tokens_details", "reasoning_tokens"),),
     ),
-    UsageFormat(  # Anthropic messages; OpenAI responses share two names but include cached tokens, see `_format_of`
+    # Anthropic's Messages. OpenAI's Responses API uses the same names for the input and output counts, but its input
+    # count includes cached tokens; for its reports, `_format_of` chooses `_RESPONSES`.
+    UsageFormat(
         "input_tokens",
         "output_tokens",
         cached=(("cache_read_input_tokens",),),
@@ -51,14 +55,14 @@ _FORMATS = (
         reasoning=(("output_tokens_details", "thinking_tokens"), ("output_tokens_details", "reasoning_tokens")),
         cache_beside=True,
     ),
-    UsageFormat(  # Gemini's own API, through its SDK
+    UsageFormat(  # Gemini's own API, read through Google's SDK
         "prompt_token_count",
         "candidates_token_count",
         cached=(("cached_content_token_count",),),
         reasoning=(("thoughts_token_count",),),
         reasoning_beside=True,
     ),
-    UsageFormat(  # Gemini's own API, raw
+    UsageFormat(  # Gemini's own API, read as raw JSON
         "promptTokenCount",
         "candidatesTokenCount",
         cached=(("cachedContentTokenCount",),),
@@ -74,16 +78,17 @@ _RESPONSES = UsageFormat(
     reasoning=(("output_tokens_details", "reasoning_tokens"),),
 )
 _COUNTS = frozenset(name for form in _FORMATS for name in (form.input, form.output))
-# Providers whose OpenAI-compatible endpoints count thinking only in `total_tokens`, not in `completion_tokens`.
+# Providers whose OpenAI-compatible endpoints count thinking tokens in `total_tokens` but not in `completion_tokens`.
 _TOTAL_HAS_THINKING = frozenset({"gemini", "google", "xai", "grok", "x-ai"})
 
 
 def usage_buckets(usage: Any, *, provider: str | None = None) -> Buckets | None:
-    """Return token counts as disjoint buckets; None if they are unknown. Never raises.
+    """Return token counts as disjoint buckets, in which each token counts once; None if unknown. Never raises.
 
     Args:
         usage: the provider's report: a dict, an SDK object, or None.
-        provider: `model_type`; decides whether the rest of the total (beyond prompt and completion) is thinking.
+        provider: `model_type`. With some providers, the total minus prompt and completion is the number of thinking
+            tokens.
     """
     fields = fields_in(usage)
     if fields is not None and _COUNTS.isdisjoint(fields):
@@ -94,19 +99,20 @@ def usage_buckets(usage: Any, *, provider: str | None = None) -> Buckets | None:
 
 
 def counts_thinking_beside(provider: str | None) -> bool:
-    """Whether the provider's thinking tokens may be counted in the total alone."""
+    """Whether the provider may count thinking tokens in the total alone, not in the output."""
     return provider in _TOTAL_HAS_THINKING
 
 
 def add_buckets(first: Buckets, second: Buckets) -> Buckets:
-    """The sum of two calls' buckets."""
+    """Add the token buckets of two calls."""
     return {name: first.get(name, 0) + second.get(name, 0) for name in {**first, **second}}
 
 
 def getter(value: Any) -> Get:
-    """Return a function that reads a field of `value` by name, None if missing. The function never raises.
+    """Return a function that reads a field of `value` by name. It returns None for a missing field, and never raises.
 
-    Only plain data of an object is read (`tracing.field_of`), except for Google's messages, which have only properties.
+    Of an object, only plain data is read (`tracing.field_of`), so that no property's code runs. Google's messages are
+    an exception, since they have only properties.
     """
     if value is None:
         return _NO_FIELDS.get
@@ -117,7 +123,7 @@ def getter(value: Any) -> Get:
 
 
 def fields_in(value: Any) -> dict[str, Any] | None:
-    """All fields of plain data (do not change them); None for an object that is read field by field."""
+    """All fields of plain data; do not change this dict. None for an object whose fields must be read one by one."""
     kind = type(value)
     if value is None:
         return _NO_FIELDS
@@ -148,7 +154,10 @@ def _property_of(value: Any, name: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _formats_among(names: tuple[Any, ...]) -> tuple[UsageFormat, ...]:
-    """The formats of a report with these fields, without paths to absent fields: most reports have three fields."""
+    """The formats that a report with these fields may have, without the paths to fields that it lacks.
+
+    This saves look-ups, since most reports have only three fields.
+    """
 
     def present(paths: tuple[_Path, ...]) -> tuple[_Path, ...]:
         return tuple(path for path in paths if path[0] in names)
@@ -197,7 +206,7 @@ def _outputs(get: Get, form: UsageFormat, provider: str | None) -> Buckets:
 
 
 def _thinking_beside(get: Get, form: UsageFormat, visible: int, provider: str | None) -> int:
-    """The number of tokens counted only in the total."""
+    """The number of thinking tokens that are counted in the report's total but not in its output."""
     if form.total is None or provider not in _TOTAL_HAS_THINKING:
         return 0
     total, prompt = _number(get(form.total)), _number(get(form.input))

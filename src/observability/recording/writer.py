@@ -21,20 +21,20 @@ _MEASURE_SECONDS = 0.2
 
 
 class Keeper(Protocol):
-    """Counts the spending of budgets, on the recorder's thread; implemented by `budgets.Keeper`."""
+    """Counts what calls spend of the budgets, on the recorder's thread. `budgets.Keeper` implements it."""
 
     def refresh(self, journal: Journal, session: JournalSession) -> None:
-        """Count newly recorded calls, if due."""
+        """Count the cost of newly recorded calls, if the last count is long enough ago."""
 
     def leave(self, journal: Journal, process: str) -> None:
-        """Return this process's reserved amounts to the budgets."""
+        """At the process's end, return the amounts that it has reserved to the budgets."""
 
 
 class JournalSink:
-    """The recorder's `Sink`: writes to the journal of the current settings."""
+    """The recorder's `Sink`. It writes to the journal that the current settings name."""
 
     def __init__(self, ship: Callable[[], Any], keeper: Keeper | None = None) -> None:
-        self._ship = ship  # starts the shipper; called after rows were written for it
+        self._ship = ship  # starts the shipper; called after rows that it should send were written
         self._keeper = keeper
         self._session = JournalSession()
         self._process: str | None = None
@@ -43,8 +43,8 @@ class JournalSink:
         _refuse_bad_patterns()
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
-        """Journal observations in one transaction. Raises OSError if the same batch should be written again."""
-        self._refresh_budgets()  # first: callers wait for the budgets' state, and the first row takes long
+        """Journal started and ended observations. Raises OSError if the same batch should be written again."""
+        self._refresh_budgets()  # before the rows, because callers wait for the budgets and the first row takes long
         journal = self._open()
         try:
             self._append(journal, opened, ended)
@@ -54,7 +54,7 @@ class JournalSink:
         self._tidy_now_and_then(journal)
 
     def idle(self, *, after_backlog: bool) -> None:
-        """Refresh the budgets; after a backlog, return the backlog's memory to the system."""
+        """Refresh the budgets. After a backlog, also return the memory that it used to the operating system."""
         self._refresh_budgets()
         if after_backlog:
             self._open().script("PRAGMA shrink_memory")
@@ -76,20 +76,20 @@ class JournalSink:
         _add({**address, **common, "state": "open"}, begun)
         durable = settings.setting("OBSERVABILITY_DURABILITY") == "sync"
         journal.append([*begun, *rows], scores, durable=durable)
-        if outcomes:  # after the rows of their traces, which determine destination and generation
+        if outcomes:  # written after the rows of their traces, since these determine the destination and the generation
             of_traces = (rows_of_outcome(journal, it.hex_trace_id, it.scores, destination) for it in outcomes)
             journal.append([], [score for scores in of_traces for score in scores], durable=durable)
         if destination or further:
             self._ship()
 
     def close(self) -> None:
-        """Close the journal."""
+        """Return this process's reserved budget amounts, and close the journal."""
         if self._keeper is not None and self._process is not None:
             self._keeper.leave(self._open(), self._process)
         self._session.close()
 
     def abandon(self) -> None:
-        """Leave the journal to the parent, in a forked child."""
+        """In a forked child, leave the journal to the parent."""
         self._session.abandon()
 
     def _open(self) -> Journal:
@@ -100,7 +100,7 @@ class JournalSink:
         return journal
 
     def _tidy_now_and_then(self, journal: Journal) -> None:
-        """Clean up the journal, when due. A failure is reported and does not stop the batch."""
+        """Clean up the journal, if due. A failure is reported and not raised, since the batch is already written."""
         try:
             self._tidy_if_due(journal)
         except DamagedJournalError as error:
@@ -109,7 +109,10 @@ class JournalSink:
             failures.note("tidy", f"the journal cannot be cleaned up now: {error}", cure="Retrying later.")
 
     def _tidy_if_due(self, journal: Journal) -> None:
-        """Merge forks' journals, close dead processes' rows and delete old rows, in one process at a time."""
+        """Merge the journals of forked children, close the open rows of dead processes, and delete old rows.
+
+        A lease ensures that only one process at a time does this.
+        """
         now = time.monotonic()
         if now < self._next_tidy and not self._is_full(journal, now):
             return
@@ -123,7 +126,10 @@ class JournalSink:
             journal.give_up_lease("tidy", process)
 
     def _is_full(self, journal: Journal, now: float) -> bool:
-        """Whether the journal has reached its size limit; measured a few times a second until it has."""
+        """Whether the journal has reached its size limit.
+
+        A journal that is not full is measured every `_MEASURE_SECONDS`; a full one is measured at every call.
+        """
         if now < self._next_measure:
             return False
         is_full = self._retention.is_due(journal)
@@ -132,7 +138,7 @@ class JournalSink:
 
 
 def _refuse_bad_patterns() -> None:
-    """Report the operator's invalid patterns at the start, in full: only the operator can correct them."""
+    """At the start, report the operator's invalid redaction patterns in full, so that the operator can correct them."""
     try:
         check_patterns()
     except settings.SettingError as error:
@@ -140,7 +146,7 @@ def _refuse_bad_patterns() -> None:
 
 
 def _rows_of(ended: Iterable[Observation]) -> tuple[list[Row], list[Row]]:
-    """The rows of observations with the signals inferred from them, and of their scores."""
+    """Two lists of rows: of the observations and of the signals inferred from them, and of the observations' scores."""
     rows: list[Row] = []
     scores: list[Row] = []
     for observation in yielding(ended):
@@ -156,7 +162,10 @@ def _add(fields: Row, rows: list[Row]) -> None:
 
 
 def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
-    """The rows of an observation and its scores; a placeholder if reading fails, so that the others are written."""
+    """The row of an observation, and the rows of its scores.
+
+    If the observation cannot be read, its row is a placeholder, so that the rest of the batch is written.
+    """
     try:
         count_votes(observation)
         row = row_of(observation)
@@ -174,7 +183,7 @@ def _inferred_signals(observation: Observation, row: Row) -> list[Row]:
 
 
 def _journalled(destination: settings.AnyDestination | None) -> str | None:
-    """The destination's label; None if its host or public key is a secret, which must not be in every row."""
+    """The destination's label (host and public key) for the rows; None if a secret in it would get into every row."""
     if destination is None:
         return None
     if not any(secret in destination.label for secret in secret_values()):
@@ -185,7 +194,7 @@ def _journalled(destination: settings.AnyDestination | None) -> str | None:
 
 
 def close_interrupted(journal: Journal, is_alive: Callable[[str], bool]) -> None:
-    """Close the open rows of processes that have died."""
+    """End the open rows of processes that have died, marking them as interrupted."""
     for process in journal.processes_with_open_rows():
         if not is_alive(process):
             journal.interrupt(process)

@@ -18,16 +18,21 @@ from .wallets import is_secret_numbers
 
 _PHRASE, _KEY = marker(RULE), marker("solana-secret-key")
 _MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
-_BREAK, _MASKED = "0", "\ue000"  # stand-ins for a gap that ends a phrase, and for a masked phrase (private-use letter)
+# What replaces a gap in a text, which ends a seed phrase, and what replaces a phrase that is already masked. The second
+# is a letter for private use.
+_BREAK, _MASKED = "0", "\ue000"
 _READ, _NUMBERS = {str, dict, list, tuple}, {int, float, bool}
 _PLAIN = {str, int, float, bool, type(None)}
-_EDGE = 400  # characters searched at either end of a long text, where a phrase may begin or continue
-_DEEPEST, _MOST = 32, 5_000  # nesting and number of items; containers beyond these are not searched jointly
-_SHORTEST = 23  # characters of the shortest phrase: twelve words of one letter
+_EDGE = 400  # characters searched at both ends of a long text, where a phrase that spans several texts begins or ends
+_DEEPEST, _MOST = 32, 5_000  # a value with deeper nesting or more items is not searched together with other values
+_SHORTEST = 23  # characters of the shortest possible phrase: twelve words of one letter and eleven spaces
 
 
 def without_spread(value: Any, own_spans: Callable[[Scan], Iterable[Span]]) -> Any:
-    """Mask phrases, keys and environment secrets spread over the redacted `value`; the same object if it has none."""
+    """Mask seed phrases, keys and environment secrets that are spread over several texts or numbers of `value`.
+
+    Each text of `value` is already redacted. Returns the same object if nothing has to be masked.
+    """
     if not isinstance(value, dict | list | tuple):
         return value
     value = _without_numbers(value)[0]
@@ -36,13 +41,13 @@ def without_spread(value: Any, own_spans: Callable[[Scan], Iterable[Span]]) -> A
 
 
 class Texts:
-    """The texts of a value, in the order in which `_Masker` visits them, and their columns."""
+    """The texts in a value, in the order in which `_Masker` visits them, grouped by field in `columns`."""
 
     def __init__(self, value: Any, secret_numbers: Container[Any] = ()) -> None:
-        self.is_plain = True  # False if the value has a secret number, too many items, or an object that is not plain
+        self.is_plain = True  # False for secret numbers, too many or too deeply nested items, or an object of a class
         self.texts: list[str] = []
-        self.values: list[int] = []  # numbers of the texts that are not keys
-        self.columns: defaultdict[str, list[int]] = defaultdict(list)  # path of a field -> numbers of its texts
+        self.values: list[int] = []  # indexes in `texts` of the texts that are not keys of a dict
+        self.columns: defaultdict[str, list[int]] = defaultdict(list)  # path of a field -> indexes of its texts
         self._secret_numbers = secret_numbers
         self._integers = 0
         self._left = _MOST
