@@ -75,7 +75,7 @@ class Texts:
                 self.is_plain = False
 
     def _field(self, key: Any, path: str) -> str:
-        """Add a key, and return the path of its value; `word1` and `word2` share a path."""
+        """Add a dict key, and return the path of its value. Keys such as `word1` and `word2` give the same path."""
         if type(key) is str:
             self.columns[f"{path}\1"].append(len(self.texts))
             self.texts.append(key)
@@ -90,7 +90,7 @@ class Texts:
             self.is_plain = False
 
     def masks(self, own_spans: Callable[[Scan], Iterable[Span]]) -> dict[int, list[Span]]:
-        """Return the parts of texts that belong to a phrase or an environment secret, by the number of the text."""
+        """Map the number of a text to its parts that belong to a seed phrase or an environment secret."""
         masks: dict[int, list[Span]] = {}
         for column in {tuple(column) for column in (self.values, *self.columns.values()) if len(column) > 1}:
             for number, part in (*self._phrases_in(column), *self._own_in(column, own_spans)):
@@ -105,7 +105,7 @@ class Texts:
         yield from self._parts(column, lines, spans, gap=1)
 
     def _own_in(self, column: Sequence[int], own_spans: Callable[[Scan], Iterable[Span]]) -> Iterator[tuple[int, Span]]:
-        """Yield the parts of an environment secret that is split over successive texts, as in a stream."""
+        """Yield the parts of environment secrets that are split over successive texts, like the chunks of a stream."""
         lines = [_readable(self.texts[number]) for number in column]
         joined = pieces("".join(lines))
         spans = [span for start, piece in joined for span in shifted(own_spans(Scan(piece)), start)]
@@ -114,7 +114,10 @@ class Texts:
     def _parts(
         self, column: Sequence[int], lines: list[str], spans: list[Span], gap: int
     ) -> Iterator[tuple[int, Span]]:
-        """Yield the number of each text that a span covers, and the covered part."""
+        """Yield the number of each text that one of `spans` covers, and the part of the text that it covers.
+
+        The spans refer to the joined `lines`, with `gap` characters between two lines.
+        """
         begins = list(accumulate((len(line) + gap for line in lines), initial=0)) if spans else []
         for start, end, rule in spans:
             for at in range(bisect_right(begins, start) - 1, bisect_left(begins, end)):
@@ -123,15 +126,15 @@ class Texts:
                     yield column[at], Span(*self._in_text(column[at], len(lines[at]), first, last), rule)
 
     def _in_text(self, number: int, length: int, start: int, end: int) -> tuple[int, int]:
-        """Map the bounds of a part of the readable text to bounds in the whole text."""
-        cut = len(self.texts[number]) - length  # characters by which the readable text is shorter
+        """Convert offsets in the result of `_readable`, which has `length` characters, to offsets in text `number`."""
+        cut = len(self.texts[number]) - length  # number of characters that `_readable` left out
         return start + (cut if start > _EDGE else 0), end + (cut if end > _EDGE else 0)
 
 
 def small_items(value: Any) -> Hashable:
-    """The items of a small dict without containers, such as a message or metadata; None for any other value.
+    """Return the types and items of a small dict without inner containers, such as a message; else None.
 
-    Types are included: `1.0` equals 1, but in a password's field only the `int` is masked.
+    The types tell `1` from `1.0`, which are equal: in a password's field only the `int` is masked.
     """
     if type(value) is not dict or not 0 < len(value) < _BYTES:
         return None
@@ -140,22 +143,22 @@ def small_items(value: Any) -> Hashable:
 
 
 class Excerpt:
-    """The texts that one search must cover to rule out a secret in any of several values.
+    """The texts that a single search must cover to rule out a secret in any of several values.
 
-    New texts are searched whole. In a dict or list, texts that were searched before contribute only their ends: a
-    secret may be spread over several texts. Single texts and small dicts that were searched before contribute nothing.
+    New texts are searched whole. A text that was searched before is left out if it is a value by itself or part of a
+    small dict. In other dicts and lists its two ends are searched again, since a secret may be spread over texts.
     """
 
     def __init__(self, clean: Container[int], secret_numbers: Container[Any]) -> None:
         self.lines: list[str] = []
-        self.new: set[Hashable] = set()  # texts, and items of small dicts, that were not searched before
+        self.new: set[Hashable] = set()  # texts, and results of `small_items`, that were not searched before
         self.key_columns: list[tuple[str, ...]] = []
         self._clean = clean  # hashes of the texts, key columns and small dicts that were searched before
         self._secret_numbers = secret_numbers
-        self._left = PIECE  # characters that may still be added
+        self._left = PIECE  # number of characters that may still be added
 
     def add(self, values: Iterable[Any]) -> bool:
-        """Add values; return False if they are too long, or not plain data."""
+        """Add values. Return False if all texts together are too long, or if a value is not plain data."""
         for value in values:
             if type(value) is str:
                 if hash(value) not in self._clean and self._has_room((value,)):
@@ -218,7 +221,7 @@ def _sign(marker: re.Match[str]) -> str:
 
 
 def _readable(text: str) -> str:
-    """Return `text` with stand-ins for its markers and, if it is long, for its middle."""
+    """Return `text` with its markers replaced by stand-ins; a long text also has a stand-in for its middle."""
     if "[" in text:
         text = _MARKER.sub(_sign, text)
     return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{_BREAK}\n{text[-_EDGE:]}"
@@ -230,14 +233,14 @@ def _phrases(text: str) -> Iterator[Span]:
 
 
 class _Masker:
-    """Walks a value in the order of `Texts`, and replaces each masked part with a marker."""
+    """Visits the texts of a value in the order of `Texts`, and replaces the parts in `masks` with markers."""
 
     def __init__(self, masks: dict[int, list[Span]]) -> None:
         self._masks = masks
         self._number = -1
 
     def masked(self, value: Any) -> Any:
-        """Return `value` with markers."""
+        """Return `value` with markers in place of the masked parts."""
         if type(value) is str:
             return self._text(value)
         if isinstance(value, dict):
@@ -258,9 +261,10 @@ class _Masker:
 
 
 def unused(key: Any, existing: dict[Any, Any], counts: dict[Any, int]) -> str:
-    """Return the first of `key (2)`, `key (3)`, … not in `existing`: several masked keys have the same marker.
+    """Return the first of `key (2)`, `key (3)`, … that is not in `existing`.
 
-    `counts` holds the last number of each key: without it, thousands of markers would take quadratic time.
+    Needed because masked keys of a dict may have the same marker. `counts` holds the last number given to each key:
+    counting from 2 every time would take quadratic time for thousands of markers.
     """
     while True:
         counts[key] = counts.get(key, 1) + 1
@@ -269,11 +273,15 @@ def unused(key: Any, existing: dict[Any, Any], counts: dict[Any, int]) -> str:
             return name
 
 
-_BYTES, _NUMBERED = 64, 128  # numbers in a Solana secret key, without and with an index for each byte
+# A Solana secret key is a list of 64 numbers, or of 128 if each byte is preceded by its index.
+_BYTES, _NUMBERED = 64, 128
 
 
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
-    """Mask secret keys written as rows of numbers; return the new value, and 129 numbers at most for its list."""
+    """Mask secret keys that are written as rows of numbers.
+
+    Return the new value and at most 129 of its numbers, which may belong to a key in the container around it.
+    """
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []
     changed = False
@@ -292,7 +300,7 @@ def _without_numbers(value: Any) -> tuple[Any, list[int]]:
 
 
 def _is_key(numbers: list[Any]) -> bool:
-    if len(numbers) == _NUMBERED and numbers[0] in (0, 1):  # [[0, 174], [1, 47], …]
+    if len(numbers) == _NUMBERED and numbers[0] in (0, 1):  # each byte has an index: [[0, 174], [1, 47], …]
         numbered = range(numbers[0], numbers[0] + _BYTES)
         return numbers[::2] == [*numbered] and is_secret_numbers(numbers[1::2])
     return len(numbers) == _BYTES and is_secret_numbers(numbers)

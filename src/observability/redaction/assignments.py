@@ -33,32 +33,32 @@ from .values import (
     looks_random,
 )
 
-# Ends of names, in lower case. `_PAIR` matches from such an end to the end of the value.
+# Last letters of the names of secrets, in lower case. From behind them, `_PAIR` matches to the end of the value.
 _NAME_ENDS = (
     "key", "secret", "token", "sword", "swd", "swrd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass", "pw",
 )  # fmt: skip
-# Letters that continue a word, as in `keyword` and `password`. Without b, h, s and v, since keyB64, keyHex, keys and
-# keyValue are names that end in `key`.
+# Letters that continue a word after `key` or `pass`, as in `keyword` and `password`. The letters b, h, s and v are left
+# out: keyB64, keyHex, keys and keyValue are names of keys.
 _GO_ON = "acdefgijklmnopqrtuwxyz"
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
 # Names of fields may also end in `auth`, `bearer` or `sid`. `sid` is case-sensitive, because `INSIDE` contains it.
 NAME_HINT = f"(?:{'|'.join(_NAME_ENDS)}|auth|bearer){_ENDS_HERE}|(?-i:[sS]id{_ENDS_HERE}|SID(?:[^A-Z]|$))"
 _ANY_QUOTE = "[\"'`]"
 _QUOTE = rf"\\{{0,15}}(?:\"\"\"|\'\'\'|{_ANY_QUOTE})"
-_PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # before a string in Python, C# and Objective-C
+_PREFIX = rf"(?:[bBrRuUfF@$]{{1,2}}(?=\\{{0,15}}{_ANY_QUOTE}))?"  # before a string literal in Python, C#, Objective-C
 _BEHIND = "|".join(sorted(PLACES_OF_USE | SERVICES))
 _SUFFIX = rf"(?i:s?(?:_?(?:b64|hex|value|header|{_BEHIND}|\d)|\s#?\d{{1,2}}(?=:))?)"
 # Text between a name and its value.
 _LINKS = (
-    # YAML's block scalars
+    # YAML's block scalars: `password: |` and the value on the next line
     r"\s{0,4}:\s{0,4}[|>][+-]?\d?[ \t]{0,8}\r?\n\s{1,40}",
     # declarations: `password: str = "…"`, `const key string = "…"`, `char key[] = "…"`, `Key { get; set; } = "…"`
     r"(?:[ \t]{0,4}:[ \t]{0,4}[\w.&\[\]|' ]{1,40}|\s{1,4}[sS]tr(?:ing)?|\[\d{0,4}\]|\s{0,4}\{[\w; ]{3,24}\})"
     rf"\s{{0,4}}=\s{{0,4}}(?={_PREFIX}\\{{0,15}}[\"'])",
-    # `=`, `:`, `=>` and the like, also in bold: `**Key:** …`
+    # `=`, `:`, `=>` and the like, also with bold in Markdown: `**Key:** …`
     r"\s{0,8}(?::=|=>|<-|[=!]==?|=|:|\|)(?:[ \t]{0,24}|\s{0,8})(?:\*{1,3}\s{0,4})?",
-    # the next item of a list or a call; `std::string key{"…"}`
+    # a comma before the next item of a list or call; the brace of `std::string key{"…"}`
     r"\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])|\{(?=[\"'])",
     # prose
     r"\s{1,4}(?:(?:is|was):?|provided:|given:|used:)\s{1,4}|\s?[是为為はが는은]\s?",
@@ -67,21 +67,21 @@ _LINKS = (
     # `<password>…`
     r">(?:<!\[CDATA\[)?(?=[^\s<>]{4})",
 )
-# Links that prose may follow instead of a value, so the value must have letters and digits.
+# Links that may also stand before prose. A value after them must therefore have letters and digits.
 _LOOSE_LINKS = (
     # `API key (read-only): …`, `password for root is …`, `API key set to …`
     r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]\s{0,2}[:=]\s{0,4}|(?:\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
     r"|\s(?:set|changed|format \w{1,12}))(?:\s{0,2}[:=]\s{0,4}|\s(?:is|to)\s{1,4}))",
-    # a fence of Markdown
+    # the opening fence of a Markdown code block
     r":?\s{0,4}`{3}\w{0,12}\s{0,4}",
     # `<td>API key</td><td>…`
     r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?/?>\s{0,8}:?\s{0,4}){1,4}",
-    # arrows, dashes, parentheses
+    # an arrow, a dash or an opening parenthesis
     r"\s{0,4}(?:->|→|…|\.{3})\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))",
-    # a quote, also on IPython's next line; the next cell of a table
+    # a blank before a quote, also with IPython's `Out[1]:` between them; a tab before the next cell of a table
     r"\s{1,4}(?:Out\[\d{1,4}\]:\s)?(?=\\{0,15}[\"'`])|(?:\t|\\{1,4}t){1,8}",
     r"\s{1,4}to\s{1,4}",
-    # any other sign, and verbs: only before a machine-made value
+    # any other sign, or a verb; counts only if the value is machine-made
     r"(?P<any>\s{0,4}[^\w\s@./\\\"'`]{1,4}\s{0,4}|\s(?:are|equals?|becomes|(?:will|should|must) be|below)[\s:]{1,4})"
     r"(?=[A-Za-z0-9])",
     r"\s{1,8}",
@@ -91,7 +91,8 @@ _PAIR = regex(
     rf"(?:(?P<sep>{'|'.join(_LINKS)})|(?P<loose>{'|'.join(_LOOSE_LINKS)}))"
     rf"{_PREFIX}(?:(?P<quote>(?!`{{3}}){_QUOTE})|(?P<bare>[^\s\"'`,;&|<>(){{}}\[\]\\]{{1,128}}))"
 )
-# From a name to its value in another field: `"name": "BINANCE_SECRET", "value": …` in JSON, Python and YAML,
+# The text between a name and a value that stands in another field, as in these examples:
+# `"name": "BINANCE_SECRET", "value": …` in JSON, Python and YAML,
 # `name="api_key" value="…"` in XML, `variable "api_key" { default = …` in Terraform, `API_KEY -Value …` in PowerShell,
 # `api_key\n … input_value=…` in pydantic's errors.
 _VALUE_FIELD = regex(
@@ -100,7 +101,7 @@ _VALUE_FIELD = regex(
     r"|\s{1,4}--?(?:[vV]alue|body)(?=[ =])|\s{0,4}(?:\\n|\n)[^\n]{0,160}input_value(?==)"
     r"|\"\s?\{\s{0,16}(?:[^{}\n]{0,80}\n\s{0,16}){0,3}default(?=\s{0,16}=)"
 )
-# A literal in an expression: `key = SecretStr("…")`, `getenv("KEY", "…")`, `process.env.KEY || "…"`.
+# A string literal inside an expression: `key = SecretStr("…")`, `getenv("KEY", "…")`, `process.env.KEY || "…"`.
 _WRAPPED = regex(
     rf"{_SUFFIX}(?:\\{{0,15}}[\"'])?\]?(?::\s?[\w&' ]{{1,24}})?\s{{0,4}}(?::=|=>|[:=])\s{{0,4}}"
     r"(?:\\\r?\n\s{0,40}|&?(?:\[\])?[\w.:$]{1,40}(?:[(\[][\"'][\w.-]{1,64}[\"'][)\]])?"
@@ -114,32 +115,34 @@ _BEFORE = regex(
     r"|,\s{0,4}\\{0,7}[\"']name\\{0,7}[\"']:\s{0,4}\\{0,7}[\"'])(?:[A-Za-z]{1,12}[ _-]){0,2}$"
 )
 _AFTER_NAME = regex(r"[\"'`]?\s{0,2}(?:[).,;!}\n]|$)")
-# `--api-key VALUE` of a command line.
+# An argument of a command line: `--api-key VALUE`.
 _ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?P<more>(?!))?(?P<close>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
-_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the end of a value that is longer than `_PAIR` matches
-_REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")  # a value in `.env`, which may contain signs at which `_PAIR` stops
+_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the rest of a value that is too long for `_PAIR`
+# A value in a `.env` file. It may contain signs at which `_PAIR` would stop.
+_REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
 _BYTE = r"(?:0x[0-9a-fA-F]{1,2}|\d{1,3})"
-_NUMBERS = regex(  # 16 or more bytes of a key
+_NUMBERS = regex(  # a list of 16 or more numbers, which are the bytes of a key
     r"[sS]?[\"'\])]{0,2}\s{0,4}(?::?=|:)?\s{0,4}(?:\[\]byte)?[\[{(]\s{0,16}"
     rf"(?P<numbers>{_BYTE}(?:\s{{0,4}},\s{{0,16}}{_BYTE}){{15,}})"
 )
-# An exchange's secret beside its key: `key: …, secret: …`, in either order.
+# The word `secret` right after or before a key. Exchanges issue pairs: `key: …, secret: …`, in either order.
 _SECRET_FOLLOWS = regex(
     r"\\{0,7}[\"'`]?[\s,;&]{1,16}(?:and\s|the\s){0,2}\\{0,7}[\"'`]?(?:api[_ ]?)?secret", re.IGNORECASE
 )
 _SECRET_PRECEDES = regex(
     r"secret[\"'`]?\s{0,3}[:=]\s{0,3}[\"'`]?[^\s\"'`,;&]{16,128}[\"'`]?[\s,;&]{1,16}[\"'`]?$", re.IGNORECASE
 )
-_OWNED = regex(r"(?i:(?<![a-z])(?:my|our|your|bot)\s|[?&;])$")  # `my key`, and a query's `?key=`
+# The text before `key` in `my key`, and in `?key=` of a URL's query.
+_OWNED = regex(r"(?i:(?<![a-z])(?:my|our|your|bot)\s|[?&;])$")
 _CALL = regex(r"[A-Za-z_][\w.]*\((?:.*\)|[^)]*)")
 _TOKEN_LETTERS = frozenset(TOKEN_LETTERS)
 _LONGEST_NAME = 64
 _LONGEST_VALUE = 4096
-_REACH = 120  # maximum distance in characters from a name to a literal or a bracket in an expression
-_WEAK_REACH = 160  # characters searched for a digit, which a random value has
+_REACH = 120  # characters after a name that are searched for a string literal or a bracket
+_WEAK_REACH = 160  # characters before or after a name that are searched for a digit: every random value has digits
 _SPACED_OWNERS = (
     "api", "secret", "private", "access", "auth", "signing", "encryption", "wallet", "bot", "session", "service",
     "recovery", "seed", "pass", "mnemonic", *sorted(SERVICES),
@@ -147,7 +150,7 @@ _SPACED_OWNERS = (
 
 
 def named(scan: Scan) -> Iterator[Span]:
-    """Yield values with a secret's name: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
+    """Yield values next to a secret's name: `API_KEY=…`, `"password": "…"`, `**private key:** …`, `?api-key=…`."""
     text = _folded(scan.text)
     for end in _NAME_ENDS:
         masked = 0  # end of the last masked value; names inside it are skipped
@@ -159,7 +162,8 @@ def named(scan: Scan) -> Iterator[Span]:
                 yield span
 
 
-# Quotes, colons, arrows and invisible spaces that people and models write -> the sign that the rules expect.
+# Maps typographic quotes, colons, arrows and invisible spaces, as people and models write them, to the plain sign that
+# the rules expect.
 _FOLDED = {
     "“”„«»「」『』": '"',
     "‘’": "'",
@@ -173,7 +177,7 @@ _FOLDED = {
 
 
 def _folded(text: str) -> str:
-    """Return `text` with the signs of `_FOLDED` replaced, at the same offsets."""
+    """Return `text` with the signs of `_FOLDED` replaced. All offsets stay the same."""
     if not text.isascii():
         for signs, plain in _FOLDED.items():
             for sign in signs:
@@ -181,9 +185,11 @@ def _folded(text: str) -> str:
     return text
 
 
-# Some prompts have `key` or `token` in every line. These two names are examined only inside a longer name (`api_key`),
-# after an owner (`api key`), or before a random value: `looks_random` and `is_query_key` need 15 or more characters.
-_TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"  # punctuation and words, as in `token provided: …`
+# Some prompts have `key` or `token` in every line. To save time, these two names are examined only inside a longer name
+# (`api_key`), after an owner (`api key`), or before a value that may be random. Such a value has 15 characters or more:
+# `looks_random` and `is_query_key` accept no shorter one.
+# `_TO_VALUE` matches the punctuation and words between name and value, as in `token provided: …`.
+_TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"
 
 
 def _lone(end: str) -> re.Pattern[str]:
@@ -196,11 +202,13 @@ def _lone(end: str) -> re.Pattern[str]:
 _LONE = {end: _lone(end) for end in ("key", "token")}
 
 
-_WINDOW, _FORESIGHT = 2048, 640  # characters per search: other threads run between two windows
+# A long text is searched in windows, so that other threads run in between. A match begins in a window of 2,048
+# characters, and may extend 640 characters beyond it.
+_WINDOW, _FORESIGHT = 2048, 640
 
 
 def _in_windows(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
-    """Yield the matches, of at most `_FORESIGHT` characters, with pauses for other threads."""
+    """Yield the matches of `pattern`, of at most `_FORESIGHT` characters. Other threads run between two windows."""
     for start in range(0, len(text), _WINDOW):
         for match in pattern.finditer(text, start, start + _WINDOW + _FORESIGHT):
             if match.start() < start + _WINDOW:  # later matches belong to the next window
@@ -259,19 +267,19 @@ def _assigned(name: _Name) -> Span | None:
 
 
 def _wrapped(name: _Name) -> Span | None:
-    """Return the span of a literal in an expression: `SecretStr("…")`, `getenv("API_KEY") or "…"`."""
+    """Return the span of a string literal inside an expression: `SecretStr("…")`, `getenv("API_KEY") or "…"`."""
     match = _WRAPPED.match(name.text, name.end)
     if match is None:
         return None
     first, last = match.end(), _quoted_end(name.text, match.end(), match["quote"])
     value = name.text[first:last]
-    # the only argument of a call is often a name: `vault.read("bot/key-2")`
+    # The only argument of a call is often the name of a secret, not the secret: `vault.read("bot/key-2")`.
     is_literal = is_made(value) if match["call"] and not match["first"] else is_mixed(value) and not is_variable(value)
     return Span(first, last, "named-secret") if is_literal and is_secret(name.name, value) else None
 
 
 def _value_before(name: _Name) -> Span | None:
-    """Return the span of a machine-made value before its name: `… is my API key`."""
+    """Return the span of a machine-made value that stands before its name: `… is my API key`."""
     text, start = name.text, name.start
     if (
         name.level != STRONG
@@ -287,15 +295,15 @@ def _value_before(name: _Name) -> Span | None:
 
 
 def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
-    """Whether the quote closes a string that began before the name, as in `getpass("Password: ", stream)`."""
-    if match["close"]:  # `"Password" "…"`: the name is in quotes of its own
+    """Whether the quote that `match` found ends a string with the name in it, as in `getpass("Password: ", stream)`."""
+    if match["close"]:  # the name has quotes of its own, as in `"Password" "…"`
         return False
     link, after = match["sep"] or match["loose"], text[match.end() : match.end() + 1]
     return text[max(0, start - 1) : start] == match["quote"] and link.endswith(" ") and after in ",);]+% "
 
 
 def _name(text: str, at: int, end: int) -> tuple[int, str]:
-    """Return the start and text of the name whose ending is `text[at:end]`; the name `API key` has two words."""
+    """Return the start and text of the name whose ending is `text[at:end]`. A name such as `API key` has two words."""
     last = text[at - 1 : at]
     if last in (" ", ":"):
         before = text[max(0, at - _LONGEST_NAME) : at - 1]
@@ -310,7 +318,7 @@ def _name(text: str, at: int, end: int) -> tuple[int, str]:
 
 
 def _numbers(name: _Name) -> Span | None:
-    """Return the span of a key written as bytes: `SECRET_KEY=[7, 31, …]`, `key := []byte{7, 31, …}`."""
+    """Return the span of a key written as a list of bytes: `SECRET_KEY=[7, 31, …]`, `key := []byte{7, 31, …}`."""
     match = _NUMBERS.match(name.text, name.end) if name.level == STRONG else None
     return Span(match.start("numbers"), match.end(), "named-secret") if match else None
 
@@ -322,7 +330,10 @@ _FIELD = regex(rf"\\{{0,15}}[\"'][^\"'\\]{{1,64}}\\{{0,15}}[\"']\s{{0,4}}:\s{{0,
 
 
 def _items(name: _Name) -> Span | None:
-    """Return the span of all secrets in a list or dict: `"api_keys": ["…", "…"]`, `"secrets": {"binance": "…"}`."""
+    """Return one span from the first to the last secret in a list or dict.
+
+    Examples: `"api_keys": ["…", "…"]`, `"secrets": {"binance": "…"}`.
+    """
     match = _LIST.match(name.text, name.end)
     bounds: list[int] = []
     if match and match["open"] == "{":
@@ -336,7 +347,7 @@ def _items(name: _Name) -> Span | None:
 
 
 def _value(name: _Name, match: re.Match[str]) -> tuple[int, int]:
-    """Return the bounds of the value that `match` has found."""
+    """Return the start and end of the value whose beginning `match` has found."""
     text, start = name.text, name.start
     if match["quote"]:
         return match.end(), _quoted_end(text, match.end(), match["quote"])
@@ -352,7 +363,7 @@ def _value(name: _Name, match: re.Match[str]) -> tuple[int, int]:
 
 
 def _quoted_end(text: str, start: int, quote: str) -> int:
-    """Return the end of a quoted value: the closing quote (escaped like the opening one), or the end of the line."""
+    """Return where a quoted value ends: at a closing quote escaped like the opening one, or at the end of the line."""
     mark = quote.lstrip("\\")
     depth = len(quote) - len(mark)
     limit = start + _LONGEST_VALUE
@@ -368,7 +379,7 @@ def _quoted_end(text: str, start: int, quote: str) -> int:
 
 
 def _line_end(text: str, start: int, end: int) -> int:
-    """Return the end of the line that begins at `start`, but at most `end`."""
+    """Return the offset of the first line break after `start`, or `end` if there is none before `end`."""
     return min(at if at >= 0 else end for at in (text.find("\n", start, end), text.find("\r", start, end)))
 
 
@@ -390,9 +401,9 @@ def _is_secret_pair(name: _Name, match: re.Match[str], value: str, last: int) ->
 
 
 def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
-    """Whether the value after a loose separator is a secret: `API key - …`, `password '…' rejected`.
+    """Whether the value after one of `_LOOSE_LINKS` is a secret: `API key - …`, `password '…' rejected`.
 
-    Unlike prose, such a value has letters and digits.
+    Only a value with letters and digits is a secret; anything else is taken for prose.
     """
     word, link = name.name, match["loose"].strip()
     if name.level != STRONG or not is_mixed(value) or value.startswith("0x") or not is_secret(word, value):
@@ -403,7 +414,7 @@ def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
         return True
     if (match["quote"] or link not in ("", "to") or "\t" in match["loose"]) and not match["aside"]:
         return True
-    # 40 hex digits without 0x are a key more often than an address
+    # A blockchain address also has 40 hex digits, but without 0x they are more often a key.
     return is_made(value) or (is_public(value) and (is_variable(word) or len(value) == 40))
 
 
@@ -412,7 +423,7 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     after = match.start("bare") + len(value)
     if (match.string[after : after + 1] in ("(", "[") and "@" not in value) or _CALL.fullmatch(value):
         return False
-    by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # "password: …", "my password is …"
+    by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # as in "password: …" and "my password is …"
     password = is_password(name)
     word = value.rstrip("!?")
     if IDENTIFIER.match(word) and not is_jumbled(word):
@@ -432,7 +443,8 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     return len(value) >= (6 if password else 8) and any(map(str.isdigit, value))
 
 
-# One-word remarks about a password: messages of Django, Keycloak and PAM, labels of fields.
+# Words that follow `password:` as a remark, not as the value. They are from messages of Django, Keycloak and PAM, and
+# from labels of form fields.
 _REMARKS = word_set(
     "required optional missing invalid incorrect expired protected changed rejected accepted failed disabled enabled "
     "mismatch mismatched hidden blank needed forgotten unchanged unset prompted verified correct strong stored saved "
@@ -441,12 +453,12 @@ _REMARKS = word_set(
 
 
 def _stands_alone(value: str, text: str, after: int) -> bool:
-    """Whether a word stands alone after `password:` and is not a usual remark; prose has further words."""
+    """Whether the word after `password:` is the value: no other word follows it, as in prose, and it is no remark."""
     goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
     return not goes_on and value.lower() not in _REMARKS
 
 
-# Commands and calls whose argument is a secret without a name.
+# Commands and calls with a secret as an argument, which no name marks as a secret.
 _COMMAND = regex(
     r"(?:\b(?:curl|wget|https?)\s(?:[^\n|;]{0,200}?\s)?(?:-u|--user)[ =]?[\"']?[^\s:\"'@]{1,64}:"
     r"|\b(?:docker login|twine|mongo(?:sh)?|az login|sshpass|htpasswd)\s(?:[^\n|;]{0,120}?\s)?-[bp]\s?"
@@ -464,18 +476,19 @@ COMMAND_HINT = (
 
 
 def arguments(scan: Scan) -> Iterator[Span]:
-    """Yield secrets without a name in commands and calls: `curl -u trader:…`, `sshpass -p …`, `hmac.new(b"…")`."""
+    """Yield secrets in commands and calls that need no name: `curl -u trader:…`, `sshpass -p …`, `hmac.new(b"…")`."""
     for match in _in_windows(_COMMAND, scan.text):
         if is_mixed(match["value"]) and is_value(match["value"]):
             yield Span(*match.span("value"), "named-secret")
 
 
-# Names in other languages. A key must be machine-made; a password must have letters and digits.
+# Names of secrets in other languages. After the name of a key, the value must be machine-made; after the name of a
+# password, it must have letters and digits.
 _NAMES = sorted(FOREIGN_KEYS | FOREIGN_PASSWORDS)
 _ANY_CASE = "|".join(form for name in _NAMES for form in dict.fromkeys((name, name.capitalize(), name.upper())))
 _ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta)| (?:für|pour|para|per|для) [a-z]{1,16})?"
-# RE2 reads bytes, so it ignores case only for ASCII letters. A name at the end of a line or text also counts, since its
-# value may be in another field.
+# The prefilter's RE2 reads bytes and ignores case only for ASCII letters, so both forms of a first letter are listed. A
+# name at the end of a line or text also counts, since its value may be in another field.
 _IN_BYTES = "|".join(dict.fromkeys(form for name in _NAMES for form in (name, name[0].upper() + name[1:])))
 FOREIGN_HINT = rf"(?:{_IN_BYTES})(?:{_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}|\n|\z)"
 _FOREIGN = regex(
@@ -486,7 +499,7 @@ _FOREIGN = regex(
 
 
 def foreign_names(scan: Scan) -> Iterator[Span]:
-    """Yield values with a secret's name in another language: `APIキーは「…」です`, `Mein Passwort lautet …`."""
+    """Yield values next to a secret's name in another language: `APIキーは「…」です`, `Mein Passwort lautet …`."""
     for match in _in_windows(_FOREIGN, scan.text):
         is_key = match["name"].lower() in FOREIGN_KEYS
         value = match["value"].rstrip(".;:?!") if is_key else match["value"]

@@ -12,11 +12,11 @@ from .scan import regex
 from .values import PLACEHOLDER, is_traded_token
 from .wallets import is_address
 
-_PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's public key, kept in every row
-_HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # OBSERVABILITY_OTLP_HEADERS, OTEL_EXPORTER_OTLP_HEADERS
+_PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's public key stands in every row
+_HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # as in OTEL_EXPORTER_OTLP_HEADERS
 _ADDRESS_NAME = regex(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
 _ADDRESS_WITH_SECRET = regex(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
-# Credentials in an address, distinct enough to count under any variable name.
+# Credentials in an address that are unmistakable, whatever the name of the variable.
 _ADDRESS_CREDENTIAL = regex(
     r"://[^/\s@]*:[^/\s@]+@|://[^/\s@:]{16,}@|[?&][\w-]*(?:key|token|secret|password|auth|sig)[\w-]*=[^&\s]{4,}"
     r"|/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-])"
@@ -29,11 +29,11 @@ _PATH = regex(
 )
 _STANDS_FOR_A_VALUE = regex(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
 _ADDRESS = regex(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
-_SHORTEST = 8  # characters of the shortest secret: shorter values would mask ordinary words
-_MOST_REMEMBERED = 64  # limit of remembered secrets; each is searched for in thirty forms
+_SHORTEST = 8  # minimum length of a secret in characters: masking shorter values would hide ordinary words
+_MOST_REMEMBERED = 64  # maximum number of remembered secrets: every text is searched for thirty forms of each
 
-_environ: dict[Any, Any] = {}  # the environment at the last call
-_remembered: dict[str, None] = {}  # every secret so far, the newest last
+_environ: dict[Any, Any] = {}  # the environment at the last call of `secret_values`
+_remembered: dict[str, None] = {}  # all secrets found so far, the newest last (keys of a dict, as an ordered set)
 _secrets: tuple[str, ...] = ()
 
 
@@ -54,7 +54,7 @@ def secret_values() -> tuple[str, ...]:
         values |= {part for name, text in variables.items() if text and _HEADERS.search(name) for part in _parts(text)}
         _remember(text for text in values if not _PUBLIC_KEY.match(text))
         secrets = tuple(sorted(_remembered, key=lambda text: (-len(text), text)))
-        _secrets = _secrets if secrets == _secrets else secrets  # the same object keeps the compiled rules
+        _secrets = _secrets if secrets == _secrets else secrets  # `current_rules` recompiles for a new object
     return _secrets
 
 
@@ -69,7 +69,10 @@ def _remember(values: Iterable[str]) -> None:
 
 
 def _parts(headers: str) -> Iterator[str]:
-    """Yield the credentials in `name=value,name=value`, URL-decoded and as written, without plain words."""
+    """Yield the values of headers in the form `name=value,name=value`, as written and URL-decoded.
+
+    Short values and words such as `Bearer` are left out.
+    """
     for pair in headers.split(","):
         value = pair.partition("=")[2].strip()
         for part in (value, *unquote(value).split()):
@@ -85,7 +88,7 @@ def forget() -> None:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a variable is a secret: by its name (`*_KEY`, `*_SECRET`, ...), or as an address with credentials.
+    """Whether a variable holds a secret: its name is a secret's (`*_KEY`, ...), or it is an address with credentials.
 
     Values under eight characters, placeholders (`your_key_here`, `changeme`) and public values (a public key, a path, a
     token's address) are not secrets.
@@ -94,7 +97,7 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if _ADDRESS.match(value):
         return _is_secret_address(name, value)
-    if settings.SECRET_KEY.match(value) and name_parts(name)[-1:] == ["key"]:  # even in LANGFUSE_PUBLIC_KEY
+    if settings.SECRET_KEY.match(value) and name_parts(name)[-1:] == ["key"]:  # LANGFUSE_PUBLIC_KEY too
         return True
     return is_secret_variable(name) and not _is_harmless(name, value)
 
@@ -102,24 +105,25 @@ def is_secret(name: str, value: str) -> bool:
 def _is_secret_address(name: str, value: str) -> bool:
     if is_secret_variable(name):
         return True
-    # Remove token addresses, which look like keys.
+    # Remove blockchain addresses of tokens, which look like keys.
     value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)
     by_name = _ADDRESS_NAME.search(name) and _ADDRESS_WITH_SECRET.search(value)
     return bool(by_name) or _ADDRESS_CREDENTIAL.search(value) is not None
 
 
 def _is_harmless(name: str, value: str) -> bool:
-    """Whether the value is a number (RANDOM_SEED, MAX_TOKENS), a traded token or a path."""
+    """Whether the value is a number (as in RANDOM_SEED and MAX_TOKENS), a token that is traded, or a path."""
     is_number = name_parts(name)[-1:] in (["seed"], ["tokens"]) and value.isdecimal()
     return is_number or is_traded_token(name, value) or _is_path(name, value)
 
 
 def _is_path(name: str, value: str) -> bool:
-    """Whether the value is a path: it begins as a path, is the shell's own `PWD`, or exists on disk."""
+    """Whether the value is a path: it begins like a path, exists on disk, or is that of the shell's variable `PWD`."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
     # `Path.exists` would raise on a key that is too long for a file name.
     return os.path.isabs(value) and os.path.exists(value)  # noqa: PTH110, PTH117
 
 
-secret_values()  # at import: an agent may pop a key from the environment before the first text is redacted
+# Called at import, since an agent may pop a key from the environment before the first text is redacted.
+secret_values()

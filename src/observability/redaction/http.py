@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from .scan import Scan, Span, regex
 from .values import is_jumbled, is_mixed, is_value
 
-# Credentials before the host: RFC 3986 section 3.2.1 (userinfo).
+# Credentials before the host of a URL, which RFC 3986 section 3.2.1 calls userinfo.
 _USERINFO = regex(r"(?P<user>[^\s/@:\"'<>\\?#]{0,256})(?::(?P<password>[^\s/@\"'<>\\?#]{1,512}))?@")
-# Database drivers accept a literal / ? # @ where RFC 3986 requires encoding: the last @ before the host ends the
-# password.
-# Schemes: docs.sqlalchemy.org (database URLs), mongodb.com/docs (connection strings), redis.io, AMQP.
+# RFC 3986 requires encoding / ? # @ in a password, but database drivers accept them as they are. In a database's URL,
+# the password therefore ends at the last @ before the host.
+# Sources of the schemes: docs.sqlalchemy.org (database URLs), mongodb.com/docs (connection strings), redis.io, AMQP.
 _DATABASES = (
     "postgres", "postgresql", "mysql", "mariadb", "mongodb", "redis", "rediss", "amqp", "amqps", "mssql", "oracle",
     "clickhouse", "cockroachdb", "timescaledb", "snowflake", "nats", "ldap", "ldaps", "smtp", "smtps", "sftp", "ftp",
@@ -27,12 +27,13 @@ _DATABASE_USERINFO = regex(
     r"(?P<user>[^\s/:\"'<>\\?#]{0,256}):(?P<password>(?:(?!://)(?:[^\s\"'<>]|'(?=[\w@]))){1,256})@(?=[\w.\[-])"
 )
 
-_SHORTEST_TOKEN = 12  # characters of the shortest token before an `@`; user names are shorter, or have no digits
-_LONGEST_USERINFO = 800  # characters that either expression can match
+# Minimum length in characters of a token that stands alone before an `@`. User names are shorter, or have no digits.
+_SHORTEST_TOKEN = 12
+_LONGEST_USERINFO = 800  # limit in characters: `_USERINFO` and `_DATABASE_USERINFO` match no more
 
 
 def urls(scan: Scan) -> Iterator[Span]:
-    """Yield passwords before a host, and keys of RPC nodes and webhooks in path or query."""
+    """Yield secrets in URLs: passwords before the host, and keys of RPC nodes and webhooks in the path or query."""
     for at in scan.anchors("://") if "@" in scan.text else ():
         if scan.low.find("@", at, at + _LONGEST_USERINFO) < 0:  # most addresses are plain links without an @
             continue
@@ -56,13 +57,14 @@ def _userinfo(match: re.Match[str]) -> Iterator[Span]:
         yield Span(*match.span("user"), "url-credentials")
 
 
-# Ends of RPC nodes' host names. The user's key is the first long segment of the path, or a parameter such as
-# `key`. Guides and explorers of these companies are on other hosts (www., docs., the bare domain).
+# Ends of the host names of RPC nodes. The user's key is the first long segment of the path, or a parameter such as
+# `key`. The same companies' guides and explorers, whose URLs hold no keys, are on other hosts (www., docs., or the bare
+# domain). Each comment gives the form of the path, and its source.
 _NODES = (
     ".g.alchemy.com", ".alchemyapi.io",  # /v2/KEY, /nft/v3/KEY: alchemy.com/docs/reference
     ".infura.io",  # /v3/KEY, /ws/v3/KEY: docs.metamask.io/services
-    ".quiknode.pro",  # /KEY/, 40 hex: quicknode.com/docs
-    "rpc.ankr.com",  # /eth/KEY, 64 hex: ankr.com/docs/rpc-service
+    ".quiknode.pro",  # /KEY/ with 40 hex digits: quicknode.com/docs
+    "rpc.ankr.com",  # /eth/KEY with 64 hex digits: ankr.com/docs/rpc-service
     ".getblock.io",  # /KEY: docs.getblock.io
     ".core.chainstack.com", ".p2pify.com",  # /KEY: docs.chainstack.com
     ".rpcpool.com",  # /KEY: docs.triton.one
@@ -74,7 +76,8 @@ _NODES = (
     ".extrnode.com",  # /KEY: docs.extrnode.com
     ".llamarpc.com",  # /rpc/KEY: llamarpc.com
 )  # fmt: skip
-# Hosts with the key in the query only; their paths hold addresses: helius.dev/docs/api-reference/endpoints
+# Hosts that take the key only in the query. Their paths hold blockchain addresses, which are not secret. Source:
+# helius.dev/docs/api-reference/endpoints
 _BY_QUERY = ("helius-rpc.com", ".helius.xyz", ".helius.dev")
 _GUIDES = ("www.", "docs.", "blog.", "support.", "status.", "dashboard.", "console.", "developer.", "developers.")
 # Paths of webhooks. Sources: the documentation of Slack (Incoming webhooks; Workflow Builder), Discord (Webhook) and
@@ -87,17 +90,18 @@ _PATHS = ("/webhooks/", "/services/", "/workflows/t", "/triggers/t", "/incomingw
 _MARKS = "|".join(re.escape(mark.strip(".")) for mark in (*_NODES, *_BY_QUERY, *_PATHS))
 URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
-_ADDRESS = regex("0x[0-9a-fA-F]+")  # a contract or a transaction; one in 4,000 keys begins with 0x too
-_WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
+# A contract or a transaction. All of the text must match, as one in 4,000 keys begins with 0x by chance.
+_ADDRESS = regex("0x[0-9a-fA-F]+")
+_WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # as YOUR_PROJECT_ID
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
 _KEY_PARAMETERS = ("key", "token", "secret", "auth")
 _NO_HOST = regex(r"[^a-z0-9.-]+")
-_BEFORE, _AFTER = 256, 160  # characters before and after a path that are searched for its host
+_BEFORE, _AFTER = 256, 160  # characters before and after a possible key that are searched for the host and path
 _ENDS = str.maketrans(dict.fromkeys("\"'<>()[]{}|,`\\", " "))
 
 
 def _keys(scan: Scan) -> Iterator[Span]:
-    """Yield keys after `/` or `=` in the address of a node or a webhook."""
+    """Yield keys after `/` or `=` in the URL of an RPC node or a webhook."""
     runs = [run for run in scan.runs if run[0] and scan.text[run[0] - 1] in "/="]
     for start, _ in runs:
         match = _KEY.match(scan.text, start)
@@ -120,7 +124,7 @@ def _rule_of(match: re.Match[str], text: str) -> str | None:
 
 
 def _split(address: str) -> tuple[str, str]:
-    """Split an address into host and path; the host is empty if the address has none."""
+    """Split a URL into host and path. The host is empty if the URL has none."""
     rest = address.rpartition("://")[2]
     host, slash, path = rest.partition("/" if "/" in rest.partition("?")[0] else "?")
     host = host.rpartition("@")[2].rpartition("=")[2].partition(":")[0].lower()
@@ -132,14 +136,14 @@ def _is_node(host: str, nodes: tuple[str, ...]) -> bool:
 
 
 def _is_key(segment: str, path: str) -> bool:
-    """Whether a segment is the key: the first long segment that is not a placeholder, an address or a hash."""
+    """Whether `segment` is the key: no placeholder, address or hash, and the first long segment after `path`."""
     if _ADDRESS.fullmatch(segment) or _WORDY_PLACEHOLDER.fullmatch(segment) or not is_value(segment):
         return False
     return all(len(part) < 20 for part in path.split("/"))
 
 
-# Headers: RFC 9110 section 11.6.2 (Authorization: scheme, then token68 or parameters), RFC 6750 (Bearer), RFC 6265
-# (Cookie and Set-Cookie: name=value, separated by semicolons).
+# Forms of headers. `Authorization` has a scheme, then a token or parameters (RFC 9110 section 11.6.2); `Bearer` is such
+# a scheme (RFC 6750). `Cookie` and `Set-Cookie` have pairs `name=value`, separated by semicolons (RFC 6265).
 _AUTHORIZATION = regex(
     r"(?:\\{0,15}[\"'`])?\s{0,4}[:=,]\s{0,4}(?:b?\\{0,15}[\"'`])?"
     r"(?P<scheme>[a-z][\w-]{1,15}\s{1,4})?(?P<value>[^\s\"'`,;\\)}\]]{6,8192})",
@@ -166,11 +170,11 @@ def headers(scan: Scan) -> Iterator[Span]:
     yield from _cookies(scan)
 
 
-_CODE = regex(r"[A-Za-z_][\w.]*[(\[]|[{<$]")  # `authorization = encode(user)`, `Basic {encode(user)}`
+_CODE = regex(r"[A-Za-z_][\w.]*[(\[]|[{<$]")  # the value in `authorization = encode(user)` and `Basic {encode(user)}`
 
 
 def _is_credential(match: re.Match[str], in_header: bool) -> bool:
-    """Whether a header's value is a credential, unlike `authorization: pending` and `bearer 1234567890123456 bonds`."""
+    """Whether the value is a credential. Not in `authorization: pending` and `bearer 1234567890123456 bonds`."""
     value = match["value"]
     if not is_value(value) or value.isdigit() or _CODE.match(value):
         return False
@@ -189,7 +193,7 @@ def _cookies(scan: Scan) -> Iterator[Span]:
 
 
 def cookies(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
-    """Yield machine-made values of cookies, as in `session=…; theme=dark`."""
+    """Yield the machine-made values among cookies: in `session=…; theme=dark`, that of `session`."""
     for crumb in _CRUMB.finditer(text, start, len(text) if end is None else end):
         if is_mixed(crumb["value"]) and len(crumb["value"]) >= 16:
             yield Span(*crumb.span("value"), "authorization")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .scan import Scan, Span, marker, regex
 
-_CLASSES = {  # character classes, written in braces in `key_formats.txt`
+_CLASSES = {  # parts of expressions; `key_formats.txt` refers to them by name, as in `{alnum}`
     "alnum": "[A-Za-z0-9]",
     "url": "[A-Za-z0-9_-]",
     "hex": "[0-9a-f]",
@@ -26,19 +26,19 @@ _CLASSES = {  # character classes, written in braces in `key_formats.txt`
 
 
 class Format(NamedTuple):
-    """The format of one kind of key: a line of `key_formats.txt`, where the columns are described."""
+    """The format of one kind of key. It is a line of `key_formats.txt`; the head of that file describes the columns."""
 
     rule: str  # the rule's name in the marker
     starts: str  # the key's possible first letters, separated by blanks; empty for a format with `head`
     rest: str
     example: str
-    unlike: str = "A-Za-z0-9"  # characters not allowed right before the key; empty allows `tokenghp_…`
+    unlike: str = "A-Za-z0-9"  # characters not allowed right before the key; if empty, all are allowed: `tokenghp_…`
     head: str = ""  # for a format without `starts`: an expression for a fixed part inside the key
     first: str = ""  # for a format without `starts`: the character class of its first letter
 
     @property
     def pattern(self) -> str:
-        """The expression for the whole key. A literal comes first: `re` finds it fastest."""
+        """The expression for the whole key. It begins with a literal if possible, which `re` finds fastest."""
         starts = [re.escape(start) for start in self.starts.split()]
         if self.unlike:
             starts = [f"{start}(?<![{self.unlike}]{start})" for start in starts]
@@ -53,7 +53,7 @@ def _entry(line: str) -> Format:
 
 
 def _entries() -> Iterator[Format]:
-    """Yield the formats of the file. If two formats match, the earlier format names the rule."""
+    """Yield the formats in `key_formats.txt`. If two formats match a key, the earlier one names the rule."""
     text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     for name, expression in _CLASSES.items():
         text = text.replace(f"{{{name}}}", expression)
@@ -64,7 +64,8 @@ FORMATS = tuple(_entries())
 FORMAT_RULES = frozenset(entry.rule for entry in FORMATS)
 
 _STARTS = sorted({start for entry in FORMATS for start in entry.starts.split()})
-_TELEGRAM_ID = 17  # characters of the longest number and separator before a token's long run, as in "1234567890:"
+# A Telegram token begins with a number and a separator, as in "1234567890:". This is the maximum length of both.
+_TELEGRAM_ID = 17
 
 
 def _by_first_letter(literals: list[str]) -> Iterator[str]:
@@ -76,10 +77,11 @@ def _any_of(numbers: Iterable[int]) -> Any:
     return regex("|".join(f"(?P<f{number}>{FORMATS[number].pattern})" for number in numbers))
 
 
-# First letters of all keys. `re` tests the first letters of the alternatives as one set, so that a blockchain address
-# is dismissed in a fraction of a microsecond.
+# Matches the `starts` of all formats, grouped by first letter. `re` tests all first letters as one set, and so
+# dismisses a blockchain address in a fraction of a microsecond.
 _START = regex("|".join(_by_first_letter(_STARTS)))
-# The formats by their first two letters: at each start, only a handful of the hundred formats is tried.
+# The expressions of all formats whose keys begin with the same two letters. Only a handful of the hundred formats is
+# therefore tried at each place.
 _BY_START = {
     letters: _any_of(at for at, entry in enumerate(FORMATS) if any(s[:2] == letters for s in entry.starts.split()))
     for letters in {start[:2] for start in _STARTS}
@@ -95,8 +97,8 @@ def _of_letters_alone(entry: Format) -> bool:
     return re.sub(r"\{\w+\}", "", entry.example).isalnum()
 
 
-# A run of only letters and digits is a key only if it begins with one of `_ALNUM_STARTS` or contains one of
-# `_GLUED_STARTS`. This dismisses whole pages of signatures and addresses.
+# A run of only letters and digits is searched for a key only if it begins with one of `_ALNUM_STARTS` or if the text
+# contains one of `_GLUED_STARTS`. Whole pages of signatures and addresses are so dismissed without a search.
 _ALNUM_STARTS = tuple(start.encode() for entry in FORMATS if _of_letters_alone(entry) for start in entry.starts.split())
 _GLUED_STARTS = tuple(
     start.encode()
@@ -108,7 +110,7 @@ _BEFORE_KEY = b":|"  # separators inside Telegram's and Facebook's tokens
 
 
 def formats(scan: Scan) -> Iterator[Span]:
-    """Yield keys in one of the `FORMATS`. Only long runs of key letters are searched; most prompts have none."""
+    """Yield keys in one of the `FORMATS`. Only long runs of letters that keys have are searched."""
     plain = scan.plain_ascii
     glued = bool(scan.runs) and any(start in plain for start in _GLUED_STARTS)
     covered = 0
@@ -128,26 +130,27 @@ def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
         yield from _HEADED.finditer(text, start, end)
     while literal := _START.search(text, start, end):
         at = literal.start()
-        match = _BY_START[text[at : at + 2]].match(text, at)  # a key such as base64 may extend beyond the run
+        match = _BY_START[text[at : at + 2]].match(text, at)  # a key may extend beyond the run, as in base64
         start = match.end() if match else at + 1
         if match:
             yield match
 
 
 # The secret half of an AWS key (40 letters of base64) and a Twilio account's token (32 hex digits) have no format of
-# their own. They are recognised beside the public half: docs.aws.amazon.com/IAM (access keys),
-# twilio.com/docs/iam/access-tokens.
+# their own. They are recognised by the access key ID or account ID beside them. Sources: docs.aws.amazon.com/IAM
+# (access keys), twilio.com/docs/iam/access-tokens.
 _AWS_SECRET = regex(
     r"(?<![A-Za-z0-9+/])(?=[a-z0-9+/]{0,39}[A-Z])(?=[A-Z0-9+/]{0,39}[a-z])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/=])"
 )
-_AWS_REACH = 200  # maximum distance in characters from the public half
-_WORDY = regex("[a-z]{3,}|/")  # matches 29 or more of 40 letters of a path, and 9 of 40 random letters
+_AWS_REACH = 200  # maximum distance in characters from the access key ID
+# Of 40 letters, `_WORDY` matches 29 or more in a path, but only about 9 in a random value.
+_WORDY = regex("[a-z]{3,}|/")
 _MOST_WORDY = 26
 _TWILIO_TOKEN = regex(r"[\\\"'\s,:]{1,24}([0-9a-f]{32})(?![A-Za-z0-9])")
 
 
 def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
-    """Yield the secret half beside a key of AWS or an account of Twilio."""
+    """Yield the secret beside the access key ID of AWS or the account ID of Twilio that `match` found."""
     if rule == "aws-key":
         around = max(0, match.start() - _AWS_REACH), match.end() + _AWS_REACH
         for secret in _AWS_SECRET.finditer(match.string, *around):
@@ -157,11 +160,12 @@ def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
         yield Span(*token.span(1), rule)
 
 
-# PEM: RFC 7468; PGP's armor: RFC 9580 section 6.2; SSH2's: RFC 4716. Form encoding makes a space a plus.
+# First and last lines of private keys in PEM (RFC 7468), of PGP (RFC 9580 section 6.2) and SSH2 (RFC 4716). In a
+# submitted form, a plus stands for each space.
 _PEM_EDGE = regex(r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}")
 PEM_HINT = "private[ +]key"
-_PEM_LONGEST = 20_000  # characters of the longest key; a key of 16,384 bits has 12,700
-_PEM_GAP = 200  # characters in a body that may be other than base64: headers, and the wrapping of lines
+_PEM_LONGEST = 20_000  # maximum length of a key in characters; a key of 16,384 bits has 12,700
+_PEM_GAP = 200  # maximum number of characters between two runs of base64: headers, or the wrapping of lines
 _PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
 _PEM_REST = regex(  # the last line of a key, which may be short
     r"[^\w+/=\n]{0,8}(?:\\{0,4}n|\n)?[^\w+/=\n]{0,8}[A-Za-z0-9+/=]{1,15}(?![A-Za-z0-9+/=])"
@@ -169,7 +173,7 @@ _PEM_REST = regex(  # the last line of a key, which may be short
 
 
 def pem_keys(scan: Scan) -> Iterator[Span]:
-    """Yield private keys from `-----BEGIN … PRIVATE KEY-----` to their last line, with any wrapping of the lines.
+    """Yield private keys, from `-----BEGIN … PRIVATE KEY-----` to their last line. Lines may be wrapped in any way.
 
     If the last line is missing, the key ends where the base64 ends; if the first line is missing, it begins where the
     base64 begins.
@@ -184,7 +188,7 @@ def pem_keys(scan: Scan) -> Iterator[Span]:
 
 
 def without_pem_lines(items: list[Any]) -> list[Any]:
-    """Replace each line of a private key in `items` (as from `readlines`) with a marker."""
+    """Replace with a marker each item that is a line of a private key. The items may be from `readlines`."""
     lines = [item if type(item) is str else "" for item in items]
     begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
     masked = list(items)
@@ -195,7 +199,7 @@ def without_pem_lines(items: list[Any]) -> list[Any]:
 
 
 def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
-    """Return where a key ends: after its last line, or, without a last line, after its base64."""
+    """Return where a private key ends: after its last line or, if that is missing, after its base64."""
     limit = min(start + _PEM_LONGEST, after.start() if after else len(text))
     if after and after["edge"] == "END" and after.start() == limit:
         return after.end()
@@ -207,7 +211,7 @@ def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
 
 
 def _body_start(text: str, covered: int, end: int) -> int:
-    """Return where a key without its first line begins."""
+    """Return where the base64 of a private key begins, if its first line is missing."""
     start = end
     for run in reversed(list(_PEM_RUN.finditer(text, max(covered, end - _PEM_LONGEST), end))):
         if start - run.end() > _PEM_GAP:

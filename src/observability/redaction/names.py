@@ -12,25 +12,27 @@ from functools import lru_cache
 from .scan import regex
 
 STRONG, VARIABLE, WEAK, NONE = 3, 2, 1, 0
-_LONGEST = 100  # characters of a name that are rated, from its end: a key of a dict may be any text
+_LONGEST = 100  # only the last 100 characters of a name are rated, as the key of a dict may be a long text
 
 NAME_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def word_set(text: str) -> frozenset[str]:
-    """The set of words in a text: a long list is easier to read without quotes."""
+    """Return the set of words in a text. A long list of words is easier to read without quotes around each."""
     return frozenset(text.split())
 
 
-# Names common to several scanners (gitleaks rules/generic.go, detect-secrets plugins/keyword.py), and names of the
-# services that agents use.
+# Names of secrets. They are from secret scanners (gitleaks rules/generic.go, detect-secrets plugins/keyword.py), or are
+# used by the services that agents call.
 _ALWAYS = word_set(
     "passwords passwort passphrase secrets apikeys mnemonic dsn authorization credential "
     "credentials privkey accesstoken authtoken"
 )
-_RUN_TOGETHER = ("apikey", "aeskey", "secretkey", "privatekey", "accesskey", "secret")  # `BINANCEAPIKEY`, `jwtsecret`
-_PASSWORD = regex("(?:^p|pa?s{1,2})w(?:o?r)?d$")  # also `dbpassword`, and misspelled: `passwd`, `pswrd`
-# Services named before `key` in prose too. Solana is left out: `Solana key: 185.20` is a price level.
+# Ends of names whose words are not separated, such as `BINANCEAPIKEY` and `jwtsecret`.
+_RUN_TOGETHER = ("apikey", "aeskey", "secretkey", "privatekey", "accesskey", "secret")
+_PASSWORD = regex("(?:^p|pa?s{1,2})w(?:o?r)?d$")  # also matches `dbpassword`, `passwd` and the misspelled `pswrd`
+# Services whose name before `key` marks a secret, also in prose. Solana is left out, because in
+# `Solana key: 185.20` a key price level is meant.
 SERVICES = word_set(
     "anthropic openai deepseek groq gemini google grok xai openrouter claude langfuse birdeye helius moondev coingecko "
     "elevenlabs twilio binance bybit kraken coinbase okx alchemy infura quicknode dune etherscan github slack discord "
@@ -72,7 +74,7 @@ _TOKEN_OWNERS = HOSTS | word_set(
 )
 _PHRASES = word_set("seed recovery backup mnemonic secret wallet pass")
 _PUBLIC = word_set("public pub publishable pubkey pubkeys publickey")
-# Names in other languages.
+# Names of secrets in other languages.
 FOREIGN_KEYS = word_set(
     "キー シークレット トークン 密钥 密鑰 金鑰 令牌 키 시크릿 토큰 schlüssel geheimnis clé clave "
     "chave chiave ключ токен"
@@ -80,12 +82,13 @@ FOREIGN_KEYS = word_set(
 FOREIGN_PASSWORDS = word_set(
     "パスワード パスフレーズ 密码 密碼 口令 비밀번호 암호 kennwort passwort passe contraseña senha пароль"
 )
-# Words before `key` in databases, caches and pages: such keys are not secret.
+# Words before `key` in the names of keys that are not secret, such as those of databases, caches and pages.
 _PLACES = word_set(
     "cache idempotency dedup dedupe sort primary foreign partition row group join index lookup page next prev previous "
     "continuation cursor pagination resume sync storage range hash shard routing object map dict"
 )
-# Owners of a key pair, whose public half is an address: `accountKeys` of a Solana transaction, `signerKey`.
+# Words for the owner of a key pair. After them, `key` may mean the public half, which is an address: `signerKey`, or
+# `accountKeys` of a Solana transaction.
 _HOLDERS = word_set(
     "account wallet signer signing owner authority mint program session agent trader user payer vault pool solana sol "
     "eth evm delegate validator voter identity service"
@@ -93,17 +96,17 @@ _HOLDERS = word_set(
 _PRIVATE = word_set("private priv secret seed")
 
 
-# Words that may follow the word for a secret: `API_KEY_BINANCE`, `TOKEN_B64`.
+# Words that may follow `KEY` or `TOKEN` in the name of a secret: `API_KEY_PROD`, `API_KEY_BINANCE`, `TOKEN_B64`.
 PLACES_OF_USE = word_set("prod live test testnet mainnet dev main backup old new confirmation")
 _BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plain raw")  # `_B64` is split into b and 64
 
 
 _FOREIGN = regex("|".join(FOREIGN_KEYS | FOREIGN_PASSWORDS), re.IGNORECASE)
-_LONGEST_FOREIGN = 24  # characters of the longest foreign name (`Mein API-Schlüssel`); a longer text is prose
+_LONGEST_FOREIGN = 24  # maximum length in characters of a foreign name (`Mein API-Schlüssel`); a longer text is prose
 
 
 def name_parts(name: str) -> list[str]:
-    """Split a name into lower-case words: `openaiApiKey_2` -> openai, api, key."""
+    """Split a name into lower-case words: `openaiApiKey_2` -> openai, api, key. Drops suffixes such as numbers."""
     parts = [word.lower() for word in NAME_WORD.findall(name)]
     while parts and (parts[-1].isdigit() or parts[-1] in _BEHIND):
         parts.pop()
@@ -140,13 +143,16 @@ def _key_strength(before: str, last: str, name: str) -> int:
     if before in (_KEY_OWNERS if last.startswith("key") else _TOKEN_OWNERS):
         return STRONG
     if last == "tokens":
-        return NONE  # max_tokens, prompt_tokens
+        return NONE  # a count, as in max_tokens and prompt_tokens
     return VARIABLE if before and is_variable(name) else WEAK
 
 
 @lru_cache(maxsize=4096)
 def may_be_public(name: str) -> bool:
-    """Whether a value of this name may be an address: a key pair's public half, or a token named after a service."""
+    """Whether a value of this name may be a blockchain address, and so public.
+
+    This is so for the public key of an owner (`signerKey`), and for a token named after a service.
+    """
     holder, last = ["", "", *name_parts(name)][-2:]
     if last in ("token", "tokens"):
         return holder in HOSTS
@@ -154,11 +160,12 @@ def may_be_public(name: str) -> bool:
 
 
 def is_public_name(parts: list[str]) -> bool:
-    """Whether a name of these words marks its value as public: WALLET_PUBLIC_KEY."""
+    """Whether a name that consists of these words marks its value as public, like WALLET_PUBLIC_KEY."""
     return not _PUBLIC.isdisjoint(parts) and _PRIVATE.isdisjoint(parts)
 
 
-# More names count as secret for environment variables than for fields, since only a variable's exact value is masked.
+# Environment variables count as secret under more names than fields do. A needless secret does little harm there: only
+# texts that contain the exact value are masked.
 _VARIABLE_ENDS = (
     "key", "secret", "token", "credential", "password", "passwd", "passphrase", "phrase", "mnemonic", "keypair",
     "cookie", "seed", "dsn", "sid", "bearer", "authorization",
@@ -175,10 +182,10 @@ def is_secret_variable(name: str) -> bool:
 
 
 def is_password(name: str) -> bool:
-    """Whether the name is that of a password, which people choose themselves."""
+    """Whether the name is that of a password or phrase, which need not look random."""
     return name.lower().endswith(("word", "wd", "wrd", "phrase", "mnemonic", "pass", "pw"))
 
 
 def is_variable(name: str) -> bool:
-    """Whether `name` is written as an environment variable: OPENAI_KEY."""
+    """Whether `name` is written like the name of an environment variable: OPENAI_KEY."""
     return name.isupper() and "_" in name

@@ -21,15 +21,15 @@ from .values import digits_of
 from .wallets import is_address
 
 RULE = "own-secret"
-_MIN = 8  # characters of the shortest secret: shorter values would mask ordinary words
+_MIN = 8  # minimum length of a secret in characters: masking shorter values would hide ordinary words
 
 
 class Form(NamedTuple):
-    """One way of writing a secret."""
+    """One way of writing a secret, such as URL-encoded or in base64."""
 
     text: str
     ignore_case: bool = False
-    blob: bool = False  # base64: neighbouring letters carry bits of the secret too
+    blob: bool = False  # whether `text` is base64, whose neighbouring letters also carry bits of the secret
 
     @property
     def letters(self) -> bytes:
@@ -38,24 +38,25 @@ class Form(NamedTuple):
         return letters.lower() if self.ignore_case else letters
 
     def letters_of(self, scan: Scan) -> list[bytes]:
-        """The letters and digits of a text and of its `plain`, comparable to `letters`."""
+        """The letters and digits of the text and of the text without escapes, to be compared with `letters`."""
         return [view.lower() for view in scan.alnum] if self.ignore_case else [*scan.alnum]
 
 
 _QUERY_SECRET = regex(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
-LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # a line break, whose letters are not part of a secret
+LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # HTML's line break; its letters `br` belong to no secret
 _INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and the indentation of the next line
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
 
-_FEWEST, _SIGNATURE = 4, 8  # fewest letters and digits of a form with a hint; letters and digits in a hint
+# A form has a hint only if it has at least four letters and digits. The hint is made of eight of them at most.
+_FEWEST, _SIGNATURE = 4, 8
 
 
 class OwnSecrets:
-    """The secrets of one state of the environment, prepared for searching."""
+    """The secrets in the environment, in all forms in which texts are searched for them."""
 
     def __init__(self, values: Sequence[str]) -> None:
-        self.longest = max(map(len, values), default=0)  # characters of the longest secret
+        self.longest = max(map(len, values), default=0)  # length of the longest secret in characters
         secrets = {part for value in values for part in _parts(value)}
         self.numbers = frozenset(int(text) for text in secrets if text.isdecimal() and str(int(text)) == text)
         forms = [form for secret in secrets for form in _forms(secret)]
@@ -68,26 +69,32 @@ class OwnSecrets:
         self.hints = ["[^a-z0-9]*".join(signature) for signature in by_signature]
 
     def forms(self, numbers: Iterable[int], scan: Scan) -> list[Form]:
-        """The forms that a text may contain: those with a matching hint, and those with too few letters for a hint."""
+        """The forms that the text may contain: those whose hint matches, and those found that are too short for a hint.
+
+        `numbers` are the numbers of the matching `hints`.
+        """
         short = [form for form in self.short if next(_find(form, scan), None)]
         return [form for number in numbers for form in self._forms[number]] + short
 
 
 def own_spans(forms: Sequence[Form], scan: Scan) -> Iterator[Span]:
-    """Yield the places of all forms in the text."""
+    """Yield the span of each place where the text contains one of `forms`."""
     for form in forms:
         if _may_stand(form, scan):
             yield from _find(form, scan)
 
 
 def _signature(letters: str) -> str:
-    """The eight characters in a row with the most digits: digits are rarer in texts than words."""
+    """Return the eight successive characters with the most digits: in texts, digits are rarer than letters."""
     parts = [letters[at : at + _SIGNATURE] for at in range(max(1, len(letters) - _SIGNATURE + 1))]
     return max(parts, key=digits_of)
 
 
 def _parts(value: str) -> Iterator[str]:
-    """Yield the value and its secret parts: an error may quote only an address's password, or one key of a list."""
+    """Yield the value and those parts that are secret on their own.
+
+    An error message may quote only the password of an address, or only one key of a list.
+    """
     yield value
     if "://" in value:
         for address in filter(_is_long, re.split(r"[,;\s]+", value)):
@@ -101,7 +108,7 @@ def _parts(value: str) -> Iterator[str]:
 def _credentials(text: str) -> Iterator[str]:
     try:
         address = urlsplit(text)
-    except ValueError:  # not an address: masked as a whole
+    except ValueError:  # not an address, so it has no parts: only the whole value is masked
         return
     yield address.password or ""
     for pair in address.query.split("&"):
@@ -120,7 +127,7 @@ def _is_jumbled(piece: str) -> bool:
 
 
 def _is_piece(piece: str) -> bool:
-    """Whether a part of a list is a secret on its own: not a word of a phrase, an address, or a PEM header."""
+    """Whether an item of a list is a secret on its own, and not a plain word, a blockchain address or a PEM header."""
     plain = piece.isalpha() and (piece.islower() or piece.isupper() or piece.istitle())
     return _is_long(piece) and not plain and not re.search(r"\s|^--", piece) and not is_address(piece)
 
@@ -136,25 +143,28 @@ def _forms(secret: str) -> set[Form]:
 
 
 def _escaped(raw: bytes, sign: str) -> str:
-    """Escape every byte, as cautious URL encoders and C strings do."""
+    """Escape every byte as `sign` and two hex digits, like `%61`. Cautious URL encoders and C strings do so."""
     return sign + raw.hex(sign[-1]).replace(sign[-1], sign)
 
 
-_QUOTES = ("&#x27;", "&#39;", "&apos;")  # escaped by Python, Jinja and XML
+_QUOTES = ("&#x27;", "&#39;", "&apos;")  # a single quote in HTML, as escaped by Python, Jinja and XML
 
 
 def _spellings(secret: str, raw: bytes) -> set[str]:
     in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     in_url = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="").replace("%20", "+")}
     in_url |= {re.sub("%..", lambda match: match.group().lower(), text) for text in in_url}
-    in_url |= {quote(text, safe="") for text in in_url}  # inside a URL that is a parameter of another URL
+    in_url |= {quote(text, safe="") for text in in_url}  # encoded twice, as in a URL that is a parameter of another URL
     twice = {json.dumps(text)[1:-1] for text in in_json} | {text.replace("/", "\\/") for text in in_json}
     in_html = {html.escape(secret, quote=False), *(html.escape(secret).replace("&#x27;", quote) for quote in _QUOTES)}
     return {secret, repr(raw)[2:-1]} | in_html | in_json | in_url | twice
 
 
 def _base64_cores(raw: bytes) -> Iterator[str]:
-    """Yield the base64 letters that depend on the secret alone, for each offset in a blob (3 bytes are 4 letters)."""
+    """Yield the letters of base64 that depend on the secret alone, for each position of the secret in encoded data.
+
+    There are three positions, since base64 encodes three bytes as four letters.
+    """
     for before in range(3):
         encoded = b64encode(b"\0" * before + raw).decode()
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
@@ -163,7 +173,7 @@ def _base64_cores(raw: bytes) -> Iterator[str]:
 
 
 def _may_stand(form: Form, scan: Scan) -> bool:
-    """Whether the text contains the form's letters and digits in order, with any other signs between them."""
+    """Whether the form's letters and digits follow each other in the text, apart from other signs between them."""
     if "<br" in scan.low:
         return True
     letters = form.letters
@@ -184,16 +194,17 @@ def _find(form: Form, scan: Scan) -> Iterator[Span]:
             yield Span(match.start(), match.end(), RULE)
 
 
-_SURE = 12  # a match of this many letters and digits is not a coincidence, whatever signs are between them
+# If so many letters and digits match, it is not by chance, whatever other signs stand between them.
+_SURE = 12
 
 
 def _broken(form: Form, scan: Scan, count: int) -> Iterator[tuple[int, int]]:
-    """Yield the places of a form that is broken by quotes, colons or invisible signs.
+    """Yield the places where quotes, colons or invisible signs stand between the letters of the form.
 
-    Yields nothing if the form's letters and digits occur only in the `count` places that were matched whole.
+    `count` is the number of places where the form was found as written. Yields nothing if there are no other places.
     """
     letters = form.letters
-    if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # a table may contain the same digits by chance
+    if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # a table may match digits by chance
         return
     for number, kept in enumerate(form.letters_of(scan)):
         if kept.count(letters) > count:
@@ -216,7 +227,7 @@ def _occurrences(form: Form, scan: Scan) -> Iterator[tuple[int, int]]:
 
 
 def _widened(form: Form, text: str, start: int, end: int) -> Span:
-    """Extend the span of a base64 core by the neighbouring letters that hold its remaining bits, and by its padding."""
+    """Return the span of a place. In base64, it includes padding and neighbours with bits of the secret."""
     if form.blob:
         start -= 1 if text[start - 1 : start].isalnum() else 0
         end += 1 if text[end : end + 1].isalnum() else 0

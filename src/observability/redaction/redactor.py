@@ -41,22 +41,22 @@ BAD_PATTERN = "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 FAILED = "[NOT RECORDED: redaction failed]"
 _PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTERN, FAILED)
 
-_LONGEST_MARKER = 128  # upper limit of a marker's length in characters
+_LONGEST_MARKER = 128  # maximum length of a marker in characters
 MAX_DEPTH = 32
-MAX_ITEMS = 100_000  # limit for all containers of one value together
-MAX_TEXT = 16_000_000  # limit in characters; four times the largest context windows
+MAX_ITEMS = 100_000  # maximum number of items in all containers of one value together
+MAX_TEXT = 16_000_000  # maximum characters of a text: four times the largest context windows of models
 _PASSES = 8
 
-# Markers are kept as they are, so that redacting twice changes nothing.
+# Existing markers are left as they are, so that redacting a text twice changes nothing.
 _MARKERS = regex(rf"(\[REDACTED:(?:{'|'.join(sorted(MARKERS))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
 
 
 def redact(value: Any) -> Any:
     """Return `value` without secrets, as plain data of the same shape; never raises.
 
-    All strings are redacted, keys and values; a field with a secret's name is masked whole. Numbers, booleans and None
-    are kept, sets become lists, any other object becomes its redacted text. A string without a match is returned as the
-    same object.
+    All strings are redacted, both keys and values. The value of a field with a secret's name is masked whole. Numbers,
+    booleans and None are kept, sets become lists, and any other object becomes text, which is redacted too. A string
+    without a secret is returned as the same object.
     """
     return Redactor().redact(value)
 
@@ -70,10 +70,10 @@ def redact_text(text: str) -> str:
 
 
 def redact_line(text: str) -> str:
-    """Redact a line for printing; never raises.
+    """Redact a line that is to be printed; never raises.
 
-    If the operator's patterns are invalid, the other rules still apply: an agent's output does not depend on the
-    settings of its tracing.
+    If the operator's patterns are invalid, the line is still printed, and only the other rules apply: wrong settings of
+    the tracing must not suppress an agent's output.
     """
     try:
         return _searched(text, current_rules())
@@ -94,7 +94,8 @@ def _searched(text: str, rules: Rules) -> str:
     if is_short and hash(text) in rules.clean:
         return text
     original = text
-    for _ in range(_PASSES):  # a marker may reveal another match beside it; the second pass rarely finds one
+    # The text is searched again after each change, since a marker may reveal another secret beside it. This is rare.
+    for _ in range(_PASSES):
         masked_text = _masked_beside_markers(text, rules)
         if masked_text is text:
             if text is not original:
@@ -106,12 +107,13 @@ def _searched(text: str, rules: Rules) -> str:
     return FAILED
 
 
-# A key known by its name is also masked where it stands without a name: an answer may repeat the key of its prompt.
-_MOST_KEYS = 64  # maximum number of keys searched for in other texts of a row
+# A key that was found by its name is also masked in the same row where it has no name: the answer may repeat a key from
+# the prompt.
+_MOST_KEYS = 64  # maximum number of such keys per row
 
 
 def _masked_keys(original: Any, redacted: Any) -> Iterator[str]:
-    """Yield the machine-made keys of a value that are masked in its redacted form."""
+    """Yield the machine-made keys in `original` that are masked in `redacted`."""
     if type(original) is str and type(redacted) is str:
         if original is not redacted:
             yield from filter(is_made, _masked_parts(original, redacted))
@@ -133,7 +135,7 @@ def _masked_parts(original: str, redacted: str) -> Iterator[str]:
 
 
 def _without_repeated(value: _T, keys: Iterable[str]) -> _T:
-    """Mask each of the keys wherever it stands in a redacted value; the same object if there are no keys."""
+    """Mask `keys` wherever they stand in a redacted value. Return the same object if there are no keys."""
     wanted = list(islice(dict.fromkeys(keys), _MOST_KEYS))
 
     def without(value: Any) -> Any:
@@ -151,7 +153,7 @@ def _places_of(key: str, text: str) -> Iterator[Span]:
     while at >= 0:
         end = at + len(key)
         beside = text[max(0, at - 1) : at] + text[end : end + 1]
-        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # otherwise part of a longer word
+        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # not inside a longer word
             yield Span(at, end, "named-secret")
         at = text.find(key, end)
 
@@ -160,16 +162,16 @@ def _masked_beside_markers(text: str, rules: Rules) -> str:
     if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
     parts = list(_around_markers(text))
-    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # equal parts are frequent
+    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # many parts are equal
     result = [part if at % 2 else masked_parts[part] for at, part in enumerate(parts)]
     return text if result == parts else "".join(result)
 
 
 def _around_markers(text: str) -> Iterator[str]:
-    """Yield the text before each marker and the marker, in turn, and finally the text after the last marker."""
+    """Split a text at its markers. Yields text and marker in turn, and finally the text after the last marker."""
     done = at = 0
     while at < len(text):
-        match = _MARKERS.search(text, at, at + PIECE)  # in pieces: other threads run between two searches
+        match = _MARKERS.search(text, at, at + PIECE)  # other threads run between two searches
         if match:
             yield from (text[done : match.start()], match.group())
             done = at = match.end()
@@ -185,14 +187,14 @@ def _masked(text: str, rules: Rules) -> str:
 
 
 class Redactor:
-    """Redacts several values with the rules of the current environment."""
+    """Redacts values with the rules that were current when it was created."""
 
     def __init__(self) -> None:
         self._rules = current_rules()
-        self._may_be_spread = True  # whether a secret may be spread over several texts
-        self._key_columns: Sequence[tuple[str, ...]] = ()  # keys that were not searched before
-        self._open: set[int] = set()  # ids of the containers around the current value
-        self._left = 0  # number of items that the value may still have
+        self._may_be_spread = True  # whether a secret may be spread over several texts of the values
+        self._key_columns: Sequence[tuple[str, ...]] = ()  # dict keys in the values, by path, if not searched before
+        self._open: set[int] = set()  # ids of the containers that the current value is in
+        self._left = 0  # number of items that may still be read, out of `MAX_ITEMS`
 
     def redact(self, value: Any) -> Any:
         """Return `value` without secrets; never raises."""
@@ -204,7 +206,7 @@ class Redactor:
     def redact_all(self, values: Sequence[Any]) -> list[Any]:
         """Return each of `values` without secrets; never raises.
 
-        One search over all texts comes first: in most rows, no rule finds anything.
+        All texts are first searched together. In most rows, this finds nothing, and the values are returned as is.
         """
         try:
             if not self._may_hold_any(values):
@@ -221,7 +223,7 @@ class Redactor:
             return [FAILED] * len(values)
 
     def _may_hold_any(self, values: Sequence[Any]) -> bool:
-        """Whether any rule may match in `values`."""
+        """Whether any rule may find a secret in `values`."""
         self._may_be_spread, self._key_columns = True, ()
         rules = self._rules
         if rules.refused or rules.patterns:
@@ -239,13 +241,14 @@ class Redactor:
             rules.remember(self._key_columns)
         if any(finders) and not self._are_known(finders, excerpt.new_texts):
             return True
-        rules.remember(excerpt.new)  # texts without secrets, of which none is a secret's name or 32 bytes in hex
+        # None of the new texts has a secret, is the name of a secret, or consists of 32 bytes in hex.
+        rules.remember(excerpt.new)
         return False
 
     def _are_known(self, finders: Finders, new: list[str]) -> bool:
-        """Whether only texts that were searched before match, such as a system prompt that mentions a key.
+        """Whether `finders` are needed only for texts that were searched before, such as a prompt that mentions a key.
 
-        False for a key in PEM, whose lines must be searched together.
+        False if there may be a private key in PEM, as its lines may be separate texts and must be searched together.
         """
         if finders.spread or pem_keys in finders.others:
             return False
@@ -253,7 +256,7 @@ class Redactor:
 
     def _redact(self, value: Any) -> Any:
         try:
-            if type(value) is str:  # the most frequent case
+            if type(value) is str:  # tested first, as the most frequent case
                 return self._text(value)
             self._left = MAX_ITEMS
             return self._whole(value)
@@ -268,7 +271,8 @@ class Redactor:
         return _redacted(text, rules if self._may_be_spread else rules.without_phrases)
 
     def _whole(self, value: Any) -> Any:
-        for _ in range(_PASSES):  # once more after a change: a dict key that became a marker may name a secret
+        # The value is redacted again after each change, since a dict key that became a marker may name a secret.
+        for _ in range(_PASSES):
             redacted = self.redacted(value, 0)
             value = redacted
             if self._may_be_spread:
@@ -312,7 +316,8 @@ class Redactor:
         fields = self._fields(value, depth)
         if type(value) is not dict or not (_is_same(fields, value) and _is_same(fields.values(), value.values())):
             return fields
-        if items and not self._may_be_spread:  # otherwise a secret may still be found in several of its fields
+        # If a secret may be spread, it may still be found in several fields of this dict.
+        if items and not self._may_be_spread:
             self._rules.remember((items,))
         return value
 
@@ -349,8 +354,8 @@ class Redactor:
     def _items(self, items: list[Any], depth: int) -> Iterator[Any]:
         """Yield the items without secrets.
 
-        The first of two items may be the name of the second, as in a list of headers; a flag is the name of the next
-        item, as in `["bot", "--secret", "…"]`.
+        If there are two items, the first may be the name of the second, as in a header. A flag of a command line is the
+        name of the next item, as in `["bot", "--secret", "…"]`.
         """
         names_next = len(items) == 2 and {type(items[0]), type(items[1])} <= {str, bytes}
         flag = None
@@ -362,9 +367,9 @@ class Redactor:
             flag = item if type(item) is str and item.startswith("--") else None
 
     def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
-        """Return the value of a field, masked whole if it has a secret's name."""
+        """Return the redacted value of a field. It is masked whole if the field has a secret's name."""
         text = _text_of(name)
-        new = self._text(text)  # the redacted name counts too: the journal will contain it
+        new = self._text(text)  # this name counts too, as the journal will contain it
         stronger = text if new is text else max(text, new, key=strength)
         return _masked_field(stronger, self.redacted(value, depth), check)
 
@@ -378,7 +383,7 @@ class Redactor:
 
 
 def _is_same(new: Collection[Any], old: Collection[Any]) -> bool:
-    """Whether both have the same objects; equality could run an object's own code."""
+    """Whether both collections hold the same objects. Not `==`, which could run an object's own code."""
     return len(new) == len(old) and all(map(is_, new, old))
 
 
@@ -387,8 +392,11 @@ _VALUE_FIELDS = ("value", "Value")
 
 
 def _names_of(fields: dict[Any, Any]) -> list[Any]:
-    """Return the name of each value: its key, or another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`."""
-    if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or an exchange's key and secret
+    """Return the name of each value in a dict.
+
+    This is its key, or the content of another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`.
+    """
+    if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or a key and secret of an exchange
         return ["private_key" if key == "key" else key for key in fields]
     value = next((key for key in _VALUE_FIELDS if key in fields), None)
     name = next((fields[key] for key in _NAME_FIELDS if type(fields.get(key)) is str), None) if value else None
@@ -396,7 +404,10 @@ def _names_of(fields: dict[Any, Any]) -> list[Any]:
 
 
 def _masked_field(name: str, value: Any, check: _Check) -> Any:
-    """Mask the text or number (also in a list or dict) of a field with a secret's name."""
+    """Return the value of a field, masked if the field has a secret's name.
+
+    Texts and numbers are masked, also those inside a list or dict.
+    """
     if type(value) is str:
         return _masked_text(name, value, check)
     if isinstance(value, dict) and holds_secrets(name):
@@ -419,7 +430,7 @@ def _masked_text(name: str, value: str, check: _Check) -> str:
 
 
 def _are_bytes(name: str, numbers: Sequence[Any]) -> bool:
-    """Whether the numbers are the bytes of a key."""
+    """Whether the numbers in a field called `name` are the bytes of a key."""
     bytelike = all(type(number) is int and 0 <= number < 256 for number in numbers)
     return len(numbers) >= 16 and bytelike and is_secret_number(name, 10**9)
 

@@ -25,7 +25,8 @@ from .wallets import BYTES_HINT, HASH_LENGTHS, byte_arrays, wallet_keys
 
 try:
     import re2
-except ImportError:  # then every rule runs on every text, and the operator's patterns are refused
+except ImportError:
+    # Without google-re2, every rule runs on every text, and the operator's patterns are refused.
     re2 = None
 
 Finder = Callable[[Scan], Iterable[Span]]
@@ -34,16 +35,17 @@ Finder = Callable[[Scan], Iterable[Span]]
 class Rule(NamedTuple):
     """A kind of secret, and the search for it.
 
-    `hint` is an RE2 expression (case-insensitive) that matches every text in which `spans` may find anything, and few
-    others. One pass over a text decides which rules run on it.
+    `hint` is a case-insensitive RE2 expression. It matches every text in which `spans` may find anything, and few other
+    texts. All hints are tested in one pass over a text, and only the rules whose hint matches run on it.
     """
 
-    markers: str  # the names in its markers, separated by blanks
+    markers: str  # the names in the rule's markers, separated by blanks
     spans: Finder
     hint: str
 
 
-# If two rules match the same text, the earlier rule names it. The environment's secrets come before all rules.
+# If two rules match the same part of a text, the marker names the earlier rule. Secrets of the environment come before
+# all rules.
 RULES = (
     Rule("seed-phrase", seed_phrases, PHRASE_HINT),
     Rule("solana-secret-key evm-private-key wif-private-key extended-private-key", wallet_keys,
@@ -61,22 +63,22 @@ MARKERS = {"own-secret", "operator"}.union(*(rule.markers.split() for rule in RU
 
 
 class Prefilter:
-    """Determines which of many RE2 expressions match a text: one pass, in linear time, without the GIL.
+    """Determines which of many RE2 expressions match a text. RE2 does so in linear time, in one pass, without the GIL.
 
-    If google-re2 is missing or runs out of memory, all expressions count as matching: a needless run of a rule costs
+    If google-re2 is missing or runs out of memory, all expressions count as matching: running a rule without need costs
     only time.
     """
 
     def __init__(self, expressions: Sequence[str]) -> None:
         self._all, self._always = list(range(len(expressions))), len(expressions)
-        self._compiled = _compiled_set([*expressions, r"\z"])  # \z matches every text
+        self._compiled = _compiled_set([*expressions, r"\z"])  # \z always matches, unless RE2 fails
 
     def matches(self, views: Sequence[bytes]) -> list[int]:
-        """Return the numbers of the expressions that match any view of a text, in order."""
+        """Return the numbers of the expressions that match at least one of the views, in ascending order."""
         numbers: set[int] = set()
         for view in views:
             matching = (self._compiled and self._compiled.Match(view)) or ()
-            if self._always not in matching:  # RE2 reports no match when out of memory
+            if self._always not in matching:  # RE2 ran out of memory: it then reports no match
                 return self._all
             if len(matching) > 1:
                 numbers.update(matching)
@@ -98,28 +100,33 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
 
 
 def _searched_views(scan: Scan) -> list[bytes]:
-    """The text, the text without escapes, and also without HTML's line breaks, whose letters belong to no secret."""
+    """Return the text, and if they differ, the text without escapes and that without HTML's `<br>` too.
+
+    The letters `br` would otherwise be taken for part of a secret.
+    """
     views = [scan.utf8]
     if scan.plain is not scan.text:
         views.append(scan.plain_utf8)
-    if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):  # one character is found much faster
+    if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):  # `"<"` is found much faster
         views.append(LINE_TAG.sub(b"", scan.plain_utf8))
     return views
 
 
 class Finders(NamedTuple):
-    """The searches needed for a text, in order of precedence; none for most texts."""
+    """The searches that a text needs, in order of precedence. Most texts need none."""
 
     spread: list[Finder]  # searches for secrets that may be spread over several texts
     others: list[Finder]
 
 
-_MAX_CLEAN = 4096  # texts remembered as clean: names, models, symbols and system prompts recur in every row
+# Maximum number of texts that are remembered as free of secrets. Names, models, symbols and system prompts recur in
+# every row, and are so searched only once.
+_MAX_CLEAN = 4096
 _forks = 0
 
 
 class Rules:
-    """The rules for one state of the environment and the settings."""
+    """The rules for given secrets of the environment and given settings."""
 
     _searches_phrases = True
 
@@ -127,21 +134,22 @@ class Rules:
         self.secrets = secrets
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
-        self.clean: set[int] = set()  # hashes of texts without a match that are not a secret's name
+        self.clean: set[int] = set()  # hashes of texts that have no secret and are not a secret's name
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES[1:]), self._in_decoded]
         phrases, *others = [rule.hint for rule in RULES]
-        self._phrase_hint = Prefilter([phrases])  # apart from the others: counting words needs many states
+        # A prefilter of its own, since RE2 needs many states to count the words of a phrase.
+        self._phrase_hint = Prefilter([phrases])
         self._hints = Prefilter([*others, ENCODED_HINT, *self.own.hints])
         try:
             self.patterns, self.refused = operator_patterns(patterns), False
         except settings.SettingError:
             self.patterns, self.refused = [], True
-        self.without_phrases = copy(self)  # for texts in which the search for seed phrases has been done
+        self.without_phrases = copy(self)  # for texts that were already searched for seed phrases
         self.without_phrases._searches_phrases = False
 
     def finders(self, scan: Scan) -> Finders:
-        """Return the searches needed for the text."""
+        """Return the searches that the text needs, according to the hints."""
         views = _searched_views(scan)
         numbers = self._hints.matches(views)
         spread = self._own_in(scan, numbers) if numbers or self.own.short else []
@@ -155,12 +163,15 @@ class Rules:
         return [partial(own_spans, forms)] if forms else []
 
     def own_spans(self, scan: Scan) -> Iterator[Span]:
-        """Yield the places of the environment's secrets in the text."""
+        """Yield the spans of the environment's secrets in the text."""
         for find in self._own_in(scan, self._hints.matches(_searched_views(scan))):
             yield from find(scan)
 
     def spans(self, text: str) -> Iterator[list[Span]]:
-        """Yield the spans to mask as one list per piece of the text, in order of precedence."""
+        """Yield the spans to mask: a list for each piece of the text, then a list for each of the operator's patterns.
+
+        Within a list, the spans of earlier rules come first.
+        """
         for start, piece in pieces(text, self.own.longest):
             yield self._without_allowed(text, shifted(self._spans_of(Scan(piece)), start))
         for pattern in self.patterns:
@@ -178,7 +189,7 @@ class Rules:
             yield from _originals(decoded, self._spans_of(decoded.scan))
 
     def remember(self, texts: Iterable[Hashable]) -> None:
-        """Store the hashes of texts without a match; none while the operator's patterns are refused."""
+        """Store the hashes of texts without a secret. Stores nothing while the operator's patterns are refused."""
         if self.refused:
             return
         if len(self.clean) >= _MAX_CLEAN:
@@ -207,7 +218,10 @@ def names_cookies(name: str) -> bool:
 
 
 def depends_on_others(text: str) -> bool:
-    """Whether a match depends on neighbouring texts: the text is a secret's name, or 32 bytes in hex without a name."""
+    """Whether the texts around this one decide about a secret.
+
+    This is so if the text is the name of a secret or of cookies, or has the length of 32 bytes in hex.
+    """
     return len(text) in HASH_LENGTHS or strength(text) != NONE or names_cookies(text.removesuffix("s"))
 
 
@@ -215,7 +229,7 @@ _current: Rules | None = None
 
 
 def current_rules() -> Rules:
-    """The rules for the current environment, rebuilt if a secret or a setting has changed."""
+    """Return the rules for the current environment. They are rebuilt if a secret or a setting has changed."""
     global _current
     secrets = secret_values()
     patterns = settings.read("OBSERVABILITY_REDACT_PATTERNS") or ""
@@ -227,7 +241,7 @@ def current_rules() -> Rules:
 
 
 def _count_fork() -> None:
-    """Make a forked child rebuild its rules: RE2 has internal locks, and the child may inherit a held one."""
+    """Make a forked child process rebuild its rules: it may have inherited a lock inside RE2 that is never released."""
     global _forks
     _forks += 1
 
@@ -237,23 +251,24 @@ os.register_at_fork(after_in_child=_count_fork)
 
 # ── The operator's patterns ──────────────────────────────────────────────────────────────────────────────────────────
 
-_WINDOW, _OVERLAP = 4096, 2048  # sizes in characters
-_MOST_STEPS = 1_000  # size limit of a compiled pattern: at 15 ns per step and character, a window takes at most 60 ms
-_SURROGATE = re.compile("[\ud800-\udfff]")  # surrogates cannot be encoded in UTF-8, which RE2 reads
+_WINDOW, _OVERLAP = 4096, 2048  # a text is searched in windows; sizes of a window and of its overlap in characters
+# Maximum number of steps in a compiled pattern. At 15 ns per step and character, a window takes at most 60 ms.
+_MOST_STEPS = 1_000
+_SURROGATE = re.compile("[\ud800-\udfff]")  # RE2 reads UTF-8, in which surrogates cannot be encoded
 
 
 def check_patterns() -> None:
     """Compile the operator's patterns.
 
     Raises:
-        SettingError: names the first refused pattern and the reason. Until it is corrected, `redact` records no text at
-            all, since a journal would keep texts that the operator wants hidden.
+        SettingError: names the first refused pattern and the reason. Until the pattern is corrected, `redact` replaces
+            every text with a placeholder: the journal would otherwise keep texts that the operator wants hidden.
     """
     operator_patterns(settings.setting("OBSERVABILITY_REDACT_PATTERNS") or "")
 
 
 def operator_patterns(text: str) -> list[Any]:
-    """Return the compiled patterns. Raises SettingError on the first invalid pattern."""
+    """Compile the patterns in `text`, one per line. Raises SettingError on the first invalid pattern."""
     return [_compiled(line.strip()) for line in text.splitlines() if line.strip()]
 
 
@@ -285,7 +300,7 @@ def operator_spans(pattern: Any, text: str) -> Iterator[Span]:
         for match in pattern.finditer(text[start - before : end + 1], before, before + end - start):
             first, last = (start - before + offset for offset in match.span())
             whole = last < end or end == len(text) or first < end - _OVERLAP
-            if last > first and whole:  # other matches belong to the next window
+            if last > first and whole:  # the next window yields all other matches
                 yield Span(first, last, "operator")
 
 

@@ -15,25 +15,26 @@ from typing import Any, AnyStr, Generic, NamedTuple, TypeVar, cast
 
 
 class Span(NamedTuple):
-    """`text[start:end]` is a secret; `rule` is the name in its marker."""
+    """The place of a secret, `text[start:end]`, and the name of the rule in its marker."""
 
     start: int
     end: int
     rule: str
 
 
-MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # beginnings of all markers
+MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # every marker begins with one of these
 
 
 def marker(rule: str) -> str:
-    """The marker that replaces a secret."""
+    """Return the marker that replaces a secret found by `rule`."""
     return f"{MASKED}{rule}]"
 
 
 def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
-    """Merge overlapping spans, in order of their start. The span that comes first in its group names the rule.
+    """Merge overlapping spans, and yield all spans in order of their start.
 
-    Each group is sorted separately: sorting a hundred thousand spans at once would block other threads.
+    Among overlapping spans, the one that comes first in its group names the rule. Each group is sorted
+    separately: sorting a hundred thousand spans at once would block other threads.
     """
     ranked = merge(*(sorted((start, -end, rank, rule) for rank, (start, end, rule) in enumerate(g)) for g in groups))
     first, last, best = 0, 0, (0, "")
@@ -48,7 +49,7 @@ def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
 
 
 def masked(text: str, *groups: Iterable[Span]) -> str:
-    """Replace each span of `text` with a marker; return the same object if there are no spans."""
+    """Replace each span of `text` with a marker. Return the same object if there are no spans."""
     parts, done = [], 0
     for start, end, rule in merged(groups):
         parts += [text[done:start], marker(rule)]
@@ -65,7 +66,7 @@ class _LazyPattern:
     def __getattr__(self, name: str) -> Any:
         compiled = re.compile(self._source, self._flags)
         for method in ("search", "match", "fullmatch", "finditer", "findall", "sub", "split"):
-            setattr(self, method, getattr(compiled, method))  # so that `__getattr__` is not called again
+            setattr(self, method, getattr(compiled, method))  # the next access does not call `__getattr__`
         return getattr(compiled, name)
 
 
@@ -74,12 +75,13 @@ def regex(source: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     return cast("re.Pattern[AnyStr]", _LazyPattern(source, flags))
 
 
-PIECE, OVERLAP = 65_536, 20_480  # sizes in characters; a piece is searched together with the overlap
-_CUT = 1_024  # distance in characters by which a piece's edge may move to a blank
+# Long texts are searched in pieces. Sizes of a piece, and of its overlap with the next piece, in characters.
+PIECE, OVERLAP = 65_536, 20_480
+_CUT = 1_024  # maximum number of characters by which a piece is shortened, so that it ends at a blank
 
 
 def pieces(text: str, longest: int = 0) -> Iterator[tuple[int, str]]:
-    """Split a long text into pieces, as (offset, piece), so that other threads run between two searches.
+    """Yield the pieces of a text with their offsets. Other threads run between the searches of two pieces.
 
     Pieces overlap by more than the longest match of any rule and its 256 characters of context. A private key in PEM
     has up to 20,000 characters, a JWT 17,900, an `Authorization` header 8,192, a value in quotes 4,096, a key of 64
@@ -97,36 +99,36 @@ def pieces(text: str, longest: int = 0) -> Iterator[tuple[int, str]]:
 
 
 def shifted(spans: Iterable[Span], offset: int) -> Iterator[Span]:
-    """Convert the spans of a piece to spans of the text; the piece begins at `offset`."""
+    """Convert spans of a piece that begins at `offset` to spans of the whole text."""
     return (Span(start + offset, end + offset, rule) for start, end, rule in spans)
 
 
 def _blank_before(text: str, at: int) -> int:
-    """Return the position after the last line break or space before `at`, so that no word is cut; else `at`."""
+    """Return the position after the last line break or space near and before `at`, or `at` if there is none."""
     return max(text.rfind("\n", at - _CUT, at), text.rfind(" ", at - _CUT, at)) + 1 or at
 
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
-LONG_RUN = 20  # length of the shortest key format: AWS's, AKIA and 16 more
-LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # includes the letters of base64
+LONG_RUN = 20  # characters of the shortest keys, which are AWS's: `AKIA` and 16 more
+LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # also matches base64
 
 # Escapes whose last letter would be read as part of the next word: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…".
-# Keyed by first character, since `re` finds one literal ten times faster than any of several.
+# There is an expression for each first character: `re` finds a single literal ten times faster than one of several.
 _ESCAPES = {
-    # starts only at the first backslash of a row, so that each row is read once
+    # A match starts only at the first of successive backslashes, so that each of them is read only once.
     "\\": regex(r"\\(?<!\\\\)\\*(?:[nrtfbv]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"),
     "%": regex(r"%[0-9a-fA-F]{2}"),
     "\x1b": regex(r"\x1b\[[0-9;]{0,12}m"),
 }
 _DIGIT = regex(r"\d")
-CONTINUATION = bytes(range(0x80, 0xC0))  # UTF-8 (RFC 3629): all bytes of a character but its first
+CONTINUATION = bytes(range(0x80, 0xC0))  # all bytes of a character in UTF-8 (RFC 3629) but its first
 _ASCII_OR_MARK = bytes(code if code < 0x80 else ord("?") for code in range(256))
 _IS_TOKEN = bytes(ord("x") if chr(code) in TOKEN_LETTERS else ord(" ") for code in range(256))
 _LONG = b"x" * LONG_RUN
 
 
 def all_but(letters: str) -> bytes:
-    """All bytes except these ASCII letters, for deletion by `bytes.translate`."""
+    """Return all bytes except those of `letters`, as the bytes that `bytes.translate` is to delete."""
     return bytes(code for code in range(256) if chr(code) not in letters)
 
 
@@ -135,7 +137,7 @@ _OTHERS = frozenset(NOT_ALNUM)
 
 
 def without_escapes(text: str) -> str:
-    """Overwrite escape sequences with as many spaces; return the same object if there are none."""
+    """Overwrite each escape sequence with spaces of the same length. Return the same object if there are none."""
     for start, escape in _ESCAPES.items():
         if start in text:
             text = escape.sub("   " if start == "%" else _blanks, text)
@@ -147,12 +149,12 @@ def _blanks(match: re.Match[str]) -> str:
 
 
 def as_ascii(text: str) -> bytes:
-    """Encode as ASCII with `?` for other characters; `encode("ascii", "replace")` takes 30 µs per replacement."""
+    """Encode as ASCII, with `?` for other characters. `encode("ascii", "replace")` would take 30 µs for each `?`."""
     return first_bytes(text, _ASCII_OR_MARK)
 
 
 def first_bytes(text: str, meaning: bytes) -> bytes:
-    """Return the first UTF-8 byte of each character, translated by the table `meaning` (256 bytes)."""
+    """Return a byte for each character: its first byte in UTF-8, translated by the table `meaning` of 256 bytes."""
     return _first_bytes(text.encode("utf-8", "surrogatepass"), meaning)
 
 
@@ -160,8 +162,9 @@ def _first_bytes(utf8: bytes, meaning: bytes) -> bytes:
     return utf8.translate(meaning) if utf8.isascii() else utf8.translate(meaning, CONTINUATION)
 
 
-# Reduced text has small letters and a mark for each accent; all else, digits too, is a space. First bytes in UTF-8: c3
-# to c5 are Latin letters with accents, cc and cd are separate accents.
+# In a reduced text, ASCII letters are in lower case, and a letter with an accent or a separate accent becomes a mark.
+# All else, digits too, becomes a space. In UTF-8, Latin letters with accents begin with the bytes c3 to c5, and
+# separate accents with cc or cd.
 _ACCENTED, _ACCENT, _SPACE = 1, 2, ord(" ")
 
 
@@ -174,7 +177,7 @@ def _reduced_byte(code: int) -> int:
 REDUCED = bytes(map(_reduced_byte, range(256)))
 
 
-# Line breaks in wrapped text, in quoted mail, between string literals, and escaped in JSON.
+# Matches a line break in wrapped text, in quoted mail, between string literals, or escaped in JSON.
 _BREAK = regex(
     r"[\"']?[ \t]{0,40}"
     r"(?:\\{0,4}[\r\n]{1,4}|\\{1,4}r\\{1,4}n|\\{1,4}n|<br ?/?>)[ \t]{0,40}(?:[>|#*\"']{1,3}[ \t]{0,8})?"
@@ -182,20 +185,20 @@ _BREAK = regex(
 _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 
 
-# JSON's \u escapes and escaped slashes (RFC 8259 section 7), HTML's quotes, and percent-encoding (RFC 3986 section
-# 2.1). The percent-encoded bytes of one character are decoded together.
-_NEXT = r"%[89abAB][0-9a-fA-F]"  # any byte of a character but its first: RFC 3629
+# `_ENCODED` matches JSON's \u escapes and escaped slashes (RFC 8259 section 7), HTML's quotes, and percent-encoding
+# (RFC 3986 section 2.1). The percent-encoded bytes of one character are matched, and so decoded, together.
+_NEXT = r"%[89abAB][0-9a-fA-F]"  # any byte of a character in UTF-8 (RFC 3629) but its first, percent-encoded
 _ENCODED = regex(
     r"\\{1,4}(?:u[0-9a-fA-F]{4}|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
     rf"|%(?:(?:25){{0,3}}[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
 )
 ENCODED_HINT = r"\\(?:u[0-9a-f]{4}|/)|%[0-9a-f]{2}|&(?:apos|quot|#39|#34|#x27|#x22);"
-_MOST_DECODED = 3  # levels of encoding, as in an address within an address
+_MOST_DECODED = 3  # maximum number of times a text is decoded: a URL in a URL is encoded twice
 
 
 @lru_cache(maxsize=4096)
 def _decoded(part: str) -> str:
-    if part[0] == "%" and part.count("%") == 1:  # encoded once or more
+    if part[0] == "%" and part.count("%") == 1:  # one ASCII character, encoded once or more: `%2F`, `%252F`
         return chr(int(part[-2:], 16))
     if part[0] == "%":
         return bytes.fromhex(part.replace("%", "")).decode(errors="replace")
@@ -205,10 +208,10 @@ def _decoded(part: str) -> str:
 
 
 class Rewritten:
-    """A text with some parts replaced, which maps its offsets back to the original's."""
+    """A text in which some parts were replaced. Maps offsets in the new text to offsets in the original."""
 
     def __init__(self, text: str, pattern: re.Pattern[str], replace: Callable[[str], str]) -> None:
-        self._places: list[tuple[int, int]] = []  # span of each piece in the original
+        self._places: list[tuple[int, int]] = []  # start and end of each piece in the original text
         self._offsets: list[int] = []  # offset of each piece in the new text
         pieces: list[str] = []
         done = length = 0
@@ -226,7 +229,7 @@ class Rewritten:
         self.scan = Scan("".join([*pieces, text[done:]]))
 
     def original(self, start: int, end: int) -> tuple[int, int]:
-        """Return the span in the original of the non-empty `[start:end]` of the new text."""
+        """Return where the part `[start:end]` of the new text is in the original. The part must not be empty."""
         return self._bounds(start)[0], self._bounds(end - 1)[1]
 
     def _bounds(self, offset: int) -> tuple[int, int]:
@@ -242,7 +245,7 @@ _T = TypeVar("_T")
 
 
 class _View(Generic[_T]):
-    """Like `functools.cached_property`, without its lock in Python 3.11: locking takes longer than building a view."""
+    """Like `functools.cached_property`, but without its lock in Python 3.11, which is slower than building a view."""
 
     def __init__(self, make: Callable[[Any], _T]) -> None:
         self._make = make
@@ -256,7 +259,7 @@ class _View(Generic[_T]):
 
 
 class Scan:
-    """A text and its views, each built when a rule first uses it.
+    """A text and its views (other forms of the text). Each view is built when a rule first uses it.
 
     A search for a literal takes about 0.5 ns per character; a search for an expression that begins with a class takes
     10 ns. Rules therefore search for literals first, and match an expression only around a literal.
@@ -264,8 +267,8 @@ class Scan:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.depth = 0  # number of times that the text was decoded
-        self._digit = (0, -1)  # a position, and the position of the first digit from there on
+        self.depth = 0  # number of times that the text was decoded before
+        self._digit = (0, -1)  # a position, and that of the first digit at or after it
         self.utf8 = text.encode("utf-8", "surrogatepass")
         # one byte per character, so that offsets are the text's
         self.ascii = self.utf8 if text.isascii() else self.utf8.translate(_ASCII_OR_MARK, CONTINUATION)
