@@ -90,7 +90,10 @@ class Texts:
             self.is_plain = False
 
     def masks(self, own_spans: Callable[[Scan], Iterable[Span]]) -> dict[int, list[Span]]:
-        """Map the number of a text to its parts that belong to a seed phrase or an environment secret."""
+        """Return the parts of texts that belong to a seed phrase or an environment secret.
+
+        The keys are the numbers of the texts.
+        """
         masks: dict[int, list[Span]] = {}
         for column in {tuple(column) for column in (self.values, *self.columns.values()) if len(column) > 1}:
             for number, part in (*self._phrases_in(column), *self._own_in(column, own_spans)):
@@ -105,7 +108,7 @@ class Texts:
         yield from self._parts(column, lines, spans, gap=1)
 
     def _own_in(self, column: Sequence[int], own_spans: Callable[[Scan], Iterable[Span]]) -> Iterator[tuple[int, Span]]:
-        """Yield the parts of environment secrets that are split over successive texts, like the chunks of a stream."""
+        """Yield the parts of an environment secret that is split over successive texts, as in a stream."""
         lines = [_readable(self.texts[number]) for number in column]
         joined = pieces("".join(lines))
         spans = [span for start, piece in joined for span in shifted(own_spans(Scan(piece)), start)]
@@ -155,10 +158,10 @@ class Excerpt:
         self.key_columns: list[tuple[str, ...]] = []
         self._clean = clean  # hashes of the texts, key columns and small dicts that were searched before
         self._secret_numbers = secret_numbers
-        self._left = PIECE  # number of characters that may still be added
+        self._left = PIECE  # characters that may still be added
 
     def add(self, values: Iterable[Any]) -> bool:
-        """Add values. Return False if all texts together are too long, or if a value is not plain data."""
+        """Add values; return False if they are too long, or not plain data."""
         for value in values:
             if type(value) is str:
                 if hash(value) not in self._clean and self._has_room((value,)):

@@ -38,8 +38,8 @@ _NAME_ENDS = (
     "key", "secret", "token", "sword", "swd", "swrd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass", "pw",
 )  # fmt: skip
-# Letters that continue a word after `key` or `pass`, as in `keyword` and `password`. The letters b, h, s and v are left
-# out: keyB64, keyHex, keys and keyValue are names of keys.
+# If one of these letters follows, a word goes on and the name does not end there, as in `keyword`. The letters b, h, s
+# and v are left out: keyB64, keyHex, keys and keyValue are names of keys.
 _GO_ON = "acdefgijklmnopqrtuwxyz"
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
 # Names of fields may also end in `auth`, `bearer` or `sid`. `sid` is case-sensitive, because `INSIDE` contains it.
@@ -115,11 +115,11 @@ _BEFORE = regex(
     r"|,\s{0,4}\\{0,7}[\"']name\\{0,7}[\"']:\s{0,4}\\{0,7}[\"'])(?:[A-Za-z]{1,12}[ _-]){0,2}$"
 )
 _AFTER_NAME = regex(r"[\"'`]?\s{0,2}(?:[).,;!}\n]|$)")
-# An argument of a command line: `--api-key VALUE`.
+# `--api-key VALUE` of a command line.
 _ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?P<more>(?!))?(?P<close>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
-_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the rest of a value that is too long for `_PAIR`
+_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the end of a value that is longer than `_PAIR` matches
 # A value in a `.env` file. It may contain signs at which `_PAIR` would stop.
 _REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
@@ -267,7 +267,7 @@ def _assigned(name: _Name) -> Span | None:
 
 
 def _wrapped(name: _Name) -> Span | None:
-    """Return the span of a string literal inside an expression: `SecretStr("…")`, `getenv("API_KEY") or "…"`."""
+    """Return the span of a literal in an expression: `SecretStr("…")`, `getenv("API_KEY") or "…"`."""
     match = _WRAPPED.match(name.text, name.end)
     if match is None:
         return None
@@ -279,7 +279,7 @@ def _wrapped(name: _Name) -> Span | None:
 
 
 def _value_before(name: _Name) -> Span | None:
-    """Return the span of a machine-made value that stands before its name: `… is my API key`."""
+    """Return the span of a machine-made value before its name: `… is my API key`."""
     text, start = name.text, name.start
     if (
         name.level != STRONG
@@ -303,7 +303,7 @@ def _ends_quote(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _name(text: str, at: int, end: int) -> tuple[int, str]:
-    """Return the start and text of the name whose ending is `text[at:end]`. A name such as `API key` has two words."""
+    """Return the start and text of the name whose ending is `text[at:end]`; the name `API key` has two words."""
     last = text[at - 1 : at]
     if last in (" ", ":"):
         before = text[max(0, at - _LONGEST_NAME) : at - 1]
@@ -318,7 +318,7 @@ def _name(text: str, at: int, end: int) -> tuple[int, str]:
 
 
 def _numbers(name: _Name) -> Span | None:
-    """Return the span of a key written as a list of bytes: `SECRET_KEY=[7, 31, …]`, `key := []byte{7, 31, …}`."""
+    """Return the span of a key written as bytes: `SECRET_KEY=[7, 31, …]`, `key := []byte{7, 31, …}`."""
     match = _NUMBERS.match(name.text, name.end) if name.level == STRONG else None
     return Span(match.start("numbers"), match.end(), "named-secret") if match else None
 
@@ -347,7 +347,7 @@ def _items(name: _Name) -> Span | None:
 
 
 def _value(name: _Name, match: re.Match[str]) -> tuple[int, int]:
-    """Return the start and end of the value whose beginning `match` has found."""
+    """Return the bounds of the value that `match` has found."""
     text, start = name.text, name.start
     if match["quote"]:
         return match.end(), _quoted_end(text, match.end(), match["quote"])

@@ -12,8 +12,9 @@ from .scan import regex
 from .values import PLACEHOLDER, is_traded_token
 from .wallets import is_address
 
-_PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)  # Langfuse's public key stands in every row
-_HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # as in OTEL_EXPORTER_OTLP_HEADERS
+# Langfuse's public key. It is not a secret, and every row contains it.
+_PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)
+_HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # OBSERVABILITY_OTLP_HEADERS, OTEL_EXPORTER_OTLP_HEADERS
 _ADDRESS_NAME = regex(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
 _ADDRESS_WITH_SECRET = regex(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
 # Credentials in an address that are unmistakable, whatever the name of the variable.
@@ -29,7 +30,7 @@ _PATH = regex(
 )
 _STANDS_FOR_A_VALUE = regex(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
 _ADDRESS = regex(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
-_SHORTEST = 8  # minimum length of a secret in characters: masking shorter values would hide ordinary words
+_SHORTEST = 8  # characters of the shortest secret: shorter values would mask ordinary words
 _MOST_REMEMBERED = 64  # maximum number of remembered secrets: every text is searched for thirty forms of each
 
 _environ: dict[Any, Any] = {}  # the environment at the last call of `secret_values`
@@ -54,7 +55,8 @@ def secret_values() -> tuple[str, ...]:
         values |= {part for name, text in variables.items() if text and _HEADERS.search(name) for part in _parts(text)}
         _remember(text for text in values if not _PUBLIC_KEY.match(text))
         secrets = tuple(sorted(_remembered, key=lambda text: (-len(text), text)))
-        _secrets = _secrets if secrets == _secrets else secrets  # `current_rules` recompiles for a new object
+        # If the secrets are unchanged, the same object is kept, so that `current_rules` keeps its compiled rules.
+        _secrets = _secrets if secrets == _secrets else secrets
     return _secrets
 
 
@@ -97,7 +99,8 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if _ADDRESS.match(value):
         return _is_secret_address(name, value)
-    if settings.SECRET_KEY.match(value) and name_parts(name)[-1:] == ["key"]:  # LANGFUSE_PUBLIC_KEY too
+    # A secret key is a secret even if it was set as LANGFUSE_PUBLIC_KEY by mistake.
+    if settings.SECRET_KEY.match(value) and name_parts(name)[-1:] == ["key"]:
         return True
     return is_secret_variable(name) and not _is_harmless(name, value)
 
@@ -105,7 +108,7 @@ def is_secret(name: str, value: str) -> bool:
 def _is_secret_address(name: str, value: str) -> bool:
     if is_secret_variable(name):
         return True
-    # Remove blockchain addresses of tokens, which look like keys.
+    # Remove token addresses, which look like keys.
     value = re.sub(r"[0-9A-Za-z]{32,44}", lambda part: "" if is_address(part[0]) else part[0], value)
     by_name = _ADDRESS_NAME.search(name) and _ADDRESS_WITH_SECRET.search(value)
     return bool(by_name) or _ADDRESS_CREDENTIAL.search(value) is not None
@@ -118,7 +121,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def _is_path(name: str, value: str) -> bool:
-    """Whether the value is a path: it begins like a path, exists on disk, or is that of the shell's variable `PWD`."""
+    """Whether the value is a path: it begins as a path, is the shell's own `PWD`, or exists on disk."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
     # `Path.exists` would raise on a key that is too long for a file name.

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from .scan import Scan, Span, regex
 from .values import is_jumbled, is_mixed, is_value
 
-# Credentials before the host of a URL, which RFC 3986 section 3.2.1 calls userinfo.
+# Credentials before the host: RFC 3986 section 3.2.1 (userinfo).
 _USERINFO = regex(r"(?P<user>[^\s/@:\"'<>\\?#]{0,256})(?::(?P<password>[^\s/@\"'<>\\?#]{1,512}))?@")
 # RFC 3986 requires encoding / ? # @ in a password, but database drivers accept them as they are. In a database's URL,
 # the password therefore ends at the last @ before the host.
@@ -63,8 +63,8 @@ def _userinfo(match: re.Match[str]) -> Iterator[Span]:
 _NODES = (
     ".g.alchemy.com", ".alchemyapi.io",  # /v2/KEY, /nft/v3/KEY: alchemy.com/docs/reference
     ".infura.io",  # /v3/KEY, /ws/v3/KEY: docs.metamask.io/services
-    ".quiknode.pro",  # /KEY/ with 40 hex digits: quicknode.com/docs
-    "rpc.ankr.com",  # /eth/KEY with 64 hex digits: ankr.com/docs/rpc-service
+    ".quiknode.pro",  # /KEY/, 40 hex: quicknode.com/docs
+    "rpc.ankr.com",  # /eth/KEY, 64 hex: ankr.com/docs/rpc-service
     ".getblock.io",  # /KEY: docs.getblock.io
     ".core.chainstack.com", ".p2pify.com",  # /KEY: docs.chainstack.com
     ".rpcpool.com",  # /KEY: docs.triton.one
@@ -92,7 +92,7 @@ URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
 # A contract or a transaction. All of the text must match, as one in 4,000 keys begins with 0x by chance.
 _ADDRESS = regex("0x[0-9a-fA-F]+")
-_WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # as YOUR_PROJECT_ID
+_WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
 _KEY_PARAMETERS = ("key", "token", "secret", "auth")
 _NO_HOST = regex(r"[^a-z0-9.-]+")
@@ -124,7 +124,7 @@ def _rule_of(match: re.Match[str], text: str) -> str | None:
 
 
 def _split(address: str) -> tuple[str, str]:
-    """Split a URL into host and path. The host is empty if the URL has none."""
+    """Split an address into host and path; the host is empty if the address has none."""
     rest = address.rpartition("://")[2]
     host, slash, path = rest.partition("/" if "/" in rest.partition("?")[0] else "?")
     host = host.rpartition("@")[2].rpartition("=")[2].partition(":")[0].lower()
@@ -174,7 +174,10 @@ _CODE = regex(r"[A-Za-z_][\w.]*[(\[]|[{<$]")  # the value in `authorization = en
 
 
 def _is_credential(match: re.Match[str], in_header: bool) -> bool:
-    """Whether the value is a credential. Not in `authorization: pending` and `bearer 1234567890123456 bonds`."""
+    """Whether a header's value is a credential.
+
+    It is not in texts such as `authorization: pending` and `bearer 1234567890123456 bonds`.
+    """
     value = match["value"]
     if not is_value(value) or value.isdigit() or _CODE.match(value):
         return False
@@ -193,7 +196,7 @@ def _cookies(scan: Scan) -> Iterator[Span]:
 
 
 def cookies(text: str, start: int = 0, end: int | None = None) -> Iterator[Span]:
-    """Yield the machine-made values among cookies: in `session=…; theme=dark`, that of `session`."""
+    """Yield the machine-made values of cookies, such as that of `session` in `session=…; theme=dark`."""
     for crumb in _CRUMB.finditer(text, start, len(text) if end is None else end):
         if is_mixed(crumb["value"]) and len(crumb["value"]) >= 16:
             yield Span(*crumb.span("value"), "authorization")

@@ -64,7 +64,7 @@ FORMATS = tuple(_entries())
 FORMAT_RULES = frozenset(entry.rule for entry in FORMATS)
 
 _STARTS = sorted({start for entry in FORMATS for start in entry.starts.split()})
-# A Telegram token begins with a number and a separator, as in "1234567890:". This is the maximum length of both.
+# A Telegram token begins with a number and a separator, as in "1234567890:". Both together have at most 17 characters.
 _TELEGRAM_ID = 17
 
 
@@ -97,8 +97,8 @@ def _of_letters_alone(entry: Format) -> bool:
     return re.sub(r"\{\w+\}", "", entry.example).isalnum()
 
 
-# A run of only letters and digits is searched for a key only if it begins with one of `_ALNUM_STARTS` or if the text
-# contains one of `_GLUED_STARTS`. Whole pages of signatures and addresses are so dismissed without a search.
+# A run of only letters and digits is searched only if it begins with one of `_ALNUM_STARTS`, follows a separator in
+# `_BEFORE_KEY`, or if the text contains one of `_GLUED_STARTS`. This dismisses whole pages of signatures and addresses.
 _ALNUM_STARTS = tuple(start.encode() for entry in FORMATS if _of_letters_alone(entry) for start in entry.starts.split())
 _GLUED_STARTS = tuple(
     start.encode()
@@ -130,7 +130,7 @@ def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
         yield from _HEADED.finditer(text, start, end)
     while literal := _START.search(text, start, end):
         at = literal.start()
-        match = _BY_START[text[at : at + 2]].match(text, at)  # a key may extend beyond the run, as in base64
+        match = _BY_START[text[at : at + 2]].match(text, at)  # a key such as base64 may extend beyond the run
         start = match.end() if match else at + 1
         if match:
             yield match
@@ -164,7 +164,7 @@ def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
 # submitted form, a plus stands for each space.
 _PEM_EDGE = regex(r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}")
 PEM_HINT = "private[ +]key"
-_PEM_LONGEST = 20_000  # maximum length of a key in characters; a key of 16,384 bits has 12,700
+_PEM_LONGEST = 20_000  # characters of the longest key; a key of 16,384 bits has 12,700
 _PEM_GAP = 200  # maximum number of characters between two runs of base64: headers, or the wrapping of lines
 _PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
 _PEM_REST = regex(  # the last line of a key, which may be short
@@ -199,7 +199,7 @@ def without_pem_lines(items: list[Any]) -> list[Any]:
 
 
 def _body_end(text: str, start: int, after: re.Match[str] | None) -> int:
-    """Return where a private key ends: after its last line or, if that is missing, after its base64."""
+    """Return where a key ends: after its last line, or, without a last line, after its base64."""
     limit = min(start + _PEM_LONGEST, after.start() if after else len(text))
     if after and after["edge"] == "END" and after.start() == limit:
         return after.end()

@@ -18,7 +18,7 @@ NAME_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def word_set(text: str) -> frozenset[str]:
-    """Return the set of words in a text. A long list of words is easier to read without quotes around each."""
+    """The set of words in a text: a long list is easier to read without quotes."""
     return frozenset(text.split())
 
 
@@ -102,7 +102,7 @@ _BEHIND = SERVICES | PLACES_OF_USE | word_set("b base hex value header json plai
 
 
 _FOREIGN = regex("|".join(FOREIGN_KEYS | FOREIGN_PASSWORDS), re.IGNORECASE)
-_LONGEST_FOREIGN = 24  # maximum length in characters of a foreign name (`Mein API-Schlüssel`); a longer text is prose
+_LONGEST_FOREIGN = 24  # characters of the longest foreign name (`Mein API-Schlüssel`); a longer text is prose
 
 
 def name_parts(name: str) -> list[str]:
@@ -143,7 +143,7 @@ def _key_strength(before: str, last: str, name: str) -> int:
     if before in (_KEY_OWNERS if last.startswith("key") else _TOKEN_OWNERS):
         return STRONG
     if last == "tokens":
-        return NONE  # a count, as in max_tokens and prompt_tokens
+        return NONE  # max_tokens, prompt_tokens
     return VARIABLE if before and is_variable(name) else WEAK
 
 
@@ -160,7 +160,7 @@ def may_be_public(name: str) -> bool:
 
 
 def is_public_name(parts: list[str]) -> bool:
-    """Whether a name that consists of these words marks its value as public, like WALLET_PUBLIC_KEY."""
+    """Whether a name of these words marks its value as public: WALLET_PUBLIC_KEY."""
     return not _PUBLIC.isdisjoint(parts) and _PRIVATE.isdisjoint(parts)
 
 
@@ -182,10 +182,10 @@ def is_secret_variable(name: str) -> bool:
 
 
 def is_password(name: str) -> bool:
-    """Whether the name is that of a password or phrase, which need not look random."""
+    """Whether the name is that of a password, which people choose themselves."""
     return name.lower().endswith(("word", "wd", "wrd", "phrase", "mnemonic", "pass", "pw"))
 
 
 def is_variable(name: str) -> bool:
-    """Whether `name` is written like the name of an environment variable: OPENAI_KEY."""
+    """Whether `name` is written as an environment variable: OPENAI_KEY."""
     return name.isupper() and "_" in name

@@ -21,7 +21,7 @@ from .values import digits_of
 from .wallets import is_address
 
 RULE = "own-secret"
-_MIN = 8  # minimum length of a secret in characters: masking shorter values would hide ordinary words
+_MIN = 8  # characters of the shortest secret: shorter values would mask ordinary words
 
 
 class Form(NamedTuple):
@@ -43,7 +43,7 @@ class Form(NamedTuple):
 
 
 _QUERY_SECRET = regex(r"key|token|secret|pass|auth|sig", re.IGNORECASE)
-LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # HTML's line break; its letters `br` belong to no secret
+LINE_TAG = regex(rb"<br ?/?>", re.IGNORECASE)  # a line break, whose letters are not part of a secret
 _INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, and the indentation of the next line
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
@@ -56,7 +56,7 @@ class OwnSecrets:
     """The secrets in the environment, in all forms in which texts are searched for them."""
 
     def __init__(self, values: Sequence[str]) -> None:
-        self.longest = max(map(len, values), default=0)  # length of the longest secret in characters
+        self.longest = max(map(len, values), default=0)  # characters of the longest secret
         secrets = {part for value in values for part in _parts(value)}
         self.numbers = frozenset(int(text) for text in secrets if text.isdecimal() and str(int(text)) == text)
         forms = [form for secret in secrets for form in _forms(secret)]
@@ -78,7 +78,7 @@ class OwnSecrets:
 
 
 def own_spans(forms: Sequence[Form], scan: Scan) -> Iterator[Span]:
-    """Yield the span of each place where the text contains one of `forms`."""
+    """Yield the places of all forms in the text."""
     for form in forms:
         if _may_stand(form, scan):
             yield from _find(form, scan)
@@ -154,7 +154,7 @@ def _spellings(secret: str, raw: bytes) -> set[str]:
     in_json = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     in_url = {quote(raw, safe=""), quote(raw), quote_plus(raw), quote(raw, safe="").replace("%20", "+")}
     in_url |= {re.sub("%..", lambda match: match.group().lower(), text) for text in in_url}
-    in_url |= {quote(text, safe="") for text in in_url}  # encoded twice, as in a URL that is a parameter of another URL
+    in_url |= {quote(text, safe="") for text in in_url}  # inside a URL that is a parameter of another URL
     twice = {json.dumps(text)[1:-1] for text in in_json} | {text.replace("/", "\\/") for text in in_json}
     in_html = {html.escape(secret, quote=False), *(html.escape(secret).replace("&#x27;", quote) for quote in _QUOTES)}
     return {secret, repr(raw)[2:-1]} | in_html | in_json | in_url | twice
@@ -204,7 +204,8 @@ def _broken(form: Form, scan: Scan, count: int) -> Iterator[tuple[int, int]]:
     `count` is the number of places where the form was found as written. Yields nothing if there are no other places.
     """
     letters = form.letters
-    if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):  # a table may match digits by chance
+    # Digits alone may also match by chance, as in a table.
+    if len(letters) < (2 * _SURE if letters.isdigit() else _SURE):
         return
     for number, kept in enumerate(form.letters_of(scan)):
         if kept.count(letters) > count:
@@ -227,7 +228,10 @@ def _occurrences(form: Form, scan: Scan) -> Iterator[tuple[int, int]]:
 
 
 def _widened(form: Form, text: str, start: int, end: int) -> Span:
-    """Return the span of a place. In base64, it includes padding and neighbours with bits of the secret."""
+    """Return the span of a form that was found at `text[start:end]`.
+
+    In base64, the span includes the padding, and the neighbouring letters that hold further bits of the secret.
+    """
     if form.blob:
         start -= 1 if text[start - 1 : start].isalnum() else 0
         end += 1 if text[end : end + 1].isalnum() else 0

@@ -41,13 +41,13 @@ BAD_PATTERN = "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 FAILED = "[NOT RECORDED: redaction failed]"
 _PLACEHOLDERS = (CYCLE, TOO_DEEP, TOO_MANY, TOO_LONG, NO_TEXT, BINARY, BAD_PATTERN, FAILED)
 
-_LONGEST_MARKER = 128  # maximum length of a marker in characters
+_LONGEST_MARKER = 128  # upper limit of a marker's length in characters
 MAX_DEPTH = 32
-MAX_ITEMS = 100_000  # maximum number of items in all containers of one value together
-MAX_TEXT = 16_000_000  # maximum characters of a text: four times the largest context windows of models
+MAX_ITEMS = 100_000  # limit for all containers of one value together
+MAX_TEXT = 16_000_000  # limit in characters; four times the largest context windows
 _PASSES = 8
 
-# Existing markers are left as they are, so that redacting a text twice changes nothing.
+# Markers are kept as they are, so that redacting twice changes nothing.
 _MARKERS = regex(rf"(\[REDACTED:(?:{'|'.join(sorted(MARKERS))})\]|{'|'.join(map(re.escape, _PLACEHOLDERS))})")
 
 
@@ -135,7 +135,7 @@ def _masked_parts(original: str, redacted: str) -> Iterator[str]:
 
 
 def _without_repeated(value: _T, keys: Iterable[str]) -> _T:
-    """Mask `keys` wherever they stand in a redacted value. Return the same object if there are no keys."""
+    """Mask each of the keys wherever it stands in a redacted value; the same object if there are no keys."""
     wanted = list(islice(dict.fromkeys(keys), _MOST_KEYS))
 
     def without(value: Any) -> Any:
@@ -153,7 +153,7 @@ def _places_of(key: str, text: str) -> Iterator[Span]:
     while at >= 0:
         end = at + len(key)
         beside = text[max(0, at - 1) : at] + text[end : end + 1]
-        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # not inside a longer word
+        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # otherwise part of a longer word
             yield Span(at, end, "named-secret")
         at = text.find(key, end)
 
@@ -162,7 +162,7 @@ def _masked_beside_markers(text: str, rules: Rules) -> str:
     if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
     parts = list(_around_markers(text))
-    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # many parts are equal
+    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # each distinct part once
     result = [part if at % 2 else masked_parts[part] for at, part in enumerate(parts)]
     return text if result == parts else "".join(result)
 
@@ -171,7 +171,7 @@ def _around_markers(text: str) -> Iterator[str]:
     """Split a text at its markers. Yields text and marker in turn, and finally the text after the last marker."""
     done = at = 0
     while at < len(text):
-        match = _MARKERS.search(text, at, at + PIECE)  # other threads run between two searches
+        match = _MARKERS.search(text, at, at + PIECE)  # in pieces: other threads run between two searches
         if match:
             yield from (text[done : match.start()], match.group())
             done = at = match.end()
@@ -191,10 +191,10 @@ class Redactor:
 
     def __init__(self) -> None:
         self._rules = current_rules()
-        self._may_be_spread = True  # whether a secret may be spread over several texts of the values
+        self._may_be_spread = True  # whether a secret may be spread over several texts
         self._key_columns: Sequence[tuple[str, ...]] = ()  # dict keys in the values, by path, if not searched before
-        self._open: set[int] = set()  # ids of the containers that the current value is in
-        self._left = 0  # number of items that may still be read, out of `MAX_ITEMS`
+        self._open: set[int] = set()  # ids of the containers around the current value
+        self._left = 0  # number of items that the value may still have
 
     def redact(self, value: Any) -> Any:
         """Return `value` without secrets; never raises."""
@@ -223,7 +223,7 @@ class Redactor:
             return [FAILED] * len(values)
 
     def _may_hold_any(self, values: Sequence[Any]) -> bool:
-        """Whether any rule may find a secret in `values`."""
+        """Whether any rule may match in `values`."""
         self._may_be_spread, self._key_columns = True, ()
         rules = self._rules
         if rules.refused or rules.patterns:
@@ -256,7 +256,7 @@ class Redactor:
 
     def _redact(self, value: Any) -> Any:
         try:
-            if type(value) is str:  # tested first, as the most frequent case
+            if type(value) is str:  # the most frequent case
                 return self._text(value)
             self._left = MAX_ITEMS
             return self._whole(value)
@@ -396,7 +396,7 @@ def _names_of(fields: dict[Any, Any]) -> list[Any]:
 
     This is its key, or the content of another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`.
     """
-    if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or a key and secret of an exchange
+    if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or an exchange's key and secret
         return ["private_key" if key == "key" else key for key in fields]
     value = next((key for key in _VALUE_FIELDS if key in fields), None)
     name = next((fields[key] for key in _NAME_FIELDS if type(fields.get(key)) is str), None) if value else None

@@ -39,7 +39,7 @@ class Rule(NamedTuple):
     texts. All hints are tested in one pass over a text, and only the rules whose hint matches run on it.
     """
 
-    markers: str  # the names in the rule's markers, separated by blanks
+    markers: str  # the names in its markers, separated by blanks
     spans: Finder
     hint: str
 
@@ -71,14 +71,14 @@ class Prefilter:
 
     def __init__(self, expressions: Sequence[str]) -> None:
         self._all, self._always = list(range(len(expressions))), len(expressions)
-        self._compiled = _compiled_set([*expressions, r"\z"])  # \z always matches, unless RE2 fails
+        self._compiled = _compiled_set([*expressions, r"\z"])  # \z matches every text
 
     def matches(self, views: Sequence[bytes]) -> list[int]:
         """Return the numbers of the expressions that match at least one of the views, in ascending order."""
         numbers: set[int] = set()
         for view in views:
             matching = (self._compiled and self._compiled.Match(view)) or ()
-            if self._always not in matching:  # RE2 ran out of memory: it then reports no match
+            if self._always not in matching:  # RE2 reports no match when out of memory
                 return self._all
             if len(matching) > 1:
                 numbers.update(matching)
@@ -100,14 +100,15 @@ def _compiled_set(expressions: Sequence[str]) -> Any:
 
 
 def _searched_views(scan: Scan) -> list[bytes]:
-    """Return the text, and if they differ, the text without escapes and that without HTML's `<br>` too.
+    """Return the text as bytes. If it has escapes or HTML's `<br>`, also return it without escapes, and without both.
 
     The letters `br` would otherwise be taken for part of a secret.
     """
     views = [scan.utf8]
     if scan.plain is not scan.text:
         views.append(scan.plain_utf8)
-    if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):  # `"<"` is found much faster
+    # The search for the single character `<` is much faster, and dismisses most texts.
+    if "<" in scan.text and ("<br" in scan.text or "<BR" in scan.text):
         views.append(LINE_TAG.sub(b"", scan.plain_utf8))
     return views
 
@@ -134,7 +135,7 @@ class Rules:
         self.secrets = secrets
         self.made_of = (patterns, allowed, _forks)
         self.own = OwnSecrets(secrets)
-        self.clean: set[int] = set()  # hashes of texts that have no secret and are not a secret's name
+        self.clean: set[int] = set()  # hashes of texts without a match that are not a secret's name
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES[1:]), self._in_decoded]
         phrases, *others = [rule.hint for rule in RULES]
@@ -149,7 +150,7 @@ class Rules:
         self.without_phrases._searches_phrases = False
 
     def finders(self, scan: Scan) -> Finders:
-        """Return the searches that the text needs, according to the hints."""
+        """Return the searches needed for the text."""
         views = _searched_views(scan)
         numbers = self._hints.matches(views)
         spread = self._own_in(scan, numbers) if numbers or self.own.short else []
@@ -163,7 +164,7 @@ class Rules:
         return [partial(own_spans, forms)] if forms else []
 
     def own_spans(self, scan: Scan) -> Iterator[Span]:
-        """Yield the spans of the environment's secrets in the text."""
+        """Yield the places of the environment's secrets in the text."""
         for find in self._own_in(scan, self._hints.matches(_searched_views(scan))):
             yield from find(scan)
 
@@ -218,7 +219,7 @@ def names_cookies(name: str) -> bool:
 
 
 def depends_on_others(text: str) -> bool:
-    """Whether the texts around this one decide about a secret.
+    """Whether the texts around this one decide if it is, or belongs to, a secret.
 
     This is so if the text is the name of a secret or of cookies, or has the length of 32 bytes in hex.
     """
@@ -229,7 +230,7 @@ _current: Rules | None = None
 
 
 def current_rules() -> Rules:
-    """Return the rules for the current environment. They are rebuilt if a secret or a setting has changed."""
+    """The rules for the current environment, rebuilt if a secret or a setting has changed."""
     global _current
     secrets = secret_values()
     patterns = settings.read("OBSERVABILITY_REDACT_PATTERNS") or ""
@@ -254,7 +255,7 @@ os.register_at_fork(after_in_child=_count_fork)
 _WINDOW, _OVERLAP = 4096, 2048  # a text is searched in windows; sizes of a window and of its overlap in characters
 # Maximum number of steps in a compiled pattern. At 15 ns per step and character, a window takes at most 60 ms.
 _MOST_STEPS = 1_000
-_SURROGATE = re.compile("[\ud800-\udfff]")  # RE2 reads UTF-8, in which surrogates cannot be encoded
+_SURROGATE = re.compile("[\ud800-\udfff]")  # surrogates cannot be encoded in UTF-8, which RE2 reads
 
 
 def check_patterns() -> None:
@@ -268,7 +269,7 @@ def check_patterns() -> None:
 
 
 def operator_patterns(text: str) -> list[Any]:
-    """Compile the patterns in `text`, one per line. Raises SettingError on the first invalid pattern."""
+    """Return the compiled patterns. Raises SettingError on the first invalid pattern."""
     return [_compiled(line.strip()) for line in text.splitlines() if line.strip()]
 
 
@@ -300,7 +301,7 @@ def operator_spans(pattern: Any, text: str) -> Iterator[Span]:
         for match in pattern.finditer(text[start - before : end + 1], before, before + end - start):
             first, last = (start - before + offset for offset in match.span())
             whole = last < end or end == len(text) or first < end - _OVERLAP
-            if last > first and whole:  # the next window yields all other matches
+            if last > first and whole:  # other matches belong to the next window
                 yield Span(first, last, "operator")
 
 

@@ -22,11 +22,11 @@ class Span(NamedTuple):
     rule: str
 
 
-MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # every marker begins with one of these
+MASKED, NOT_RECORDED = "[REDACTED:", "[NOT RECORDED:"  # beginnings of all markers
 
 
 def marker(rule: str) -> str:
-    """Return the marker that replaces a secret found by `rule`."""
+    """The marker that replaces a secret."""
     return f"{MASKED}{rule}]"
 
 
@@ -49,7 +49,7 @@ def merged(groups: Iterable[Iterable[Span]]) -> Iterator[Span]:
 
 
 def masked(text: str, *groups: Iterable[Span]) -> str:
-    """Replace each span of `text` with a marker. Return the same object if there are no spans."""
+    """Replace each span of `text` with a marker; return the same object if there are no spans."""
     parts, done = [], 0
     for start, end, rule in merged(groups):
         parts += [text[done:start], marker(rule)]
@@ -66,7 +66,7 @@ class _LazyPattern:
     def __getattr__(self, name: str) -> Any:
         compiled = re.compile(self._source, self._flags)
         for method in ("search", "match", "fullmatch", "finditer", "findall", "sub", "split"):
-            setattr(self, method, getattr(compiled, method))  # the next access does not call `__getattr__`
+            setattr(self, method, getattr(compiled, method))  # so that `__getattr__` is not called again
         return getattr(compiled, name)
 
 
@@ -99,7 +99,7 @@ def pieces(text: str, longest: int = 0) -> Iterator[tuple[int, str]]:
 
 
 def shifted(spans: Iterable[Span], offset: int) -> Iterator[Span]:
-    """Convert spans of a piece that begins at `offset` to spans of the whole text."""
+    """Convert the spans of a piece to spans of the text; the piece begins at `offset`."""
     return (Span(start + offset, end + offset, rule) for start, end, rule in spans)
 
 
@@ -109,7 +109,7 @@ def _blank_before(text: str, at: int) -> int:
 
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
-LONG_RUN = 20  # characters of the shortest keys, which are AWS's: `AKIA` and 16 more
+LONG_RUN = 20  # length of the shortest key format: AWS's, AKIA and 16 more
 LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # also matches base64
 
 # Escapes whose last letter would be read as part of the next word: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…".
@@ -121,14 +121,14 @@ _ESCAPES = {
     "\x1b": regex(r"\x1b\[[0-9;]{0,12}m"),
 }
 _DIGIT = regex(r"\d")
-CONTINUATION = bytes(range(0x80, 0xC0))  # all bytes of a character in UTF-8 (RFC 3629) but its first
+CONTINUATION = bytes(range(0x80, 0xC0))  # UTF-8 (RFC 3629): all bytes of a character but its first
 _ASCII_OR_MARK = bytes(code if code < 0x80 else ord("?") for code in range(256))
 _IS_TOKEN = bytes(ord("x") if chr(code) in TOKEN_LETTERS else ord(" ") for code in range(256))
 _LONG = b"x" * LONG_RUN
 
 
 def all_but(letters: str) -> bytes:
-    """Return all bytes except those of `letters`, as the bytes that `bytes.translate` is to delete."""
+    """All bytes except these ASCII letters, for deletion by `bytes.translate`."""
     return bytes(code for code in range(256) if chr(code) not in letters)
 
 
@@ -137,7 +137,7 @@ _OTHERS = frozenset(NOT_ALNUM)
 
 
 def without_escapes(text: str) -> str:
-    """Overwrite each escape sequence with spaces of the same length. Return the same object if there are none."""
+    """Overwrite escape sequences with as many spaces; return the same object if there are none."""
     for start, escape in _ESCAPES.items():
         if start in text:
             text = escape.sub("   " if start == "%" else _blanks, text)
@@ -154,7 +154,7 @@ def as_ascii(text: str) -> bytes:
 
 
 def first_bytes(text: str, meaning: bytes) -> bytes:
-    """Return a byte for each character: its first byte in UTF-8, translated by the table `meaning` of 256 bytes."""
+    """Return the first UTF-8 byte of each character, translated by the table `meaning` (256 bytes)."""
     return _first_bytes(text.encode("utf-8", "surrogatepass"), meaning)
 
 
@@ -177,7 +177,7 @@ def _reduced_byte(code: int) -> int:
 REDUCED = bytes(map(_reduced_byte, range(256)))
 
 
-# Matches a line break in wrapped text, in quoted mail, between string literals, or escaped in JSON.
+# Line breaks in wrapped text, in quoted mail, between string literals, and escaped in JSON.
 _BREAK = regex(
     r"[\"']?[ \t]{0,40}"
     r"(?:\\{0,4}[\r\n]{1,4}|\\{1,4}r\\{1,4}n|\\{1,4}n|<br ?/?>)[ \t]{0,40}(?:[>|#*\"']{1,3}[ \t]{0,8})?"
@@ -211,7 +211,7 @@ class Rewritten:
     """A text in which some parts were replaced. Maps offsets in the new text to offsets in the original."""
 
     def __init__(self, text: str, pattern: re.Pattern[str], replace: Callable[[str], str]) -> None:
-        self._places: list[tuple[int, int]] = []  # start and end of each piece in the original text
+        self._places: list[tuple[int, int]] = []  # span of each piece in the original
         self._offsets: list[int] = []  # offset of each piece in the new text
         pieces: list[str] = []
         done = length = 0
@@ -245,7 +245,7 @@ _T = TypeVar("_T")
 
 
 class _View(Generic[_T]):
-    """Like `functools.cached_property`, but without its lock in Python 3.11, which is slower than building a view."""
+    """Like `functools.cached_property`, without its lock in Python 3.11: locking takes longer than building a view."""
 
     def __init__(self, make: Callable[[Any], _T]) -> None:
         self._make = make
@@ -267,8 +267,8 @@ class Scan:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.depth = 0  # number of times that the text was decoded before
-        self._digit = (0, -1)  # a position, and that of the first digit at or after it
+        self.depth = 0  # number of times that the text was decoded
+        self._digit = (0, -1)  # a position, and the position of the first digit from there on
         self.utf8 = text.encode("utf-8", "surrogatepass")
         # one byte per character, so that offsets are the text's
         self.ascii = self.utf8 if text.isascii() else self.utf8.translate(_ASCII_OR_MARK, CONTINUATION)
