@@ -268,13 +268,14 @@ class Scan:
     def __init__(self, text: str) -> None:
         self.text = text
         self.depth = 0  # number of times that the text was decoded
-        self._digit = (0, -1)  # a position, and the position of the first digit from there on
+        # a position in the text, and the position of the first digit at or after it
+        self._digit = (0, -1)
         self.utf8 = text.encode("utf-8", "surrogatepass")
-        # one byte per character, so that offsets are the text's
+        # has one byte per character, so that an offset in it is also an offset in the text
         self.ascii = self.utf8 if text.isascii() else self.utf8.translate(_ASCII_OR_MARK, CONTINUATION)
 
     def digit_after(self, at: int) -> int:
-        """Return the position of the first digit from `at` on; the text's length if there is none."""
+        """Return the position of the first digit at or after `at`. If there is no digit, return the text's length."""
         known_from, digit = self._digit
         if not known_from <= at <= digit:
             match = _DIGIT.search(self.text, at)
@@ -293,22 +294,25 @@ class Scan:
 
     @_View
     def plain_utf8(self) -> bytes:
-        """`plain` in UTF-8; longer than the text if that has characters outside ASCII."""
+        """`plain` in UTF-8. It is longer than the text if the text has characters outside ASCII."""
         return self.utf8 if self.plain is self.text else self.plain.encode("utf-8", "surrogatepass")
 
     @_View
     def plain_ascii(self) -> bytes:
-        """`plain`, one byte per character."""
+        """`plain` with one byte per character: `?` stands for each character outside ASCII."""
         return self.ascii if self.plain is self.text else _first_bytes(self.plain_utf8, _ASCII_OR_MARK)
 
     @_View
     def alnum(self) -> tuple[bytes, ...]:
-        """The letters and digits of the text, and those of `plain`, without any other sign."""
+        """The ASCII letters and digits of the text, without all other characters.
+
+        If the text has escape sequences, a second item has the letters and digits of `plain`.
+        """
         return tuple([view.translate(None, NOT_ALNUM) for view in self._with_and_without_escapes])
 
     @_View
     def alnum_places(self) -> tuple[list[int], ...]:
-        """The position in the text of each letter of `alnum`."""
+        """For each item of `alnum`, the positions in the text of its letters and digits."""
         views = self._with_and_without_escapes
         return tuple([at for at, code in enumerate(view) if code not in _OTHERS] for view in views)
 
@@ -318,14 +322,14 @@ class Scan:
 
     @_View
     def joined(self) -> Rewritten | None:
-        """The text without its line breaks; None if it has none."""
+        """The text without its line breaks. It is None if the text cannot contain a line break."""
         if not any(sign in self.text for sign in _BREAK_SIGNS):
             return None
         return Rewritten(self.text, _BREAK, lambda _: "")
 
     @_View
     def decoded(self) -> Rewritten | None:
-        r"""The text with \u escapes, escaped slashes, HTML quotes and %XX decoded; None if nothing is encoded."""
+        r"""The text with \u escapes, escaped slashes, HTML quotes and %XX decoded. It is None if nothing is encoded."""
         if self.depth >= _MOST_DECODED:
             return None
         view = Rewritten(self.text, _ENCODED, _decoded)
@@ -334,21 +338,24 @@ class Scan:
 
     @_View
     def runs(self) -> list[tuple[int, int]]:
-        """The places of 20 or more letters, digits, `_`, `.` or `-` in a row in `plain`."""
+        """The (start, end) of each run of 20 or more letters, digits, `_`, `.` or `-` in `plain`."""
         return list(runs_of(_LONG, self.plain_ascii.translate(_IS_TOKEN)))
 
     @_View
     def reduced(self) -> bytes:
-        """`plain` in small letters, one byte per character: a mark for an accent, a space for any other sign."""
+        """`plain` in lower case, with one byte per character.
+
+        An accent or an accented letter becomes a marker byte. Any other character that is not a letter becomes a space.
+        """
         return _first_bytes(self.plain_utf8, REDUCED)
 
     @_View
     def words(self) -> list[bytes]:
-        """The words of `reduced`."""
+        """The words of `reduced`, which are separated by spaces."""
         return self.reduced.split()
 
     def anchors(self, literal: str) -> Iterator[int]:
-        """Yield the positions of `literal` (lower case) in the text, in any case."""
+        """Yield the positions of `literal` in the text, ignoring case. `literal` must be in lower case."""
         find, step = self.low.find, len(literal)
         at = find(literal)
         while at >= 0:
@@ -357,7 +364,10 @@ class Scan:
 
 
 def runs_of(shortest: bytes, mapped: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the places of runs of `x` in `mapped` (`x` and spaces) that are at least as long as `shortest`."""
+    """Yield the (start, end) of each run of `x` in `mapped` that is at least as long as `shortest`.
+
+    `mapped` consists of `x` and spaces, and `shortest` of `x`.
+    """
     start = mapped.find(shortest)
     while start >= 0:
         end = mapped.find(b" ", start)

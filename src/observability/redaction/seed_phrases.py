@@ -25,13 +25,17 @@ LANGUAGES = (
 _LATIN = ("english", "spanish", "french", "italian", "czech", "portuguese")
 LENGTHS = (12, 15, 18, 21, 24)
 _FEWEST = min(LENGTHS)
-_CUT = 4  # letters to which words may be shortened: in BIP-39's Latin lists, the first four letters identify a word
+# Words may be shortened to this number of letters, since four letters identify a word in BIP-39's Latin lists.
+_CUT = 4
 _ACCENTS = regex("[\u0300-\u036f]+")
 
 
 @lru_cache(maxsize=8192)
 def _folded(word: str) -> str:
-    """`word` in lower case without accents, which are optional in Spanish and French; kana keep their marks."""
+    """`word` in lower case and without accents, which are optional in Spanish and French phrases.
+
+    Japanese kana keep their voicing marks.
+    """
     return word.lower() if word.isascii() else _unaccented(word)
 
 
@@ -41,22 +45,25 @@ def _unaccented(text: str) -> str:
 
 @cache
 def _wordlist(language: str) -> tuple[str, ...]:
-    """The words of a language, read from its file on first use."""
+    """The BIP-39 words of `language`, read from the language's file on first use."""
     return tuple(Mnemonic(language).wordlist)
 
 
 @cache
 def _lists() -> dict[str, dict[str, int]]:
-    """Language (`english`, or `english, cut` for shortened words) -> folded word -> its number."""
+    """For each list of words, a dict from the folded word to its number in the list.
+
+    A list's name is its language. Each Latin language has a second list, such as `english, cut`, of shortened words.
+    """
     lists = {name: {_folded(word): at for at, word in enumerate(_wordlist(name))} for name in LANGUAGES}
     return lists | {f"{name}, cut": {word[:_CUT]: at for word, at in lists[name].items()} for name in _LATIN}
 
 
 # ── Can the text contain a phrase? ───────────────────────────────────────────────────────────────────────────────────
 
-# Text allowed between the words of a phrase: numbers and labels of a list, tags, parts of a log or chat line, and
-# connecting words between its halves.
-_LABELS = ("word", "index", "position", "number", "w")  # `word 3: …`, `{"index": 3, "word": …}`
+# Words that are allowed between the words of a phrase: labels of list items, HTML tags, parts of a line of a log or
+# chat, and words that connect the two halves of the phrase.
+_LABELS = ("word", "index", "position", "number", "w")  # as in `word 3: …`, `{"index": 3, "word": …}`
 _LEVELS = ("info", "debug", "warning", "warn", "error", "critical", "trace", "notice")
 _KEYS = ("role", "content", "text", "value", "name", "type", "id", "w", "i", "n")
 _ROLES = ("user", "assistant", "system", "tool")
@@ -69,8 +76,8 @@ _BETWEEN = frozenset(
                  "st", "nd", "rd", "th", "t", "z", "utc")
 )  # fmt: skip
 
-# Twelve or more words in a row that are as long as listed words, with only the short words above, small numbers and log
-# times between them; or any East Asian letter.
+# `PHRASE_HINT` matches any East Asian letter, and twelve or more words in a row that are as long as words of the BIP-39
+# lists. Between them may be only the one- and two-letter words of `_BETWEEN`, small numbers and times of a log.
 _LETTER = r"(?:[a-z](?-i:[\xcc\xcd][\x80-\xbf]){0,2}|(?-i:[\xc3-\xc5][\x80-\xbf]))"
 _SHORT_WORD = "|".join(sorted(word.decode() for word in _BETWEEN if len(word) < 3))
 _DIGITS = r"\d{1,4}(?:[.,]\d{1,9})?"
@@ -84,8 +91,12 @@ _EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]
 
 @cache
 def _latin() -> frozenset[bytes]:
-    """The words of the six Latin lists as in a reduced text: composed or decomposed accents, whole or shortened."""
-    words = " ".join(word for name in _LATIN for word in _wordlist(name))  # folded as one text, which is faster
+    """The words of the six Latin lists, in the form that they have in `Scan.reduced`.
+
+    Each word is included with composed, with decomposed and without accents, and both whole and shortened.
+    """
+    # one text of all words, since folding it is faster than folding each word
+    words = " ".join(word for name in _LATIN for word in _wordlist(name))
     forms = " ".join((unicodedata.normalize("NFC", words), words, _unaccented(words))).split()
     return frozenset(first_bytes(" ".join((*forms, *(form[:_CUT] for form in forms))), REDUCED).split(b" "))
 
@@ -97,20 +108,20 @@ def _latin_or_between() -> frozenset[bytes]:
 
 @cache
 def _east_asian() -> frozenset[bytes]:
-    """The words of the other four lists, composed and decomposed."""
+    """The words of the four East Asian lists, in composed and in decomposed Unicode."""
     words = {word for name in LANGUAGES for word in _wordlist(name) if not _folded(word).isascii()}
     return frozenset(form.encode() for word in words for form in (word, unicodedata.normalize("NFC", word)))
 
 
-# Kana, CJK and hangul are told apart by their first bytes. A listed word has one kind of letters; a clause of Japanese
-# or Chinese prose has several kinds, or too many letters.
+# The first byte of a letter in UTF-8 tells whether it is kana, CJK or hangul. All letters of a listed word are of one
+# kind. A clause of Japanese or Chinese prose has letters of several kinds, or more letters than a listed word.
 _IS_EAST_ASIAN = bytes(
     ord("k" if code == 0xE3 else "c" if 0xE4 <= code <= 0xE9 else "h" if code == 0xE1 or 0xEA <= code <= 0xED else " ")
     for code in range(256)
 )
 _KINDS = frozenset({b"c"} | {kind * count for kind in (b"k", b"h") for count in range(1, 17)})
-_CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # punctuation with the same first byte as kana
-_SIGNS = {  # separators beyond ASCII, by their first byte in UTF-8
+_CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # punctuation whose first byte is that of kana
+_SIGNS = {  # first byte in UTF-8 -> expression for separators outside ASCII
     lead: regex(lead + b"[\x80-\xbf]" * rest)
     for lead, rest in ((b"\xc2", 1), (b"\xe2", 2), (b"\xe3\x80", 1), (b"\xef", 2), (b"\xf0", 3))
 }
@@ -122,13 +133,16 @@ _RUNS = regex(rb"\x01{12,}")
 
 
 def _kinds(scan: Scan) -> bytes:
-    """The kind of each letter: kana, CJK or hangul; empty if hardly any character is outside ASCII."""
+    """For each character, `k` (kana), `c` (CJK), `h` (hangul) or a space (any other).
+
+    The result is empty if the text has too few characters outside ASCII for a phrase.
+    """
     few = len(scan.plain_utf8) <= len(scan.plain) + _FEWEST
     return b"" if few else scan.plain_utf8.translate(_IS_EAST_ASIAN, CONTINUATION)
 
 
 def _stretches(scan: Scan, kinds: bytes) -> Iterator[tuple[int, int]]:
-    """Yield start and end of twelve or more listed words with only separators and labels between them."""
+    """Yield the (start, end) of each run of twelve or more listed words with only separators or labels between."""
     if _has_run(scan.words, _latin_or_between()):
         offsets = [match.span() for match in _REDUCED_WORD.finditer(scan.reduced)]
         for first, last in _runs_of(scan.words, _latin_or_between(), _latin()):
@@ -147,7 +161,8 @@ def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
             plain = plain.replace(sign, " ")
         encoded = plain.encode("utf-8", "surrogatepass")
         kinds = encoded.translate(_IS_EAST_ASIAN, CONTINUATION)
-    is_korean = kinds.count(b"h") > len(kinds) // 4  # all words of Korean prose have one kind
+    # each word of Korean prose has letters of a single kind, so `_KINDS` cannot exclude prose
+    is_korean = kinds.count(b"h") > len(kinds) // 4
     if not is_korean and not _has_run(kinds.split(), _KINDS):
         return False
     for lead in signs:
@@ -156,7 +171,10 @@ def _has_east_asian_run(plain: str, encoded: bytes, kinds: bytes) -> bool:
 
 
 def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
-    """Whether twelve words in a row are listed; checks every third word first, which is enough for most texts."""
+    """Whether twelve words in a row are in `allowed`.
+
+    Every third word is looked up first, which rules out most texts.
+    """
     if len(words) < _FEWEST:
         return False
     listed = allowed.__contains__
@@ -167,26 +185,32 @@ def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
         window = bytes(map(listed, words[begin : at * _STRIDE + _FEWEST]))
         if _RUN in window:
             return True
-        next_run = begin + window.rfind(0) + 1  # earliest start of the next run
+        next_run = begin + window.rfind(0) + 1  # the earliest index at which another run can start
         at = sampled.find(_SAMPLED, max(at + 1, -(-next_run // _STRIDE)))
     return False
 
 
 def _runs_of(words: Sequence[bytes], allowed: frozenset[bytes], listed: frozenset[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield (first, end) of each run of allowed words with twelve listed words that are not all equal."""
+    """Yield the (first, end) indices of each run of words in `allowed` that may be a phrase.
+
+    Twelve of its words must be in `listed`, and these must not be twelve times the same word.
+    """
     for run in _RUNS.finditer(bytes(map(allowed.__contains__, words))):
         if _are_phrase(words[run.start() : run.end()], listed):
             yield run.span()
 
 
 def _are_phrase(words: Sequence[Any], listed: Container[Any]) -> bool:
-    """Whether twelve of the words are listed, and not all the same."""
+    """Whether twelve or more of the words are in `listed`, and at least two of them differ."""
     listed_words = list(filter(listed.__contains__, words))
     return len(listed_words) >= _FEWEST and len({*listed_words}) > 1
 
 
 def _are_of_one_list(reduced: Sequence[bytes]) -> bool:
-    """Whether the words may be a phrase of one language; the field names of messages are words of several languages."""
+    """Whether the words may be a phrase of a single language.
+
+    Field names in messages can look like a phrase, but they are words from the lists of several languages.
+    """
     words = [word.decode() for word in reduced]
     return not "".join(words).isalpha() or any(_are_phrase(words, numbers) for numbers in _lists().values())
 
@@ -204,15 +228,15 @@ _GAP = regex(rf"[\W_]{{0,250}}(?:{_NUMBER}(?:[\W_]{{1,250}}|$)){{0,4}}", re.IGNO
 _QUOTE = r"\\{0,4}[\"'`]"
 _NOISE = regex(
     r"</?[a-z][^<>]{0,120}>"  # <li>
-    # 2025-12-11 10:00:01,123 INFO
+    # time and level of a log line: 2025-12-11 10:00:01,123 INFO
     r"|(?<!\d)(?:\d{4}-\d\d-\d\d[T ]?)?\d\d:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:Z|UTC|[+-]\d\d:?\d\d)?"
     rf"(?:[\s\[\]|:-]{{0,4}}{_any(_LEVELS)}(?![a-z]))?"
-    # SEED_WORD_1=, word 3:, "index": 3
+    # labels of single words: `SEED_WORD_1=`, `word 3:`, `"index": 3`
     rf"|(?<![a-z])(?:[a-z]{{1,20}}_){{0,4}}{_any(_LABELS)}"
     rf"(?=[\W_]{{0,4}}{_NUMBER}(?![a-z\d])|[\"'\\]{{0,4}}\s{{0,4}}[:=])"
-    # "role": "user", "content":
+    # fields of a chat message: `"role": "user", "content":`
     rf"|{_QUOTE}role{_QUOTE}\s{{0,4}}:\s{{0,4}}{_QUOTE}{_any(_ROLES)}{_QUOTE}|{_QUOTE}{_any(_KEYS)}{_QUOTE}\s{{0,4}}:"
-    # and the second half:, words 7-12:
+    # labels of parts of the phrase: `and the second half:`, `words 7-12:`
     rf"|(?<![a-z\d])(?:(?:{_any(_LINKS)}|\d{{1,2}})\s{{1,2}}){{0,4}}{_any(_HALVES)}"
     r"(?:\s?\d{1,2}(?:\s?(?:-|–|to)\s?\d{1,2})?)?\s?:"
     r"|(?<![a-z])and(?![a-z])|(?<=\d)(?:st|nd|rd|th)(?![a-z])",
@@ -222,13 +246,14 @@ _NOISE = regex(
 _MAY_BE_NOISY = regex(r"[\d<=:\"']|\band\b", re.IGNORECASE)
 
 
-# `seed phrase: …`. TON's and Electrum's phrases use the same words with another kind of checksum.
+# A name before a phrase, as in `seed phrase: …`. It is needed for the phrases of TON and Electrum, which have the same
+# words as BIP-39 but another kind of checksum.
 _NAMES_PHRASE = regex(
     r"(?:seed|recovery|backup|secret|wallet|mnemonic)[\s_-]{0,3}(?:phrase|words?)?(?:\s?\(\d\d(?: words)?\))?"
     r"[\"'`*\\]{0,8}\s{0,4}(?:[:=]|->|\bis\b|\bare\b)[\s\"'`*\\\[(>|-]{0,40}$",
     re.IGNORECASE,
 )
-_NAME_REACH = 100  # maximum distance in characters between the name and the phrase
+_NAME_REACH = 100  # characters before the phrase that are searched for its name
 
 
 def may_hold_phrase(scan: Scan) -> bool:
@@ -243,12 +268,12 @@ def may_hold_phrase(scan: Scan) -> bool:
 
 
 def seed_phrases(scan: Scan) -> Iterator[Span]:
-    """Yield phrases with a valid checksum, and phrases after `seed phrase:` with any checksum."""
+    """Yield phrases with a valid checksum. After a name such as `seed phrase:`, yield them with any checksum."""
     checksums, kinds = _Checksums(), _kinds(scan)
     for start, end in _stretches(scan, kinds):
         piece = scan.plain[start:end]
         quiet = _NOISE.sub(lambda match: " " * len(match.group()), piece) if _MAY_BE_NOISY.search(piece) else piece
-        # search with and without labels, which may also be words of the phrase
+        # search the text both with and without its labels, since a label may also be a word of the phrase
         before = scan.plain[max(0, start - _NAME_REACH) : start]
         for view in (piece,) if quiet == piece else (piece, quiet):
             for first, last in _phrases(view, checksums, before):
@@ -268,11 +293,15 @@ def _phrases(text: str, checksums: "_Checksums", before: str) -> Iterator[tuple[
                     yield spans[first + at][0], spans[first + end - 1][1]
 
 
-_NAMING_WORDS = 4  # number of leading words that may be the name: `seed` and `phrase` are listed words too
+# The first words of a run may be the phrase's name, since `seed` and `phrase` are listed words too.
+_NAMING_WORDS = 4
 
 
 def _named(text: str, offset: int, spans: Sequence[tuple[int, int]], words: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield word ranges after `seed phrase:`, with any checksum; `spans` are relative to `offset`."""
+    """Yield the (start, end) of the words after a name such as `seed phrase:`, whatever their checksum.
+
+    `spans` are the places of the words, counted from `offset` in `text`.
+    """
     for at in range(min(_NAMING_WORDS + 1, len(words) - _FEWEST + 1)):
         start = offset + spans[at][0]
         is_named = _NAMES_PHRASE.search(text, max(0, start - _NAME_REACH), start)
@@ -285,9 +314,10 @@ _REST = regex(rb"\x01{3,}")
 
 
 def rest_of_phrases(text: str, marker: str) -> Iterator[Span]:
-    """Yield three or more words of one list beside an already masked phrase (`marker`).
+    """Yield each run of three or more words of one list that is next to `marker`, which replaces a masked phrase.
 
-    One in ten phrases of 24 words has a half that is a valid phrase of twelve: the other half must be masked too.
+    In one of ten phrases of 24 words, a half is itself a valid phrase of twelve words. If only that half was masked,
+    the other half must be masked too.
     """
     spans = [match.span() for match in _WORD.finditer(text)]
     words = [_folded(text[start:end]) for start, end in spans]
@@ -304,7 +334,10 @@ _PLAIN_GAPS = frozenset({" ", "\n", ",", ", ", '", "'})
 
 
 def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str) -> Iterator[tuple[int, int]]:
-    """Split the words from `first` to `last` at any text between two words that is more than a separator."""
+    """Yield the ranges of words between `first` and `last` that only separators divide.
+
+    A range ends where the text between two words is more than a separator.
+    """
     begin = first
     for at in range(first + 1, last):
         gap = spans[at - 1][1], spans[at][0]
@@ -316,12 +349,12 @@ def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str
 
 # ── Check the checksum ───────────────────────────────────────────────────────────────────────────────────────────────
 
-_MOST_CHECKS = 30_000  # limit for one piece of text: 25 ms, or six thousand listed words
-_VARIED = 8  # fewest different words among twelve; one in 10^9 phrases has fewer
+_MOST_CHECKS = 30_000  # most checksums computed for one text; enough for 6000 listed words, and takes 25 ms
+_VARIED = 8  # fewest different words in twelve words of a phrase; one in 10^9 phrases has fewer
 
 
 class _Checksums:
-    """Computes each phrase's checksum once, up to `_MOST_CHECKS` for one text."""
+    """Checks the checksums of one text's phrases, each phrase only once, and `_MOST_CHECKS` phrases at most."""
 
     def __init__(self) -> None:
         self._results: dict[int, dict[int, bool]] = {length: {} for length in LENGTHS}
@@ -330,7 +363,10 @@ class _Checksums:
         return sum(map(len, self._results.values())) + words * len(LENGTHS) <= _MOST_CHECKS
 
     def holds(self, value: int, length: int) -> bool:
-        """Whether the checksum is valid. `value` has 11 bits per word, with one checksum bit per 32 bits (BIP-39)."""
+        """Whether the checksum of a phrase of `length` words is valid.
+
+        `value` has 11 bits for each word. Its last bits are the checksum, one bit for every three words (BIP-39).
+        """
         results = self._results[length]
         if value not in results:
             check = length // 3
@@ -340,12 +376,15 @@ class _Checksums:
 
 
 def _valid(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int, int]]:
-    """Yield (first, last) word ranges with a valid checksum, overlapping ones too: any may be the real phrase."""
+    """Yield the (first, end) indices of the words of each phrase with a valid checksum.
+
+    Overlapping phrases are all yielded, since any of them may be the real one.
+    """
     yield from _of_one_word(numbers, checksums)
-    if len(set(numbers)) < _VARIED:  # such as a column of `long` and `short`
+    if len(set(numbers)) < _VARIED:  # as in a table's column of `long` and `short`
         return
     if not checksums.has_time_for(len(numbers)):
-        yield 0, len(numbers)  # too many to check: mask all words
+        yield 0, len(numbers)  # there are too many words to check, so all are masked
         return
     varied = [len(set(numbers[at : at + _FEWEST])) >= _VARIED for at in range(len(numbers) - _FEWEST + 1)]
     for length in LENGTHS:
@@ -357,7 +396,7 @@ def _valid(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int,
 
 
 def _of_one_word(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int, int]]:
-    """Yield test wallets' phrases: the same word repeated, and a last word for the checksum."""
+    """Yield phrases of test wallets, which repeat one word and end with a word that makes the checksum valid."""
     end = 0
     for number, group in groupby(numbers):
         count = len(list(group))
@@ -371,8 +410,8 @@ def _value(numbers: Iterable[int]) -> int:
     return reduce(lambda value, number: value << 11 | number, numbers)
 
 
-# Chinese phrases are also written without blanks. One in sixteen clauses of twelve common characters has a valid
-# checksum, so a label must precede such a phrase.
+# Chinese phrases are also written without spaces. One in sixteen clauses of twelve common characters has a valid
+# checksum by chance, so a phrase without spaces is recognised only near one of these labels.
 _PHRASE_LABEL = regex(r"助记词|助記詞|恢复|恢復|备份|備份|种子|種子|mnemonic|seed|phrase", re.IGNORECASE)
 _CHINESE_WORD = regex("[\u4e00-\u9fff]{12,4096}")
 

@@ -7,13 +7,13 @@ from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_
 from .scan import MASKED, NOT_RECORDED, regex
 from .wallets import is_address
 
-# Placeholders in `.env` examples and documentation; matched against the whole value.
+# Placeholders in `.env` examples and documentation. The expression must match the whole value.
 PLACEHOLDER = (
     r"(?:[a-z]{2,5}[-_])?your(?:[-_][a-z0-9]{1,20}){0,6}[-_](?:key|token|secret|password|passphrase|phrase|seed|here|value)"
     r"|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined|not[-_ ]?(?:set|needed)"
     r"|(?:sk-)?no[-_]key[-_](?:needed|required)|\$\{\w+\}|\{\{.*\}\}"
 )
-# Placeholders, and references to another value in shells, Python, JavaScript and templates.
+# Placeholders, and references to variables in shells, Python, JavaScript and templates.
 _NOT_A_VALUE = regex(
     rf"{PLACEHOLDER}"
     r"|[*.xX•_-]+"
@@ -42,16 +42,17 @@ _ONE_RUN = regex(r"[A-Za-z0-9+/_=-]{15,}$")
 
 
 def is_value(text: str) -> bool:
-    """Whether `text` may be a secret: not empty, a placeholder, or the name of a type or a variable."""
+    """Whether `text` may be a secret. It may not if it is empty, a placeholder, or the name of a type or a variable."""
     text = text.strip()
     if not text or text.startswith((MASKED, NOT_RECORDED)) or _NOT_A_VALUE.fullmatch(text):
         return False
-    rest = _FIELD.sub("", text)  # the value may be a template: `Bearer {token}`, `%s:%s`
+    # `text` may be a template like `Bearer {token}` or `%s:%s`: then only the text outside its fields counts
+    rest = _FIELD.sub("", text)
     return rest == text or is_mixed(rest)
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether a quoted value or a field's value is a secret under this name."""
+    """Whether `value`, the value of a field or variable called `name`, is a secret."""
     level = strength(name)
     if level == WEAK:
         return looks_random(value) and is_value(value)
@@ -64,9 +65,9 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def _is_harmless(name: str, value: str) -> bool:
-    """Whether the value is a number, a ticker or an address, and not secret under this name."""
+    """Whether `value` is a number, a ticker or an address that is no secret in a field called `name`."""
     if value.startswith("0x") and len(value) == 42 and _HEX.match(value):
-        return True  # an address has 20 bytes, a private key 32
+        return True  # an EVM address: it has 20 bytes, a private key has 32
     if may_be_public(name) and is_address(value):
         return True
     if _DECIMAL.fullmatch(value):
@@ -75,31 +76,37 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def is_traded_token(name: str, value: str) -> bool:
-    """Whether the value is one or more addresses of traded tokens, as in `TARGET_TOKEN` (unlike `BOT_TOKEN`)."""
+    """Whether `value` is one or more addresses of traded tokens.
+
+    The name must end with "token" and must not be that of a secret: `TARGET_TOKEN` is accepted, `BOT_TOKEN` is not.
+    """
     named = name_parts(name)[-1:] in (["token"], ["tokens"]) and strength(name) < STRONG
     return named and all(is_address(part.strip()) for part in value.split(","))
 
 
 def is_secret_number(name: str, number: int) -> bool:
-    """Whether a number is a secret under this name: a PIN or a key, not a count."""
+    """Whether `number`, in a field called `name`, is a secret such as a PIN or a key, and not a count."""
     if strength(name) < STRONG or name.lower().endswith("tokens"):
         return False
     return abs(number) >= (1000 if is_password(name) else 10_000_000)
 
 
 def is_secret_item(name: str, value: str) -> bool:
-    """Whether the second of two items is a secret named by the first, as in a list of headers, and not a plain word."""
+    """Whether `value` is a secret, and not plain words, in a pair like a header: `name` first, then `value`."""
     wordy = _PHRASE.fullmatch(value) and not is_jumbled(value)
     return is_secret(name, value) and not wordy and not _DECIMAL.fullmatch(value)
 
 
 def holds_secrets(name: str) -> bool:
-    """Whether the fields of a dict of this name are secrets, as in `{"secrets": {"binance": "…"}}`."""
+    """Whether all fields of a dict called `name` are secrets, as in `{"secrets": {"binance": "…"}}`."""
     return strength(name) == STRONG or name_parts(name)[-1:] == ["cookies"]
 
 
 def is_mixed(value: str) -> bool:
-    """Whether 8 or more characters are machine-made: letters and digits are mixed, or the letters are not words."""
+    """Whether `value` looks generated: it mixes letters and digits, or its letters are not words.
+
+    A generated value has 8 or more characters and no space.
+    """
     if len(value) < 8 or " " in value:
         return False
     digits = digits_of(value)
@@ -107,19 +114,23 @@ def is_mixed(value: str) -> bool:
 
 
 def looks_random(text: str) -> bool:
-    """Whether `text` looks like a key: 15 or more characters in random order and both cases, and not public."""
+    """Whether `text` looks like a key: 15 or more characters in random order, in upper and lower case.
+
+    UUIDs, hex and public values such as addresses do not count.
+    """
     if text.lower() == text or text.upper() == text or not _ONE_RUN.match(text):
         return False
     if _UUID.match(text) or _HEX.match(text) or is_public(text):
         return False
     if _words_in(text) * 2 > len(text):
         return True
-    longest = max(re.split("[_-]", text), key=len)  # words joined by hyphens are short
+    # in words joined by hyphens or underscores, even the longest part is short
+    longest = max(re.split("[_-]", text), key=len)
     return len(text) >= 20 and len(longest) >= 12 and _is_varied(text)
 
 
 def _is_varied(text: str) -> bool:
-    """Whether the text has three digits, or one digit and capitals within its words."""
+    """Whether `text` has three or more digits, or at least one digit and capitals in the middle of words."""
     digits = digits_of(text)
     return digits >= 3 or (digits > 0 and _words_in(text) * 3 > len(text))
 
@@ -129,7 +140,7 @@ def _words_in(text: str) -> int:
 
 
 def is_made(value: str) -> bool:
-    """Whether the value is machine-made, at least 15 characters long and not public: hex, base64, a UUID."""
+    """Whether `value` looks generated, like hex, base64 or a UUID of 15 or more characters, and is not public."""
     return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 
@@ -139,18 +150,24 @@ def digits_of(text: str) -> int:
 
 
 def is_public(text: str) -> bool:
-    """Whether `text` is an address, or has the length of a Solana signature or of an EVM address or hash."""
+    """Whether `text` may be public: an address, a Solana signature, or an EVM address or hash.
+
+    Signatures and hashes are recognised by their letters and their length.
+    """
     if is_address(text) or (86 <= len(text) <= 88 and _BASE58.match(text)):
         return True
     return bool(_HEX.match(text)) and len(text) in (40, 42, 64, 66)
 
 
-_LONG_WORD = 20  # letters of the longest word in configurations
+_LONG_WORD = 20  # a word in a configuration has fewer letters
 _UNSPEAKABLE = regex(r"[b-df-hj-np-tv-xz]{5}")
 
 
 def is_jumbled(value: str) -> bool:
-    """Whether 16 or more letters are random, unlike joined words, which have vowels and four letters on average."""
+    """Whether `value` has 16 or more letters in a row that look random.
+
+    Joined words do not look random: they have vowels, and each has four or more letters on average.
+    """
     part = max(value.split("-"), key=len)
     if len(part) < 16 or not part.isalpha():
         return False
@@ -160,7 +177,10 @@ def is_jumbled(value: str) -> bool:
 
 
 def is_query_key(value: str) -> bool:
-    """Whether `?key=value` or `?token=value` is a credential: 16 or more mixed letters and digits, and not public."""
+    """Whether `value` is a credential in a web address, as in `?key=value` or `?token=value`.
+
+    A credential has 16 or more characters, mixes letters and digits, and is not public.
+    """
     if len(value) < 16 or not value.isalnum() or len(value) - digits_of(value) < 3:
         return False
     return _is_varied(value) and not is_public(value)

@@ -16,14 +16,15 @@ from typing import Any
 from .scan import Scan, Span, regex, runs_of
 
 _TOKEN = regex(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}(?![0-9A-Za-z])")
-_LENGTHS = range(50, 131)  # lengths of a key: the shortest, WIF, has 51 letters; 64 bytes in hex with 0x have 130
-HASH_LENGTHS = (64, 66)  # lengths of 32 bytes in hex, without and with 0x
+# Lengths of a key in characters. The shortest, a WIF key, has 51. The longest, 64 bytes in hex after `0x`, has 130.
+_LENGTHS = range(50, 131)
+HASH_LENGTHS = (64, 66)  # characters of 32 bytes in hex, without and with `0x`
 _EVM, _SOLANA = "evm-private-key", "solana-secret-key"
 _HEX = regex(r"(?:0[xX])?[0-9a-fA-F]+$")
 
 
 def wallet_keys(scan: Scan) -> Iterator[Span]:
-    """Yield Solana, EVM, WIF and extended private keys."""
+    """Yield the private keys of Solana, EVM chains and Bitcoin (WIF), and extended private keys (BIP-32)."""
     tokens = list(_tokens(scan))
     yield from (Span(start, end, rule) for start, end, token in tokens if (rule := _rule_of(token)))
     yield from _evm_keys(scan, [(start, end) for start, end, token in tokens if len(token) in HASH_LENGTHS])
@@ -31,11 +32,11 @@ def wallet_keys(scan: Scan) -> Iterator[Span]:
 
 
 def _tokens(scan: Scan) -> Iterator[tuple[int, int, bytes]]:
-    """Yield start, end and text of each run of letters and digits that is as long as a key."""
+    """Yield the start, end and text of each run of letters and digits whose length is in `_LENGTHS`."""
     for start, end in scan.runs:
         if end - start >= _LENGTHS.start:
             run = scan.plain_ascii[start:end]
-            if not run.isalnum():  # words between dots or hyphens
+            if not run.isalnum():  # the run has dots, hyphens or underscores between its parts
                 yield from ((*match.span(), match.group()) for match in _TOKEN.finditer(scan.plain_ascii, start, end))
             elif len(run) in _LENGTHS:
                 yield start, end, run
@@ -46,9 +47,9 @@ def _is_hex(text: str, size: int) -> bool:
     return len(text[2:] if text[:2] in ("0x", "0X") else text) == 2 * size and _HEX.match(text) is not None
 
 
-@lru_cache(maxsize=4096)  # a conversation repeats its signatures in every prompt
+@lru_cache(maxsize=4096)  # each prompt of a conversation repeats the signatures in it
 def _rule_of(token: bytes) -> str | None:
-    """Return the rule that matches this token without context; None if none does."""
+    """Return the rule whose key `token` is, whatever the text around it; None if it is no such key."""
     text = token.decode()
     if text[0] in _WIF_STARTS and len(text) in _WIF_LENGTHS:
         return "wif-private-key" if _is_wif(text) else None
@@ -59,12 +60,14 @@ def _rule_of(token: bytes) -> str | None:
     return _SOLANA if len(text) in _SOLANA_LENGTHS and _is_solana(text) else None
 
 
-# Base58Check with version 80 (mainnet) or ef (testnet), 32 bytes, and 01 if compressed:
-# en.bitcoin.it/wiki/Wallet_import_format
+# A WIF key is the Base58Check of a version byte (80 for mainnet, ef for testnet), the 32 bytes of the key, and 01 if
+# its public key is compressed. Source: en.bitcoin.it/wiki/Wallet_import_format
 _WIF_LENGTHS, _WIF_STARTS = (51, 52), "5KL9c"
-# Base58Check of 78 bytes whose key begins with 00: BIP-32 "Serialization format"; first letters of the key: SLIP-132
+# An extended private key is the Base58Check of 78 bytes, of which the last 33 are 00 and the key (BIP-32,
+# "Serialization format"). These are the letters that it may begin with (SLIP-132).
 _EXTENDED_STARTS = "xyztuvYZUV"
-# Lengths of 64 bytes in base58 (docs.solana.com/wallet-guide; shorter with leading zeros), and in hex (with 0x or not)
+# Lengths of a Solana secret key of 64 bytes: in base58, where leading zeros make it shorter
+# (docs.solana.com/wallet-guide), and in hex, without and with `0x`.
 _SOLANA_LENGTHS, _SOLANA_HEX_LENGTHS = range(80, 89), (128, 130)
 
 
@@ -79,7 +82,7 @@ def _is_extended(token: str) -> bool:
 
 
 def _checked(token: str) -> bytes | None:
-    """The payload of `token` in Base58Check; None if its checksum is wrong."""
+    """Decode `token`, which is in Base58Check, to its payload. Return None if the checksum is wrong."""
     raw = _from_base58(token)
     payload, checksum = raw[:-4], raw[-4:]
     return payload if payload and sha256(sha256(payload).digest()).digest()[:4] == checksum else None
@@ -89,26 +92,29 @@ def _is_solana(token: str) -> bool:
     return is_keypair(_from_base58(token))
 
 
-# Addresses with a recognisable format: Bech32 (BIP-173) of Bitcoin, Litecoin, Cardano, Kaspa and Cosmos' chains; TON
-# (workchain 0); Stellar, Algorand and Monero.
+# Addresses that are recognised by their format: those in Bech32 (BIP-173) of Bitcoin, Litecoin, Cardano, Kaspa and the
+# chains of Cosmos, and those of TON (workchain 0), Stellar, Algorand and Monero.
 _LOOKS = regex(
     r"(?:bc1|tb1|ltc1|(?:addr|stake|cosmos|osmo|inj|celestia|sei|dydx|terra|juno|akash|kujira|neutron|axelar|noble)1"
     r"|kaspa:|bitcoincash:)[02-9ac-hj-np-z]{38,103}"
     r"|[EU]Q[A-D][A-Za-z0-9_-]{45}|G[A-Z2-7]{55}|[A-Z2-7]{58}|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}"
 )
-_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # base58: Bitcoin's alphabet
-# From Ripple's alphabet to Bitcoin's.
+_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # Bitcoin's alphabet of base58
+# Translates a text in Ripple's alphabet of base58 to Bitcoin's alphabet.
 _RIPPLE = str.maketrans("rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz", _LETTERS)
 
 
 @lru_cache(maxsize=4096)
 def is_address(token: str) -> bool:
-    """Whether `token` is a blockchain address: by its format, by its checksum, or as 32 bytes in base58 (Solana)."""
+    """Whether `token` is a blockchain address.
+
+    It is one if its format or its checksum is that of an address, or if it is 32 bytes in base58 (Solana).
+    """
     if len(token) == 42 and token[:2] == "0x":
         return _HEX.match(token) is not None
     if not 26 <= len(token) <= 130:
         return False
-    if token[1:4] == "pub":  # the public half of an extended key: BIP-32
+    if token[1:4] == "pub":  # an extended public key (BIP-32)
         return len(_checked(token) or b"") == 78
     return _LOOKS.fullmatch(token) is not None or (len(token) <= 48 and _is_base58_address(token))
 
@@ -117,16 +123,17 @@ def _is_base58_address(token: str) -> bool:
     raw = _from_base58(token)
     if len(raw) == 35:  # Polkadot: SS58
         return blake2b(b"SS58PRE" + raw[:33]).digest()[:2] == raw[33:]
-    if token[0] == "r" and len(raw) >= 24:  # Ripple has an alphabet of its own
+    if token[0] == "r" and len(raw) >= 24:  # Ripple has its own alphabet of base58
         token = token.translate(_RIPPLE)
-    return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)  # 21: Bitcoin, Dogecoin, Tron; 22: Zcash
+    # addresses have 21 bytes on Bitcoin, Dogecoin and Tron, 22 on Zcash, and 32 without a checksum on Solana
+    return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)
 
 
 _BASE58 = {letter: at for at, letter in enumerate(_LETTERS)}
 
 
 def _from_base58(text: str) -> bytes:
-    """Decode base58 (Bitcoin's alphabet); return no bytes if `text` is not base58."""
+    """Decode `text` from base58 in Bitcoin's alphabet. Return empty bytes if it is not base58."""
     number = 0
     for letter in text:
         if letter not in _BASE58:
@@ -137,7 +144,9 @@ def _from_base58(text: str) -> bytes:
 
 
 def is_keypair(key: bytes) -> bool:
-    """Whether the last 32 bytes are the Ed25519 public key of the first 32: a Solana secret key, not a signature.
+    """Whether `key` is a Solana secret key of 64 bytes, and not a signature.
+
+    The last 32 bytes of a secret key are the Ed25519 public key of the first 32.
 
     Source: the file format of solana-keygen (docs.anza.xyz/cli/wallets/file-system), RFC 8032 section 5.1.5.
     """
@@ -149,13 +158,14 @@ def is_keypair(key: bytes) -> bool:
         point = _sum(point, row[byte])
     x, y, z, _ = point
     public = int.from_bytes(key[32:], "little")
-    if (y - (public & (1 << 255) - 1) * z) % _P:  # checked first, since x needs a slow division
+    if (y - (public & (1 << 255) - 1) * z) % _P:  # y is checked before x, since x needs a slow division
         return False
     return x * pow(z, -1, _P) % _P & 1 == public >> 255
 
 
-# Ed25519: RFC 8032 section 5.1. A point is (X, Y, Z, T), in extended coordinates. The second point of an addition is
-# prepared as (Y + X, Y - X, 2Z, 2dT). Checking a key takes 0.2 ms, fast enough without a library.
+# The arithmetic of Ed25519 (RFC 8032 section 5.1). A point is (X, Y, Z, T) in extended coordinates. In an addition, the
+# second point must be in the prepared form (Y + X, Y - X, 2Z, 2dT). Checking a key takes 0.2 ms, so no library is
+# needed.
 _Point = tuple[int, int, int, int]
 _P = 2**255 - 19
 _2D = 2 * -121665 * pow(121666, -1, _P)
@@ -179,7 +189,10 @@ def _prepared(point: _Point) -> _Point:
 
 @cache
 def _multiples() -> list[list[_Point]]:
-    """Prepared multiples of the base point: row i has 0 to 255 times 256**i. The first key takes 50 ms and 2 MB."""
+    """Multiples of Ed25519's base point, in the prepared form: row i has its multiples by 0 to 255 times 256**i.
+
+    They are computed for the first key that is checked, which takes 50 ms and 2 MB.
+    """
     rows, base = [], (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % _P)
     for _ in range(32):
         step, row, point = _prepared(base), [], _NEUTRAL
@@ -191,7 +204,7 @@ def _multiples() -> list[list[_Point]]:
     return rows
 
 
-# 64 bytes in base64, as exported by web3.js and Phantom: 86 letters and two signs of padding (RFC 4648)
+# web3.js and Phantom export a Solana secret key as base64: 86 characters and two `=` for padding (RFC 4648).
 _BASE64_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 _IS_BASE64 = bytes(ord("x") if chr(code) in _BASE64_LETTERS else ord(" ") for code in range(256))
 _IN_BASE64 = 86
@@ -209,9 +222,10 @@ def _is_solana_base64(token: str) -> bool:
     return is_keypair(b64decode(token.replace("-", "+").replace("_", "/") + "=="))
 
 
-# 32 bytes in hex may be a private key, a transaction or a block: only the words around them decide. The words are from
-# error texts and docs of eth-account, web3.py and hyperliquid-python-sdk (`secret_key`, `Account.from_key`,
-# `api_wallet`), from ganache's list, and in the languages of the seed phrases.
+# 32 bytes in hex may be a private key or the hash of a transaction or block. Only the words around them tell which.
+# These words are from the error messages and docs of eth-account, web3.py and hyperliquid-python-sdk (`secret_key`,
+# `Account.from_key`, `api_wallet`) and from ganache's list of accounts. "Private key" is also matched in some other
+# languages.
 _PRIVATE_LABEL = (
     r"(?:from_?key|privatekeyto\w{1,12}|from_?(?:private|secret)_?key|(?<![a-z])wallet(?:\.add)?|signingkey)(?=\()"
     r"|priv(?:ate)?[\s_.-]{0,3}(?:eth(?:ereum)?[\s_.-]{0,3})?keys?|secret[\s_.-]{0,3}keys?|(?<![a-z])priv(?:ate)?(?=[\s:=\"']{1,4}$)"
@@ -220,13 +234,13 @@ _PRIVATE_LABEL = (
 _HELD_LABEL = (
     r"(?:signing|signer|wallet|agent|hyper_?liquid|deployer|trading|bot)(?:'s)?[\s_.-]{0,3}keys?|(?<![a-z])pk(?![a-z])"
     r"|(?:api|agent)[\s_-]?wallet|hyper_?liquid_agent"
-    r"|(?<![a-z])accounts(?=\\{0,7}[\"']?\s?[:=]\s?\[)"  # the keys of Hardhat's networks
+    r"|(?<![a-z])accounts(?=\\{0,7}[\"']?\s?[:=]\s?\[)"  # private keys in Hardhat's `networks` settings
 )
 _KEY_LABEL = regex(rf"(?P<private>{_PRIVATE_LABEL})|(?P<held>{_HELD_LABEL})", re.IGNORECASE)
 _CLOSE = r"(?:_?(?:\d{1,2}|hex|value))?[\s\"'`*\\)\]]{0,8}"
 _LINK = {
-    # `private key: …`, `private key (hex): …`, `private key of address 0x…: …`, `Private Keys\n(0) …`, and error
-    # messages of eth-account and eth-keys, which end with a colon
+    # the text between label and key in `private key: …`, `private key (hex): …`, `private key of address 0x…: …` and
+    # `Private Keys\n(0) …`, and in error messages of eth-account and eth-keys, where the key follows a colon
     "private": regex(
         _CLOSE + r"(?:\([^()\n]{1,40}\)\s?)?"
         r"(?:(?:of|for)\s"
@@ -243,7 +257,7 @@ _KEY_FOLLOWS = regex(
     r"(?=\s{0,2}(?:[).,;!?\"'\]|}]|$|\n|of\b|for\b))",
     re.IGNORECASE,
 )
-# An account as JSON: `{"address": "0x…", "key": "0x…"}`, in either order.
+# An account as JSON, with the two fields in either order: `{"address": "0x…", "key": "0x…"}`.
 _MARK = r"\\{0,7}[\"']"
 _IS_ADDRESS = rf"{_MARK}address{_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}0x[0-9a-fA-F]{{40}}{_MARK}"
 _IS_KEY = rf"{_MARK}(?:key|pk){_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}$"
@@ -251,17 +265,17 @@ _ACCOUNT = regex(rf"{_IS_ADDRESS}\s{{0,4}},\s{{0,8}}{_IS_KEY}", re.IGNORECASE)
 _ENDS_WITH_KEY = regex(_IS_KEY, re.IGNORECASE)
 _ADDRESS_FOLLOWS = regex(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
 _NEXT_OF_LIST = regex(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
-_REACH = 160  # characters before a key that are searched for a label
-# Every match of the expressions above contains one of these words.
+_REACH = 160  # number of characters before a key that are searched for its label
+# Every match of `_KEY_LABEL`, `_KEY_FOLLOWS` and `_ACCOUNT` contains one of these words.
 _HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "accounts", "clave", "chave", "chiave")
 _FOREIGN_HINTS = ("clé", "私", "秘密", "개인")
 _LONGEST_HINT = max(map(len, _HINTS))
 
 
 def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
-    """Yield the private keys among the runs of 32 bytes in hex."""
+    """Yield the EVM private keys among `places`, which are the places of texts as long as 32 bytes in hex."""
     hints = _hints(scan) if places else []
-    listed = -1  # end of the last key, after which a list may continue
+    listed = -1  # end of the last key found, since the next key of a list needs no label; -1 if there is none
     for start, end in places if hints else ():
         near = bisect_left(hints, start - _REACH - _LONGEST_HINT)
         is_near = near < len(hints) and hints[near] <= end + _REACH
@@ -271,8 +285,11 @@ def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
 
 
 def _hints(scan: Scan) -> list[int]:
-    """Return the places of words for keys, searched once for the text instead of around each hash."""
-    accounts = "address" in scan.low  # without an address, `"key"` is the key of a store or a row
+    """Return the positions of all words that may belong to a key's label.
+
+    One search of the whole text is faster than one around each hash.
+    """
+    accounts = "address" in scan.low  # in a text without "address", `"key"` is no wallet's key
     places = [at for hint in _HINTS for at in scan.anchors(hint)]
     if not scan.text.isascii():
         places += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
@@ -291,26 +308,27 @@ def _is_evm_key_at(text: str, start: int, end: int, listed: int) -> bool:
 
 
 def _assigns_key(before: str) -> bool:
-    """Whether the text before 32 bytes in hex marks them as a private key."""
+    """Whether `before`, the text before 32 bytes in hex, ends with a label that makes them a private key."""
     labels = list(_KEY_LABEL.finditer(before))[-1:]
     return any(_LINK[label.lastgroup or ""].fullmatch(before, label.end()) for label in labels)
 
 
 def is_evm_key(name: str, value: str) -> bool:
-    """Whether the field `name` holds an EVM private key."""
+    """Whether `value`, in a field called `name`, is an EVM private key."""
     return _is_hex(value, 32) and _assigns_key(f"{name}: ")
 
 
 def is_account(fields: Mapping[Any, Any]) -> bool:
-    """Whether the fields are an account with a private `key`: `{"address": "0x…", "key": "0x…"}`."""
+    """Whether `fields` describe an account with its private key, as in `{"address": "0x…", "key": "0x…"}`."""
     address, key = fields.get("address"), fields.get("key")
     if not isinstance(address, str) or not isinstance(key, str) or len(address) != 42:
         return False
     return bool(_HEX.match(address)) and is_evm_key("private_key", key)
 
 
-# 64 numbers from 0 to 255, as written by solana-keygen: with or without quotes, decimal or hex, separated by commas,
-# line breaks, YAML's hyphens or a table's bars; JSON.stringify(Uint8Array) adds an index to each.
+# A Solana secret key as 64 numbers from 0 to 255, which solana-keygen writes. They may be decimal or hex, with or
+# without quotes, and separated by commas, line breaks, YAML's hyphens or a table's bars. JSON.stringify(Uint8Array)
+# puts an index before each number.
 _BETWEEN = r"[\"']?[\s,;|-]{1,24}[\"']?"
 _DECIMAL = regex(rf"(?<![\w.])\d{{1,3}}(?:{_BETWEEN}\d{{1,3}})*")
 _HEXADECIMAL = regex(rf"(?<![\w.])0x[0-9a-fA-F]{{1,2}}(?:{_BETWEEN}0x[0-9a-fA-F]{{1,2}})*")
@@ -318,13 +336,16 @@ _INDEXED = regex(r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\
 _NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s{0,4}:)")
 _HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
-_SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
-# Includes the letters of escapes between the numbers.
+_SHORTEST_LIST = b"x" * 127  # the shortest list has 64 digits and 63 separators
+# Also accepts the letters of escape sequences, such as `\n`, between the numbers.
 BYTES_HINT = rf"""[0-9,; \t\r\n:"'|\\nrtfbvuxa-f%\x1b\[m-]{{{len(_SHORTEST_LIST)}}}|0x[0-9a-f]{{1,2}}(?:[^0-9a-f]|$)"""
 _KEY_BYTES = 64
 _FEWEST_DIFFERENT = 30  # 64 random bytes have about 57 different values; one in 10**20 keys has 30 or fewer
-_FEWEST_LARGE = 8  # half of 64 random bytes are above 127; one in 10**10 keys has fewer than 8. Percentages have none
-_MOST_WINDOWS, _MOST_DERIVED = 50_000, 500  # limits: windows of one list (50 ms), public keys of one text (0.1 s)
+# On average, half of 64 random bytes are above 127, and one in 10**10 keys has fewer than 8 of them. Lists of
+# percentages have none.
+_FEWEST_LARGE = 8
+# Limits of the search: runs of 64 numbers in one list (50 ms), and public keys computed for one text (0.1 s).
+_MOST_WINDOWS, _MOST_DERIVED = 50_000, 500
 
 
 def byte_arrays(scan: Scan) -> Iterator[Span]:
@@ -337,7 +358,10 @@ def byte_arrays(scan: Scan) -> Iterator[Span]:
 
 
 def _lists(scan: Scan) -> Iterator[re.Match[str]]:
-    """Yield lists that may have 64 numbers: most texts have neither that many digits in a row nor bytes in hex."""
+    """Yield lists that are long enough for 64 numbers.
+
+    Most texts are ruled out quickly, since they have no long run of digits and separators, and no 64 bytes in hex.
+    """
     for start, end in runs_of(_SHORTEST_LIST, scan.plain_ascii.translate(_LIST_LETTERS)):
         for pattern in (_DECIMAL, _INDEXED):
             yield from (match for match in pattern.finditer(scan.plain, start, end) if _is_long(match))
@@ -350,13 +374,13 @@ def _is_long(match: re.Match[str]) -> bool:
 
 
 def _span_of(match: re.Match[str], at: int) -> Span:
-    """The span of the 64 numbers from the `at`th on."""
+    """The span in the text of the 64 numbers of `match` that begin with number `at`, counted from 0."""
     numbers = list(islice(_NUMBER.finditer(match.group()), at, at + _KEY_BYTES))
     return Span(match.start() + numbers[0].start(), match.start() + numbers[-1].end(), _SOLANA)
 
 
 def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
-    """Yield index and bytes of each run of 64 successive numbers that are as varied as a key."""
+    """Yield the index and the bytes of each 64 successive numbers that are as varied as the bytes of a key."""
     if len(set(numbers)) < _FEWEST_DIFFERENT:
         return
     values = [_byte(number) for number in numbers]
@@ -368,7 +392,7 @@ def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
 
 
 def _byte(number: Any) -> int:
-    """Convert a number, or its text, to a byte; -1 if it is not a byte."""
+    """Return the value of a byte that is given as a number or as its text. Return -1 for anything else."""
     if type(number) is str and len(number) <= 4:
         base = 16 if number[:2] == "0x" else 10
         number = int(number, base) if number.isascii() and _NUMBER.fullmatch(number) else -1
@@ -376,7 +400,7 @@ def _byte(number: Any) -> int:
 
 
 def is_secret_numbers(numbers: Sequence[Any]) -> bool:
-    """Whether any 64 successive numbers (or their texts) are a Solana secret key."""
+    """Whether any 64 successive items, each a number or its text, are the bytes of a Solana secret key."""
     if len(numbers) < _KEY_BYTES or type(numbers[0]) not in (int, str):
         return False
     windows = _windows([item if type(item) in (int, str) else -1 for item in numbers])
