@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from .recording import Sink
     from .shipping import Shipper
 
-_LEAST_DISK_SECONDS = 0.2  # time for the disk at exit, even if the exit budget is zero or used up by the network
+# Writing to the disk at exit may take this long, even if OBSERVABILITY_EXIT_SECONDS is 0 or the network has used it up.
+_LEAST_DISK_SECONDS = 0.2
 
 
 class Runtime:
-    """A recorder, and a shipper once it is needed."""
+    """Holds the recorder of this process, and its shipper once it is needed."""
 
     def __init__(self) -> None:
         self.recorder = Recorder(self._make_sink)
@@ -36,7 +37,7 @@ class Runtime:
 
     @property
     def shipper(self) -> "Shipper":
-        """The shipper, created on first use; its module is imported then, on an agent's thread."""
+        """The shipper. The first use imports its module, on a thread of the agent, and creates it."""
         with _creating:
             if self._shipper is None:
                 from .shipping import Shipper
@@ -45,21 +46,24 @@ class Runtime:
             return self._shipper
 
     def _make_sink(self) -> "Sink":
-        """Create the sink, and import everything that this package's threads need before they start."""
+        """Create the recorder's sink.
+
+        This also imports all modules that the threads of this package need, before these threads start.
+        """
         from .recording import JournalSink
 
         return JournalSink(self.shipper.start, _keeper())
 
     def flush(self, timeout: float | None) -> bool:
-        """Journal queued observations and ship pending rows; return whether all is done within `timeout` seconds."""
+        """Journal the queued observations and ship the pending rows. Return whether `timeout` seconds were enough."""
         deadline = None if timeout is None else time.monotonic() + timeout
         written = self.recorder.flush(timeout, wait_while_failing=timeout is not None)
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
 
     def close(self, seconds: float) -> None:
-        """Journal and ship everything, new observations of other threads included, within `seconds` in total.
+        """Journal and ship all observations within `seconds`, also those that other threads record meanwhile.
 
-        The disk gets at least `_LEAST_DISK_SECONDS`, even if `seconds` is less.
+        Writing to the disk may take `_LEAST_DISK_SECONDS`, even if `seconds` is less.
         """
         deadline = time.monotonic() + seconds
         try:
@@ -72,14 +76,14 @@ class Runtime:
             raise
 
     def abandon(self) -> None:
-        """Leave everything to the parent, in a forked child."""
+        """In a forked child, drop the queued observations and pending rows: the parent process handles them."""
         self.recorder.abandon()
         if self._shipper is not None:
             self._shipper.abandon()
 
 
 class _Starter:
-    """The initial processor: the first observation starts the runtime."""
+    """The processor until a runtime exists. It starts the runtime at the first observation."""
 
     def on_start(self, observation: Observation) -> None:
         running().recorder.on_start(observation)
@@ -93,11 +97,15 @@ _starter = _Starter()
 set_processor(_starter)
 _ending = False
 _creating = threading.RLock()
-_inherited: list[Runtime] = []  # the parent's runtimes, kept in a forked child so that they are never closed there
+# In a forked child: the parent's runtimes, which are kept so that the child never closes them.
+_inherited: list[Runtime] = []
 
 
 def _keeper() -> "Keeper | None":
-    """Install the budgets' gate and return their keeper; without budgets, do not import the package `budgets`."""
+    """Install the gate of the budgets and return their keeper.
+
+    If no budget is set, return None and do not import the package `budgets`.
+    """
     global _prepared, _known
     keeper, _prepared = _prepared, None
     if keeper is None and setting("OBSERVABILITY_BUDGETS"):
@@ -111,12 +119,12 @@ def _keeper() -> "Keeper | None":
     return keeper
 
 
-_prepared: "Keeper | None" = None  # the keeper, from import until the recorder takes it
-_known: Any = None  # in a forked child: the parent's gate
+_prepared: "Keeper | None" = None  # the budgets' keeper, until the recorder takes it
+_known: Any = None  # in a forked child: the budgets' gate of the parent
 
 
 def prepare_budgets() -> None:
-    """Read the budgets' state on a separate thread, so that it is known at the first call."""
+    """Start to read the state of the budgets, on a separate thread, so that it is known at the first model call."""
     global _prepared
     with guarded:
         _prepared = keeper = _keeper()
@@ -126,7 +134,7 @@ def prepare_budgets() -> None:
 
 
 def running() -> Runtime:
-    """The runtime of this process."""
+    """The runtime of this process, which is started if there is none."""
     return active or _begin()
 
 
@@ -143,14 +151,14 @@ def _begin() -> Runtime:
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Journal queued observations and ship pending rows; return whether all is done within `timeout` seconds."""
+    """Journal the queued observations and ship the pending rows. Return whether `timeout` seconds were enough."""
     if active is None and not tracing_on():
         return True
     return running().flush(timeout)
 
 
 def close() -> None:
-    """Journal and ship everything, and stop; the next observation starts a new runtime."""
+    """Journal and ship all observations, and stop the runtime. The next observation starts a new one."""
     global active
     if active is None:
         return
@@ -163,12 +171,16 @@ def close() -> None:
 
 
 def _end() -> None:
-    """Close at exit. Later calls of other threads wait for the disk, since the process may end at any time."""
+    """Close the runtime at exit.
+
+    From then on, a traced call of another thread waits until it is on disk, since the process may end at any time.
+    """
     global _ending
     _ending = True
     if active is not None:
         active.recorder.synchronous = True
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C during the wait: `close` has counted the rest as lost
+    # if Ctrl-C interrupts `close`, it has already counted the remaining observations as lost
+    with contextlib.suppress(KeyboardInterrupt):
         close()
 
 
@@ -176,7 +188,7 @@ def _close_with_the_process() -> None:
     atexit.unregister(_end)
     atexit.register(_end)
     multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:  # multiprocessing's forked children end without atexit
+    if multiprocessing is not None:  # the forked children of multiprocessing end without calling atexit
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 
@@ -204,7 +216,7 @@ os.register_at_fork(before=_before_fork, after_in_parent=sqlite_forks.after_in_p
 
 
 def health() -> dict[str, Any]:
-    """The report of `LangFuseTracker().health()`."""
+    """Return the report that `LangFuseTracker().health()` returns."""
     from .health import report
 
     return report(running().recorder, running().shipper)

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 REPO_ROOT = Path(__file__).resolve().parents[2]
 ENV_FILE = REPO_ROOT / ".env"
 
-# Names that an operator may set or patch in `config.py` beside this package; they win over the environment.
+# Settings that an operator may also set in `config.py` beside this package. Its values win over the environment.
 CONFIG_NAMES = ("ENABLE_LANGFUSE", "LANGFUSE_FLUSH_INTERVAL", "LANGFUSE_CAPTURE_INPUT", "LANGFUSE_CAPTURE_OUTPUT")
 _CONFIG_MODULE = ".".join([*(__package__ or "").split(".")[:-1], "config"])
 
 
 class SettingError(ValueError):
-    """A setting is malformed; the message names the variable and the accepted values."""
+    """A setting is malformed. The message names the variable and the accepted values."""
 
 
 class _Keys(NamedTuple):
@@ -42,7 +42,7 @@ class _Keys(NamedTuple):
 
 
 class Destination(_Keys):
-    """The target of a recorded observation: a Langfuse host, and the project that the keys belong to."""
+    """A Langfuse project that observations are sent to: the server's address and the project's keys."""
 
     __slots__ = ()
     service: ClassVar = "Langfuse"
@@ -55,22 +55,22 @@ class Destination(_Keys):
 
     @property
     def label(self) -> str:
-        """The destination's name in the journal: host and public key, never the secret."""
+        """The destination's name in the journal: the host and the public key, but not the secret key."""
         return f"{self.host}|{self.public_key}"
 
     @property
     def credential(self) -> str:
-        """The credential's printable name."""
+        """A name for the credential that may be printed."""
         return f"the key {self.public_key}"
 
 
 class _Endpoint(NamedTuple):
-    host: str  # the endpoint, without /v1/traces
+    host: str  # the endpoint's address, without /v1/traces
     headers: dict[str, str]  # credentials
 
 
 class OtlpDestination(_Endpoint):
-    """The second target of a recorded observation: any backend that takes OpenTelemetry's traces."""
+    """A backend for OpenTelemetry traces, to which observations are sent besides Langfuse or instead of it."""
 
     __slots__ = ()
     service: ClassVar = "the OTLP endpoint"
@@ -84,15 +84,15 @@ class OtlpDestination(_Endpoint):
 
     @property
     def label(self) -> str:
-        """The destination's name in the journal: the endpoint, never a header."""
+        """The destination's name in the journal: the endpoint's address, without the headers (credentials)."""
         return self.host
 
 
 def parse_bool(name: str, text: str) -> bool:
-    """Return `text` as a boolean: true/false, 1/0, yes/no, on/off in any case.
+    """Return `text` as a boolean. It may be true/false, 1/0, yes/no or on/off, in upper or lower case.
 
     Raises:
-        SettingError: on anything else. The text is not quoted: it may be a secret set under the wrong name.
+        SettingError: on anything else. The message does not quote the text, which may be a misplaced secret.
     """
     value = text.strip().lower()
     if value in ("true", "1", "yes", "on"):
@@ -122,7 +122,7 @@ def parse_count(name: str, text: str) -> int:
 
 
 def parse_durability(name: str, text: str) -> str:
-    """Return `text` as `async` or `sync`. Raises SettingError on anything else."""
+    """Return `text`, which must be `async` or `sync`. Raises SettingError on anything else."""
     value = text.strip().lower()
     if value not in ("async", "sync"):
         raise SettingError(f"{name} must be async or sync")
@@ -142,15 +142,17 @@ def parse_host(name: str, text: str) -> str:
 
 
 def parse_endpoint(name: str, text: str) -> str:
-    """Return `text` as `parse_host` does, without `/v1/traces`, which is appended to each request's address."""
+    """Return `text` as `parse_host` does, but without a final `/v1/traces`, which each request appends again."""
     return parse_host(name, text.strip().rstrip("/").removesuffix("/v1/traces"))
 
 
 def parse_headers(name: str, text: str) -> dict[str, str]:
-    """Return HTTP headers: `name=value`, comma-separated, values URL-encoded (as in OTEL_EXPORTER_OTLP_HEADERS).
+    """Return the HTTP headers in `text`, which has the format of OTEL_EXPORTER_OTLP_HEADERS.
+
+    The format is `name=value` for each header, separated by commas, with URL-encoded values.
 
     Raises:
-        SettingError: on anything else, without quoting it: the values are credentials.
+        SettingError: on anything else. The message does not quote the text, since the values are credentials.
     """
     headers = {}
     for pair in filter(None, map(str.strip, text.split(","))):
@@ -163,7 +165,10 @@ def parse_headers(name: str, text: str) -> dict[str, str]:
 
 
 def parse_public_key(name: str, text: str) -> str:
-    """Return `text` as a public key, which is journalled unmasked. Raises SettingError on a secret key."""
+    """Return the public key `text`. Raises SettingError on a secret key.
+
+    The journal stores the public key unmasked, so a secret key must not be set in its place.
+    """
     value = text.strip()
     if SECRET_KEY.match(value):
         raise SettingError(f"{name} holds a secret key: swap the two in .env")
@@ -171,7 +176,7 @@ def parse_public_key(name: str, text: str) -> str:
 
 
 def parse_environment(name: str, text: str) -> str:
-    """Return `text` as a Langfuse environment. Raises SettingError on names that the server replaces by `default`."""
+    """Return the Langfuse environment `text`. Raises SettingError on a name that the server replaces by `default`."""
     value = text.strip()
     if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
         raise SettingError(f"{name} must be 1 to 40 of a-z, 0-9, _ and -, and not begin with langfuse")
@@ -183,12 +188,16 @@ def parse_text(_name: str, text: str) -> str:
     return text.strip()
 
 
-# The SDKs whose calls can be observed, as in `instrumentation.install.SDKS`. `http`: POSTs by requests, httpx, httpx2.
+# The SDKs whose calls can be observed, named as in `instrumentation.install.SDKS`. `http` stands for POST requests by
+# the libraries requests, httpx and httpx2.
 INSTRUMENTS = ("openai", "anthropic", "groq", "google", "ollama", "elevenlabs", "http")
 
 
 def parse_instruments(name: str, text: str) -> frozenset[str]:
-    """Return the SDKs named in `text`: true (all), false (none), or a list. Raises SettingError on other names."""
+    """Return the SDKs that `text` selects: true selects all, false none, and a comma-separated list those in it.
+
+    Raises SettingError if the list has any other name.
+    """
     try:
         return frozenset(INSTRUMENTS if parse_bool(name, text) else ())
     except SettingError:
@@ -204,7 +213,10 @@ def parse_names(_name: str, text: str) -> tuple[str, ...]:
 
 
 class QuietHours(NamedTuple):
-    """Quiet hours, from minute `since` of a day until minute `until`, in `zone` (None: this machine's time zone)."""
+    """The hours of a day without alerts, from minute `since` until minute `until` of the day.
+
+    They are in the time zone `zone`, or in this machine's time zone if `zone` is None.
+    """
 
     since: int
     until: int
@@ -213,14 +225,14 @@ class QuietHours(NamedTuple):
 
 def parse_quiet_hours(name: str, text: str) -> QuietHours:
     """Parse `22:00-07:00`, optionally followed by a time zone. Raises SettingError on anything else."""
-    from zoneinfo import ZoneInfo  # loaded lazily: agents do not need it
+    from zoneinfo import ZoneInfo  # imported only here, since agents do not need it
 
     hours = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d)(?:\s+(\S+))?", text.strip())
     if hours is None:
         raise SettingError(f"{name} must be hours like 22:00-07:00 or 22:00-07:00 Europe/Berlin")
     try:
         zone = ZoneInfo(hours[5]) if hours[5] else None
-    except (KeyError, OSError, ValueError):  # ZoneInfoNotFoundError is a KeyError
+    except (KeyError, OSError, ValueError):  # KeyError includes ZoneInfoNotFoundError
         raise SettingError(f"{name} names an unknown time zone: use one like Europe/Berlin") from None
     return QuietHours(int(hours[1]) * 60 + int(hours[2]), int(hours[3]) * 60 + int(hours[4]), zone)
 
@@ -228,7 +240,7 @@ def parse_quiet_hours(name: str, text: str) -> QuietHours:
 def parse_urls(name: str, text: str) -> tuple[str, ...]:
     """Return the addresses in `text`, separated by white space or commas. Raises SettingError on anything else.
 
-    Errors do not quote the text, since addresses of messengers contain tokens.
+    Error messages do not quote the text, since the addresses of messengers contain tokens.
     """
     urls = tuple(filter(None, re.split(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)|\s+|,$", text.strip(), flags=re.IGNORECASE)))
     if not all(re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE) for url in urls):
@@ -236,7 +248,7 @@ def parse_urls(name: str, text: str) -> tuple[str, ...]:
     return urls
 
 
-# Methods that run one pass of an agent, in the repo moondevonyt/moon-dev-ai-agents.
+# The methods in the repo moondevonyt/moon-dev-ai-agents that run one pass of an agent's loop.
 CYCLES = (
     "SwarmAgent.query", "run_monitoring_cycle", "run_analysis_cycle", "analysis_cycle", "run_trading_cycle",
     "run_scan_cycle", "run_conversation_cycle", "run_once", "process_question", "process_transcript",
@@ -244,17 +256,18 @@ CYCLES = (
 Parser = Callable[[str, str], Any]
 _PROCESS_SESSION = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%SZ}-{os.urandom(2).hex()}"
 
-# name -> (parser, default). A malformed value is replaced by its fallback in `_SAFE`, else by the default.
+# Setting's name -> (parser, default). A malformed value is replaced by the setting's fallback in `_SAFE`, or by the
+# default if it has no fallback.
 SETTINGS: dict[str, tuple[Parser, Any]] = {
     "ENABLE_LANGFUSE": (parse_bool, True),
     "LANGFUSE_SECRET_KEY": (parse_text, None),
     "LANGFUSE_PUBLIC_KEY": (parse_public_key, None),
-    "LANGFUSE_BASE_URL": (parse_host, None),  # the SDK's newer name for LANGFUSE_HOST
+    "LANGFUSE_BASE_URL": (parse_host, None),  # the newer name of LANGFUSE_HOST in Langfuse's SDK
     "LANGFUSE_HOST": (parse_host, None),
-    "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),  # seconds between batches
+    "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),  # seconds between two batches sent
     "LANGFUSE_CAPTURE_INPUT": (parse_bool, True),  # prompts
     "LANGFUSE_CAPTURE_OUTPUT": (parse_bool, True),  # answers
-    "LANGFUSE_ALLOW_HTTP": (parse_bool, False),  # plain http to a host other than loopback
+    "LANGFUSE_ALLOW_HTTP": (parse_bool, False),  # whether keys may be sent by plain http to another machine
     "LANGFUSE_SESSION_ID": (parse_text, _PROCESS_SESSION),
     "LANGFUSE_USER_ID": (parse_text, None),
     "LANGFUSE_TRACING_ENVIRONMENT": (parse_environment, None),
@@ -263,29 +276,32 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials of the second destination
     "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # backlog rows sent per second and destination; 0: no limit
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
-    "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: on disk before the call returns
+    "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: a call returns only once it is on disk
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
-    "OBSERVABILITY_SEARCH": (parse_bool, True),  # searches keep an index of words beside the journal
-    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # time that an ending process may spend on disk and network
+    "OBSERVABILITY_SEARCH": (parse_bool, True),  # whether searches keep an index of words beside the journal
+    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # seconds for disk and network when the process ends
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
-    "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods whose calls are cycles, with one trace each
-    "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),  # an answer that begins with BUY, SELL or NOTHING is a signal
-    "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # apprise addresses for the messages of `watch`
-    "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # hours without messages
-    "OBSERVABILITY_ALERT_OFF": (parse_names, ()),  # alert rules to switch off, for all agents or for one (`agent rule`)
-    "OBSERVABILITY_BUDGETS": (parse_text, None),  # parsed by budgets/limits.py
-    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls are never refused
-    "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # the operator's regular expressions, one per line
+    "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods each of whose calls becomes one trace
+    # whether an answer that begins with BUY, SELL or NOTHING is recorded as a trading signal
+    "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),
+    "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # apprise addresses that the command `watch` sends alerts to
+    "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # hours without alerts
+    # alert rules to switch off: `rule` switches it off for all agents, `agent rule` for one agent
+    "OBSERVABILITY_ALERT_OFF": (parse_names, ()),
+    "OBSERVABILITY_BUDGETS": (parse_text, None),  # parsed later, by budgets/limits.py
+    "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls no budget refuses
+    "OBSERVABILITY_REDACT_PATTERNS": (parse_text, None),  # regular expressions of further secrets, one per line
     "OBSERVABILITY_REDACT_ALLOW": (parse_text, None),  # strings that are never redacted, comma-separated
 }
-# Fallback for a malformed setting, and its description for messages. For ENABLE_LANGFUSE, None means: journal, do not
-# ship.
+# Setting's name -> (the value that replaces a malformed one, its description for messages). If ENABLE_LANGFUSE is None,
+# calls are recorded in the journal but not sent.
 _NOTHING_SENT = (None, "calls are recorded here and nothing is sent")
 _SAFE: dict[str, tuple[Any, str]] = {
     "ENABLE_LANGFUSE": _NOTHING_SENT,
     "LANGFUSE_PUBLIC_KEY": _NOTHING_SENT,
-    "LANGFUSE_BASE_URL": _NOTHING_SENT,  # a typing error must not send a self-hosted server's traces to the cloud
+    # with the default host, a typing error would send the traces for a self-hosted server to Langfuse's cloud
+    "LANGFUSE_BASE_URL": _NOTHING_SENT,
     "LANGFUSE_HOST": _NOTHING_SENT,
     "OBSERVABILITY_OTLP_ENDPOINT": (None, "nothing is sent there"),
     "OBSERVABILITY_OTLP_HEADERS": (None, "nothing is sent there"),
@@ -294,21 +310,23 @@ _SAFE: dict[str, tuple[Any, str]] = {
 }
 _DEFAULT_HOST = "https://cloud.langfuse.com"
 _HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
-# Header names (RFC 9110, 5.1), without the headers that describe the message itself.
+# Names of HTTP headers (RFC 9110, 5.1), except headers about the message itself, such as Host and Content-Length.
 _HEADER_NAME = re.compile(r"(?!host$|content-|transfer-|connection$)[\w!#$%&'*+.^`|~-]+", re.IGNORECASE | re.ASCII)
-# Prefixes of secret keys (Langfuse and OpenAI, Groq, xAI, GitHub, AWS, Google, JWTs): none may begin a public key.
+# Prefixes of secret keys, such as those of Langfuse, OpenAI, Groq, xAI, GitHub, Hugging Face, AWS and Google, and of JWTs. A
+# public key with such a prefix is rejected.
 SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
-reported: set[tuple[str, str]] = set()  # malformed settings that were printed
+reported: set[tuple[str, str]] = set()  # (name, text) of the malformed settings that were reported
 
-# The dictionary inside `os.environ`, which returns the same object while a variable is unchanged. `os.environ.get`
-# encodes its key and decodes its value at each read, which would cost more than the rest of a traced call.
+# The dictionary inside `os.environ`. It returns the same object for a variable until the variable changes.
+# `os.environ.get` encodes the name and decodes the value at each read, which takes longer than the rest of a traced
+# call.
 raw_environ: Any = getattr(os.environ, "_data", os.environ)
 _encode: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
 
 
 def env_file() -> Mapping[str, str | None]:
-    """The variables of `.env`, read once."""
+    """The variables in the file `.env`, which is read only once."""
     return _variables_of(ENV_FILE)
 
 
@@ -316,15 +334,15 @@ def env_file() -> Mapping[str, str | None]:
 def _variables_of(file: Path) -> Mapping[str, str | None]:
     if not file.exists():
         return {}
-    from dotenv import dotenv_values  # loaded lazily: most reads find the variable in the environment
+    from dotenv import dotenv_values  # imported only here, since most reads find the variable in the environment
 
-    # python-dotenv's own switch, with the values that python-dotenv accepts.
+    # PYTHON_DOTENV_DISABLED is python-dotenv's own switch, and these are the values that python-dotenv accepts.
     disabled = os.environ.get("PYTHON_DOTENV_DISABLED", "").lower() in ("1", "true", "t", "yes", "y")
     return {} if disabled else dotenv_values(file)
 
 
 def env(name: str) -> str | None:
-    """The variable `name` of the environment or `.env`; None if it is unset, empty or a placeholder."""
+    """The variable `name` from the environment, else from `.env`. None if it is unset, empty or a placeholder."""
     text = os.environ.get(name)
     if text is None:
         text = env_file().get(name)
@@ -333,16 +351,18 @@ def env(name: str) -> str | None:
 
 
 class Reader:
-    """Reads the settings of one table (name: parser and default), and parses a value again only after it changed.
+    """Reads the settings in `table`, and parses a setting again only after its text has changed.
 
-    `fallbacks` are the values of malformed settings, each with its description for messages.
+    `table` has a parser and a default for each name. `fallbacks` has values that replace malformed settings, each with
+    its description for messages.
     """
 
     def __init__(self, table: dict[str, tuple[Parser, Any]], fallbacks: dict[str, tuple[Any, str]]) -> None:
         self.table = table
         self._fallbacks = fallbacks
         self._keys = {name: _encode(name) for name in table}
-        # Name -> raw text and parsed value. Until a setting is read, the table itself stands in place of its text.
+        # Name -> (raw text, parsed value). Until a setting is read, the table stands in place of the raw text, since it
+        # differs from every text.
         self._parsed: dict[str, tuple[Any, Any]] = dict.fromkeys(table, (table, None))
 
     def __call__(self, name: str) -> Any:
@@ -354,7 +374,7 @@ class Reader:
         return parsed[1]
 
     def forget(self) -> None:
-        """Parse every setting again at its next read."""
+        """Drop all parsed values, so that the next read of a setting parses it again."""
         self._parsed = dict.fromkeys(self.table, (self.table, None))
 
     def malformed(self) -> list[str]:
@@ -362,7 +382,7 @@ class Reader:
         return [str(error) for name in self.table if (error := self.error_in(name)) is not None]
 
     def error_in(self, name: str) -> SettingError | None:
-        """The error in the setting `name`; None if it is well-formed."""
+        """The error in the setting `name`. None if the setting is well-formed or not set."""
         text = env(name)
         try:
             if text is not None:
@@ -397,7 +417,7 @@ _MISSING = object()
 
 
 def forget() -> None:
-    """Read `.env` and parse every setting again: for tests."""
+    """Let the next read of a setting read `.env` and parse the setting again. Only tests call this."""
     global _capture
     _variables_of.cache_clear()
     read.forget()
@@ -405,9 +425,9 @@ def forget() -> None:
 
 
 def setting(name: str) -> Any:
-    """The value of the setting `name`; parsed again only after a change.
+    """The value of the setting `name`. It is parsed again only after its text has changed.
 
-    `LANGFUSE_BASE_URL` is an alias of `LANGFUSE_HOST`. The host is None if the variable that is set is malformed.
+    LANGFUSE_BASE_URL is an alias of LANGFUSE_HOST. The host is None if the variable that gives it is malformed.
     """
     if name in CONFIG_NAMES and (value := _config().get(name, _MISSING)) is not _MISSING:
         return value
@@ -415,7 +435,10 @@ def setting(name: str) -> Any:
 
 
 def _config() -> dict[str, Any]:
-    """The names in the sibling `config` module if it is imported, read without running its `__getattr__`."""
+    """The names in the `config` module beside this package, and their values. Empty if it is not imported.
+
+    They are read from the module's dict, since its `__getattr__` must not run.
+    """
     module = modules.get(_CONFIG_MODULE)
     return _NOTHING if module is None else vars(module)
 
@@ -430,7 +453,7 @@ _NOTHING: dict[str, Any] = {}
 
 
 def origin(name: str) -> str:
-    """The source of the setting `name`: `config.py`, `the environment`, `.env`, or `the default`."""
+    """Where the setting `name` comes from: `config.py`, `the environment`, `.env`, or `the default`."""
     if name in CONFIG_NAMES and name in _config():
         return "config.py"
     text = env(name)
@@ -440,7 +463,10 @@ def origin(name: str) -> str:
 
 
 class CaptureSettings:
-    """The current settings of recording. The class has slots: Python reads them faster than a named tuple's fields."""
+    """The settings that every traced call reads.
+
+    The class has slots, since Python reads a slot faster than a field of a named tuple.
+    """
 
     __slots__ = ("capture_input", "capture_output", "durable", "on")
 
@@ -457,12 +483,13 @@ _FLAG, _INPUT, _OUTPUT, _ = _CAPTURE
 _UNREAD = object()
 _raw = raw_environ.get
 _NEVER_READ = (*[_UNREAD] * 5, _NOTHING, CaptureSettings(False, False, False, False))
-# The raw texts of the four variables, the `config` module and its names, and the settings parsed from the texts.
+# The raw texts of the four variables in `_CAPTURE`, the `config` module and its names, and the `CaptureSettings` that
+# were parsed from these texts.
 _capture: tuple[Any, ...] = _NEVER_READ
 
 
 def recording() -> CaptureSettings:
-    """The settings of recording. Every traced call reads them, so nothing is parsed until a variable changes."""
+    """The current `CaptureSettings`. Every traced call reads them, so they are parsed again only after a change."""
     parsed: CaptureSettings
     flag, captured_input, captured_output, durability, config, names, parsed = _capture
     if (
@@ -470,7 +497,7 @@ def recording() -> CaptureSettings:
         and modules.get(_CONFIG_MODULE) is config
         and _FLAG not in names
         and (
-            not parsed.on  # the other settings have no effect then
+            not parsed.on  # while recording is off, the other settings have no effect
             or (
                 _raw(_INPUT_KEY) is captured_input
                 and _raw(_OUTPUT_KEY) is captured_output
@@ -494,17 +521,17 @@ def _read_recording() -> CaptureSettings:
 
 
 def _recording_of(flag: bool | None, capture_input: bool, capture_output: bool, durability: str) -> CaptureSettings:
-    on = bool(flag) or flag is None  # a malformed flag stops shipping, not recording
+    on = bool(flag) or flag is None  # a malformed flag is None: calls are recorded but not sent
     return CaptureSettings(on, bool(capture_input), bool(capture_output), durability == "sync")
 
 
 def tracing_on() -> bool:
-    """Whether calls are recorded in the journal: unless ENABLE_LANGFUSE is set to false."""
+    """Whether calls are recorded in the journal. They are, unless ENABLE_LANGFUSE is set to false."""
     return recording().on
 
 
 def destination() -> Destination | None:
-    """The Langfuse project for new observations; None if the flag is off or a key is missing."""
+    """The Langfuse project for new observations. None if ENABLE_LANGFUSE is off, or the host or a key is missing."""
     host, public_key, secret_key = map(setting, ("LANGFUSE_HOST", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"))
     if not setting("ENABLE_LANGFUSE") or not secret_key or not public_key or not host:
         return None
@@ -512,7 +539,7 @@ def destination() -> Destination | None:
 
 
 def otlp_destination() -> OtlpDestination | None:
-    """The second destination of new observations; None if the flag is off or no endpoint is set."""
+    """The OTLP destination of new observations. None if ENABLE_LANGFUSE is off or no valid endpoint is set."""
     endpoint, headers = setting("OBSERVABILITY_OTLP_ENDPOINT"), setting("OBSERVABILITY_OTLP_HEADERS")
     if not setting("ENABLE_LANGFUSE") or not endpoint or headers is None:
         return None
@@ -523,14 +550,15 @@ AnyDestination = Destination | OtlpDestination
 
 
 def destinations() -> list[AnyDestination]:
-    """All destinations of new observations."""
+    """The destinations of new observations: Langfuse, the OTLP endpoint, both or none."""
     return [to for to in (destination(), otlp_destination()) if to is not None]
 
 
 def https_proxy(host: str) -> str | None:
-    """The proxy of https requests to `host`: HTTPS_PROXY, else ALL_PROXY, unless NO_PROXY names the host or its domain.
+    """The proxy for https requests to `host`: HTTPS_PROXY if it is set, else ALL_PROXY.
 
-    Names in lower case win, as in curl.
+    None if neither is set, or if NO_PROXY names the host or its domain. As in curl, a variable whose name is in lower
+    case wins over the same name in upper case.
     """
     if any(_is_in_domain(host, domain.strip()) for domain in _proxy_variable("no_proxy").split(",")):
         return None
@@ -547,24 +575,27 @@ def _is_in_domain(host: str, domain: str) -> bool:
 
 
 def missing_langfuse_keys() -> list[str]:
-    """Names of the Langfuse keys that are not set, in the order in which `.env_example` lists them."""
+    """The names of the Langfuse keys that are not set, in the order of `.env_example`."""
     keys = ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY")
     return [name for name in keys if not setting(name) and read.error_in(name) is None]
 
 
 def journal_path() -> Path:
-    """The path of the journal; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
+    """The path of the journal. If OBSERVABILITY_JOURNAL is a relative path, it starts at the root of the repo."""
     return _under_repo(setting("OBSERVABILITY_JOURNAL"), os.environ.get("HOME"))
 
 
 def journal_of(root: Path) -> Path:
-    """The journal's path in the repo at `root`: from the settings for this repo, from `root/.env` for another."""
+    """The path of the journal of the repo at `root`.
+
+    For this repo, the settings give it. For another repo, the file `.env` in `root` gives it.
+    """
     if root == REPO_ROOT:
         return journal_path()
     path = _variables_of(root / ".env").get("OBSERVABILITY_JOURNAL") or SETTINGS["OBSERVABILITY_JOURNAL"][1]
     return root / Path(path).expanduser()
 
 
-@lru_cache(maxsize=8)  # called for every batch of the recorder
+@lru_cache(maxsize=8)  # cached, since it is called for every batch that is recorded
 def _under_repo(path: str, _home: str | None) -> Path:
     return REPO_ROOT / Path(path).expanduser()

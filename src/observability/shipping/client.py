@@ -19,23 +19,23 @@ from ..redaction import redact_line
 from . import genai, otlp, protobuf
 from .connection import Answer, Connection
 
-REQUEST_SECONDS = 20.0  # limit for a whole request, even with a slow answer; shorter than a lease
+REQUEST_SECONDS = 20.0  # limit for a request and its answer; must be shorter than a lease
 _SHORTEST_SECONDS = 0.05
-_LONGEST_RETRY_AFTER = 3600.0  # limit in seconds for the server's Retry-After
-_GZIP_LEVEL = 1  # takes half the time of higher levels, for three quarters of their savings
-_GZIP_FORMAT = 31  # zlib's number for gzip, with the largest window
-_PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # characters that are safe in an address
-_MESSAGE = 500  # characters kept of the server's message
+_LONGEST_RETRY_AFTER = 3600.0  # a longer Retry-After of the server is cut to this
+_GZIP_LEVEL = 1  # takes half the time of higher levels and saves three quarters as much
+_GZIP_FORMAT = 31  # zlib's `wbits` for the gzip format with the largest window
+_PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # has only characters that are safe in a web address
+_MESSAGE = 500  # number of characters that are kept of the server's message
 
 
 class ExportResult(Enum):
-    """The result of a request, for all rows in it."""
+    """The result of a request. It applies to all rows in the request."""
 
-    DELIVERED = "delivered"  # the protocol's own success answer
-    REFUSED = "refused"  # these rows are rejected for good: 400, 413, 422, OTLP's partial success
-    UNAUTHORIZED = "unauthorized"  # the keys are rejected: 401, 403
-    UNAVAILABLE = "unavailable"  # any other answer, or none: retried, after `retry_after` if the server gives a time
-    NOT_SENT = "not sent"  # another process is shipping, or this process is ending
+    DELIVERED = "delivered"  # the server gave the success answer of the protocol
+    REFUSED = "refused"  # the server rejects the rows for good, by status 400, 413 or 422 or by OTLP's partial success
+    UNAUTHORIZED = "unauthorized"  # the server rejects the keys, by status 401 or 403
+    UNAVAILABLE = "unavailable"  # there was no answer, or any other one; the request is repeated later
+    NOT_SENT = "not sent"  # nothing was sent, since another process is shipping or this process is ending
 
 
 class ServerReply(NamedTuple):
@@ -44,14 +44,14 @@ class ServerReply(NamedTuple):
     result: ExportResult
     message: str
     retry_after: float | None = None
-    events: Mapping[str, "ServerReply"] = MappingProxyType({})  # for a batch of scores: event id -> reply
+    events: Mapping[str, "ServerReply"] = MappingProxyType({})  # only for a batch of scores: event's id -> reply to it
 
 
-_Reader = Callable[[Any], ServerReply]  # reads the JSON of a successful answer
+_Reader = Callable[[Any], ServerReply]  # turns the JSON of a successful answer into a reply
 
 
 class Client:
-    """Sends to one destination, over one connection."""
+    """Sends requests to one destination over one connection."""
 
     def __init__(self, destination: settings.AnyDestination, credentials: dict[str, str]) -> None:
         self._destination = destination
@@ -71,7 +71,7 @@ class Client:
         raise NotImplementedError
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
-        """POST a message of observations."""
+        """POST a message that `encoded` has returned."""
         raise NotImplementedError
 
     def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
@@ -83,7 +83,7 @@ class Client:
         return self.call("GET", path, b"", seconds)
 
     def call(self, method: str, path: str, body: bytes, seconds: float) -> Answer:
-        """Send a request with an optional JSON body. Raises OSError with the reason if there is no answer."""
+        """Send a request. `body` is JSON or empty. Raises OSError with the reason if there is no answer."""
         headers = {**self._headers, "Content-Type": "application/json"} if body else self._headers
         return self._connection.request(method, path, headers, body, seconds)
 
@@ -100,7 +100,7 @@ class Client:
 
 
 class LangfuseClient(Client):
-    """Sends to one Langfuse project."""
+    """Sends observations and scores to one Langfuse project."""
 
     def __init__(self, destination: settings.Destination) -> None:
         keys = b64encode(f"{destination.public_key}:{destination.secret_key}".encode())
@@ -108,20 +108,26 @@ class LangfuseClient(Client):
         self._public_key = destination.public_key
 
     def encoded(self, rows: Iterable[Row]) -> bytes:
-        """Observations as a gzipped OTLP/JSON message."""
+        """Encode observations as a gzipped OTLP message in JSON."""
         return _gzipped(otlp.message_of(rows, self._public_key))
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
-        """POST a message of observations."""
+        """POST a message that `encoded` has returned."""
         headers = {"Content-Encoding": "gzip", "x-langfuse-ingestion-version": "4"}
         return self._post("/api/public/otel/v1/traces", headers, message, seconds, 200, _reply_to_spans)
 
     def send_scores(self, batch: bytes, seconds: float) -> ServerReply:
-        """POST the JSON of a batch of `score-create` events; `events` of the reply has the reply to each."""
+        """POST the JSON of a batch of `score-create` events.
+
+        The field `events` of the reply has the server's reply to each event.
+        """
         return self._post("/api/public/ingestion", {}, batch, seconds, 207, _reply_to_events)
 
     def project_id(self, seconds: float) -> str | None:
-        """The id of the keys' project; None if the server does not give it. Raises OSError if there is no answer."""
+        """Ask the server for the id of the project that the keys belong to.
+
+        Returns None if the answer has no id. Raises OSError if there is no answer.
+        """
         return project_id_of(self.get(PROJECTS, max(seconds, _SHORTEST_SECONDS)))
 
 
@@ -130,7 +136,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 def project_id_of(answer: Answer) -> str | None:
-    """The project's id in an answer of `PROJECTS`."""
+    """Return the project's id in the answer to a request of `PROJECTS`. Return None if it has no valid id."""
     try:
         project = json.loads(answer.body)["data"][0]["id"] if answer.is_success else None
     except (ValueError, TypeError, LookupError):
@@ -139,34 +145,34 @@ def project_id_of(answer: Answer) -> str | None:
 
 
 class OtlpClient(Client):
-    """Sends to any backend that accepts OTLP over HTTP. OTLP has no scores."""
+    """Sends observations to any backend that accepts OTLP over HTTP. It sends no scores, since OTLP has none."""
 
     def __init__(self, destination: settings.OtlpDestination) -> None:
         super().__init__(destination, destination.headers)
 
     def encoded(self, rows: Iterable[Row]) -> bytes:
-        """Observations as a gzipped OTLP message in protobuf, with the GenAI conventions' attributes."""
+        """Encode observations as a gzipped protobuf message of OTLP, with attributes of the GenAI conventions."""
         return _gzipped(genai.message_of(rows))
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
-        """POST a message of observations."""
+        """POST a message that `encoded` has returned."""
         headers = {"Content-Encoding": "gzip", "Content-Type": PROTOBUF}
         return self._post("/v1/traces", headers, message, seconds, 200, _reply_to_spans)
 
 
 def client_of(destination: settings.AnyDestination) -> Client:
-    """Create a client of the destination."""
+    """Create the client for `destination`."""
     return LangfuseClient(destination) if isinstance(destination, settings.Destination) else OtlpClient(destination)
 
 
 def _gzipped(pieces: Iterable[bytes]) -> bytes:
-    """Compress the pieces of a message."""
+    """Join the pieces of a message and compress them by gzip."""
     gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
     return b"".join([*map(gzip.compress, pieces), gzip.flush()])
 
 
 def is_refused_plain_http(destination: settings.AnyDestination) -> bool:
-    """Whether the keys would leave this machine without TLS, and LANGFUSE_ALLOW_HTTP does not allow it."""
+    """Whether the keys would leave this machine without TLS although LANGFUSE_ALLOW_HTTP is off."""
     url = urlsplit(destination.host)
     return url.scheme == "http" and not _is_loopback(url.hostname or "") and not settings.setting("LANGFUSE_ALLOW_HTTP")
 
@@ -174,13 +180,14 @@ def is_refused_plain_http(destination: settings.AnyDestination) -> bool:
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
-    except ValueError:  # a host name, such as 127.0.0.1.example.com
+    except ValueError:  # a host name and not an IP address, such as 127.0.0.1.example.com
         return host == "localhost"
 
 
 def _reply(answer: Answer, success: int, read: _Reader, to: settings.AnyDestination) -> ServerReply:
     text = redact_line(answer.headers["location"] if answer.is_redirect else answer.text)
-    message = f"HTTP {answer.status}: {text[:_MESSAGE]}".rstrip(": ")  # cut last: half a secret is not recognised
+    # the text is shortened after its redaction, which would not recognise half a secret
+    message = f"HTTP {answer.status}: {text[:_MESSAGE]}".rstrip(": ")
     if answer.is_success:
         return _reply_to_success(answer, message, success, read, to)
     result = _result_of(answer.status)
@@ -197,7 +204,10 @@ def _result_of(status: int) -> ExportResult:
 def _reply_to_success(
     answer: Answer, message: str, success: int, read: _Reader, to: settings.AnyDestination
 ) -> ServerReply:
-    """Interpret a 2xx answer. Only the protocol's own success means delivered, since a proxy answers 200 too."""
+    """Interpret an answer with a 2xx status.
+
+    The rows are delivered only if the answer is the success answer of the protocol, since a proxy may answer 200 too.
+    """
     try:
         if answer.status != success or not answer.is_whole:
             raise ValueError(answer.status)
@@ -210,7 +220,7 @@ def _reply_to_success(
 
 
 def _reply_to_spans(response: Any) -> ServerReply:
-    """Return REFUSED if a partial success rejects spans (`ExportTraceServiceResponse`), else DELIVERED.
+    """Return REFUSED if the OTLP response is a partial success that rejects spans, else DELIVERED.
 
     https://opentelemetry.io/docs/specs/otlp/#partial-success-1
     """
@@ -223,7 +233,10 @@ def _reply_to_spans(response: Any) -> ServerReply:
 
 
 def _reply_to_events(response: Any) -> ServerReply:
-    """Return DELIVERED with the reply to each event: https://api.reference.langfuse.com/#tag/ingestion."""
+    """Return DELIVERED for the batch, and in its field `events` the reply to each event.
+
+    https://api.reference.langfuse.com/#tag/ingestion
+    """
     replies = {str(event["id"]): _DELIVERED for event in response["successes"]}
     return _DELIVERED._replace(
         events=replies | {str(event["id"]): _reply_to_event(event) for event in response["errors"]}
@@ -233,7 +246,7 @@ def _reply_to_events(response: Any) -> ServerReply:
 def _reply_to_event(error: Any) -> ServerReply:
     status = int(error["status"])
     message = f"status {status}: {error.get('error') or error.get('message') or 'no reason given'}"
-    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # Langfuse rejects this event for good
+    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # rejected for good
     return _refusal(message)._replace(result=ExportResult.REFUSED if refused else _result_of(status))
 
 
@@ -245,12 +258,15 @@ _DELIVERED = ServerReply(ExportResult.DELIVERED, "")
 
 
 def is_page(answer: Answer) -> bool:
-    """Whether the answer is a web page: from a network's login, a proxy or another server."""
+    """Whether the answer is a web page, such as the login page of a network or an error page of a proxy."""
     return "html" in answer.headers.get("content-type", "") or answer.text.lstrip().startswith("<")
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Parse a Retry-After header, a whole number or a date (RFC 9110, 10.2.3), to seconds; at most an hour."""
+    """Return the seconds that a Retry-After header asks for, limited to an hour.
+
+    The header is a number of seconds or a date (RFC 9110, 10.2.3).
+    """
     if text is None:
         return None
     date = _HTTP_DATE.fullmatch(text.strip())

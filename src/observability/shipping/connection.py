@@ -19,15 +19,16 @@ from urllib.parse import unquote, urlsplit
 
 from .. import settings
 
-_CONNECT_SECONDS = 5.0  # limit for each address of the host
-_BODY_SECONDS = 5.0  # limit for an answer's body
+_CONNECT_SECONDS = 5.0  # limit for connecting to one address of the host
+_BODY_SECONDS = 5.0  # limit for receiving an answer's body
 _BODY_BYTES = _HEAD_BYTES = 65_536
-_IDLE_SECONDS = 4.0  # age at which an idle connection is not reused: Node.js (Langfuse) closes it after 5 seconds
+# A connection that was idle for longer is not used again, since Langfuse's Node.js server closes it after 5 seconds.
+_IDLE_SECONDS = 4.0
 _PIECE = 65_536
 
 
 class Answer(NamedTuple):
-    """A server's answer."""
+    """The answer of a server to a request."""
 
     status: int
     headers: dict[str, str]  # names in lower case
@@ -51,7 +52,10 @@ class Answer(NamedTuple):
 
 
 class Connection:
-    """A connection for one thread at a time (except `cut`); opened by a request and kept for the next one."""
+    """An HTTP connection to one server. A request opens it, and it stays open for the next request.
+
+    Only one thread at a time may use it. `cut` is the exception: any thread may call it.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -62,7 +66,7 @@ class Connection:
         self._tls = ssl.create_default_context(cafile=_AUTHORITIES) if self._is_tls else None
         self._socket: socket.socket | None = None
         self._received = b""
-        self._deadline = 0.0  # deadline of the running request, monotonic seconds
+        self._deadline = 0.0  # when the running request must end, by time.monotonic()
         self._used_at = 0.0
 
     def request(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
@@ -92,22 +96,24 @@ class Connection:
             stream.close()
 
     def cut(self) -> None:
-        """Abort a request that is running in another thread, which then gets an OSError.
+        """Abort a request that is running in another thread, where `request` then raises OSError.
 
-        A request that is resolving the host's name is aborted once it has an address. The socket is shut down, not
-        closed: a closed descriptor's number may already belong to another file.
+        A request that is still resolving the host's name is aborted once the name is resolved. The socket is shut down
+        and not closed, since the number of a closed descriptor may be given to another file at once.
         """
-        self._deadline = 0.0  # first, since the connection may be in the middle of opening
+        self._deadline = 0.0  # set first: a thread that is still opening the connection then times out
         stream = self._socket
         if stream is not None:
-            with contextlib.suppress(OSError):  # the request may end at the same moment
-                socket.socket.shutdown(stream, socket.SHUT_RDWR)  # SSLSocket's method would remove TLS too early
+            with contextlib.suppress(OSError):  # the request may have ended and closed the socket meanwhile
+                # the method of SSLSocket would end TLS while the other thread still uses it
+                socket.socket.shutdown(stream, socket.SHUT_RDWR)
 
     def _connect(self) -> None:
         if self._socket is not None and not self._is_stale(self._socket):
             return
         self.close()
-        proxy = settings.https_proxy(self._host) if self._is_tls else None  # without TLS, a proxy could read the keys
+        # a request without TLS does not use a proxy, which could read the keys
+        proxy = settings.https_proxy(self._host) if self._is_tls else None
         if proxy is None:
             self._open(self._host, self._port)
         else:
@@ -115,19 +121,20 @@ class Connection:
         if self._tls is not None and self._socket is not None:
             self._socket.settimeout(self._seconds_left())
             stream = self._tls.wrap_socket(self._socket, server_hostname=self._host, do_handshake_on_connect=False)
-            self._socket = stream  # set before the handshake, for `cut`
+            self._socket = stream  # set before the handshake, so that `cut` can abort it
             stream.do_handshake()
 
     def _is_stale(self, stream: socket.socket) -> bool:
         poll = select.poll()
         poll.register(stream, select.POLLIN)
-        return time.monotonic() - self._used_at > _IDLE_SECONDS or bool(poll.poll(0))  # readable: closed by the server
+        # an idle connection becomes readable when the server closes it
+        return time.monotonic() - self._used_at > _IDLE_SECONDS or bool(poll.poll(0))
 
     def _open(self, host: str, port: int) -> None:
-        """Connect to the first address of the host that answers."""
+        """Try the addresses of `host` in turn, and connect to the first one that answers."""
         failure = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            self._socket = socket.socket(family, kind, protocol)  # set before connecting, for `cut`
+            self._socket = socket.socket(family, kind, protocol)  # set before connecting, so that `cut` can abort it
             try:
                 self._socket.settimeout(min(self._seconds_left(), _CONNECT_SECONDS))
                 self._socket.connect(address)
@@ -140,7 +147,7 @@ class Connection:
         raise failure
 
     def _tunnel(self, proxy: str) -> None:
-        """Connect to the host through an HTTP proxy."""
+        """Connect to this connection's host through the HTTP proxy at the address `proxy`."""
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         if parts.scheme != "http" or not parts.hostname:
             raise ConnectionError("the proxy of HTTPS_PROXY or ALL_PROXY must be an http:// address")
@@ -169,26 +176,26 @@ class Connection:
             left = left[self._socket.send(left[:_PIECE]) :]
 
     def _receive(self) -> bytes:
-        """The next bytes; empty if the server has closed the connection."""
+        """Receive the next bytes from the server. They are empty if the server has closed the connection."""
         assert self._socket is not None  # noqa: S101
         self._socket.settimeout(self._seconds_left())
         return self._socket.recv(_PIECE)
 
     def _answer(self) -> Answer:
         status, headers = self._head()
-        while status // 100 == 1:  # "continue", "early hints"
+        while status // 100 == 1:  # interim answers such as "100 Continue" and "103 Early Hints"
             status, headers = self._head()
         self._deadline = min(self._deadline, time.monotonic() + _BODY_SECONDS)
         body, is_whole = bytearray(), True
         try:
             for piece in self._pieces(status, headers):
                 body += piece
-        except (OSError, ValueError):  # an incomplete body: the status alone is an answer
+        except (OSError, ValueError):  # even without the whole body, the status is an answer
             is_whole = False
         return Answer(status, headers, bytes(body), is_whole)
 
     def _head(self) -> tuple[int, dict[str, str]]:
-        """Read the status and headers of an answer."""
+        """Read the status and the headers of an answer."""
         first, *lines = self._until(b"\r\n\r\n", _HEAD_BYTES).decode("latin-1").split("\r\n")
         status = re.match(r"HTTP/1\.[01] (\d{3})(?: |$)", first)
         if status is None:
@@ -200,7 +207,10 @@ class Connection:
         return int(status[1]), headers
 
     def _pieces(self, status: int, headers: dict[str, str]) -> Iterator[bytes]:
-        """Yield the body in pieces. Raises ValueError if it exceeds `_BODY_BYTES`, OSError if it is incomplete."""
+        """Yield the body of an answer in pieces.
+
+        Raises ValueError if the body is longer than `_BODY_BYTES`, and OSError if it is incomplete.
+        """
         if status in (204, 304):
             return
         if "chunked" in headers.get("transfer-encoding", "").lower():
@@ -208,7 +218,7 @@ class Connection:
         elif "content-length" in headers:
             yield from self._exactly(int(headers["content-length"]), _BODY_BYTES)
         else:
-            headers["connection"] = "close"  # the body ends with the connection
+            headers["connection"] = "close"  # the body ends where the server closes the connection
             yield from self._rest()
 
     def _chunks(self) -> Iterator[bytes]:
@@ -221,7 +231,7 @@ class Connection:
             pass
 
     def _exactly(self, size: int, room: int) -> Iterator[bytes]:
-        """Yield the next `size` bytes, at most `room`; then raise ValueError if `size` is larger."""
+        """Yield the next `size` bytes. If `size` is larger than `room`, yield `room` bytes and raise ValueError."""
         left = min(size, room)
         while left > 0:
             piece = self._received or self._receive_or_raise()
@@ -241,7 +251,7 @@ class Connection:
             piece = self._receive()
 
     def _until(self, end: bytes, limit: int) -> bytes:
-        """Read and return the bytes before `end`. Raises ValueError if they are more than `limit`."""
+        """Read up to the bytes `end`, and return the bytes before. Raises ValueError if there are more than `limit`."""
         while (at := self._received.find(end)) < 0:
             if len(self._received) > limit + len(end):
                 raise ValueError("a line or the headers are too long")
@@ -259,7 +269,10 @@ class Connection:
 
 
 def _certifi() -> str | None:
-    """The file of certifi's authorities, if the system has none (and SSL_CERT_FILE is not set); else None."""
+    """The file of certificate authorities in the package certifi. It is for systems that have no such file.
+
+    None if the system or SSL_CERT_FILE provides authorities, or if certifi is not installed.
+    """
     paths = ssl.get_default_verify_paths()
     if paths.cafile or paths.capath:
         return None
@@ -270,4 +283,4 @@ def _certifi() -> str | None:
     return str(certifi.where())
 
 
-_AUTHORITIES = _certifi()  # at import, since this package's threads import nothing
+_AUTHORITIES = _certifi()  # called while this module is imported, since the threads of this package import nothing

@@ -15,25 +15,31 @@ from .client import ExportResult, LangfuseClient, ServerReply, client_of, is_ref
 from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
-BATCH_BYTES = 4 * 1024 * 1024  # size of the text before gzip; the SDK warns at 16 MB and drops at 64 MB
-SCORE_BATCH_BYTES = 1024 * 1024  # size of the text, about half of the request; Langfuse accepts 3.5 MB
-_RENEW_SECONDS = 5.0  # interval of lease renewal; plus the longest request, still shorter than the lease
+# The size of a batch's texts before gzip. Langfuse's SDK warns about 16 MB and drops 64 MB.
+BATCH_BYTES = 4 * 1024 * 1024
+# The size of a batch's texts, which are about half of a request. Langfuse accepts requests of 3.5 MB.
+SCORE_BATCH_BYTES = 1024 * 1024
+# The lease is renewed at this interval. The interval and the longest request together are shorter than the lease.
+_RENEW_SECONDS = 5.0
 _PROJECT_SECONDS = 2.0
 _CATCH_UP_SECONDS = 5.0
-_BACKLOG_NS = 120 * 10**9  # a row that ended longer ago belongs to a backlog
-_random = random.SystemRandom()  # the agent may seed the global generator
-_POLL_SECONDS = 0.05  # polling interval while another process ships
+_BACKLOG_NS = 120 * 10**9  # an observation that ended longer ago than this belongs to a backlog
+_random = random.SystemRandom()  # not the global generator, which the agent may seed
+_POLL_SECONDS = 0.05  # interval of checks whether another process is still shipping
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error: rows stay pending
-    """Ends a pass early, for the reason in `reply`."""
+    """Ends a pass over the pending rows early. `reply` has the reason."""
 
     def __init__(self, reply: ServerReply) -> None:
         self.reply = reply
 
 
 class Delivery:
-    """A connection to one destination and one to the journal; for one thread at a time, except `cut`."""
+    """Sends rows of the journal to one destination, with one connection to each of the two.
+
+    Only one thread at a time may use it. `cut` is the exception: any thread may call it.
+    """
 
     def __init__(
         self,
@@ -43,26 +49,28 @@ class Delivery:
         pause: Callable[[float], bool] = lambda _seconds: True,
     ) -> None:
         self.destination = destination
-        self._back_off_lease = f"{destination.label} told to wait"  # lease of the process that got a Retry-After
+        # name of the lease that a process takes when the server answers it with Retry-After
+        self._back_off_lease = f"{destination.label} told to wait"
         self._seconds_left = seconds_left  # returns the seconds until the process must end
         self._report = report
-        self._pause = pause  # waits between two batches of a backlog; returns True if a caller wants no pause
+        # waits some seconds between two batches of a backlog; returns True if the next batch should be sent at once
+        self._pause = pause
         self._client = client_of(destination)
         self._session = JournalSession()
-        self._renew_at = 0.0  # monotonic seconds; 0: no lease is held
+        self._renew_at = 0.0  # when to renew the lease, by time.monotonic(); 0 if no lease is held
         self._journal: Journal | None = None
         self._is_project_asked = False
-        self._unnoted: list[Mark] = []  # marks not written to the journal yet
-        self.settled = 0  # number of rows accepted or rejected by the server
-        self.refused = 0  # number of rejected rows
+        self._unnoted: list[Mark] = []  # results of sent rows that are not yet in the journal
+        self.settled = 0  # number of rows that the server has accepted or rejected
+        self.refused = 0  # number of rows that the server has rejected
 
     @property
     def has_unnoted(self) -> bool:
-        """Whether marks are not written to the journal yet."""
+        """Whether results of sent rows are not yet written to the journal."""
         return bool(self._unnoted)
 
     def cut(self) -> None:
-        """Abort a running request, from another thread."""
+        """Abort a request that is running in another thread."""
         self._client.cut()
 
     def close(self) -> None:
