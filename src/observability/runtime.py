@@ -134,7 +134,7 @@ def prepare_budgets() -> None:
 
 
 def running() -> Runtime:
-    """The runtime of this process, which is started if there is none."""
+    """The runtime of this process."""
     return active or _begin()
 
 
@@ -188,7 +188,7 @@ def _close_with_the_process() -> None:
     atexit.unregister(_end)
     atexit.register(_end)
     multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:  # the forked children of multiprocessing end without calling atexit
+    if multiprocessing is not None:  # multiprocessing's forked children end without atexit
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 
@@ -216,7 +216,7 @@ os.register_at_fork(before=_before_fork, after_in_parent=sqlite_forks.after_in_p
 
 
 def health() -> dict[str, Any]:
-    """Return the report that `LangFuseTracker().health()` returns."""
+    """The report of `LangFuseTracker().health()`."""
     from .health import report
 
     return report(running().recorder, running().shipper)

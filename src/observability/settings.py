@@ -32,7 +32,7 @@ _CONFIG_MODULE = ".".join([*(__package__ or "").split(".")[:-1], "config"])
 
 
 class SettingError(ValueError):
-    """A setting is malformed. The message names the variable and the accepted values."""
+    """A setting is malformed; the message names the variable and the accepted values."""
 
 
 class _Keys(NamedTuple):
@@ -55,17 +55,17 @@ class Destination(_Keys):
 
     @property
     def label(self) -> str:
-        """The destination's name in the journal: the host and the public key, but not the secret key."""
+        """The destination's name in the journal: host and public key, never the secret."""
         return f"{self.host}|{self.public_key}"
 
     @property
     def credential(self) -> str:
-        """A name for the credential that may be printed."""
+        """The credential's printable name."""
         return f"the key {self.public_key}"
 
 
 class _Endpoint(NamedTuple):
-    host: str  # the endpoint's address, without /v1/traces
+    host: str  # the endpoint, without /v1/traces
     headers: dict[str, str]  # credentials
 
 
@@ -84,15 +84,15 @@ class OtlpDestination(_Endpoint):
 
     @property
     def label(self) -> str:
-        """The destination's name in the journal: the endpoint's address, without the headers (credentials)."""
+        """The destination's name in the journal: the endpoint, never a header."""
         return self.host
 
 
 def parse_bool(name: str, text: str) -> bool:
-    """Return `text` as a boolean. It may be true/false, 1/0, yes/no or on/off, in upper or lower case.
+    """Return `text` as a boolean: true/false, 1/0, yes/no, on/off in any case.
 
     Raises:
-        SettingError: on anything else. The message does not quote the text, which may be a misplaced secret.
+        SettingError: on anything else. The text is not quoted: it may be a secret set under the wrong name.
     """
     value = text.strip().lower()
     if value in ("true", "1", "yes", "on"):
@@ -122,7 +122,7 @@ def parse_count(name: str, text: str) -> int:
 
 
 def parse_durability(name: str, text: str) -> str:
-    """Return `text`, which must be `async` or `sync`. Raises SettingError on anything else."""
+    """Return `text` as `async` or `sync`. Raises SettingError on anything else."""
     value = text.strip().lower()
     if value not in ("async", "sync"):
         raise SettingError(f"{name} must be async or sync")
@@ -152,7 +152,7 @@ def parse_headers(name: str, text: str) -> dict[str, str]:
     The format is `name=value` for each header, separated by commas, with URL-encoded values.
 
     Raises:
-        SettingError: on anything else. The message does not quote the text, since the values are credentials.
+        SettingError: on anything else, without quoting it: the values are credentials.
     """
     headers = {}
     for pair in filter(None, map(str.strip, text.split(","))):
@@ -176,7 +176,7 @@ def parse_public_key(name: str, text: str) -> str:
 
 
 def parse_environment(name: str, text: str) -> str:
-    """Return the Langfuse environment `text`. Raises SettingError on a name that the server replaces by `default`."""
+    """Return `text` as a Langfuse environment. Raises SettingError on names that the server replaces by `default`."""
     value = text.strip()
     if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
         raise SettingError(f"{name} must be 1 to 40 of a-z, 0-9, _ and -, and not begin with langfuse")
@@ -240,7 +240,7 @@ def parse_quiet_hours(name: str, text: str) -> QuietHours:
 def parse_urls(name: str, text: str) -> tuple[str, ...]:
     """Return the addresses in `text`, separated by white space or commas. Raises SettingError on anything else.
 
-    Error messages do not quote the text, since the addresses of messengers contain tokens.
+    Errors do not quote the text, since addresses of messengers contain tokens.
     """
     urls = tuple(filter(None, re.split(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)|\s+|,$", text.strip(), flags=re.IGNORECASE)))
     if not all(re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE) for url in urls):
@@ -312,8 +312,8 @@ _DEFAULT_HOST = "https://cloud.langfuse.com"
 _HOST = re.compile(r"https?://[^/\s@?#]+(?:/[^/\s@?#]{0,19})*")
 # Names of HTTP headers (RFC 9110, 5.1), except headers about the message itself, such as Host and Content-Length.
 _HEADER_NAME = re.compile(r"(?!host$|content-|transfer-|connection$)[\w!#$%&'*+.^`|~-]+", re.IGNORECASE | re.ASCII)
-# Prefixes of secret keys, such as those of Langfuse, OpenAI, Groq, xAI, GitHub, Hugging Face, AWS and Google, and of JWTs. A
-# public key with such a prefix is rejected.
+# Prefixes of secret keys (Langfuse, OpenAI, Groq, xAI, GitHub, AWS, Google and others) and of JWTs. A public key with
+# such a prefix is rejected.
 SECRET_KEY = re.compile(r"(?:sk|gsk|xai|ghp|hf|rk)[-_]|AKIA|AIza|eyJ", re.IGNORECASE)
 PLACEHOLDER = re.compile(r"your_\w*_here$", re.IGNORECASE)
 reported: set[tuple[str, str]] = set()  # (name, text) of the malformed settings that were reported
@@ -326,7 +326,7 @@ _encode: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
 
 
 def env_file() -> Mapping[str, str | None]:
-    """The variables in the file `.env`, which is read only once."""
+    """The variables of `.env`, read once."""
     return _variables_of(ENV_FILE)
 
 
@@ -342,7 +342,7 @@ def _variables_of(file: Path) -> Mapping[str, str | None]:
 
 
 def env(name: str) -> str | None:
-    """The variable `name` from the environment, else from `.env`. None if it is unset, empty or a placeholder."""
+    """The variable `name` of the environment or `.env`; None if it is unset, empty or a placeholder."""
     text = os.environ.get(name)
     if text is None:
         text = env_file().get(name)
@@ -374,7 +374,7 @@ class Reader:
         return parsed[1]
 
     def forget(self) -> None:
-        """Drop all parsed values, so that the next read of a setting parses it again."""
+        """Parse every setting again at its next read."""
         self._parsed = dict.fromkeys(self.table, (self.table, None))
 
     def malformed(self) -> list[str]:
@@ -453,7 +453,7 @@ _NOTHING: dict[str, Any] = {}
 
 
 def origin(name: str) -> str:
-    """Where the setting `name` comes from: `config.py`, `the environment`, `.env`, or `the default`."""
+    """The source of the setting `name`: `config.py`, `the environment`, `.env`, or `the default`."""
     if name in CONFIG_NAMES and name in _config():
         return "config.py"
     text = env(name)
@@ -526,7 +526,7 @@ def _recording_of(flag: bool | None, capture_input: bool, capture_output: bool, 
 
 
 def tracing_on() -> bool:
-    """Whether calls are recorded in the journal. They are, unless ENABLE_LANGFUSE is set to false."""
+    """Whether calls are recorded in the journal: unless ENABLE_LANGFUSE is set to false."""
     return recording().on
 
 
@@ -575,13 +575,13 @@ def _is_in_domain(host: str, domain: str) -> bool:
 
 
 def missing_langfuse_keys() -> list[str]:
-    """The names of the Langfuse keys that are not set, in the order of `.env_example`."""
+    """Names of the Langfuse keys that are not set, in the order in which `.env_example` lists them."""
     keys = ("LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY")
     return [name for name in keys if not setting(name) and read.error_in(name) is None]
 
 
 def journal_path() -> Path:
-    """The path of the journal. If OBSERVABILITY_JOURNAL is a relative path, it starts at the root of the repo."""
+    """The path of the journal; a relative OBSERVABILITY_JOURNAL is relative to the repo."""
     return _under_repo(setting("OBSERVABILITY_JOURNAL"), os.environ.get("HOME"))
 
 

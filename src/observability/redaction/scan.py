@@ -275,7 +275,7 @@ class Scan:
         self.ascii = self.utf8 if text.isascii() else self.utf8.translate(_ASCII_OR_MARK, CONTINUATION)
 
     def digit_after(self, at: int) -> int:
-        """Return the position of the first digit at or after `at`. If there is no digit, return the text's length."""
+        """Return the position of the first digit from `at` on; the text's length if there is none."""
         known_from, digit = self._digit
         if not known_from <= at <= digit:
             match = _DIGIT.search(self.text, at)
@@ -294,7 +294,7 @@ class Scan:
 
     @_View
     def plain_utf8(self) -> bytes:
-        """`plain` in UTF-8. It is longer than the text if the text has characters outside ASCII."""
+        """`plain` in UTF-8; longer than the text if that has characters outside ASCII."""
         return self.utf8 if self.plain is self.text else self.plain.encode("utf-8", "surrogatepass")
 
     @_View
@@ -329,7 +329,7 @@ class Scan:
 
     @_View
     def decoded(self) -> Rewritten | None:
-        r"""The text with \u escapes, escaped slashes, HTML quotes and %XX decoded. It is None if nothing is encoded."""
+        r"""The text with \u escapes, escaped slashes, HTML quotes and %XX decoded; None if nothing is encoded."""
         if self.depth >= _MOST_DECODED:
             return None
         view = Rewritten(self.text, _ENCODED, _decoded)

@@ -45,7 +45,7 @@ def _unaccented(text: str) -> str:
 
 @cache
 def _wordlist(language: str) -> tuple[str, ...]:
-    """The BIP-39 words of `language`, read from the language's file on first use."""
+    """The words of a language, read from its file on first use."""
     return tuple(Mnemonic(language).wordlist)
 
 
@@ -253,7 +253,7 @@ _NAMES_PHRASE = regex(
     r"[\"'`*\\]{0,8}\s{0,4}(?:[:=]|->|\bis\b|\bare\b)[\s\"'`*\\\[(>|-]{0,40}$",
     re.IGNORECASE,
 )
-_NAME_REACH = 100  # characters before the phrase that are searched for its name
+_NAME_REACH = 100  # maximum distance in characters between the name and the phrase
 
 
 def may_hold_phrase(scan: Scan) -> bool:
@@ -381,10 +381,10 @@ def _valid(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int,
     Overlapping phrases are all yielded, since any of them may be the real one.
     """
     yield from _of_one_word(numbers, checksums)
-    if len(set(numbers)) < _VARIED:  # as in a table's column of `long` and `short`
+    if len(set(numbers)) < _VARIED:  # such as a column of `long` and `short`
         return
     if not checksums.has_time_for(len(numbers)):
-        yield 0, len(numbers)  # there are too many words to check, so all are masked
+        yield 0, len(numbers)  # too many to check: mask all words
         return
     varied = [len(set(numbers[at : at + _FEWEST])) >= _VARIED for at in range(len(numbers) - _FEWEST + 1)]
     for length in LENGTHS:

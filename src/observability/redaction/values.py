@@ -7,7 +7,7 @@ from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_
 from .scan import MASKED, NOT_RECORDED, regex
 from .wallets import is_address
 
-# Placeholders in `.env` examples and documentation. The expression must match the whole value.
+# Placeholders in `.env` examples and documentation; matched against the whole value.
 PLACEHOLDER = (
     r"(?:[a-z]{2,5}[-_])?your(?:[-_][a-z0-9]{1,20}){0,6}[-_](?:key|token|secret|password|passphrase|phrase|seed|here|value)"
     r"|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined|not[-_ ]?(?:set|needed)"

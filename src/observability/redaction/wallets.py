@@ -18,7 +18,7 @@ from .scan import Scan, Span, regex, runs_of
 _TOKEN = regex(rb"(?<![0-9A-Za-z])[0-9A-Za-z]{50,130}(?![0-9A-Za-z])")
 # Lengths of a key in characters. The shortest, a WIF key, has 51. The longest, 64 bytes in hex after `0x`, has 130.
 _LENGTHS = range(50, 131)
-HASH_LENGTHS = (64, 66)  # characters of 32 bytes in hex, without and with `0x`
+HASH_LENGTHS = (64, 66)  # lengths of 32 bytes in hex, without and with 0x
 _EVM, _SOLANA = "evm-private-key", "solana-secret-key"
 _HEX = regex(r"(?:0[xX])?[0-9a-fA-F]+$")
 
@@ -99,7 +99,7 @@ _LOOKS = regex(
     r"|kaspa:|bitcoincash:)[02-9ac-hj-np-z]{38,103}"
     r"|[EU]Q[A-D][A-Za-z0-9_-]{45}|G[A-Z2-7]{55}|[A-Z2-7]{58}|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}"
 )
-_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # Bitcoin's alphabet of base58
+_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # base58: Bitcoin's alphabet
 # Translates a text in Ripple's alphabet of base58 to Bitcoin's alphabet.
 _RIPPLE = str.maketrans("rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz", _LETTERS)
 
@@ -114,7 +114,7 @@ def is_address(token: str) -> bool:
         return _HEX.match(token) is not None
     if not 26 <= len(token) <= 130:
         return False
-    if token[1:4] == "pub":  # an extended public key (BIP-32)
+    if token[1:4] == "pub":  # the public half of an extended key: BIP-32
         return len(_checked(token) or b"") == 78
     return _LOOKS.fullmatch(token) is not None or (len(token) <= 48 and _is_base58_address(token))
 
@@ -123,7 +123,7 @@ def _is_base58_address(token: str) -> bool:
     raw = _from_base58(token)
     if len(raw) == 35:  # Polkadot: SS58
         return blake2b(b"SS58PRE" + raw[:33]).digest()[:2] == raw[33:]
-    if token[0] == "r" and len(raw) >= 24:  # Ripple has its own alphabet of base58
+    if token[0] == "r" and len(raw) >= 24:  # Ripple has an alphabet of its own
         token = token.translate(_RIPPLE)
     # addresses have 21 bytes on Bitcoin, Dogecoin and Tron, 22 on Zcash, and 32 without a checksum on Solana
     return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)
@@ -133,7 +133,7 @@ _BASE58 = {letter: at for at, letter in enumerate(_LETTERS)}
 
 
 def _from_base58(text: str) -> bytes:
-    """Decode `text` from base58 in Bitcoin's alphabet. Return empty bytes if it is not base58."""
+    """Decode base58 (Bitcoin's alphabet); return no bytes if `text` is not base58."""
     number = 0
     for letter in text:
         if letter not in _BASE58:
@@ -257,7 +257,7 @@ _KEY_FOLLOWS = regex(
     r"(?=\s{0,2}(?:[).,;!?\"'\]|}]|$|\n|of\b|for\b))",
     re.IGNORECASE,
 )
-# An account as JSON, with the two fields in either order: `{"address": "0x…", "key": "0x…"}`.
+# An account as JSON: `{"address": "0x…", "key": "0x…"}`, in either order.
 _MARK = r"\\{0,7}[\"']"
 _IS_ADDRESS = rf"{_MARK}address{_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}0x[0-9a-fA-F]{{40}}{_MARK}"
 _IS_KEY = rf"{_MARK}(?:key|pk){_MARK}\s{{0,4}}:\s{{0,4}}{_MARK}$"
@@ -265,7 +265,7 @@ _ACCOUNT = regex(rf"{_IS_ADDRESS}\s{{0,4}},\s{{0,8}}{_IS_KEY}", re.IGNORECASE)
 _ENDS_WITH_KEY = regex(_IS_KEY, re.IGNORECASE)
 _ADDRESS_FOLLOWS = regex(rf"{_MARK}\s{{0,4}},\s{{0,8}}{_IS_ADDRESS}", re.IGNORECASE)
 _NEXT_OF_LIST = regex(r"[\s\"'`,;()\[\]\\\d.|-]{1,16}")
-_REACH = 160  # number of characters before a key that are searched for its label
+_REACH = 160  # characters before a key that are searched for a label
 # Every match of `_KEY_LABEL`, `_KEY_FOLLOWS` and `_ACCOUNT` contains one of these words.
 _HINTS = ("key", "pk", "priv", "seed", "wallet", "agent", "accounts", "clave", "chave", "chiave")
 _FOREIGN_HINTS = ("clé", "私", "秘密", "개인")
@@ -336,7 +336,7 @@ _INDEXED = regex(r"[\"']?0[\"']?\s{0,4}:\s{0,4}\d{1,3}(?:\s{0,4},\s{0,16}[\"']?\
 _NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s{0,4}:)")
 _HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
-_SHORTEST_LIST = b"x" * 127  # the shortest list has 64 digits and 63 separators
+_SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
 # Also accepts the letters of escape sequences, such as `\n`, between the numbers.
 BYTES_HINT = rf"""[0-9,; \t\r\n:"'|\\nrtfbvuxa-f%\x1b\[m-]{{{len(_SHORTEST_LIST)}}}|0x[0-9a-f]{{1,2}}(?:[^0-9a-f]|$)"""
 _KEY_BYTES = 64

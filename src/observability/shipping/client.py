@@ -21,15 +21,15 @@ from .connection import Answer, Connection
 
 REQUEST_SECONDS = 20.0  # limit for a request and its answer; must be shorter than a lease
 _SHORTEST_SECONDS = 0.05
-_LONGEST_RETRY_AFTER = 3600.0  # a longer Retry-After of the server is cut to this
+_LONGEST_RETRY_AFTER = 3600.0  # limit in seconds for the server's Retry-After
 _GZIP_LEVEL = 1  # takes half the time of higher levels and saves three quarters as much
-_GZIP_FORMAT = 31  # zlib's `wbits` for the gzip format with the largest window
+_GZIP_FORMAT = 31  # zlib's number for gzip, with the largest window
 _PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # has only characters that are safe in a web address
-_MESSAGE = 500  # number of characters that are kept of the server's message
+_MESSAGE = 500  # characters kept of the server's message
 
 
 class ExportResult(Enum):
-    """The result of a request. It applies to all rows in the request."""
+    """The result of a request, for all rows in it."""
 
     DELIVERED = "delivered"  # the server gave the success answer of the protocol
     REFUSED = "refused"  # the server rejects the rows for good, by status 400, 413 or 422 or by OTLP's partial success
@@ -44,14 +44,14 @@ class ServerReply(NamedTuple):
     result: ExportResult
     message: str
     retry_after: float | None = None
-    events: Mapping[str, "ServerReply"] = MappingProxyType({})  # only for a batch of scores: event's id -> reply to it
+    events: Mapping[str, "ServerReply"] = MappingProxyType({})  # for a batch of scores: event id -> reply
 
 
 _Reader = Callable[[Any], ServerReply]  # turns the JSON of a successful answer into a reply
 
 
 class Client:
-    """Sends requests to one destination over one connection."""
+    """Sends to one destination, over one connection."""
 
     def __init__(self, destination: settings.AnyDestination, credentials: dict[str, str]) -> None:
         self._destination = destination
@@ -100,7 +100,7 @@ class Client:
 
 
 class LangfuseClient(Client):
-    """Sends observations and scores to one Langfuse project."""
+    """Sends to one Langfuse project."""
 
     def __init__(self, destination: settings.Destination) -> None:
         keys = b64encode(f"{destination.public_key}:{destination.secret_key}".encode())
@@ -108,7 +108,7 @@ class LangfuseClient(Client):
         self._public_key = destination.public_key
 
     def encoded(self, rows: Iterable[Row]) -> bytes:
-        """Encode observations as a gzipped OTLP message in JSON."""
+        """Observations as a gzipped OTLP/JSON message."""
         return _gzipped(otlp.message_of(rows, self._public_key))
 
     def send_spans(self, message: bytes, seconds: float) -> ServerReply:
@@ -161,18 +161,18 @@ class OtlpClient(Client):
 
 
 def client_of(destination: settings.AnyDestination) -> Client:
-    """Create the client for `destination`."""
+    """Create a client of the destination."""
     return LangfuseClient(destination) if isinstance(destination, settings.Destination) else OtlpClient(destination)
 
 
 def _gzipped(pieces: Iterable[bytes]) -> bytes:
-    """Join the pieces of a message and compress them by gzip."""
+    """Compress the pieces of a message."""
     gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
     return b"".join([*map(gzip.compress, pieces), gzip.flush()])
 
 
 def is_refused_plain_http(destination: settings.AnyDestination) -> bool:
-    """Whether the keys would leave this machine without TLS although LANGFUSE_ALLOW_HTTP is off."""
+    """Whether the keys would leave this machine without TLS, and LANGFUSE_ALLOW_HTTP does not allow it."""
     url = urlsplit(destination.host)
     return url.scheme == "http" and not _is_loopback(url.hostname or "") and not settings.setting("LANGFUSE_ALLOW_HTTP")
 
@@ -180,7 +180,7 @@ def is_refused_plain_http(destination: settings.AnyDestination) -> bool:
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
-    except ValueError:  # a host name and not an IP address, such as 127.0.0.1.example.com
+    except ValueError:  # a host name, such as 127.0.0.1.example.com
         return host == "localhost"
 
 
@@ -246,7 +246,7 @@ def _reply_to_events(response: Any) -> ServerReply:
 def _reply_to_event(error: Any) -> ServerReply:
     status = int(error["status"])
     message = f"status {status}: {error.get('error') or error.get('message') or 'no reason given'}"
-    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # rejected for good
+    refused = 400 <= status < 500 and status not in (401, 403, 408, 429)  # Langfuse rejects this event for good
     return _refusal(message)._replace(result=ExportResult.REFUSED if refused else _result_of(status))
 
 

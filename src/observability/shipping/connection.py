@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from .. import settings
 
 _CONNECT_SECONDS = 5.0  # limit for connecting to one address of the host
-_BODY_SECONDS = 5.0  # limit for receiving an answer's body
+_BODY_SECONDS = 5.0  # limit for an answer's body
 _BODY_BYTES = _HEAD_BYTES = 65_536
 # A connection that was idle for longer is not used again, since Langfuse's Node.js server closes it after 5 seconds.
 _IDLE_SECONDS = 4.0
@@ -28,7 +28,7 @@ _PIECE = 65_536
 
 
 class Answer(NamedTuple):
-    """The answer of a server to a request."""
+    """A server's answer."""
 
     status: int
     headers: dict[str, str]  # names in lower case
@@ -66,7 +66,7 @@ class Connection:
         self._tls = ssl.create_default_context(cafile=_AUTHORITIES) if self._is_tls else None
         self._socket: socket.socket | None = None
         self._received = b""
-        self._deadline = 0.0  # when the running request must end, by time.monotonic()
+        self._deadline = 0.0  # deadline of the running request, monotonic seconds
         self._used_at = 0.0
 
     def request(self, method: str, path: str, headers: dict[str, str], body: bytes, seconds: float) -> Answer:
@@ -131,7 +131,7 @@ class Connection:
         return time.monotonic() - self._used_at > _IDLE_SECONDS or bool(poll.poll(0))
 
     def _open(self, host: str, port: int) -> None:
-        """Try the addresses of `host` in turn, and connect to the first one that answers."""
+        """Connect to the first address of the host that answers."""
         failure = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             self._socket = socket.socket(family, kind, protocol)  # set before connecting, so that `cut` can abort it
@@ -176,7 +176,7 @@ class Connection:
             left = left[self._socket.send(left[:_PIECE]) :]
 
     def _receive(self) -> bytes:
-        """Receive the next bytes from the server. They are empty if the server has closed the connection."""
+        """The next bytes; empty if the server has closed the connection."""
         assert self._socket is not None  # noqa: S101
         self._socket.settimeout(self._seconds_left())
         return self._socket.recv(_PIECE)
@@ -195,7 +195,7 @@ class Connection:
         return Answer(status, headers, bytes(body), is_whole)
 
     def _head(self) -> tuple[int, dict[str, str]]:
-        """Read the status and the headers of an answer."""
+        """Read the status and headers of an answer."""
         first, *lines = self._until(b"\r\n\r\n", _HEAD_BYTES).decode("latin-1").split("\r\n")
         status = re.match(r"HTTP/1\.[01] (\d{3})(?: |$)", first)
         if status is None:

@@ -15,7 +15,7 @@ from .client import ExportResult, LangfuseClient, ServerReply, client_of, is_ref
 from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
-# The size of a batch's texts before gzip. Langfuse's SDK warns about 16 MB and drops 64 MB.
+# The size of a batch's texts before gzip. Langfuse's SDK warns of a batch of 16 MB and drops one of 64 MB.
 BATCH_BYTES = 4 * 1024 * 1024
 # The size of a batch's texts, which are about half of a request. Langfuse accepts requests of 3.5 MB.
 SCORE_BATCH_BYTES = 1024 * 1024
@@ -25,7 +25,7 @@ _PROJECT_SECONDS = 2.0
 _CATCH_UP_SECONDS = 5.0
 _BACKLOG_NS = 120 * 10**9  # an observation that ended longer ago than this belongs to a backlog
 _random = random.SystemRandom()  # not the global generator, which the agent may seed
-_POLL_SECONDS = 0.05  # interval of checks whether another process is still shipping
+_POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error: rows stay pending
@@ -61,8 +61,8 @@ class Delivery:
         self._journal: Journal | None = None
         self._is_project_asked = False
         self._unnoted: list[Mark] = []  # results of sent rows that are not yet in the journal
-        self.settled = 0  # number of rows that the server has accepted or rejected
-        self.refused = 0  # number of rows that the server has rejected
+        self.settled = 0  # number of rows accepted or rejected by the server
+        self.refused = 0  # number of rejected rows
 
     @property
     def has_unnoted(self) -> bool:
@@ -70,7 +70,7 @@ class Delivery:
         return bool(self._unnoted)
 
     def cut(self) -> None:
-        """Abort a request that is running in another thread."""
+        """Abort a running request, from another thread."""
         self._client.cut()
 
     def close(self) -> None:
