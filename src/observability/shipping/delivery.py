@@ -70,7 +70,7 @@ class Delivery:
         return bool(self._unnoted)
 
     def cut(self) -> None:
-        """Abort a running request, from another thread."""
+        """Abort the request that is running. May be called from another thread."""
         self._client.cut()
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Delivery:
         self._client.close()
 
     def abandon(self) -> None:
-        """Leave inherited connections to the parent, in a forked child."""
+        """In a forked child, leave the inherited connections to the parent."""
         self._session.abandon()
 
     def is_refused_plain_http(self) -> bool:
@@ -125,12 +125,12 @@ class Delivery:
                 raise _Stopped(_ELSEWHERE)
 
     def _learn_project(self, journal: Journal) -> None:
-        """Request the project's id, for addresses of traces, once after the first delivery."""
+        """Ask Langfuse once, after the first delivery, for the project's id, which is part of a trace's address."""
         if self._is_project_asked or not self.settled:
             return
         self._is_project_asked = True
         label = self.destination.label
-        with contextlib.suppress(OSError):  # the request is retried by the next process, or by `doctor`
+        with contextlib.suppress(OSError):  # the next process, or `doctor`, asks again
             if isinstance(self._client, LangfuseClient) and journal.project_of(label) is None:
                 project = self._client.project_id(min(self._seconds_left(), _PROJECT_SECONDS))
                 if project is not None:
@@ -150,23 +150,24 @@ class Delivery:
         self._renew_at = now + _RENEW_SECONDS if mine else 0.0
 
     def _respect_back_off_of_others(self, journal: Journal) -> None:
-        """Check for a back-off left by another process. Must run after acquiring the lease: the other process records
-        its back-off before releasing."""
+        """Stop if the server told another process to wait. Must run after acquiring the lease, since the other process
+        records its back-off before it releases the lease."""
         seconds = journal.seconds_held(self._back_off_lease, self._session.process, self._session.is_alive)
         if seconds:
             why = "the server told another process of this machine to wait"
             raise _Stopped(ServerReply(ExportResult.UNAVAILABLE, why, seconds))
 
     def _share_back_off(self, journal: Journal, seconds: float | None) -> None:
-        """Record the server's Retry-After for other processes. The record ends with this process, so that a restart of
-        all processes tries again."""
+        """Record the server's Retry-After for other processes. The record becomes invalid when this process ends, so
+        that after a restart all processes try again."""
         if seconds:
             with contextlib.suppress(JournalError):  # if this fails, the other processes receive their own Retry-After
                 journal.take_lease(self._back_off_lease, self._session.process, self._session.is_alive, seconds)
 
     def _give_up_lease(self, journal: Journal) -> None:
-        """Release the lease, or keep it while the journal does not know which rows are delivered."""
-        with contextlib.suppress(JournalError):  # if this fails, the lease expires
+        """Release the lease. Keep it if marks could not be written, since the journal then does not know what is
+        delivered."""
+        with contextlib.suppress(JournalError):  # if this fails, the lease expires on its own
             if self._unnoted:
                 self._take_lease(journal)
             elif self._renew_at:
@@ -174,7 +175,7 @@ class Delivery:
                 journal.give_up_lease(self.destination.label, self._session.process)
 
     def _ship_some(self, journal: Journal, newest: tuple[int, int]) -> None:
-        """Send one batch of observations, or of scores once no observation is left."""
+        """Send one batch of observations, or one batch of scores if no observation is pending."""
         label = self.destination.label
         rows = journal.pending_observations(label, BATCH_ROWS, BATCH_BYTES, up_to=newest[0])
         if rows and time.time_ns() - rows[0]["end_ns"] > _BACKLOG_NS and not self._pause(0.0):
@@ -188,7 +189,7 @@ class Delivery:
             self._ship_batch("scores", scores, journal)
 
     def _wait_after(self, rows: int, journal: Journal) -> None:
-        """Pause after a batch of a backlog, and keep the lease: another process would continue at once."""
+        """Pause after a batch of a backlog. Keep the lease, since another process would otherwise continue at once."""
         until = time.monotonic() + catch_up_pause(rows)
         while (left := until - time.monotonic()) > 0 and self._has_lease(journal):
             if self._pause(min(left, _RENEW_SECONDS)):
@@ -202,7 +203,7 @@ class Delivery:
             self._ship_batch(table, rows[middle:], journal)
 
     def _send(self, table: str, rows: list[Row], journal: Journal) -> bool:
-        """Send rows and mark them by the reply; return False if several are rejected together."""
+        """Send rows and mark them by the server's reply. Return False if the server rejects several rows together."""
         if not self._has_lease(journal):
             raise _Stopped(_ELSEWHERE)
         reply = self._reply_of(table, rows)
@@ -213,7 +214,7 @@ class Delivery:
         return True
 
     def _settle(self, table: str, replies: list[tuple[ServerReply, list[Row]]], journal: Journal) -> None:
-        """Mark the rows that the server accepted or rejected; end the pass if any other result remains."""
+        """Mark the rows that the server accepted or rejected. End the pass if any row got another result."""
         for reply, rows in replies:
             if reply.result in _FINAL:
                 self._unnoted.append(self._mark_of(table, rows, reply))
@@ -237,20 +238,21 @@ class Delivery:
         if reply.result is ExportResult.DELIVERED:
             return Mark(table, keys, "shipped", destination=self.destination.label)
         message = str(redact(reply.message))
-        if not self.refused:  # reported once: the server may reject all rows
+        if not self.refused:  # reported only once, since the server may reject many rows
             self._report(f"{self.destination.service} refuses a row of {table} for good: {message}")
         self.refused += len(rows)
         return Mark(table, keys, "rejected", message, self.destination.label)
 
     def _note(self, journal: Journal) -> None:
-        """Write marks to the journal. If that fails, they are kept, and written before the next request."""
+        """Write the collected marks to the journal. If that fails, they are kept and written before the next
+        request."""
         while self._unnoted:
             journal.mark(self._unnoted[0])
             del self._unnoted[0]
 
 
 def catch_up_rows() -> int:
-    """The number of rows in one batch of a backlog: a few seconds' worth at OBSERVABILITY_CATCH_UP_RATE."""
+    """The number of rows in one batch of a backlog: as many as OBSERVABILITY_CATCH_UP_RATE allows in a few seconds."""
     rate: float = settings.setting("OBSERVABILITY_CATCH_UP_RATE")
     return max(min(int(rate * _CATCH_UP_SECONDS), BATCH_ROWS), 1) if rate else BATCH_ROWS
 

@@ -11,13 +11,14 @@ from ..background import yielding
 from ..journal import Row, json_pieces, json_text
 
 SERVICE = "moon-dev-ai-agents"
-KIND_INTERNAL, KIND_CLIENT = 1, 3  # opentelemetry/proto/trace/v1/trace.proto
+KIND_INTERNAL, KIND_CLIENT = 1, 3  # values of `SpanKind` in opentelemetry/proto/trace/v1/trace.proto
 STATUS_ERROR = 2
 _END = b"]}]}]}"  # closes the list of spans and everything around it
 
 
 def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]) -> Iterator[bytes]:
-    """An `ExportTraceServiceRequest` on one line, in pieces, so that other threads run in between.
+    """Yield an `ExportTraceServiceRequest` as one line of JSON. It comes in pieces, so that other threads run in
+    between.
 
     Args:
         spans: fields of `opentelemetry.proto.trace.v1.Span`.
@@ -48,7 +49,7 @@ def identity_of(row: Row) -> dict[str, Any]:
 
 
 def attributes_of(values: Iterable[tuple[str, Any]]) -> list[dict[str, Any]]:
-    """The attributes whose value is not None."""
+    """Encode attributes as OTLP, and leave out those whose value is None."""
     return [{"key": name, "value": _value(value)} for name, value in values if value is not None]
 
 

@@ -33,7 +33,7 @@ _PROVIDERS = {
     "mistral": "mistral_ai",
 }
 _IN_PROCESS = "local"  # provider of models that run inside the agent's process
-# Parameter -> attribute and its type.
+# Name of a model parameter -> its name in the GenAI convention, and its Python types.
 _FLOAT, _INT = (float, int), (int,)
 _PARAMETERS = {
     "temperature": ("temperature", _FLOAT),
@@ -71,7 +71,8 @@ def span_of(row: Row) -> dict[str, Any]:
 
 
 def _name(row: Row) -> str:
-    """The convention's span name: the operation, and its model, agent or tool; else the row's own name."""
+    """The span's name by the GenAI convention: the operation, followed by its model, agent or tool. A row without an
+    operation keeps its own name."""
     operation = _OPERATIONS.get(row["type"])
     subject = {"agent": row["agent"], "tool": row["name"]}.get(row["type"], row["model_requested"])
     return row["name"] if operation is None else f"{operation} {subject or ''}".rstrip()
@@ -96,7 +97,7 @@ def _attributes(row: Row) -> _Attributes:
 def _request(row: Row) -> _Attributes:
     yield "gen_ai.provider.name", _PROVIDERS.get(row["provider"], row["provider"])
     yield "gen_ai.request.model", row["model_requested"]
-    if row["usage"]:  # a call without an answer has only the requested model
+    if row["usage"]:  # without usage there was no answer, so only the requested model is known
         yield "gen_ai.response.model", row["model"]
         yield from _usage(json.loads(row["usage"]))
     yield from _parameters(json.loads(row["model_parameters"] or "{}"))
@@ -105,7 +106,8 @@ def _request(row: Row) -> _Attributes:
 
 
 def _usage(usage: dict[str, int]) -> _Attributes:
-    """Token counts. Input in the convention includes cached tokens, output includes reasoning; ours are disjoint."""
+    """Yield the token counts. In the GenAI convention, input includes cached tokens and output includes reasoning
+    tokens. The counts in `usage` do not overlap."""
     cached, written = usage.get("input_cached_tokens"), usage.get("input_cache_creation")
     reasoning = usage.get("output_reasoning_tokens")
     if "input" in usage:
@@ -128,7 +130,8 @@ def _parameters(parameters: dict[str, Any]) -> _Attributes:
 
 
 def _contents(row: Row, metadata: dict[str, Any]) -> _Attributes:
-    """Input and output, if captured, under the convention's names for the row's type, or else under our own."""
+    """Yield the input and output, if captured. Types of rows that the GenAI convention does not cover get our own
+    names."""
     if row["type"] in ("generation", "agent"):
         yield from _messages(row, metadata)
     elif row["type"] == "tool":
@@ -154,7 +157,7 @@ _STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata 
 
 
 def _own(row: Row, metadata: dict[str, Any]) -> _Attributes:
-    """The attributes without a name in the convention: names, tags, cost and metadata."""
+    """The attributes for which the GenAI convention has no name: our own names, tags, cost and other metadata."""
     yield "moon_dev.name", row["name"]
     yield "moon_dev.trace_name", row["trace_name"]
     yield "moon_dev.tags", row["tags"] or None

@@ -13,7 +13,7 @@ from ..journal import json_text
 _ROLES = {"model": "assistant", "developer": "system", "function": "tool"}
 _TEXTS = ("text", "input_text", "output_text")
 _CONTENTS = frozenset({"content", "parts", "tool_calls", "function_call"})
-# Parts of Anthropic's messages, and items of OpenAI's responses.
+# Types of the parts of Anthropic's messages, and of the items of OpenAI's responses.
 _TOOL_CALLS = ("tool_use", "function_call", "custom_tool_call")
 _TOOL_RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
 _ITEMS = dict.fromkeys(_TOOL_CALLS[1:], "assistant") | dict.fromkeys(_TOOL_RESULTS[1:], "tool")  # type of item -> role
@@ -22,20 +22,20 @@ Message = dict[str, Any]
 
 
 def input_messages(prompt: Any) -> list[Message]:
-    """The messages of a prompt: a list of them in any provider's form, or one text."""
+    """Convert a prompt, which is one text or a list of messages in any provider's form."""
     messages = prompt if isinstance(prompt, list) else [prompt]
     return [as_message(message, "user") for message in messages]
 
 
 def output_message(answer: Any, reasoning: str | None, finish_reason: str | None) -> Message:
-    """The answer as the assistant's message."""
+    """Convert a model's answer to an assistant's message."""
     message = as_message(answer, "assistant") if answer is not None else {"role": "assistant", "parts": []}
     thoughts = [{"type": "reasoning", "content": reasoning}] if reasoning else []
     return {**message, "parts": [*thoughts, *message["parts"]], "finish_reason": finish_reason or "stop"}
 
 
 def as_message(message: Any, role: str) -> Message:
-    """Convert a message, its parts or a text, in any provider's form; `role` is the default role."""
+    """Convert a message, a list of a message's parts, or a text, in any provider's form. `role` is the default role."""
     if isinstance(message, list) and any(isinstance(part, dict) for part in message):
         return {"role": role, "parts": [*map(_part, message)]}
     if isinstance(message, dict) and message.get("type") in _ITEMS:
@@ -73,7 +73,7 @@ def _part(part: Any) -> Part:
         return _tool_response(result)
     if kind == "thinking":
         return {"type": "reasoning", "content": str(part.get("thinking", ""))}
-    if kind == "message":  # an item beside tool calls in OpenAI's responses
+    if kind == "message":  # OpenAI's responses list a message as an item beside the tool calls
         return _text("".join(str(text["content"]) for text in as_message(part, "assistant")["parts"]))
     return _text(part)
 
@@ -97,7 +97,7 @@ def _tool_response(result: Any) -> Part:
         return _text(result)
     return {
         "type": "tool_call_response",
-        "id": _first(result, "tool_use_id", "call_id", "id", "name"),  # Gemini has only names
+        "id": _first(result, "tool_use_id", "call_id", "id", "name"),  # Gemini sends only names, no ids
         "response": _first(result, "content", "response", "output"),
     }
 
@@ -111,7 +111,7 @@ def _text(value: Any) -> Part:
 
 
 def _decoded(arguments: Any) -> Any:
-    """Parse arguments, which OpenAI sends as JSON text."""
+    """Parse a tool call's arguments if they are JSON text, as OpenAI sends them."""
     try:
         return json.loads(arguments, **_FINITE) if isinstance(arguments, str) else arguments
     except ValueError:

@@ -8,10 +8,11 @@ from typing import Any
 
 from ..journal import Row
 
-# Default names of rows: of `src/models`, and of SDK requests (`instrumentation.reading.Shape.name`).
+# How the default names of rows begin: those of `src/models`, and of SDK requests
+# (`instrumentation.reading.Shape.name`).
 _UNNAMED = ("llm_generation", "openai.", "anthropic.", "groq.", "google.", "ollama.", "requests.", "httpx.", "httpx2.")
 _MAX_ACTION = 50  # limit in characters, since an action may be any text
-# Metadata -> the column with the same value.
+# Name of a metadata value -> the row's column that already contains this value.
 _IN_COLUMN = {
     "model_type": "provider",
     "model_name": "model",
@@ -24,7 +25,8 @@ _IN_OUTPUT = frozenset({"signal_action", "signal_confidence", "signal_reasoning"
 
 
 def shown_name(row: Row) -> str:
-    """The name in Langfuse: a call's model, unless the agent named it; a signal's `BUY BTC`; else the row's name."""
+    """The row's name in Langfuse. A model call with a default name gets its model's name, and a signal its decision,
+    such as `BUY BTC`. Any other row keeps its own name."""
     name = str(row["name"])
     if row["type"] in ("generation", "embedding") and name.startswith(_UNNAMED):
         return row["model_requested"] or row["model"] or name
@@ -36,13 +38,13 @@ def shown_name(row: Row) -> str:
 
 
 def trace_name(row: Row) -> str | None:
-    """The trace's name; None for a default name: Langfuse then uses the root's name."""
+    """The trace's name, or None for a default name. Langfuse then shows the name of the trace's root."""
     name: str | None = row["trace_name"]
     return None if name and name.startswith(_UNNAMED) else name
 
 
 def shown_metadata(row: Row) -> dict[str, Any]:
-    """The metadata that is in no other field of the observation."""
+    """The metadata that no other field of the observation in Langfuse contains."""
     ours = {
         "agent": row["agent"] if row["agent"] != row["trace_name"] else None,
         "provider": row["provider"],

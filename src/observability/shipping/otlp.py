@@ -15,7 +15,7 @@ from .encoding import message_of as _message_of
 from .names import shown_metadata, shown_name, trace_name
 from .tools import shown_answer, shown_prompt
 
-# For any other scope, the server copies every raw attribute into the observation's metadata.
+# For any other scope name, the server copies every raw attribute into the observation's metadata.
 _SCOPE = "langfuse-sdk"
 _PRICED_AS_FREE = json.dumps({"input": 0, "output": 0})
 _MODEL_TYPES = ("generation", "embedding")
@@ -30,7 +30,7 @@ def message_of(rows: Iterable[Row], public_key: str) -> Iterator[bytes]:
 
 
 def json_of(rows: Iterable[Row], public_key: str) -> str:
-    """The message of `message_of` as one text."""
+    """Return the pieces of `message_of` as one text."""
     return b"".join(message_of(rows, public_key)).decode()
 
 
@@ -63,7 +63,7 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "user.id", row["user_id"]
     yield "langfuse.environment", row["environment"]
     yield "langfuse.release", row["release"]
-    # An experiment's trace has the SDK's own root.
+    # The root of an experiment's trace is a span of the Langfuse SDK itself.
     yield "langfuse.internal.is_app_root", True if row["is_root"] and not row.get("experiment") else None
     yield from json.loads(row.get("experiment") or "{}").items()
 
@@ -71,30 +71,31 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
 def _generation_attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "langfuse.observation.model.name", row["model"]
     yield "langfuse.observation.model.parameters", row["model_parameters"]
-    # Without usage, the server would count, and price, the tokens of a failed call.
+    # If a failed call had no usage, the server would count its tokens itself and put a price on them.
     unanswered = row["level"] in ("ERROR", "WARNING")
     yield "langfuse.observation.usage_details", row["usage"] or (_PRICED_AS_FREE if unanswered else None)
     yield "langfuse.observation.cost_details", row["cost"]
     yield "langfuse.observation.prompt.name", row.get("prompt_name")
     yield "langfuse.observation.prompt.version", row.get("prompt_version")
     if row["first_token_ns"]:
-        # JSON text, as in the SDK.
+        # The value is JSON text, as Langfuse's SDK sends it.
         yield "langfuse.observation.completion_start_time", json.dumps(iso_time(row["first_token_ns"]))
 
 
 def _failure(row: Row) -> str | None:
-    """The output of a failed cycle: its error message, since the trace page would show "undefined"."""
+    """The error message of a failed cycle, as its output. Without any output, the trace page would show "undefined"."""
     return row["status_message"] if row["is_root"] and row["level"] == "ERROR" else None
 
 
 def _metadata(row: Row) -> Iterator[tuple[str, str]]:
-    """Yield metadata as strings. Strings are not JSON-encoded, since equality filters would not match them."""
+    """Yield metadata as strings. A value that is a string is not JSON-encoded, since equality filters would not match
+    it."""
     for name, value in shown_metadata(row).items():
         yield name, value if isinstance(value, str) else json_text(value)
 
 
 def _plain(text: str | None) -> str | None:
-    """Decode a JSON string; keep other JSON."""
+    """Decode `text` if it is a JSON string. Return any other JSON unchanged."""
     return json.loads(text) if text and text.startswith('"') else text
 
 

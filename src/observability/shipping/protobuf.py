@@ -15,7 +15,7 @@ _VARINT, _FIXED64, _BYTES = 0, 1, 2  # wire types
 
 
 def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]) -> Iterator[bytes]:
-    """The pieces of an `ExportTraceServiceRequest`; the arguments are those of `encoding.message_of`."""
+    """Yield an `ExportTraceServiceRequest` in pieces. The arguments are those of `encoding.message_of`."""
     encoded = [_tag(2, _BYTES) + _with_length(_encode(span, _SPAN)) for span in yielding(spans)]
     scope_spans = [_encode(scope, _SCOPE_SPANS), *encoded]
     of_scope = [_encode(resource, _RESOURCE_SPANS), _tag(2, _BYTES), _varint(_length(scope_spans)), *scope_spans]
@@ -89,12 +89,12 @@ def _double(value: float) -> bytes:
 
 
 _Encoder = Callable[[Any], bytes]
-_Fields = dict[str, tuple[bytes, _Encoder]]  # name -> tag, and the encoder of a value
+_Fields = dict[str, tuple[bytes, _Encoder]]  # a field's name -> its encoded tag, and the encoder of its value
 _WIRE_TYPES: dict[_Encoder, int] = {_integer: _VARINT, _fixed64: _FIXED64, _double: _FIXED64}  # default: _BYTES
 
 
 def _table(**fields: tuple[int, _Encoder]) -> _Fields:
-    """The fields of a message: name -> number and encoder."""
+    """Return the fields of a message. The arguments give each field's number and encoder."""
     return {name: (_tag(number, _WIRE_TYPES.get(code, _BYTES)), code) for name, (number, code) in fields.items()}
 
 
@@ -123,7 +123,7 @@ _RESOURCE_SPANS = _table(resource=(1, _message(_RESOURCE)), schemaUrl=(3, _strin
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The numbers and values of a message's fields."""
+    """Yield the number and value of each field in an encoded message."""
     at = 0
     while at < len(data):
         tag, at = _read_varint(data, at)

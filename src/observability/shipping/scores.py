@@ -13,18 +13,19 @@ from .client import ExportResult, ServerReply
 from .otlp import iso_time
 
 _SYMBOL, _HIT = "signal_symbol", "hit"
-_MAX_SYMBOL = 50  # limit in characters for grouping by symbol
+_MAX_SYMBOL = 50  # most characters of a symbol, by which scores are grouped
 
 
 def batch_of(rows: Sequence[Row]) -> bytes:
-    """The body of `POST /api/public/ingestion`."""
+    """Encode scores as the body of `POST /api/public/ingestion`."""
     in_usd = _in_usd(rows)
     batch = {"batch": [event for row in rows for event in _events_of(row, in_usd)]}
     return json.dumps(batch, ensure_ascii=False, allow_nan=False).encode()
 
 
 def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:
-    """The server's reply to each row. For a row with several events, the first reply that is not a success."""
+    """Pair the server's replies with their rows. A row with several events gets the first reply that is not a
+    success."""
     in_usd = _in_usd(rows)
     taken: list[Row] = []
     others: list[tuple[ServerReply, list[Row]]] = []
@@ -39,13 +40,14 @@ def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerRepl
 
 
 def _in_usd(rows: Sequence[Row]) -> set[str]:
-    """The traces with an outcome in USD: a percentage beside it must not count as another hit or miss."""
+    """The ids of the traces that have an outcome in USD. A percentage in one of them must not count as a second hit or
+    miss."""
     return {row["trace_id"] for row in rows if row["name"] == "pnl_usd"}
 
 
 def _events_of(row: Row, in_usd: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the score's event. A signal's action also yields its symbol, an outcome also `hit` (1 or 0): the metrics
-    API of Langfuse can group and average scores only."""
+    """Yield the score's events. A signal's action has a second event with its symbol, and an outcome one with `hit` (1
+    or 0), since the metrics API of Langfuse can group and average only scores."""
     yield _event(row, _body(row))
     judges = row["name"] == "pnl_usd" or (row["name"] == "pnl_pct" and row["trace_id"] not in in_usd)
     if judges and isinstance(row["value"], int | float):
@@ -71,7 +73,8 @@ def _body(row: Row) -> dict[str, Any]:
 
 
 def _event(row: Row, body: dict[str, Any]) -> dict[str, Any]:
-    """An event of the score. The server skips known ids: a repeat has the same id, a correction a new one."""
+    """Build an event. The server skips event ids that it knows, so a repeat keeps its id and a correction gets a new
+    one."""
     event_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{body['id']}/{row['timestamp_ns']}/{body['value']}")
     return {
         "id": str(event_id),

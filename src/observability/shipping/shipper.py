@@ -19,16 +19,16 @@ from .delivery import Delivery
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
-_NOTE_SECONDS = 5.0  # pause between retries of writing marks to a failing journal; shorter than the lease
+_NOTE_SECONDS = 5.0  # pause between attempts to write marks to a failing journal. It is shorter than the lease.
 _SHORTEST_PAUSE_SECONDS = 0.1
-_LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
-_CUT_SECONDS = 0.1  # time for the thread to notice the aborted connection
+_LONGEST_FLUSH_SECONDS = 60.0  # default timeout of a flush
+_CUT_SECONDS = 0.1  # how long `stop` waits for the thread after aborting its connection
 _NEVER = float("inf")
-_random = random.SystemRandom()  # the agent may seed the global generator
+_random = random.SystemRandom()  # separate, since an agent may seed the global generator
 
 
 class Shipper:
-    """Ships to every destination while the process runs, and once more at its end."""
+    """Sends pending rows to every destination while the process runs, and once more when it ends."""
 
     def __init__(self) -> None:
         self.workers = (
@@ -38,7 +38,7 @@ class Shipper:
 
     @property
     def last_error(self) -> str | None:
-        """The last error of any destination."""
+        """The latest error of any destination, or None."""
         return self._last_failed.last_error
 
     @property
@@ -56,16 +56,16 @@ class Shipper:
             worker.start()
 
     def flush(self, timeout: float | None) -> bool:
-        """Ship pending rows; return whether all are shipped within `timeout` seconds (default: a minute).
+        """Ship pending rows. Return whether all are shipped within `timeout` seconds (default: a minute).
 
         There is one attempt: if a destination is unavailable, the result is False at once.
         """
         deadline = time.monotonic() + (_LONGEST_FLUSH_SECONDS if timeout is None else timeout)
-        flushes = [worker.flush(deadline) for worker in self.workers]  # a list: all start before the first wait
+        flushes = [worker.flush(deadline) for worker in self.workers]  # a list, so that all start before the first wait
         return sum(flush.wait() for flush in flushes) == len(flushes)
 
     def stop(self, seconds: float) -> None:
-        """Run a last pass to all destinations in parallel, for at most `seconds`; then abort the connections."""
+        """Ship once more to all destinations in parallel, for at most `seconds`. Then abort the connections."""
         deadline = time.monotonic() + seconds
         for worker in self.workers:
             worker.end_by(deadline)
@@ -73,13 +73,13 @@ class Shipper:
             worker.stop()
 
     def abandon(self) -> None:
-        """Leave inherited connections to the parent, in a forked child."""
+        """In a forked child, leave the inherited connections to the parent."""
         for worker in self.workers:
             worker.abandon()
 
 
 class Worker:
-    """The thread of one destination. Each pass reads the destination from the settings."""
+    """Ships to one destination on its own thread. The destination is read from the settings at each pass."""
 
     def __init__(self, name: str, configured: Callable[[], settings.AnyDestination | None]) -> None:
         self.last_error: str | None = None
@@ -92,17 +92,18 @@ class Worker:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._flushes: list[Flush] = []
-        self._deadline = _NEVER  # when the last pass, at exit, must have ended: monotonic seconds
+        self._deadline = _NEVER  # the last pass, at exit, must end by this time (monotonic seconds)
         self._is_urgent = False
         self._backoff = Backoff()
-        self._unauthorized: settings.AnyDestination | None = None  # destination whose keys were rejected
+        self._unauthorized: settings.AnyDestination | None = None  # the destination that rejected the keys
 
     @property
     def _stopping(self) -> bool:
         return self._deadline < _NEVER
 
     def start(self) -> None:
-        """Start the thread, unless it runs. Waits for no lock, since the code interrupted by a signal may hold it."""
+        """Start the thread, unless it already runs. Never waits for the lock: a signal handler may call this method
+        after it interrupted the code that holds the lock."""
         if self.configured() is None or self._runs() or self._stopping:
             return
         if not self._starting.acquire(blocking=False):
@@ -112,7 +113,7 @@ class Worker:
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 thread.start()
                 self._thread = thread
-        except RuntimeError:  # no thread can be started: the next batch retries, or `stop` ships
+        except RuntimeError:  # no thread can be started now; the next batch tries again, or else `stop` ships
             self._is_left_to_stop = True
         finally:
             self._starting.release()
@@ -148,12 +149,12 @@ class Worker:
         self._thread.join(_CUT_SECONDS)
 
     def abandon(self) -> None:
-        """Leave inherited connections to the parent, in a forked child."""
+        """In a forked child, leave the inherited connections to the parent."""
         if self._delivery is not None:
             self._delivery.abandon()
 
     def _run(self) -> None:
-        """Ship until `stop`. If the thread ends earlier, the next batch restarts it."""
+        """Ship until `stop` is called. If an error ends the thread earlier, the next batch starts it again."""
         try:
             self._ship_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would leave every later row pending
@@ -178,7 +179,7 @@ class Worker:
             self._delivery.close()
 
     def _pass(self, wait_until: float, *, urgent: bool) -> bool:
-        """Ship all pending rows; return False if a row is left or was rejected."""
+        """Ship all pending rows. Return False if any row is still pending or was rejected."""
         self._is_urgent = urgent
         destination = self.configured()
         if destination is None:
@@ -206,7 +207,8 @@ class Worker:
         return self._delivery
 
     def _pause_in_backlog(self, seconds: float) -> bool:
-        """Wait between two batches; return True if a caller waits for this pass, or the process ends."""
+        """Wait between two batches of a backlog. Return True if there is no time to wait: a caller waits for this pass,
+        or the process ends."""
         return self._is_urgent or self._wake.wait(seconds)
 
     def _must_wait(self, delivery: Delivery, urgent: bool) -> bool:
@@ -219,7 +221,8 @@ class Worker:
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)
 
     def _handle(self, destination: settings.AnyDestination, reply: ServerReply | None) -> bool:
-        """Handle the result of a pass by backing off or stopping; return whether all rows were shipped."""
+        """After a failed pass, back off, or stop if the keys were rejected. Return whether the pass shipped all
+        rows."""
         if reply is None:
             self._backoff.reset()
         elif reply.result is ExportResult.UNAUTHORIZED:
@@ -275,7 +278,7 @@ class Backoff:
         return self._failed
 
     def limit(self, seconds: float) -> None:
-        """Back off for at most `seconds`, since the cause is not the server."""
+        """Shorten the back-off to at most `seconds`, for a failure that the server did not cause."""
         self._until = min(self._until, time.monotonic() + seconds)
 
     def must_wait(self, urgent: bool) -> bool:
@@ -289,7 +292,7 @@ class Backoff:
 
 
 class Flush:
-    """A request of a caller that waits for pending rows to be shipped, until `deadline` (monotonic seconds)."""
+    """A caller's request to ship pending rows. The caller waits until `deadline` (monotonic seconds)."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -297,7 +300,7 @@ class Flush:
         self._all_shipped = False
 
     def wait(self) -> bool:
-        """Wait for the pass; return whether all rows were shipped, False at the deadline."""
+        """Wait for the pass to end. Return whether all rows were shipped, or False if the deadline came first."""
         self._done.wait(max(self.deadline - time.monotonic(), 0.0))
         return self._all_shipped
 

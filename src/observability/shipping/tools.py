@@ -14,7 +14,7 @@ _MARKS = ("tool_call", "tool_use", "tool_result", "tool_name", "function_", "fun
 
 
 def shown_prompt(text: str) -> str:
-    """Convert a prompt's JSON: its messages with tool calls and results."""
+    """Convert the tool calls and results in a prompt, which is given and returned as JSON."""
     if not _has_tools(text):
         return text
     prompt = json.loads(text)
@@ -24,7 +24,7 @@ def shown_prompt(text: str) -> str:
 
 
 def shown_answer(text: str) -> str:
-    """Convert an answer's JSON: its tool calls."""
+    """Convert the tool calls in an answer, which is given and returned as JSON."""
     if not _has_tools(text):
         return text
     answer = json.loads(text)
@@ -33,7 +33,7 @@ def shown_answer(text: str) -> str:
 
 
 def _has_tools(text: str) -> bool:
-    # Most texts need only the first two searches.
+    # Most texts contain neither of the first two words, so the other marks are not searched.
     return ("tool_" in text or "function" in text) and any(mark in text for mark in _MARKS)
 
 
