@@ -10,7 +10,9 @@ import time
 import weakref
 from typing import Protocol
 
-_WAIT_SECONDS = 0.05  # longest wait for a connection in use; a write waits for other processes without the lock
+# How long a fork waits for connections in use. A write that waits for another process does not hold its connection's
+# lock meanwhile, so it does not delay a fork.
+_WAIT_SECONDS = 0.05
 
 
 class Closable(Protocol):
@@ -47,13 +49,13 @@ def before() -> None:
 
 
 def after_in_parent() -> None:
-    """Release the connections: the parent may use them again."""
+    """Release the locks, so that the parent can use its connections again."""
     while _held:
         _held.pop().release()
 
 
 def after_in_child() -> None:
-    """Release the connections. If a connection was in use at the fork, the child must not open the parent's file."""
+    """Release the locks. If a connection was in use at the fork, the child must not open the parent's file."""
     global opening, is_unsafe
     after_in_parent()
     if not _is_closed:

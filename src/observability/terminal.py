@@ -35,9 +35,10 @@ def warn(text: str, colour: str = "yellow") -> None:
 
 
 def redacted(text: str) -> str:
-    """Return the line redacted; a placeholder if redaction cannot be imported (at exit, or with no descriptor left)."""
+    """Return the line redacted. Return a placeholder if redaction cannot be imported, as at exit or when no file
+    descriptor is left."""
     with ignoring(ImportError, OSError):
-        from .redaction import redact_line  # loaded lazily: many processes print nothing
+        from .redaction import redact_line  # imported lazily, since many processes print nothing
 
         return redact_line(text)
     return "[NOT RECORDED: redaction cannot be loaded]"

@@ -70,7 +70,7 @@ class Delivery:
         return bool(self._unnoted)
 
     def cut(self) -> None:
-        """Abort the request that is running. May be called from another thread."""
+        """Abort a running request, from another thread."""
         self._client.cut()
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Delivery:
         """Send all currently pending rows. Return None if every row is delivered or rejected, else the reason.
 
         Args:
-            wait_until: the time until which to wait for another process that is shipping (monotonic seconds).
+            wait_until: if another process is shipping, wait for it until this time (monotonic seconds).
 
         Raises:
             OSError: the journal cannot be used at the moment.
@@ -130,7 +130,7 @@ class Delivery:
             return
         self._is_project_asked = True
         label = self.destination.label
-        with contextlib.suppress(OSError):  # the next process, or `doctor`, asks again
+        with contextlib.suppress(OSError):  # the request is retried by the next process, or by `doctor`
             if isinstance(self._client, LangfuseClient) and journal.project_of(label) is None:
                 project = self._client.project_id(min(self._seconds_left(), _PROJECT_SECONDS))
                 if project is not None:
@@ -167,7 +167,7 @@ class Delivery:
     def _give_up_lease(self, journal: Journal) -> None:
         """Release the lease. Keep it if marks could not be written, since the journal then does not know what is
         delivered."""
-        with contextlib.suppress(JournalError):  # if this fails, the lease expires on its own
+        with contextlib.suppress(JournalError):  # if this fails, the lease expires
             if self._unnoted:
                 self._take_lease(journal)
             elif self._renew_at:
@@ -175,7 +175,7 @@ class Delivery:
                 journal.give_up_lease(self.destination.label, self._session.process)
 
     def _ship_some(self, journal: Journal, newest: tuple[int, int]) -> None:
-        """Send one batch of observations, or one batch of scores if no observation is pending."""
+        """Send one batch of observations, or of scores once no observation is left."""
         label = self.destination.label
         rows = journal.pending_observations(label, BATCH_ROWS, BATCH_BYTES, up_to=newest[0])
         if rows and time.time_ns() - rows[0]["end_ns"] > _BACKLOG_NS and not self._pause(0.0):
@@ -244,8 +244,7 @@ class Delivery:
         return Mark(table, keys, "rejected", message, self.destination.label)
 
     def _note(self, journal: Journal) -> None:
-        """Write the collected marks to the journal. If that fails, they are kept and written before the next
-        request."""
+        """Write marks to the journal. If that fails, they are kept, and written before the next request."""
         while self._unnoted:
             journal.mark(self._unnoted[0])
             del self._unnoted[0]

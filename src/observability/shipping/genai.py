@@ -97,7 +97,7 @@ def _attributes(row: Row) -> _Attributes:
 def _request(row: Row) -> _Attributes:
     yield "gen_ai.provider.name", _PROVIDERS.get(row["provider"], row["provider"])
     yield "gen_ai.request.model", row["model_requested"]
-    if row["usage"]:  # without usage there was no answer, so only the requested model is known
+    if row["usage"]:  # a call without an answer has only the requested model
         yield "gen_ai.response.model", row["model"]
         yield from _usage(json.loads(row["usage"]))
     yield from _parameters(json.loads(row["model_parameters"] or "{}"))
@@ -153,7 +153,7 @@ def _messages(row: Row, metadata: dict[str, Any]) -> _Attributes:
     yield "gen_ai.response.finish_reasons", [str(finish_reason)] if finish_reason else None
 
 
-_STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata that the convention names
+_STANDARD = frozenset({"finish_reason", "reasoning", "error_type"})  # metadata that the GenAI convention has names for
 
 
 def _own(row: Row, metadata: dict[str, Any]) -> _Attributes:

@@ -28,7 +28,7 @@ def input_messages(prompt: Any) -> list[Message]:
 
 
 def output_message(answer: Any, reasoning: str | None, finish_reason: str | None) -> Message:
-    """Convert a model's answer to an assistant's message."""
+    """The answer as the assistant's message."""
     message = as_message(answer, "assistant") if answer is not None else {"role": "assistant", "parts": []}
     thoughts = [{"type": "reasoning", "content": reasoning}] if reasoning else []
     return {**message, "parts": [*thoughts, *message["parts"]], "finish_reason": finish_reason or "stop"}
@@ -111,7 +111,7 @@ def _text(value: Any) -> Part:
 
 
 def _decoded(arguments: Any) -> Any:
-    """Parse a tool call's arguments if they are JSON text, as OpenAI sends them."""
+    """Parse arguments, which OpenAI sends as JSON text."""
     try:
         return json.loads(arguments, **_FINITE) if isinstance(arguments, str) else arguments
     except ValueError:

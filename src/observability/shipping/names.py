@@ -44,7 +44,7 @@ def trace_name(row: Row) -> str | None:
 
 
 def shown_metadata(row: Row) -> dict[str, Any]:
-    """The metadata that no other field of the observation in Langfuse contains."""
+    """The metadata that is in no other field of the observation."""
     ours = {
         "agent": row["agent"] if row["agent"] != row["trace_name"] else None,
         "provider": row["provider"],

@@ -71,7 +71,7 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
 def _generation_attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "langfuse.observation.model.name", row["model"]
     yield "langfuse.observation.model.parameters", row["model_parameters"]
-    # If a failed call had no usage, the server would count its tokens itself and put a price on them.
+    # Without usage, the server would count, and price, the tokens of a failed call.
     unanswered = row["level"] in ("ERROR", "WARNING")
     yield "langfuse.observation.usage_details", row["usage"] or (_PRICED_AS_FREE if unanswered else None)
     yield "langfuse.observation.cost_details", row["cost"]
@@ -95,7 +95,7 @@ def _metadata(row: Row) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str | None) -> str | None:
-    """Decode `text` if it is a JSON string. Return any other JSON unchanged."""
+    """Decode a JSON string; keep other JSON."""
     return json.loads(text) if text and text.startswith('"') else text
 
 

@@ -15,7 +15,7 @@ _VARINT, _FIXED64, _BYTES = 0, 1, 2  # wire types
 
 
 def message_of(spans: Iterable[dict[str, Any]], resource: dict[str, Any], scope: dict[str, Any]) -> Iterator[bytes]:
-    """Yield an `ExportTraceServiceRequest` in pieces. The arguments are those of `encoding.message_of`."""
+    """The pieces of an `ExportTraceServiceRequest`; the arguments are those of `encoding.message_of`."""
     encoded = [_tag(2, _BYTES) + _with_length(_encode(span, _SPAN)) for span in yielding(spans)]
     scope_spans = [_encode(scope, _SCOPE_SPANS), *encoded]
     of_scope = [_encode(resource, _RESOURCE_SPANS), _tag(2, _BYTES), _varint(_length(scope_spans)), *scope_spans]
@@ -123,7 +123,7 @@ _RESOURCE_SPANS = _table(resource=(1, _message(_RESOURCE)), schemaUrl=(3, _strin
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the number and value of each field in an encoded message."""
+    """The numbers and values of a message's fields."""
     at = 0
     while at < len(data):
         tag, at = _read_varint(data, at)

@@ -17,15 +17,14 @@ _MAX_SYMBOL = 50  # most characters of a symbol, by which scores are grouped
 
 
 def batch_of(rows: Sequence[Row]) -> bytes:
-    """Encode scores as the body of `POST /api/public/ingestion`."""
+    """The body of `POST /api/public/ingestion`."""
     in_usd = _in_usd(rows)
     batch = {"batch": [event for row in rows for event in _events_of(row, in_usd)]}
     return json.dumps(batch, ensure_ascii=False, allow_nan=False).encode()
 
 
 def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:
-    """Pair the server's replies with their rows. A row with several events gets the first reply that is not a
-    success."""
+    """The server's reply to each row. For a row with several events, the first reply that is not a success."""
     in_usd = _in_usd(rows)
     taken: list[Row] = []
     others: list[tuple[ServerReply, list[Row]]] = []

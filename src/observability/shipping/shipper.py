@@ -21,14 +21,14 @@ _LONGEST_BACKOFF_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
 _NOTE_SECONDS = 5.0  # pause between attempts to write marks to a failing journal. It is shorter than the lease.
 _SHORTEST_PAUSE_SECONDS = 0.1
-_LONGEST_FLUSH_SECONDS = 60.0  # default timeout of a flush
+_LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
 _CUT_SECONDS = 0.1  # how long `stop` waits for the thread after aborting its connection
 _NEVER = float("inf")
-_random = random.SystemRandom()  # separate, since an agent may seed the global generator
+_random = random.SystemRandom()  # the agent may seed the global generator
 
 
 class Shipper:
-    """Sends pending rows to every destination while the process runs, and once more when it ends."""
+    """Ships to every destination while the process runs, and once more at its end."""
 
     def __init__(self) -> None:
         self.workers = (
@@ -38,7 +38,7 @@ class Shipper:
 
     @property
     def last_error(self) -> str | None:
-        """The latest error of any destination, or None."""
+        """The last error of any destination."""
         return self._last_failed.last_error
 
     @property
@@ -56,7 +56,7 @@ class Shipper:
             worker.start()
 
     def flush(self, timeout: float | None) -> bool:
-        """Ship pending rows. Return whether all are shipped within `timeout` seconds (default: a minute).
+        """Ship pending rows; return whether all are shipped within `timeout` seconds (default: a minute).
 
         There is one attempt: if a destination is unavailable, the result is False at once.
         """
@@ -65,7 +65,7 @@ class Shipper:
         return sum(flush.wait() for flush in flushes) == len(flushes)
 
     def stop(self, seconds: float) -> None:
-        """Ship once more to all destinations in parallel, for at most `seconds`. Then abort the connections."""
+        """Run a last pass to all destinations in parallel, for at most `seconds`; then abort the connections."""
         deadline = time.monotonic() + seconds
         for worker in self.workers:
             worker.end_by(deadline)
@@ -95,7 +95,7 @@ class Worker:
         self._deadline = _NEVER  # the last pass, at exit, must end by this time (monotonic seconds)
         self._is_urgent = False
         self._backoff = Backoff()
-        self._unauthorized: settings.AnyDestination | None = None  # the destination that rejected the keys
+        self._unauthorized: settings.AnyDestination | None = None  # destination whose keys were rejected
 
     @property
     def _stopping(self) -> bool:
@@ -154,7 +154,7 @@ class Worker:
             self._delivery.abandon()
 
     def _run(self) -> None:
-        """Ship until `stop` is called. If an error ends the thread earlier, the next batch starts it again."""
+        """Ship until `stop`. If the thread ends earlier, the next batch restarts it."""
         try:
             self._ship_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would leave every later row pending
@@ -179,7 +179,7 @@ class Worker:
             self._delivery.close()
 
     def _pass(self, wait_until: float, *, urgent: bool) -> bool:
-        """Ship all pending rows. Return False if any row is still pending or was rejected."""
+        """Ship all pending rows; return False if a row is left or was rejected."""
         self._is_urgent = urgent
         destination = self.configured()
         if destination is None:
@@ -207,8 +207,7 @@ class Worker:
         return self._delivery
 
     def _pause_in_backlog(self, seconds: float) -> bool:
-        """Wait between two batches of a backlog. Return True if there is no time to wait: a caller waits for this pass,
-        or the process ends."""
+        """Wait between two batches; return True if a caller waits for this pass, or the process ends."""
         return self._is_urgent or self._wake.wait(seconds)
 
     def _must_wait(self, delivery: Delivery, urgent: bool) -> bool:

@@ -9,7 +9,7 @@ from .observation import Observation
 
 
 class Gate(Protocol):
-    """Admits or refuses calls, in memory and on the caller's thread; implemented by `budgets.Gate`."""
+    """Admits or refuses calls to models. Works in memory, on the caller's thread. Implemented by `budgets.Gate`."""
 
     def admit(self, call: Observation, model: str | None, available: Collection[str] | None = None) -> str | None:
         """Reserve the call's probable cost; return the model to use.
@@ -26,7 +26,7 @@ class Gate(Protocol):
 
 
 class _Budgeting:
-    """Holds the gate, as an attribute: a function call would cost too much on the caller's path."""
+    """Holds the gate in an attribute, since a function call would delay the caller too much."""
 
     gate: Gate | None = None
 
@@ -35,7 +35,8 @@ budgeting = _Budgeting()
 
 
 def admitted_model(model: str, available: Collection[str]) -> str:
-    """Return the model to use in the running generation, for `src/models`, which treats a refusal as a failed call."""
+    """Return the model to use in the running generation. Called by `src/models`, which treats a refusal as a failed
+    call."""
     call = None if budgeting.gate is None else current_observation()
     if budgeting.gate is None or call is None or call.type != "generation":
         return model
@@ -45,7 +46,8 @@ def admitted_model(model: str, available: Collection[str]) -> str:
 
 
 def admit_request(request: Observation) -> None:
-    """Admit a request to a provider, unless it is the first request of an admitted generation."""
+    """Check the budgets for a request to a provider. The first request of an admitted generation is not checked
+    again."""
     holder = request.holder
     if holder is not None and holder.is_admitted:
         holder.is_admitted = False

@@ -9,10 +9,12 @@ class _Pair(NamedTuple):
     field: Any
 
 
-_SLOTS = (MemberDescriptorType, type(_Pair.field))  # descriptors of `__slots__` and of named tuples: plain data
-_TEXTS = frozenset(map(id, (str, int, float, bool, bytes)))  # ids of the types of plain class attributes
-_OF_C = (GetSetDescriptorType, MemberDescriptorType)  # Python's own descriptors; a class may define its own `__dict__`
-# The accessors of `type` itself, since a metaclass may override them by properties.
+# Types of the descriptors of `__slots__` and of named tuples, which run no code of the class.
+_SLOTS = (MemberDescriptorType, type(_Pair.field))
+_TEXTS = frozenset(map(id, (str, int, float, bool, bytes)))  # ids of the types of class attributes that are plain data
+# Types of Python's own descriptors. A class may define a `__dict__` of another type, which is not read.
+_OF_C = (GetSetDescriptorType, MemberDescriptorType)
+# These accessors come from `type` itself, since a metaclass may override them by properties.
 _mro_of = type.__dict__["__mro__"].__get__
 _class_dict_of = type.__dict__["__dict__"].__get__
 _module_of = type.__dict__["__module__"].__get__
@@ -33,9 +35,10 @@ def library_of(kind: type) -> str:
 
 
 class PerClass(dict[int, tuple[type, Any]]):
-    """A cache: the id of a class -> the class, and the value that `find` returns for it.
+    """A cache that maps the id of a class to the class and to the value that `find` returns for it.
 
-    Looking up an id calls no metaclass's `__hash__`. While the class is kept, no other class gets its id.
+    The key is an id, since hashing a class may run its metaclass's `__hash__`. The class is kept so that no other class
+    gets its id.
     """
 
     def __init__(self, find: Callable[[type], Any]) -> None:

@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 
 class _Announced(NamedTuple):
-    """Metadata recorded outside a trace, for the caller's next observations in this context."""
+    """An agent's name and metadata, recorded outside a trace, for the caller's next traces in this context."""
 
     caller: str | None
     agent_name: str
@@ -39,7 +39,7 @@ class Processor(Protocol):
         """Receive an ended observation."""
 
 
-processor: Processor  # a variable: a function call would cost too much on the caller's path
+processor: Processor  # read as a variable, since a function call would delay the caller too much
 
 
 def set_processor(new: Processor) -> None:
@@ -62,7 +62,7 @@ _current: ContextVar[Observation | None] = ContextVar("moondev_observation", def
 _recent: ContextVar[Observation | None] = ContextVar("moondev_recent_generation", default=None)
 _announced: ContextVar[_Announced | None] = ContextVar("moondev_agent_metadata", default=None)
 _prompt: ContextVar[UsedPrompt | None] = ContextVar("moondev_prompt", default=None)
-exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # True: budgets refuse no call
+exiting: ContextVar[bool] = ContextVar("moondev_exit_decision", default=False)  # if True, budgets refuse no call
 _has_prompts = False  # whether any prompt was used; if not, `start` skips the look-up of a prompt
 _starter: ContextVar[str | None] = ContextVar("moondev_starting_agent", default=None)
 
@@ -76,13 +76,14 @@ def current_observation() -> Observation | None:
 
 
 def calling_agent(depth: int = 2) -> str | None:
-    """The calling agent's name: that of the nearest caller in a folder named `agents`; None without such a caller.
+    """Return the calling agent's name. It comes from the nearest caller whose file is in a folder named `agents`.
 
-    The agent of `chartanalysis_agent.py` has the name of its class `ChartAnalysisAgent`; without that class, it is
-    `ChartanalysisAgent`. In a thread without such a caller, the agent that started the thread is returned.
+    The agent of `chartanalysis_agent.py` has the name of its class `ChartAnalysisAgent`. If the file has no
+    such class, the name is `ChartanalysisAgent`. In a thread without a caller in such a folder, the agent that started
+    the thread is returned, or None.
 
     Args:
-        depth: number of frames of this package to skip, which saves time: Python creates an object for each frame read.
+        depth: number of this package's frames to skip. This saves time, since Python creates an object for each frame.
     """
     frame: FrameType | None = None
     agent_of = _agent_of_file
@@ -122,7 +123,7 @@ def agent_of_file(file: str, names: dict[str, Any]) -> str | None:
 
 
 def start(name: str, type: str, parent: Observation | None, capture: CaptureSettings) -> Observation:
-    """Start an observation under `parent`. Its agent is the agent of the cycle around it, else the calling agent."""
+    """Start an observation under `parent`, whose agent it inherits. Without a parent, it gets the calling agent."""
     observation = Observation(name, type, parent)
     if parent is None:
         if "opentelemetry.trace" in sys.modules and otel.active() and (foreign := otel.foreign_parent()) is not None:
@@ -140,13 +141,13 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
     return observation
 
 
-latest = _current.get  # the last observation made current, even if it has ended; or None
+latest = _current.get  # returns the observation made current last, even if it has ended, or None
 enter = _current.set  # makes an observation the current one; `leave` takes the returned token
 leave = _current.reset
 
 
 def finish(observation: Observation) -> None:
-    """Mark an observation as ended, and send it to the recorder; remember a generation for a later signal."""
+    """Mark an observation as ended, and send it to the recorder. A generation is remembered for a later signal."""
     observation.ended = perf_counter_ns()
     try:
         if observation.type == "generation":
@@ -154,13 +155,14 @@ def finish(observation: Observation) -> None:
             if observation.has_inner_rows:
                 _settle(observation)
         processor.on_end(observation)
-    except BaseException:  # such as an agent's alarm. Send again: no other code sends an ended observation
+    except BaseException:  # interrupted, as by an agent's alarm. Sends again, since no other code will.
         processor.on_end(observation)
         raise
 
 
 def _settle(holder: Observation) -> None:
-    """Merge a generation's only request into its row if that request has ended; else make the generation a span."""
+    """Merge a generation's request into the generation's row if it is the only one and has ended. Otherwise make the
+    generation a span, so that each request has its own row."""
     requests = holder.requests or []
     ended = [request for request in requests if request.ended is not None and request.claim()]
     if len(requests) == len(ended) == 1 and not holder.over_generations:
@@ -176,18 +178,19 @@ def _settle(holder: Observation) -> None:
 
 
 def finish_request(request: Observation, *, remember: bool = True) -> None:
-    """End a request to a provider, once. The request is held while the generation around it runs.
+    """End a request to a provider, unless it has ended. While the generation around it runs, the request is not sent.
 
     Args:
         request: from `requests.begin_request`.
-        remember: whether a later signal may use the request; False for the garbage collector: it runs in any context.
+        remember: whether a later signal may be attached to the request. The garbage collector passes False, since it
+            may run in any context.
     """
     if request.ended is not None:
         return
     request.ended = perf_counter_ns()
     try:
         _send(request, remember=remember)
-    except BaseException:  # such as an agent's alarm. Send again: no other code sends an ended request
+    except BaseException:  # interrupted, as by an agent's alarm. Sends again, since no other code will.
         _send(request, remember=remember)
         raise
 
@@ -201,7 +204,7 @@ def _send(request: Observation, *, remember: bool) -> None:
 
 
 class Carried(NamedTuple):
-    """Context for another thread: all context variables except the last ended generation."""
+    """The context variables that a new thread or pool task receives: all except the last ended generation."""
 
     current: Observation | None
     announced: _Announced | None
@@ -238,7 +241,7 @@ def run_carried(carried: Carried, fn: Callable[..., _Result], /, *args: Any, **k
 
 
 def clear() -> None:
-    """Forget all context, in a forked child (the parent's observations never end there) and in tests."""
+    """Forget all context. Needed in a forked child, where the parent's observations never end, and in tests."""
     global _has_prompts
     _has_prompts = False
     _current.set(None)
@@ -286,7 +289,8 @@ def annotate(
 
 
 def use_prompt(name: str | None, version: int | None) -> None:
-    """Link a prompt's version to the generations that follow in this context, inside the running observation if any."""
+    """Link a prompt's version to the generations that follow in this context. If an observation is running, the link
+    applies only inside it."""
     global _has_prompts
     _has_prompts = True
     scope, outer = current_observation(), _prompt.get()
@@ -330,5 +334,5 @@ def recent_of_caller() -> Observation | None:
 
 
 def announce(agent_name: str, metadata: dict[str, Any]) -> None:
-    """Store the agent's name and metadata for later observations in this context, outside a trace."""
+    """Store an agent's name and metadata, given outside a trace, for the agent's next traces in this context."""
     _announced.set(_Announced(calling_agent(), str(agent_name), snapshot(metadata)))

@@ -7,13 +7,15 @@ import re
 from base64 import b64decode
 from typing import Any
 
-_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})  # beside any of these fields, `data` is base64
+# If a dictionary has any of these fields, its field `data` is base64.
+_ENCODED = frozenset({"media_type", "mime_type", "mimeType", "format"})
 _SIGNATURES = (
     (b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"), (b"%PDF-", "application/pdf"),
     (b"ID3", "audio/mpeg"), (b"OggS", "audio/ogg"),
 )  # fmt: skip
 _IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")  # PNG, JPEG, GIF, RIFF, PDF
+# The base64 of PNG, JPEG, GIF, RIFF and PDF starts with these.
+_BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")
 _MARK = ";base64,"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
 
@@ -28,7 +30,8 @@ def without_media(value: Any) -> Any:
 
 
 def with_sizes(fields: dict[Any, Any]) -> dict[Any, Any]:
-    """Replace the base64 of a message's part by its size: Anthropic's image, OpenAI's sound, Gemini's inline data."""
+    """Replace the base64 in a part of a message by its size in bytes. Such parts are Anthropic's images, OpenAI's sound
+    and Gemini's inline data."""
     data = fields.get("data")
     if isinstance(data, str) and not data.startswith("[") and not _ENCODED.isdisjoint(fields):
         return {**fields, "data": f"[{_decoded_size(data)} bytes]"}
@@ -42,7 +45,7 @@ def placeholder(value: Any) -> Any:
     if type(value) is not str:
         return value
     if value.startswith("data:"):
-        at = value.find(_MARK)  # `find` does not copy the image
+        at = value.find(_MARK)  # unlike `split`, `find` does not copy the image
         return _described(value[5:at], _decoded_size(value, at + len(_MARK))) if at > 0 else value
     if value.startswith(_BASE64_HEADS) and _BASE64.match(value):
         return _described(_type_of(b64decode(value[:64])), _decoded_size(value))

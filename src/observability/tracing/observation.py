@@ -27,15 +27,16 @@ os.register_at_fork(after_in_child=_ids.seed)
 
 
 MAX_STREAM_SIZE = 1_000_000  # characters kept of one stream
-PIECE_SIZE = 64  # bytes of a kept piece besides its characters
+PIECE_SIZE = 64  # memory in bytes that a kept piece needs besides its characters
 
 
 class UsedPrompt(NamedTuple):
-    """A managed prompt's version, linked to later generations inside `scope`. Without a name, they have no prompt."""
+    """A version of a managed prompt, linked to later generations inside `scope`. If `name` is None, they get no
+    prompt."""
 
     name: str | None
     version: int | None
-    scope: "Observation | None"  # the observation in which the prompt was used; None: unlimited
+    scope: "Observation | None"  # the observation in which the prompt was used; None if it was used outside any
     outer: "UsedPrompt | None"  # the prompt that applies outside `scope`
 
 
@@ -49,7 +50,8 @@ class _LazyId:
         self._name = name
 
     def __get__(self, observation: "Observation", owner: type) -> int:
-        made: int = observation.__dict__.setdefault(self._name, self._make(observation))  # atomic: one id per object
+        # `setdefault` is atomic, so that all threads get the same id.
+        made: int = observation.__dict__.setdefault(self._name, self._make(observation))
         return made
 
 
@@ -59,12 +61,12 @@ def _trace_id_of(observation: "Observation") -> int:
 
 
 class _RareFields:
-    """The fields that few observations have: class attributes until they are set."""
+    """The fields that few observations need. Each is a class attribute until it is set on an instance."""
 
     id = _LazyId(lambda _: _bits(64) or 1)
     trace_id = _LazyId(_trace_id_of)
     foreign_parent: "ForeignParent | None" = None  # an active OpenTelemetry span of another library
-    is_automatic = False  # whether it is the cycle of a wrapped method (OBSERVABILITY_CYCLES)
+    is_automatic = False  # True for the cycle of a method that OBSERVABILITY_CYCLES has wrapped
     pieces_left_out = 0
     model_parameters: dict[str, Any] | None = None
     model: str | None = None
@@ -75,15 +77,18 @@ class _RareFields:
     scores: "tuple[Score, ...]" = ()
     requests: "list[Observation] | None" = None  # requests to providers, held until this generation ends
     holder: "Observation | None" = None  # the generation that holds this request
-    is_admitted = False  # True from the budgets' admission of this generation until its first request
-    over_generations = False  # whether generations with their own rows are below it
+    is_admitted = False  # True after the budgets admitted this generation, until its first request
+    over_generations = False  # whether generations nested inside this one have their own rows
     events: list[Any] | None = None  # events of a request's stream, from the SDK
-    client: Any = None  # the SDK's client of a request
+    client: Any = None  # the SDK's client that made this request
     decided = False  # whether a signal was recorded in this observation
     inferred: dict[int, Any] = {}  # noqa: RUF012 - for a cycle, on the recorder's thread: signals held until its end
-    last_call: str | None = None  # for a root, on the recorder's thread: id of its last ended generation
-    failure: str | None = None  # for a cycle, on the recorder's thread: the error of its last call, if that failed
-    votes: dict[int, Any] | None = None  # for a swarm's query, on the recorder's thread: answer's id -> decision
+    # For a root: the id of the last generation that ended in its trace. Used only on the recorder's thread.
+    last_call: str | None = None
+    # For a cycle: the error of its last call, if that call failed. Used only on the recorder's thread.
+    failure: str | None = None
+    # For the query of a swarm: the id of each answer -> its decision. Used only on the recorder's thread.
+    votes: dict[int, Any] | None = None
     first_token: int | None = None
 
 
@@ -105,27 +110,29 @@ class Observation(_RareFields):
         self.type = type
         self.parent = parent  # the observation around it
         self.agent: str | None = None if parent is None else parent.speaker or parent.agent
-        self.speaker: str | None = None  # agent of the calls inside it, if not `agent`
-        self.prompt: UsedPrompt | None = None  # last prompt used before the start in this context, or inside
+        self.speaker: str | None = None  # the agent of the calls inside this observation, if not `agent`
+        self.prompt: UsedPrompt | None = None  # the prompt that applied at the start, or the last one used inside
         self.owner: Any = None  # the instance of the called method
         self.thread = 0  # id of the calling thread
         self.bind: Signature | None = None  # converts `args` and `kwargs` to named arguments, on the recorder's thread
         self.args: tuple[Any, ...] = ()
-        self.kwargs = _NOTHING  # replaced, never changed
+        self.kwargs = _NOTHING  # this dictionary may be replaced, but is never changed
         self.input: Any = None
         self.output: Any = None
         self.capture_output = True
         self.pieces: list[Any] | None = None  # pieces of a stream, up to `MAX_STREAM_SIZE`
-        self.replies: tuple[Any, ...] = ()  # answers of inner calls that are part of this call
+        self.replies: tuple[Any, ...] = ()  # answers of the inner calls (by `super()`) that are part of this call
         self.metadata: dict[str, Any] | None = None
-        self.request: Observation | None = None  # the only request, which is merged into this observation's row
-        self.has_inner_rows = False  # whether it holds requests, or generations with their own rows are below it
-        self.complete: Complete | None = None  # reads an SDK's arguments and answer, on the recorder's thread
+        self.request: Observation | None = None  # this generation's only request, if it is merged into its row
+        # Whether this generation holds requests, or generations nested inside it have their own rows.
+        self.has_inner_rows = False
+        # For an SDK's request: reads its arguments and answer, on the recorder's thread.
+        self.complete: Complete | None = None
         self.durable = False  # whether the call returns only once its row is on disk
         self.noted = False  # whether the recorder has journalled its start
-        self.token: Token[Observation | None] | None = None  # while its code runs: resets the context
-        self.otel: Any = None  # while its code runs: resets OpenTelemetry's context
-        self.size = 0  # approximate characters kept in memory, summed up as they are noted
+        self.token: Token[Observation | None] | None = None  # set while its code runs, to reset the context afterwards
+        self.otel: Any = None  # set while its code runs, to reset OpenTelemetry's context afterwards
+        self.size = 0  # approximate number of characters that this observation keeps in memory
         self.streamed = 0  # characters of all pieces of a stream, also of pieces that are not kept
         self.ended: int | None = None  # None while it runs
         self.started = perf_counter_ns()
@@ -148,7 +155,7 @@ class Observation(_RareFields):
         return f"{self.foreign_parent.span_id:016x}" if self.foreign_parent else None
 
     def draw_ids(self) -> tuple[str, str, str | None]:
-        """Draw the ids of the observation, its trace and its parent now, and return them."""
+        """Return the ids of the observation, its trace and its parent. Ids that do not exist yet are made now."""
         return self.hex_id, self.hex_trace_id, self.hex_parent_id
 
     @property
@@ -163,7 +170,7 @@ class Observation(_RareFields):
         """The approximate characters in the providers' own responses; reading each takes several microseconds."""
         replies = [reply for reply in (self.output, *self.replies) if type(reply) is Reply]
         size = sum(weight_of(reply.raw_response) for reply in replies)
-        if self.complete is not None:  # the answer of an SDK request
+        if self.complete is not None:  # if so, the output is the answer to an SDK's request
             size += weight_of(self.output)
         return size if self.request is None else size + self.request.response_size()
 
@@ -183,7 +190,7 @@ class Observation(_RareFields):
         return self.__dict__.setdefault("_claim", mine) is mine
 
     def add_metadata(self, values: dict[str, Any]) -> None:
-        """Merge `values`, a dictionary that no other code holds, into the metadata; later values win."""
+        """Merge `values` into the metadata, where they replace older values. No other code may hold this dictionary."""
         size = 0
         for value in values.values():
             kind = type(value)
@@ -197,11 +204,11 @@ class Observation(_RareFields):
         self.metadata = {**self.metadata, **values} if self.metadata else values
 
 
-OUTCOME = "moondev.outcome"  # type of an observation that only carries an outcome's scores
+OUTCOME = "moondev.outcome"  # type of an observation that exists only to carry the scores of a trade's outcome
 
 
 class Score(NamedTuple):
-    """A score on a trace (Langfuse's word): `value` is a float (NUMERIC) or a string (CATEGORICAL)."""
+    """A score on a trace, in Langfuse's sense. Its `value` is a float (NUMERIC) or a string (CATEGORICAL)."""
 
     id: str
     name: str

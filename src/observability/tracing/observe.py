@@ -37,7 +37,7 @@ def observe_llm(
     """Decorate a function so that each call is one observation. The settings are read at every call.
 
     Works bare (`@observe_llm`) and with arguments, on sync and async functions, generators and async generators.
-    A call inside a call of the same name on the same instance (`super()`) is part of that call.
+    A call inside another call of the same name on the same instance, as by `super()`, is part of the outer call.
 
     Args:
         name: the observation's name; the function's name unless given.
@@ -57,12 +57,14 @@ def observe_llm(
 
 
 def cycle_method(fn: _Function, agent: str, *, collects_votes: bool = False) -> _Function:
-    """Wrap a method so that each call is one cycle of `agent`: one trace, or one observation in an open trace.
+    """Wrap a method so that each call is one cycle of `agent`. A cycle is a trace, or an observation inside a running
+    trace.
 
     Args:
         fn: the method.
         agent: the name of the method's class; also the agent of the calls inside.
-        collects_votes: whether the answers inside are votes, not decisions. If so, the trace is the calling agent's.
+        collects_votes: whether the models' answers inside are votes, not decisions. If so, a new trace belongs to
+            the calling agent.
     """
     label = _Label(fn, agent, "agent", capture_input=True, capture_output=True)
     label.cycle_of, label.collects_votes = agent, collects_votes
@@ -78,7 +80,7 @@ class _Label:
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], name: str, as_type: str, capture_input: bool, capture_output: bool):
-        import inspect  # loaded lazily: a tenth of this package's import time
+        import inspect  # imported lazily, since it takes a tenth of this package's import time
 
         code = getattr(inspect.unwrap(fn), "__code__", None)
         self.name, self.as_type = name, as_type
@@ -91,7 +93,7 @@ class _Label:
         self._names: tuple[str, ...] = ()
         self._defaults: dict[str, Any] = {}
         self._rest = ""
-        self.bind = self._bind  # bound once instead of at every call
+        self.bind = self._bind  # this bound method is created once, not at every call
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Arguments by name, defaults included. Raises TypeError if the function takes no such arguments."""
@@ -106,7 +108,8 @@ class _Label:
         return {**bound.arguments, **extra}
 
     def _inspect(self) -> "Signature":
-        """Prepare names and defaults for fast binding of plain parameters; other signatures are bound by `inspect`."""
+        """Return the signature. Also prepares names and defaults, so that `_bind` is fast if all parameters are
+        plain."""
         from inspect import signature as signature_of
 
         signature = signature_of(self._fn)
@@ -121,7 +124,7 @@ class _Label:
 
 
 class _Part(NamedTuple):
-    """A call that is part of the call around it (`super()`): only its answer is recorded, in the outer call."""
+    """A call, as by `super()`, that is part of the call around it. Only its answer is recorded, in the outer call."""
 
     around: Observation
 
@@ -132,8 +135,8 @@ _Traced = Observation | _Part | None
 def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Traced:
     """Start a call's observation, record its arguments and make it the current one.
 
-    `_begin` and `_end` run on the caller's path: no lock, no serialisation, and few functions. After the wait for a
-    model, the code of each function must be fetched into the CPU's cache again (docs/performance.md).
+    `_begin` and `_end` delay the caller, so they take no lock, serialise nothing and call few functions. After the wait
+    for a model's answer, the CPU must fetch the code of each function into its cache again (docs/performance.md).
     """
     observation = None
     try:
@@ -154,7 +157,7 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
             _note_arguments(observation, label, args, kwargs)
         current.processor.on_start(observation)
         _resume(observation)
-        return observation  # inside the `try`, since an alarm may arrive at any line
+        return observation  # inside the `try`, since an agent's alarm may interrupt any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(observation, error)
     return observation
@@ -173,7 +176,7 @@ def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ..
     observation.bind = label.bind
     observation.args = given
     if kwargs:
-        observation.kwargs, named = kwargs, 0  # the wrapper's own dictionary; the function gets another
+        observation.kwargs, named = kwargs, 0  # this dictionary is the wrapper's own; the function gets another
         for value in kwargs.values():
             kind = type(value)
             if kind is str:
@@ -211,7 +214,8 @@ def _resume(call: _Traced) -> None:
     if type(call) is Observation:
         call.token = enter(call)
         trace = modules.get("opentelemetry.trace")
-        if trace is not None and getattr(trace, "_TRACER_PROVIDER", trace) is not None:  # else `attach` does nothing
+        # Without a tracer provider, `attach` does nothing.
+        if trace is not None and getattr(trace, "_TRACER_PROVIDER", trace) is not None:
             call.otel = attach(call)
 
 
@@ -223,7 +227,7 @@ def _suspend(call: _Traced) -> None:
     call.token = call.otel = None
     try:
         leave(token)
-    except ValueError:  # raised in another context, where the token is invalid
+    except ValueError:  # this code runs in another context than `_resume`, so the token is invalid
         return
     if otel is not None:
         detach(otel)
@@ -258,9 +262,9 @@ def _end(call: _Traced, result: Any) -> None:
     try:
         if type(call) is Observation:
             try:
-                if call.output is None:  # a cycle's decision may already be its output
+                if call.output is None:  # for a cycle, the output may already be a signal's decision
                     _note_result(call, result)
-            finally:  # even if the answer cannot be read
+            finally:  # the call ends even if its result cannot be read
                 finish(call)
         elif type(call) is _Part and type(reply := reply_of(result)) is Reply:
             call.around.replies += (reply,)
@@ -293,7 +297,7 @@ def _stop(call: _Traced, error: BaseException | None = None) -> None:
 
 
 def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
-    """The open call in this thread of this name and instance, or None. A new call is part of that open call."""
+    """Return the running call of `name` on `owner` in this thread, or None. A new call is part of the returned one."""
     while outer is not None:
         if outer.owner is owner and outer.name == name and outer.thread == get_ident():
             return outer

@@ -47,7 +47,8 @@ _EXPERIMENT = (
 
 
 def _find_active() -> Any:
-    """Replace `active` by the getter of OpenTelemetry's context variable, else by the slower public getter."""
+    """Replace `active` by the getter of OpenTelemetry's context variable. If that is not found, use the slower public
+    getter."""
     global active
     context = modules.get("opentelemetry.context")
     variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)
@@ -58,7 +59,7 @@ def _find_active() -> Any:
     return getter()
 
 
-active: Callable[[], Any] = _find_active  # returns the active context, which is empty without an active span
+active: Callable[[], Any] = _find_active  # returns OpenTelemetry's context, which is empty if no span is active
 
 
 def attach(observation: "Observation") -> Any:
@@ -66,7 +67,8 @@ def attach(observation: "Observation") -> Any:
     trace: Any = modules.get("opentelemetry.trace")
     try:
         if trace._TRACER_PROVIDER is None:
-            return None  # without a provider there are no spans; the public getter would take 1 µs
+            # Without a provider there are no spans. This check is used since the public getter would take 1 µs.
+            return None
     except AttributeError:
         if not hasattr(trace, "get_tracer_provider"):  # another thread is still importing OpenTelemetry
             return None

@@ -23,7 +23,7 @@ def running_request() -> Observation | None:
 
 
 def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation | None:
-    """Begin a request of the calling code; None inside another request, which the call is part of."""
+    """Begin a request. Return None if another request is running, since the call is then part of that request."""
     if running_request() is not None:
         return None
     parent = current_observation()
@@ -35,14 +35,15 @@ def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation
             current.processor.on_start(request)
         elif not holder.capture_output:
             request.capture_output = False
-        return request  # inside the `try`, since an alarm may arrive at any line
+        return request  # inside the `try`, since an agent's alarm may interrupt any line
     except BaseException:
         current.finish_request(request)
         raise
 
 
 def _hold(request: Observation, parent: Observation | None) -> Observation | None:
-    """Assign the request to the innermost generation; mark the outer generations as parents of generations."""
+    """Assign the request to the innermost generation around it. Mark the generations further out as having one
+    inside."""
     holder = None
     while parent is not None:
         if parent.type == "generation":
@@ -54,12 +55,13 @@ def _hold(request: Observation, parent: Observation | None) -> Observation | Non
         parent = parent.parent
     if holder is not None:
         request.holder = holder
-        holder.__dict__.setdefault("requests", []).append(request)  # atomic: threads of a pool share a holder
+        holder.__dict__.setdefault("requests", []).append(request)  # atomic: several threads may share a generation
     return holder
 
 
 def enter_request(request: Observation) -> None:
-    """Make the request current while the SDK's method runs. OTel spans nest below a request without a holder."""
+    """Make the request the running one while the SDK's method runs. If no generation holds the request, it also becomes
+    the parent of OpenTelemetry spans."""
     request.token = _running.set(request)
     if request.holder is None and "opentelemetry.trace" in modules:
         request.otel = attach(request)
@@ -73,7 +75,7 @@ def leave_request(request: Observation) -> None:
         return
     try:
         _running.reset(token)
-    except ValueError:  # raised in another context, where the token is invalid
+    except ValueError:  # this code runs in another context than `enter_request`, so the token is invalid
         return
     if otel is not None:
         detach(otel)

@@ -11,7 +11,7 @@ ACTIONS = ("BUY", "SELL", "NOTHING")
 
 
 class Signal(NamedTuple):
-    """A decision, with the agent's raw values and the recorded values."""
+    """An agent's trading decision, with the values that the agent gave and the values to record."""
 
     action: str
     confidence: float | None
@@ -23,7 +23,8 @@ class Signal(NamedTuple):
 
     @classmethod
     def of(cls, action: Any, confidence: Any, reasoning: Any, symbol: Any, extra: dict[str, Any]) -> "Signal":
-        """Return the signal; an unknown action or confidence is kept as given and marked invalid."""
+        """Return the signal. If its action or confidence is unknown, the given value is kept and the signal is marked
+        invalid."""
         text = str(action)
         action = text.strip().upper()
         number = _percent(confidence)
@@ -32,7 +33,7 @@ class Signal(NamedTuple):
         return cls(action if action in ACTIONS else text, number, confidence, str(reasoning), symbol, kept, valid)
 
     def decision(self) -> dict[str, Any]:
-        """The signal as the output of its cycle."""
+        """The decision as a dictionary, which becomes the output of the agent's cycle."""
         decision: dict[str, Any] = {"action": self.action, "confidence": self.confidence, "reasoning": self.reasoning}
         if self.symbol:
             decision["symbol"] = self.symbol
@@ -55,7 +56,7 @@ class Signal(NamedTuple):
     def tags(self) -> list[str]:
         """The tags, such as `signal:buy` and `confidence:85`; `signal:invalid` for an invalid signal.
 
-        An unknown action does not become a tag: in lower case, a secret in the action would not be masked.
+        An unknown action does not become a tag. It may contain a secret, which would not be masked in lower case.
         """
         tags = [f"signal:{self.action.lower()}"] if self.action in ACTIONS else []
         if self.confidence is not None:
@@ -78,7 +79,8 @@ def new_event(name: str, parent: Observation | None) -> Observation:
 
 
 def record_signal(signal: Signal) -> None:
-    """Record the signal as an event with tags and scores, and as the output of the open cycles around it."""
+    """Record the signal as an event with tags and scores, and as the output of every running cycle of an agent around
+    it."""
     target = current_observation() or recent_of_caller()
     event = new_event("trading_signal", target)
     event.add_metadata(signal.metadata())
@@ -91,7 +93,7 @@ def record_signal(signal: Signal) -> None:
 
 
 def _decide(target: Observation | None, signal: Signal) -> None:
-    """Make the decision the output of all open cycles around it; several decisions become a list."""
+    """Make the decision the output of every running cycle around it. Several decisions in one cycle become a list."""
     while target is not None:
         target.decided = True
         if target.type == "agent" and target.ended is None:

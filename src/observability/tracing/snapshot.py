@@ -20,7 +20,7 @@ from .attributes import PerClass, field_of, fields_of, has_class, is_dataclass, 
 
 
 class Reply(NamedTuple):
-    """A snapshot of a result with a model's answer, independent of later changes by the caller."""
+    """A snapshot of a result that contains a model's answer. Later changes by the caller do not affect it."""
 
     content: Any
     usage: Any
@@ -32,13 +32,13 @@ IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal,
 # Ids of the immutable types: comparing ids does not call a metaclass's `__hash__` or `__eq__`.
 IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
 MAX_NODES = 5_000  # most values in a snapshot, on all levels; copying them takes about 1 ms
-_CONTAINER_NODES = 8  # a list or dict counts as this many values, by its copying time
+_CONTAINER_NODES = 8  # a list or dict counts as this many values, since copying it takes as long
 _MAX_DEPTH = 12
 _NOTHING = object()
 
 
 def reply_of(result: Any) -> Any:
-    """Return a `Reply` for a result with a model's answer (an attribute `content`), else a snapshot."""
+    """Return a `Reply` if the result has a model's answer in an attribute `content`. Otherwise return a snapshot."""
     kind = type(result)
     read = (_readers.get(id(kind)) or _readers.add(kind))[1]
     if read is None:
@@ -48,20 +48,22 @@ def reply_of(result: Any) -> Any:
     except AttributeError:  # not a `ModelResponse`
         content, usage, model, raw = _read_slowly(result)
     if content is None:
-        content = field_of(result, "content", _NOTHING)  # None in the instance is content, None in the class is not
+        # None counts as content if the instance has it, but not if only its class has it.
+        content = field_of(result, "content", _NOTHING)
     if content is _NOTHING:
         return snapshot(result)
     if raw is None and _is_pydantic(kind):
-        raw = result  # an SDK's own message
+        raw = result  # the result is itself the SDK's message
     content = content if type(content) is str else snapshot(content)
     return _new(Reply, (content, usage.copy() if type(usage) is dict else usage, model, raw))
 
 
-_new = tuple.__new__  # `Reply(...)` would call a Python function
+_new = tuple.__new__  # faster than `Reply(...)`, which calls a Python function
 
 
 def _reader_of(kind: type) -> Callable[[Any], Any] | None:
-    """A function that gets the four fields of an instance at once; None if instances are immutable."""
+    """Return a function that reads the fields of a `Reply` from an instance at once, or None if instances are
+    immutable."""
     if id(kind) in IMMUTABLE_IDS:
         return None
     return attrgetter(*Reply._fields) if runs_no_code(kind, Reply._fields) else _read_slowly
@@ -103,7 +105,8 @@ def sized_snapshot(value: Any) -> tuple[Any, int]:
 
 
 def _copied_messages(items: list[Any]) -> tuple[list[Any], int] | None:
-    """Return copies of a few small and flat dicts, such as most messages to a model, and their size; else None."""
+    """Copy a short list of small, flat dicts, such as most messages to a model. Return the copies and their size in
+    characters, or None for any other list."""
     if len(items) > _FEW_MESSAGES:
         return None
     copies, size = [], 0
@@ -125,7 +128,7 @@ def _copied_messages(items: list[Any]) -> tuple[list[Any], int] | None:
 
 
 class _Copier:
-    """Copies one value, with one limit of nodes for all levels."""
+    """Copies one value. A single limit applies to the number of values on all levels together."""
 
     __slots__ = ("_left",)
 

@@ -40,7 +40,8 @@ def _carrying_start(start: Callable[..., None]) -> Callable[..., None]:
 
 
 def _outlives_its_starter(thread: threading.Thread) -> bool:
-    """Whether the thread belongs to this package, or is a pool's worker, whose tasks have their own contexts."""
+    """Whether the thread may outlive the code that starts it. This is true of this package's own threads, and of a
+    pool's workers, whose tasks carry their own contexts."""
     return getattr(thread, "_target", None) is _pool._worker or thread.name.startswith(OWN_THREADS)
 
 
