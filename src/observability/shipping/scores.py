@@ -45,8 +45,8 @@ def _in_usd(rows: Sequence[Row]) -> set[str]:
 
 
 def _events_of(row: Row, in_usd: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the score's events. A signal's action has a second event with its symbol, and an outcome one with `hit` (1
-    or 0), since the metrics API of Langfuse can group and average only scores."""
+    """Yield the score's events. A signal's action has a second event with its symbol, and an outcome has one with `hit`
+    (1 or 0), since the metrics API of Langfuse can group and average only scores."""
     yield _event(row, _body(row))
     judges = row["name"] == "pnl_usd" or (row["name"] == "pnl_pct" and row["trace_id"] not in in_usd)
     if judges and isinstance(row["value"], int | float):
