@@ -35,7 +35,7 @@ _VERSION = "Give use_prompt() a whole number, as `prompt.version`."
 
 
 class Cycle:
-    """The handle of an open agent cycle."""
+    """An open agent cycle, which is one pass of an agent's loop. Its methods complete what is recorded of the cycle."""
 
     def __init__(self, observation: Observation | None) -> None:
         self._observation = observation
@@ -46,34 +46,39 @@ class Cycle:
         return self._observation.hex_trace_id if self._observation else None
 
     def set_input(self, value: Any) -> None:
-        """Set the situation that the agent faces: the input on the trace page."""
+        """Set the situation that the agent faces. The trace's page shows it as the input."""
         with guarded:
             if self._observation:
                 self._observation.set_input(value)
 
     def set_output(self, value: Any) -> None:
-        """Set the result of the cycle: the output on the trace page. A trading signal sets the output automatically."""
+        """Set the result of the cycle. The trace's page shows it as the output. A trading signal sets it too."""
         with guarded:
             if self._observation:
                 self._observation.set_output(value)
 
 
 class ObservabilityContext:
-    """Records facts about an agent's work on its trace. No method raises into the agent."""
+    """Records facts about an agent's work on that work's trace. No error of this package is raised into the agent."""
 
     @staticmethod
     def current_trace_id() -> str | None:
-        """The trace id (32 hex digits) of the running observation, else of the agent's last generation, else None."""
+        """The trace id (32 hex digits) of the running observation, or if none runs, of the agent's last generation.
+
+        None if there is neither.
+        """
         observation = current_observation() or recent_of_caller()
         return observation.hex_trace_id if observation else None
 
     @staticmethod
     @contextmanager
     def agent_cycle(agent_name: str, agent_type: str = "agent", input: Any = None, **metadata: Any) -> Iterator[Cycle]:
-        """Record one pass of an agent's loop as an observation of type `agent`: a trace's root, unless nested.
+        """Record one pass of an agent's loop as an observation of type `agent`.
+
+        It starts a new trace, unless it is nested in another observation.
 
         Args:
-            agent_name: the agent's class name; a root's trace has this name too.
+            agent_name: the agent's class name; a new trace has this name too.
             agent_type: the agent's kind (liquidation, whale, swarm, ...).
             input: the situation that the agent faces, any JSON value.
             **metadata: additional metadata of the cycle.
@@ -84,7 +89,8 @@ class ObservabilityContext:
                 if tracing_on():
                     outer = current_observation()
                     cycle = _cycle_in(outer, str(agent_name), {"agent_type": agent_type, **metadata}, input)
-                    if cycle is not outer:  # otherwise a method of OBSERVABILITY_CYCLES opened it, and closes it
+                    # If `cycle` is `outer`, a method named in OBSERVABILITY_CYCLES opened it, and will close it.
+                    if cycle is not outer:
                         own = cycle
                         own.token = enter(own)
                         on_start(own)
@@ -98,36 +104,39 @@ class ObservabilityContext:
             try:
                 _end_cycle(own)
             finally:
-                _end_cycle(own)  # does nothing, unless an alarm interrupted the call above
+                _end_cycle(own)  # has an effect only if a signal handler interrupted the call above
 
     @staticmethod
     @contextmanager
     def exit_decision() -> Iterator[None]:
-        """Mark the calls inside as decisions to leave a position: budgets count these calls and never refuse them."""
+        """Mark the model calls in the block as decisions to leave a position.
+
+        Budgets count these calls, but never refuse them.
+        """
         token = exiting.set(True)
         try:
             yield
         finally:
-            with suppress(ValueError):  # raised in another context, where the token is invalid
+            with suppress(ValueError):  # raised if this is another context, in which the token is invalid
                 exiting.reset(token)
 
     @staticmethod
     def add_agent_metadata(agent_type: str, agent_name: str, **kwargs: Any) -> None:
-        """Name the agent of the running observation, else of later observations in this context.
+        """Name the agent of the running observation; if none is running, of later observations in this context.
 
         Args:
-            agent_type: type of agent (trading, risk, ...). For type `model`, `agent_name` is a generation's provider.
-            agent_name: name of the agent class.
+            agent_type: type of agent (trading, risk, ...), or `model`.
+            agent_name: name of the agent class; for type `model`, the provider of the running generation.
             **kwargs: additional metadata (trading_pair, exchange, ...).
         """
-        try:  # `guarded` would cost more, and models call this method in every call
+        try:  # faster than `guarded`: models call this method in every call
             observation = latest()
             if observation is not None and observation.ended is not None:
                 observation = current_observation()
             if observation is None:
                 if recording().on:
                     announce(agent_name, {"agent_type": agent_type, **kwargs})
-            elif agent_type == "model":  # then `agent_name` is the generation's provider
+            elif agent_type == "model":  # here `agent_name` is the generation's provider
                 observation.add_metadata({"model_type": agent_name, **kwargs})
             else:
                 observation.agent = str(agent_name)
@@ -137,12 +146,12 @@ class ObservabilityContext:
 
     @staticmethod
     def use_prompt(name: str | None, version: int | str | None = None) -> None:
-        """Link a version of a managed prompt to later calls: inside the running observation, else in this context.
+        """Link a version of a managed prompt to later calls in the running observation; if none runs, in this context.
 
         Prompts fetched through `LangFuseTracker().client` link themselves.
 
         Args:
-            name: the prompt's name in Langfuse; None: later calls have no prompt.
+            name: the prompt's name in Langfuse. With None, later calls are linked to no prompt.
             version: the prompt's version, a whole number.
         """
         with guarded:
@@ -159,13 +168,13 @@ class ObservabilityContext:
     def add_trading_signal(
         action: str, confidence: float | str, reasoning: str, symbol: str | None = None, **kwargs: Any
     ) -> None:
-        """Record a decision on its trace, as an event with tags and scores.
+        """Record a trading decision on the current trace, as an event with tags and scores.
 
         Args:
             action: BUY, SELL or NOTHING; anything else is kept as given and marked invalid.
-            confidence: 0 to 100, a number or text like "85%"; clamped, with the raw value kept.
+            confidence: 0 to 100, as a number or a text like "85%". Other values are clamped; the raw one is kept.
             reasoning: the model's reason.
-            symbol: the traded symbol, if it is a single one.
+            symbol: the traded symbol, if the decision is about only one.
             **kwargs: additional signal data.
         """
         with guarded:
@@ -176,7 +185,7 @@ class ObservabilityContext:
     def record_outcome(
         trace_id: str, pnl_usd: float | None = None, pnl_pct: float | None = None, note: str | None = None
     ) -> None:
-        """Record the profit or loss of a decision, as scores on its trace. A second outcome replaces the first.
+        """Record the profit or loss of a decision, as scores on its trace. A trace's second outcome replaces its first.
 
         Args:
             trace_id: the decision's trace, from `current_trace_id()` or a cycle's `trace_id`.
@@ -201,7 +210,9 @@ class ObservabilityContext:
 
     @staticmethod
     def add_error(error: BaseException, context: dict[str, Any] | None = None) -> None:
-        """Record an error (level ERROR) on the running observation, else as an event on the last generation's trace.
+        """Record an error (level ERROR) on the running observation.
+
+        If none is running, the error becomes an event on the trace of the agent's last generation.
 
         Args:
             error: the exception that occurred.
@@ -240,5 +251,5 @@ def _end_cycle(cycle: Observation | None) -> None:
             finish(cycle)
     token, cycle.token = cycle.token, None
     if token is not None:
-        with guarded, suppress(ValueError):  # raised in another context, where the token is invalid
+        with guarded, suppress(ValueError):  # raised if this is another context, in which the token is invalid
             leave(token)

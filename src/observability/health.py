@@ -18,13 +18,18 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
     """Return counts of this process and of the journal.
 
     Returns:
-        `recorded`, `journalled`, `dropped` (observations of this process; `dropped` includes unshipped rows that this
-        process deleted for space), `shipped`, `pending`, `rejected`, `local` (rows of the journal, scores included;
-        None if the journal cannot be read), `oldest_pending_seconds`,
-        `destinations` (for each configured one: its `shipped`, `pending`, `rejected` rows, `oldest_pending_seconds`
-        and `last_error`; None if the journal cannot be read),
-        `failures` (number of this package's failures), `unprinted` (number of lines that could not be printed),
-        `last_error`, `last_error_at` (Unix seconds), `tracing` and `shipping` (on or off).
+        A dict with these entries:
+        `tracing` and `shipping`: whether each is on.
+        `recorded`, `journalled` and `dropped`: how many observations this process recorded, wrote to the journal and
+        lost. `dropped` includes the unshipped rows that this process deleted for space.
+        `shipped`, `pending`, `rejected` and `local`: how many of the journal's rows, scores included, are in each
+        state; None if the journal cannot be read.
+        `oldest_pending_seconds`: the age of the oldest pending row.
+        `destinations`: for each configured destination, its `shipped`, `pending` and `rejected` rows, its
+        `oldest_pending_seconds` and its `last_error`; None if the journal cannot be read.
+        `failures`: how many failures this package had.
+        `unprinted`: how many lines could not be printed.
+        `last_error` and `last_error_at`: the last error, and its time in Unix seconds.
     """
     return {
         "tracing": settings.tracing_on(),
@@ -33,14 +38,14 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         "journalled": recorder.journalled,
         "dropped": recorder.dropped + Retention.deleted_pending,
         **_journal(shipper),
-        "failures": failures.total,  # counted last: the lines above may add failures
+        "failures": failures.total,  # counted after the journal is read, which may add failures
         "unprinted": printing.dropped,
         **_last_error(shipper),
     }
 
 
 def _journal(shipper: "Shipper") -> dict[str, Any]:
-    """Counts of the journal's rows: None if the journal is unreadable, 0 if it is missing."""
+    """Count the journal's rows by state. The counts are None if the journal is unreadable, and 0 if it is missing."""
     counts: dict[str, int] | None = {}
     oldest, by_destination = None, {}
     try:
@@ -74,7 +79,7 @@ def delivered(journal: Journal, counts: dict[str, int]) -> dict[str, dict[str, A
     """The row counts of each configured destination, by the destination's label.
 
     Args:
-        counts: `journal.counts()`. For Langfuse, `shipped` and `rejected` count every project in the journal.
+        counts: `journal.counts()`. For Langfuse, `shipped` and `rejected` include rows of every project in the journal.
     """
     waiting, further = {row["destination"]: row for row in journal.waiting()}, journal.further_counts()
     result = {}

@@ -28,7 +28,7 @@ class Failures:
         return sum(self._counts.values())
 
     def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
-        """Count one failure; the first of its kind is printed, with its cure."""
+        """Count one failure. The first failure of each kind is also printed, with its cure."""
         message = redacted(message)
         with self._lock:
             earlier = self._counts.get(kind, 0)
@@ -38,7 +38,7 @@ class Failures:
             warn(f"⚠️ Observability: {message}. {cure}")
 
     def reset(self) -> None:
-        """Delete all counts: for a fork's child, and for tests."""
+        """Delete all counts, in a forked child process and in tests."""
         self.__init__()  # type: ignore[misc]
 
 
@@ -46,7 +46,7 @@ failures = Failures()
 
 
 def swallow(error: Exception) -> None:
-    """Count and print an error of this package's bookkeeping; tests (`strict`) raise it.
+    """Count and print an error of this package's bookkeeping. In tests, where `strict` is set, raise it.
 
     An exception of the agent's own signal handler (an alarm) is not an error of this package, and is raised again.
     """
@@ -56,7 +56,10 @@ def swallow(error: Exception) -> None:
 
 
 class _Guarded:
-    """The context manager `guarded`, for this package's bookkeeping; never used around the wrapped call."""
+    """The class of `guarded`, a context manager that swallows errors of this package's bookkeeping.
+
+    The agent's own call to an SDK never runs inside it.
+    """
 
     def __enter__(self) -> None:
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def is_interruption(error: BaseException) -> bool:
-    """Whether the error was raised by the handler of a POSIX signal, which Python may run between any two steps."""
+    """Whether the handler of a POSIX signal raised the error. Python may run such a handler between any two steps."""
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {code for handler in handlers if callable(handler) and (code := _code_of(handler)) is not None}
     traceback = error.__traceback__
@@ -20,7 +20,7 @@ def is_interruption(error: BaseException) -> bool:
 
 
 class ignoring(contextlib.suppress):  # noqa: N801 - used as `contextlib.suppress` is
-    """Like `contextlib.suppress`, but raises interruptions: an alarm's TimeoutError is an OSError too."""
+    """Like `contextlib.suppress`, but lets interruptions pass, even an alarm's TimeoutError, which is an OSError."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

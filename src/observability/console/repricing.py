@@ -8,18 +8,18 @@ from ..journal import JournalError
 from ..recording import RENEW_PRICES, price, price_table
 from .queries.totals import TIMES
 
-Price = Callable[[dict[str, int]], float | None]  # returns the cost in USD of a call's usage; None if unknown
+Price = Callable[[dict[str, int]], float | None]  # from a call's token counts to its cost in USD; None if unknown
 
 
 class Repriced(NamedTuple):
-    """The costs of one group's calls with known tokens, in USD; None is unknown."""
+    """The costs, in USD, of those calls of a group whose token counts are known. None means unknown."""
 
     group: str
     calls: int
-    recorded_usd: float | None  # cost of the priced calls; None if there are none
+    recorded_usd: float | None  # recorded cost of the calls that have one; None if no call has
     unpriced: int  # calls without a recorded cost
-    what_if_usd: float | None  # cost of all calls at the other model's prices; None if a call has no such price
-    change: float | None  # relative change for the calls with both costs: -0.5 is half the cost
+    what_if_usd: float | None  # cost of all calls at the other model's prices; None if one cannot be priced
+    change: float | None  # relative change in cost, over the calls with both costs: -0.5 means half
 
 
 def price_of_model(name: str) -> Price:
@@ -51,7 +51,7 @@ def price_table_text() -> str:
 
 
 def repriced(calls: Iterable[tuple[str, dict[str, int], float | None]], price: Price, by: str) -> list[Repriced]:
-    """Return one row per group, the most expensive at `price` first; hours and days in order of time."""
+    """Return one row per group. The most expensive at `price` comes first; hours and days are in order of time."""
     groups: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for group, usage, recorded in calls:
         groups[group].append((recorded, price(usage)))

@@ -7,14 +7,14 @@ _UNREADABLE = "?"
 
 
 class Signal(NamedTuple):
-    """A signal whose fields have the expected types."""
+    """A trading signal whose fields have been checked to have the expected types."""
 
-    action: str  # `?` if it is missing or not text
+    action: str  # `?` if the metadata has no action, or one that is not text
     confidence: float | None  # 0 to 100; None if it is not a finite number
     reason: str
     symbol: str
     valid: bool
-    inferred: bool  # whether the recorder inferred the signal from an answer
+    inferred: bool  # whether the recorder inferred the signal from a model's answer
 
 
 def signal_of(metadata: Any) -> Signal:

@@ -25,7 +25,7 @@ def use_utc() -> None:
 
 
 def use_local() -> None:
-    """Print and parse times in the system's zone, as a new process does."""
+    """Print and parse times in the system's time zone from now on. This is the default."""
     global _zone
     _zone = None
 
@@ -36,13 +36,13 @@ def sqlite_zone() -> str:
 
 
 def local_time(nanoseconds: int) -> datetime:
-    """Convert Unix nanoseconds to the operator's zone, to the microsecond."""
+    """Convert Unix nanoseconds to a time in the operator's zone, with microseconds."""
     moment = datetime.fromtimestamp(nanoseconds // _SECOND_NS, timezone.utc)
     return moment.replace(microsecond=nanoseconds % _SECOND_NS // 1000).astimezone(_zone)
 
 
 def today() -> date:
-    """Return the current day."""
+    """Return the current day in the operator's zone."""
     return local_time(now_ns()).date()
 
 
@@ -58,14 +58,14 @@ def parse_time(text: str) -> int:
     if span := re.fullmatch(r"([0-9]{1,6})([mhdw])", value):
         return _clamped(now_ns() - int(span[1]) * _UNIT_SECONDS[span[2]] * _SECOND_NS)
     try:
-        moment = _midnight(value) or datetime.fromisoformat(re.sub("z$", "+00:00", value))  # Python 3.10 rejects Z
+        moment = _midnight(value) or datetime.fromisoformat(re.sub("z$", "+00:00", value))  # Python 3.10 rejects `Z`
     except ValueError:
         raise ValueError(f"{text!r} is not a time: use {FORMS}") from None
     return _clamped(round(_aware(moment).timestamp() * 1_000_000) * 1000)
 
 
 def _aware(moment: datetime) -> datetime:
-    """Add the operator's zone to a time without an offset; UTC if the zone cannot be added (years 1 and 9999)."""
+    """Add the operator's zone to a time without an offset. Where that fails, in the years 1 and 9999, add UTC."""
     if moment.tzinfo is not None:
         return moment
     try:

@@ -17,13 +17,13 @@ from .queries import traces
 if TYPE_CHECKING:
     from ..tracing import Score
 
-_MAX_CELL = 16 * 2**20  # limit in characters
+_MAX_CELL = 16 * 2**20  # most characters in a cell
 _VALUES = ("pnl_usd", "pnl_pct", "note")
-_TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # a shorter cell may be an exchange's order number
+_TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # fewer digits may be an exchange's order number
 
 
 class TradeLine(NamedTuple):
-    """The number and cells of a line. An empty `trace` is an empty text; other empty cells are None."""
+    """A line of the file: its number and its cells. An empty `trace` is an empty text; other empty cells are None."""
 
     line: int
     trace: str
@@ -48,7 +48,7 @@ class Repeats(Enum):
 
 
 class Trades(NamedTuple):
-    """The content of a file: the score rows of each outcome, and the bad lines."""
+    """The content of a file: for each trace the scores of its outcome, and the lines that cannot be imported."""
 
     outcomes: list[list[Row]]
     bad_lines: list[BadLine]
@@ -69,7 +69,8 @@ def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> 
     for trace_id, lines in _by_trace(journal, read_lines(file, column), bad).items():
         try:
             scores = _scores(trace_id, lines, repeats)
-            outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))  # None: no fallback destination
+            # None: a trace that this journal lacks has no destination.
+            outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))
         except ValueError as error:
             bad.extend(BadLine(line.line, str(error)) for line in lines)
     return Trades(outcomes, sorted(bad))
@@ -97,7 +98,11 @@ def _trace_id(journal: Journal, name: str) -> str:
 
 
 def _scores(trace_id: str, lines: Sequence[TradeLine], repeats: Repeats) -> "tuple[Score, ...]":
-    """Return the outcome of one trace's lines. Raises ValueError if a line is invalid or lines cannot be combined."""
+    """Combine a trace's lines into the scores of one outcome.
+
+    Raises:
+        ValueError: a line is invalid, or the lines cannot be combined.
+    """
     scores = [_scores_of_line(trace_id, line, len(lines)) for line in lines]
     if len(lines) == 1 or repeats is Repeats.KEEP_LAST:
         return scores[-1]
@@ -174,7 +179,7 @@ def _check_header(names: list[str], column: str, file: Path) -> None:
 
 
 def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]] | BadLine]:
-    """Yield each record with the number of its first line. An unclosed quote makes all lines below one bad record."""
+    """Yield each record with the number of its first line. After an unclosed quote, the rest is one BadLine."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1

@@ -34,7 +34,7 @@ _NOT_GIVEN = frozenset({"NotGiven", "Omit"})  # the SDKs' placeholders for an ar
 
 
 def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Observe a method that returns its answer."""
+    """Return a decorator that observes a method which returns its answer directly."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
@@ -55,7 +55,7 @@ def observe_call(
     kwargs: dict[str, Any],
     capture: CaptureSettings | None = None,
 ) -> Any:
-    """Call the method, and record the call as one request."""
+    """Call an SDK's method, and record this call as one request."""
     request = None
     try:
         request = begin(shape, args, kwargs, capture)
@@ -70,13 +70,13 @@ def observe_call(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # an alarm interrupted the code above
+        if request is not None and request.token is not None:  # a signal handler interrupted the code above
             fail(request, None)
     return result
 
 
 def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Observe a method that returns a coroutine, whether or not it is a coroutine function."""
+    """Return a decorator that observes a method which returns a coroutine, even if it is no coroutine function."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(*args: Any, **kwargs: Any) -> Any:
@@ -86,7 +86,7 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
             if not recording().on:
                 return method(*args, **kwargs)
             try:
-                made = method(*args, **kwargs)  # called now: the SDKs check `required_args` before the await
+                made = method(*args, **kwargs)  # not at the await, since the SDKs check `required_args` at the call
             except BaseException as error:
                 _refused(shape, args, kwargs, error)
                 raise
@@ -110,7 +110,7 @@ def _refused(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], error:
 async def observe_awaited(
     shape: Shape, make: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Await an SDK's method, and record the call as one request, which begins at the await."""
+    """Call an SDK's asynchronous method and await it. Record this as one request, which begins at the await."""
     request = None
     try:
         request = begin(shape, args, kwargs)
@@ -125,13 +125,13 @@ async def observe_awaited(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # an alarm interrupted the code above
+        if request is not None and request.token is not None:  # a signal handler interrupted the code above
             fail(request, None)
     return result
 
 
 def manager_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Observe a method that returns a context manager, which makes its request when it is entered."""
+    """Return a decorator that observes a method whose context manager makes the request on entry."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
@@ -160,7 +160,7 @@ def _observe_entering(manager: Any, shape: Shape, args: tuple[Any, ...], kwargs:
 
 
 class _AwaitedLater:
-    """A manager's request, which begins when it is awaited."""
+    """The awaitable request of an asynchronous context manager. Its recording begins when it is awaited."""
 
     def __init__(self, shape: Shape, request: Awaitable[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._shape, self._request, self._args, self._kwargs = shape, request, args, kwargs
@@ -172,13 +172,13 @@ class _AwaitedLater:
 def begin(
     shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], capture: CaptureSettings | None = None
 ) -> Observation | None:
-    """Begin the request of a call; None with tracing off, and inside another request.
+    """Begin to record a call as a request. Return None if tracing is off, or if another request is running.
 
     Args:
         shape: the method's API.
-        args: the method's arguments.
-        kwargs: its named arguments.
-        capture: the settings, if they have just been read.
+        args: the method's positional arguments.
+        kwargs: the method's keyword arguments.
+        capture: the capture settings, if the caller has just read them.
     """
     request, capture = None, capture or recording()
     if not capture.on:
@@ -198,7 +198,7 @@ def begin(
 
 
 def _give_up(request: Observation | None, error: BaseException) -> None:
-    """Swallow an error of this package; on an interruption (alarm, Ctrl-C), end the request and re-raise."""
+    """Swallow an error of this package. An interruption (alarm, Ctrl-C) ends the request and is raised again."""
     try:
         if not isinstance(error, Exception):
             raise error
@@ -220,7 +220,7 @@ def _note_arguments(request: Observation, given: dict[str, Any], hidden: frozens
         elif id(kind) not in IMMUTABLE_IDS:
             arguments[name] = _kept(value, hidden)
             request.size += size_of(arguments[name])
-    request.kwargs = arguments  # last, since the recorder may be reading the running request
+    request.kwargs = arguments  # set when complete, since the recorder may be reading the running request
 
 
 def _kept(value: Any, hidden: frozenset[str]) -> Any:

@@ -14,11 +14,11 @@ from ..settings import setting
 from ..tracing import agent_of_file, cycle_method
 from .hooks import Patch
 
-_VOTING = "SwarmAgent.query"  # the answers inside it are votes
+_VOTING = "SwarmAgent.query"  # the method whose models' answers are votes
 
 
 def patches_of(module: str) -> list[Patch]:
-    """The patches of an agents module (`src.agents.whale_agent`); none for other modules."""
+    """Return the patches for a module in a folder `agents` (`src.agents.whale_agent`); none for other modules."""
     folder, _, name = module.rpartition(".")
     if folder.rpartition(".")[2] != "agents":
         return []
@@ -26,7 +26,7 @@ def patches_of(module: str) -> list[Patch]:
 
 
 def observe_class(cls: type) -> None:
-    """Wrap the named methods that the class itself defines, so that each call is a cycle."""
+    """Wrap the methods named in OBSERVABILITY_CYCLES that the class itself defines, so that each call is a cycle."""
     for name in setting("OBSERVABILITY_CYCLES"):
         owner, _, method_name = name.rpartition(".")
         method = vars(cls).get(method_name) if owner in ("", cls.__name__) else None
@@ -36,7 +36,10 @@ def observe_class(cls: type) -> None:
 
 
 def _agent_of(cls: type, method: FunctionType) -> str:
-    """The agent's name in other calls from the class's file; outside a folder `agents`, the class's name."""
+    """Return the agent's name as other calls from the class's file get it.
+
+    Outside a folder `agents`, this is the class's name.
+    """
     agent = agent_of_file(method.__code__.co_filename, method.__globals__)
     return cls.__name__ if agent is None or agent.lower() == cls.__name__.lower() else agent
 
@@ -62,7 +65,10 @@ def _observing_subclasses(base: type) -> Callable[..., None]:
 
 
 def observe_script() -> None:
-    """Wrap classes of the script (`__main__`) like classes of an agents module. `run` calls this before the script."""
+    """Wrap the classes that the script (`__main__`) defines from now on, like those of a module in `agents`.
+
+    The command `run` calls this before it starts the script.
+    """
     build_class = builtins.__build_class__
 
     def building_class(function: Any, name: str, *bases: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,7 @@ from .streams import end_stream, finish_early, note_item
 
 
 def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Observe a method that returns a generator, always or if `stream` is set."""
+    """Return a decorator that observes a method which returns a generator, always or only if `stream` is set."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def generating(*args: Any, **kwargs: Any) -> Generator[Any, Any, None]:
@@ -36,7 +36,7 @@ def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..
 
 
 def async_generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Observe a method that is an asynchronous generator, or whose coroutine returns such a generator."""
+    """Return a decorator that observes an asynchronous generator method, or one whose coroutine returns a generator."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         always = getattr(method, "__name__", "").endswith("stream")
@@ -67,7 +67,7 @@ def _enter(request: Observation) -> None:
 
 
 def _note(request: Observation, item: Any) -> None:
-    note_item(request, len(item) if type(item) is bytes else item)  # sound is recorded by its size
+    note_item(request, len(item) if type(item) is bytes else item)  # of a piece of sound, only the size is recorded
 
 
 def _items(
@@ -96,7 +96,7 @@ def _items(
         try:
             _leave_early(request)
         finally:
-            _leave_early(request)  # does nothing, unless an alarm interrupted the call above
+            _leave_early(request)  # has an effect only if a signal handler interrupted the call above
             items.close()  # type: ignore[attr-defined]
 
 
@@ -127,7 +127,7 @@ async def _async_items(
         try:
             _leave_early(request)
         finally:
-            _leave_early(request)  # does nothing, unless an alarm interrupted the call above
+            _leave_early(request)  # has an effect only if a signal handler interrupted the call above
             await items.aclose()  # type: ignore[attr-defined]
 
 

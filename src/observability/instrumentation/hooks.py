@@ -19,7 +19,10 @@ PatchesOf = Callable[[str], Sequence[Patch]]  # a module's full name -> its patc
 
 
 class _PatchingLoader:
-    """Replaces a module's loader for one run. Not a subclass of `importlib.abc.Loader`: its import takes 5 ms."""
+    """Replaces a module's loader for one import, and patches the module afterwards.
+
+    It is not a subclass of `importlib.abc.Loader`, since importing that class takes 5 ms.
+    """
 
     def __init__(self, loader: Any, patches: Iterable[Patch]) -> None:
         self._loader, self._patches = loader, patches
@@ -40,7 +43,7 @@ class _PatchingLoader:
 
 
 class _Finder:
-    """Finds the modules that have patches, through the other finders."""
+    """Finds the modules that have patches, by asking the other finders, and replaces their loaders."""
 
     def __init__(self, patches_of: PatchesOf) -> None:
         self._patches_of = patches_of
@@ -77,7 +80,10 @@ _finder: _Finder | None = None
 
 
 def install(patches_of: PatchesOf) -> None:
-    """Patch the modules that have patches: imported modules now, others after their import. Import no module."""
+    """Patch the modules that have patches: those already imported now, the others when they are imported.
+
+    This function imports no module itself.
+    """
     global _finder
     uninstall()
     _finder = _Finder(patches_of)
@@ -103,7 +109,10 @@ _replaced: list[tuple[type, str, Any, Any]] = []
 
 
 def replace(module: ModuleType, class_name: str, name: str, wrap: Callable[[Any], Any]) -> None:
-    """Replace a class's own method by `wrap(method)`, once. Skip SDK versions without the class or the method."""
+    """Replace a class's own method by `wrap(method)`, unless it was replaced before.
+
+    If the installed SDK version lacks the class or the method, do nothing.
+    """
     cls = vars(module).get(class_name)
     method = vars(cls).get(name) if isinstance(cls, type) else None
     if method is None or any(done[0] is cls and done[1] == name for done in _replaced):
@@ -114,12 +123,15 @@ def replace(module: ModuleType, class_name: str, name: str, wrap: Callable[[Any]
 
 
 def _callable(method: Any) -> Callable[..., Any]:
-    """The method as a function of its instance; another library's wrapper may work only when bound to the instance."""
+    """Return the method as a function whose first argument is the instance.
+
+    A method that another library has wrapped may work only when it is bound to the instance.
+    """
     if type(method) is FunctionType:  # not `isinstance`: a wrapt proxy poses as the wrapped function
         return method
     return lambda self, *args, **kwargs: method.__get__(self, type(self))(*args, **kwargs)
 
 
 def replaced() -> list[tuple[type, str]]:
-    """Classes and the names of their patched methods."""
+    """Return a pair for each patched method: its class and its name."""
     return [(cls, name) for cls, name, _, _ in _replaced]

@@ -8,12 +8,12 @@ from ..settings import setting
 from . import cycles, hooks
 from .sdks import ANTHROPIC, ELEVENLABS, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI
 
-# An SDK is observed only if `settings.INSTRUMENTS` has its name too.
+# To be observed, an SDK must also be named in `settings.INSTRUMENTS`.
 SDKS = (OPENAI, ANTHROPIC, GROQ, GOOGLE, OLLAMA, ELEVENLABS, HTTP)
 
 
 def install() -> None:
-    """Observe SDKs' methods from now on, whether an SDK is imported already or later. Import no SDK."""
+    """Observe the chosen SDKs' methods from now on, also of SDKs that are imported later. Import no SDK."""
     chosen = setting("OBSERVABILITY_INSTRUMENT")
     patches: dict[str, list[hooks.Patch]] = {}
     for sdk in SDKS:
@@ -27,10 +27,12 @@ uninstall = hooks.uninstall
 
 
 def observed(*, importing: bool = False) -> dict[str, list[str]]:
-    """SDK -> its methods that are observed now, such as `chat.completions.create`; an async twin has the same name.
+    """Return, for each SDK, the methods that are observed now, such as `chat.completions.create`.
+
+    An asynchronous twin has the same name as its synchronous method.
 
     Args:
-        importing: first import the installed SDKs, for `doctor`: methods of an SDK that is not imported are not listed.
+        importing: first import the installed SDKs, since an SDK that is not imported is not listed. `doctor` uses this.
     """
     if importing:
         _import_sdks()
@@ -39,7 +41,7 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
     for cls, name in hooks.replaced():
         sdk, *path = cls.__module__.split(".")
         if name in requests:
-            parts = [part for part, _ in groupby(path)]  # without repeats, as in `chat.completions.completions`
+            parts = [part for part, _ in groupby(path)]  # drop repeated parts, as in `chat.completions.completions`
             home = [part for part in parts if part not in ("resources", "client") and part[0] != "_"]
             by_sdk.setdefault(sdk, set()).add(".".join([*home, name]))
     return {sdk: sorted(methods) for sdk, methods in by_sdk.items()}
@@ -48,5 +50,5 @@ def observed(*, importing: bool = False) -> dict[str, list[str]]:
 def _import_sdks() -> None:
     for sdk in SDKS:
         for module in dict.fromkeys(module for method in sdk.methods for module in method.modules):
-            with contextlib.suppress(Exception):  # not installed, broken, or of another version
+            with contextlib.suppress(Exception):  # the SDK is missing, broken, or of another version
                 import_module(module)

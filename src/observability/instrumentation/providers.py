@@ -6,7 +6,7 @@ A new host is one line of `_HOSTS`. A new provider of `src/models` is added in `
 from functools import lru_cache
 from typing import Any
 
-# Suffix of a host -> the provider's name: the name in `ModelFactory` if it has the provider, except for Anthropic.
+# Suffix of a host -> the provider's name. A provider that `ModelFactory` has is named as there, except Anthropic.
 _HOSTS = {
     "api.openai.com": "openai",
     "openai.azure.com": "azure",
@@ -28,7 +28,7 @@ _OLLAMA_PORT = 11434
 
 
 def provider_of(client: Any, sdk: str) -> str:
-    """The provider of an SDK's client; the SDK's name if the host is not in `_HOSTS`."""
+    """Return the provider that an SDK's client calls; the SDK's name if the client's host is unknown."""
     url = getattr(client, "__dict__", {}).get("_base_url")
     return sdk if url is None else _by_host(str(url), sdk)
 

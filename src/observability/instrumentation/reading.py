@@ -23,16 +23,16 @@ from ..tracing import (
 from .providers import provider_of
 
 _MAX_DEPTH = 24
-_MAX_PARAMETER = 200  # characters: a longer argument is a prompt, not a parameter
-_SILENT = frozenset({"stream", "stream_options"})  # arguments about the form of the answer, which the row shows anyway
+_MAX_PARAMETER = 200  # in characters; a longer argument counts as a prompt, not as a parameter
+_SILENT = frozenset({"stream", "stream_options"})  # not recorded: the row shows anyway how an answer was sent
 
 
 NOT_RECORDED = frozenset({"extra_headers", "extra_query", "timeout", "http_options", "request_options"})
-_PARAMETERS = ("options", "config", "generation_config", "generationConfig")  # arguments that hold parameters
+_PARAMETERS = ("options", "config", "generation_config", "generationConfig")  # arguments that are dicts of parameters
 
 
 class Unread(NamedTuple):
-    """An argument that is kept by reference, and read on the recorder's thread."""
+    """An argument that is kept by reference. The recorder's thread reads its content later."""
 
     value: Any
 
@@ -42,26 +42,26 @@ def _keywords(_args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 class Shape(NamedTuple):
-    """One API of an SDK: how its requests are recorded."""
+    """One API of an SDK, and how requests to it are recorded."""
 
     sdk: str
     api: str
-    prompts: tuple[tuple[str, str], ...]  # argument with a prompt -> role of a message made from it
+    prompts: tuple[tuple[str, str], ...]  # argument that holds a prompt -> role of the message made from it
     text_of: Callable[[dict[str, Any]], Any]  # an answer's text
-    fold: Callable[[list[Any]], dict[str, Any]]  # a stream's events as one answer
+    fold: Callable[[list[Any]], dict[str, Any]]  # combines a stream's events into one answer
     type: str = "generation"
-    provider: str | None = None  # the provider if the host is unknown; None: the SDK's name
+    provider: str | None = None  # recorded if the client's host is unknown; None: the SDK's name
     arguments: Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]] = _keywords  # a call's arguments by name
     fields: Callable[[Any], dict[str, Any] | None] | None = None  # reads an answer that is not a pydantic model
 
     @property
     def name(self) -> str:
-        """The observation's name: the SDK and its method."""
+        """The name of an observation of this API: the SDK and its method."""
         return f"{self.sdk}.{self.api}"
 
     @property
     def hidden(self) -> frozenset[str]:
-        """Arguments left out if prompts are not recorded."""
+        """The names of the arguments that are left out if prompts are not recorded."""
         return NOT_RECORDED | {"extra_body", "tools", *dict(self.prompts)}
 
     def complete(self, request: Observation) -> None:
@@ -73,7 +73,7 @@ class Shape(NamedTuple):
         request.provider = provider_of(request.client, self.provider or self.sdk)
         request.input = self._input(given)
         request.model_parameters, rest = _parameters(given)
-        if ended:  # the caller's thread may still add to a running request
+        if ended:  # not before: the caller's thread may still add metadata
             request.metadata = {**(request.metadata or {}), **rest} or None
             self._answer(request)
 
@@ -91,7 +91,10 @@ class Shape(NamedTuple):
         request.kwargs = {}
 
     def _input(self, given: dict[str, Any]) -> Any:
-        """The prompts as messages, in the order of `self.prompts`. A system prompt or a text is one message."""
+        """Return the prompts as messages, in the order of `self.prompts`.
+
+        A list of messages is taken over as it is. A system prompt or a text becomes one message.
+        """
         messages: list[Any] = []
         for name, role in self.prompts:
             value = given.pop(name, None)
@@ -103,7 +106,7 @@ class Shape(NamedTuple):
 
 
 def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments; the entries of a dict in `_PARAMETERS` (`config`, `options`) replace that dict."""
+    """Return the arguments. A dict that `_PARAMETERS` names (`config`, `options`) is replaced by its entries."""
     given = {name: plain(value.value) if type(value) is Unread else value for name, value in kwargs.items()}
     for name in _PARAMETERS:
         if isinstance(given.get(name), dict):
@@ -112,7 +115,7 @@ def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Split the arguments into parameters (small ones) and all others."""
+    """Split the arguments into the model's parameters, which are the short ones, and all others."""
     sent = {name: value for name, value in given.items() if name not in _SILENT and value is not None}
     small = {
         name: value for name, value in sent.items() if type(value) in IMMUTABLE and len(str(value)) <= _MAX_PARAMETER
@@ -121,7 +124,7 @@ def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str,
 
 
 def _fields(result: Any) -> dict[str, Any] | None:
-    """Return an answer's fields, from the SDK's object or the body of a raw response; None without an answer."""
+    """Return an answer's fields, read from the SDK's object or a raw response's body; None if there is no answer."""
     if result is None:
         return None
     response = getattr(result, "__dict__", {}).get("http_response")
@@ -138,8 +141,11 @@ def _body(response: Any) -> Any:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """`value` as plain data: pydantic models (the SDKs' answers) become dicts, images and sounds their size, other
-    objects the name of their type. No code of an answer runs, except `to_dict` of Google's messages."""
+    """Return `value` as plain data.
+
+    Pydantic models (the SDKs' answers) become dicts. An image or a sound becomes a text with its size, and any other
+    object a text with the name of its type. No code of an answer runs, except `to_dict` of Google's messages.
+    """
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:
         return placeholder(value) if kind is str or kind is bytes else value
@@ -160,7 +166,7 @@ def plain(value: Any, depth: int = 0) -> Any:
 
 
 def _plain_google(value: Any, kind: Any, depth: int) -> Any:
-    """A `proto` message as plain data, or the message inside an answer of google.generativeai."""
+    """Return a `proto` message as plain data. An answer of google.generativeai has such a message inside."""
     result = field_of(value, "_result")
     if result is not None:
         return plain(result, depth + 1)

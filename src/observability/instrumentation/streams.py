@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from ..internal_errors import guarded
 from ..tracing import Observation, PerClass, fields_of, finish_request, has_class, note_error, running_request
 
-_MAX_EVENTS = 10_000  # most events kept of a stream: some 20 MB
+_MAX_EVENTS = 10_000  # most events that are kept of one stream; they take some 20 MB
 _LAST_EVENTS = 8
-_RESPONSES = ("http_response", "response", "_response")  # fields that may hold the HTTP response
+_RESPONSES = ("http_response", "response", "_response")  # fields of a stream or answer that may hold the HTTP response
 
 
 class _Open(NamedTuple):
@@ -24,18 +24,18 @@ class _Open(NamedTuple):
     dropping: "weakref.finalize[[Observation], Any]"  # ends the request when the caller drops the stream or response
 
 
-_open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # HTTP response -> its request
+_open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # HTTP response -> its open request
 
 
 def _read_from(source: Any, response: Any, request: Observation) -> None:
-    """Note that the caller reads the response from `source` from now on."""
+    """Note that the caller reads the response through `source`, such as a stream, from now on."""
     if (before := _open.get(response)) is not None:
         before.dropping.detach()
     _open[response] = _Open(request, weakref.finalize(source, _dropped, request))
 
 
 def _response_of(source: Any) -> Any:
-    """The HTTP response of a stream, of a helper around a stream, or of a raw response."""
+    """Return the HTTP response inside `source`: a stream, a helper around a stream, or a raw response."""
     fields = fields_of(source)
     if "_raw_stream" in fields:
         return _response_of(fields["_raw_stream"])
@@ -52,7 +52,7 @@ def _forget() -> None:
     _open.clear()
 
 
-os.register_at_fork(after_in_child=_forget)  # the parent's streams end in the parent
+os.register_at_fork(after_in_child=_forget)  # a child forgets the parent's streams, which end in the parent
 
 
 _GENERATIVEAI = ("generativeai.types.generation_types", "BaseGenerateContentResponse")
@@ -60,7 +60,7 @@ _is_generativeai = PerClass(lambda kind: has_class(kind, *_GENERATIVEAI))
 
 
 def end_later(request: Observation, result: Any) -> bool:
-    """Watch an answer that is read later; return False if the request ends now."""
+    """If the caller reads the answer later, watch it, so that its request ends then, and return True."""
     if request.events is not None:
         return True
     kind = type(result)
@@ -74,7 +74,10 @@ def end_later(request: Observation, result: Any) -> bool:
 
 
 def _end_with_chunks(request: Observation, response: Any) -> bool:
-    """Observe the rest of google.generativeai's response, which is its own stream and has its first chunk already."""
+    """Observe the remaining chunks of a google.generativeai response.
+
+    Such a response is its own stream, and already contains its first chunk.
+    """
     fields = fields_of(response)
     if fields.get("_done") is not False:
         return False
@@ -87,7 +90,7 @@ def _end_with_chunks(request: Observation, response: Any) -> bool:
 
 
 def matching_init(init: Callable[..., None]) -> Callable[..., None]:
-    """Wrap `Stream.__init__`, to match a stream with the request of its HTTP response, else the running request."""
+    """Wrap `Stream.__init__`, to link a stream to the request that got its HTTP response, or to the running request."""
 
     def observed(stream: Any, *args: Any, **kwargs: Any) -> None:
         with guarded:
@@ -106,12 +109,12 @@ def _match(stream: Any, response: Any) -> None:
 
 
 def observing_items(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap `Stream.__stream__`, which makes a stream's iterator."""
+    """Wrap `Stream.__stream__`, which makes a stream's iterator, so that the items are recorded."""
     return _observing(make, _Items)
 
 
 def observing_async_items(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap `AsyncStream.__stream__`, which makes an asynchronous stream's iterator."""
+    """Wrap `AsyncStream.__stream__`, which makes an asynchronous stream's iterator, so that the items are recorded."""
     return _observing(make, _AsyncItems)
 
 
@@ -177,7 +180,7 @@ def note_item(request: Observation, item: Any) -> None:
         return
     if not events:
         request.first_token = perf_counter_ns()
-    elif len(events) >= _MAX_EVENTS:  # the last events have the usage
+    elif len(events) >= _MAX_EVENTS:  # keep the last ones, which have the usage
         request.pieces_left_out += 1
         del events[-_LAST_EVENTS]
     events.append(item)
@@ -192,7 +195,10 @@ def end_stream(request: Observation, error: BaseException | None) -> None:
 
 
 def _dropped(request: Observation) -> None:
-    """End the request of a dropped stream. The garbage collector calls this, in any thread: nothing here may wait."""
+    """End the request of a stream that the caller dropped.
+
+    The garbage collector calls this in any thread, so nothing here may wait.
+    """
     with guarded:
         request.durable = False
         finish_early(request, remember=False)
@@ -201,13 +207,13 @@ def _dropped(request: Observation) -> None:
 def finish_early(request: Observation, *, remember: bool = True) -> None:
     """End the request of a stream that the caller left early, unless it has ended."""
     if request.ended is None:
-        request.level = "DEFAULT"  # a missing answer is not the model's error
+        request.level = "DEFAULT"  # the answer was not read, which is no error of the model
         request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
         finish_request(request, remember=remember)
 
 
 def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap `close` of a stream, of an SDK's helper around a stream, or of a raw response, to end the request."""
+    """Wrap the `close` of a stream, of a helper around a stream, or of a raw response, so that it ends the request."""
 
     def observed(source: Any) -> Any:
         try:
@@ -219,7 +225,7 @@ def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def ending_aclose(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap an asynchronous `close`, as `ending_close` wraps a `close`."""
+    """Wrap an asynchronous `close` in the way that `ending_close` wraps a synchronous one."""
 
     async def observed(source: Any) -> Any:
         try:

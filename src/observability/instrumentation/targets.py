@@ -18,17 +18,20 @@ GENERATOR: tuple[_Wrap, _Wrap] = generator_method, async_generator_method  # a g
 
 
 class Method(NamedTuple):
-    """A method that makes a request, in a class and in the class's asynchronous twin `Async…`."""
+    """A method that makes a request. A class has it, and so has the class's asynchronous twin `Async…`."""
 
-    modules: tuple[str, ...]  # modules that have the class in some version of the SDK
+    modules: tuple[str, ...]  # modules in which some version of the SDK has the class
     class_name: str
     name: str
     shape: Shape
     wraps: tuple[_Wrap, _Wrap] = ANSWER  # wrappers of the method and of its asynchronous twin
-    async_name: str | None = None  # name of the asynchronous method, if the same class has it
+    async_name: str | None = None  # the asynchronous method's name, if it is in the same class
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Yield (module, patch). The class decides sync or async; decorators mislead `iscoroutinefunction`."""
+        """Yield a pair (module, patch) for the method and for its asynchronous twin, in each module.
+
+        The class tells which is asynchronous, since decorators mislead `iscoroutinefunction`.
+        """
         twin = (self.class_name, self.async_name) if self.async_name else (f"Async{self.class_name}", self.name)
         homes = ((self.class_name, self.name), twin)
         for module in self.modules:
@@ -37,14 +40,14 @@ class Method(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """A class of streams, helpers or raw responses whose `close` ends a request, and its asynchronous twin."""
+    """A class of streams, stream helpers or raw responses, and its asynchronous twin. Their `close` ends a request."""
 
     module: str
     class_name: str
     close_only: bool = False
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Yield (module, patch) for each module and method to patch."""
+        """Yield a pair (module, patch) for each method to patch."""
         name, twin = self.class_name, f"Async{self.class_name}"
         yield self.module, replacing(name, "close", late.ending_close)
         yield self.module, replacing(twin, "close", late.ending_aclose)
@@ -56,7 +59,7 @@ class Streams(NamedTuple):
 
 
 class Sdk(NamedTuple):
-    """One SDK, under its name in OBSERVABILITY_INSTRUMENT."""
+    """One SDK and what is patched in it. OBSERVABILITY_INSTRUMENT uses the same `name`."""
 
     name: str
     methods: tuple[Method, ...]
@@ -65,11 +68,11 @@ class Sdk(NamedTuple):
 
     @property
     def names(self) -> set[str]:
-        """The names of the SDK's methods."""
+        """The names of the SDK's observed methods, synchronous and asynchronous."""
         return {name for method in self.methods for name in (method.name, method.async_name) if name}
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Yield (module, patch) of all methods and streams."""
+        """Yield a pair (module, patch) for each patch of the SDK."""
         for method in self.methods:
             yield from method.patches()
         for streams in self.streams:
@@ -78,7 +81,7 @@ class Sdk(NamedTuple):
 
 
 def replacing(class_name: str, name: str, wrap: Callable[[Any], Any]) -> Patch:
-    """The patch that puts `wrap(method)` in the place of a class's method."""
+    """Return a patch that replaces a class's method by `wrap(method)`."""
     return partial(_replace, class_name, name, wrap)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Kind(Enum):
-    """The values of a column."""
+    """What kind of values a column holds."""
 
     ID = "hex digits made by this package"
     NAME = "text, cut to 200 characters: names given by a provider may have any length"
@@ -20,7 +20,10 @@ class Kind(Enum):
 
 
 class Column(NamedTuple):
-    """A column. If SQLite rejects a row, its placeholder keeps only the values of `is_identity` columns."""
+    """A column of a table.
+
+    If SQLite rejects a row, a placeholder is stored for it, with only the values of the `is_identity` columns.
+    """
 
     name: str
     kind: Kind
@@ -79,11 +82,11 @@ SCORES = (
     Column("destination", Kind.TEXT, is_identity=True),
     Column("state", Kind.TEXT, is_identity=True),
 )
-COLUMNS = {column.name: column for column in (*SCORES, *OBSERVATIONS)}  # a name in both tables has the same kind
+COLUMNS = {column.name: column for column in (*SCORES, *OBSERVATIONS)}  # a column in both tables has one kind
 OBSERVATION_COLUMNS = tuple(column.name for column in OBSERVATIONS)
 SCORE_COLUMNS = tuple(column.name for column in SCORES)
 
 
 def columns_of(kind: Kind) -> frozenset[str]:
-    """The names of the columns of a kind."""
+    """Return the names of all columns of this kind."""
     return frozenset(column.name for column in COLUMNS.values() if column.kind is kind)

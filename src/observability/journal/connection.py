@@ -12,13 +12,16 @@ from typing import Any
 from .. import sqlite_forks
 from .file import BUSY_SECONDS, JournalError, connected, errors_named, identity_of, set_aside
 
-_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # pauses while another process holds the write lock
+_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # pauses between tries for the write lock
 
-_random = random.SystemRandom()  # the agent may seed the global generator
+_random = random.SystemRandom()  # not the global generator, which the agent may have seeded
 
 
 class JournalConnection:
-    """A connection for one thread at a time. With `create`, a missing file is created and a damaged one replaced."""
+    """A connection to the journal, for one thread at a time.
+
+    With `create`, a missing file is created, and a damaged file is replaced.
+    """
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self.path = path
@@ -40,7 +43,7 @@ class JournalConnection:
             self._db = None
 
     def is_there(self) -> bool:
-        """Whether the opened file still has its name; False once it was moved or deleted."""
+        """Whether `path` still leads to the opened file; False once that file was moved or deleted."""
         return self._identity is not None and identity_of(self.path) == self._identity
 
     def set_aside(self, why: Exception) -> None:
@@ -50,7 +53,7 @@ class JournalConnection:
 
     @contextmanager
     def reading(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> Iterator[sqlite3.Cursor]:
-        """Run a query; its cursor is closed at the end of the block."""
+        """Run a query and yield its cursor, which is closed at the end of the `with` block."""
         with self.lock, errors_named():
             cursor = self._open().execute(query, parameters)
             try:
@@ -60,13 +63,13 @@ class JournalConnection:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """A write transaction, one at a time among all processes.
+        """Run a write transaction. Only one process at a time can be in one.
 
         Args:
             durable: commit to the disk, not only to the operating system.
 
         Raises:
-            JournalError: nothing was written.
+            JournalError: the transaction failed, and nothing was written.
         """
         with errors_named():
             db = self._begin("FULL" if durable else "NORMAL")
@@ -74,7 +77,7 @@ class JournalConnection:
                 yield db
                 db.execute("COMMIT")
             except BaseException:
-                if db.in_transaction:  # on a full disk, SQLite has already rolled back
+                if db.in_transaction:  # false on a full disk, where SQLite has already rolled back
                     db.execute("ROLLBACK")
                 raise
             finally:
@@ -82,7 +85,7 @@ class JournalConnection:
 
     @contextmanager
     def with_copies(self, tables: Iterable[str]) -> Iterator[sqlite3.Connection]:
-        """A connection that only reads this journal, with writable copies of `tables` in memory."""
+        """Yield a connection that can only read this journal, but has writable copies of `tables` in memory."""
         with self.lock, errors_named(), sqlite_forks.opening:
             self._open()  # checks that the file exists and is this journal
             with closing(sqlite3.connect("file::memory:", uri=True, isolation_level=None)) as db:
@@ -98,18 +101,18 @@ class JournalConnection:
                 yield db
 
     def yield_write_lock(self) -> None:
-        """Pause between two steps of long work, long enough for every waiting process to retry."""
+        """Pause between two steps of long work, so that every process that waits for the write lock can retry."""
         time.sleep(_LAST_RETRY_SECONDS)
 
     def script(self, statements: str) -> None:
-        """Run statements outside a transaction."""
+        """Run SQL statements outside a transaction."""
         with self.lock, errors_named():
             self._open().executescript(statements)
 
     def _begin(self, synchronous: str) -> sqlite3.Connection:
-        """Begin a write transaction and acquire `lock`; retry every few milliseconds while another process writes.
+        """Begin a write transaction and acquire `self.lock`. Retry every few milliseconds if another process writes.
 
-        SQLite's own retry sleeps up to 100 ms: in a busy fleet, some processes would wait for seconds.
+        SQLite's own retry sleeps up to 100 ms, so that among many busy processes some would wait for seconds.
         """
         deadline = time.monotonic() + BUSY_SECONDS
         wait = _FIRST_RETRY_SECONDS
@@ -119,7 +122,7 @@ class JournalConnection:
         return db
 
     def _begun(self, synchronous: str, *, is_late: bool) -> sqlite3.Connection | None:
-        """The connection in a transaction, with `lock` held; None if another process is writing."""
+        """Return the connection, in a new transaction and with `self.lock` held; None if another process is writing."""
         self.lock.acquire()
         try:
             db = self._open()
@@ -148,5 +151,8 @@ class JournalConnection:
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Whether another process holds the lock, by the message: Python 3.10 has no error code."""
+    """Whether the error says that another process holds the write lock.
+
+    Only the message tells, since Python 3.10 gives no error code.
+    """
     return isinstance(error, sqlite3.OperationalError) and str(error) == "database is locked"

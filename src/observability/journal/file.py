@@ -18,12 +18,12 @@ from .migration import format_of, is_migrated, migrate
 from .schema import APPLICATION_ID, FORMAT
 
 BUSY_SECONDS = 10.0
-_WAL_BYTES = 8 * 1024 * 1024  # size to which SQLite truncates the write-ahead log after a burst
+_WAL_BYTES = 8 * 1024 * 1024  # size to which SQLite truncates the write-ahead log after many writes
 _KEEP_WAL_SMALL = f"PRAGMA journal_size_limit = {_WAL_BYTES}"
 
 
 class JournalError(OSError):
-    """The journal cannot be used; the message names the cure. Rows stay in the recorder's queue meanwhile."""
+    """The journal cannot be used. The message names the cure; until then, new rows stay in the recorder's queue."""
 
 
 class DamagedJournalError(JournalError):
@@ -31,7 +31,10 @@ class DamagedJournalError(JournalError):
 
 
 class Connected(NamedTuple):
-    """A connection, and the device and inode of its file, since another file may later have the same name."""
+    """A connection to a journal, with the device and inode of its file.
+
+    These identify the file even if another file later has the same name.
+    """
 
     db: sqlite3.Connection
     identity: tuple[int, int] | None
@@ -84,7 +87,7 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def errors_named() -> Iterator[None]:
-    """Raise SQLite's errors as JournalError; errors about single rows pass through."""
+    """Raise SQLite's errors as JournalError, except errors about a single row, which pass unchanged."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -96,7 +99,7 @@ def errors_named() -> Iterator[None]:
 
 
 def _up_to_date(path: Path) -> Connected | None:
-    """A connection to a journal that is complete and migrated; None if it is missing or needs work."""
+    """Return a connection to the journal at `path`; None if it is missing, or must first be completed or migrated."""
     identity = identity_of(path)
     if identity is None or not path.is_file():
         return None

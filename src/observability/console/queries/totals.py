@@ -221,9 +221,10 @@ def _times(journal: Journal, by: str, rows: Filter) -> dict[str, _Times]:
 
 
 def _calls(journal: Journal, by: str, rows: Filter, columns: str) -> Iterator[Row]:
-    """Yield every ended call, read in pages, without calls recorded after reading began.
+    """Yield every call that has ended. The rows are read in pages.
 
-    Interrupted calls are left out: their duration and usage are unknown.
+    Calls recorded after reading began are left out. So are interrupted calls, since their duration and usage are
+    unknown.
     """
     query = (
         f"SELECT start_ns, seq, {GROUPS[by][1]} AS grp, {columns} FROM observations"

@@ -24,25 +24,25 @@ class Trace(NamedTuple):
 
     @property
     def outcomes(self) -> list[Row]:
-        """The scores that do not belong to a signal."""
+        """The trace's scores without those of a trading signal (its action and confidence)."""
         return [score for score in self.scores if score["name"] not in ("signal_action", "signal_confidence")]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the trace for scripts."""
+        """Return the trace as a dict, which scripts get as JSON."""
         return self._asdict()
 
 
 class TraceLine(NamedTuple):
-    """A trace summarised in one line. None means unknown, or not ended yet."""
+    """A trace summarised in one line. A field is None if its value is unknown, or if the trace has not ended yet."""
 
     id: str
     start_ns: int  # Unix nanoseconds
     took_ns: int | None  # None while any observation is open
-    interrupted: bool  # whether its process died, so that the real duration is unknown
-    name: str  # the agent's name, else the trace's own
+    interrupted: bool  # whether the recording process died, so that the real duration is unknown
+    name: str  # the agent's name; the trace's own name if no agent is known
     model: str | None  # model of the last call
-    signal: Signal | None  # the decision shown for the trace, which may have several
-    tokens: tuple[int, int] | None  # input and output of the calls that report usage
+    signal: Signal | None  # the one decision that is shown, although a trace may have several
+    tokens: tuple[int, int] | None  # sums of input and output tokens over the calls that report usage
     calls: int
     cost_usd: float | None  # None if a successful call has no price, or no call has a price
     level: str  # worst level
@@ -55,20 +55,23 @@ def oldest_ns(journal: Journal) -> int | None:
 
 
 def newest_session(journal: Journal) -> str | None:
-    """Return the session of the newest observation; None if it has none."""
+    """Return the newest observation's session; None if that observation has no session, or the journal is empty."""
     newest = journal.select("SELECT session_id FROM observations ORDER BY start_ns DESC LIMIT 1")
     return newest[0]["session_id"] if newest else None
 
 
 def names(journal: Journal, column: str) -> list[str]:
-    """Return all agents or models (`column`: agent, model) in the journal."""
+    """Return the names of all agents (if `column` is `agent`) or of all models (if it is `model`) in the journal."""
     requested = "UNION SELECT requested FROM model_names" if column == "model" else ""
     rows = journal.select(f"SELECT {column} AS name FROM hourly WHERE {column} <> '' {requested} GROUP BY 1 ORDER BY 1")
     return [row["name"] for row in rows]
 
 
 def name_like(journal: Journal, column: str, name: str) -> str | None:
-    """Return the journal's spelling of an agent or model, or None. For a name without calls, all rows are scanned."""
+    """Return an agent's or model's name as the journal spells it, whatever the case of `name`; None if it is unknown.
+
+    If no call has the name, all observations are scanned.
+    """
     matches = [existing for existing in names(journal, column) if existing.casefold() == name.casefold()]
     if matches:
         return name if name in matches else matches[0]
@@ -78,7 +81,7 @@ def name_like(journal: Journal, column: str, name: str) -> str | None:
     return rows[0]["name"] if rows else None
 
 
-# Walks the start_ns index backwards and keeps the first row of each trace, until `limit` is reached.
+# `_NEWEST` walks the index on start_ns backwards and keeps the first row of each trace, until it has `limit` rows.
 _IN_TRACE = "EXISTS (SELECT 1 FROM observations AS m WHERE m.trace_id = o.trace_id AND {0})"
 _NEWEST = f"""
 SELECT trace_id FROM {{0}} WHERE {STARTED}
@@ -98,13 +101,13 @@ FROM observations WHERE trace_id = ? ORDER BY start_ns, seq
 
 
 def newest_traces(journal: Journal, rows: Filter, session: str | None, limit: int) -> Iterator[Trace]:
-    """Yield the newest traces, oldest first."""
+    """Yield the `limit` newest traces that match, the oldest of them first."""
     for trace_id in _newest_ids(journal, rows, session, limit):
         yield trace(journal, trace_id)
 
 
 def newest_trace_lines(journal: Journal, rows: Filter, session: str | None, limit: int) -> list[TraceLine]:
-    """Return the newest traces as lines, oldest first."""
+    """Return the `limit` newest traces that match, each as one line, the oldest of them first."""
     return lines_of(journal, _newest_ids(journal, rows, session, limit))
 
 
@@ -117,7 +120,7 @@ def _newest_ids(journal: Journal, rows: Filter, session: str | None, limit: int)
 
 
 def lines_of(journal: Journal, trace_ids: Iterable[str]) -> list[TraceLine]:
-    """Return traces as lines, without reading prompts and answers."""
+    """Summarise each trace in one line. Prompts and answers are not read for this."""
     traces = [journal.select(_LINE, (trace_id,)) for trace_id in trace_ids]
     return [_trace_line([_decoded(row) for row in trace]) for trace in traces if trace]
 
@@ -146,7 +149,7 @@ def _trace_line(rows: Sequence[Row]) -> TraceLine:
 
 
 def _cost(calls: Sequence[Row]) -> float | None:
-    """Return the cost in USD; None if a call that succeeded has no price, or no call has a price."""
+    """Return the total cost of calls in USD; None if a successful call has no price, or if no call has one."""
     costs = [call["cost_usd"] for call in calls if call["cost_usd"] is not None]
     unpriced = any(call["cost_usd"] is None and call["level"] != "ERROR" for call in calls)
     return None if unpriced or not costs else sum(costs)
@@ -158,7 +161,7 @@ def _tokens(calls: Sequence[Row]) -> tuple[int, int] | None:
 
 
 def _signal(rows: Sequence[Row]) -> Signal | None:
-    """Return the last valid BUY or SELL, else the last decision."""
+    """Return a trace's last valid BUY or SELL; without one, its last decision of any kind."""
     signals = [signal_of(row["metadata"]) for row in rows if row["name"] == "trading_signal" and row["type"] == "event"]
     trades = [signal for signal in signals if signal.valid and signal.action in ("BUY", "SELL")]
     return next(reversed(trades or signals), None)
@@ -173,7 +176,7 @@ def trace(journal: Journal, trace_id: str) -> Trace:
 
 
 def trace_id_named(journal: Journal, name: str) -> str:
-    """Return the full id of the trace whose id starts with `name`; `last` is the newest.
+    """Return the full id of the trace whose id starts with `name`; the name `last` means the newest trace.
 
     Raises:
         JournalError: no trace matches, or several do.
@@ -186,7 +189,7 @@ def trace_id_named(journal: Journal, name: str) -> str:
 
 
 def trace_ids_named(journal: Journal, name: str, limit: int = 2) -> list[str]:
-    """Return the full ids of the first traces whose id starts with `name`; `last` is the newest trace.
+    """Return the full ids of at most `limit` traces whose id starts with `name`; `last` means the newest trace.
 
     Raises:
         JournalError: no trace matches.

@@ -16,12 +16,13 @@ from ..queries.totals import tokens_in_and_out
 from ..signal import finite
 from ..time_range import local_time
 
-DITTO = "″"  # replaces cost and outcome if another decision of the trace shows them
+DITTO = "″"  # replaces a cost or outcome that another decision of the same trace shows
 SHORT_ID = 8  # number of digits in a shortened trace id
-_MAX_DECIMALS = 7  # most decimals of a cost; smaller costs are printed as `$1.2e-09`
+_MAX_DECIMALS = 7  # most decimal places of a printed cost; smaller costs look like `$1.2e-09`
 _KEPT = frozenset("\n\t")
-_UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # units of US dollars
-_ESCAPED = ("Cc", "Cf", "Cs", "Co")  # control, format (bidirectional marks among them), surrogate, private use
+_UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # suffixes of large amounts in US dollars
+# Unicode categories: control, format (such as bidirectional marks), surrogate, private use
+_ESCAPED = ("Cc", "Cf", "Cs", "Co")
 
 
 def safe(text: str) -> str:
@@ -85,7 +86,7 @@ def signed(value: float, form: str) -> str:
 
 
 def money(usd: float | None) -> str:
-    """Format a cost: `free` for zero, `unknown` for None; from $1 on with cents, below with two significant digits."""
+    """Format a cost. Zero is `free`, and None is `unknown`. Below $1 it has two significant digits, else cents."""
     if not usd:
         return "unknown" if usd is None else "free"
     if usd >= 1:
@@ -96,25 +97,25 @@ def money(usd: float | None) -> str:
 
 
 def price(usd: float | None) -> str:
-    """Format a cost for a sentence: `price unknown` for None."""
+    """Format a cost for use in a sentence: None becomes `price unknown`."""
     return "price unknown" if usd is None else money(usd)
 
 
 def profit_of(row: Mapping[str, Any]) -> float | None:
-    """Return an outcome's profit or loss in USD, else in percent; None if there is no outcome."""
+    """Return an outcome's profit or loss: in USD if that is known, else in percent; None if there is no outcome."""
     usd = finite(row["pnl_usd"])
     return finite(row["pnl_pct"]) if usd is None else usd
 
 
 def cost_text(row: Mapping[str, Any], form: Callable[[float | None], str] = money) -> str:
-    """The cost of a decision's trace; `″` if another decision of the trace shows it, `–` without calls."""
+    """Format the cost of a decision's trace: `″` if another decision of the trace shows it, `–` if it has no calls."""
     if not row["stands"]:
         return DITTO
     return form(row["cost_usd"]) if row["calls"] else "–"
 
 
 def outcome_text(row: Mapping[str, Any]) -> str:
-    """The outcome of a decision's trace; `″` if another decision of the trace shows it, `–` if unknown."""
+    """Format the outcome of a decision's trace: `″` if another decision of the trace shows it, `–` if it is unknown."""
     profit = profit_of(row)
     if profit is None:
         return "–"
@@ -172,7 +173,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def tokens(usage: dict[str, int] | None) -> str:
-    """Format token counts: `212 → 31 tokens`, with the number of cached tokens."""
+    """Format token counts, input before output: `212 → 31 tokens`. The number of cached tokens follows, if any."""
     if usage is None:
         return "tokens unknown"
     tokens_in, tokens_out = tokens_in_and_out(usage)
@@ -181,18 +182,18 @@ def tokens(usage: dict[str, int] | None) -> str:
 
 
 def tokens_briefly(counts: tuple[int, int] | None) -> str:
-    """Input and output tokens: `3,861 → 382`; `–` for None."""
+    """Format the numbers of input and output tokens: `3,861 → 382`; `–` for None."""
     return "–" if counts is None else f"{count(counts[0])} → {count(counts[1])}"
 
 
 def zone(nanoseconds: int) -> str:
-    """The offset of the operator's zone at that time: `+01:00`, or `UTC`."""
+    """Return the UTC offset of the operator's time zone at the given time: `+01:00`, or `UTC`."""
     offset = f"{local_time(nanoseconds):%z}"
     return "UTC" if offset == "+0000" else f"{offset[:3]}:{offset[3:5]}"
 
 
 def moment(nanoseconds: int) -> str:
-    """Format a time: `2026-11-24 08:17:05 +01:00`."""
+    """Format a time in the operator's time zone: `2026-11-24 08:17:05 +01:00`."""
     return f"{local_time(nanoseconds):%Y-%m-%d %H:%M:%S} {zone(nanoseconds)}"
 
 
@@ -203,7 +204,7 @@ def period(rows: Filter) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A decoded input or output as text: messages as `role: content`, objects as `name: value`."""
+    """Format a decoded input or output as text: a message as `role: content`, an object's entry as `name: value`."""
     if value is None:
         return ""
     if isinstance(value, str):

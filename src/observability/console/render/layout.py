@@ -12,8 +12,8 @@ from rich.text import Text
 from ..time_range import local_time
 from .format import both_ends, json_text
 
-WIDE = 120  # columns needed for models, costs and reasons in one line
-_PIPE = 500  # columns for a pipe, so that the next program gets uncut cells
+WIDE = 120  # terminal width, in columns, from which models, costs and reasons fit in one line
+_PIPE = 500  # width of the output to a pipe, in columns, so that the next program gets uncut cells
 _LISTS_OF_ROWS = ("observations", "scores", "decisions", "agents")
 _TIMES = (
     "start_ns", "first_token_ns", "end_ns", "timestamp_ns", "began_ns", "oldest_pending_ns", "before_ns", "since_ns",
@@ -24,22 +24,22 @@ _INDENT = 3  # width of an icon and a space, in columns
 
 
 class Column(NamedTuple):
-    """A column of a table. Numbers are never cut; texts are never cut below `min_width`."""
+    """A column of a table. Its cells are never cut to fewer than `min_width` terminal columns."""
 
     name: str
-    cells: Sequence[str | Text]  # a str (a name) is cut in its middle, a Text at its end
+    cells: Sequence[str | Text]  # a str, used for names, is cut in the middle; a Text is cut at the end
     priority: int  # in a narrow terminal the column with the lowest priority is dropped first
-    min_width: int | None = None  # None: never cut
+    min_width: int | None = None  # None: the cells are never cut
     right: bool = False
 
 
 def width() -> int:
-    """Return COLUMNS if it is set, else the terminal's width; 500 for a pipe."""
+    """Return the width of the output: COLUMNS if it is set, else the terminal's width, or 500 for a pipe."""
     return shutil.get_terminal_size((_PIPE, 0)).columns
 
 
 def show(*renderables: RenderableType) -> None:
-    """Print without trailing spaces."""
+    """Print the renderables, without spaces at the ends of lines."""
     console = Console(highlight=False, width=width())
     with console.capture() as output:
         for renderable in renderables:
@@ -49,18 +49,21 @@ def show(*renderables: RenderableType) -> None:
 
 
 def paragraph(icon: str, text: str) -> str:
-    """Wrap `text` to the terminal after an icon of two columns, without breaking addresses, paths or words."""
+    """Put an icon, two columns wide, before `text`, and wrap it to the terminal. No word, address or path is broken."""
     lines = textwrap.wrap(text, max(width() - _INDENT, 1), break_long_words=False, break_on_hyphens=False)
     return f"{icon} " + f"\n{' ' * _INDENT}".join(lines)
 
 
 def show_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON line for scripts, unbuffered. Each time in nanoseconds is added in ISO 8601 too."""
+    """Print `value` as one line of JSON for scripts, unbuffered. Each time in nanoseconds is repeated in ISO 8601."""
     print(json_text(_with_iso_times(value)), flush=True)
 
 
 def _with_iso_times(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Add `start` beside `start_ns`, and so on; also in lists of rows, but not in values recorded by an agent."""
+    """Add each time in nanoseconds in ISO 8601 too: `start` beside `start_ns`, and so on.
+
+    This includes lists of rows, but not values recorded by an agent.
+    """
     line: dict[str, Any] = {}
     for name, item in value.items():
         is_rows = name in _LISTS_OF_ROWS and isinstance(item, list)
@@ -92,7 +95,7 @@ def _fitting(columns: Sequence[Column], max_width: int) -> list[Column]:
 
 
 def _widths(columns: Sequence[Column], max_width: int) -> list[int]:
-    """Return the columns' widths; while their sum exceeds `max_width`, the widest column that may be cut shrinks."""
+    """Return the columns' widths. While they exceed `max_width`, the widest column that may still be cut shrinks."""
     widths = list(map(_natural, columns))
     while _total(widths) > max_width:
         cuttable = [index for index, column in enumerate(columns) if widths[index] > _min_width(column)]

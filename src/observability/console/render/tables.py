@@ -31,17 +31,17 @@ from .layout import WIDE, Column, table
 
 ACTION_STYLES = {"BUY": "bold green", "SELL": "bold red", "NOTHING": "bold yellow"}
 LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
-_WITH_SECONDS = 100  # terminal width needed for times with seconds
+_WITH_SECONDS = 100  # terminal width, in columns, from which times have seconds
 _MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # widths in columns
 _MAX_REASON = 400
-_BAR = 6  # columns of the longest bar
-_MIN_DECISION = 17  # columns of `NOTHING 100% DOGE`
+_BAR = 6  # length of the longest bar, in columns
+_MIN_DECISION = 17  # width of `NOTHING 100% DOGE`, in columns
 
 
 def decisions_table(decisions: Sequence[Row], max_width: int, *, brief: bool = False) -> list[Text]:
-    """One line per decision; `brief` leaves out model and cost.
+    """Return one line per decision; `brief` leaves out model and cost.
 
-    In a narrow terminal, the reason stands on the next line, or with `brief` in the last column.
+    The reason is the last column. Without `brief`, a narrow terminal shows it on a line of its own below the decision.
     """
     signals = [signal_of(row["metadata"]) for row in decisions]
     columns = list(_decision_columns(decisions, signals, max_width, brief))
@@ -68,7 +68,7 @@ def _decision_columns(
 
 
 def _times(title: str, times: Sequence[int], max_width: int) -> Column:
-    """The column of times. The offset is in its title, or in each cell if the clocks changed between the times."""
+    """The column of times. Its title has the UTC offset; if the clocks changed between the times, each cell has it."""
     form = "%m-%d %H:%M:%S" if max_width >= _WITH_SECONDS else "%m-%d %H:%M"
     cells = [f"{local_time(time):{form}}" for time in times]
     zones = [zone(time) for time in times]
@@ -119,7 +119,10 @@ def _level(level: str) -> Text:
 
 
 def evaluations_table(evaluations: Sequence[Evaluation], by: str, max_width: int) -> list[Text]:
-    """One line per group that decided: cases, hits, mean profit or loss, Brier score; their intervals below."""
+    """Return a line per group: cases (decisions with an outcome), hits, mean profit or loss, and Brier score.
+
+    A second line below it shows the intervals of hits, mean and score.
+    """
     columns = [
         _groups([group.group for group in evaluations], by),
         Column("cases", [_cases(group) for group in evaluations], 9, right=True),
@@ -139,7 +142,7 @@ def _score(value: float) -> str:
 
 
 def _mean(mean: Estimate, cases: int, form: Callable[[float], str]) -> str:
-    """The mean, with its number of cases if that differs from the group's."""
+    """Format a mean, with its number of cases if that differs from the group's number of cases."""
     if mean.value is None:
         return "–"
     return form(mean.value) if mean.cases == cases else f"{form(mean.value)} of {mean.cases:,}"
@@ -155,7 +158,7 @@ def _interval(mean: Estimate, form: Callable[[float], str]) -> str:
 
 
 def balance_table(evaluations: Sequence[Evaluation], by: str, max_width: int) -> list[Text]:
-    """One line per group: profit or loss, its cases, the cost of all calls, and the difference."""
+    """One line per group: profit or loss, the number of cases in it, the cost of all calls, and the difference."""
     costs = [money(group.calls_usd) if group.calls else "no call" for group in evaluations]
     return table(
         [
@@ -179,7 +182,7 @@ def _net(group: Evaluation) -> str:
 
 
 def calibration_table(classes: Sequence[ConfidenceClass], max_width: int) -> list[Text]:
-    """One line per class of confidence: the share of profitable decisions."""
+    """One line per class of confidence: the share of the class's decisions that were profitable."""
     intervals = [f"{100 * group.low:.0f} to {100 * group.high:.0f}%" for group in classes]
     return table(
         [
@@ -198,14 +201,14 @@ def spend_table(agents: Sequence[CallStats], max_width: int) -> list[Text]:
 
 
 def costs_table(groups: Sequence[CallStats], total: CallStats, by: str, max_width: int) -> list[Text]:
-    """One line per group and one for the total, with all statistics that fit and a bar of the spend."""
+    """One line per group, and one for the total: all statistics that fit, and for a group a bar of its spend."""
     lines = _stats(groups, by, tuple(_CELLS), max_width, total)
     lines[-1].stylize("bold")
     return lines
 
 
 def repriced_table(groups: Sequence[Repriced], by: str, model: str, max_width: int) -> list[Text]:
-    """One line per group: the recorded cost, and the cost on `model`."""
+    """One line per group: the recorded cost of its calls, and what they would cost on `model`."""
     return table(
         [
             _groups([group.group for group in groups], by),
@@ -224,7 +227,10 @@ def _change(change: float | None) -> Text:
 
 
 def _groups(names: Sequence[str], by: str) -> Column:
-    """The column of group names, up to 40 wide; narrower only while the names stay distinct; never for sessions."""
+    """The column of group names, at most 40 terminal columns wide.
+
+    It may shrink while all names stay distinct. A column of sessions never shrinks.
+    """
     lines = [one_line(name, _MAX_NAME) for name in names]
     widths = (_MAX_NAME,) if by == "session" else range(_MIN_GROUP, _MAX_NAME)
     distinct = (width for width in widths if len({both_ends(line, width) for line in lines}) == len(set(lines)))
@@ -241,7 +247,7 @@ def _stats(
 ) -> list[Text]:
     rows = groups if total is None else [*groups, total]
     columns = (Column(name, list(map(_CELLS[name], rows)), _PRIORITY.index(name), right=True) for name in names)
-    bars = [*_bars(groups), *(Text() for _ in rows[len(groups) :])]  # the total's bar would dwarf the groups' bars
+    bars = [*_bars(groups), *(Text() for _ in rows[len(groups) :])]  # no bar for the total: it would dwarf the others
     return table([_groups([row.group for row in rows], by), *columns, Column("", bars, 8)], max_width)
 
 
@@ -251,7 +257,7 @@ def _bars(groups: Sequence[CallStats]) -> list[Text]:
 
 
 def _percent(share: float | None) -> str:
-    """A share; `–` for zero or None, `<1%` for anything smaller than half a percent."""
+    """Format a share in percent: `–` for zero or None, `<1%` for less than half a percent."""
     return "–" if not share else f"{share:.0%}" if share >= 0.005 else "<1%"
 
 

@@ -13,11 +13,11 @@ from .format import SHORT_ID, duration, gain, gain_percent, moment, one_line, pr
 from .tables import LEVEL_STYLES, decision_text
 
 _ICONS = {"agent": "🤖", "generation": "🧠", "event": "📌", "tool": "🔧"}
-_INDENT = 12  # indent of a usual tree's deepest branch, in columns
+_INDENT = 12  # indent of the deepest branch of a usual tree, in columns
 
 
 def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableType:
-    """Return the tree. Unless `full`, texts are cut to one line and the prompts of calls are left out."""
+    """Return a trace as a tree. Unless `full`, texts are cut to one line and the prompts of calls are left out."""
     ids = {row["id"] for row in trace.observations}
     roots = [row for row in trace.observations if row["parent_id"] not in ids]
     head = Text(f"{moment(trace.observations[0]['start_ns'])}  trace {trace.id[:SHORT_ID]}", style="dim")
@@ -77,14 +77,14 @@ def _facts(row: Row) -> Iterator[str]:
 
 def _took(row: Row) -> str:
     if row["status_message"] == INTERRUPTED:
-        return "duration unknown"  # the recorded end is only a lower bound
+        return "duration unknown"  # the end recorded for an interrupted observation is only a lower bound
     return duration(None if row["end_ns"] is None else row["end_ns"] - row["start_ns"])
 
 
 def _details(row: Row, full: bool, width: int) -> Iterator[Text]:
-    """Yield the status message, then a decision's reason, or the input and output of any other observation.
+    """Yield an observation's status message, then its reason if it is a decision, otherwise its input and output.
 
-    Without `full`, each text is cut to one line, and only an agent's input is included.
+    Without `full`, each text is cut to one line, and inputs are left out, except an agent's.
     """
     if row["status_message"]:
         yield Text(_cut(row["status_message"], full, width), style=LEVEL_STYLES.get(row["level"], ""))

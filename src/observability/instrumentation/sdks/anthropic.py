@@ -9,7 +9,7 @@ _THINKING = frozenset({"thinking", "redacted_thinking"})
 
 
 def _text_of_message(answer: dict[str, Any]) -> Any:
-    """The text of a message; its blocks if it calls tools."""
+    """Return the text of a message, or its content blocks if it calls tools."""
     blocks = [block for block in answer.get("content") or () if isinstance(block, dict)]
     visible = [block for block in blocks if block.get("type") not in _THINKING]
     if all(block.get("type") == "text" for block in visible):
@@ -18,7 +18,7 @@ def _text_of_message(answer: dict[str, Any]) -> Any:
 
 
 def _fold_message(events: list[Any]) -> dict[str, Any]:
-    """A stream's events as one message. Two events have usage; the counts of the later event are totals."""
+    """Combine a stream's events into one message. Two events report usage; the later one's counts are totals."""
     answer: dict[str, Any] = {"model": None, "usage": {}, "stop_reason": None}
     blocks: dict[int, dict[str, Any]] = {}
     for event in events:

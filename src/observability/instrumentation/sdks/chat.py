@@ -2,11 +2,11 @@
 
 from typing import Any
 
-_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")  # texts of a delta, joined over all chunks
+_TEXTS = ("content", "reasoning_content", "reasoning", "refusal")  # text fields of a delta, joined over all chunks
 
 
 def text_of_chat(answer: dict[str, Any]) -> Any:
-    """The message's text; the message itself if it calls tools; a list for several choices."""
+    """Return the message's text, or the message itself if it calls tools. Several choices give a list of these."""
     messages = [choice.get("message") for choice in answer.get("choices") or () if isinstance(choice, dict)]
     outputs = [_output(message) for message in messages if isinstance(message, dict)]
     return outputs[0] if len(outputs) == 1 else outputs or None
@@ -19,7 +19,7 @@ def _output(message: dict[str, Any]) -> Any:
 
 
 def fold_chat(chunks: list[Any]) -> dict[str, Any]:
-    """A stream's chunks as one completion. The chunk with the usage has no choices."""
+    """Combine a stream's chunks into one completion. The chunk that reports the usage has no choices."""
     answer: dict[str, Any] = {"model": None, "usage": None}
     choices: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
@@ -54,11 +54,11 @@ def _add_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
 
 
 def text_of_embeddings(answer: dict[str, Any]) -> dict[str, int]:
-    """The number of vectors and their length; the values are left out."""
+    """Return the number of embedding vectors and their length. The values are left out."""
     vectors = answer.pop("data", None) or []
     first = vectors[0].get("embedding") if vectors and isinstance(vectors[0], dict) else None
     if isinstance(first, str):  # base64 with 4 bytes per number, as the SDK requests
         first = [None] * (len(first) * 3 // 16)
     if isinstance(usage := answer.get("usage"), dict):
-        usage.setdefault("completion_tokens", 0)  # no provider charges for vectors as output
+        usage.setdefault("completion_tokens", 0)  # vectors are not charged as output
     return {"vectors": len(vectors), **({"dimensions": len(first)} if isinstance(first, list) else {})}

@@ -10,7 +10,7 @@ GEMINI_PROMPTS = (("system_instruction", "system"), ("systemInstruction", "syste
 
 
 def text_of_candidates(answer: dict[str, Any]) -> Any:
-    """The text of the only candidate; its parts if it calls functions; a list for several candidates."""
+    """Return the candidate's text, or its parts if it calls functions. Several candidates give a list of these."""
     outputs = [_output(candidate) for candidate in answer.get("candidates") or () if isinstance(candidate, dict)]
     return outputs[0] if len(outputs) == 1 else outputs or None
 
@@ -29,7 +29,7 @@ def _parts(candidate: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def fold_candidates(chunks: list[Any]) -> dict[str, Any]:
-    """A stream's chunks as one response. Each chunk has the usage so far."""
+    """Combine a stream's chunks into one response. Each chunk reports the usage up to that point."""
     answer: dict[str, Any] = {}
     candidates: dict[int, dict[str, Any]] = {}
     for chunk in chunks:
@@ -48,12 +48,12 @@ def _of_genai(_args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_generativeai(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of the call, completed by the arguments of the model's constructor."""
+    """Return the call's arguments. The arguments of the model's constructor fill in what the call leaves out."""
     model = fields_of(args[0])
     given = {"contents": args[1], **kwargs} if len(args) > 1 else kwargs
     contents = given.get("contents")
     if isinstance(contents, list) and any(library_of(type(item)) == "google" for item in contents):
-        given = {**given, "contents": Unread(contents)}  # kept by reference: a chat makes a new list for each message
+        given = {**given, "contents": Unread(contents)}  # kept as it is: a chat makes a new list for each message
     system, config = model.get("_system_instruction"), given.get("generation_config")
     if config is None or type(config) is dict:  # a chat passes an empty config
         given = {**given, "generation_config": {**(model.get("_generation_config") or {}), **(config or {})}}

@@ -21,7 +21,7 @@ from .openai import CHAT, RESPONSES
 
 _GEMINI = Shape("gemini", "generate_content", GEMINI_PROMPTS, text_of_candidates, fold_candidates)
 _OLLAMA = Shape("ollama", "chat", CHAT_PROMPTS, text_of_ollama, fold_ollama)
-# End of a path -> the API that answers there.
+# End of a URL's path -> the API that answers there.
 _APIS = {
     "/chat/completions": CHAT,
     "/v1/messages": MESSAGES,
@@ -33,20 +33,24 @@ _APIS = {
 }
 _ENDS = tuple(_APIS)
 _HTTPX = ("httpx", "httpx2")
-_URL, _BODY = "(url)", "(body)"  # names of two arguments, until the recorder's thread has read the body
-_OPEN = "(with prompts)"  # a marker among the arguments, left out if prompts are not recorded
+# Names under which a request keeps its URL and its body until the recorder's thread has read the body.
+_URL, _BODY = "(url)", "(body)"
+_OPEN = "(with prompts)"  # name of an argument that is present only if prompts are recorded
 
 
 class _Post(Shape):
-    """A chat API, called by a POST of an HTTP library."""
+    """A chat API that the agent calls without an SDK, by a POST of an HTTP library."""
 
     @property
     def hidden(self) -> frozenset[str]:
-        """The arguments left out if prompts are not recorded, and the marker `_OPEN`."""
+        """The names of the arguments that are left out if prompts are not recorded; `_OPEN` is one of them."""
         return super().hidden | {_OPEN}
 
     def complete(self, request: Observation) -> None:
-        """Complete the request from its body. The body is read once, though an open request is completed twice."""
+        """Complete the request from its HTTP body.
+
+        A request that is recorded while it is open is completed twice. Its body is read only the first time.
+        """
         url = request.kwargs.get(_URL)
         if url is not None:
             hidden = frozenset[str]() if _OPEN in request.kwargs else self.hidden
@@ -63,12 +67,12 @@ class _Post(Shape):
         if type(status) is int and status >= 400:
             request.level, request.status_message = "ERROR", f"HTTP {status}: {_error_in(response)}"
         elif response and type(response.get("_content")) is not bytes:
-            request.level = "DEFAULT"  # a missing answer is not the model's error
+            request.level = "DEFAULT"  # a streamed answer is not recorded, which is no error
             request.add_metadata({"stream": "not recorded"})
 
 
 def _model_in(url: str) -> str | None:
-    """Gemini's model, which is part of the path."""
+    """Return Gemini's model, which the URL's path contains; None for other APIs."""
     name, action, _ = url.rpartition("/")[2].partition(":")
     return name if action else None
 
@@ -81,7 +85,7 @@ def _json_of(text: Any) -> Any:
 
 
 def _fields(fold: Callable[[list[Any]], dict[str, Any]], response: Any) -> dict[str, Any] | None:
-    """The answer in a response's body: an object, or the events of a stream that was read as a whole."""
+    """Return the answer in a response's body, which is one JSON object or all events of a stream."""
     content = fields_of(response).get("_content")
     if type(content) is not bytes:
         return None
@@ -92,7 +96,7 @@ def _fields(fold: Callable[[list[Any]], dict[str, Any]], response: Any) -> dict[
 
 
 def _error_in(response: dict[str, Any]) -> str:
-    """The provider's error message."""
+    """Return the error message in the provider's response."""
     answer = _json_of(response.get("_content"))
     error = answer.get("error") if isinstance(answer, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
@@ -100,14 +104,14 @@ def _error_in(response: dict[str, Any]) -> str:
 
 
 def _end_of(request: Any) -> str | None:
-    """The end of the request's path, if a chat API answers there."""
+    """Return the end of the request's path if it is that of a chat API in `_APIS`; otherwise None."""
     try:
-        fields = request.__dict__  # `fields_of` is slower, and every request of the process passes here
+        fields = request.__dict__  # faster than `fields_of`: every HTTP request of the process passes here
         if fields["method"] != "POST":
             return None
         url = fields["url"]
         path = url if type(url) is str else url.__dict__["_uri_reference"].path
-    except (AttributeError, KeyError):  # not a request object of requests or httpx
+    except (AttributeError, KeyError):  # not a request object of the libraries requests or httpx
         return None
     if "?" in path:
         path = path.partition("?")[0]

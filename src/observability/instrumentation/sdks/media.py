@@ -8,7 +8,10 @@ from ..targets import GENERATOR, Method, Sdk
 
 
 def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by name, files as their size. ElevenLabs takes the voice by position, and the model as `model_id`."""
+    """Return the arguments by name, with each file replaced by its size.
+
+    ElevenLabs takes the voice by position, and calls the model `model_id`.
+    """
     given = {**dict(zip(("voice_id",), args[1:], strict=False)), **kwargs}
     if "model_id" in given:
         given["model"] = given.pop("model_id")
@@ -22,7 +25,7 @@ def _sized(value: Any) -> Any:
 
 
 def _fields(result: Any) -> dict[str, Any] | None:
-    """An answer as fields: a text, the size of a binary response, or the fields of a pydantic model."""
+    """Return an answer's fields: its text, the size of a binary response, or the fields of a pydantic model."""
     if type(result) is str:
         return {"text": result}
     fields = fields_of(result)
@@ -34,7 +37,7 @@ def _fields(result: Any) -> dict[str, Any] | None:
 
 
 def _size_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """The size, text or state of the answer's medium; of images, their number and total size."""
+    """Return the text, size or state in an answer; for images, their number and total size."""
     images = answer.pop("data", None)
     if isinstance(images, list):
         encoded = [image["b64_json"] for image in images if isinstance(image, dict) and image.get("b64_json")]

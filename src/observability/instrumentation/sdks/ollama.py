@@ -12,7 +12,7 @@ GENERATE_PROMPTS = (("system", "system"), ("prompt", "user"))
 
 
 def text_of_ollama(answer: dict[str, Any]) -> Any:
-    """The answer's text; the message itself if it calls tools."""
+    """Return the answer's text, or its message as a dict if it calls tools."""
     message = answer.get("message")
     if not isinstance(message, dict):
         return answer.get("response") or None
@@ -22,7 +22,7 @@ def text_of_ollama(answer: dict[str, Any]) -> Any:
 
 
 def fold_ollama(chunks: list[Any]) -> dict[str, Any]:
-    """A stream's chunks as one answer. The last chunk has the counts."""
+    """Combine a stream's chunks into one answer. The last chunk has the token counts."""
     answer: dict[str, Any] = {}
     message: dict[str, Any] = {}
     response = ""
@@ -43,19 +43,19 @@ def _add(whole: dict[str, Any], piece: dict[str, Any]) -> None:
 
 
 def _text_of_vectors(answer: dict[str, Any]) -> dict[str, int]:
-    """The number of vectors and their length; the values are left out."""
+    """Return the number of embedding vectors and their length. The values are left out."""
     vectors = answer.pop("embeddings", None) or []
-    answer["eval_count"] = answer.get("eval_count") or 0  # no provider charges for vectors as output
+    answer["eval_count"] = answer.get("eval_count") or 0  # vectors are not charged as output
     return {"vectors": len(vectors), **({"dimensions": len(vectors[0])} if vectors else {})}
 
 
 def _named(*names: str) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
-    """Return a function that returns a call's arguments by name, also arguments passed by position."""
+    """Return a function that returns a call's arguments by name; `names` are those of the positional arguments."""
     return lambda args, kwargs: {**dict(zip(names, args[1:], strict=False)), **kwargs}
 
 
 def _rebind(module: ModuleType) -> None:
-    """Bind `ollama.chat`, `generate` and `embed` again: these methods were bound before their class was patched."""
+    """Bind `ollama.chat`, `generate` and `embed` again, since they were bound before their class was patched."""
     for name in ("chat", "generate", "embed"):
         bound = vars(module).get(name)
         if type(bound) is MethodType:

@@ -10,11 +10,12 @@ from ..targets import Method, Sdk, Streams
 from .chat import fold_chat, text_of_chat, text_of_embeddings
 from .media import openai_media
 
-_CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "local_shell_call"})  # answered by the agent
+# Types of output items that the agent must answer.
+_CALLS = frozenset({"function_call", "custom_tool_call", "computer_call", "local_shell_call"})
 
 
 def _text_of_response(answer: dict[str, Any]) -> Any:
-    """The text of the Responses API's messages; the output items if they call tools or have no text."""
+    """Return the text of a Responses API answer, or its output items if they call tools or have no text."""
     answer["finish_reason"] = (answer.get("incomplete_details") or {}).get("reason") or answer.get("status")
     items = [item for item in answer.get("output") or () if isinstance(item, dict)]
     parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or ()]
@@ -25,7 +26,7 @@ def _text_of_response(answer: dict[str, Any]) -> Any:
 
 
 def _fold_response(events: list[Any]) -> dict[str, Any]:
-    """The response in the last event; the text so far if the stream ended before that event."""
+    """Return the response that a stream's last event has; the text so far if the stream ended before that event."""
     events = [event for event in events if isinstance(event, dict)]
     whole = [event["response"] for event in events if isinstance(event.get("response"), dict)]
     response: dict[str, Any] = whole[-1] if whole else {}
@@ -61,7 +62,7 @@ def _openai() -> Sdk:
     methods = (
         *_resources("openai"),
         Method(completions, "Completions", "parse", CHAT),
-        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # used before openai 1.92
+        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # until openai 1.91
         Method(in_responses, "Responses", "create", RESPONSES),
         Method(in_responses, "Responses", "parse", RESPONSES),
         *openai_media(),
