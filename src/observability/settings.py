@@ -287,7 +287,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_INFER_SIGNALS": (parse_bool, True),
     "OBSERVABILITY_ALERT_URLS": (parse_urls, ()),  # apprise addresses that the command `watch` sends alerts to
     "OBSERVABILITY_ALERT_QUIET": (parse_quiet_hours, None),  # hours without alerts
-    # alert rules to switch off: `rule` switches it off for all agents, `agent rule` for one agent
+    # alert rules to switch off: `slow` for all agents, `WhaleAgent slow` for one agent
     "OBSERVABILITY_ALERT_OFF": (parse_names, ()),
     "OBSERVABILITY_BUDGETS": (parse_text, None),  # parsed later, by budgets/limits.py
     "OBSERVABILITY_EXEMPT": (parse_names, ("*risk*", "*exit*")),  # agents whose calls no budget refuses

@@ -45,7 +45,8 @@ def odds_times(share: float, factor: float) -> float:
 
 
 def gap_factor(gaps: int, rank: int, tests: float) -> float:
-    """The factor c such that one in `tests` gaps is longer than c times the `rank`-th longest of `gaps` past gaps.
+    """The factor c for judging a silence. Of `tests` gaps, one is longer than c times a past gap: the `rank`-th longest
+    of `gaps` gaps.
 
     The tail of the distribution is assumed to fall at least exponentially: P(gap > c x) = P(gap > x)^c, and the
     rank-th longest of n gaps is exceeded with probability rank/n (order statistics, distribution-free).

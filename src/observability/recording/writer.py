@@ -27,7 +27,7 @@ class Keeper(Protocol):
         """Count the cost of newly recorded calls, if the last count is long enough ago."""
 
     def leave(self, journal: Journal, process: str) -> None:
-        """At the process's end, return the amounts that it has reserved to the budgets."""
+        """When a process ends, give the amounts that the process has reserved back to the budgets."""
 
 
 class JournalSink:

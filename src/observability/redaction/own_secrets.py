@@ -38,7 +38,7 @@ class Form(NamedTuple):
         return letters.lower() if self.ignore_case else letters
 
     def letters_of(self, scan: Scan) -> list[bytes]:
-        """The letters and digits of the text and of the text without escapes, to be compared with `letters`."""
+        """The letters and digits of the text, and those of the text without escapes. `letters` is searched in both."""
         return [view.lower() for view in scan.alnum] if self.ignore_case else [*scan.alnum]
 
 

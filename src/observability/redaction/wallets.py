@@ -289,7 +289,7 @@ def _hints(scan: Scan) -> list[int]:
 
     One search of the whole text is faster than one around each hash.
     """
-    accounts = "address" in scan.low  # in a text without "address", `"key"` is no wallet's key
+    accounts = "address" in scan.low  # only in a text with "address" is `"key"` the key of a wallet
     places = [at for hint in _HINTS for at in scan.anchors(hint)]
     if not scan.text.isascii():
         places += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
