@@ -101,7 +101,8 @@ class SwarmAgent(BaseAgent):
         answered = {name: reply.text for name, reply in replies.items() if reply.text}
         if len(answered) < 2:
             return next(iter(answered.values()), "No model answered")
-        listed = "\n\n".join(f"AI #{number}: {text}" for number, text in enumerate(answered.values(), start=1))
+        numbered = enumerate(replies.values(), start=1)  # as `model_mapping` numbers them
+        listed = "\n\n".join(f"AI #{number}: {reply.text}" for number, reply in numbered if reply.text)
         question = f"The question: {prompt}\n\n{listed}"
         texts = (_ask(self.models[name], CONSENSUS_PROMPT, question, _CONSENSUS_TOKENS).text for name in answered)
         return next(filter(None, texts), "No model stated a consensus: read the answers themselves")

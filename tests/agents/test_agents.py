@@ -278,6 +278,15 @@ def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
     assert rows[0]["output"] == ANSWER
 
 
+def test_the_consensus_and_the_mapping_number_the_models_alike(swarm: SwarmAgent, journal: Any) -> None:
+    """The first model fails: the consensus is asked about "AI #2" and "AI #3", as `model_mapping` names the others."""
+    swarm.models = {name: swarm.models[name] for name in ("groq", "claude", "openai")}
+    result = swarm.query("Will it hold?")
+    question = str(journal.observations()[-1]["input"])
+    named = {label: name for label, name in result["model_mapping"].items() if label in question}
+    assert named == {"AI #2": "claude", "AI #3": "openai"}
+
+
 def test_a_swarm_says_the_same_untraced(
     swarm: SwarmAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
