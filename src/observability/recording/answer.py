@@ -96,8 +96,6 @@ def _usage(get: Get, raw: Any, get_raw: Get) -> tuple[Any, Buckets | None]:
     own = get("usage")
     candidates = (get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own)
     counted = [(usage, buckets) for usage in candidates if usage is not None and (buckets := usage_buckets(usage))]
-    if len(counted) == 1:
-        return counted[0]
     return max(counted, key=lambda candidate: sum(candidate[1].values()), default=(own, None))
 
 

@@ -312,8 +312,8 @@ def _tokens_and_cost(answers: list[Answer], provider: str | None, model: str | N
 def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, int] | None, float | None]:
     """The tokens and the cost that the provider reported, each summed over all answers that a call paid for."""
     buckets: dict[str, int] | None = None
+    is_apart = counts_thinking_beside(provider)
     for answer in answers:
-        is_apart = counts_thinking_beside(provider)
         tokens = usage_buckets(answer.usage, provider=provider) if is_apart else answer.buckets
         buckets = add_buckets(buckets, tokens) if buckets and tokens else tokens or buckets
     reported = [answer.reported_cost for answer in answers if answer.reported_cost is not None]

@@ -114,8 +114,6 @@ def getter(value: Any) -> Get:
     Of an object, only plain data is read (`tracing.field_of`), so that no property's code runs. Google's messages are
     an exception, since they have only properties.
     """
-    if value is None:
-        return _NO_FIELDS.get
     fields = fields_in(value)
     if fields is not None:
         return fields.get

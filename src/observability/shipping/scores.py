@@ -3,12 +3,11 @@
 Events keep their own time; `POST /api/public/scores` would set the time of arrival.
 """
 
-import json
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..journal import Row
+from ..journal import Row, json_text
 from .client import ExportResult, ServerReply
 from .otlp import iso_time
 
@@ -20,7 +19,7 @@ def batch_of(rows: Sequence[Row]) -> bytes:
     """The body of `POST /api/public/ingestion`."""
     in_usd = _in_usd(rows)
     batch = {"batch": [event for row in rows for event in _events_of(row, in_usd)]}
-    return json.dumps(batch, ensure_ascii=False, allow_nan=False).encode()
+    return json_text(batch).encode()
 
 
 def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:

@@ -10,7 +10,11 @@ from typing import Any
 from ..journal import json_text
 from .messages import as_message
 
-_MARKS = ("tool_call", "tool_use", "tool_result", "tool_name", "function_", "functionCall", "functionResponse")
+# A text with a tool call or result has one of these marks. Most texts lack even the marks' common beginnings.
+_MARKS = {
+    "tool_": ("tool_call", "tool_use", "tool_result", "tool_name"),
+    "function": ("function_", "functionCall", "functionResponse"),
+}
 
 
 def shown_prompt(text: str) -> str:
@@ -33,8 +37,7 @@ def shown_answer(text: str) -> str:
 
 
 def _has_tools(text: str) -> bool:
-    # Most texts contain neither of the first two words, so the other marks are not searched.
-    return ("tool_" in text or "function" in text) and any(mark in text for mark in _MARKS)
+    return any(mark in text for beginning, marks in _MARKS.items() if beginning in text for mark in marks)
 
 
 def _shown(message: Any, role: str) -> Iterator[Any]:
