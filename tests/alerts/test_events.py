@@ -1,11 +1,12 @@
 """Records of agents, read from the journal as the alerts read them."""
 
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from operator import itemgetter
 from typing import Any
 
 import pytest
 
-from src.observability import ObservabilityContext, observe_llm, settings
+from src.observability import ObservabilityContext, observe_llm, runtime, settings
 from src.observability.alerts.events import Call, DecisionEvent, Event, TraceEnd, new_events, newest
 from src.observability.journal.store import Journal
 from tests.alerts.agents import T0, append, cycle
@@ -77,6 +78,19 @@ def test_an_inferred_decision_counts(journal: Any, monkeypatch: pytest.MonkeyPat
     kinds = [event for _, event in events_of(journal) if not isinstance(event, Call)]
     assert [event.decided for event in kinds if isinstance(event, TraceEnd)] == [True, False]
     assert [event[2:4] for event in kinds if isinstance(event, DecisionEvent)] == [("SELL", 65.0)]
+
+
+def test_an_interrupted_call_is_no_event(journal: Any) -> None:
+    """A call, with its cycle, whose process died tells nothing about the model's answers."""
+    with ObservabilityContext.agent_cycle("Dying"):
+        ask("BUY")
+    rows = journal.observations()
+    runtime.close()
+    with closing(Journal(journal.path)) as kept:
+        kept.change("UPDATE observations SET state = 'open', process = '1-dead'")
+        assert kept.interrupt("1-dead") == len(rows) == 2
+        assert [row["is_root"] for row in sorted(kept.observations(), key=itemgetter("seq"))] == [0, 1]
+        assert list(new_events(kept, 0, newest(kept))) == []
 
 
 def test_pages_join_without_a_seam(made: Journal) -> None:

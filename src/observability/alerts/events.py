@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ..journal import Journal, Row
+from ..journal import INTERRUPTED, Journal, Row
 
 _PAGE_ROWS, _PAGE_BYTES = 2000, 4_000_000
 UNKNOWN = "unknown"  # the agent of a row without an agent's name
@@ -57,7 +57,8 @@ SELECT seq, trace_id, ifnull(agent, '') AS agent, type, name, is_root, level, st
         WHERE s.trace_id = o.trace_id AND s.name = 'trading_signal' AND json_valid(s.metadata)
             AND json_extract(s.metadata, '$.signal_valid')) END AS decided
 FROM observations AS o
-WHERE seq > ? AND seq <= ? AND state <> 'open' AND (type = 'generation' OR name = 'trading_signal' OR is_root)
+WHERE seq > ? AND seq <= ? AND state <> 'open' AND status_message IS NOT ?
+    AND (type = 'generation' OR name = 'trading_signal' OR is_root)
 ORDER BY seq LIMIT ?"""
 _REFUSALS = frozenset(("content_filter", "refusal", "safety", "prohibited_content", "blocklist", "recitation"))
 _EMPTY = ("", '""', "[]", "{}")
@@ -74,8 +75,11 @@ def newest(journal: Journal) -> int:
 
 
 def new_events(journal: Journal, after: int, last: int) -> Iterator[tuple[str, Event]]:
-    """Yield the events in the journal's rows with `after` < seq <= `last`, each as (agent, event)."""
-    while rows := journal.page(_NEW_ROWS, (after, last, _PAGE_ROWS), _PAGE_BYTES):
+    """Yield the events in the journal's rows with `after` < seq <= `last`, each as (agent, event).
+
+    Rows whose process died are left out: they tell nothing about the answers of a model.
+    """
+    while rows := journal.page(_NEW_ROWS, (after, last, INTERRUPTED, _PAGE_ROWS), _PAGE_BYTES):
         for row in rows:
             for event in _events_of(row):
                 yield row["agent"] or UNKNOWN, event

@@ -23,7 +23,7 @@ _ROWS = """
 SELECT seq, type, agent, provider, model, model_requested, start_ns, level, status_message, usage, cost_usd,
     CASE WHEN usage IS NULL THEN length(input) END AS size
 FROM observations WHERE seq > ? AND state <> 'open' ORDER BY seq LIMIT ?"""
-_NEWEST = "SELECT seq FROM observations WHERE state <> 'open' ORDER BY seq DESC LIMIT 1"
+_NEWEST = "SELECT ifnull(max(seq), 0) FROM observations"
 _ADD = """
 INSERT INTO budget_periods VALUES (?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET spent = spent + excluded.spent, unpriced = unpriced + excluded.unpriced"""
@@ -115,7 +115,8 @@ class Ledger:
     def _without_usage(self, row: Any, status: str) -> Charge:
         """Estimate the amounts of a call for which no token counts were recorded.
 
-        A failed call is free. A timed-out or cancelled call costs its prompt. A successful call costs as much as usual.
+        A failed call is free. A call that timed out, was cancelled or was cut off by the end of its process costs its
+        prompt. A successful call costs as much as usual.
         """
         if row["level"] == "ERROR" and "timeout" not in status.lower() and "timed out" not in status.lower():
             return Charge(_NOT_BILLED, _NOT_BILLED)
@@ -204,12 +205,8 @@ def statuses_now(
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """The `seq` of the last observation that has ended.
-
-    Running observations are excluded: an interrupted one keeps its `seq`, and would never be counted.
-    """
-    row = db.execute(_NEWEST).fetchone()
-    return int(row[0]) if row else 0
+    """The highest `seq` of the observations. A running call gets a higher one when it ends or is interrupted."""
+    return int(db.execute(_NEWEST).fetchone()[0])
 
 
 def tokens_in(usage: str | None) -> float | None:

@@ -75,9 +75,13 @@ class Journal(JournalConnection):
     def interrupt(self, process: str) -> int:
         """End the open rows of a dead process with level WARNING; return the number of rows.
 
-        Since their real end is unknown, it is set to the latest time in their trace.
+        Since their real end is unknown, it is set to the latest time in their trace. Each row gets a new, highest
+        `seq`, so that readers who have read beyond its old `seq` read it too. A root row follows its children.
         """
-        return self.change(_INTERRUPT, {"process": process, "why": INTERRUPTED})
+        with self.transaction() as db:
+            rows = db.execute(_OPEN_OF, (process,)).fetchall()
+            db.executemany(_INTERRUPT, [(INTERRUPTED, row["seq"]) for row in rows])
+        return len(rows)
 
     def processes_with_open_rows(self) -> list[str]:
         """The tokens of the processes that have open rows."""
@@ -373,12 +377,14 @@ SELECT id FROM observations WHERE trace_id = :trace_id AND type = 'generation' A
     AND start_ns <= ifnull((SELECT max(start_ns) FROM decisions WHERE trace_id = :trace_id AND stands), start_ns)
 ORDER BY start_ns DESC, seq DESC LIMIT 1"""
 INTERRUPTED = "interrupted: the process ended during this call"
+_OPEN_OF = "SELECT seq FROM observations WHERE state = 'open' AND process = ? ORDER BY start_ns DESC"
 _INTERRUPT = """
-UPDATE observations SET level = 'WARNING', status_message = :why,
+UPDATE observations SET level = 'WARNING', status_message = ?,
+    seq = (SELECT max(seq) + 1 FROM observations),
     state = CASE WHEN destination IS NULL THEN 'local' ELSE 'pending' END,
     end_ns = (SELECT max(max(other.start_ns, ifnull(other.end_ns, 0))) FROM observations AS other
               WHERE other.trace_id = observations.trace_id)
-WHERE state = 'open' AND process = :process"""
+WHERE seq = ?"""
 _TAGS = "SELECT * FROM trace_tags WHERE trace_id IN (SELECT value FROM json_each(?)) ORDER BY tag"
 _OLDEST = "SELECT {} FROM observations WHERE state = ? AND start_ns < ? ORDER BY start_ns LIMIT ?"
 _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(metadata), 0) AS size"
