@@ -62,7 +62,7 @@ def _linking(get_prompt: Callable[..., Any]) -> Callable[..., Any]:
         prompt = get_prompt(*args, **kwargs)
         with guarded:
             _link(prompt)
-            if not hasattr(prompt.compile, "__wrapped__"):  # False if the SDK's cache returned a wrapped prompt
+            if not hasattr(prompt.compile, "__wrapped__"):  # the SDK's cache may return a wrapped prompt
                 prompt.compile = _linking_compile(prompt, prompt.compile)
         return prompt
 
@@ -120,8 +120,8 @@ class LangFuseTracker:
         if not self._warned and not has_other and settings.missing_langfuse_keys():
             self._warned = True
             print_now(
-                "⚠️ LangFuse keys not found in .env - observability disabled there; set LANGFUSE_SECRET_KEY and"
-                " LANGFUSE_PUBLIC_KEY. Calls are recorded in the local journal",
+                "⚠️ LangFuse keys not found in .env - observability disabled: nothing is sent to LangFuse. Set"
+                " LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY. Calls are recorded in the local journal",
                 "yellow",
             )
 

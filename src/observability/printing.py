@@ -37,7 +37,7 @@ def _coloured(text: str, colour: str) -> str:
 def _is_written(stream: Any, line: str) -> bool:
     try:
         descriptor = stream.fileno()
-    except (AttributeError, OSError) as error:  # a stream in memory
+    except (AttributeError, OSError) as error:  # a stream in memory has no file descriptor
         if is_interruption(error):
             raise
         stream.write(line)

@@ -182,7 +182,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_call(
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
     wait_until(lambda: not thread.is_alive())
     assert "the recorder's thread ended (SystemExit" in (internal_errors.failures.last or "")
-    assert "The next call restarts it" in capsys.readouterr().err
+    assert "The next call restarts the thread" in capsys.readouterr().err
     over.on_end(ended())
     assert over.flush(5)
     assert over.journalled == 2

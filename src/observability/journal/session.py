@@ -16,7 +16,7 @@ from .forked import path_of_process
 from .store import Journal
 
 _TOKEN = re.compile(r"\d+-[0-9a-f]{8}")  # a process's token: pid and random digits; also the name of its lock file
-_CONTENT = b"process lock of the Moon Dev observability journal\n"  # of a lock file; older code leaves it empty
+_CONTENT = b"process lock of the Moon Dev observability journal\n"  # content of a lock file; empty in older versions
 
 
 class JournalSession:
@@ -41,9 +41,9 @@ class JournalSession:
 
     def _begin(self, path: Path) -> "tuple[Journal, ProcessLock]":
         if sqlite_forks.is_unsafe:
-            why = f"this process was forked while its parent wrote to the journal: its calls are recorded in {path}"
-            failures.note("fork", why, cure="Start workers before the first call, or by spawn.")
-        # A fork waits for `opening`: a child forked before `_lock` is set could not release the lock with `abandon`.
+            why = f"this process was forked while its parent wrote to the journal, and records into its own file {path}"
+            failures.note("fork", why, cure="Start worker processes before the first model call, or by spawn.")
+        # A fork waits until `opening` is released: before `_lock` is set, a child could not close the lock file.
         with sqlite_forks.opening:
             journal = Journal(path)
             try:
@@ -100,7 +100,7 @@ class ProcessLock:
         self._fd = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600)
         os.write(self._fd, _CONTENT)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
-        draft.rename(self._file)  # only now, so that no other process finds the file unlocked
+        draft.rename(self._file)  # renamed after locking, so that no other process finds the file unlocked
 
     def release(self) -> None:
         """Delete the lock file; call it when this process stops writing."""
@@ -108,7 +108,7 @@ class ProcessLock:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the lock file, also in a forked child: there it would keep the parent's lock after the parent's end."""
+        """Close the lock file. In a forked child, an open file would keep the parent's lock after its end."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

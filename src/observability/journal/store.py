@@ -1,7 +1,7 @@
 """The journal: one SQLite file, shared by all processes of the fleet.
 
-Recorders append rows, the shipper sends and marks them, the console reads them. A row's state is one of `open` (begun,
-not ended), `local` (recorded without keys), `pending`, `shipped`, `rejected`.
+Recorders append rows, the shipper sends and marks them, the console reads them. A row's state is `open` (the call
+has not ended), `local` (no keys were set, so the row is not sent), `pending`, `shipped` or `rejected`.
 """
 
 import json
@@ -48,7 +48,7 @@ class Journal(JournalConnection):
     def append(self, observations: Sequence[Row], scores: Sequence[Row], *, durable: bool = False) -> None:
         """Write rows in one transaction.
 
-        A row completes the open row with its id. A score replaces the score with its id.
+        An observation replaces the open row with the same id. A score replaces the score with the same id.
 
         Args:
             observations: rows with the columns of `columns.OBSERVATIONS`.
@@ -65,7 +65,7 @@ class Journal(JournalConnection):
                 (_insert_new if is_new else _complete_open)(db, list(rows))
             tags = [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])]
             db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
-            if is_addressed:  # one statement for all rows, since a trigger for each row would double the time
+            if is_addressed:  # one statement addresses all rows: a trigger for each row would double the time
                 db.execute(_ADDRESS, (newest,))
             for score in scores:
                 _inserted(db, _REPLACE_SCORE, score)
@@ -95,7 +95,7 @@ class Journal(JournalConnection):
         return int(self._value(f"SELECT ifnull(max(seq), 0) FROM {table}"))
 
     def is_pending(self, destination: str, up_to: tuple[int, int]) -> bool:
-        """Whether a row is pending for this destination, among the rows up to `up_to`, a result of `newest`."""
+        """Whether any row with a `seq` up to `up_to` (a result of `newest`) is pending for this destination."""
         observations, scores = up_to
         pages = (
             (_PENDING.format("1", "observations"), observations),
@@ -116,7 +116,7 @@ class Journal(JournalConnection):
         return self.with_trace_tags(next(filter(None, pages), []))
 
     def page(self, query: str, parameters: Sequence[Any] | dict[str, Any], max_bytes: int) -> list[Row]:
-        """The first rows of a query: at least one if there is any, and about `max_bytes` of text at most."""
+        """Return the query's first rows: about `max_bytes` of text, but at least one row if there is any."""
         rows: list[Row] = []
         size = 0
         with self.reading(query, parameters) as cursor:
@@ -163,9 +163,9 @@ class Journal(JournalConnection):
     def take_lease(self, name: str, owner: str, alive: Callable[[str], bool], seconds: float = LEASE_SECONDS) -> bool:
         """Acquire or renew the lease `name` for the process `owner`; return whether that succeeded.
 
-        It fails while another process holds the lease and `alive(its token)` is true.
+        Acquiring fails while another process holds the lease and `alive`, given that process's token, returns true.
         """
-        if self.seconds_held(name, owner, alive):  # first checked by a read alone, which blocks no writer
+        if self.seconds_held(name, owner, alive):  # checked by a mere read first, which blocks no writer
             return False
         with self.transaction() as db:
             if self.seconds_held(name, owner, alive):
@@ -175,8 +175,8 @@ class Journal(JournalConnection):
             return True
 
     def seconds_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> float:
-        """For how many more seconds a living process other than `owner` holds the lease `name`; 0 if none does."""
-        now = time.monotonic_ns()  # the same for all processes, and not affected if the wall clock is set
+        """How many more seconds another living process than `owner` holds the lease `name`; 0 if no other holds it."""
+        now = time.monotonic_ns()  # all processes share this clock, and setting the wall clock does not affect it
         others = "SELECT owner, expires_ns FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
         held = self.select(others, (name, owner, now))
         return max(((row["expires_ns"] - now) / 1e9 for row in held if alive(row["owner"])), default=0.0)
@@ -280,7 +280,7 @@ class Journal(JournalConnection):
         )
 
     def waiting(self) -> list[Row]:
-        """For each destination with pending rows: its label, their number (`rows`), and the oldest one's start.
+        """One row per destination with pending rows: its label, the number of pending rows, and the oldest row's start.
 
         The columns are `destination`, `rows` and `oldest_ns` (Unix nanoseconds).
         """
@@ -344,12 +344,12 @@ class Journal(JournalConnection):
         return rows[0] if rows else None
 
     def decider_of(self, trace_id: str) -> str | None:
-        """The id of the generation that made a trace's decision; if it has no decision, of its last generation."""
+        """The id of the generation that made a trace's decision; if the trace has none, of its last generation."""
         rows = self.select(_DECIDER, {"trace_id": trace_id})
         return rows[0]["id"] if rows else None
 
     def places_of(self, score_ids: Iterable[str]) -> dict[str, str | None]:
-        """Map the ids of those scores that are in the journal to the ids of their observations.
+        """Map score ids to the ids of the scores' observations. Scores that are not in the journal are left out.
 
         The observation id is None for a score of the whole trace.
         """
@@ -392,7 +392,7 @@ _SIZE = "ifnull(length(input), 0) + ifnull(length(output), 0) + ifnull(length(me
 _FEWEST = f"""SELECT seq FROM (
     SELECT seq, sum(size) OVER (ORDER BY start_ns ROWS UNBOUNDED PRECEDING) - size AS before
     FROM ({_OLDEST.format(f"seq, start_ns, {_SIZE}")})) WHERE before < ?"""
-# SQL for the bytes of one hourly sum: its counters and free space take about 120.
+# SQL for the size of one hourly sum in bytes: its counters and free space take about 120 bytes.
 _SUM_SIZE = "120 + length(agent) + length(provider) + length(model)"
 _DONE = ("shipped", "rejected", "local")
 _REFUSED = (
@@ -471,8 +471,8 @@ def _insert_new(db: sqlite3.Connection, rows: list[Row]) -> None:
     try:
         db.executemany(_INSERT_OBSERVATION, map(_values_of, rows))
     except _REFUSED:
-        # SQLite rejected a row, after inserting those before it. One by one, the others are inserted (no row twice),
-        # and the rejected row is replaced by a placeholder.
+        # SQLite rejected a row after inserting the rows before it. Now each row is inserted by itself: inserted rows
+        # are skipped, and the rejected row is replaced by a placeholder.
         for row in rows:
             _inserted(db, _INSERT_NAMED, row)
 
@@ -488,7 +488,7 @@ def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
     try:
         return db.execute(statement, row).rowcount > 0
     except _REFUSED as error:
-        failures.note("refused row", f"a row could not be journalled: {type(error).__name__}: {error}")
+        failures.note("refused row", f"a placeholder replaces a row that was rejected: {type(error).__name__}: {error}")
         return db.execute(statement, _placeholder(row, error)).rowcount > 0
 
 
@@ -512,7 +512,7 @@ _REPLACE_OPEN = _insert(
     "INSERT OR REPLACE", "observations", OBSERVATION_COLUMNS,
     where="EXISTS (SELECT 1 FROM observations WHERE id = :id AND state = 'open')",
 )  # fmt: skip
-# An ended row is written once. Writing it again changes nothing; that happens if a successful write seemed to fail.
+# An ended row is written once. A second write changes nothing; it happens if a successful write seemed to fail.
 # Rows are inserted rather than updated, so that `seq` is the order of completion, in which a root follows its children.
 _INSERT_NAMED = _insert("INSERT", "observations", OBSERVATION_COLUMNS) + " ON CONFLICT (id) DO NOTHING"
 _values_of = itemgetter(*OBSERVATION_COLUMNS)

@@ -51,7 +51,7 @@ def read_answer(result: Any) -> Answer:
 def split_reasoning(content: Any) -> tuple[Any, str | None]:
     """Split an answer into its text and its reasoning, the content of a `<think>…</think>` at its beginning.
 
-    The reasoning is None if there is none.
+    The reasoning is None if the answer has no `<think>` block.
     """
     if not isinstance(content, str):
         return content, None
@@ -89,9 +89,9 @@ def _looks_raw(get: Get) -> bool:
 
 
 def _usage(get: Get, raw: Any, get_raw: Get) -> tuple[Any, Buckets | None]:
-    """The token counts of the result or of the raw response, whichever count more: the result's are often incomplete.
+    """Return the larger of the result's and the raw response's token counts: the result's are often incomplete.
 
-    They are returned in the provider's form and as buckets.
+    The counts are returned in the provider's form and as buckets.
     """
     own = get("usage")
     candidates = (get_raw("usage"), get_raw("usage_metadata"), get_raw("usageMetadata"), raw, own)

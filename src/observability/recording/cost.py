@@ -51,7 +51,7 @@ def price(
         provider: `model_type`; if None, the price is found by the model's name alone.
         model: the name of the model that answered.
         buckets: disjoint token counts, see `usage.usage_buckets`.
-        reported: the cost in USD that the provider reported (OpenRouter's `usage.cost`), which then counts.
+        reported: the cost in USD that the provider reported (OpenRouter's `usage.cost`); replaces the table's price.
         at: the time of the call, since prices change; None means now.
     """
     if reported is not None:
@@ -83,7 +83,7 @@ def _priced(rates: Rates, buckets: dict[str, int]) -> dict[str, float] | None:
 
 
 def _rate(rate: Any, size: int) -> float:
-    """The rate in USD; if it has tiers, that of the highest threshold below `size`, the number of input tokens."""
+    """The rate in USD. Of several tiers, the one with the highest threshold below `size` (input tokens) applies."""
     if isinstance(rate, float):
         return rate
     base, *tiers = rate

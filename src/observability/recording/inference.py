@@ -57,7 +57,7 @@ def decision_in(answer: str) -> InferredDecision | None:
 
 
 def note_decision(observation: Observation, row: Row) -> list[Row]:
-    """Note the decision in the answer of an ended generation. At the end of an agent's cycle, evaluate the notes.
+    """Keep the decision in an ended generation's answer. At the end of an agent's cycle, evaluate the kept decisions.
 
     Returns the rows of the inferred signals that can be journalled now.
     """
@@ -97,9 +97,9 @@ def _of_cycle(cycle: Observation, row: Row) -> list[Row]:
 
 
 def _held_until_the_end(root: Observation, key: int, event: Row) -> list[Row]:
-    """Hold an inferred signal in the trace's `root` while that is a running cycle, and return no row.
+    """If the trace's `root` is a running cycle, hold the inferred signal there and return no row.
 
-    Drop the signal if the cycle has recorded one itself. If no cycle is running, return the signal's row.
+    Drop the inferred signal if the cycle has itself recorded a signal. If no cycle is running, return the row.
     """
     if root.decided:
         return []
@@ -141,7 +141,7 @@ def _event(row: Row, decision: InferredDecision, **more: Any) -> Row:
     return {
         **row,
         **_NO_CONTENT,
-        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # the same if a batch is retried
+        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # same id if a batch is retried
         "parent_id": row["id"],
         "is_root": 0,
         "type": "event",

@@ -17,7 +17,7 @@ from ..tracing import OUTCOME, Observation, Score
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _LARGEST = {"pnl_usd": 1e12, "pnl_pct": 1e9}  # a larger value is refused as a typing error
-# Most rows and most characters of comments in one transaction, which then takes about 5 ms.
+# Maximum number of rows, and of characters in their comments, per transaction, which then takes about 5 ms.
 _MAX_ROWS, _MAX_TEXT = 200, 1_000_000
 
 
@@ -46,7 +46,7 @@ def scores_of_outcome(trace_id: str, pnl_usd: Any = None, pnl_pct: Any = None, n
 
 
 def values_of_outcome(pnl_usd: Any = None, pnl_pct: Any = None) -> dict[str, float]:
-    """Those of the two values that are not None, by name.
+    """Map the name of each value that is not None to the value as a number.
 
     Raises:
         ValueError: neither value is given, or a value is not a number within its bounds.
@@ -73,7 +73,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def outcome_observation(trace_id: str, scores: tuple[Score, ...]) -> Observation:
-    """Return an observation that carries the scores of an outcome to the recorder. It gets no row itself."""
+    """Return an observation that carries an outcome's scores to the recorder. The observation itself gets no row."""
     carrier = Observation(OUTCOME, OUTCOME)
     carrier.trace_id, carrier.scores = int(str(trace_id), 16), scores
     return carrier
@@ -103,7 +103,7 @@ def rows_of_outcome(journal: Journal, trace_id: str, scores: Sequence[Score], de
 def append_in_steps(journal: Journal, outcomes: Sequence[Sequence[Row]]) -> None:
     """Write the rows of any number of outcomes in short transactions, between which other processes can write.
 
-    The rows of one outcome are written together. The call may be repeated: a score replaces the one with its id.
+    The rows of one outcome are written together. The call may be repeated: a score replaces the score with the same id.
 
     Raises:
         JournalError: the message gives the number of outcomes written so far.

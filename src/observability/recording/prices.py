@@ -1,4 +1,4 @@
-"""Finds the rates of a model in `prices.jsonl`, which `make_prices` writes from genai-prices (MIT licence inside).
+"""Finds the rates of a model in `prices.jsonl`, which `make_prices` writes from genai-prices (licence included).
 
 The clauses in the data decide which provider and model a name matches; the first match counts, as in genai-prices. A
 line of the file has up to 250 models of one provider, and is parsed on first use: the whole file would take 10 ms.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FILE = Path(__file__).with_name("prices.jsonl")
-RENEW_PRICES = f"pip install -U genai-prices && python -m {__package__}.make_prices"  # renews an old table
+RENEW_PRICES = f"pip install -U genai-prices && python -m {__package__}.make_prices"  # command for an old price table
 _LONGEST_NAME = 200  # limit in characters: a longer name is not a model's, and would waste the cache's memory
 _COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
@@ -86,7 +86,7 @@ def _provider_of(model: str) -> dict[str, Any] | None:
 
 
 def _search(entry: dict[str, Any], model: str) -> list[Any] | None:
-    """The model's prices at a provider (`entry`) or, if it lists none, at the providers whose models it resells."""
+    """The model's prices at the provider `entry`; if it does not list the model, at the providers that it resells."""
     for source in (entry, *(_parsed(0)["providers"][name] for name in entry["fallback"])):
         for clause, prices in chain.from_iterable(map(_parsed, range(*source["lines"]))):
             if _matches(clause, model):

@@ -14,7 +14,7 @@ from ..internal_errors import failures, guarded
 from ..interruption import is_interruption
 from ..tracing import Observation
 
-MAX_QUEUED = 50_000  # limit in entries
+MAX_QUEUED = 50_000  # maximum number of entries in the queue
 MAX_QUEUED_BYTES = 64 * 1024 * 1024
 MAX_WAIT_SECONDS = 0.05  # a caller's longest wait for room in a full queue, before its observation is dropped
 SYNC_SECONDS = 1.0  # a call's longest wait for the disk if OBSERVABILITY_DURABILITY=sync
@@ -22,10 +22,10 @@ SYNC_SECONDS = 1.0  # a call's longest wait for the disk if OBSERVABILITY_DURABI
 # shorter interval would evict the callers' CPU caches. With this one, even 48 processes reach the disk within 50 ms.
 _POLL_SECONDS = 0.02
 _START_SECONDS = 1.0  # longest wait of `stop` for another thread that is starting the recorder's thread
-_BATCH = 50  # most observations in one transaction; a killed process loses the one that is not yet committed
+_BATCH = 50  # most observations in one transaction; a killed process loses the uncommitted transaction
 _BATCH_BYTES = 8 * 1024 * 1024
 _BACKLOG_BYTES = 4 * 1024 * 1024  # a queue that has reached this size is a backlog
-_BEHIND = 100  # while the queue has more entries, the full size of every _SAMPLE-th answer is measured
+_BEHIND = 100  # while the queue has more entries than this, the size of every _SAMPLE-th answer is measured
 _SAMPLE = 8
 _CHECK_SECONDS = 0.02  # interval at which a caller of `flush` checks whether it should stop waiting
 _RETRY_SECONDS = 0.5  # pause before the recorder retries a failed write or a failed start of its thread
@@ -48,7 +48,7 @@ class Sink(Protocol):
         """Close the journal."""
 
     def abandon(self) -> None:
-        """In a forked child, let go of the files inherited from the parent, which goes on using them."""
+        """In a forked child, close the parent's lock file. The parent goes on using its journal."""
 
 
 class _Batch(NamedTuple):
@@ -63,7 +63,7 @@ class Recorder:
     def __init__(self, make_sink: Callable[[], Sink]) -> None:
         self._make_sink = make_sink  # imports modules, and is therefore first called on a caller's thread
         self._sink: Sink | None = None
-        # Ended observations, and an Event for each flush, which is set once all entries before it are written.
+        # Ended observations, and one Event per flush. The Event is set once all entries before it are written.
         self._queue: deque[Any] = deque()
         self._running: dict[Observation, bool] = {}  # the keys are the observations that have not ended
         self._queued_bytes = 0
@@ -71,7 +71,7 @@ class Recorder:
         self._in_hand = 0  # number of ended observations that are taken from the queue but not written yet
         self._wake = threading.Event()
         self.synchronous = False  # True while the process ends: every call then waits for the disk
-        # The flush's event of the last call that returned before its row was on the disk.
+        # The Event of the last flush whose caller stopped waiting before its row was on the disk.
         self._overdue: threading.Event | None = None
         self._stopping = False
         self._failing = False  # whether the last write to the journal failed
@@ -143,7 +143,7 @@ class Recorder:
             self._overdue = written
         if not self._failing:  # a failed write has been counted already
             late = f"a call returned before its row was on disk: the disk takes longer than {SYNC_SECONDS:g} s"
-            failures.note("sync", late, cure="It stays queued; health() counts such calls among failures.")
+            failures.note("sync", late, cure="The row stays queued; health() counts such calls among failures.")
 
     def _request_flush(self) -> threading.Event:
         written = threading.Event()
@@ -202,7 +202,7 @@ class Recorder:
         if count:
             with self._dropping:
                 self.dropped += count
-            failures.note("dropped", f"{why}, observations are lost: {count}", cure="health() counts them.")
+            failures.note("dropped", f"{why}, observations are lost: {count}", cure="health() counts the losses.")
 
     def _full(self) -> bool:
         return len(self._queue) >= MAX_QUEUED or self._queued_bytes >= MAX_QUEUED_BYTES
@@ -228,7 +228,7 @@ class Recorder:
                     self._sink = self._make_sink()
                 self._thread = threading.Thread(target=self._begin, name=f"{OWN_THREADS}-recorder", daemon=True)
                 self._thread.start()
-        except BaseException as error:  # such as: no more threads or descriptors, interpreter exit, an agent's alarm
+        except BaseException as error:  # no threads or files are left, the interpreter exits, or SIGALRM raises
             self._thread = None
             if not isinstance(error, Exception) or is_interruption(error):
                 raise
@@ -241,10 +241,10 @@ class Recorder:
             self._run()
         else:
             self._start_at = time.monotonic() + _RETRY_SECONDS
-            failures.note("start", f"recording cannot start now: {error}", cure="Calls are queued; retrying.")
+            failures.note("start", f"recording cannot start now: {error}", cure="Calls stay queued; retrying.")
 
     def _begin(self) -> None:
-        with self._starting:  # wait for the end of `_start`: an alarm may interrupt it after it has started this thread
+        with self._starting:  # wait until `_start` ends: SIGALRM may interrupt it after this thread was started
             is_known = self._thread is threading.current_thread()
         if is_known:
             self._run()
@@ -256,7 +256,7 @@ class Recorder:
         except BaseException as error:  # noqa: BLE001 - a silent end would lose every call after it
             why = f"the recorder's thread ended ({type(error).__name__}: {error})"
             lost, self._in_hand, self._thread = self._in_hand, 0, None
-            failures.note("recorder", why, cure="The next call restarts it.")
+            failures.note("recorder", why, cure="The next call restarts the thread.")
             self._drop(lost, why)
 
     def _write_until_stopped(self) -> None:
@@ -337,7 +337,7 @@ class Recorder:
                 self._sink = self._make_sink()
             self._sink.write(batch.opened, batch.ended)
         except OSError as error:  # for example, the disk is full or a file is missing
-            failures.note("journal", f"the journal cannot be written: {error}", cure="Retrying; calls go on.")
+            failures.note("journal", f"the journal cannot be written: {error}", cure="Retrying; the agent goes on.")
             self._failing = True
             return False
         except BaseException as error:  # noqa: BLE001 - the same batch would fail for ever; an answer may raise anything

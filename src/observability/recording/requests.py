@@ -11,7 +11,7 @@ def complete(observation: Observation) -> None:
     if observation.complete is not None:
         observation.complete(observation)
     request = observation.request
-    if request is not None and request.complete is not None:  # has ended, but is not read yet
+    if request is not None and request.complete is not None:  # the request has ended, but has not been read
         request.complete(request)
         _take_over(observation, request)
 
@@ -35,5 +35,5 @@ def _take_over(call: Observation, request: Observation) -> None:
 
 
 def is_over_requests(observation: Observation) -> bool:
-    """Whether the observation is a span around requests that have rows of their own."""
+    """Whether the observation is a span around provider requests that have rows of their own."""
     return observation.type == "span" and (observation.requests is not None or observation.over_generations)

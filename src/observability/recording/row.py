@@ -21,7 +21,7 @@ from .usage import add_buckets, counts_thinking_beside, usage_buckets
 
 # Maps arguments of `generate_response` to the roles of the messages that they become.
 _MESSAGES = {"system_prompt": "system", "user_content": "user"}
-_LONGEST_SECRET = 4096  # characters in a PEM key, the longest secret
+_LONGEST_SECRET = 4096  # length in characters of a PEM key, the longest secret
 _MAX_PARAMETER = 200  # limit in characters: a longer argument is taken for a prompt, not a parameter
 
 
@@ -89,7 +89,7 @@ def scores_of(observation: Observation, row: Row) -> list[Row]:
 
 
 def _decider_of(signal: Observation) -> str | None:
-    """The id of the generation that led to a signal: the one around it or, if there is none, the trace's last one.
+    """The id of the generation that led to a signal: the generation around the signal, else the trace's last one.
 
     None if the trace has no generation.
     """
@@ -138,7 +138,7 @@ _clock_offset = 0
 
 
 def _times(observation: Observation) -> Row:
-    """The times of an observation in Unix nanoseconds: its monotonic readings plus the difference of the two clocks."""
+    """The times of an observation in Unix ns: the readings of the monotonic clock plus its offset to the wall clock."""
     global _clock_offset
     offset = time.time_ns() - time.perf_counter_ns()
     # A small change is ignored: with a changed offset, a child could seem to start before its parent.
@@ -323,8 +323,8 @@ def _usage_of(answers: list[Answer], provider: str | None) -> tuple[dict[str, in
 def _paid_for(observation: Observation) -> list[Any]:
     """The answers that a call paid for.
 
-    This is the answer to its request, if one was observed. Otherwise these are the answers of the inner calls, and the
-    call's own answer unless that has the usage of an inner answer or none.
+    If the call's request was observed, only the answer to it. Otherwise the answers of the inner calls and the call's
+    own answer, unless its own answer has no usage or repeats the usage of an inner answer.
     """
     if observation.request is not None:
         return [observation.request.output]
@@ -341,7 +341,7 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     value = field_of(owner, name)
     if value is None and has_class(type(owner), "models.base_model", "BaseModel"):
         with guarded:
-            value = getattr(owner, name, None)  # `field_of` misses it: in `src/models`, `model_type` is a property
+            value = getattr(owner, name, None)  # `field_of` reads no properties, such as `BaseModel.model_type`
     return value if isinstance(value, str) else None
 
 

@@ -28,8 +28,8 @@ class UsageFormat(NamedTuple):
     reasoning_beside: bool = False  # reasoning tokens are not part of the output count
 
 
-# The format of a report is the first of these whose input or output count the report has. The names are from the
-# providers' API references.
+# A usage report has the first of these formats whose input or output field the report contains. The field names are
+# from the providers' API references.
 _FORMATS = (
     # OpenAI's Chat Completions and similar APIs. DeepSeek and Moonshot have their own names for tokens from the cache.
     UsageFormat(
@@ -121,7 +121,7 @@ def getter(value: Any) -> Get:
 
 
 def fields_in(value: Any) -> dict[str, Any] | None:
-    """All fields of plain data; do not change this dict. None for an object whose fields must be read one by one."""
+    """The dict of all fields of plain data (do not change it); None for an object, whose fields are read one by one."""
     kind = type(value)
     if value is None:
         return _NO_FIELDS
@@ -152,7 +152,7 @@ def _property_of(value: Any, name: str) -> Any:
 
 @lru_cache(maxsize=256)
 def _formats_among(names: tuple[Any, ...]) -> tuple[UsageFormat, ...]:
-    """The formats that a report with these fields may have, without the paths to fields that it lacks.
+    """The formats that a report with these fields may have, without the paths to fields that the report lacks.
 
     This saves look-ups, since most reports have only three fields.
     """

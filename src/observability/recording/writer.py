@@ -21,7 +21,7 @@ _MEASURE_SECONDS = 0.2
 
 
 class Keeper(Protocol):
-    """Counts what calls spend of the budgets, on the recorder's thread. `budgets.Keeper` implements it."""
+    """Counts the costs of calls against the budgets, on the recorder's thread. `budgets.Keeper` implements it."""
 
     def refresh(self, journal: Journal, session: JournalSession) -> None:
         """Count the cost of newly recorded calls, if the last count is long enough ago."""
@@ -39,7 +39,7 @@ class JournalSink:
         self._session = JournalSession()
         self._process: str | None = None
         self._retention = Retention()
-        self._next_tidy = self._next_measure = 0.0  # monotonic seconds
+        self._next_tidy = self._next_measure = 0.0  # times in monotonic seconds
         _refuse_bad_patterns()
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
@@ -54,7 +54,7 @@ class JournalSink:
         self._tidy_now_and_then(journal)
 
     def idle(self, *, after_backlog: bool) -> None:
-        """Refresh the budgets. After a backlog, also return the memory that it used to the operating system."""
+        """Refresh the budgets. After a backlog, also free the memory that the backlog took."""
         self._refresh_budgets()
         if after_backlog:
             self._open().script("PRAGMA shrink_memory")
@@ -76,7 +76,7 @@ class JournalSink:
         _add({**address, **common, "state": "open"}, begun)
         durable = settings.setting("OBSERVABILITY_DURABILITY") == "sync"
         journal.append([*begun, *rows], scores, durable=durable)
-        if outcomes:  # written after the rows of their traces, since these determine the destination and the generation
+        if outcomes:  # written after the rows of their traces, from which they take destination and generation
             of_traces = (rows_of_outcome(journal, it.hex_trace_id, it.scores, destination) for it in outcomes)
             journal.append([], [score for scores in of_traces for score in scores], durable=durable)
         if destination or further:
@@ -146,7 +146,7 @@ def _refuse_bad_patterns() -> None:
 
 
 def _rows_of(ended: Iterable[Observation]) -> tuple[list[Row], list[Row]]:
-    """Two lists of rows: of the observations and of the signals inferred from them, and of the observations' scores."""
+    """Return two lists: the rows of the observations and of the signals inferred from them, and the rows of scores."""
     rows: list[Row] = []
     scores: list[Row] = []
     for observation in yielding(ended):
@@ -171,7 +171,7 @@ def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
         row = row_of(observation)
         return row, scores_of(observation, row)
     except Exception as error:  # noqa: BLE001 - arguments and answers may be anything
-        failures.note("row", f"an observation could not be read: {type(error).__name__}: {error}")
+        failures.note("row", f"a placeholder replaces an unreadable observation: {type(error).__name__}: {error}")
         return placeholder_row(observation, error), []
 
 
@@ -183,12 +183,12 @@ def _inferred_signals(observation: Observation, row: Row) -> list[Row]:
 
 
 def _journalled(destination: settings.AnyDestination | None) -> str | None:
-    """The destination's label (host and public key) for the rows; None if a secret in it would get into every row."""
+    """The destination's label (host and public key) for the rows; None if it has a secret, since rows contain it."""
     if destination is None:
         return None
     if not any(secret in destination.label for secret in secret_values()):
         return destination.label
-    message = f"{destination.label_settings} holds a secret: rows are not sent there"
+    message = f"{destination.label_settings} holds a secret: rows are not sent to that destination"
     failures.note("destination", message, cure="Correct the setting in .env.")
     return None
 

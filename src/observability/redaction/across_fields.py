@@ -18,14 +18,14 @@ from .wallets import is_secret_numbers
 
 _PHRASE, _KEY = marker(RULE), marker("solana-secret-key")
 _MARKER = regex(r"\[(?:REDACTED|NOT RECORDED):[^\]]{0,80}\]")
-# What replaces a gap in a text, which ends a seed phrase, and what replaces a phrase that is already masked. The second
-# is a letter for private use.
+# `_MASKED`, a letter for private use, replaces the marker of a masked phrase. `_BREAK`, which ends a seed phrase,
+# replaces other markers and the middle of a long text.
 _BREAK, _MASKED = "0", "\ue000"
 _READ, _NUMBERS = {str, dict, list, tuple}, {int, float, bool}
 _PLAIN = {str, int, float, bool, type(None)}
 _EDGE = 400  # characters searched at both ends of a long text, where a phrase that spans several texts begins or ends
 _DEEPEST, _MOST = 32, 5_000  # a value with deeper nesting or more items is not searched together with other values
-_SHORTEST = 23  # characters of the shortest possible phrase: twelve words of one letter and eleven spaces
+_SHORTEST = 23  # length of the shortest possible phrase: twelve words of one letter and eleven spaces
 
 
 def without_spread(value: Any, own_spans: Callable[[Scan], Iterable[Span]]) -> Any:
@@ -92,7 +92,7 @@ class Texts:
     def masks(self, own_spans: Callable[[Scan], Iterable[Span]]) -> dict[int, list[Span]]:
         """Return the parts of texts that belong to a seed phrase or an environment secret.
 
-        The keys are the numbers of the texts.
+        The dict's keys are indexes in `texts`.
         """
         masks: dict[int, list[Span]] = {}
         for column in {tuple(column) for column in (self.values, *self.columns.values()) if len(column) > 1}:
@@ -137,7 +137,7 @@ class Texts:
 def small_items(value: Any) -> Hashable:
     """Return the types and items of a small dict without inner containers, such as a message; else None.
 
-    The types tell `1` from `1.0`, which are equal: in a password's field only the `int` is masked.
+    The types distinguish `1` from `1.0`, which are equal: in a password's field only the `int` is masked.
     """
     if type(value) is not dict or not 0 < len(value) < _BYTES:
         return None
@@ -224,7 +224,7 @@ def _sign(marker: re.Match[str]) -> str:
 
 
 def _readable(text: str) -> str:
-    """Return `text` with its markers replaced by stand-ins; a long text also has a stand-in for its middle."""
+    """Return `text` with `_BREAK` or `_MASKED` for each marker, and with `_BREAK` for the middle of a long text."""
     if "[" in text:
         text = _MARKER.sub(_sign, text)
     return text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{_BREAK}\n{text[-_EDGE:]}"
@@ -283,7 +283,7 @@ _BYTES, _NUMBERED = 64, 128
 def _without_numbers(value: Any) -> tuple[Any, list[int]]:
     """Mask secret keys that are written as rows of numbers.
 
-    Return the new value and at most 129 of its numbers, which may belong to a key in the container around it.
+    Return the new value and at most 129 of its numbers, which may belong to a key in the container around the value.
     """
     names, items = (list(value), list(value.values())) if isinstance(value, dict) else (None, list(value))
     numbers: list[int] = []

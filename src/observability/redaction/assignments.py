@@ -33,12 +33,12 @@ from .values import (
     looks_random,
 )
 
-# Last letters of the names of secrets, in lower case. From behind them, `_PAIR` matches to the end of the value.
+# Last letters of the names of secrets, in lower case. `_PAIR` matches what follows: a link such as `=`, and the value.
 _NAME_ENDS = (
     "key", "secret", "token", "sword", "swd", "swrd", "passwort", "phrase", "pwd", "mnemonic", "dsn", "words",
     "credential", "authorization", "pass", "pw",
 )  # fmt: skip
-# If one of these letters follows, a word goes on and the name does not end there, as in `keyword`. The letters b, h, s
+# If one of these letters follows, the word continues and the name does not end, as in `keyword`. The letters b, h, s
 # and v are left out: keyB64, keyHex, keys and keyValue are names of keys.
 _GO_ON = "acdefgijklmnopqrtuwxyz"
 _ENDS_HERE = f"(?:(?-i:[^{_GO_ON}])|$)"
@@ -62,19 +62,19 @@ _LINKS = (
     r"\s{0,4},\s{0,4}(?=b?\\{0,15}[\"'])|\{(?=[\"'])",
     # prose
     r"\s{1,4}(?:(?:is|was):?|provided:|given:|used:)\s{1,4}|\s?[是为為はが는은]\s?",
-    # `logger.info("api_key=%s", "…")`
+    # an argument of a logger: `logger.info("api_key=%s", "…")`
     r"\s{0,4}[:=]\s{0,4}%[sr]\\{0,7}[\"']\s{0,4},\s{0,4}(?=[\"'])",
-    # `<password>…`
+    # an XML tag: `<password>…`
     r">(?:<!\[CDATA\[)?(?=[^\s<>]{4})",
 )
-# Links that may also stand before prose. A value after them must therefore have letters and digits.
+# Links that may also stand before prose. The value after such a link must therefore have letters and digits.
 _LOOSE_LINKS = (
-    # `API key (read-only): …`, `password for root is …`, `API key set to …`
+    # with an addition: `API key (read-only): …`, `password for root is …`, `API key set to …`
     r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]\s{0,2}[:=]\s{0,4}|(?:\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
     r"|\s(?:set|changed|format \w{1,12}))(?:\s{0,2}[:=]\s{0,4}|\s(?:is|to)\s{1,4}))",
     # the opening fence of a Markdown code block
     r":?\s{0,4}`{3}\w{0,12}\s{0,4}",
-    # `<td>API key</td><td>…`
+    # HTML tags: `<td>API key</td><td>…`
     r"\s{0,4}:?\s{0,8}(?:</?\w{1,12}(?:\s[^<>]{0,80})?/?>\s{0,8}:?\s{0,4}){1,4}",
     # an arrow, a dash or an opening parenthesis
     r"\s{0,4}(?:->|→|…|\.{3})\s{0,4}|\s{1,4}[–—-]\s{1,4}|\s{0,4}\((?=[^\s()]{6,128}\))",
@@ -119,7 +119,7 @@ _AFTER_NAME = regex(r"[\"'`]?\s{0,2}(?:[).,;!}\n]|$)")
 _ARGUMENT = regex(
     r"(?P<sep>\s{1,4})(?P<loose>(?!))?(?P<more>(?!))?(?P<close>(?!))?(?:(?P<quote>[\"'])|(?P<bare>[^\s\"'`,;&|<>(){}\[\]\\-][^\s\"'`,;&|<>(){}\[\]\\]{3,128}))"
 )
-_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the end of a value that is longer than `_PAIR` matches
+_REST = regex(r"[^\s\"'`,;&|<>(){}\[\]\\]*")  # the rest of a value that is too long for `_PAIR`
 # A value in a `.env` file. It may contain signs at which `_PAIR` would stop.
 _REST_OF_LINE = regex(r"[^\s\"'`<>|\\]{4,4096}")
 _LINE_STARTS = ("\n", "\\n", "export ", "set ", "ENV ", "-e ")
@@ -390,7 +390,7 @@ def _is_secret_pair(name: _Name, match: re.Match[str], value: str, last: int) ->
         explicit = beside or name.name.startswith("--") or _OWNED.search(before[-6:])
         random = is_made(value) if explicit else looks_random(value)
         return random and is_value(value) and bool(beside or not match["loose"])
-    if match["more"]:  # API_KEY_OF_THE_BOT
+    if match["more"]:  # the name goes on: API_KEY_OF_THE_BOT
         return name.level == STRONG and is_made(value) and "pub" not in match["more"].lower()
     if match["loose"]:
         return _is_loose_secret(name, match, value)
@@ -414,7 +414,7 @@ def _is_loose_secret(name: _Name, match: re.Match[str], value: str) -> bool:
         return True
     if (match["quote"] or link not in ("", "to") or "\t" in match["loose"]) and not match["aside"]:
         return True
-    # A blockchain address also has 40 hex digits, but without 0x they are more often a key.
+    # A blockchain address also has 40 hex digits, but 40 digits without 0x are more often a key.
     return is_made(value) or (is_public(value) and (is_variable(word) or len(value) == 40))
 
 
@@ -423,7 +423,7 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     after = match.start("bare") + len(value)
     if (match.string[after : after + 1] in ("(", "[") and "@" not in value) or _CALL.fullmatch(value):
         return False
-    by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # as in "password: …" and "my password is …"
+    by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # words or a colon, as in "password: …"
     password = is_password(name)
     word = value.rstrip("!?")
     if IDENTIFIER.match(word) and not is_jumbled(word):
@@ -453,12 +453,12 @@ _REMARKS = word_set(
 
 
 def _stands_alone(value: str, text: str, after: int) -> bool:
-    """Whether the word after `password:` is the value: no other word follows it, as in prose, and it is no remark."""
+    """Whether the word after `password:` is the value: it is not a remark, and no word follows as in prose."""
     goes_on = text[after : after + 1] == " " and text[after + 1 : after + 2].isalpha()
     return not goes_on and value.lower() not in _REMARKS
 
 
-# Commands and calls with a secret as an argument, which no name marks as a secret.
+# Commands and calls that take a secret as an argument without naming the secret.
 _COMMAND = regex(
     r"(?:\b(?:curl|wget|https?)\s(?:[^\n|;]{0,200}?\s)?(?:-u|--user)[ =]?[\"']?[^\s:\"'@]{1,64}:"
     r"|\b(?:docker login|twine|mongo(?:sh)?|az login|sshpass|htpasswd)\s(?:[^\n|;]{0,120}?\s)?-[bp]\s?"
@@ -487,8 +487,8 @@ def arguments(scan: Scan) -> Iterator[Span]:
 _NAMES = sorted(FOREIGN_KEYS | FOREIGN_PASSWORDS)
 _ANY_CASE = "|".join(form for name in _NAMES for form in dict.fromkeys((name, name.capitalize(), name.upper())))
 _ADDITION = "(?: ?(?:de )?(?:api|acceso|acesso|secreta|secrète|segreta)| (?:für|pour|para|per|для) [a-z]{1,16})?"
-# The prefilter's RE2 reads bytes and ignores case only for ASCII letters, so both forms of a first letter are listed. A
-# name at the end of a line or text also counts, since its value may be in another field.
+# The prefilter's RE2 reads bytes and ignores case only for ASCII letters, so each name is listed with a small and a
+# capital first letter. A name at the end of a line or text also counts, since its value may be in another field.
 _IN_BYTES = "|".join(dict.fromkeys(form for name in _NAMES for form in (name, name[0].upper() + name[1:])))
 FOREIGN_HINT = rf"(?:{_IN_BYTES})(?:{_ADDITION}[^a-z0-9]{{0,16}}(?:ist|lautet|est?)?[^a-z0-9]{{0,16}}[!-~]{{8}}|\n|\z)"
 _FOREIGN = regex(

@@ -14,7 +14,7 @@ from .wallets import is_address
 
 # Langfuse's public key. It is not a secret, and every row contains it.
 _PUBLIC_KEY = regex(r"(?:lf[-_])?pk[-_]lf[-_]|lf_pk_", re.IGNORECASE)
-_HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # OBSERVABILITY_OTLP_HEADERS, OTEL_EXPORTER_OTLP_HEADERS
+_HEADERS = regex(r"_HEADERS$", re.IGNORECASE)  # such as OTEL_EXPORTER_OTLP_HEADERS
 _ADDRESS_NAME = regex(r"(URL|URI|ENDPOINT|WEBHOOK)S?(?:_?\d+)?$", re.IGNORECASE)
 _ADDRESS_WITH_SECRET = regex(r"://[^/\s]*@|[?&][\w-]*(key|token|secret|password)[\w-]*=|/[\w-]{24,}", re.IGNORECASE)
 # Credentials in an address that are unmistakable, whatever the name of the variable.
@@ -30,7 +30,7 @@ _PATH = regex(
 )
 _STANDS_FOR_A_VALUE = regex(rf"{PLACEHOLDER}|<[^<>]*>|[-=*_.#~+ ]+|(.)\1*", re.IGNORECASE)
 _ADDRESS = regex(r"[a-z][a-z0-9+.-]{0,20}://", re.IGNORECASE)
-_SHORTEST = 8  # characters of the shortest secret: shorter values would mask ordinary words
+_SHORTEST = 8  # minimum length of a secret in characters: shorter values would mask ordinary words
 _MOST_REMEMBERED = 64  # maximum number of remembered secrets: every text is searched for thirty forms of each
 
 _environ: dict[Any, Any] = {}  # the environment at the last call of `secret_values`
@@ -121,7 +121,7 @@ def _is_harmless(name: str, value: str) -> bool:
 
 
 def _is_path(name: str, value: str) -> bool:
-    """Whether the value is a path: it begins as a path, is the shell's own `PWD`, or exists on disk."""
+    """Whether the value is a path: it begins like a path, is the shell's own `PWD`, or exists on disk."""
     if _PATH.fullmatch(value) or (name == "PWD" and value.startswith("/")):
         return True
     # `Path.exists` would raise on a key that is too long for a file name.

@@ -59,22 +59,22 @@ def _userinfo(match: re.Match[str]) -> Iterator[Span]:
 
 # Ends of the host names of RPC nodes. The user's key is the first long segment of the path, or a parameter such as
 # `key`. The same companies' guides and explorers, whose URLs hold no keys, are on other hosts (www., docs., or the bare
-# domain). Each comment gives the form of the path, and its source.
+# domain).
 _NODES = (
-    ".g.alchemy.com", ".alchemyapi.io",  # /v2/KEY, /nft/v3/KEY: alchemy.com/docs/reference
-    ".infura.io",  # /v3/KEY, /ws/v3/KEY: docs.metamask.io/services
-    ".quiknode.pro",  # /KEY/, 40 hex: quicknode.com/docs
-    "rpc.ankr.com",  # /eth/KEY, 64 hex: ankr.com/docs/rpc-service
-    ".getblock.io",  # /KEY: docs.getblock.io
-    ".core.chainstack.com", ".p2pify.com",  # /KEY: docs.chainstack.com
-    ".rpcpool.com",  # /KEY: docs.triton.one
-    ".drpc.org",  # /ogrpc?network=solana&dkey=KEY, /eth/KEY: drpc.org/docs
-    ".blastapi.io",  # /KEY: docs.blastapi.io
-    ".nodereal.io",  # /v1/KEY: docs.nodereal.io
-    ".api.syndica.io",  # /api-key/KEY: docs.syndica.io
-    ".gateway.tenderly.co", ".rpc.tenderly.co",  # /KEY: docs.tenderly.co/node
-    ".extrnode.com",  # /KEY: docs.extrnode.com
-    ".llamarpc.com",  # /rpc/KEY: llamarpc.com
+    ".g.alchemy.com", ".alchemyapi.io",  # path /v2/KEY or /nft/v3/KEY; source: alchemy.com/docs/reference
+    ".infura.io",  # path /v3/KEY or /ws/v3/KEY; source: docs.metamask.io/services
+    ".quiknode.pro",  # path /KEY/, where KEY is 40 hex digits; source: quicknode.com/docs
+    "rpc.ankr.com",  # path /eth/KEY, where KEY is 64 hex digits; source: ankr.com/docs/rpc-service
+    ".getblock.io",  # path /KEY; source: docs.getblock.io
+    ".core.chainstack.com", ".p2pify.com",  # path /KEY; source: docs.chainstack.com
+    ".rpcpool.com",  # path /KEY; source: docs.triton.one
+    ".drpc.org",  # path /ogrpc?network=solana&dkey=KEY or /eth/KEY; source: drpc.org/docs
+    ".blastapi.io",  # path /KEY; source: docs.blastapi.io
+    ".nodereal.io",  # path /v1/KEY; source: docs.nodereal.io
+    ".api.syndica.io",  # path /api-key/KEY; source: docs.syndica.io
+    ".gateway.tenderly.co", ".rpc.tenderly.co",  # path /KEY; source: docs.tenderly.co/node
+    ".extrnode.com",  # path /KEY; source: docs.extrnode.com
+    ".llamarpc.com",  # path /rpc/KEY; source: llamarpc.com
 )  # fmt: skip
 # Hosts that take the key only in the query. Their paths hold blockchain addresses, which are not secret. Source:
 # helius.dev/docs/api-reference/endpoints
@@ -90,9 +90,9 @@ _PATHS = ("/webhooks/", "/services/", "/workflows/t", "/triggers/t", "/incomingw
 _MARKS = "|".join(re.escape(mark.strip(".")) for mark in (*_NODES, *_BY_QUERY, *_PATHS))
 URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
-# A contract or a transaction. All of the text must match, as one in 4,000 keys begins with 0x by chance.
+# The address of a contract or transaction. The whole text must match: one in 4,000 keys begins with 0x by chance.
 _ADDRESS = regex("0x[0-9a-fA-F]+")
-_WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # YOUR_PROJECT_ID, your-api-key-here
+_WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # such as YOUR_PROJECT_ID
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
 _KEY_PARAMETERS = ("key", "token", "secret", "auth")
 _NO_HOST = regex(r"[^a-z0-9.-]+")
@@ -136,7 +136,7 @@ def _is_node(host: str, nodes: tuple[str, ...]) -> bool:
 
 
 def _is_key(segment: str, path: str) -> bool:
-    """Whether `segment` is the key: no placeholder, address or hash, and the first long segment after `path`."""
+    """Whether `segment` is the key: not a placeholder, address or hash, and the first long segment after `path`."""
     if _ADDRESS.fullmatch(segment) or _WORDY_PLACEHOLDER.fullmatch(segment) or not is_value(segment):
         return False
     return all(len(part) < 20 for part in path.split("/"))
@@ -176,7 +176,7 @@ _CODE = regex(r"[A-Za-z_][\w.]*[(\[]|[{<$]")  # the value in `authorization = en
 def _is_credential(match: re.Match[str], in_header: bool) -> bool:
     """Whether a header's value is a credential.
 
-    It is not in texts such as `authorization: pending` and `bearer 1234567890123456 bonds`.
+    The values in `authorization: pending` and `bearer 1234567890123456 bonds` are not credentials.
     """
     value = match["value"]
     if not is_value(value) or value.isdigit() or _CODE.match(value):

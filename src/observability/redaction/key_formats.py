@@ -19,8 +19,8 @@ _CLASSES = {  # parts of expressions; `key_formats.txt` refers to them by name, 
     "hex": "[0-9a-f]",
     "end": r"(?![A-Za-z0-9])",
     "uuid": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    "jumbled": r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])",  # has digits and capitals, unlike `risk-service-…`
-    "mixed": "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])",  # has small letters, and capitals or digits
+    "jumbled": r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])",  # text with digits and capitals: no `risk-service-…`
+    "mixed": "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])",  # text with small letters, and capitals or digits
     "kinds": "(?:proj|svcacct|admin|None|service|org)",  # the kinds of OpenAI's keys
 }
 
@@ -28,7 +28,7 @@ _CLASSES = {  # parts of expressions; `key_formats.txt` refers to them by name, 
 class Format(NamedTuple):
     """The format of one kind of key. It is a line of `key_formats.txt`; the head of that file describes the columns."""
 
-    rule: str  # the rule's name in the marker
+    rule: str  # the rule's name, which the marker shows
     starts: str  # the key's possible first letters, separated by blanks; empty for a format with `head`
     rest: str
     example: str
@@ -110,7 +110,7 @@ _BEFORE_KEY = b":|"  # separators inside Telegram's and Facebook's tokens
 
 
 def formats(scan: Scan) -> Iterator[Span]:
-    """Yield keys in one of the `FORMATS`. Only long runs of letters that keys have are searched."""
+    """Yield keys in one of the `FORMATS`. Only long runs of the characters that occur in keys are searched."""
     plain = scan.plain_ascii
     glued = bool(scan.runs) and any(start in plain for start in _GLUED_STARTS)
     covered = 0
@@ -130,7 +130,7 @@ def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
         yield from _HEADED.finditer(text, start, end)
     while literal := _START.search(text, start, end):
         at = literal.start()
-        match = _BY_START[text[at : at + 2]].match(text, at)  # a key such as base64 may extend beyond the run
+        match = _BY_START[text[at : at + 2]].match(text, at)  # a key in base64, for example, may be longer than the run
         start = match.end() if match else at + 1
         if match:
             yield match
@@ -161,10 +161,10 @@ def _beside(match: re.Match[str], rule: str) -> Iterator[Span]:
 
 
 # First and last lines of private keys in PEM (RFC 7468), of PGP (RFC 9580 section 6.2) and SSH2 (RFC 4716). In a
-# submitted form, a plus stands for each space.
+# submitted web form, each space is a plus.
 _PEM_EDGE = regex(r"-{4,5} ?(?P<edge>BEGIN|END)[ +](?:[A-Z0-9]{1,20}[ +]){0,4}PRIVATE[ +]KEY(?:[ +]BLOCK)? ?-{4,5}")
 PEM_HINT = "private[ +]key"
-_PEM_LONGEST = 20_000  # characters of the longest key; a key of 16,384 bits has 12,700
+_PEM_LONGEST = 20_000  # maximum length of a key in characters; a key of 16,384 bits has 12,700
 _PEM_GAP = 200  # maximum number of characters between two runs of base64: headers, or the wrapping of lines
 _PEM_RUN = regex(r"[A-Za-z0-9+/=]{16,}")
 _PEM_REST = regex(  # the last line of a key, which may be short

@@ -21,7 +21,7 @@ from .values import digits_of
 from .wallets import is_address
 
 RULE = "own-secret"
-_MIN = 8  # characters of the shortest secret: shorter values would mask ordinary words
+_MIN = 8  # minimum length of a secret in characters: shorter values would mask ordinary words
 
 
 class Form(NamedTuple):
@@ -56,7 +56,7 @@ class OwnSecrets:
     """The secrets in the environment, in all forms in which texts are searched for them."""
 
     def __init__(self, values: Sequence[str]) -> None:
-        self.longest = max(map(len, values), default=0)  # characters of the longest secret
+        self.longest = max(map(len, values), default=0)  # length of the longest secret
         secrets = {part for value in values for part in _parts(value)}
         self.numbers = frozenset(int(text) for text in secrets if text.isdecimal() and str(int(text)) == text)
         forms = [form for secret in secrets for form in _forms(secret)]
@@ -69,7 +69,7 @@ class OwnSecrets:
         self.hints = ["[^a-z0-9]*".join(signature) for signature in by_signature]
 
     def forms(self, numbers: Iterable[int], scan: Scan) -> list[Form]:
-        """The forms that the text may contain: those whose hint matches, and those found that are too short for a hint.
+        """The forms that the text may contain: forms whose hint matches, and forms without a hint that are in the text.
 
         `numbers` are the numbers of the matching `hints`.
         """
@@ -194,7 +194,7 @@ def _find(form: Form, scan: Scan) -> Iterator[Span]:
             yield Span(match.start(), match.end(), RULE)
 
 
-# If so many letters and digits match, it is not by chance, whatever other signs stand between them.
+# A match of this many letters and digits is not by chance, whatever other signs stand between them.
 _SURE = 12
 
 

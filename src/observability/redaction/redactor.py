@@ -109,7 +109,7 @@ def _searched(text: str, rules: Rules) -> str:
 
 # A key that was found by its name is also masked in the same row where it has no name: the answer may repeat a key from
 # the prompt.
-_MOST_KEYS = 64  # maximum number of such keys per row
+_MOST_KEYS = 64  # maximum number of keys masked in this way per row
 
 
 def _masked_keys(original: Any, redacted: Any) -> Iterator[str]:
@@ -135,7 +135,7 @@ def _masked_parts(original: str, redacted: str) -> Iterator[str]:
 
 
 def _without_repeated(value: _T, keys: Iterable[str]) -> _T:
-    """Mask each of the keys wherever it stands in a redacted value; the same object if there are no keys."""
+    """Mask the keys wherever they stand in a redacted value; return the same object if there are no keys."""
     wanted = list(islice(dict.fromkeys(keys), _MOST_KEYS))
 
     def without(value: Any) -> Any:
@@ -153,7 +153,7 @@ def _places_of(key: str, text: str) -> Iterator[Span]:
     while at >= 0:
         end = at + len(key)
         beside = text[max(0, at - 1) : at] + text[end : end + 1]
-        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # otherwise part of a longer word
+        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # else part of a longer word
             yield Span(at, end, "named-secret")
         at = text.find(key, end)
 
@@ -192,7 +192,7 @@ class Redactor:
     def __init__(self) -> None:
         self._rules = current_rules()
         self._may_be_spread = True  # whether a secret may be spread over several texts
-        self._key_columns: Sequence[tuple[str, ...]] = ()  # dict keys in the values, by path, if not searched before
+        self._key_columns: Sequence[tuple[str, ...]] = ()  # the dict keys at each path that were not searched before
         self._open: set[int] = set()  # ids of the containers around the current value
         self._left = 0  # number of items that the value may still have
 
@@ -316,7 +316,7 @@ class Redactor:
         fields = self._fields(value, depth)
         if type(value) is not dict or not (_is_same(fields, value) and _is_same(fields.values(), value.values())):
             return fields
-        # If a secret may be spread, it may still be found in several fields of this dict.
+        # A secret that is spread over texts may still be found in several fields of this dict.
         if items and not self._may_be_spread:
             self._rules.remember((items,))
         return value
@@ -369,7 +369,7 @@ class Redactor:
     def _named(self, name: Any, value: Any, depth: int, check: _Check = is_secret) -> Any:
         """Return the redacted value of a field. It is masked whole if the field has a secret's name."""
         text = _text_of(name)
-        new = self._text(text)  # this name counts too, as the journal will contain it
+        new = self._text(text)  # the redacted name counts too, as the journal will contain it
         stronger = text if new is text else max(text, new, key=strength)
         return _masked_field(stronger, self.redacted(value, depth), check)
 
@@ -383,7 +383,7 @@ class Redactor:
 
 
 def _is_same(new: Collection[Any], old: Collection[Any]) -> bool:
-    """Whether both collections hold the same objects. Not `==`, which could run an object's own code."""
+    """Whether both collections hold the same objects. Using `==` could run an object's own code."""
     return len(new) == len(old) and all(map(is_, new, old))
 
 
@@ -394,7 +394,7 @@ _VALUE_FIELDS = ("value", "Value")
 def _names_of(fields: dict[Any, Any]) -> list[Any]:
     """Return the name of each value in a dict.
 
-    This is its key, or the content of another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`.
+    The name is the value's key, or the content of another field, as in `{"name": "BINANCE_SECRET", "value": "…"}`.
     """
     if is_account(fields) or ("key" in fields and "secret" in fields):  # a wallet, or an exchange's key and secret
         return ["private_key" if key == "key" else key for key in fields]

@@ -39,7 +39,7 @@ class Rule(NamedTuple):
     texts. All hints are tested in one pass over a text, and only the rules whose hint matches run on it.
     """
 
-    markers: str  # the names in its markers, separated by blanks
+    markers: str  # the rule names that its markers show, separated by blanks
     spans: Finder
     hint: str
 
@@ -121,7 +121,7 @@ class Finders(NamedTuple):
 
 
 # Maximum number of texts that are remembered as free of secrets. Names, models, symbols and system prompts recur in
-# every row, and are so searched only once.
+# every row, and are therefore searched only once.
 _MAX_CLEAN = 4096
 _forks = 0
 
@@ -139,7 +139,7 @@ class Rules:
         self._allowed = [text for text in map(str.strip, allowed.split(",")) if text]
         self._finders: list[Finder] = [*(rule.spans for rule in RULES[1:]), self._in_decoded]
         phrases, *others = [rule.hint for rule in RULES]
-        # A prefilter of its own, since RE2 needs many states to count the words of a phrase.
+        # Phrases have a prefilter of their own, since RE2 needs many states to count the words of a phrase.
         self._phrase_hint = Prefilter([phrases])
         self._hints = Prefilter([*others, ENCODED_HINT, *self.own.hints])
         try:

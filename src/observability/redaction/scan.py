@@ -1,7 +1,7 @@
 """Views of a text that the rules search, such as the text in lower case.
 
-Most views replace characters one for one, so that their offsets are the text's. `Rewritten` has another length, and
-maps its offsets back.
+Most views replace characters one for one, so offsets in a view are those of the text. `Rewritten` has another length,
+and maps its offsets back.
 """
 
 import html
@@ -109,7 +109,7 @@ def _blank_before(text: str, at: int) -> int:
 
 
 TOKEN_LETTERS = string.ascii_letters + string.digits + "_.-"
-LONG_RUN = 20  # length of the shortest key format: AWS's, AKIA and 16 more
+LONG_RUN = 20  # length of the shortest keys: AWS's have `AKIA` and 16 more characters
 LONG_RUN_HINT = f"[a-z0-9_.+/-]{{{LONG_RUN}}}"  # also matches base64
 
 # Escapes whose last letter would be read as part of the next word: "\nsk-ant-…" in JSON, "%20sk-…", "\x1b[31msk-…".
@@ -121,7 +121,7 @@ _ESCAPES = {
     "\x1b": regex(r"\x1b\[[0-9;]{0,12}m"),
 }
 _DIGIT = regex(r"\d")
-CONTINUATION = bytes(range(0x80, 0xC0))  # UTF-8 (RFC 3629): all bytes of a character but its first
+CONTINUATION = bytes(range(0x80, 0xC0))  # all bytes of a UTF-8 character but its first (RFC 3629)
 _ASCII_OR_MARK = bytes(code if code < 0x80 else ord("?") for code in range(256))
 _IS_TOKEN = bytes(ord("x") if chr(code) in TOKEN_LETTERS else ord(" ") for code in range(256))
 _LONG = b"x" * LONG_RUN
@@ -187,7 +187,7 @@ _BREAK_SIGNS = ("\n", "\r", "\\", "<br")
 
 # `_ENCODED` matches JSON's \u escapes and escaped slashes (RFC 8259 section 7), HTML's quotes, and percent-encoding
 # (RFC 3986 section 2.1). The percent-encoded bytes of one character are matched, and so decoded, together.
-_NEXT = r"%[89abAB][0-9a-fA-F]"  # any byte of a character in UTF-8 (RFC 3629) but its first, percent-encoded
+_NEXT = r"%[89abAB][0-9a-fA-F]"  # any byte of a UTF-8 character but its first (RFC 3629), percent-encoded
 _ENCODED = regex(
     r"\\{1,4}(?:u[0-9a-fA-F]{4}|/)|&(?:apos|quot|#39|#34|#x27|#x22);"
     rf"|%(?:(?:25){{0,3}}[0-7][0-9a-fA-F]|[cdCD][0-9a-fA-F]{_NEXT}|[eE][0-9a-fA-F](?:{_NEXT}){{2}}|[fF][0-7](?:{_NEXT}){{3}})"
@@ -271,7 +271,7 @@ class Scan:
         # a position in the text, and the position of the first digit at or after it
         self._digit = (0, -1)
         self.utf8 = text.encode("utf-8", "surrogatepass")
-        # has one byte per character, so that an offset in it is also an offset in the text
+        # `ascii` has one byte per character, so that an offset in `ascii` is also an offset in the text
         self.ascii = self.utf8 if text.isascii() else self.utf8.translate(_ASCII_OR_MARK, CONTINUATION)
 
     def digit_after(self, at: int) -> int:
@@ -294,7 +294,7 @@ class Scan:
 
     @_View
     def plain_utf8(self) -> bytes:
-        """`plain` in UTF-8; longer than the text if that has characters outside ASCII."""
+        """`plain` in UTF-8; longer than the text if the text has characters outside ASCII."""
         return self.utf8 if self.plain is self.text else self.plain.encode("utf-8", "surrogatepass")
 
     @_View

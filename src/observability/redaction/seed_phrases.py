@@ -86,7 +86,7 @@ _APART = rf"(?:{_DIGITS}(?:{_SIGNS_AND_DIGITS})*|(?:{_SIGNS_AND_DIGITS})+)"
 _NEXT_WORD = rf"(?:{_APART}(?:{_SHORT_WORD}))*{_APART}{_LETTER}{{3,9}}"
 PHRASE_HINT = rf"{_LETTER}{{3,9}}(?:{_NEXT_WORD}){{{_FEWEST - 1}}}|(?-i:[\xe1\xe3-\xed])"
 _REDUCED_WORD = regex(rb"[a-z\x01\x02]+")
-_EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # jamo, kana, CJK, hangul
+_EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # of jamo, kana, CJK, hangul
 
 
 @cache
@@ -120,7 +120,7 @@ _IS_EAST_ASIAN = bytes(
     for code in range(256)
 )
 _KINDS = frozenset({b"c"} | {kind * count for kind in (b"k", b"h") for count in range(1, 17)})
-_CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # punctuation whose first byte is that of kana
+_CJK_SIGNS, _CJK_SIGN = "\u3000、。・「」", b"\xe3\x80"  # punctuation with the same first byte in UTF-8 as kana
 _SIGNS = {  # first byte in UTF-8 -> expression for separators outside ASCII
     lead: regex(lead + b"[\x80-\xbf]" * rest)
     for lead, rest in ((b"\xc2", 1), (b"\xe2", 2), (b"\xe3\x80", 1), (b"\xef", 2), (b"\xf0", 3))
@@ -133,7 +133,7 @@ _RUNS = regex(rb"\x01{12,}")
 
 
 def _kinds(scan: Scan) -> bytes:
-    """For each character, `k` (kana), `c` (CJK), `h` (hangul) or a space (any other).
+    """Return one byte for each character: `k` (kana), `c` (CJK), `h` (hangul) or a space (any other).
 
     The result is empty if the text has too few characters outside ASCII for a phrase.
     """
@@ -142,7 +142,7 @@ def _kinds(scan: Scan) -> bytes:
 
 
 def _stretches(scan: Scan, kinds: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the (start, end) of each run of twelve or more listed words with only separators or labels between."""
+    """Yield the (start, end) of each run of twelve or more listed words with only separators or labels between them."""
     if _has_run(scan.words, _latin_or_between()):
         offsets = [match.span() for match in _REDUCED_WORD.finditer(scan.reduced)]
         for first, last in _runs_of(scan.words, _latin_or_between(), _latin()):
@@ -193,7 +193,7 @@ def _has_run(words: Sequence[Any], allowed: Container[Any]) -> bool:
 def _runs_of(words: Sequence[bytes], allowed: frozenset[bytes], listed: frozenset[bytes]) -> Iterator[tuple[int, int]]:
     """Yield the (first, end) indices of each run of words in `allowed` that may be a phrase.
 
-    Twelve of its words must be in `listed`, and these must not be twelve times the same word.
+    At least twelve words of the run must be in `listed`, and at least two of these must differ.
     """
     for run in _RUNS.finditer(bytes(map(allowed.__contains__, words))):
         if _are_phrase(words[run.start() : run.end()], listed):
@@ -246,8 +246,8 @@ _NOISE = regex(
 _MAY_BE_NOISY = regex(r"[\d<=:\"']|\band\b", re.IGNORECASE)
 
 
-# A name before a phrase, as in `seed phrase: …`. It is needed for the phrases of TON and Electrum, which have the same
-# words as BIP-39 but another kind of checksum.
+# A name before a phrase, as in `seed phrase: …`. Only a name identifies the phrases of TON and Electrum, which have the
+# same words as BIP-39 but another kind of checksum.
 _NAMES_PHRASE = regex(
     r"(?:seed|recovery|backup|secret|wallet|mnemonic)[\s_-]{0,3}(?:phrase|words?)?(?:\s?\(\d\d(?: words)?\))?"
     r"[\"'`*\\]{0,8}\s{0,4}(?:[:=]|->|\bis\b|\bare\b)[\s\"'`*\\\[(>|-]{0,40}$",
@@ -257,7 +257,7 @@ _NAME_REACH = 100  # maximum distance in characters between the name and the phr
 
 
 def may_hold_phrase(scan: Scan) -> bool:
-    """Whether the text has twelve listed words, or twelve Chinese characters, in a row."""
+    """Whether the text has twelve words of the BIP-39 lists, or twelve Chinese characters, in a row."""
     words = scan.words
     if _has_run(words, _latin_or_between()):
         runs = _runs_of(words, _latin_or_between(), _latin())
@@ -349,8 +349,8 @@ def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str
 
 # ── Check the checksum ───────────────────────────────────────────────────────────────────────────────────────────────
 
-_MOST_CHECKS = 30_000  # most checksums computed for one text; enough for 6000 listed words, and takes 25 ms
-_VARIED = 8  # fewest different words in twelve words of a phrase; one in 10^9 phrases has fewer
+_MOST_CHECKS = 30_000  # maximum number of checksums per text; enough for 6000 listed words, and takes 25 ms
+_VARIED = 8  # minimum number of different words among twelve of a phrase; one in 10^9 phrases has fewer
 
 
 class _Checksums:
@@ -381,7 +381,7 @@ def _valid(numbers: Sequence[int], checksums: _Checksums) -> Iterator[tuple[int,
     Overlapping phrases are all yielded, since any of them may be the real one.
     """
     yield from _of_one_word(numbers, checksums)
-    if len(set(numbers)) < _VARIED:  # such as a column of `long` and `short`
+    if len(set(numbers)) < _VARIED:  # not a phrase, but perhaps a column of `long` and `short`
         return
     if not checksums.has_time_for(len(numbers)):
         yield 0, len(numbers)  # too many to check: mask all words
