@@ -108,7 +108,7 @@ class ProcessLock:
         self.abandon()
 
     def abandon(self) -> None:
-        """Close the lock file. In a forked child, an open file would keep the parent's lock after its end."""
+        """Close the lock file. Left open in a forked child, it would keep the parent's lock after the parent ends."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)

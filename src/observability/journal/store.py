@@ -1,7 +1,7 @@
 """The journal: one SQLite file, shared by all processes of the fleet.
 
 Recorders append rows, the shipper sends and marks them, the console reads them. A row's state is `open` (the call
-has not ended), `local` (no keys were set, so the row is not sent), `pending`, `shipped` or `rejected`.
+has not ended), `local` (without a destination, so it is not sent), `pending`, `shipped` or `rejected`.
 """
 
 import json
@@ -175,7 +175,7 @@ class Journal(JournalConnection):
             return True
 
     def seconds_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> float:
-        """How many more seconds another living process than `owner` holds the lease `name`; 0 if no other holds it."""
+        """How many more seconds a living process other than `owner` holds the lease `name`; 0 if there is none."""
         now = time.monotonic_ns()  # all processes share this clock, and setting the wall clock does not affect it
         others = "SELECT owner, expires_ns FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
         held = self.select(others, (name, owner, now))

@@ -189,7 +189,7 @@ class Recorder:
         return thread if thread is not None and thread.ident is not None else None
 
     def before_fork(self) -> None:
-        """Create the ids of running observations, so that parent and child use the same id when an observation ends."""
+        """Create the ids of running observations, so that parent and child process give each the same ids."""
         for observation in self._running.copy():
             observation.draw_ids()
 
@@ -228,7 +228,7 @@ class Recorder:
                     self._sink = self._make_sink()
                 self._thread = threading.Thread(target=self._begin, name=f"{OWN_THREADS}-recorder", daemon=True)
                 self._thread.start()
-        except BaseException as error:  # no threads or files are left, the interpreter exits, or SIGALRM raises
+        except BaseException as error:  # no free thread or file descriptor, interpreter exit, or an alarm's exception
             self._thread = None
             if not isinstance(error, Exception) or is_interruption(error):
                 raise
@@ -320,7 +320,7 @@ class Recorder:
         # This comes after the queue is read, so that it includes all observations that began before one of the flushes.
         batch.opened.extend(self._newly_begun())
         self._in_hand = len(batch.ended)
-        # Callers change `_queued_bytes` without a lock, so a change may be lost. An empty queue sets it right.
+        # Callers change `_queued_bytes` without a lock, so a change may be lost. An empty queue resets it to 0.
         self._queued_bytes = max(self._queued_bytes - size, 0) if self._queue else 0
         return batch
 

@@ -4,7 +4,7 @@ from ..tracing import Observation, field_of
 
 
 def complete(observation: Observation) -> None:
-    """Complete an observation with what can be read from the SDK's arguments and answer.
+    """Complete an observation with data from the SDK's arguments and answer.
 
     If a call made only one request, the fields of the request are copied to the call.
     """

@@ -90,7 +90,7 @@ _PATHS = ("/webhooks/", "/services/", "/workflows/t", "/triggers/t", "/incomingw
 _MARKS = "|".join(re.escape(mark.strip(".")) for mark in (*_NODES, *_BY_QUERY, *_PATHS))
 URL_HINT = rf"://[^\s\"<>]*@|{_MARKS}"
 _KEY = regex(r"[A-Za-z0-9_-]{16,256}")
-# The address of a contract or transaction. The whole text must match: one in 4,000 keys begins with 0x by chance.
+# A contract's address or a transaction's hash. The whole text must match: one in 4,000 keys begins with 0x by chance.
 _ADDRESS = regex("0x[0-9a-fA-F]+")
 _WORDY_PLACEHOLDER = regex(r"[-_]*(?:(?:[a-z]+|[A-Z][a-z]*|[A-Z]+)(?:[-_]+|$))+")  # such as YOUR_PROJECT_ID
 _PARAMETER = regex(r"[?&;](?P<name>[\w-]{1,40})=$")
@@ -170,7 +170,7 @@ def headers(scan: Scan) -> Iterator[Span]:
     yield from _cookies(scan)
 
 
-_CODE = regex(r"[A-Za-z_][\w.]*[(\[]|[{<$]")  # the value in `authorization = encode(user)` and `Basic {encode(user)}`
+_CODE = regex(r"[A-Za-z_][\w.]*[(\[]|[{<$]")  # code as value: `authorization = encode(user)`, `Basic {encode(user)}`
 
 
 def _is_credential(match: re.Match[str], in_header: bool) -> bool:

@@ -1,7 +1,7 @@
-"""Keys recognised by their format: of model providers, payments, mail, nodes, databases, messengers and registries.
+"""Recognises keys of model providers, payments, mail, nodes, databases, messengers and registries by their format.
 
 A format is one line of `key_formats.txt`: its first letters, an expression for the rest, an example, and its source.
-The pre-checks are built from the entries. Private keys in PEM are at the end of this file.
+The pre-checks are built from the entries. The end of this file handles private keys in PEM.
 """
 
 import re
@@ -19,8 +19,8 @@ _CLASSES = {  # parts of expressions; `key_formats.txt` refers to them by name, 
     "hex": "[0-9a-f]",
     "end": r"(?![A-Za-z0-9])",
     "uuid": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    "jumbled": r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])",  # text with digits and capitals: no `risk-service-…`
-    "mixed": "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])",  # text with small letters, and capitals or digits
+    "jumbled": r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])",  # must have digits and capitals (no `risk-service`)
+    "mixed": "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])",  # must have small letters, and capitals or digits
     "kinds": "(?:proj|svcacct|admin|None|service|org)",  # the kinds of OpenAI's keys
 }
 

@@ -39,7 +39,7 @@ class Rule(NamedTuple):
     texts. All hints are tested in one pass over a text, and only the rules whose hint matches run on it.
     """
 
-    markers: str  # the rule names that its markers show, separated by blanks
+    markers: str  # the names that the rule's markers show, separated by blanks
     spans: Finder
     hint: str
 

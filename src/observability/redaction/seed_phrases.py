@@ -350,7 +350,7 @@ def _unbroken(spans: Sequence[tuple[int, int]], first: int, last: int, text: str
 # ── Check the checksum ───────────────────────────────────────────────────────────────────────────────────────────────
 
 _MOST_CHECKS = 30_000  # maximum number of checksums per text; enough for 6000 listed words, and takes 25 ms
-_VARIED = 8  # minimum number of different words among twelve of a phrase; one in 10^9 phrases has fewer
+_VARIED = 8  # minimum number of different words among twelve words of a phrase; one in 10^9 phrases has fewer
 
 
 class _Checksums:
