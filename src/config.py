@@ -2,9 +2,9 @@
 🌙 Moon Dev's Configuration
 Built with love by Moon Dev 🚀
 
-Settings of this repo's models and agents: constants, and the settings of `_SETTINGS`, whose reads follow the
-environment. `src/observability/settings.py` has the package's settings. This module also serves four settings of the
-package (`CONFIG_NAMES`): a value assigned or patched here wins, until `importlib.reload(config)`.
+Settings of this repo's models and agents. Those in `_SETTINGS` are read from the environment at each access, the others
+are constants. The observability package has its own `settings.py`; four of those settings (`CONFIG_NAMES`) can be read
+here too. A value that is assigned or patched here takes precedence until `importlib.reload(config)`.
 """
 
 from typing import Any
@@ -55,7 +55,7 @@ _read = _settings.Reader(_SETTINGS, {})
 _LIVE = (*_SETTINGS, *_settings.CONFIG_NAMES)
 
 for _name in _LIVE:
-    globals().pop(_name, None)  # so that importlib.reload drops values that were assigned or patched
+    globals().pop(_name, None)  # importlib.reload removes values that were assigned or patched
 
 
 def __getattr__(name: str) -> Any:

@@ -2,8 +2,8 @@
 🌙 Moon Dev's Market Data API
 Built with love by Moon Dev 🚀
 
-Reads the files of the Moon Dev API into pandas frames. `get_…` prints an error with its cure and returns None;
-`read_…` raises the error, for a loop that records errors.
+Reads the files of the Moon Dev API into pandas frames. After an error, a `get_…` method prints the error with advice
+and returns None; a `read_…` method raises the error, so that the agent's loop can record it.
 """
 
 import io
@@ -112,7 +112,7 @@ class MoonDevAPI:
         local = host in ("localhost", "::1") or host.startswith("127.")
         if address.scheme == "http" and not local and self.base_url not in self._warned:
             self._warned.add(self.base_url)
-            echo(f"⚠️ MOONDEV_API_KEY goes to {host} over plain http: use this key nowhere else", "yellow")
+            echo(f"⚠️ MOONDEV_API_KEY is sent to {host} over plain http: use this key nowhere else", "yellow")
 
 
 def _cure(status: int) -> tuple[str, bool]:

@@ -2,7 +2,8 @@
 🌙 Moon Dev's Base Agent
 Built with love by Moon Dev 🚀
 
-The base of every agent: an observed cycle per pass, and a loop that goes on after a failed pass.
+The base class of every agent. Each pass (one run of the agent's task) is recorded as one trace, and the loop of passes
+continues after a failed pass.
 """
 
 import time
@@ -33,12 +34,12 @@ class BaseAgent:
     local_hints = LOCAL_HINTS  # makes the small local model answer in three lines
     failed_passes = 0
     _quiet_passes = 0
-    _recorded: Exception | None = None  # the last error that is recorded in a pass's trace
+    _recorded: Exception | None = None  # the last error that the failed pass recorded in its own trace
 
     def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - agents pass it
         self.type = agent_type
         self.start_time = datetime.now(UTC)
-        self.em = None  # the exchange manager of the existing repo; not used in this one
+        self.em = None  # always None: only the original trading repo has an exchange manager
         self.exchange = config.EXCHANGE
 
     def get_active_tokens(self) -> list[str]:
@@ -46,17 +47,17 @@ class BaseAgent:
         return config.get_active_tokens()
 
     def run(self) -> Any:
-        """Run one pass, or the agent's loop. Raises NotImplementedError unless overridden."""
+        """Run one pass, or the agent's loop. Raises NotImplementedError unless a subclass overrides it."""
         raise NotImplementedError(f"{type(self).__name__} must define run()")
 
     @cached_property
     def model(self) -> BaseModel | None:
-        """The agent's model, built on first use; None if it cannot be built, with the cure printed."""
+        """The agent's model, built on first use. If it cannot be built, print advice for the user and return None."""
         return ModelFactory.create_model(model_name=_model_name())
 
     @contextmanager
     def observed_cycle(self, input: Any = None, **metadata: Any) -> Iterator[Cycle]:
-        """Record one pass as one trace, with its model calls and decisions. `input` is the agent's situation."""
+        """Record one pass, its model calls and its decisions as one trace. `input` is the data to be judged."""
         if self._quiet_passes:
             metadata["quiet_passes_before"], self._quiet_passes = self._quiet_passes, 0
         with ObservabilityContext.agent_cycle(type(self).__name__, self.type, input, **metadata) as cycle:
@@ -68,7 +69,7 @@ class BaseAgent:
                 raise
 
     def pass_quietly(self) -> None:
-        """Count a pass that called no model, without tracing it. Traces of all such passes would bury the decisions."""
+        """Count a pass that called no model, but do not trace it: such traces would outnumber those with decisions."""
         self._quiet_passes += 1
 
     def _set_observability_context(self, **metadata: Any) -> None:
@@ -84,7 +85,7 @@ class BaseAgent:
         """Ask the model for a decision and record it as a signal. An answer that cannot be parsed counts as NOTHING."""
         answer = self._ask(system_prompt, situation)
         decision = parse(answer)
-        confidence = decision.confidence if decision.valid else "none given"  # a recorded 0 would look real
+        confidence = decision.confidence if decision.valid else "none given"  # 0 would look like the model's answer
         extra = {} if decision.valid else {"valid": False, "raw_answer": answer}
         reason = _masked_reason(answer, decision)
         ObservabilityContext.add_trading_signal(decision.action, confidence, reason, symbol=symbol, **extra)
@@ -94,7 +95,7 @@ class BaseAgent:
     def _ask(self, system_prompt: str, situation: str) -> str:
         if self.model is None:
             return ""
-        hints = self.local_hints if self.model.model_type == "local" else None  # no other provider takes a grammar
+        hints = self.local_hints if self.model.model_type == "local" else None  # only local models accept a grammar
         response = self.model.generate_response(
             system_prompt=f"{system_prompt}\n\n{hints.examples}" if hints and hints.examples else system_prompt,
             user_content=situation,
@@ -130,7 +131,7 @@ class BaseAgent:
 
 
 def _model_name() -> str | None:
-    """AI_MODEL, or None if AI_MODEL_TYPE does not offer it. Only Claude's models have names that begin with claude."""
+    """AI_MODEL, or None if it is not a model of AI_MODEL_TYPE. Only names of Claude's models begin with `claude`."""
     uses_claude = config.AI_MODEL_TYPE.strip().lower() in ("claude", "anthropic")
     return config.AI_MODEL if config.AI_MODEL.startswith("claude") == uses_claude else None
 
@@ -153,7 +154,7 @@ def _print_decision(decision: Decision) -> None:
 
 
 def run_as_script(main: Callable[[], int]) -> int:
-    """Run an agent's `main` and return its exit status; 0 after Ctrl-C, the usual end of an agent."""
+    """Run an agent's `main` and return its exit status. Ctrl-C is the usual way to stop an agent and returns 0."""
     try:
         return main()
     except KeyboardInterrupt:

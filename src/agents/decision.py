@@ -3,8 +3,8 @@
 Built with love by Moon Dev 🚀
 
 Parses the three-line answer of a trading agent's model: the action, the reason, `Confidence: X%`. Real money depends
-on the decision, so an unclear answer counts as NOTHING, marked invalid. `observability/recording/inference.py` decides
-nothing: it guesses, for the record alone, the decisions of agents that do not record any.
+on the decision, so an unclear answer counts as NOTHING, marked invalid. `observability/recording/inference.py` is not
+used for trading: it guesses the decisions of agents that record none, and only records these guesses.
 """
 
 import re
@@ -32,7 +32,7 @@ root   ::= ("BUY" | "SELL" | "NOTHING") "\n" reason "\nConfidence: " [1-9] [0-9]
 reason ::= [A-Z] [a-z]{1,11} (","? " " [a-z]{1,12}){4,16} "."
 """)
 
-# A hyphen ends the action only if a space precedes it. "Sell-off" and "Buy-side" belong to a reason instead.
+# In "Buy - the trend holds" the hyphen ends the action, because a space precedes it; "Sell-off" is not an action.
 _ACTION = re.compile(
     r"(?:(?:line 1|final|action|decision|signal|recommendation|answer)\s*(?:[:=–—-]\s*)?)*"
     r"\b(BUY|SELL|NOTHING)(?:\W*$|\s*[:,.;|!–—]+\s*(.*)|\s+-+\s*(.*))",
@@ -54,13 +54,13 @@ class Decision(NamedTuple):
     """The decision in a model's answer; `valid` is False if the answer is unclear."""
 
     action: str
-    confidence: float  # in percent; exceeds 100 if the model says so
+    confidence: float  # in percent, as the model stated it, even if above 100
     reason: str
     valid: bool
 
 
 def parse(answer: str) -> Decision:
-    """The decision in a model's answer. Markdown, labels, numbering and a preamble are accepted, ambiguity is not."""
+    """The decision in a model's answer. Markdown, labels, numbering and a preamble are accepted; ambiguity is not."""
     lines = [line for line in map(_plain, split_reasoning(answer)[0].splitlines()) if line]
     actions = [(at, match) for at, line in enumerate(lines) if (match := _ACTION.match(_NOT_A_WORD.sub("", line)))]
     named = {match[1].upper() for _, match in actions}

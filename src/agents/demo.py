@@ -33,7 +33,7 @@ _SIGNS = {"BUY": 1, "SELL": -1}
 
 
 class Move(NamedTuple):
-    """A symbol's price in USD at the time of a decision (`before`) and at the end of the horizon (`after`)."""
+    """A symbol's price in USD at the time of a decision (`before`), and one HORIZON later (`after`)."""
 
     before: float
     after: float
@@ -84,12 +84,10 @@ def _introduced() -> LiquidationAgent | None:
         print(notices.getvalue(), end="")
         return None
     cprint("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11", "cyan")
-    kept = "here and in Langfuse" if settings.destination() else "here, in the local journal"
-    print(f"   On each jump Luna asks a model: BUY, SELL or NOTHING? Each call is recorded {kept}.")
+    kept = "in the local journal and in Langfuse" if settings.destination() else "in the local journal"
+    print(f"   When liquidations jump, Luna asks a model: BUY, SELL or NOTHING? Each call is recorded {kept}.")
     if model.model_type == "local":
-        print(
-            "   The model is tiny: 135 million parameters, in this process, without a key. It picks from a few phrases."
-        )
+        print("   The model is tiny (135 million parameters), runs here without a key, and picks from a few phrases.")
         print("   The market data is old and the decisions are worthless. Do not trade on them.")
     else:
         print(f"   The model is {model.model_type}'s {model.model_name}, since .env has its key; its calls cost money.")

@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
     Exception
-    └── AgentError           this pass fails; the message names the cure, the next pass may succeed
+    └── AgentError           a pass failed; the message says what to do, the next pass may succeed
         ├── FeedError        (liquidations.py) a feed cannot be read
         └── MarketDataError  (api.py) the Moon Dev API returned no usable data
 """

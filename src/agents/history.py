@@ -26,14 +26,14 @@ class Record(NamedTuple):
 
 
 class History:
-    """Keeps the records of the last 24 hours in the CSV file `file`, with a `timestamp` before the `columns`."""
+    """Keeps the records of the last 24 hours in a CSV file with the column `timestamp`, then the given `columns`."""
 
     def __init__(self, file: Path, columns: Sequence[str]) -> None:
         self.file = file
         self.columns = tuple(columns)
 
     def records(self) -> list[Record]:
-        """The records, oldest first. Unreadable rows are reported, and deleted by the next `add`."""
+        """The records, oldest first. Rows that cannot be read are reported; the next `add` deletes them."""
         oldest = datetime.now(UTC) - _KEPT
         rows = [self._record(row) for row in self._rows()]
         if broken := rows.count(None):
@@ -63,7 +63,7 @@ class History:
 
     def _record(self, row: Mapping[str, str]) -> Record | None:
         try:
-            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # without a time zone: local time
+            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # a time without a zone is local
             return Record(at, {name: float(row[name]) if row[name] else None for name in self.columns})
         except (KeyError, TypeError, ValueError, OverflowError):
             return None

@@ -2,8 +2,8 @@
 🌙 Moon Dev's Liquidation Agent
 Built with love by Moon Dev 🚀
 
-Luna watches forced orders: when long or short liquidations of a window exceed the previous window's by half, she asks
-a model whether to BUY, SELL or do NOTHING.
+Luna watches liquidations (forced orders). When the long or the short liquidations of a window of time are at least 50 %
+above those of the window before, she asks a model whether to BUY, SELL or do NOTHING.
 
     python -m src.agents.liquidation_agent --replay src/data/samples/liquidations_2025-12-11.csv
     python src/agents/liquidation_agent.py            # live, with MOONDEV_API_KEY in .env
@@ -32,7 +32,7 @@ from src.agents.history import History, Values
 from src.agents.liquidations import Window, read_feed, runs_of_windows, window_of
 from src.observability.terminal import echo
 
-THRESHOLD = 0.5  # +50 % over the previous window
+THRESHOLD = 0.5  # a rise of 50 % over the previous window
 CHECK_INTERVAL = timedelta(minutes=10)
 WINDOW_MINUTES = 15
 HISTORY_FILE = config.REPO_ROOT / "src/data/liquidation_history.csv"
@@ -118,17 +118,17 @@ class LiquidationAgent(BaseAgent):
         return decisions
 
     def look(self) -> Decision | None:
-        """Run one live pass: compare its window with the previous pass's window, unless that window is too old."""
+        """Run one live pass: compare the current window with the previous pass's, unless the latter is too old."""
         events = self.api.read_liquidations().events
         length, end = pd.Timedelta(minutes=self.window_minutes), pd.Timestamp.now(tz="UTC")
         now = window_of(events[events["time"] > end - length], end - length, length)
         last = self.history.last(within=length + CHECK_INTERVAL)
         decision = None
         if last is None:
-            cprint("🤖 First pass: the next one compares with it", "cyan")
+            cprint("🤖 No recent window to compare with: the next pass compares with this one", "cyan")
         else:
             decision = self.consider(_previous(last, now), now)
-        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # not reached after an error
+        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # a failed pass adds nothing
         return decision
 
     def run(self) -> None:
@@ -147,7 +147,7 @@ def _sizes(window: Window) -> dict[str, float | None]:
 
 
 def _previous(last: Values, now: Window) -> Window:
-    """The window `now` with the liquidations that the previous pass recorded."""
+    """The previous pass's window: its recorded amounts `last`, and the other fields of `now`."""
     return now._replace(longs_usd=last["long_size"] or 0.0, shorts_usd=last["short_size"] or 0.0)
 
 
@@ -187,7 +187,7 @@ def _print_window(now: Window, longs: float, shorts: float) -> None:
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m src.agents.liquidation_agent", description="Luna")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="a recorded feed (CSV) instead of the live one")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="replay this recorded feed (a CSV file)")
     parser.add_argument("--window", type=float, default=WINDOW_MINUTES, metavar="MINUTES", help="default: %(default)s")
     parser.add_argument("--once", action="store_true", help="stop after one live pass, or a replay's first decision")
     arguments = parser.parse_args(given)

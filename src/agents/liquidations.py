@@ -17,9 +17,9 @@ import pandas as pd
 from src.agents.errors import FeedError
 
 _COLUMNS = (12, 13)
-_SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # columns; the price is the average price of the fills
-_QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # removed, so that BTC and BTCUSDC count as the same symbol
-_EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100; a number outside is not a time in ms
+_SYMBOL, _SIDE, _PRICE, _TIMESTAMP, _USD = 0, 1, 6, 10, 11  # column indexes; _PRICE is the fills' average price
+_QUOTE = re.compile(r"(?<=\w)(USDT|USDC)$")  # removed from symbols: BTC and BTCUSDC count as the same
+_EARLIEST_MS, _LATEST_MS = 1_000_000_000_000, 4_102_444_800_000  # 2001 to 2100; other times make a row broken
 _EXPECTED = (
     "symbol, side (BUY or SELL), type, time_in_force, quantity, price, average_price, status, filled, total,"
     " timestamp (Unix milliseconds), usd"
@@ -44,7 +44,7 @@ class Window(NamedTuple):
     end: pd.Timestamp
     longs_usd: float
     shorts_usd: float
-    top_symbols: list[str]  # each with its liquidated USD, the largest first
+    top_symbols: list[str]  # the three most liquidated, like "BTC $9,000", largest first
     symbol: str  # the most liquidated symbol; empty in a window without liquidations
 
 
@@ -63,7 +63,7 @@ def parse_feed(lines: Iterable[str], source: str) -> Feed:
     """Parse the lines of a CSV file. Raises FeedError if they hold no liquidation."""
     events, broken = [], 0
     for number, line in enumerate(lines):
-        cells = [cell.strip().strip('"') for cell in line.split(",")]  # `csv` would join rows at a stray quote
+        cells = [cell.strip().strip('"') for cell in line.split(",")]  # at a stray quote, `csv` would merge rows
         event = _event(cells)
         if event is not None:
             events.append(event)

@@ -2,7 +2,7 @@
 🌙 Moon Dev's Swarm Agent
 Built with love by Moon Dev 🚀
 
-Asks several models at once, then asks one of them for the consensus. All these calls are one trace.
+Asks several models at once, then asks one of them for the consensus. All these calls belong to one trace.
 
     python src/agents/swarm_agent.py "Will ETH hold 3,000?"
 """
@@ -26,7 +26,7 @@ from src.models.model_factory import ModelFactory
 from src.observability.redaction import redact
 from src.observability.terminal import echo
 
-TIMEOUT_SECONDS = 120.0  # for the whole swarm, whose models run at once
+TIMEOUT_SECONDS = 120.0  # for all answers together, since the models are asked at the same time
 SYSTEM_PROMPT = "You are an expert market analyst. Answer briefly and name your confidence."
 CONSENSUS_PROMPT = "Several models answered the same question. State their consensus in three sentences or less."
 
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
 
 
 class SwarmAgent(BaseAgent):
-    """Asks several models: `custom_models` if given, else one of each provider with a key, else the local model."""
+    """Asks `custom_models`, or else one model of each provider whose key is set, or else the local model."""
 
     def __init__(self, custom_models: Models | None = None) -> None:
         super().__init__("swarm")
@@ -97,11 +97,11 @@ class SwarmAgent(BaseAgent):
             pool.shutdown(wait=False, cancel_futures=True)  # do not wait for a model that hangs
 
     def _consensus(self, prompt: str, replies: dict[str, Reply]) -> str:
-        """The consensus in the words of the first model that states one. A single answer is returned as it is."""
+        """The consensus, written by the first model that returns one. If only one model answered, return its answer."""
         answered = {name: reply.text for name, reply in replies.items() if reply.text}
         if len(answered) < 2:
             return next(iter(answered.values()), "No model answered")
-        numbered = enumerate(replies.values(), start=1)  # as `model_mapping` numbers them
+        numbered = enumerate(replies.values(), start=1)  # the same numbers as in `model_mapping`
         listed = "\n\n".join(f"AI #{number}: {reply.text}" for number, reply in numbered if reply.text)
         question = f"The question: {prompt}\n\n{listed}"
         texts = (_ask(self.models[name], CONSENSUS_PROMPT, question, _CONSENSUS_TOKENS).text for name in answered)

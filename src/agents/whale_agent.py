@@ -26,7 +26,7 @@ from src.agents.errors import MarketDataError
 from src.agents.history import History, Values
 from src.observability.terminal import echo
 
-THRESHOLD = 1.31  # the model is asked if a change exceeds the average change this many times
+THRESHOLD = 1.31  # the model is asked if a change is more than 1.31 times the average change
 CHANGES_TO_LEARN = 3  # fewer changes give no meaningful average
 CHECK_INTERVAL = timedelta(minutes=5)
 HISTORY_FILE = config.REPO_ROOT / "src/data/oi_history.csv"
@@ -46,7 +46,7 @@ class WhaleAgent(BaseAgent):
         self.history = History(HISTORY_FILE, _HISTORY_COLUMNS)
 
     def look(self) -> Decision | None:
-        """Run one live pass: compare open interest with the previous pass, unless that pass was too long ago."""
+        """Run one live pass: compare open interest with the previous pass's, unless that is too old."""
         record = _record(self.api.read_open_interest(), self.history.last(within=2 * CHECK_INTERVAL))
         decision = self.consider(record, _usual_change([past.values for past in self.history.records()]))
         self.history.add(record)
@@ -69,7 +69,7 @@ class WhaleAgent(BaseAgent):
 
 
 def _record(frame: pd.DataFrame, last: Values | None) -> dict[str, float | None]:
-    """Open interest in USD, and its changes in percent since the last record (None without a last record)."""
+    """Open interest in USD, and its changes in percent since the last record (None if there is no last record)."""
     newest = frame.sort_values("time").groupby("symbol").last()
     sizes = {name: _usd(newest, symbol) for name, symbol in _SYMBOLS.items()}
     sizes["total_oi"] = sum(sizes.values())
@@ -78,7 +78,7 @@ def _record(frame: pd.DataFrame, last: Values | None) -> dict[str, float | None]
 
 def _usd(newest: pd.DataFrame, symbol: str) -> float:
     if symbol not in newest.index:
-        raise MarketDataError(f"oi.csv has no row of {symbol}: check MOONDEV_API_URL in .env, or try again later")
+        raise MarketDataError(f"oi.csv has no row for {symbol}: check MOONDEV_API_URL in .env, or try again later")
     return float(newest["openInterest"][symbol] * newest["price"][symbol])
 
 

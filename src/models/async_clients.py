@@ -2,8 +2,8 @@
 🌙 Moon Dev's Clients per Event Loop
 Built with love by Moon Dev 🚀
 
-One asynchronous SDK client per event loop. Such a client is bound to the loop that it first runs in, and agents call
-`asyncio.run` more than once.
+One asynchronous SDK client per event loop. A client works only in the event loop that first used it, and each
+`asyncio.run` of an agent creates a new loop.
 """
 
 import asyncio

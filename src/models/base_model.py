@@ -3,7 +3,7 @@
 Built with love by Moon Dev 🚀
 
 The base of every model: `generate_response`, and its asynchronous and streaming variants `agenerate_response`,
-`stream_response` and `astream_response`. Each call, also of an override, is one generation in the trace.
+`stream_response` and `astream_response`. Each call is one generation in the trace, even if the method is overridden.
 
 A provider implements `_request` and `_parse`, which are pure, and `_send`, `_asend`, `_open` and `_aopen`, which call
 the SDK. The implementations here speak the OpenAI protocol with the client that `initialize_client` built.
@@ -219,7 +219,7 @@ class BaseModel(ABC):
     def _no_client_message(self) -> str:
         if self.api_key_name:
             return f"Set {self.api_key_name} in .env to use {self.model_type}"
-        return f"{self.model_type} has no client: initialize_client built none"
+        return f"{self.model_type} has no client: its initialize_client must set self.client"
 
     def _answer(self, raw: Any) -> ModelResponse:
         response = self._parse(raw)
@@ -240,7 +240,7 @@ class BaseModel(ABC):
 
     def _check(self, transcript: Transcript) -> None:
         if not transcript.text and transcript.finish_reason is None:
-            raise ModelAnswerError(self.model_type, "a stream without text and without an end")
+            raise ModelAnswerError(self.model_type, "a stream without text and without a finish reason")
         if not transcript.text:
             print_empty_answer(self.model_name, transcript.finish_reason)
 

@@ -29,7 +29,7 @@ class ModelAnswerError(ValueError):
     """The provider returned something other than an answer."""
 
     def __init__(self, model_type: str, raw: Any) -> None:
-        excerpt = redacted(str(raw))[:_EXCERPT]  # redacted before it is cut, as half a secret matches no rule
+        excerpt = redacted(str(raw))[:_EXCERPT]  # redacted first, since half a secret would match no rule
         super().__init__(f"{model_type} returned an unexpected response: {excerpt!r}")
 
 
@@ -50,7 +50,7 @@ class Model(Protocol):
 
 
 class ErrorPolicy:
-    """A context that records, prints and swallows an error. A 503 is raised again, for the agent's retry logic."""
+    """A context manager that records, prints and swallows errors. A 503 is raised again for the agent's retry logic."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -63,7 +63,7 @@ class ErrorPolicy:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        # A refusal by a budget is no 503, even if its text has an amount that contains 503.
+        # A refusal by a budget is not an HTTP 503, even if an amount in its message contains the digits 503.
         unavailable = "503" in str(error) and not hasattr(error, "is_refusal")
         ObservabilityContext.add_error(error, {"error_type": "rate_limit"} if unavailable else None)
         if not unavailable:
@@ -95,5 +95,5 @@ def _cure(model: Model, error: Exception) -> str | None:
 
 def print_empty_answer(model_name: str, finish_reason: str | None) -> None:
     """Print that an answer is empty, why, and what to do about it."""
-    cure = ". Raise max_tokens: thinking counts too" if finish_reason in ("length", "max_tokens") else ""
+    cure = ". Raise max_tokens: thinking tokens count too" if finish_reason in ("length", "max_tokens") else ""
     echo(f"⚠️ {model_name} gave an empty answer (finish reason: {finish_reason or 'none'}){cure}", "yellow")

@@ -9,7 +9,7 @@ from src.models.openai_compatible import OpenAICompatibleModel
 
 
 class GeminiModel(OpenAICompatibleModel):
-    """Google Gemini through its OpenAI-compatible endpoint. Only its `total_tokens` includes thinking."""
+    """Google Gemini through its OpenAI-compatible endpoint. Only the count `total_tokens` includes thinking tokens."""
 
     model_type = "gemini"
     api_key_name = "GEMINI_KEY"

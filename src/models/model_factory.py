@@ -82,7 +82,7 @@ class ModelFactory:
 
     @classmethod
     def get_model(cls, model_type: str, model_name: str | None = None) -> BaseModel | None:
-        """`create_model` under the name that most agents use."""
+        """The same as `create_model`, under the name that most agents use."""
         return cls.create_model(model_type, model_name)
 
     @classmethod
@@ -124,7 +124,7 @@ class ModelFactory:
 
     @classmethod
     def _choose(cls, model_name: str | None) -> tuple[str, str | None]:
-        """The provider and model if the caller named no provider. `model_name` is not passed to a fallback provider."""
+        """Choose provider and model if the caller named no provider. A fallback provider uses its default model."""
         provider = cls._provider(config.AI_MODEL_TYPE)
         problem = cls._missing(provider) if provider else f"Correct AI_MODEL_TYPE {config.AI_MODEL_TYPE!r}"
         if provider and not problem:

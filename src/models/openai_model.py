@@ -35,4 +35,4 @@ class OpenAIModel(OpenAICompatibleModel):
         return super()._request(prompt, None, None, **limit, **options)
 
 
-_REASONS = re.compile(r"(o\d|gpt-(?!.*chat)([5-9]|\d\d))")  # o3, gpt-5-mini, gpt-6-luna; not gpt-5-chat-latest
+_REASONS = re.compile(r"(o\d|gpt-(?!.*chat)([5-9]|\d\d))")  # matches o3 and gpt-5-mini, but not gpt-5-chat-latest

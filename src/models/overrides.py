@@ -2,7 +2,7 @@
 🌙 Moon Dev's Model Overrides
 Built with love by Moon Dev 🚀
 
-Traces the methods that a model class overrides: each call is exactly one generation.
+Traces the methods that a model class overrides: each call is recorded as exactly one generation.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 from src.observability import observe_llm
 
-LABEL = "llm_generation"  # the same for all methods, so that a `super()` call is not traced as a second call
+LABEL = "llm_generation"  # all methods share it, so that a `super()` call is not traced as a second call
 
 
 # In a subclass that overrides only `generate_response`, these functions replace the other three methods. They call the

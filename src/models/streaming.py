@@ -25,7 +25,7 @@ class Pieces(Protocol):
         """The text for the caller in this event; empty if the event has none."""
 
     def rest(self) -> str:
-        """The text that is still held back after the last event."""
+        """The text that is still held back after the last event, because it looked like the start of a tag."""
 
     def raw(self) -> dict[str, Any]:
         """The events in the shape of an unstreamed response, without the text."""
@@ -106,7 +106,7 @@ class ThinkFilter:
     def __init__(self) -> None:
         self.reasoning = ""
         self._held = ""
-        self._state = "before"  # later "inside", "trimming" (white space after the thinking) and "after"
+        self._state = "before"  # the next states: "inside", "trimming" (of white space after the tag), "after"
 
     def feed(self, piece: str) -> str:
         """The text that can be released after this piece."""

@@ -1,6 +1,6 @@
 """Starts observing provider SDKs when imported; one line of `src/__init__.py` imports it.
 
-A failure prints one line on stderr, with its cure, and the program goes on.
+A failure prints one line on stderr, with advice, and the program continues.
 """
 
 import sys
@@ -35,7 +35,7 @@ def _is_console() -> bool:
 def _load() -> None:
     try:
         _check_requirements()
-        from . import runtime  # importing `runtime` makes it receive the observations
+        from . import runtime  # the import registers `runtime` as the receiver of observations
         from .instrumentation import install
 
         install()
@@ -43,12 +43,12 @@ def _load() -> None:
     except ModuleNotFoundError as error:
         _say(f"{error.name} is missing, calls are not recorded: pip install -r src/observability/requirements.txt")
     except Exception as error:  # noqa: BLE001 - failing telemetry is never an error of the trading code
-        _say(f"calls are not recorded: {type(error).__name__}. ENABLE_LANGFUSE=false turns it off")
+        _say(f"calls are not recorded: {type(error).__name__}. ENABLE_LANGFUSE=false turns observability off")
 
 
 def observe_script() -> None:
     """Observe the cycles of the script that is about to run."""
-    # If the module is missing, `_load` has failed and printed the reason.
+    # If `instrumentation` is not loaded, `_load` has failed and printed the reason.
     if f"{__package__}.instrumentation" in sys.modules:
         from .instrumentation import observe_script
 

@@ -1,6 +1,6 @@
-"""Makes this package's threads release the interpreter often, since they share it with the agents.
+"""Makes this package's threads release the interpreter lock (GIL) often, since the agents need it too.
 
-Python makes a busy thread release the interpreter only after 5 ms; an agent's call would wait that long.
+Python makes a busy thread release the lock only after 5 ms; an agent's call would wait that long.
 """
 
 import time

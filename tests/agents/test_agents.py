@@ -220,7 +220,7 @@ def test_open_interest_without_a_coin_is_no_fall_to_zero(
     agent.run_safely(agent.look)
     out = capsys.readouterr().out
     assert "⚠️ oi.csv: 1 broken rows skipped" in out
-    assert "❌ WhaleAgent: this pass failed: oi.csv has no row of ETHUSDT" in out
+    assert "❌ WhaleAgent: this pass failed: oi.csv has no row for ETHUSDT" in out
     (cycle,) = journal.observations()
     assert (cycle["type"], cycle["agent"], cycle["level"]) == ("agent", "WhaleAgent", "ERROR")
     assert not whale_agent.HISTORY_FILE.exists()

@@ -27,7 +27,7 @@ def begun(incidents: Iterator[Incident]) -> list[tuple[str, str]]:
 def test_a_new_agent_that_fails_is_reported_with_few_data() -> None:
     """Without a past, a usual share is assumed, and the message contains `few data`."""
     monitor = Monitor.new("A", T0)
-    assert begun(calls(monitor, "x" * 12, T0)) == [("failing", "9 of 9 calls failed (few data: 0 before today)")]
+    assert begun(calls(monitor, "x" * 12, T0)) == [("failing", "9 of 9 calls failed (few data: 0 trials before today)")]
 
 
 def test_a_burst_of_failures_within_minutes_is_no_incident() -> None:
@@ -58,7 +58,7 @@ def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
     list(calls(monitor, "." * 96 * 9, T0))
     at = T0 + 9 * DAY_NS
     days = [[*monitor.check(at + day * DAY_NS)] for day in range(40)]
-    assert [incident.closing for day in days for incident in day] == ["taken as retired"] * 2  # twice the same object
+    assert [incident.closing for day in days for incident in day] == ["assumed retired"] * 2  # twice the same object
     assert [number for number, day in enumerate(days) if day] == [1, 16]
     assert begun(iter([*calls(monitor, "." * 20, at + 40 * DAY_NS)])) == []
 

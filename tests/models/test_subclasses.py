@@ -311,6 +311,6 @@ def test_an_empty_answer_is_reported_with_its_cure(capsys: pytest.CaptureFixture
     """A reasoning model with a small limit gives an empty answer; the line names the limit."""
     assert Empty().generate_response("You trade", "Longs +80 %").content == ""
     assert (
-        "⚠️ custom-1 gave an empty answer (finish reason: length). Raise max_tokens: thinking counts too"
+        "⚠️ custom-1 gave an empty answer (finish reason: length). Raise max_tokens: thinking tokens count too"
         in capsys.readouterr().out
     )

@@ -75,7 +75,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
     try:
         source = _Source(ast.parse(text), _is_imported_by_its_package(file))
     except (SyntaxError, ValueError):
-        return  # a file that Python cannot run either
+        return  # Python could not run this file either
     for call in source.calls:
         if (hook := source.hook_of(call)) is not None:
             observed, reason = source.observation_by(hook)
@@ -83,7 +83,7 @@ def _of_file(file: Path, name: Path) -> Iterator[CallSite]:
 
 
 def _is_imported_by_its_package(file: Path) -> bool:
-    """Whether the `__init__.py` beside the file imports it. If so, `src` is imported before the file."""
+    """Whether the `__init__.py` beside the file imports the file. If so, `src` is imported before the file."""
     face = file.parent / "__init__.py"
     return face.exists() and f".{file.stem} " in face.read_text(encoding="utf-8", errors="replace")
 
@@ -95,7 +95,7 @@ class _Source:
         nodes = list(ast.walk(tree))
         self.libraries = {name.split(".")[0] for name in _imported(nodes)}
         self.imports_src = is_imported or "src" in {name.split(".")[0] for name in _imported(_at_import(tree.body))}
-        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # of web servers
+        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # like @app.post
         calls = (node for node in nodes if isinstance(node, ast.Call) and node not in routes)
         self.calls = sorted(calls, key=lambda call: call.lineno)
         self._texts: dict[str, str] = {}
@@ -120,8 +120,8 @@ class _Source:
     def observation_by(self, hook: str) -> tuple[str | None, str]:
         """How a call is observed, and the reason if the line in `src/__init__.py` does not observe the call."""
         if hook not in _HOOKED:
-            return None, f"{hook} has no hooks"
-        return ("by the line", "") if self.imports_src else ("only under run", "imports nothing of src")
+            return None, f"no hooks for {hook}"
+        return ("by the line", "") if self.imports_src else ("only under run", "the file imports nothing from src")
 
     def _sdk(self, call: ast.Call, name: str) -> str | None:
         sdks = next((sdks for method, sdks in _METHODS.items() if f".{name}".endswith(f".{method}")), ())

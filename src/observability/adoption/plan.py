@@ -1,4 +1,4 @@
-"""The changes of an adoption or its removal in a trading repo: computed first, then written by `files.write_all`.
+"""Computes the changes that put this package into a trading repo or remove it; `files.write_all` then writes them.
 
 An adopted package carries a manifest: its version, a checksum of each copied file, and the bytes that were added to
 each file of the operator's. A removal deletes only the recorded bytes and files.
@@ -23,7 +23,7 @@ PACKAGE = Path("src/observability")
 MANIFEST = PACKAGE / "adopted.json"
 _SOURCE = Path(__file__).parents[1]
 _INIT, _ENV_EXAMPLE, _REQUIREMENTS = Path("src/__init__.py"), Path(".env_example"), Path("requirements.txt")
-# The line for `src/__init__.py`. Without the package's folder, the line does nothing; `autoload` prints other failures.
+# The line for `src/__init__.py`. If the package's folder is missing, it does nothing; `autoload` prints other failures.
 LINE = (
     'with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability'
     "  # observes LLM calls"
@@ -43,7 +43,7 @@ class Plan:
     root: Path
     old_version: str | None  # version of the package in the repo; None if it was not adopted
     changes: dict[Path, bytes | None]  # file -> new content, or None to delete it; in the order of writing
-    kept: list[Path]  # copied files that a removal leaves, because they were edited since
+    kept: list[Path]  # copied files that a removal leaves, because the operator edited them
 
     def diff(self) -> Iterator[str]:
         """The lines of a unified diff of the operator's own files."""
@@ -65,13 +65,13 @@ class Plan:
 
 
 def adopted_version(root: Path) -> str | None:
-    """The version of the package that was put into the repo at `root`; None if none was."""
+    """The version of the package that was put into the repo at `root`; None if the repo has none."""
     manifest = _manifest(root)
     return None if manifest is None else str(manifest["version"])
 
 
 def plan_adoption(root: Path) -> Plan:
-    """Plan the package's adoption by the repo at `root`, or an update of the package there to this version.
+    """Plan how to put this package into the repo at `root`, or to update an older version of it there.
 
     Raises:
         AdoptionError: the package cannot be put into this repo.
@@ -103,7 +103,7 @@ def plan_removal(root: Path) -> Plan:
     """Plan the removal of the package and its lines from the repo at `root`; later edits and additions stay.
 
     Raises:
-        AdoptionError: nothing was adopted there.
+        AdoptionError: the repo has no adopted package.
     """
     manifest = _manifest(root)
     if manifest is None:
@@ -125,7 +125,7 @@ def _check_target(root: Path, manifest: dict[str, Any] | None) -> None:
     if not (root / "src").is_dir():
         raise AdoptionError(f"{root} has no folder src: give the root of the trading repo")
     if root == REPO_ROOT:
-        raise AdoptionError(f"{root} is this command's own repo: give another one")
+        raise AdoptionError(f"{root} is this command's own repo: give another repo")
     if (REPO_ROOT / MANIFEST).exists():
         raise AdoptionError("This package was itself adopted: run the command in the repo that it came from")
     if manifest is None and (root / PACKAGE).exists():

@@ -1,8 +1,8 @@
-"""Run a script as `python SCRIPT …` does, with its calls observed.
+"""Run a script as `python SCRIPT …` does, and observe its LLM calls.
 
 The interpreter restarts with `hook/sitecustomize.py` first on PYTHONPATH. That module installs the hooks before the
-script begins, and removes its own traces. Everything else stays Python's own: `__main__`, arguments, tracebacks, exit
-codes, POSIX signals.
+script begins, and restores PYTHONPATH. Everything else is as in a plain Python run: `__main__`, arguments, tracebacks,
+exit codes, POSIX signals.
 """
 
 import os

@@ -22,7 +22,7 @@ def send_due(store: AlertStore, channels: list[Channel], now_ns: int) -> None:
     for channel in channels:
         waiting = store.select(_DUE, channel.key)
         if any(row["attempts"] and row["due_ns"] > now_ns for row in waiting):
-            continue  # the channel failed, and its pause is not over
+            continue  # the last attempt failed, and the pause before the next is not over
         due = _without_merged(store, [row for row in waiting if row["due_ns"] <= now_ns], waiting)
         if due:
             _send_all(store, channel, due, now_ns)
@@ -31,7 +31,7 @@ def send_due(store: AlertStore, channels: list[Channel], now_ns: int) -> None:
 def _without_merged(
     store: AlertStore, due: list[dict[str, Any]], waiting: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Leave out an incident's `opened` message if its `closed` message is pending too, because that reports both."""
+    """Leave out an incident's `opened` message if its `closed` message, which reports both times, is pending too."""
     ended = {row["id"] for row in waiting if row["kind"] == "closed"}
     merged = [row for row in due if row["kind"] == "opened" and row["id"] in ended and row["state"] == "waiting"]
     _mark(store, merged, "merged", 0)
@@ -94,7 +94,7 @@ def note_result(store: AlertStore, channel: Channel, error: str | None, now_ns: 
 
 
 def _drop_removed(store: AlertStore, channels: list[Channel]) -> None:
-    """Delete channels that the settings no longer have, and their messages. If the settings have none, keep all."""
+    """Delete channels that the settings no longer list, and their messages. If the settings list none, keep all."""
     keys = [channel.key for channel in channels]
     where = f"channel NOT IN ({', '.join('?' * len(keys))})"
     for table in ("messages", "channels") if keys else ():

@@ -45,8 +45,9 @@ def odds_times(share: float, factor: float) -> float:
 
 
 def gap_factor(gaps: int, rank: int, tests: float) -> float:
-    """The factor c for judging a silence. Of `tests` gaps, one is longer than c times a past gap: the `rank`-th longest
-    of `gaps` gaps.
+    """The factor c by which a gap must exceed the `rank`-th longest of `gaps` past gaps to count as a silence.
+
+    By chance, at most one of `tests` gaps is that long.
 
     The tail of the distribution is assumed to fall at least exponentially: P(gap > c x) = P(gap > x)^c, and the
     rank-th longest of n gaps is exceeded with probability rank/n (order statistics, distribution-free).
@@ -55,7 +56,7 @@ def gap_factor(gaps: int, rank: int, tests: float) -> float:
 
 
 def drift_limit(tests: float, allowance: float) -> float:
-    """The limit that a cumulative sum of normal scores, less `allowance` each, reaches by chance once in `tests` tests.
+    """The limit that a cumulative sum of (normal score - `allowance`) reaches by chance once in `tests` tests.
 
     Siegmund's approximation (Siegmund 1985, Sequential Analysis, section 10.2): for a limit h, the allowance k and
     b = h + 1.166, the mean number of tests is (exp(2kb) - 2kb - 1) / (2k^2). Its smaller terms are left out.
@@ -74,7 +75,7 @@ def distance(first: Mapping[int, int], second: Mapping[int, int]) -> float:
 
 
 def distance_limit(size: float, past: float, tests: float) -> float:
-    """The distance that two samples of one distribution, whatever its shape, exceed once in `tests` tests.
+    """The distance that two samples of the same distribution, of any shape, exceed by chance once in `tests` tests.
 
     The inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant (1990, Annals of Probability 18,
     1269-1283) for two samples (Wei and Dudley 2012, Statistics and Probability Letters 82, 636-644). The two

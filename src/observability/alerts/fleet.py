@@ -1,4 +1,4 @@
-"""The rules about the whole machine: undelivered rows, rejected rows and budgets. These rules need no learned past."""
+"""The rules about the whole machine: undelivered rows, rejected rows and budgets. These rules use fixed limits."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from .monitor import Incident
 
 FLEET_RULES = ("unshipped", "rejected", "budget", "budget_full")
 _FLEET = "fleet"  # agent name of incidents that concern all agents
-# Spent shares of a budget. From 95 %, a budget counts as full if running calls have reserved the rest.
+# A budget is nearly used up from 85 % spent, and used up from 95 % if running calls have reserved the rest.
 _NEARLY, _NEARLY_FULL = 0.85, 0.95
 # The age of the oldest pending row at which an incident begins, and the age at which it ends.
 _LATE_NS, _ON_TIME_NS = 30 * 60 * 10**9, 10 * 60 * 10**9
@@ -28,7 +28,7 @@ WHERE state = 'rejected' AND destination = ? AND at_ns > ?"""
 
 
 def fleet_incidents(journal: Journal, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield the current incidents. An incident that `is_open` may continue below the limit at which it began."""
+    """Yield the current incidents. An incident that is already open may continue below the limit at which it began."""
     limit = _ON_TIME_NS if is_open(_FLEET, "unshipped") else _LATE_NS
     for rule in (_unshipped(journal, now_ns, limit), _rejected(journal, now_ns)):
         yield from list(rule)[:1]  # one incident, even if it concerns several destinations
@@ -63,7 +63,7 @@ def _statuses(journal: Journal, now_ns: int) -> list[Status]:
 
 
 def _budget(status: Status, now_ns: int, is_open: Callable[[str, str], bool]) -> Iterator[Incident]:
-    """Yield an incident if the budget is nearly used up, another if it is used up. If both are new, only the second."""
+    """Yield an incident for a budget nearly used up, and one for a budget used up; only the latter if both are new."""
     budget, share = status.budget, status.spent / status.limit
     agent, starts_ns = f"budget {budget.key}", int(status.starts * 1e9)
     text = (

@@ -1,4 +1,4 @@
-"""The rules about amounts: unusual spend of an hour, and a shift of the decisions' confidences."""
+"""The rules about amounts: an unusual spend per hour, and a shift of the decisions' confidences."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from .past import Past
 
 _HOUR_NS = 3_600_000_000_000
 _ALLOWANCE = 1.0  # a spend up to this many standard deviations above the usual is normal
-_MOST = 4.0  # largest score of one hour, so that a single expensive hour is no incident
-_LEAST_USD = 0.10  # an incident has at least this much spend beyond the usual
+_MOST = 4.0  # limit of one hour's score, so that a single expensive hour opens no incident
+_LEAST_USD = 0.10  # an incident needs at least this many USD more than usual
 _QUIET_HOURS = 2  # an incident ends after this many hours of usual spend
 # A test compares the last 60 decisions with the past. The next test follows after 10 more decisions.
 _WINDOW, _STEP = 60, 10
@@ -31,7 +31,7 @@ class Spend:
     last_good: str = ""
     latest: str = ""
     hours: int = 0  # number of hours since `since_ns`
-    quiet: int = 0  # number of successive hours, up to the last, with usual spend
+    quiet: int = 0  # number of latest complete hours in a row with usual spend
 
     def add(self, past: Past, call: Call) -> bool:
         """Add a call's cost. Return whether the spend is high enough for an incident."""
@@ -120,7 +120,7 @@ class Confidence:
         )
 
     def _before(self, past: Past) -> Counter[int]:
-        """Count the past decisions by confidence, up to the day before the oldest of the last decisions."""
+        """Count, by confidence, the decisions of the days before that of the oldest value in `values`."""
         return past.confidences(self.times[0])
 
     def _is_beyond(self, past: Past, before: Counter[int], share: float) -> bool:

@@ -1,13 +1,13 @@
-"""Incidents as messages: agent, rule, text, start, last good and first bad trace. Secrets are masked."""
+"""Formats incidents as messages: agent, rule, text, start, last good and first bad trace. Secrets are masked."""
 
 import platform
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-# Imported as a module because its rules load only on first use: every command imports this file.
+# Imported as a module: its rules then load on first use, not in every command.
 from .. import redaction
 
-_SHORT_ID = 8  # number of digits of a trace id that `trace` accepts
+_SHORT_ID = 8  # this many digits of a trace id are enough for the command `trace`
 
 
 class Message(NamedTuple):
@@ -47,7 +47,7 @@ def _body(incident: dict[str, Any], when: str) -> str:
         lines.append(f"Last good trace: {incident['last_good'][:_SHORT_ID]}")
     if incident["first_bad"]:
         first = incident["first_bad"][:_SHORT_ID]
-        lines.append(f"First bad trace: {first}: python -m src.observability trace {first}")
+        lines.append(f"First bad trace: {first}. To see it: python -m src.observability trace {first}")
     return "\n".join(lines)
 
 

@@ -15,8 +15,8 @@ _MOST_SYMBOLS = 50
 # This does not apply to the rules in _NEVER_USUAL.
 _ADOPTED_NS = 3 * _DAY_NS
 _NEVER_USUAL = ("failing", "refused", "silent")
-_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence may be a restart
-_RETIRED_NS = 14 * _DAY_NS  # an agent silent for longer is taken as retired
+_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence may only be a restart
+_RETIRED_NS = 14 * _DAY_NS  # an agent that is silent for longer is assumed retired
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Incident:
     last_good: str = ""  # trace id
     first_bad: str = ""  # trace id
     closed_ns: int | None = None
-    closing: str = ""  # reason for closing
+    closing: str = ""
 
 
 class Trial(NamedTuple):
@@ -103,10 +103,10 @@ class Monitor:
             age = now_ns - incident.opened_ns
             if rule == "silent" and age > _RETIRED_NS:
                 self.memory.end_ns = 0  # prevents a new `silent` incident until the agent runs again
-                yield self._end(rule, now_ns, "taken as retired")
+                yield self._end(rule, now_ns, "assumed retired")
             elif rule not in _NEVER_USUAL and age > _ADOPTED_NS:
                 self.past.forget(rule)
-                yield self._end(rule, now_ns, "taken as usual from now on")
+                yield self._end(rule, now_ns, "accepted as normal")
 
     # Rules about the share of bad trials
 
@@ -227,9 +227,9 @@ class Monitor:
         hours = (now_ns - self.memory.end_ns) / _HOUR_NS
         due = self.past.due(self.memory.end_ns, now_ns)
         usual = (
-            f"usually at least {due:,.0f} end in that time"
+            f"usually {due:,.0f} or more traces end in that time"
             if due >= 1
-            else f"few data: {self.past.known_days} days known"
+            else f"few data: the agent was first seen {self.past.known_days} days ago"
         )
         return f"no trace ended for {hours:,.1f} hours ({usual})"
 

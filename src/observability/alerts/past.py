@@ -9,16 +9,16 @@ from typing import Any
 
 from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
-DAYS = 28  # length of the past
+DAYS = 28  # number of past days whose counts are kept
 WEEK = 8  # an agent must be known for this many days before its rates by hour of the week are used
-_TWO_WEEKS = 14  # days an agent must be known before its gaps are counted in due traces
-FEW = 50  # fewest past trials of a rule from which a usual share of bad trials is learned
+_TWO_WEEKS = 14  # an agent must be known for this many days before its silences are judged by the traces due in them
+FEW = 50  # a rule needs this many past trials before its usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
 _RANK = 3  # the third longest gap between traces is used, since the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
-_BUSY_DAY = 20  # fewest trials of a day for its share of bad trials to be considered on its own
+_BUSY_DAY = 20  # only days with at least this many trials enter the quantile of daily shares
 # Shortest silence, in an agent's first week, that is an incident: longer than a weekend (60 hours).
 _STARTS_SUSPECT_HOURS = 72.0
 _MIN_EXPECTED = 3.0  # a silence in which fewer traces were due is not an incident
@@ -28,7 +28,7 @@ _LEAST_SPREAD = 0.25  # lowest standard deviation assumed for the logarithm of a
 
 @dataclass
 class Day:
-    """What was counted for one agent on one day."""
+    """The counts of one agent on one day."""
 
     number: int  # days since 1970-01-01
     trials: dict[str, list[int]] = field(default_factory=dict)  # rule -> [number of bad trials, number of all trials]

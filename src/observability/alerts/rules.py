@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     name: str
     suspect: float  # the lowest share of bad trials worth a message
     message: str  # template with the fields {bad} and {trials}; for `slow` also {limit} and {typical}
-    floor: float = 0.02  # lowest usual share
+    floor: float = 0.02  # the usual share is taken to be at least this
     few: float | None = None  # usual share assumed for an agent with few trials; None: the rule is skipped
 
 
@@ -105,7 +105,7 @@ class Evidence:
         if rule.name == "slow":
             facts |= {"limit": past.slow_seconds, "typical": past.typical_seconds}
         count = past.trials(rule.name)
-        share = f"usually up to {self.usual:.0%}" if count >= FEW else f"few data: {count:,} before today"
+        share = f"usually up to {self.usual:.0%}" if count >= FEW else f"few data: {count:,} trials before today"
         return f"{rule.message.format(**facts)} ({share})"
 
 

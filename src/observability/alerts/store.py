@@ -1,8 +1,8 @@
 """The alerts' own SQLite file beside the journal: learned state, incidents, and pending messages.
 
 The file is separate because the journal's rows are deleted by age and size, because a damaged journal is replaced as a
-whole, and because its write lock belongs to the agents. A pass is one transaction: after a kill the next pass reads
-the same rows again, and an incident is never announced twice.
+whole, and because its write lock belongs to the agents. Each pass of the watch is one transaction: after a
+kill, the next pass reads the same rows again, and no incident is announced twice.
 """
 
 import json
@@ -58,7 +58,7 @@ def path_beside(journal: Path) -> Path:
 class AlertStore:
     """Reads and writes the alerts' file, in one thread.
 
-    Only the process that holds the watch's lock writes what was learned.
+    Only the process that holds the lock of `watcher.only_watch` writes the learned state.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +110,7 @@ class AlertStore:
             return [dict(row) for row in self._db.execute(query, values)]
 
     def fact(self, name: str) -> Any:
-        """The value saved under a name; None if there is none."""
+        """The value saved under a name; None if no value is saved."""
         rows = self.select("SELECT value FROM facts WHERE name = ?", name)
         return rows[0]["value"] if rows else None
 
@@ -133,7 +133,7 @@ class AlertStore:
         due: dict[str, int],
         gone: Iterable[str] = (),
     ) -> None:
-        """Save the results of a pass in one transaction.
+        """Save the results of a pass of the watch in one transaction.
 
         Args:
             facts: values to save, by name.

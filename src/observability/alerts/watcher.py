@@ -17,8 +17,8 @@ from .monitor import Incident, Monitor
 from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
 
-# A pause between two passes means that the machine has slept if it is longer than _SLEEP_NS, and longer than _PAUSES
-# times the pause before.
+# If the pause between two passes is longer than _SLEEP_NS, and longer than _PAUSES times the pause before, the machine
+# has slept.
 _PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9
 _GONE_NS = 60 * 86_400 * 10**9  # an agent not seen for longer is forgotten
 
@@ -77,7 +77,7 @@ class Watcher:
     def _pauses(self, now_ns: int) -> dict[str, int]:
         """The time since the last pass, and the time at which the machine last woke up.
 
-        The second is needed because no agent runs while the machine sleeps.
+        The wake-up matters because no agent runs while the machine sleeps.
         """
         last, usual, awake = (self.store.fact(name) or 0 for name in ("pass_ns", "pause_ns", "awake_ns"))
         pause = now_ns - last if last else 0
@@ -88,9 +88,9 @@ class Watcher:
         last, after = newest(journal), self.store.fact("seq") or 0
         changes: list[Incident] = []
         seen: dict[str, Monitor] = {}
-        # If the saved `seq` is beyond the newest, the journal was replaced: it is then read from its beginning.
+        # If the saved `seq` is beyond the newest, the journal was replaced: the new one is read from its beginning.
         for agent, event in new_events(journal, after if after <= last else 0, last):
-            # The clock may have been fast when the event was recorded.
+            # If the clock was fast when the event was recorded, the event would lie in the future.
             event = event._replace(at_ns=min(event.at_ns, now_ns))
             if agent not in self._monitors:
                 self._monitors[agent] = Monitor.new(agent, event.at_ns)

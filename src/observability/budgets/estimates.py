@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .limits import Budget
 
 _WEIGHT = 0.1  # weight of the newest call in the running means
-_FEWEST = 3  # after this many calls of an agent to a model, only these calls determine the estimate
+_FEWEST = 3  # after this many calls of a model by an agent, the prompt's size no longer counts in the estimate
 _CHARACTERS_PER_TOKEN = 4
 _FIRST_ANSWER = 500  # tokens assumed for the answer to an agent's first call of a model
 # Amounts assumed for an agent's first call of a model, until the keeper's thread has estimated it (after about 15 ms).
