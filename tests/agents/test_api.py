@@ -126,4 +126,4 @@ def test_a_key_over_plain_http_is_warned_once(
         MoonDevAPI(KEY, address).get_oi_data()
     out = capsys.readouterr().out
     assert out.count("over plain http") == 1
-    assert "⚠️ MOONDEV_API_KEY goes to market.invalid over plain http" in out
+    assert "⚠️ MOONDEV_API_KEY is sent to market.invalid over plain http" in out

@@ -52,7 +52,7 @@ def test_the_demo_records_what_became_of_each_decision(
     assert demo.main() == 0
     printed = capsys.readouterr().out
     assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11\n")
-    assert "Each call is recorded here, in the local journal.\n" in printed
+    assert "Each call is recorded in the local journal.\n" in printed
     assert "since .env has its key; its calls cost money" in printed
     outcomes = {(score["trace_id"], score["name"]): score for score in journal.scores()}
     expected = expected_percents(journal.observations())
