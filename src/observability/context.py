@@ -31,7 +31,7 @@ from .tracing import (
     use_prompt,
 )
 
-_VERSION = "Give use_prompt() a whole number, as `prompt.version`."
+_VERSION = "Give use_prompt() a whole number as the version, for example `prompt.version`."
 
 
 class Cycle:
@@ -59,7 +59,7 @@ class Cycle:
 
 
 class ObservabilityContext:
-    """Records facts about an agent's work on that work's trace. No error of this package is raised into the agent."""
+    """Records facts about an agent's work on the trace of that work. Errors of this package never reach the agent."""
 
     @staticmethod
     def current_trace_id() -> str | None:
@@ -117,7 +117,7 @@ class ObservabilityContext:
         try:
             yield
         finally:
-            with suppress(ValueError):  # raised if this is another context, in which the token is invalid
+            with suppress(ValueError):  # raised in a context other than the one that set the token
                 exiting.reset(token)
 
     @staticmethod
@@ -202,7 +202,7 @@ class ObservabilityContext:
             try:
                 scores = scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
             except ValueError as error:
-                failures.note("outcome", f"an outcome is not recorded: {error}", cure="Correct the call.")
+                failures.note("outcome", f"an outcome is not recorded: {error}", cure="Fix the record_outcome() call.")
                 return
             outcome = outcome_observation(trace_id, scores)
             outcome.durable = capture.durable
@@ -251,5 +251,5 @@ def _end_cycle(cycle: Observation | None) -> None:
             finish(cycle)
     token, cycle.token = cycle.token, None
     if token is not None:
-        with guarded, suppress(ValueError):  # raised if this is another context, in which the token is invalid
+        with guarded, suppress(ValueError):  # raised in a context other than the one that set the token
             leave(token)

@@ -76,7 +76,7 @@ _STATES = ("shipped", "pending", "rejected", "local")
 
 
 def delivered(journal: Journal, counts: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """The row counts of each configured destination, by the destination's label.
+    """The row counts of each configured destination, keyed by the destination's label.
 
     Args:
         counts: `journal.counts()`. For Langfuse, `shipped` and `rejected` include rows of every project in the journal.

@@ -17,7 +17,7 @@ class Failures:
     """Counts failures of this package by kind, for `health()`."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # reentrant: a signal handler may interrupt `note` and call it
+        self._lock = threading.RLock()  # reentrant: a signal handler may interrupt `note` and call `note` itself
         self._counts: dict[str, int] = {}
         self.last: str | None = None
         self.last_at: float | None = None  # Unix seconds
@@ -27,8 +27,8 @@ class Failures:
         """The number of failures since the process started."""
         return sum(self._counts.values())
 
-    def note(self, kind: str, message: str, *, cure: str = "Calls go on as before.") -> None:
-        """Count one failure. The first failure of each kind is also printed, with its cure."""
+    def note(self, kind: str, message: str, *, cure: str = "The agent's calls go on as before.") -> None:
+        """Count one failure. Print the first failure of each kind, followed by `cure`: what happens or helps now."""
         message = redacted(message)
         with self._lock:
             earlier = self._counts.get(kind, 0)

@@ -8,7 +8,7 @@ from ..journal import JournalError
 from ..recording import RENEW_PRICES, price, price_table
 from .queries.totals import TIMES
 
-Price = Callable[[dict[str, int]], float | None]  # from a call's token counts to its cost in USD; None if unknown
+Price = Callable[[dict[str, int]], float | None]  # a call's token counts -> its cost in USD; None if unknown
 
 
 class Repriced(NamedTuple):
@@ -16,10 +16,10 @@ class Repriced(NamedTuple):
 
     group: str
     calls: int
-    recorded_usd: float | None  # recorded cost of the calls that have one; None if no call has
+    recorded_usd: float | None  # sum of the recorded costs; None if no call has a recorded cost
     unpriced: int  # calls without a recorded cost
-    what_if_usd: float | None  # cost of all calls at the other model's prices; None if one cannot be priced
-    change: float | None  # relative change in cost, over the calls with both costs: -0.5 means half
+    what_if_usd: float | None  # cost of all calls at the other model's prices; None if any call cannot be priced
+    change: float | None  # relative change in cost of the calls that have both costs; -0.5 means half the cost
 
 
 def price_of_model(name: str) -> Price:
@@ -51,7 +51,7 @@ def price_table_text() -> str:
 
 
 def repriced(calls: Iterable[tuple[str, dict[str, int], float | None]], price: Price, by: str) -> list[Repriced]:
-    """Return one row per group. The most expensive at `price` comes first; hours and days are in order of time."""
+    """Return one row per group, sorted by cost at `price`, highest first; hours and days are in order of time."""
     groups: dict[str, list[tuple[float | None, float | None]]] = defaultdict(list)
     for group, usage, recorded in calls:
         groups[group].append((recorded, price(usage)))

@@ -1,4 +1,4 @@
-"""Parses a journalled signal for all screens. Any type must be expected, since agents may record any value."""
+"""Parses a signal from the journal, for all screens. A field may have any type, since agents may record any value."""
 
 import math
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ _UNREADABLE = "?"
 class Signal(NamedTuple):
     """A trading signal whose fields have been checked to have the expected types."""
 
-    action: str  # `?` if the metadata has no action, or one that is not text
+    action: str  # `?` if the metadata has no action, or if the action is not text
     confidence: float | None  # 0 to 100; None if it is not a finite number
     reason: str
     symbol: str

@@ -65,7 +65,7 @@ def parse_time(text: str) -> int:
 
 
 def _aware(moment: datetime) -> datetime:
-    """Add the operator's zone to a time without an offset. Where that fails, in the years 1 and 9999, add UTC."""
+    """Add the operator's zone to a time without an offset. If that fails, as in the years 1 and 9999, add UTC."""
     if moment.tzinfo is not None:
         return moment
     try:

@@ -17,7 +17,7 @@ from .queries import traces
 if TYPE_CHECKING:
     from ..tracing import Score
 
-_MAX_CELL = 16 * 2**20  # most characters in a cell
+_MAX_CELL = 16 * 2**20  # a cell may have at most this many characters
 _VALUES = ("pnl_usd", "pnl_pct", "note")
 _TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # fewer digits may be an exchange's order number
 
@@ -69,7 +69,7 @@ def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> 
     for trace_id, lines in _by_trace(journal, read_lines(file, column), bad).items():
         try:
             scores = _scores(trace_id, lines, repeats)
-            # None: a trace that this journal lacks has no destination.
+            # None: if the trace is not in this journal, its scores get no destination.
             outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))
         except ValueError as error:
             bad.extend(BadLine(line.line, str(error)) for line in lines)
@@ -124,7 +124,7 @@ def _scores_of_line(trace_id: str, line: TradeLine, lines: int) -> "tuple[Score,
     try:
         return recording.scores_of_outcome(trace_id, line.pnl_usd, line.pnl_pct, line.note)
     except ValueError as error:
-        raise ValueError(f"line {line.line}, for the same trace: {error}" if lines > 1 else str(error)) from None
+        raise ValueError(f"line {line.line} of the same trace: {error}" if lines > 1 else str(error)) from None
 
 
 def _numbers(lines: Sequence[TradeLine]) -> str:
@@ -170,7 +170,7 @@ def _trade_line(line: int, cells: list[str], indexes: list[int | None]) -> Trade
 
 def _check_header(names: list[str], column: str, file: Path) -> None:
     if column not in names:
-        raise JournalError(f"{file} has no column {column!r}: name the column with the trace ids, --column NAME")
+        raise JournalError(f"{file} has no column {column!r}: name the column with the trace ids: --column NAME")
     if not {"pnl_usd", "pnl_pct"} & set(names):
         raise JournalError(f"{file} has no column pnl_usd or pnl_pct: rename the column with the results")
     for name in (column, *_VALUES):
@@ -179,7 +179,7 @@ def _check_header(names: list[str], column: str, file: Path) -> None:
 
 
 def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]] | BadLine]:
-    """Yield each record with the number of its first line. After an unclosed quote, the rest is one BadLine."""
+    """Yield each record with the number of its first line. After an unclosed quote, all the rest is one BadLine."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1

@@ -1,8 +1,8 @@
 """Observe a call of an SDK's method as one request, on the caller's thread.
 
-The caller gets the SDK's own answer: streams and raw responses end their request later (`streams`). The answer is
-read on the recorder's thread (`reading`). `tracing/observe.py` traces `generate_response` and functions under
-`@observe_llm`.
+The caller gets the SDK's own answer. If that is a stream or a raw response, its request ends later (`streams.py`). The
+recorder's thread reads the answer's content (`reading.py`). `tracing/observe.py` traces `generate_response` and
+functions under `@observe_llm`.
 """
 
 from collections.abc import Awaitable, Callable, Generator
@@ -76,7 +76,7 @@ def observe_call(
 
 
 def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that observes a method which returns a coroutine, even if it is no coroutine function."""
+    """Return a decorator that observes a method which returns a coroutine, even if it is not a coroutine function."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(*args: Any, **kwargs: Any) -> Any:
@@ -86,13 +86,13 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
             if not recording().on:
                 return method(*args, **kwargs)
             try:
-                made = method(*args, **kwargs)  # not at the await, since the SDKs check `required_args` at the call
+                made = method(*args, **kwargs)  # outside the await: the SDKs check `required_args` in the call
             except BaseException as error:
                 _refused(shape, args, kwargs, error)
                 raise
             return observe_awaited(shape, lambda: made, args, kwargs)
 
-        from inspect import iscoroutinefunction  # imported late, when the SDK has loaded it already
+        from inspect import iscoroutinefunction  # imported here, once the SDK has loaded `inspect` anyway
 
         return observed if iscoroutinefunction(method) else returning_a_coroutine
 
@@ -131,7 +131,7 @@ async def observe_awaited(
 
 
 def manager_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that observes a method whose context manager makes the request on entry."""
+    """Return a decorator that observes a method that returns a context manager, which makes the request on entry."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
@@ -220,7 +220,7 @@ def _note_arguments(request: Observation, given: dict[str, Any], hidden: frozens
         elif id(kind) not in IMMUTABLE_IDS:
             arguments[name] = _kept(value, hidden)
             request.size += size_of(arguments[name])
-    request.kwargs = arguments  # set when complete, since the recorder may be reading the running request
+    request.kwargs = arguments  # assigned once complete, since the recorder may read a running request at any time
 
 
 def _kept(value: Any, hidden: frozenset[str]) -> Any:

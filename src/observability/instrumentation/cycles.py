@@ -1,7 +1,7 @@
 """Wraps methods of agents, so that each call is one cycle with one trace, without any code in the agent.
 
-OBSERVABILITY_CYCLES names the methods. A method is wrapped after its module is imported, or when a subclass of
-`BaseAgent` is defined: classes of a running script are in no imported module.
+OBSERVABILITY_CYCLES names the methods. A method is wrapped after its module is imported. A running script is
+not an imported module: the methods of its agents are wrapped when it defines a subclass of `BaseAgent`.
 """
 
 import builtins
@@ -14,7 +14,7 @@ from ..settings import setting
 from ..tracing import agent_of_file, cycle_method
 from .hooks import Patch
 
-_VOTING = "SwarmAgent.query"  # the method whose models' answers are votes
+_VOTING = "SwarmAgent.query"  # asks several models, whose answers are recorded as votes
 
 
 def patches_of(module: str) -> list[Patch]:
@@ -36,7 +36,7 @@ def observe_class(cls: type) -> None:
 
 
 def _agent_of(cls: type, method: FunctionType) -> str:
-    """Return the agent's name as other calls from the class's file get it.
+    """Return the agent name under which other calls from the class's file are recorded.
 
     Outside a folder `agents`, this is the class's name.
     """

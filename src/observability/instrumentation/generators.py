@@ -28,7 +28,7 @@ def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..
             items = method(*args, **kwargs)
             return _items(shape, items, args, kwargs) if type(items) is GeneratorType else items
 
-        from inspect import isgeneratorfunction  # imported late, when the SDK has loaded it already
+        from inspect import isgeneratorfunction  # imported here, once the SDK has loaded `inspect` anyway
 
         return generating if isgeneratorfunction(method) else observed
 
@@ -59,7 +59,7 @@ def async_generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Calla
 
 
 def _enter(request: Observation) -> None:
-    if request.events is None:  # the first item
+    if request.events is None:  # before the first item
         request.events = []
         if budgeting.gate is not None:
             admit_request(request)
@@ -67,7 +67,7 @@ def _enter(request: Observation) -> None:
 
 
 def _note(request: Observation, item: Any) -> None:
-    note_item(request, len(item) if type(item) is bytes else item)  # of a piece of sound, only the size is recorded
+    note_item(request, len(item) if type(item) is bytes else item)  # of a piece of audio, only the size is recorded
 
 
 def _items(

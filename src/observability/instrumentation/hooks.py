@@ -21,7 +21,7 @@ PatchesOf = Callable[[str], Sequence[Patch]]  # a module's full name -> its patc
 class _PatchingLoader:
     """Replaces a module's loader for one import, and patches the module afterwards.
 
-    It is not a subclass of `importlib.abc.Loader`, since importing that class takes 5 ms.
+    The class does not inherit from `importlib.abc.Loader`, since importing that class takes 5 ms.
     """
 
     def __init__(self, loader: Any, patches: Iterable[Patch]) -> None:

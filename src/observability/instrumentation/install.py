@@ -13,7 +13,7 @@ SDKS = (OPENAI, ANTHROPIC, GROQ, GOOGLE, OLLAMA, ELEVENLABS, HTTP)
 
 
 def install() -> None:
-    """Observe the chosen SDKs' methods from now on, also of SDKs that are imported later. Import no SDK."""
+    """Observe the chosen SDKs' methods from now on, even if an SDK is imported later. This function imports no SDK."""
     chosen = setting("OBSERVABILITY_INSTRUMENT")
     patches: dict[str, list[hooks.Patch]] = {}
     for sdk in SDKS:
@@ -29,7 +29,7 @@ uninstall = hooks.uninstall
 def observed(*, importing: bool = False) -> dict[str, list[str]]:
     """Return, for each SDK, the methods that are observed now, such as `chat.completions.create`.
 
-    An asynchronous twin has the same name as its synchronous method.
+    An asynchronous method is listed under the name of the synchronous method.
 
     Args:
         importing: first import the installed SDKs, since an SDK that is not imported is not listed. `doctor` uses this.

@@ -1,12 +1,12 @@
 """Finds a client's provider by the host of its base URL, since one SDK serves many providers.
 
-A new host is one line of `_HOSTS`. A new provider of `src/models` is added in `models/model_factory.py`.
+Add a new host to `_HOSTS`. Add a new provider of `src/models` to `models/model_factory.py`.
 """
 
 from functools import lru_cache
 from typing import Any
 
-# Suffix of a host -> the provider's name. A provider that `ModelFactory` has is named as there, except Anthropic.
+# Suffix of a host -> the provider's name. Providers of `ModelFactory` have the same name there, except Anthropic.
 _HOSTS = {
     "api.openai.com": "openai",
     "openai.azure.com": "azure",

@@ -24,7 +24,7 @@ from .providers import provider_of
 
 _MAX_DEPTH = 24
 _MAX_PARAMETER = 200  # in characters; a longer argument counts as a prompt, not as a parameter
-_SILENT = frozenset({"stream", "stream_options"})  # not recorded: the row shows anyway how an answer was sent
+_SILENT = frozenset({"stream", "stream_options"})  # not recorded: other columns show whether the answer was streamed
 
 
 NOT_RECORDED = frozenset({"extra_headers", "extra_query", "timeout", "http_options", "request_options"})
@@ -47,11 +47,11 @@ class Shape(NamedTuple):
     sdk: str
     api: str
     prompts: tuple[tuple[str, str], ...]  # argument that holds a prompt -> role of the message made from it
-    text_of: Callable[[dict[str, Any]], Any]  # an answer's text
+    text_of: Callable[[dict[str, Any]], Any]  # returns an answer's text
     fold: Callable[[list[Any]], dict[str, Any]]  # combines a stream's events into one answer
     type: str = "generation"
-    provider: str | None = None  # recorded if the client's host is unknown; None: the SDK's name
-    arguments: Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]] = _keywords  # a call's arguments by name
+    provider: str | None = None  # the provider if the client's host is unknown; None: the SDK's name
+    arguments: Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]] = _keywords  # returns arguments by name
     fields: Callable[[Any], dict[str, Any] | None] | None = None  # reads an answer that is not a pydantic model
 
     @property
@@ -73,7 +73,7 @@ class Shape(NamedTuple):
         request.provider = provider_of(request.client, self.provider or self.sdk)
         request.input = self._input(given)
         request.model_parameters, rest = _parameters(given)
-        if ended:  # not before: the caller's thread may still add metadata
+        if ended:  # before the end, the caller's thread may add metadata
             request.metadata = {**(request.metadata or {}), **rest} or None
             self._answer(request)
 
@@ -93,7 +93,7 @@ class Shape(NamedTuple):
     def _input(self, given: dict[str, Any]) -> Any:
         """Return the prompts as messages, in the order of `self.prompts`.
 
-        A list of messages is taken over as it is. A system prompt or a text becomes one message.
+        A list of messages is kept unchanged. A system prompt or a text becomes one message.
         """
         messages: list[Any] = []
         for name, role in self.prompts:
@@ -144,7 +144,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     """Return `value` as plain data.
 
     Pydantic models (the SDKs' answers) become dicts. An image or a sound becomes a text with its size, and any other
-    object a text with the name of its type. No code of an answer runs, except `to_dict` of Google's messages.
+    object a text with the name of its type. No method of an answer is called, except `to_dict` of Google's messages.
     """
     kind = type(value)
     if id(kind) in IMMUTABLE_IDS:

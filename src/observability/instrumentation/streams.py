@@ -1,8 +1,8 @@
 """Observes answers that come after the SDK's method has returned: streams, and responses that are read later.
 
 A stream is the SDK's own object; only its inner iterator is wrapped. A request and its stream are matched by the HTTP
-response, since helpers and raw responses make streams of their own. The request ends with the last item, an error,
-`close()`, or when the stream is dropped.
+response, since helpers and raw responses make streams of their own. The request ends with the last item, an error or
+`close()`, or when the stream is garbage-collected.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ..internal_errors import guarded
 from ..tracing import Observation, PerClass, fields_of, finish_request, has_class, note_error, running_request
 
-_MAX_EVENTS = 10_000  # most events that are kept of one stream; they take some 20 MB
+_MAX_EVENTS = 10_000  # at most this many events of one stream are kept; they take some 20 MB
 _LAST_EVENTS = 8
 _RESPONSES = ("http_response", "response", "_response")  # fields of a stream or answer that may hold the HTTP response
 
@@ -60,7 +60,7 @@ _is_generativeai = PerClass(lambda kind: has_class(kind, *_GENERATIVEAI))
 
 
 def end_later(request: Observation, result: Any) -> bool:
-    """If the caller reads the answer later, watch it, so that its request ends then, and return True."""
+    """If the caller will read the answer later, end its request only then, and return True."""
     if request.events is not None:
         return True
     kind = type(result)
@@ -180,14 +180,14 @@ def note_item(request: Observation, item: Any) -> None:
         return
     if not events:
         request.first_token = perf_counter_ns()
-    elif len(events) >= _MAX_EVENTS:  # keep the last ones, which have the usage
+    elif len(events) >= _MAX_EVENTS:  # drop an earlier event: the last ones report the usage
         request.pieces_left_out += 1
         del events[-_LAST_EVENTS]
     events.append(item)
 
 
 def end_stream(request: Observation, error: BaseException | None) -> None:
-    """End the request of a stream that was read to its end, or to an error."""
+    """End the request of a stream that was read to its end, or that failed."""
     with guarded:
         if error is not None and request.ended is None:
             note_error(request, error)
@@ -207,7 +207,7 @@ def _dropped(request: Observation) -> None:
 def finish_early(request: Observation, *, remember: bool = True) -> None:
     """End the request of a stream that the caller left early, unless it has ended."""
     if request.ended is None:
-        request.level = "DEFAULT"  # the answer was not read, which is no error of the model
+        request.level = "DEFAULT"  # that the answer was not read is not an error of the model
         request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
         finish_request(request, remember=remember)
 
@@ -225,7 +225,7 @@ def ending_close(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def ending_aclose(close: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Wrap an asynchronous `close` in the way that `ending_close` wraps a synchronous one."""
+    """Wrap an asynchronous `close` in the way that `ending_close` wraps a synchronous `close`."""
 
     async def observed(source: Any) -> Any:
         try:

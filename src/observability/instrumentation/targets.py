@@ -14,23 +14,23 @@ from .reading import Shape
 _Wrap = Callable[[Shape], Callable[[Callable[..., Any]], Callable[..., Any]]]
 ANSWER: tuple[_Wrap, _Wrap] = sync_method, async_method
 MANAGER: tuple[_Wrap, _Wrap] = manager_method, manager_method  # the context manager makes the request on entry
-GENERATOR: tuple[_Wrap, _Wrap] = generator_method, async_generator_method  # a generator makes the request when read
+GENERATOR: tuple[_Wrap, _Wrap] = generator_method, async_generator_method  # reading the generator makes the request
 
 
 class Method(NamedTuple):
-    """A method that makes a request. A class has it, and so has the class's asynchronous twin `Async…`."""
+    """A method that makes a request, and its asynchronous counterpart, usually in a class named `Async…`."""
 
     modules: tuple[str, ...]  # modules in which some version of the SDK has the class
     class_name: str
     name: str
     shape: Shape
-    wraps: tuple[_Wrap, _Wrap] = ANSWER  # wrappers of the method and of its asynchronous twin
+    wraps: tuple[_Wrap, _Wrap] = ANSWER  # wrappers of the synchronous and the asynchronous method
     async_name: str | None = None  # the asynchronous method's name, if it is in the same class
 
     def patches(self) -> Iterator[tuple[str, Patch]]:
-        """Yield a pair (module, patch) for the method and for its asynchronous twin, in each module.
+        """Yield a pair (module, patch) for the synchronous and the asynchronous method, in each module.
 
-        The class tells which is asynchronous, since decorators mislead `iscoroutinefunction`.
+        The class's name shows which method is asynchronous, since decorators mislead `iscoroutinefunction`.
         """
         twin = (self.class_name, self.async_name) if self.async_name else (f"Async{self.class_name}", self.name)
         homes = ((self.class_name, self.name), twin)
@@ -40,7 +40,7 @@ class Method(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """A class of streams, stream helpers or raw responses, and its asynchronous twin. Their `close` ends a request."""
+    """A class of streams, stream helpers or raw responses, and its asynchronous version. Their `close` ends a request."""
 
     module: str
     class_name: str
@@ -59,12 +59,12 @@ class Streams(NamedTuple):
 
 
 class Sdk(NamedTuple):
-    """One SDK and what is patched in it. OBSERVABILITY_INSTRUMENT uses the same `name`."""
+    """An SDK and its patches. `name` is its name in OBSERVABILITY_INSTRUMENT."""
 
     name: str
     methods: tuple[Method, ...]
     streams: tuple[Streams, ...] = ()
-    others: tuple[tuple[str, Patch], ...] = ()  # module -> patch
+    others: tuple[tuple[str, Patch], ...] = ()  # pairs (module, patch)
 
     @property
     def names(self) -> set[str]:

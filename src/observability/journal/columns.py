@@ -82,7 +82,7 @@ SCORES = (
     Column("destination", Kind.TEXT, is_identity=True),
     Column("state", Kind.TEXT, is_identity=True),
 )
-COLUMNS = {column.name: column for column in (*SCORES, *OBSERVATIONS)}  # a column in both tables has one kind
+COLUMNS = {column.name: column for column in (*SCORES, *OBSERVATIONS)}  # a name in both tables has the same kind
 OBSERVATION_COLUMNS = tuple(column.name for column in OBSERVATIONS)
 SCORE_COLUMNS = tuple(column.name for column in SCORES)
 

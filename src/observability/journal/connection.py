@@ -12,7 +12,7 @@ from typing import Any
 from .. import sqlite_forks
 from .file import BUSY_SECONDS, JournalError, connected, errors_named, identity_of, set_aside
 
-_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # pauses between tries for the write lock
+_FIRST_RETRY_SECONDS, _LAST_RETRY_SECONDS = 0.001, 0.01  # shortest and longest pause before a retry for the write lock
 
 _random = random.SystemRandom()  # not the global generator, which the agent may have seeded
 
@@ -63,7 +63,7 @@ class JournalConnection:
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        """Run a write transaction. Only one process at a time can be in one.
+        """Run a write transaction. Only one process at a time can write.
 
         Args:
             durable: commit to the disk, not only to the operating system.
@@ -153,6 +153,6 @@ class JournalConnection:
 def _is_busy(error: BaseException) -> bool:
     """Whether the error says that another process holds the write lock.
 
-    Only the message tells, since Python 3.10 gives no error code.
+    The message is compared, since Python 3.10 gives no error code.
     """
     return isinstance(error, sqlite3.OperationalError) and str(error) == "database is locked"

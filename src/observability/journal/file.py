@@ -23,7 +23,7 @@ _KEEP_WAL_SMALL = f"PRAGMA journal_size_limit = {_WAL_BYTES}"
 
 
 class JournalError(OSError):
-    """The journal cannot be used. The message names the cure; until then, new rows stay in the recorder's queue."""
+    """The journal cannot be used. The message says what to do; meanwhile, new rows stay in the recorder's queue."""
 
 
 class DamagedJournalError(JournalError):
@@ -53,7 +53,7 @@ def connected(path: Path, *, create: bool) -> Connected:
     if not create and not path.is_file():
         raise JournalError(f"No journal at {path} yet: run an agent first")
     try:
-        if (existing := _up_to_date(path)) is not None:  # without the lock, so that a starting fleet does not queue
+        if (existing := _up_to_date(path)) is not None:  # without the lock, so that many starting agents do not queue
             return existing
     except JournalError:  # the file is checked again below, by one process at a time
         if not create:

@@ -1,4 +1,4 @@
-"""Encodes JSON in pieces, so that other threads run in between: Python's encoder holds the interpreter to its end."""
+"""Encodes JSON in pieces, between which other threads can run. Python's own encoder makes them wait to its end."""
 
 import json
 from collections.abc import Iterator

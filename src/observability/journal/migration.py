@@ -72,7 +72,7 @@ def _note(db: sqlite3.Connection, number: int) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script. `executescript` would commit the open transaction before the first one."""
+    """Yield the statements of a script. `executescript` would first commit the open transaction."""
     statement = ""
     for line in script.splitlines():
         statement += f"{line}\n"
@@ -93,7 +93,7 @@ def _back_up(db: sqlite3.Connection, path: Path, number: int) -> None:
         _copy(db, path, draft)
         draft.replace(backup)
     except (OSError, sqlite3.Error) as error:
-        failures.note("backup", f"no backup before the migration of {path}: {error}", cure="The migration goes on.")
+        failures.note("backup", f"no backup of {path} was made: {error}", cure="The migration goes on.")
     for old in backups_of(path):
         if old != backup and (backup.exists() or old == draft):  # only the newest backup is kept
             old.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from .migration import backups_of
 from .store import Journal
 
 STEP_ROWS = 200
-_STEPS = 2  # steps in one call of `tidy`; each takes about 15 ms, in which the recorder journals nothing
+_STEPS = 2  # `tidy` runs at most this many steps; during each, about 15 ms, the recorder writes nothing
 _DAY_NS = 86_400_000_000_000
 _HOUR_NS = 3_600_000_000_000
 _FULL, _ROOM = 0.95, 0.9  # shares of the size limit: above `_FULL`, rows are deleted until `_ROOM` is reached

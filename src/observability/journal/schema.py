@@ -23,7 +23,7 @@ class Migration(NamedTuple):
 
     script: str
     in_pieces: bool = False  # repeat the script in separate transactions until its last statement changes nothing
-    changes: str | None = None  # query for the existing rows that the script will change; if any, a backup is made
+    changes: str | None = None  # selects existing rows that the script will change; if it finds any, a backup is made
 
 
 APPLICATION_ID = 0x4D4F4F4E  # "MOON" in ASCII; marks a file as a journal of this program

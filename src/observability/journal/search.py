@@ -23,7 +23,7 @@ PART_ROWS = 8192
 # The columns that `text_of_row` reads.
 SEARCHED_COLUMNS = "input, output, status_message, json_extract(metadata, '$.signal_reasoning') AS reason"
 WORD = r"[^\W_]"  # a letter or digit
-# Longest wait for another process that writes to the index: of a search, and of the recorder.
+# Longest time for which a search, and the recorder, wait while another process writes to the index.
 _WAIT_SECONDS, _WAIT_OF_RECORDER_SECONDS = 5.0, 0.2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parts (number INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL);
@@ -61,7 +61,7 @@ class SearchIndex:
 
         Args:
             rows: the rows as (seq, trace id, text), in order of `seq`.
-            last_seq: the last `seq` covered by these rows.
+            last_seq: every row up to this `seq` is indexed afterwards, or has been deleted.
             left: returns the `seq` of the rows that are still in the journal. It is called while the index is locked:
                 if a row is deleted later, `forget` waits and then drops its words.
         """

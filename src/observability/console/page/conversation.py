@@ -1,4 +1,4 @@
-"""A trace as the page shows it: a tree of observations, each with messages, facts, start and duration."""
+"""Prepares a trace for the page: a tree of observations, each with its messages, facts, start and duration."""
 
 import json
 from collections.abc import Generator, Iterator, Sequence
@@ -10,12 +10,12 @@ from ..queries.traces import Trace
 from ..render.format import duration, gain, gain_percent, moment, money, plain, price, safe, tokens
 from .overview import DecisionRow, decision
 
-_MAX_TEXT = 20_000  # most characters shown of one message
+_MAX_TEXT = 20_000  # a longer message is cut to this many characters
 _MAX_DEPTH = 20
 _MAX_NODES = 500
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
           "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
-# The arguments of a call that are messages, and the role of each message, in the order of a conversation.
+# Names of call arguments that hold a message, and the role of that message, listed in the order of a conversation.
 _ARGUMENTS = {
     "system": "system", "system_prompt": "system", "instructions": "system", "prompt": "user", "user_prompt": "user",
     "user_content": "user",
@@ -40,7 +40,7 @@ class Node(NamedTuple):
     title: str
     facts: list[str]
     messages: list[Message]
-    more: list[Message]  # the model's parameters, and the metadata
+    more: list[Message]  # model parameters and metadata, shown as messages
     decision: DecisionRow | None
     left: float  # start of the observation in percent of the trace's duration
     width: float  # duration of the observation in percent of the trace's duration
@@ -48,7 +48,7 @@ class Node(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A trace as the page shows it."""
+    """A trace prepared for the page."""
 
     id: str
     name: str
@@ -60,7 +60,7 @@ class Picture(NamedTuple):
 
 
 def picture(trace: Trace) -> Picture:
-    """Return a trace as the page shows it. The trace must have at least one observation."""
+    """Prepare a trace for the page. The trace must have at least one observation."""
     rows = trace.observations
     name = next((row["agent"] for row in rows if row["agent"]), rows[0]["trace_name"])
     return Picture(
@@ -108,7 +108,7 @@ def _score(score: Row) -> str:
 def _address(trace: Trace) -> str | None:
     """Return the address of the trace in Langfuse; None if it is not a web address.
 
-    It is checked because a journal may contain any text as the host.
+    The address is checked because the journal may contain any text as the host.
     """
     address = trace.address
     return address if address and address.startswith(("https://", "http://")) else None
@@ -161,7 +161,7 @@ def _decision(row: Row) -> DecisionRow:
 def _messages(row: Row, *, with_output: bool) -> Iterator[Message]:
     """Yield the messages of an observation's input and output.
 
-    `with_output` is False if the observation has a child that is a decision, which repeats the output.
+    Pass `with_output=False` if a child of the observation is a decision, because the decision repeats the output.
     """
     yield from _of_value(row["input"], "user", "input")
     if with_output:
@@ -175,7 +175,7 @@ def _more(row: Row) -> Iterator[Message]:
 
 
 def _of_value(value: Any, kind: str, role: str) -> Iterator[Message]:
-    """Yield the messages of an input or output. It can be a conversation, a text, or other data, shown as JSON."""
+    """Yield the messages of an input or output: a conversation, a text, or other data, which is shown as JSON."""
     if isinstance(value, dict) and "role" not in value:
         value = yield from _of_arguments(value, kind, role)
     messages = [value] if isinstance(value, dict) and "role" in value else value

@@ -1,4 +1,4 @@
-"""The page frozen into one file: the same templates, with style and script inside, and the traces that it links to."""
+"""Renders the page as one HTML file that contains its style, its script and every trace that it links to."""
 
 from base64 import b64encode
 from hashlib import sha256

@@ -55,7 +55,7 @@ def news(journal: Journal, view: View, after: int | None, drawn: Newest | None) 
         journal: the journal.
         view: the view that the browser shows.
         after: the `seq` of the newest row in the browser. Newer rows are sent. None: no rows are sent.
-        drawn: the newest rows when the tiles were drawn. If there are newer rows, the tiles are sent. None: no tiles.
+        drawn: the newest `seq`s when the tiles were last sent. If these have changed, tiles are sent. None: no tiles.
     """
     newest = journal.newest()
     has_rows, has_tiles = after is not None and newest[0] > after, drawn is not None and newest != drawn

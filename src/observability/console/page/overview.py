@@ -22,13 +22,13 @@ _SEARCH_SECONDS = 0.2
 
 
 class Tile(NamedTuple):
-    """A figure of the period, its change against the period before, and its values over time as a small line."""
+    """A figure of the period, its change since the period before, and a small line chart of its values over time."""
 
     label: str
     value: str
     mood: str  # CSS class of the value: good, bad or empty
     note: str
-    change: str  # empty if the figure of either period is unknown
+    change: str  # change since the period before; empty if either figure is unknown
     line: Line
 
 
@@ -71,12 +71,12 @@ class Sums(NamedTuple):
 
     @property
     def net(self) -> float | None:
-        """Profit of the decisions minus the cost of all calls; None without an outcome in USD."""
+        """Profit of the decisions minus the cost of all calls; None if no decision has an outcome in USD."""
         return self.profit - self.spend if self.usd_cases else None
 
     @property
     def hit_share(self) -> float | None:
-        """Share of profitable decisions; None without an outcome."""
+        """Share of profitable decisions among those with an outcome; None if no decision has an outcome."""
         return self.hits / self.cases if self.cases else None
 
     @property
@@ -149,7 +149,7 @@ def _net_note(sums: Sums) -> str:
     if not sums.usd_cases:
         return "no outcomes in this period"
     unpriced = f", and {how_many(sums.unpriced, 'call')} of unknown price" if sums.unpriced else ""
-    return f"{gain(sums.profit)} traded, {money(sums.spend) if sums.spend else 'nothing'} spent{unpriced}"
+    return f"{gain(sums.profit)} from trades, {money(sums.spend) if sums.spend else 'nothing'} spent{unpriced}"
 
 
 def _hit_note(sums: Sums) -> str:
@@ -192,7 +192,7 @@ class Listing(NamedTuple):
     """One page of the list: decisions or failed calls, newest first."""
 
     rows: list[Any]
-    older: str | None  # the next page is older than this row, given as `start_ns-seq`; None on the last page
+    older: str | None  # the next page begins below this row, given as `start_ns-seq`; None on the last page
     # If a text search ran out of time, the start of the oldest row that it read; else None.
     searched_ns: int | None
 

@@ -91,20 +91,20 @@ async def _static(name: str, media_type: str, _request: Request) -> Response:
 
 def _not_found(_request: Request, _error: Exception | None) -> Response:
     return HTMLResponse(
-        live.message("Not found", "The journal has no such page or trace. It may have been deleted."), 404
+        live.message("Not found", "This page or trace does not exist. A trace may have been deleted."), 404
     )
 
 
 def _unreadable(_request: Request, error: Exception) -> Response:
     """Answer that the journal is missing, damaged or busy.
 
-    The message of the error names the cure, and the browser reloads the page.
+    The error's message says what to do. The browser reloads the page after some seconds.
     """
     return HTMLResponse(live.message("Waiting for the journal", str(error), again=True), 503)
 
 
 async def _events(request: Request) -> Response:
-    """Stream the rows that are newer than those in the browser. The request contains the `seq` of its newest row."""
+    """Stream the rows newer than those in the browser. The request contains the `seq` of the browser's newest row."""
     after = request.headers.get("last-event-id") or request.query_params.get("after") or ""
     rows = int(after) if re.fullmatch(r"[0-9]{1,18}", after) else None
     stream = _stream(View.of(request.query_params), rows, request.app.state.is_ending)

@@ -15,7 +15,7 @@ from ..time_range import now_ns
 PERIODS = {"1h": ("1 h", 1), "24h": ("24 h", 24), "7d": ("7 d", 168), "30d": ("30 d", 720), "all": ("All", None)}
 ACTIONS = ("BUY", "SELL", "NOTHING")
 _DEFAULT_PERIOD = "24h"
-_MAX_TEXT = 200  # most characters read of one value in the address
+_MAX_TEXT = 200  # a longer value in the address is cut to this many characters
 _MAX_BUCKETS = 30
 _MAX_SPAN_NS = 366 * 24 * HOUR_NS
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # possible widths of a bucket in hours; a wider bucket is a number of whole days
@@ -80,7 +80,7 @@ class Range(NamedTuple):
 
     @property
     def buckets(self) -> Buckets:
-        """The buckets in the form that queries take."""
+        """The first bucket and the width of the buckets, which queries need."""
         return Buckets(self.end - self.width * self.size, self.width)
 
     def start_ns(self, bucket: int) -> int:

@@ -1,4 +1,4 @@
-"""The page as HTML: the templates, and the filters that they use. Every text is escaped."""
+"""Renders the page's HTML from templates, and defines the filters that the templates use. Every text is escaped."""
 
 from functools import cache
 from pathlib import Path

@@ -46,7 +46,7 @@ class Filter(NamedTuple):
 
 
 STARTED = "start_ns >= :since_ns AND start_ns < :until_ns"
-# A call matches if `:model` is the name that the call requested, or the name in the answers of that model.
+# A call matches if `:model` is the model name in the call's request, or the model name in the provider's answers.
 IS_MODEL = (
     "(model = :model OR model IN (SELECT answered FROM model_names WHERE requested = :model)"
     " OR model IN (SELECT requested FROM model_names WHERE answered = :model))"

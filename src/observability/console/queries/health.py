@@ -119,8 +119,8 @@ def _in_steps(journal: Journal, assignments: str, state: str, values: tuple[str,
 def last_shipped(journal: Journal, destination: str) -> Row:
     """Return the last trace and the last score that were shipped to a destination.
 
-    The keys are `trace_id`, `trace_ns`, `score_id`, `score_name` and `score_ns`. Without a trace or score, its values
-    are None.
+    The row has `trace_id`, `trace_ns`, `score_id`, `score_name` and `score_ns`. The values of a trace or score that is
+    not found are None.
 
     Only the last hundred rows of each table are read, so that the query is fast for any journal.
     """

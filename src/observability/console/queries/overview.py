@@ -68,7 +68,7 @@ def _decoded(rows: Sequence[Row]) -> list[Row]:
 
 
 class Buckets(NamedTuple):
-    """Groups of consecutive hours. `first` is the first hour, counted since 1970; `width` is a bucket's hours."""
+    """Groups of `width` consecutive hours. `first` is the first hour of the first group, counted since 1970."""
 
     first: int
     width: int
@@ -105,7 +105,7 @@ def outcomes_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list
 def outcomes_by_name(journal: Journal, rows: Filter, by: str) -> list[Row]:
     """Return the number of decisions and their outcomes for each agent or model.
 
-    `by` is `agent` or `model`. A row has `name`, `decisions`, and the counts and the sum of `outcomes_by_bucket`.
+    `by` is `agent` or `model`. A row has `name`, `decisions`, and the columns that `outcomes_by_bucket` returns.
     """
     sums = ", ".join(f"sum({name}) AS {name}" for name in ("decisions", "cases", "hits", "usd_cases", "usd"))
     name = "ifnull((SELECT answered FROM model_names WHERE requested = model LIMIT 1), model)" if by == "model" else by
@@ -125,7 +125,7 @@ def actions_by_bucket(journal: Journal, rows: Filter, buckets: Buckets) -> list[
 
 
 def outcomes_by_confidence(journal: Journal, rows: Filter, classes: int) -> list[Row]:
-    """Return the mean confidence (0 to 100), cases and hits of each class of confidence, lowest class first."""
+    """Divide the confidences (0 to 100) into `classes` intervals; return mean, cases and hits of each, lowest first."""
     return journal.select(
         "SELECT avg(confidence) AS confidence, count(*) AS cases, sum(hit) AS hits FROM decided"
         f" WHERE {_DECIDED} AND hit IS NOT NULL AND confidence IS NOT NULL"
@@ -145,7 +145,7 @@ def outcomes_of(journal: Journal, trace_ids: Iterable[str]) -> list[Row]:
     )
 
 
-_MAX_BYTES = 16 * 1024 * 1024  # most bytes of prompts read for one comparison
+_MAX_BYTES = 16 * 1024 * 1024  # one comparison reads at most this many bytes of prompts
 _SAMPLE = f"""
 SELECT {{0}} FROM observations WHERE type = 'generation' AND end_ns IS NOT NULL AND status_message IS NOT :interrupted
     AND {STARTED} AND {NAMED} ORDER BY start_ns DESC LIMIT :limit

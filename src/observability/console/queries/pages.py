@@ -6,10 +6,10 @@ from typing import Any
 from ...journal import Journal, Row
 from .filter import ROWS, Filter, rows_of, traces_of
 
-PAGE_BYTES = 8 * 1024 * 1024  # most bytes of text in a page
+PAGE_BYTES = 8 * 1024 * 1024  # a page has at most this many bytes of text
 
 _OBSERVATIONS = f"FROM observations WHERE seq > :after AND seq <= :last AND state <> 'open' AND {ROWS}"
-# A score matches an agent or a model if an observation of the score's trace has it.
+# A score matches an agent or a model if an observation of the score's trace has that agent or model.
 _OF_TRACE = "EXISTS (SELECT 1 FROM observations AS o WHERE o.trace_id = scores.trace_id AND o.{0} = :{0})"
 _SCORES = f"""
 FROM scores WHERE seq > :after AND seq <= :last AND timestamp_ns >= :since_ns AND timestamp_ns < :until_ns

@@ -1,7 +1,7 @@
 """Calls, errors, cost, tokens and latency by group.
 
 Totals come from the journal's hourly sums, which are fast to read and include deleted rows. The incomplete hours at
-both ends, and all totals by session or prompt, are summed from rows. Latencies, and
+the start and end of a period, and all totals by session or prompt, are summed from rows. Latencies, and
 decisions by model, provider or prompt, cover only the existing rows.
 """
 
@@ -19,7 +19,7 @@ from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 UNKNOWN = "unknown"  # name of the group of rows without an agent, a model, and so on
 _PAGE_ROWS = 20_000
 _DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which a row's UTC hour begins
-# What calls are grouped by: its name, its SQL expression for hourly sums, and its SQL expression for rows.
+# The possible groupings of calls: the name, the SQL expression for hourly sums, and the SQL expression for rows.
 GROUPS = {
     "agent": ("agent", "agent"),
     "model": ("model", MODEL),
@@ -50,7 +50,7 @@ class CallStats(NamedTuple):
     written_tokens: int  # input tokens written to a cache
     output_tokens: int  # including reasoning tokens
     reasoning_tokens: int
-    cost_usd: float | None  # cost of the calls with a price; None if no call has one
+    cost_usd: float | None  # cost of the calls with a price; None if no call has a price
     unpriced: int  # successful calls without a price
     decisions: int
     p50_ms: float | None
@@ -98,7 +98,7 @@ def total(groups: Sequence[CallStats]) -> CallStats:
 
 
 def tokens_in_and_out(usage: dict[str, int]) -> tuple[int, int]:
-    """Return a call's input tokens, including cached ones, and its output tokens, including reasoning tokens."""
+    """Return a call's input tokens, including cached tokens, and its output tokens, including reasoning tokens."""
     tokens_in = sum(number for bucket, number in usage.items() if bucket.startswith("input"))
     return tokens_in, sum(number for bucket, number in usage.items() if bucket.startswith("output"))
 
@@ -146,8 +146,8 @@ def calls_without_usage(journal: Journal, rows: Filter) -> int:
 
 _COUNTED = ", ".join(COUNTED)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in COUNTED)
-# In the last two selects, min() and max() merge bounds, so that each has one lower and one upper bound. With two lower
-# bounds, SQLite might use either for the index.
+# The last two selects use min() and max() so that each has only one lower and one upper bound of `start_ns`. Given two
+# lower bounds, SQLite might search the index with the less selective one.
 _FROM_HOURS = f"""
     SELECT hour, agent, provider, model, {_COUNTED} FROM hourly WHERE hour >= :first_hour AND hour < :end_hour
     UNION ALL SELECT hour, agent, provider, model, {_COUNTED} FROM counted
@@ -171,7 +171,7 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
         keys: what to group by: names, and SQL over hour, agent, provider, model; with `by_row` also session_id and
             prompt.
         rows: the filter of the calls.
-        by_row: read every row instead of the hourly sums. Filters that the sums cannot answer always do so.
+        by_row: read every row instead of the hourly sums. If the sums cannot answer the filter, this is always done.
         values: further SQL parameters, which the keys use.
     """
     by_row = by_row or rows.is_of_traces
@@ -194,8 +194,8 @@ def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
-# The table `decided` under the name of the view `decisions`, so that the same conditions apply. It has no session. Its
-# `provider` is only set where MODEL reads it.
+# The table `decided` under the name of the view `decisions`, so that the same conditions apply. It has no
+# session id, and has a `provider` only for the model names that MODEL looks up by provider.
 _DECIDED = """
 (SELECT *, CASE WHEN model IN (SELECT requested FROM model_names) THEN (SELECT provider FROM observations AS g
     WHERE g.trace_id = decided.trace_id AND g.type = 'generation' AND g.start_ns <= decided.start_ns

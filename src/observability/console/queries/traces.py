@@ -20,7 +20,7 @@ class Trace(NamedTuple):
     id: str
     observations: list[Row]
     scores: list[Row]
-    address: str | None  # its page in Langfuse; None if an observation is not shipped or the project's id is unknown
+    address: str | None  # URL in Langfuse; None if an observation is not shipped or the project's id is unknown
 
     @property
     def outcomes(self) -> list[Row]:
@@ -41,7 +41,7 @@ class TraceLine(NamedTuple):
     interrupted: bool  # whether the recording process died, so that the real duration is unknown
     name: str  # the agent's name; the trace's own name if no agent is known
     model: str | None  # model of the last call
-    signal: Signal | None  # the one decision that is shown, although a trace may have several
+    signal: Signal | None  # the last valid BUY or SELL, else the last decision; None without a decision
     tokens: tuple[int, int] | None  # sums of input and output tokens over the calls that report usage
     calls: int
     cost_usd: float | None  # None if a successful call has no price, or no call has a price
@@ -149,7 +149,7 @@ def _trace_line(rows: Sequence[Row]) -> TraceLine:
 
 
 def _cost(calls: Sequence[Row]) -> float | None:
-    """Return the total cost of calls in USD; None if a successful call has no price, or if no call has one."""
+    """Return the total cost of calls in USD; None if a successful call has no price, or if no call has a price."""
     costs = [call["cost_usd"] for call in calls if call["cost_usd"] is not None]
     unpriced = any(call["cost_usd"] is None and call["level"] != "ERROR" for call in calls)
     return None if unpriced or not costs else sum(costs)
@@ -179,7 +179,7 @@ def trace_id_named(journal: Journal, name: str) -> str:
     """Return the full id of the trace whose id starts with `name`; the name `last` means the newest trace.
 
     Raises:
-        JournalError: no trace matches, or several do.
+        JournalError: no trace matches, or several traces match.
     """
     matches = trace_ids_named(journal, name)
     if len(matches) > 1:

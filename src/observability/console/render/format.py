@@ -16,9 +16,9 @@ from ..queries.totals import tokens_in_and_out
 from ..signal import finite
 from ..time_range import local_time
 
-DITTO = "″"  # replaces a cost or outcome that another decision of the same trace shows
+DITTO = "″"  # printed instead of a cost or outcome that another decision of the same trace shows
 SHORT_ID = 8  # number of digits in a shortened trace id
-_MAX_DECIMALS = 7  # most decimal places of a printed cost; smaller costs look like `$1.2e-09`
+_MAX_DECIMALS = 7  # a printed cost has at most this many decimal places; smaller costs look like `$1.2e-09`
 _KEPT = frozenset("\n\t")
 _UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # suffixes of large amounts in US dollars
 # Unicode categories: control, format (such as bidirectional marks), surrogate, private use
@@ -44,7 +44,7 @@ def plain(text: object) -> str:
 
 
 def one_line(text: str, width: int) -> str:
-    """Cut `text` to one line of at most `width` columns; a Chinese character takes two."""
+    """Cut `text` to one line of at most `width` columns; a Chinese character takes two columns."""
     line = " ".join(safe(text[: 8 * width]).split())
     return line if cell_len(line) <= width else set_cell_size(line, width - 1).rstrip() + "…"
 
@@ -86,7 +86,7 @@ def signed(value: float, form: str) -> str:
 
 
 def money(usd: float | None) -> str:
-    """Format a cost. Zero is `free`, and None is `unknown`. Below $1 it has two significant digits, else cents."""
+    """Format a cost: None as `unknown`, zero as `free`, below $1 with two significant digits, otherwise with cents."""
     if not usd:
         return "unknown" if usd is None else "free"
     if usd >= 1:

@@ -31,7 +31,7 @@ from .layout import WIDE, Column, table
 
 ACTION_STYLES = {"BUY": "bold green", "SELL": "bold red", "NOTHING": "bold yellow"}
 LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
-_WITH_SECONDS = 100  # terminal width, in columns, from which times have seconds
+_WITH_SECONDS = 100  # in terminals of at least this many columns, times include seconds
 _MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # widths in columns
 _MAX_REASON = 400
 _BAR = 6  # length of the longest bar, in columns
@@ -68,7 +68,7 @@ def _decision_columns(
 
 
 def _times(title: str, times: Sequence[int], max_width: int) -> Column:
-    """The column of times. Its title has the UTC offset; if the clocks changed between the times, each cell has it."""
+    """The column of times. Its title has the UTC offset; if the offset changed between them, each cell has its own."""
     form = "%m-%d %H:%M:%S" if max_width >= _WITH_SECONDS else "%m-%d %H:%M"
     cells = [f"{local_time(time):{form}}" for time in times]
     zones = [zone(time) for time in times]
@@ -158,7 +158,7 @@ def _interval(mean: Estimate, form: Callable[[float], str]) -> str:
 
 
 def balance_table(evaluations: Sequence[Evaluation], by: str, max_width: int) -> list[Text]:
-    """One line per group: profit or loss, the number of cases in it, the cost of all calls, and the difference."""
+    """One line per group: profit or loss, the number of outcomes summed, the cost of all calls, and the difference."""
     costs = [money(group.calls_usd) if group.calls else "no call" for group in evaluations]
     return table(
         [
@@ -201,7 +201,7 @@ def spend_table(agents: Sequence[CallStats], max_width: int) -> list[Text]:
 
 
 def costs_table(groups: Sequence[CallStats], total: CallStats, by: str, max_width: int) -> list[Text]:
-    """One line per group, and one for the total: all statistics that fit, and for a group a bar of its spend."""
+    """One line per group and one for the total, with all statistics that fit. Each group has a bar for its spend."""
     lines = _stats(groups, by, tuple(_CELLS), max_width, total)
     lines[-1].stylize("bold")
     return lines
@@ -247,7 +247,7 @@ def _stats(
 ) -> list[Text]:
     rows = groups if total is None else [*groups, total]
     columns = (Column(name, list(map(_CELLS[name], rows)), _PRIORITY.index(name), right=True) for name in names)
-    bars = [*_bars(groups), *(Text() for _ in rows[len(groups) :])]  # no bar for the total: it would dwarf the others
+    bars = [*_bars(groups), *(Text() for _ in rows[len(groups) :])]  # no bar for the total, as it would dwarf the rest
     return table([_groups([row.group for row in rows], by), *columns, Column("", bars, 8)], max_width)
 
 

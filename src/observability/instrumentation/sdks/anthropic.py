@@ -18,7 +18,7 @@ def _text_of_message(answer: dict[str, Any]) -> Any:
 
 
 def _fold_message(events: list[Any]) -> dict[str, Any]:
-    """Combine a stream's events into one message. Two events report usage; the later one's counts are totals."""
+    """Combine a stream's events into one message. Two events report usage; the counts in the later event are totals."""
     answer: dict[str, Any] = {"model": None, "usage": {}, "stop_reason": None}
     blocks: dict[int, dict[str, Any]] = {}
     for event in events:

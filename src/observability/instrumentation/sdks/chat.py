@@ -6,7 +6,7 @@ _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")  # text fields
 
 
 def text_of_chat(answer: dict[str, Any]) -> Any:
-    """Return the message's text, or the message itself if it calls tools. Several choices give a list of these."""
+    """Return the message's text, or the message itself if it calls tools. For several choices, return a list."""
     messages = [choice.get("message") for choice in answer.get("choices") or () if isinstance(choice, dict)]
     outputs = [_output(message) for message in messages if isinstance(message, dict)]
     return outputs[0] if len(outputs) == 1 else outputs or None

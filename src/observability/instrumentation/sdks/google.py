@@ -10,7 +10,7 @@ GEMINI_PROMPTS = (("system_instruction", "system"), ("systemInstruction", "syste
 
 
 def text_of_candidates(answer: dict[str, Any]) -> Any:
-    """Return the candidate's text, or its parts if it calls functions. Several candidates give a list of these."""
+    """Return the candidate's text, or its parts if it calls functions. For several candidates, return a list."""
     outputs = [_output(candidate) for candidate in answer.get("candidates") or () if isinstance(candidate, dict)]
     return outputs[0] if len(outputs) == 1 else outputs or None
 
@@ -53,7 +53,7 @@ def _of_generativeai(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str,
     given = {"contents": args[1], **kwargs} if len(args) > 1 else kwargs
     contents = given.get("contents")
     if isinstance(contents, list) and any(library_of(type(item)) == "google" for item in contents):
-        given = {**given, "contents": Unread(contents)}  # kept as it is: a chat makes a new list for each message
+        given = {**given, "contents": Unread(contents)}  # need not be copied: a chat makes a new list for each message
     system, config = model.get("_system_instruction"), given.get("generation_config")
     if config is None or type(config) is dict:  # a chat passes an empty config
         given = {**given, "generation_config": {**(model.get("_generation_config") or {}), **(config or {})}}

@@ -1,4 +1,4 @@
-"""Requests to chat APIs without an SDK: POSTs by `requests`, `httpx` and `httpx2`, recognised by path on any host.
+"""Requests to chat APIs without an SDK: POSTs by `requests`, `httpx` and `httpx2`, recognised by the URL's path.
 
 Only bodies that are in memory are read: an answer that the caller streams is recorded without its text. Headers are
 not recorded.
@@ -67,7 +67,7 @@ class _Post(Shape):
         if type(status) is int and status >= 400:
             request.level, request.status_message = "ERROR", f"HTTP {status}: {_error_in(response)}"
         elif response and type(response.get("_content")) is not bytes:
-            request.level = "DEFAULT"  # a streamed answer is not recorded, which is no error
+            request.level = "DEFAULT"  # a streamed answer is not recorded; this is not an error
             request.add_metadata({"stream": "not recorded"})
 
 
@@ -104,7 +104,7 @@ def _error_in(response: dict[str, Any]) -> str:
 
 
 def _end_of(request: Any) -> str | None:
-    """Return the end of the request's path if it is that of a chat API in `_APIS`; otherwise None."""
+    """Return the key of `_APIS` with which a POST request's path ends; None for every other request."""
     try:
         fields = request.__dict__  # faster than `fields_of`: every HTTP request of the process passes here
         if fields["method"] != "POST":

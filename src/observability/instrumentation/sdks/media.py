@@ -1,4 +1,4 @@
-"""Speech, transcription, images and videos by OpenAI and ElevenLabs: their texts and sizes, not their bytes."""
+"""OpenAI's and ElevenLabs' methods for speech, transcription, images and videos; files are recorded by size only."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ def _size_of(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sum_sizes(sizes: list[Any]) -> dict[str, Any]:
-    """The total size of a stream of sound, whose pieces were recorded as sizes."""
+    """The total size of an audio stream, whose pieces were recorded as sizes."""
     return {"bytes": sum(size for size in sizes if type(size) is int)}
 
 

@@ -50,7 +50,7 @@ def _text_of_vectors(answer: dict[str, Any]) -> dict[str, int]:
 
 
 def _named(*names: str) -> Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]:
-    """Return a function that returns a call's arguments by name; `names` are those of the positional arguments."""
+    """Return a function that returns a call's arguments by name; `names` are the positional arguments' names."""
     return lambda args, kwargs: {**dict(zip(names, args[1:], strict=False)), **kwargs}
 
 

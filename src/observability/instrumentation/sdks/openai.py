@@ -26,7 +26,7 @@ def _text_of_response(answer: dict[str, Any]) -> Any:
 
 
 def _fold_response(events: list[Any]) -> dict[str, Any]:
-    """Return the response that a stream's last event has; the text so far if the stream ended before that event."""
+    """Return the response in a stream's last event, or the text received so far if the stream ended before it."""
     events = [event for event in events if isinstance(event, dict)]
     whole = [event["response"] for event in events if isinstance(event.get("response"), dict)]
     response: dict[str, Any] = whole[-1] if whole else {}
@@ -62,7 +62,7 @@ def _openai() -> Sdk:
     methods = (
         *_resources("openai"),
         Method(completions, "Completions", "parse", CHAT),
-        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # until openai 1.91
+        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # `parse` up to openai 1.91
         Method(in_responses, "Responses", "create", RESPONSES),
         Method(in_responses, "Responses", "parse", RESPONSES),
         *openai_media(),
