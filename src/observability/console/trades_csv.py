@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_CELL = 16 * 2**20  # a cell may have at most this many characters
 _VALUES = ("pnl_usd", "pnl_pct", "note")
-_TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # fewer digits may be an exchange's order number
+_TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # a shorter number may be an exchange's order number
 
 
 class TradeLine(NamedTuple):

@@ -110,7 +110,7 @@ def _refused(shape: Shape, args: tuple[Any, ...], kwargs: dict[str, Any], error:
 async def observe_awaited(
     shape: Shape, make: Callable[[], Awaitable[Any]], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Call an SDK's asynchronous method and await it. Record this as one request, which begins at the await."""
+    """Call an SDK's asynchronous method, await it, and record this as one request, which begins at the await."""
     request = None
     try:
         request = begin(shape, args, kwargs)
@@ -191,7 +191,7 @@ def begin(
             hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
             given = shape.arguments(args, kwargs)
             _note_arguments(request, given, hidden)
-        return request  # inside the `try`, since an alarm may arrive at any line
+        return request  # inside the `try`, since an alarm may interrupt any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(request, error)
     return request
@@ -245,7 +245,7 @@ def _admit(request: Observation, make: Callable[[], Awaitable[Any]]) -> None:
     except RuntimeError:
         awaitable = make()
         if isinstance(awaitable, CoroutineType):
-            awaitable.close()  # else Python warns that the coroutine was never awaited
+            awaitable.close()  # without this, Python warns that the coroutine was never awaited
         raise
 
 

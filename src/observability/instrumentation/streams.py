@@ -60,7 +60,7 @@ _is_generativeai = PerClass(lambda kind: has_class(kind, *_GENERATIVEAI))
 
 
 def end_later(request: Observation, result: Any) -> bool:
-    """If the caller will read the answer later, end its request only then, and return True."""
+    """Return whether the caller will read the answer later. If so, the request ends only then."""
     if request.events is not None:
         return True
     kind = type(result)

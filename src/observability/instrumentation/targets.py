@@ -40,7 +40,7 @@ class Method(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """A class of streams, stream helpers or raw responses, and its asynchronous version. Their `close` ends a request."""
+    """A class of streams, stream helpers or raw responses, and its asynchronous version. `close` ends a request."""
 
     module: str
     class_name: str

@@ -106,4 +106,4 @@ def _copy(db: sqlite3.Connection, path: Path, draft: Path) -> None:
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
     with closing(sqlite3.connect(draft)) as copy:
-        db.backup(copy)  # copies in one step: a write by another process between two steps would restart the copy
+        db.backup(copy)  # in one step: between two steps, a write by another process would restart the copy

@@ -169,7 +169,7 @@ def _connected(path: Path, wait_seconds: float = _WAIT_SECONDS) -> sqlite3.Conne
     db = sqlite3.connect(path, timeout=wait_seconds, isolation_level=None)
     try:
         db.execute("PRAGMA secure_delete = ON")
-        db.execute("PRAGMA synchronous = OFF")  # a crash may damage the index, but then it is created anew
+        db.execute("PRAGMA synchronous = OFF")  # a crash may damage the index, which is then created anew
     except BaseException:
         db.close()
         raise

@@ -29,7 +29,7 @@ _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "moon.svg": "im
 
 
 def server(port: int) -> tuple[uvicorn.Server, Access]:
-    """Return the page's server, which is not started yet, and its access control.
+    """Return the page's server, not yet started, and the access control of the server.
 
     The server will listen on a port of the loopback interface.
     """
@@ -122,5 +122,5 @@ async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) 
                 if name == "tiles":
                     drawn, tiles_at = newest, time.monotonic() + _TILES_SECONDS
             after, drawn = newest[0], drawn or newest
-        yield ":\n\n"  # an empty comment, sent to detect that the browser was closed
+        yield ":\n\n"  # an empty comment; sending it fails once the browser is closed
         await asyncio.sleep(_POLL_SECONDS)

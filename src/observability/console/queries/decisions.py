@@ -20,7 +20,7 @@ SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decisions WHERE
 """
 
 
-# Like `_WITH_OUTCOME`, but without inferred decisions: their `hit` is NULL in the table `decided`.
+# Like `_WITH_OUTCOME`, but without inferred decisions, whose `hit` is NULL in the table `decided`.
 _JUDGED = f"""
 SELECT trace_id, agent, confidence, pnl_usd, pnl_pct, model FROM decided
 WHERE {decisions_of("decided")} AND hit IS NOT NULL

@@ -3,7 +3,7 @@
 from ...journal import Journal, Row
 from .filter import HOUR_NS
 
-_STEP_ROWS = 500  # rows changed in one transaction; few, so that no other writer waits long
+_STEP_ROWS = 500  # number of rows changed in one transaction; small, so that no other writer waits long
 _TABLES = ("observations", "scores")
 
 

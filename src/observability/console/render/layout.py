@@ -13,7 +13,7 @@ from ..time_range import local_time
 from .format import both_ends, json_text
 
 WIDE = 120  # terminal width, in columns, from which models, costs and reasons fit in one line
-_PIPE = 500  # width of the output to a pipe, in columns, so that the next program gets uncut cells
+_PIPE = 500  # columns of the output to a pipe; so wide that the next program gets uncut cells
 _LISTS_OF_ROWS = ("observations", "scores", "decisions", "agents")
 _TIMES = (
     "start_ns", "first_token_ns", "end_ns", "timestamp_ns", "began_ns", "oldest_pending_ns", "before_ns", "since_ns",
@@ -39,7 +39,7 @@ def width() -> int:
 
 
 def show(*renderables: RenderableType) -> None:
-    """Print the renderables, without spaces at the ends of lines."""
+    """Print the renderables, with trailing spaces removed from each line."""
     console = Console(highlight=False, width=width())
     with console.capture() as output:
         for renderable in renderables:
