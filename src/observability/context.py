@@ -185,7 +185,7 @@ class ObservabilityContext:
     def record_outcome(
         trace_id: str, pnl_usd: float | None = None, pnl_pct: float | None = None, note: str | None = None
     ) -> None:
-        """Record the profit or loss of a decision, as scores on its trace. A later outcome of the trace replaces an earlier one.
+        """Record the profit or loss of a decision, as scores on its trace. A later outcome replaces an earlier one.
 
         Args:
             trace_id: the decision's trace, from `current_trace_id()` or a cycle's `trace_id`.
