@@ -1,8 +1,8 @@
 """Import hooks: patch a module right after its import, or at once if it is imported already.
 
 The finder handles only modules with patches. It gets the module's spec from the other finders, and replaces the spec's
-loader by one that runs the original loader and then patches. Spec and module get the original loader
-back before the module's code runs. A reloaded module is patched again.
+loader by one that runs the original loader and then patches the module. Spec and module get the original loader back
+before the module's code runs. A reloaded module is patched again.
 """
 
 import functools
@@ -80,7 +80,7 @@ _finder: _Finder | None = None
 
 
 def install(patches_of: PatchesOf) -> None:
-    """Patch the modules that have patches: those already imported now, the others when they are imported.
+    """Patch the modules that have patches: at once if they are imported already, otherwise right after their import.
 
     This function imports no module itself.
     """

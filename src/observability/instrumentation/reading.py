@@ -115,7 +115,7 @@ def _flat(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-    """Split the arguments into the model's parameters, which are the short ones, and all others."""
+    """Split the arguments into the model's parameters, which are the short values, and all others."""
     sent = {name: value for name, value in given.items() if name not in _SILENT and value is not None}
     small = {
         name: value for name, value in sent.items() if type(value) in IMMUTABLE and len(str(value)) <= _MAX_PARAMETER

@@ -1,6 +1,6 @@
 """The search index: the words of prompts, answers, reasons and errors, in a file beside the journal (SQLite's FTS5).
 
-The file is separate so that writing to it does not delay a recorder, and so that losing it loses nothing. Searches fill
+The file is separate so that writing to it does not delay a recorder, and so that its loss does no harm. Searches fill
 the index; agents never do. Each of its tables has the words of `PART_ROWS` rows of the journal. Once a row is deleted,
 its table is dropped, and the next search fills a new one, so that no word outlives its row.
 """

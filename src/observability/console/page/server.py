@@ -112,7 +112,7 @@ async def _events(request: Request) -> Response:
 
 
 async def _stream(view: View, after: int | None, is_ending: Callable[[], bool]) -> AsyncIterator[str]:
-    """Yield new rows at each poll, and changed tiles at most every `_TILES_SECONDS`, until the server ends."""
+    """Yield new rows at each poll, and changed tiles at most once every `_TILES_SECONDS`, until the server ends."""
     drawn, tiles_at = None, 0.0
     while not is_ending():
         with suppress(JournalError):  # if the journal is missing or busy, the next poll retries

@@ -27,7 +27,7 @@ class Filter(NamedTuple):
 
     @property
     def is_of_traces(self) -> bool:
-        """Whether the filter has a condition that the hourly sums cannot answer."""
+        """Whether the filter has a condition that cannot be applied to the hourly sums."""
         return self.failed or (self.action, self.symbol, self.text) != (None, None, None)
 
     @property

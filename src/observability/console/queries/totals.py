@@ -16,7 +16,7 @@ from ...journal import COUNTED, INTERRUPTED, MODEL, PROMPT, Journal, Row
 from ..time_range import local_time
 from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
-UNKNOWN = "unknown"  # name of the group of rows without an agent, a model, and so on
+UNKNOWN = "unknown"  # group name of rows that have no value for what they are grouped by
 _PAGE_ROWS = 20_000
 _DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which a row's UTC hour begins
 # The possible groupings of calls: the name, the SQL expression for hourly sums, and the SQL expression for rows.
@@ -171,7 +171,7 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
         keys: what to group by: names, and SQL over hour, agent, provider, model; with `by_row` also session_id and
             prompt.
         rows: the filter of the calls.
-        by_row: read every row instead of the hourly sums. If the sums cannot answer the filter, this is always done.
+        by_row: read every row instead of the hourly sums. Always so if the filter cannot be applied to the sums.
         values: further SQL parameters, which the keys use.
     """
     by_row = by_row or rows.is_of_traces
