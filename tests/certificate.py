@@ -1,4 +1,4 @@
-"""A file with one root certificate: by default an SDK's client reads all 140 of the system, which takes 50 ms."""
+"""A file with one root certificate. By default, each client of an SDK reads the system's 140, which takes 50 ms."""
 
 from pathlib import Path
 

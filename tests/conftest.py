@@ -34,9 +34,9 @@ from tests.certificate import one_certificate
 from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 from tests.otlp_server import HEADERS, OtlpServer
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background would ignore SIGINT
-platform.processor()  # cached: the first client of an SDK would run `uname`
-typer.testing._get_command = functools.cache(typer.testing._get_command)  # else each run builds all commands
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores SIGINT by default
+platform.processor()  # fills a cache; an SDK's first client would run `uname`
+typer.testing._get_command = functools.cache(typer.testing._get_command)  # otherwise each run builds all commands
 
 _SETTINGS = re.compile(
     r"_KEY$|_TOKEN$|_SECRET$|_BASE_URL$|^(LANGFUSE|OBSERVABILITY|AI|MOONDEV|OTEL|ENABLE_LANGFUSE|COLUMNS)"
@@ -65,7 +65,7 @@ def _as_in_a_new_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         name for name, value in os.environ.items() if _SETTINGS.search(name) or environment.is_secret(name, value)
     ]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")  # tests count rows; an answer BUY would add one
+    monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "false")  # an answer BUY would add a row, and tests count rows
     monkeypatch.setattr(settings, "ENV_FILE", tmp_path / "no.env")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journal" / "journal.db"))
     monkeypatch.setattr(internal_errors, "strict", True)

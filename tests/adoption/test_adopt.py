@@ -59,7 +59,7 @@ def adopt(root: Path, *options: str) -> Result:
 
 
 def status(root: Path) -> str:
-    """Return changed, added and ignored files, and every difference of a byte."""
+    """Return git's list of changed, added and ignored files, and the binary diff of the changed files."""
     return git(root, "status", "--porcelain", "--ignored") + git(root, "diff", "--binary")
 
 
@@ -73,7 +73,7 @@ def run_bot(root: Path, code: str = "import src.agents.bot") -> subprocess.Compl
 @pytest.mark.parametrize("missing", [(), ("src/__init__.py",), (".env_example",), ("requirements.txt",),
                                      ("src/__init__.py", ".env_example", "requirements.txt")])  # fmt: skip
 def test_in_and_out_leaves_nothing(repo: Callable[..., Path], missing: tuple[str, ...]) -> None:
-    """After adopting twice and removing, `git status` is clean, whichever of the changed files existed before."""
+    """Adopting twice and then removing leaves `git status` clean, even if a changed file was missing before."""
     root = repo(*missing)
     assert adopt(root, "--yes").exit_code == 0
     once = status(root)
@@ -109,7 +109,7 @@ def test_the_line_of_this_repo_is_the_one_that_is_added() -> None:
 
 
 def test_an_agent_runs_as_before(repo: Callable[..., Path]) -> None:
-    """An adopted agent prints the same output, nothing else on stdout or stderr, and has the hooks."""
+    """After `adopt`, an agent prints what it printed before, prints nothing on stderr, and has the hooks."""
     root = repo()
     before = run_bot(root)
     adopt(root, "--yes")
@@ -121,7 +121,7 @@ def test_an_agent_runs_as_before(repo: Callable[..., Path]) -> None:
 
 @pytest.mark.parametrize("missing", ["termcolor", "dotenv", "mnemonic"])
 def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: str) -> None:
-    """A missing requirement is one line on stderr with its cure, and the agent goes on."""
+    """If a requirement is missing, the agent prints one line on stderr with the cure, and continues."""
     root = repo()
     adopt(root, "--yes")
     ended = run_bot(root, f"import sys; sys.modules[{missing!r}] = None\nimport src.agents.bot")
@@ -132,7 +132,7 @@ def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: s
 
 
 def test_a_missing_or_broken_package_stops_no_agent(repo: Callable[..., Path]) -> None:
-    """A damaged module prints one line; a package that was not deployed prints nothing."""
+    """An agent runs on if the package has a damaged module (one line is printed) or is missing (no line)."""
     root = repo()
     adopt(root, "--yes")
     (root / "src/observability/settings.py").write_text("broken(", encoding="utf-8")
@@ -146,7 +146,7 @@ def test_a_missing_or_broken_package_stops_no_agent(repo: Callable[..., Path]) -
 
 
 def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
-    """The removal keeps later edits, also in the package's own files, and the command lists the kept files."""
+    """`adopt --undo` keeps later edits, also in the package's own files, and lists the kept files."""
     root = repo()
     adopt(root, "--yes")
     with (root / "src/__init__.py").open("a", encoding="utf-8") as file:
@@ -203,7 +203,7 @@ def test_a_dry_run_and_a_no_change_nothing(repo: Callable[..., Path]) -> None:
 
 
 def break_init(root: Path) -> None:
-    """End `src/__init__.py` with half a statement."""
+    """Replace `src/__init__.py` by half a statement."""
     (root / "src/__init__.py").write_bytes(b"x = (\n")
     git(root, "commit", "--all", "--quiet", "--message", "broken")
 
@@ -227,7 +227,7 @@ def in_utf_16(root: Path) -> None:
 def test_a_repo_that_cannot_take_it_is_left_alone(
     repo: Callable[..., Path], prepare: Callable[[Path], object], message: str
 ) -> None:
-    """The message names the cure, and no file is changed."""
+    """If a repo cannot take the package, the message names the cure, and no file is changed."""
     root = repo()
     prepare(root)
     before = status(root)
@@ -248,7 +248,7 @@ def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
 
 
 def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failed write changes nothing. The failure is simulated, since root may write anywhere."""
+    """If a file cannot be written, no file is changed. The error is simulated, since root may write anywhere."""
     root = repo()
 
     def refuse(path: Path, content: bytes) -> int:
@@ -262,14 +262,14 @@ def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: 
 
 
 def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., Path]) -> None:
-    """A message is printed for a repo without adoption, for a missing folder, and for this repo itself."""
+    """A repo without the package to remove, a missing folder and this repo itself are refused with a message."""
     assert "nothing to remove" in adopt(repo(), "--undo", "--yes").stderr
     assert "has no folder src" in adopt(tmp_path / "nowhere", "--yes").stderr
     assert "give another repo" in adopt(settings.REPO_ROOT, "--yes").stderr
 
 
 def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None:
-    """The adopted package removes itself without this repo, and lists call sites."""
+    """The adopted copy of the package lists the repo's model calls and removes itself, without this repo."""
     root = repo()
     adopt(root, "--yes")
     command = [sys.executable, "-m", "src.observability"]
@@ -285,7 +285,7 @@ def test_the_adopted_package_takes_itself_out(repo: Callable[..., Path]) -> None
 
 
 def test_check_fails_where_a_call_is_not_observed(repo: Callable[..., Path]) -> None:
-    """`--check` ends with status 1 and totals; before an adoption it prints that nothing is adopted yet."""
+    """`--check` exits with 1 if a model call is not observed, and states that the package is not adopted yet."""
     root = repo()
     (root / "src/agents/bot.py").write_text("import src, litellm\nlitellm.completion(model='m')\n", encoding="utf-8")
     ended = adopt(root, "--check")

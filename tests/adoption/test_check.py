@@ -1,4 +1,4 @@
-"""Every LLM call of a repo is listed, with how it is observed."""
+"""`adopt --check` lists every LLM call of a repo, and states how the call is observed."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from src.observability.adoption import call_sites
 
 
 def sites_of(root: Path, source: str, name: str = "src/agents/bot.py") -> list[tuple[int, str, str | None]]:
-    """Return the call sites of a repo with only this file: line, call, how it is observed."""
+    """Return (line, call, how the call is observed) of each call site in a repo with only this file."""
     file = root / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(source, encoding="utf-8")
@@ -27,7 +27,7 @@ def sites_of(root: Path, source: str, name: str = "src/agents/bot.py") -> list[t
     ],
 )
 def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observed: str) -> None:
-    """A file that imports `src` is observed when imported or run; an import inside a function may run too late."""
+    """Calls in a file that imports `src` are observed; an import inside a function may run too late for that."""
     source = f"{imports}\nimport openai\nopenai.chat.completions.create(model='m')"
     assert [site[2] for site in sites_of(tmp_path, source)] == [observed]
 
@@ -50,7 +50,7 @@ def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observe
     ],
 )
 def test_a_call_is_known_by_its_name(tmp_path: Path, call: str, observed: bool | None) -> None:
-    """`observed` is None for a call that is not a model call: it is not listed."""
+    """A model call is recognised by its name; other calls (here `observed` is None) are not listed."""
     library = call.split(".")[0].split("_")[0]
     imports = (
         f"import src\nimport {library}\n" if library in ("requests", "aiohttp", "urllib", "litellm") else "import src\n"
@@ -60,12 +60,12 @@ def test_a_call_is_known_by_its_name(tmp_path: Path, call: str, observed: bool |
 
 
 def test_a_route_of_a_server_is_not_a_call(tmp_path: Path) -> None:
-    """`@app.post("/api/chat")` answers requests and makes none."""
+    """The decorator `@app.post("/api/chat")` of a web server is not listed as a model call."""
     assert sites_of(tmp_path, "import src, requests\n@app.post('/api/chat')\ndef chat(): ...") == []
 
 
 def test_a_model_that_its_package_imports_is_reached(tmp_path: Path) -> None:
-    """`base_model.py` does not import `src`, but is observed: Python imports `src` before it."""
+    """Calls in `src/models/base_model.py` are observed without an import: Python imports `src` before the file."""
     face = tmp_path / "src" / "models" / "__init__.py"
     face.parent.mkdir(parents=True)
     face.write_text("from .base_model import BaseModel\n", encoding="utf-8")

@@ -23,7 +23,7 @@ def test_an_addition_has_the_line_ends_of_the_file() -> None:
 
 
 def test_an_edited_line_stays() -> None:
-    """Each unedited line of an addition is removed once; edited lines stay."""
+    """Removal deletes each added line once, also if the file had the same line before; an edited line stays."""
     added = added_to(b"NAME=value\n", LINES)
     edited = (b"NAME=value\n" + added).replace(b"-r one.txt", b"-r one.txt  # ours")
     assert split_at(edited, added) == (b"NAME=value\n-r one.txt  # ours\n", b"")

@@ -24,14 +24,14 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_all_changes_are_made(root: Path) -> None:
-    """Files are created, replaced with their mode, and deleted; no draft is left."""
+    """`write_all` creates, replaces and deletes files; a replaced file keeps its mode; no temporary file is left."""
     write_all({root / "a" / "b.txt": b"b", root / "script.py": b"new", root / "gone.txt": None})
     assert {name: content for name, (content, _) in contents(root).items()} == {"a/b.txt": b"b", "script.py": b"new"}
     assert (root / "script.py").stat().st_mode & 0o777 == 0o755
 
 
 def test_a_folder_that_cannot_be_made_changes_nothing(root: Path) -> None:
-    """A folder that cannot be made is noticed before the first change."""
+    """If a folder cannot be made, the error is raised before any file is changed."""
     before = contents(root)
     with pytest.raises(NotADirectoryError):
         write_all({root / "script.py": b"new", root / "new" / "b": b"", root / "gone.txt" / "a": b"a"})
@@ -44,7 +44,7 @@ def test_a_folder_that_cannot_be_made_changes_nothing(root: Path) -> None:
 def test_a_change_that_fails_takes_back_the_ones_before(
     root: Path, monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException
 ) -> None:
-    """A failure of the disk or Ctrl-C halfway restores all files."""
+    """If the disk fails or Ctrl-C is pressed halfway, all files are restored."""
     before = contents(root)
     real = getattr(Path, failing)
 

@@ -39,7 +39,7 @@ def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     ],
 )
 def test_the_console_names_the_package(module: str, command: str, cure: str, journal: JournalReader) -> None:
-    """The exit status is 1, the last line of stderr names the cure, and no draft of the file is left."""
+    """The command exits with 1, names the cure in the last line of stderr, and leaves no unfinished file."""
     observe_llm(lambda: 1)()
     assert journal.observations()
     folder = journal.path.parent

@@ -60,7 +60,7 @@ def both(root: Path, source: str, *arguments: str, **environment: str) -> list[s
 
 @pytest.mark.parametrize("path", [None, "/nowhere", f"/nowhere{os.pathsep}/else"])
 def test_a_script_sees_what_it_would_see(root: Path, path: str | None) -> None:
-    """Arguments, paths, `__main__`, flags, environment, modules are the same; later options are the script's own."""
+    """Under `run` a script sees the same arguments, paths, flags, environment and modules as under `python`."""
     environment = {} if path is None else {"PYTHONPATH": path}
     plain, observed = both(root, SCRIPT, "--help", "-x", "--", "a b", **environment)
     assert (observed.returncode, observed.stderr) == (0, "")
@@ -69,13 +69,13 @@ def test_a_script_sees_what_it_would_see(root: Path, path: str | None) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_script_ends_as_it_would_end(root: Path, fault: str) -> None:
-    """Exit status, output and traceback are the same."""
+    """A failing script has the same exit status, output and traceback under `run` as under `python`."""
     plain, observed = both(root, FAULTS[fault])
     assert (observed.returncode, observed.stdout, observed.stderr) == (plain.returncode, plain.stdout, plain.stderr)
 
 
 def test_the_operators_own_sitecustomize_runs(root: Path) -> None:
-    """The operator's `sitecustomize` runs once, after ours."""
+    """`run` brings a `sitecustomize` module of its own; the operator's `sitecustomize` still runs, once, after that."""
     (root / "own").mkdir()
     (root / "own/sitecustomize.py").write_text("import sys\nsys.own = getattr(sys, 'own', 0) + 1\n")
     plain, observed = both(
@@ -98,7 +98,7 @@ def test_a_call_is_journalled(root: Path, journal: JournalReader) -> None:
 
 
 def test_a_script_of_another_repo_is_refused(tmp_path: Path) -> None:
-    """The script would import this repo's `src` instead of its own."""
+    """`run` refuses a script of another repo: the script would import this repo's `src` instead of its own."""
     (tmp_path / "script.py").write_text("print(1)")
     ended = subprocess.run(
         [sys.executable, "-m", "src.observability", "run", str(tmp_path / "script.py")],

@@ -8,5 +8,5 @@ HEADER = "symbol,side,type,time_in_force,quantity,price,average_price,status,fil
 
 
 def row(minute: float, usd: float = 1000, side: str = "SELL") -> str:
-    """Return the row of one forced order, at a minute of 2025."""
+    """Return the feed's row of one forced order, `minute` minutes after the start of 2025."""
     return ROW.format(time=1_735_689_600_000 + int(minute * 60_000), usd=usd).replace("SELL", side)

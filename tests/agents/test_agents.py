@@ -1,4 +1,4 @@
-"""The agents with the classes of `src/models`, answered by a loopback server in the provider's format or locally."""
+"""The agents call the real classes of `src/models`; a loopback server or the local model answers."""
 
 import json
 import os
@@ -31,7 +31,7 @@ Serve = Callable[..., None]
 
 @pytest.fixture
 def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    """Claude on loopback, which answers with three clear lines."""
+    """A Claude server on loopback that answers with a valid decision."""
     provider = Provider("claude")
     provider.play(httpserver, "answer")
     provider.configure(monkeypatch, httpserver.url_for(""))
@@ -41,7 +41,7 @@ def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
 
 @pytest.fixture
 def market(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serve:
-    """The Moon Dev API on loopback serves a text under a path; the agents' histories are in a temporary folder."""
+    """Return a function that serves a text at a path of a loopback Moon Dev API; histories are temporary files."""
     monkeypatch.setenv("MOONDEV_API_KEY", "moondev-key-0123456789")
     monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for("").rstrip("/"))
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
@@ -64,7 +64,7 @@ def types(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
-    """In each of six windows one side rises by half or more: six cycles, each with a model call and a decision."""
+    """In six windows of the sample one side rises by half or more; each gives a cycle, a model call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
     rows = journal.observations()
@@ -82,7 +82,7 @@ def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
 def test_a_quiet_window_asks_nothing_and_is_no_trace(
     claude: Provider, journal: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A quiet pass is printed, and counted in the next trace: traces of quiet passes would bury the decisions."""
+    """A window without a large change prints a line but leaves no trace; the next trace counts such windows."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0, 1000), row(10, 1000), row(16, 2900), row(30, 2900), row(45, 9000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -105,7 +105,7 @@ def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_pat
 def test_a_model_that_fails_is_no_decision_and_no_end(
     outcome: str, claude: Provider, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without an answer the signal is NOTHING and invalid. A 503 fails the pass, and the next pass runs."""
+    """If the model gives no answer, the decision is an invalid NOTHING; a 503 ends only the current window's cycle."""
     claude.play(httpserver, outcome)
     decisions = LiquidationAgent().replay(SAMPLE)
     rows = journal.observations()
@@ -122,7 +122,7 @@ def test_a_model_that_fails_is_no_decision_and_no_end(
 
 
 def test_an_answer_that_cannot_be_read_is_kept(httpserver: HTTPServer, claude: Provider, journal: Any) -> None:
-    """The decision is NOTHING and invalid, and its metadata has the raw answer."""
+    """An answer that cannot be parsed gives an invalid NOTHING, and the decision's metadata keeps the answer."""
     body = {**claude.recorded["answer"], "content": [{"type": "text", "text": "I would rather not say."}]}
     httpserver.clear()
     httpserver.expect_request(claude.recorded["path"]).respond_with_json(body)
@@ -157,7 +157,7 @@ def test_luna_does_the_same_however_she_is_traced(
 
 
 def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The printed line has the numbers of skipped and of read rows."""
+    """For a feed with broken rows, a printed line has the numbers of skipped and of read rows."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0), "broken", "row", row(10), row(16, 5000)]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -167,7 +167,7 @@ def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.C
 def test_luna_live_compares_with_her_last_look(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first pass has nothing to compare with, the second pass decides; the history has both."""
+    """Luna's first look at the live feed only records its sums; the second look compares and decides."""
     now = pd.Timestamp.now(tz="UTC")
     minute = (now - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     market("/files/liq_data.csv", "\n".join([row(minute - 3, 1000), row(minute - 60, 99999)]))
@@ -186,14 +186,14 @@ def test_luna_live_compares_with_her_last_look(
 
 
 def oi(btc: float, eth: float) -> str:
-    """The API's open interest file."""
+    """Return the API's file of open interest, with these amounts of BTC and ETH."""
     return f"symbol,time,openInterest,price\nBTCUSDT,1,{btc},2\nETHUSDT,1,{eth},1\nETHUSDT,0,9,9\n"
 
 
 def test_dez_asks_when_open_interest_moves_more_than_usual(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three small changes set the usual change; a large change leads to a decision. Each pass is in the history."""
+    """After three small changes of open interest, a large one leads to a decision. The history has all values."""
     agent = WhaleAgent()
     for size in (1000, 1010, 1020, 1030, 1200):
         httpserver.clear()
@@ -214,7 +214,7 @@ def test_dez_asks_when_open_interest_moves_more_than_usual(
 def test_open_interest_without_a_coin_is_no_fall_to_zero(
     market: Serve, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file without a complete row of ETH fails the pass: a missing coin would look like a large fall."""
+    """A file without a complete row of ETH is an error, since a missing coin would look like a large fall."""
     market("/files/oi.csv", "symbol,time,openInterest,price\nBTCUSDT,1,10,2\nETHUSDT,1,,3\n")
     agent = WhaleAgent()
     agent.run_safely(agent.look)
@@ -229,7 +229,7 @@ def test_open_interest_without_a_coin_is_no_fall_to_zero(
 def test_a_look_that_failed_is_recorded_and_forgotten(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any
 ) -> None:
-    """After a 503 during a spike the history keeps the previous pass, so that the next pass calls the model again."""
+    """If the model answers 503 to a spike, the history omits the spike, so that the agent's next look finds it."""
     now = (pd.Timestamp.now(tz="UTC") - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     agent = LiquidationAgent()
     for size, outcome in ((1000, "answer"), (5000, "503"), (5000, "answer")):
@@ -244,7 +244,7 @@ def test_a_look_that_failed_is_recorded_and_forgotten(
 
 
 def join(name: str, status: int, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add a provider on loopback that answers as recorded, or with this status."""
+    """Configure a provider on loopback that gives its recorded answer, or an error of this status."""
     provider = Provider(name)
     provider.configure(monkeypatch, httpserver.url_for(f"/{name}"))
     expected = httpserver.expect_request(f"/{name}{provider.recorded['path']}")
@@ -262,7 +262,7 @@ def swarm(claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
-    """Three models, one of which fails, and the consensus: all generations are in one cycle."""
+    """A swarm's calls of three models, one of which fails, and of the consensus are all in one cycle."""
     result = swarm.query("Will it hold?")
     assert result["metadata"] | {"total_time": 0} == {
         "total_models": 3, "successful_responses": 2, "failed_responses": 1, "total_time": 0,
@@ -279,7 +279,7 @@ def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
 
 
 def test_the_consensus_and_the_mapping_number_the_models_alike(swarm: SwarmAgent, journal: Any) -> None:
-    """The first model fails: the consensus is asked about "AI #2" and "AI #3", as `model_mapping` names the others."""
+    """If the first model fails, the consensus prompt names the others "AI #2" and "AI #3", as `model_mapping` does."""
     swarm.models = {name: swarm.models[name] for name in ("groq", "claude", "openai")}
     result = swarm.query("Will it hold?")
     question = str(journal.observations()[-1]["input"])
@@ -290,7 +290,7 @@ def test_the_consensus_and_the_mapping_number_the_models_alike(swarm: SwarmAgent
 def test_a_swarm_says_the_same_untraced(
     swarm: SwarmAgent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Answers, their order and printed lines are the same without tracing; only the times differ."""
+    """A swarm's answers, their order and the printed lines are the same without tracing; only the times differ."""
 
     def run() -> tuple[Any, str]:
         result = swarm.query("Will it hold?")
@@ -306,7 +306,7 @@ def test_a_swarm_says_the_same_untraced(
 def test_a_speaker_that_fails_is_followed_by_the_next(
     claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, journal: Any
 ) -> None:
-    """Claude answers the question and fails at the consensus: OpenAI states the consensus."""
+    """If Claude answers the question but fails to state the consensus, OpenAI is asked for the consensus."""
     claude.play(httpserver, "503")
     join("openai", 200, httpserver, monkeypatch)
     httpserver.expect_oneshot_request(claude.recorded["path"]).respond_with_json(claude.recorded["answer"])
@@ -321,7 +321,7 @@ def test_a_speaker_that_fails_is_followed_by_the_next(
 def test_a_model_that_hangs_holds_up_nobody(
     claude: Provider, monkeypatch: pytest.MonkeyPatch, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model beyond its time limit counts as failed; its call is in the trace once the call ends."""
+    """A model that exceeds the time limit counts as failed; its call joins the trace when the call ends."""
     monkeypatch.setattr(swarm_agent, "TIMEOUT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("OPENAI_KEY", "test-key-0123456789abcdef")
@@ -357,7 +357,7 @@ def script(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_without_a_key_the_agents_say_what_to_do(tmp_path: Path) -> None:
-    """A script runs from any folder: it starts, names the variable to set, and exits with 0."""
+    """Started from another folder without a key, an agent prints the variable to set, and exits with 0."""
     for name in ("liquidation_agent", "whale_agent"):
         ended = script(str(settings.REPO_ROOT / f"src/agents/{name}.py"), cwd=tmp_path)
         assert ended.returncode == 0, ended.stderr
@@ -365,7 +365,7 @@ def test_without_a_key_the_agents_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_the_swarm_is_not_asked_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a question no model is built."""
+    """Started without a question, the swarm asks for one and builds no model."""
     assert swarm_agent.main([]) == 0
     assert "⚠️ Give the swarm a question" in capsys.readouterr().out
 
@@ -374,7 +374,7 @@ def test_the_swarm_is_not_asked_for_nothing(capsys: pytest.CaptureFixture[str]) 
 def test_a_look_from_cron_says_by_its_status_whether_it_failed(
     outcome: str, status: int, claude: Provider, market: Serve, httpserver: HTTPServer
 ) -> None:
-    """`--once` exits with 0, or with 1 after a failed pass; so does a replay."""
+    """With `--once`, an agent exits with 1 if its cycle fails, else with 0, both live and in a replay."""
     claude.play(httpserver, outcome)
     assert liquidation_agent.main(["--replay", str(SAMPLE), "--once"]) == status
     market("/files/liq_data.csv", "no such feed" if status else row(9))
@@ -385,7 +385,7 @@ def test_a_look_from_cron_says_by_its_status_whether_it_failed(
 
 @cases("minutes", ["0", "-5", "nan", "inf", "1e-9"])
 def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The error names the allowed range of `--window`."""
+    """A `--window` out of range is refused with a message that states the range."""
     with pytest.raises(SystemExit):
         liquidation_agent.main([f"--window={minutes}"])
     assert "--window takes minutes, from 0.1 to 1440" in capsys.readouterr().err
@@ -393,7 +393,7 @@ def test_a_window_of_no_length_is_refused(minutes: str, capsys: pytest.CaptureFi
 
 @pytest.mark.slow
 def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
-    """The message names the missing file, and the exit status is 1."""
+    """A replay of a missing file prints the file's name, and exits with 1."""
     ended = script("-m", "src.agents.liquidation_agent", "--replay", "nowhere.csv", cwd=settings.REPO_ROOT)
     assert ended.returncode == 1
     assert "❌ No file nowhere.csv" in ended.stdout
@@ -403,8 +403,8 @@ def test_a_replay_of_no_file_is_status_1(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not LocalServer.is_installed(), reason="pip install --no-deps -r requirements-local.txt")
 def test_the_main_job_with_the_model_inside_the_process(tmp_path: Path) -> None:
-    """`make demo` prints what it will do, records sensible decisions of a real model with a symbol each, then their
-    outcomes."""
+    """`make demo` prints what it will do, then records sensible decisions of the local model, each with a symbol, and
+    their outcomes."""
     environment = {**os.environ, "LANGFUSE_SESSION_ID": "demo"}
 
     def run(*command: str) -> str:
@@ -445,5 +445,5 @@ SENSE = {  # action -> pattern of the reasoning that fits it
 
 
 def outcomes_of(trace: dict[str, Any]) -> list[Any]:
-    """Return the `pnl_usd` scores of a trace: one if it has an outcome."""
+    """Return the trace's scores named `pnl_usd`."""
     return [score for score in trace["scores"] if score["name"] == "pnl_usd"]

@@ -32,7 +32,7 @@ def test_liquidations_are_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 
 
 def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """Rows that lack a number are skipped and reported."""
+    """Rows of open interest that lack a number are skipped and reported."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(
         "symbol,time,openInterest,price\nBTCUSDT,1,10,90000\nETHUSDT,1,oops,3000\n"
     )
@@ -55,7 +55,7 @@ def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 def test_a_refusal_names_its_cure(
     status: int, message: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A temporary error is tried three times, a permanent error once; nothing is raised, and the key is not printed."""
+    """A temporary error is tried three times in all, a permanent error once; the printed line never has the key."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(KEY, status)
     assert api.get_oi_data() is None
     out = capsys.readouterr().out
@@ -65,7 +65,7 @@ def test_a_refusal_names_its_cure(
 
 
 def test_the_third_try_may_bring_it(api: MoonDevAPI, httpserver: HTTPServer) -> None:
-    """Two failed tries before a success print nothing."""
+    """If the third try succeeds after two failures, the rows are returned."""
     for status in (503, 500):
         httpserver.expect_ordered_request("/files/liq_data.csv").respond_with_data("", status)
     httpserver.expect_ordered_request("/files/liq_data.csv").respond_with_data(row(0))
@@ -78,7 +78,7 @@ def test_the_third_try_may_bring_it(api: MoonDevAPI, httpserver: HTTPServer) -> 
 def test_unusable_data_is_reported(
     text: str, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file with other content is reported by one line with the file's name."""
+    """If the API serves an unusable file, one printed line names the file."""
     for name in ("liq_data.csv", "oi.csv"):
         httpserver.expect_request(f"/files/{name}").respond_with_data(text)
     assert api.get_liquidation_data() is None
@@ -89,7 +89,7 @@ def test_unusable_data_is_reported(
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """For a refused connection, the line names the address and the setting."""
+    """If the connection is refused, a printed line names the address."""
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
     assert MoonDevAPI(KEY, "http://127.0.0.1:9").get_oi_data() is None
     assert "❌ http://127.0.0.1:9 cannot be reached" in capsys.readouterr().out
@@ -97,13 +97,13 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("address", ["api.moondev.com", "ftp://api.moondev.com", "http://"])
 def test_an_address_that_is_none(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """For a malformed address, the line shows a valid address, and no request is sent."""
+    """For a malformed address, a printed line shows a valid one, and no request is sent."""
     assert MoonDevAPI(KEY, address).get_oi_data() is None
     assert "❌ MOONDEV_API_URL must be an address like http://api.moondev.com:8000" in capsys.readouterr().out
 
 
 def test_without_a_key_it_is_named(httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a key no request is sent, and the line names the variable to set."""
+    """Without a key no request is sent, and a printed line names the variable to set."""
     assert MoonDevAPI(base_url=httpserver.url_for("")).get_liquidation_data() is None
     assert "❌ Set MOONDEV_API_KEY in .env to read live market data" in capsys.readouterr().out
     assert httpserver.log == []
@@ -120,7 +120,7 @@ def _nothing_warned() -> Iterator[None]:
 def test_a_key_over_plain_http_is_warned_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The warning is printed once per address, and never for an address of this machine."""
+    """A key sent over plain http gives one warning per address, and none for an address of this machine."""
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
     for address in ("http://market.invalid:8000", "http://market.invalid:8000", "http://127.0.0.1:9", "http://[::1]:9"):
         MoonDevAPI(KEY, address).get_oi_data()

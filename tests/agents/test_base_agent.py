@@ -1,4 +1,4 @@
-"""The agents' loop: it goes on after a failed pass, and the failure is recorded."""
+"""The agents' loop continues after an error, and the error is recorded."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def test_a_base_agent_must_be_given_a_run() -> None:
 
 
 def test_a_failing_pass_does_not_end_the_loop(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A failed pass is printed, and is a trace of level ERROR, whether it failed inside a cycle or before one."""
+    """An error inside or before a cycle prints a line and leaves a trace of level ERROR; the loop continues."""
     agent, passes = BaseAgent("risk"), iter(("outside", "inside", "fine", "stop"))
 
     def look() -> None:
@@ -56,7 +56,7 @@ def test_a_failing_pass_does_not_end_the_loop(journal: Any, capsys: pytest.Captu
 
 
 def test_an_error_is_not_put_on_the_trace_before(journal: Any) -> None:
-    """An error before a cycle is recorded on a trace of this pass, not on the last pass's trace."""
+    """An error before a cycle begins is recorded on a new trace, not on the previous cycle's trace."""
     agent = BaseAgent("risk")
     with agent.observed_cycle():
         ObservabilityContext.add_trading_signal("BUY", 60, "Up")
@@ -69,7 +69,7 @@ def test_an_error_is_not_put_on_the_trace_before(journal: Any) -> None:
 def test_what_is_printed_of_an_error_holds_no_key(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Keys in the text of an exception are masked: exceptions quote addresses."""
+    """Keys in an exception's text are masked when it is printed, since exceptions quote addresses with keys."""
     monkeypatch.setenv("MOONDEV_API_KEY", "moondev-key-0123456789")
 
     def look() -> None:
@@ -82,7 +82,7 @@ def test_what_is_printed_of_an_error_holds_no_key(
 def test_without_a_model_the_decision_is_nothing(
     journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a model the cure is printed; the signal is invalid and has no confidence."""
+    """If no model is available, the cure is printed, and the recorded signal is invalid and has no confidence."""
     monkeypatch.setattr("src.models.local_server._WEIGHTS_PACKAGE", "not_installed")
     decision = BaseAgent("risk").decide("You trade", "Longs +80 %")
     assert (decision.action, decision.valid) == ("NOTHING", False)
@@ -104,7 +104,7 @@ def test_without_a_model_the_decision_is_nothing(
 def test_the_model_is_the_one_that_the_settings_name(
     provider: str, name: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The model is AI_MODEL if it fits AI_MODEL_TYPE, else that provider's default."""
+    """The agent uses AI_MODEL if the provider AI_MODEL_TYPE offers that model, else the provider's default model."""
     monkeypatch.setattr(config, "AI_MODEL", name)
     for variable, text in (("AI_MODEL_TYPE", provider), ("ANTHROPIC_KEY", KEY), ("DEEPSEEK_KEY", KEY)):
         monkeypatch.setenv(variable, text)

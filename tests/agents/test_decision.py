@@ -37,7 +37,7 @@ from tests.cases import cases
     ],
 )
 def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: float, reason: str) -> None:
-    """Markdown, labels, numbering, a preamble and a single line are accepted; control characters are removed."""
+    """An answer may have Markdown, labels, numbers, a preamble, or one line only; control characters are removed."""
     decision = parse(answer)
     assert decision == (action, confidence, reason, True)
 
@@ -59,7 +59,7 @@ def test_a_clear_answer_is_a_decision(answer: str, action: str, confidence: floa
     ],
 )
 def test_what_is_unclear_is_nothing(answer: str, why: str) -> None:
-    """An unclear answer gives NOTHING, invalid, with the problem as its reason; no action is guessed."""
+    """An unclear answer gives an invalid NOTHING, whose reason states the problem; no action is guessed."""
     assert parse(answer) == ("NOTHING", 0.0, why, False)
 
 

@@ -18,7 +18,7 @@ MINUTE_MS = 60_000
 
 @pytest.fixture
 def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    """Claude on loopback, which answers BUY with 72 %."""
+    """A Claude server on loopback that answers BUY with a confidence of 72 %."""
     provider = Provider("claude")
     provider.play(httpserver, "answer")
     provider.configure(monkeypatch, httpserver.url_for(""))
@@ -26,14 +26,14 @@ def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
 
 
 def feed(*prices: tuple[float, float]) -> pd.DataFrame:
-    """Return orders of BTC at these minutes and prices."""
+    """Return a feed of BTC orders, given as pairs (minutes after noon, price)."""
     times = [(NOON_MS + int(minute * MINUTE_MS), price) for minute, price in prices]
     lines = [ROW.replace(",101,", f",{price},").format(time=time, usd=1) for time, price in times]
     return parse_feed(lines, "feed.csv").events
 
 
 def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -> None:
-    """A move uses no price after the horizon; there is no move if the feed ends before the horizon or lacks a price."""
+    """The move after a decision ignores prices after its horizon; without the needed prices there is no move."""
     at = pd.Timestamp(NOON_MS + 5 * MINUTE_MS, unit="ms", tz="UTC")
     move = demo.move_of(feed((0, 100), (4, 200), (6, 210), (19, 190), (21, 999)), "BTC", at)
     assert move is not None
@@ -48,7 +48,7 @@ def test_a_move_is_from_the_last_price_before_to_the_last_before_the_horizon() -
 def test_the_demo_records_what_became_of_each_decision(
     claude: Provider, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Outcomes equal those that pandas computes from the file; decisions of the last fifteen minutes have none."""
+    """Outcomes equal those that pandas computes from the file; decisions of the last 15 minutes have no outcome."""
     assert demo.main() == 0
     printed = capsys.readouterr().out
     assert printed.startswith("🌙 Moon Dev's demo: 100 minutes of real liquidations, recorded on 2025-12-11\n")
@@ -66,7 +66,7 @@ def test_the_demo_records_what_became_of_each_decision(
 
 
 def expected_percents(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Return trace id -> change of price in percent after its decision, from the file; Claude always answers BUY."""
+    """Compute from the file the price change in percent after each decision, by trace id; each decision is BUY."""
     raw = pd.read_csv(SAMPLE, header=None, usecols=[0, 6, 10], names=["symbol", "price", "ms"]).sort_values("ms")
     raw["symbol"] = raw["symbol"].str.replace(r"(USDC|USDT)$", "", regex=True)
     begin = raw["ms"].iloc[1]  # the first row is a stray order

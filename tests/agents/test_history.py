@@ -24,7 +24,7 @@ def written(file: Path, *rows: str) -> History:
 
 
 def ago(minutes: float) -> str:
-    """Return the timestamp of a time before now."""
+    """Return the ISO timestamp of the moment this many minutes ago."""
     return (datetime.now(UTC) - minutes * MINUTES).isoformat()
 
 
@@ -38,7 +38,7 @@ def test_what_was_added_is_there_in_the_next_process(file: Path) -> None:
 
 
 def test_a_record_of_long_ago_is_no_comparison(file: Path) -> None:
-    """After a long stop the last record is too old for a comparison; the file keeps it for a day."""
+    """After a long stop the last record is too old to compare with; the file still keeps the record for a day."""
     history = written(file, f"{ago(90)},1,2")
     assert history.last(within=30 * MINUTES) is None
     assert len(history.records()) == 1

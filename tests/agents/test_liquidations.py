@@ -14,7 +14,7 @@ from tests.cases import cases
 @cases("header", [[], [HEADER], [HEADER + ",datetime"]])
 @cases("extra", ["", ",2025-12-11 01:36:23"])
 def test_twelve_or_thirteen_columns_with_a_header_or_without(header: list[str], extra: str) -> None:
-    """All forms of the API's file give the same feed; a header is not a broken row."""
+    """A feed file may have twelve or thirteen columns, with or without a header; all four forms are read alike."""
     feed = parse_feed([*header, row(0) + extra, row(1, 500, "BUY") + extra], "feed.csv")
     assert feed.broken == 0
     assert list(feed.events["side"]) == ["SELL", "BUY"]
@@ -71,7 +71,7 @@ def test_windows_are_counted_from_the_first_event() -> None:
 
 
 def test_a_silence_longer_than_a_window_begins_anew() -> None:
-    """Windows before and after a gap are not compared."""
+    """After a gap longer than a window, a new series begins: windows before and after the gap are not compared."""
     feed = parse_feed([row(0), row(100), row(101), row(116)], "feed.csv")
     assert [len(run) for run in runs_of_windows(feed.events, 15)] == [1, 2]
 

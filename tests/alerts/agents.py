@@ -1,4 +1,4 @@
-"""Rows of agents for the alerts' tests: cycles of a call and a decision, at chosen times."""
+"""Makes journal rows for the alerts' tests: cycles of a model call and a decision, at chosen times."""
 
 import json
 from itertools import count

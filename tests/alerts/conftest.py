@@ -14,7 +14,7 @@ from src.observability.journal.store import Journal
 
 @pytest.fixture
 def watcher(made: Journal) -> Iterator[Callable[[], Watcher]]:
-    """Starts a watch of the test's journal, as a process that starts now would."""
+    """Return a function that starts a `Watcher` of the test's journal, as a new `watch` process would."""
     started: list[Watcher] = []
 
     def start() -> Watcher:
@@ -27,7 +27,7 @@ def watcher(made: Journal) -> Iterator[Callable[[], Watcher]]:
 
 
 class Webhook:
-    """A webhook on loopback, as OBSERVABILITY_ALERT_URLS names it; it keeps the messages that it received."""
+    """A webhook on loopback that keeps the messages it receives; its `url` fits OBSERVABILITY_ALERT_URLS."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.status, self.received = 200, list[dict[str, Any]]()
@@ -47,7 +47,7 @@ class Webhook:
 
 @pytest.fixture
 def webhook(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Webhook:
-    """The webhook, to which the settings point."""
+    """A webhook on loopback, to which OBSERVABILITY_ALERT_URLS points."""
     hook = Webhook(httpserver)
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", hook.url)
     return hook

@@ -1,8 +1,9 @@
-"""Simulated agents: events as the watch reads them from the journal, step by step, as in the operator's fleet.
+"""Simulated agents, which yield events like those that the command `watch` reads from the journal.
 
-Quiet agents have nights and weekends (in local time, with a change of clocks), restarts, moments of a failing provider,
-heavy-tailed latencies with slow hours, heavy-tailed costs with prices that drift, confidences that depend on the
-previous confidence and prefer round numbers, and markets that keep a decision for a while.
+Agents without a fault still pause at night and at weekends (local time, with a change of clocks), restart, and meet
+failing providers for minutes. Latencies and costs are heavy-tailed, with slow hours and drifting prices. Confidences
+depend on the previous confidence and prefer round numbers, and markets keep a decision the same for a while.
+
 """
 
 import random
@@ -15,12 +16,12 @@ from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 
 CADENCES = (5, 15, 15, 15, 30, 30, 60, 240)  # minutes between cycles
 SCHEDULES = ("always", "always", "always", "days", "weekdays", "sessions")
-_CLOCKS_CHANGE = 23  # day of the simulation: local time goes back by an hour
+_CLOCKS_CHANGE = 23  # on this day of the simulation, local time goes back by an hour
 
 
 @dataclass
 class Agent:
-    """One agent with its habits, which faults change."""
+    """A simulated agent; a test plants a fault by changing its fields."""
 
     seed: int
     name: str = "Agent"
@@ -32,7 +33,7 @@ class Agent:
     shift: float = 0.0  # added to confidences
     slower: float = 1.0
     dearer: float = 1.0
-    faster: int = 1  # factor for the number of cycles
+    faster: int = 1  # the agent runs this many times as often
     chance: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +83,7 @@ class Agent:
         if hours:
             self.slow_hour = 0.8 * self.slow_hour + chance.gauss(0, 0.12)
             self.price *= 2 ** chance.gauss(0, 0.003 * min(hours, 24) ** 0.5)
-            if chance.random() < 1 / (7 * 24):  # failures of a provider for minutes, about once a week
+            if chance.random() < 1 / (7 * 24):  # about once a week, a provider fails for minutes
                 self.bad_until = at + int(chance.uniform(1, 6) * MINUTE_NS)
 
     def _cycle(self, at: int) -> list[Event]:

@@ -17,7 +17,7 @@ from tests.alerts.conftest import Webhook
 
 
 def run(*arguments: str) -> Result:
-    """Run a command as an operator does, in a wide pipe."""
+    """Run a console command."""
     return CliRunner().invoke(app, [*arguments])
 
 
@@ -30,7 +30,7 @@ def failing(made: Journal) -> None:
 
 
 def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
-    """Two passes send one message; `alerts` and `status` show the incident, and `doctor` shows that a watch runs."""
+    """Running `watch --once` twice sends one message; `alerts` and `status` show the incident, `doctor` the watch."""
     first, second = run("watch", "--once"), run("watch", "--once")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stdout.startswith("❌ ")
@@ -73,7 +73,7 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
 def test_settings_that_do_not_work(
     name: str, value: str, finding: str, made: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`doctor` names the setting and its cure; an address is never quoted."""
+    """For a wrong setting of alerts, `doctor` names the setting and its cure, and quotes no address."""
     monkeypatch.setenv(name, value)
     assert finding in run("doctor").stdout
 
@@ -86,7 +86,7 @@ def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypat
 
 
 def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backlog of half an hour is one incident, which ends once no row is pending. Langfuse is not contacted."""
+    """Rows undelivered for half an hour are one incident, until no row is pending. Langfuse is not contacted."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     to = settings.destination()
@@ -106,7 +106,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each share is one incident; both incidents end with the period. A budget that skips 85 % gives one message."""
+    """Spending 85 % and 100 % of a budget is an incident each, until the period ends; a jump past both is one."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS
@@ -127,14 +127,14 @@ def test_a_budget_at_85_and_at_100_percent(
 
 
 def test_one_watch_at_a_time(made: Journal) -> None:
-    """A second watch prints that one is running and ends with status 0, since cron may overlap a slow pass."""
+    """If a `watch` is running, a second one prints so and exits with 0: cron may start it before a slow one ends."""
     with only_watch(made.path):
         second = run("watch", "--once")
     assert (second.exit_code, second.stderr) == (0, "🤖 another `watch` is running on this journal\n")
 
 
 def test_before_the_first_call() -> None:
-    """Without a journal, nothing is watched and nothing is created."""
+    """Before the first call there is no journal: `watch` and `alerts` print that, exit with 0 and create no file."""
     for command in (("watch", "--once"), ("alerts",)):
         result = run(*command)
         assert (result.exit_code, result.stdout) == (0, "")
@@ -143,7 +143,7 @@ def test_before_the_first_call() -> None:
 
 
 def test_a_damaged_file_of_alerts_names_its_cure(failing: None) -> None:
-    """With a damaged alerts' file, `watch` exits with 1 and prints the cure; `status` works."""
+    """If the alerts' file is damaged, `watch` exits with 1 and prints the cure; `status` still works."""
     path = settings.journal_path().with_name("journal.alerts.db")
     path.write_bytes(b"not a database" * 100)
     result = run("watch", "--once")
@@ -154,7 +154,7 @@ def test_a_damaged_file_of_alerts_names_its_cure(failing: None) -> None:
 
 
 def test_a_machine_that_slept_has_no_silent_agents(made: Journal, watcher: Callable[[], Watcher]) -> None:
-    """After a pause of the watch itself, silence counts from the end of the pause."""
+    """If the machine slept, `watch` counts an agent's silence from the time the machine woke up."""
     at = time.time_ns()
     append(made, [cycle(at - number * 15 * MINUTE_NS) for number in range(15 * 96, -1, -1)])
     running = watcher()

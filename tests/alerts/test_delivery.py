@@ -62,7 +62,7 @@ def incident(rule: str = "failing", **fields: Any) -> Incident:
 
 
 def announce(store: AlertStore, change: Incident, now_ns: int) -> None:
-    """Save one change and send due messages, as a pass does."""
+    """Save one change of an incident and send the due messages, as `watch` does."""
     due = dict.fromkeys((channel.key for channel in configured_channels()), end_of_quiet(now_ns))
     store.save({}, [], [change], due)
     delivery.send_due(store, configured_channels(), now_ns)
@@ -71,7 +71,7 @@ def announce(store: AlertStore, change: Incident, now_ns: int) -> None:
 def test_mail_and_webhook_get_the_same_message(
     store: AlertStore, webhook: Webhook, mailbox: tuple[Mailbox, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two addresses in one setting are two channels."""
+    """If the setting has two addresses, of mail and webhook, both receive the message."""
     box, address = mailbox
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"{address}, {webhook.url}")
     announce(store, incident(last_good="a" * 32, first_bad="b" * 32), T0)
@@ -97,7 +97,7 @@ def test_a_dead_channel_holds_up_no_other(store: AlertStore, webhook: Webhook, m
 
 
 def test_quiet_hours_hold_messages_back(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An incident that begins and ends at night is one message in the morning."""
+    """An incident that begins and ends within the quiet hours is sent as one message when these hours end."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_QUIET", "22:00-07:00 Europe/Berlin")  # in winter 21:00 to 06:00 UTC
     night = T0 + 60 * DAY_NS + 23 * HOUR_NS
     announce(store, incident(), night)

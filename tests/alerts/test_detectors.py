@@ -1,4 +1,4 @@
-"""The thresholds keep their promised rate of false alerts, measured on random data of known distributions."""
+"""The alerts' thresholds keep their promised rate of false alerts, measured on random data of known distributions."""
 
 import math
 import random
@@ -34,15 +34,15 @@ def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
 
 @pytest.mark.parametrize(("usual", "suspect"), [(0.02, 0.3), (0.1, 0.6), (0.3, 0.7)])
 def test_a_share_that_is_as_usual_is_no_evidence(usual: float, suspect: float) -> None:
-    """The mean time to a false alert is at least the number of tests (Lorden's bound)."""
+    """While the share is as usual, the mean time to a false alert is at least the number of tests (Lorden's bound)."""
     chance = random.Random(1)
     tests = 200.0
     time = mean_time(evidence_limit(tests), lambda: log_ratio(chance.random() < usual, usual, suspect), runs=150)
-    assert time >= tests * 0.8  # three standard errors of the mean of 150 runs
+    assert time >= tests * 0.8  # 0.8 allows for three standard errors of the mean of 150 runs
 
 
 def test_an_hour_as_usual_is_no_drift() -> None:
-    """The measured mean time is 0.7 to 1.5 times Siegmund's approximation."""
+    """The mean time to a false alert is 0.7 to 1.5 times the time that Siegmund's approximation promises."""
     chance = random.Random(2)
     tests = 400.0
     time = mean_time(drift_limit(tests, 1.0), lambda: chance.gauss(0, 1) - 1.0, runs=200)
@@ -51,7 +51,7 @@ def test_an_hour_as_usual_is_no_drift() -> None:
 
 @pytest.mark.parametrize("values", [(50, 60, 70), tuple(range(101)), (0, 100)])
 def test_samples_of_one_distribution_are_near(values: tuple[int, ...]) -> None:
-    """For any distribution, also with ties, at most one test in twenty is beyond the limit."""
+    """If two samples have the same distribution, at most one test in twenty exceeds the limit, also with ties."""
     chance = random.Random(3)
     past = Counter(chance.choices(values, k=400))
     limit = distance_limit(60, 400, tests=20)
@@ -60,7 +60,7 @@ def test_samples_of_one_distribution_are_near(values: tuple[int, ...]) -> None:
 
 
 def test_distance_is_that_of_kolmogorov_and_smirnov() -> None:
-    """The functions of 1, 1, 2 and of 1, 2, 2, 3 differ most at 1: by 2/3 - 1/4."""
+    """The distribution functions of the samples 1, 1, 2 and 1, 2, 2, 3 differ most at 1: by 2/3 - 1/4."""
     assert distance({1: 2, 2: 1}, {1: 1, 2: 2, 3: 1}) == pytest.approx(2 / 3 - 1 / 4)
     assert distance({1: 5}, {2: 5}) == 1.0
 
@@ -79,7 +79,7 @@ def test_a_gap_beyond_the_factor_is_rare() -> None:
 
 
 def test_an_upper_limit_of_a_share_covers_it() -> None:
-    """In at least 98 of 100 samples the limit is above the true share, also of a rare event."""
+    """In at least 98 of 100 samples the upper limit is above the true share, also for a rare event."""
     chance = random.Random(5)
     for share in (0.002, 0.05, 0.5):
         limits = (upper_share(sum(chance.random() < share for _ in range(300)), 300) for _ in range(400))

@@ -1,4 +1,4 @@
-"""Records of agents, read from the journal as the alerts read them."""
+"""The alerts' events, read from journals that real calls of agents have filled."""
 
 from contextlib import closing, nullcontext
 from operator import itemgetter
@@ -14,7 +14,7 @@ from tests.alerts.agents import T0, append, cycle
 
 @observe_llm(name="llm_generation")
 def ask(answer: Any) -> Any:
-    """Make a model call that gives this answer, or fails."""
+    """Make a traced model call that returns `answer`, or raises `answer` if that is an exception."""
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -22,7 +22,7 @@ def ask(answer: Any) -> Any:
 
 def events_of(journal: Any) -> list[tuple[str, Event]]:
     """Return all events of the test's journal."""
-    journal.observations()  # journals the queue
+    journal.observations()  # waits until queued rows are in the journal
     opened = Journal(settings.journal_path())
     try:
         return [*new_events(opened, 0, newest(opened))]
@@ -94,7 +94,7 @@ def test_an_interrupted_call_is_no_event(journal: Any) -> None:
 
 
 def test_pages_join_without_a_seam(made: Journal) -> None:
-    """More rows than one page are read without gap or repeat; running rows are left out."""
+    """Rows of several pages are read without gap or repeat; unfinished observations are left out."""
     append(made, [cycle(T0 + number) for number in range(1500)])
     append(made, [cycle(T0 + 9999, state="open")])
     events = [event for _, event in new_events(made, 0, newest(made))]

@@ -1,4 +1,4 @@
-"""The watch as a process: beside 48 writing processes, killed and restarted, and without apprise."""
+"""The command `watch` as a process: beside 48 writing processes, killed and restarted, and without apprise."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ WATCH = (sys.executable, "-m", "src.observability", "watch")
 
 @contextmanager
 def running(*command: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """Start a process, which is killed in the end."""
+    """Start a process, and kill it at the end of the block."""
     process = subprocess.Popen(
         command, cwd=settings.REPO_ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
     )
@@ -44,7 +44,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 def failing_since(journal: Journal, agent: str) -> None:
-    """Append an hour of an agent that has failed for half an hour."""
+    """Append an hour of an agent's cycles, whose calls failed in the last half hour."""
     now = time.time_ns()
     append(journal, [cycle(now - number * MINUTE_NS, agent, failed=number < 30) for number in range(60, 0, -1)])
 
@@ -53,7 +53,7 @@ def failing_since(journal: Journal, agent: str) -> None:
 def test_beside_48_writers_with_langfuse_down(
     made: Journal, webhook: Webhook, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The incident arrives while 48 processes write and no Langfuse server answers; the writers go on."""
+    """A failing agent is reported while 48 processes write to the journal and no Langfuse server answers."""
     for name, value in (("HOST", "http://127.0.0.1:9"), ("PUBLIC_KEY", "pk-lf-x"), ("SECRET_KEY", "sk-lf-x")):
         monkeypatch.setenv(f"LANGFUSE_{name}", value)
     failing_since(made, "WhaleAgent")
@@ -79,7 +79,7 @@ def test_beside_48_writers_with_langfuse_down(
 
 
 def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook) -> None:
-    """A watch is killed and restarted ten times: any second message of an incident is marked as a repeat."""
+    """`watch` is killed and restarted ten times; any second message about an incident is marked as a repeat."""
     for number in range(10):
         failing_since(made, f"Agent{number}")
         with running(*WATCH, "--every", "1") as watch:
@@ -100,7 +100,7 @@ def test_a_killed_watch_announces_nothing_twice(made: Journal, webhook: Webhook)
 
 
 def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> None:
-    """An incident is printed after its message is sent, at once even in a pipe; Ctrl-C exits with status 0."""
+    """`watch` prints an incident after sending its message, at once even in a pipe; Ctrl-C exits with status 0."""
     failing_since(made, "WhaleAgent")
     with running(*WATCH, "--every", "1") as watch:
         assert watch.stdout is not None
@@ -113,7 +113,7 @@ def test_a_resident_watch_ends_with_ctrl_c(made: Journal, webhook: Webhook) -> N
 
 
 def test_without_apprise_it_says_what_to_install(made: Journal, webhook: Webhook, tmp_path: Path) -> None:
-    """Without apprise the watch names the package; without an address apprise is not needed."""
+    """If apprise is missing, `watch` names that package; without an address, `watch` does not need apprise."""
     (tmp_path / "apprise.py").write_text("raise ModuleNotFoundError('No module named apprise', name='apprise')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     once = (*WATCH, "--once")

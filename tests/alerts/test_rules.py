@@ -25,26 +25,26 @@ def begun(incidents: Iterator[Incident]) -> list[tuple[str, str]]:
 
 
 def test_a_new_agent_that_fails_is_reported_with_few_data() -> None:
-    """Without a past, a usual share is assumed, and the message contains `few data`."""
+    """For a new agent without a past, a usual share of failures is assumed, and the message contains `few data`."""
     monitor = Monitor.new("A", T0)
     assert begun(calls(monitor, "x" * 12, T0)) == [("failing", "9 of 9 calls failed (few data: 0 trials before today)")]
 
 
 def test_a_burst_of_failures_within_minutes_is_no_incident() -> None:
-    """Twelve failures within six minutes are over before anybody could read a message."""
+    """Twelve failures within six minutes are no incident: they are over before anybody could read a message."""
     monitor = Monitor.new("A", T0)
     assert begun(calls(monitor, "." * 200 + "x" * 12 + "." * 200, T0, step_ns=30 * 10**9)) == []
 
 
 def test_traces_of_before_and_after() -> None:
-    """The last good trace is the trace before the first bad trace."""
+    """An incident has the first bad trace, and as last good trace the trace before the first bad one."""
     monitor = Monitor.new("A", T0)
     (incident,) = [item for item in calls(monitor, "...xx.xxxxxxxxx", T0) if item.rule == "failing"]
     assert (incident.last_good, incident.first_bad, incident.since_ns) == ("trace2", "trace3", T0 + 45 * MINUTE_NS)
 
 
 def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
-    """The first good call of an unstable provider does not end the incident."""
+    """If a provider is unstable, the incident does not end with the first good call, only after several."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "x" * 12, T0))
     assert [*calls(monitor, ".x.x.x.x", T0 + DAY_NS)] == []
@@ -53,18 +53,18 @@ def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
 
 
 def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
-    """A silence gives one message, and a second after two weeks; then none until the agent runs again."""
+    """An agent that stops running gives one message, a second after two weeks, then none until it runs again."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "." * 96 * 9, T0))
     at = T0 + 9 * DAY_NS
     days = [[*monitor.check(at + day * DAY_NS)] for day in range(40)]
-    assert [incident.closing for day in days for incident in day] == ["assumed retired"] * 2  # twice the same object
+    assert [incident.closing for day in days for incident in day] == ["assumed retired"] * 2  # the same object twice
     assert [number for number, day in enumerate(days) if day] == [1, 16]
     assert begun(iter([*calls(monitor, "." * 20, at + 40 * DAY_NS)])) == []
 
 
 def test_times_may_go_back() -> None:
-    """Times may decrease: rows of a forked child are merged later, and a clock may be set back."""
+    """The times of events may decrease: rows of a forked child are merged later, and a clock may be set back."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "." * 96 * 3, T0))
     assert begun(calls(monitor, "." * 96, T0 + DAY_NS)) == []
@@ -74,7 +74,7 @@ def test_times_may_go_back() -> None:
 
 @pytest.mark.parametrize("symbols", [("BTC",), ("BTC", "ETH")])
 def test_a_turn_is_one_of_the_same_symbol(symbols: tuple[str, ...]) -> None:
-    """BUY of one symbol after SELL of another symbol is not a turn."""
+    """A BUY of one symbol after a SELL of another symbol does not count as a reversal."""
     monitor = Monitor.new("A", T0)
     for number in range(600):
         action = "BUY" if number % 2 else "SELL"

@@ -1,4 +1,4 @@
-"""48 quiet agents over 90 days, and planted faults: how often alerts are false, and how soon they are true."""
+"""Counts false alerts of 48 agents without faults over 90 days, and measures how soon planted faults are found."""
 
 import copy
 from collections import Counter
@@ -11,12 +11,12 @@ from src.observability.alerts.monitor import Monitor
 from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 from tests.alerts.simulation import Agent, watched
 
-PLANTED_NS = T0 + 31 * DAY_NS + 14 * HOUR_NS  # a Monday, while every agent runs
-# Agents of each schedule and each cadence up to an hour (240 minutes: below), with one, two or five calls a cycle.
-# Agents in `ONE_WORD` answer with the action alone, so that most of their answers equal the answer before.
+PLANTED_NS = T0 + 31 * DAY_NS + 14 * HOUR_NS  # on a Monday, at an hour when every agent runs
+# Seeds of agents with each schedule and each cadence up to an hour, and with one, two or five calls a cycle.
+# The agents in `ONE_WORD` answer with the action alone, so that most answers equal the previous answer.
 SEEDS = (0, 3, 6, 9, 12, 18, 21, 24, 30, 33, 36, 45)
 ONE_WORD = (9, 12)
-# Rule -> the fault, and the number of cycles within which it is found.
+# Rule -> the changed fields of the agent, and the number of cycles within which the rule finds the fault.
 FAULTS: dict[str, tuple[dict[str, Any], int]] = {
     "failing": ({"fail": 0.5}, 30),
     "refused": ({"refuse": 0.5}, 30),
@@ -34,7 +34,7 @@ _ONE_WORD_REPEATED = 400  # cycles
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_quiet_agents_are_left_alone() -> None:
-    """48 agents over 90 days each cause at most one false alert an agent, and at most three in all."""
+    """Over 90 days, 48 agents without faults cause at most one false alert each, and at most three in all."""
     false = Counter[str]()
     for seed in range(48):
         alerts = [incident for _, incident in watched(Monitor.new("A", T0), Agent(seed), T0, T0 + 90 * DAY_NS)]
@@ -77,7 +77,7 @@ def _is_slow_to_tell(rule: str, seed: int) -> bool:
 
 @pytest.mark.slow
 def test_a_silence_is_found() -> None:
-    """A silence is found within 90 minutes or four cycles; of an agent that runs every four hours, within two days."""
+    """An agent's silence is found within four cycles (at least 90 minutes); at a cadence of four hours, in two days."""
     for seed in (*SEEDS, 7):
         agent, monitor = copy.deepcopy(after_a_month(seed))
         limit = max(90 * MINUTE_NS, 4 * agent.minutes * MINUTE_NS, 48 * HOUR_NS if agent.minutes > 60 else 0)

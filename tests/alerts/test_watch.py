@@ -30,7 +30,7 @@ def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: 
     watcher().run_pass(at + 8 * QUARTER + MINUTE_NS)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
     body = webhook.received[0]["message"]
-    assert "8 of 8 calls failed" not in body  # announced once certain, before the eighth failure
+    assert "8 of 8 calls failed" not in body  # the message was sent before the eighth failure
     assert f"Last good trace: {trace_of(good)[:8]}" in body
     assert f"trace {trace_of(failing[0])[:8]}" in body
     append(made, [cycle(at + number * QUARTER) for number in range(9, 20)])
@@ -65,13 +65,13 @@ def test_the_past_is_learned_without_messages(made: Journal, watcher: Start, web
 def test_a_broken_channel_is_tried_again_and_holds_up_no_other(
     made: Journal, watcher: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message waits, with growing pauses, until the channel accepts it."""
+    """A message is retried with growing pauses, until the channel accepts it."""
     at = usual_days(made, 3)
     append(made, [cycle(at + number * QUARTER, failed=True) for number in range(9)])
     now, webhook.status = at + 9 * QUARTER, 500
     running = watcher()
     running.run_pass(now)
-    running.run_pass(now + 1)  # within the pause
+    running.run_pass(now + 1)  # too early for a retry
     (channel,) = running.store.select("SELECT * FROM channels")
     assert (channel["failures"], channel["failing_since_ns"]) == (1, now)
     webhook.status = 200
@@ -82,7 +82,7 @@ def test_a_broken_channel_is_tried_again_and_holds_up_no_other(
 
 
 def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """The rows of a failed pass are read again, so that their incident is not lost."""
+    """After an error in `watch`, the same rows are read again, so that their incident is not lost."""
     at = usual_days(made, 3)
     append(made, [cycle(at + number * QUARTER, failed=True) for number in range(7)])
     running = watcher()
@@ -98,7 +98,7 @@ def test_a_pass_that_fails_counts_nothing(made: Journal, watcher: Start, webhook
 
 
 def test_a_watch_of_every_hour_is_no_machine_that_sleeps(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """Hourly passes find a silence, although the first two passes were only a minute apart."""
+    """A `watch` that runs hourly finds a silent agent, although its first two runs were only a minute apart."""
     at = usual_days(made, 15)
     running = watcher()
     running.run_pass(at)

@@ -10,7 +10,7 @@ from tests.budgets.calls import PricedModel
 
 
 def gate() -> Gate:
-    """The gate of this process."""
+    """Return the gate of this process, which admits or refuses calls."""
     found = budgeting.gate
     assert isinstance(found, Gate)
     return found
@@ -29,7 +29,7 @@ def counted() -> None:
 
 
 def ask(model: PricedModel) -> Any:
-    """Call our model; the call is journalled and counted."""
+    """Make a call with our model, and wait until the budgets have counted the call."""
     answer = model.generate_response("", "Buy or sell?")
     counted()
     return answer

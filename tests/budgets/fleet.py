@@ -20,7 +20,7 @@ class Worked(NamedTuple):
 
     answered: int
     refused: int
-    slowest: float  # seconds that a call took beyond its model's own time
+    slowest: float  # longest delay of a call in seconds, without the model's own time
 
 
 class SlowModel(PricedModel):

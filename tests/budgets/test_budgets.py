@@ -24,20 +24,20 @@ CHAT = {
 
 @pytest.fixture
 def client(httpserver: HTTPServer) -> openai.OpenAI:
-    """An observed client of an SDK, as an operator makes it."""
+    """An OpenAI client on loopback, made as an operator makes one; its calls are observed."""
     httpserver.expect_request("/v1/chat/completions").respond_with_json(CHAT)
     return openai.OpenAI(api_key="k", base_url=httpserver.url_for("/v1"), max_retries=0)
 
 
 def ask_sdk(client: openai.OpenAI) -> str | None:
-    """Call an SDK directly; the call is journalled and counted."""
+    """Call the SDK directly, not through our models, and wait until the budgets have counted the call."""
     answer = client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Buy?"}])
     counted()
     return answer.choices[0].message.content
 
 
 def test_a_hard_budget_refuses_our_models(monkeypatch: pytest.MonkeyPatch, capsys: Any, journal: Any) -> None:
-    """Four calls at one cent fit into 4 cents; the fifth answers None, and is recorded but not counted."""
+    """A budget of 4 cents allows four calls at one cent; the fifth returns None, and is recorded but not counted."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {4 * USD} USD/week")
     model = PricedModel()
     answers = [ask(model) for _ in range(6)]
@@ -65,8 +65,7 @@ def test_streams_and_async_calls_are_refused_alike(monkeypatch: pytest.MonkeyPat
 def test_an_agent_that_closes_on_any_exception_goes_on(
     client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, capsys: Any, journal: Any
 ) -> None:
-    """Without `stop`, a used-up budget only prints a line when an SDK is called directly: the agent decides as without
-    a budget."""
+    """If a used-up budget lacks the word `stop`, a direct call of an SDK is still made, and a line is printed."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week; * 1 calls/week gpt-4o-mini")
 
     def decide() -> str | None:
@@ -81,7 +80,7 @@ def test_an_agent_that_closes_on_any_exception_goes_on(
 
 
 def test_stop_raises_into_a_direct_call(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
-    """The exception has limit, spent, reserved and the end of the period; the refused request is recorded."""
+    """With `stop`, a direct call beyond the budget is recorded and raises an exception with amounts and period."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 2 calls/week UTC stop")
     assert [ask_sdk(client), ask_sdk(client)] == ["HOLD", "HOLD"]
     with pytest.raises(BudgetExceeded) as raised:
@@ -97,7 +96,7 @@ def test_stop_raises_into_a_direct_call(client: openai.OpenAI, monkeypatch: pyte
 def test_an_awaited_call_is_refused_without_a_warning(
     client: openai.OpenAI, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, recwarn: Any
 ) -> None:
-    """The coroutine of a refused call is closed; otherwise Python would warn that it was never awaited."""
+    """The coroutine of a refused asynchronous call is closed, since Python would warn that it was never awaited."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week stop")
     ask_sdk(client)
 
@@ -111,8 +110,8 @@ def test_an_awaited_call_is_refused_without_a_warning(
 
 
 def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journal: Any) -> None:
-    """A cheaper model of the same provider answers, and the trace has both names; with a model of another provider the
-    call is refused."""
+    """If a budget names a cheaper model of the same provider, that model answers, and the trace has both names. If the
+    named model is another provider's, the call is refused."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "gpt-4o 1 calls/week gpt-4o-mini; fleet 3 calls/week claude-haiku-4-5")
     model = PricedModel()
     answers = [ask(model) for _ in range(4)]
@@ -123,7 +122,7 @@ def test_a_cheaper_model_is_asked_instead(monkeypatch: pytest.MonkeyPatch, journ
 
 
 def test_exits_and_exempt_agents_are_counted_and_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit decisions and calls of an exempt agent go on; any other call of the process is refused."""
+    """Calls inside `exit_decision()` and calls of an exempt agent are made beyond the budget, others refused."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     model = PricedModel()
     ask(model)
@@ -138,7 +137,7 @@ def test_exits_and_exempt_agents_are_counted_and_never_refused(monkeypatch: pyte
 
 
 def test_an_exit_decision_is_one_in_its_threads_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls in a pool's threads belong to the exit decision too: a swarm calls its models in a pool."""
+    """Inside `exit_decision()`, calls in the threads of a pool are made too: a swarm calls its models in a pool."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     model = PricedModel()
     ask(model)
@@ -151,7 +150,7 @@ def test_an_exit_decision_is_one_in_its_threads_too(monkeypatch: pytest.MonkeyPa
 
 
 def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """A used-up soft budget prints one line for the whole period, and calls go on."""
+    """A used-up budget with the word `soft` prints one line for the whole period, and calls are still made."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.01 USD/week soft")
     model = PricedModel()
     assert None not in [ask(model) for _ in range(4)]
@@ -159,13 +158,13 @@ def test_soft_tells_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: Any) ->
 
 
 def test_without_budgets_nothing_of_them_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without budgets there is no gate."""
+    """Without budgets, no gate is created that could refuse a call."""
     PricedModel().generate_response("", "Buy?")
     assert budgeting.gate is None
 
 
 def test_amounts_may_contain_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A 503 is raised for the agent's retry logic; a refusal whose amount contains 503 is not raised."""
+    """Models raise errors that contain 503, for agents to retry; a refusal whose amount contains 503 gives None."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 0.00503 USD/week")
     model = PricedModel()
     ask(model)

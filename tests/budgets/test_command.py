@@ -26,7 +26,7 @@ def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_budgets_shows_and_raises(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A used-up budget is raised until tomorrow: the running agent continues."""
+    """A running agent continues after `budgets raise` adds to its used-up budget until tomorrow."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {2 * USD} USD/week UTC; gpt-* 9 calls/month UTC")
     model = PricedModel()
     assert [ask(model) is not None for _ in range(3)] == [True, True, False]
@@ -55,7 +55,7 @@ def test_budgets_shows_and_raises(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_what_cannot_be_raised_says_why(arguments: Any, why: str, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the cause, and nothing is changed."""
+    """If a budget cannot be raised, the message names the cause, and nothing is changed."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent 2 USD/day; WhaleAgent 9 calls/hour")
     ask(PricedModel())
     result = run("budgets", *arguments)
@@ -65,7 +65,7 @@ def test_what_cannot_be_raised_says_why(arguments: Any, why: str, run: Any, monk
 
 
 def test_without_budgets_it_says_how_to_set_one(run: Any) -> None:
-    """The printed line shows how to set a budget, and the status is 0."""
+    """Without a budget, `budgets` prints how to set one, and exits with 0."""
     result = run("budgets")
     assert result.exit_code == 0
     assert 'OBSERVABILITY_BUDGETS="fleet 20 USD/day"' in result.stderr
@@ -82,7 +82,7 @@ def test_without_budgets_it_says_how_to_set_one(run: Any) -> None:
 def test_doctor_checks_budgets(
     budgets: str, flag: str, severity: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A malformed budget, and budgets without tracing, are faults."""
+    """`doctor` reports a malformed budget, and budgets while tracing is off, as faults."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", budgets)
     monkeypatch.setenv("ENABLE_LANGFUSE", flag)
     (finding,) = (finding for finding in settings_readable() if finding.about == "budgets")

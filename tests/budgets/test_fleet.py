@@ -12,7 +12,7 @@ PROCESSES, CALLS = 48, 200
 
 @pytest.mark.slow
 def test_48_processes_share_a_budget(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    """The limit is a quarter of the cost of all calls, so that the fleet uses it up within seconds."""
+    """48 processes use at least 95 % of a budget for a quarter of their calls, and exceed it by at most 48 calls."""
     limit = PROCESSES * CALLS // 4
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {limit * USD:.4f} USD/week")
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "60")

@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another program locks the journal for a second, calls go on by the last known remainder."""
+    """While another program locks the journal for a second, calls are checked by the last known remainder."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/week")
     model = PricedModel()
     for _ in range(4):
@@ -74,7 +74,7 @@ def test_a_budget_that_is_introduced_counts_what_its_period_has_seen(monkeypatch
 
 
 def test_a_new_process_knows_of_a_used_up_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bot that cron starts for one call reads the budgets' state while it starts."""
+    """A new process that makes one call knows of a used-up budget, since it reads the budgets' state at its start."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week")
     assert ask(PricedModel()) is not None
     runtime.close()
@@ -105,14 +105,14 @@ def test_a_call_without_a_price_is_not_free(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Patient(PricedModel):
-    """Takes longer than its caller waits."""
+    """A model that takes longer than its caller waits."""
 
     async def _asend(self, request: dict[str, Any]) -> Any:
         await asyncio.sleep(60)
 
 
 def test_a_cancelled_call_keeps_its_input_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancelled call counts its prompt, which the provider has read: 4,000 characters are about 1,000 tokens."""
+    """A cancelled call counts its prompt, since the provider has read it: 4,000 characters, about 1,000 tokens."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week")
 
     async def impatient() -> None:
@@ -125,7 +125,7 @@ def test_a_cancelled_call_keeps_its_input_cost(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_reservation_is_near_to_what_is_paid(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a few calls, a reservation exceeds the real cost by at most a fifth, whatever `max_tokens` is."""
+    """After a few calls, the amount reserved for a call is at most a fifth too high, whatever `max_tokens` is."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week")
     model = PricedModel()
     for _ in range(5):

@@ -30,7 +30,7 @@ def test_the_settings_example() -> None:
 
 
 def test_words_behind_a_budget() -> None:
-    """A zone, `soft` or `hard`, and an action may follow in any order."""
+    """After amount and period, a time zone, `soft` or `hard`, and an action may follow in any order."""
     stop, cheap = parse_budgets("fleet 9 USD/week Europe/Berlin stop\nfleet 5 tokens/month gpt-4o-mini UTC hard")
     assert (stop.zone, stop.action_for(ours=False)) == (ZoneInfo("Europe/Berlin"), "stop")
     assert (cheap.zone, cheap.action_for(ours=True)) == (timezone.utc, "gpt-4o-mini")
@@ -53,7 +53,7 @@ def test_words_behind_a_budget() -> None:
     ],
 )
 def test_a_malformed_budget_names_its_cure(text: str, why: str) -> None:
-    """The message quotes the entry and states the expected form."""
+    """For a malformed budget, the message quotes the entry and states the expected form."""
     with pytest.raises(SettingError) as raised:
         parse_budgets(text)
     assert why in str(raised.value)
@@ -63,7 +63,7 @@ def test_a_malformed_budget_names_its_cure(text: str, why: str) -> None:
 def test_a_malformed_budget_leaves_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A malformed budget is reported once, on stderr, and the others count."""
+    """A malformed budget is reported once, on stderr, and the other budgets still apply."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/day; WhaleAgent lots")
     assert [budget.scope for budget in configured()] == ["fleet"]
     assert len(configured()) == 1
@@ -105,7 +105,7 @@ def test_hours_weeks_and_months() -> None:
 
 
 def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day of a budget without a zone begins at midnight of TZ."""
+    """The day of a budget without a zone begins at midnight in this machine's zone, which TZ sets."""
     import time
 
     monkeypatch.setenv("TZ", "America/New_York")
@@ -121,7 +121,7 @@ def test_this_machines_zone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_alarm_while_the_budgets_are_read_drops_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An alarm's TimeoutError, an OSError like that of a missing zone, reaches the agent; the budget still counts."""
+    """An alarm's TimeoutError during the reading of a zone reaches the agent; it is not taken for a missing zone."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week Europe/Berlin stop")
 
     def read() -> None:
