@@ -143,7 +143,7 @@ def write_env_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 class JournalReader:
-    """Reads the test's journal as the console does, after journalling the queue."""
+    """Reads the test's journal as the console does, after all queued rows are written."""
 
     @property
     def path(self) -> Path:
@@ -178,7 +178,7 @@ def _new_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _copied_journal(_new_journal: Path, _as_in_a_new_process: None) -> None:
-    """The test's journal, new and empty: copied, since its migrations take longer than most tests."""
+    """An empty journal for the test, copied from a template, since its migrations take longer than most tests."""
     settings.journal_path().parent.mkdir(mode=0o700, exist_ok=True)
     if not settings.journal_path().exists():
         shutil.copy(_new_journal, settings.journal_path())
@@ -211,7 +211,7 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
 
 @pytest.fixture(scope="session")
 def further_httpservers() -> Iterator[Callable[[str], HTTPServer]]:
-    """Return a further server by name. A server starts once a session, since stopping it takes half a second."""
+    """Return a further server by name. Each server runs for the whole session, since stopping takes half a second."""
     with ExitStack() as started:
         yield functools.cache(lambda _name: started.enter_context(HTTPServer("127.0.0.1")))
 

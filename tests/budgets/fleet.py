@@ -24,8 +24,6 @@ class Worked(NamedTuple):
 
 
 class SlowModel(PricedModel):
-    """Answers after a delay."""
-
     seconds = 0.05
 
     def _send(self, request: dict[str, Any]) -> Any:

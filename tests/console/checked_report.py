@@ -16,7 +16,7 @@ UNKNOWN = math.nan
 
 
 def check_report(journal: Exported) -> None:
-    """Check the JSON lines by agent and by model, and the calibration: cases, hits and interval of each class."""
+    """Check the JSON lines by agent and by model, and cases, hits and interval of each class of confidence."""
     lines, judged, calls = json_lines("decisions --report"), journal.judged.fillna({"model": "unknown"}), journal.calls
     for by in ("agent", "model"):
         groups = {line["group"]: line for line in lines if line["by"] == by}

@@ -74,8 +74,8 @@ def journal_of(_template: Callable[..., Path]) -> Iterator[Callable[..., Journal
 
 @pytest.fixture
 def filled(request: pytest.FixtureRequest, journal_of: Callable[..., Journal]) -> Journal:
-    """The test's journal, filled as the test's mark says, such as `@pytest.mark.filled(100, days=10)`; without a mark,
-    300 traces of two days."""
+    """The test's journal, filled with the arguments of the test's mark, such as `@pytest.mark.filled(100, days=10)`;
+    without a mark, 300 traces of two days."""
     mark = request.node.get_closest_marker("filled")
     return journal_of(*mark.args, **mark.kwargs) if mark else journal_of(300, days=2.0)
 

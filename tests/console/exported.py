@@ -94,8 +94,8 @@ def _tokens(usage: Any, name: str) -> float:
 
 
 def _with_stand(signals: pd.DataFrame) -> pd.DataFrame:
-    """Add `trade` (a valid BUY or SELL) and `stands` (the decision beside which its trace's cost and outcome stand: the
-    last trade, else the last decision)."""
+    """Add two columns: `trade` is true for a valid BUY or SELL; `stands` is true for the row that shows the cost and
+    outcome of its trace: the last trade, else the last decision."""
     trades = signals["signal_valid"] & signals["signal_action"].isin(["BUY", "SELL"])
     last = signals.assign(trade=trades).sort_values(["trade", "seq"]).groupby("trace_id")["seq"].last()
     return signals.assign(trade=trades, stands=signals["seq"] == signals["trace_id"].map(last))

@@ -8,7 +8,7 @@ from src.observability.recording.outcome import rows_of_outcome, scores_of_outco
 
 
 def ask_others(journal: Journal, traces: int) -> None:
-    """Append a second call to this number of traces: a copy of the next trace's call, which ends after the first."""
+    """Append a second call to this number of traces: a copy of the next trace's call, ending after the first call."""
     calls = journal.select("SELECT * FROM observations WHERE type = 'generation' LIMIT ?", (traces + 1,))
     own = ("trace_id", "parent_id", "agent", "session_id", "trace_name")
     second = [

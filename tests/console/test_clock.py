@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filled(4, days=0.01, until_ns=START_NS)
 
 @pytest.fixture(autouse=True)
 def in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The test's time zone is half an hour off UTC's full hours."""
+    """Set the time zone of Kolkata, which is five and a half hours ahead of UTC."""
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
     yield
@@ -27,7 +27,7 @@ def in_kolkata(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_every_command_shows_the_same_time_for_the_same_trace(filled: Journal) -> None:
-    """Lines, tree and JSON show the time with its offset; --utc shows it in UTC everywhere."""
+    """Lines, tree and JSON output show a trace's time with the same offset; with --utc all show the time in UTC."""
     for option, title, offset in (("", "began (+05:30)", "+05:30"), ("--utc", "began (UTC)", "+00:00")):
         (line,) = cells(run(f"traces -n 1 {option}"))
         (trace,) = json_lines(f"traces -n 1 {option}")
@@ -44,7 +44,7 @@ def test_every_command_shows_the_same_time_for_the_same_trace(filled: Journal) -
 
 
 def moment_in(began: datetime, title: str) -> str:
-    """Return a time as the tree prints it, in the zone named by a column's title."""
+    """Return a time as the tree prints it, in the zone that a column's title names."""
     return f"{began:%Y-%m-%d %H:%M:%S} {title[7:-1]}"
 
 
@@ -68,7 +68,7 @@ def test_today_begins_at_local_midnight(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_days_and_hours_are_the_operator_s(filled: Journal) -> None:
-    """An hour of the sums is named by its local start, and counts for the local day on which it starts."""
+    """`costs` names an hour by its local start, and counts the hour on the local day on which it starts."""
     assert {group["group"] for group in json_lines("costs --by hour")} == {
         "2026-11-18 15:30+05:30", "2026-11-18 16:30+05:30",
     }  # fmt: skip

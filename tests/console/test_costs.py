@@ -115,7 +115,7 @@ def test_a_million_observations(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_recorded_feed_through_the_real_model(tmp_path: Path) -> None:
-    """The statistics are right for the recorded feed, replayed with the model inside the process."""
+    """The statistics are right for the recorded feed, replayed with the local model."""
     sample = "src/data/samples/liquidations_2025-12-11.csv"
     command = [sys.executable, "-m", "src.agents.liquidation_agent", "--replay", sample]
     subprocess.run(command, check=True, cwd=settings.REPO_ROOT, timeout=300, stdout=subprocess.DEVNULL)
@@ -171,7 +171,7 @@ def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
 
 
 def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
-    """Whole hours come from the sums, the incomplete hour from the rows; filters by agent and model apply."""
+    """If --since is within an hour, whole hours come from the hourly totals and the rest from rows; filters apply."""
     everything = frame()
     calls = everything[everything["type"] == "generation"].sort_values("start_ns")
     for place in (0, 1, 77, 150, 298):
@@ -187,7 +187,7 @@ def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
 
 
 def test_the_derived_figures(filled: Journal) -> None:
-    """Spend per decision needs every price; errors are a share of the calls, cache hits of the input tokens."""
+    """Spend per decision is unknown if a price is; errors are a share of calls, cache hits one of input tokens."""
     for line in lines("costs", "--by", "model"):
         assert line["cache_hit_share"] == pytest.approx(line["cached_tokens"] / line["input_tokens"])
         assert line["error_share"] == line["errors"] / line["calls"]
@@ -265,7 +265,7 @@ def test_what_if_reprices_the_tokens(filled: Journal) -> None:
 
 @cases("by", ["hour", "day"])
 def test_what_if_by_time_is_in_order(by: str, filled: Journal) -> None:
-    """--limit keeps the newest hours or days, as without --what-if."""
+    """With --what-if, hours or days are in order, and --limit keeps the newest, as without --what-if."""
     for limit in ([], ["--limit", "2"]):
         groups = [line["group"] for line in lines("costs", "--by", by, "--what-if", "gpt-4o", *limit)]
         assert groups == [line["group"] for line in lines("costs", "--by", by, *limit)]
@@ -273,7 +273,7 @@ def test_what_if_by_time_is_in_order(by: str, filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_figures_end_while_calls_go_on(filled: Journal) -> None:
-    """If a new call ends for each call read, reading still ends: the next command counts the new calls."""
+    """`costs` ends even if a new call is recorded for each call it reads; the next command counts the new calls."""
     seen, total = 0, sum(line["calls"] for line in lines("costs", "--what-if", "gpt-4o"))
     for _ in totals.calls_with_usage(filled, "agent", Filter()):
         seen += 1

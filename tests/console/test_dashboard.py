@@ -39,7 +39,7 @@ def test_it_is_updated_in_place(run: Any, api: DashboardApi) -> None:
     tiles = dashboard["definition"]["widgets"]
     tiles[0] |= {"x": 6, "y": 60}
     theirs = {"type": "widget", "id": "mine", "widgetId": "mine", "x": 0, "y": 90, "width": 12, "height": 3}
-    dashboard["definition"]["widgets"] = [*tiles[:-1], theirs]  # the last widget was taken off
+    dashboard["definition"]["widgets"] = [*tiles[:-1], theirs]  # as if the operator had removed the last widget
     before = [dict(tile) for tile in dashboard["definition"]["widgets"]]
     api.widgets[1]["chartType"] = "PIE"
     result = run("dashboard", "--json")
@@ -54,7 +54,7 @@ def test_it_is_updated_in_place(run: Any, api: DashboardApi) -> None:
 
 
 def test_what_others_made_is_not_touched(run: Any, api: DashboardApi) -> None:
-    """A dashboard, a widget and a score configuration of the same names without our mark are not changed."""
+    """A dashboard, a widget and a score configuration with our names but made by others are not changed."""
     api.dashboards.append({"id": "d", "name": "Trading agents", "description": "mine", "definition": {"widgets": []}})
     api.widgets.append({"id": "w", "name": WIDGETS[0].name, "description": None})
     api.configs.append({"id": "c", "name": "pnl_usd", "dataType": "NUMERIC", "description": "mine"})
@@ -67,7 +67,7 @@ def test_what_others_made_is_not_touched(run: Any, api: DashboardApi) -> None:
 
 
 def test_a_server_without_the_api(run: Any, api: DashboardApi) -> None:
-    """The command prints what to click for each widget; the score configurations are made nevertheless."""
+    """If the server has no API for dashboards, the command prints what to click, and makes the score settings."""
     api.is_there = False
     result = run("dashboard", columns=400)
     assert result.exit_code == 1
@@ -90,7 +90,7 @@ def test_it_needs_keys_and_rights(run: Any, api: DashboardApi, monkeypatch: pyte
 
 
 def test_an_outcome_has_a_hit_rate(langfuse: LangfuseServer) -> None:
-    """A profit is a hit of 1, a loss a hit of 0, on the generation that decided; the journal has no such score."""
+    """An outcome is sent with a score `hit` on its generation, 1 for a profit, 0 for a loss; it is not journalled."""
     traces = [one_cycle(), one_cycle()]
     for trace_id, pnl in zip(traces, (12.5, -3.0), strict=True):
         ObservabilityContext.record_outcome(trace_id, pnl_usd=pnl, pnl_pct=pnl / 10)

@@ -75,7 +75,7 @@ def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
 
 
 def test_what_waits_for_langfuse_is_deleted_with_a_warning(filled: Journal) -> None:
-    """The question has the number of pending rows, which would never be sent."""
+    """Before `delete` removes pending rows, its question states how many rows would never be sent."""
     trace_id = next(iter(traces()))
     filled.change("UPDATE observations SET state = 'pending', destination = 'h|k' WHERE trace_id = ?", (trace_id,))
     assert "3 rows of this trace would never be sent." in run(f"delete {trace_id}", "y\n").stderr

@@ -47,7 +47,7 @@ def worst_finding(about: str, *arguments: str) -> tuple[str, str, str | None]:
 
 
 def test_all_is_well(langfuse: Any) -> None:
-    """All findings are fine, no key is shown, and the exit status is 0."""
+    """If all is well, all findings are fine, no key is shown, and the exit status is 0."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     status, findings = doctor()
@@ -91,7 +91,7 @@ def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> N
 
 
 def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
-    """A server that accepts rows and stores none is fine at first (rows may be queued), a warning an hour later."""
+    """If a server accepts rows but stores none, that is fine at first (rows may be queued), an hour later a warning."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     langfuse.is_stored = False
@@ -164,7 +164,7 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
 
 
 def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path) -> None:
-    """An outcome with a note is refused, from the command line and from a file; without a note it is recorded."""
+    """While a pattern is refused, outcomes with a note are refused too, also from a file; others are recorded."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     (tmp_path / "trades.csv").write_text(f"trace_id,pnl_usd,note\n{trace_id},5,stopped out\n")
     environment, before = {"OBSERVABILITY_REDACT_PATTERNS": "*", "COLUMNS": "300"}, len(filled.scores())
@@ -330,7 +330,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     """The finding has the server's message; `--fix` makes the rows pending, and the next pass delivers them."""
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
-    LangFuseTracker().flush(10)  # False if the refusal happens during this flush
+    LangFuseTracker().flush(10)  # returns False if the refusal happens meanwhile
     weight, what, cure = worst_finding("rejected")
     assert (weight, cure) == (
         "fault",
@@ -388,8 +388,8 @@ def test_a_journal_that_is_missing_or_of_the_future(filled: Journal) -> None:
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 @pytest.mark.parametrize("command", ["doctor --json", "doctor --fix --json", "status", "tail", "decisions"])
 def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path: Path) -> None:
-    """An ordinary user gets the cure for the folder instead of `run an agent`, whether the folder is readable or
-    not."""
+    """A user who may not write to the journal's folder gets a cure for the folder instead of `run an agent`, whether
+    the folder is readable or not."""
     for parent in (tmp_path, *tmp_path.parents):
         if parent.stat().st_uid == 0 and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)
@@ -431,7 +431,7 @@ def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) ->
 
 
 def test_outcomes_of_traces_that_are_not_here(filled: Journal) -> None:
-    """Outcomes with a mistyped trace id are counted once per trace, listed with the cure, and no fault."""
+    """Outcomes with a mistyped trace id are a warning with the cure; several of one trace count once."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     ObservabilityContext.record_outcome(trace_id, pnl_usd=1)
     assert worst_finding("outcomes")[0] == "fine"

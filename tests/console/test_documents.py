@@ -33,7 +33,7 @@ def test_every_command_that_it_shows_runs(filled: Journal, tmp_path: Path) -> No
 
 
 def test_the_journal_in_pandas_in_three_lines(filled: Journal) -> None:
-    """The lines of docs/notebook.md give every decision, with its time, outcome and trace."""
+    """The three lines of Python in docs/notebook.md give every decision, with its time, outcome and trace."""
     (code,) = re.findall(r"```python\n(.*?)```", NOTEBOOK, re.DOTALL)
     assert len(code.split("\n")) - code.count("\n\n") - 1 == 3  # without blank lines
     names: dict[str, Any] = {}
@@ -50,7 +50,7 @@ def test_the_journal_in_pandas_in_three_lines(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_the_journal_in_datasette_in_three_lines(filled: Journal) -> None:
-    """The file and the address of docs/notebook.md show every decision."""
+    """Datasette, with the file and the address in docs/notebook.md, shows every decision."""
     pytest.importorskip("datasette", reason="pip install -r requirements-dev.txt")
     (file, path) = re.findall(r"^datasette (\S+)\n# http://127\.0\.0\.1:8001(/\S+):", NOTEBOOK, re.MULTILINE)[0]
     assert file == settings.SETTINGS["OBSERVABILITY_JOURNAL"][1]

@@ -1,4 +1,4 @@
-"""The evaluation of decisions: figures equal those of pandas, intervals are wide enough, few cases are marked."""
+"""The evaluation of decisions: figures equal those of pandas, intervals are wide enough, small groups are marked."""
 
 import json
 import math
@@ -84,7 +84,7 @@ def test_student_s_quantiles_are_student_s() -> None:
     ids=["normal", "even", "skewed"],
 )
 def test_five_trades_are_not_believed(profits: Any, mean: float, least: float) -> None:
-    """In 4,000 series of five, the interval has the true mean about as often as promised, less often with skew."""
+    """In 4,000 series of five trades, the interval contains the true mean at least as often as `least` states."""
     chance = np.random.default_rng(5)
     intervals = [mean_interval(profits(chance).tolist()) for _ in range(4_000)]
     assert sum(interval is not None and interval[0] <= mean <= interval[1] for interval in intervals) / 4_000 >= least
@@ -98,14 +98,14 @@ def test_what_shows_no_spread_has_no_interval(values: list[float]) -> None:
 
 @pytest.mark.parametrize(("cases", "quantile"), [(30, 2.0452), (50, 2.0096), (1000, 1.9623)])
 def test_the_interval_of_many_is_student_s_too(cases: int, quantile: float) -> None:
-    """Beyond the console's table, intervals are right to 0.2 % (quantiles: NIST/SEMATECH e-Handbook, 1.3.6.7.2)."""
+    """For larger groups than the console's table has, intervals are right to 0.2 % (NIST e-Handbook, 1.3.6.7.2)."""
     values = np.random.default_rng(3).normal(2, 5, cases)
     half = quantile * values.std(ddof=1) / math.sqrt(cases)
     assert mean_interval(list(values)) == pytest.approx((values.mean() - half, values.mean() + half), rel=2e-3)
 
 
 def test_each_small_group_is_marked(decide: Any) -> None:
-    """A small group is marked, however many cases there are in total; equal profits have `?` as interval."""
+    """A small group is marked as `few`, whatever the total number of cases; equal profits have `?` as interval."""
     for number in range(40):
         decide([("BUY", 70)], "OldAgent", pnl_usd=number - 10)
     for _ in range(5):
@@ -119,7 +119,7 @@ def test_each_small_group_is_marked(decide: Any) -> None:
 
 
 def test_bounds_have_the_digits_of_their_mean(decide: Any) -> None:
-    """Bounds have the decimals of their mean; a bound that rounds to zero has no sign."""
+    """An interval's bounds have as many decimals as the mean; a bound that rounds to zero has no sign."""
     for pnl in (-3.9, -3.74, -0.001):
         decide(agent="A" if pnl < -1 else "B", pnl_usd=pnl)
     output = run("decisions", "--report")
@@ -157,7 +157,7 @@ def test_net_is_less_what_all_calls_cost(decide: Any) -> None:
 
 
 def test_a_model_pays_for_its_own_calls(decide: Any) -> None:
-    """A decision belongs to the model called last before it; the cost of another model in the trace is the other's."""
+    """A decision belongs to the model called last before it; calls of the trace's other models are charged to these."""
     decide(calls=[("dear", 5.0), ("cheap", 0.5)], pnl_usd=10)
     dear, cheap = verdict("model", "dear"), verdict("model", "cheap")
     assert (dear["cases"], dear["calls_usd"]) == (0, 5.0)
@@ -165,7 +165,7 @@ def test_a_model_pays_for_its_own_calls(decide: Any) -> None:
 
 
 def test_an_unknown_price_makes_net_unknown(decide: Any) -> None:
-    """The number of unpriced calls is printed; an agent without calls costs nothing."""
+    """A call without a price makes the agent's net result unknown and is counted; an agent without calls costs 0."""
     decide(calls=[("m", 0.5), ("m", None)], pnl_usd=10)
     decide(agent="RuleAgent", pnl_usd=2)
     row = verdict("agent", "WhaleAgent")
@@ -207,14 +207,14 @@ def test_a_trace_costs_the_same_everywhere(
 
 
 def test_the_last_valid_decision_of_a_trace_is_judged(decide: Any) -> None:
-    """The trace counts once, however many decisions it has."""
+    """A trace with an outcome counts once, for its last valid BUY or SELL, however many decisions it has."""
     decide([("BUY", 90), ("SELL", 20), ("SELL", None), ("NOTHING", 50)], pnl_usd=-1)
     assert [(row["confidence"], row["cases"]) for row in report() if row["by"] == "confidence"] == [(20, 1)]
     assert verdict("agent", "WhaleAgent")["cases"] == 1
 
 
 def test_money_looks_the_same_on_page_and_terminal(decide: Any, tmp_path: Path) -> None:
-    """Page and terminal format amounts of any size alike."""
+    """The HTML report and the terminal format amounts of any size alike."""
     for profit in ({"pnl_usd": 5}, {"pnl_usd": -1e12}, {"pnl_pct": -0.8}):
         decide(calls=[("m", 0.5)], **profit)
     run("report", "--html", str(tmp_path / "page.html"), "--since", "1970-01-01")

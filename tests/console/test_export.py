@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filled(100)
 
 
 def exported(*arguments: str) -> bytes:
-    """Return the bytes that the command prints; it succeeds and prints nothing else."""
+    """Run `export` and return its output; check that it succeeds and prints no message."""
     result = CliRunner().invoke(app, ["export", *arguments])
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout_bytes
@@ -56,7 +56,7 @@ def test_scores_are_rows_of_their_own(filled: Journal, tmp_path: Path) -> None:
 
 
 def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:
-    """Each line is an OTLP message; decoded by protobuf, the message equals the batch that arrived."""
+    """Each line is an OTLP message; decoded by protobuf, the message equals the batch that the server received."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     (line,) = run("export", "--format", "otlp").output.splitlines()
@@ -64,7 +64,7 @@ def test_otlp_is_what_the_shipper_sends(run: Any, langfuse: Any) -> None:
 
 
 def test_it_takes_agent_model_and_time(run: Any) -> None:
-    """Filters apply; running observations are not exported."""
+    """`export` applies the filters by agent, model and time, and leaves out observations that still run."""
     one_cycle("WhaleAgent")
     one_cycle("FundingAgent", model="gpt-4o-mini")
     with ObservabilityContext.agent_cycle("OpenAgent"):
@@ -93,7 +93,7 @@ def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
 
 
 def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp_path: Path) -> None:
-    """The fault is reported, the exit status is 1, and no draft is left."""
+    """If the journal proves damaged halfway, `export` exits with 1, keeps the old file and leaves no draft."""
     filled.close()
     with filled.path.open("r+b") as journal:
         journal.seek(filled.path.stat().st_size // 2)
@@ -112,7 +112,7 @@ def test_a_file_planted_under_a_guessed_name_is_neither_followed_nor_taken(
     run: Any,
     tmp_path: Path,
 ) -> None:
-    """In a folder that others may write to, a link under a draft's name is not followed: its target is unchanged."""
+    """A link planted under the name of the temporary file is not followed, and its target is not changed."""
     one_cycle()
     victim, output = tmp_path / "wallet.json", tmp_path / "week"
     victim.write_text("the operator's")

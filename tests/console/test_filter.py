@@ -53,7 +53,7 @@ def test_decisions_and_traces_of_an_action_or_symbol(filled: Journal) -> None:
 
 @pytest.fixture
 def chosen(filled: Journal) -> Callable[[str], dict[str, set[str]]]:
-    """Return the traces that each command lists for the same options."""
+    """Return a function that maps each command to the traces that it lists with the given options."""
 
     def by_command(options: str) -> dict[str, set[str]]:
         decisions = json_lines(f"decisions -n 1000 {options}")

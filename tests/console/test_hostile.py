@@ -1,4 +1,4 @@
-"""Any value under any name, recorded by an agent, neither breaks a screen nor overwrites the decision."""
+"""Whatever names and values an agent records, no screen breaks and no decision is overwritten."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def test_no_screen_ends_by_what_a_signal_holds(command: str, hostile: int) -> No
 
 @pytest.mark.slow
 def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> None:
-    """Each trace can be shown by its id, and no number of the report is `inf` or `nan`."""
+    """With hostile values, each trace can be shown by its id, and the report has no number `inf` or `nan`."""
     for number in range(hostile):
         assert run(f"trace {number:032x}").exit_code == 0
     file = tmp_path / "report.html"
@@ -89,7 +89,7 @@ def test_a_trace_and_the_page_survive_it_too(hostile: int, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_tail_survives_it(hostile: int) -> None:
-    """`tail` prints one line for each signal, below the line of the day."""
+    """`tail` prints one line for each hostile signal, below a line with the date."""
     command = [sys.executable, "-m", "src.observability", "tail", "--limit", "1000"]
     with subprocess.Popen(command, cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -101,7 +101,7 @@ def test_tail_survives_it(hostile: int) -> None:
 
 
 def test_a_keyword_overwrites_nothing(journal: Any) -> None:
-    """An agent's keyword with the name of a field is dropped: action, confidence and validity stay."""
+    """A keyword named like a field of the signal is dropped, so that action, confidence and validity stay."""
     with ObservabilityContext.agent_cycle("A"):
         ask("x")
         ObservabilityContext.add_trading_signal(
@@ -115,7 +115,7 @@ def test_a_keyword_overwrites_nothing(journal: Any) -> None:
 
 
 def test_what_has_not_its_type_is_unknown() -> None:
-    """A value of the wrong type is `?` instead of a text, and None instead of a number."""
+    """A signal's field of the wrong type is read as `?` for a text and as None for a number."""
     assert signal_of({**WHOLE, "trading_symbol": "ETH"}) == Signal("SELL", 64.0, "why", "ETH", True, False)
     odd = {"signal_action": [1], "signal_confidence": True, "signal_reasoning": {}, "signal_valid": "yes"}
     assert signal_of(odd) == Signal("?", None, "?", "", False, False)
@@ -124,7 +124,7 @@ def test_what_has_not_its_type_is_unknown() -> None:
 
 
 def test_a_note_forges_no_trace(journal: Any) -> None:
-    """A line break in a note starts no new line, in folded and in full trees."""
+    """A line break in an outcome's note starts no new line, neither in shortened nor in full trees."""
     with ObservabilityContext.agent_cycle("A") as cycle:
         ObservabilityContext.add_trading_signal("SELL", 50, "r")
     forged = "2026-11-24 00:00:00 UTC  trace deadbeef"

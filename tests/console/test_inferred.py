@@ -15,7 +15,7 @@ def _inferring(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def decide(own: str | None = None) -> str:
-    """Record a trace with an inferred SELL and, if `own` is given, a later signal of the agent; return its id."""
+    """Record a trace with an inferred SELL and, if `own` is given, this later signal of the agent; return its id."""
     with ObservabilityContext.agent_cycle("WhaleAgent") as cycle:
         observe_llm(lambda: "SELL\nToo far\nConfidence: 72%")()
     if own is not None:
@@ -29,14 +29,14 @@ def decide(own: str | None = None) -> str:
 
 
 def test_a_late_signal_of_ones_own_replaces_the_inferred_one(run: Callable[..., Any]) -> None:
-    """The recorded signal replaces the inferred one in the list, and gets the trace's outcome."""
+    """A signal that the agent records later replaces the inferred one in the list, and gets the trace's outcome."""
     decide(own="BUY")
     (line,) = [json.loads(line) for line in run("decisions", "--json").stdout.splitlines()]
     assert (line["metadata"]["signal_action"], line["stands"], line["pnl_usd"]) == ("BUY", True, 5)
 
 
 def test_an_inferred_signal_is_marked_and_counts_only_if_asked_for(run: Callable[..., Any]) -> None:
-    """The list shows `≈ SELL`; the evaluation counts it only with --inferred."""
+    """The list marks an inferred signal as `≈ SELL`; the evaluation counts the signal only with --inferred."""
     decide()
     assert "≈ SELL 72%" in run("decisions").stdout
     assert "No outcomes found" in run("decisions", "--report").stderr

@@ -1,4 +1,4 @@
-"""The output of console commands, over a journal filled by calls."""
+"""The output of console commands, over a journal filled by traced calls."""
 
 import json
 import time
@@ -55,7 +55,7 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
         assert "\x1b" not in "".join(lines)
     full = run("trace", "last", "--full").output
     assert "…" not in full
-    assert full.count("answer") == 30 + 30 + 1  # in the output, in the argument `answer`, and in its name
+    assert full.count("answer") == 30 + 30 + 1  # in output, in the argument `answer`, and as its name
 
 
 def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
@@ -71,7 +71,7 @@ def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
 
 
 def test_costs_are_the_sums_of_the_calls(run: Any, journal: Any) -> None:
-    """The costs equal sums over the rows."""
+    """The figures of `costs` equal sums over the journal's calls."""
     for number in range(12):
         one_cycle("WhaleAgent" if number % 3 else "FundingAgent", tokens=100 * number)
     with pytest.raises(ZeroDivisionError):
@@ -95,7 +95,7 @@ def test_costs_are_the_sums_of_the_calls(run: Any, journal: Any) -> None:
 
 
 def test_every_decision_is_listed(run: Any) -> None:
-    """NOTHING and invalid decisions are listed too, newest last, with the called model."""
+    """`decisions` lists NOTHING and invalid decisions too, newest last, with the called model."""
     one_cycle()
     ObservabilityContext.add_trading_signal("NOTHING", 0, "no edge")
     ObservabilityContext.add_trading_signal("HODL", "very", "unclear")
@@ -128,7 +128,7 @@ def langfuse_host(output: str) -> str:
 
 
 def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any) -> None:
-    """The address of the trace's page is shown; none while a row is pending or the project's id is unknown."""
+    """`trace` shows the address of its page in Langfuse, unless a row is pending or the project's id is unknown."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     page = f"{settings.setting('LANGFUSE_HOST')}/project/{langfuse.project}/traces/{trace_id}"
@@ -141,7 +141,7 @@ def test_the_langfuse_address_is_shown_once_it_is_there(run: Any, langfuse: Any)
 
 @cases("name", ["' OR 1=1 --", "g" * 32, "", "../../etc", "a" * 33, "%", "deadbeef"])
 def test_a_strange_id_is_answered_with_what_to_do(name: str, run: Any) -> None:
-    """SQL in an id is not executed; nothing matches, and the exit status is 1."""
+    """SQL, a path or another strange text as an id matches no trace; an error is printed, and the status is 1."""
     one_cycle()
     result = run("trace", name)
     assert result.exit_code == 1
@@ -149,7 +149,7 @@ def test_a_strange_id_is_answered_with_what_to_do(name: str, run: Any) -> None:
 
 
 def test_what_a_model_writes_does_not_reach_the_terminal(run: Any) -> None:
-    """Escape sequences, control characters and bidirectional overrides are escaped."""
+    """Escape sequences, control characters and bidirectional overrides in recorded texts are escaped."""
     evil = "\x1b]0;owned\x07\x1b[2J\u202etxt.exe\u2066 \r\n\x9b31m[bold]markup[/bold]"
     with ObservabilityContext.agent_cycle(f"Agent{evil}"):
         ask(evil, answer=evil)
@@ -182,7 +182,7 @@ def test_an_empty_and_a_missing_journal_say_what_to_do(run: Any, monkeypatch: An
 
 @cases(("text", "seconds"), [("24h", 86400), ("7d", 604800), ("2w", 1209600), ("30m", 1800), (" 1H ", 3600)])
 def test_since_is_a_span_or_a_time(text: str, seconds: int) -> None:
-    """Durations count back from now; dates are in the operator's zone, here UTC, unless they have an offset."""
+    """A duration counts back from now; a date is in the operator's zone, here UTC, unless it has an offset."""
     assert parse_time(text) == pytest.approx(time.time_ns() - seconds * 10**9, abs=10**9)
     assert parse_time("2026-11-01") == 1_793_491_200 * 10**9
     assert parse_time("2026-11-01T01:00+01:00") == parse_time("2026-11-01")

@@ -25,7 +25,7 @@ from tests.million import fill
 from tests.runtime.busy_machine import Watch
 
 MOST_NS = 50_000_000
-LONG_ENOUGH_SECONDS = 5.0  # then `tail` and `ship` are ended by Ctrl-C
+LONG_ENOUGH_SECONDS = 5.0  # after this time, Ctrl-C ends `tail` and `ship`
 TRIES = 3
 MEMORY = Path("/dev/shm")
 COMMANDS = (
@@ -79,7 +79,7 @@ def copied(large: Path) -> Iterator[Path]:
 def test_no_append_waits_for_the_console(
     command: str, large: Path, langfuse: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No command delays an append, however long the command takes. A busy machine gets more tries."""
+    """No command delays an append, however long the command takes. A measurement on a busy machine is repeated."""
     waited = []
     while not waited or (waited[-1] > MOST_NS and len(waited) < TRIES):
         with copied(large) as folder:

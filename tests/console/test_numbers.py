@@ -13,7 +13,7 @@ from tests.console.printed import json_lines, run
 
 @pytest.mark.slow
 def test_decisions(varied: Journal, tmp_path: Path) -> None:
-    """Check all decisions, and the newest ones."""
+    """Check the numbers of all decisions, and of the newest seven."""
     journal = exported(tmp_path)
     assert journal.signals["cost_usd"].isna().any()
     for limit in (1000, 7):
@@ -22,7 +22,7 @@ def test_decisions(varied: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_traces(varied: Journal, tmp_path: Path) -> None:
-    """Check all traces, and the newest ones."""
+    """Check the numbers of all traces, and of the newest seven."""
     journal = exported(tmp_path)
     for limit in (1000, 7):
         check_traces(journal, limit)

@@ -77,7 +77,7 @@ def test_the_help_lists_what_an_exit_status_means() -> None:
 @cases("name", ["decisions", "traces", "costs", "tail", "export"])
 @cases("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
 def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path) -> None:
-    """Any other limit ends with status 2, without a traceback."""
+    """A --limit that is not a number from 1 to a million ends with status 2, without a traceback."""
     result = run(f"{name} --limit {limit}")
     assert result.exit_code == 2
     assert "Traceback" not in result.output
@@ -124,7 +124,7 @@ def test_export_takes_the_newest(closed: Path) -> None:
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
-    """The message names the missing journal and states what to do."""
+    """Each command reports a missing journal with the path and what to do."""
     result = run(command.format(folder=tmp_path))
     where = settings.journal_path()
     assert (result.exit_code, result.stdout) == (1, "")
@@ -133,7 +133,7 @@ def test_a_journal_that_is_missing(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -> None:
-    """The message about a journal overwritten from its beginning has the path and the cure."""
+    """Each command reports a journal overwritten from its beginning, with the path and the cure."""
     closed.write_bytes(b"\xff" * 50_000)
     result = run(command.format(folder=tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
@@ -142,7 +142,7 @@ def test_a_journal_that_is_damaged(command: str, closed: Path, tmp_path: Path) -
 
 @pytest.mark.failures_expected
 def test_a_journal_that_is_damaged_in_the_middle_is_repaired(closed: Path) -> None:
-    """After the cure in the message, which sets the journal aside, `status` succeeds."""
+    """The message about a journal damaged in the middle has a cure that sets the journal aside; then `status` works."""
     whole = closed.read_bytes()
     with closed.open("r+b") as file:
         file.seek(8192)
@@ -156,7 +156,7 @@ def test_a_journal_that_is_damaged_in_the_middle_is_repaired(closed: Path) -> No
 
 @pytest.mark.parametrize("command", READING)
 def test_a_journal_that_is_newer(command: str, closed: Path, tmp_path: Path) -> None:
-    """The message asks to update this repo; nothing is changed."""
+    """For a journal of a newer version, the message asks to update this repo; the journal is not changed."""
     journal = Journal(closed)
     journal.change("PRAGMA user_version = 99")
     journal.close()
@@ -206,7 +206,7 @@ REASONS = {
 
 @cases("case", REASONS)
 def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> None:
-    """`status` and `doctor` print the same reason and cure, as text and as JSON."""
+    """If nothing is sent, `status` and `doctor` print the same reason and cure, as text and as JSON."""
     environment, shipping, reason, cure = REASONS[case]
     lines = run("status", COLUMNS="200", **environment).stdout.splitlines()
     assert lines[:2] == [f"🤖 Tracing is on, {shipping}: {reason}", f"   → {cure}"]
@@ -219,7 +219,7 @@ def test_status_and_doctor_say_why_nothing_is_sent(case: str, closed: Path) -> N
 @cases("case", [case for case in REASONS if case != "no TLS"])
 @cases("command", ["ship", "ship --include-local --yes"])
 def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, closed: Path) -> None:
-    """`ship` prints the reason and cure that `status` prints, as text and as JSON, and sends nothing."""
+    """If nothing can be sent, `ship` prints the reason and cure that `status` prints, and sends nothing."""
     environment, _, reason, cure = REASONS[case]
     result = run(command, COLUMNS="200", **environment)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -231,7 +231,7 @@ def test_ship_says_why_there_is_nowhere_to_ship_to(case: str, command: str, clos
 
 
 def test_tracing_that_is_off_says_who_says_so(closed: Path) -> None:
-    """The output names the source of the flag, and states that nothing is recorded."""
+    """While tracing is off, `status` names the source of that setting, and states that calls are not recorded."""
     lines = run("status", ENABLE_LANGFUSE="false", **KEYS).stdout.splitlines()
     assert lines[:2] == [
         "🤖 Tracing is off, according to the environment: calls are not recorded",
@@ -261,7 +261,7 @@ def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, closed:
 
 
 def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
-    """An interrupted call has no duration in tree and line, counts in no latency, and counts as a call."""
+    """An interrupted call is shown with an unknown duration, counts as a call, and counts in no latency."""
     journal, trace_id = Journal(closed), "b" * 32
     row = observation_row(
         id="a" * 16, trace_id=trace_id, type="generation", name="llm_generation", trace_name="x", agent="DeadAgent",
@@ -278,7 +278,7 @@ def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
 
 
 def test_an_empty_result_names_the_cure(closed: Path) -> None:
-    """The cure never suggests going further back than `all`; for a session it names the command that lists sessions."""
+    """A hint never widens `--since all`; the hint for an unknown session names the command that lists sessions."""
     names = "🤖 No traces found: python -m src.observability costs --by session lists the sessions"
     assert run("traces --session nosuch").stderr == f"{names}\n"
     assert run("traces --session nosuch --since 1h").stderr == f"{names}, or widen --since\n"
@@ -294,7 +294,7 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
 
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:
-    """With no row pending, `ship` names the local rows that it leaves."""
+    """If no row is pending, `ship` prints how many rows were recorded without keys, and does not send them."""
     assert run("ship").stdout.splitlines()[1] == "🤖 100 rows recorded without keys: --include-local sends them"
     result = json.loads(run("ship --json").stdout)
     assert result == {
@@ -306,7 +306,7 @@ def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -
 
 
 def test_prune_counts_for_scripts(closed: Path) -> None:
-    """The JSON output has the numbers of rows to delete and of deleted rows."""
+    """The JSON output of `prune` has the numbers of rows to delete and of deleted rows."""
     would = json.loads(run("prune --older-than 1h --dry-run --json").stdout)
     assert (would["found"], would["gone"], would["dry_run"]) == ({"local": 60}, 0, True)
     went = json.loads(run("prune --older-than 1h --json --yes").stdout)
@@ -315,7 +315,7 @@ def test_prune_counts_for_scripts(closed: Path) -> None:
 
 @pytest.mark.slow
 def test_tail_waits_for_a_journal(journal: Any) -> None:
-    """`tail` prints that it waits, and then the new rows; a failed call within a cycle is printed once."""
+    """Without a journal, `tail` prints that it waits, then the new rows; a call that fails in a cycle is one line."""
     journal.path.unlink()
     with subprocess.Popen(
         [sys.executable, "-m", "src.observability", "tail"], cwd=settings.REPO_ROOT, text=True,
@@ -352,8 +352,8 @@ def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 130])
 def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
-    """Lines fit with Chinese names and reasons, whose characters take two columns; the date is printed when it
-    changes."""
+    """Lines of `tail` fit the terminal with Chinese names and reasons, whose characters take two columns. A new date is
+    printed as a line."""
     with ObservabilityContext.agent_cycle("鯨魚觀察員代理程式第一號"):
         ObservabilityContext.add_trading_signal("SELL", 64, "鯨魚離開資金池" * 40, "以太")
     journal.observations()
@@ -365,7 +365,7 @@ def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_begins_at_since_and_limit(closed: Path) -> None:
-    """--since and --limit bound the rows printed first; names match in any case."""
+    """`tail` begins with the rows that --since and --limit select; names match in any case."""
     journal = Journal(closed, create=False)
     signals = journal.select("SELECT start_ns, agent FROM observations WHERE name = 'trading_signal' ORDER BY seq")
     journal.close()
@@ -387,7 +387,7 @@ def _fail_in_a_cycle() -> None:
 
 
 def test_digits_that_several_traces_share_list_them(closed: Path) -> None:
-    """Only the matching traces are listed, on stderr with status 1; eight digits select one trace."""
+    """Digits that several traces share list these traces on stderr, with status 1; eight digits select one trace."""
     journal = Journal(closed)
     journal.change("UPDATE observations SET trace_id = 'abc' || substr(trace_id, 4) WHERE seq <= 6")
     journal.change("UPDATE observations SET trace_id = 'def' || substr(trace_id, 4) WHERE seq > 6")

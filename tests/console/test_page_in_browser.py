@@ -114,7 +114,7 @@ class Browser:
             assert passes > 10
 
     def axe(self) -> tuple[list[Any], int]:
-        """Run axe-core in an isolated world, which the page's policy does not restrict."""
+        """Run axe-core in an isolated JavaScript world, which the page's security policy does not restrict."""
         session = self.context.new_cdp_session(self.page)
         frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
         world = {"contextId": session.send("Page.createIsolatedWorld", {"frameId": frame})["executionContextId"]}
@@ -222,7 +222,7 @@ def fleet(chromium: Any, serve: Any, journal_of: Callable[..., Journal]) -> Iter
 
 
 def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -> None:
-    """New decisions appear on top, are announced, and update the tiles; the Live button holds later decisions back."""
+    """New decisions appear on top, are announced, and update the tiles; after a click on Live no more appear."""
     browser, made, origin = fleet
     page = browser.page
     calls = page.locator("#tiles .note").last.text_content()
@@ -241,7 +241,7 @@ def test_new_decisions_come_by_themselves(fleet: tuple[Browser, Journal, str]) -
 
 
 def test_ctrl_c_ends_an_open_stream() -> None:
-    """On Ctrl-C the server ends within five seconds, without a message."""
+    """Ctrl-C ends the server within five seconds, without a message, although an event stream is open."""
     Journal(settings.journal_path()).close()
     process, address = served()
     with httpx.Client() as client:
@@ -254,7 +254,7 @@ def test_ctrl_c_ends_an_open_stream() -> None:
 
 
 def test_a_view_stays_in_the_address(fleet: tuple[Browser, Journal, str]) -> None:
-    """Filters and periods change the address without a new page; a reload and the back button show the same rows."""
+    """Filters and periods change the address without loading a page; reload and back button show the same rows."""
     browser, made, origin = fleet
     page = browser.page
     page.get_by_label("Action").select_option("SELL")
@@ -288,7 +288,7 @@ def hrefs(page: Any) -> list[str]:
 
 
 def test_by_keyboard_alone(fleet: tuple[Browser, Journal, str]) -> None:
-    """The first Tab offers a link to the decisions; Tab and Enter open a trace from there; Escape is not needed."""
+    """The first Tab offers a link to the decisions; from there, Tab and Enter open a trace."""
     browser, _, origin = fleet
     page = browser.page
     page.keyboard.press("Tab")
@@ -375,7 +375,7 @@ def paint_and_filter(page: Any) -> tuple[float, float]:
 def test_a_million_rows_being_written_to(
     chromium: Any, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four processes append meanwhile: the page appears at every size, a filter applies, new decisions arrive."""
+    """While four processes append to a million rows, the page appears at every size and shows filters and new rows."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 900 USD/month; *Agent1 20 USD/day")
     made = Journal(settings.journal_path())
     million.fill(made, 333_334)
@@ -399,7 +399,7 @@ def test_a_million_rows_being_written_to(
 
 @pytest.mark.skipif("MILLION" not in os.environ, reason="MILLION names a journal by `python -m tests.million`")
 def test_a_million_rows(chromium: Any, serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a quiet machine: first paint within a second, a filter within 300 ms."""
+    """With a million rows on a quiet machine, the page is painted within a second and filtered within 300 ms."""
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", os.environ["MILLION"])
     browser = Browser(chromium, "laptop", "light")
     browser.page.goto(serve())

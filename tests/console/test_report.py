@@ -49,7 +49,7 @@ def judged(journal_of: Callable[..., Journal]) -> Journal:
 
 
 def frame(journal: Journal) -> pd.DataFrame:
-    """Return every call and decision, with its trace's outcome; decisions also with action and confidence."""
+    """Return every call and decision with its trace's outcome; decisions also have action and confidence."""
     rows = pd.DataFrame(journal.observations("type = 'generation' OR name = 'trading_signal'"))
     signals = pd.json_normalize(rows["metadata"].map(lambda metadata: metadata or {})).set_index(rows.index)
     rows = rows.join(signals[["signal_action", "signal_confidence"]])
@@ -87,7 +87,7 @@ def marks_of(html: str, title: str) -> list[tuple[str, dict[str, float]]]:
 
 
 def test_tiles_are_what_pandas_computes(judged: Journal, report: Callable[..., str]) -> None:
-    """Net profit, hit rate with its interval, spend and failures equal those of the rows."""
+    """The tiles' net profit, hit rate with its interval, spend and failures equal those of the rows."""
     rows = frame(judged)
     calls, cases = rows[rows["type"] == "generation"], judged_of(rows)
     profit, spend = cases["pnl_usd"].sum(), calls["cost_usd"].sum()
@@ -143,7 +143,7 @@ def table_of(html: str, title: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize("by", ["agent", "model"])
 def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: Callable[..., str]) -> None:
-    """Calls, failures, decisions, outcomes, hits and profit are right; a decision's model is that of its call."""
+    """The tables' calls, failures, decisions, outcomes, hits and profit are right; a decision's model is its call's."""
     rows = frame(judged)
     models = rows[rows["type"] == "generation"].set_index("trace_id")["model"]
     rows["model"] = rows["model"].fillna(rows["trace_id"].map(models))
@@ -167,7 +167,7 @@ def test_comparisons_are_what_pandas_computes(by: str, judged: Journal, report: 
 
 
 def test_confidence_against_outcome(judged: Journal, report: Callable[..., str]) -> None:
-    """Five classes with their hits equal those computed from the rows."""
+    """The five classes of confidence have the mean, hits and cases that pandas computes from the rows."""
     cases = judged_of(frame(judged)).dropna(subset="signal_confidence")
     wanted = [
         (f"{group['signal_confidence'].mean():.0f}", int((group["gain"] > 0).sum()), len(group))
@@ -189,7 +189,7 @@ def test_every_link_leads_to_a_trace_inside(judged: Journal, report: Callable[..
 
 
 def test_only_the_file_s_own_script_and_style_run(report: Callable[..., str]) -> None:
-    """Script and style are allowed by their hashes."""
+    """The report's security policy allows only the report's own script and style, by their hashes."""
     Journal(settings.journal_path()).close()
     html = report()
     policy = html_entities.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', html)[1])  # type: ignore[index]
@@ -204,7 +204,7 @@ def test_only_the_file_s_own_script_and_style_run(report: Callable[..., str]) ->
 
 
 def test_a_report_of_one_model_and_of_failures(judged: Journal, report: Callable[..., str]) -> None:
-    """Every figure is that of the model, in whatever case its name is written; `--failed` lists the failed calls."""
+    """With --model, in any case, every figure is that of the model; `--failed` lists the failed calls."""
     calls = frame(judged).query("type == 'generation' and model == 'deepseek-chat'")
     html = report("--model", "DEEPSEEK-chat")
     assert tiles_of(html)["Failures"][1] == f"{calls['failed'].sum()} of {len(calls)} calls"
@@ -265,26 +265,26 @@ def test_what_a_model_wrote_stays_text(report: Callable[..., str]) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_reported(judged: Journal, tmp_path: Path) -> None:
-    """The message names the file and the reason; the exit status is 1."""
+    """If the report cannot be written, the message names the file, and the exit status is 1."""
     done = CliRunner().invoke(app, ["report", "--html", str(tmp_path / "nowhere" / "report.html")])
     assert done.exit_code == 1
     assert "nowhere/report.html cannot be written" in json.dumps(done.output)
 
 
 def test_axes_end_at_round_numbers() -> None:
-    """Little of the plot is empty, and half of the axis is a round number."""
+    """An axis ends at a round number that is not far above the largest value."""
     tops = [top_of(value) for value in (0, 0.03, 0.9, 1, 3, 7, 11, 65_000)]
     assert tops == pytest.approx([1, 0.03, 1, 1, 3, 8, 12, 80_000])
 
 
 def test_a_line_is_broken_where_nothing_is_known() -> None:
-    """A gap breaks the line; a lone point stays visible."""
+    """An unknown value breaks the line of a chart; a lone point stays visible."""
     assert line([None, None]).paths == []
     assert len(line([1, 2, None, 3, None, 4, 5]).paths) == 3
 
 
 def test_buckets_cover_the_period() -> None:
-    """At most 31 buckets end with the current hour; the first bucket begins with the period."""
+    """A period has at most 31 buckets; the first begins with the period, the last ends with the current hour."""
     for hours in (1, 2, 24, 31, 168, 720, 8784):
         time = range_since(now_ns() - hours * HOUR_NS)
         assert 1 <= time.size <= 31
@@ -294,6 +294,6 @@ def test_buckets_cover_the_period() -> None:
 
 
 def test_the_interval_is_wilsons() -> None:
-    """The intervals of 81 of 263 and 0 of 20 are those in Newcombe 1998, Statistics in Medicine 17, table I."""
+    """The intervals for 81 hits of 263 and 0 of 20 are those in Newcombe 1998, Statistics in Medicine 17, table I."""
     assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)

@@ -99,7 +99,7 @@ began (UTC)     trace     agent              model             decision         
 
 
 def test_the_report_on_decisions(filled: Journal) -> None:
-    """`decisions --report` on four outcomes, two of them of trades, marks each group as few."""
+    """`decisions --report` on four outcomes, two of them of trades, marks each group as `few`."""
     for number, row in enumerate(filled.observations("is_root")):
         invoke(f"outcome {row['trace_id']} --pnl-usd {[12.5, -3, 8, -1.25][number]}")
     narrow = screen("decisions --report", 80)
@@ -143,7 +143,7 @@ deepseek-chat     -$1.25      1   $0.00099         –  -$1.25
 
 
 def test_costs(filled: Journal) -> None:
-    """`costs` at 80 columns, and at 160 with tokens, p99 and the first token."""
+    """`costs` at 80 columns, and at 160 with tokens, p99 and the time to the first token."""
     assert screen("costs --by model --since 2026-11-01", 80) == snapshot("""\
 💰 Since 2026-11-01 00:00:00 UTC
 model             calls  errors     spend  no price    p50    p95

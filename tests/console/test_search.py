@@ -1,4 +1,4 @@
-"""The search index finds the same traces as reading every row; searches fill the index; deleted rows leave it."""
+"""A search finds the same traces with the index and without; searches fill the index; deleted rows leave it."""
 
 import json
 import sqlite3
@@ -33,20 +33,20 @@ def indexed(journal: Journal) -> dict[str, int]:
 
 
 def words_in(file: Path) -> bytes:
-    """Return the bytes of the index file in lower case."""
+    """Return the content of a file of the index in lower case."""
     return file.read_bytes().lower()
 
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of 16 rows, so that a small journal has many."""
+    """Index parts of 16 rows, so that the index of a small journal has many parts."""
     monkeypatch.setattr(search, "PART_ROWS", 16)
 
 
 def test_a_search_finds_the_same_with_an_index_and_without(
     filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first search fills the index, the second uses it; with OBSERVABILITY_SEARCH off there is no file."""
+    """The first search fills the index, the second uses it; with OBSERVABILITY_SEARCH off there is no index file."""
     path = search.path_of(filled.path)
     texts = ("FUNDING stays", "503", "sell open", "nowhere", "exchange before liquid", "0")
     first = [traces_with(filled, text) for text in texts]
@@ -64,7 +64,7 @@ words = st.text(st.sampled_from("aB1éß鯨_-.,\n\"'{ "), max_size=8)
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(words, min_size=1, max_size=6), words.filter(lambda text: bool(search.words_of(text))))
 def test_the_index_and_the_rows_agree_on_what_a_word_is(made: Journal, texts: list[str], wanted: str) -> None:
-    """A first search, which reads the rows, and a second, which uses the index, find the same traces."""
+    """The first search, which reads the rows, and the second, which uses the index, find the same traces."""
     made.change("DELETE FROM observations")
     search.path_of(made.path).unlink(missing_ok=True)
     rows = [
@@ -91,12 +91,12 @@ def test_new_rows_are_found_and_added(filled: Journal, small_parts: None) -> Non
 def test_an_old_journal_is_filled_in_pieces(
     filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The newest rows are indexed first, as long as time is left; missing rows are read, so that nothing is missed."""
+    """A search indexes the newest rows first, while time is left, and reads the other rows, so that none is missed."""
     monkeypatch.setattr(queries, "_FILL_SECONDS", -1.0)
     assert len(traces_with(filled, "funding")) == 100
     assert indexed(filled)["rows"] == 0
     monkeypatch.setattr(queries, "_FILL_SECONDS", 5.0)
-    assert len(newest_decisions(filled, Filter(text="funding"), 1)) == 1  # a search for one decision ends early
+    assert len(newest_decisions(filled, Filter(text="funding"), 1)) == 1  # stops early, with one decision
     assert 0 < indexed(filled)["rows"] < 150
     assert len(traces_with(filled, "funding")) == 100
 
@@ -120,7 +120,7 @@ def test_no_word_outlives_its_row(filled: Journal, small_parts: None) -> None:
 
 @pytest.mark.filled(100, days=90)
 def test_retention_drops_words_too(filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agents' retention removes words from the index."""
+    """Retention, with which agents delete old rows, removes the words of these rows from the index too."""
     traces_with(filled, "funding")
     retention = Retention()
     while retention.tidy(filled):
@@ -155,7 +155,7 @@ def test_an_index_that_is_spoilt_is_made_anew(spoil: str, filled: Journal, tmp_p
 
 @pytest.mark.filled(20)
 def test_another_search_that_writes_is_not_waited_for_by_a_deletion(filled: Journal) -> None:
-    """While another search locks the index, a deletion drops the whole index instead of waiting: no word may stay."""
+    """If another search locks the index, a deletion deletes the whole index at once, so that no deleted word stays."""
     traces_with(filled, "funding")
     with closing(sqlite3.connect(search.path_of(filled.path), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -176,7 +176,7 @@ def test_sqlite_without_fts5_reads_the_rows(filled: Journal, monkeypatch: pytest
 
 @pytest.mark.filled(20)
 def test_a_period_is_searched_alone(filled: Journal) -> None:
-    """Traces before and after the period are not listed, though they contain the text."""
+    """With a period, traces before and after it are not found, though they contain the text."""
     starts = sorted({row["start_ns"] for row in filled.observations() if row["is_root"]})
     rows = newest_decisions(filled, Filter(starts[5], starts[9], text="funding"), 100)
     assert len(rows) == 4
@@ -184,7 +184,7 @@ def test_a_period_is_searched_alone(filled: Journal) -> None:
 
 
 def test_many_rows_without_an_index_are_reported(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message has the number of rows that were read one by one, and the reason."""
+    """A search that reads many rows without the index prints the number of rows and the reason."""
     monkeypatch.setattr(queries, "_MANY_ROWS", 100)
     assert "🔎 Read 900 rows missing from the search index and added some to the index" in (
         invoke("costs --text nowhere").stderr

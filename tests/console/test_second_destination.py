@@ -21,7 +21,7 @@ def findings(run: Any) -> dict[str, tuple[str, str]]:
 
 
 def test_status_shows_each_destination(run: Any, langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """The first line has both hosts; the second destination has a line of counts."""
+    """`status` names both hosts in the first line, and has a line of counts for the second destination."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     output = run("status", columns=200).output
@@ -34,7 +34,7 @@ def test_status_shows_each_destination(run: Any, langfuse: LangfuseServer, otlp:
 def test_ship_sends_to_the_one_that_was_away(
     run: Any, langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each destination has a line; the exit status is 1 while a destination lacks rows, then 0."""
+    """`ship` prints a line for each destination; the exit status is 1 while a destination lacks rows, then 0."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     one_cycle()
     assert not LangFuseTracker().flush(10)
@@ -51,7 +51,7 @@ def test_ship_sends_to_the_one_that_was_away(
 
 
 def test_prune_says_what_never_arrives(run: Any, langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Rows that Langfuse has are deleted although the second destination lacks them; their number is printed."""
+    """`prune` deletes rows that only the second destination lacks, and prints the number of these rows."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     one_cycle()
     LangFuseTracker().flush(10)
@@ -64,7 +64,7 @@ def test_prune_says_what_never_arrives(run: Any, langfuse: LangfuseServer, otlp:
 
 
 def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Accepted headers, rejected rows and wrong headers are findings; missing keys of Langfuse are not."""
+    """`doctor` reports accepted headers, rejected rows and wrong headers, but no missing keys of Langfuse."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     assert findings(run)["second destination"] == ("fine", f"{otlp.url} accepts OTLP with the configured headers")

@@ -1,4 +1,4 @@
-"""The live page over ASGI: access to the page, and the content of its addresses."""
+"""The live page over ASGI: who may open the page, and what each of its addresses shows."""
 
 import json
 import re
@@ -46,7 +46,7 @@ async def browser(stranger: tuple[httpx.AsyncClient, str]) -> httpx.AsyncClient:
 
 
 async def test_the_token_becomes_a_cookie(stranger: tuple[httpx.AsyncClient, str]) -> None:
-    """The token works once; the redirect removes it from the address, and a script cannot read the cookie."""
+    """The token works in one browser; the redirect removes it from the address; scripts cannot read the cookie."""
     client, address = stranger
     Journal(settings.journal_path()).close()
     assert (await client.get("/")).status_code == 403
@@ -54,7 +54,7 @@ async def test_the_token_becomes_a_cookie(stranger: tuple[httpx.AsyncClient, str
     assert (first.status_code, first.headers["location"]) == (303, "/")
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(first.headers["set-cookie"].split("; "))
     assert (await client.get("/")).status_code == 200
-    assert (await client.get(address)).status_code == 303  # the same browser
+    assert (await client.get(address)).status_code == 303  # again, in the same browser
     async with httpx.AsyncClient(transport=client._transport, base_url=HOST) as another:
         assert (await another.get(address)).status_code == 403
 
@@ -84,7 +84,7 @@ async def test_another_host_name_is_refused(browser: httpx.AsyncClient, host: st
      "/..%2faccess.py", "//etc/passwd", "/trace/' OR 1=1 --", "/trace/%00", "/base.html.j2"],
 )  # fmt: skip
 async def test_path_tricks_lead_nowhere(browser: httpx.AsyncClient, path: str) -> None:
-    """Only the page's own files and traces in the journal are served."""
+    """Any address but those of the page's own files and of traces in the journal gets 404."""
     Journal(settings.journal_path()).close()
     answer = await browser.get(path)
     assert answer.status_code == 404
@@ -108,7 +108,7 @@ async def test_before_the_first_agent_the_page_waits(browser: httpx.AsyncClient)
 
 
 async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal: Any) -> None:
-    """Texts are escaped in names, reasons, prompts, answers and in the address."""
+    """Recorded texts are escaped in names, reasons, prompts and answers, and texts from the address as well."""
     with ObservabilityContext.agent_cycle(HOSTILE, input={"x": HOSTILE}) as cycle:
         ask(HOSTILE, model=HOSTILE, answer=HOSTILE)
         ObservabilityContext.add_trading_signal("BUY", 80, HOSTILE, HOSTILE)
@@ -119,13 +119,13 @@ async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal
         assert "document.title" in html
         assert "<script>" not in html
         assert "<img" not in html
-        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # options keep the raw name
+        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # an option's value is the raw name
         assert html.count("</ol>") == html.count("<ol")
 
 
 @pytest.mark.filled(120, days=0.9)
 async def test_filters_choose_rows(browser: httpx.AsyncClient, filled: Journal) -> None:
-    """Filters by agent, symbol and action combine; older rows follow page by page, each once."""
+    """Filters by agent, symbol and action combine; following the links to older rows shows each row once."""
     rows = filled.select("SELECT * FROM decisions ORDER BY start_ns DESC, seq DESC")
     chosen = [row["trace_id"] for row in rows if (row["action"], row["symbol"]) == ("SELL", "BTC")]
     assert await traces_of(browser, "/?action=SELL&symbol=BTC&period=7d") == chosen
@@ -163,7 +163,7 @@ BUDGETS = "fleet 3 calls/month; *Agent1 400 calls/month soft; <img/src=x> 1 USD/
 
 @pytest.mark.filled(120, days=0.9)
 async def test_budgets_are_on_the_page(filled: Journal, browser: httpx.AsyncClient, monkeypatch: Any) -> None:
-    """Page and report show the figures of `budgets` in every view, including calls not yet counted."""
+    """Page and report show the figures of `budgets` in every view, with the calls that are not counted yet."""
     assert 'class="card budgets"' not in (await browser.get("/")).text
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", BUDGETS)
     with filled.transaction() as db:
@@ -196,7 +196,7 @@ def figures_of(card: str) -> dict[str, float]:
 
 
 def test_messages_of_any_form() -> None:
-    """A conversation, arguments, parts of a message, a text and data are shown completely."""
+    """A recorded conversation, arguments, parts of a message, a text and data are shown completely."""
 
     def read(value: Any) -> list[tuple[str, str]]:
         return [(message.kind, message.text) for message in _of_value(value, "user", "input")]

@@ -51,7 +51,7 @@ def pending(monkeypatch: pytest.MonkeyPatch) -> Backend:
 
 
 def test_ship_delivers_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The status is 1 while the server is away, 0 once all rows are delivered."""
+    """`ship` exits with 1 while the server is away, and with 0 once all rows are delivered."""
     backend = pending(monkeypatch)
     result = run("ship")
     assert result.exit_code == 1
@@ -89,7 +89,7 @@ def test_ship_says_what_was_refused(langfuse: Any) -> None:
 
 
 def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
-    """The missing keys are reported with the cure, also with `--include-local`."""
+    """Without keys, `ship` names the missing settings, also with `--include-local`."""
     result = run("ship", "--include-local", "--yes")
     assert result.exit_code == 1
     assert "set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env" in result.stderr
@@ -97,7 +97,7 @@ def test_without_keys_there_is_nowhere_to_ship_to(filled: Journal) -> None:
 
 
 def test_local_rows_are_sent_only_when_asked_for(filled: Journal, langfuse: Any) -> None:
-    """The question has the number of rows; `n` and no answer send nothing; `y` and `--yes` send."""
+    """`ship --include-local` asks with the number of rows; `n` or no answer sends nothing, `y` or `--yes` sends."""
     assert "No rows are pending" in run("ship").output
     for answer, end in (("n\n", "🤖 Nothing was sent\n"), ("", "\n   → add --yes to skip the question\n")):
         result = run("ship", "--include-local", answer=answer)
@@ -141,7 +141,7 @@ def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) ->
 
 @pytest.mark.slow
 def test_ctrl_c_stops_shipping(filled: Journal, langfuse: Any) -> None:
-    """Ctrl-C ends at once with status 130, and undelivered rows stay pending."""
+    """Ctrl-C ends `ship` at once with status 130, and undelivered rows stay pending."""
     langfuse.answer = lambda _request, _body: time.sleep(1)
     with started("ship", "--include-local", "--yes") as process:
         wait_for(lambda: langfuse.requests)
@@ -163,11 +163,11 @@ def wait_for(what: Any) -> None:
 
 
 def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
-    """Old rows are counted, then deleted; pending rows stay, and the cost stays in the sums."""
+    """`prune` counts old rows, then deletes them; pending rows stay, and the cost stays in the sums."""
     old = observation_row(id="1" * 16, trace_id="a" * 32, type="span", name="x", trace_name="x", end_ns=1,
                           start_ns=time.time_ns() - 9 * DAY_NS, state="pending", destination="h|k")  # fmt: skip
     filled.append([old], [])
-    cut = f"{datetime.now(timezone.utc) - timedelta(days=5):%Y-%m-%d}"  # a fixed time: `5d` moves between two commands
+    cut = f"{datetime.now(timezone.utc) - timedelta(days=5):%Y-%m-%d}"  # unlike `5d`, the same for both commands
     spent = run("costs", "--json").output.count("\n")
     result = run("prune", "--older-than", cut, "--dry-run")
     number = int(result.output.split("Would delete ")[1].split(" observations from before")[0])
@@ -187,7 +187,7 @@ def test_prune_lets_go_of_what_is_old(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_tail_shows_decisions_and_errors_as_they_happen(journal: Any) -> None:
-    """Existing rows are printed first, then new rows, such as a late failure of a cycle; Ctrl-C ends with status 0."""
+    """`tail` prints existing rows, then new ones, such as a late failure of a cycle; Ctrl-C ends with status 0."""
     one_cycle("EarlyAgent")
     journal.observations()
     with started("tail", "--json") as process:
@@ -214,7 +214,7 @@ def a_cycle_that_fails(journal: Any) -> None:
 
 @pytest.mark.slow
 def test_tail_of_one_model_says_who_decided(journal: Any) -> None:
-    """The filter by model applies; no escape sequence of an agent reaches the terminal."""
+    """`tail --model` prints only the model's decisions; no escape sequence of an agent reaches the terminal."""
     one_cycle("WhaleAgent")
     one_cycle("OtherAgent", model="gpt-4o-mini")
     with ObservabilityContext.agent_cycle("Evil\x1b[2J"):

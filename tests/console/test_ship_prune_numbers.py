@@ -20,7 +20,7 @@ from tests.million import fill
 
 @pytest.fixture
 def delivered(varied: Journal) -> Journal:
-    """The journal after a delivery: many rows shipped, some rejected, some pending."""
+    """A journal in which many rows are shipped, some rejected and some pending."""
     for state, every in (("shipped", 2), ("rejected", 21), ("pending", 25)):
         for table in ("observations", "scores"):
             varied.change(f"UPDATE {table} SET state = ?, destination = 'h|k' WHERE seq % ? = 0", (state, every))
@@ -28,7 +28,7 @@ def delivered(varied: Journal) -> Journal:
 
 
 def size(path: Path) -> int:
-    """Return the bytes of all used pages."""
+    """Return the size of the used pages of the database, in bytes."""
     with closing(sqlite3.connect(path)) as db:
         pages, free, page_size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES)
     return int((pages - free) * page_size)
@@ -39,7 +39,7 @@ _PAGES = ("page_count", "freelist_count", "page_size")
 
 @pytest.mark.slow
 def test_prune(delivered: Journal, tmp_path: Path) -> None:
-    """Rows by state, freed bytes, and the kept rows (pending or newer) are right, in JSON and on the screen."""
+    """`prune` prints the right numbers of rows by state and of freed bytes, and keeps pending and newer rows."""
     before = exported(tmp_path)
     for share, form in ((0.3, "--json"), (0.6, "")):
         starts = before.observations["start_ns"]
@@ -78,7 +78,7 @@ def test_prune(delivered: Journal, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
-    """The numbers of delivered, rejected, pending and local rows equal those of the server and of the rows."""
+    """`ship` prints the numbers of delivered, rejected, pending and local rows that server and journal have."""
     fill(made, 20)
     judge(made, 10)
     before = exported(tmp_path)
@@ -100,7 +100,7 @@ def test_ship(made: Journal, langfuse: LangfuseServer, tmp_path: Path) -> None:
 def test_ship_counts_what_waits(
     made: Journal, langfuse: LangfuseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The numbers are right if the server fails halfway, and for the rest afterwards."""
+    """The numbers of `ship` are right if the server fails halfway, and when the rest is sent afterwards."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 15)
     fill(made, 20)
     rows = sum(map(len, exported(tmp_path)))
@@ -116,7 +116,7 @@ def test_ship_counts_what_waits(
 
 @pytest.mark.slow
 def test_export(varied: Journal, tmp_path: Path) -> None:
-    """The printed number equals that of the rows selected by pandas, in each format."""
+    """`export` prints the number of rows that pandas selects with the same filters, in each format."""
     journal = exported(tmp_path)
     rows, scores = journal
     middle = pd.Timestamp(int(rows["start_ns"].median())).floor("us")

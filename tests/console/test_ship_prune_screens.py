@@ -32,7 +32,7 @@ CHANGES = (
     (r"127\.0\.0\.1:\d{5}", "127.0.0.1:30000"),
     (r"localhost:\d{5}", "localhost:30000"),
     (r"[\d,.]+ GB free", "50.0 GB free"),
-    (r"\b0\.[12] MB", "0.1 MB"),  # a migration adds pages
+    (r"\b0\.[12] MB", "0.1 MB"),  # the size grows with each migration
     (r"genai-prices [\d.]+", "genai-prices 0.2.3"),
     (r"as of 20\d\d-\d\d-\d\d", "as of 2026-11-09"),
     (r"package: version [\d.]+", "package: version 1.0.0"),
@@ -143,7 +143,7 @@ time (UTC)      trace     agent              decision         reason
 
 
 def test_status_of_what_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`status` with keys: many rows are shipped, some pending, some rejected."""
+    """`status` with keys, of a journal with shipped, pending and rejected rows."""
     for name, value in settings_for("https://langfuse.example.com").items():
         monkeypatch.setenv(name, value)
     deliver(journal)

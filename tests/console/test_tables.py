@@ -57,7 +57,7 @@ def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
 
 
 def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
-    """Cost and outcome stand beside the last valid BUY or SELL; the other decisions have ″."""
+    """A trace's cost and outcome stand beside the last valid BUY or SELL; its other decisions have ″."""
     with ObservabilityContext.agent_cycle("SwarmAgent") as cycle:
         ask("x")
         ObservabilityContext.add_trading_signal("BUY", 5, "one")
@@ -76,8 +76,8 @@ def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
 
 
 def test_a_decision_tells_its_trace(filled: Journal) -> None:
-    """The id has eight digits, enough for `trace`; 80 columns show model and cost, and the reason on a line of its
-    own."""
+    """A line of `decisions` has eight digits of the trace id, enough for `trace`. At 80 columns the line has model and
+    cost, and the reason follows on its own line."""
     head, _, *lines = printed("decisions --limit 3")
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "cost"]
     rows = json_lines("decisions --limit 3")
@@ -88,7 +88,7 @@ def test_a_decision_tells_its_trace(filled: Journal) -> None:
 
 
 def test_traces_are_a_line_each(filled: Journal) -> None:
-    """A line has time, id, agent, model, decision, tokens, cost, duration, level; trees only on request."""
+    """`traces` prints a line per trace, with the columns below; it prints trees only on request."""
     head, _, *lines = printed("traces --limit 40", 160)
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "tokens", "cost", "took", "level"]
     assert len(lines) == 40
@@ -106,7 +106,7 @@ def test_traces_are_a_line_each(filled: Journal) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 120, 160, 500])
 def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal) -> None:
-    """Every line fits; numbers are never cut, and equal those of a wider screen."""
+    """Every line fits the terminal; numbers are never cut, and equal those of a wider terminal."""
     for command in ("costs --by model", "traces --limit 30", "decisions --limit 30", "costs --what-if gpt-4o"):
         lines = [
             line for line in printed(command, columns) if not line.startswith(("💰", "💱", "   ", "A rough", "  "))
@@ -114,7 +114,7 @@ def test_narrow_terminals_lose_columns_not_digits(columns: int, filled: Journal)
         assert max(map(cell_len, lines[:-1])) <= columns
         whole = set(" ".join(printed(command, 500)).split())
         cells = {cell for line in lines for cell in line.split() if any(map(str.isdigit, cell)) and "…" not in cell}
-        assert {cell for cell in cells if not re.match(r"\d\d[-:]\d\d", cell)} <= whole  # times lose their seconds
+        assert {cell for cell in cells if not re.match(r"\d\d[-:]\d\d", cell)} <= whole  # narrow tables omit seconds
 
 
 def test_the_column_that_matters_least_goes_first() -> None:
@@ -136,7 +136,7 @@ def test_the_column_that_matters_least_goes_first() -> None:
 
 
 def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
-    """Session names are whole at 80 columns, whatever other columns are dropped."""
+    """Session names are complete at 80 columns, whatever other columns are dropped."""
     for number in range(3):
         at = time.time_ns()
         row = observation_row(
@@ -152,7 +152,7 @@ def test_sessions_differ_and_can_be_copied(filled: Journal) -> None:
 
 
 def test_costs_have_a_total(filled: Journal) -> None:
-    """The total covers all groups, also those hidden by --limit; it has no quantiles, and JSON has no total."""
+    """The total covers all groups, also those hidden by --limit, but has no quantiles; JSON output has no total."""
     everything = json_lines("costs")
     line = printed("costs --limit 2", 160)[-1].split()
     assert (line[0], line[1]) == ("total", f"{sum(line['calls'] for line in everything):,}")
@@ -162,7 +162,7 @@ def test_costs_have_a_total(filled: Journal) -> None:
 
 
 def test_what_if_by_day_shows_the_last_days(filled: Journal) -> None:
-    """The last days come in order, and the output names the calls left out."""
+    """With --what-if, the last days are in order; a line states how many calls have no tokens and are not included."""
     days = [line["group"] for line in json_lines("costs --by day")]
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day")] == days
     assert [line["group"] for line in json_lines("costs --what-if gpt-4o --by day --limit 1")] == days[-1:]
@@ -182,7 +182,7 @@ def test_status_of_a_fleet_is_one_screen(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
-    """Without COLUMNS nothing is cut at 80 columns, and no line ends in spaces."""
+    """In a pipe without COLUMNS nothing is cut to 80 columns, and no line ends in spaces."""
     for command in ("decisions", "traces", "costs", "status", "doctor"):
         done = subprocess.run(
             [sys.executable, "-m", "src.observability", command], capture_output=True, text=True, check=True,
@@ -196,7 +196,7 @@ def test_a_pipe_gets_whole_cells(filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_times_tell_their_zone(filled: Journal) -> None:
-    """The header has the offset of the operator's zone."""
+    """The header of a table has the offset of the operator's time zone."""
     for command in ("decisions", "traces", "status"):
         done = subprocess.run(
             [sys.executable, "-m", "src.observability", command], capture_output=True, text=True, check=True,
@@ -207,7 +207,7 @@ def test_times_tell_their_zone(filled: Journal) -> None:
 
 
 def test_wide_characters_take_two_columns(run: Any) -> None:
-    """Lines with Chinese names and reasons fit too."""
+    """Lines with Chinese names and reasons, whose characters take two columns, fit the terminal too."""
     assert one_line("鯨魚離開資金池", 7) == "鯨魚離…"
     assert padded("鯨魚", 6) == "鯨魚  "
     assert both_ends("鯨魚離開資金池", 8) == "鯨魚…池"
