@@ -117,7 +117,7 @@ def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     assert settings.missing_langfuse_keys() == []
     assert key in environment.secret_values()
     printed = capsys.readouterr().err
-    assert printed.count("❌ LANGFUSE_PUBLIC_KEY holds a secret key: swap the two in .env") == 1
+    assert printed.count("❌ LANGFUSE_PUBLIC_KEY holds a secret key: swap the secret and the public key in .env") == 1
     assert key not in printed
 
 

@@ -37,7 +37,7 @@ class Runtime:
 
     @property
     def shipper(self) -> "Shipper":
-        """The shipper. The first use imports its module, on a thread of the agent, and creates it."""
+        """The shipper. At the first use, its module is imported and the shipper created, on a thread of the agent."""
         with _creating:
             if self._shipper is None:
                 from .shipping import Shipper
@@ -55,7 +55,7 @@ class Runtime:
         return JournalSink(self.shipper.start, _keeper())
 
     def flush(self, timeout: float | None) -> bool:
-        """Journal the queued observations and ship the pending rows. Return whether `timeout` seconds were enough."""
+        """Journal the queued observations and ship the pending rows. Return False if any of them is left."""
         deadline = None if timeout is None else time.monotonic() + timeout
         written = self.recorder.flush(timeout, wait_while_failing=timeout is not None)
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
@@ -76,14 +76,14 @@ class Runtime:
             raise
 
     def abandon(self) -> None:
-        """In a forked child, drop the queued observations and pending rows: the parent process handles them."""
+        """In a forked child, leave the queued observations and the open connections to the parent process."""
         self.recorder.abandon()
         if self._shipper is not None:
             self._shipper.abandon()
 
 
 class _Starter:
-    """The processor until a runtime exists. It starts the runtime at the first observation."""
+    """Receives observations until a runtime exists, and starts the runtime when the first one arrives."""
 
     def on_start(self, observation: Observation) -> None:
         running().recorder.on_start(observation)
@@ -102,7 +102,7 @@ _inherited: list[Runtime] = []
 
 
 def _keeper() -> "Keeper | None":
-    """Install the gate of the budgets and return their keeper.
+    """Set `budgeting.gate`, which checks calls against the budgets. Return the keeper, which counts their cost.
 
     If no budget is set, return None and do not import the package `budgets`.
     """
@@ -119,12 +119,12 @@ def _keeper() -> "Keeper | None":
     return keeper
 
 
-_prepared: "Keeper | None" = None  # the budgets' keeper, until the recorder takes it
-_known: Any = None  # in a forked child: the budgets' gate of the parent
+_prepared: "Keeper | None" = None  # the keeper that `_keeper` returned, until the recorder takes it
+_known: Any = None  # in a forked child: the parent's `budgeting.gate`, whose state the child inherits
 
 
 def prepare_budgets() -> None:
-    """Start to read the state of the budgets, on a separate thread, so that it is known at the first model call."""
+    """Start a thread that reads the state of the budgets, so that the state is known at the first model call."""
     global _prepared
     with guarded:
         _prepared = keeper = _keeper()
@@ -151,7 +151,7 @@ def _begin() -> Runtime:
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Journal the queued observations and ship the pending rows. Return whether `timeout` seconds were enough."""
+    """Journal the queued observations and ship the pending rows. Return False if any of them is left."""
     if active is None and not tracing_on():
         return True
     return running().flush(timeout)
@@ -173,7 +173,7 @@ def close() -> None:
 def _end() -> None:
     """Close the runtime at exit.
 
-    From then on, a traced call of another thread waits until it is on disk, since the process may end at any time.
+    From then on, a traced call of another thread waits until its row is on disk, since the process may end at any time.
     """
     global _ending
     _ending = True
@@ -188,7 +188,7 @@ def _close_with_the_process() -> None:
     atexit.unregister(_end)
     atexit.register(_end)
     multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:  # multiprocessing's forked children end without atexit
+    if multiprocessing is not None:  # children forked by multiprocessing end without atexit
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 

@@ -51,11 +51,11 @@ class Destination(_Keys):
     key_settings: ClassVar = "LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.label!r})"  # never the secret
+        return f"{type(self).__name__}({self.label!r})"  # without the secret key
 
     @property
     def label(self) -> str:
-        """The destination's name in the journal: host and public key, never the secret."""
+        """The destination's name in the journal: host and public key, never the secret key."""
         return f"{self.host}|{self.public_key}"
 
     @property
@@ -80,7 +80,7 @@ class OtlpDestination(_Endpoint):
     credential: ClassVar = "the headers"
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.label!r})"  # never a header
+        return f"{type(self).__name__}({self.label!r})"  # without the headers, which are credentials
 
     @property
     def label(self) -> str:
@@ -171,7 +171,7 @@ def parse_public_key(name: str, text: str) -> str:
     """
     value = text.strip()
     if SECRET_KEY.match(value):
-        raise SettingError(f"{name} holds a secret key: swap the two in .env")
+        raise SettingError(f"{name} holds a secret key: swap the secret and the public key in .env")
     return value
 
 
@@ -179,7 +179,7 @@ def parse_environment(name: str, text: str) -> str:
     """Return `text` as a Langfuse environment. Raises SettingError on names that the server replaces by `default`."""
     value = text.strip()
     if not re.fullmatch(r"(?!langfuse)[a-z0-9_-]{1,40}", value):
-        raise SettingError(f"{name} must be 1 to 40 of a-z, 0-9, _ and -, and not begin with langfuse")
+        raise SettingError(f"{name} must be 1 to 40 characters of a-z, 0-9, _ and -, and must not begin with langfuse")
     return value
 
 
@@ -194,7 +194,7 @@ INSTRUMENTS = ("openai", "anthropic", "groq", "google", "ollama", "elevenlabs", 
 
 
 def parse_instruments(name: str, text: str) -> frozenset[str]:
-    """Return the SDKs that `text` selects: true selects all, false none, and a comma-separated list those in it.
+    """Return the SDKs that `text` selects: true selects all, false none, and a comma-separated list the named SDKs.
 
     Raises SettingError if the list has any other name.
     """
@@ -203,7 +203,7 @@ def parse_instruments(name: str, text: str) -> frozenset[str]:
     except SettingError:
         chosen = frozenset(item for part in text.lower().split(",") if (item := part.strip()))
     if not chosen <= set(INSTRUMENTS):
-        raise SettingError(f"{name} must be true, false, or some of {', '.join(INSTRUMENTS)}")
+        raise SettingError(f"{name} must be true, false, or a comma-separated list of some of {', '.join(INSTRUMENTS)}")
     return chosen
 
 
@@ -248,7 +248,7 @@ def parse_urls(name: str, text: str) -> tuple[str, ...]:
     return urls
 
 
-# The methods in the repo moondevonyt/moon-dev-ai-agents that run one pass of an agent's loop.
+# The methods in the repo moondevonyt/moon-dev-ai-agents that run one round of an agent's loop.
 CYCLES = (
     "SwarmAgent.query", "run_monitoring_cycle", "run_analysis_cycle", "analysis_cycle", "run_trading_cycle",
     "run_scan_cycle", "run_conversation_cycle", "run_once", "process_question", "process_transcript",
@@ -272,8 +272,8 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_USER_ID": (parse_text, None),
     "LANGFUSE_TRACING_ENVIRONMENT": (parse_environment, None),
     "LANGFUSE_RELEASE": (parse_text, None),
-    "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a second destination, beside Langfuse or alone
-    "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials of the second destination
+    "OBSERVABILITY_OTLP_ENDPOINT": (parse_endpoint, None),  # a destination besides Langfuse, or instead of it
+    "OBSERVABILITY_OTLP_HEADERS": (parse_headers, {}),  # credentials for the OTLP endpoint
     "OBSERVABILITY_CATCH_UP_RATE": (parse_number, 100),  # backlog rows sent per second and destination; 0: no limit
     "OBSERVABILITY_JOURNAL": (parse_text, "src/data/observability/journal.db"),
     "OBSERVABILITY_DURABILITY": (parse_durability, "async"),  # sync: a call returns only once it is on disk
@@ -296,15 +296,15 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
 }
 # Setting's name -> (the value that replaces a malformed one, its description for messages). If ENABLE_LANGFUSE is None,
 # calls are recorded in the journal but not sent.
-_NOTHING_SENT = (None, "calls are recorded here and nothing is sent")
+_NOTHING_SENT = (None, "calls are recorded in the local journal and nothing is sent")
 _SAFE: dict[str, tuple[Any, str]] = {
     "ENABLE_LANGFUSE": _NOTHING_SENT,
     "LANGFUSE_PUBLIC_KEY": _NOTHING_SENT,
     # with the default host, a typing error would send the traces for a self-hosted server to Langfuse's cloud
     "LANGFUSE_BASE_URL": _NOTHING_SENT,
     "LANGFUSE_HOST": _NOTHING_SENT,
-    "OBSERVABILITY_OTLP_ENDPOINT": (None, "nothing is sent there"),
-    "OBSERVABILITY_OTLP_HEADERS": (None, "nothing is sent there"),
+    "OBSERVABILITY_OTLP_ENDPOINT": (None, "nothing is sent to this endpoint"),
+    "OBSERVABILITY_OTLP_HEADERS": (None, "nothing is sent to the OTLP endpoint"),
     "LANGFUSE_CAPTURE_INPUT": (False, "prompts are not recorded"),
     "LANGFUSE_CAPTURE_OUTPUT": (False, "answers are not recorded"),
 }
@@ -361,8 +361,8 @@ class Reader:
         self.table = table
         self._fallbacks = fallbacks
         self._keys = {name: _encode(name) for name in table}
-        # Name -> (raw text, parsed value). Until a setting is read, the table stands in place of the raw text, since it
-        # differs from every text.
+        # Name -> (raw text, parsed value). Until a setting is read, `table` stands in place of its raw text, since
+        # `table` is equal to no text.
         self._parsed: dict[str, tuple[Any, Any]] = dict.fromkeys(table, (table, None))
 
     def __call__(self, name: str) -> Any:
@@ -437,7 +437,7 @@ def setting(name: str) -> Any:
 def _config() -> dict[str, Any]:
     """The names in the `config` module beside this package, and their values. Empty if it is not imported.
 
-    They are read from the module's dict, since its `__getattr__` must not run.
+    The names are read from the module's dict, since the module's `__getattr__` must not run.
     """
     module = modules.get(_CONFIG_MODULE)
     return _NOTHING if module is None else vars(module)
@@ -526,7 +526,7 @@ def _recording_of(flag: bool | None, capture_input: bool, capture_output: bool, 
 
 
 def tracing_on() -> bool:
-    """Whether calls are recorded in the journal: unless ENABLE_LANGFUSE is set to false."""
+    """Whether calls are recorded in the journal. False only if ENABLE_LANGFUSE is set to false."""
     return recording().on
 
 

@@ -58,7 +58,7 @@ def test_a_malformed_setting_is_one_line_with_its_cure() -> None:
     ended = ran("import src\nprint('traded')", OBSERVABILITY_INSTRUMENT="opnai")
     assert ended.stdout == "traded\n"
     (line,) = ended.stderr.splitlines()
-    assert "OBSERVABILITY_INSTRUMENT must be true, false, or some of openai, anthropic, groq, google, ollama" in line
+    assert "must be true, false, or a comma-separated list of some of openai, anthropic, groq, google, ollama" in line
 
 
 def test_it_can_be_turned_off() -> None:

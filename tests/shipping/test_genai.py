@@ -179,7 +179,7 @@ def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
     assert LangFuseTracker().health()["destinations"][otlp.url]["rejected"] == 1
     assert response_of(ExportTraceServiceResponse().SerializeToString())["partialSuccess"]["rejectedSpans"] == 0
     for nonsense in (b"\x0a\xff", b"\xff" * 20, b"\x0d1234"):
-        with pytest.raises(ValueError, match=r"breaks off|no field"):
+        with pytest.raises(ValueError, match=r"truncated|unexpected wire type"):
             response_of(nonsense)
 
 

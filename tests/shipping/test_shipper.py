@@ -89,7 +89,7 @@ def test_a_page_is_no_answer_of_langfuse(
     wait_until(lambda: len(langfuse.spans) == 1)
     wait_until(lambda: states(journal) == {"shipped": 1})
     assert len(langfuse.requests) == 2
-    assert "a web page answered, not Langfuse: see LANGFUSE_HOST" in capsys.readouterr().err
+    assert "a web page answered instead of Langfuse: check LANGFUSE_HOST" in capsys.readouterr().err
 
 
 @pytest.mark.slow

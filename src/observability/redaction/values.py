@@ -1,4 +1,4 @@
-"""Decides if a named value is a secret, and not a placeholder, a number, an address, code or prose."""
+"""Decides whether the value of a field or variable is a secret. Placeholders, addresses, code and prose are not."""
 
 import re
 import string
@@ -7,13 +7,13 @@ from .names import NAME_WORD, NONE, STRONG, VARIABLE, WEAK, is_password, may_be_
 from .scan import MASKED, NOT_RECORDED, regex
 from .wallets import is_address
 
-# Placeholders in `.env` examples and documentation; matched against the whole value.
+# Matches a whole value that is a placeholder, as in `.env` examples and in documentation.
 PLACEHOLDER = (
     r"(?:[a-z]{2,5}[-_])?your(?:[-_][a-z0-9]{1,20}){0,6}[-_](?:key|token|secret|password|passphrase|phrase|seed|here|value)"
     r"|(?:change|replace|fill)[-_ ]?(?:me|this|it)|placeholder|undefined|not[-_ ]?(?:set|needed)"
     r"|(?:sk-)?no[-_]key[-_](?:needed|required)|\$\{\w+\}|\{\{.*\}\}"
 )
-# Placeholders, and references to variables in shells, Python, JavaScript and templates.
+# Matches a placeholder, or a reference to a variable in a shell, in Python, in JavaScript or in a template.
 _NOT_A_VALUE = regex(
     rf"{PLACEHOLDER}"
     r"|[*.xX•_-]+"
@@ -30,7 +30,7 @@ _NOT_A_VALUE = regex(
     re.IGNORECASE,
 )
 _FIELD = regex(r"\{[^{}]*\}|%(?:\(\w+\))?[sdr]")
-_DECIMAL = regex(r"[+-]?\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?|\d{4}(?:-\d{2,4}){1,2}")  # a price, a count, a date
+_DECIMAL = regex(r"[+-]?\d[\d,_]*(?:\.\d+)?(?:[eE][+-]?\d+)?%?|\d{4}(?:-\d{2,4}){1,2}")  # prices, counts and dates
 _TICKER = regex(r"\$?[A-Z]{2,10}(?:[-/][A-Z]{2,10})?\d?")
 _PHRASE = regex(r"[A-Za-z](?:[A-Za-z _-]|[,.:;!?](?=\s|$))*")
 IDENTIFIER = regex(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*$")
@@ -42,11 +42,11 @@ _ONE_RUN = regex(r"[A-Za-z0-9+/_=-]{15,}$")
 
 
 def is_value(text: str) -> bool:
-    """Whether `text` may be a secret. It may not if it is empty, a placeholder, or the name of a type or a variable."""
+    """Whether `text` may be a secret. Empty texts, placeholders and names of types and variables are not secrets."""
     text = text.strip()
     if not text or text.startswith((MASKED, NOT_RECORDED)) or _NOT_A_VALUE.fullmatch(text):
         return False
-    # `text` may be a template like `Bearer {token}` or `%s:%s`: then only the text outside its fields counts
+    # if `text` is a template such as `Bearer {token}` or `%s:%s`, only the text outside its fields is checked
     rest = _FIELD.sub("", text)
     return rest == text or is_mixed(rest)
 
@@ -65,7 +65,7 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def _is_harmless(name: str, value: str) -> bool:
-    """Whether `value` is a number, a ticker or an address that is no secret in a field called `name`."""
+    """Whether `value`, in a field called `name`, is not a secret but a number, a ticker or an address."""
     if value.startswith("0x") and len(value) == 42 and _HEX.match(value):
         return True  # an EVM address: it has 20 bytes, a private key has 32
     if may_be_public(name) and is_address(value):
@@ -78,7 +78,7 @@ def _is_harmless(name: str, value: str) -> bool:
 def is_traded_token(name: str, value: str) -> bool:
     """Whether `value` is one or more addresses of traded tokens.
 
-    The name must end with "token" and must not be that of a secret: `TARGET_TOKEN` is accepted, `BOT_TOKEN` is not.
+    The name must end with "token" and must not be the name of a secret: `TARGET_TOKEN` is accepted, `BOT_TOKEN` is not.
     """
     named = name_parts(name)[-1:] in (["token"], ["tokens"]) and strength(name) < STRONG
     return named and all(is_address(part.strip()) for part in value.split(","))
@@ -92,7 +92,7 @@ def is_secret_number(name: str, number: int) -> bool:
 
 
 def is_secret_item(name: str, value: str) -> bool:
-    """Whether `value` is a secret, and not plain words, in a pair like a header: `name` first, then `value`."""
+    """Whether `value` is a secret in a pair of name and value, such as a header. Plain words are not a secret."""
     wordy = _PHRASE.fullmatch(value) and not is_jumbled(value)
     return is_secret(name, value) and not wordy and not _DECIMAL.fullmatch(value)
 
@@ -124,7 +124,7 @@ def looks_random(text: str) -> bool:
         return False
     if _words_in(text) * 2 > len(text):
         return True
-    # in words joined by hyphens or underscores, even the longest part is short
+    # words joined by hyphens or underscores are not a key: even the longest of them is short
     longest = max(re.split("[_-]", text), key=len)
     return len(text) >= 20 and len(longest) >= 12 and _is_varied(text)
 
@@ -140,7 +140,7 @@ def _words_in(text: str) -> int:
 
 
 def is_made(value: str) -> bool:
-    """Whether `value` looks generated, like hex, base64 or a UUID of 15 or more characters, and is not public."""
+    """Whether `value` looks generated: a UUID, or a long text like hex or base64 that is not public."""
     return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 
@@ -159,14 +159,15 @@ def is_public(text: str) -> bool:
     return bool(_HEX.match(text)) and len(text) in (40, 42, 64, 66)
 
 
-_LONG_WORD = 20  # a word in a configuration has fewer letters
+_LONG_WORD = 20  # 20 or more letters in one case are not taken for a word
 _UNSPEAKABLE = regex(r"[b-df-hj-np-tv-xz]{5}")
 
 
 def is_jumbled(value: str) -> bool:
-    """Whether `value` has 16 or more letters in a row that look random.
+    """Whether `value` has 16 or more letters in a row that are not words.
 
-    Joined words do not look random: they have vowels, and each has four or more letters on average.
+    Fewer than 20 letters in one case are words, unless five consonants stand in a row. Letters in both cases are words
+    if the parts that begin with a capital have 3.5 or more letters on average.
     """
     part = max(value.split("-"), key=len)
     if len(part) < 16 or not part.isalpha():
@@ -177,7 +178,7 @@ def is_jumbled(value: str) -> bool:
 
 
 def is_query_key(value: str) -> bool:
-    """Whether `value` is a credential in a web address, as in `?key=value` or `?token=value`.
+    """Whether `value` looks like a credential in a web address, as in `?key=value` or `?token=value`.
 
     A credential has 16 or more characters, mixes letters and digits, and is not public.
     """

@@ -1,7 +1,7 @@
-"""Private keys of wallets, verified by checksum or public half: Solana, EVM chains, Bitcoin's WIF, extended keys.
+"""Finds private keys of wallets: of Solana and EVM chains, of Bitcoin (WIF), and extended keys (BIP-32).
 
-Addresses, transaction hashes and signatures fail this check, and so stay visible. EVM keys have no checksum: the words
-around them decide.
+A key is verified by its checksum or its public half. Addresses, transaction hashes and signatures fail this check, and
+so stay visible. EVM keys have no checksum, and are recognised by the words around them.
 """
 
 import re
@@ -47,9 +47,9 @@ def _is_hex(text: str, size: int) -> bool:
     return len(text[2:] if text[:2] in ("0x", "0X") else text) == 2 * size and _HEX.match(text) is not None
 
 
-@lru_cache(maxsize=4096)  # each prompt of a conversation repeats the signatures in it
+@lru_cache(maxsize=4096)  # each prompt of a conversation repeats the keys and signatures of earlier prompts
 def _rule_of(token: bytes) -> str | None:
-    """Return the rule whose key `token` is, whatever the text around it; None if it is no such key."""
+    """Return the rule that recognises `token` as a key, or None. The text around the token is not considered."""
     text = token.decode()
     if text[0] in _WIF_STARTS and len(text) in _WIF_LENGTHS:
         return "wif-private-key" if _is_wif(text) else None
@@ -63,8 +63,8 @@ def _rule_of(token: bytes) -> str | None:
 # A WIF key is the Base58Check of a version byte (80 for mainnet, ef for testnet), the 32 bytes of the key, and 01 if
 # its public key is compressed. Source: en.bitcoin.it/wiki/Wallet_import_format
 _WIF_LENGTHS, _WIF_STARTS = (51, 52), "5KL9c"
-# An extended private key is the Base58Check of 78 bytes, of which the last 33 are 00 and the key (BIP-32,
-# "Serialization format"). These are the letters that it may begin with (SLIP-132).
+# An extended private key is the Base58Check of 78 bytes. The last 33 are a zero byte and the key (BIP-32,
+# "Serialization format"). The Base58Check begins with one of these letters (SLIP-132).
 _EXTENDED_STARTS = "xyztuvYZUV"
 # Lengths of a Solana secret key of 64 bytes: in base58, where leading zeros make it shorter
 # (docs.solana.com/wallet-guide), and in hex, without and with `0x`.
@@ -99,7 +99,7 @@ _LOOKS = regex(
     r"|kaspa:|bitcoincash:)[02-9ac-hj-np-z]{38,103}"
     r"|[EU]Q[A-D][A-Za-z0-9_-]{45}|G[A-Z2-7]{55}|[A-Z2-7]{58}|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}"
 )
-_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # base58: Bitcoin's alphabet
+_LETTERS = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"  # Bitcoin's alphabet of base58
 # Translates a text in Ripple's alphabet of base58 to Bitcoin's alphabet.
 _RIPPLE = str.maketrans("rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvAxyz", _LETTERS)
 
@@ -108,22 +108,22 @@ _RIPPLE = str.maketrans("rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvA
 def is_address(token: str) -> bool:
     """Whether `token` is a blockchain address.
 
-    It is one if its format or its checksum is that of an address, or if it is 32 bytes in base58 (Solana).
+    An address has a known format, a correct checksum, or 32 bytes in base58 (Solana).
     """
     if len(token) == 42 and token[:2] == "0x":
         return _HEX.match(token) is not None
     if not 26 <= len(token) <= 130:
         return False
-    if token[1:4] == "pub":  # the public half of an extended key: BIP-32
+    if token[1:4] == "pub":  # the public half of an extended key (BIP-32)
         return len(_checked(token) or b"") == 78
     return _LOOKS.fullmatch(token) is not None or (len(token) <= 48 and _is_base58_address(token))
 
 
 def _is_base58_address(token: str) -> bool:
     raw = _from_base58(token)
-    if len(raw) == 35:  # Polkadot: SS58
+    if len(raw) == 35:  # Polkadot's format SS58
         return blake2b(b"SS58PRE" + raw[:33]).digest()[:2] == raw[33:]
-    if token[0] == "r" and len(raw) >= 24:  # Ripple has an alphabet of its own
+    if token[0] == "r" and len(raw) >= 24:  # Ripple writes base58 in another alphabet
         token = token.translate(_RIPPLE)
     # addresses have 21 bytes on Bitcoin, Dogecoin and Tron, 22 on Zcash, and 32 without a checksum on Solana
     return len(raw) == 32 or len(_checked(token) or b"") in (21, 22)
@@ -158,7 +158,7 @@ def is_keypair(key: bytes) -> bool:
         point = _sum(point, row[byte])
     x, y, z, _ = point
     public = int.from_bytes(key[32:], "little")
-    if (y - (public & (1 << 255) - 1) * z) % _P:  # y is checked before x, since x needs a slow division
+    if (y - (public & (1 << 255) - 1) * z) % _P:  # y is checked before x, since checking x needs a slow division
         return False
     return x * pow(z, -1, _P) % _P & 1 == public >> 255
 
@@ -273,9 +273,9 @@ _LONGEST_HINT = max(map(len, _HINTS))
 
 
 def _evm_keys(scan: Scan, places: Sequence[tuple[int, int]]) -> Iterator[Span]:
-    """Yield the EVM private keys among `places`, which are the places of texts as long as 32 bytes in hex."""
+    """Yield the EVM private keys. `places` has the start and end of each text that is as long as 32 bytes in hex."""
     hints = _hints(scan) if places else []
-    listed = -1  # end of the last key found, since the next key of a list needs no label; -1 if there is none
+    listed = -1  # end of the last key found, or -1; a key that follows it in a list needs no label
     for start, end in places if hints else ():
         near = bisect_left(hints, start - _REACH - _LONGEST_HINT)
         is_near = near < len(hints) and hints[near] <= end + _REACH
@@ -289,7 +289,7 @@ def _hints(scan: Scan) -> list[int]:
 
     One search of the whole text is faster than one around each hash.
     """
-    accounts = "address" in scan.low  # only in a text with "address" is `"key"` the key of a wallet
+    accounts = "address" in scan.low  # `"key"` is taken for the label of a wallet's key only in a text with "address"
     places = [at for hint in _HINTS for at in scan.anchors(hint)]
     if not scan.text.isascii():
         places += [match.start() for hint in _FOREIGN_HINTS for match in re.finditer(hint, scan.text, re.IGNORECASE)]
@@ -308,7 +308,7 @@ def _is_evm_key_at(text: str, start: int, end: int, listed: int) -> bool:
 
 
 def _assigns_key(before: str) -> bool:
-    """Whether `before`, the text before 32 bytes in hex, ends with a label that makes them a private key."""
+    """Whether `before`, the text before 32 bytes in hex, ends with the label of a private key."""
     labels = list(_KEY_LABEL.finditer(before))[-1:]
     return any(_LINK[label.lastgroup or ""].fullmatch(before, label.end()) for label in labels)
 
@@ -337,14 +337,14 @@ _NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s
 _HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
 _SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
-# Also accepts the letters of escape sequences, such as `\n`, between the numbers.
+# Matches a text that may have such a list, also one with escape sequences such as `\n` between the numbers.
 BYTES_HINT = rf"""[0-9,; \t\r\n:"'|\\nrtfbvuxa-f%\x1b\[m-]{{{len(_SHORTEST_LIST)}}}|0x[0-9a-f]{{1,2}}(?:[^0-9a-f]|$)"""
 _KEY_BYTES = 64
 _FEWEST_DIFFERENT = 30  # 64 random bytes have about 57 different values; one in 10**20 keys has 30 or fewer
 # On average, half of 64 random bytes are above 127, and one in 10**10 keys has fewer than 8 of them. Lists of
 # percentages have none.
 _FEWEST_LARGE = 8
-# Limits of the search: runs of 64 numbers in one list (50 ms), and public keys computed for one text (0.1 s).
+# In one list, at most this many runs of 64 numbers are checked (50 ms); in one text, this many keys (0.1 s).
 _MOST_WINDOWS, _MOST_DERIVED = 50_000, 500
 
 
@@ -374,13 +374,13 @@ def _is_long(match: re.Match[str]) -> bool:
 
 
 def _span_of(match: re.Match[str], at: int) -> Span:
-    """The span in the text of the 64 numbers of `match` that begin with number `at`, counted from 0."""
+    """Return the span of the 64 numbers in `match` that begin with the number at index `at`."""
     numbers = list(islice(_NUMBER.finditer(match.group()), at, at + _KEY_BYTES))
     return Span(match.start() + numbers[0].start(), match.start() + numbers[-1].end(), _SOLANA)
 
 
 def _windows(numbers: Sequence[Any]) -> Iterator[tuple[int, bytes]]:
-    """Yield the index and the bytes of each 64 successive numbers that are as varied as the bytes of a key."""
+    """Yield the index and the bytes of each run of 64 numbers that is as varied as the bytes of a key."""
     if len(set(numbers)) < _FEWEST_DIFFERENT:
         return
     values = [_byte(number) for number in numbers]

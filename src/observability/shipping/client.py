@@ -22,7 +22,7 @@ from .connection import Answer, Connection
 REQUEST_SECONDS = 20.0  # limit for a request and its answer; must be shorter than a lease
 _SHORTEST_SECONDS = 0.05
 _LONGEST_RETRY_AFTER = 3600.0  # limit in seconds for the server's Retry-After
-_GZIP_LEVEL = 1  # takes half the time of higher levels and saves three quarters as much
+_GZIP_LEVEL = 1  # a higher level takes twice the time, and saves only a third more
 _GZIP_FORMAT = 31  # zlib's number for gzip, with the largest window
 _PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # has only characters that are safe in a web address
 _MESSAGE = 500  # characters kept of the server's message
@@ -31,10 +31,10 @@ _MESSAGE = 500  # characters kept of the server's message
 class ExportResult(Enum):
     """The result of a request, for all rows in it."""
 
-    DELIVERED = "delivered"  # the server gave the success answer of the protocol
+    DELIVERED = "delivered"  # the server answered as the protocol prescribes for success
     REFUSED = "refused"  # the server rejects the rows for good, by status 400, 413 or 422 or by OTLP's partial success
     UNAUTHORIZED = "unauthorized"  # the server rejects the keys, by status 401 or 403
-    UNAVAILABLE = "unavailable"  # there was no answer, or any other one; the request is repeated later
+    UNAVAILABLE = "unavailable"  # no answer, or an answer of another kind; the request is repeated later
     NOT_SENT = "not sent"  # nothing was sent, since another process is shipping or this process is ending
 
 
@@ -136,7 +136,7 @@ PROTOBUF = "application/x-protobuf"
 
 
 def project_id_of(answer: Answer) -> str | None:
-    """Return the project's id in the answer to a request of `PROJECTS`. Return None if it has no valid id."""
+    """Return the project's id in the answer to a request for `PROJECTS`; None if the answer has no valid id."""
     try:
         project = json.loads(answer.body)["data"][0]["id"] if answer.is_success else None
     except (ValueError, TypeError, LookupError):
@@ -166,7 +166,6 @@ def client_of(destination: settings.AnyDestination) -> Client:
 
 
 def _gzipped(pieces: Iterable[bytes]) -> bytes:
-    """Compress the pieces of a message."""
     gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
     return b"".join([*map(gzip.compress, pieces), gzip.flush()])
 
@@ -186,7 +185,7 @@ def _is_loopback(host: str) -> bool:
 
 def _reply(answer: Answer, success: int, read: _Reader, to: settings.AnyDestination) -> ServerReply:
     text = redact_line(answer.headers["location"] if answer.is_redirect else answer.text)
-    # the text is shortened after its redaction, which would not recognise half a secret
+    # redact before shortening, since redaction would not recognise half of a secret
     message = f"HTTP {answer.status}: {text[:_MESSAGE]}".rstrip(": ")
     if answer.is_success:
         return _reply_to_success(answer, message, success, read, to)
@@ -206,7 +205,7 @@ def _reply_to_success(
 ) -> ServerReply:
     """Interpret an answer with a 2xx status.
 
-    The rows are delivered only if the answer is the success answer of the protocol, since a proxy may answer 200 too.
+    The rows count as delivered only if the answer is valid in the protocol, since a proxy may answer 200 too.
     """
     try:
         if answer.status != success or not answer.is_whole:
@@ -214,8 +213,8 @@ def _reply_to_success(
         is_binary = answer.headers.get("content-type", "").startswith(PROTOBUF)
         return read(protobuf.response_of(answer.body) if is_binary else json.loads(answer.body or b"{}"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        sender = "a web page answered, not" if is_page(answer) else "another program answered, not"
-        why = f"{sender} {to.service}: see {to.host_setting}; {message}"
+        sender = "a web page" if is_page(answer) else "another program"
+        why = f"{sender} answered instead of {to.service}: check {to.host_setting}; {message}"
         return ServerReply(ExportResult.UNAVAILABLE, why)
 
 
@@ -225,7 +224,7 @@ def _reply_to_spans(response: Any) -> ServerReply:
     https://opentelemetry.io/docs/specs/otlp/#partial-success-1
     """
     if response.get("error") or response.get("errors"):
-        raise ValueError("an API that reports errors under status 200")
+        raise ValueError("the answer reports an error although its status is 200")
     partial = response.get("partialSuccess", response.get("partial_success")) or {}
     rejected = int(partial.get("rejectedSpans", partial.get("rejected_spans")) or 0)
     message = partial.get("errorMessage", partial.get("error_message")) or "no reason given"
@@ -233,7 +232,7 @@ def _reply_to_spans(response: Any) -> ServerReply:
 
 
 def _reply_to_events(response: Any) -> ServerReply:
-    """Return DELIVERED for the batch, and in its field `events` the reply to each event.
+    """Return the reply DELIVERED for the batch. The field `events` of this reply has the reply to each event.
 
     https://api.reference.langfuse.com/#tag/ingestion
     """

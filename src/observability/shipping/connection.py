@@ -105,7 +105,7 @@ class Connection:
         stream = self._socket
         if stream is not None:
             with contextlib.suppress(OSError):  # the request may have ended and closed the socket meanwhile
-                # the method of SSLSocket would end TLS while the other thread still uses it
+                # `SSLSocket.shutdown` would end TLS while the other thread still uses it
                 socket.socket.shutdown(stream, socket.SHUT_RDWR)
 
     def _connect(self) -> None:
@@ -150,7 +150,7 @@ class Connection:
         """Connect to this connection's host through the HTTP proxy at the address `proxy`."""
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         if parts.scheme != "http" or not parts.hostname:
-            raise ConnectionError("the proxy of HTTPS_PROXY or ALL_PROXY must be an http:// address")
+            raise ConnectionError("the proxy in HTTPS_PROXY or ALL_PROXY must be an http:// address")
         self._open(parts.hostname, parts.port or 80)
         target = f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
@@ -176,7 +176,7 @@ class Connection:
             left = left[self._socket.send(left[:_PIECE]) :]
 
     def _receive(self) -> bytes:
-        """The next bytes; empty if the server has closed the connection."""
+        """Return the next bytes from the server, or no bytes if it has closed the connection."""
         assert self._socket is not None  # noqa: S101
         self._socket.settimeout(self._seconds_left())
         return self._socket.recv(_PIECE)
@@ -190,16 +190,15 @@ class Connection:
         try:
             for piece in self._pieces(status, headers):
                 body += piece
-        except (OSError, ValueError):  # even without the whole body, the status is an answer
+        except (OSError, ValueError):  # the answer counts even if its body is incomplete
             is_whole = False
         return Answer(status, headers, bytes(body), is_whole)
 
     def _head(self) -> tuple[int, dict[str, str]]:
-        """Read the status and headers of an answer."""
         first, *lines = self._until(b"\r\n\r\n", _HEAD_BYTES).decode("latin-1").split("\r\n")
         status = re.match(r"HTTP/1\.[01] (\d{3})(?: |$)", first)
         if status is None:
-            raise ValueError("its first line has no status")
+            raise ValueError("the first line of its answer has no status")
         headers = {}
         for line in lines:
             name, _, value = line.partition(":")
@@ -251,7 +250,7 @@ class Connection:
             piece = self._receive()
 
     def _until(self, end: bytes, limit: int) -> bytes:
-        """Read up to the bytes `end`, and return the bytes before. Raises ValueError if there are more than `limit`."""
+        """Return the bytes before the next `end`, and skip `end`. Raises ValueError if they are more than `limit`."""
         while (at := self._received.find(end)) < 0:
             if len(self._received) > limit + len(end):
                 raise ValueError("a line or the headers are too long")

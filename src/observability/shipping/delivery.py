@@ -29,14 +29,14 @@ _POLL_SECONDS = 0.05  # polling interval while another process ships
 
 
 class _Stopped(Exception):  # noqa: N818 - not an error: rows stay pending
-    """Ends a pass over the pending rows early. `reply` has the reason."""
+    """Raised to stop sending while rows are still pending. `reply` has the reason."""
 
     def __init__(self, reply: ServerReply) -> None:
         self.reply = reply
 
 
 class Delivery:
-    """Sends rows of the journal to one destination, with one connection to each of the two.
+    """Sends rows of the journal to one destination. Keeps a connection to the journal and one to the server.
 
     Only one thread at a time may use it. `cut` is the exception: any thread may call it.
     """
@@ -49,7 +49,7 @@ class Delivery:
         pause: Callable[[float], bool] = lambda _seconds: True,
     ) -> None:
         self.destination = destination
-        # name of the lease that a process takes when the server answers it with Retry-After
+        # name of the lease that a process holds for as long as the server's Retry-After tells it to wait
         self._back_off_lease = f"{destination.label} told to wait"
         self._seconds_left = seconds_left  # returns the seconds until the process must end
         self._report = report
@@ -130,7 +130,7 @@ class Delivery:
             return
         self._is_project_asked = True
         label = self.destination.label
-        with contextlib.suppress(OSError):  # the request is retried by the next process, or by `doctor`
+        with contextlib.suppress(OSError):  # if this fails, the next process or the command `doctor` asks again
             if isinstance(self._client, LangfuseClient) and journal.project_of(label) is None:
                 project = self._client.project_id(min(self._seconds_left(), _PROJECT_SECONDS))
                 if project is not None:
@@ -165,8 +165,8 @@ class Delivery:
                 journal.take_lease(self._back_off_lease, self._session.process, self._session.is_alive, seconds)
 
     def _give_up_lease(self, journal: Journal) -> None:
-        """Release the lease. Keep it if marks could not be written, since the journal then does not know what is
-        delivered."""
+        """Release the lease. Keep it while results of sent rows are not in the journal, since another process would
+        send these rows again."""
         with contextlib.suppress(JournalError):  # if this fails, the lease expires
             if self._unnoted:
                 self._take_lease(journal)
@@ -214,7 +214,7 @@ class Delivery:
         return True
 
     def _settle(self, table: str, replies: list[tuple[ServerReply, list[Row]]], journal: Journal) -> None:
-        """Mark the rows that the server accepted or rejected. End the pass if any row got another result."""
+        """Mark the rows that the server accepted or rejected. Stop sending if any row got another result."""
         for reply, rows in replies:
             if reply.result in _FINAL:
                 self._unnoted.append(self._mark_of(table, rows, reply))
@@ -244,7 +244,7 @@ class Delivery:
         return Mark(table, keys, "rejected", message, self.destination.label)
 
     def _note(self, journal: Journal) -> None:
-        """Write marks to the journal. If that fails, they are kept, and written before the next request."""
+        """Write the results of sent rows to the journal. After a failure, they are written before the next request."""
         while self._unnoted:
             journal.mark(self._unnoted[0])
             del self._unnoted[0]

@@ -130,8 +130,8 @@ def _parameters(parameters: dict[str, Any]) -> _Attributes:
 
 
 def _contents(row: Row, metadata: dict[str, Any]) -> _Attributes:
-    """Yield the input and output, if captured. Types of rows that the GenAI convention does not cover get our own
-    names."""
+    """Yield the input and output, if captured. If the GenAI convention does not cover the type of row, the attributes
+    have our own names."""
     if row["type"] in ("generation", "agent"):
         yield from _messages(row, metadata)
     elif row["type"] == "tool":

@@ -51,7 +51,7 @@ def _parts(message: dict[str, Any]) -> Iterator[Part]:
     if message.get("role") == "tool" or "tool_call_id" in message:
         yield {
             "type": "tool_call_response",
-            "id": message.get("tool_call_id", message.get("tool_name")),  # Ollama has no ids
+            "id": message.get("tool_call_id", message.get("tool_name")),  # Ollama sends the tool's name but no id
             "response": content,
         }
     elif content not in (None, ""):

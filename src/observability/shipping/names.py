@@ -11,7 +11,7 @@ from ..journal import Row
 # How the default names of rows begin: those of `src/models`, and of SDK requests
 # (`instrumentation.reading.Shape.name`).
 _UNNAMED = ("llm_generation", "openai.", "anthropic.", "groq.", "google.", "ollama.", "requests.", "httpx.", "httpx2.")
-_MAX_ACTION = 50  # limit in characters, since an action may be any text
+_MAX_ACTION = 50  # limit in characters for an action, which may be any text
 # Name of a metadata value -> the row's column that already contains this value.
 _IN_COLUMN = {
     "model_type": "provider",

@@ -90,7 +90,7 @@ def _double(value: float) -> bytes:
 
 _Encoder = Callable[[Any], bytes]
 _Fields = dict[str, tuple[bytes, _Encoder]]  # a field's name -> its encoded tag, and the encoder of its value
-_WIRE_TYPES: dict[_Encoder, int] = {_integer: _VARINT, _fixed64: _FIXED64, _double: _FIXED64}  # default: _BYTES
+_WIRE_TYPES: dict[_Encoder, int] = {_integer: _VARINT, _fixed64: _FIXED64, _double: _FIXED64}  # others: _BYTES
 
 
 def _table(**fields: tuple[int, _Encoder]) -> _Fields:
@@ -123,7 +123,6 @@ _RESOURCE_SPANS = _table(resource=(1, _message(_RESOURCE)), schemaUrl=(3, _strin
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """The numbers and values of a message's fields."""
     at = 0
     while at < len(data):
         tag, at = _read_varint(data, at)
@@ -133,11 +132,11 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         elif tag & 7 == _BYTES:
             length, at = _read_varint(data, at)
             if at + length > len(data):
-                raise ValueError("the message breaks off")
+                raise ValueError("the message is truncated")
             yield tag >> 3, data[at : at + length]
             at += length
         else:
-            raise ValueError("no field of this type is expected")
+            raise ValueError("the message has a field of an unexpected wire type")
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
@@ -147,4 +146,4 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
         if data[at] < 0x80:
             return value, at + 1
         at, shift = at + 1, shift + 7
-    raise ValueError("the message breaks off")
+    raise ValueError("the message is truncated")

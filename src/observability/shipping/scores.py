@@ -12,7 +12,7 @@ from .client import ExportResult, ServerReply
 from .otlp import iso_time
 
 _SYMBOL, _HIT = "signal_symbol", "hit"
-_MAX_SYMBOL = 50  # most characters of a symbol, by which scores are grouped
+_MAX_SYMBOL = 50  # longest symbol in characters; Langfuse groups scores by symbol
 
 
 def batch_of(rows: Sequence[Row]) -> bytes:
@@ -23,7 +23,7 @@ def batch_of(rows: Sequence[Row]) -> bytes:
 
 
 def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerReply, list[Row]]]:
-    """The server's reply to each row. For a row with several events, the first reply that is not a success."""
+    """The server's reply to each row. A row with several events gets the first reply that is not a success."""
     in_usd = _in_usd(rows)
     taken: list[Row] = []
     others: list[tuple[ServerReply, list[Row]]] = []
@@ -38,14 +38,14 @@ def replies_to(rows: Sequence[Row], reply: ServerReply) -> list[tuple[ServerRepl
 
 
 def _in_usd(rows: Sequence[Row]) -> set[str]:
-    """The ids of the traces that have an outcome in USD. A percentage in one of them must not count as a second hit or
-    miss."""
+    """The ids of the traces that have an outcome in USD. A percentage in the same trace must not count as a second
+    hit or miss."""
     return {row["trace_id"] for row in rows if row["name"] == "pnl_usd"}
 
 
 def _events_of(row: Row, in_usd: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the score's events. A signal's action has a second event with its symbol, and an outcome has one with `hit`
-    (1 or 0), since the metrics API of Langfuse can group and average only scores."""
+    """Yield the score's events. A signal's action has a second event with the symbol, an outcome a second event with
+    `hit` (1 or 0), since the metrics API of Langfuse can group and average only scores."""
     yield _event(row, _body(row))
     judges = row["name"] == "pnl_usd" or (row["name"] == "pnl_pct" and row["trace_id"] not in in_usd)
     if judges and isinstance(row["value"], int | float):

@@ -1,6 +1,6 @@
 """The shipper: one thread per destination, so that an unavailable destination does not delay the other.
 
-Each thread delivers pending rows, retries after failures, and runs a last pass at exit.
+Each thread sends pending rows, retries after failures, and sends the remaining rows at exit.
 """
 
 import random
@@ -19,7 +19,7 @@ from .delivery import Delivery
 _FIRST_BACKOFF_SECONDS = 1.0
 _LONGEST_BACKOFF_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
-_NOTE_SECONDS = 5.0  # pause between attempts to write marks to a failing journal. It is shorter than the lease.
+_NOTE_SECONDS = 5.0  # pause between attempts to write results to a failing journal; shorter than the lease
 _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
 _CUT_SECONDS = 0.1  # how long `stop` waits for the thread after aborting its connection
@@ -51,7 +51,7 @@ class Shipper:
         return max(self.workers, key=lambda worker: worker.last_error_at or 0.0)
 
     def start(self) -> None:
-        """Start the thread of each configured destination, unless it runs. Waits for no lock."""
+        """Start the thread of each configured destination, unless it runs. Does not wait for a lock."""
         for worker in self.workers:
             worker.start()
 
@@ -65,7 +65,7 @@ class Shipper:
         return sum(flush.wait() for flush in flushes) == len(flushes)
 
     def stop(self, seconds: float) -> None:
-        """Run a last pass to all destinations in parallel, for at most `seconds`; then abort the connections."""
+        """Ship the remaining rows to all destinations in parallel, within `seconds`. Then abort the connections."""
         deadline = time.monotonic() + seconds
         for worker in self.workers:
             worker.end_by(deadline)
@@ -79,7 +79,7 @@ class Shipper:
 
 
 class Worker:
-    """Ships to one destination on its own thread. The destination is read from the settings at each pass."""
+    """Ships to one destination on its own thread. The destination is read from the settings each time."""
 
     def __init__(self, name: str, configured: Callable[[], settings.AnyDestination | None]) -> None:
         self.last_error: str | None = None
@@ -92,7 +92,7 @@ class Worker:
         self._starting = threading.Lock()
         self._wake = threading.Event()
         self._flushes: list[Flush] = []
-        self._deadline = _NEVER  # the last pass, at exit, must end by this time (monotonic seconds)
+        self._deadline = _NEVER  # shipping at exit must end by this time (monotonic seconds)
         self._is_urgent = False
         self._backoff = Backoff()
         self._unauthorized: settings.AnyDestination | None = None  # destination whose keys were rejected
@@ -113,7 +113,7 @@ class Worker:
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 thread.start()
                 self._thread = thread
-        except RuntimeError:  # no thread can be started now; the next batch tries again, or else `stop` ships
+        except RuntimeError:  # no thread can start now; the next batch tries again, and if there is none, `stop` ships
             self._is_left_to_stop = True
         finally:
             self._starting.release()
@@ -122,7 +122,7 @@ class Worker:
         return self._thread is not None and self._thread.is_alive()
 
     def flush(self, deadline: float) -> "Flush":
-        """Start a pass for a caller that waits until `deadline` (monotonic seconds)."""
+        """Start to ship the pending rows, for a caller that waits until `deadline` (monotonic seconds)."""
         flush = Flush(deadline)
         if self.configured() is None or self._stopping:
             flush.answer(not self._stopping)
@@ -133,12 +133,12 @@ class Worker:
         return flush
 
     def end_by(self, deadline: float) -> None:
-        """Start the last pass, which ends at `deadline` (monotonic seconds)."""
+        """Start to ship the remaining rows at exit, until `deadline` (monotonic seconds)."""
         self._deadline = deadline
         self._wake.set()
 
     def stop(self) -> None:
-        """Wait for the last pass until its deadline; then abort the connection."""
+        """Wait until the remaining rows are shipped or the deadline is reached. Then abort the connection."""
         if self._thread is None:
             if self._is_left_to_stop:
                 self._run()
@@ -154,7 +154,7 @@ class Worker:
             self._delivery.abandon()
 
     def _run(self) -> None:
-        """Ship until `stop`. If the thread ends earlier, the next batch restarts it."""
+        """Ship rows until `stop` is called. If the thread ends earlier, the next batch restarts it."""
         try:
             self._ship_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would leave every later row pending
@@ -207,7 +207,7 @@ class Worker:
         return self._delivery
 
     def _pause_in_backlog(self, seconds: float) -> bool:
-        """Wait between two batches; return True if a caller waits for this pass, or the process ends."""
+        """Wait between two batches; return True if a caller of `flush` waits, or if the process ends."""
         return self._is_urgent or self._wake.wait(seconds)
 
     def _must_wait(self, delivery: Delivery, urgent: bool) -> bool:
@@ -220,8 +220,8 @@ class Worker:
         return delivery.destination == self._unauthorized or self._backoff.must_wait(urgent)
 
     def _handle(self, destination: settings.AnyDestination, reply: ServerReply | None) -> bool:
-        """After a failed pass, back off, or stop if the keys were rejected. Return whether the pass shipped all
-        rows."""
+        """Return whether all rows were shipped, that is, if `reply` is None. If not, back off, or ship no more if the
+        keys were rejected."""
         if reply is None:
             self._backoff.reset()
         elif reply.result is ExportResult.UNAUTHORIZED:
@@ -248,7 +248,7 @@ class Worker:
         return max(self._deadline - time.monotonic(), 0.0)
 
     def _pause(self) -> float:
-        """Seconds until the next pass: the back-off after a failure, else the interval."""
+        """Seconds until the next attempt to ship: the back-off after a failure, else the interval."""
         if self._delivery is not None and self._delivery.has_unnoted:
             self._backoff.limit(_NOTE_SECONDS)
         wait = self._backoff.seconds() or float(settings.setting("LANGFUSE_FLUSH_INTERVAL"))
@@ -260,8 +260,8 @@ class Backoff:
 
     def __init__(self) -> None:
         self._failed = 0  # number of successive failures
-        self._until = 0.0  # monotonic seconds
-        self._retry_after = 0.0  # monotonic seconds
+        self._until = 0.0  # end of the back-off, in monotonic seconds
+        self._retry_after = 0.0  # end of the server's Retry-After, in monotonic seconds
 
     def reset(self) -> None:
         """Reset after a success."""
@@ -281,7 +281,7 @@ class Backoff:
         self._until = min(self._until, time.monotonic() + seconds)
 
     def must_wait(self, urgent: bool) -> bool:
-        """Whether it is too early for a retry. An urgent pass waits only for the server's Retry-After."""
+        """Whether it is too early for a retry. An urgent attempt waits only for the server's Retry-After."""
         now = time.monotonic()
         return now < self._retry_after or (now < self._until and not urgent)
 
@@ -299,7 +299,7 @@ class Flush:
         self._all_shipped = False
 
     def wait(self) -> bool:
-        """Wait for the pass to end. Return whether all rows were shipped, or False if the deadline came first."""
+        """Wait for the result. Return whether all rows were shipped, or False if the deadline came first."""
         self._done.wait(max(self.deadline - time.monotonic(), 0.0))
         return self._all_shipped
 

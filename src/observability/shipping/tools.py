@@ -10,7 +10,7 @@ from typing import Any
 from ..journal import json_text
 from .messages import as_message
 
-# A text with a tool call or result has one of these marks. Most texts lack even the marks' common beginnings.
+# A text with a tool call or result contains one of these words. The keys are their beginnings, which most texts lack.
 _MARKS = {
     "tool_": ("tool_call", "tool_use", "tool_result", "tool_name"),
     "function": ("function_", "functionCall", "functionResponse"),

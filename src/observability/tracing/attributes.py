@@ -56,7 +56,7 @@ _MOST_CLASSES = 1_000
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """The instance's own dictionary (do not change it); empty if it has none."""
+    """The instance's own dictionary, or an empty one if the instance has none. Do not change it."""
     kind = type(value)
     fields: dict[str, Any] = (_dictionaries.get(id(kind)) or _dictionaries.add(kind))[1](value)
     return fields
@@ -126,7 +126,7 @@ def _plain(value: Any, attribute: Any, default: Any) -> Any:
     if type(attribute) in _SLOTS:
         try:
             return attribute.__get__(value)
-        except AttributeError:  # an empty slot
+        except AttributeError:  # the slot has no value
             return default
     return attribute if id(type(attribute)) in _TEXTS else default
 

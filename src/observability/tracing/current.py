@@ -93,7 +93,7 @@ def calling_agent(depth: int = 2) -> str | None:
             if agent := agent_of[frame.f_code.co_filename]:
                 return agent
             frame = frame.f_back
-    except KeyError as file:  # the first call from this file
+    except KeyError as file:  # this is the first call from the file
         agent = frame and agent_of_file(file.args[0], frame.f_globals)
         if frame and agent and frame.f_code.co_name == "<module>":  # not cached: the class may be defined later
             return agent
@@ -104,7 +104,7 @@ def calling_agent(depth: int = 2) -> str | None:
     return _starter.get()
 
 
-_agent_of_file: dict[str, str | None] = {}  # bounded by the number of source files
+_agent_of_file: dict[str, str | None] = {}  # has at most one entry per source file
 
 
 def agent_of_file(file: str, names: dict[str, Any]) -> str | None:
@@ -141,7 +141,7 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
     return observation
 
 
-latest = _current.get  # returns the observation made current last, even if it has ended, or None
+latest = _current.get  # returns the latest current observation, even if it has ended, or None
 enter = _current.set  # makes an observation the current one; `leave` takes the returned token
 leave = _current.reset
 
@@ -155,7 +155,7 @@ def finish(observation: Observation) -> None:
             if observation.has_inner_rows:
                 _settle(observation)
         processor.on_end(observation)
-    except BaseException:  # interrupted, as by an agent's alarm. Sends again, since no other code will.
+    except BaseException:  # such as an agent's alarm; send the row again, since no other code will
         processor.on_end(observation)
         raise
 
@@ -190,7 +190,7 @@ def finish_request(request: Observation, *, remember: bool = True) -> None:
     request.ended = perf_counter_ns()
     try:
         _send(request, remember=remember)
-    except BaseException:  # interrupted, as by an agent's alarm. Sends again, since no other code will.
+    except BaseException:  # such as an agent's alarm; send the row again, since no other code will
         _send(request, remember=remember)
         raise
 
@@ -307,7 +307,7 @@ def note_error(observation: Observation, error: BaseException, context: dict[str
     message = _message_of(error)
     status = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if context is None and observation.status_message == status:
-        return  # recorded before, with its context
+        return  # this error is already recorded, with its context
     observation.level = "ERROR" if isinstance(error, Exception) else "WARNING"
     observation.status_message = status
     details = {"error_type": type(error).__name__, "error_message": message, "error_context": context or {}}
@@ -320,7 +320,7 @@ def _message_of(error: BaseException) -> str:
     except Exception as broken:  # an exception's own __str__ may do anything
         if is_interruption(broken):
             raise
-        return f"[NOT RECORDED: its text cannot be shown: {type(broken).__name__}]"
+        return f"[NOT RECORDED: the error's text cannot be read: {type(broken).__name__}]"
 
 
 def recent_of_caller() -> Observation | None:

@@ -14,7 +14,7 @@ _SIGNATURES = (
     (b"ID3", "audio/mpeg"), (b"OggS", "audio/ogg"),
 )  # fmt: skip
 _IN_RIFF = {b"WEBP": "image/webp", b"WAVE": "audio/wav"}
-# The base64 of PNG, JPEG, GIF, RIFF and PDF starts with these.
+# The first letters of a PNG, JPEG, GIF, RIFF and PDF file in base64.
 _BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0")
 _MARK = ";base64,"
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64}")
@@ -39,7 +39,7 @@ def with_sizes(fields: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def placeholder(value: Any) -> Any:
-    """Replace bytes, a data URL or an image's base64 by `[image/png, 3000 bytes]`; keep any other value."""
+    """Replace bytes, a data URL or an image's base64 by a text like `[image/png, 3000 bytes]`; keep any other value."""
     if type(value) is bytes:
         return _described(_type_of(value), len(value))
     if type(value) is not str:

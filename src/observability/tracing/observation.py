@@ -36,7 +36,7 @@ class UsedPrompt(NamedTuple):
 
     name: str | None
     version: int | None
-    scope: "Observation | None"  # the observation in which the prompt was used; None if it was used outside any
+    scope: "Observation | None"  # the observation in which the prompt was used; None if none was running
     outer: "UsedPrompt | None"  # the prompt that applies outside `scope`
 
 
@@ -78,7 +78,7 @@ class _RareFields:
     requests: "list[Observation] | None" = None  # requests to providers, held until this generation ends
     holder: "Observation | None" = None  # the generation that holds this request
     is_admitted = False  # True after the budgets admitted this generation, until its first request
-    over_generations = False  # whether generations nested inside this one have their own rows
+    over_generations = False  # whether generations inside this generation have their own rows
     events: list[Any] | None = None  # events of a request's stream, from the SDK
     client: Any = None  # the SDK's client that made this request
     decided = False  # whether a signal was recorded in this observation
@@ -108,7 +108,7 @@ class Observation(_RareFields):
     def __init__(self, name: str, type: str, parent: "Observation | None" = None) -> None:
         self.name = name
         self.type = type
-        self.parent = parent  # the observation around it
+        self.parent = parent  # the observation that contains this one; None for a root
         self.agent: str | None = None if parent is None else parent.speaker or parent.agent
         self.speaker: str | None = None  # the agent of the calls inside this observation, if not `agent`
         self.prompt: UsedPrompt | None = None  # the prompt that applied at the start, or the last one used inside
@@ -123,18 +123,18 @@ class Observation(_RareFields):
         self.pieces: list[Any] | None = None  # pieces of a stream, up to `MAX_STREAM_SIZE`
         self.replies: tuple[Any, ...] = ()  # answers of the inner calls (by `super()`) that are part of this call
         self.metadata: dict[str, Any] | None = None
-        self.request: Observation | None = None  # this generation's only request, if it is merged into its row
-        # Whether this generation holds requests, or generations nested inside it have their own rows.
+        self.request: Observation | None = None  # this generation's only request, if merged into the generation's row
+        # Whether this generation holds requests, or generations inside this generation have their own rows.
         self.has_inner_rows = False
         # For an SDK's request: reads its arguments and answer, on the recorder's thread.
         self.complete: Complete | None = None
         self.durable = False  # whether the call returns only once its row is on disk
-        self.noted = False  # whether the recorder has journalled its start
-        self.token: Token[Observation | None] | None = None  # set while its code runs, to reset the context afterwards
-        self.otel: Any = None  # set while its code runs, to reset OpenTelemetry's context afterwards
+        self.noted = False  # whether the recorder has journalled the start
+        self.token: Token[Observation | None] | None = None  # set while the call runs, to reset the context afterwards
+        self.otel: Any = None  # set while the call runs, to reset OpenTelemetry's context afterwards
         self.size = 0  # approximate number of characters that this observation keeps in memory
         self.streamed = 0  # characters of all pieces of a stream, also of pieces that are not kept
-        self.ended: int | None = None  # None while it runs
+        self.ended: int | None = None  # None while the observation runs
         self.started = perf_counter_ns()
 
     @property
@@ -190,7 +190,7 @@ class Observation(_RareFields):
         return self.__dict__.setdefault("_claim", mine) is mine
 
     def add_metadata(self, values: dict[str, Any]) -> None:
-        """Merge `values` into the metadata, where they replace older values. No other code may hold this dictionary."""
+        """Merge `values` into the metadata, and replace older values. The caller must not change `values` later."""
         size = 0
         for value in values.values():
             kind = type(value)

@@ -96,7 +96,7 @@ class _Label:
         self.bind = self._bind  # this bound method is created once, not at every call
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """Arguments by name, defaults included. Raises TypeError if the function takes no such arguments."""
+        """Return the arguments and defaults by name. Raises TypeError if they do not fit the function's signature."""
         signature = self._signature or self._inspect()
         names = self._names
         given = {**self._defaults, **dict(zip(names, args, strict=False)), **kwargs}
@@ -165,7 +165,7 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
 
 def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     given, size = args[1:] if label.is_method else args, 0
-    for value in given:  # most are texts and numbers
+    for value in given:  # most values are texts and numbers
         kind = type(value)
         if kind is str:
             size += len(value)
@@ -297,7 +297,7 @@ def _stop(call: _Traced, error: BaseException | None = None) -> None:
 
 
 def _part_of(outer: Observation | None, owner: Any, name: str) -> Observation | None:
-    """Return the running call of `name` on `owner` in this thread, or None. A new call is part of the returned one."""
+    """Return the running call of `name` on `owner` in this thread, or None. If found, a new call is part of it."""
     while outer is not None:
         if outer.owner is owner and outer.name == name and outer.thread == get_ident():
             return outer

@@ -47,8 +47,8 @@ _EXPERIMENT = (
 
 
 def _find_active() -> Any:
-    """Replace `active` by the getter of OpenTelemetry's context variable. If that is not found, use the slower public
-    getter."""
+    """Replace `active` by the getter of OpenTelemetry's context variable. If the variable is not found, use the
+    slower public getter."""
     global active
     context = modules.get("opentelemetry.context")
     variable = getattr(getattr(context, "_RUNTIME_CONTEXT", None), "_current_context", None)

@@ -42,8 +42,8 @@ def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation
 
 
 def _hold(request: Observation, parent: Observation | None) -> Observation | None:
-    """Assign the request to the innermost generation around it. Mark the generations further out as having one
-    inside."""
+    """Assign the request to the innermost generation around it. Note in the generations further out that they
+    contain another generation."""
     holder = None
     while parent is not None:
         if parent.type == "generation":

@@ -56,7 +56,7 @@ class Signal(NamedTuple):
     def tags(self) -> list[str]:
         """The tags, such as `signal:buy` and `confidence:85`; `signal:invalid` for an invalid signal.
 
-        An unknown action does not become a tag. It may contain a secret, which would not be masked in lower case.
+        An unknown action does not become a tag, since a secret in it would not be masked in lower case.
         """
         tags = [f"signal:{self.action.lower()}"] if self.action in ACTIONS else []
         if self.confidence is not None:
@@ -79,8 +79,8 @@ def new_event(name: str, parent: Observation | None) -> Observation:
 
 
 def record_signal(signal: Signal) -> None:
-    """Record the signal as an event with tags and scores, and as the output of every running cycle of an agent around
-    it."""
+    """Record the signal as an event with tags and scores, and as the output of every running cycle that contains
+    the event."""
     target = current_observation() or recent_of_caller()
     event = new_event("trading_signal", target)
     event.add_metadata(signal.metadata())
@@ -93,7 +93,7 @@ def record_signal(signal: Signal) -> None:
 
 
 def _decide(target: Observation | None, signal: Signal) -> None:
-    """Make the decision the output of every running cycle around it. Several decisions in one cycle become a list."""
+    """Make the decision the output of every running cycle around `target`. A second decision makes it a list."""
     while target is not None:
         target.decided = True
         if target.type == "agent" and target.ended is None:

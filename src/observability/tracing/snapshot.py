@@ -31,8 +31,8 @@ class Reply(NamedTuple):
 IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
 # Ids of the immutable types: comparing ids does not call a metaclass's `__hash__` or `__eq__`.
 IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
-MAX_NODES = 5_000  # most values in a snapshot, on all levels; copying them takes about 1 ms
-_CONTAINER_NODES = 8  # a list or dict counts as this many values, since copying it takes as long
+MAX_NODES = 5_000  # limit for the values in a snapshot, on all levels together; copying so many takes about 1 ms
+_CONTAINER_NODES = 8  # a list or dict counts as 8 values, since copying it takes as long as 8 values
 _MAX_DEPTH = 12
 _NOTHING = object()
 
@@ -62,7 +62,7 @@ _new = tuple.__new__  # faster than `Reply(...)`, which calls a Python function
 
 
 def _reader_of(kind: type) -> Callable[[Any], Any] | None:
-    """Return a function that reads the fields of a `Reply` from an instance at once, or None if instances are
+    """Return a function that reads all fields of a `Reply` from an instance of the class, or None if instances are
     immutable."""
     if id(kind) in IMMUTABLE_IDS:
         return None

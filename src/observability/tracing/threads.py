@@ -1,6 +1,6 @@
 """Carries the open observation into new threads and into tasks of `ThreadPoolExecutor`.
 
-Before 3.14, Python starts them with an empty context. `carry_into_threads` runs once, with the first observation.
+By default, Python gives them an empty context. `carry_into_threads` runs once, at the first observation.
 """
 
 import functools
