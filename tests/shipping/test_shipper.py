@@ -299,7 +299,7 @@ def test_rows_are_shipped_only_on_the_protocols_own_success(
     wait_until(lambda: sum(request.path.endswith(path) for request in langfuse.requests) > 1)
     wait_until(lambda: {row["state"] for row in [*journal.observations(), *journal.scores()]} == {"shipped"})
     assert sum(request.path.endswith(path) for request in langfuse.requests) == 2
-    assert "see LANGFUSE_HOST; HTTP 20" in LangFuseTracker().health()["last_error"]
+    assert "check LANGFUSE_HOST; HTTP 20" in LangFuseTracker().health()["last_error"]
 
 
 def test_a_body_that_breaks_off_is_no_success(raw_server: Any, journal: Any) -> None:
