@@ -158,7 +158,7 @@ def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
     journal.parent.mkdir(parents=True)
     journal.write_bytes(b"rows")
     ended = adopt(root, "--undo", "--yes")
-    assert "context.py was edited since and is kept" in ended.stdout
+    assert "context.py was edited after it was installed, and is kept" in ended.stdout
     assert f"The journal is kept: {journal}" in ended.stdout.replace("\n", "")
     assert (root / "src/__init__.py").read_bytes() == FILES["src/__init__.py"] + b"\nLATER = 1\n"
     assert (root / "requirements.txt").read_bytes() == b"first==1\n" + FILES["requirements.txt"]

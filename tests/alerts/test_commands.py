@@ -51,7 +51,7 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
     webhook.status = 503
     failed = run("alerts", "test")
     assert failed.exit_code == 1
-    assert "correct it in OBSERVABILITY_ALERT_URLS" in failed.stderr
+    assert "correct the address in OBSERVABILITY_ALERT_URLS" in failed.stderr
     assert "alerts: channel 1 (JSON) has failed 1 time in the last" in run("doctor").stdout
 
 

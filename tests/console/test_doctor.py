@@ -70,9 +70,9 @@ def test_all_is_well(langfuse: Any) -> None:
 @pytest.mark.parametrize(
     ("mode", "what"),
     [
-        ("events_only", "v2 observations and v3 scores; no legacy reads (events_only)"),
-        ("dual", "v2 observations and v3 scores; legacy reads too (dual)"),
-        ("legacy", "only legacy reads, as on servers before version 4"),
+        ("events_only", "the v2 and v3 APIs answer, the legacy API does not (events_only)"),
+        ("dual", "the v2 and v3 APIs answer, and the legacy API too (dual)"),
+        ("legacy", "only the legacy API answers, as on servers before version 4"),
     ],
 )
 def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> None:
@@ -196,7 +196,7 @@ def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_accepts_no_keys(langfuse: Any) -> None:
     """If a hotel's network answers with 200 and a web page, it is unknown whether the server accepts the keys."""
     langfuse.answer = lambda _request, _: Response("<html>Log in", 200)
-    assert worst_finding("keys")[:2] == ("warning", "unknown if the server accepts them: HTTP 200")
+    assert worst_finding("keys")[:2] == ("warning", "HTTP 200: unknown if the server accepts the keys")
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_doctor(journal: Journal, langfuse: Any) -> None:
 ✅ prices: genai-prices 0.2.3, prices as of 2026-11-09 or later
 ✅ server: http://localhost:30000 is Langfuse 4.60.0, the SDK is 5.0.4
 ✅ clock: within a minute of the server's clock
-✅ reading: v2 observations and v3 scores; no legacy reads (events_only)\
+✅ reading: the v2 and v3 APIs answer, the legacy API does not (events_only)\
 """)
     assert seen("doctor", 160) == narrow
 

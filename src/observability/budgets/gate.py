@@ -15,7 +15,7 @@ from .estimates import Estimates
 from .ledger import Status
 from .limits import STOP, TELL, Budget
 
-# Share of a budget's remainder that a process may use before the next refresh, beyond the slice reserved for it.
+# Share of a budget's remainder that a process may use before the next refresh, beyond its own reservation.
 _UNDRAWN = 1 / 256
 _CAUTION = 4.0  # safety factor: all processes are assumed to spend this many times as fast as recently
 _ROUNDING = 1e-6  # relative tolerance when amounts are compared, since sums of floats are not exact
@@ -65,9 +65,9 @@ class View:
     def _is_safe_beyond(self, beyond: float, amount: float) -> bool:
         """Whether a call is most probably still within the budget, although `room` is used up.
 
-        This is decided by what all processes have probably spent since the last refresh. Near the limit, a call is also
-        admitted while all earlier calls in `beyond` still run. The keeper refreshes before one of them ends, which
-        limits the excess.
+        The method estimates what all processes have spent since the last refresh. Near the limit, it also admits a call
+        as long as all earlier calls in `beyond` still run. The keeper refreshes the view before one of them ends,
+        which limits how far the budget can be exceeded.
         """
         since = monotonic() - self.refreshed
         late = max(since - _STALE_SECONDS, 0.0)
@@ -79,7 +79,7 @@ class View:
 
 
 class Plan(NamedTuple):
-    """What an agent's call of a model takes from the budgets: pairs of a budget's index and an amount."""
+    """The amounts that one agent's call of one model takes from the budgets, as pairs (index of the budget, amount)."""
 
     amounts: tuple[tuple[int, float], ...]
     is_exempt: bool
@@ -115,7 +115,7 @@ class Gate:
         self.plans: dict[tuple[str | None, str | None], Plan] = {}  # by agent and model; cleared at each refresh
         self.outstanding: dict[int, Reservation] = {}  # by the call's id
         self.notes: deque[Note] = deque(maxlen=100)  # notes to be printed by the keeper's thread
-        self.needs_refresh = False  # whether at least half of the room in any budget is used
+        self.needs_refresh = False  # True once half of any budget's `View.room` is used
 
     def initialise(self, statuses: Sequence[Status]) -> None:
         """Set the budgets' state, unless the keeper has already set it."""
@@ -123,7 +123,7 @@ class Gate:
             self.views = [View(now.limit, now.spent, now.reserved, room=0.0, ends=now.resets_at) for now in statuses]
 
     def inherit(self, parent: "Gate") -> None:
-        """Copy the budgets' state from the parent process, without the slices reserved for the parent."""
+        """Copy the budgets' state from the parent process, without the amounts reserved for the parent's calls."""
         if parent.budgets == self.budgets:
             self.views = [
                 View(view.limit, view.spent, view.reserved, room=0.0, ends=view.ends) if view.is_read else view
@@ -175,7 +175,7 @@ class Gate:
         return BudgetExceeded(view.limit, view.spent, reserved, budget.local(view.ends), budget.text)
 
     def plan_of(self, agent: str | None, model: str | None) -> Plan:
-        """Compute and store the plan of an agent's calls of a model."""
+        """Compute and store the amounts that an agent's call of a model takes from the budgets."""
         usual = self._estimates.of(agent, model)
         covering = [index for index, budget in enumerate(self.budgets) if budget.covers(agent, model)]
         amounts = tuple((index, usual.or_guess(self.budgets[index])) for index in covering)
@@ -192,7 +192,7 @@ class Gate:
         effect = "calls are refused" if note.kind == "refused" else "calls go on"
         spent = f"{amount_text(view.spent)} of {amount_text(view.limit)} {budget.unit} spent"
         caller, until = note.agent or "a call", f"{budget.local(view.ends):%Y-%m-%d %H:%M %Z}"
-        return f"⚠️ The budget {budget.text!r} is used up ({spent}), reached by {caller}: {effect} until {until}"
+        return f"⚠️ The budget {budget.text!r} is used up ({spent}), first noticed by {caller}: {effect} until {until}"
 
 
 def _unread(budget: Budget) -> View:

@@ -99,10 +99,10 @@ class Keeper:
             with guarded:
                 self._refresh(journal, session)
         except JournalError as error:
-            cure = "Calls are admitted by the last known spending."
+            cure = "Until they can, calls are admitted or refused by the last known spending."
             failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
         previous, self._refreshed = self._refreshed, time.monotonic()
-        # Even a refresh that a caller needs waits as long as this one took, which spares a busy journal.
+        # A refresh that a caller needs is delayed by the duration of the refresh before it, to spare a busy journal.
         self._duration = self._refreshed - now
         self._lag = min(self._refreshed - previous, _IDLE_SECONDS)
         self._print_notes()
@@ -146,7 +146,7 @@ class Keeper:
             self.gate.outstanding[call_id] = reservation._replace(plan=plan)
 
     def _release(self, db: sqlite3.Connection) -> None:
-        """Delete the reservations of calls that the journal has recorded: they are now counted as spent."""
+        """Delete the reservations of calls that the journal has recorded: these calls are now counted as spent."""
         ended = {_row_id(item): call_id for call_id, item in list(self.gate.outstanding.items()) if _has_ended(item)}
         for row_id, call_id in ended.items():
             if (row := db.execute(_RECORDED, (row_id,)).fetchone()) is not None:
@@ -177,12 +177,12 @@ class Keeper:
             view = View(status.limit, status.spent, reserved, room=ahead, ends=status.resets_at, pace=pace)
             views.append(view)
         for index, view in enumerate(views):
-            # Callers may have reserved this amount during the refresh.
+            # The amount that callers have reserved while this refresh ran.
             view.used = self.gate.views[index].used - used[index]
         self.gate.views = views
 
     def _held(self, db: sqlite3.Connection, budget: Budget, process: str) -> tuple[float, int]:
-        """The amount of this process's slice, and the number of processes with a slice, always counting this one."""
+        """The amount reserved for this process, and the number of processes with reservations, this one included."""
         query = "SELECT process, amount FROM budget_slices WHERE budget = ?"
         amounts = dict(db.execute(query, (budget.key,)).fetchall())
         return amounts.get(process, 0.0), len(amounts.keys() | {process})
@@ -195,7 +195,7 @@ class Keeper:
         return sums
 
     def _whole_calls(self, index: int, amount: float) -> float:
-        """Round an amount down to a multiple of the largest call, so that the rest stays free for other processes."""
+        """Round an amount down to a multiple of the largest call's amount. The rest stays free for other processes."""
         amounts = [dict(plan.amounts).get(index, 0.0) for plan in list(self.gate.plans.values())]
         self._largest[index] = max([*amounts, 0.0]) or self._largest[index]
         call = self._largest[index]
@@ -220,7 +220,7 @@ class Keeper:
                 warn(self.gate.text_of(note), "yellow")
 
     def leave(self, journal: Journal, process: str) -> None:
-        """Count the last calls and return the slices when the process ends."""
+        """When this process ends, count its last calls as spent and release the amounts reserved for it."""
         try:
             with journal.transaction() as db:
                 self._ledger.settle(db, self._clock())

@@ -12,10 +12,11 @@ from .estimates import Estimates, first_buckets
 from .limits import Budget
 
 _TABLES = ("budget_periods", "budget_cursors", "budget_slices", "budget_raises")
-_STEP = 2000  # most observations counted in one step
-_RECENT = 500  # a new process learns its estimates from the calls among this many last observations
+_STEP = 2000  # maximum number of observations counted in one step
+_RECENT = 500  # number of newest observations from whose calls a new process learns what calls usually cost
 _NS = 10**9
-# USD per token for a model that is not in the price table. Once any priced call is counted, the mean price is used.
+# USD per token for a model that is not in the price table, until a call of a priced model is counted. From then on, the
+# mean price of all counted calls is used.
 _USD_PER_TOKEN = 5e-6
 _NOT_BILLED = 0.0
 
@@ -41,14 +42,14 @@ class Status(NamedTuple):
     budget: Budget
     limit: float  # the budget's amount, including temporary raises by the operator
     spent: float
-    reserved: float  # sum of all processes' slices, for running calls and calls expected soon
+    reserved: float  # reserved by all processes, for running calls and for calls expected soon
     unpriced: int  # number of calls whose amount is an estimate
     starts: float
     resets_at: float
 
     @property
     def left(self) -> float:
-        """The amount neither spent nor reserved; negative beyond the limit."""
+        """The amount neither spent nor reserved; negative if the limit is exceeded."""
         return self.limit - self.spent - self.reserved
 
     @property
@@ -190,7 +191,7 @@ def statuses_now(
 ) -> tuple[list[Status], bool]:
     """Compute the budgets' current state without writing to the journal.
 
-    Returns the state, which includes calls not counted so far, and whether all of these calls were read.
+    Returns the state, and whether it includes all recorded calls that were not counted so far.
 
     Args:
         journal: the journal.
@@ -205,7 +206,7 @@ def statuses_now(
 
 
 def _newest(db: sqlite3.Connection) -> int:
-    """The highest `seq` of the observations. A running call gets a higher one when it ends or is interrupted."""
+    """The highest `seq` of the observations. A running call gets a higher `seq` when it ends or is interrupted."""
     return int(db.execute(_NEWEST).fetchone()[0])
 
 

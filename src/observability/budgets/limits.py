@@ -1,9 +1,10 @@
-"""The budgets that `OBSERVABILITY_BUDGETS` names, and the periods in which they count.
+"""The budgets in the setting `OBSERVABILITY_BUDGETS`, and their periods.
 
     fleet 20 USD/day; WhaleAgent 2 USD/day soft; claude-* 300 calls/hour Europe/Berlin stop; fleet 5 USD/hour gpt-5-nano
 
-A budget is a scope (`fleet`, or a pattern for the names of agents and models), an amount per period, and optionally a
-time zone, `soft` or `hard`, and an action for calls beyond it: `stop`, `tell`, or the name of a cheaper model.
+A budget is a scope (`fleet` for all calls, or a pattern for the names of agents and models), an amount per period,
+and optionally a time zone, `soft` or `hard`, and an action for calls beyond the amount: `stop`, `tell`, or the name of
+a cheaper model.
 """
 
 import re
@@ -23,7 +24,7 @@ FLEET = "fleet"
 STOP, TELL = "stop", "tell"
 _UNITS = {"usd": "USD", "$": "USD", "token": "tokens", "tokens": "tokens", "call": "calls", "calls": "calls"}
 _PERIODS = ("hour", "day", "week", "month")
-_FORM = "SCOPE AMOUNT UNIT/PERIOD, like 'fleet 20 USD/day'; after it a time zone, soft, and stop, tell or a model"
+_FORM = "SCOPE AMOUNT UNIT/PERIOD, like 'fleet 20 USD/day', and optionally a time zone, soft, and stop, tell or a model"
 _BUDGET = re.compile(r"(\S+)\s+(\S+)\s+([^\s/]+)\s*/\s*(\w+)(?:\s+(.*))?")
 _HOUR = 3600
 
@@ -36,7 +37,7 @@ class Period(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """One budget. If the operator chose no action, `action` is None, and `action_for` chooses by the calling code."""
+    """One budget. If the operator chose no action, `action` is None, and `action_for` chooses one."""
 
     text: str  # the operator's own text
     scope: str  # lower case
@@ -57,7 +58,7 @@ class Budget(NamedTuple):
         return " ".join(filter(None, (self.scope, f"{self.unit}/{self.period}", self.zone_name)))
 
     def covers(self, agent: str | None, *models: str | None) -> bool:
-        """Whether a call counts towards this budget, by its agent's name or one of its model's names."""
+        """Whether a call counts towards this budget: the scope matches its agent's name or one of its model's names."""
         if self.scope == FLEET:
             return True
         return any(fnmatchcase(name.lower(), self.scope) for name in (agent, *models) if name)
@@ -67,7 +68,7 @@ class Budget(NamedTuple):
 
         Args:
             ours: whether a model of `src/models` makes the call. These models treat a refused call as a failed one.
-                Other code may close a trading position on any exception, so that its calls are refused only if the
+                Other code may close a trading position on any exception. Its calls are therefore refused only if the
                 operator wrote `stop`.
         """
         if self.is_soft:

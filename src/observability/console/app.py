@@ -26,7 +26,7 @@ class _Commands(TyperGroup):
             finally:
                 sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit succeeds
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # lets Python's own flush at exit succeed
             raise typer.Exit(0) from None
 
 

@@ -1,7 +1,7 @@
 """Evaluates decisions: were they right, and did they earn more than the calls cost?
 
 A hit is a BUY or SELL with a profit; NOTHING has no outcome. A confidence of 70 counts as a forecast of 70 %. Every
-statistic has its number of cases and a 95 % interval, so that nobody trusts five trades.
+statistic has its number of cases and a 95 % interval, so that nobody trusts a result from five trades.
 """
 
 import math
@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The statistics of one group of decisions and calls. Shares are 0 to 1, money is in USD; None is unknown."""
+    """The statistics of one group of decisions and calls. Shares are from 0 to 1, money in USD; None means unknown."""
 
     group: str
     cases: int  # decisions with an outcome; may be zero

@@ -74,13 +74,13 @@ def _filter(
     action: Annotated[str | None, typer.Option(help="Only traces with this decision: BUY, SELL, NOTHING.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only traces with a decision on this symbol.")] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only errors; of decisions, those of failed traces.")
+        bool, typer.Option("--failed", help="Only failed rows; with `decisions`, only decisions of failed traces.")
     ] = False,
     text: Annotated[
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
     ] = None,
     since: Annotated[str, typer.Option(help=f"{time_range.FORMS}; local time by default.")] = SINCE,
-    until: Annotated[str | None, typer.Option(help="Only before this time; forms as for --since.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only before this time, written as for --since.")] = None,
 ) -> dict[str, Any]:
     until_ns = NEVER_NS if until in (None, SINCE) else time_of(until, "--until")
     rows = Filter(time_of(since, "--since"), until_ns, agent, model, action and action.upper(), symbol, failed, text)
@@ -150,7 +150,7 @@ def _message_of(error: JournalError) -> str:
 
 
 def resolved(journal: Journal, rows: Filter) -> Filter:
-    """Return the filter with agent and model spelled as in the journal, and with the traces that contain its text.
+    """Spell the filter's agent and model as in the journal, and limit the filter to the traces that contain its text.
 
     Raises:
         JournalError: the filter's agent or model is not among those in the journal, or its text has neither letter nor

@@ -1,4 +1,4 @@
-"""The checks of alerts: rules, channels and the watch. If neither channels nor a watch are used, only the rules."""
+"""Checks the alert rules and, if channels or `watch` are in use, the channels and the last run of `watch`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from .findings import Finding, fault, fine, is_there, warning
 _WATCH = "python -m src.observability watch"
 _URLS = "OBSERVABILITY_ALERT_URLS"
 _UNWATCHED_NS = 2 * 3600 * 10**9
-_MAX_INCIDENTS = 3  # most incidents named in one line
+_MAX_INCIDENTS = 3  # one line names at most this many incidents
 
 
 def alerts() -> Iterator[Finding]:
@@ -46,7 +46,7 @@ def _is_watched() -> bool:
 
 
 def _read(query: str) -> list[dict[str, Any]]:
-    if not _is_watched():  # if nothing watches the journal, opening the store would create its file
+    if not _is_watched():  # if `watch` never ran, there is no store, and opening it would create a file
         return []
     from ...alerts import AlertStore, path_beside
 
@@ -66,7 +66,7 @@ def _addresses() -> Iterator[Finding]:
         yield fault("alerts", f"{_URLS} is set, and apprise is missing", "pip install apprise")
         return
     for label in wrong:
-        yield fault("alerts", f"{label} is not an address that apprise supports", f"correct it in {_URLS}")
+        yield fault("alerts", f"{label} is not an address that apprise supports", f"correct the address in {_URLS}")
 
 
 def _rules() -> Iterator[Finding]:
@@ -84,13 +84,13 @@ def _last_pass() -> Iterator[Finding]:
     try:
         rows = _read("SELECT value FROM facts WHERE name = 'pass_ns'")
     except JournalError as error:
-        yield fault("alerts", str(error), "agents and traces are not affected")
+        yield fault("alerts", str(error), "alerts may be missing; agents and traces are not affected")
         return
     age = time_range.now_ns() - rows[0]["value"] if rows else None
     if age is None:
         yield warning("alerts", "the watch has never run", f"{_WATCH}, or from cron: {_WATCH} --once")
     elif age > _UNWATCHED_NS:
-        yield warning("alerts", f"the last watch was {duration(age)} ago", f"{_WATCH}, or from cron: {_WATCH} --once")
+        yield warning("alerts", f"the watch last ran {duration(age)} ago", f"{_WATCH}, or from cron: {_WATCH} --once")
     else:
         yield fine("alerts", f"the watch ran {duration(age)} ago")
 
@@ -100,12 +100,12 @@ def _channels() -> Iterator[Finding]:
         failing = _read("SELECT * FROM channels WHERE failures > 0")
         lost = _read("SELECT count(*) AS messages FROM messages WHERE state = 'given up'")
     except JournalError:
-        return  # reported above
+        return  # `_last_pass` reports the same error
     for row in failing:
         since = duration(time_range.now_ns() - row["failing_since_ns"])
         what = f"{row['label']} has failed {how_many(row['failures'], 'time')} in the last {since}: {row['error']}"
-        yield fault("alerts", what, f"correct it in {_URLS}, then: python -m src.observability alerts test")
+        yield fault("alerts", what, f"correct the address in {_URLS}, then: python -m src.observability alerts test")
     for row in lost:
         if row["messages"]:
-            yield warning("alerts", f"{how_many(row['messages'], 'message')} could not be sent for three days",
+            yield warning("alerts", f"{how_many(row['messages'], 'message')} could not be sent in three days",
                           "python -m src.observability alerts lists all incidents")  # fmt: skip

@@ -1,6 +1,6 @@
 """One result of a check, and the checks of the journal's path.
 
-If a folder may not be entered, `Path.exists` raises. `os.path.exists` returns False, and is therefore used here.
+In a folder that this user may not enter, `Path.exists` raises, but `os.path.exists`, which is used here, returns False.
 """
 
 import os
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     about: str
     what: str
     cure: str | None = None
-    detail: str | None = None  # only for scripts
+    detail: str | None = None  # printed only with --json
 
     def as_json(self) -> dict[str, str | None]:
         """Return the finding as a JSON object, for scripts."""
@@ -80,7 +80,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def journal_obstacle(path: Path) -> Finding | None:
-    """Return the reason why no journal can be at `path`; None if a file is there, or this user can create it."""
+    """Return the reason why no journal can be at `path`; None if a file is there, or this user can create one."""
     if os.path.isdir(path):  # noqa: PTH112
         return fault("journal", f"{path} is a folder", "set OBSERVABILITY_JOURNAL to a file in it")
     folder = nearest_folder(path)

@@ -18,7 +18,7 @@ from .obstacles import LONG_NS, obstacles, refused_patterns
 _TOO_LONG_NS = 3600 * 10**9  # it is a fault if a row waits longer than this to be sent
 _MIN_FREE_BYTES = 200 * 1024 * 1024
 _OLD_PRICES_DAYS = 120
-_MAX_TRACES = 5  # most traces named in a message
+_MAX_TRACES = 5  # a message names at most this many traces
 _FIX = f"{DOCTOR} --fix"
 
 
@@ -33,7 +33,7 @@ def settings_readable() -> Iterator[Finding]:
     reasons = list(obstacles())
     for error in settings.malformed():
         if not any(reason.what.startswith(error) for reason in reasons):
-            yield fault("settings", error, "correct it in .env or the environment")
+            yield fault("settings", error, "correct the setting in .env or the environment")
     yield from _budgets()
     if settings.tracing_on():
         yield fine("tracing", f"on, according to {settings.origin('ENABLE_LANGFUSE')}")
@@ -49,7 +49,7 @@ def _budgets() -> Iterator[Finding]:
     try:
         budgets = parse_budgets(text)
     except settings.SettingError as error:
-        yield fault("budgets", str(error), "correct it in .env or the environment")
+        yield fault("budgets", str(error), "correct the setting in .env or the environment")
         return
     if settings.tracing_on():
         yield fine("budgets", f"{how_many(len(budgets), 'budget')}: python -m src.observability budgets shows them")
@@ -74,7 +74,7 @@ def journal() -> Iterator[Finding]:
         yield _damaged(str(error))
         return
     except JournalError as error:
-        yield fault("journal", str(error), f"check the owner of {path} and its folder, and the version of this repo")
+        yield fault("journal", str(error), f"check who owns {path} and its folder, and that this repo is up to date")
         return
     try:
         yield from _contents(opened)
@@ -93,7 +93,7 @@ def _disk(path: Path) -> Iterator[Finding]:
     free, limit = shutil.disk_usage(folder).free, settings.setting("OBSERVABILITY_MAX_MB") * 2**20
     what = f"{free / 2**30:,.1f} GB free at {folder}"
     if free < _MIN_FREE_BYTES:
-        yield fault("disk", what, "free some space: unwritten rows wait in memory, then are lost")
+        yield fault("disk", what, "free some space: rows that cannot be written wait in memory, and may be lost")
     elif free < limit:
         yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free some space, or lower that setting")
     else:

@@ -1,4 +1,4 @@
-"""The reasons why records are not sent, or no text is recorded. All commands use these checks."""
+"""Finds the reasons why records are not sent, or why no text is recorded. Several commands use these checks."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Checks which of Langfuse's reading APIs answer, and whether the last shipped trace and score can be read back."""
+"""Checks which of Langfuse's APIs for reading answer, and whether the last shipped trace and score can be read back."""
 
 import json
 from collections.abc import Iterator
@@ -52,12 +52,12 @@ def _answers(client: "LangfuseClient", path: str) -> bool:
 
 def _mode(new: bool, legacy: bool) -> Finding:
     if new and not legacy:
-        return fine("reading", "v2 observations and v3 scores; no legacy reads (events_only)")
+        return fine("reading", "the v2 and v3 APIs answer, the legacy API does not (events_only)")
     if new:
-        return fine("reading", "v2 observations and v3 scores; legacy reads too (dual)")
+        return fine("reading", "the v2 and v3 APIs answer, and the legacy API too (dual)")
     if legacy:
-        return fine("reading", "only legacy reads, as on servers before version 4")
-    return warning("reading", "no reading API answers these keys", "check the server's version and the keys' rights")
+        return fine("reading", "only the legacy API answers, as on servers before version 4")
+    return warning("reading", "no reading API accepts these keys", "check the server's version and the keys' rights")
 
 
 def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:

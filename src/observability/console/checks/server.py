@@ -73,7 +73,7 @@ def otlp_endpoint() -> Iterator[Finding]:
 def _unreachable(destination: settings.AnyDestination, error: str, about: str = "server") -> Finding:
     error, host = one_line(error, 300), destination.host
     if "CERTIFICATE" in error.upper() or "SSL" in error.upper():
-        cure = "set SSL_CERT_FILE to your own authority's certificate, or correct the server's"
+        cure = "set SSL_CERT_FILE to the certificate of your own authority, or replace the server's certificate"
         return fault(about, f"the certificate of {host} is not trusted: {error}", cure)
     cure = f"correct {destination.host_setting}, or check network and server"
     return fault(about, f"{host} cannot be reached: {error}", cure)
@@ -141,5 +141,5 @@ def _keys(destination: settings.Destination, answer: "Answer") -> Iterator[Findi
         what = f"the server rejects {destination.public_key} (HTTP {answer.status})"
         yield fault("keys", what, "correct LANGFUSE_PUBLIC_KEY, LANGFUSE_SECRET_KEY or LANGFUSE_HOST")
     else:
-        what = f"unknown if the server accepts them: HTTP {answer.status}"
+        what = f"HTTP {answer.status}: unknown if the server accepts the keys"
         yield warning("keys", what, f"try again later{_or_host(answer)}")

@@ -60,7 +60,6 @@ def costs(rows: Filter, by: By = By.agent, what_if: WhatIf = None, limit: Most =
 
 
 def _limited(groups: Sequence[_Group], by: By, limit: int | None) -> Sequence[_Group]:
-    """Return the first `limit` groups, or the last `limit` if the groups are days or hours."""
     if limit is None:
         return groups
     return groups[-limit:] if by.value in totals.TIMES else groups[:limit]

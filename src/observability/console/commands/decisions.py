@@ -26,7 +26,7 @@ Newest = Annotated[
         "--limit", "-n", min=1, max=MAX_ROWS, help=f"Show the newest N (default {_LIMIT}); not with --report."
     ),
 ]
-WithInferred = Annotated[bool, typer.Option("--inferred", help="Evaluate decisions inferred from answers as well.")]
+WithInferred = Annotated[bool, typer.Option("--inferred", help="Also evaluate decisions inferred from answers.")]
 AsReport = Annotated[bool, typer.Option("--report", help="Evaluate all decisions with a known outcome.")]
 
 
@@ -38,10 +38,10 @@ def decisions(
     inferred: WithInferred = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the decisions, newest last, with their outcomes; NOTHING and unreadable ones (?) too.
+    """List all decisions with their outcomes, newest last. A decision that could not be read is shown as ?.
 
-    Cost and outcome belong to the whole trace: its last valid BUY or SELL shows them, its other decisions show ″. The
-    recorder inferred a decision with ≈ from a model's answer; --report leaves it out unless --inferred is given.
+    Cost and outcome belong to the whole trace. Its last valid BUY or SELL shows them; its other decisions show ″.
+    ≈ marks a decision inferred from a model's answer. --report omits such decisions unless --inferred is given.
 
     Example: python -m src.observability decisions --since today --action SELL --symbol BTC
     """
@@ -62,7 +62,6 @@ def decisions(
 
 
 def _report(rows: Filter, as_json: bool, *, inferred: bool) -> None:
-    """Print the evaluation of decisions with a known outcome, or a hint if there are none."""
     with opened() as journal:
         rows = resolved(journal, rows)
         evaluated = queries.decisions_with_outcome(journal, rows, inferred=inferred)
@@ -96,7 +95,7 @@ def _print_tables(groups: dict[str, list[Evaluation]], classes: Sequence[Confide
     for by, rows in decided.items():
         show(*evaluations_table(rows, by, columns), "")
     show(*calibration_table(classes, columns), "")
-    print("💰 Profit or loss, minus the cost of all calls, also those that led to NOTHING")
+    print("💰 Profit or loss, minus the cost of all calls, including those that led to NOTHING")
     for by, rows in groups.items():
         show(*balance_table(rows, by, columns), "")
     rated: Iterable[ConfidenceClass | Evaluation] = chain(classes, *decided.values())

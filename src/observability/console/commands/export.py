@@ -84,7 +84,7 @@ def _check(form: Format, scores: bool, as_json: bool, is_printed: bool) -> None:
     if form is Format.parquet and is_printed and sys.stdout.isatty():
         raise typer.BadParameter("Parquet is binary: name a file with --output", param_hint="--format")
     if as_json and is_printed and form in (Format.csv, Format.parquet):
-        raise typer.BadParameter("the rows would be printed as well: name a file with --output", param_hint="--json")
+        raise typer.BadParameter("stdout would contain rows, not JSON: name a file with --output", param_hint="--json")
 
 
 def _export_observations(journal: Journal, rows: Filter, limit: int | None, form: Format, file: IO[bytes]) -> int:
@@ -108,7 +108,6 @@ def _typed_score(row: Row) -> Row:
 
 
 def _write(form: Format, pages: Iterable[list[Row]], columns: Sequence[str], journal: Journal, file: IO[bytes]) -> int:
-    """Write all pages of rows to the file; return the number of rows."""
     if form is Format.parquet:
         return _write_parquet(pages, columns, file)
     rows = 0
@@ -133,7 +132,7 @@ def _objects(page: list[Row]) -> Iterator[str]:
 def _messages(page: list[Row]) -> Iterator[str]:
     """Return OTLP messages like those of the shipper, one for each Langfuse project.
 
-    Rows without a project are assigned to the configured one.
+    Rows without a project are assigned to the configured project.
     """
     from ...shipping import json_of
 

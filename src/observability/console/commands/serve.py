@@ -16,8 +16,8 @@ def serve(
 ) -> None:
     """Show decisions, profit, spend and failures live in the browser. Ctrl-C ends the page.
 
-    Only this machine can reach the page. The printed address works once: the browser keeps a cookie. The page cannot
-    change the journal.
+    Only this machine can reach the page. The printed address works once; after that, the browser uses a cookie. The
+    page cannot change the journal.
 
     Example: python -m src.observability serve --port 0
     """

@@ -27,7 +27,7 @@ _DECISIONS = 5
 def status(as_json: AsJson = False) -> None:
     """Show the state of tracing, the last decisions, and the cost of the last 24 hours.
 
-    One screen about all agents; `costs` and `decisions` have the options --since, --agent, --model and --limit.
+    The screen covers all agents; `costs` and `decisions` have the options --since, --agent, --model and --limit.
 
     Example: python -m src.observability status
     """
@@ -73,7 +73,7 @@ def _shipping(destinations: dict[str, dict[str, Any]]) -> str:
 
 
 def _problem(oldest_pending_ns: int | None, destinations: dict[str, dict[str, Any]]) -> Finding | None:
-    """Return the first problem that prevents text from being recorded or records from being sent; None without one."""
+    """Return the first problem that keeps text from being recorded or records from being sent; None if all is well."""
     if not settings.tracing_on():
         return next(obstacles())
     times = [oldest_pending_ns, *(rows["oldest_pending_ns"] for rows in destinations.values())]

@@ -28,7 +28,7 @@ def traces(
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the newest traces, one line each; --tree, --full and --json show them whole. `trace ID` shows one trace.
+    """List the newest traces, one line each; --tree, --full and --json show whole traces. `trace ID` shows one trace.
 
     Example: python -m src.observability traces --agent LiquidationAgent --limit 5
     """
@@ -63,7 +63,7 @@ def trace(
     full: Full = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show one trace as a tree. If several ids start with these digits, list their traces and exit with status 1.
+    """Show one trace as a tree. If several trace ids start with the given digits, list them and exit with status 1.
 
     Example: python -m src.observability trace last --full
     """
@@ -77,7 +77,7 @@ def trace(
 
 def _list_candidates(name: str, lines: Sequence[queries.TraceLine]) -> NoReturn:
     more = f" (the first {_MAX_CANDIDATES} are listed)" if len(lines) == _MAX_CANDIDATES else ""
-    print_error(f"Several trace ids start with {name!r}{more}", "give more digits of one of these")
+    print_error(f"Several trace ids start with {name!r}{more}", "give more digits of one of these ids")
     for line in traces_table(lines, width()):
         print(line.plain, file=sys.stderr)
     raise typer.Exit(1)

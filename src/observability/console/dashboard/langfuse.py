@@ -1,6 +1,6 @@
 """Creates or updates the dashboard through Langfuse's API.
 
-Widgets and dashboards are recognised by their name and the mark in their description. Widgets added or moved by an
+A widget or dashboard of ours has our name, and `MADE_BY` in its description. Widgets added or moved by an
 operator keep their place.
 """
 

@@ -1,7 +1,7 @@
 """The dashboard's widgets and the score configurations, in the terms of Langfuse's API.
 
 Views, dimensions and measures are those of Langfuse 4. A trace is named after its agent. An outcome's scores belong to
-the generation that decided, so that they can be grouped by model.
+the generation that made the decision, so that they can be grouped by model.
 """
 
 from typing import Any, NamedTuple
@@ -68,18 +68,18 @@ WIDGETS = (
     Widget("Decisions by action", "scores-categorical", (("count", "count"),), "stringValue", (_ACTIONS,), "PIE",
            "BUY, SELL and NOTHING"),
     Widget("Decisions over time", "scores-categorical", (("count", "count"),), "stringValue", (_ACTIONS,), _OVER_TIME,
-           "By action"),
+           "Number of decisions by action"),
     Widget("Confidence", "scores-numeric", (("value", "histogram"),), None, (_CONFIDENCE,), "HISTOGRAM",
-           "Of all decisions, 0 to 100"),
+           "Number of decisions by confidence, from 0 to 100"),
     Widget("Confidence by model", "scores-numeric", (("value", "avg"),), "observationModelName", (_CONFIDENCE,), _BARS,
-           "Mean, 0 to 100"),
+           "Mean confidence, from 0 to 100"),
     Widget("Failures by agent", "observations", (("count", "count"),), "traceName", (_any_of("level", "ERROR"),), _BARS,
            "Calls and cycles with an error"),
     Widget("p95 latency by model", "observations", (("latency", "p95"),), "providedModelName", (_CALLS,), _BARS,
-           "Of the calls"),
+           "95 % of the calls took at most this time"),
     Widget("Calls, tokens and cost by model", "observations",
            (("count", "count"), ("totalTokens", "sum"), ("totalCost", "sum")), "providedModelName", (_CALLS,), _TABLE,
-           "Tokens without a cost: the price is unknown, or the model is free"),
+           "If tokens have no cost, their price is unknown or the model is free"),
 )  # fmt: skip
 
 SCORE_CONFIGS: tuple[dict[str, Any], ...] = (

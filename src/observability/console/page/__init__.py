@@ -1,1 +1,1 @@
-"""The page: live for `serve`, frozen into a file for `report`."""
+"""The HTML page that `serve` shows live and `report` writes to a file."""

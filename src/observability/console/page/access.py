@@ -2,7 +2,7 @@
 
 The address contains a token that works once. The server exchanges the token for a cookie, and a redirect removes the
 token from the address. Only requests for 127.0.0.1 and localhost are answered, so that no web site can reach the page
-by a host name of its own.
+by pointing its own host name at this machine.
 """
 
 import hmac

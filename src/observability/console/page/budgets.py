@@ -1,4 +1,4 @@
-"""The budgets on the page: how much of each budget is used. The view's period and filter do not apply."""
+"""The budgets on the page: how much of each budget is used, whatever period and filter the operator has chosen."""
 
 import time
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Bar(NamedTuple):
 
 
 class Card(NamedTuple):
-    """The bars of all budgets. `is_complete` is False if one page view cannot read all uncounted calls."""
+    """The bars of all budgets. `is_complete` is False if some recorded calls are not counted yet."""
 
     bars: list[Bar]
     is_complete: bool

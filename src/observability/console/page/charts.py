@@ -1,6 +1,6 @@
 """Computes the geometry of charts, which the templates draw as SVG, for the live page and the report.
 
-A plot is stretched to fit its box, which would distort text: axes and legends are HTML beside the plot.
+A plot is stretched to fit its box, which would distort text. Axes and legends are therefore HTML beside the plot.
 """
 
 import math
@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 100, 28  # size of a small line chart in SVG units
 # The width of a bar, and the distance from one bar's left edge to the next, in SVG units. A plot is 100 units high.
 BAR, STEP = 8, 10
 _MARGIN = 2
-# If a chart has more than six series, the five largest have a colour of their own, and the others share the sixth.
+# If a chart has more than six series, the five largest have a colour of their own, and the others share a sixth colour.
 _MAX_SERIES = 5
 _TOPS = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 OTHERS = "s6"
@@ -104,7 +104,7 @@ def chart(
     Args:
         title: the heading.
         parts: the parts of the bars, in any order.
-        time: the period, divided into buckets: one bar each.
+        time: the period, divided into buckets. Each bucket is one bar.
         form: formats a size as text.
         kinds: series -> CSS class, in the order of drawing. By default, the largest series come first, and then the sum
             of all others.
@@ -130,7 +130,7 @@ def chart(
 
 
 def _kinds(totals: dict[str, float]) -> dict[str, str]:
-    """Return the CSS classes of the series, largest series first. Of more than six series, only five have a class."""
+    """Return the CSS classes of the series, largest first. Of more than six, only the five largest have a class."""
     largest = sorted(totals, key=lambda series: -totals[series])
     drawn = largest if len(largest) <= _MAX_SERIES + 1 else largest[:_MAX_SERIES]
     return {series: f"s{number}" for number, series in enumerate(drawn, 1)}

@@ -1,4 +1,4 @@
-"""The page below the decisions: charts, agents, models and prompts compared, errors, calibration."""
+"""The lower part of the page: charts, comparisons of agents, models and prompts, errors, and calibration."""
 
 import json
 import re
@@ -43,7 +43,7 @@ class Table(NamedTuple):
 
 
 class ErrorGroup(NamedTuple):
-    """Failed calls whose messages differ only in numbers and ids."""
+    """Failed calls whose messages are equal, except for ids, decimals and numbers of four or more digits."""
 
     message: str
     calls: int
@@ -55,7 +55,7 @@ class ErrorGroup(NamedTuple):
 def charts(journal: Journal, rows: Filter, time: Range, calls: dict[str, list[Row]]) -> list[Chart]:
     """Return the charts of spend by agent, spend by model, decisions, and failed calls."""
     unpriced = sum(row["unpriced"] for row in calls["agent"])
-    note = f"Without {how_many(unpriced, 'call')} of unknown price." if unpriced else ""
+    note = f"Not included: {how_many(unpriced, 'call')} of unknown price." if unpriced else ""
     actions = [
         (row["bucket"], row["action"] if row["action"] in ACTIONS else UNREADABLE, row["decisions"])
         for row in queries.actions_by_bucket(journal, rows, time.buckets)
@@ -77,7 +77,7 @@ def _spend(rows: Iterable[Row]) -> list[tuple[int, str, float]]:
 def tables(journal: Journal, rows: Filter, timed: Filter, calls: dict[str, list[Row]]) -> list[Table]:
     """Return tables that compare agents and models; `timed` selects the calls whose durations are read."""
     took = queries.newest_durations(journal, timed, _TIMED)
-    note = f"p50 and p95 are of the newest {_TIMED:,} calls." if len(took) == _TIMED else ""
+    note = f"p50 and p95 are those of the newest {_TIMED:,} calls." if len(took) == _TIMED else ""
     return [
         Table(f"{by.capitalize()}s", note, (by, *_COLUMNS), _lines(journal, rows, by, of_name, took))
         for by, of_name in calls.items()
@@ -138,7 +138,6 @@ def _net(sums: Sums) -> Cell:
 
 
 def _hits(sums: Sums) -> Cell:
-    """Return the share of hits and its 95 % confidence interval as a cell."""
     if sums.hit_share is None:
         return Cell("–", None)
     low, high = wilson(sums.hits, sums.cases)
@@ -166,7 +165,7 @@ def prompts(journal: Journal, rows: Filter) -> Table:
 def _prompt(text: str | None) -> str:
     """Return the part of a call's input that serves as its prompt.
 
-    It is the system message, or without one the first line, in which numbers are replaced by `#`.
+    This is the system message. If there is none, it is the first line, with long numbers replaced by `#`.
     """
     value = json.loads(text or "null")
     messages = value.get("messages", value) if isinstance(value, dict) else value
@@ -208,10 +207,7 @@ def _error_group(message: str, calls: Sequence[Row]) -> ErrorGroup:
 
 
 def _without_numbers(text: str) -> str:
-    """Return a text as one line, so that texts that differ only in numbers and ids become equal.
-
-    Decimals, ids, and numbers of four or more digits are replaced by `#`.
-    """
+    """Return a text as one line. Ids, decimals and numbers of four or more digits are replaced by `#`."""
     return plain(re.sub(r"[0-9a-f]{12,}|\d{4,}|\d+\.\d+", "#", " ".join(text[:1_000].split())))[:_MAX_TEXT]
 
 
@@ -250,7 +246,7 @@ def comparison(journal: Journal, rows: Filter, calls: Filter, time: Range) -> di
     Args:
         journal: the journal.
         rows: the filter of the decisions.
-        calls: the filter of the calls. The live page leaves out symbol and action, so that hourly sums can be read.
+        calls: the filter of the calls. The live page leaves out symbol and action, which the hourly sums do not have.
         time: the period, divided into buckets.
     """
     by_name = {by: queries.calls_by_bucket(journal, calls, time.buckets, by) for by in ("agent", "model")}

@@ -30,7 +30,7 @@ def adopt(
     """Install this package in a trading repo: its folder, one line in src/__init__.py, settings and requirements.
 
     Run the command again after an update of this repo. --check exits with status 1 if any call site is not observed;
-    --json prints its list for scripts.
+    with --json, it prints the call sites for scripts.
 
     Example: python -m src.observability adopt ../trading-bots --dry-run
     """
@@ -57,12 +57,12 @@ def run(
     script: Annotated[str, typer.Argument(metavar="SCRIPT", help="The script, followed by its own arguments.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="The script's own arguments.")] = None,
 ) -> None:
-    """Run a script like `python SCRIPT …`, with its LLM calls observed: for scripts that import nothing from src.
+    """Run a script like `python SCRIPT …`, and observe its LLM calls. Scripts that import src do not need this command.
 
     Example: python -m src.observability run src/agents/websearch_agent.py
     """
     if not Path(script).resolve().is_relative_to(settings.REPO_ROOT):
-        _fail(f"{script} is not in {settings.REPO_ROOT}: adopt its repo, and run it there")
+        _fail(f"{script} is not in {settings.REPO_ROOT}: adopt the script's repo, and run the script there")
     command, environment = adoption.command_of(script, arguments or [])
     os.execve(command[0], command, environment)  # noqa: S606 - the operator's own script
 
@@ -81,7 +81,7 @@ def _show(plan: adoption.Plan) -> None:
         was = f"version {plan.old_version} there, {__version__} here" if plan.old_version else f"version {__version__}"
         print(f"{adoption.PACKAGE}: {plan.copied} files, {was}")
     for file in plan.kept:
-        cprint(f"⚠️ {file.relative_to(plan.root)} was edited since and is kept", "yellow")
+        cprint(f"⚠️ {file.relative_to(plan.root)} was edited after it was installed, and is kept", "yellow")
     if not plan.changes:
         cprint(f"✅ {plan.root} already has version {__version__}", "green")
 
@@ -89,7 +89,7 @@ def _show(plan: adoption.Plan) -> None:
 def _report_adoption(plan: adoption.Plan) -> None:
     update = "has" if plan.old_version in (None, __version__) else f"was updated from {plan.old_version} to"
     cprint(f"✅ {plan.root} {update} version {__version__}", "green")
-    print("   → install requirements there, in its own environment: pip install -r src/observability/requirements.txt")
+    print("   → install its requirements in its own environment: pip install -r src/observability/requirements.txt")
     print(f"   → list its call sites: python -m src.observability adopt {plan.root} --check")
 
 

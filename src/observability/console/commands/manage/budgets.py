@@ -1,4 +1,4 @@
-"""`budgets`: shows the remainder of each budget. `budgets raise`: adds to a budget until a time."""
+"""`budgets`: shows the remainder of each budget. `budgets raise`: raises a budget's limit until a given time."""
 
 import re
 import sys
@@ -23,11 +23,11 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def budgets(
-    action: Annotated[str | None, typer.Argument(metavar="[raise]", help="Add to a budget until a time.")] = None,
+    action: Annotated[str | None, typer.Argument(metavar="[raise]", help="Raise a budget until a given time.")] = None,
     scope: Annotated[str | None, typer.Argument(help="The budget's scope, such as WhaleAgent.")] = None,
     amount: Annotated[float | None, typer.Argument(min=0, help="The amount to add, in the budget's unit.")] = None,
     until: Annotated[
-        str | None, typer.Option(help="tomorrow, 24h, 2026-12-01. Default: the end of the budget's period.")
+        str | None, typer.Option(help="End of the raise: tomorrow, 24h, 2026-12-01. Default: end of the period.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -109,7 +109,7 @@ def _table(statuses: list[Status]) -> list[Text]:
     ]
     lines = table(columns, width())
     if any(status.unpriced for status in statuses):
-        lines.append(Text("~ includes calls without a price or without tokens, at an estimate", style="yellow"))
+        lines.append(Text("~ includes estimates for calls whose price or tokens are unknown", style="yellow"))
     return lines
 
 

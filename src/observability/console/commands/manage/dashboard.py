@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def dashboard(as_json: AsJson = False) -> None:
-    """Create or update the dashboard "Trading agents" in Langfuse. Exit status 1 if the server cannot.
+    """Create or update the dashboard "Trading agents" in Langfuse. Exit status 1 if this fails.
 
     Score configurations are created too. Widgets and configurations made or moved by others are kept.
 
@@ -73,7 +73,7 @@ def _project(client: "LangfuseClient", destination: settings.Destination) -> str
 
 
 def _show_clicks(host: str) -> None:
-    print_error(f"{host} has no API for dashboards", "update Langfuse to 4.16 or newer, or create it by hand")
+    print_error(f"{host} has no API for dashboards", "update Langfuse to 4.16 or newer, or make the dashboard by hand")
     print(paragraph("  ", f"Dashboards → New dashboard, named {DASHBOARD}; then New widget for each line:"))
     for widget in WIDGETS:
         print(paragraph("📊", f"{widget.name}: {widget.as_clicks()}"))

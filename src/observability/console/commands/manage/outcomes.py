@@ -46,7 +46,7 @@ def outcome(
     with opened() as journal:
         trace_id = traces.trace_id_named(journal, trace)
         scores = recording.scores_of_outcome(trace_id, pnl_usd, pnl_pct, note)
-        # None: if the trace is not in this journal, the scores have no destination, and are not sent.
+        # The argument None means: if the trace is not in this journal, its scores are recorded, but not sent.
         rows = recording.rows_of_outcome(journal, trace_id, scores, None)
         journal.append([], rows)
         has_trade = decisions.has_trade(journal, trace_id)

@@ -67,7 +67,7 @@ def _announce(pruned: _Pruned) -> None:
     """Print on stderr how many observations would be deleted, and ask for confirmation."""
     with contextlib.redirect_stdout(sys.stderr):
         _print(pruned)
-    confirm("Delete them for good?", "nothing was deleted")
+    confirm("Delete these observations for good?", "nothing was deleted")
 
 
 def _print(pruned: _Pruned) -> None:

@@ -71,7 +71,7 @@ def _ship(journal: Journal, destination: settings.AnyDestination) -> _Shipped:
     before, rejected_before = journal.pending(destination.label), _rejected(journal, destination)
     reply = _deliver(destination, before) if before else None
     rejected = _rejected(journal, destination) - rejected_before
-    # None as reply: all rows were delivered or rejected. Rows that are pending now are newer, and do not count.
+    # If `reply` is None, all rows were delivered or rejected. Rows pending now arrived later, and are not counted.
     pending = journal.pending(destination.label) if reply is not None else 0
     taken = max(before - pending - rejected, 0)
     cure = reply and _cure(reply, destination)

@@ -36,10 +36,12 @@ _URLS = "OBSERVABILITY_ALERT_URLS"
 
 
 def watch(
-    once: Annotated[bool, typer.Option("--once", help="One pass, for cron.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Check once and exit, for cron.")] = False,
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two checks of the journal.")] = 60,
 ) -> None:
-    """Alert when an agent deviates from its past, on OBSERVABILITY_ALERT_URLS and here. Ctrl-C ends with status 0.
+    """Send an alert to OBSERVABILITY_ALERT_URLS, and print it, when an agent deviates from its past behaviour.
+
+    Without --once, the command runs until Ctrl-C, and then ends with status 0.
 
     Example: python -m src.observability watch --once
     """
@@ -60,7 +62,7 @@ def watch(
     except AlreadyWatchedError as error:
         cprint(f"🤖 {error}", "cyan", file=sys.stderr)
     except JournalError as error:
-        print_error(str(error), "the next pass will retry" if once else None)
+        print_error(str(error), "the next run will retry" if once else None)
         raise typer.Exit(1) from None
 
 
@@ -69,7 +71,7 @@ def alerts(
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List open and past incidents, or `alerts test`: send one message. Exit status 1 if a channel fails.
+    """List open and past incidents. `alerts test` sends a test message; exit status 1 if a channel fails.
 
     Example: python -m src.observability alerts test
     """
@@ -86,7 +88,7 @@ def alerts(
     elif rows:
         show(*_table(rows))
     else:
-        cure = "none so far" if is_there(path) else "start the watch: python -m src.observability watch"
+        cure = "`watch` found none so far" if is_there(path) else "start the watch: python -m src.observability watch"
         cprint(f"🤖 No incidents: {cure}", "cyan", file=sys.stderr)
 
 
@@ -159,7 +161,7 @@ def _test() -> None:
         if error is None:
             cprint(f"✅ {target.label}: sent", "green")
         else:
-            print_error(f"{target.label}: {one_line(error, 300)}", f"correct it in {_URLS}")
+            print_error(f"{target.label}: {one_line(error, 300)}", f"correct the address in {_URLS}")
     if failed:
         raise typer.Exit(1)
 
