@@ -124,7 +124,7 @@ confidence  cases  profitable    interval
        39%  1 few        100%  21 to 100%
       100%  1 few          0%    0 to 79%
 
-💰 Profit or loss, minus the cost of all calls, including those that led to NOTHING
+💰 Profit or loss, minus the cost of all calls, also those that led to NOTHING
 agent                 PnL  cases  all calls  no price     net
 ─────────────────────────────────────────────────────────────
 FundingAgent6      +$8.00      1    $0.0034         –  +$8.00

@@ -95,7 +95,7 @@ def _print_tables(groups: dict[str, list[Evaluation]], classes: Sequence[Confide
     for by, rows in decided.items():
         show(*evaluations_table(rows, by, columns), "")
     show(*calibration_table(classes, columns), "")
-    print("💰 Profit or loss, minus the cost of all calls, including those that led to NOTHING")
+    print("💰 Profit or loss, minus the cost of all calls, also those that led to NOTHING")
     for by, rows in groups.items():
         show(*balance_table(rows, by, columns), "")
     rated: Iterable[ConfidenceClass | Evaluation] = chain(classes, *decided.values())
