@@ -2,8 +2,8 @@
 🌙 Moon Dev's Base Agent
 Built with love by Moon Dev 🚀
 
-The base class of every agent. Each pass (one run of the agent's task) is recorded as one trace, and the loop of passes
-continues after a failed pass.
+The base class of every agent. Each pass (one run of the agent's task) that calls a model or fails is recorded as one
+trace. The loop of passes continues after a failed pass.
 """
 
 import time

@@ -104,7 +104,7 @@ class LiquidationAgent(BaseAgent):
         """Run the agent over a recorded feed. If `once`, stop after its first decision.
 
         Raises:
-            FeedError: if the file cannot be read; the message names the cure.
+            FeedError: if the file cannot be read; the message says what to do.
         """
         feed = read_feed(file)
         if feed.broken:
@@ -128,7 +128,7 @@ class LiquidationAgent(BaseAgent):
             cprint("🤖 No recent window to compare with: the next pass compares with this one", "cyan")
         else:
             decision = self.consider(_previous(last, now), now)
-        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # a failed pass adds nothing
+        self.history.add({**_sizes(now), "total_size": now.longs_usd + now.shorts_usd})  # a failed pass saves no window
         return decision
 
     def run(self) -> None:

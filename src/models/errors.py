@@ -2,8 +2,8 @@
 🌙 Moon Dev's Model Errors
 Built with love by Moon Dev 🚀
 
-The models' exceptions, and the lines printed for a failed call: a red one with the error, a yellow one with its cure.
-Both lines are redacted, since providers quote keys.
+The models' exceptions, and the lines printed for a failed call: a red one with the error, a yellow one with advice.
+Both lines are redacted, since a provider's error may quote the key.
 
     ValueError
     ├── PromptError       (prompt.py) the prompt is empty, nothing is sent

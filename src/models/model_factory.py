@@ -36,7 +36,7 @@ class _Built(NamedTuple):
 
 
 class ModelFactory:
-    """Builds a model of any provider. If it cannot be built, `create_model` returns None and prints the cure.
+    """Builds a model of any provider. If it cannot be built, `create_model` prints what to do and returns None.
 
     A new provider is a subclass of `OpenAICompatibleModel` (or `BaseModel`) in a file of its own, and a line in
     `MODEL_IMPLEMENTATIONS`; the tests read its wire format from `tests/providers/NAME.json`. If the price table

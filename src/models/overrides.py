@@ -12,7 +12,7 @@ from typing import Any
 
 from src.observability import observe_llm
 
-LABEL = "llm_generation"  # all methods share it, so that a `super()` call is not traced as a second call
+LABEL = "llm_generation"  # all methods share this label, so that a `super()` call is not traced as a second call
 
 
 # In a subclass that overrides only `generate_response`, these functions replace the other three methods. They call the

@@ -23,7 +23,7 @@ PACKAGE = Path("src/observability")
 MANIFEST = PACKAGE / "adopted.json"
 _SOURCE = Path(__file__).parents[1]
 _INIT, _ENV_EXAMPLE, _REQUIREMENTS = Path("src/__init__.py"), Path(".env_example"), Path("requirements.txt")
-# The line for `src/__init__.py`. If the package's folder is missing, it does nothing; `autoload` prints other failures.
+# The line for `src/__init__.py`. Without the package's folder, the line does nothing; `autoload` prints other failures.
 LINE = (
     'with __import__("contextlib").suppress(Exception): from .observability import autoload as _observability'
     "  # observes LLM calls"
@@ -33,7 +33,7 @@ _VARIABLE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=", re.MULTILINE)
 
 
 class AdoptionError(Exception):
-    """The repo cannot be changed, and is left as it was. The message gives the reason and the cure."""
+    """The repo cannot be changed, and is left as it was. The message gives the reason and what to do."""
 
 
 @dataclass

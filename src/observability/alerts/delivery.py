@@ -31,7 +31,7 @@ def send_due(store: AlertStore, channels: list[Channel], now_ns: int) -> None:
 def _without_merged(
     store: AlertStore, due: list[dict[str, Any]], waiting: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Leave out an incident's `opened` message if its `closed` message, which reports both times, is pending too."""
+    """Leave out an `opened` message if the incident's `closed` message is pending too: the latter reports both."""
     ended = {row["id"] for row in waiting if row["kind"] == "closed"}
     merged = [row for row in due if row["kind"] == "opened" and row["id"] in ended and row["state"] == "waiting"]
     _mark(store, merged, "merged", 0)

@@ -13,7 +13,7 @@ _NOT_NORMAL = 2.33  # the 99 % quantile of the normal distribution
 
 
 def tests_in(per_day: float) -> float:
-    """The number of tests in `YEARS` years; at least 1,000, or a rule with few tests could fire by chance."""
+    """The number of tests in `YEARS` years; at least 1,000, because fewer would let a rule fire by chance."""
     return max(per_day * _DAYS, 1000.0)
 
 
@@ -40,7 +40,7 @@ def upper_share(bad: int, trials: int) -> float:
 
 
 def odds_times(share: float, factor: float) -> float:
-    """The share with `factor` times the odds of `share`."""
+    """The share whose odds are `factor` times the odds of `share`."""
     return factor * share / (1 - share + factor * share)
 
 

@@ -62,7 +62,7 @@ class Spend:
         return self.quiet >= _QUIET_HOURS
 
     def text(self, past: Past) -> str:
-        """The incident's text."""
+        """Describe the incident in one line for the operator."""
         hours = f"the last {self.hours + 1} hours" if self.hours else "this hour"
         usual = f"usually {past.usual_spend(self.hour):.2g} USD an hour"
         return f"{self._excess(past):.2g} USD more than usual were spent in {hours} ({usual})"

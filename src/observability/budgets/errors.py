@@ -34,7 +34,7 @@ class BudgetExceeded(RuntimeError):  # noqa: N818 - the name that the operator's
 
 
 def amount_text(amount: float) -> str:
-    """Format an amount with four significant digits; a whole number keeps all its digits."""
+    """Format a whole number in full, others with four significant digits or, from 1,000, with two decimals."""
     if float(amount).is_integer():
         return f"{amount:,.0f}"
     return f"{amount:,.4g}" if abs(amount) < 1000 else f"{amount:,.2f}"
