@@ -55,7 +55,7 @@ class Langfuse:
 
 
 def _linking(get_prompt: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap `get_prompt`, so that later calls are linked to the prompt that was last fetched or compiled."""
+    """Wrap `get_prompt`, so that later model calls are linked to the prompt that was last fetched or compiled."""
 
     @functools.wraps(get_prompt)
     def linked(*args: Any, **kwargs: Any) -> Any:

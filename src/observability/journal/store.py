@@ -76,7 +76,7 @@ class Journal(JournalConnection):
         """End the open rows of a dead process with level WARNING; return the number of rows.
 
         Since their real end is unknown, it is set to the latest time in their trace. Each row gets a new, highest
-        `seq`, so that readers who have read beyond its old `seq` read it too. A root row follows its children.
+        `seq`, so that readers that are beyond the old `seq` read the row too. A root row follows its children.
         """
         with self.transaction() as db:
             rows = db.execute(_OPEN_OF, (process,)).fetchall()
@@ -165,7 +165,7 @@ class Journal(JournalConnection):
 
         Acquiring fails while another process holds the lease and `alive`, given that process's token, returns true.
         """
-        if self.seconds_held(name, owner, alive):  # checked by a mere read first, which blocks no writer
+        if self.seconds_held(name, owner, alive):  # check with a read first, since a read blocks no writer
             return False
         with self.transaction() as db:
             if self.seconds_held(name, owner, alive):
@@ -175,7 +175,7 @@ class Journal(JournalConnection):
             return True
 
     def seconds_held(self, name: str, owner: str, alive: Callable[[str], bool]) -> float:
-        """How many more seconds a living process other than `owner` holds the lease `name`; 0 if there is none."""
+        """Seconds until the lease `name` expires, if a living process other than `owner` holds it; else 0."""
         now = time.monotonic_ns()  # all processes share this clock, and setting the wall clock does not affect it
         others = "SELECT owner, expires_ns FROM leases WHERE name = ? AND owner <> ? AND expires_ns > ?"
         held = self.select(others, (name, owner, now))

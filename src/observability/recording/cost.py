@@ -1,4 +1,4 @@
-"""Prices a call by the provider's own report, else by the shipped price table.
+"""Prices a call by the cost that the provider reported, else by the shipped price table.
 
 An unknown price is None, a free call costs zero. Prices are never read from the network. `row.py` puts the price into
 the row.

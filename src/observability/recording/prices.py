@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FILE = Path(__file__).with_name("prices.jsonl")
-RENEW_PRICES = f"pip install -U genai-prices && python -m {__package__}.make_prices"  # command for an old price table
+RENEW_PRICES = f"pip install -U genai-prices && python -m {__package__}.make_prices"  # command to renew an old table
 _LONGEST_NAME = 200  # limit in characters: a longer name is not a model's, and would waste the cache's memory
 _COMPACT_DATE = re.compile(r"-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 

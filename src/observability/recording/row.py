@@ -170,7 +170,7 @@ def _bound(observation: Observation) -> dict[str, Any]:
 
 
 def _parameters(observation: Observation, bound: dict[str, Any]) -> dict[str, Any] | None:
-    """The parameters that `src/models` reported as sent to the provider; if it reported none, the short arguments."""
+    """The parameters that `src/models` reported as sent to the provider; if none, the call's short arguments."""
     if observation.model_parameters is not None:
         return observation.model_parameters
     if observation.type not in ("generation", "embedding"):
@@ -284,7 +284,7 @@ def _level(observation: Observation, answer: Answer) -> Row:
 
 
 def _note_failure(observation: Observation, message: str | None) -> None:
-    """Note in an agent's cycle how its latest call failed, or None if it did not fail.
+    """Note in an agent's cycle how its latest call failed, or None if the call succeeded.
 
     A cycle without a result counts as failed if its last call failed.
     """

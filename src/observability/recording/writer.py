@@ -44,7 +44,7 @@ class JournalSink:
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
         """Journal started and ended observations. Raises OSError if the same batch should be written again."""
-        self._refresh_budgets()  # before the rows, because callers wait for the budgets and the first row takes long
+        self._refresh_budgets()  # first, because callers wait for the budgets, and writing the first row takes long
         journal = self._open()
         try:
             self._append(journal, opened, ended)
@@ -83,7 +83,7 @@ class JournalSink:
             self._ship()
 
     def close(self) -> None:
-        """Return this process's reserved budget amounts, and close the journal."""
+        """Give the amounts that this process has reserved back to the budgets, and close the journal."""
         if self._keeper is not None and self._process is not None:
             self._keeper.leave(self._open(), self._process)
         self._session.close()
@@ -183,7 +183,7 @@ def _inferred_signals(observation: Observation, row: Row) -> list[Row]:
 
 
 def _journalled(destination: settings.AnyDestination | None) -> str | None:
-    """The destination's label (host and public key) for the rows; None if it has a secret, since rows contain it."""
+    """The destination's label (host and public key), which every row contains; None if the label has a secret."""
     if destination is None:
         return None
     if not any(secret in destination.label for secret in secret_values()):

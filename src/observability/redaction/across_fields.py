@@ -44,7 +44,7 @@ class Texts:
     """The texts in a value, in the order in which `_Masker` visits them, grouped by field in `columns`."""
 
     def __init__(self, value: Any, secret_numbers: Container[Any] = ()) -> None:
-        self.is_plain = True  # False for secret numbers, too many or too deeply nested items, or an object of a class
+        self.is_plain = True  # False for secret numbers, too many items, deep nesting or types other than plain data
         self.texts: list[str] = []
         self.values: list[int] = []  # indexes in `texts` of the texts that are not keys of a dict
         self.columns: defaultdict[str, list[int]] = defaultdict(list)  # path of a field -> indexes of its texts

@@ -423,7 +423,7 @@ def _is_bare_secret(name: str, match: re.Match[str], value: str) -> bool:
     after = match.start("bare") + len(value)
     if (match.string[after : after + 1] in ("(", "[") and "@" not in value) or _CALL.fullmatch(value):
         return False
-    by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # words or a colon, as in "password: …"
+    by_word = match["sep"].strip() not in ("=", ":=", "==", "=>")  # true for a colon or words: "password: …"
     password = is_password(name)
     word = value.rstrip("!?")
     if IDENTIFIER.match(word) and not is_jumbled(word):

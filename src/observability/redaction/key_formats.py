@@ -19,8 +19,8 @@ _CLASSES = {  # parts of expressions; `key_formats.txt` refers to them by name, 
     "hex": "[0-9a-f]",
     "end": r"(?![A-Za-z0-9])",
     "uuid": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    "jumbled": r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])",  # must have digits and capitals (no `risk-service`)
-    "mixed": "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])",  # must have small letters, and capitals or digits
+    "jumbled": r"(?=[A-Za-z_-]{0,60}\d)(?=[a-z0-9_-]{0,60}[A-Z])",  # needs digits and capitals (unlike `risk-service`)
+    "mixed": "(?=[a-z_-]{0,30}[A-Z0-9])(?=[A-Z0-9_-]{0,30}[a-z])",  # needs small letters, and capitals or digits
     "kinds": "(?:proj|svcacct|admin|None|service|org)",  # the kinds of OpenAI's keys
 }
 

@@ -71,7 +71,7 @@ class OwnSecrets:
     def forms(self, numbers: Iterable[int], scan: Scan) -> list[Form]:
         """The forms that the text may contain: forms whose hint matches, and forms without a hint that are in the text.
 
-        `numbers` are the numbers of the matching `hints`.
+        `numbers` are the indexes of the matching `hints`.
         """
         short = [form for form in self.short if next(_find(form, scan), None)]
         return [form for number in numbers for form in self._forms[number]] + short

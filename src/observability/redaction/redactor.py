@@ -153,7 +153,7 @@ def _places_of(key: str, text: str) -> Iterator[Span]:
     while at >= 0:
         end = at + len(key)
         beside = text[max(0, at - 1) : at] + text[end : end + 1]
-        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # else part of a longer word
+        if not any(letter.isascii() and letter.isalnum() for letter in beside):  # else the key is part of a longer word
             yield Span(at, end, "named-secret")
         at = text.find(key, end)
 
@@ -162,7 +162,7 @@ def _masked_beside_markers(text: str, rules: Rules) -> str:
     if MASKED not in text and NOT_RECORDED not in text:
         return _masked(text, rules)
     parts = list(_around_markers(text))
-    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # each distinct part once
+    masked_parts = {part: _masked(part, rules) for part in dict.fromkeys(parts[::2])}  # masks each distinct part once
     result = [part if at % 2 else masked_parts[part] for at, part in enumerate(parts)]
     return text if result == parts else "".join(result)
 
@@ -171,7 +171,7 @@ def _around_markers(text: str) -> Iterator[str]:
     """Split a text at its markers. Yields text and marker in turn, and finally the text after the last marker."""
     done = at = 0
     while at < len(text):
-        match = _MARKERS.search(text, at, at + PIECE)  # in pieces: other threads run between two searches
+        match = _MARKERS.search(text, at, at + PIECE)  # search in pieces: other threads run between two searches
         if match:
             yield from (text[done : match.start()], match.group())
             done = at = match.end()

@@ -1,7 +1,7 @@
 """All redaction rules: to add one, add an entry to `RULES`, or to `key_formats.txt` for a key format.
 
-The operator's own patterns (OBSERVABILITY_REDACT_PATTERNS, one regular expression per line) are compiled by RE2: linear
-time for any pattern and text, while `re` may take forever and block all threads. RE2 has no look-around, no
+The operator's own patterns (OBSERVABILITY_REDACT_PATTERNS, one regular expression per line) are compiled by RE2, which
+takes linear time for any pattern and text; `re` may take forever and block all threads. RE2 has no look-around, no
 back-references and no possessive repetition.
 """
 
@@ -146,7 +146,7 @@ class Rules:
             self.patterns, self.refused = operator_patterns(patterns), False
         except settings.SettingError:
             self.patterns, self.refused = [], True
-        self.without_phrases = copy(self)  # for texts that were already searched for seed phrases
+        self.without_phrases = copy(self)  # the rules for texts that were already searched for seed phrases
         self.without_phrases._searches_phrases = False
 
     def finders(self, scan: Scan) -> Finders:

@@ -86,7 +86,7 @@ _APART = rf"(?:{_DIGITS}(?:{_SIGNS_AND_DIGITS})*|(?:{_SIGNS_AND_DIGITS})+)"
 _NEXT_WORD = rf"(?:{_APART}(?:{_SHORT_WORD}))*{_APART}{_LETTER}{{3,9}}"
 PHRASE_HINT = rf"{_LETTER}{{3,9}}(?:{_NEXT_WORD}){{{_FEWEST - 1}}}|(?-i:[\xe1\xe3-\xed])"
 _REDUCED_WORD = regex(rb"[a-z\x01\x02]+")
-_EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # of jamo, kana, CJK, hangul
+_EAST_ASIAN_WORD = regex("[\u1100-\u11ff\u3041-\u309f\u4e00-\u9fff\uac00-\ud7a3]+")  # jamo, kana, CJK or hangul letters
 
 
 @cache
