@@ -42,7 +42,7 @@ class JournalSession:
     def _begin(self, path: Path) -> "tuple[Journal, ProcessLock]":
         if sqlite_forks.is_unsafe:
             why = f"this process was forked while its parent wrote to the journal, and records into its own file {path}"
-            failures.note("fork", why, cure="Start worker processes before the first model call, or by spawn.")
+            failures.note("fork", why, cure="Start workers before the first model call, or use multiprocessing spawn.")
         # A fork waits until `opening` is released: before `_lock` is set, a child could not close the lock file.
         with sqlite_forks.opening:
             journal = Journal(path)

@@ -32,10 +32,10 @@ _Check = Callable[[str, str], bool]  # (name, value) -> whether the value is a s
 _NAMED, _OWN, _EVM, _SOLANA = map(marker, ("named-secret", "own-secret", "evm-private-key", "solana-secret-key"))
 
 CYCLE = "[NOT RECORDED: cycle]"
-TOO_DEEP = "[NOT RECORDED: too deep]"
+TOO_DEEP = "[NOT RECORDED: nested too deeply]"
 TOO_MANY = "[NOT RECORDED: too many items]"
 TOO_LONG = "[NOT RECORDED: text too long]"
-NO_TEXT = "[NOT RECORDED: object without a text]"
+NO_TEXT = "[NOT RECORDED: object cannot be converted to text]"
 BINARY = "[NOT RECORDED: binary data]"
 BAD_PATTERN = "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 FAILED = "[NOT RECORDED: redaction failed]"
