@@ -172,7 +172,7 @@ class ObservabilityContext:
 
         Args:
             action: BUY, SELL or NOTHING; anything else is kept as given and marked invalid.
-            confidence: 0 to 100, as a number or a text like "85%". Other values are clamped; the raw value is kept too.
+            confidence: 0 to 100, as a number or a text like "85%". Other numbers are clamped; the raw value is kept too.
             reasoning: the model's reason.
             symbol: the traded symbol, if the decision is about only one.
             **kwargs: additional signal data.

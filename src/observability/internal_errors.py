@@ -38,7 +38,7 @@ class Failures:
             warn(f"⚠️ Observability: {message}. {cure}")
 
     def reset(self) -> None:
-        """Delete all counts, in a forked child process and in tests."""
+        """Delete all counts. Forked child processes and tests call this."""
         self.__init__()  # type: ignore[misc]
 
 

@@ -1,4 +1,4 @@
-"""Reads a CSV file of trade results, and makes one outcome of the lines of each trace."""
+"""Reads a CSV file of trade results, and combines the lines of each trace into one outcome."""
 
 import csv
 import math
@@ -23,7 +23,7 @@ _TRACE_ID = re.compile(r"[0-9a-f]{8,32}", re.IGNORECASE)  # a shorter number may
 
 
 class TradeLine(NamedTuple):
-    """A line of the file: its number and its cells. An empty `trace` is an empty text; other empty cells are None."""
+    """A line of the file: its number and its cells. An empty cell is None, but an empty `trace` is an empty text."""
 
     line: int
     trace: str

@@ -34,7 +34,7 @@ _NOT_GIVEN = frozenset({"NotGiven", "Omit"})  # the SDKs' placeholders for an ar
 
 
 def sync_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that observes a method which returns its answer directly."""
+    """Return a decorator that observes a synchronous method, which returns its answer directly."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def observed(*args: Any, **kwargs: Any) -> Any:
@@ -70,13 +70,13 @@ def observe_call(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # a signal handler interrupted the code above
+        if request is not None and request.token is not None:  # only if a signal handler interrupted the code above
             fail(request, None)
     return result
 
 
 def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that observes a method which returns a coroutine, even if it is not a coroutine function."""
+    """Return a decorator that observes a method that returns a coroutine, even if it is not a coroutine function."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         async def observed(*args: Any, **kwargs: Any) -> Any:
@@ -86,7 +86,7 @@ def async_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., A
             if not recording().on:
                 return method(*args, **kwargs)
             try:
-                made = method(*args, **kwargs)  # outside the await: the SDKs check `required_args` in the call
+                made = method(*args, **kwargs)  # called before the await: the SDKs check `required_args` in the call
             except BaseException as error:
                 _refused(shape, args, kwargs, error)
                 raise
@@ -125,7 +125,7 @@ async def observe_awaited(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # a signal handler interrupted the code above
+        if request is not None and request.token is not None:  # only if a signal handler interrupted the code above
             fail(request, None)
     return result
 

@@ -16,7 +16,7 @@ from .streams import end_stream, finish_early, note_item
 
 
 def generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that observes a method which returns a generator, always or only if `stream` is set."""
+    """Return a decorator that observes a method that returns a generator, always or only if `stream` is set."""
 
     def wrap(method: Callable[..., Any]) -> Callable[..., Any]:
         def generating(*args: Any, **kwargs: Any) -> Generator[Any, Any, None]:

@@ -28,7 +28,7 @@ _open: "weakref.WeakKeyDictionary[Any, _Open]" = weakref.WeakKeyDictionary()  # 
 
 
 def _read_from(source: Any, response: Any, request: Observation) -> None:
-    """Note that the caller reads the response through `source`, such as a stream, from now on."""
+    """Record that the caller reads the response through `source`, such as a stream, from now on."""
     if (before := _open.get(response)) is not None:
         before.dropping.detach()
     _open[response] = _Open(request, weakref.finalize(source, _dropped, request))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Kind(Enum):
-    """What kind of values a column holds."""
+    """The kind of values in a column."""
 
     ID = "hex digits made by this package"
     NAME = "text, cut to 200 characters: names given by a provider may have any length"

@@ -1,7 +1,7 @@
 """Open the journal's file: create a missing one, migrate an old one, set aside a damaged or foreign one.
 
 OSError
-└── JournalError           the journal cannot be used now: retry later; the message names the cure
+└── JournalError           the journal cannot be used now: retry later; the message says what to do
     └── DamagedJournalError    the file can never be used: it is renamed, and a new one is created
 """
 

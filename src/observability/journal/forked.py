@@ -1,7 +1,7 @@
 """Journals of forked children: a child that must not open its parent's journal (`sqlite_forks.py`) writes its own.
 
-Once the child has ended, its rows are merged into the main journal, and the file is deleted. What else happens at a
-fork: `runtime.py`.
+Once the child has ended, its rows are merged into the main journal, and the file is deleted. See `runtime.py` for
+what else happens at a fork.
 """
 
 import contextlib

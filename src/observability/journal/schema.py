@@ -3,7 +3,7 @@
 To change the schema, append a `Migration` to `MIGRATIONS`. Agents are updated one by one, so older code goes on writing
 to the migrated journal. Three rules keep this possible:
 
-1. A released migration never changes (a test holds their checksums).
+1. A released migration never changes (a test compares the checksums).
 2. A migration only adds: a table, a view, an index, a trigger, or a column that may be NULL. `trace_tags`, `leases` and
    `hourly` get no columns, because older code inserts into them by position. A view or a trigger may be replaced.
 3. `PRAGMA user_version` stays `FORMAT`, the number that older code compares. The table `migrations` has the numbers of
@@ -12,7 +12,7 @@ to the migrated journal. Three rules keep this possible:
 Triggers keep the hourly sums (`hourly`), so that the sums are right even if a process with older code writes. A row
 counts once it has ended. An open row does not count; a row closed as interrupted counts until its true end replaces it.
 Deleted rows stay counted, since their money stays spent. A provider chooses the model names in its answers, so names
-are cut to 200 characters, and an hour has at most 500 sums, and one for all further names.
+are cut to 200 characters, and an hour has at most 500 sums, and one more for all further names.
 """
 
 from typing import NamedTuple

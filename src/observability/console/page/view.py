@@ -18,7 +18,7 @@ _DEFAULT_PERIOD = "24h"
 _MAX_TEXT = 200  # a longer value in the address is cut to this many characters
 _MAX_BUCKETS = 30
 _MAX_SPAN_NS = 366 * 24 * HOUR_NS
-_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # possible widths of a bucket in hours; a wider bucket is a number of whole days
+_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # possible widths of a bucket in hours; the width of a wider bucket is whole days
 
 
 class View(NamedTuple):

@@ -182,7 +182,7 @@ def _net(group: Evaluation) -> str:
 
 
 def calibration_table(classes: Sequence[ConfidenceClass], max_width: int) -> list[Text]:
-    """One line per class of confidence: the share of the class's decisions that were profitable."""
+    """One line per interval of confidence: the share of profitable decisions among those in the interval."""
     intervals = [f"{100 * group.low:.0f} to {100 * group.high:.0f}%" for group in classes]
     return table(
         [
