@@ -172,7 +172,7 @@ class ObservabilityContext:
 
         Args:
             action: BUY, SELL or NOTHING; anything else is kept as given and marked invalid.
-            confidence: 0 to 100, as a number or a text like "85%". Other numbers are clamped; the raw value is kept too.
+            confidence: 0 to 100, as a number or a text like "85%". Other numbers are clamped; the raw value is kept.
             reasoning: the model's reason.
             symbol: the traded symbol, if the decision is about only one.
             **kwargs: additional signal data.
@@ -212,7 +212,7 @@ class ObservabilityContext:
     def add_error(error: BaseException, context: dict[str, Any] | None = None) -> None:
         """Record an error (level ERROR) on the running observation.
 
-        If none is running, the error becomes an event on the trace of the agent's last generation.
+        If none is running, the error becomes an event on the trace of the agent's last generation, or on a new trace.
 
         Args:
             error: the exception that occurred.
