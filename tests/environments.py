@@ -1,4 +1,4 @@
-"""Virtual environments for tests that need other versions of the SDKs, or another Python, than the suite's."""
+"""Virtual environments for tests that need a Python, or SDK versions, other than those of the test suite."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ PACKAGE = ROOT / "src/observability/requirements.txt"
 
 
 def prepared(folder: Path, requirements: Sequence[str], python: str = sys.executable) -> Path:
-    """Return the Python of the environment in `folder`. The environment has these requirements and the package's, and
-    is rebuilt when they change."""
+    """Return the Python of the virtual environment in `folder`, which has these requirements and those of the package.
+    The environment is rebuilt when any requirement changes."""
     mark, executable = folder / "requirements.txt", folder / "bin" / "python"
     wanted = "\n".join((*requirements, PACKAGE.read_text(encoding="utf-8")))
     if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:

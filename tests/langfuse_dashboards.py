@@ -26,7 +26,7 @@ _Object = dict[str, Any]
 
 
 class DashboardApi:
-    """Keeps created objects. With `is_there` false, it answers as a server before 4.16."""
+    """The APIs, which keep created objects. With `is_there` False, they answer as a server before 4.16 does."""
 
     def __init__(self, httpserver: HTTPServer, langfuse: LangfuseServer) -> None:
         self.is_there = True

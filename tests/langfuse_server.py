@@ -57,7 +57,7 @@ class ReceivedSpan:
         self.status = span.status.code
 
     def json(self, name: str) -> Any:
-        """Return the decoded JSON of an attribute of the observation."""
+        """Return an attribute of the observation, decoded from JSON."""
         return json.loads(self.attributes[f"langfuse.observation.{name}"])
 
 
@@ -73,7 +73,7 @@ def spans_of(batches: Iterable[ExportTraceServiceRequest]) -> list[ReceivedSpan]
 
 
 class LangfuseServer:
-    """Keeps received rows. `answer` is called before rows are stored; a Response from it refuses the request."""
+    """A server that keeps received rows. `answer` is called first; if it returns a Response, the request is refused."""
 
     project = "cm_project-1"
     public_key, secret_key = "pk-lf-test-0123456789", "sk-lf-test-0123456789abcdef"
@@ -81,11 +81,11 @@ class LangfuseServer:
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
         self.scores: list[dict[str, Any]] = []  # bodies of `score-create` events, with their `timestamp`, as they came
-        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # status of a refused score
+        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # the status that refuses this score
         self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
-        self.mode = "events_only"  # or dual, or legacy (servers before version 4)
+        self.mode = "events_only"  # or dual, or legacy (servers before 4)
         self.answer: Callable[[Request, bytes], Response | None] = lambda _request, _body: None
         self.is_stored = True  # False while accepted rows are still queued
         self._lock = threading.Lock()
@@ -196,7 +196,7 @@ class LangfuseServer:
         return self._rows(request, [score for score in self.scores if score["id"] == request.args.get("id")])
 
     def _list_legacy(self, request: Request) -> Response:
-        """Answer a legacy read; since version 4 servers answer 404 by default."""
+        """Answer a request to the legacy API; since version 4, servers answer 404 by default."""
         if self.mode == "events_only":
             return Response('{"message": "This endpoint is not available in events_only mode"}', 404)
         if request.path.endswith("/scores"):
@@ -260,7 +260,7 @@ class Backend:
 
 
 class RawServer:
-    """A server that calls a function with each connection, until `close`."""
+    """A server that gives each connection to a function, until `close`."""
 
     def __init__(self, what: Callable[[socket.socket], None]) -> None:
         self._what = what
@@ -293,7 +293,7 @@ def reset(connection: socket.socket) -> None:
 
 
 def trickle(connection: socket.socket) -> None:
-    """Send a header without an end, a byte every 50 ms, so that the answer stays unknown."""
+    """Send a header that never ends, one byte every 50 ms, so that the client gets no whole answer."""
     connection.recv(100)
     _slowly(connection, b"HTTP/1.1 200 OK\r\nX-Thinking: ")
 
@@ -308,7 +308,7 @@ def _slowly(connection: socket.socket, beginning: bytes) -> None:
 
 
 def silence(connection: socket.socket) -> None:
-    """Never answer."""
+    """Send nothing for 30 s, then close the connection."""
     time.sleep(30)
     connection.close()
 

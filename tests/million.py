@@ -44,7 +44,7 @@ def fill(journal: Journal, traces: int, days: float = 14.0, seed: int = 1, until
 
 
 def trace(chance: random.Random, start_ns: int) -> tuple[list[Row], list[Row]]:
-    """Return the observations and scores of one cycle: a call and a signal."""
+    """Return the observations and scores of one cycle, which makes a call and gives a signal."""
     trace_id, agent = f"{chance.getrandbits(128):032x}", chance.choice(AGENTS)
     cycle, call, signal = (f"{chance.getrandbits(64):016x}" for _ in range(3))
     took = int(chance.lognormvariate(7, 0.8) * 1e6)

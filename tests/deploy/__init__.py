@@ -1,1 +1,1 @@
-"""The files of `deploy/`, each checked by its own tool, and two machines that ship to one server."""
+"""Tests of the files in `deploy/`, and of two machines that ship traces to one server."""

@@ -1,4 +1,4 @@
-"""Each file of `deploy/` is accepted by the program that reads it."""
+"""The files of `deploy/`: nginx and systemd accept theirs, and the settings of the others fit the code."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ def text_of(name: str) -> str:
 
 
 def checked(*command: str) -> str:
-    """Return the output of a tool that must accept the file without a warning."""
+    """Return the output of a tool, and fail if the tool rejects the file."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -29,7 +29,7 @@ def checked(*command: str) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="needs nginx (apt-get install nginx-light)")
 def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
-    """nginx accepts the file as /etc/nginx/conf.d/tracing.conf, with a certificate made here."""
+    """nginx accepts deploy/nginx.conf as /etc/nginx/conf.d/tracing.conf, with a certificate that this test makes."""
     certificate, key = tmp_path / "tracing.pem", tmp_path / "tracing.key"
     request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=tracing.example.com"
     checked("openssl", *request.split(), "-keyout", str(key), "-out", str(certificate))
@@ -50,7 +50,7 @@ def test_nginx_accepts_the_proxy(tmp_path: Path) -> None:
     ],
 )
 def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> None:
-    """systemd accepts each unit with this machine's paths; the agents' unit as an instance for whale_agent."""
+    """systemd accepts each unit once it has this machine's paths. The agents' unit is tested for whale_agent."""
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/bin/true")
@@ -62,7 +62,7 @@ def test_systemd_accepts_a_unit(file: str, instance: str, tmp_path: Path) -> Non
 
 
 def test_the_collector_takes_what_we_send() -> None:
-    """The Collector listens where spans are sent, the proxy forwards the rest, and both set our header."""
+    """The Collector accepts our spans, the proxy forwards all other requests, and the Collector sets our header."""
     proxy, wire = text_of("nginx.conf"), (settings.REPO_ROOT / "src/observability/shipping/client.py").read_text()
     config = yaml.safe_load(text_of("collector.yaml"))
     receiver, exporter = config["receivers"]["otlp"]["protocols"]["http"], config["exporters"]["otlp_http/langfuse"]
@@ -76,8 +76,8 @@ def test_the_collector_takes_what_we_send() -> None:
 
 
 def test_the_collectors_pipelines_name_what_is_configured() -> None:
-    """Every component of a pipeline has a section. The Collector's own check is not run: Debian has no package of the
-    Collector."""
+    """collector.yaml has a section for every component that its pipelines name. The Collector's own check is not run,
+    because Debian has no package of the Collector."""
     config = yaml.safe_load(text_of("collector.yaml"))
     for pipeline in config["service"]["pipelines"].values():
         assert all(set(names) <= set(config[kind]) for kind, names in pipeline.items())

@@ -34,7 +34,7 @@ _NAMED = 'hostname "$0" && exec "$1" -c "$2"'
 
 
 def host_and_span(otlp: OtlpServer) -> Iterator[tuple[str, str]]:
-    """Return the host's name and the user of each span."""
+    """Yield, for each span, the name of its host and its user."""
     for batch in otlp.batches:
         for item in batch.resource_spans:
             (host,) = [each.value.string_value for each in item.resource.attributes if each.key == "host.name"]
@@ -49,7 +49,7 @@ def ip(command: str) -> None:
 
 @pytest.fixture
 def network() -> Iterator[None]:
-    """A bridge, and a namespace for each host on it."""
+    """Make a network bridge, and on it a network namespace for each host."""
     try:
         ip(f"link add {BRIDGE} type bridge")
     except subprocess.CalledProcessError:
@@ -71,7 +71,7 @@ def network() -> Iterator[None]:
 
 
 def test_two_hosts_ship_to_one_server(network: None, tmp_path: Path) -> None:
-    """Every trace arrives once at both destinations, with the machine's user or host name."""
+    """Every span arrives once at Langfuse and once at the OTLP server, with the name of its machine."""
     with HTTPServer(SERVER, 0) as listener, HTTPServer(SERVER, 0) as other:
         langfuse, otlp = LangfuseServer(listener), OtlpServer(other)
         common = {

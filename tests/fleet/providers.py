@@ -1,4 +1,4 @@
-"""Every provider at once: a proxy on loopback, which answers for all hosts that agents call, and keeps the requests."""
+"""A proxy on loopback that answers for the hosts of all providers, and keeps the requests that it gets."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 _RECORDED = {file.stem: json.loads(file.read_text(encoding="utf-8"))
              for file in Path(__file__).parents[1].glob("providers/*.json")}  # fmt: skip
-# Host -> whose recorded answer is played, and how observability names the provider.
+# Host -> the file of recorded answers that is played, and the provider's name in the journal.
 HOSTS = {
     "api.anthropic.com": ("claude", "anthropic"),
     "api.openai.com": ("openai", "openai"),
@@ -19,8 +19,8 @@ HOSTS = {
     "api.groq.com": ("groq", "groq"),
 }
 THREE_LINES = "SELL\nFunding turned\nConfidence: 64%"
-# Model -> its answer; other models give no decision. An agent that wants three lines and the swarm share
-# `deepseek-chat`.
+# Model -> its answer; every other model answers OTHERWISE, which is no decision. `deepseek-chat` answers both the swarm
+# and an agent that wants three lines.
 ANSWERS = {
     "claude-haiku-4-5": "BUY\nThe spread is wide\nConfidence: 72%",
     "deepseek-chat": THREE_LINES,
@@ -32,7 +32,7 @@ OTHERWISE = "The market is calm."
 
 
 class Request(NamedTuple):
-    """A request as a provider received it; retries by the SDK are part of the first request."""
+    """A request that a provider received. Retries by the SDK are not requests of their own."""
 
     provider: str
     model: str
@@ -58,7 +58,7 @@ class Providers:
         self._server.server_close()
 
     def answer(self, host: str, body: dict[str, Any], tries: int) -> tuple[int, dict[str, Any]]:
-        """Return status and body of an answer, and record the request."""
+        """Return the status and body of the answer to a request, and record the request."""
         name, provider = HOSTS[host]
         recorded, model = _RECORDED[name], body["model"]
         if model == "grok-4" and tries == 0:
@@ -77,10 +77,10 @@ class Providers:
             self.requests.append(Request(provider, model, prompt, usage["output_tokens"], 200))
             return 200, answer
         if model == "gpt-5-mini" and body["messages"][0]["role"] == "system":
-            text = ""  # RetryAgent calls again after an empty answer
+            text = ""  # RetryAgent's model then sends a second request
         message = {**answer["choices"][0]["message"], "content": text}
         answer["choices"] = [{**answer["choices"][0], "message": message}]
-        prompt, total = usage["prompt_tokens"], usage["total_tokens"]  # xAI counts reasoning only in the total
+        prompt, total = usage["prompt_tokens"], usage["total_tokens"]  # xAI counts reasoning tokens only in the total
         self.requests.append(Request(provider, model, prompt, total - prompt, 200))
         return 200, answer
 

@@ -1,8 +1,8 @@
-"""Run the fleet: one virtual environment for each Python and set of SDK versions, and `test_fleet.py` in each.
+"""Run `test_fleet.py` in several virtual environments, with different Pythons and versions of the SDKs.
 
-`python tests/fleet/run.py` for the operator's pinned versions on Python 3.10, 3.11 and 3.12, and the newest SDKs;
-`--ends` for the pins on the oldest Python found, and the newest SDKs. A Python that this machine lacks is skipped.
-Environments are kept in `.venv-fleet/`, and made anew when their requirements change.
+`python tests/fleet/run.py` uses the operator's pinned versions on Python 3.10, 3.11 and 3.12, and the newest SDKs.
+With `--ends` it uses the pinned versions on the oldest Python only, and the newest SDKs. A Python that this machine
+lacks is skipped. Environments are kept in `.venv-fleet/`, and made anew when their requirements change.
 """
 
 import os
@@ -18,12 +18,12 @@ from tests.pythons import interpreters  # noqa: E402
 
 FOLDER = ROOT / ".venv-fleet"
 PINS = tuple(Path(__file__).with_name("pins.txt").read_text(encoding="utf-8").split())
-NEWEST = ("openai", "anthropic", "groq", "requests", "rich", "typer")  # `run` needs the last two
-PINNED_PYTHONS = ((3, 10), (3, 11), (3, 12))  # the pinned numpy and pandas have wheels for these
+NEWEST = ("openai", "anthropic", "groq", "requests", "rich", "typer")  # the command `run` needs rich and typer
+PINNED_PYTHONS = ((3, 10), (3, 11), (3, 12))  # Pythons for which the pinned numpy and pandas have wheels
 
 
 def environments() -> dict[str, tuple[tuple[str, ...], str]]:
-    """Return name -> requirements and Python."""
+    """Return, for the name of each environment, its requirements and its Python."""
     pythons = interpreters()
     pinned = {f"pins-3.{version[1]}": (PINS, pythons[version]) for version in PINNED_PYTHONS if version in pythons}
     if "--ends" in sys.argv[1:]:
@@ -32,7 +32,7 @@ def environments() -> dict[str, tuple[tuple[str, ...], str]]:
 
 
 def main() -> int:
-    """Return the number of environments in which a test failed."""
+    """Run the tests in every environment, and return the number of environments in which a test failed."""
     failed = []
     for name, (requirements, python) in environments().items():
         fleet_python = prepared(FOLDER / name, requirements, python)

@@ -1,7 +1,7 @@
-"""In an adopted trading repo, every agent behaves as before, and each of its requests is recorded once.
+"""In a trading repo changed by `adopt`, every agent behaves as before, and each of its requests is recorded once.
 
-Each agent of `repo/` runs as a script in two copies of that repo, one untouched and one adopted, with the Python of
-FLEET_PYTHON, which `make test-fleet` sets. Without FLEET_PYTHON nothing runs.
+Each agent of `repo/` runs as a script in two copies of that repo, one unchanged and one adopted. FLEET_PYTHON, set by
+`make test-fleet`, is the Python that runs the agents; without FLEET_PYTHON nothing runs.
 """
 
 import json
@@ -28,7 +28,7 @@ REPO = Path(__file__).with_name("repo")
 PYTHON = os.environ.get("FLEET_PYTHON", "")
 NAMES = [path.stem for path in sorted((REPO / "src/agents").glob("*_agent.py")) if path.stem != "base_agent"]
 AGENTS = [f"{name} under run" if name == "alone_agent" else name for name in NAMES]
-CLASSES = {"chartvision_agent": "ChartVisionAgent"}  # other agents are named like their files
+CLASSES = {"chartvision_agent": "ChartVisionAgent"}  # the class of any other agent is named like its file
 KEYS = ("ANTHROPIC_KEY", "OPENAI_KEY", "DEEPSEEK_KEY", "GROK_API_KEY", "OPENROUTER_API_KEY", "GROQ_API_KEY")
 
 
@@ -39,7 +39,7 @@ class Run(NamedTuple):
     stdout: str
     stderr: str
     requests: list[Request]
-    files: dict[str, bytes]  # files that it wrote to src/data
+    files: dict[str, bytes]  # files that the run wrote to src/data
 
 
 class Both(NamedTuple):
@@ -56,17 +56,17 @@ class Both(NamedTuple):
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The repo, and a copy of it after `adopt`."""
+    """Two copies of the repo: one unchanged, and one changed by `adopt`."""
     plain, adopted = (shutil.copytree(REPO, tmp_path_factory.mktemp(name) / "desk") for name in ("plain", "adopted"))
     subprocess.run([sys.executable, "-m", "src.observability", "adopt", str(adopted), "--yes"], check=True)
     return plain, adopted
 
 
 def run(root: Path, command: tuple[str, ...]) -> Run:
-    """Run an agent to its end, with every provider on loopback."""
+    """Run an agent to its end, while the proxy on loopback answers for every provider."""
     with Providers() as providers:
         environment = {
-            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # warnings about models that will be retired
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",  # hides warnings about models that will be retired
             "PATH": os.environ["PATH"],
             "HTTP_PROXY": providers.url, "http_proxy": providers.url,
             "ANTHROPIC_BASE_URL": "http://api.anthropic.com", "OPENAI_BASE_URL": "http://api.openai.com/v1",
@@ -106,7 +106,7 @@ def rows_in(path: Path) -> list[Row]:
 
 
 def of(agent: str) -> Any:
-    """Mark a test for one agent."""
+    """Mark a test to get the two runs of this agent."""
     return pytest.mark.parametrize("both", [agent], indirect=True, scope="module")
 
 
@@ -117,7 +117,7 @@ def class_of(agent: str) -> str:
 
 
 def tokens(row: Row) -> tuple[int, int]:
-    """Return prompt and completion tokens, as providers count them."""
+    """Return the prompt and completion tokens of a row, each summed over its kinds, as providers count them."""
     usage = row["usage"] or {}
     sums = {kind: sum(count for name, count in usage.items() if name.startswith(kind)) for kind in ("input", "output")}
     return sums["input"], sums["output"]
@@ -125,7 +125,7 @@ def tokens(row: Row) -> tuple[int, int]:
 
 @pytest.mark.parametrize("both", AGENTS, indirect=True, scope="module")
 def test_an_agent_does_what_it_did(both: Both) -> None:
-    """Status, stdout, files and requests are the same; stderr is empty, or ends in the same exception."""
+    """The adopted agent has the same status, stdout, files and requests; stderr is empty, or ends in the same error."""
     plain, adopted, _ = both
     assert plain.stdout, plain.stderr
     assert (adopted.status, adopted.stdout, adopted.files) == (plain.status, plain.stdout, plain.files)
@@ -138,8 +138,8 @@ def test_an_agent_does_what_it_did(both: Both) -> None:
 
 @pytest.mark.parametrize("both", AGENTS, indirect=True, scope="module")
 def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureRequest) -> None:
-    """Each request has its provider, model and tokens. Failed requests are errors, also requests that an SDK refuses
-    to send."""
+    """Each answered request has a row with its provider, model and tokens. Each failed request has an ERROR row, even
+    if the SDK refused to send the request."""
     answered = [row for row in both.of_type("generation") if row["level"] != "ERROR"]
     recorded = Counter((row["provider"], row["model"], *tokens(row)) for row in answered)
     assert recorded == Counter(sent[:4] for sent in both.adopted.requests if sent.status == 200)
@@ -153,7 +153,7 @@ def test_each_request_is_recorded_once(both: Both, request: pytest.FixtureReques
 
 @of("spread_agent")
 def test_three_lines_are_an_inferred_signal(both: Both) -> None:
-    """Action, confidence and reason are recorded as an event below the answer."""
+    """The action, confidence and reason of a three-line answer are recorded as an event below the answer."""
     answer, event = both.rows
     assert (event["type"], event["parent_id"], event["trace_id"]) == ("event", answer["id"], answer["trace_id"])
     assert event["output"]["action"] == "BUY"
@@ -165,7 +165,7 @@ def test_three_lines_are_an_inferred_signal(both: Both) -> None:
 
 @of("retry_agent")
 def test_two_requests_of_one_call_are_two(both: Both) -> None:
-    """The empty answer and the final answer are recorded with their texts."""
+    """If a model sends a second request after an empty answer, both requests are recorded with their texts."""
     first, second = both.of_type("generation")
     assert (first["output"], second["output"]) == (None, OTHERWISE)
     assert [message["role"] for message in first["input"]] == ["system", "user"]
@@ -174,7 +174,7 @@ def test_two_requests_of_one_call_are_two(both: Both) -> None:
 
 @of("squeeze_agent")
 def test_a_cycle_is_one_trace(both: Both) -> None:
-    """Two cycles have two requests and two signals each; the subclass of BaseAgent is defined in the script."""
+    """Each of two cycles is one trace, with two requests and two signals."""
     cycles = both.of_type("agent")
     assert len(cycles) == 2
     for cycle in cycles:
@@ -185,7 +185,7 @@ def test_a_cycle_is_one_trace(both: Both) -> None:
 
 @of("desk_agent")
 def test_one_swarm_query_is_one_trace_of_its_caller(both: Both) -> None:
-    """The answers of four models are votes; only the majority is a signal."""
+    """A query to the swarm is one trace: the answers of four models are votes, and only the majority is a signal."""
     queries = both.of_type("agent")
     assert [(query["name"], query["agent"], query["is_root"]) for query in queries] == [
         ("SwarmAgent", "DeskAgent", 1)
@@ -204,7 +204,7 @@ def test_one_swarm_query_is_one_trace_of_its_caller(both: Both) -> None:
 
 @of("desk_agent under run")
 def test_under_run_a_scripts_own_cycle_is_one_trace(both: Both) -> None:
-    """Both queries are below the one call of `run_trading_cycle`."""
+    """Under `run`, both swarm queries are children of the one call of `run_trading_cycle`."""
     cycle, *queries = both.of_type("agent")
     assert (cycle["name"], cycle["agent"], cycle["is_root"]) == ("DeskAgent", "DeskAgent", 1)
     assert [query["parent_id"] for query in queries] == [cycle["id"]] * 2
@@ -221,7 +221,7 @@ def test_an_image_is_not_recorded_whole(both: Both) -> None:
 
 @of("guard_agent")
 def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
-    """Swallowed errors are recorded by name; so is the request that Groq's model makes when it is built."""
+    """Errors that the agent swallows are recorded by name. So is the request that Groq's model sends when built."""
     refused, calm, broken, hello, words = both.of_type("generation")
     assert "BadRequestError" in refused["status_message"]
     assert "AuthenticationError" in broken["status_message"]
@@ -231,6 +231,6 @@ def test_errors_are_recorded_that_an_agent_swallows(both: Both) -> None:
 
 @of("busy_agent")
 def test_a_repetition_by_the_sdk_is_no_request_of_its_own(both: Both) -> None:
-    """A retried request is one row, from the first try to the last answer."""
+    """A request that the SDK retries is one row, which lasts from the first try to the last answer."""
     (row,) = both.of_type("generation")
     assert row["end_ns"] - row["start_ns"] > 100_000_000  # the SDK waits before its retry

@@ -1,4 +1,4 @@
-"""SDK clients that call providers' recorded answers on loopback."""
+"""Fixtures: clients of the SDKs, and a server on loopback that plays the providers' recorded answers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

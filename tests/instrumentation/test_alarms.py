@@ -1,4 +1,4 @@
-"""An agent's alarm during an observed request reaches the agent, and leaves no request open."""
+"""If an agent's SIGALRM handler raises during a request, the agent gets the exception, and no request stays open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,27 +25,27 @@ GENERATED = OLLAMA.methods[0].shape
 
 
 def create(**_: Any) -> SimpleNamespace:
-    """Replaces an SDK's method."""
+    """Stand in for a method of an SDK."""
     return SimpleNamespace(choices=[])
 
 
 def refuse(**_: Any) -> None:
-    """Replaces an SDK's method; fails."""
+    """Stand in for a method of an SDK that fails."""
     raise ConnectionError
 
 
 async def acreate(**_: Any) -> SimpleNamespace:
-    """Replaces an asynchronous method of an SDK."""
+    """Stand in for an asynchronous method of an SDK."""
     return SimpleNamespace(choices=[])
 
 
 def stream(**_: Any) -> Iterator[dict[str, Any]]:
-    """Replaces an SDK's method; answers with a generator."""
+    """Stand in for a method of an SDK that answers with a generator."""
     yield {"message": {"content": "BUY"}}
 
 
 async def astream(**_: Any) -> AsyncIterator[dict[str, Any]]:
-    """Replaces an asynchronous method of an SDK; answers with a generator."""
+    """Stand in for an asynchronous method of an SDK that answers with a generator."""
     yield {"message": {"content": "BUY"}}
 
 
@@ -89,7 +89,7 @@ def _no_request_runs() -> Iterator[None]:
 
 @pytest.mark.parametrize("way", CALLS)
 def test_an_alarm_at_any_line_leaves_nothing_running(way: str, journal: Any) -> None:
-    """An alarm between any two lines of ours leaves no request open, and the next request is observed as before."""
+    """After an alarm at any line of the instrumentation, no request is open, and the next is observed as before."""
     call = CALLS[way]
     call()
     number, left = 0, []

@@ -1,4 +1,4 @@
-"""The line in `src/__init__.py`: any failure prints one line on stderr, and the program goes on."""
+"""The line in `src/__init__.py` that starts observing: if it fails, stderr has one line, and the program goes on."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def ran(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_any_import_of_src_observes_an_sdk() -> None:
-    """After any import of `src`, before or after an SDK's, the SDK's calls are observed; stderr stays empty."""
+    """Importing any module of `src`, before or after an SDK, makes the SDK's calls observed; stderr stays empty."""
     code = "import src.agents\nimport openai\nopenai.OpenAI(api_key='k').chat.completions\n"
     code += "from src.observability.instrumentation import observed\nprint(observed()['openai'])"
     for program in (code, f"import openai\n{code}"):
@@ -44,7 +44,7 @@ def test_no_sdk_is_imported() -> None:
 
 
 def test_a_missing_requirement_is_one_line_with_its_cure() -> None:
-    """A missing requirement prints one line, and the agent runs."""
+    """If a required package is missing, stderr has one line, and the agent runs."""
     ended = ran(f"{BLOCK}import src.agents\nprint('traded')")
     assert ended.stdout == "traded\n"
     (line,) = ended.stderr.splitlines()

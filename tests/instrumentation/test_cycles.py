@@ -1,4 +1,4 @@
-"""An agent's single-pass methods are cycles, wherever its class comes from."""
+"""Each pass of an agent, a call of a method such as `run_monitoring_cycle`, is recorded as a cycle."""
 
 import importlib
 import shutil
@@ -46,7 +46,7 @@ BASE = "class BaseAgent:\n    pass\n"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A package with one agent, imported under the hooks."""
+    """The name of a package with one agent; the hooks are installed for its import."""
     name = "fleet_of_the_test"
     agents = tmp_path / name / "agents"
     agents.mkdir(parents=True)
@@ -69,8 +69,8 @@ CLASS = "ChartAnalysisAgent"
 
 
 def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
-    """The calls of a cycle method are one trace, under the class's name. A call of another method is a trace of its
-    own."""
+    """A call of a cycle method is one trace under the class's name, with all model calls inside. A model call in
+    another method is a trace of its own."""
     module = importlib.import_module(f"{folder}.agents.chartanalysis_agent")
     agent = module.ChartAnalysisAgent()
     assert agent.run_monitoring_cycle() == ("SELL", "SELL")
@@ -84,8 +84,8 @@ def test_a_named_method_is_a_cycle(folder: str, journal: Any) -> None:
 
 
 def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Path, journal: Any) -> None:
-    """All calls of a file belong to the agent that the file is named after: CoinsAgent for `MultiAgentSystem` in
-    `coins_agent.py`."""
+    """All calls in a file belong to the agent that the file names: in `coins_agent.py`, `MultiAgentSystem` is recorded
+    as CoinsAgent."""
     source = AGENT.format(folder=folder).replace("ChartAnalysisAgent", "MultiAgentSystem")
     (tmp_path / folder / "agents" / "coins_agent.py").write_text(source)
     system = importlib.import_module(f"{folder}.agents.coins_agent").MultiAgentSystem()
@@ -98,7 +98,7 @@ def test_a_cycle_and_a_call_of_one_file_have_one_agent(folder: str, tmp_path: Pa
 
 
 def test_a_call_during_import_leaves_the_agents_name_open(folder: str, tmp_path: Path, journal: Any) -> None:
-    """A call made before the file's class exists has the file's spelling of the agent, later calls the class's."""
+    """The agent's name comes from the file for calls before the class exists, and from the class for later calls."""
     source = AGENT.format(folder=folder).replace("class Chart", 'ask("hello")\n\nclass Chart')
     (tmp_path / folder / "agents" / "chartanalysis_agent.py").write_text(source)
     importlib.import_module(f"{folder}.agents.chartanalysis_agent").ChartAnalysisAgent().other()
@@ -130,7 +130,7 @@ def test_the_methods_are_named_by_the_setting(folder: str, journal: Any, monkeyp
 @pytest.mark.slow
 @pytest.mark.parametrize("under_run", [True, False])
 def test_a_scripts_classes_have_cycles_under_run(under_run: bool, tmp_path: Path, journal: Any) -> None:
-    """Under `run` a script's class has cycles without a base class; without `run` each call is a trace."""
+    """Under `run`, a script's class has cycles without BaseAgent; without `run`, each model call is a trace."""
     repo = tmp_path / "repo"
     shutil.copytree(settings.REPO_ROOT / "src", repo / "src", ignore=shutil.ignore_patterns("data", "__pycache__"))
     (repo / "lone_agent.py").write_text(LONE)

@@ -1,4 +1,4 @@
-"""Import hooks patch a module right after its own loader has run, and leave its attributes unchanged."""
+"""Import hooks patch a module right after its own loader has run, and leave its spec and loader unchanged."""
 
 import importlib
 import importlib.util
@@ -27,7 +27,7 @@ def _real_hooks_afterwards() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A package on the path, whose class has a method.
+    # An importable package, whose module `resources` has a class `Chat` with a method.
     package = tmp_path / NAME
     package.mkdir()
     (package / "__init__.py").write_text("", encoding="utf-8")
@@ -36,17 +36,17 @@ def _sdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def patched(module: ModuleType) -> None:
-    """Patch the class visibly."""
+    """Make `Chat.create` return one more than before."""
     hooks.replace(module, "Chat", "create", lambda method: lambda self: method(self) + 1)
 
 
 def patches_of(patches: dict[str, list[hooks.Patch]]) -> hooks.PatchesOf:
-    """Return the patches of a module by its name."""
+    """Return a function that gives the patches of a module by its name."""
     return lambda module: patches.get(module, [])
 
 
 def created() -> int:
-    """Return the method's current result."""
+    """Return the current result of `Chat.create`."""
     result: int = importlib.import_module(f"{NAME}.resources").Chat().create()
     return result
 
@@ -59,14 +59,14 @@ def test_a_module_that_is_imported_later_is_patched() -> None:
 
 
 def test_a_module_that_is_imported_already_is_patched() -> None:
-    """The class is changed in place, so that existing references see the patch."""
+    """A class imported before the hooks is changed in place, so that existing references see the patch."""
     chat = importlib.import_module(f"{NAME}.resources").Chat
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert chat().create() == 2
 
 
 def test_spec_and_loader_are_the_modules_own() -> None:
-    """Tools that read source or resources through spec and loader find the original ones."""
+    """A patched module has its original spec and loader, through which tools read its source and resources."""
     without = importlib.import_module(f"{NAME}.resources")
     kind, origin = type(without.__loader__), without.__spec__.origin  # type: ignore[union-attr]
     del sys.modules[f"{NAME}.resources"]
@@ -79,7 +79,7 @@ def test_spec_and_loader_are_the_modules_own() -> None:
 
 
 def test_a_module_that_is_only_found_has_its_source() -> None:
-    """`inspect` and `pkgutil` get a module's source without importing it."""
+    """`inspect` and `pkgutil` can get the source of a module that is not imported, although hooks are installed."""
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     spec = importlib.util.find_spec(f"{NAME}.resources")
     assert spec is not None
@@ -88,7 +88,7 @@ def test_a_module_that_is_only_found_has_its_source() -> None:
 
 
 def test_a_module_can_be_run_as_a_script() -> None:
-    """`python -m` finds the module and asks its loader for the code, without importing it."""
+    """Under the hooks, `python -m` gets the module's code from its own loader, and runs the module unpatched."""
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     names = runpy.run_module(f"{NAME}.resources", run_name="__main__")
     assert names["__name__"] == "__main__"
@@ -96,7 +96,7 @@ def test_a_module_can_be_run_as_a_script() -> None:
 
 
 def test_a_reloaded_module_is_patched_again() -> None:
-    """A reloaded module is patched once."""
+    """After a reload, a module is patched again, and only once."""
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
     importlib.reload(sys.modules[f"{NAME}.resources"])
@@ -104,7 +104,7 @@ def test_a_reloaded_module_is_patched_again() -> None:
 
 
 def test_uninstalling_leaves_nothing() -> None:
-    """After uninstalling, no patch and no finder is left."""
+    """Uninstalling the hooks removes the patches and the import finder."""
     finders = list(sys.meta_path)
     hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
@@ -114,7 +114,7 @@ def test_uninstalling_leaves_nothing() -> None:
 
 
 def test_installing_twice_patches_once() -> None:
-    """`src/__init__.py` and a test may both install the hooks."""
+    """Hooks may be installed twice, by `src/__init__.py` and by a test: the module is patched once."""
     for _ in range(2):
         hooks.install(patches_of({f"{NAME}.resources": [patched]}))
     assert created() == 2
@@ -146,5 +146,5 @@ def test_a_module_that_fails_fails_as_before(tmp_path: Path) -> None:
 
 
 def test_every_sdk_has_a_name_in_the_setting() -> None:
-    """An SDK whose name `settings.INSTRUMENTS` lacks would never be observed."""
+    """Each observed SDK has a name in `settings.INSTRUMENTS`, without which it would never be observed."""
     assert sorted(sdk.name for sdk in SDKS) == sorted(INSTRUMENTS)

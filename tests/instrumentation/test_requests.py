@@ -1,4 +1,4 @@
-"""Requests inside and outside an observed call: how many generations are recorded."""
+"""Requests inside and outside an observed call, and the rows that are recorded for them."""
 
 import base64
 from collections import Counter
@@ -34,7 +34,7 @@ def columns(rows: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_request_alone_is_a_generation(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The generation has the messages as input, and its own model, parameters, usage and cost."""
+    """A request outside any observed call is a generation with its messages, model, parameters, usage and cost."""
     client.chat.completions.create(**ASKED)
     (row,) = journal.observations()
     assert (row["type"], row["name"], row["parent_id"]) == ("generation", "openai.chat.completions", None)
@@ -45,7 +45,7 @@ def test_a_request_alone_is_a_generation(client: openai.OpenAI, journal: Journal
 
 
 def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A call's only request has no row of its own; the call's row keeps the call's input and output."""
+    """The only request of a call is merged into the call's row, which keeps the input and output of the call."""
 
     @observe_llm
     def decide(question: str) -> str:
@@ -62,7 +62,7 @@ def test_one_request_is_the_row_of_the_call_around_it(client: openai.OpenAI, jou
 
 
 def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A call that makes two requests is a span: each request is counted once, and the span adds nothing."""
+    """A call with two requests is a span above two generations; only the requests have usage, so none counts twice."""
 
     @observe_llm
     def decide() -> Any:
@@ -76,7 +76,7 @@ def test_several_requests_are_generations_below_a_span(client: openai.OpenAI, jo
 
 
 def test_a_generation_around_generations_is_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The outer call returns the inner call's answer, whose usage is counted in the inner call's row only."""
+    """The outer call returns the inner call's answer. Only the inner call's row has the usage of that answer."""
 
     @observe_llm
     def inner() -> Any:
@@ -92,7 +92,7 @@ def test_a_generation_around_generations_is_a_span(client: openai.OpenAI, journa
 
 
 def test_a_stream_that_outlives_its_caller_is_below_a_span(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The stream's request ends when the stream has been read."""
+    """A call that returns an unread stream is a span; the stream's request ends when the stream has been read."""
 
     @observe_llm
     def open_stream() -> Any:
@@ -116,7 +116,7 @@ def test_a_request_in_a_cycle_is_the_agents(client: openai.OpenAI, journal: Jour
 
 
 def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal: JournalReader) -> None:
-    """The caller gets the SDK's exception; the row of a call that swallows it has the error too."""
+    """A failed request raises the SDK's exception. If a call swallows the exception, the call's row has it too."""
     play("openai", "401")
     with pytest.raises(openai.AuthenticationError):
         client.chat.completions.create(**ASKED)
@@ -141,7 +141,7 @@ def test_a_failed_request_is_an_error(client: openai.OpenAI, play: Any, journal:
 def test_with_tracing_off_nothing_is_recorded(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ENABLE_LANGFUSE is read at each call."""
+    """ENABLE_LANGFUSE is read at each call: once it is false, nothing is recorded."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert not recording().on
     client.chat.completions.create(**ASKED)
@@ -152,7 +152,7 @@ def test_with_tracing_off_nothing_is_recorded(
 def test_prompts_and_answers_can_be_left_out(
     name: str, client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without prompts, or without answers, a row still has model, parameters and usage."""
+    """If prompts or answers are switched off, a row still has its model, parameters and usage."""
     monkeypatch.setenv(name, "false")
     client.chat.completions.create(**ASKED)
     (row,) = journal.observations()
@@ -165,7 +165,7 @@ def test_prompts_and_answers_can_be_left_out(
 
 
 def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Images in the forms of OpenAI and Anthropic, and a sound, are recorded by size; the text beside them is
+    """Images, in the formats of OpenAI and Anthropic, and sounds are recorded as their size. The text beside them is
     unchanged."""
     data = base64.b64encode(bytes(3000)).decode()
     parts = [
@@ -189,7 +189,7 @@ def test_an_image_is_recorded_by_its_size(client: openai.OpenAI, journal: Journa
 def test_a_very_long_stream_keeps_its_usage(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The text of a very long stream is left out: a cut in its middle may split a secret."""
+    """Of a very long stream only the usage is recorded: a text without its middle could hold half a secret."""
     monkeypatch.setattr(streams, "_MAX_EVENTS", 3)
     monkeypatch.setattr(streams, "_LAST_EVENTS", 2)
     events = list(client.chat.completions.create(**ASKED, stream=True))
@@ -198,7 +198,7 @@ def test_a_very_long_stream_keeps_its_usage(
 
 
 def test_a_response_that_is_read_as_bytes_says_so(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A response read as bytes is not parsed: the row has no answer, and no warning."""
+    """A response that the caller reads as bytes is not parsed: its row has no answer, and no warning."""
     with client.chat.completions.with_streaming_response.create(**ASKED, stream=True) as response:
         assert list(response.iter_lines())
     (row,) = journal.observations()
@@ -220,7 +220,7 @@ def test_a_response_that_is_read_as_bytes_says_so(client: openai.OpenAI, journal
     ],
 )
 def test_the_provider_is_that_of_the_address(base_url: str, provider: str) -> None:
-    """One SDK serves many providers; for an unknown host the provider is the SDK's own."""
+    """The provider is found by the client's address; at an unknown address, the provider is the SDK's own."""
     client = openai.OpenAI(api_key="k", base_url=base_url, http_client=openai.DefaultHttpxClient(verify=False))
     assert provider_of(client, "openai") == provider
 
@@ -256,7 +256,7 @@ def test_embeddings_are_no_generation_of_the_call_around_them(
 
 
 def test_requests_that_end_with_their_caller_are_recorded_once(journal: JournalReader) -> None:
-    """Four requests begin inside a call and end before, after or while the call ends."""
+    """Each of four requests is recorded once, whether it ends before, after or while the call that began it ends."""
 
     def request(begun: Barrier) -> None:
         observation = begin_request("openai.chat.completions", "generation", recording())
@@ -280,7 +280,7 @@ def test_requests_that_end_with_their_caller_are_recorded_once(journal: JournalR
 
 
 def test_an_open_request_is_evidence_should_the_process_die(journal: JournalReader) -> None:
-    """A running request is journalled as open."""
+    """A running request is in the journal as `open`, so that it is known even after a crash."""
     begun = begin_request("openai.chat.completions", "generation", recording())
     assert begun is not None
     (row,) = journal.observations()
@@ -289,7 +289,7 @@ def test_an_open_request_is_evidence_should_the_process_die(journal: JournalRead
 
 
 def test_a_body_in_bytes_is_weighed() -> None:
-    """A request's size, which the queue's limit counts, includes a prompt that an HTTP library has encoded."""
+    """The size of a request counts towards the queue's limit. It includes a prompt in encoded bytes."""
     text = "x" * 1_000
     given = {"model": text, "messages": [{"role": "user", "content": text}], "config": {"system": text}}
     for arguments in (given, {"body": str(given).encode()}):
@@ -302,7 +302,7 @@ def test_a_body_in_bytes_is_weighed() -> None:
 def test_spans_of_other_libraries_nest_below_a_request(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spans of an instrumented HTTP client have the request, or the call that it was merged into, as their parent."""
+    """Spans of an instrumented HTTP client are children of the request, or of the call that has absorbed it."""
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
     seen: list[Any] = []
     client = client.with_options()
@@ -325,7 +325,7 @@ def test_spans_of_other_libraries_nest_below_a_request(
 
 
 def test_an_sdks_answer_is_weighed_with_all_it_holds() -> None:
-    """The size counts the answer of a request, also of the only request inside a generation."""
+    """An observation's size includes the answer of its request, also if the request was merged into a generation."""
     request = Observation("openai.chat.completions", "generation")
     request.complete = lambda _: None
     request.output = SimpleNamespace(choices=[{"logprobs": "x" * 500_000}])

@@ -1,4 +1,4 @@
-"""Types, signatures, streams and exceptions are those of the SDK without hooks."""
+"""With hooks, an SDK has the same types, signatures, streams and exceptions as without hooks."""
 
 import asyncio
 import concurrent.futures
@@ -39,7 +39,7 @@ METHODS = [
 
 @pytest.mark.parametrize(("cls", "name"), METHODS, ids=lambda value: getattr(value, "__name__", value))
 def test_a_method_looks_as_before(cls: type, name: str) -> None:
-    """Signature, name, documentation and coroutine flag are those of the unhooked method."""
+    """A hooked method has the same signature, name, docstring and coroutine flag as before."""
 
     def looks() -> tuple[Any, ...]:
         method = getattr(cls, name)
@@ -57,7 +57,7 @@ def test_a_method_looks_as_before(cls: type, name: str) -> None:
 def test_an_answer_is_the_sdks(client: openai.OpenAI) -> None:
     """The answer has the SDK's type, also as a stream and as a parsed raw response."""
     assert type(client.chat.completions.create(**ASKED)) is ChatCompletion
-    with client.chat.completions.create(**ASKED, stream=True) as stream:  # a dropped stream would end in a later test
+    with client.chat.completions.create(**ASKED, stream=True) as stream:  # an open stream would disturb a later test
         assert type(stream) is openai.Stream
     assert type(client.chat.completions.with_raw_response.create(**ASKED).parse()) is ChatCompletion
 
@@ -72,7 +72,7 @@ def test_wrong_arguments_are_the_sdks_error(client: openai.OpenAI, journal: Jour
 
 
 def test_an_async_call_is_checked_before_it_is_awaited(settings_of: Any) -> None:
-    """As in the SDK, the TypeError comes from the call and not from `await`."""
+    """Wrong arguments of an async method raise TypeError at the call, as in the SDK, and not at `await`."""
     client = openai.AsyncOpenAI(**settings_of("/v1"))
     with pytest.raises(TypeError, match="Missing required arguments"):
         client.chat.completions.create(model="gpt-5-mini")  # type: ignore[call-overload]
@@ -85,7 +85,7 @@ def test_a_copied_client_is_observed(client: openai.OpenAI, journal: JournalRead
 
 
 def test_a_subclass_that_overrides_is_one_request(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The subclass's `super()` call is the only request."""
+    """If a subclass's method calls the SDK's method by `super()`, one request is recorded."""
 
     class Loud(Completions):
         def create(self, **kwargs: Any) -> Any:  # type: ignore[override]
@@ -96,7 +96,7 @@ def test_a_subclass_that_overrides_is_one_request(client: openai.OpenAI, journal
 
 
 def test_retries_of_the_sdk_are_one_request(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """A 503, and another 503 after the SDK's retry, are one failed request."""
+    """If a request gets a 503, and its retry by the SDK gets another 503, one failed request is recorded."""
     provider = play("openai", "503")
     client = openai.OpenAI(**{**settings_of("/v1"), "max_retries": 1})
     with pytest.raises(openai.InternalServerError):
@@ -105,7 +105,7 @@ def test_retries_of_the_sdk_are_one_request(play: Any, settings_of: Any, journal
 
 
 def test_a_stream_can_be_read_in_another_thread(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Reading the stream in another thread ends its request."""
+    """If another thread reads the stream, its request ends when that thread has read it."""
     stream = client.chat.completions.create(**ASKED, stream=True)
     reader = threading.Thread(target=lambda: list(stream))
     reader.start()
@@ -115,7 +115,7 @@ def test_a_stream_can_be_read_in_another_thread(client: openai.OpenAI, journal: 
 
 
 def test_a_stream_can_be_read_in_another_task(play: Any, settings_of: Any, journal: JournalReader) -> None:
-    """The task that reads the stream has another context than the request."""
+    """If another task, with its own context, reads the stream, the request is recorded with its answer."""
     play("openai")
 
     async def read(stream: Any) -> list[Any]:
@@ -132,7 +132,7 @@ def test_a_stream_can_be_read_in_another_task(play: Any, settings_of: Any, journ
 
 
 def test_requests_of_a_pool_are_below_the_call_that_started_it(client: openai.OpenAI, journal: JournalReader) -> None:
-    """A swarm that calls two models at once is a span over two generations."""
+    """A call that sends two requests at once from a thread pool is a span above two generations."""
 
     @observe_llm
     def swarm() -> None:
@@ -159,7 +159,7 @@ def test_gathered_calls_are_siblings(play: Any, settings_of: Any, journal: Journ
 
 
 def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any, journal: JournalReader) -> None:
-    """The row has level WARNING, and the call stays cancelled."""
+    """A request whose task is cancelled is recorded as a WARNING, and the task stays cancelled."""
     httpserver.expect_request("/v1/chat/completions").respond_with_handler(lambda _: time.sleep(1))  # type: ignore[arg-type,return-value]
 
     async def main() -> None:
@@ -176,7 +176,7 @@ def test_a_cancelled_call_is_a_warning(httpserver: HTTPServer, settings_of: Any,
 
 
 class _Suspended:
-    """Something that is awaited for ever."""
+    """An awaitable that never ends."""
 
     def __await__(self) -> Generator[None, None, None]:
         yield
@@ -187,7 +187,7 @@ async def _hangs(**_: Any) -> None:
 
 
 def test_a_request_that_is_closed_from_another_context(journal: JournalReader) -> None:
-    """The garbage collector or anyio may close a request in another context: nothing is raised, a row is written."""
+    """If garbage collection or anyio closes a request in another context, nothing is raised, and a row is written."""
     call = async_method(CHAT)(_hangs)(**ASKED)
     copy_context().run(call.send, None)
     copy_context().run(call.close)
@@ -195,7 +195,7 @@ def test_a_request_that_is_closed_from_another_context(journal: JournalReader) -
     assert (row["state"], row["status_message"]) == ("local", "GeneratorExit")
 
 
-# Code that starts another instrumentation -> the SDK that it patches.
+# Code that starts another library's instrumentation -> the provider whose SDK the library patches.
 LIBRARIES = {
     "from openinference.instrumentation.openai import OpenAIInstrumentor as library; library().instrument()": "openai",
     "import langfuse.openai": "openai",
@@ -228,7 +228,7 @@ runtime.close()
 def test_beside_another_instrumentation_each_request_is_recorded_once(
     library: str, is_first: bool, play: Any, httpserver: HTTPServer, journal: JournalReader
 ) -> None:
-    """In a new process, another library instruments the SDK before or after our hooks."""
+    """If another library instruments the SDK too, before or after our hooks, each request is recorded once."""
     sdk = LIBRARIES[library]
     play(sdk)
     hooks = "import src.observability.autoload"
@@ -242,7 +242,7 @@ def test_beside_another_instrumentation_each_request_is_recorded_once(
 
 
 def test_a_parsed_answer_is_the_callers_model(client: openai.OpenAI, journal: JournalReader) -> None:
-    """The recorded parameters name the caller's class; an answer that does not fit raises the SDK's error."""
+    """The recorded parameters name the caller's class. An answer that does not fit the class raises the SDK's error."""
 
     class Decision(BaseModel):
         action: str
@@ -264,7 +264,7 @@ def test_messages_are_recorded_as_they_were_sent(client: openai.OpenAI, journal:
 
 
 def test_headers_of_a_call_are_not_recorded(client: openai.OpenAI, journal: JournalReader) -> None:
-    """Headers are left out, since they may hold a key under any name."""
+    """The headers of a request are not recorded, since they may hold a key under any name."""
     client.chat.completions.create(**ASKED, extra_headers={"X-Desk": "orange"}, timeout=5)
     assert "orange" not in str(journal.observations())
 
@@ -278,7 +278,7 @@ def test_the_system_prompt_is_the_first_message(claude: anthropic.Anthropic, jou
 
 
 def test_text_of_a_message_stream(claude: anthropic.Anthropic, journal: JournalReader) -> None:
-    """Anthropic's helper yields texts and has the final message."""
+    """Anthropic's helper for streams still gives the texts and the final message, and the answer is recorded."""
     with claude.messages.stream(**CLAUDE_ASKED) as stream:
         assert "".join(stream.text_stream) == ANSWER
         assert stream.get_final_message().usage.output_tokens

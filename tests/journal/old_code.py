@@ -1,4 +1,4 @@
-"""A journal of commit 89c35a9, and the statements that its code executes on a migrated journal."""
+"""A journal as commit 89c35a9 made it, and the statements that the code of that commit executes on a journal."""
 
 import sqlite3
 from pathlib import Path

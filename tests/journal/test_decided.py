@@ -50,7 +50,7 @@ def rows_of(chance: random.Random, number: int) -> tuple[list[Any], list[Any]]:
 
 
 def assert_same(journal: Journal) -> None:
-    """Check that the table has every row of the view, with its text and numbers."""
+    """Check that the table has the view's rows and columns; a value of the wrong type is NULL in the table."""
     kept = {row["seq"]: row for row in journal.select("SELECT * FROM decided")}
     view = journal.select("SELECT * FROM decisions")
     assert kept.keys() == {row["seq"] for row in view}
@@ -68,8 +68,7 @@ def assert_same(journal: Journal) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
-    """Table and view agree for calls after their signal, corrected outcomes, replaced inferred signals, and values of
-    any type."""
+    """Table and view agree after late calls, corrected outcomes, replaced signals, odd values and deletions."""
     chance = random.Random(seed)
     for number in range(60):
         journal.append(*rows_of(chance, number))
@@ -80,7 +79,7 @@ def test_the_table_is_the_view(seed: int, journal: Journal) -> None:
 
 
 def test_an_old_journal_is_filled_in_pieces(journal: Journal) -> None:
-    """The migration adds the existing rows while new rows are written."""
+    """The migration fills the table in pieces, while new rows are written."""
     chance = random.Random(9)
     for number in range(60):
         journal.append(*rows_of(chance, number))

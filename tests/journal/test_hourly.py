@@ -1,4 +1,4 @@
-"""The hourly sums equal the sums of the rows, whatever happens to the rows."""
+"""The hourly sums: they equal the sums of the rows, and keep counting rows that are deleted."""
 
 import json
 import multiprocessing
@@ -27,7 +27,7 @@ def journal_file() -> Path:
 
 
 def kept(journal: Journal) -> dict[Any, Any]:
-    """Return the journal's sums, without sums of zero."""
+    """Return the sums in the journal by hour, agent, provider and model, without sums of zero."""
     rows = journal.select("SELECT * FROM hourly")
     found = {tuple(row[key] for key in ("hour", "agent", "provider", "model")): row for row in rows}
     return {key: _values(row) for key, row in found.items() if any(row[name] for name in COUNTED)}
@@ -38,7 +38,7 @@ def _values(row: Any) -> Row:
 
 
 def summed(journal: Journal) -> dict[Any, Any]:
-    """Return the sums computed from the rows."""
+    """Return the same sums, computed from the rows."""
     sums: dict[Any, Counter[str]] = {}
     for row in journal.observations("state <> 'open'"):
         key = (row["start_ns"] // HOUR_NS, row["agent"] or "", row["provider"] or "", row["model"] or "")
@@ -54,7 +54,7 @@ def summed(journal: Journal) -> dict[Any, Any]:
 
 
 def test_they_are_the_sums_of_the_rows(journal_file: Path) -> None:
-    """Tokens by bucket, cost, errors, unpriced calls and decisions agree: 300 traces over two days."""
+    """For 300 traces over two days, the sums of tokens, cost, errors, unpriced calls and decisions are right."""
     journal = Journal(journal_file)
     fill(journal, 300, days=2)
     assert kept(journal) == summed(journal)
@@ -63,7 +63,7 @@ def test_they_are_the_sums_of_the_rows(journal_file: Path) -> None:
 
 
 def test_a_call_counts_once_it_has_ended(journal: Any) -> None:
-    """A running call does not count; writing a row again changes nothing."""
+    """A running call is not counted, and a row that is written twice is counted once."""
     with ObservabilityContext.agent_cycle("A"):
 
         @observe_llm(name="llm_generation")
@@ -85,7 +85,7 @@ def test_a_call_counts_once_it_has_ended(journal: Any) -> None:
 
 
 def test_an_interrupted_call_counts_until_its_true_end_comes(journal_file: Path) -> None:
-    """An interrupted call counts as a call without a price; after its real end it counts with tokens and cost."""
+    """An interrupted call counts as a call without a price. Once its real end is known, its tokens and cost count."""
     call = observation_row(
         id="a" * 16, trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=time.time_ns()
     )
@@ -106,7 +106,7 @@ def test_an_interrupted_call_counts_until_its_true_end_comes(journal_file: Path)
 
 
 def test_what_was_spent_stays_spent(journal_file: Path) -> None:
-    """Shipping changes no sum, and deleted rows stay counted, interrupted ones too."""
+    """Neither shipping a row nor deleting it changes a sum, even if the row's call was interrupted."""
     journal = Journal(journal_file)
     fill(journal, 50)
     call = observation_row(id="a" * 16, trace_id="b" * 32, type="generation", name="x", trace_name="x", start_ns=1)
@@ -130,7 +130,7 @@ def named(model: str, number: int = 0) -> Row:
 
 
 def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> None:
-    """A provider may name a new model in each answer: no call is lost, and the table stays small."""
+    """If each answer names another model, an hour has 500 sums and one for all other models, and no call is lost."""
     journal = Journal(journal_file)
     journal.append([named(f"model {number}", number) for number in range(700)], [])
     assert len(kept(journal)) == 501
@@ -147,7 +147,7 @@ def test_an_hour_holds_500_sums_and_one_for_all_others(journal_file: Path) -> No
 
 @pytest.mark.slow
 def test_a_name_is_cut_to_200_characters(journal_file: Path) -> None:
-    """Names are cut in existing sums, and in rows that older code writes."""
+    """Long names are cut in existing sums, and in the sums of rows that older code writes."""
     before = sqlite3.connect(journal_file, isolation_level=None)
     for released in MIGRATIONS[:2]:
         before.executescript(released.script)
@@ -178,7 +178,7 @@ def _write(path: Path, seed: int) -> None:
 
 @pytest.mark.slow
 def test_several_processes_add_up(journal_file: Path) -> None:
-    """Four processes write to the same hours at once."""
+    """If four processes write to the same hours at once, the sums count the rows of all four."""
     spawn = multiprocessing.get_context("spawn")
     writers = [spawn.Process(target=_write, args=(journal_file, seed)) for seed in range(4)]
     for writer in writers:
@@ -193,7 +193,7 @@ def test_several_processes_add_up(journal_file: Path) -> None:
 
 @pytest.mark.parametrize("create", [True, False], ids=["by a recorder", "by the console"])
 def test_a_journal_of_version_1_gets_them(journal_file: Path, tmp_path: Path, create: bool) -> None:
-    """A migration leaves the rows intact and fills the sums; rows that old code writes later are counted too."""
+    """A migration keeps the rows and fills the sums. Rows that old code writes afterwards are counted too."""
     new = Journal(tmp_path / "new.db")
     fill(new, 100, days=1)
     rows, sums = new.observations(), kept(new)

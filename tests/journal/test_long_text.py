@@ -1,4 +1,4 @@
-"""JSON in pieces equals the text of Python's encoder, and does not hold the interpreter for long."""
+"""Long values are encoded to JSON in pieces, so that the encoder does not hold the interpreter for long."""
 
 import json
 
@@ -26,7 +26,7 @@ def test_pieces_are_the_text_that_python_encodes_at_once(value: object) -> None:
 
 
 def test_a_window_ends_at_no_half_of_a_pair() -> None:
-    """A surrogate pair is never cut; lone halves are not joined."""
+    """A text is not split between the two surrogates of a pair; separate surrogates are not joined."""
     text = "x" * (WINDOW - 1) + "\ud83d\ude00" + "x" * WINDOW
     assert "".join(windows(text)) == text
     assert [*map(len, windows(text))] == [WINDOW + 1, WINDOW]
@@ -34,6 +34,6 @@ def test_a_window_ends_at_no_half_of_a_pair() -> None:
 
 @cases("value", [float("nan"), ["x" * 90_000, float("inf")]])
 def test_not_a_number_is_refused(value: object) -> None:
-    """JSON has neither NaN nor infinity."""
+    """NaN and infinity raise an error, since JSON has neither."""
     with pytest.raises(ValueError, match="JSON"):
         json_text(value)

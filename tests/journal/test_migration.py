@@ -1,4 +1,4 @@
-"""Migrations of the journal: older code goes on writing, rows survive, a copy precedes a change of existing rows."""
+"""Migrations: older code can go on writing, rows survive, and a backup is made before existing rows are changed."""
 
 import hashlib
 import sqlite3
@@ -29,7 +29,7 @@ def path() -> Path:
 
 
 def opened_by_old_code(path: Path) -> sqlite3.Connection:
-    """Run the checks of commit 89c35a9 when it opens a journal."""
+    """Open a journal with the checks that commit 89c35a9 makes."""
     db = sqlite3.connect(path, isolation_level=None)
     assert db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     assert db.execute("PRAGMA user_version").fetchone()[0] == OLD_MIGRATIONS
@@ -38,7 +38,7 @@ def opened_by_old_code(path: Path) -> sqlite3.Connection:
 
 
 def written_by_old_code(db: sqlite3.Connection, name: str, state: str = "local") -> None:
-    """Run every write of commit 89c35a9: a call, its tag, a score, a lease, a mark, a deletion."""
+    """Make every write of commit 89c35a9: a call, its tag, a score, a lease, a new state, a deletion."""
     call = observation_row(
         id=name, trace_id=name, type="generation", name=name, trace_name=name, agent=name, start_ns=time.time_ns(),
         state="open",
@@ -53,13 +53,13 @@ def written_by_old_code(db: sqlite3.Connection, name: str, state: str = "local")
 
 
 def test_released_migrations_never_change() -> None:
-    """Released migrations stay unchanged, so that a journal of a version is the same everywhere."""
+    """Released migrations stay unchanged, so that all journals of one version are alike."""
     checksums = [hashlib.sha256(released.script.encode()).hexdigest()[:16] for released in MIGRATIONS[: len(RELEASED)]]
     assert checksums == [*RELEASED]
 
 
 def test_code_of_before_goes_on_writing(path: Path) -> None:
-    """A fleet is updated agent by agent: old code writes to a journal that it opened before or after the migration."""
+    """Since agents are updated one by one, old code may write to a journal before and after its migration."""
     running = of_before(path)
     written_by_old_code(running, "before")
     with closing(Journal(path)) as journal:
@@ -75,7 +75,7 @@ def test_code_of_before_goes_on_writing(path: Path) -> None:
 
 
 def test_a_migration_only_adds(path: Path) -> None:
-    """Every table and column of commit 89c35a9 exists; tables that old code fills by position have no new columns."""
+    """All tables and columns of commit 89c35a9 stay; tables that old code fills by position have no new columns."""
     old, new = of_before(path.with_name("old.db")), Journal(path)
     for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         before = [tuple(row)[1:] for row in old.execute(f"PRAGMA table_info({table})")]
@@ -89,7 +89,7 @@ def test_a_migration_only_adds(path: Path) -> None:
 
 
 def test_newer_code_s_migrations_stop_nobody(path: Path) -> None:
-    """This code reads and writes a journal that has a migration of newer code."""
+    """This code can read and write a journal on which newer code has run one more migration."""
     with closing(Journal(path)) as journal:
         journal.change("INSERT INTO migrations VALUES (99)")
     with closing(Journal(path)) as journal:
@@ -136,7 +136,7 @@ def test_an_old_journal_gets_what_it_lacks(filled: Path, migrated: Any) -> None:
 
 @pytest.mark.failures_expected
 def test_a_migration_that_fails_leaves_the_old_version(filled: Path, migrated: Any) -> None:
-    """A failed migration changes nothing: the next start, with better code, finds the journal as it was."""
+    """A failed migration changes nothing, so that better code can migrate the journal at the next start."""
     with pytest.raises(JournalError, match="moods"):
         migrated(filled, Migration(f"{MOOD.script}CREATE TABLE moods (mood TEXT);\n"))
     with closing(migrated(filled, MOOD)) as journal:
@@ -145,7 +145,7 @@ def test_a_migration_that_fails_leaves_the_old_version(filled: Path, migrated: A
 
 
 def test_a_long_migration_lets_others_write(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In each pause between two pieces, a process that has the journal open writes."""
+    """A long migration pauses between two pieces, and in each pause another process can write."""
     other = Journal(filled)
     written: list[int] = []
 
@@ -162,7 +162,7 @@ def test_a_long_migration_lets_others_write(filled: Path, migrated: Any, monkeyp
 
 
 def test_a_migration_that_was_interrupted_goes_on(filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a kill between two pieces, the next start runs the rest, and keeps the first start's backup."""
+    """If a migration is killed between two pieces, the next start runs the rest, and keeps the first backup."""
 
     class Killed(BaseException):
         pass
@@ -183,7 +183,7 @@ def test_a_migration_that_was_interrupted_goes_on(filled: Path, migrated: Any, m
 
 
 def test_a_copy_precedes_a_change_of_rows(filled: Path, migrated: Any) -> None:
-    """The backup has mode 0600 and is complete; a later migration's backup replaces it."""
+    """The backup made before rows are changed is complete and has mode 0600; a later migration replaces it."""
     migrated(filled, MOOD, GLAD).close()
     (first,) = migration.backups_of(filled)
     assert first.name == f"journal.db.before-{len(MIGRATIONS) + 2}"
@@ -201,7 +201,7 @@ def test_a_copy_precedes_a_change_of_rows(filled: Path, migrated: Any) -> None:
 def test_without_room_there_is_no_copy(
     filled: Path, migrated: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On a full disk, one line reports the missing backup, and the migration runs nevertheless."""
+    """If the disk lacks space for a backup, one line reports it, and the migration runs without a backup."""
     monkeypatch.setattr(migration, "_SPARE_BYTES", 2**62)
     with closing(migrated(filled, MOOD, GLAD)) as journal:
         assert {row["mood"] for row in journal.observations()} == {"glad"}
@@ -210,7 +210,7 @@ def test_without_room_there_is_no_copy(
 
 
 def test_columns_are_those_of_the_tables(path: Path) -> None:
-    """The tables have each inserted column, in order, and two that only the journal sets: `seq` and `reason`."""
+    """The tables have each inserted column, in order, and two more that only the journal sets: `seq` and `reason`."""
     with closing(Journal(path)) as journal:
         for table, columns in (("observations", OBSERVATION_COLUMNS), ("scores", SCORE_COLUMNS)):
             names = [row["name"] for row in journal.select(f"PRAGMA table_info({table})")]

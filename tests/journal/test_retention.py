@@ -1,4 +1,4 @@
-"""Retention deletes rows to make room for rows, sums for sums, and backups by age."""
+"""Retention deletes old rows, old hourly sums and old backups; large sums never cost a row."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def store() -> Iterator[Journal]:
 
 
 def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) -> None:
-    """Add sums of `an_hour` models, with names of 194 characters, in each of `hours` hours from `since_hour` on."""
+    """In each of `hours` hours from `since_hour` on, add sums of `an_hour` models with names of 194 characters."""
     models = [
         (hour, f"{number:04}" + "m" * 190)
         for hour in range(since_hour, since_hour + hours)
@@ -40,7 +40,7 @@ def add_sums(journal: Journal, hours: int, since_hour: int, an_hour: int = 500) 
 
 @pytest.mark.slow
 def test_no_row_is_deleted_for_the_sums(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums larger than the size limit are deleted down to a tenth of it; every row stays."""
+    """If the hourly sums exceed the size limit, they are deleted down to a tenth of it; every row stays."""
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
     fill(store, 50)
     add_sums(store, 20, NOW_HOUR - 20)
@@ -65,7 +65,7 @@ def test_sums_go_after_400_days(store: Journal) -> None:
 
 
 def test_rows_still_go_at_the_limit(store: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With small sums, rows are deleted down to nine tenths of the limit."""
+    """If the rows exceed the size limit and sums are small, rows are deleted down to nine tenths of the limit."""
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "1")
     call = observation_row(
         trace_id="b" * 32, type="generation", name="x", trace_name="x", input=json.dumps("x" * 10_000)
@@ -79,7 +79,7 @@ def test_rows_still_go_at_the_limit(store: Journal, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_backup_goes_with_the_rows_of_its_time(store: Journal) -> None:
-    """A backup holds prompts, so it is deleted at the age of rows. A file of the operator's stays."""
+    """A backup holds prompts, so it is deleted at the same age as rows. The operator's own file beside it stays."""
     backup, other = (store.path.with_name(f"{store.path.name}.{end}") for end in ("before-7", "before-summer"))
     for file in (backup, other):
         file.touch()
@@ -92,7 +92,7 @@ def test_a_backup_goes_with_the_rows_of_its_time(store: Journal) -> None:
 
 
 def test_a_name_in_a_row_has_200_characters_at_most() -> None:
-    """Names are cut to 200 characters, as a provider may put any text into the `model` of its answer."""
+    """Names are cut to 200 characters, because a provider may answer with any text as its `model`."""
     call = Observation("name " * 200, "generation")
     call.model = "a model " * 10_000
     row = row_of(call)

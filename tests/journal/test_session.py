@@ -19,7 +19,7 @@ def ask() -> str:
 
 @pytest.fixture
 def folder() -> Path:
-    """The folder `processes` for lock files, which the operator had made for other files."""
+    """A folder `processes`, the place of our lock files, which the operator had made for other files."""
     folder = settings.journal_path().parent / "processes"
     folder.mkdir(parents=True)
     return folder
@@ -41,7 +41,7 @@ def test_the_operators_files_stay(folder: Path, journal: Any) -> None:
 
 
 def test_lock_files_of_dead_processes_go(folder: Path) -> None:
-    """Lock files of dead processes, also empty ones of older code, are deleted; those of living processes stay."""
+    """Lock files of dead processes are deleted, even empty ones of older code; those of living processes stay."""
     living = ProcessLock(folder)
     dead = ProcessLock(folder)
     dead.abandon()
@@ -57,7 +57,7 @@ def test_lock_files_of_dead_processes_go(folder: Path) -> None:
 
 
 def test_a_token_names_no_other_file(folder: Path) -> None:
-    """A token with a path names no process: tokens come from the journal, to which others write too."""
+    """A token with a path names no process. Tokens need this check, as others can write to the journal."""
     (folder.parent / "outside").touch()
     assert not is_alive(folder, "../outside")
     assert (folder.parent / "outside").exists()
@@ -65,7 +65,7 @@ def test_a_token_names_no_other_file(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_git_never_sees_the_journal(tmp_path: Path, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`git add -A` in the journal's repo adds no prompt; a folder with other files in it is not changed."""
+    """`git add -A` adds no journal, because its folder has a `.gitignore`. A folder with other files gets none."""
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "deep" / "journal.db"))
     ask()

@@ -26,7 +26,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def test_it_is_the_operators_alone(journal: Any) -> None:
-    """The file has mode 0600 in a folder of 0700, our application id and WAL mode, and can free disk space."""
+    """The journal has mode 0600 in a folder of mode 0700, our application id and format, WAL mode and auto-vacuum."""
     ask("now")
     assert len(journal.observations()) == 1
     assert stat.S_IMODE(journal.path.stat().st_mode) == 0o600
@@ -42,7 +42,7 @@ def test_it_is_the_operators_alone(journal: Any) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.parametrize("damage", ["random bytes", "truncated", "a directory", "another program's", "a text"])
 def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file is kept under a dated name, reported once, nothing of it is lost, and a new journal begins."""
+    """A file that is not a journal is kept whole under a dated name and reported once, and a new journal begins."""
     path = journal.path
     path.parent.mkdir(parents=True)
     if damage == "a directory":
@@ -75,7 +75,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
 
 @pytest.mark.failures_expected
 def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A newer journal is neither read nor set aside: the message asks to update, and calls go on."""
+    """A journal of newer code is neither read nor set aside: the message asks to update the repo, and calls go on."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -94,7 +94,7 @@ def test_a_newer_journal_is_left_alone(journal: Any, capsys: pytest.CaptureFixtu
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
-    """While the user may not write to the folder, calls go on and one line has the reason; later the queue is
+    """While the journal's folder cannot be written, calls go on and one line has the reason; later the queue is
     journalled."""
     tmp_path.chmod(0o755)
     for parent in tmp_path.parents:
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
-    """On a full disk (a tmpfs of 1 MB), calls return and rows stay; with room again, the queue is journalled."""
+    """On a full disk (a tmpfs of 1 MB), calls return and rows stay; once it has space, the queue is journalled."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(disk)], check=False)
@@ -157,7 +157,7 @@ def test_a_full_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: An
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small file system")
 def test_a_read_only_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatch: Any) -> None:
-    """Calls return, and the reason is recorded; once the disk is writable, all queued calls are journalled."""
+    """On a read-only disk, calls return and the reason is recorded; once it is writable, all calls are journalled."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "none", str(disk)], check=False).returncode:
@@ -177,7 +177,7 @@ def test_a_read_only_disk_stops_no_call(tmp_path: Path, journal: Any, monkeypatc
 
 
 def test_a_journal_that_is_deleted_while_we_run_is_begun_anew(journal: Any) -> None:
-    """An operator who clears the folder loses the existing rows, not later ones."""
+    """If the operator deletes the journal while we run, its rows are lost, and later rows go to a new journal."""
     ask("before")
     journal.observations()
     for file in journal.path.parent.iterdir():
@@ -230,7 +230,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
     ask("later")
     assert len(journal.observations()) == 1
     runtime.close()
-    aged(journal.path, -1)  # so that this row begins after the scores
+    aged(journal.path, -1)  # moves the row's start to a time after the scores
     assert kept.delete_done(10) == 1
     assert kept.scores() == []
     kept.close()
@@ -241,7 +241,7 @@ def test_a_score_that_waits_outlives_its_trace(langfuse: Any, journal: Any) -> N
 def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
     journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The file shrinks; pending rows are deleted only if no other rows are left, and are then counted and reported."""
+    """At the size limit, pending rows are deleted only if no other rows are left, and are then counted and reported."""
     monkeypatch.setattr(Retention, "deleted_pending", 0)
     for number in range(400):
         ask(f"{number} " + "x" * 5000)
@@ -274,7 +274,7 @@ def test_the_size_limit_takes_shipped_rows_first_and_says_when_it_takes_others(
 
 @contextmanager
 def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
-    """Let another connection write whenever we sleep; return how many observations it found each time."""
+    """Let another connection write during each of our pauses, and yield how many observations it found."""
     other, found, sleep = sqlite3.connect(path, timeout=0, isolation_level=None), [], time.sleep
 
     def take_turn(seconds: float) -> None:
@@ -290,7 +290,7 @@ def counting_others_turns(path: Path, monkeypatch: Any) -> Iterator[list[int]]:
 
 
 def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: Any) -> None:
-    """Others write between two steps. There is no pause after the last step: our own queue would wait."""
+    """Others can write between two steps of deletion. No pause follows the last step: our own queue would wait."""
     for number in range(60):
         ask(str(number))
     assert len(journal.observations()) == 60
@@ -307,7 +307,7 @@ def test_others_write_between_two_steps_of_tidying(journal: Any, monkeypatch: An
 
 
 def write(number: int) -> None:
-    """Write as one process of a fleet."""
+    """Make fifty calls, as one process of a fleet."""
     for each in range(50):
         ask(f"{number}/{each}")
 
@@ -315,7 +315,7 @@ def write(number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: Any) -> None:
-    """Of pending rows of half a megabyte each, as few are deleted as needed."""
+    """If pending rows of half a megabyte each exceed the size limit, no more of them are deleted than needed."""
     for name, value in settings_for("http://127.0.0.1:9").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_MAX_MB", "10")
@@ -329,7 +329,7 @@ def test_the_size_limit_takes_no_more_than_it_must(journal: Any, monkeypatch: An
 
 
 def a_row(path: Path) -> dict[str, Any]:
-    """Return a row as it was journalled, for a test to damage."""
+    """Return the only row of the journal, for a test to change."""
     kept = Journal(path)
     (row,) = kept.select("SELECT * FROM observations")
     kept.close()
@@ -343,7 +343,7 @@ def a_row(path: Path) -> dict[str, Any]:
     ids=["half a character", "a number beyond 64 bits", "an object", "no level", "text for a number"],
 )
 def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], journal: Any) -> None:
-    """The refused row becomes a placeholder with the reason; the other rows of its batch are whole."""
+    """A row that SQLite refuses is replaced by a placeholder with the reason; the other rows of its batch are whole."""
     ask("good")
     journal.observations()
     runtime.close()
@@ -359,7 +359,7 @@ def test_a_row_that_sqlite_refuses_takes_along_no_other(bad: dict[str, Any], jou
 
 
 def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal: Any) -> None:
-    """A text with half an emoji and a NUL is refused neither by SQLite nor by protobuf."""
+    """SQLite and protobuf accept a text with half of a surrogate pair and a NUL character."""
     ask("half an emoji \ud83d, and \x00")
     assert LangFuseTracker().flush(5)
     (row,) = journal.observations()
@@ -369,7 +369,7 @@ def test_lone_surrogates_and_nul_are_recorded_and_shipped(langfuse: Any, journal
 
 @pytest.mark.failures_expected
 def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Pages in the middle of the file are overwritten while we run: later calls are in a new journal."""
+    """If the journal's pages are overwritten while we run, the file is set aside, and later calls go to a new one."""
     for number in range(300):
         ask("x" * 2000 + str(number))
     assert len(journal.observations()) == 300
@@ -388,7 +388,7 @@ def test_damage_that_shows_late_is_set_aside_then(journal: Any, capsys: pytest.C
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
-    """A damaged index is found by the query for a trace's destination: later calls are recorded in a new file."""
+    """A damaged index, which only a query notices, also sets the file aside: later calls go to a new file."""
     ask("before")
     (row,) = journal.observations()
     runtime.close()
@@ -407,7 +407,7 @@ def test_damage_that_only_a_read_meets_is_set_aside_too(journal: Any) -> None:
 
 @pytest.mark.failures_expected
 def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """OBSERVABILITY_JOURNAL names a folder by mistake: the folder stays, the message has the cure, calls go on."""
+    """If OBSERVABILITY_JOURNAL names a folder with files, the folder stays, the message has the cure, calls go on."""
     journal.path.mkdir(parents=True)
     (journal.path / "history.csv").write_text("kept")
     assert ask("now") == "BUY"
@@ -420,8 +420,8 @@ def test_a_folder_with_something_in_it_is_not_ours_to_move(journal: Any, capsys:
 @pytest.mark.failures_expected
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become an ordinary user here")
 def test_another_users_journal_is_left_to_him(tmp_path: Path) -> None:
-    """An ordinary user meets root's journal: calls go on, the loss is reported and counted, root's file is
-    unchanged."""
+    """If an ordinary user runs an agent with root's journal, calls go on, and the loss is reported and counted. The
+    journal is unchanged."""
     for parent in tmp_path.parents:
         if parent.stat().st_uid == 0 and parent != Path("/"):
             parent.chmod(parent.stat().st_mode | 0o055)
@@ -463,7 +463,7 @@ def test_a_replaced_journal_is_noticed(journal: Any) -> None:
 
 
 def test_a_repeated_append_changes_nothing(journal: Any) -> None:
-    """A recorder that missed its own success writes again: rows shipped meanwhile stay shipped."""
+    """A recorder that did not learn of its success writes its rows again: rows shipped in between stay shipped."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -476,7 +476,7 @@ def test_a_repeated_append_changes_nothing(journal: Any) -> None:
 
 
 def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
-    """A journal with a running call that was marked as interrupted, and the call's real final row."""
+    """Return a journal in which a running call was marked as interrupted, and the real final row of that call."""
     ask("now")
     journal.observations()
     runtime.close()
@@ -488,7 +488,7 @@ def interrupted(journal: Any) -> tuple[Journal, dict[str, Any]]:
 
 
 def test_a_running_process_marks_the_calls_of_a_dead_one(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A running process marks a dead process's calls at its own next call, once its next clean-up is due."""
+    """A running process marks a dead process's open calls as interrupted, at its next call after a clean-up is due."""
     monkeypatch.setattr("src.observability.recording.writer._TIDY_SECONDS", 0.0)
     ask("ours")
     journal.observations()
@@ -501,7 +501,7 @@ def test_a_running_process_marks_the_calls_of_a_dead_one(journal: Any, monkeypat
 
 
 def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
-    """The answer of a call that was marked as interrupted replaces the mark."""
+    """If a call that was marked as interrupted ends after all, its answer replaces the mark."""
     kept, row = interrupted(journal)
     kept.append([row], [])
     assert [each["output"] for each in kept.observations()] == ["BUY", "BUY"]
@@ -509,7 +509,7 @@ def test_a_call_that_outlives_its_interruption_is_whole(journal: Any) -> None:
 
 
 def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journal: Any) -> None:
-    """The mark `shipped` of the interrupted row does not apply to the row that replaced it."""
+    """If a call's final row replaces its interrupted row while that row is shipped, the final row stays pending."""
     kept, row = interrupted(journal)
     (shown,) = kept.observations("id = ?", (row["id"],))
     kept.append([{**row, "state": "pending"}], [])
@@ -520,7 +520,7 @@ def test_a_call_that_ends_while_its_interruption_is_shipped_is_shipped_too(journ
 
 
 def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> None:
-    """A changed system clock ends no lease: leases use the monotonic clock, which all processes share."""
+    """Setting the system clock ends no lease: leases use the monotonic clock, which all processes share."""
     kept = Journal(journal.path)
     assert kept.take_lease("here", "1-a", lambda _: True)
     monkeypatch.setattr(time, "time_ns", lambda: 2**62)
@@ -530,7 +530,7 @@ def test_a_clock_that_is_set_moves_no_lease(journal: Any, monkeypatch: Any) -> N
 
 @pytest.mark.slow
 def test_eight_processes_find_the_same_damage(journal: Any) -> None:
-    """One process sets the file aside, and all write to the one new journal."""
+    """Of eight processes that find a damaged file, one sets it aside, and all write to the one new journal."""
     journal.path.parent.mkdir(parents=True)
     journal.path.write_bytes(os.urandom(10_000))
     spawn = multiprocessing.get_context("fork")

@@ -1,4 +1,4 @@
-"""Each test has its own journal, in any environment: run with `--confcutdir tests/matrix`, as `run.py` does."""
+"""Each test has its own journal. `run.py` passes `--confcutdir tests/matrix`, so only this conftest.py is loaded."""
 
 import logging
 import os
@@ -46,8 +46,8 @@ def _new_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rows(tmp_path: Path, _new_journal: Path) -> Callable[[], list[dict[str, Any]]]:
-    """Return the journal's rows, after journalling the queue. The journal is a copy: creating one takes longer than
-    most tests."""
+    """Return a function that journals the queue and returns the rows. The journal is a copy, because creating one takes
+    longer than most tests."""
     shutil.copy(_new_journal, tmp_path / "journal.db")
 
     def read() -> list[dict[str, Any]]:

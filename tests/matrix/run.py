@@ -1,7 +1,7 @@
-"""Run the matrix: one virtual environment for each combination of SDK versions, and the tests of this folder in each.
+"""Run the tests of this folder in one virtual environment for each combination of SDK versions.
 
-`python tests/matrix/run.py` for all of them, `--ends` for the oldest and the newest. Environments are kept in
-`.venv-matrix/`, and made anew when their requirements change.
+`python tests/matrix/run.py` runs all combinations, and `--ends` only the oldest and the newest. Environments are kept
+in `.venv-matrix/`, and made anew when their requirements change.
 """
 
 import subprocess

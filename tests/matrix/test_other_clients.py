@@ -1,4 +1,4 @@
-"""Chat APIs by HTTP libraries, Gemini and Ollama by their SDKs, and speech and images: each request is one row.
+"""Chat APIs called with HTTP libraries, Gemini, Ollama, speech and images with SDKs: each request is one row.
 
 `run.py` runs this file in its environments; tests of a library that an environment lacks are skipped.
 """
@@ -45,7 +45,7 @@ def _lines(events: list[Any], *, sse: bool) -> Response:
     return Response(text, 200, content_type="text/event-stream" if sse else "application/x-ndjson")
 
 
-# Bodies as the APIs send them.
+# Response bodies, as each API sends them.
 
 
 def _openai(text: str) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _post(library: str, url: str, body: Any) -> Any:
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_post_to_a_chat_api_is_one_row(library: str, path: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """The row has request and answer, and neither headers nor query."""
+    """A POST to a chat API is one row, with the request and the answer, but without headers and query."""
     body, answer, provider, model = POSTS[path]
     httpserver.expect_request(path, method="POST").respond_with_json(answer(ANSWER))
     assert _post(library, httpserver.url_for(path), body).json() == answer(ANSWER)
@@ -134,7 +134,7 @@ def test_a_post_to_a_chat_api_is_one_row(library: str, path: str, httpserver: HT
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_refused_post_is_an_error(library: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """The caller gets the response; the row has the provider's message."""
+    """If the API refuses a POST, the caller gets the response, and the row has the provider's message."""
     error = {"error": {"message": "Incorrect API key", "type": "invalid_request_error"}}
     httpserver.expect_request("/v1/chat/completions").respond_with_json(error, 401)
     assert (
@@ -147,7 +147,7 @@ def test_a_refused_post_is_an_error(library: str, httpserver: HTTPServer, rows: 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_post_that_fails_is_an_error(library: str, rows: Rows) -> None:
-    """A refused connection raises the library's own exception."""
+    """If the connection is refused, the caller gets the library's own exception, and the row is an error."""
     module = pytest.importorskip(library.removeprefix("async "))
     with pytest.raises(getattr(module, "ConnectionError", None) or module.ConnectError):
         _post(library, "http://127.0.0.1:9/v1/chat/completions", {})
@@ -173,7 +173,7 @@ def test_a_streamed_answer_is_the_callers_alone(library: str, httpserver: HTTPSe
 
 
 def test_a_stream_that_is_read_as_a_whole_is_recorded(httpserver: HTTPServer, rows: Rows) -> None:
-    """If the library reads the stream itself, the row has the answer: Ollama streams by default."""
+    """If the library reads the whole stream itself, the row has the answer. (Ollama streams by default.)"""
     requests = pytest.importorskip("requests")
     events = [_ollama(piece, done=False) for piece in PIECES[:2]] + [_ollama(PIECES[2])]
     httpserver.expect_request("/api/chat").respond_with_response(_lines(events, sse=False))
@@ -194,7 +194,7 @@ def test_other_requests_are_not_recorded(library: str, httpserver: HTTPServer) -
 
 
 def test_prompts_of_a_post_can_be_left_out(httpserver: HTTPServer, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The body's prompts and tools are left out; its parameters are recorded."""
+    """Without LANGFUSE_CAPTURE_INPUT, a body's prompts and tools are left out, and its parameters are recorded."""
     requests = pytest.importorskip("requests")
     monkeypatch.setenv("LANGFUSE_CAPTURE_INPUT", "false")
     httpserver.expect_request("/v1/chat/completions").respond_with_json(_openai(ANSWER))
@@ -205,7 +205,7 @@ def test_prompts_of_a_post_can_be_left_out(httpserver: HTTPServer, rows: Rows, m
     assert "plan" not in json.dumps(row)
 
 
-# Gemini and Ollama by their SDKs.
+# Calls of Gemini and Ollama with their own SDKs.
 
 
 def _assert_recorded(row: dict[str, Any], name: str, provider: str, model: str) -> None:
@@ -256,7 +256,7 @@ def test_genai(way: str, stream: bool, httpserver: HTTPServer, rows: Rows) -> No
 
 
 def test_genai_refused(httpserver: HTTPServer, rows: Rows) -> None:
-    """The caller gets the SDK's own exception, and the row has its text."""
+    """If Gemini refuses a call, the caller gets the SDK's own exception, and the row has the exception's text."""
     genai = pytest.importorskip("google.genai")
     httpserver.expect_request("/v1beta/models/gemini-2.0-flash:generateContent").respond_with_json(
         {"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}, 400
@@ -298,7 +298,7 @@ def test_generativeai(ask: str, httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_generativeai_refused(httpserver: HTTPServer, rows: Rows) -> None:
-    """The caller gets the SDK's own exception, and the row has its text."""
+    """If Gemini refuses a call, the caller gets the SDK's own exception, and the row has the exception's text."""
     model = _generativeai(httpserver)
     httpserver.clear()
     refusal = {"error": {"code": 400, "message": "API key not valid", "status": "INVALID_ARGUMENT"}}
@@ -311,7 +311,7 @@ def test_generativeai_refused(httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_generativeai_stream_that_is_left(httpserver: HTTPServer, rows: Rows) -> None:
-    """The request ends when the response object is deleted; the SDK itself reads the first piece."""
+    """If the response object of a stream is deleted, the request ends, with the first piece, which the SDK had read."""
     response = _generativeai(httpserver).generate_content("Longs +80 %", stream=True)
     del response
     gc.collect()
@@ -413,7 +413,7 @@ def test_ollama_chat(way: str, stream: bool, httpserver: HTTPServer, rows: Rows)
 
 
 def test_ollama_generate_and_embed(httpserver: HTTPServer, rows: Rows) -> None:
-    """The prompt is given by position; vectors are recorded by number and length."""
+    """`generate` gets its prompt by position, and is recorded; of embeddings, number and length are recorded."""
     client = _ollama_client("sync", httpserver)
     client.generate("llama3.2", "Longs +80 %", options={"temperature": 0.3})
     client.embed("nomic", "x")
@@ -424,7 +424,7 @@ def test_ollama_generate_and_embed(httpserver: HTTPServer, rows: Rows) -> None:
 
 
 def test_ollama_stream_closed_early(httpserver: HTTPServer, rows: Rows) -> None:
-    """A closed stream is one row; the caller's code between two parts is not part of the request."""
+    """A stream closed early is one row. A call between two of its parts is not nested in it."""
     client = _ollama_client("sync", httpserver)
     parts = client.chat("llama3.2", messages=MESSAGES, stream=True)
     assert next(parts).message.content == PIECES[0]
@@ -438,7 +438,7 @@ def test_ollama_stream_closed_early(httpserver: HTTPServer, rows: Rows) -> None:
 @pytest.mark.parametrize("stream", [False, True], ids=["answer", "stream"])
 @pytest.mark.parametrize("way", WAYS)
 def test_ollama_refused(way: str, stream: bool, httpserver: HTTPServer, rows: Rows) -> None:
-    """The SDK's own exception is raised by the call, or when its stream is read."""
+    """A refused call raises the SDK's own exception, at once or when its stream is read."""
     ollama = pytest.importorskip("ollama")
     httpserver.expect_request("/api/chat").respond_with_json({"error": "model 'llama3.2' not found"}, 404)
     client = getattr(ollama, "AsyncClient" if way == "async" else "Client")(host=httpserver.url_for(""))
@@ -462,7 +462,7 @@ def test_ollama_refused(way: str, stream: bool, httpserver: HTTPServer, rows: Ro
 
 
 def test_methods_keep_what_they_are() -> None:
-    """Generator functions stay generator functions, coroutine functions stay coroutine functions."""
+    """A hooked generator function is still a generator function, and a hooked coroutine function is still one."""
     models = pytest.importorskip("google.genai.models")
     ollama = pytest.importorskip("ollama")
     assert inspect.isgeneratorfunction(models.Models.generate_content_stream)
@@ -493,7 +493,7 @@ def _call(method: Callable[..., Any], **given: Any) -> Any:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_openai_media(way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Texts, voice and sizes are recorded; no bytes, no tokens."""
+    """Of speech, transcription and images, texts, voice and sizes are recorded, but no bytes and no tokens."""
     image = base64.b64encode(bytes(3000)).decode()
     httpserver.expect_request("/v1/audio/speech").respond_with_data(b"\x00" * 4000, content_type="audio/mpeg")
     httpserver.expect_request("/v1/audio/transcriptions").respond_with_json({"text": "Longs"})

@@ -33,7 +33,7 @@ class Api:
     """One API of an SDK."""
 
     sdk: str
-    name: str  # the observation's name without the SDK's
+    name: str  # the observation's name without the SDK's prefix
     body: Path
     base: str  # path at the end of the client's base URL
     given: dict[str, Any]
@@ -245,7 +245,7 @@ def drive(api: Api, way: str, situation: Situation, server: HTTPServer, *, fails
 
     asyncio.run(run())
     if situation is dropped:
-        gc.collect()  # the SDK's streams are in reference cycles
+        gc.collect()  # frees the stream: it is in a reference cycle
 
 
 def assert_recorded(api: Api, rows: list[dict[str, Any]]) -> None:
@@ -303,7 +303,7 @@ def test_a_failure_is_one_row(name: str, way: str, httpserver: HTTPServer, rows:
     assert row["status_message"].startswith("AuthenticationError: ")
 
 
-# Helpers that turn a stream into the SDK's own events: still one request.
+# Helpers, such as `parse`, that turn a stream into the SDK's own events. A call of a helper is still one request.
 
 
 def _helper_of(api: Api, resource: Any, method: str) -> Any:
@@ -318,7 +318,7 @@ def _helper_of(api: Api, resource: Any, method: str) -> Any:
 
 
 async def helper_stream(api: Api, resource: Any) -> None:
-    """Read the SDK's own events of a stream."""
+    """Read all events of the helper `stream`."""
     manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
     events = await entered(manager)
     assert await first(events)
@@ -326,14 +326,14 @@ async def helper_stream(api: Api, resource: Any) -> None:
 
 
 async def helper_stream_left(api: Api, resource: Any) -> None:
-    """Read one event, then leave the `with`."""
+    """Read one event of the helper `stream`, then leave its `with`."""
     manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
     assert await first(await entered(manager), 1)
     await left(manager)
 
 
 async def helper_never_entered(api: Api, resource: Any) -> None:
-    """Make a context manager without entering it."""
+    """Make the helper's context manager without entering it."""
     manager = _helper_of(api, resource, "stream")(**api.given, **with_usage(api))
     for made in vars(manager).values():
         if inspect.iscoroutine(made):
@@ -362,7 +362,7 @@ def test_a_helper_makes_one_request(
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", HELPED)
 def test_a_helper_that_is_left_is_one_row(name: str, way: str, httpserver: HTTPServer, rows: Rows) -> None:
-    """Leaving the helper's context manager early closes the stream."""
+    """Leaving the helper's context manager early closes the stream, and the row says so."""
     drive(APIS[name], way, helper_stream_left, httpserver)
     (row,) = rows()
     assert (row["level"], row["metadata"]["stream"]) == ("DEFAULT", "closed early")

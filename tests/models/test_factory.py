@@ -37,7 +37,7 @@ def _no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set an address for `local`, so that its server is not started."""
+    """Set an address for the local model, so that no local server is started."""
     monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
 
 
@@ -74,7 +74,7 @@ ALIASES = {"anthropic": ClaudeModel, "google": GeminiModel, "grok": XAIModel, " 
 
 @cases("alias", ALIASES)
 def test_aliases(alias: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider is also known by its company's or product's name, whatever the case."""
+    """A provider may be named by its company or product, in capital or small letters."""
     monkeypatch.setenv(ALIASES[alias].api_key_name, KEY)
     assert type(ModelFactory.create_model(alias)) is ALIASES[alias]
 
@@ -101,7 +101,7 @@ def test_threads_get_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings are live: a changed key builds a new model."""
+    """A changed key is noticed at the next request of the model, and a new model is built."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     first = ModelFactory.create_model("deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY + "2")
@@ -112,7 +112,7 @@ def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a type, AI_MODEL_TYPE applies, with the given model name."""
+    """Without a given type, AI_MODEL_TYPE decides, and the given model name is used."""
     monkeypatch.setenv("AI_MODEL_TYPE", "deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     model = ModelFactory.create_model(model_name="deepseek-reasoner")
@@ -122,7 +122,7 @@ def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_its_key_the_first_provider_with_one_is_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The fallback is printed; a model name of another provider is dropped."""
+    """The provider used instead is printed; a model name that belongs to another provider is dropped."""
     monkeypatch.setenv("GEMINI_KEY", KEY)
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     capsys.readouterr()
@@ -144,7 +144,7 @@ def test_without_any_key_the_local_model_is_taken(somewhere: None, capsys: pytes
 def test_a_mistyped_setting_is_reported_and_skipped(
     somewhere: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A typing error in `.env` does not stop an agent."""
+    """A misspelled AI_MODEL_TYPE is reported and does not stop an agent."""
     monkeypatch.setenv("AI_MODEL_TYPE", "antropic")
     capsys.readouterr()
     assert type(ModelFactory.create_model()) is LocalModel
@@ -166,7 +166,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
 def test_a_third_party_s_class_can_be_added(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A class with only what the existing repo's classes have works; a class that cannot be built is reported."""
+    """A class with the methods that the existing repo's models have works; one that cannot be built is reported."""
 
     class Mine(BaseModel):
         def initialize_client(self, **kwargs: Any) -> None:
@@ -193,7 +193,7 @@ def test_a_third_party_s_class_can_be_added(
 
 @cases("name", KEYED)
 def test_a_model_built_by_hand_without_a_key_says_so(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """`Class(api_key=None)` is unavailable, and its call prints the variable to set."""
+    """A model built by hand without a key is unavailable; calling it prints the variable to set."""
     model = ModelFactory.MODEL_IMPLEMENTATIONS[name](None)
     assert not model.is_available()
     capsys.readouterr()
@@ -225,7 +225,7 @@ HEAVY = ("langfuse", "opentelemetry", "sqlite3", "openai", "anthropic", "xllamac
 
 @pytest.mark.slow
 def test_importing_the_factory_imports_no_sdk() -> None:
-    """A starting agent does not wait for imports that it may not need."""
+    """Importing the factory imports no SDK, so that a starting agent does not wait."""
     code = f"import sys; import src.models.model_factory; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT

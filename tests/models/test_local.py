@@ -1,4 +1,4 @@
-"""The real model inside this process: called, constrained, counted, forked and stopped. Its answers are nonsense."""
+"""The real local model: called, constrained by a grammar, counted, forked and stopped. Its answers are nonsense."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ GRAMMAR = 'root ::= ("BUY" | "SELL" | "NOTHING") "\\n" [a-zA-Z ,.]{10,60} "\\nCo
 
 
 def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    """A call is a generation with the tokens that llama.cpp counted, costs nothing, and prints no log."""
+    """A call of the local model is a generation with llama.cpp's token counts; it costs nothing, and prints no log."""
     model = ModelFactory.create_model("local")
     assert model is not None
     capfd.readouterr()
@@ -34,7 +34,7 @@ def test_it_answers_is_counted_and_free(journal: Any, capfd: pytest.CaptureFixtu
 
 
 def test_a_grammar_is_kept_to() -> None:
-    """Every kind of call follows the grammar."""
+    """Every kind of call follows a given grammar."""
     model = ModelFactory.create_model("local")
     assert model is not None
     answers = [
@@ -82,7 +82,7 @@ if child:
 
 
 def test_it_survives_a_fork_and_lets_both_processes_end() -> None:
-    """After a fork each process has its own server, and both processes end normally."""
+    """After a fork, each process starts a local server of its own, and both processes end normally."""
     done = in_a_process(FORKS, seconds=60)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["True", "True", "True", "0"])
 
@@ -105,6 +105,6 @@ for _ in range(4):
 
 
 def test_ctrl_c_while_it_starts_ends_the_process() -> None:
-    """Ctrl-C waits for the server's loop: a server without a running loop would block the process's end for ever."""
+    """Ctrl-C while the server starts does not block the end of the process."""
     done = in_a_process(INTERRUPTED, seconds=30)
     assert (done.returncode, done.stdout.split()[-4:]) == (0, ["stopped"] * 4)

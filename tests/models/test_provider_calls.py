@@ -36,7 +36,7 @@ ERRORS = {
     "429": "RateLimitError: Error code: 429",
     "503": "Error code: 503",
     "malformed": "ModelAnswerError: ",
-    "not json": "",  # each SDK has another message for it
+    "not json": "",  # the message differs by SDK
     "timeout": "APITimeoutError: Request timed out",
 }
 
@@ -55,7 +55,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 def play(httpserver: HTTPServer, silent: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
-    """Make a provider play one outcome; return its model as the factory builds it."""
+    """Make a provider play one outcome, and return its model as the factory builds it."""
 
     def build(name: str, outcome: str) -> tuple[Provider, BaseModel]:
         provider = Provider(name)
@@ -98,7 +98,7 @@ def test_an_answer_is_one_generation_with_its_tokens_and_cost(name: str, way: st
 
 
 def expected_cost(provider: Provider) -> float:
-    """The cost by genai-prices, unless the provider reports its own or runs locally."""
+    """Return the cost: the provider's own figure, nothing for a local model, or the price by genai-prices."""
     if "cost_usd" in provider.expected:
         return float(provider.expected["cost_usd"])
     usage = provider.expected["usage"]
@@ -120,7 +120,7 @@ def expected_cost(provider: Provider) -> float:
 def test_a_failure_is_one_generation_and_one_red_line(
     name: str, outcome: str, play: Any, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A failed call is None and printed, except a 503, which is raised and not printed; the trace has one ERROR."""
+    """A failed call prints a line and returns None; a 503 is raised and not printed. The trace has one ERROR row."""
     _, model = play(name, outcome)
     for count, way in enumerate(ways_of(name), start=1):
         capsys.readouterr()
@@ -144,7 +144,7 @@ def locked_journal() -> Iterator[None]:
 
 @contextmanager
 def broken_journal() -> Iterator[None]:
-    """Replace the journal's folder by a file."""
+    """Put a file where the journal's folder should be."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OBSERVABILITY_JOURNAL", str(settings.journal_path() / "journal.db"))
         yield
@@ -181,7 +181,7 @@ def no_redaction() -> Iterator[None]:
         yield
 
 
-FAULTS = {  # provider -> fault; tests/runtime/test_faults.py has all providers, in processes of their own
+FAULTS = {  # provider -> its fault; tests/runtime/test_faults.py tries every provider
     "claude": locked_journal,
     "openai": broken_journal,
     "gemini": no_threads,
@@ -195,7 +195,7 @@ FAULTS = {  # provider -> fault; tests/runtime/test_faults.py has all providers,
 def test_an_agent_sees_no_difference_under_a_fault(
     name: str, play: Any, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under a fault of observability, result, exception and printed lines are the same as without tracing."""
+    """If observability has a fault, results, exceptions and printed lines are the same as without tracing."""
 
     def everything() -> list[Any]:
         outcomes = ("answer", "429", "503", "malformed")

@@ -1,4 +1,4 @@
-"""Settings of the desk. Plain http: the test's proxy answers for every host."""
+"""Settings of the desk. The addresses are plain http, because the test's proxy answers for every host."""
 
 import re
 

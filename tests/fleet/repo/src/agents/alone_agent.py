@@ -1,4 +1,4 @@
-"""An agent that imports nothing of `src`: observed under `run` alone."""
+"""An agent that imports nothing of `src`, so that it is observed only if it is started with `run`."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Anthropic's SDK, with a temperature, which the newest SDK refuses; the agent swallows the error."""
+"""An agent that gives Anthropic's SDK a temperature. The newest SDK raises an error, which the agent swallows."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""An agent whose provider is overloaded at first: the SDK tries again by itself."""
+"""An agent whose provider is overloaded at first, so that the SDK sends the request again."""
 
 import os
 import sys

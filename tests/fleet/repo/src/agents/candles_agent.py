@@ -1,4 +1,4 @@
-"""An agent that sends an image through the factory model's own client."""
+"""An agent that sends an image through the SDK client of a model from the factory."""
 
 import base64
 import sys

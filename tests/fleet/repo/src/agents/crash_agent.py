@@ -1,4 +1,4 @@
-"""An agent that ends with its model's exception."""
+"""An agent that does not catch the exception of its model."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A trading agent: asks the swarm, once for each market; a majority decides."""
+"""A trading agent that asks the swarm once for each market, and takes the decision of the majority."""
 
 import sys
 from collections import Counter

@@ -1,4 +1,4 @@
-"""An agent of functions, without a class, that calls a chat API by `requests.post`."""
+"""An agent made of functions, without a class, that calls a chat API with `requests.post`."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""An agent with a blocking call inside `async def`, beside an awaited call."""
+"""An agent with two `async def` methods: one makes a blocking call, the other an awaited call."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""An agent with a factory model and three-line answers, which uses a seeded generator before and after the call."""
+"""An agent that gets three lines from a factory model. Seeded random numbers are drawn before and after."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""A BaseAgent whose cycle asks DeepSeek, over OpenAI's SDK, about two markets, and keeps a history."""
+"""A subclass of BaseAgent. Each cycle asks DeepSeek about two markets with OpenAI's SDK, and writes a history."""
 
 import os
 import sys

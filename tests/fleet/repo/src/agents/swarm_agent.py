@@ -1,4 +1,4 @@
-"""An agent that asks several models for one word at once, in threads."""
+"""An agent that asks several models at once, in threads, for a one-word answer."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed

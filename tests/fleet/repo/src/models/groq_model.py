@@ -1,4 +1,4 @@
-"""Groq: says hello when it is built."""
+"""Groq's model, which sends a greeting to its provider when it is built."""
 
 from groq import Groq
 

@@ -1,4 +1,4 @@
-"""Models by provider; each is built when it is first asked for."""
+"""Models by provider. Each model is built when it is first requested."""
 
 import os
 

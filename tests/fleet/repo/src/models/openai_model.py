@@ -1,4 +1,4 @@
-"""OpenAI: after an empty answer, a second request without a system message."""
+"""OpenAI's model: after an empty answer it sends a second request, without the system message."""
 
 from openai import OpenAI
 
