@@ -22,7 +22,7 @@ REQUIREMENTS = (ROOT / "requirements-test.txt", ROOT / "src/observability/requir
 
 
 def interpreters() -> dict[tuple[int, int], str]:
-    """Return version -> interpreter of the supported versions, oldest first."""
+    """Return the interpreter of each supported Python version, oldest first."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     paths = {*map(str, pyenv.glob("3.*/bin/python")), sys.executable}
     paths |= {path for minor in range(OLDEST[1], 30) if (path := shutil.which(f"python3.{minor}")) is not None}
@@ -35,7 +35,7 @@ def interpreters() -> dict[tuple[int, int], str]:
 
 
 def requirements() -> list[str]:
-    """Return the tests' requirements and the console's, one per line."""
+    """Return the requirements of the tests and of the console."""
     lines = [line for file in REQUIREMENTS for line in file.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not line.startswith(("#", "-r"))]
 

@@ -250,7 +250,7 @@ def what_comes_of(model: BaseModel, way: str) -> tuple[Any, Any]:
 
 
 def test_a_prompt_is_sent_with_a_nonce_and_shown_without(play: Any, journal: Any) -> None:
-    """No cache sees the same prompt twice; the trace shows the prompt as written."""
+    """The sent prompt has a random nonce, so that no cache knows it; the trace shows the prompt without the nonce."""
     provider, model = play("deepseek", "answer")
     ask(model, "generate")
     (row,) = journal.observations()
@@ -269,7 +269,7 @@ SENT = {
 
 @pytest.mark.parametrize("name", SENT)
 def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any) -> None:
-    """Claude takes no temperature, OpenAI's reasoning models rename the limit; the trace shows the parameters sent."""
+    """The trace shows the parameters that were sent: some models get no temperature, or another name for the limit."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     (row,) = journal.observations()
@@ -280,7 +280,7 @@ def test_the_trace_shows_the_parameters_sent(name: str, play: Any, journal: Any)
 
 
 def test_only_the_local_model_is_sent_a_grammar(play: Any) -> None:
-    """An agent may give every model the grammar of its answer; only llama.cpp understands it."""
+    """An agent may give any model a grammar; it is sent only to the local model, whose server understands it."""
     for name in ("local", "groq", "claude"):
         provider, model = play(name, "answer")
         assert model.generate_response("", "Longs +80 %", grammar='root ::= "BUY"') is not None
@@ -288,7 +288,7 @@ def test_only_the_local_model_is_sent_a_grammar(play: Any) -> None:
 
 
 def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
-    """OpenRouter reports the cost of a call if its usage accounting is requested."""
+    """OpenRouter is asked for its usage accounting, with which it reports the cost of the call."""
     provider, model = play("openrouter", "answer")
     ask(model, "generate")
     assert provider.requests[0]["usage"] == {"include": True}
@@ -321,7 +321,7 @@ def test_a_prompt_of_five_megabytes_is_sent_and_recorded(name: str, play: Any, j
 
 @pytest.mark.parametrize("name", ["groq", "claude"])
 def test_a_closed_stream_is_one_generation(name: str, play: Any, journal: Any) -> None:
-    """A closed stream is a generation with the text received so far, and no error."""
+    """A stream closed early is a generation with the text received so far, and without an error."""
     _, model = play(name, "answer")
     pieces = model.stream_response("", "Longs +80 %")
     first = next(pieces)
@@ -352,7 +352,7 @@ CURES = {
 
 @pytest.mark.parametrize("outcome", CURES)
 def test_a_failure_names_its_cure(outcome: str, play: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """A yellow line names the cure where one is known."""
+    """If a failure has a known cure, a yellow line names it."""
     _, model = play("deepseek", outcome)
     ask(model, "generate")
     assert CURES[outcome] in capsys.readouterr().out
@@ -361,7 +361,7 @@ def test_a_failure_names_its_cure(outcome: str, play: Any, capsys: pytest.Captur
 def test_an_unknown_model_name_lists_known_ones(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unknown model name is reported with known names."""
+    """If the provider does not know the model's name, the printed line lists known names."""
     httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": "Model Not Exist"}}, 400)
     Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))
     model = ModelFactory.create_model("deepseek", "deepsek-chat")
@@ -376,7 +376,7 @@ def test_an_unknown_model_name_lists_known_ones(
 def test_a_quoted_key_is_not_printed(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Providers quote the key that they refuse; the printed line masks it, with tracing off too."""
+    """A key that the provider quotes when refusing it is masked in the printed line, with tracing off too."""
     key = "sk-proj-" + "a1B2c3D4" * 6
     httpserver.expect_request("/chat/completions").respond_with_json({"error": {"message": f"Bad key {key}"}}, 401)
     Provider("deepseek").configure(monkeypatch, httpserver.url_for(""))

@@ -1,4 +1,4 @@
-"""Streamed text: thinking is held back and kept apart, whatever the pieces."""
+"""Streamed answers: a model's thinking is kept apart from the text, however the stream is cut into pieces."""
 
 from src.models.streaming import ChatPieces, ThinkFilter
 from tests.cases import cases
@@ -8,7 +8,7 @@ THINKING = "<think>\nlongs are squeezed\n</think>\n\nBUY\nnow"
 
 @cases("size", range(1, len(THINKING) + 1))
 def test_thinking_is_held_back_however_it_is_cut(size: int) -> None:
-    """A tag may be split over pieces at any place."""
+    """A thinking tag may be split between two pieces at any place."""
     thinking = ThinkFilter()
     text = "".join(thinking.feed(THINKING[start : start + size]) for start in range(0, len(THINKING), size))
     assert text + thinking.rest() == "BUY\nnow"
@@ -20,7 +20,7 @@ NO_THINKING = ("BUY", "<thin", "<b>BUY</b>", " <", "Use <think> tags", "")
 
 @cases("text", NO_THINKING)
 def test_text_without_thinking_is_released(text: str) -> None:
-    """Text that only begins like a tag is released at the end."""
+    """Text that only begins like a thinking tag is part of the answer in the end."""
     thinking = ThinkFilter()
     assert "".join(map(thinking.feed, text)) + thinking.rest() == text
     assert thinking.reasoning == ""

@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - the subclasses are written as third parties write them
-"""Subclasses as the existing repo writes them, and stranger subclasses: each call is exactly one generation."""
+"""Subclasses of BaseModel, written as in the existing repo or in stranger ways: each call is exactly one generation."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 
 
 class FakeClient:
-    """The part of an SDK's client that `BaseModel.generate_response` calls."""
+    """Stands in for the part of an SDK's client that `BaseModel.generate_response` calls."""
 
     def __init__(self, usage: Any = None, error: Exception | None = None) -> None:
         self.chat = SimpleNamespace(completions=self)
@@ -39,7 +39,7 @@ class FakeClient:
 
 
 class Custom(BaseModel):
-    """A subclass of the existing repo: no `max_tokens`, `model_name` set before `super().__init__`."""
+    """A subclass as in the existing repo: it sets `model_name` before `super().__init__`, and no `max_tokens`."""
 
     AVAILABLE_MODELS = {"custom-1": "the only one"}  # noqa: RUF012 - as the existing repo writes it
     usage: Any = USAGE
@@ -65,7 +65,7 @@ class Inheriting(Custom):
 
 
 class Overriding(Custom):
-    """Overrides `generate_response`, as all eight of the existing repo do."""
+    """Overrides `generate_response`, as all eight models of the existing repo do."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         response = self.client.chat.completions.create(messages=[system_prompt, user_content])
@@ -73,7 +73,7 @@ class Overriding(Custom):
 
 
 class WithOptions(Custom):
-    """Overrides with `**kwargs` and a limit of its own."""
+    """Overrides `generate_response` with `**kwargs` and a default limit."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=1024, **kwargs):
         response = self.client.chat.completions.create(messages=[system_prompt, user_content])
@@ -81,7 +81,7 @@ class WithOptions(Custom):
 
 
 class CallingSuper(Custom):
-    """Calls `super()` and changes the answer."""
+    """Calls `super().generate_response` and changes the answer."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         response = super().generate_response(system_prompt, f"{user_content}!", temperature, max_tokens)
@@ -89,7 +89,7 @@ class CallingSuper(Custom):
 
 
 class OverridingTheOverride(Overriding):
-    """Overrides an override."""
+    """Overrides a method that overrides `generate_response`."""
 
     def generate_response(self, *args, **kwargs):
         return super().generate_response(*args, **kwargs)
@@ -117,18 +117,18 @@ class Asking:
 
 
 class MixedIn(Asking, Custom):
-    """Gets the method from the mixin."""
+    """Gets `generate_response` from the mixin."""
 
 
 class Retrying:
-    """A mixin that calls `super()`."""
+    """A mixin whose `generate_response` calls `super()`."""
 
     def generate_response(self, *args, **kwargs):
         return super().generate_response(*args, **kwargs)
 
 
 class MixedInAndCallingOn(Retrying, Overriding):
-    """A mixin over an override: still one call."""
+    """Combines this mixin with an override, which is one call."""
 
 
 MODELS = (
@@ -145,7 +145,7 @@ MODELS = (
 
 @pytest.mark.parametrize("model_class", MODELS)
 def test_a_call_is_exactly_one_generation(model_class: type[BaseModel], journal: Any) -> None:
-    """A call's tokens are counted once, however the subclass is written."""
+    """However a subclass is written, its call is one generation, whose tokens are counted once."""
     response = model_class("key").generate_response(system_prompt="You trade", user_content="Longs +80 %")
     assert response is not None
     assert response.content == "BUY"
@@ -158,7 +158,7 @@ def test_a_call_is_exactly_one_generation(model_class: type[BaseModel], journal:
 
 
 def test_a_message_is_an_answer_without_tokens(journal: Any) -> None:
-    """An SDK's message has content and no usage: unknown stays unknown."""
+    """If a subclass returns an SDK's message, the row has its content, and usage and cost are unknown."""
     assert SdkMessage().generate_response("You trade", "Longs +80 %").content == "BUY"
     (row,) = journal.observations()
     assert (row["output"], row["usage"], row["cost_usd"]) == ("BUY", None, None)
@@ -207,14 +207,14 @@ def test_asynchronous_and_streaming_overrides_are_one_generation_each(journal: A
 
 
 class FallingBack(Custom):
-    """Falls back to another model."""
+    """Calls another model instead of its own."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=None):
         return Overriding().generate_response(system_prompt, user_content)
 
 
 def test_a_fallback_model_is_a_generation_of_its_own(journal: Any) -> None:
-    """Both models are in the trace: the first, and the one that answered."""
+    """If a model falls back to another, the trace has a generation for both."""
     assert FallingBack().generate_response("You trade", "Longs +80 %").content == "BUY"
     assert len(journal.observations()) == 2
 
@@ -240,7 +240,7 @@ def test_a_failure_is_printed_and_none(journal: Any, capsys: pytest.CaptureFixtu
 
 
 def test_a_503_is_raised_unchanged(journal: Any) -> None:
-    """The same exception object is raised, for the agent's retry logic."""
+    """A 503 is raised as the same exception object, for the agent's retry logic."""
     with pytest.raises(RuntimeError) as caught:
         Unavailable().generate_response("You trade", "Longs +80 %")
     assert caught.value is Unavailable.error
@@ -257,7 +257,7 @@ def test_what_a_caller_throws_into_a_stream_is_the_callers(capsys: pytest.Captur
 
 
 def test_an_agents_random_numbers_are_its_own() -> None:
-    """The nonce neither uses nor advances the sequence of `random`."""
+    """Making the nonce neither uses nor changes the agent's sequence of `random`."""
     import random
 
     model = Inheriting()
@@ -308,7 +308,7 @@ class Empty(Custom):
 
 
 def test_an_empty_answer_is_reported_with_its_cure(capsys: pytest.CaptureFixture[str]) -> None:
-    """A reasoning model with a small limit gives an empty answer; the line names the limit."""
+    """If thinking uses up the token limit, the answer is empty, and the printed line advises to raise the limit."""
     assert Empty().generate_response("You trade", "Longs +80 %").content == ""
     assert (
         "⚠️ custom-1 gave an empty answer (finish reason: length). Raise max_tokens: thinking tokens count too"

@@ -1,4 +1,4 @@
-"""Each provider's real wire format on a loopback server, from recorded bodies in the JSON files beside this one."""
+"""Each provider's wire format, served on loopback with recorded bodies from the JSON files beside this one."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from src.models.model_factory import ModelFactory
 logging.getLogger("werkzeug").setLevel(logging.ERROR)  # logging a request takes longer than the request
 
 PROVIDERS = tuple(ModelFactory.MODEL_IMPLEMENTATIONS)
-# For tests of all providers: one of each protocol with the quick tests, the others with the slow ones.
+# Parameters for a test of every provider: one provider of each protocol is tested with the quick tests.
 EACH_PROVIDER = [
     pytest.param(name, marks=() if name in ("claude", "openai") else pytest.mark.slow) for name in PROVIDERS
 ]
@@ -36,7 +36,7 @@ class Provider:
         self.recorded = json.loads((Path(__file__).parent / f"{name}.json").read_text(encoding="utf-8"))
         self.expected = self.recorded["expected"]
         self.requests: list[dict[str, Any]] = []  # bodies of received requests
-        self.headers: list[Any] = []  # and their headers
+        self.headers: list[Any] = []  # headers of received requests
 
     def configure(self, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
         """Point the settings at `address`, with a key if the provider has keys."""
@@ -78,7 +78,7 @@ async def _collected(pieces: Any) -> str:
     return "".join([piece async for piece in pieces])
 
 
-# The four ways of asking a model; each gives the answer's text, or None without an answer.
+# The four ways to call a model. Each returns the text of the answer, or None if there is no answer.
 WAYS: dict[str, Callable[..., str | None]] = {
     "generate": lambda model, *args, **kwargs: _content(model.generate_response(*args, **kwargs)),
     "agenerate": lambda model, *args, **kwargs: _content(asyncio.run(model.agenerate_response(*args, **kwargs))),
@@ -89,7 +89,7 @@ BLOCKING = ("generate", "stream")
 
 
 def ways_of(name: str) -> tuple[str, ...]:
-    """Return all four ways for one provider of each SDK, else the blocking ways: async calls depend on the SDK only."""
+    """Return all four ways for one provider of each SDK, and only the blocking ways for other providers."""
     return tuple(WAYS) if name in ("claude", "groq") else BLOCKING
 
 

@@ -20,21 +20,21 @@ from tests.cases import cases
 from tests.tracing.counting import counted
 
 BUCKETS = {"input": 1000, "input_cached_tokens": 200, "output": 60, "output_reasoning_tokens": 40}
-MOST_CALLS = 60  # most function calls for a price
+MOST_CALLS = 60  # most function calls that pricing one call may take
 same_data = pytest.mark.skipif(
     price_table().name != f"genai-prices {version('genai-prices')}", reason="another genai-prices: run `make prices`"
 )
 PROVIDER_IDS = {"claude": "anthropic", "gemini": "google", "xai": "x-ai"}
 USAGES = (
     BUCKETS,
-    {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000},  # above every tier
+    {"input": 300_000, "input_cache_creation": 900_000, "output": 1_000},  # above the bound of any price tier
     {"input": 1, "output": 1},
     {"input": 1000, "output": 0},
     {"input": 0, "output": 0},
 )
 TIMES = (
     datetime.now(timezone.utc),
-    datetime(2024, 1, 1, 17, tzinfo=timezone.utc),  # before most price changes, in DeepSeek's cheap hours
+    datetime(2024, 1, 1, 17, tzinfo=timezone.utc),  # before most price changes, in hours when DeepSeek is cheap
     datetime(2026, 11, 1, 8, tzinfo=timezone.utc),
 )
 
@@ -69,7 +69,7 @@ def test_a_known_model_costs_what_its_price_list_says() -> None:
 
 @cases("provider", [*PROVIDER_IDS, "openai", "deepseek", "groq", "openrouter"])
 def test_every_model_that_we_name_has_a_price(provider: str) -> None:
-    """Every listed model has a price, and the default model is listed."""
+    """Every model that a provider's class lists has a price, and the provider's default model is listed."""
     implementation = ModelFactory.MODEL_IMPLEMENTATIONS[provider]
     unknown = [name for name in implementation.AVAILABLE_MODELS if price(provider, name, BUCKETS) is None]
     assert unknown == []
@@ -80,8 +80,7 @@ def test_every_model_that_we_name_has_a_price(provider: str) -> None:
 @same_data
 @pytest.mark.parametrize("provider", get_snapshot().providers, ids=lambda provider: provider.id)
 def test_a_price_is_genai_prices_own(provider: Any) -> None:
-    """Every model of the data has the same price, at three times, below and above every tier; unknown if a rate is
-    missing."""
+    """Every model has genai-prices' price at three times, below and above every tier, or none if a rate is missing."""
     for model in provider.models:
         for at in TIMES:
             for buckets in USAGES:
@@ -102,7 +101,7 @@ PROVIDERS = (None, "azure", "Google", "vertex-ai", "amazon-bedrock", "openrouter
 @same_data
 @cases("provider", PROVIDERS)
 def test_a_name_stands_for_the_same_model(provider: str | None) -> None:
-    """Model names match with any name of their provider or none, and with dates with or without dashes."""
+    """A name finds the same model as in genai-prices, with and without a provider, and with any form of its date."""
     at = datetime.now(timezone.utc)
     for name in NAMES:
         cost = price(provider, name, BUCKETS, at=at)
@@ -151,7 +150,7 @@ def test_a_hostile_name_costs_nothing() -> None:
 
 
 def test_what_the_provider_reports_comes_first() -> None:
-    """A cost reported by OpenRouter replaces the price table's."""
+    """A cost that OpenRouter reports replaces the cost computed from the price table."""
     cost = price("openrouter", "anthropic/claude-haiku-4.5", BUCKETS, reported=0.0123)
     assert cost == ({"total": 0.0123}, "provider-reported")
 
@@ -179,7 +178,7 @@ def test_unknown_is_none_and_never_zero(case: str) -> None:
 
 
 def test_a_price_takes_a_few_calls() -> None:
-    """The recorder's thread holds the interpreter while it prices, and an agent may be waiting for the interpreter."""
+    """Pricing takes few function calls, because an agent may be waiting for the interpreter meanwhile."""
     price("claude", "claude-haiku-4-5", BUCKETS)
     with counted() as calls:
         price("claude", "claude-haiku-4-5", BUCKETS)

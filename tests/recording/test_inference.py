@@ -28,14 +28,14 @@ DECISIONS: dict[str, tuple[str, tuple[str, str, float | None, str, str | None]]]
 
 @cases("case", DECISIONS)
 def test_an_answer_that_begins_with_an_action_is_a_decision(case: str) -> None:
-    """The action is alone on its first line, in any case and Markdown; the decision has the answer's other facts."""
+    """An action alone on the first line, in any case and Markdown, is a decision, with the facts in the lines below."""
     answer, expected = DECISIONS[case]
     assert decision_in(answer) == expected
 
 
 @cases("answer", ["", "I would buy here.", "BUY or SELL?", "Buying pressure\nBUY", "BUY BTC now", "B" * 9999])
 def test_any_other_answer_is_none(answer: str) -> None:
-    """A sentence that contains an action is no decision."""
+    """An action inside a sentence, or below the first line, is not a decision."""
     assert decision_in(answer) is None
 
 
@@ -51,7 +51,7 @@ def signals(journal: Any) -> list[dict[str, Any]]:
 
 
 def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
-    """The signal is below the answer, in its trace, with tags and without scores."""
+    """An answer outside a cycle has its signal below it, in the same trace, with tags and without scores."""
     ask(THREE_LINES)
     call, signal = journal.observations()
     assert (signal["parent_id"], signal["trace_id"], signal["is_root"]) == (call["id"], call["trace_id"], 0)
@@ -66,8 +66,7 @@ def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_it_gives_way_to_the_cycles_own_signal(own: bool, journal: Any) -> None:
-    """A signal recorded after the answer replaces the inferred signal, which is otherwise written at the cycle's
-    end."""
+    """A cycle's own signal replaces the signal inferred from an answer, which is written at the cycle's end."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask(THREE_LINES)
         ask("Something else")
@@ -87,7 +86,7 @@ def test_it_may_be_turned_off(journal: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class SwarmAgent:
-    """Calls several models in a pool."""
+    """Calls several models in a pool of threads."""
 
     def query(self, *answers: str) -> str:
         """Make one call per model."""
@@ -106,7 +105,7 @@ SwarmAgent.query = cycle_method(SwarmAgent.query, "SwarmAgent", collects_votes=T
     ],
 )
 def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journal: Any) -> None:
-    """The votes are counted on the query, with a signal for the majority and none at a tie; all rows have one trace."""
+    """The query has the votes, a signal if there is a majority, and none at a tie; all rows are in one trace."""
     SwarmAgent().query(*answers)
     rows = journal.observations()
     (query,) = [row for row in rows if row["type"] == "agent"]
@@ -117,7 +116,7 @@ def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journ
 
 
 def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
-    """The rows belong to the caller's trace; the calls belong to the swarm's agent."""
+    """All rows of a query in a cycle are in the cycle's trace; the model calls belong to the swarm's agent."""
     with ObservabilityContext.agent_cycle("TradingAgent"):
         SwarmAgent().query("SELL", "SELL")
     rows = {(row["type"], row["name"]): row for row in journal.observations()}
@@ -128,7 +127,7 @@ def test_a_query_inside_a_cycle_belongs_to_its_trace(journal: Any) -> None:
 
 
 def test_an_agents_own_cycle_is_the_methods(journal: Any) -> None:
-    """A method that opens a cycle itself makes one trace; its failure is the cycle's."""
+    """A cycle method that opens a cycle itself makes only one cycle. A failure of the method is the cycle's failure."""
 
     class FundingAgent:
         def run_monitoring_cycle(self) -> None:

@@ -47,7 +47,7 @@ def outcomes(journal: Any) -> list[tuple[str, str, float, str | None]]:
 
 
 def test_an_outcome_is_two_scores_and_a_correction_replaces(journal: Any) -> None:
-    """An outcome in USD and percent is two scores; a correction replaces only its own score; notes are redacted."""
+    """An outcome in USD and percent is two scores. Correcting one of them leaves the other. Notes are redacted."""
     trace = decide()
     runtime.flush(5)
     ObservabilityContext.record_outcome(trace, pnl_usd=-12.5, pnl_pct=-0.8, note="stopped out")
@@ -65,7 +65,7 @@ def test_an_outcome_is_two_scores_and_a_correction_replaces(journal: Any) -> Non
 
 
 def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `sync`, an outcome is on disk when the call returns, as a decision is."""
+    """With `sync`, an outcome is on disk when the call returns."""
     monkeypatch.setenv("OBSERVABILITY_DURABILITY", "sync")
     ObservabilityContext.record_outcome(decide(), pnl_usd=1)
     reader = Journal(settings.journal_path(), create=False)
@@ -86,7 +86,7 @@ def test_with_sync_it_is_on_disk_when_the_call_returns(journal: Any, monkeypatch
 )
 @pytest.mark.failures_expected
 def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], journal: Any, capfd: Any) -> None:
-    """The fault is printed once; nothing is recorded."""
+    """A bad outcome is reported once and not recorded, and the agent goes on."""
     ObservabilityContext.record_outcome(**{"trace_id": decide(), **given})
     assert outcomes(journal) == []
     assert internal_errors.failures.total == 1
@@ -94,7 +94,7 @@ def test_a_bad_outcome_is_said_and_disturbs_nobody(given: dict[str, Any], journa
 
 
 def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, journal: Any) -> None:
-    """Outcomes are scores with fixed ids: a correction has the id of the score it corrects."""
+    """Outcomes are shipped where their trace went. A correction has the id of the score that it corrects."""
     trace = decide()
     assert LangFuseTracker().flush(5)
     ObservabilityContext.record_outcome(trace, pnl_usd=1)
@@ -115,7 +115,7 @@ def test_outcomes_are_shipped_where_their_trace_went(langfuse: LangfuseServer, j
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: list[str], status: int, words: str, journal: Any) -> None:
-    """An unknown trace ends with status 1, a missing or malformed value with status 2."""
+    """The command ends with status 1 for an unknown trace, and 2 for a missing or malformed value."""
     decide()
     told = run("outcome", *arguments)
     assert (told.exit_code, words in told.output) == (status, True)
@@ -136,7 +136,7 @@ def broken_lines(told: Result) -> dict[int, str]:
 
 
 def test_a_file_is_imported_its_broken_lines_named(journal: Any, tmp_path: Path) -> None:
-    """A BOM, semicolons, quoted line breaks and prefixes of ids are accepted; good lines are imported once."""
+    """An import accepts a BOM, semicolons, quoted line breaks and id prefixes. Good lines are recorded once."""
     first, second, third = decide(), decide(), decide()
     file = tmp_path / "trades.csv"
     lines = [
@@ -162,7 +162,7 @@ def test_a_file_is_imported_its_broken_lines_named(journal: Any, tmp_path: Path)
     ids=["text after a quote", "a cell of 16 MB", "too many cells"],
 )  # fmt: skip
 def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) -> None:
-    """The lines above and below a broken line are imported."""
+    """Of a broken CSV file, the lines above and below the broken line are imported."""
     first, second, third = decide(), decide(), decide()
     lines = (f'{first},1,"two\nlines"', broken.format(second), f"{third},3", f'{second},4,"fine"')
     told = run("outcomes", "--json", "--import", table(tmp_path, *lines))
@@ -173,7 +173,7 @@ def test_broken_csv_costs_one_line(broken: str, journal: Any, tmp_path: Path) ->
 
 
 def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) -> None:
-    """The open quote may contain the lines below: none of them is imported, and the message names them."""
+    """If a quote is never closed, the lines from there on are not imported, and the message names them."""
     first, second, third = decide(), decide(), decide()
     told = run("outcomes", "--json", "--import", table(tmp_path, f"{first},1", f'{second},2,"open', f"{third},3"))
     assert broken_lines(told) == {
@@ -185,7 +185,7 @@ def test_an_open_quote_costs_the_lines_below_it(journal: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["b", "7", "last", "0x12345678", "12_34567", "abcdefg8"])
 def test_a_file_names_traces_beyond_doubt(name: str, journal: Any, tmp_path: Path) -> None:
-    """A short number is not accepted as the beginning of a trace id, and neither is `last`."""
+    """A trace id in a file needs at least eight hex digits; `last` is refused too."""
     traces = [decide() for _ in range(20)]
     short = traces[0][:7]
     told = run(
@@ -214,7 +214,7 @@ def test_partial_fills_are_added_up_where_that_is_said(
 
 
 def test_a_trade_is_taken_whole_or_not_at_all(journal: Any, tmp_path: Path) -> None:
-    """A bad fill leaves no partial sum; percentages of partial fills are not added up."""
+    """With --sum, one bad line rejects all lines of its trace. So do percentages, which cannot be added up."""
     first, second = decide(), decide()
     lines = (f"{first},1,", f"{second},2,3", f"{first},x,", f"{second},2,3")
     told = run("outcomes", "--sum", "--json", "--import", table(tmp_path, *lines, header="trace_id,pnl_usd,pnl_pct"))
@@ -240,7 +240,7 @@ def test_a_slip_of_the_keyboard_is_no_profit(value: str, journal: Any, tmp_path:
 
 @pytest.mark.parametrize("lines", [[], ["x,1", "y,2"]], ids=["nothing below the header", "all of it broken"])
 def test_an_import_of_nothing_is_a_failure(lines: list[str], journal: Any, tmp_path: Path) -> None:
-    """A file without a good line ends with an error."""
+    """An import without any good line ends with an error."""
     decide()
     told = run("outcomes", "--import", table(tmp_path, *lines))
     assert told.exit_code == 1
@@ -249,7 +249,7 @@ def test_an_import_of_nothing_is_a_failure(lines: list[str], journal: Any, tmp_p
 
 
 def many(traces: int) -> list[str]:
-    """Record this number of decided traces; return their ids."""
+    """Record this number of traces, each with a decision, and return their ids."""
     runtime.flush(5)
     names = [f"{number:032x}" for number in range(traces)]
     signal_ = '{"signal_action": "BUY", "signal_valid": true}'
@@ -281,7 +281,7 @@ def test_ctrl_c_while_the_file_is_read_imports_nothing(journal: Any, tmp_path: P
     pipe = tmp_path / "trades.csv"
     os.mkfifo(pipe)
     importer = importing(pipe)
-    with pipe.open("w") as file:  # more than a pipe's buffer, so the file is being read
+    with pipe.open("w") as file:  # more than a pipe can hold, so the import is reading it
         file.write("trace_id,pnl_usd\n" + "".join(f"{name},1\n" for name in names))
         file.flush()
         importer.send_signal(signal.SIGINT)
@@ -320,19 +320,19 @@ def rows_of_outcomes(notes: list[str]) -> list[list[dict[str, Any]]]:
 
 
 def test_an_import_lets_others_write_every_200_rows(journal: Any) -> None:
-    """A transaction is short, however long the file and its notes are; SQLite's statements show its size."""
+    """However long the file and its notes are, an import writes in short transactions, which SQLite's trace shows."""
     many(1)
     writer, statements = Journal(settings.journal_path()), list[str]()
     writer._db.set_trace_callback(statements.append)
     append_in_steps(writer, rows_of_outcomes(["x"] * 450 + ["x" * 900_000] * 3))
-    written = [statement for statement, _ in groupby(statements)]  # a trigger's steps repeat its statement
+    written = [statement for statement, _ in groupby(statements)]  # a statement with triggers is traced several times
     verbs = "".join({"BEGIN": "|", "INSERT": "+"}.get(each.split()[0], "") for each in written)
     assert [len(step) for step in verbs.split("|")[1:]] == [200, 200, 200, 200, 100, 2, 2, 2]
     writer.close()
 
 
 def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> None:
-    """On a full disk the message has the number of imported outcomes; a second run imports the rest."""
+    """On a full disk, the message has the number of recorded outcomes; a second run imports the rest."""
     many(1)
     writer, lines = Journal(settings.journal_path()), rows_of_outcomes(["x" * 1_000] * 350)
     writer.select(f"PRAGMA max_page_count = {writer.used_bytes() // 4096 + 100}")
@@ -355,7 +355,7 @@ def test_an_import_that_fails_half_way_says_how_far_it_came(journal: Any) -> Non
     ],
 )
 def test_a_file_without_its_columns_says_so(header: str, said: str, tmp_path: Path, journal: Any) -> None:
-    """The file is refused before its lines are read; the message names the file and the column."""
+    """A file that lacks a column is refused before its lines are read; the message names the file and the column."""
     trace = decide()
     file = table(tmp_path, f"{trace},1,2", header=header)
     told = run("outcomes", "--import", file)
@@ -378,7 +378,7 @@ def test_an_outcome_of_no_decision_is_stored_and_said(journal: Any, tmp_path: Pa
 
 
 def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
-    """The JSON output is one object on one line, also with line breaks in a note."""
+    """The JSON output is one object on one line, even if a note has line breaks."""
     trace = decide()
     told = run("outcome", "last", "--pnl-usd", "-2", "--pnl-pct", "0.5", "--note", "a\nb", "--json")
     assert json.loads(told.stdout) == {
@@ -388,7 +388,7 @@ def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
 
 
 def test_a_name_that_fits_several_traces_is_refused_in_words(journal: Any) -> None:
-    """The message tells no match from several matches."""
+    """The message says whether no trace id or several trace ids begin like the given one."""
     many(2)
     assert "❌ Several trace ids start with '0000':" in run("outcome", "0000", "--pnl-usd", "1").stderr
     assert "❌ No trace id starts with 'ffff':" in run("outcome", "ffff", "--pnl-usd", "1").stderr

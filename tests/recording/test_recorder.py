@@ -23,7 +23,7 @@ from tests.tracing.alarms import alarms, line_of_alarm
 
 
 class Disk:
-    """A sink that keeps its batches, and fails on request."""
+    """Stands in for the journal: keeps its batches, and fails on request."""
 
     def __init__(self) -> None:
         self.written: list[Observation] = []
@@ -58,7 +58,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 def over(disk: Disk) -> Iterator[Recorder]:
-    """A recorder over the sink."""
+    """A recorder that writes to this sink."""
     recorder = Recorder(lambda: disk)
     yield recorder
     disk.error = None
@@ -93,7 +93,7 @@ def wait_until(what: Callable[[], bool]) -> None:
 def test_a_full_queue_drops_what_comes_and_counts_it(
     limit: str, value: int, size: int, disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A caller waits 50 ms for room; queued observations are written; dropped ones are reported once."""
+    """If the queue is full, a caller waits 50 ms, and its observation is dropped; the loss is reported once."""
     monkeypatch.setattr(recorder, limit, value)
     disk.open.clear()
     over.on_end(ended(size))
@@ -111,7 +111,7 @@ def test_a_full_queue_drops_what_comes_and_counts_it(
 
 @pytest.mark.failures_expected
 def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder, monkeypatch: Any) -> None:
-    """While the journal cannot be written, a full queue drops at once: waiting 50 ms per call would be useless."""
+    """While the journal cannot be written, a full queue drops at once, since waiting 50 ms would be useless."""
     monkeypatch.setattr(recorder, "MAX_QUEUED", 10)
     disk.error = OSError("No space left on device")
     over.on_end(ended())
@@ -132,7 +132,7 @@ def test_a_caller_does_not_wait_for_a_disk_that_fails(disk: Disk, over: Recorder
 def test_what_cannot_be_written_at_the_end_is_counted(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After one last try, one line has the number of lost observations."""
+    """At the end, after one last try, one line has the number of observations that are lost."""
     disk.error = OSError("No space left on device")
     for _ in range(700):
         over.on_end(ended())
@@ -159,7 +159,7 @@ def test_our_own_mistake_costs_one_batch(disk: Disk, over: Recorder) -> None:
 def test_nothing_that_an_answer_raises_ends_the_thread(
     error: type[BaseException], disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An exception outside `Exception`, such as by `sys.exit` in a property, costs one batch, counted and reported."""
+    """An answer whose property raises SystemExit or the like costs one batch, which is counted and reported."""
     disk.error = error("of an answer")
     over.on_end(ended())
     wait_until(lambda: over.dropped == 1)
@@ -174,7 +174,7 @@ def test_nothing_that_an_answer_raises_ends_the_thread(
 def test_a_thread_that_ends_is_begun_again_by_the_next_call(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A thread killed from outside is reported, and restarted by the next call, which is written."""
+    """If the recorder's thread is killed, one line reports it, and the next call restarts it and is written."""
     over.on_end(ended())
     assert over.flush(5)
     thread = over._thread
@@ -194,7 +194,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_call(
 def test_what_cannot_start_yet_starts_later(
     fails: str, disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """While recording cannot start, calls are queued; half a second after the cause ends, the next call starts it."""
+    """While recording cannot start, calls are queued. Half a second after a failed start, a call tries again."""
     errors = {
         "no thread": RuntimeError("can't start new thread"),
         "no descriptor": OSError(24, "Too many open files"),
@@ -233,7 +233,7 @@ def test_what_cannot_start_yet_starts_later(
 def test_sync_waits_a_second_for_a_disk_and_only_once(
     disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Under `sync` with a locked journal, the first call waits and later calls do not; all late rows are counted."""
+    """Under `sync` with a locked journal, only the first call waits. All rows that are written late are counted."""
     monkeypatch.setattr(recorder, "SYNC_SECONDS", 0.2)
     disk.open.clear()
 
@@ -253,7 +253,7 @@ def test_sync_waits_a_second_for_a_disk_and_only_once(
 
 
 def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> None:
-    """An observation after `stop` is written, and the journal closed again."""
+    """An observation that ends after `stop` is written too, and the journal is closed again."""
     over.on_end(ended())
     assert over.stop(5)
     for number in range(2, 12):
@@ -314,7 +314,7 @@ class _Overtaken:
 
 
 def test_each_failure_is_said_in_its_own_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each failure prints its own text, whatever another thread reports at the same moment."""
+    """A failure is printed with its own text, even if another thread reports another failure at that moment."""
     failures = internal_errors.Failures()
     failures._lock = _Overtaken(lambda: failures.note("theirs", "their fault", cure="Their cure."))  # type: ignore[assignment]
     failures.note("ours", "our fault", cure="Our cure.")
@@ -338,7 +338,7 @@ def test_a_process_that_ends_while_its_first_call_begins(monkeypatch: pytest.Mon
 def test_what_was_cut_from_a_batch_by_its_size_waits_for_no_look(
     disk: Disk, over: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Large answers fill a batch before it has 50 rows: the next batch follows at once, not at the next poll."""
+    """If large answers fill a batch before it has 50 rows, the next batch follows at once, not at the next poll."""
     monkeypatch.setattr(recorder, "_POLL_SECONDS", 60.0)
     disk.open.clear()
     for _ in range(40):
@@ -359,12 +359,12 @@ def test_a_call_is_on_disk_within_50_ms(journal: Any) -> None:
             seconds_of(lambda n=number: (ask(str(n)), wait_until(lambda: runtime.running().recorder.journalled == n)))
         )
     print(f"on disk after {sorted(took)[7] * 1000:.0f} ms, at most {max(took) * 1000:.0f} ms")
-    assert sorted(took)[-2] < 0.05  # one of fifteen may have waited for another process
+    assert sorted(took)[-2] < 0.05  # one call of fifteen may have been delayed by another process
 
 
 @pytest.mark.failures_expected
 def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) -> None:
-    """With a journal that cannot be written, calls under `sync` return; the end reports them as dropped."""
+    """If the journal cannot be written, calls under `sync` return, and are reported as dropped at the end."""
     shut = tmp_path / "a file, not a folder"
     shut.write_text("")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
@@ -379,7 +379,7 @@ def test_sync_goes_on_where_the_disk_refuses(tmp_path: Any, monkeypatch: Any) ->
 
 @pytest.mark.failures_expected
 def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: Path, monkeypatch: Any) -> None:
-    """If the journal cannot be written, `flush` returns False: an agent's last line must not block."""
+    """If the journal cannot be written, `flush` without a limit returns False, and does not block the agent."""
     shut = tmp_path / "a file, not a folder"
     shut.write_text("")
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(shut / "journal.db"))
@@ -389,7 +389,7 @@ def test_a_flush_without_a_limit_does_not_wait_for_a_disk_that_fails(tmp_path: P
 
 @pytest.mark.failures_expected
 def test_health_of_a_journal_that_cannot_be_read_is_unknown(tmp_path: Path, monkeypatch: Any) -> None:
-    """The counts are None, with the reason, and not 0."""
+    """If the journal cannot be read, its counts are None, with the reason, and not 0."""
     noise = tmp_path / "journal.db"
     noise.write_bytes(os.urandom(10_000))
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(noise))
@@ -418,7 +418,7 @@ print(runtime.health()["journalled"])
 @pytest.mark.slow
 @pytest.mark.parametrize("stderr", ["full", "closed", "a broken pipe"])
 def test_a_stderr_that_cannot_be_written_ends_nothing(stderr: str, tmp_path: Path, monkeypatch: Any) -> None:
-    """With a log on a full disk, or a dead `| tee`, calls go on, and are journalled once the disk works."""
+    """If stderr cannot be written, for example on a full disk, calls go on, and are journalled once the disk works."""
     monkeypatch.setenv("OBSERVABILITY_JOURNAL", str(tmp_path / "journals" / "here" / "journal.db"))
     where = {"full": "2>/dev/full", "closed": "2>&-", "a broken pipe": "2> >(exit)"}[stderr]
     command = f"'{sys.executable}' -c \"$CODE\" {where}"
@@ -447,7 +447,7 @@ runtime.running().recorder.flush(10)
 
 
 def syncs(durability: str, tmp_path: Path) -> int:
-    """Return the number of fsync and fdatasync system calls of a process with six calls."""
+    """Return the number of fsync and fdatasync system calls of a process that makes six model calls."""
     told = tmp_path / durability
     strace = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(told), sys.executable, "-c", _SYNCED]
     variables = {"OBSERVABILITY_DURABILITY": durability, "OBSERVABILITY_JOURNAL": str(tmp_path / f"{durability}.db")}
@@ -460,7 +460,7 @@ def syncs(durability: str, tmp_path: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_sync_waits_for_the_disk_itself(tmp_path: Path) -> None:
-    """For each call the disk itself stores the row, not only the operating system: a power cut loses no call."""
+    """With `sync`, each call waits until its row is on the disk itself, so that a power cut loses no call."""
     assert syncs("sync", tmp_path) >= syncs("async", tmp_path) + 6
 
 
@@ -477,7 +477,7 @@ def test_health_counts_what_it_has_seen(journal: Any) -> None:
 
 
 def test_an_alarm_while_the_thread_is_started_reaches_the_agent(disk: Disk) -> None:
-    """An alarm while the first call starts our thread is raised in the agent; the next call starts the thread."""
+    """An alarm while a first call starts our thread raises in the agent, and the next call starts the thread."""
     number, rung = 0, ""
     with alarms():
         while rung is not None:
@@ -494,7 +494,7 @@ FILES = frozenset((recorder.__file__,))
 
 
 def test_a_python_without_libffi_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A self-built Python may lack `ctypes`, which is needed only to return freed memory to the system."""
+    """Recording works on a Python without `ctypes`, which only returns freed memory to the system."""
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "ctypes", None)
         importlib.reload(memory).return_freed_memory()

@@ -13,7 +13,7 @@ from src.observability.recording.row import row_of
 from src.observability.tracing import Observation, Reply
 from tests.tracing.counting import counted
 
-MOST_CALLS = 750  # a row of 2 KB takes 534 (Python and C); it took 3,800 with usage read by field
+MOST_CALLS = 750  # a row of 2 KB takes 534 calls (Python and C); it took 3,800 when usage was read field by field
 PROMPT = "Longs liquidated: 12,345,678 USD in fifteen minutes. " * 40
 USAGE = {"prompt_tokens": 812, "completion_tokens": 14, "total_tokens": 826}
 _numbers = itertools.count()
@@ -35,7 +35,7 @@ def generation() -> Observation:
 
 
 def calls_of(call: Observation) -> Counter[str]:
-    """Return the number of function calls for the row of an observation, without one-time work."""
+    """Return the number of function calls that make the row of an observation, once all caches are filled."""
     for _ in range(3):
         row_of(generation())
     with counted() as calls:
@@ -44,13 +44,13 @@ def calls_of(call: Observation) -> Counter[str]:
 
 
 def test_a_row_takes_few_calls() -> None:
-    """Usage, answer, price and redaction of a call through a model take few function calls."""
+    """Making the row of a call, with usage, answer, price and redaction, takes few function calls."""
     calls = calls_of(generation())
     assert 200 < calls.total() <= MOST_CALLS, calls.most_common(20)
 
 
 def test_an_answer_is_read_once_a_row() -> None:
-    """Model, finish reason, reasoning, usage and text are read together; each usage report is counted once."""
+    """An answer is read once for all its parts, and its usage reports take at most six readings."""
     calls = calls_of(generation())
     assert calls[f"{answer.__name__}.read_answer"] == 1
     assert calls[f"{usage.__name__}.usage_buckets"] <= 6

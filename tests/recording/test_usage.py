@@ -1,4 +1,4 @@
-"""Token counts of every provider as disjoint buckets."""
+"""The token counts of every provider, as buckets that do not overlap."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -117,7 +117,7 @@ def test_recorded_bodies(name: str) -> None:
     st.none() | st.sampled_from(["gemini", "claude", "custom"]),
 )
 def test_buckets_are_never_negative_and_never_raise(usage: dict[str, Any], provider: str | None) -> None:
-    """Buckets are integers of at least 0: Langfuse silently drops fractions and negative numbers."""
+    """Any usage gives buckets of integers of at least 0: Langfuse silently drops fractions and negative numbers."""
     for count in (usage_buckets(usage, provider=provider) or {}).values():
         assert type(count) is int
         assert count >= 0
@@ -134,7 +134,7 @@ def test_an_object_whose_attributes_raise_is_unknown() -> None:
 
 
 def test_buckets_of_two_calls_add_up() -> None:
-    """A bucket missing in one call counts as zero."""
+    """A bucket that one of two calls lacks is added as zero."""
     assert add_buckets({"input": 1, "output": 2}, {"input": 3, "input_cached_tokens": 4}) == {
         "input": 4,
         "output": 2,

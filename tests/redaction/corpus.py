@@ -1,4 +1,4 @@
-"""Secrets of every rule with valid checksums, look-alikes that must stay, and texts around both."""
+"""Test data: secrets of every rule with valid checksums, look-alikes that must not be masked, and texts with both."""
 
 import base64
 import hashlib
@@ -50,7 +50,7 @@ def _pem(make: random.Random) -> str:
 
 
 def solana(make: random.Random) -> bytes:
-    """Return the 64 bytes of a Solana secret key: RFC 8032, private half first."""
+    """Return the 64 bytes of a Solana secret key (RFC 8032): the private half, then the public half."""
     seed = make.randbytes(32)
     public = ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key()
     return seed + public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -62,7 +62,7 @@ def _wif(make: random.Random) -> str:
 
 
 def _extended(make: random.Random) -> str:
-    # xprv, yprv, zprv, Yprv, Zprv, tprv, uprv, vprv: SLIP-132
+    # SLIP-132: xprv, yprv, zprv, Yprv, Zprv, tprv, uprv, vprv
     version = make.choice(
         ["0488ade4", "049d7878", "04b2430c", "0295b005", "02aa7a99", "04358394", "044a4e28", "045f18bc"]
     )
@@ -74,7 +74,7 @@ def phrase(make: random.Random, language: str = "english", strength: int = 128) 
     return Mnemonic(language).to_mnemonic(make.randbytes(strength // 8))
 
 
-# Rule -> maker of one secret that is known by its own format.
+# Rule -> function that makes a secret with a format of its own.
 SECRETS: dict[str, Callable[[random.Random], str]] = {
     "anthropic-key": lambda make: (
         f"sk-ant-{make.choice(['api03', 'admin01', 'oat01'])}-{_some(make, 93, _URL_LETTERS)}AA"
@@ -128,7 +128,7 @@ _TEMPLATE = {
 
 
 def expanded(make: random.Random, example: str) -> str:
-    """Return a key like an entry's example: `{a24}` becomes 24 letters and digits."""
+    """Return a key made from the example of a format, in which `{a24}` becomes 24 letters and digits."""
     return re.sub(r"\{(\w)(\d+)\}", lambda part: _some(make, int(part[2]), _TEMPLATE[part[1]]), example)
 
 
@@ -139,7 +139,7 @@ def _maker(rule: str) -> Callable[[random.Random], str]:
 
 SECRETS |= {rule: _maker(rule) for rule in sorted(FORMAT_RULES - SECRETS.keys())}
 
-# Rules whose keys are found behind letters too, as in `tokenghp_…`.
+# Rules whose keys are found even directly after letters, as in `tokenghp_…`.
 GLUED = (
     "anthropic-key", "openrouter-key", "langfuse-key", "openai-key", "groq-key", "xai-key", "google-key",
     "huggingface-key", "aws-key", "github-token", "gitlab-token", "slack-token", "jwt",
@@ -147,21 +147,21 @@ GLUED = (
 
 
 def glued(make: random.Random, rule: str) -> str:
-    """Return a key of this rule that is found behind letters too."""
+    """Return a key of this rule that is found even directly after letters."""
     while True:
         secret = SECRETS[rule](make)
         if not secret.startswith(("sess-", "api_org_", "ABIA", "ACCA")):
             return secret
 
 
-# Texts in which a secret stands beside `ID`, the id that it belongs to.
+# Texts with a secret at `{}`, beside `ID`, the id that the secret belongs to.
 AWS_NOTATIONS = (
     "ID:{}", "ID {}", "| ID | {} |", 'boto3.client("s3", "eu-west-1", "ID", "{}")', "AWS asked for ID\n{}\n",
     '["ID", "{}"]', "{} belongs to ID", "s3://ID:{}@bucket",
 )  # fmt: skip
 TWILIO_NOTATIONS = ('Client("ID", "{}")', "curl -u ID:{}", "ID {}", '{{"ID": "{}"}}', "['ID', '{}']", "ID,{}")
 
-# Rule -> maker of (text with the secret, the secret), where a name or a place marks the secret.
+# Rule -> function that makes a text and the secret in it, which is recognized by a name or its place in the text.
 PLACED: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "authorization": lambda make: _placed("Authorization: Bearer {}", _some(make, 40)),
     "url-credentials": lambda make: _placed("postgres://trader:{}@db.internal:5432/trades", _some(make, 16)),
@@ -192,7 +192,7 @@ def _uuid(make: random.Random) -> str:
     return "-".join(_some(make, size, _HEX) for size in (8, 4, 4, 4, 12))
 
 
-# Addresses with a key, as each host documents them: `redaction/http.py` names the sources.
+# Addresses of nodes, each with a key, as their hosts document them: `redaction/http.py` names the sources.
 NODES: dict[str, Callable[[random.Random], tuple[str, str]]] = {
     "Alchemy": lambda make: _placed("https://eth-mainnet.g.alchemy.com/v2/{}", _some(make, 32, _URL_LETTERS)),
     "Alchemy, 21": lambda make: _placed("wss://solana-mainnet.g.alchemy.com/v2/{}", _some(make, 21, _URL_LETTERS)),
@@ -294,14 +294,14 @@ PASSWORD_NOTATIONS = (
     "password - P", "password\tP", "user=bob pass=P", '{"pass": "P"}', "PASSWORD=P", "DB_PASSWORD=P", 'PASSWORD="P"',
     '{"password": "P"}', "{'passwd': 'P'}", "passphrase: P", "Server=db;UID=sa;PWD=P;", '["password", "P"]',
 )  # fmt: skip
-# A word alone is a password where a line, a quote or an equals sign keeps it apart from prose.
+# A plain word counts as a password only if a line end, a quote or an equals sign separates it from prose.
 WORD_PASSWORDS = ("correcthorse", "moonshot", "Sesameopen")
 WORD_NOTATIONS = (
     "password: P", "**Password:** P", "passphrase: P\nuser: bob", "login failed (password: P)", "password=P",
     '{"password": "P"}', "db_password: P, port: 5432",
 )  # fmt: skip
 PASSWORDS = ("hunter2abc", "Hunter2xyz9", "Tr@de#2024!", "x1abcdefgh5678", "correct1horse", "0penSesame")
-# Passwords that are found only in quotes or on a line of their own: elsewhere their signs would end the password.
+# Passwords found only in quotes or on a line of their own; elsewhere their special characters would end them.
 QUOTED_PASSWORDS = (
     "$abcdEFGH5678",
     "none_shall_pass9",
@@ -327,7 +327,7 @@ EVM_NOTATIONS = (
 )  # fmt: skip
 # Fields that mark their value `K` as a private key.
 EVM_FIELDS = ("WALLET_PK", "api_wallet", "privateKey", "HYPER_LIQUID_ETH_PRIVATE_KEY", "agent_key", "secret_key", "pk")
-# Sentences with a hash beside a mention of keys.
+# Sentences that mention a key and have a hash `H`, which is not masked.
 EVM_SENTENCES = (
     "The attacker obtained the private key and drained funds: H", "Private key hack — H", "H (private key exploit)",
     "eth key: H confirmed", "H: private key leak", "tx H | private key theft", "H was the private key exploit",
@@ -361,7 +361,7 @@ BYTE_NOTATIONS: dict[str, Callable[[bytes], str]] = {
     "hex digits": lambda key: key.hex(),
 }
 
-# Forms that software gives to a private key in PEM.
+# The forms in which software writes a private key in PEM.
 PEM_FORMS: dict[str, Callable[[str], str]] = {
     "as it is": lambda pem: pem,
     "encrypted by OpenSSL": lambda pem: pem.replace(
@@ -384,8 +384,8 @@ PEM_FORMS: dict[str, Callable[[str], str]] = {
     "without its end, wrapped": lambda pem: "\n".join("- " + line for line in pem.splitlines()[:-1]),
 }
 
-# The texts of a trading process, each with a place for a value. No word of BIP-39's list stands beside the place: with
-# eleven listed words as the value, it would make a valid phrase once in sixteen times.
+# Texts of a trading process, each with a place for a value. Beside the place there is no word of BIP-39's list:
+# together with a value of eleven such words, it would make a valid phrase once in sixteen times.
 CONTEXTS: dict[str, Callable[[str], str]] = {
     "alone": lambda thing: thing,
     "a trading prompt": lambda thing: (
@@ -452,8 +452,8 @@ def look_alikes(make: random.Random) -> list[str]:
     ]
 
 
-# What stands in trading prompts beside the words key, token, secret and password. `A`: an address of Solana, `E`: an
-# address of an EVM chain, `H`: a hash, `S`: a signature of Solana.
+# Texts with the words key, token, secret and password, but without a secret. `A` is an address of Solana, `E` an
+# address of an EVM chain, `H` a hash, and `S` a signature of Solana.
 SENTENCES = (
     '{"message":{"accountKeys":["A","11111111111111111111111111111111"]},"signatures":["S"]}', "account_key: A",
     "wallet_key: A", '{"signerKey": "A"}', '"ownerKey": "A"', "accountKey=A", "session key: E", "api wallet key: E",
@@ -491,7 +491,7 @@ LISTS = (
     '"keys": ["open", "high", "low"]', '"storageKeys": ["H", "H"]', "tokens = ('BTC', 'ETH')", '"session_keys": ["E"]',
     "keys: [0.25, 0.5]",
 )  # fmt: skip
-# Fields as data: none is a secret.
+# Fields of structured data, none of which is a secret.
 FIELDS: tuple[dict[str, object], ...] = (
     {"accountKeys": ["GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz", "11111111111111111111111111111111"]},
     {"account_key": "GKGxUidS4Whmt1A911V647bAadLn9w2tKfj6Bz9mA4Sz", "age_key": 30, "account_key_index": 5},
@@ -511,7 +511,7 @@ def sentence(make: random.Random, template: str) -> str:
     return re.sub(r"(?<!\w)[AEHS](?!\w)", lambda match: made[match.group()], template)
 
 
-# Words that are written like the beginning of a key.
+# Words that begin like a key, but are none.
 LIKE_KEYS = (
     "risk-service-monitoring-and-more-words", "desk-admin-dashboard-for-everyone-2025", "desk-lf-12345678-1234",
     "task-proj-management-and-more-words", "task-org-chart-of-the-whole-company", "risk-or-internationalization-first",
@@ -520,7 +520,7 @@ LIKE_KEYS = (
     "BTC-xai-grok-4-fast-reasoning-latest", "xoxo-hugs-and-kisses-2025", "task_7b5f18bebbce5aed6cd996991afeb6b9",
     "halfhf_of_the_order_book_is_empty_at_10_past_3", "asks-org-wide-limits-for-BTC-and-for-ETH-in-one-table",
 )  # fmt: skip
-# What may stand beside an id of AWS or Twilio and is not its secret: a commit, a path, an address, a message's id.
+# Texts beside an id of AWS or Twilio that are not its secret: a commit, a path, an address, a message's id.
 BESIDE_IDS = (
     "da39a3ee5e6b4b0d3255bfef95601890afd80709", "DA39A3EE5E6B4B0D3255BFEF95601890AFD80709",
     "src/main/java/com/MyCompany/TradingBot12", "data/BTCUSDT/1m/Binance/2025/12/11/00001",

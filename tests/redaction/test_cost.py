@@ -35,8 +35,8 @@ def _base58(make: random.Random, size: int) -> str:
     return base58.b58encode(make.randbytes(size)).decode()
 
 
-# What prompts repeat a thousand times -> a maker of one row, and the most function calls and regex searches that one
-# additional row may cost. Without the check for literals first, a row cost ten to thirty.
+# Kind of row -> a function that makes one row, and the most function calls and regex searches that redaction may need
+# for one more row in a prompt.
 ROWS: dict[str, tuple[Row, float, float]] = {
     "transactions": (lambda make: f'{{"symbol": "BTC", "price": 97123.5, "tx": "{_hash(make)}"}}, ', 13, 0),
     "transactions and a key": (lambda make: f'{{"key": "a", "price": 97123.5, "tx": "{_hash(make)}"}}, ', 16, 0),
@@ -55,8 +55,8 @@ ROWS: dict[str, tuple[Row, float, float]] = {
 
 def _calls(value: Any) -> Counter[str]:
     """Return the number of function calls and of searches by regular expressions while `value` is redacted."""
-    redact(value)  # imports and caches
-    current_rules().clean.clear()  # otherwise the text is known to be clean
+    redact(value)  # does imports and fills caches
+    current_rules().clean.clear()  # else redaction remembers that the text is clean
     with counted() as calls:
         redact(value)
     searches = sum(number for name, number in calls.items() if ".Pattern." in name)
@@ -77,8 +77,7 @@ def test_one_row_more_costs_next_to_nothing(rows: str) -> None:
 
 
 def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
-    """Repeated six times, the feed takes about as many calls as once: rules search a whole text, or a piece of a long
-    text."""
+    """Six times the text takes about as many calls as once, because each rule searches a whole piece of text."""
     text = FEED.read_text(encoding="utf-8")[:10_000]
     assert len(text * 6) <= PIECE
     assert _calls(text * 6)["calls"] <= _calls(text)["calls"] * 1.2
@@ -87,7 +86,7 @@ def test_an_ordinary_prompt_costs_as_many_calls_whatever_its_length() -> None:
 
 @cases("text", ["x " * 200_000, "x" * 400_000, "é" * 400_000, "x\n" * 200_000, "xy" * 45_001])
 def test_a_long_text_is_read_in_pieces_that_overlap(text: str) -> None:
-    """An expression gets one piece at a time; any passage shorter than the overlap is whole in one of the pieces."""
+    """A long text is searched in pieces that overlap. Any passage shorter than the overlap is whole in one piece."""
     places = [(start, start + len(piece)) for start, piece in pieces(text)]
     assert all(text[start:end] == piece for (start, end), (_, piece) in zip(places, pieces(text), strict=True))
     assert max(end - start for start, end in places) <= PIECE + OVERLAP
@@ -98,7 +97,7 @@ def test_a_long_text_is_read_in_pieces_that_overlap(text: str) -> None:
 
 
 def test_a_text_that_fits_is_not_copied() -> None:
-    """Nearly all texts fit into one piece."""
+    """A text that fits into one piece, as nearly all texts do, is not copied."""
     text = "x" * (PIECE + OVERLAP)
     assert [piece for _, piece in pieces(text)] == [text]
     assert next(pieces(text))[1] is text
@@ -108,7 +107,7 @@ def test_a_text_that_fits_is_not_copied() -> None:
 @pytest.mark.parametrize("before", [5, *(pytest.param(signs, marks=pytest.mark.slow) for signs in (300, 40, 0))])
 @cases("rule", [*SECRETS, *PLACED])
 def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> None:
-    """A secret of each rule is found wherever a piece begins or ends."""
+    """A secret of each rule is found even where a piece of a long text begins or ends."""
     make = random.Random(rule)
     long = (filling * 100_000)[:200_000]
     seam = next(itertools.islice(pieces(long), 1, 2))[0]
@@ -120,7 +119,7 @@ def test_nothing_is_missed_at_a_seam(rule: str, filling: str, before: int) -> No
 
 
 def test_a_list_of_small_numbers_is_read_once() -> None:
-    """In rows of sixty percentages, the expression for keys of bytes reads a number at most twice, not sixty times."""
+    """The expression for keys in bytes reads each number of a list at most twice, not once for each start of a list."""
     make = random.Random("percentages")
     rows = [", ".join(str(make.randrange(100)) for _ in range(60)) for _ in range(400)]
     lists = list(wallets._lists(Scan("\n".join(f"RSI: {row}" for row in rows))))
@@ -128,7 +127,7 @@ def test_a_list_of_small_numbers_is_read_once() -> None:
 
 
 def test_percentages_are_no_key() -> None:
-    """Half of 64 random bytes are above 127: a series without such bytes is dismissed before deriving a public key."""
+    """A series without numbers above 127 is dismissed at once, since about half of a key's 64 bytes are above 127."""
     make = random.Random("series")
     assert list(wallets._windows([str(make.randrange(128)) for _ in range(2000)])) == []
 
@@ -148,7 +147,7 @@ NEAR_MATCHES = (
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", NEAR_MATCHES)
 def test_near_matches_of_seed_phrases_take_linear_time(repeated: str) -> None:
-    """Twice the words take twice the calls, not four times."""
+    """Twice as many words of incomplete seed phrases take twice the calls, not four times."""
     once, twice = (_calls(repeated * count)["calls"] for count in (1000, 2000))
     assert twice <= once * 2.2
 
@@ -174,7 +173,7 @@ HEAVY = (
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", HEAVY)
 def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
-    """No call takes more than three times as long as a plain search of a piece: about 5 ms, the switch interval."""
+    """No single call takes longer than three plain searches of a piece, about 5 ms: Python's switch interval."""
     text = "[REDACTED:operator]" + repeated * ((PIECE + OVERLAP) // len(repeated))
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     assert any(_longest_call(text) <= 3 * plain for _ in range(4))
@@ -183,7 +182,7 @@ def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
 @pytest.mark.slow
 @cases("repeated", (*HEAVY, "12, 45, 77, 31, " * 15 + "x "))
 def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
-    """A slow text keeps later rows waiting, and a kill meanwhile would lose those rows."""
+    """A megabyte is redacted in seconds, since it delays later rows, which a kill would lose meanwhile."""
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     began = time.thread_time()
     redact_text(repeated * (1_000_000 // len(repeated)))
@@ -192,7 +191,7 @@ def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
 
 @pytest.mark.slow
 def test_a_text_of_words_of_the_list_is_checked_up_to_a_bound() -> None:
-    """A megabyte of listed words would need a million checksums: beyond the bound, words are masked unchecked."""
+    """Of very many listed words, not every checksum is computed: beyond a bound, words are masked unchecked."""
     from mnemonic import Mnemonic
 
     words = random.Random(1).choices(Mnemonic("english").wordlist, k=20_000)
@@ -202,7 +201,7 @@ def test_a_text_of_words_of_the_list_is_checked_up_to_a_bound() -> None:
 
 @pytest.mark.slow
 def test_thousands_of_keys_with_one_marker_take_linear_time() -> None:
-    """Twice the keys take twice the calls; each key is kept."""
+    """If thousands of dictionary keys get the same marker, none is lost, and twice the keys take twice the calls."""
     make = random.Random(1)
     once, twice = ({SECRETS["aws-key"](make): [None] for _ in range(count)} for count in (500, 1000))
     assert len(redact(twice)) == 1000

@@ -29,7 +29,7 @@ GROQ = "gsk_" + "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4zAb3dEf6hIj9kLm2nOp5q"
 
 
 def forms(secret: str) -> list[str]:
-    """Return the forms to search for: all encodings of `OWN`, any other secret as it is, and both in either case."""
+    """Return what to search for: a secret as it is, in lower and in upper case, and `OWN` in all encodings."""
     written = [write(secret) for write in ENCODINGS.values()] if secret == OWN else [secret]
     return [*written, secret.lower(), secret.upper()]
 
@@ -91,14 +91,14 @@ def test_no_field_that_an_agent_fills_leaks(secret: str, nothing_leaks: Any) -> 
 
 @pytest.mark.parametrize("setting", ["LANGFUSE_SESSION_ID", "LANGFUSE_USER_ID", "LANGFUSE_RELEASE"])
 def test_no_setting_leaks(setting: str, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Session, user and release are masked like any other text."""
+    """Secrets in the settings for session, user and release are masked, like those in other texts."""
     monkeypatch.setenv(setting, f"run {GROQ} {OWN}")
     observe_llm(lambda: "BUY")()
     nothing_leaks(OWN, GROQ)
 
 
 def test_secrets_of_every_rule_stay_here(nothing_leaks: Any) -> None:
-    """A prompt and an answer hold one secret of each rule."""
+    """A secret of each rule is masked, in the prompt and in the answer."""
     import random
 
     planted = [make(random.Random(rule)) for rule, make in SECRETS.items()]
@@ -124,7 +124,7 @@ def test_health_and_the_start_up_line_leak_nothing(langfuse: LangfuseServer, cap
 
 
 def parts_of(secret: str) -> list[str]:
-    """Return the beginnings of a secret that a cut may leave, of twelve or more characters."""
+    """Return the beginnings of a secret, of at least twelve characters, that a cut may leave."""
     return [secret[:size] for size in range(12, len(secret))]
 
 
@@ -139,7 +139,7 @@ def test_a_reason_is_redacted_before_it_is_cut(left: int, langfuse: LangfuseServ
 
 @pytest.mark.parametrize("size", [1_000_000, 16_000_000])
 def test_an_objects_text_is_not_cut_before_it_is_redacted(size: int, nothing_leaks: Any) -> None:
-    """The text is recorded whole or not at all."""
+    """The text of a very large object is recorded whole or not at all, so that no secret is cut in two."""
 
     class Long:
         def __str__(self) -> str:
@@ -150,7 +150,7 @@ def test_an_objects_text_is_not_cut_before_it_is_redacted(size: int, nothing_lea
 
 
 def test_an_answer_that_is_none_is_redacted_before_it_is_quoted(nothing_leaks: Any) -> None:
-    """An error quotes 200 characters of an unexpected answer."""
+    """An unexpected answer is redacted before an error quotes its first 200 characters."""
     from src.models.errors import ModelAnswerError
 
     error = ModelAnswerError("openai", {"oops": f"{'z' * 170} {OWN}"})
@@ -179,7 +179,7 @@ def test_swapped_keys_leak_nothing(
 def test_a_host_with_a_token_leaks_nothing(
     host: str, langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the start-up line nor the destination of a row shows the token."""
+    """A token in the host's address is shown neither in the start-up line nor in a row's destination."""
     token = "7b5f18bebbce5aed6cd996991afeb6b9"
     monkeypatch.setenv("LANGFUSE_HOST", host.format(token))
     LangFuseTracker()
@@ -191,7 +191,7 @@ def test_a_host_with_a_token_leaks_nothing(
 def test_a_short_secret_in_the_host_keeps_rows_here(
     langfuse: LangfuseServer, nothing_leaks: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows are not sent: each would name the host, which contains a known secret."""
+    """If the host contains a known secret, rows are not sent, since each would name the host."""
     monkeypatch.setenv("GATEWAY_SECRET", "hunter2-hunter2")
     monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:1/hunter2-hunter2")
     LangFuseTracker()
@@ -245,8 +245,8 @@ def test_what_agents_print_leaks_nothing(
 
 @pytest.mark.slow
 def test_a_bad_pattern_is_refused_at_the_start(journal: Any) -> None:
-    """One printed line names the pattern and the file to correct. The agent goes on, and no text is recorded until the
-    pattern is corrected."""
+    """A bad pattern is printed on one line, with the file to correct. The agent goes on, and no text is recorded until
+    the pattern is corrected."""
     code = "from src.observability import observe_llm; print(observe_llm(lambda prompt: 'BUY')('a private prompt'))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=settings.REPO_ROOT, check=True,

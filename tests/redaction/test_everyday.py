@@ -20,7 +20,7 @@ HEX = "7b5f18bebbce5aed6cd996991afeb6b9"
 EVM = "7c" + "9f3e5a1b" * 7 + "c4d2e1"
 NAMED, OWN = "[REDACTED:named-secret]", "[REDACTED:own-secret]"
 COOKIE = "session=[REDACTED:authorization]"
-# 24 words of BIP-39's list in which no checksum holds: TON and Electrum have checksums of their own.
+# 24 words of BIP-39's list without its checksum: TON and Electrum have checksums of their own.
 TON = (
     "zebra story false kangaroo unveil three repeat ancient peasant expand thank autumn "
     "crater caution lemon permit exercise lottery robot canal shield adult write elbow"
@@ -50,7 +50,7 @@ DATA: dict[str, tuple[Any, Any]] = {
 
 @cases("shape", DATA)
 def test_a_secret_in_data_is_masked(shape: str) -> None:
-    """Only the secret is masked; masking again changes nothing."""
+    """In data of every shape, only the secret is masked; masking again changes nothing."""
     value, masked = DATA[shape]
     assert redact(value) == masked
     assert redact(masked) == masked
@@ -73,7 +73,7 @@ def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
 
 
 def test_a_private_key_in_lines_is_masked() -> None:
-    """A key in lines of `readlines` or `splitlines` is masked; other lines and the list's length stay."""
+    """A private key in the lines of `readlines` or `splitlines` is masked; other lines, and their number, stay."""
     make = random.Random("lines")
     for _ in range(20):
         lines = corpus.SECRETS["pem-private-key"](make).splitlines(keepends=bool(make.randrange(2)))
@@ -123,7 +123,7 @@ def test_a_private_key_in_a_call_is_masked(call: str) -> None:
 
 @cases("name", ["seed phrase:", "Recovery phrase (24 words):", "mnemonic =", "my backup words are", '"seed":'])
 def test_a_named_phrase_needs_no_checksum(name: str) -> None:
-    """TON's and Electrum's phrases have other checksums; without a name before it, such a phrase stays."""
+    """A phrase of TON or Electrum, which has another checksum, is masked only after a name that announces it."""
     assert "zebra" not in redact_text(f"{name} {TON}")
     assert "zebra" not in redact_text(f"the wallet\n{name}\n{TON.strip().replace(' ', ', ')}")
     assert redact_text(TON) is TON
@@ -131,7 +131,7 @@ def test_a_named_phrase_needs_no_checksum(name: str) -> None:
 
 
 def test_a_secret_of_ours_in_the_chunks_of_a_stream_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SDK's chunks hold a few letters each; the text around the secret stays."""
+    """A secret is masked even if it is split over an SDK's small chunks; the text around it stays."""
     monkeypatch.setenv("OPENAI_KEY", "pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX")
     text = "use pplx-7Gk2mQ9xTz4LwB8rVn3YcJ6sHd1Fa5Ue0PoX now"
     for size in (1, 4, 9):
@@ -145,7 +145,7 @@ def test_a_secret_of_ours_in_the_chunks_of_a_stream_is_masked(monkeypatch: pytes
 
 @pytest.mark.parametrize("key", [KEY, HEX, "7b5f18be-bbce-5aed-6cd9-96991afeb6b9"])
 def test_a_key_that_an_answer_repeats_is_masked(key: str) -> None:
-    """A key found by its name is masked in all texts of the row."""
+    """A key that one text of a row names as a key is masked in all texts of the row."""
     row = [
         f"my api key is {key}",
         {"content": f"I use {key} now.", "calls": [{"arguments": [key]}]},
@@ -193,7 +193,7 @@ UNDER = (
 
 @cases("chain", ADDRESSES)
 def test_an_address_of_any_chain_stays(chain: str) -> None:
-    """An operator needs to see addresses, also under names with `token` or `key`."""
+    """An operator needs to see addresses. They are not masked, even under names with `token` or `key`."""
     make = random.Random(chain)
     for template in UNDER:
         for _ in range(10):

@@ -1,4 +1,4 @@
-"""Every provider × every way out × every encoding of every planted secret.
+"""Secrets are masked for every provider, every way by which a text gets out, and every encoding of the secret.
 
 A cell is a label followed by a secret. Wherever a cell is stored, sent or printed, a marker must follow its label. No
 form of the secret may stand in the raw bytes of the journal and its WAL, in the requests to Langfuse, or in the output.
@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     label: str
     written: str
     rule: str = "own-secret"
-    around: tuple[int, int] = (0, 0)  # how many letters before and after the secret are not its own
+    around: tuple[int, int] = (0, 0)  # numbers of letters before and after the secret's own
 
     def planted(self, way: str) -> str:
         """The text that is planted: label and secret."""
@@ -52,7 +52,7 @@ class Cell(NamedTuple):
 
 
 def text_of(cells: Iterable[Cell], way: str) -> str:
-    """Return the text of all cells that leaves by one way."""
+    """Return one text with all cells, labelled with the way by which it gets out."""
     return "\n".join(cell.planted(way) for cell in cells)
 
 
@@ -177,7 +177,7 @@ def _score_comment(_: Stage, said: str) -> None:
 
 
 def _session_id(stage: Stage, said: str) -> None:
-    for cell in said.split(" ;\n"):  # one by one: redaction cuts a session id to 200 characters
+    for cell in said.split(" ;\n"):  # one at a time: redaction cuts a session id to 200 characters
         stage.monkeypatch.setenv("LANGFUSE_SESSION_ID", f"{cell.removesuffix(' ;')} ;")
         observe_llm(lambda: "BUY")()
         assert runtime.running().recorder.flush(5)
@@ -187,21 +187,21 @@ WAYS_OUT: dict[str, Way] = {
     "prompt": _prompt, "success": _answer, "stream": _stream, "exception": _exception,
     "tool arguments": _tool_arguments, "metadata": _metadata, "tags": _tags, "signal reasoning": _signal_reasoning,
     "error context": _error_context, "score comment": _score_comment, "SDK exception": _sdk_exception,
-    "session id": _session_id,  # the last way: a row takes the session id set when the row is written
+    "session id": _session_id,  # must be last: a row takes the session id set when the row is written
 }  # fmt: skip
 PRINTED = ("SDK exception",)
 
 
 class Traces(NamedTuple):
-    """The bytes of everything that a run stores or sends."""
+    """The bytes of everything that a run stores, sends or prints."""
 
-    files: bytes  # of the journal, with its WAL
-    rows: bytes  # the journal's texts: its file splits a long text over pages, which may cut a secret in two
+    files: bytes  # of the journal's files, with the WAL
+    rows: bytes  # of the journal's texts: in the files, a page break may cut a secret in a long text in two
     sent: bytes
     printed: bytes
 
     def ways_to(self, where: str) -> Iterable[str]:
-        """Return the ways out whose cells must be found in `where`."""
+        """Return the ways out whose cells must be found in this output."""
         return {"files": (), "rows": WAYS_OUT, "sent": WAYS_OUT, "printed": PRINTED}[where]
 
 
@@ -219,7 +219,7 @@ def run(
     langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
 ) -> Callable[[str, str | None], tuple[list[Cell], Traces]]:  # fmt: skip
-    """Use every way of one provider, each with the same cells."""
+    """Return a function that lets the same cells out by every way of one provider, and returns all output."""
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
 
     def run(name: str, variable: str | None) -> tuple[list[Cell], Traces]:
@@ -247,7 +247,7 @@ EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mar
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> None:
-    """The SDK's own key (an exchange's key if the SDK has none) and a key known by its format are masked everywhere."""
+    """A key known by its format, and a secret set as the provider's key or an exchange's, are masked in all output."""
     cells, traces = run(name, "EXCHANGE_API_SECRET")
     for where, what in traces._asdict().items():
         assert not [cell.label for cell in cells if found([cell.core], what)], f"they are in the {where}"
@@ -259,7 +259,7 @@ def test_no_secret_leaves_by_any_way_in_any_encoding(name: str, run: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["claude", "openai"])
 def test_the_search_finds_every_cell_of_a_secret_that_nobody_told_us_of(name: str, run: Any) -> None:
-    """The search would find a leak: in a run without the secret in the environment, it finds every cell."""
+    """The search would find a leak: if no setting names the secret, it finds every cell."""
     cells, traces = run(name, None)
     unknown = [cell for cell in cells if cell.rule == "own-secret"]
     for where, what in traces._asdict().items():

@@ -397,7 +397,7 @@ PIECES = (
 
 
 def test_no_mixture_of_notations_is_lost() -> None:
-    """No text becomes `[NOT RECORDED: redaction failed]`, and masked parts stay masked."""
+    """No mixture of notations makes redaction fail, and masked parts stay masked."""
     make = random.Random("pieces")
     for _ in range(4000):
         text = "".join(make.choices(PIECES, k=make.randrange(2, 14)))
