@@ -250,7 +250,7 @@ def what_comes_of(model: BaseModel, way: str) -> tuple[Any, Any]:
 
 
 def test_a_prompt_is_sent_with_a_nonce_and_shown_without(play: Any, journal: Any) -> None:
-    """The sent prompt has a random nonce, so that no cache knows it; the trace shows the prompt without the nonce."""
+    """A nonce is added to each sent prompt, so that no cache matches; the trace shows the prompt without the nonce."""
     provider, model = play("deepseek", "answer")
     ask(model, "generate")
     (row,) = journal.observations()
@@ -288,7 +288,7 @@ def test_only_the_local_model_is_sent_a_grammar(play: Any) -> None:
 
 
 def test_openrouter_is_asked_for_the_cost(play: Any) -> None:
-    """OpenRouter is asked for its usage accounting, with which it reports the cost of the call."""
+    """Requests to OpenRouter ask for usage accounting, so that the answer has the cost of the call."""
     provider, model = play("openrouter", "answer")
     ask(model, "generate")
     assert provider.requests[0]["usage"] == {"include": True}

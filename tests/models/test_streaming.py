@@ -20,7 +20,7 @@ NO_THINKING = ("BUY", "<thin", "<b>BUY</b>", " <", "Use <think> tags", "")
 
 @cases("text", NO_THINKING)
 def test_text_without_thinking_is_released(text: str) -> None:
-    """Text that only begins like a thinking tag is part of the answer in the end."""
+    """Text that only begins like a thinking tag is released as part of the answer."""
     thinking = ThinkFilter()
     assert "".join(map(thinking.feed, text)) + thinking.rest() == text
     assert thinking.reasoning == ""

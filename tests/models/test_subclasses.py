@@ -39,7 +39,7 @@ class FakeClient:
 
 
 class Custom(BaseModel):
-    """A subclass as in the existing repo: it sets `model_name` before `super().__init__`, and no `max_tokens`."""
+    """A subclass as in the existing repo, which sets `model_name` before it calls `super().__init__`."""
 
     AVAILABLE_MODELS = {"custom-1": "the only one"}  # noqa: RUF012 - as the existing repo writes it
     usage: Any = USAGE
@@ -73,7 +73,7 @@ class Overriding(Custom):
 
 
 class WithOptions(Custom):
-    """Overrides `generate_response` with `**kwargs` and a default limit."""
+    """Overrides `generate_response` with `**kwargs` and a default for `max_tokens`."""
 
     def generate_response(self, system_prompt, user_content, temperature=0.7, max_tokens=1024, **kwargs):
         response = self.client.chat.completions.create(messages=[system_prompt, user_content])
@@ -128,7 +128,7 @@ class Retrying:
 
 
 class MixedInAndCallingOn(Retrying, Overriding):
-    """Combines this mixin with an override, which is one call."""
+    """The mixin's method calls an override: together they are one call."""
 
 
 MODELS = (

@@ -26,7 +26,7 @@ def test_a_model_response_is_read_with_its_raw_response(name: str) -> None:
 
 
 def test_an_sdk_s_objects_are_read_like_their_json() -> None:
-    """A response of OpenAI's SDK is read alike as the result of a call, and as the raw response of a result."""
+    """A response of OpenAI's SDK is read alike, whether a call returns it or a ModelResponse holds it."""
     completion = ChatCompletion.model_validate(Provider("openai").recorded["answer"])
     for result in (reply_of(ModelResponse(ANSWER, completion, "gpt-5-mini")), completion):
         answer = read_answer(result)

@@ -66,7 +66,7 @@ def test_an_answer_without_a_cycle_is_a_signal_of_its_own(journal: Any) -> None:
 
 @pytest.mark.parametrize("own", [True, False])
 def test_it_gives_way_to_the_cycles_own_signal(own: bool, journal: Any) -> None:
-    """A cycle's own signal replaces the signal inferred from an answer, which is written at the cycle's end."""
+    """The signal inferred from an answer is written at the cycle's end, unless the cycle has a signal of its own."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask(THREE_LINES)
         ask("Something else")
@@ -105,7 +105,7 @@ SwarmAgent.query = cycle_method(SwarmAgent.query, "SwarmAgent", collects_votes=T
     ],
 )
 def test_a_swarms_answers_are_votes(answers: Any, votes: Any, winner: Any, journal: Any) -> None:
-    """The query has the votes, a signal if there is a majority, and none at a tie; all rows are in one trace."""
+    """The query's row has the votes. A majority is recorded as a signal, a tie is not. All rows are in one trace."""
     SwarmAgent().query(*answers)
     rows = journal.observations()
     (query,) = [row for row in rows if row["type"] == "agent"]

@@ -388,7 +388,7 @@ def test_an_outcome_is_told_to_scripts(journal: Any) -> None:
 
 
 def test_a_name_that_fits_several_traces_is_refused_in_words(journal: Any) -> None:
-    """The message says whether no trace id or several trace ids begin like the given one."""
+    """The message says whether the given prefix fits no trace id or several."""
     many(2)
     assert "❌ Several trace ids start with '0000':" in run("outcome", "0000", "--pnl-usd", "1").stderr
     assert "❌ No trace id starts with 'ffff':" in run("outcome", "ffff", "--pnl-usd", "1").stderr

@@ -93,7 +93,7 @@ def wait_until(what: Callable[[], bool]) -> None:
 def test_a_full_queue_drops_what_comes_and_counts_it(
     limit: str, value: int, size: int, disk: Disk, over: Recorder, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the queue is full, a caller waits 50 ms, and its observation is dropped; the loss is reported once."""
+    """If the queue is full, a caller waits 50 ms, then drops its observation; the loss is reported once."""
     monkeypatch.setattr(recorder, limit, value)
     disk.open.clear()
     over.on_end(ended(size))
@@ -174,7 +174,7 @@ def test_nothing_that_an_answer_raises_ends_the_thread(
 def test_a_thread_that_ends_is_begun_again_by_the_next_call(
     disk: Disk, over: Recorder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If the recorder's thread is killed, one line reports it, and the next call restarts it and is written."""
+    """If the recorder's thread is killed, one line reports it; the next call restarts the thread, and is recorded."""
     over.on_end(ended())
     assert over.flush(5)
     thread = over._thread
@@ -477,7 +477,7 @@ def test_health_counts_what_it_has_seen(journal: Any) -> None:
 
 
 def test_an_alarm_while_the_thread_is_started_reaches_the_agent(disk: Disk) -> None:
-    """An alarm while a first call starts our thread raises in the agent, and the next call starts the thread."""
+    """A SIGALRM that raises while a call starts our thread reaches the agent, and the next call starts the thread."""
     number, rung = 0, ""
     with alarms():
         while rung is not None:
@@ -494,7 +494,7 @@ FILES = frozenset((recorder.__file__,))
 
 
 def test_a_python_without_libffi_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recording works on a Python without `ctypes`, which only returns freed memory to the system."""
+    """Recording works on a Python without `ctypes`, which is used only to return freed memory to the system."""
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "ctypes", None)
         importlib.reload(memory).return_freed_memory()

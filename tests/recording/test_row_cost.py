@@ -50,7 +50,7 @@ def test_a_row_takes_few_calls() -> None:
 
 
 def test_an_answer_is_read_once_a_row() -> None:
-    """An answer is read once for all its parts, and its usage reports take at most six readings."""
+    """An answer is read once for all its parts, and at most six reports of usage are turned into buckets."""
     calls = calls_of(generation())
     assert calls[f"{answer.__name__}.read_answer"] == 1
     assert calls[f"{usage.__name__}.usage_buckets"] <= 6

@@ -384,8 +384,8 @@ PEM_FORMS: dict[str, Callable[[str], str]] = {
     "without its end, wrapped": lambda pem: "\n".join("- " + line for line in pem.splitlines()[:-1]),
 }
 
-# Texts of a trading process, each with a place for a value. Beside the place there is no word of BIP-39's list:
-# together with a value of eleven such words, it would make a valid phrase once in sixteen times.
+# Texts of a trading process, each with a place for a value. Beside the place there is no word of BIP-39's list, because
+# that word and a value of eleven listed words would be a valid phrase once in sixteen times.
 CONTEXTS: dict[str, Callable[[str], str]] = {
     "alone": lambda thing: thing,
     "a trading prompt": lambda thing: (

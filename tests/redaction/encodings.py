@@ -62,7 +62,7 @@ ENCODINGS: dict[str, Encoding] = {
     "over two lines of mail": _broken_by("\n> "),
 }
 
-# Base64 of a longer text with the secret inside. A letter that holds bits of the secret and its neighbour is masked.
+# Base64 of a longer text with the secret inside. A letter that holds bits of the secret and of other text is masked.
 BLOBS: dict[str, Encoding] = {
     f"base64 behind {len(before)} bytes": lambda secret, before=before: _base64(f"{before}{secret}:".encode())
     for before in ("trader:", "trader1:", "trader12:")

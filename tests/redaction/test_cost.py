@@ -182,7 +182,7 @@ def test_no_step_holds_the_interpreter_for_long(repeated: str) -> None:
 @pytest.mark.slow
 @cases("repeated", (*HEAVY, "12, 45, 77, 31, " * 15 + "x "))
 def test_a_megabyte_takes_seconds_at_most(repeated: str) -> None:
-    """A megabyte is redacted in seconds, since it delays later rows, which a kill would lose meanwhile."""
+    """A megabyte is redacted in a few seconds: meanwhile later rows wait, and a kill would lose them."""
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     began = time.thread_time()
     redact_text(repeated * (1_000_000 // len(repeated)))

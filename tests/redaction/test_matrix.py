@@ -34,7 +34,7 @@ class Cell(NamedTuple):
     label: str
     written: str
     rule: str = "own-secret"
-    around: tuple[int, int] = (0, 0)  # numbers of letters before and after the secret's own
+    around: tuple[int, int] = (0, 0)  # numbers of the blob's letters before and after the secret's
 
     def planted(self, way: str) -> str:
         """The text that is planted: label and secret."""
