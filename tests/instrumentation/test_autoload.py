@@ -26,7 +26,7 @@ def ran(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_any_import_of_src_observes_an_sdk() -> None:
-    """Importing any module of `src`, before or after an SDK, makes the SDK's calls observed; stderr stays empty."""
+    """After any module of `src` is imported, before or after an SDK, the SDK's calls are observed; stderr is empty."""
     code = "import src.agents\nimport openai\nopenai.OpenAI(api_key='k').chat.completions\n"
     code += "from src.observability.instrumentation import observed\nprint(observed()['openai'])"
     for program in (code, f"import openai\n{code}"):

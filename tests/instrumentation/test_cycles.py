@@ -1,4 +1,4 @@
-"""Each pass of an agent, a call of a method such as `run_monitoring_cycle`, is recorded as a cycle."""
+"""A call of an agent's method for one pass, such as `run_monitoring_cycle`, is recorded as a cycle."""
 
 import importlib
 import shutil

@@ -302,7 +302,7 @@ def test_a_body_in_bytes_is_weighed() -> None:
 def test_spans_of_other_libraries_nest_below_a_request(
     client: openai.OpenAI, journal: JournalReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spans of an instrumented HTTP client are children of the request, or of the call that has absorbed it."""
+    """Spans of an instrumented HTTP client are children of the request, or of the call with which it was merged."""
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", TracerProvider())
     seen: list[Any] = []
     client = client.with_options()

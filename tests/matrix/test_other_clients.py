@@ -413,7 +413,7 @@ def test_ollama_chat(way: str, stream: bool, httpserver: HTTPServer, rows: Rows)
 
 
 def test_ollama_generate_and_embed(httpserver: HTTPServer, rows: Rows) -> None:
-    """`generate` gets its prompt by position, and is recorded; of embeddings, number and length are recorded."""
+    """`generate` takes its prompt by position. Of embeddings, the row has their number and length."""
     client = _ollama_client("sync", httpserver)
     client.generate("llama3.2", "Longs +80 %", options={"temperature": 0.3})
     client.embed("nomic", "x")

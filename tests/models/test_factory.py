@@ -101,7 +101,7 @@ def test_threads_get_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_changed_key_makes_a_new_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A changed key is noticed at the next request of the model, and a new model is built."""
+    """After a key has been changed, the factory builds a new model."""
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     first = ModelFactory.create_model("deepseek")
     monkeypatch.setenv("DEEPSEEK_KEY", KEY + "2")
@@ -122,7 +122,7 @@ def test_without_a_type_the_setting_decides(monkeypatch: pytest.MonkeyPatch) -> 
 def test_without_its_key_the_first_provider_with_one_is_used(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The provider used instead is printed; a model name that belongs to another provider is dropped."""
+    """If a key is missing, the provider used instead is printed; a model name for the other provider is dropped."""
     monkeypatch.setenv("GEMINI_KEY", KEY)
     monkeypatch.setenv("DEEPSEEK_KEY", KEY)
     capsys.readouterr()
