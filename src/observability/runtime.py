@@ -55,7 +55,7 @@ class Runtime:
         return JournalSink(self.shipper.start, _keeper())
 
     def flush(self, timeout: float | None) -> bool:
-        """Journal the queued observations and ship the pending rows. Return False if any of them is left."""
+        """Journal queued observations and ship pending rows within `timeout` seconds. Return False if any is left."""
         deadline = None if timeout is None else time.monotonic() + timeout
         written = self.recorder.flush(timeout, wait_while_failing=timeout is not None)
         return written and self.shipper.flush(None if deadline is None else max(deadline - time.monotonic(), 0.0))
@@ -151,7 +151,7 @@ def _begin() -> Runtime:
 
 
 def flush(timeout: float | None = None) -> bool:
-    """Journal the queued observations and ship the pending rows. Return False if any of them is left."""
+    """Journal queued observations and ship pending rows within `timeout` seconds. Return False if any is left."""
     if active is None and not tracing_on():
         return True
     return running().flush(timeout)

@@ -435,7 +435,7 @@ def setting(name: str) -> Any:
 
 
 def _config() -> dict[str, Any]:
-    """The names in the `config` module beside this package, and their values. Empty if it is not imported.
+    """The names in the `config` module beside this package, and their values. Empty if that module is not imported.
 
     The names are read from the module's dict, since the module's `__getattr__` must not run.
     """

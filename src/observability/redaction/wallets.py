@@ -337,7 +337,7 @@ _NUMBER = regex(r"0x[0-9a-fA-F]{1,2}(?![0-9a-fA-F])|(?<!\d)\d{1,3}(?!\d|[\"']?\s
 _HEX_BYTE = regex(r"0x[0-9a-f]{1,2}(?![0-9a-f])")
 _LIST_LETTERS = bytes(ord("x") if chr(code) in "0123456789,; \t\r\n:\"'|-" else ord(" ") for code in range(256))
 _SHORTEST_LIST = b"x" * 127  # 64 digits and 63 separators
-# Matches a text that may have such a list, also one with escape sequences such as `\n` between the numbers.
+# Matches a text that may list 64 numbers, also with escape sequences such as `\n` between them.
 BYTES_HINT = rf"""[0-9,; \t\r\n:"'|\\nrtfbvuxa-f%\x1b\[m-]{{{len(_SHORTEST_LIST)}}}|0x[0-9a-f]{{1,2}}(?:[^0-9a-f]|$)"""
 _KEY_BYTES = 64
 _FEWEST_DIFFERENT = 30  # 64 random bytes have about 57 different values; one in 10**20 keys has 30 or fewer

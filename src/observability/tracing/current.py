@@ -155,7 +155,7 @@ def finish(observation: Observation) -> None:
             if observation.has_inner_rows:
                 _settle(observation)
         processor.on_end(observation)
-    except BaseException:  # such as an agent's alarm; send the row again, since no other code will
+    except BaseException:  # such as an agent's alarm; send again, since no other code will
         processor.on_end(observation)
         raise
 
@@ -190,7 +190,7 @@ def finish_request(request: Observation, *, remember: bool = True) -> None:
     request.ended = perf_counter_ns()
     try:
         _send(request, remember=remember)
-    except BaseException:  # such as an agent's alarm; send the row again, since no other code will
+    except BaseException:  # such as an agent's alarm; send again, since no other code will
         _send(request, remember=remember)
         raise
 

@@ -31,7 +31,7 @@ class Reply(NamedTuple):
 IMMUTABLE = frozenset({str, int, float, bool, NoneType, bytes, complex, Decimal, date, datetime, timedelta, UUID})
 # Ids of the immutable types: comparing ids does not call a metaclass's `__hash__` or `__eq__`.
 IMMUTABLE_IDS = frozenset(map(id, IMMUTABLE))
-MAX_NODES = 5_000  # limit for the values in a snapshot, on all levels together; copying so many takes about 1 ms
+MAX_NODES = 5_000  # limit for the values in a snapshot, on all levels together; copying 5,000 takes about 1 ms
 _CONTAINER_NODES = 8  # a list or dict counts as 8 values, since copying it takes as long as 8 values
 _MAX_DEPTH = 12
 _NOTHING = object()

@@ -1,6 +1,6 @@
 """Carries the open observation into new threads and into tasks of `ThreadPoolExecutor`.
 
-By default, Python gives them an empty context. `carry_into_threads` runs once, at the first observation.
+By default, Python starts both with an empty context. `carry_into_threads` runs once, at the first observation.
 """
 
 import functools
