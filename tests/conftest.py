@@ -35,7 +35,7 @@ from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 from tests.otlp_server import HEADERS, OtlpServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores SIGINT by default
-platform.processor()  # fills a cache; an SDK's first client would run `uname`
+platform.processor()  # fills the cache, so that no SDK's first client runs `uname`
 typer.testing._get_command = functools.cache(typer.testing._get_command)  # otherwise each run builds all commands
 
 _SETTINGS = re.compile(
@@ -45,7 +45,7 @@ _SETTINGS = re.compile(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Exempt modules and tests from garbage collection: they live to the end, and each collection would scan them."""
+    """Exempt modules and tests from garbage collection: each collection would scan them, although none is freed."""
     gc.disable()
     yield
     gc.freeze()

@@ -132,7 +132,7 @@ def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: s
 
 
 def test_a_missing_or_broken_package_stops_no_agent(repo: Callable[..., Path]) -> None:
-    """An agent runs on if the package has a damaged module (one line is printed) or is missing (no line)."""
+    """An agent runs on: with a damaged module of the package it prints one line, without the package none."""
     root = repo()
     adopt(root, "--yes")
     (root / "src/observability/settings.py").write_text("broken(", encoding="utf-8")
@@ -168,7 +168,7 @@ def test_later_edits_and_the_journal_stay(repo: Callable[..., Path]) -> None:
 
 
 def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """An update deletes files that the new version lacks and replaces changed files; a removal restores the repo."""
+    """Adopting a newer version replaces changed files and deletes files that it lacks; removal restores the repo."""
     root = repo()
     with monkeypatch.context() as older:
         older.setattr(plan, "__version__", "0.9.0")
@@ -237,7 +237,7 @@ def test_a_repo_that_cannot_take_it_is_left_alone(
 
 
 def test_an_edited_copy_is_not_overwritten(repo: Callable[..., Path]) -> None:
-    """An update that would lose an edit is refused."""
+    """If the operator has edited the adopted copy, `adopt` refuses to update it."""
     root = repo()
     adopt(root, "--yes")
     (root / "src/observability/context.py").write_text("# mine\n", encoding="utf-8")

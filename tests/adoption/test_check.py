@@ -27,7 +27,7 @@ def sites_of(root: Path, source: str, name: str = "src/agents/bot.py") -> list[t
     ],
 )
 def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observed: str) -> None:
-    """Calls in a file that imports `src` are observed; an import inside a function may run too late for that."""
+    """Calls in a file that imports `src` are observed; with the import inside a function, only under `run`."""
     source = f"{imports}\nimport openai\nopenai.chat.completions.create(model='m')"
     assert [site[2] for site in sites_of(tmp_path, source)] == [observed]
 
@@ -76,7 +76,7 @@ def test_a_model_that_its_package_imports_is_reached(tmp_path: Path) -> None:
 
 
 def test_other_peoples_code_is_left_out(tmp_path: Path) -> None:
-    """Virtual environments, this package and files that do not parse are not searched."""
+    """Files in virtual environments, in this package, or with a syntax error are not searched for calls."""
     call = "import openai\nopenai.chat.completions.create()"
     for name in ("venv/a.py", ".venv/a.py", "x/site-packages/a.py", "src/observability/a.py"):
         assert sites_of(tmp_path, call, name) == []

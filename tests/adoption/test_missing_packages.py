@@ -39,7 +39,7 @@ def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str
     ],
 )
 def test_the_console_names_the_package(module: str, command: str, cure: str, journal: JournalReader) -> None:
-    """The command exits with 1, names the cure in the last line of stderr, and leaves no unfinished file."""
+    """If a command lacks a package, it exits with 1, prints the cure as last line, and leaves no unfinished file."""
     observe_llm(lambda: 1)()
     assert journal.observations()
     folder = journal.path.parent
@@ -58,7 +58,7 @@ def test_a_missing_requirement_is_noticed_at_the_start() -> None:
 
 
 def test_the_client_names_the_package(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without the Langfuse SDK, `LangFuseTracker().client` is None and a line is printed."""
+    """Without the Langfuse SDK, `LangFuseTracker().client` is None, and a printed line names the package."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-x")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-x")
     monkeypatch.setitem(sys.modules, "langfuse", None)

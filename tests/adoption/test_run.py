@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def both(root: Path, source: str, *arguments: str, **environment: str) -> list[subprocess.CompletedProcess[str]]:
-    """Return the results of the script under `python` and under `run`."""
+    """Run a script under `python` and under `run`; return both results."""
     (root / "scripts/script.py").write_text(source)
     return [
         subprocess.run(
@@ -75,7 +75,7 @@ def test_a_script_ends_as_it_would_end(root: Path, fault: str) -> None:
 
 
 def test_the_operators_own_sitecustomize_runs(root: Path) -> None:
-    """`run` brings a `sitecustomize` module of its own; the operator's `sitecustomize` still runs, once, after that."""
+    """`run` uses a module `sitecustomize` of its own; the operator's module of that name still runs once."""
     (root / "own").mkdir()
     (root / "own/sitecustomize.py").write_text("import sys\nsys.own = getattr(sys, 'own', 0) + 1\n")
     plain, observed = both(
@@ -85,7 +85,7 @@ def test_the_operators_own_sitecustomize_runs(root: Path) -> None:
 
 
 def test_a_call_is_journalled(root: Path, journal: JournalReader) -> None:
-    """The script's call of the OpenAI SDK is journalled, although the connection is refused."""
+    """A call of the OpenAI SDK in a script under `run` is journalled, although its connection is refused."""
     source = (
         "import openai\nclient = openai.OpenAI(api_key='k', base_url='http://127.0.0.1:9', max_retries=0)\n"
         "try:\n    client.chat.completions.create(model='gpt-4o', messages=[{'role': 'user', 'content': 'Hi'}])\n"

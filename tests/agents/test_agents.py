@@ -140,7 +140,7 @@ def test_luna_does_the_same_however_she_is_traced(
     outcome: str, claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Decisions and printed lines are the same with tracing on, off, and with a journal that cannot be written."""
+    """Luna's decisions and printed lines are the same with tracing on, with tracing off, and without a usable journal."""
     claude.play(httpserver, outcome)
 
     def run() -> tuple[Any, str]:
@@ -167,7 +167,7 @@ def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.C
 def test_luna_live_compares_with_her_last_look(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Luna's first look at the live feed only records its sums; the second look compares and decides."""
+    """Luna, live: the first cycle only records the liquidated sums; the second compares with these and decides."""
     now = pd.Timestamp.now(tz="UTC")
     minute = (now - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     market("/files/liq_data.csv", "\n".join([row(minute - 3, 1000), row(minute - 60, 99999)]))
@@ -229,7 +229,7 @@ def test_open_interest_without_a_coin_is_no_fall_to_zero(
 def test_a_look_that_failed_is_recorded_and_forgotten(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any
 ) -> None:
-    """If the model answers 503 to a spike, the history omits the spike, so that the agent's next look finds it."""
+    """If the model answers 503 to a spike, the spike is not kept in the history, so that the next cycle finds it."""
     now = (pd.Timestamp.now(tz="UTC") - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     agent = LiquidationAgent()
     for size, outcome in ((1000, "answer"), (5000, "503"), (5000, "answer")):
@@ -262,7 +262,7 @@ def swarm(claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_swarm_is_one_trace(swarm: SwarmAgent, journal: Any) -> None:
-    """A swarm's calls of three models, one of which fails, and of the consensus are all in one cycle."""
+    """A swarm's calls of three models, one of which fails, and its call for the consensus are all in one cycle."""
     result = swarm.query("Will it hold?")
     assert result["metadata"] | {"total_time": 0} == {
         "total_models": 3, "successful_responses": 2, "failed_responses": 1, "total_time": 0,
@@ -342,7 +342,7 @@ def test_a_model_that_hangs_holds_up_nobody(
 def test_a_swarm_of_nobody_says_so(
     claude: Provider, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every provider with a key is called; if none answers, the exit status is 1."""
+    """The swarm calls every provider that has a key; if none of them answers, it exits with 1."""
     claude.play(httpserver, "401")
     assert swarm_agent.main(["Will", "it", "hold?"]) == 1
     out = capsys.readouterr().out

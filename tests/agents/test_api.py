@@ -21,7 +21,7 @@ def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> MoonDevAPI:
 
 
 def test_liquidations_are_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
-    """The key is sent as a header, the limit as a parameter; broken rows are reported."""
+    """A request for liquidations has the key as a header and the limit as a parameter; broken rows are reported."""
     httpserver.expect_request(
         "/files/liq_data.csv", query_string="limit=7", headers={"X-API-Key": KEY}
     ).respond_with_data(f'{row(1, 500, "BUY")}\r\n{row(0)}\r\n"a",b\r\n')

@@ -22,7 +22,7 @@ class Stop(BaseException):
 
 
 def test_a_base_agent_must_be_given_a_run() -> None:
-    """A subclass must define `run`, as in the existing repo."""
+    """`BaseAgent.run` raises until a subclass defines it, as in the existing repo."""
     with pytest.raises(NotImplementedError, match="BaseAgent must define run"):
         BaseAgent("risk").run()
     agent = BaseAgent("risk", use_exchange_manager=True)
@@ -115,7 +115,7 @@ def test_the_model_is_the_one_that_the_settings_name(
 
 @pytest.mark.slow
 def test_ctrl_c_is_how_an_agent_is_stopped() -> None:
-    """Ctrl-C prints a line and no traceback; the exit status is 0."""
+    """Ctrl-C ends an agent with a line, without a traceback, and with status 0."""
     code = (
         "import time\nfrom src.agents.base_agent import BaseAgent, run_as_script\n"
         "run_as_script(lambda: BaseAgent('risk').run_forever(lambda: print('looks', flush=True), 1))"

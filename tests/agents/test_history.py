@@ -53,13 +53,13 @@ def test_a_day_is_kept(file: Path) -> None:
 
 
 def test_the_existing_repos_timestamps_are_read(file: Path) -> None:
-    """Timestamps without a zone are in this machine's time."""
+    """Timestamps without a zone, as the existing repo writes them, are read as this machine's local time."""
     naive = datetime.now(UTC).astimezone().replace(tzinfo=None).isoformat(sep=" ")
     assert written(file, f"{naive},1,2").last(within=MINUTES) == {"longs": 1, "shorts": 2}
 
 
 def test_unreadable_rows_are_reported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that another program wrote, or a crash cut short, does not stop the agent."""
+    """Rows that cannot be read (written by another program, or cut by a crash) are skipped and counted in a line."""
     history = written(file, "yesterday,1,2", f"{ago(2)},x,2", f"{ago(1)},3,4", f"{ago(0)[:15]}\0")
     assert history.last(within=30 * MINUTES) == {"longs": 3, "shorts": 4}
     assert "⚠️ history.csv: 3 rows cannot be read and are left out" in capsys.readouterr().out

@@ -49,7 +49,7 @@ def test_rows_come_in_order_of_time() -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "empty", "binary", "another csv"])
 def test_what_is_no_feed_is_said_with_its_cure(kind: str, tmp_path: Path) -> None:
-    """For a file that is not a feed, the message names the file and the cure."""
+    """If a file is not a feed of liquidations, the error names the file and the cure."""
     path = tmp_path / "feed.csv"
     if kind == "directory":
         path.mkdir()

@@ -15,7 +15,7 @@ def cycle(
     at_ns: int, agent: str = "WhaleAgent", *, failed: bool = False, answer: str | None = None, action: str = "BUY",
     confidence: float = 70, seconds: float = 2.0, usd: float = 0.01, valid: bool = True, **columns: object,
 ) -> list[Row]:  # fmt: skip
-    """Return the rows of one trace, which end at `at_ns`: a call, its decision unless the call failed, the root."""
+    """Return the rows of a trace that ends at `at_ns`: the call, its decision unless the call failed, and the root."""
     number = next(_ids)
     shared = {"trace_id": f"{number:032x}", "trace_name": agent, "agent": agent, "end_ns": at_ns, **columns}
     call = observation_row(

@@ -73,13 +73,13 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
 def test_settings_that_do_not_work(
     name: str, value: str, finding: str, made: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a wrong setting of alerts, `doctor` names the setting and its cure, and quotes no address."""
+    """If a setting of the alerts is wrong, `doctor` names the setting and the cure, and quotes no address."""
     monkeypatch.setenv(name, value)
     assert finding in run("doctor").stdout
 
 
 def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rule can be switched off for one agent."""
+    """A rule that OBSERVABILITY_ALERT_OFF names for an agent gives that agent no alerts."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_OFF", "whaleagent FAILING")
     assert run("watch", "--once").stdout == ""
     assert webhook.titles == []
@@ -127,7 +127,7 @@ def test_a_budget_at_85_and_at_100_percent(
 
 
 def test_one_watch_at_a_time(made: Journal) -> None:
-    """If a `watch` is running, a second one prints so and exits with 0: cron may start it before a slow one ends."""
+    """If a `watch` is running, a second one prints that and exits with 0: cron may start one before the last ends."""
     with only_watch(made.path):
         second = run("watch", "--once")
     assert (second.exit_code, second.stderr) == (0, "🤖 another `watch` is running on this journal\n")

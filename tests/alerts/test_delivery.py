@@ -82,8 +82,8 @@ def test_mail_and_webhook_get_the_same_message(
 
 
 def test_a_dead_channel_holds_up_no_other(store: AlertStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working channel gets the message. The failing channel's failures are counted; its message is retried with
-    pauses, and given up in the end."""
+    """Of two channels, the working one gets the message at once. The failing one's failures are counted; its message
+    is retried with growing pauses, and given up in the end."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", f"json://127.0.0.1:9/hook {webhook.url}")
     announce(store, incident(), T0)
     assert webhook.titles == ["❌ WhaleAgent: failing"]
@@ -126,7 +126,7 @@ def test_the_end_of_quiet_hours(text: str, now: str, end: str, monkeypatch: pyte
 
 
 def test_a_message_cut_off_by_a_kill_is_sent_again_and_says_so(store: AlertStore, webhook: Webhook) -> None:
-    """A message that may or may not have arrived is sent again, marked as a possible repeat."""
+    """If `watch` is killed while it sends a message, the message is sent again, marked as a possible repeat."""
     announce(store, incident(), T0)
     with store.transaction() as db:
         db.execute("UPDATE messages SET state = 'sending'")  # the state after a kill before the server's answer
@@ -137,7 +137,7 @@ def test_a_message_cut_off_by_a_kill_is_sent_again_and_says_so(store: AlertStore
 
 
 def test_many_incidents_are_one_message(store: AlertStore, webhook: Webhook) -> None:
-    """A provider that fails for the whole fleet causes one message."""
+    """Incidents of twenty agents at once are sent as one message."""
     due = {configured_channels()[0].key: T0}
     store.save({}, [], [Incident(f"Agent{number}", "failing", "text", T0, T0) for number in range(20)], due)
     delivery.send_due(store, configured_channels(), T0)
@@ -157,7 +157,7 @@ def test_secrets_are_masked(store: AlertStore, webhook: Webhook, monkeypatch: py
 
 
 def test_addresses_that_cannot_be_read_are_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An invalid address is named by its number, since it may hold a token."""
+    """An invalid address is named by its position in the setting, since its text may contain a token."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_URLS", "json://127.0.0.1:1/a,nonsense://token,\n  json://127.0.0.1:2/b,")
     assert [channel.label for channel in configured_channels()] == [
         "channel 1 (JSON)", "channel 2 (nonsense)", "channel 3 (JSON)",

@@ -22,7 +22,7 @@ from src.observability.alerts.detectors import (
 
 
 def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
-    """Return the mean number of steps until a sum that is reset at 0 reaches the limit."""
+    """Return the mean number of steps until the sum of steps, which never falls below 0, reaches the limit."""
     times = []
     for _ in range(runs):
         score, steps = 0.0, 0

@@ -31,7 +31,7 @@ def events_of(journal: Any) -> list[tuple[str, Event]]:
 
 
 def test_a_cycle_is_a_call_a_decision_and_an_end(journal: Any) -> None:
-    """The events of one trace come in the order in which they end, with the agent's name."""
+    """A cycle gives the events call, decision and end of the trace, in this order, with the agent's name."""
     with ObservabilityContext.agent_cycle("WhaleAgent"):
         ask("BUY\nwhales")
         ObservabilityContext.add_trading_signal("BUY", 70, "whales", symbol="BTC")
@@ -81,7 +81,7 @@ def test_an_inferred_decision_counts(journal: Any, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_interrupted_call_is_no_event(journal: Any) -> None:
-    """A call, with its cycle, whose process died tells nothing about the model's answers."""
+    """Calls and cycles of a process that died give no events, since they tell nothing about the model's answers."""
     with ObservabilityContext.agent_cycle("Dying"):
         ask("BUY")
     rows = journal.observations()

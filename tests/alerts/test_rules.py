@@ -12,7 +12,7 @@ from tests.alerts.agents import DAY_NS, HOUR_NS, MINUTE_NS, T0
 
 
 def calls(monitor: Monitor, bad: str, first_ns: int, step_ns: int = 15 * MINUTE_NS) -> Iterator[Incident]:
-    """Feed one call per character (x: failed) and the end of its trace; yield the incidents that begin or end."""
+    """Feed the monitor one call per character (x: failed) with its trace's end; yield incidents that begin or end."""
     for number, kind in enumerate(bad):
         at = first_ns + number * step_ns
         yield from monitor.feed(Call(at, f"trace{number}", kind == "x", seconds=2.0, cost_usd=0.01))
@@ -37,7 +37,7 @@ def test_a_burst_of_failures_within_minutes_is_no_incident() -> None:
 
 
 def test_traces_of_before_and_after() -> None:
-    """An incident has the first bad trace, and as last good trace the trace before the first bad one."""
+    """An incident names its first bad trace, and as last good trace the trace before that."""
     monitor = Monitor.new("A", T0)
     (incident,) = [item for item in calls(monitor, "...xx.xxxxxxxxx", T0) if item.rule == "failing"]
     assert (incident.last_good, incident.first_bad, incident.since_ns) == ("trace2", "trace3", T0 + 45 * MINUTE_NS)

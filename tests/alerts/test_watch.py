@@ -21,7 +21,7 @@ def usual_days(journal: Journal, days: float) -> int:
 
 
 def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """The message has agent, rule, time, last good and first bad trace; a restarted watch does not repeat it."""
+    """The message names the last good and the first bad trace; a restarted watch does not send it again."""
     at = usual_days(made, 3)
     good = cycle(at)
     failing = [cycle(at + number * QUARTER, failed=True) for number in range(1, 9)]
@@ -39,7 +39,7 @@ def test_an_incident_is_one_message_and_its_end_another(made: Journal, watcher: 
 
 
 def test_a_silent_agent_is_reported_by_its_own_cadence(made: Journal, watcher: Start, webhook: Webhook) -> None:
-    """An agent that runs every 15 minutes is silent after an hour; its next trace ends the incident."""
+    """An agent that runs every 15 minutes is reported as silent after an hour; its next trace ends the incident."""
     at = usual_days(made, 15)
     running = watcher()
     running.run_pass(at)

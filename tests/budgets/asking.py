@@ -19,7 +19,7 @@ def gate() -> Gate:
 def counted() -> None:
     """Wait until the budgets have counted all calls so far."""
     assert runtime.running().recorder.flush(5)
-    for _ in range(2):  # the first refresh may have begun earlier
+    for _ in range(2):  # the first refresh may have begun before the call
         views = gate().views
         gate().needs_refresh = True
         deadline = time.monotonic() + 5

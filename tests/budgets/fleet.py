@@ -32,7 +32,7 @@ class SlowModel(PricedModel):
 
 
 def worked(calls: int, seconds: float, *, exiting: bool = False) -> Worked:
-    """Make this number of calls in this process."""
+    """Make this number of calls in this process, and return the results."""
     model = SlowModel()
     model.seconds = seconds
     answered, slowest = 0, 0.0

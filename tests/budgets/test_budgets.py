@@ -96,7 +96,7 @@ def test_stop_raises_into_a_direct_call(client: openai.OpenAI, monkeypatch: pyte
 def test_an_awaited_call_is_refused_without_a_warning(
     client: openai.OpenAI, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, recwarn: Any
 ) -> None:
-    """The coroutine of a refused asynchronous call is closed, since Python would warn that it was never awaited."""
+    """The coroutine of a refused asynchronous call is closed, so that Python does not warn of a missing await."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 1 calls/week stop")
     ask_sdk(client)
 

@@ -94,7 +94,7 @@ class Unpriced(PricedModel):
 
 
 def test_a_call_without_a_price_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unpriced call counts by its tokens, at 5 USD per million or at the mean price of priced calls."""
+    """A call of a model without a known price is charged 5 USD per million tokens, or the mean price of other calls."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week; fleet 99999 tokens/week; fleet 99 calls/week")
     ask(Unpriced())
     tokens = INPUT + OUTPUT

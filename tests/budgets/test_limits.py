@@ -19,7 +19,7 @@ def at(text: str, zone: str) -> float:
 
 
 def test_the_settings_example() -> None:
-    """The example has three budgets: for the fleet, for an agent (soft), for models by pattern."""
+    """The setting's example gives three budgets: for the fleet, for one agent (soft), and for models by pattern."""
     fleet, whale, claude = parse_budgets("fleet 20 USD/day; WhaleAgent 2 USD/day soft; claude-* 300 calls/hour")
     assert (fleet.scope, fleet.amount, fleet.unit, fleet.period) == ("fleet", 20, "USD", "day")
     assert [fleet.covers(None), fleet.covers("WhaleAgent", "gpt-4o")] == [True, True]

@@ -73,7 +73,7 @@ def student_quantile(freedom: int) -> float:
 def assert_interval(
     shown: tuple[Any, Any], values: pd.Series, bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> None:
-    """Check Student's interval, as exactly as the console's quantiles of three decimals allow."""
+    """Check Student's interval within the error of the console's quantiles, which have three decimals."""
     if values.nunique() < 2:
         assert shown == (None, None)
         return

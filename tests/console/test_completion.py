@@ -23,7 +23,7 @@ cd / && moon --version
 
 @pytest.mark.slow
 def test_bash_completes_commands_options_and_values() -> None:
-    """Bash offers all commands, options and values; `moon` runs from any folder."""
+    """Bash, with the script, completes commands, options and values, and runs `moon` from any folder."""
     script = invoke("completion bash").stdout
     ended = subprocess.run(
         ["bash", "--norc", "-c", script + TRY], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60,

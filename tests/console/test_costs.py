@@ -171,7 +171,7 @@ def check_row(row: dict[str, str], line: dict[str, Any]) -> None:
 
 
 def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
-    """If --since is within an hour, whole hours come from the hourly totals and the rest from rows; filters apply."""
+    """With --since in the middle of an hour, figures are exact: this hour is added up from rows, others from totals."""
     everything = frame()
     calls = everything[everything["type"] == "generation"].sort_values("start_ns")
     for place in (0, 1, 77, 150, 298):
@@ -187,7 +187,7 @@ def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
 
 
 def test_the_derived_figures(filled: Journal) -> None:
-    """Spend per decision is unknown if a price is; errors are a share of calls, cache hits one of input tokens."""
+    """Errors are a share of calls, cache hits of input tokens; an unknown price makes spend per decision unknown."""
     for line in lines("costs", "--by", "model"):
         assert line["cache_hit_share"] == pytest.approx(line["cached_tokens"] / line["input_tokens"])
         assert line["error_share"] == line["errors"] / line["calls"]
@@ -199,7 +199,7 @@ def test_the_derived_figures(filled: Journal) -> None:
 
 
 def test_the_sums_outlive_the_rows(filled: Journal) -> None:
-    """The spend of deleted rows is counted; their latencies are unknown."""
+    """The spend of deleted calls still counts in `costs`; their latencies are unknown."""
     before = lines("costs", "--by", "model")
     while filled.delete_done(500):
         pass
@@ -283,7 +283,7 @@ def test_figures_end_while_calls_go_on(filled: Journal) -> None:
 
 
 def test_a_model_without_a_price_is_no_what_if(filled: Journal) -> None:
-    """An unknown model is reported with the cure, exit status 1."""
+    """`--what-if` with an unknown model prints the cure and exits with 1."""
     result = run("costs", "--what-if", "nobody-s-model")
     assert result.exit_code == 1
     assert "pip install -U genai-prices" in result.stderr
@@ -299,7 +299,7 @@ def test_the_price_table_tells_its_age() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 100, 120, 160])
 def test_every_table_fits(columns: int, filled: Journal) -> None:
-    """No line is wider than the terminal, and no number is cut."""
+    """No line of `costs` and `status` is wider than the terminal, and no number is cut."""
     for command in (["costs"], ["costs", "--by", "model"], ["costs", "--what-if", "gpt-4o"], ["status"]):
         output = run(*command, columns=columns).output.replace(str(settings.journal_path()), "").split("📌")[0]
         assert max(map(len, output.splitlines())) <= columns

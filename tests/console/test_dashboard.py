@@ -67,7 +67,7 @@ def test_what_others_made_is_not_touched(run: Any, api: DashboardApi) -> None:
 
 
 def test_a_server_without_the_api(run: Any, api: DashboardApi) -> None:
-    """If the server has no API for dashboards, the command prints what to click, and makes the score settings."""
+    """If the server has no API for dashboards, `dashboard` prints what to click and makes the score configurations."""
     api.is_there = False
     result = run("dashboard", columns=400)
     assert result.exit_code == 1

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filled(20)
 
 
 def run(command: str, answer: str = "") -> Result:
-    """Run a command in a pipe of 80 columns; `answer` is typed."""
+    """Run a command in a pipe of 80 columns, with `answer` as the operator's input."""
     return CliRunner().invoke(app, command.split(), input=answer, env={"COLUMNS": "80"})
 
 
@@ -30,7 +30,7 @@ def traces() -> dict[str, int]:
 
 
 def test_delete_deletes_one_trace(filled: Journal) -> None:
-    """After a yes, only this trace's rows are deleted; its cost stays in the totals."""
+    """`delete` asks first; after a yes it deletes only this trace's rows, and the trace's cost stays in the totals."""
     before, spent = traces(), json_lines("costs --by model")
     trace_id = next(iter(before))
     for answer, message in (("", "No confirmation (no terminal): nothing was deleted"), ("n\n", "Nothing was deleted")):
@@ -60,7 +60,7 @@ def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
 
 
 def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
-    """The command names each host that received the trace, its address there, and the request that deletes it."""
+    """`delete` prints each host that has received the trace, the trace's address there, and a request to delete it."""
     trace_id = next(iter(traces()))
     label = "https://langfuse.example.com|pk-lf-0123456789"
     filled.change("UPDATE observations SET state = 'shipped', destination = ? WHERE trace_id = ?", (label, trace_id))

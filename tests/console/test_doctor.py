@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filled(20)
 
 
 def doctor(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    """Return the exit status and the findings."""
+    """Run `doctor` and return the exit status and the findings."""
     result = CliRunner().invoke(app, ["doctor", "--json", *arguments])
     return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -47,7 +47,7 @@ def worst_finding(about: str, *arguments: str) -> tuple[str, str, str | None]:
 
 
 def test_all_is_well(langfuse: Any) -> None:
-    """If all is well, all findings are fine, no key is shown, and the exit status is 0."""
+    """After a delivered cycle, all findings are fine, no key is shown, and the exit status is 0."""
     one_cycle()
     assert LangFuseTracker().flush(10)
     status, findings = doctor()
@@ -76,7 +76,7 @@ def test_all_is_well(langfuse: Any) -> None:
     ],
 )
 def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> None:
-    """The server's mode is reported, and the last trace and score are read through that mode's API."""
+    """`doctor` reports the server's mode, and reads the last trace and score through the API of that mode."""
     langfuse.mode = mode
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
@@ -91,7 +91,7 @@ def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> N
 
 
 def test_what_is_not_stored_is_reported(langfuse: Any, filled: Journal) -> None:
-    """If a server accepts rows but stores none, that is fine at first (rows may be queued), an hour later a warning."""
+    """`doctor` warns of a server that accepts rows but stores none, but only after an hour: rows may be queued."""
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
     langfuse.is_stored = False
@@ -183,7 +183,7 @@ def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path)
 
 
 def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refused connection is a fault; plain http beyond this machine is not even tried."""
+    """A refused connection is a fault; plain http to another machine is a fault without a connection."""
     for name, value in Backend().environment.items():
         monkeypatch.setenv(name, value)
     weight, what, cure = worst_finding("server")
@@ -220,7 +220,7 @@ def test_a_page_accepts_no_keys(langfuse: Any) -> None:
     ],
 )
 def test_a_server_that_is_not_as_it_should_be(answer: Response, weight: str, text: str, langfuse: Any) -> None:
-    """A server that is broken, moved, another program or too old is a finding."""
+    """`doctor` reports a server that is broken, has moved, is another program or is too old."""
     langfuse.answer = lambda request, _: answer if request.path == HEALTH else None
     finding = worst_finding("server")
     assert finding[0] == weight
@@ -274,7 +274,7 @@ def test_an_endless_answer_is_read_in_part(langfuse: Any) -> None:
 
 
 def test_an_answer_that_unpacks_to_much_is_not_unpacked(langfuse: Any) -> None:
-    """50 KB of gzip that would unpack to 50 MB take less than 20 MB of memory."""
+    """`doctor` uses less than 20 MB of memory for an answer of 50 KB of gzip that would unpack to 50 MB."""
     bomb = gzip.compress(bytes(50 * 2**20))
     langfuse.answer = lambda _request, _body: Response(bomb, headers={"Content-Encoding": "gzip"})
     tracemalloc.start()
@@ -327,10 +327,10 @@ def test_rows_that_wait_too_long(langfuse: Any, filled: Journal) -> None:
 
 
 def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
-    """The finding has the server's message; `--fix` makes the rows pending, and the next pass delivers them."""
+    """For rejected rows, `doctor` prints the server's message; after `--fix` these rows are pending and sent again."""
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
-    LangFuseTracker().flush(10)  # returns False if the refusal happens meanwhile
+    LangFuseTracker().flush(10)  # False if refused meanwhile
     weight, what, cure = worst_finding("rejected")
     assert (weight, cure) == (
         "fault",
@@ -418,7 +418,7 @@ def test_a_folder_that_this_user_cannot_write(mode: int, command: str, tmp_path:
 
 
 def test_unknown_prices_and_calls_that_could_not_be_recorded(filled: Journal) -> None:
-    """Models without a price are named; calls that could not be recorded are counted."""
+    """`doctor` names models without a price, and counts calls that could not be recorded."""
     fill(filled, 100, days=3, seed=2)
     assert "unknown for openrouter/nobody-s-model: " in worst_finding("prices")[1]
     assert worst_finding("own failures")[0] == "fine"

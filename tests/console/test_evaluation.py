@@ -67,7 +67,7 @@ def test_the_verdict_is_what_pandas_computes(judged: pd.DataFrame) -> None:
 
 
 def test_student_s_quantiles_are_student_s() -> None:
-    """97.5 % of the distribution lie below each quantile, by the trapezoidal rule."""
+    """By numerical integration, 97.5 % of Student's distribution lie below each quantile of the console's table."""
     for freedom, quantile in enumerate(_T, start=1):
         at = np.linspace(0, quantile, 20_001)
         scale = math.gamma((freedom + 1) / 2) / math.sqrt(freedom * math.pi) / math.gamma(freedom / 2)
@@ -98,7 +98,7 @@ def test_what_shows_no_spread_has_no_interval(values: list[float]) -> None:
 
 @pytest.mark.parametrize(("cases", "quantile"), [(30, 2.0452), (50, 2.0096), (1000, 1.9623)])
 def test_the_interval_of_many_is_student_s_too(cases: int, quantile: float) -> None:
-    """For larger groups than the console's table has, intervals are right to 0.2 % (NIST e-Handbook, 1.3.6.7.2)."""
+    """For groups too large for the console's table, intervals are right to 0.2 % (NIST e-Handbook, 1.3.6.7.2)."""
     values = np.random.default_rng(3).normal(2, 5, cases)
     half = quantile * values.std(ddof=1) / math.sqrt(cases)
     assert mean_interval(list(values)) == pytest.approx((values.mean() - half, values.mean() + half), rel=2e-3)
@@ -143,7 +143,7 @@ def test_each_figure_counts_its_own_cases(decide: Any) -> None:
 
 
 def test_net_is_less_what_all_calls_cost(decide: Any) -> None:
-    """The cost includes calls that led to NOTHING, no decision or an outcome in percent; a failed call is free."""
+    """Net profit subtracts the cost of all calls, also of those without a decision or profit; failed calls are free."""
     decide(calls=[("m", 0.5)], pnl_usd=10)
     decide(calls=[("m", 0.25), ("m", "failed")], pnl_pct=3)
     decide([("NOTHING", 60)], calls=[("m", 1.0)])
@@ -157,7 +157,7 @@ def test_net_is_less_what_all_calls_cost(decide: Any) -> None:
 
 
 def test_a_model_pays_for_its_own_calls(decide: Any) -> None:
-    """A decision belongs to the model called last before it; calls of the trace's other models are charged to these."""
+    """A decision belongs to the model called last before it; another model in the trace pays for its own calls."""
     decide(calls=[("dear", 5.0), ("cheap", 0.5)], pnl_usd=10)
     dear, cheap = verdict("model", "dear"), verdict("model", "cheap")
     assert (dear["cases"], dear["calls_usd"]) == (0, 5.0)

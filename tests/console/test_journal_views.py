@@ -16,8 +16,8 @@ from tests.console.cycles import ask, one_cycle
 
 
 def test_a_trace_is_a_tree(run: Any) -> None:
-    """The tree has the cycle, its call with tokens and cost, its decision and reason; `last` and the id's first digits
-    find the trace."""
+    """`trace` prints a tree: the cycle, its call with tokens and cost, the decision and its reason. `last` or the first
+    digits of the id select a trace."""
     one_cycle()
     output = run("trace", "last").output
     lines = output.splitlines()
@@ -55,11 +55,11 @@ def test_folded_lines_fit_and_full_ones_are_whole(run: Any) -> None:
         assert "\x1b" not in "".join(lines)
     full = run("trace", "last", "--full").output
     assert "…" not in full
-    assert full.count("answer") == 30 + 30 + 1  # in output, in the argument `answer`, and as its name
+    assert full.count("answer") == 30 + 30 + 1  # output, argument, and the argument's name
 
 
 def test_unknown_is_unknown_and_free_is_free(run: Any) -> None:
-    """An unknown price is never 0, in trees and in sums."""
+    """An unknown price is shown as unknown in trees and sums, never as 0."""
     ask("x", model="nobody-s-model")
     assert "price unknown" in run("traces", "--tree").output
     (figures,) = [json.loads(line) for line in run("costs", "--by", "model", "--json").output.splitlines()]

@@ -79,7 +79,7 @@ def copied(large: Path) -> Iterator[Path]:
 def test_no_append_waits_for_the_console(
     command: str, large: Path, langfuse: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No command delays an append, however long the command takes. A measurement on a busy machine is repeated."""
+    """No command delays an append, however long the command runs. A measurement over the limit is repeated."""
     waited = []
     while not waited or (waited[-1] > MOST_NS and len(waited) < TRIES):
         with copied(large) as folder:

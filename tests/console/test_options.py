@@ -77,7 +77,7 @@ def test_the_help_lists_what_an_exit_status_means() -> None:
 @cases("name", ["decisions", "traces", "costs", "tail", "export"])
 @cases("limit", ["99999999999999999999", "1000001", "0", "-1", "x"])
 def test_a_limit_is_a_number_up_to_a_million(name: str, limit: str, closed: Path) -> None:
-    """A --limit that is not a number from 1 to a million ends with status 2, without a traceback."""
+    """A `--limit` that is not a number from 1 to a million gives status 2, without a traceback."""
     result = run(f"{name} --limit {limit}")
     assert result.exit_code == 2
     assert "Traceback" not in result.output
@@ -103,14 +103,14 @@ def test_a_reader_that_leaves_at_once_is_no_fault(command: str, closed: Path) ->
 
 
 def test_a_report_of_all_takes_no_limit(closed: Path) -> None:
-    """With --report, --limit is refused, not ignored."""
+    """`decisions --report` covers all decisions, so that `--limit` is refused rather than ignored."""
     result = run("decisions --report --limit 5")
     assert result.exit_code == 2
     assert "--report covers all" in result.stderr
 
 
 def test_export_takes_the_newest(closed: Path) -> None:
-    """--limit exports the newest selected rows, in order of arrival."""
+    """`export --limit` prints the newest of the selected rows, in order of arrival."""
     everything = [json.loads(line)["seq"] for line in run("export").stdout.splitlines()]
     assert [json.loads(line)["seq"] for line in run("export --limit 7").stdout.splitlines()] == everything[-7:]
     agent = json.loads(run("export --limit 1").stdout)["agent"]
@@ -278,7 +278,7 @@ def test_what_was_interrupted_took_nobody_knows_how_long(closed: Path) -> None:
 
 
 def test_an_empty_result_names_the_cure(closed: Path) -> None:
-    """A hint never widens `--since all`; the hint for an unknown session names the command that lists sessions."""
+    """If nothing is found, the message states what to do; for a session it names the command that lists sessions."""
     names = "🤖 No traces found: python -m src.observability costs --by session lists the sessions"
     assert run("traces --session nosuch").stderr == f"{names}\n"
     assert run("traces --session nosuch --since 1h").stderr == f"{names}, or widen --since\n"
@@ -286,7 +286,7 @@ def test_an_empty_result_names_the_cure(closed: Path) -> None:
 
 
 def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_path: Path) -> None:
-    """Counts of one are singular; the help of `export` states that a file is replaced."""
+    """A count of one is printed in the singular; the help of `export` states that it replaces an existing file."""
     assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
     assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
@@ -352,8 +352,8 @@ def _tail(*arguments: str, columns: int, lines: int) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 130])
 def test_lines_of_tail_fit(columns: int, journal: Any) -> None:
-    """Lines of `tail` fit the terminal with Chinese names and reasons, whose characters take two columns. A new date is
-    printed as a line."""
+    """Lines of `tail` fit the terminal also with Chinese texts, whose characters take two columns; a changed date is
+    printed on its own line."""
     with ObservabilityContext.agent_cycle("鯨魚觀察員代理程式第一號"):
         ObservabilityContext.add_trading_signal("SELL", 64, "鯨魚離開資金池" * 40, "以太")
     journal.observations()
@@ -387,7 +387,7 @@ def _fail_in_a_cycle() -> None:
 
 
 def test_digits_that_several_traces_share_list_them(closed: Path) -> None:
-    """Digits that several traces share list these traces on stderr, with status 1; eight digits select one trace."""
+    """If several traces share the given digits, they are listed on stderr, with status 1; eight digits select one."""
     journal = Journal(closed)
     journal.change("UPDATE observations SET trace_id = 'abc' || substr(trace_id, 4) WHERE seq <= 6")
     journal.change("UPDATE observations SET trace_id = 'def' || substr(trace_id, 4) WHERE seq > 6")

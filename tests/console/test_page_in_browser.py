@@ -254,7 +254,7 @@ def test_ctrl_c_ends_an_open_stream() -> None:
 
 
 def test_a_view_stays_in_the_address(fleet: tuple[Browser, Journal, str]) -> None:
-    """Filters and periods change the address without loading a page; reload and back button show the same rows."""
+    """Filters and periods change the page's address; a reload or the back button shows the rows of that address."""
     browser, made, origin = fleet
     page = browser.page
     page.get_by_label("Action").select_option("SELL")
@@ -302,7 +302,7 @@ def test_by_keyboard_alone(fleet: tuple[Browser, Journal, str]) -> None:
 
 
 def test_marks_show_their_figures(fleet: tuple[Browser, Journal, str]) -> None:
-    """A tooltip has the words that a screen reader gets; headers sort the table and show the order."""
+    """A chart's tooltip has the words that a screen reader gets; a table's headers sort it and show the order."""
     browser, _, _ = fleet
     page = browser.page
     mark = page.locator("section:has(> header > h2:text-is('Decisions')) g[aria-label]").last
@@ -375,7 +375,7 @@ def paint_and_filter(page: Any) -> tuple[float, float]:
 def test_a_million_rows_being_written_to(
     chromium: Any, serve: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While four processes append to a million rows, the page appears at every size and shows filters and new rows."""
+    """While four processes append to a million rows, the page loads at every size, filters, and shows new decisions."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 900 USD/month; *Agent1 20 USD/day")
     made = Journal(settings.journal_path())
     million.fill(made, 333_334)

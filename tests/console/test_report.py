@@ -75,7 +75,7 @@ def tiles_of(html: str) -> dict[str, tuple[str, str]]:
 
 
 def marks_of(html: str, title: str) -> list[tuple[str, dict[str, float]]]:
-    """Return date and figures of each bar, as a screen reader gets them; an empty name is the total."""
+    """Return the date and the figures of each bar, from its label for screen readers; the name "" means the total."""
     chart = re.search(rf"<h2>{title}</h2>.*?</section>", html, re.DOTALL)
     assert chart, title
     bars = []
@@ -178,7 +178,7 @@ def test_confidence_against_outcome(judged: Journal, report: Callable[..., str])
 
 
 def test_every_link_leads_to_a_trace_inside(judged: Journal, report: Callable[..., str]) -> None:
-    """Each row's trace is in the file, once; no link leads to another file."""
+    """The trace of each row is in the report, once, and no link leads to another file."""
     html = report()
     ids = re.findall(r'id="(t-\w+)"', html)
     links = {link for link in re.findall(r'href="#([^"]*)"', html) if link}
@@ -241,7 +241,7 @@ def test_unknown_is_shown_as_unknown(report: Callable[..., str]) -> None:
 
 
 def test_a_quiet_hour_has_its_place(report: Callable[..., str]) -> None:
-    """Hours without calls are shown as gaps between busy hours, up to now."""
+    """A chart shows hours without calls as gaps between busy hours, up to the current hour."""
     hours = (50, 20, 0)
     _append(*(_call(60 * hour, cost_usd=0.01) for hour in hours))
     bars = marks_of(report(), "Spend by model")

@@ -46,7 +46,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_search_finds_the_same_with_an_index_and_without(
     filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first search fills the index, the second uses it; with OBSERVABILITY_SEARCH off there is no index file."""
+    """The first search, the second, which uses the index, and a third without an index find the same traces."""
     path = search.path_of(filled.path)
     texts = ("FUNDING stays", "503", "sell open", "nowhere", "exchange before liquid", "0")
     first = [traces_with(filled, text) for text in texts]
@@ -120,7 +120,7 @@ def test_no_word_outlives_its_row(filled: Journal, small_parts: None) -> None:
 
 @pytest.mark.filled(100, days=90)
 def test_retention_drops_words_too(filled: Journal, small_parts: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retention, with which agents delete old rows, removes the words of these rows from the index too."""
+    """When retention deletes old rows in an agent's process, their words leave the index too."""
     traces_with(filled, "funding")
     retention = Retention()
     while retention.tidy(filled):
@@ -168,7 +168,7 @@ def test_another_search_that_writes_is_not_waited_for_by_a_deletion(filled: Jour
 
 @pytest.mark.filled(20)
 def test_sqlite_without_fts5_reads_the_rows(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without FTS5, rows are read as if the index were off."""
+    """If SQLite lacks FTS5, searches read the rows as if the index were switched off."""
     monkeypatch.setattr(search, "_CREATE_PART", search._CREATE_PART.replace("fts5", "fts99"))
     assert len(traces_with(filled, "funding")) == 20
     assert len(traces_with(filled, "funding")) == 20
@@ -176,7 +176,7 @@ def test_sqlite_without_fts5_reads_the_rows(filled: Journal, monkeypatch: pytest
 
 @pytest.mark.filled(20)
 def test_a_period_is_searched_alone(filled: Journal) -> None:
-    """With a period, traces before and after it are not found, though they contain the text."""
+    """Traces outside the given period are not found, even if they contain the text."""
     starts = sorted({row["start_ns"] for row in filled.observations() if row["is_root"]})
     rows = newest_decisions(filled, Filter(starts[5], starts[9], text="funding"), 100)
     assert len(rows) == 4

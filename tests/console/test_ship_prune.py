@@ -29,7 +29,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:
-    """Run a command; `answer` is typed."""
+    """Run a command, with `answer` as the operator's input."""
     return CliRunner().invoke(app, [*arguments], input=answer)
 
 
@@ -130,7 +130,7 @@ def started(*arguments: str, stdin: int | None = None) -> Iterator[Any]:
 
 @pytest.mark.slow
 def test_ctrl_c_at_the_question_sends_nothing(filled: Journal, langfuse: Any) -> None:
-    """Ctrl-C at the question ends with status 130."""
+    """Ctrl-C at the question of `ship` ends with status 130, and nothing is sent."""
     with started("ship", "--include-local", stdin=subprocess.PIPE) as process:
         assert process.stderr.read(3) == "500"
         process.send_signal(signal.SIGINT)

@@ -35,7 +35,7 @@ def json_lines(command: str) -> list[Any]:
 
 
 def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
-    """A call without a price makes the trace's cost unknown; a failed call does not; without calls there is no cost."""
+    """A call without a price makes its trace's cost unknown, a failed call does not; without calls there is no cost."""
     with ObservabilityContext.agent_cycle("HalfAgent"):
         ask("x")
         ask("x", model="nobody-s-model")
@@ -57,7 +57,7 @@ def test_a_cost_is_known_where_every_call_has_a_price(run: Any) -> None:
 
 
 def test_cost_and_outcome_stand_once_a_trace(run: Any, journal: Any) -> None:
-    """A trace's cost and outcome stand beside the last valid BUY or SELL; its other decisions have ″."""
+    """Of a trace's decisions, the last valid BUY or SELL shows the trace's cost and outcome; the others show ″."""
     with ObservabilityContext.agent_cycle("SwarmAgent") as cycle:
         ask("x")
         ObservabilityContext.add_trading_signal("BUY", 5, "one")
@@ -88,7 +88,7 @@ def test_a_decision_tells_its_trace(filled: Journal) -> None:
 
 
 def test_traces_are_a_line_each(filled: Journal) -> None:
-    """`traces` prints a line per trace, with the columns below; it prints trees only on request."""
+    """`traces` prints one line per trace; only --tree prints trees."""
     head, _, *lines = printed("traces --limit 40", 160)
     assert head.split()[2:] == ["trace", "agent", "model", "decision", "tokens", "cost", "took", "level"]
     assert len(lines) == 40
