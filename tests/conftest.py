@@ -34,7 +34,7 @@ from tests.certificate import one_certificate
 from tests.langfuse_server import LangfuseServer, RawServer, settings_for
 from tests.otlp_server import HEADERS, OtlpServer
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores SIGINT by default
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore SIGINT
 platform.processor()  # fills the cache, so that no SDK's first client runs `uname`
 typer.testing._get_command = functools.cache(typer.testing._get_command)  # otherwise each run builds all commands
 

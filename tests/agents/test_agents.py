@@ -140,7 +140,7 @@ def test_luna_does_the_same_however_she_is_traced(
     outcome: str, claude: Provider, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Luna's decisions and printed lines are the same with tracing on, with tracing off, and without a usable journal."""
+    """Luna decides and prints the same with tracing on, with tracing off, and with a journal that cannot be written."""
     claude.play(httpserver, outcome)
 
     def run() -> tuple[Any, str]:

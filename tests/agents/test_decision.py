@@ -66,5 +66,5 @@ def test_what_is_unclear_is_nothing(answer: str, why: str) -> None:
 @pytest.mark.slow
 @given(st.text())
 def test_any_text_is_read(answer: str) -> None:
-    """Any text gives a decision with one of the three actions."""
+    """Whatever the answer's text, the decision has one of the three actions."""
     assert parse(answer).action in ("BUY", "SELL", "NOTHING")

@@ -27,7 +27,7 @@ def watcher(made: Journal) -> Iterator[Callable[[], Watcher]]:
 
 
 class Webhook:
-    """A webhook on loopback that keeps the messages it receives; its `url` fits OBSERVABILITY_ALERT_URLS."""
+    """A webhook on loopback that keeps the messages it receives; `url` is its address for OBSERVABILITY_ALERT_URLS."""
 
     def __init__(self, server: HTTPServer) -> None:
         self.status, self.received = 200, list[dict[str, Any]]()

@@ -106,7 +106,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Spending 85 % and 100 % of a budget is an incident each, until the period ends; a jump past both is one."""
+    """Reaching 85 % and 100 % of a budget is an incident each, until the period ends; a jump past both is one."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS

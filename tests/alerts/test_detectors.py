@@ -38,7 +38,7 @@ def test_a_share_that_is_as_usual_is_no_evidence(usual: float, suspect: float) -
     chance = random.Random(1)
     tests = 200.0
     time = mean_time(evidence_limit(tests), lambda: log_ratio(chance.random() < usual, usual, suspect), runs=150)
-    assert time >= tests * 0.8  # 0.8 allows for three standard errors of the mean of 150 runs
+    assert time >= tests * 0.8  # 0.8: three standard errors of the mean of 150 runs
 
 
 def test_an_hour_as_usual_is_no_drift() -> None:

@@ -158,7 +158,7 @@ def _ask_for_ever() -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_gives_its_slice_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within 30 seconds of a SIGKILL during a call, another process frees the reserved amount and counts the prompt."""
+    """If SIGKILL ends a process during a call, another process frees its reservation and counts the prompt in 30 s."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {2.5 * USD} USD/week")
     model = PricedModel()
     ask(model)

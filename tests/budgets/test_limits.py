@@ -30,7 +30,7 @@ def test_the_settings_example() -> None:
 
 
 def test_words_behind_a_budget() -> None:
-    """After amount and period, a time zone, `soft` or `hard`, and an action may follow in any order."""
+    """After a budget's period, a time zone, `soft` or `hard`, and an action may follow in any order."""
     stop, cheap = parse_budgets("fleet 9 USD/week Europe/Berlin stop\nfleet 5 tokens/month gpt-4o-mini UTC hard")
     assert (stop.zone, stop.action_for(ours=False)) == (ZoneInfo("Europe/Berlin"), "stop")
     assert (cheap.zone, cheap.action_for(ours=True)) == (timezone.utc, "gpt-4o-mini")

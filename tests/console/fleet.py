@@ -1,4 +1,4 @@
-"""Second calls and outcomes for the traces that `tests.million.fill` wrote."""
+"""Adds second calls and outcomes to the traces that `tests.million.fill` wrote."""
 
 import random
 from itertools import pairwise

@@ -118,7 +118,7 @@ def test_what_is_wrong_comes_first(langfuse: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
-    """`doctor` reports the flag with its source, half a pair of keys, and malformed values."""
+    """`doctor` reports ENABLE_LANGFUSE with its source, a missing one of the two keys, and malformed values."""
     assert worst_finding("tracing") == ("fine", "on, according to the default", None)
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert worst_finding("tracing")[:2] == ("warning", "off, according to the environment: calls are not recorded")
@@ -148,7 +148,7 @@ REFUSED = _refused("*")
 
 
 def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The refused pattern is the first finding, with the reason; other findings are readable, with secrets masked."""
+    """A refused redaction pattern is the first finding, with the reason; other findings still have secrets masked."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "*")
     monkeypatch.setenv("MY_SECRET", "hunter2-hunter2")
     status, findings = doctor()
@@ -164,7 +164,7 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
 
 
 def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path) -> None:
-    """While a pattern is refused, outcomes with a note are refused too, also from a file; others are recorded."""
+    """While a redaction pattern is refused, outcomes with a note are refused, also from a file; others are recorded."""
     trace_id = filled.observations("is_root")[0]["trace_id"]
     (tmp_path / "trades.csv").write_text(f"trace_id,pnl_usd,note\n{trace_id},5,stopped out\n")
     environment, before = {"OBSERVABILITY_REDACT_PATTERNS": "*", "COLUMNS": "300"}, len(filled.scores())

@@ -21,7 +21,7 @@ NOTEBOOK = (settings.REPO_ROOT / "docs/notebook.md").read_text(encoding="utf-8")
 
 
 def test_every_command_that_it_shows_runs(filled: Journal, tmp_path: Path) -> None:
-    """README's commands run on a filled journal; `tail`, `serve` and `adopt` have their own tests."""
+    """README's commands run on a filled journal, except `tail`, `serve` and `adopt`, which have tests of their own."""
     lines = re.findall(r"^python -m src\.observability ([^#\n]*)", README, re.MULTILINE)
     assert len(lines) >= 12
     for line in lines:

@@ -93,7 +93,7 @@ def test_a_file_is_there_whole_or_not_at_all(run: Any, tmp_path: Path) -> None:
 
 
 def test_a_journal_that_breaks_half_way_leaves_the_old_file(filled: Journal, tmp_path: Path) -> None:
-    """If the journal proves damaged halfway, `export` exits with 1, keeps the old file and leaves no draft."""
+    """If the journal is damaged halfway, `export` exits with 1, keeps the old file and leaves no unfinished one."""
     filled.close()
     with filled.path.open("r+b") as journal:
         journal.seek(filled.path.stat().st_size // 2)

@@ -100,8 +100,8 @@ def test_every_command_obeys_the_same_options(
 
 
 def test_a_text_is_words_in_a_row_of_prompt_answer_reason_or_error(made: Journal) -> None:
-    """Words match in any case and with any signs between them; the last word may be cut short; names, ids and figures
-    are not searched."""
+    """--text finds its words in any case and with any signs between them; its last word may be the start of a longer
+    word. Names, ids and figures are not searched."""
     contents = {
         "a" * 32: {"input": json.dumps([{"role": "user", "content": "Short\nLIQUIDATIONS look tired"}])},
         "b" * 32: {"output": json.dumps({"choices": ["short: liquidation"]})},

@@ -53,7 +53,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def large() -> Iterator[Path]:
-    """120,000 observations of two weeks, some of them rejected."""
+    """A journal of 120,000 observations over two weeks, some of them rejected."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         journal = Journal(Path(folder) / "large.db")
         fill(journal, 40_000)

@@ -119,7 +119,7 @@ async def test_what_a_model_wrote_stays_text(browser: httpx.AsyncClient, journal
         assert "document.title" in html
         assert "<script>" not in html
         assert "<img" not in html
-        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # an option's value is the raw name
+        assert not re.search("\u202e|\x1b", re.sub(' value="[^"]*"', "", html))  # an option's value keeps the raw name
         assert html.count("</ol>") == html.count("<ol")
 
 
