@@ -1,4 +1,4 @@
-"""The operator's own secrets in every encoding, and the operator's own patterns."""
+"""Tests that the operator's own secrets are masked in every encoding, and that the operator's patterns are applied."""
 
 import json
 import os
@@ -38,7 +38,7 @@ OURS = (
 
 @cases("secret", OURS)
 def test_a_secret_in_every_form(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No part of the secret is left."""
+    """A secret is masked in every encoding, and no part of the secret is left."""
     environment.forget()
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
     done = {form: redact_text(f"see {ENCODINGS[form](secret)} there").replace("\\", "") for form in ENCODINGS}
@@ -46,14 +46,14 @@ def test_a_secret_in_every_form(secret: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _random_secret(make: random.Random) -> str:
-    """Return a secret of 14 to 43 characters, as people and machines choose them."""
+    """Return a random secret of 14 to 43 letters and digits; some secrets also have punctuation."""
     letters = make.choice((string.ascii_letters + string.digits, string.ascii_letters + string.digits + "!$&+/=?@_-"))
     return "x9" + "".join(make.choices(letters, k=make.randrange(10, 40))) + "K7"
 
 
 @cases("place", CONTEXTS)
 def test_a_secret_in_every_form_in_every_text_of_a_trading_process(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secret is masked, and not even its middle part is left."""
+    """Every encoding of a secret is masked in this kind of text, and not even the middle of the secret is left."""
     environment.forget()
     secret = _random_secret(random.Random(place))
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
@@ -70,7 +70,7 @@ def _assert_masked(place: Callable[[str], str], written: str, secret: str) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ENCODINGS)
 def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each secret is found in this form, in every text of a trading process."""
+    """A random secret in this encoding is masked in every kind of text that a trading process writes."""
     make = random.Random(form)
     for place in CONTEXTS.values():
         secret = _random_secret(make)
@@ -80,7 +80,7 @@ def test_hundreds_of_our_own_secrets_are_found_wherever_they_stand(form: str, mo
 
 @cases("secret", OURS)
 def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The secret may begin anywhere in the blob; neighbouring letters stay only if they hold none of its bits."""
+    """A secret in longer base64 text is masked at any offset; letters beside it stay if they hold none of its bits."""
     environment.forget()
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
     for form in BLOBS:
@@ -90,7 +90,7 @@ def test_a_secret_in_a_larger_blob(secret: str, monkeypatch: pytest.MonkeyPatch)
 
 @cases("form", BREAKS)
 def test_a_secret_broken_by_anything(form: str) -> None:
-    """Twelve of a secret's letters and digits in order are masked, whatever stands between them."""
+    """A secret that is interrupted by other characters is masked: twelve of its letters and digits in order suffice."""
     assert redact_text(f"see {BREAKS[form](SECRET)} there") == f"see {MASK} there"
 
 
@@ -102,7 +102,7 @@ def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch, write_
 
 
 def test_what_was_clean_is_masked_once_it_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Texts and metadata that were remembered as clean are forgotten when the environment's secrets change."""
+    """A text that redaction remembers as clean is masked once it becomes a secret in the environment."""
     value = [{"note": "Zq8xT4vK1mWp", "count": 3}, "Zq8xT4vK1mWp"]
     assert redact(value) == redact(value) == value
     monkeypatch.setenv("BOT_SECRET", "Zq8xT4vK1mWp")
@@ -110,13 +110,13 @@ def test_what_was_clean_is_masked_once_it_is_a_secret(monkeypatch: pytest.Monkey
 
 
 def test_numbers_of_a_table_are_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret of digits must be in one piece, not in neighbouring cells."""
+    """A secret that is a number is masked only in one piece: the same digits in two neighbouring table cells stay."""
     monkeypatch.setenv("PIN_TOKEN", "1234567890123")
     assert redact_text("| 12345.67 | 890123 |") == "| 12345.67 | 890123 |"
 
 
 def test_a_secret_number_is_masked_as_a_number_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A number that is a secret is masked as a value, a float and a key."""
+    """A secret that is a number is masked as an integer, as a float and as a dictionary key."""
     monkeypatch.setenv("PIN_TOKEN", "1234567890123")
     assert redact({"n": 1234567890123, "f": [1234567890123.0], 1234567890123: True}) == {
         "n": MASK,
@@ -127,7 +127,7 @@ def test_a_secret_number_is_masked_as_a_number_too(monkeypatch: pytest.MonkeyPat
 
 
 def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each key of a list is a secret, since an error quotes one; words, short pieces and addresses are not."""
+    """If a variable lists several keys, each key is a secret; words, short items and wallet addresses are not."""
     address = "9BB6NFEcjBCtnNLFko2FqVQBq8HHM13kCyYcdQbgpump"
     monkeypatch.setenv("OPENAI_API_KEYS", f"multiKeyOneXx11, multiKeyTwoYy22;short,electric,{address}")
     assert redact_text("bad multiKeyOneXx11 or multiKeyTwoYy22") == f"bad {MASK} or {MASK}"
@@ -143,14 +143,14 @@ def test_each_of_several_keys_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )
 def test_the_credential_of_an_address_is_a_secret(value: str, quoted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The credential is masked with or without the address, whatever the variable's name; the network's name is not."""
+    """The credential in an address is masked alone and within the address; the name of the network is not masked."""
     monkeypatch.setenv("SOLANA_NODE", value)
     assert redact_text(f"for {value} there") == f"for {MASK} there"
     assert redact_text(f"for {quoted} on mainnet-beta") == f"for {MASK} on mainnet-beta"
 
 
 def test_each_of_several_addresses_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each address's credential is a secret; an address without one stays; an invalid address is masked whole."""
+    """In a list of addresses, only the credentials are secrets. An invalid address is masked as a whole."""
     public = "https://api.mainnet-beta.solana.com"
     monkeypatch.setenv("RPC_URLS", f"{public},https://rpc.example/?api-key=zzzz-9999-keyval")
     assert redact_text(f"{public} or zzzz-9999-keyval") == f"{public} or {MASK}"
@@ -182,14 +182,14 @@ def test_the_operators_own_addresses_stay(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_number_that_a_key_has_is_left_to_it() -> None:
-    """Dictionary keys that become equal markers are numbered; a number that a key already has is not used again."""
+    """Keys that are masked to the same marker are numbered, but no number is used that an existing key already has."""
     three = {SECRET: [1.5], f"{MASK} (2)": [2.5], SECRET.encode(): [3.5]}
     assert list(redact(three).values()) == list(three.values())
 
 
 @pytest.mark.slow
 def test_nothing_beside_our_own_secrets_takes_more_than_its_time() -> None:
-    """Near-matches and repeated secrets take at most three seconds a megabyte of this thread's time."""
+    """Redaction of near-matches and repeated secrets takes at most three seconds of CPU time per megabyte."""
     for text in ("%77" * 66_000, "\\x77" * 50_000, SECRET[:-1] * 6_000, "a\\n\\t" * 40_000):
         began = time.thread_time()
         redact_text(text)
@@ -206,7 +206,7 @@ REFUSED = {
     "x*": "it matches the empty text",
     r"[\s\S]{1,900}x": "it is too large: write \\+ or \\*",
 }
-# Pattern -> a text that it matches whole. `re` would take forever with some of these patterns.
+# Accepted pattern -> a text that it matches from start to end. With some of these patterns `re` would never finish.
 ACCEPTED = {
     "acct-[0-9]+": "acct-123", r"(?:\d{1,3}\.){3}\d{1,3}": "10.0.0.1", r"(?i)desk-(?:london|york)": "DESK-York",
     r"\(a|b\)+": "b))", "x[+*(|]+y": "x+(y", "k(?:ey|EY)=\\w+": "kEY=v", "(?:ab){2,}c": "ababc",
@@ -219,7 +219,7 @@ ACCEPTED = {
 @needs_re2
 @cases("pattern", REFUSED)
 def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No text is recorded until the pattern is corrected."""
+    """The error names the refused pattern and the reason. No text is recorded until the pattern is corrected."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     with pytest.raises(settings.SettingError, match=REFUSED[pattern]) as error:
         check_patterns()
@@ -228,7 +228,7 @@ def test_a_refused_pattern_is_named_with_the_reason(pattern: str, monkeypatch: p
 
 
 def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the package to install, and no text is recorded."""
+    """Without google-re2, the error names the package to install, and no text is recorded."""
     monkeypatch.setattr(rules, "re2", None)
     monkeypatch.setattr(rules, "_current", None)
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
@@ -240,7 +240,7 @@ def test_patterns_without_their_library_are_refused(monkeypatch: pytest.MonkeyPa
 @needs_re2
 @cases("pattern", ACCEPTED)
 def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A match is masked also in a long text, and across two windows of the search."""
+    """A match is masked in long texts too, even across the border of two parts that are searched separately."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     check_patterns()
     for before in (0, 1, 2040, 4090, 10_000):
@@ -253,7 +253,7 @@ def test_an_ordinary_pattern_is_accepted_and_masks(pattern: str, monkeypatch: py
 
 @needs_re2
 def test_the_edges_of_a_window_are_no_edges_of_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    r"""`^`, `$` and `\b` match only at the ends of the text and at edges of words."""
+    r"""Long texts are searched in parts: the edges of a part do not match `^`, `$` or `\b`."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "^aa\naa$\n\\baa\n aa\\b")
     text = f"b{'a' * 20_000}b"
     assert redact_text(text) is text
@@ -261,7 +261,7 @@ def test_the_edges_of_a_window_are_no_edges_of_the_text(monkeypatch: pytest.Monk
 
 @needs_re2
 def test_a_text_that_utf_8_cannot_hold_is_searched_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """JSON that was cut may contain half of a surrogate pair."""
+    """A text with half of a surrogate pair, as in truncated JSON, is searched like any other text."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "acct-[0-9]+")
     assert redact_text("\ud83c acct-12 é") == "\ud83c [REDACTED:operator] é"
 
@@ -271,7 +271,7 @@ def test_a_text_that_utf_8_cannot_hold_is_searched_too(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("pattern", [r"\w+@\w+", ".*hidden", r"BEGIN[\s\S]*?END", "(a|aa)+b", "(.*,){8}x"])
 @pytest.mark.parametrize("repeated", ["a", "@a", "BEGIN", "a,"])
 def test_no_accepted_pattern_stops_trading(pattern: str, repeated: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four times the text takes four times as long, not sixteen times."""
+    """Redaction takes linear time with every accepted pattern: four times the text takes about four times as long."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     took = []
     for size in (6_000, 24_000):
@@ -282,7 +282,7 @@ def test_no_accepted_pattern_stops_trading(pattern: str, repeated: str, monkeypa
 
 
 def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a refused pattern, the agent's lines are printed, masked by the other rules; no text is recorded."""
+    """With a refused pattern, printed lines are still masked by the other rules, and no text is recorded."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", "(")
     assert redact_line(f"✅ BUY (85%) not {SECRET}") == f"✅ BUY (85%) not {MASK}"
     assert redact_line("✅ BUY (85%)") == "✅ BUY (85%)"
@@ -291,14 +291,14 @@ def test_a_refused_pattern_leaves_what_an_agent_prints(monkeypatch: pytest.Monke
 
 
 def test_a_key_that_was_popped_from_the_environment_stays_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Agents may pop a key before a record with the key is redacted."""
+    """A key is masked even if an agent removes it from the environment before the record is redacted."""
     redact_text("at the start")
     monkeypatch.delenv("EXCHANGE_API_SECRET")
     assert redact_text(f"call with {SECRET}") == f"call with {MASK}"
 
 
 def test_only_the_newest_values_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token renewed every minute neither fills the memory nor slows down redaction."""
+    """Of a token that is renewed every minute, only the newest values are masked: memory stays bounded."""
     for number in range(200):
         monkeypatch.setenv("EXCHANGE_API_SECRET", f"renewed-secret-{number:03}")
         environment.secret_values()
@@ -308,7 +308,7 @@ def test_only_the_newest_values_are_remembered(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.slow
 def test_the_secrets_of_a_process_are_read_when_redaction_is_imported() -> None:
-    """A key may be popped before the first text is redacted."""
+    """A key is masked even if the agent removes it from the environment before the first text is redacted."""
     code = (
         "import os; import src.observability.redaction.redactor as redactor; os.environ.pop('MEXC_API_KEY');"
         "print(redactor.redact_text('key mx0vglQ7e2Lr5sT9wZ1aB3cD6f'))"

@@ -39,11 +39,11 @@ from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
 
 needs_re2 = pytest.mark.skipif(rules.re2 is None, reason="google-re2 is not installed")
-NOT_GENERATED = {"operator", "own-secret"}  # have tests of their own below
+NOT_GENERATED = {"operator", "own-secret"}  # they mask the operator's own values, which the corpus does not contain
 
 
 def assert_gone(secret: str, done: str) -> None:
-    """Check that no eight characters in a row of the secret are left, and a shorter secret is not left whole."""
+    """Check that no eight successive characters of the secret are left; a shorter secret must not be left whole."""
     size = min(8, len(secret))
     left = [secret[at : at + size] for at in range(len(secret) - size + 1) if secret[at : at + size] in done]
     assert not left, (left, done)
@@ -51,7 +51,7 @@ def assert_gone(secret: str, done: str) -> None:
 
 @needs_re2
 def test_every_rule_has_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The corpus, the existing rules and the seen markers have the same names."""
+    """The corpus has a secret for every rule, and redacting all these secrets produces every marker."""
     assert SECRETS.keys() | PLACED.keys() == MARKERS - NOT_GENERATED
     monkeypatch.setenv("EXCHANGE_API_SECRET", "Tr4de&Pass/word+1")
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", r"ACC-\d{6}")
@@ -64,7 +64,7 @@ def test_every_rule_has_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_node_has_its_address() -> None:
-    """The corpus has an example for each host with keys in its addresses."""
+    """For each host whose addresses contain keys, the corpus has an example address."""
     addresses = [make_one(random.Random(1))[0] for make_one in corpus.NODES.values()]
     for host in http._NODES + http._BY_QUERY:
         assert any(host in address for address in addresses), host
@@ -88,7 +88,7 @@ def test_a_secret_is_found_wherever_it_stands(rule: str) -> None:
 def test_a_secret_is_found_in_the_errors_of_the_real_sdks(
     name: str, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Sixteen secrets of every rule are masked where the SDK puts the provider's message."""
+    """Secrets of every rule are masked in the message of the exception in which an SDK quotes the provider's error."""
     monkeypatch.setenv("AI_MAX_RETRIES", "0")
     provider = Provider(name)
     provider.recorded["errors"]["503"] = {"error": {"message": "Incorrect API key provided: SECRET."}}
@@ -105,7 +105,7 @@ def test_a_secret_is_found_in_the_errors_of_the_real_sdks(
 
 @cases("rule", PLACED)
 def test_a_secret_is_known_by_its_name_or_place(rule: str) -> None:
-    """Hundreds of secrets in headers, addresses and named fields are masked in all of `CONTEXTS` but a form."""
+    """Secrets in headers, addresses and named fields are masked in every context of the corpus except a web form."""
     make = random.Random(rule)
     for place in (place for context, place in CONTEXTS.items() if context != "a form"):
         for _ in range(16):
@@ -118,7 +118,7 @@ def test_a_secret_is_known_by_its_name_or_place(rule: str) -> None:
 
 @cases("rule", corpus.GLUED)
 def test_a_key_is_found_that_is_glued_to_a_word(rule: str) -> None:
-    """The key's prefix identifies it after any letters, and these letters stay."""
+    """A key that is glued to a word is recognised by its prefix and masked; the word before the key stays."""
     make = random.Random(f"glued {rule}")
     for number in range(240):
         before, secret = ("key", "token", "apikeyis", "Bearer")[number % 4], corpus.glued(make, rule)
@@ -126,7 +126,7 @@ def test_a_key_is_found_that_is_glued_to_a_word(rule: str) -> None:
 
 
 def test_words_that_begin_like_a_key_stay() -> None:
-    """Slugs and identifiers may contain a key's prefix by chance."""
+    """Slugs and identifiers that happen to contain a key's prefix are not masked."""
     for words in corpus.LIKE_KEYS:
         for text in (words, f"see {words}.", json.dumps({"slug": words}), f"| {words} | 12 |"):
             assert redact_text(text) is text
@@ -134,7 +134,7 @@ def test_words_that_begin_like_a_key_stay() -> None:
 
 @cases("other", corpus.BESIDE_IDS)
 def test_what_is_no_secret_stays_beside_an_id(other: str) -> None:
-    """Beside a key's id, only a value in the format of the key's secret half is masked."""
+    """Beside an AWS or Twilio key id, a value is masked only if it has the format of the matching secret key."""
     make = random.Random(other)
     for rule, account in {"aws-key": SECRETS["aws-key"](make), "twilio-key": f"AC{make.randbytes(16).hex()}"}.items():
         assert redact_text(f"{account} {other}") == f"[REDACTED:{rule}] {other}"
@@ -144,7 +144,7 @@ def test_what_is_no_secret_stays_beside_an_id(other: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("host", [*corpus.NODES, *corpus.WEBHOOKS])
 def test_the_key_in_an_address_is_found_in_any_notation(host: str) -> None:
-    """The address may be whole, without scheme, encoded, or split into host and path as in HTTP clients' errors."""
+    """A key in an address is masked if the address is whole, without scheme, encoded, or split into host and path."""
     make = random.Random(host)
     for notation in corpus.ADDRESSES.values():
         for _ in range(24):
@@ -155,7 +155,7 @@ def test_the_key_in_an_address_is_found_in_any_notation(host: str) -> None:
 
 
 def test_addresses_without_a_key_stay() -> None:
-    """Guides on these companies' hosts, placeholders, explorers, and user names before a host are not masked."""
+    """Links to guides and explorers, addresses with placeholders, and user names before a host are not masked."""
     for address in corpus.GUIDES:
         for text in (address, f"see {address}, and", json.dumps({"url": address}), quote(address, safe="")):
             assert redact_text(text) is text
@@ -163,7 +163,7 @@ def test_addresses_without_a_key_stay() -> None:
 
 @cases("scheme", ["postgres", "postgresql+asyncpg", "mysql", "mongodb+srv", "redis"])
 def test_the_password_of_a_database_is_found(scheme: str) -> None:
-    """The password may have signs that should be encoded, and the address may be encoded itself."""
+    """A database password is masked even if it has characters that should be encoded, or if its address is encoded."""
     for mark in ("", "#", "/", "?", "@", "'", "%23"):
         address = f"{scheme}://bob:hunt3{mark}er2abc@db.internal:5432/trades"
         in_json = json.dumps(address).replace("/", "\\/")
@@ -176,7 +176,7 @@ def test_the_password_of_a_database_is_found(scheme: str) -> None:
 
 @cases("kind", corpus.KEYS)
 def test_a_key_is_known_by_its_name_in_any_notation(kind: str) -> None:
-    """The notations are those of Markdown, YAML, TOML, tables, prose, headers, cookies, addresses and shells."""
+    """A key under a secret's name is masked in Markdown, YAML, TOML, tables, prose, headers, cookies, URLs, shells."""
     make = random.Random(kind)
     for notation in corpus.KEY_NOTATIONS:
         for number in range(8):
@@ -187,13 +187,13 @@ def test_a_key_is_known_by_its_name_in_any_notation(kind: str) -> None:
 
 
 def _filled(notation: str, letter: str, secret: str) -> str:
-    """Return the notation with the secret in place of the lone letter."""
+    """Return `notation` with `secret` in place of its placeholder, which is a single letter outside any word."""
     return re.sub(rf"(?<![A-Za-z]){letter}(?![A-Za-z])|(?<=3D){letter}", lambda _: secret, notation)
 
 
 @cases("password", corpus.PASSWORDS)
 def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
-    """A password is masked also in the prose of an error."""
+    """A password under a password's name is masked in every notation, even inside an error message."""
     for notation in corpus.PASSWORD_NOTATIONS:
         text = _filled(notation, "P", password)
         for written in (text, f"login failed: {text}", f"{text}\nnext line"):
@@ -202,14 +202,14 @@ def test_a_password_is_known_by_its_name_in_any_notation(password: str) -> None:
 
 @cases("notation", corpus.WORD_NOTATIONS)
 def test_a_password_of_letters_alone(notation: str) -> None:
-    """A word is a password if its line, a quote or an equals sign separates it from prose."""
+    """A password that is a word is masked if a line of its own, quotes or an equals sign separate it from prose."""
     for password in corpus.WORD_PASSWORDS:
         assert password not in redact_text(_filled(notation, "P", password))
 
 
 @cases("password", [*corpus.QUOTED_PASSWORDS, *corpus.LINE_PASSWORDS])
 def test_a_password_may_look_like_a_placeholder_or_like_code(password: str) -> None:
-    """Only a value that is a placeholder as a whole stays; a value of `.env` ends with its line."""
+    """A password that only resembles a placeholder or code is masked; in `.env`, it ends with its line."""
     quoted = [f'PASSWORD="{password}"', json.dumps({"password": password}), repr({"db_password": password})]
     for text in quoted + [f"DB_PASSWORD={password}\nNEXT=1"] * (password in corpus.LINE_PASSWORDS):
         assert_gone(password, redact_text(text))
@@ -218,7 +218,7 @@ def test_a_password_may_look_like_a_placeholder_or_like_code(password: str) -> N
 
 @cases("password", ['ab"cd9efg', "ab'cd9efg", "ab\\cd9efg", "ab\\", "a\"b'c9\\defg", "line1abc\nline2def9"])
 def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
-    """Quotes may be escaped up to three times, as in JSON inside JSON; the text after the value stays."""
+    """Quotes inside a password do not end it, even escaped three times as in nested JSON; the text after it stays."""
     once = json.dumps({"password": password, "symbol": "BTC"})
     for text in (once, json.dumps(once), json.dumps(json.dumps(once)), repr({"password": password, "symbol": "BTC"})):
         done = redact_text(text)
@@ -231,7 +231,8 @@ def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
 @cases("kind", corpus.KEYS)
 @cases("notation", corpus.LIST_NOTATIONS)
 def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> None:
-    """Lists in JSON, JSON inside JSON and Python, on one line or several, are masked; the text after the list stays."""
+    """A list under a secret's name is masked in JSON, nested JSON and Python, on one line or more; text after it
+    stays."""
     make = random.Random(notation + kind)
     for _ in range(8):
         secrets = [corpus.KEYS[kind](make) for _ in range(3)]
@@ -242,7 +243,7 @@ def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> 
 
 
 def test_lists_that_are_no_secret_stay() -> None:
-    """Tickers, addresses, hashes and numbers under a name with `key` or `token` stay."""
+    """Lists of tickers, addresses, hashes and numbers under a name with `key` or `token` are not masked."""
     make = random.Random("lists")
     for template in corpus.LISTS:
         text = corpus.sentence(make, template)
@@ -250,7 +251,7 @@ def test_lists_that_are_no_secret_stay() -> None:
 
 
 def test_a_key_without_digits_is_no_word() -> None:
-    """24 random letters, in either case, are masked."""
+    """After a key's name, 24 random letters are masked, whether upper or lower case: they are not a word."""
     make = random.Random("letters")
     for number in range(200):
         letters = (string.ascii_lowercase, string.ascii_uppercase)[number % 2]
@@ -260,7 +261,7 @@ def test_a_key_without_digits_is_no_word() -> None:
 
 
 def test_what_stands_beside_a_word_for_secrets_stays() -> None:
-    """Addresses, hashes, prices, counts, tickers, code and placeholders stay."""
+    """Addresses, hashes, prices, counts, tickers, code and placeholders beside a word such as `key` are not masked."""
     for template in corpus.SENTENCES:
         make = random.Random(template)
         for _ in range(8):
@@ -271,13 +272,13 @@ def test_what_stands_beside_a_word_for_secrets_stays() -> None:
 
 @cases("fields", corpus.FIELDS)
 def test_fields_that_are_no_secret_stay(fields: dict[str, object]) -> None:
-    """Keys of accounts, counts of tokens, keys of caches and pages, pairs of words stay."""
+    """Fields for account keys, token counts, cache keys, page keys and pairs of words are not masked."""
     assert redact(fields) == fields
 
 
 @cases("form", corpus.PEM_FORMS)
 def test_a_private_key_is_found_however_its_lines_are_wrapped(form: str) -> None:
-    """Headers, hyphens before lines, encoding, and a missing first or last line are allowed; other text stays."""
+    """A PEM key is masked with headers, with hyphens before its lines, encoded, or without its first or last line."""
     make = random.Random(form)
     for _ in range(24):
         pem = SECRETS["pem-private-key"](make)
@@ -289,7 +290,7 @@ def test_a_private_key_is_found_however_its_lines_are_wrapped(form: str) -> None
 
 
 def test_the_mention_of_a_private_key_hides_nothing_else() -> None:
-    """Only the header in prose is masked."""
+    """If prose mentions only the header of a private key, only the header is masked."""
     done = redact_text(
         "It must begin with -----BEGIN PRIVATE KEY----- and so on; BUY 0.5 BTC at 97,123.5, risk is low."
     )
@@ -298,7 +299,7 @@ def test_the_mention_of_a_private_key_hides_nothing_else() -> None:
 
 @cases("language", LANGUAGES)
 def test_a_seed_phrase_is_found_however_it_is_written(language: str) -> None:
-    """Phrases of all official languages and lengths, with any separator and case, are masked inside prose."""
+    """Seed phrases of all official languages and lengths are masked in prose, with any separator and in upper case."""
     make = random.Random(language)
     for strength, separator in itertools.product((128, 160, 192, 224, 256), (" ", "\n", ", ", "  ", " | ")):
         words = phrase(make, language, strength).split()
@@ -310,7 +311,7 @@ def test_a_seed_phrase_is_found_however_it_is_written(language: str) -> None:
 
 
 def test_a_numbered_seed_phrase_is_found() -> None:
-    """Numbered phrases, as wallets print them, are masked."""
+    """Numbered seed phrases, as wallets print them, are masked."""
     words = phrase(random.Random(7)).split()
     numbered = "\n".join(f"{number}. {word}" for number, word in enumerate(words, start=1))
     assert "[REDACTED:seed-phrase]" in redact_text(f"Write these down:\n{numbered}\nKeep them safe.")
@@ -319,7 +320,7 @@ def test_a_numbered_seed_phrase_is_found() -> None:
 
 @cases("notation", corpus.BYTE_NOTATIONS)
 def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> None:
-    """A key's bytes are masked as numbers, hex and base64, alone or within a longer list; 64 random bytes stay."""
+    """A Solana key's bytes are masked as numbers, hex and base64, alone or in a longer list; 64 random bytes stay."""
     make = random.Random(notation)
     for _ in range(12):
         key = corpus.solana(make)
@@ -332,7 +333,7 @@ def test_a_solana_key_is_found_in_any_notation_of_its_bytes(notation: str) -> No
 
 
 def test_a_solana_key_as_data_is_found() -> None:
-    """A list of 64 or more numbers, or of their texts, or bytes, is masked; 64 other numbers stay."""
+    """A Solana key is masked as bytes, as a dict, and as a list of numbers or their texts; 64 other numbers stay."""
     raw = corpus.solana(random.Random(3))
     key = list(raw)
     for value in (
@@ -351,7 +352,7 @@ def test_a_solana_key_as_data_is_found() -> None:
 
 
 def test_a_keypair_is_verified_as_ed25519_has_it() -> None:
-    """RFC 8032's first vector and a library's keys verify; a changed bit in either half does not."""
+    """Ed25519 key pairs from RFC 8032 and from a library are valid; with any one bit changed, they are not."""
     seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
     public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
     assert wallets.is_keypair(seed + public)
@@ -364,8 +365,8 @@ def test_a_keypair_is_verified_as_ed25519_has_it() -> None:
 
 
 def test_an_address_is_verified_by_its_bytes() -> None:
-    """Addresses of Solana, Bitcoin and EVM chains verify; 25 bytes without a checksum, and base58 of other lengths, do
-    not."""
+    """Addresses of Solana, Bitcoin and EVM chains are valid. Base58 of another length is not, nor are 25 bytes without
+    a valid checksum."""
     make = random.Random("addresses")
     for _ in range(50):
         assert wallets.is_address(base58.b58encode(make.randbytes(32)).decode())
@@ -377,7 +378,7 @@ def test_an_address_is_verified_by_its_bytes() -> None:
 
 
 def test_an_evm_key_is_told_by_what_assigns_it() -> None:
-    """Variables, fields, prose, lists of wallets and the libraries' errors mark a private key."""
+    """An EVM private key is recognised by a variable, a field, prose, a wallet list or a library's error around it."""
     make = random.Random("notations")
     for notation in corpus.EVM_NOTATIONS * 12:
         secret = "".join(make.choices("0123456789abcdef", k=64))
@@ -387,7 +388,7 @@ def test_an_evm_key_is_told_by_what_assigns_it() -> None:
 
 
 def test_a_hash_beside_talk_of_keys_stays() -> None:
-    """Beside a mention of keys, the hash of a transaction or a storage slot is not taken for a private key."""
+    """A transaction hash or a storage slot beside words about keys is not mistaken for a private key."""
     make = random.Random("talk")
     for template in corpus.EVM_SENTENCES * 12:
         text = corpus.sentence(make, template)
@@ -395,7 +396,7 @@ def test_a_hash_beside_talk_of_keys_stays() -> None:
 
 
 def test_an_evm_key_as_data_is_found() -> None:
-    """A key is masked by its field's name, and as an account's key; a storage key stays."""
+    """An EVM key is masked under the name of a key field, and as an account's `key`; hashes and storage keys stay."""
     secret = "0x" + "".join(random.Random(9).choices("0123456789abcdef", k=64))
     for name in corpus.EVM_FIELDS:
         assert secret not in str(redact({name: secret}))
@@ -413,7 +414,7 @@ def test_an_evm_key_as_data_is_found() -> None:
 
 @pytest.mark.parametrize("times", [3, pytest.param(30, marks=pytest.mark.slow)])
 def test_look_alikes_stay(times: int) -> None:
-    """Hashes, addresses, signatures, ids, images, failed checksums, prices and prose are not masked."""
+    """Hashes, addresses, signatures, ids, images, phrases with a wrong checksum, prices and prose are not masked."""
     make = random.Random("look-alikes")
     for _ in range(times):
         for thing in look_alikes(make):
@@ -423,7 +424,7 @@ def test_look_alikes_stay(times: int) -> None:
 
 
 def test_the_recorded_feed_stays() -> None:
-    """A market table of 1,831 rows stays, as one text and row by row."""
+    """A recorded market table of 1,831 rows is not masked, neither as one text nor row by row."""
     text = FEED.read_text(encoding="utf-8")
     assert redact_text(text) is text
     assert all(redact_text(line) is line for line in text.splitlines())
@@ -431,7 +432,7 @@ def test_the_recorded_feed_stays() -> None:
 
 @pytest.mark.slow
 def test_fewer_than_one_token_in_ten_thousand_is_masked_by_mistake() -> None:
-    """The share of masked tokens is measured on the feed, the guides, the look-alikes, the sentences and the lists."""
+    """In texts without secrets (feed, guides, look-alikes, sentences, lists), under 1 in 10,000 words is masked."""
     make = random.Random("tokens")
     texts = [FEED.read_text(encoding="utf-8"), *corpus.GUIDES]
     texts += [thing for _ in range(60) for thing in look_alikes(make)]
@@ -444,7 +445,7 @@ def test_fewer_than_one_token_in_ten_thousand_is_masked_by_mistake() -> None:
 
 
 def test_a_changed_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key set while the process runs is masked from then on; a placeholder never is."""
+    """A key that is set while the process runs is masked from then on; a placeholder value is never masked."""
     text = "the value is correct-horse-battery"
     assert redact_text(text) is text
     monkeypatch.setenv("NEW_API_KEY", "correct-horse-battery")
@@ -455,7 +456,7 @@ def test_a_changed_environment_is_followed(monkeypatch: pytest.MonkeyPatch) -> N
 
 @needs_re2
 def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pattern of the operator masks; an allowed string stays whatever rule matches."""
+    """Matches of the operator's patterns are masked; a string on the allow list stays, whichever rule matches it."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", r"ACC-\d{6}" + "\n" + "desk-[a-z]+")
     assert redact_text("from ACC-123456 at desk-london") == "from [REDACTED:operator] at [REDACTED:operator]"
     key = SECRETS["groq-key"](random.Random(1))
@@ -465,7 +466,7 @@ def test_the_operators_patterns_and_allow_list(monkeypatch: pytest.MonkeyPatch) 
 
 @cases("pattern", ["(", "(a+)+\\1", "x*", "[z-a]"])
 def test_a_bad_pattern_records_no_text_until_it_is_corrected(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The texts to hide are unknown, and a journalled text cannot be taken back."""
+    """An invalid pattern leaves unknown what to mask, and a recorded text cannot be taken back: no text is recorded."""
     monkeypatch.setenv("OBSERVABILITY_REDACT_PATTERNS", pattern)
     assert redact_text("some prompt") == "[NOT RECORDED: OBSERVABILITY_REDACT_PATTERNS is refused]"
 
@@ -480,7 +481,7 @@ def test_keys_and_nested_values_are_walked() -> None:
 
 
 class Broken:
-    """An object whose text cannot be made."""
+    """An object that raises when it is converted to text."""
 
     def __str__(self) -> str:
         raise ValueError(SECRETS["groq-key"](random.Random(1)))
@@ -497,7 +498,7 @@ def _nested(depth: int) -> list[Any]:
 
 
 def test_what_cannot_be_redacted_says_why() -> None:
-    """A placeholder replaces the value; neighbouring values stay."""
+    """A value that cannot be redacted is replaced by a placeholder with the reason; its neighbouring values stay."""
     assert redact({"a": Broken(), "b": 2}) == {"a": NO_TEXT, "b": 2}
     assert redact({Broken(): 1}) == {NO_TEXT: 1}
     assert redact(_loop()) == [1, {"again": CYCLE}]
@@ -534,7 +535,7 @@ def test_it_never_raises_and_is_idempotent(value: Any) -> None:
 @settings(deadline=None)
 @given(st.text(alphabet=" abcdefghij.,\n0123456789$%", max_size=300))
 def test_text_without_a_match_is_the_same_object(text: str) -> None:
-    """The text is not copied, trimmed or normalised."""
+    """A text without a secret is returned as the same object: not copied, trimmed or normalised."""
     assert redact_text(text) is text
 
 
@@ -544,7 +545,8 @@ WORDS = " ".join(corpus.SENTENCES + corpus.KEY_NOTATIONS + corpus.LIKE_KEYS).spl
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=40))
 def test_what_is_masked_is_marked_and_all_else_is_kept(pieces: list[str]) -> None:
-    """Text around the markers is unchanged; without a marker it is the same object; redacting again changes nothing."""
+    """Only secrets are replaced: a text without one is returned as the same object, and redacting again changes
+    nothing."""
     text = " ".join(pieces)
     done = redact_text(text)
     kept = map(re.escape, re.split(r"\[REDACTED:[a-z0-9-]+\]", done))
@@ -556,7 +558,7 @@ def test_what_is_masked_is_marked_and_all_else_is_kept(pieces: list[str]) -> Non
 @settings(deadline=None)
 @given(st.text(max_size=80), st.sampled_from(sorted(SECRETS)), st.text(max_size=80), st.integers(0, 999))
 def test_a_secret_is_found_in_any_surroundings(before: str, rule: str, after: str, seed: int) -> None:
-    """Any text may stand before and after the secret, separated by a space."""
+    """A secret is masked whatever text stands before and after it, separated by a space."""
     secret = SECRETS[rule](random.Random(seed))
     assert secret not in redact_text(f"{before} {secret} {after}")
 
@@ -576,7 +578,7 @@ _REPEATED = (
 
 
 def seconds(text: str, enough: float) -> float:
-    """Return this thread's seconds of redaction, the best of three tries; a time under `enough` ends the tries."""
+    """Return the CPU seconds of redaction: the best of up to three tries. A try under `enough` seconds is the last."""
     took = []
     while not took or (took[-1] >= enough and len(took) < 3):
         began = time.thread_time()
@@ -588,8 +590,8 @@ def seconds(text: str, enough: float) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", _REPEATED)
 def test_no_repetition_takes_more_than_its_time(repeated: str) -> None:
-    """Repetitions and near-matches take at most three seconds a megabyte on a busy machine; `make bench-redaction`
-    measures the exact time."""
+    """Repetitions and near-matches take at most three seconds per megabyte, even on a busy machine. `make
+    bench-redaction` measures the exact time."""
     assert seconds(repeated * (100_000 // len(repeated)), enough=0.3) < 0.3
 
 
@@ -597,7 +599,7 @@ def test_no_repetition_takes_more_than_its_time(repeated: str) -> None:
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.sampled_from(_REPEATED), min_size=2, max_size=4))
 def test_near_matches_of_several_kinds_take_no_more(pieces: list[str]) -> None:
-    """A mixture of 20 KB takes less than 0.1 s, even if one rule continues where another rule stopped."""
+    """A 20 KB mixture of near-matches of several rules is redacted in less than 0.1 s."""
     mixed = "".join(pieces)
     assert seconds(mixed * (20_000 // len(mixed) + 1), enough=0.1) < 0.1
 
@@ -605,12 +607,12 @@ def test_near_matches_of_several_kinds_take_no_more(pieces: list[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("repeated", [*_REPEATED, *string.printable])
 def test_a_megabyte_of_a_repetition_takes_no_more_than_its_time(repeated: str) -> None:
-    """A megabyte takes less than two seconds; quadratic time would show here."""
+    """A megabyte of one repeated text is redacted in less than two seconds, which quadratic time would exceed."""
     assert seconds(repeated * (1_000_000 // len(repeated)), enough=2.0) < 2.0
 
 
 def test_a_name_in_bytes_names_too() -> None:
-    """A secret's name may be bytes, as in some clients' headers."""
+    """A value after a secret's name is masked if the name is given as bytes, as in some clients' headers."""
     assert redact([b"pwd", b"\0"]) == ["pwd", "[REDACTED:named-secret]"]
     assert redact((b"passwort", "0p")) == ("passwort", "[REDACTED:named-secret]")
 
@@ -626,20 +628,20 @@ def test_a_name_in_bytes_names_too() -> None:
     ],
 )
 def test_command_lines_and_xml_name_too(text: str) -> None:
-    """A flag's value follows a space; an element's value follows the bracket of its tag."""
+    """A secret is masked after a command-line flag with a secret's name, and inside an XML element with such a name."""
     assert redact_text(text.format("4f9Ab3dEf6hIj9kLm2nOp5qRs")) == text.format("[REDACTED:named-secret]")
 
 
 @cases("text", ["--max-tokens 1024 --token SOL", "set --api-key to the key", "<key>98000</key>", "a key > 5"])
 def test_flags_and_elements_that_are_no_secret_stay(text: str) -> None:
-    """Numbers, symbols and prose stay."""
+    """Numbers, symbols and prose after flags or inside elements are not masked."""
     assert redact_text(text) is text
 
 
 @cases("entry", FORMATS)
 def test_every_format_is_found_by_its_example(entry: Format) -> None:
-    """The example is masked at the start of a line, in prose, in JSON and in a URL; its first letters alone stay. A new
-    format needs only its entry."""
+    """Each format's example key is masked at the start of a text, in prose, in JSON and in a URL. The format's first
+    letters alone stay. A new format needs no other test."""
     make = random.Random(entry.example)
     for _ in range(20):
         key = corpus.expanded(make, entry.example)

@@ -1,4 +1,4 @@
-"""The search for hints decides which rules run: it never hides a secret, and no rule runs on ordinary rows."""
+"""Tests of the prefilter, whose hints decide which rules run: no secret is missed, and ordinary rows run no rule."""
 
 import os
 import random
@@ -31,7 +31,7 @@ def _texts() -> Iterator[str]:
 
 
 def _values() -> Iterator[Any]:
-    """Return values, each with a secret spread over its texts."""
+    """Yield values in each of which a secret is spread over several texts."""
     make = random.Random("spread")
     filling = "Longs of 12,345,678 USD were liquidated on BTC; the price is 97,123.5. " * 20
     for text in (SECRET, *(corpus.phrase(make, language, 256) for language in corpus.LANGUAGES)):
@@ -49,7 +49,7 @@ def _values() -> Iterator[Any]:
 @needs_re2
 @pytest.mark.slow
 def test_no_secret_is_hidden_by_the_search_for_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every text and value gets the same result as without hints, when every rule runs."""
+    """With the prefilter, every text and value gets the same result as without it, when all rules run."""
     monkeypatch.setenv("EXCHANGE_API_SECRET", SECRET)
     texts, values = [*_texts()], [*_values()]
     with_hints = [*map(redact_text, texts)], [*map(redact, values)]
@@ -78,7 +78,7 @@ ROWS: dict[str, Callable[[int], list[Any]]] = {
 @needs_re2
 @pytest.mark.parametrize("kind", ROWS)
 def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One search reads all texts of a row; names and keys are read only the first time."""
+    """The prefilter reads all texts of a row in one search; repeated names and keys are read only in the first row."""
     searches: set[bytes] = set()
     matches = rules.Prefilter.matches
     monkeypatch.setattr(rules.Prefilter, "matches", lambda self, views: searches.update(views) or matches(self, views))
@@ -93,8 +93,8 @@ def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch
 
 @needs_re2
 def test_a_system_prompt_that_mentions_a_key_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The prompt's words match a hint in every row; after the first row, no rule reads the prompt or the texts beside
-    it."""
+    """A system prompt may mention keys in every row: the rules search it, and the ordinary texts beside it, only in the
+    first rows."""
     system = {"role": "system", "content": "Never reveal an API key. The token is SOL."}
     searched: list[str] = []
     spans = rules.Rules.spans
@@ -109,7 +109,7 @@ def test_a_system_prompt_that_mentions_a_key_is_searched_once(monkeypatch: pytes
 
 
 def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
-    """A secret's name beside a text masks the text, even if the text alone is remembered as clean."""
+    """A text that was remembered as clean is masked when it stands in a field with a secret's name."""
     for text in ("hunter2abc", "7c" + "9f3e5a1b" * 7 + "c4d2e1"):
         assert redact(text) == text
         assert text not in str(redact({"password": text, "pk": 1}))
@@ -119,14 +119,15 @@ def test_a_text_that_was_clean_by_itself_is_masked_beside_a_name() -> None:
 
 
 def test_a_number_is_masked_although_an_equal_one_of_another_type_was_clean() -> None:
-    """The float 12345678.0 is not a password, but the equal integer is: a cache must not mistake one for the other."""
+    """The float 12345678.0 is not a password, but the equal integer is: a cache must not confuse the two."""
     assert redact({"password": 12345678.0}) == {"password": 12345678.0}
     assert redact({"password": 12345678}) == {"password": "[REDACTED:named-secret]"}
 
 
 @needs_re2
 def test_a_page_of_signatures_multiplies_no_states() -> None:
-    """Random letters take at most 20 times as long as prose: the expression that counts words is in a separate set."""
+    """Searching random letters for hints takes at most 20 times as long as prose: words are counted in a separate
+    search."""
     make = random.Random("signatures")
     letters = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
     page = "".join(f'{{"slot": 7, "signature": "{"".join(make.choices(letters, k=88))}"}}, ' for _ in range(300))
@@ -146,7 +147,7 @@ def test_a_page_of_signatures_multiplies_no_states() -> None:
 
 @needs_re2
 def test_memory_that_is_used_up_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RE2 reports no match when out of memory: then every rule runs."""
+    """If RE2 runs out of memory, it reports no match; every rule then runs, so that no secret is missed."""
     prefilter = rules.Prefilter(["key", "token"])
     assert prefilter.matches([b"a key"]) == [0]
     assert prefilter.matches([b"nothing"]) == []
@@ -156,7 +157,7 @@ def test_memory_that_is_used_up_hides_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.slow
 def test_a_child_that_is_forked_during_a_search_can_redact() -> None:
-    """The parent may hold RE2's locks: the child compiles its own expressions."""
+    """A child that is forked while the parent holds RE2's locks compiles its own expressions, and can redact."""
     text = "".join(corpus.sentence(random.Random(at), corpus.SENTENCES[0]) for at in range(2000))
     stop = threading.Event()
     worker = threading.Thread(target=lambda: [redact_text(f"{at}{text}") for at in range(10**6) if not stop.is_set()])
@@ -173,7 +174,7 @@ def test_a_child_that_is_forked_during_a_search_can_redact() -> None:
 
 
 def test_two_threads_prepare_rules_without_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that is forked while another thread holds a lock would wait for that lock for ever."""
+    """Rules are prepared without a lock: a child forked while another thread held the lock would wait for ever."""
     inside, go_on, copy = threading.Event(), threading.Event(), rules.copy
 
     def slowly(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Seed phrases in any notation, in one text or spread over the items, rows and keys of data; and look-alikes."""
+"""Tests that seed phrases are masked in any notation, in one text or spread over data, and that look-alikes are not."""
 
 import itertools
 import json
@@ -74,13 +74,13 @@ def _strings(value: Any) -> str:
 
 
 def _left(words: Words, value: Any) -> list[str]:
-    """Return the words that can still be read. Words of up to four letters are skipped: they may be parts of others."""
+    """Return the words of over four letters that are left in `value`; shorter words could be parts of other words."""
     return [word for word in words if len(word) > 4 and word.lower() in _strings(value)]
 
 
 @cases("form", TEXTS)
 def test_a_phrase_in_a_text_is_found_however_it_is_written(form: str) -> None:
-    """Phrases of all languages and lengths are masked in lists, logs, variables, halves and JSON."""
+    """Seed phrases of every language are masked in lists, log lines, variables, two halves, tables and JSON."""
     make = random.Random(form)
     for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
         words = phrase(make, language, strength).split()
@@ -90,7 +90,7 @@ def test_a_phrase_in_a_text_is_found_however_it_is_written(form: str) -> None:
 
 
 def _different(make: random.Random, language: str, strength: int) -> Words:
-    """Return a phrase without repeated words, as keys of a dict must differ."""
+    """Return a seed phrase without repeated words, so that its words can be the keys of a dict."""
     while True:
         words = phrase(make, language, strength).split()
         if len(set(words)) == len(words):
@@ -100,8 +100,8 @@ def _different(make: random.Random, language: str, strength: int) -> Words:
 @pytest.mark.slow
 @pytest.mark.parametrize("form", DATA)
 def test_a_phrase_is_found_that_is_spread_over_data(form: str) -> None:
-    """Each item, row, message or key holds a word; the result has the same shape, and redacting it again changes
-    nothing."""
+    """A seed phrase is masked if each item, row, message or key holds one or more of its words. The result has the same
+    shape, and redacting it again changes nothing."""
     make = random.Random(form)
     for language, strength in itertools.product(LANGUAGES, (128, 192, 256)):
         words = _different(make, language, strength)
@@ -114,7 +114,7 @@ def test_a_phrase_is_found_that_is_spread_over_data(form: str) -> None:
 
 
 def _nested(make: random.Random, pieces: list[str]) -> Any:
-    """Return the pieces in order, in nested lists and dicts."""
+    """Distribute `pieces`, in their order, over nested lists and dicts."""
     if len(pieces) == 1:
         return pieces[0]
     cut = make.randrange(1, len(pieces))
@@ -124,7 +124,7 @@ def _nested(make: random.Random, pieces: list[str]) -> Any:
 
 @pytest.mark.slow
 def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
-    """A phrase is cut into pieces of any length and depth: at most two of its words are left."""
+    """A seed phrase that is cut into pieces, nested at any depth, is masked except for at most two words."""
     make = random.Random("nested")
     for _ in range(300):
         words = phrase(make, make.choice(LANGUAGES), make.choice((128, 160, 192, 224, 256))).split()
@@ -138,7 +138,7 @@ def test_a_phrase_is_found_however_it_is_cut_and_nested() -> None:
 
 @cases("language", ["english", "spanish", "french", "italian", "czech", "portuguese"])
 def test_words_that_are_cut_to_four_letters_are_found(language: str) -> None:
-    """Four letters identify a word of BIP-39's Latin lists; steel plates have no room for more."""
+    """Seed phrases cut to four letters a word, as on steel plates, are masked: four letters identify a BIP-39 word."""
     import unicodedata
 
     make = random.Random(language)
@@ -149,7 +149,7 @@ def test_words_that_are_cut_to_four_letters_are_found(language: str) -> None:
 
 @cases("words", ["abandon " * 11 + "about", "zoo " * 11 + "wrong", "test " * 11 + "junk"])
 def test_the_wallets_of_tests_are_found(words: str) -> None:
-    """Test phrases repeat one word: BIP-39's vectors, Hardhat's default."""
+    """Well-known test phrases that repeat a word, such as BIP-39's vectors and Hardhat's default, are masked."""
     assert redact_text(f"mnemonic is {words}.") == f"mnemonic is {MARKER}."
     assert set(redact(words.split())) == {MARKER}
 
@@ -168,7 +168,7 @@ KEYS: dict[str, Callable[[list[int]], Any]] = {
 
 @cases("form", KEYS)
 def test_a_key_of_bytes_is_found_in_rows(form: str) -> None:
-    """A table's rows or `Object.entries` hold the bytes; 64 other numbers stay."""
+    """A key is masked if a table's rows or the pairs of `Object.entries` hold its bytes; 64 other numbers stay."""
     key = _key_of_bytes()
     assert redact({"rows": KEYS[form](key)}) == {"rows": "[REDACTED:solana-secret-key]"}
     other = {"rows": KEYS[form]([*key[:-1], key[-1] ^ 1])}
@@ -176,7 +176,7 @@ def test_a_key_of_bytes_is_found_in_rows(form: str) -> None:
 
 
 def test_a_phrase_over_messages_never_reaches_a_row() -> None:
-    """The journal's columns hold valid JSON of the same shape, without a word of the phrase."""
+    """A seed phrase over messages is masked in the journal's columns, which keep valid JSON of the same shape."""
     words = phrase(random.Random(11)).split()
     observation = Observation("generation", "call")
     observation.input = [{"role": "user", "content": word} for word in words]
@@ -186,7 +186,7 @@ def test_a_phrase_over_messages_never_reaches_a_row() -> None:
 
 
 def test_a_phrase_over_two_fields_is_found_each_time() -> None:
-    """A value without a secret is remembered as clean; a value whose fields together hold a phrase is not."""
+    """A phrase over two fields is masked every time: redaction does not remember the first field as clean."""
     words = phrase(random.Random(14)).split()
     value = {"note": f"The key token: {' '.join(words[:6])}", "rest": " ".join(words[6:])}
     for _ in range(3):
@@ -195,14 +195,14 @@ def test_a_phrase_over_two_fields_is_found_each_time() -> None:
 
 
 def test_what_stands_around_a_spread_phrase_stays() -> None:
-    """Only the phrase's words are masked: numbers, roles and prose stay."""
+    """In messages that each hold half of a phrase, only the phrase's words are masked; numbers and prose stay."""
     words = phrase(random.Random(12)).split()
     value = [{"n": 1, "say": f"My words are: {' '.join(words[:7])}"}, {"n": 2, "say": f"{' '.join(words[7:])}. Bye."}]
     assert redact(value) == [{"n": 1, "say": f"My words are: {MARKER}"}, {"n": 2, "say": f"{MARKER}. Bye."}]
 
 
 def test_long_texts_are_read_together_at_their_ends() -> None:
-    """One prompt ends with the phrase's first half, the next begins with the second."""
+    """A phrase is masked if one long prompt ends with its first half, and the next begins with its second half."""
     words, prose = phrase(random.Random(13)).split(), "Longs were liquidated on BTC. " * 100
     value = [f"{prose}{' '.join(words[:6])}", f"{' '.join(words[6:])}. {prose}"]
     assert redact(value) == [f"{prose}{MARKER}", f"{MARKER}. {prose}"]
@@ -213,7 +213,7 @@ COLUMNS = ("long", "short", "trade", "hold", "sell", "price", "limit")
 
 @pytest.mark.slow
 def test_columns_of_the_market_stay() -> None:
-    """Sides and orders are words of BIP-39's list too; a phrase has more different words than such columns."""
+    """Columns of sides and order types are not masked: their words are in BIP-39's list, but too few different ones."""
     make = random.Random("columns")
     for _ in range(200):
         rows = [{"side": make.choice(COLUMNS), "order": make.choice(COLUMNS), "qty": at} for at in range(40)]
@@ -224,7 +224,7 @@ def test_columns_of_the_market_stay() -> None:
 
 @pytest.mark.slow
 def test_failing_checksums_stay_in_data_too() -> None:
-    """Listed words in rows and messages are a phrase only if the checksum is valid."""
+    """Words of BIP-39's list in rows and messages are masked only if they are a phrase with a valid checksum."""
     from mnemonic import Mnemonic
 
     make, known, tried = random.Random("failing"), Mnemonic("english"), 0
@@ -237,7 +237,7 @@ def test_failing_checksums_stay_in_data_too() -> None:
 
 
 def test_ordinary_conversations_stay_as_they_are() -> None:
-    """A hundred messages of words from this file, which is about phrases and words, are not masked."""
+    """A hundred messages of random words from this file are not masked."""
     prose = Path(__file__).read_text(encoding="utf-8").split()
     make = random.Random("prose")
     value = [{"role": "user", "content": " ".join(make.choices(prose, k=9))} for _ in range(100)]

@@ -14,7 +14,7 @@ _EVERY_SECONDS = 0.005
 
 
 class Watch:
-    """Watches the machine while it is open; queried afterwards."""
+    """Records, as a context manager, how long the machine kept processes waiting. Query it after the `with` block."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `__exit__`
@@ -35,7 +35,7 @@ class Watch:
         self._file.close()
 
     def rest(self, seconds: float) -> None:
-        """Sleep for this many seconds, and longer on a busy machine. Call it only while the watch is open."""
+        """Sleep for this many seconds, or longer on a busy machine. Call this only inside the `with` block."""
         until = self._looks() + seconds / _EVERY_SECONDS
         while self._looks() < until:
             time.sleep(_EVERY_SECONDS)
@@ -45,12 +45,12 @@ class Watch:
         return os.pread(written, os.fstat(written).st_size, 0).count(b"\n")
 
     def kept_waiting_ns(self, since: int, until: int) -> int:
-        """Return for how long a process that wanted to run had to wait, between two times (monotonic nanoseconds)."""
+        """Return for how many nanoseconds, between two monotonic times, a process that wanted to run had to wait."""
         return sum(max(min(ran, until) - max(wanted, since), 0) for wanted, ran in self._waits)
 
 
 def main() -> None:
-    """Print a line each time: when the process wanted to run, and when it ran."""
+    """Print a line after each short sleep: the time when the process wanted to run, and when it ran."""
     while True:
         wanted = time.monotonic_ns() + int(_EVERY_SECONDS * 1e9)
         time.sleep(_EVERY_SECONDS)

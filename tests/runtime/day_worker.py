@@ -1,7 +1,7 @@
-"""A fleet's day in fast forward: `python -m tests.runtime.day_worker OBSERVATIONS`.
+"""Records the calls of a fleet's whole day without pauses: `python -m tests.runtime.day_worker OBSERVATIONS`.
 
-Records calls as fast as the recorder and the shipper can take them. Prints the process's memory, threads and handles
-as JSON.
+The calls come as fast as the recorder and the shipper can take them. Prints the process's memory, threads and file
+handles as JSON.
 """
 
 import gc
@@ -18,7 +18,7 @@ import psutil
 from src.observability import LangFuseTracker, ObservabilityContext, observe_llm, runtime, settings
 from src.observability.journal.store import Journal
 
-WARM_UP = 10_000  # observations, after which memory must be flat
+WARM_UP = 10_000  # number of observations after which memory must not grow any more
 THREADS = 8
 SIGNAL_EVERY = LOOK_EVERY = 2_000
 MOST_QUEUED = 4_000
@@ -39,26 +39,26 @@ def measured() -> dict[str, float]:
 
 
 def wait_for_room(journal: Journal) -> None:
-    """Wait for room in the queue: a real day has gaps; without them only the queue's limits would be tested."""
+    """Wait while the queue or the backlog is long: a real day has pauses in which both become empty."""
     recorder = runtime.running().recorder
     while recorder.waiting > MOST_QUEUED or journal.pending() > MOST_PENDING:
         time.sleep(0.01)
 
 
 def largest_mb(so_far: float) -> float:
-    """Return the journal's largest size so far."""
+    """Return the larger of `so_far` and the journal's present size in megabytes."""
     return max(so_far, settings.journal_path().stat().st_size / 2**20)
 
 
 def retries(seconds: int) -> Iterator[int]:
-    """Yield once a second for a call of `flush`, which makes one attempt; the server is unavailable at times."""
+    """Yield up to `seconds` times, once a second, to let the caller retry `flush` while the server is unavailable."""
     for number in range(seconds):
         time.sleep(min(number, 1))
         yield number
 
 
 def part(numbers: range) -> None:
-    """Make one thread's share of the calls, with few signals: each signal's scores take a request."""
+    """Make one thread's share of the calls. Signals are rare, since the scores of each signal need a request."""
     for number in numbers:
         ask(f"Longs of {number} USD were liquidated. BTC, ETH, SOL: what now?")
         if number % SIGNAL_EVERY == 0:
@@ -66,7 +66,7 @@ def part(numbers: range) -> None:
 
 
 def day(count: int) -> dict[str, Any]:
-    """Record this number of observations from eight threads."""
+    """Record `count` observations from eight threads; return the measurements."""
     ask("the first of the day")
     LangFuseTracker().flush(5)
     journal, journal_mb, warm = Journal(settings.journal_path(), create=False), 0.0, measured()

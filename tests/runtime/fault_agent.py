@@ -1,6 +1,6 @@
-"""An agent that asks every provider for every outcome under one fault: `python -m tests.runtime.fault_agent FAULT`.
+"""An agent that calls every provider once per outcome, under one fault: `python -m tests.runtime.fault_agent FAULT`.
 
-It prints one line of JSON a call (result or exception, and a random number), so that runs can be compared.
+It prints one line of JSON for each call (result or exception, and a random number), so that runs can be compared.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_kept: list[Any] = []  # what stays open until the process ends
+_kept: list[Any] = []  # connection and files that stay open until the process ends
 
 
 class StalledImports:
-    """A finder that takes two seconds a module on this package's threads, and finds nothing."""
+    """An import finder that delays each import on this package's threads by two seconds, and finds nothing."""
 
     def find_spec(self, *_: Any) -> None:
         """Wait, if called on this package's threads."""
@@ -31,7 +31,7 @@ class StalledImports:
 
 
 def lock_journal() -> None:
-    """Let another connection lock the journal."""
+    """Lock the journal from another connection, until the process ends."""
     path = Path(os.environ["OBSERVABILITY_JOURNAL"])
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, isolation_level=None)
@@ -80,7 +80,7 @@ FAULTS: dict[str, Callable[[], object]] = {
     "no descriptors": take_descriptors,
     "closed stderr": lambda: os.close(2),
     "stalled imports": lambda: sys.meta_path.insert(0, StalledImports()),  # type: ignore[arg-type]
-    "ASCII locale": lambda: None,  # set by the environment
+    "ASCII locale": lambda: None,  # the test sets this locale in the agent's environment
 }
 
 
@@ -108,7 +108,7 @@ def outcome_of(model: Any, outcome: str) -> list[Any]:
 
 
 def main(fault: str, providers: list[str], outcomes: list[str]) -> None:
-    """Make every call under the fault."""
+    """Activate the fault, then make every call and print its outcome."""
     factory = importlib.import_module("src.models.model_factory").ModelFactory
     models = {name: factory.create_model(name) for name in providers}
     FAULTS[fault]()

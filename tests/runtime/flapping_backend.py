@@ -1,4 +1,4 @@
-"""A Langfuse server that works most of the time, then answers with errors, then resets connections, in turn.
+"""A Langfuse server that works for four seconds, then answers with errors, then resets connections, and starts again.
 
 The server keeps only the ids of spans, so that a million spans fit into memory.
 """
@@ -40,7 +40,7 @@ class FlappingBackend:
         return PHASES[int((time.monotonic() - self._began) / PHASE_SECONDS) % len(PHASES)]
 
     def take(self, path: str, body: bytes) -> None:
-        """Store the ids of received spans."""
+        """Store the ids of received spans; count spans received again, and scores."""
         if path.endswith("ingestion"):
             self.scores += len(json.loads(body)["batch"])
             return
@@ -55,7 +55,7 @@ def _handler_of(backend: FlappingBackend) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            """Answer as the phase requires."""
+            """Answer, fail or reset the connection, as the phase requires."""
             body = self.rfile.read(int(self.headers["Content-Length"]))
             phase = backend.phase
             backend.answers[phase] += 1

@@ -1,6 +1,6 @@
-"""An agent that calls through two SDKs while each import on a thread of ours would take two seconds.
+"""An agent that calls two SDKs while each import on this package's threads would take two seconds.
 
-`python -m tests.runtime.stalled_imports` prints the imports that our threads made, and the calls that failed or waited.
+`python -m tests.runtime.stalled_imports` prints these threads' imports, and the calls that failed or waited.
 """
 
 import sys
@@ -8,12 +8,12 @@ import threading
 import time
 from typing import Any
 
-OURS = "moondev-observability"  # prefix of the names of our threads
+OURS = "moondev-observability"  # prefix of the names of this package's threads
 imports: list[str] = []
 
 
 class _Stall:
-    """The first finder in `sys.meta_path`: records and delays each new import on our threads."""
+    """The first import finder: records and delays each new import on this package's threads."""
 
     def find_spec(self, name: str, *_: Any) -> None:
         """Find nothing, so that the next finder is used."""
@@ -44,7 +44,7 @@ REFUSALS = [
     (200, {"Content-Type": "text/html; charset=iso-8859-1"}, b"<html>"),
     (400, {}, b'{"message": "refused"}'),
     (200, {}, b'{"partialSuccess": {"rejectedSpans": "1"}}'),
-]  # Langfuse's answers, one after another, before it works
+]  # the server's first answers, one for each request; after these it accepts everything
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -86,7 +86,7 @@ problems: list[str] = []
 
 
 def timed(name: str, call: Any) -> None:
-    """Run a call, which must neither fail nor wait for an import of this package."""
+    """Run a call; note it as a problem if it fails, or waits for an import of this package."""
     began = time.perf_counter()
     try:
         call()
@@ -110,7 +110,7 @@ def fails(prompt: str) -> str:
 
 
 def agent() -> None:
-    """Do everything that an agent may do with this package, and with the SDKs beside it."""
+    """Use this package, and the two SDKs beside it, in every way that an agent may use them."""
     ask("first")
     began = time.perf_counter()
     import anthropic
