@@ -231,8 +231,7 @@ def test_quotes_in_a_value_do_not_end_it(password: str) -> None:
 @cases("kind", corpus.KEYS)
 @cases("notation", corpus.LIST_NOTATIONS)
 def test_the_items_of_a_list_are_known_by_its_name(notation: str, kind: str) -> None:
-    """A list under a secret's name is masked in JSON, nested JSON and Python, on one line or more; text after it
-    stays."""
+    """A list under a secret's name is masked in JSON, nested JSON and Python, on one line or more; other text stays."""
     make = random.Random(notation + kind)
     for _ in range(8):
         secrets = [corpus.KEYS[kind](make) for _ in range(3)]
@@ -545,8 +544,7 @@ WORDS = " ".join(corpus.SENTENCES + corpus.KEY_NOTATIONS + corpus.LIKE_KEYS).spl
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=40))
 def test_what_is_masked_is_marked_and_all_else_is_kept(pieces: list[str]) -> None:
-    """Only secrets are replaced: a text without one is returned as the same object, and redacting again changes
-    nothing."""
+    """Only secrets are replaced: a text without one is returned as the same object; redacting again changes nothing."""
     text = " ".join(pieces)
     done = redact_text(text)
     kept = map(re.escape, re.split(r"\[REDACTED:[a-z0-9-]+\]", done))
