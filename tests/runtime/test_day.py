@@ -1,4 +1,4 @@
-"""A fleet's day in fast forward in one process, with an unreliable server: no row is lost, nothing grows."""
+"""A fleet's whole day without pauses, in one process with an unreliable server: no row is lost, and memory is flat."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Under any fault of its surroundings, an agent gets the same results, exceptions, output and random numbers."""
+"""A fault of the disk, the network or the system changes no result, exception, output or random number of an agent."""
 
 import json
 import os
@@ -18,12 +18,12 @@ from tests.runtime.fault_agent import FAULTS
 
 pytestmark = pytest.mark.slow
 OUTCOMES = ("answer", "429", "503", "malformed", "not json", "answer by stream", "answer by astream")
-_SECONDS_MORE = 10.0  # a run has about 63 calls: with a wait of 2 s each, it would take 126 s
+_SECONDS_MORE = 10.0  # far below the 126 s that about 63 calls would take if each waited for 2 s
 
 
 @pytest.fixture
 def providers(httpserver: HTTPServer) -> dict[str, str]:
-    """Serve all providers, which answer with the outcome that the prompt names; return the agent's settings."""
+    """Serve all providers: each answers with the outcome that the prompt names. Return the agent's settings."""
     variables = {"AI_MAX_RETRIES": "0", "PYTHON_DOTENV_DISABLED": "1"}
     for name in PROVIDERS:
         provider = Provider(name)
@@ -42,7 +42,7 @@ def providers(httpserver: HTTPServer) -> dict[str, str]:
 
 
 def run(fault: str, variables: dict[str, str], *, traced: bool, folder: Path) -> tuple[int, str, float]:
-    """Return exit status, output and seconds of the agent under the fault."""
+    """Run the agent under the fault; return its exit status, its output and its duration in seconds."""
     environment = {
         **os.environ, **variables, "ENABLE_LANGFUSE": str(traced).lower(),
         "OBSERVABILITY_JOURNAL": str(folder / str(traced) / "journal" / "journal.db"),
@@ -58,15 +58,15 @@ def run(fault: str, variables: dict[str, str], *, traced: bool, folder: Path) ->
     )
     lines = [
         line for line in ended.stdout.splitlines() if "LangFuse" not in line
-    ]  # the start-up line of LangFuseTracker
+    ]  # all but the start-up line of LangFuseTracker
     assert sum(line.startswith('["') for line in lines) == len(PROVIDERS) * len(OUTCOMES), ended.stderr
-    assert "src/observability" not in ended.stdout  # the exception is the provider's, not ours
+    assert "src/observability" not in ended.stdout  # the exceptions come from the providers, not from this package
     return ended.returncode, "\n".join(lines), time.monotonic() - began
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_an_agent_sees_no_difference_under_a_fault(fault: str, providers: dict[str, str], tmp_path: Path) -> None:
-    """Results and output are the same for every provider and outcome, with tracing on and off."""
+    """Under any fault, an agent's exit status and output are the same with tracing on and off."""
     off_status, off_output, off_seconds = run(fault, providers, traced=False, folder=tmp_path)
     status, output, seconds = run(fault, providers, traced=True, folder=tmp_path)
     assert (status, output) == (off_status, off_output)

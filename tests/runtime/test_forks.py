@@ -1,4 +1,4 @@
-"""A process that forks while its own threads write and ship: both sides go on, and the journal stays whole."""
+"""Tests of forks while this package's threads write and ship: both processes continue, and the journal stays intact."""
 
 import contextlib
 import os
@@ -127,7 +127,7 @@ assert runtime.running().recorder.flush(10)
 
 
 def run(code: str) -> str:
-    """Return the output of a process that runs this code, and of its children."""
+    """Run `code` in a process; return the output of the process and of its children."""
     command = [sys.executable, "-c", _CALLS + code]
     done = subprocess.run(command, cwd=settings.REPO_ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -135,7 +135,7 @@ def run(code: str) -> str:
 
 
 def asked(path: Path) -> Counter[str]:
-    """Return the number of calls by process, after a third process has written and the file was found sound."""
+    """Return the number of calls by process, after another process has written too and SQLite has checked the file."""
     run('many("third", 30)')
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -147,19 +147,19 @@ def asked(path: Path) -> Counter[str]:
 
 
 def test_a_child_outlives_its_parent(journal: Any) -> None:
-    """An orchestrator starts an agent and ends: the agent's later calls are journalled."""
+    """A child's calls are journalled even after its parent has ended, as when an orchestrator starts an agent."""
     run(_PARENT_ENDS_FIRST)
     assert asked(journal.path) == {"parent": 20, "child": 10, "later": 200, "third": 30}
 
 
 def test_a_call_that_ends_in_two_processes_is_one_row(journal: Any) -> None:
-    """A call forks before the recorder has seen it, and returns in both processes."""
+    """A process forks in a call that the recorder has not seen yet. The call returns in both processes, as one row."""
     run(_INSIDE_A_CALL)
     assert [row["name"] for row in journal.observations()] == ["fork_at_once"] * 5
 
 
 def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shipper marks delivered rows: the fork waits for the transaction, and both processes write afterwards."""
+    """A fork during the shipper's transaction waits for the transaction's end; afterwards both processes can write."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -172,14 +172,14 @@ def test_a_fork_in_the_middle_of_a_transaction(journal: Any, monkeypatch: pytest
 
 
 def test_a_fork_does_not_wait_for_another_process_that_writes(journal: Any) -> None:
-    """A fork does not wait for a journal that another process has locked: our waiting thread holds no lock."""
+    """A fork does not wait while another process locks the journal: our thread that waits for the lock holds none."""
     run(_WHILE_ANOTHER_PROCESS_WRITES)
     assert asked(journal.path) == {"parent": 1, "later": 5, "third": 30}
 
 
 def test_a_fork_in_a_transaction_that_takes_too_long(journal: Any) -> None:
-    """A fork waits 50 ms at most. Then the child, which would inherit SQLite's locks, reports that it records in a file
-    of its own. The next process merges that file."""
+    """A fork waits at most 50 ms for a transaction. After that, the child records in a file of its own and reports
+    this, since it would inherit SQLite's locks. The next process merges the file."""
     own = Path(run(_WHILE_IT_WRITES_FOR_LONG).strip())
     assert own.parent == journal.path.parent
     assert own.name.startswith("journal.forked-")
@@ -188,7 +188,7 @@ def test_a_fork_in_a_transaction_that_takes_too_long(journal: Any) -> None:
 
 
 def test_the_journal_of_a_living_child_stays(journal: Any) -> None:
-    """A child that still writes keeps its journal. Merging a file again, after a kill, changes nothing."""
+    """The separate journal of a running child is not merged. Merging a file twice, as after a kill, changes nothing."""
     own = journal.path.with_name(f"journal.forked-{os.getpid()}.db")
     ask("BTC?")
     runtime.close()

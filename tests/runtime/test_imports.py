@@ -1,4 +1,4 @@
-"""This package's threads import nothing: the agent could find a half-imported module in `sys.modules`."""
+"""This package's threads import nothing: otherwise an agent could find a half-imported module in `sys.modules`."""
 
 import json
 import os
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_our_threads_import_nothing(environment: dict[str, str]) -> None:
-    """An import on our threads would take two seconds; agents call through two SDKs. No call fails or waits, and our
-    threads import nothing."""
+    """An agent calls two SDKs while each import on this package's threads would take two seconds. No call fails or
+    waits, and these threads import nothing."""
     variables = {
         "LANGFUSE_PUBLIC_KEY": LangfuseServer.public_key,
         "LANGFUSE_SECRET_KEY": LangfuseServer.secret_key,
@@ -54,7 +54,7 @@ print((time.perf_counter() - began) * 1e3, 0)
 
 
 def test_the_first_call_pays_for_the_imports() -> None:
-    """The first call takes less than half a second; docs/durability.md has the time on an idle machine."""
+    """The first call, which includes imports, takes under 0.5 s. docs/durability.md has the time on an idle machine."""
     ended = subprocess.run(
         [sys.executable, "-c", _FIRST_CALL], cwd=settings.REPO_ROOT, check=True, capture_output=True, text=True
     )

@@ -1,4 +1,4 @@
-"""No C call on our threads holds the interpreter longer than Python's switch interval, which would delay the agent."""
+"""No C call on this package's threads holds the interpreter longer than Python's switch interval, to delay no agent."""
 
 import gc
 import random
@@ -42,7 +42,7 @@ VALUES: dict[str, Any] = {
 
 @observe_llm
 def ask(prompt: Any) -> Any:
-    """Call a model that answers with its prompt."""
+    """Make a model call, which answers with the prompt if the prompt is a text."""
     return prompt if type(prompt) is str else "BUY"
 
 
@@ -58,12 +58,12 @@ def _no_collections() -> Iterator[None]:
 @pytest.mark.usefixtures("_no_collections")
 @pytest.mark.parametrize("kind", VALUES)
 def test_no_call_holds_the_interpreter(kind: str, langfuse: LangfuseServer, otlp: OtlpServer, journal: Any) -> None:
-    """A call of a million characters, recorded and shipped to both destinations, holds the interpreter for about 5 ms
-    at most."""
+    """A call with a million characters, recorded and sent to two destinations, holds the interpreter for about 5 ms at
+    most."""
     plain = min(timeit.repeat(lambda: re.search(r"\w\d\d", "a1" * (PIECE // 2)), number=1, repeat=9))
     longest = []
     for _ in range(3):
-        with longest_call() as calls:  # counts the threads that start inside
+        with longest_call() as calls:  # also measures the threads that start in this block
             ask(VALUES[kind])
             assert LangFuseTracker().flush(60)
             runtime.close()

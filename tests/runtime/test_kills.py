@@ -1,6 +1,6 @@
-"""Processes are killed in the middle of their work: one process, or two of a whole fleet.
+"""Tests that kill one process, or two processes of a fleet, in the middle of their work.
 
-Calls that had returned are in the journal, calls in flight are shown as interrupted, and the next process ships them.
+Calls that had returned are in the journal, unfinished calls are marked as interrupted, and the next process ships them.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ from tests.langfuse_server import Backend, LangfuseServer
 from tests.runtime.busy_machine import Watch
 
 pytestmark = pytest.mark.slow
-WITHIN_NS = 50_000_000  # on an idle machine, an observation is on disk at most this long after its call's end
+WITHIN_NS = 50_000_000  # on an idle machine, the longest time from a call's end until its row is on disk
 
 
 class Told(NamedTuple):
-    """A worker's report of its calls: name -> monotonic nanoseconds."""
+    """The monotonic nanoseconds at which a worker's calls began and returned, by the name of the call."""
 
     begun: dict[str, int]
     returned: dict[str, int]
@@ -35,7 +35,7 @@ class Told(NamedTuple):
 
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """A Langfuse server that is unavailable; the settings name it."""
+    """A Langfuse server that has not been started; the settings name its address."""
     backend = Backend()
     for name, value in backend.environment.items():
         monkeypatch.setenv(name, value)
@@ -62,14 +62,14 @@ def heard(worker: "subprocess.Popen[str]", word: str) -> None:
 
 
 def kill(worker: "subprocess.Popen[str]") -> int:
-    """Send SIGKILL; return its latest possible time on the monotonic clock."""
+    """Send SIGKILL and wait for the worker's end; return a monotonic time just after the kill."""
     worker.kill()
     worker.wait()
     return time.monotonic_ns()
 
 
 def told_by(worker: "subprocess.Popen[str]") -> Told:
-    """Return the calls that the worker reported, once it has ended."""
+    """Wait for the worker's end; return the calls that it reported."""
     told = Told({}, {})
     for line in worker.communicate()[0].splitlines():
         what, name, when = line.split("|")
@@ -78,7 +78,7 @@ def told_by(worker: "subprocess.Popen[str]") -> Told:
 
 
 def opened_cleanly(path: Path) -> list[Row]:
-    """Return every generation of the journal, after SQLite has repaired and checked the file."""
+    """Let SQLite repair and check the file; return the rows of all model calls in the journal."""
     db = sqlite3.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     db.close()
@@ -100,7 +100,7 @@ def had_time(machine: Watch, since: int, killed: int) -> bool:
 
 
 def next_start() -> None:
-    """Record something: the recorder then closes the rows of dead processes."""
+    """Record a call, so that this process's recorder closes the rows of dead processes."""
 
     @observe_llm(name="next_start")
     def ask(number: int) -> str:
@@ -121,8 +121,8 @@ def next_start() -> None:
     ],
 )
 def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, backend: Backend) -> None:
-    """SIGKILL 100 ms after the last call, or at once with `sync`, with the server unavailable: all calls arrive later,
-    once."""
+    """While the server is unavailable, a worker is killed 100 ms after its last call, or at once with `sync`. Later,
+    every call is delivered once."""
     worker = start(0, "warm calls", WARM_CALLS=str(count), OBSERVABILITY_DURABILITY=durability)
     with Watch() as machine:
         heard(worker, "called")
@@ -133,7 +133,7 @@ def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, back
     next_start()
     assert LangFuseTracker().flush(30)
     ids = [span.id for span in langfuse.spans]
-    assert len(ids) == len(set(ids)) == count + 3  # the worker's cycle, its call before that, and our own call
+    assert len(ids) == len(set(ids)) == count + 3  # 3 = the worker's cycle, its warm-up call, and `next_start`'s call
     rows = [row for row in opened_cleanly(settings.journal_path()) if row["name"] == "llm_generation"]
     assert sorted(map(prompt_of, rows)) == sorted(["warm-up", *(f"first {number}" for number in range(count))])
     assert {row["level"] for row in rows} == {"DEFAULT"}
@@ -141,8 +141,8 @@ def test_a_kill_after_the_last_call_loses_none(durability: str, count: int, back
 
 @pytest.mark.parametrize("kills", [2, 20])
 def test_kills_at_random_moments(kills: int, journal: Any) -> None:
-    """Calls of four threads that returned 50 ms before the kill are whole; calls in flight are interrupted, with their
-    input."""
+    """Four threads make calls until a kill. Calls that returned 50 ms before it are complete; calls in flight are
+    marked as interrupted, with their input."""
     lost = interrupted = 0
     for _ in range(kills):
         worker = start(0, "four threads")
@@ -159,7 +159,7 @@ def test_kills_at_random_moments(kills: int, journal: Any) -> None:
                 assert rows[name]["output"] == "BUY", f"{name} returned {(before - when) / 1e6:.0f} ms before the kill"
         for name in told.begun.keys() - told.returned.keys():
             if had_time(machine, told.begun[name], before):
-                ended = rows[name]["output"] == "BUY"  # the worker was killed before it could report this call
+                ended = rows[name]["output"] == "BUY"  # true if the call ended, and the kill came before its report
                 assert ended or rows[name]["status_message"] == INTERRUPTED, rows[name]
         interrupted += sum(row["status_message"] == INTERRUPTED for row in rows.values())
         lost += len(told.returned.keys() - rows.keys())
@@ -169,7 +169,7 @@ def test_kills_at_random_moments(kills: int, journal: Any) -> None:
 
 
 def shipper_of(path: Path) -> int | None:
-    """Return the process that now holds the destination's lease."""
+    """Return the id of the process that holds the destination's lease, or None if no process holds it."""
     db = sqlite3.connect(path, timeout=10)
     found = db.execute("SELECT owner FROM leases WHERE name <> 'tidy'").fetchone()
     db.close()
@@ -177,7 +177,7 @@ def shipper_of(path: Path) -> int | None:
 
 
 def set_going(fleet: "list[subprocess.Popen[str]]") -> None:
-    """Let all processes make their calls at once, when the last process has made a first call."""
+    """Wait for the first call of every process in the fleet; then let all of them start their calls at once."""
     for worker in fleet:
         heard(worker, "warm")
     for worker in fleet:
@@ -196,7 +196,7 @@ def wait_for_rows(path: Path, count: int) -> None:
 
 
 def kill_shippers(path: Path, fleet: "list[subprocess.Popen[str]]", seconds: float) -> dict[int, int]:
-    """Kill two processes of the fleet, each while it ships; return each kill's time by process id."""
+    """Kill two processes of the fleet, each while it is shipping; return the kill's time by process id."""
     killed: dict[int, int] = {}
     deadline = time.monotonic() + seconds
     while len(killed) < 2:
@@ -210,7 +210,7 @@ def kill_shippers(path: Path, fleet: "list[subprocess.Popen[str]]", seconds: flo
 
 
 def batches_that_repeat(langfuse: LangfuseServer) -> int:
-    """Return the number of batches with a span of an earlier batch."""
+    """Return the number of batches that repeat a span of an earlier batch."""
     seen: set[bytes] = set()
     repeating = 0
     for batch in langfuse.batches:
@@ -225,8 +225,8 @@ def batches_that_repeat(langfuse: LangfuseServer) -> int:
     [pytest.param(6, 25, id="6 x 25"), pytest.param(48, 200, id="48 x 200")],
 )
 def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, backend: Backend) -> None:
-    """With one shipper at a time, every call arrives once, but for the last 50 ms of killed processes. The batch that a
-    killed shipper was sending may arrive twice."""
+    """One process ships at a time. Every call arrives once, except calls of a killed process's last 50 ms; only the
+    batch that a killed process was sending may arrive twice."""
     langfuse = backend.start()
     path = settings.journal_path()
     Journal(path).close()
@@ -251,5 +251,5 @@ def test_a_fleet_with_two_killed_while_they_ship(processes: int, calls: int, bac
     repeated = batches_that_repeat(langfuse)
     busy = [machine.kept_waiting_ns(when - 2 * WITHIN_NS, when) // 1_000_000 for when in killed.values()]
     print(f"{len(rows)} rows, {repeated} batches sent twice; of its last 100 ms the machine was too busy for {busy} ms")
-    assert repeated <= 2 * len(killed)  # one batch each, which the next shipper may cut in two
+    assert repeated <= 2 * len(killed)  # one batch for each kill, which the next process may send as two
     assert {span.id for span in langfuse.spans} >= {row["id"] for row in rows.values()}

@@ -21,12 +21,12 @@ from tests.langfuse_server import reset, silence, trickle
 
 pytestmark = pytest.mark.slow
 Start = Callable[..., "subprocess.Popen[str]"]
-NOWHERE = "http://127.0.0.1:9"  # no server listens there
+NOWHERE = "http://127.0.0.1:9"  # no server listens at this address
 
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Start a worker in this test's environment; wait until its calls have returned."""
+    """Return a function that starts a worker in this test's environment and waits until its calls have returned."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(calls: int, way: str, **environment: str) -> "subprocess.Popen[str]":
@@ -47,13 +47,13 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 
 def ended(worker: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Return exit status and stderr."""
+    """Wait for the worker's end; return its exit status and stderr."""
     _, errors = worker.communicate(timeout=30)
     return worker.returncode, errors
 
 
 def prompts(rows: list[dict[str, Any]]) -> Counter[str]:
-    """Return the number of rows by prompt."""
+    """Return the number of model calls by prompt."""
     return Counter(row["model_parameters"]["prompt"] for row in rows if row["type"] == "generation")
 
 
@@ -67,7 +67,7 @@ def recorded(journal: Any) -> list[dict[str, Any]]:
 
 
 def expected(label: str, count: int) -> Counter[str]:
-    """Return the prompts of the worker's `calls`."""
+    """Return the prompts, each once, of `count` calls that a worker makes under this label."""
     return Counter(f"{label} {number}" for number in range(count))
 
 
@@ -75,7 +75,7 @@ def expected(label: str, count: int) -> Counter[str]:
     ("way", "status"), [("return", 0), ("sys.exit", 3), ("exception", 1), ("os._exit", 4), ("pool", 0)]
 )
 def test_a_process_that_ends_by_itself_loses_nothing(way: str, status: int, start: Start, journal: Any) -> None:
-    """Every call is journalled, the exit status is the agent's, and stderr has no line of ours."""
+    """However a process ends by itself, its calls are journalled, its exit status stays, and we print no line."""
     found, errors = ended(start(50, way))
     assert found == status
     assert "Observability" not in errors
@@ -87,7 +87,7 @@ def test_a_process_that_ends_by_itself_loses_nothing(way: str, status: int, star
 
 
 def test_ctrl_c_loses_nothing(start: Start, journal: Any) -> None:
-    """The process dies of SIGINT, as its parent expects, with every call journalled."""
+    """After Ctrl-C, the process dies of SIGINT, as its parent expects, and every call is journalled."""
     worker = start(50, "wait")
     worker.send_signal(signal.SIGINT)
     status, errors = ended(worker)
@@ -96,7 +96,7 @@ def test_ctrl_c_loses_nothing(start: Start, journal: Any) -> None:
 
 
 def test_sigterm_is_the_systems(start: Start, journal: Any) -> None:
-    """We install no handler: the process ends at once, and all calls but those of the last 50 ms are on disk."""
+    """This package handles no SIGTERM: the process ends at once, and only calls of its last 50 ms may be lost."""
     worker = start(50, "SIGTERM's handler")
     assert worker.stdout is not None
     assert worker.stdout.readline() == f"{signal.SIG_DFL!r} -1\n"
@@ -110,7 +110,7 @@ def test_sigterm_is_the_systems(start: Start, journal: Any) -> None:
 
 @pytest.mark.parametrize("way", ["fork", "multiprocessing fork", "multiprocessing spawn"])
 def test_both_sides_of_a_fork_are_recorded(way: str, start: Start, journal: Any) -> None:
-    """Parent and child journal their own calls, once."""
+    """After a fork, parent and child each journal their own calls, once."""
     status, errors = ended(start(20, way))
     assert status == 0, errors
     asked = expected("first", 20) + expected("child", 20) + (expected("parent", 20) if way == "fork" else Counter())
@@ -119,7 +119,7 @@ def test_both_sides_of_a_fork_are_recorded(way: str, start: Start, journal: Any)
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_applications_own_handler_is_called(when: str, start: Start, journal: Any) -> None:
-    """The handler, set before or after our first call, ends the process in its own way, and no call is lost."""
+    """An application's SIGTERM handler, set before or after our first call, ends the process; no call is lost."""
     worker = start(0, f"own handler {when}")
     assert worker.stdout is not None
     assert worker.stdout.readline() == "ready\n"
@@ -137,7 +137,7 @@ def returned(worker: "subprocess.Popen[str]") -> tuple[set[str], str]:
 
 
 def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -> None:
-    """A call that returned is journalled, even if it was made while the process ended; nothing is printed."""
+    """A daemon thread's calls that return while the process ends are journalled, and nothing is printed."""
     worker = start(0, "daemon thread")
     asked, errors = returned(worker)
     assert (worker.returncode, errors) == (0, "")
@@ -147,13 +147,13 @@ def test_threads_that_call_to_the_end_lose_nothing(start: Start, journal: Any) -
 
 
 def test_a_terminated_child_of_multiprocessing_loses_nothing(start: Start, journal: Any) -> None:
-    """`Process.terminate` sends SIGTERM: all calls but those of the last 50 ms are on disk."""
+    """`Process.terminate` sends SIGTERM to a child: only calls of the child's last 50 ms may be lost."""
     _, errors = ended(start(5, "terminated child"))
     assert prompts(recorded(journal)) == expected("first", 5) + expected("child", 20), errors
 
 
 def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> None:
-    """Forked children of multiprocessing do not run atexit: finalizers registered in the child close the runtime."""
+    """A forked child of multiprocessing runs no atexit handlers: our finalizers in the child close the runtime."""
     code = (
         "from tests.calls import ask\n"
         "import sys\n"
@@ -169,7 +169,7 @@ def test_multiprocessing_may_be_imported_after_the_first_call(journal: Any) -> N
 
 @pytest.mark.parametrize("backend", [silence, reset, trickle, None])
 def test_an_end_during_an_outage_keeps_to_its_budget(backend: Any, start: Start, raw_server: Any, journal: Any) -> None:
-    """While the server hangs or is unavailable, ending takes at most a second more than the budget; rows stay
+    """While the server hangs or is unavailable, a process ends at most a second after its time budget; rows stay
     pending."""
     raw_server(backend or silence)
     worker = start(20, "return", OBSERVABILITY_EXIT_SECONDS="0.5", **({} if backend else {"LANGFUSE_HOST": NOWHERE}))
@@ -197,7 +197,7 @@ print("done", flush=True)
 
 @contextmanager
 def ending_while_locked(journal: Path, **environment: str) -> Iterator["subprocess.Popen[str]"]:
-    """A process that ends with 50 unwritten calls, while another process holds the journal's write lock."""
+    """Yield a process that is ending with 50 unwritten calls, while this process holds the journal's write lock."""
     worker = subprocess.Popen(
         [sys.executable, "-c", _LAST_CALLS], cwd=settings.REPO_ROOT, env={**os.environ, **environment}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -217,7 +217,7 @@ def ending_while_locked(journal: Path, **environment: str) -> Iterator["subproce
 
 @pytest.mark.parametrize("budget", [0.0, 1.0])
 def test_an_end_while_the_journal_is_locked_keeps_to_its_budget(budget: float, journal: Any) -> None:
-    """Disk and network share OBSERVABILITY_EXIT_SECONDS: calls unwritten by then are reported as lost."""
+    """At exit, writing and sending share OBSERVABILITY_EXIT_SECONDS; calls not written by then are reported as lost."""
     with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS=str(budget)) as worker:
         began = time.monotonic()
         status, errors = ended(worker)
@@ -228,7 +228,7 @@ def test_an_end_while_the_journal_is_locked_keeps_to_its_budget(budget: float, j
 
 
 def test_ctrl_c_while_the_end_waits_says_how_many_calls_are_lost(journal: Any) -> None:
-    """An operator who presses Ctrl-C sees the number at once, and no traceback of ours."""
+    """Ctrl-C while the exit waits for a locked journal prints the number of lost calls, without our traceback."""
     with ending_while_locked(journal.path, OBSERVABILITY_EXIT_SECONDS="20") as worker:
         time.sleep(0.5)
         worker.send_signal(signal.SIGINT)
@@ -265,7 +265,7 @@ print(most - before, resident() - before)
 
 @pytest.mark.skipif(not Path("/lib/x86_64-linux-gnu/libc.so.6").exists(), reason="only glibc returns free memory")
 def test_the_memory_of_a_backlog_is_returned() -> None:
-    """Some 35 MB of prompts wait for the disk; afterwards at least half of their memory is returned."""
+    """After about 35 MB of prompts have waited for the disk, at least half of their memory is returned."""
     ended = subprocess.run([sys.executable, "-c", BACKLOG], capture_output=True, text=True, check=True, timeout=100)
     most, left = map(float, ended.stdout.split())
     assert most > 20

@@ -1,4 +1,4 @@
-"""This package's lines on a stdout or stderr that is full, closed, broken, in ASCII, or in memory."""
+"""Tests of this package's printed lines on a stdout or stderr that is full, closed, broken, in ASCII, or in memory."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ from src.observability.printing import print_now
 
 @pytest.fixture
 def full_pipe() -> Iterator[tuple[int, int]]:
-    """A full pipe, which blocks its writers: its reading and its writing end."""
+    """Yield the reading and the writing end of a full pipe, which blocks its writers."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -32,7 +32,7 @@ def full_pipe() -> Iterator[tuple[int, int]]:
 
 @pytest.mark.slow
 def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a supervisor does not read its pipe, a line is dropped and counted; a line after a read is printed."""
+    """A line is dropped and counted while the pipe is full; after somebody has read the pipe, lines are printed."""
     reader, writer = full_pipe
     before = printing.dropped
     with open(writer, "w", closefd=False, encoding="utf-8") as stream:
@@ -50,7 +50,7 @@ def test_a_full_pipe_blocks_nobody(full_pipe: tuple[int, int], monkeypatch: pyte
 
 
 def test_lines_keep_their_order(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our lines come after the agent's earlier lines, though the agent's may be buffered."""
+    """Our lines are printed after the agent's earlier lines, even if these are still in a buffer."""
     with open(1, "w", closefd=False, encoding="ascii") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         print("first")
@@ -61,7 +61,7 @@ def test_lines_keep_their_order(capfd: pytest.CaptureFixture[str], monkeypatch: 
 
 @pytest.mark.parametrize("stream", [None, object(), "closed"])
 def test_a_stream_that_is_none_raises_nothing(stream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A daemon has no stdout or stderr, or an agent has replaced or closed them: lines are dropped and counted."""
+    """If stdout or stderr is missing, closed or replaced, as in a daemon, our lines are dropped and counted."""
     if stream == "closed":
         stream = (tmp_path / "log").open("w")
         stream.close()
@@ -93,7 +93,7 @@ os.write(int(sys.argv[1]), b"went on")
     ["PYTHONIOENCODING=ascii", ">/dev/full", "2>/dev/full", ">&-", "2>&-", ">&- 2>&-", "> >(exit)", "2> >(exit)"],
 )
 def test_an_agent_goes_on_whatever_its_output_is(where: str, keys: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`LangFuseTracker()` and our lines raise nothing, and the exit status is the agent's."""
+    """Whatever stdout and stderr are, `LangFuseTracker()` and our lines raise nothing; the exit status stays."""
     if keys:
         monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-x")
         monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-x")
@@ -122,7 +122,7 @@ for number in range(5):
 
 @pytest.mark.slow
 def test_a_bot_trades_on_while_nobody_reads_its_stderr(full_pipe: tuple[int, int]) -> None:
-    """The bot places its orders and ends, though the pipe of its log is full."""
+    """A bot places its orders and ends, although nobody reads its stderr, which is a full pipe."""
     ended = subprocess.run(
         [sys.executable, "-c", _ORDERS], cwd=settings.REPO_ROOT, stdout=subprocess.PIPE, stderr=full_pipe[1],
         text=True, timeout=20, check=True,
@@ -157,7 +157,7 @@ print(health["recorded"], health["journalled"], health["dropped"])
 
 @pytest.mark.slow
 def test_no_descriptor_is_no_error_of_the_agents() -> None:
-    """At the limit of `ulimit -n`, calls go on, and are journalled once there are descriptors again."""
+    """Without free file descriptors, calls continue; they are journalled once descriptors are free again."""
     ended = subprocess.run(
         [sys.executable, "-c", _NO_DESCRIPTORS], cwd=settings.REPO_ROOT, capture_output=True, text=True, timeout=60
     )

@@ -32,7 +32,7 @@ def calls(count: int, label: str) -> None:
 
 
 def tell(what: str, label: str) -> None:
-    """Print one line for the test; the write of a short line is complete even if the process is killed next."""
+    """Print one line for the test with a single short write, which a later kill cannot cut off."""
     os.write(1, f"{what}|{label}|{time.monotonic_ns()}\n".encode())
 
 
@@ -60,7 +60,7 @@ def told_asks(label: str) -> None:
 
 
 def four_threads() -> None:
-    """Make calls at the pace of fast models until the process is killed."""
+    """Make calls from four threads, at the pace of fast models, until the process is killed."""
     warm_up()
     print("warm", flush=True)
     for thread in range(4):
@@ -116,7 +116,7 @@ def show_handler() -> None:
 
 
 def terminated_child() -> None:
-    """Terminate a forked child of multiprocessing."""
+    """Terminate a forked child of multiprocessing after its calls."""
     child = multiprocessing.get_context("fork").Process(target=lambda: (calls(20, "child"), time.sleep(60)))
     child.start()
     time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""Providers that answer on loopback, beside the Langfuse server."""
+"""A fixture that serves AI providers on loopback, beside the Langfuse server."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from tests.providers.wire import Provider
 def play(
     further_httpservers: Callable[[str], HTTPServer], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Any]]:
-    """Make a provider play one outcome on its own server; return its model as the factory builds it."""
+    """Return a function that serves one outcome of a provider, and returns the provider and its model."""
     server = further_httpservers("provider")
 
     def build(name: str, outcome: str) -> tuple[Provider, Any]:

@@ -1,4 +1,4 @@
-"""The connection to Langfuse: with servers that answer well, slowly or endlessly, and through a proxy."""
+"""Tests of the connection to Langfuse: with correct, slow and endless answers, and through a proxy."""
 
 import gzip
 import shutil
@@ -22,7 +22,7 @@ Serve = Callable[[Callable[[socket.socket], None]], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start a server that runs one function per connection; return its address."""
+    """Return a function that starts a server and returns its address; `handle` is run for each connection."""
     servers: list[RawServer] = []
 
     def begin(handle: Callable[[socket.socket], None]) -> str:
@@ -35,7 +35,7 @@ def serve() -> Iterator[Serve]:
 
 
 def request_of(connection: socket.socket) -> bytes:
-    """Read one request without a body."""
+    """Read one HTTP request that has no body."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65_536)
@@ -46,7 +46,7 @@ def request_of(connection: socket.socket) -> bytes:
 
 
 def answering(*answers: bytes) -> Callable[[socket.socket], None]:
-    """Answer each request of a connection with the next of these answers; then close the connection."""
+    """Return a handler that gives `answers` in turn to the requests of a connection, then closes the connection."""
 
     def handle(connection: socket.socket) -> None:
         with connection:
@@ -84,7 +84,7 @@ def get(url: str, seconds: float = 5) -> Answer:
     ],
 )  # fmt: skip
 def test_an_answer_is_read_to_its_end(answer: bytes, status: int, body: bytes, serve: Serve) -> None:
-    """HTTP has several ways to mark the end of an answer."""
+    """An answer is read completely, in whichever way HTTP marks its end."""
     result = get(serve(answering(answer)))
     assert (result.status, result.body, result.is_whole) == (status, body, True)
 
@@ -99,7 +99,7 @@ def test_two_requests_use_one_connection(serve: Serve) -> None:
 
 
 def test_a_connection_that_the_server_closed_is_made_anew(serve: Serve) -> None:
-    """No request is lost to a server that closes its connections."""
+    """If the server has closed the connection, the next request opens a new connection and succeeds."""
     connection = Connection(serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1")))
     for _ in range(3):
         assert connection.request("GET", "/", {}, b"", 5).body == b"1"
@@ -122,7 +122,7 @@ BOMB = gzip.compress(b"\0" * 60_000_000, 9)
     ],
 )
 def test_an_answer_is_bounded(body: bytes, serve: Serve) -> None:
-    """At most 64 KB are kept, and compressed answers stay compressed: memory does not grow with the answer."""
+    """At most 64 KB of an answer are kept, and compressed answers stay compressed, so that memory is bounded."""
 
     def handle(connection: socket.socket) -> None:
         request_of(connection)
@@ -148,7 +148,7 @@ def test_an_answer_is_bounded(body: bytes, serve: Serve) -> None:
     ids=["another protocol", "endless headers", "no status"],
 )
 def test_what_is_not_http_is_an_error(head: bytes, serve: Serve) -> None:
-    """The ConnectionError names the host."""
+    """If a server does not answer in HTTP, the ConnectionError names the host."""
     with pytest.raises(ConnectionError, match=r"127.0.0.1 does not answer in HTTP"):
         get(serve(answering(head)))
 
@@ -174,7 +174,7 @@ def test_a_request_has_one_deadline(beginning: bytes, serve: Serve) -> None:
 
 @pytest.mark.slow
 def test_a_server_that_takes_nothing_is_left(serve: Serve) -> None:
-    """Sending a body that the server does not read ends at the deadline."""
+    """If the server does not read the request's body, the request ends at its deadline."""
     connection = Connection(serve(lambda _connection: time.sleep(3)))
     began = time.monotonic()
     with pytest.raises(TimeoutError):
@@ -183,7 +183,7 @@ def test_a_server_that_takes_nothing_is_left(serve: Serve) -> None:
 
 
 def test_a_host_of_many_dead_addresses_keeps_to_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All addresses are tried within the time of the whole request; the error is that of the last one."""
+    """If all of a host's addresses refuse, they are tried within one request's time; the last error is raised."""
     address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [address] * 3)
     with pytest.raises(ConnectionRefusedError):
@@ -192,7 +192,7 @@ def test_a_host_of_many_dead_addresses_keeps_to_the_deadline(monkeypatch: pytest
 
 @pytest.fixture
 def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A certificate for localhost with its key, which the system's authorities do not know."""
+    """Return a file with a key and a certificate for localhost, which the system does not trust."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     file = tmp_path / "server.pem"
@@ -204,7 +204,7 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def tls(certificate: Path, handle: Callable[[Any], None]) -> Callable[[socket.socket], None]:
-    """Run `handle` behind TLS."""
+    """Return a handler that runs `handle` over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -227,7 +227,7 @@ def https(url: str) -> str:
 
 @pytest.mark.slow
 def test_a_server_must_prove_who_it_is(certificate: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown authority is refused unless SSL_CERT_FILE has it; the host's name must be in the certificate."""
+    """A self-signed certificate is refused unless SSL_CERT_FILE names it, and must contain the host's name."""
     url = https(serve(tls(certificate, answering(HELLO))))
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed certificate"):
         get(url)
@@ -239,7 +239,7 @@ def test_a_server_must_prove_who_it_is(certificate: Path, serve: Serve, monkeypa
 
 @pytest.mark.slow
 def test_a_handshake_can_be_cut(certificate: Path, serve: Serve) -> None:
-    """The server accepts the connection and never answers: `cut` releases the thread at once."""
+    """If a server never answers the TLS handshake, `cut` ends the request at once."""
     connection, errors = Connection(https(serve(lambda _connection: time.sleep(10)))), list[BaseException]()
 
     def ask() -> None:
@@ -258,7 +258,7 @@ def test_a_handshake_can_be_cut(certificate: Path, serve: Serve) -> None:
 
 
 def proxy(requests: list[bytes], status: bytes = b"200 OK") -> Callable[[socket.socket], None]:
-    """An HTTP proxy: answers a CONNECT with `status`, and passes bytes both ways."""
+    """Return the handler of an HTTP proxy, which answers CONNECT with `status` and passes bytes both ways."""
 
     def handle(connection: socket.socket) -> None:
         requests.append(request_of(connection))
@@ -286,7 +286,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 
 @pytest.mark.slow
 def test_https_goes_through_the_proxy(certificate: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CONNECT has the proxy's credentials and none of ours; hosts in NO_PROXY are contacted directly."""
+    """The CONNECT request has the proxy's credentials, but not Langfuse's; hosts in NO_PROXY are reached directly."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     requests: list[bytes] = []
     host = https(serve(tls(certificate, answering(HELLO))))
@@ -300,7 +300,7 @@ def test_https_goes_through_the_proxy(certificate: Path, serve: Serve, monkeypat
 
 
 def test_a_proxy_that_refuses_is_named(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator learns that the fault is the proxy's, not Langfuse's."""
+    """If a proxy refuses a request, the error names the proxy and its status, not Langfuse."""
     monkeypatch.setenv("ALL_PROXY", serve(proxy([], b"407 Who are you")))
     with pytest.raises(ConnectionError, match=r"the proxy 127.0.0.1 answers HTTP 407"):
         get("https://langfuse.example")

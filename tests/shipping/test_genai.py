@@ -1,4 +1,4 @@
-"""Rows at an OTLP backend other than Langfuse: the GenAI convention's attributes, read by official protobuf classes."""
+"""Tests of rows at other OTLP backends than Langfuse: their attributes are those of the GenAI convention."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ def arrived(otlp: OtlpServer) -> dict[str, ReceivedSpan]:
 def test_a_call_of_each_provider(
     name: str, otlp: OtlpServer, journal: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Operation, provider, models, tokens, messages and finish reason have the convention's names and types."""
+    """For each provider, models, tokens, messages and finish reason have the GenAI convention's names and types."""
     provider = Provider(name)
     provider.play(httpserver, "answer")
     provider.configure(monkeypatch, httpserver.url_for(""))
@@ -46,7 +46,7 @@ def test_a_call_of_each_provider(
     assert span.name == f"chat {row['model_requested']}"
     assert has["gen_ai.provider.name"] == WELL_KNOWN.get(name, name)
     assert (has["gen_ai.request.model"], has["gen_ai.response.model"]) == (row["model_requested"], row["model"])
-    sent = row["model_parameters"]  # newer models take no temperature, or name the limit otherwise
+    sent = row["model_parameters"]  # newer models take no temperature, or name the token limit differently
     assert has.get("gen_ai.request.temperature") == sent.get("temperature")
     assert has["gen_ai.request.max_tokens"] == sent.get("max_tokens", sent.get("max_completion_tokens")) == 200
     assert has["gen_ai.response.finish_reasons"] == [row["metadata"]["finish_reason"]]
@@ -68,7 +68,7 @@ def test_a_call_of_each_provider(
 
 
 def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
-    """An agent's cycle, a tool, a signal and a failed call have kinds, `error.type`, the trace's tags and the host."""
+    """A cycle, a tool, a signal and a failed call have span kinds; `error.type`, tags and host are sent too."""
 
     @observe_llm(name="price_feed", as_type="tool")
     def price(symbol: str) -> dict[str, float]:
@@ -130,14 +130,14 @@ def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
     ],
 )  # fmt: skip
 def test_messages_of_each_form(message: Any, parts: list[dict[str, Any]]) -> None:
-    """Tool calls and results of OpenAI, Anthropic and Gemini are converted; any other message is text."""
+    """Tool calls and results of OpenAI, Anthropic and Gemini are converted; any other message becomes text."""
     (converted,) = input_messages([message])
     assert converted["parts"] == parts
     assert converted["role"] in ("user", "assistant", "tool")
 
 
 def test_an_answer_without_text() -> None:
-    """Reasoning alone, or an empty answer, is a message of the assistant too."""
+    """An answer with only reasoning, or without any content, is converted to an assistant's message too."""
     assert output_message(None, "hm", None)["parts"] == [{"type": "reasoning", "content": "hm"}]
     assert output_message(None, None, "length") == {"role": "assistant", "parts": [], "finish_reason": "length"}
 
@@ -170,7 +170,7 @@ def test_a_message_of_extremes(otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
-    """A row that the server rejects is rejected with its reason; malformed protobuf is no success."""
+    """A row that a partial success rejects gets the state rejected; malformed protobuf is not a success."""
     otlp.response.partial_success.rejected_spans = 1
     otlp.response.partial_success.error_message = "too old"
     with ObservabilityContext.agent_cycle("WhaleAgent"):
@@ -184,7 +184,7 @@ def test_a_partial_success_in_protobuf(otlp: OtlpServer, journal: Any) -> None:
 
 
 def test_the_convention_s_version_stands_in_one_file() -> None:
-    """Only the file of the convention's attributes names its schema."""
+    """Only `genai.py` names the version of the GenAI convention's schema."""
     folder = Path(__file__).parents[2] / "src"
     files = [file.name for file in folder.rglob("*.py") if "opentelemetry.io/schemas" in file.read_text("utf-8")]
     assert files == ["genai.py"]

@@ -1,4 +1,4 @@
-"""Every sum names a model as the provider's answers do; rows keep the requested name too."""
+"""Every sum uses the model name of the provider's answers; rows keep the requested name too."""
 
 import json
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from tests.providers.wire import EACH_PROVIDER, ask
 
 
 def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
-    """Return calls and errors by model, as `costs` prints them."""
+    """Return the numbers of calls and errors by model, as `costs` prints them."""
     result = CliRunner().invoke(app, ["costs", "--by", "model", "--json", *arguments])
     groups = map(json.loads, result.stdout.splitlines())
     return {group["group"]: (group["calls"], group["errors"]) for group in groups}
@@ -23,7 +23,7 @@ def groups_of(*arguments: str) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse: LangfuseServer, journal: Any) -> None:
-    """Sums use one name for failed and answered calls, and Langfuse gets it after an answered call. Rows keep both."""
+    """Failed and answered calls of a model are summed under one name, which Langfuse gets too. Rows keep both names."""
     for outcome in ("401", "answer", "401"):
         _, model = play(name, outcome)
         ask(model, "generate")
@@ -38,7 +38,7 @@ def test_failed_and_answered_calls_are_one_model(name: str, play: Any, langfuse:
 
 
 def test_a_router_s_name_is_no_alias(journal: Any) -> None:
-    """`openrouter/auto` uses another model at each call; a failed call is summed under the router's name."""
+    """A failed call of `openrouter/auto` is summed under that name: this router may use another model at each call."""
 
     class Router:
         model_type, model_name = "openrouter", "openrouter/auto"

@@ -1,4 +1,4 @@
-"""Names and metadata sent to Langfuse; the journal keeps the original names."""
+"""Tests of the names and metadata that are sent to Langfuse; the journal keeps the original names."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ METADATA = "langfuse.observation.metadata."
 
 
 def shipped(langfuse: LangfuseServer) -> dict[str, ReceivedSpan]:
-    """Return the received spans by type."""
+    """Return the received spans by observation type."""
     assert LangFuseTracker().flush(10)
     return {span.attributes["langfuse.observation.type"]: span for span in langfuse.spans}
 
@@ -26,7 +26,8 @@ def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
-    """A generation has its model's name; provider, nonce and finish reason are metadata, parameters are not."""
+    """A generation is sent with its model's name. Provider, nonce and finish reason are metadata, parameters are
+    not."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     span = shipped(langfuse)["generation"]
@@ -42,14 +43,14 @@ def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play:
 
 
 def test_a_request_of_an_sdk_is_named_as_its_model() -> None:
-    """The model's name replaces every default name of a request."""
+    """At Langfuse, the model's name replaces every default name of an SDK's request."""
     shapes = [method.shape for sdk in (ANTHROPIC, GOOGLE, GROQ, HTTP, OLLAMA, OPENAI) for method in sdk.methods]
     names = {shape.name for shape in shapes if shape.type in ("generation", "embedding")}
     assert all(name.startswith(_UNNAMED) for name in names)
 
 
 def test_a_trace_that_nobody_named_is_named_by_its_root(langfuse: LangfuseServer) -> None:
-    """For a call outside a cycle, Langfuse uses the root's name, since no row has a trace name."""
+    """A call outside a cycle has no trace name in any of its rows: Langfuse then names the trace after its root."""
 
     class Model:
         model_type, model_name = "claude", "claude-haiku-4-5"
@@ -66,7 +67,7 @@ def test_a_trace_that_nobody_named_is_named_by_its_root(langfuse: LangfuseServer
 
 
 def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
-    """The observation has the function's name."""
+    """The observation of a decorated function has the function's name."""
 
     @observe_llm
     def judge_liquidations(prompt: str) -> str:
@@ -85,7 +86,7 @@ def test_a_decorated_function_keeps_its_name(langfuse: LangfuseServer) -> None:
     ],
 )
 def test_a_signal_is_named_as_its_decision(signal: Any, name: str, journal: Any, langfuse: LangfuseServer) -> None:
-    """The name has action and symbol; the metadata repeats nothing of the output. The journal has the original name."""
+    """A signal is sent with action and symbol as its name, not as metadata; the journal has the original name."""
     ObservabilityContext.add_trading_signal(*signal, exchange="Hyperliquid", confidence_of=3)
     event = shipped(langfuse)["event"]
     assert event.name == name
@@ -96,7 +97,7 @@ def test_a_signal_is_named_as_its_decision(signal: Any, name: str, journal: Any,
 
 
 def test_a_cycle_whose_call_failed_has_failed(langfuse: LangfuseServer) -> None:
-    """If a model's error was swallowed and the cycle has no result, its root has level ERROR and the message."""
+    """If an agent swallows a model's error and the cycle has no result, the cycle's root has level ERROR."""
 
     @observe_llm
     def fails() -> None:
@@ -115,7 +116,7 @@ def test_a_cycle_whose_call_failed_has_failed(langfuse: LangfuseServer) -> None:
 
 @pytest.mark.parametrize("ends", ["a second call", "a signal", "an output"])
 def test_a_cycle_that_got_over_a_failed_call_is_well(ends: str, langfuse: LangfuseServer) -> None:
-    """After a failed call, a second call's answer, a decision or an output leaves the cycle without an error."""
+    """After a failed call, another call's answer, a decision or an output leaves the cycle without an error."""
 
     @observe_llm
     def asks(answer: str | None) -> str:
@@ -136,7 +137,7 @@ def test_a_cycle_that_got_over_a_failed_call_is_well(ends: str, langfuse: Langfu
 
 
 def test_symbol_action_and_agent_can_be_grouped_by(langfuse: LangfuseServer) -> None:
-    """The metrics API groups by the values of a score, and by the name of a trace."""
+    """Symbol and action are scores, and the agent is the trace's name: Langfuse's metrics API can group by these."""
     for agent, action, symbol in (("A", "BUY", "BTC"), ("A", "SELL", "ETH"), ("B", "BUY", "ETH")):
         with ObservabilityContext.agent_cycle(agent):
             ObservabilityContext.add_trading_signal(action, 50, "why", symbol)

@@ -1,4 +1,4 @@
-"""A journal of older code: its pending rows are shipped once, and shipped scores keep their place."""
+"""Tests with a journal of older code: its pending rows are shipped once, and its shipped scores keep their place."""
 
 import json
 import sqlite3
@@ -39,14 +39,14 @@ def old(langfuse: LangfuseServer) -> Iterator[sqlite3.Connection]:
 
 
 def outcome_id() -> str:
-    """The fixed id of the trace's outcome in USD."""
+    """Return the fixed id of the trace's `pnl_usd` score."""
     from src.observability.recording import scores_of_outcome
 
     return scores_of_outcome(TRACE, pnl_usd=1.0)[0].id
 
 
 def test_pending_rows_are_shipped_once(old: sqlite3.Connection, langfuse: LangfuseServer) -> None:
-    """Rows keep ids, contents, tags and times; scores stay on the observation that they were recorded with."""
+    """Pending rows of an old journal are shipped once, unchanged; scores stay on their recorded observation."""
     old.close()
     assert LangFuseTracker().flush(10)
     spans = {span.id: span for span in langfuse.spans}
@@ -66,7 +66,7 @@ def test_pending_rows_are_shipped_once(old: sqlite3.Connection, langfuse: Langfu
 def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
     old: sqlite3.Connection, langfuse: LangfuseServer
 ) -> None:
-    """The score at Langfuse stays on the trace; a new outcome is on the generation."""
+    """A corrected outcome stays a score of the trace, as it was shipped; a new outcome belongs to the generation."""
     ObservabilityContext.record_outcome(TRACE, pnl_usd=-10.5, pnl_pct=-0.5)
     assert LangFuseTracker().flush(10)
     scores = {score["name"]: score for score in langfuse.scores if score["name"].startswith("pnl")}
@@ -76,7 +76,7 @@ def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
 
 
 def test_code_of_before_goes_on_beside_it(old: sqlite3.Connection, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row of old code in the migrated journal is shipped, and adds its model's two names."""
+    """A row that old code adds to the migrated journal is shipped, and both names of its model are noted."""
     Journal(settings.journal_path()).close()
     label = settings.destination().label
     row = next(row for row in ROWS if row["type"] == "generation")
