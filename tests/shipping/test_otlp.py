@@ -1,4 +1,4 @@
-"""Messages that arrive at Langfuse, seen by a loopback server that decodes OTLP with the official protobuf classes."""
+"""Tests of the messages sent to Langfuse: a loopback server decodes the OTLP with the official protobuf classes."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ MODEL_NAME = "claude-haiku-4-5"
 
 
 class Model:
-    """Answers as a provider's model."""
+    """A provider's model that answers at once."""
 
     model_type, model_name = "claude", MODEL_NAME
 
@@ -52,7 +52,7 @@ class Model:
 
 
 def test_a_message_is_field_by_field_what_protobuf_made_of_it() -> None:
-    """`message.textproto` was written by protobuf's own classes (commit 89c35a9) from the rows of `rows.json`."""
+    """The message made from `rows.json` equals `message.textproto`, which protobuf's own classes wrote (at 89c35a9)."""
     here = Path(__file__).parent
     rows = json.loads((here / "rows.json").read_text(encoding="utf-8"))
     expected = text_format.Parse((here / "message.textproto").read_text(encoding="utf-8"), ExportTraceServiceRequest())
@@ -61,7 +61,7 @@ def test_a_message_is_field_by_field_what_protobuf_made_of_it() -> None:
 
 
 def one_cycle(name: str = "LiquidationAgent", *calls: str) -> str | None:
-    """Run a cycle with one model call and a signal."""
+    """Run a cycle with one model call or several, and a signal; return its trace id."""
     with ObservabilityContext.agent_cycle(name, "liquidation", input={"longs_usd": 1_200_000}) as cycle:
         for call in calls or ("Longs +80 %",):
             Model().generate_response("You are an analyst", call, temperature=0.3)
@@ -76,7 +76,7 @@ def shipped(langfuse: LangfuseServer) -> list[ReceivedSpan]:
 
 
 def test_a_cycle_arrives_as_one_tree(langfuse: LangfuseServer) -> None:
-    """One root, of type agent; generation and signal are its children; all in one trace."""
+    """A cycle arrives as one trace; its root has the type agent, and generation and signal are the root's children."""
     trace_id = one_cycle()
     spans = {span.attributes[Names.OBSERVATION_TYPE]: span for span in shipped(langfuse)}
     assert len(langfuse.spans) == 3
@@ -88,7 +88,7 @@ def test_a_cycle_arrives_as_one_tree(langfuse: LangfuseServer) -> None:
 
 
 def test_a_generation_has_what_the_dashboard_shows(langfuse: LangfuseServer) -> None:
-    """Prompt, answer, model, parameters, disjoint tokens and a cost with its total have Langfuse's names."""
+    """A generation's prompt, answer, model, parameters, token counts and costs are sent under Langfuse's names."""
     one_cycle()
     (span,) = [span for span in shipped(langfuse) if span.name == MODEL_NAME]
     assert span.json("input") == [
@@ -125,7 +125,7 @@ def test_every_observation_says_whose_trace_it_is(langfuse: LangfuseServer, monk
 
 
 def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServer) -> None:
-    """The root has the situation as input and the decision as output; it is sent last; every row has all tags."""
+    """The root is sent last, with the situation as input and the decision as output; every row has all tags."""
     one_cycle()
     spans = shipped(langfuse)
     assert spans[-1].parent_id is None
@@ -140,7 +140,7 @@ def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServ
 def test_a_signals_scores_stand_at_their_time_and_place(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Action and symbol are on the signal's event, the confidence is on the generation; all are in one request."""
+    """A signal's action and symbol are scores of its event, its confidence of the generation; one request sends all."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
     langfuse.answer = lambda *_: Response("broken", 500)  # an outage, which must not change the scores' time
     trace_id = one_cycle()
@@ -162,7 +162,7 @@ def test_a_signals_scores_stand_at_their_time_and_place(
 
 
 def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServer) -> None:
-    """An outcome's score is on the last generation, to group profit by model; a correction stays there."""
+    """An outcome is a score of the last generation, to group profit by model; a corrected outcome stays there."""
     trace_id = one_cycle("LiquidationAgent", "Longs +80 %", "Really?")
     shipped(langfuse)
     ObservabilityContext.record_outcome(str(trace_id), pnl_usd=-12.5)
@@ -177,7 +177,7 @@ def test_an_outcome_stands_on_the_generation_that_decided(langfuse: LangfuseServ
 def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A backtest records the outcome in the same batch as the decision."""
+    """An outcome recorded right after its decision, as in a backtest, has the trace's environment and generation."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "backtest")
     for _ in range(20):
         ObservabilityContext.record_outcome(str(one_cycle()), pnl_pct=1.5)
@@ -188,7 +188,7 @@ def test_an_outcome_told_at_once_has_the_environment_and_place_of_its_trace(
 
 
 def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: Any) -> None:
-    """Each event of a batch has an answer: accepted ones are shipped, refused ones rejected, others stay pending."""
+    """Of the scores in a batch, accepted ones are shipped, refused ones are rejected, and others stay pending."""
     statuses = {"signal_action": 400, "signal_confidence": 500}
     langfuse.refuse = lambda score: statuses.get(score["name"]) if score["value"] in ("SELL", 60) else None
     with ObservabilityContext.agent_cycle("Agent"):
@@ -206,7 +206,7 @@ def test_a_refused_score_is_rejected_alone(langfuse: LangfuseServer, journal: An
 
 
 def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer) -> None:
-    """The row has level ERROR, the exception's text, and usage 0 and 0: else the server would count the prompt."""
+    """A failed call is sent with level ERROR and zero tokens: else Langfuse would count the prompt's tokens itself."""
 
     @observe_llm(name="llm_generation")
     def fails(prompt: str) -> None:
@@ -223,7 +223,7 @@ def test_a_failed_call_is_neither_tokenised_nor_billed(langfuse: LangfuseServer)
 
 
 def test_an_unknown_price_is_no_cost(langfuse: LangfuseServer) -> None:
-    """Tokens are shipped without a cost, never with 0."""
+    """The tokens of a model without a known price are sent without a cost, not with a cost of 0."""
 
     @observe_llm
     def asks(prompt: str) -> Answer:
@@ -236,7 +236,7 @@ def test_an_unknown_price_is_no_cost(langfuse: LangfuseServer) -> None:
 
 
 def test_eight_threads_keep_their_cycles_apart(langfuse: LangfuseServer) -> None:
-    """Eight cycles at once, each with a pool of its own: one root each, and every child under its own root."""
+    """Eight cycles run at once, each with its own thread pool: each has one root, with only its own children."""
 
     def agent(number: int) -> None:
         with ObservabilityContext.agent_cycle(f"Agent{number}", input=number), ThreadPoolExecutor(4) as pool:
@@ -261,7 +261,7 @@ def test_eight_threads_keep_their_cycles_apart(langfuse: LangfuseServer) -> None
 
 
 async def test_a_hundred_tasks_keep_their_cycles_apart(langfuse: LangfuseServer) -> None:
-    """A hundred asyncio cycles at once, two calls each: a hundred roots with their own two children."""
+    """A hundred asyncio cycles run at once, with two calls each: a hundred roots with their own two children."""
 
     async def agent(number: int) -> None:
         with ObservabilityContext.agent_cycle("AsyncAgent", input=number):
@@ -296,7 +296,7 @@ def test_nothing_is_sent_twice_or_without_keys(langfuse: LangfuseServer, monkeyp
 def test_the_flag_turned_while_a_call_runs_disturbs_nobody(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call begun with tracing on and ended with it off finishes, and the reverse too."""
+    """A call finishes normally if tracing is switched off, or on, while it runs."""
 
     @observe_llm
     def turns(flag: str) -> str:

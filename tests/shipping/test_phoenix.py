@@ -64,7 +64,7 @@ def wait_until_up(url: str) -> None:
 
 
 def shown(url: str, number: int) -> dict[str, dict[str, Any]]:
-    """Return Phoenix's spans by id, once there are this many."""
+    """Wait until Phoenix has this number of spans; return the spans by id."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         answer = httpx.get(f"{url}/v1/projects/default/spans", params={"limit": 100}, timeout=10)
@@ -84,7 +84,7 @@ def price(symbol: str) -> dict[str, float]:
 def test_phoenix_shows_what_the_journal_has(
     phoenix: str, journal: Any, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each row appears once: kind, parent, trace, model, tokens, prompt and answer are the journal's."""
+    """Phoenix shows each row once, with the journal's kind, parent, trace, model, tokens, prompt and answer."""
     with ObservabilityContext.agent_cycle("WhaleAgent", input={"oi": 5}):
         price("BTC")
         for name in ("claude", "openai", "gemini", "deepseek"):

@@ -1,4 +1,4 @@
-"""Managed prompts and experiments: the Langfuse SDK's client on loopback, our observations on the wire."""
+"""Tests of Langfuse's managed prompts and experiments, with the SDK's client and the observations that we send."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ def judge(user_content: str) -> Any:
 
 
 def prompts(langfuse: LangfuseServer) -> dict[str, Any]:
-    """Return the linked prompt of each call, by the call's text."""
+    """Return the prompt that each call is linked to, by the call's text."""
     assert LangFuseTracker().flush(10)
     linked = {}
     for span in langfuse.spans:
@@ -36,7 +36,7 @@ def prompts(langfuse: LangfuseServer) -> dict[str, Any]:
 
 
 def test_a_used_prompt_is_linked_to_the_calls_that_follow(langfuse: LangfuseServer) -> None:
-    """Inside a cycle the link ends with the cycle; outside, with the next prompt."""
+    """`use_prompt` links the calls that follow until the cycle's end, or outside a cycle until the next prompt."""
     judge("before")
     ObservabilityContext.use_prompt("liquidation", 3)
     with ObservabilityContext.agent_cycle("LiquidationAgent"):
@@ -56,7 +56,7 @@ def test_a_used_prompt_is_linked_to_the_calls_that_follow(langfuse: LangfuseServ
 
 
 async def test_tasks_and_threads_keep_their_prompts_apart(langfuse: LangfuseServer) -> None:
-    """Each call has the prompt of its own task or thread."""
+    """Each call is linked to the prompt of its own task or thread."""
 
     def vote(number: int) -> None:
         ObservabilityContext.use_prompt(f"voter {number}", number)
@@ -78,7 +78,7 @@ async def test_tasks_and_threads_keep_their_prompts_apart(langfuse: LangfuseServ
 
 @pytest.mark.failures_expected
 def test_a_version_that_is_no_number_is_reported(langfuse: LangfuseServer, capfd: Any) -> None:
-    """The message says what to pass instead, and the agent goes on."""
+    """If a version is not a number, a message says what to pass instead, and the agent continues."""
     ObservabilityContext.use_prompt("liquidation", "production")
     judge("now")
     assert prompts(langfuse) == {"now": None}
@@ -86,7 +86,7 @@ def test_a_version_that_is_no_number_is_reported(langfuse: LangfuseServer, capfd
 
 
 def serve_prompts(server: HTTPServer) -> None:
-    """Serve Langfuse's prompt management: every prompt has the length of its name as version."""
+    """Serve Langfuse's prompt management. The version of a prompt is the length of its name."""
 
     def answer(request: Request) -> Response:
         name = request.path.rpartition("/")[2]
@@ -101,7 +101,7 @@ def serve_prompts(server: HTTPServer) -> None:
 
 
 def test_a_fetched_prompt_links_itself(langfuse: LangfuseServer, httpserver: HTTPServer) -> None:
-    """A prompt links itself when it is fetched and when it is compiled; a fallback does not."""
+    """Fetching or compiling a prompt links the next calls to it; calls after a fallback prompt are not linked."""
     serve_prompts(httpserver)
     client = LangFuseTracker().client
     liquidation = client.get_prompt("liquidation")
@@ -119,7 +119,7 @@ def test_a_fetched_prompt_links_itself(langfuse: LangfuseServer, httpserver: HTT
 
 
 def test_costs_by_prompt(langfuse: LangfuseServer) -> None:
-    """Each version has calls, cost and decisions; calls without a prompt are one group."""
+    """`costs --by prompt` has calls, cost and decisions by version; calls without a prompt are one group."""
     for version in (1, 2, 2):
         with ObservabilityContext.agent_cycle("LiquidationAgent"):
             ObservabilityContext.use_prompt("liquidation", version)
@@ -136,7 +136,7 @@ def test_costs_by_prompt(langfuse: LangfuseServer) -> None:
 
 
 def test_an_experiment_s_observations_carry_its_attributes(langfuse: LangfuseServer) -> None:
-    """Our spans have the same experiment attributes and environment as the SDK's own span, and a total cost."""
+    """In an experiment, our spans have the attributes and environment of the SDK's own span, and a total cost."""
     client = LangFuseTracker().client
     seen: dict[str, Any] = {}
 

@@ -1,4 +1,4 @@
-"""A second destination beside Langfuse or alone: each row goes to both, and neither waits for the other."""
+"""Tests of a second destination, beside Langfuse or alone: no destination waits for another one."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ DAY_NS = 86_400_000_000_000
 
 
 def deliveries(destination: str | None = None) -> Counter[str]:
-    """Return the number of observations by state, at one destination or at all."""
+    """Return the number of observations by delivery state, at one destination or at all destinations."""
     assert runtime.running().recorder.flush(10)
     with closing(Journal(settings.journal_path())) as journal:
         rows = journal.select("SELECT * FROM deliveries WHERE kind = 'observations'")
@@ -39,7 +39,7 @@ def cycle() -> None:
 
 
 def test_each_observation_goes_to_both(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Each destination gets each observation once; scores go to Langfuse alone; the journal has each state."""
+    """Each destination gets each observation once, scores go only to Langfuse, and the journal has all states."""
     cycle()
     assert LangFuseTracker().flush(10)
     assert len(langfuse.spans) == len(otlp.spans) == 3
@@ -51,7 +51,7 @@ def test_each_observation_goes_to_both(langfuse: LangfuseServer, otlp: OtlpServe
 
 
 def test_it_works_without_langfuse_s_keys(otlp: OtlpServer, journal: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """The rows are local and go to the second destination alone; no message asks for keys."""
+    """Without Langfuse's keys, rows are sent to the second destination only, and no message asks for the keys."""
     cycle()
     assert LangFuseTracker().flush(10)
     assert len(otlp.spans) == 3
@@ -63,7 +63,7 @@ def test_it_works_without_langfuse_s_keys(otlp: OtlpServer, journal: Any, capsys
 
 
 def test_the_flag_stops_both(langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ENABLE_LANGFUSE=false: nothing is recorded, nothing is sent."""
+    """With ENABLE_LANGFUSE=false, nothing is recorded, and nothing is sent to either destination."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     cycle()
     assert LangFuseTracker().flush(5)
@@ -74,7 +74,7 @@ def test_the_flag_stops_both(langfuse: LangfuseServer, otlp: OtlpServer, monkeyp
 def test_one_that_hangs_does_not_hold_up_the_other(
     away: str, langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a request to one destination is unanswered, the other gets every row at once."""
+    """While one destination does not answer a request, the other destination gets every row at once."""
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
     hanging, healthy = (langfuse, otlp) if away == "langfuse" else (otlp, langfuse)
     goes_on = threading.Event()
@@ -92,7 +92,7 @@ def test_one_that_hangs_does_not_hold_up_the_other(
 def test_a_refused_row_is_refused_at_one_destination(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row refused by the second destination is shipped at the first; the second has the reason."""
+    """A row that the second destination refuses is rejected there, with the reason, and shipped at Langfuse."""
     otlp.answer = lambda _request, body: Response("too much poison", 400) if b"poison" in body else None
     monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")
     ask("poison")
@@ -106,7 +106,7 @@ def test_a_refused_row_is_refused_at_one_destination(
 def test_headers_stand_nowhere(
     otlp: OtlpServer, journal: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The headers' keys are masked in the server's message, in a prompt and in the text of the settings."""
+    """Keys in OBSERVABILITY_OTLP_HEADERS are masked in the server's message, in a prompt and in printed settings."""
     headers = "api-key=wrong-key-9876543210,Authorization=Basic%20d3Jvbmc6d3Jvbmc5"
     monkeypatch.setenv("OBSERVABILITY_OTLP_HEADERS", headers)
     ask("my key is wrong-key-9876543210, or d3Jvbmc6d3Jvbmc5")
@@ -123,7 +123,7 @@ def test_headers_stand_nowhere(
 def test_it_does_not_hold_up_retention(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that Langfuse has are deleted by age, even if the second destination lacks them; they count as dropped."""
+    """Old rows that Langfuse has are deleted, even if the second destination lacks them; it counts them as dropped."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     for number in range(4):
         ask(str(number))
@@ -139,7 +139,7 @@ def test_it_does_not_hold_up_retention(
 
 
 def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Older code, which knows one destination only, marks and deletes rows; `deliveries` shows these changes."""
+    """Older code that knows only one destination may mark and delete rows: the table `deliveries` follows."""
     cycle()
     assert LangFuseTracker().flush(10)
     with closing(Journal(settings.journal_path())) as journal:
@@ -156,7 +156,7 @@ def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpSer
 
 
 def test_rows_of_an_old_journal_ship_as_before(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Pending rows of old code go to their own destination alone; new rows go to both."""
+    """Pending rows of older code are sent only to their own destination; new rows are sent to both destinations."""
     settings.journal_path().parent.mkdir()
     old = of_before(settings.journal_path())
     plain = observation_row(
@@ -173,7 +173,7 @@ def test_rows_of_an_old_journal_ship_as_before(langfuse: LangfuseServer, otlp: O
 
 
 def test_an_interrupted_call_goes_to_both_again(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """An interrupted call is shipped, then ends after all: both destinations get its real end."""
+    """If an interrupted call ends after its row was shipped, both destinations get the row again, with its real end."""
     label = settings.destination().label
     with closing(Journal(settings.journal_path())) as journal:
         ask("first")

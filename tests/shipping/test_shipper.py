@@ -1,4 +1,4 @@
-"""A backend that is away, slow, broken, or not Langfuse: no row is lost, none is sent twice if the outcome is known."""
+"""The server may be down, slow, broken or not Langfuse: no row is lost, and no row known as delivered is sent again."""
 
 import ctypes
 import itertools
@@ -55,7 +55,7 @@ def wait_until(what: Callable[[], bool], seconds: float = 10) -> None:
 
 
 def answers(*responses: Response | None) -> Callable[[Request, bytes], Response | None]:
-    """Give these answers in turn, then answer as a healthy server; None accepts the rows."""
+    """Return a function that gives these answers in turn, where None accepts the rows, and then accepts all rows."""
     left = list(responses)
     return lambda _request, _body: left.pop(0) if left else None
 
@@ -63,7 +63,7 @@ def answers(*responses: Response | None) -> Callable[[Request, bytes], Response 
 @pytest.mark.slow
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 599])
 def test_what_may_pass_is_tried_again(status: int, langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """The rows are sent again until the server has them, each once."""
+    """After an error that may pass, rows are sent again until the server has each of them once."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
     langfuse.answer = answers(*[Response("not now", status)] * 3)
     for number in range(5):
@@ -82,7 +82,7 @@ PAGE = "<!DOCTYPE html><html><title>Log in to the hotel's network</title></html>
 def test_a_page_is_no_answer_of_langfuse(
     mimetype: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A hotel's network or a wrong host answers 200 with a page: the rows are sent again."""
+    """If a hotel's network or a wrong host answers 200 with a web page, the rows are sent again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
     langfuse.answer = answers(Response(PAGE, 200, mimetype=mimetype))
     ask("now")
@@ -94,7 +94,7 @@ def test_a_page_is_no_answer_of_langfuse(
 
 @pytest.mark.slow
 def test_retry_after_is_honoured(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """No request is sent before the time that the server named, not even for a `flush`."""
+    """Before the time that Retry-After names, no request is sent, not even for a `flush`."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     langfuse.answer = answers(Response("slow down", 429, {"Retry-After": "1"}))
     ask("now")
@@ -110,7 +110,7 @@ def test_a_poisoned_row_is_found_and_the_others_go(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 500 rows the server refuses one: only this row is rejected, with the server's message."""
-    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # after the first pass, only `flush` ships
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # only `flush` ships after the first batch
     ask("first")
     assert LangFuseTracker().flush(20)
     refused = threading.Event()
@@ -125,7 +125,7 @@ def test_a_poisoned_row_is_found_and_the_others_go(
     with ObservabilityContext.agent_cycle("Agent"):
         for number in range(500):
             ask("poison" if number == 237 else str(number))
-    assert not LangFuseTracker().flush(20)  # a refused row is not shipped
+    assert not LangFuseTracker().flush(20)  # False: a refused row is not shipped
     assert LangFuseTracker().flush(5)
     assert refused.is_set()
     assert states(journal) == {"shipped": 501, "rejected": 1}
@@ -137,17 +137,17 @@ def test_a_poisoned_row_is_found_and_the_others_go(
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: LangfuseServer, journal: Any) -> None:
-    """The row has the server's reason, and is not sent again."""
+    """A row that the server refuses on its own is rejected with the server's reason, and is not sent again."""
     langfuse.answer = lambda _request, _body: Response("Invalid span", status)
     ask("now")
-    LangFuseTracker().flush(10)  # False, unless the shipper's own pass ran first
+    LangFuseTracker().flush(10)  # False, unless the shipper's thread was faster
     (row,) = journal.observations()
     assert (row["state"], row["reason"]) == ("rejected", f"HTTP {status}: Invalid span")
     assert len(langfuse.requests) == 1
 
 
 def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: Any) -> None:
-    """413 refuses the batch, not its rows."""
+    """After HTTP 413, the batch is sent again in halves, and no row is rejected."""
     langfuse.answer = lambda _request, body: Response("too large", 413) if len(body) > 20_000 else None
     for number in range(40):
         ask(f"{number} " + "x" * 1000)
@@ -158,8 +158,8 @@ def test_a_batch_that_is_too_large_is_halved(langfuse: LangfuseServer, journal: 
 def test_a_refused_key_is_said_once_and_shipping_waits_for_new_settings(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line names the key, the host and the setting to correct. No second request is sent until the settings change;
-    then all rows are sent."""
+    """A refused key is reported once, in a line with the key, the host and the setting to correct. No second request is
+    sent until the settings change; then all rows are sent."""
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-wrong-0123456789")
     for number in range(5):
         ask(str(number))
@@ -175,7 +175,7 @@ def test_a_refused_key_is_said_once_and_shipping_waits_for_new_settings(
 
 
 def test_a_forbidden_key_is_not_tried_again(langfuse: LangfuseServer, journal: Any) -> None:
-    """403 is treated as 401: the keys are refused."""
+    """HTTP 403 means, like 401, that the keys are refused: no second request is sent."""
     langfuse.answer = answers(Response("forbidden", 403))
     for _ in range(3):
         ask("now")
@@ -187,7 +187,7 @@ def test_a_forbidden_key_is_not_tried_again(langfuse: LangfuseServer, journal: A
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", [reset, trickle, silence])
 def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
-    """Calls return at once, `flush` within its time, rows stay pending, and closing keeps to its budget."""
+    """With a broken server, calls return at once, `flush` and closing keep to their time, and rows stay pending."""
     raw_server(backend)
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
     ask("first")
@@ -205,7 +205,7 @@ def test_a_broken_backend_keeps_nobody_waiting(backend: Any, raw_server: Any, jo
 def test_after_a_slow_name_lookup_nothing_is_sent_by_who_was_closed_in_it(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """Closing does not wait for the lookup of the host; a connection that opens too late sends nothing."""
+    """Closing does not wait for the lookup of the host's name; a connection that opens later sends nothing."""
     looked_up, found = threading.Event(), threading.Event()
     look_up = socket.getaddrinfo
 
@@ -239,14 +239,14 @@ sys.stdin.readline()
 
 @contextmanager
 def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
-    """Start a name server that never answers; yield its socket and a command prefix that uses only this server."""
+    """Start a name server that never answers; yield its socket, and the prefix of a command that uses only it."""
     settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
     settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
     run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
     if subprocess.run([*run, "true"], check=False, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((address, 53))  # an address by process id: test runs may overlap
+        server.bind((address, 53))  # the process id makes the address unique: test runs may overlap
         server.settimeout(30)
         yield server, run
 
@@ -254,7 +254,7 @@ def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can be a name server")
 def test_a_process_ends_while_the_name_of_the_host_is_looked_up(tmp_path: Path, monkeypatch: Any, journal: Any) -> None:
-    """The system's lookup takes a minute and cannot be aborted: the exit takes at most its budget and a second."""
+    """A name lookup that takes a minute and cannot be aborted delays the exit by the budget and a second at most."""
     for name, value in settings_for("https://langfuse.example").items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.3")
@@ -290,7 +290,7 @@ NOT_A_SUCCESS = {
 def test_rows_are_shipped_only_on_the_protocols_own_success(
     path: str, case: str, langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """After any answer but the protocol's success, other 2xx too, the rows stay pending and are sent again."""
+    """Rows are shipped only by the protocol's own success. After any other answer, even 2xx, they are sent again."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr("src.observability.shipping.shipper._SHORTEST_PAUSE_SECONDS", 0.01)
     left = [NOT_A_SUCCESS[case]]
@@ -303,7 +303,7 @@ def test_rows_are_shipped_only_on_the_protocols_own_success(
 
 
 def test_a_body_that_breaks_off_is_no_success(raw_server: Any, journal: Any) -> None:
-    """An empty body would be a success, but the server named a longer length."""
+    """An answer that ends before its announced length is not a success, although an empty answer is."""
 
     def break_off(connection: socket.socket) -> None:
         with connection:
@@ -321,8 +321,7 @@ def test_a_body_that_breaks_off_is_no_success(raw_server: Any, journal: Any) -> 
     ["", "{}", '{"partialSuccess": {}}', '{"partialSuccess": {"rejectedSpans": "0", "errorMessage": "slow down"}}'],
 )
 def test_a_success_of_otlp_ships(answer: str, langfuse: LangfuseServer, journal: Any) -> None:
-    """An empty body, or an `ExportTraceServiceResponse` that rejects nothing, is a success; a warning in it is no
-    refusal."""
+    """An empty body, or an `ExportTraceServiceResponse` that rejects nothing, is a success, even with a warning."""
     langfuse.answer = lambda _request, _body: Response(answer, 200)
     ask("now")
     assert LangFuseTracker().flush(10)
@@ -333,7 +332,7 @@ def test_a_success_of_otlp_ships(answer: str, langfuse: LangfuseServer, journal:
 def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     names: tuple[str, str], langfuse: LangfuseServer, journal: Any
 ) -> None:
-    """The server states how many spans it rejects, not which: splitting finds that row, and rejects it alone."""
+    """The server says how many spans it rejects, not which: the batch is split until the refused row is alone."""
 
     def reject(_request: Request, body: bytes) -> Response | None:
         if b"poison" not in body:
@@ -343,7 +342,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
     langfuse.answer = reject
     for number in range(20):
         ask("poison" if number == 7 else str(number))
-    LangFuseTracker().flush(20)  # False, unless the shipper's own pass ran first
+    LangFuseTracker().flush(20)  # False, unless the shipper's thread was faster
     assert states(journal) == {"shipped": 19, "rejected": 1}
     (row,) = [row for row in journal.observations() if row["state"] == "rejected"]
     assert row["reason"] == "partial success: poison"
@@ -351,7 +350,7 @@ def test_a_partial_success_is_split_until_the_refused_row_is_alone(
 
 @pytest.mark.failures_expected
 def test_a_thread_that_ends_is_begun_again_by_the_next_batch(langfuse: LangfuseServer, journal: Any) -> None:
-    """A thread killed from outside is reported, and no row stays pending."""
+    """If the shipper's thread is killed, this is reported, and the next batch starts a new thread."""
     ask("first")
     assert LangFuseTracker().flush(10)
     thread = runtime.running().shipper.workers[0]._thread
@@ -366,7 +365,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_batch(langfuse: LangfuseS
 def test_nothing_of_ours_uses_a_client_that_agents_patch(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """An agent may replace `httpx.Client`, `requests.Session` or `http.client` for its own requests."""
+    """Shipping works although an agent has replaced `httpx.Client`, `requests.Session` and `http.client`."""
     import http.client
 
     import httpx
@@ -385,7 +384,7 @@ def test_nothing_of_ours_uses_a_client_that_agents_patch(
 def test_shipping_logs_nothing_and_draws_no_random_number(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An agent's DEBUG log and its seeded generator are the same with and without us, also in outages."""
+    """An agent's DEBUG log and its seeded random numbers are the same with and without shipping, even in outages."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.01)
     langfuse.answer = answers(*[Response("not now", 500)] * 3)
     logging.getLogger().setLevel(logging.DEBUG)
@@ -398,7 +397,7 @@ def test_shipping_logs_nothing_and_draws_no_random_number(
 
 
 def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server: Any, monkeypatch: Any) -> None:
-    """A proxy could read the keys in plain http: a server on this machine is contacted directly."""
+    """Plain http to this machine does not use a proxy, which could read the keys."""
     here, asked = settings.setting("LANGFUSE_HOST"), threading.Event()
     raw_server(lambda connection: (asked.set(), connection.close()))
     monkeypatch.setenv("HTTP_PROXY", settings.setting("LANGFUSE_HOST"))
@@ -411,7 +410,7 @@ def test_the_keys_meet_no_proxy_without_tls(langfuse: LangfuseServer, raw_server
 
 @pytest.mark.slow
 def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: LangfuseServer, monkeypatch: Any) -> None:
-    """After a Retry-After of an hour, the settings name another server, which is used at once."""
+    """After a Retry-After of an hour, the settings name another server: rows are sent to it at once."""
     langfuse.answer = lambda _request, _body: Response("later", 429, headers={"Retry-After": "3600"})
     ask("first")
     assert not LangFuseTracker().flush(5)
@@ -426,7 +425,7 @@ def test_another_host_need_not_wait_for_what_the_last_one_asked(langfuse: Langfu
 
 
 def test_plain_http_beyond_loopback_is_refused(monkeypatch: Any, journal: Any, capsys: Any) -> None:
-    """Keys travel unencrypted only if the operator allows it; otherwise rows stay pending."""
+    """Keys are sent over plain http to other machines only if the operator allows it; otherwise rows stay pending."""
     monkeypatch.setenv("LANGFUSE_HOST", "http://langfuse.example")
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-test-0123456789")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-test-0123456789abcdef")
@@ -437,7 +436,7 @@ def test_plain_http_beyond_loopback_is_refused(monkeypatch: Any, journal: Any, c
 
 
 def test_a_redirect_is_not_followed(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """Credentials are sent to no other host."""
+    """A redirect is not followed, so that the keys are sent to no other host."""
     langfuse.answer = lambda request, _body: Response("", 307, {"Location": f"http://localhost:9{TRACES}"})
     ask("now")
     assert not LangFuseTracker().flush(1)
@@ -460,7 +459,7 @@ def test_health_tells_what_there_is(langfuse: LangfuseServer, monkeypatch: Any) 
 
 
 def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatch: Any) -> None:
-    """A repeated batch has the same bytes and event ids: a repeat changes nothing."""
+    """Scores that are sent again have the same bytes and event ids, so that the repeat changes nothing."""
     monkeypatch.setattr("src.observability.shipping.shipper._FIRST_BACKOFF_SECONDS", 0.05)
     seen: list[bytes] = []
 
@@ -478,7 +477,7 @@ def test_a_score_sent_again_has_the_same_id(langfuse: LangfuseServer, monkeypatc
 
 
 def test_a_correction_that_is_told_while_the_first_is_under_way_is_sent_too(langfuse: LangfuseServer) -> None:
-    """An outcome corrected while its first score is being sent is sent again: Langfuse ends with the last value."""
+    """An outcome corrected while its first value is being sent is sent again: Langfuse ends with the new value."""
     under_way, told = threading.Event(), threading.Event()
 
     def hold_first(request: Request, body: bytes) -> Response | None:
@@ -506,7 +505,7 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
 
     def refuse(connection: socket.socket) -> None:
         seen[0] = next(connections)
-        if seen[0] == 1:  # the shipper waits for this answer, and counts nothing meanwhile
+        if seen[0] == 1:  # the shipper waits for this answer, so that its counter can be set
             runtime.running().shipper.workers[0]._backoff._failed = 1_990
         reset(connection)
 
@@ -521,8 +520,8 @@ def test_an_outage_of_days_does_not_end_the_shipper(raw_server: Any, journal: An
 
 @pytest.mark.slow
 def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, journal: Any) -> None:
-    """While another process holds the lease, `flush` sends nothing, and is true once the other has shipped, else
-    false."""
+    """While another process holds the lease, `flush` sends nothing. It returns True if the other process ships the rows
+    in time, else False."""
     ask("first")
     assert LangFuseTracker().flush(5)
     label = settings.destination().label
@@ -546,7 +545,7 @@ def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, jo
 
 @pytest.mark.slow
 def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journal: Any) -> None:
-    """The lease ends with the process's lock file, not after 30 seconds."""
+    """A lease ends with its process, whose lock file is released, not after 30 seconds."""
     ask("first")
     assert LangFuseTracker().flush(5)
     code = (
@@ -567,7 +566,7 @@ def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journa
 def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
     langfuse: LangfuseServer, journal: Any, monkeypatch: Any
 ) -> None:
-    """The server has the rows, but the journal is locked: the marks are written later, before the next request."""
+    """If the journal is locked after the server took rows, they are marked as shipped before the next request."""
     ask("first")
     assert journal.observations()
     writer = sqlite3.connect(journal.path, isolation_level=None)
@@ -597,7 +596,7 @@ def test_what_is_known_is_not_sent_again_where_the_journal_could_not_be_told(
 
 
 def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
-    """Journal these calls while nothing runs that would ship them."""
+    """Journal these calls and stop the shipper, so that their rows stay pending."""
     healthy, langfuse.answer = langfuse.answer, lambda _request, _body: Response("away", 500)
     for prompt in prompts:
         ask(prompt)
@@ -609,7 +608,7 @@ def leave_pending(langfuse: LangfuseServer, *prompts: str) -> None:
 
 @pytest.fixture
 def delivery() -> Iterator[Callable[[], Delivery]]:
-    """Return a maker of `Delivery`: the connections of one process to Langfuse and to the journal."""
+    """Return a function that makes a `Delivery`: one process's connections to Langfuse and to the journal."""
     made: list[Delivery] = []
 
     def make() -> Delivery:
@@ -640,7 +639,7 @@ print(reply.message if reply else "all is shipped")
 
 
 def shipped_by_another_process() -> str:
-    """Return the message of a process that ships all pending rows."""
+    """Ship all pending rows in another process; return its message."""
     run = [sys.executable, "-c", SHIP]
     done = subprocess.run(run, check=True, cwd=settings.REPO_ROOT, timeout=60, capture_output=True, text=True)
     return done.stdout.strip()
@@ -650,7 +649,7 @@ def shipped_by_another_process() -> str:
 def test_nobody_else_sends_what_we_could_not_note(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
-    """The server has the rows, and the journal takes leases but no marks: we keep the lease until it takes marks."""
+    """The server has the rows, but the journal refuses to mark them as shipped: we keep the lease until it accepts."""
     now, later = time.monotonic_ns, itertools.count(0, int(0.8 * LEASE_SECONDS * 1e9))
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
@@ -677,7 +676,7 @@ def test_nobody_else_sends_what_we_could_not_note(
 
 @pytest.mark.slow
 def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, journal: Any, monkeypatch: Any) -> None:
-    """The retry of marks does not wait for a long back-off, in which the lease would expire."""
+    """Marking rows as shipped is retried soon, not after a long back-off, in which the lease would expire."""
     monkeypatch.setattr("src.observability.shipping.shipper._NOTE_SECONDS", 0.1)
     leave_pending(langfuse, "first")
 
@@ -695,7 +694,7 @@ def test_a_journal_that_was_not_told_is_told_soon(langfuse: LangfuseServer, jour
 
 
 def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
-    """No other process takes the lease while the server may still answer, or a mark is being written."""
+    """A lease outlasts a request, and the marking of rows as shipped: no other process sends the same rows."""
     assert REQUEST_SECONDS + _RENEW_SECONDS < LEASE_SECONDS
     assert 2 * BUSY_SECONDS + _NOTE_SECONDS < LEASE_SECONDS
 
@@ -704,7 +703,7 @@ def test_a_request_and_a_note_that_wait_are_shorter_than_a_lease() -> None:
 def test_who_takes_over_waits_as_another_process_was_told(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: Any
 ) -> None:
-    """After one process gets Retry-After, the others wait as long, even for a `flush`; then they send."""
+    """After one process gets Retry-After, other processes wait as long, even for a `flush`; then they send."""
     leave_pending(langfuse, "first")
     ours, theirs = delivery(), delivery()
     langfuse.answer = lambda _request, _body: Response("slow down", 429, {"Retry-After": "600"})
@@ -724,7 +723,7 @@ def test_who_takes_over_waits_as_another_process_was_told(
 
 @pytest.mark.slow
 def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal: Any, delivery: Any) -> None:
-    """After an hour's Retry-After, an operator who restarts all processes need not wait."""
+    """A Retry-After of an hour ends with the process that got it: after a restart, new processes send at once."""
     leave_pending(langfuse, "first")
     langfuse.answer = answers(Response("slow down", 503, {"Retry-After": "3600"}))
     told = delivery()
@@ -737,14 +736,14 @@ def test_what_a_process_was_told_ends_with_it(langfuse: LangfuseServer, journal:
 def test_a_backlog_is_sent_at_its_rate(
     langfuse: LangfuseServer, journal: Any, delivery: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between batches of rows an hour old are random pauses, with the lease held; new rows are sent at once."""
+    """Rows an hour old are sent in batches with random pauses, while the lease is held; new rows are sent at once."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
     leave_pending(langfuse, *map(str, range(6)))
     execute(journal.path, "UPDATE observations SET end_ns = end_ns - 3600000000000 WHERE seq <= 4")
     pauses: list[float] = []
 
     def pause(seconds: float) -> bool:
-        if seconds == 0.0:  # 0 asks whether a caller wants no pause
+        if seconds == 0.0:  # 0 asks whether a `flush` waits
             return False
         pauses.append(seconds)
         theirs._take_lease(journal_of_theirs)
@@ -757,7 +756,7 @@ def test_a_backlog_is_sent_at_its_rate(
     assert ours.ship(0.0) is None
     assert len(langfuse.spans) == 6
     assert len(pauses) == 2
-    assert all(0.009 <= seconds <= 0.03 for seconds in pauses)  # two rows at a hundred a second
+    assert all(0.009 <= seconds <= 0.03 for seconds in pauses)  # for two rows, at a hundred rows a second
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0")
     assert (catch_up_rows(), catch_up_pause(500)) == (2, 0.0)
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
@@ -767,7 +766,7 @@ def test_a_backlog_is_sent_at_its_rate(
 def test_a_flush_does_not_wait_for_the_rate(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A `flush` during a slow backlog sends all rows at once."""
+    """A `flush` while a backlog is sent slowly sends all rows at once."""
     monkeypatch.setattr("src.observability.shipping.delivery.BATCH_ROWS", 2)
     monkeypatch.setenv("OBSERVABILITY_CATCH_UP_RATE", "0.01")
     leave_pending(langfuse, *map(str, range(8)))
@@ -781,7 +780,7 @@ def test_a_flush_does_not_wait_for_the_rate(
 
 
 def latency(calls: int) -> list[float]:
-    """Return the microseconds of calls, sorted."""
+    """Return the sorted latencies of calls, in microseconds."""
     took = []
     for number in range(calls):
         began = time.perf_counter()
@@ -793,8 +792,8 @@ def latency(calls: int) -> list[float]:
 
 @pytest.mark.slow
 def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, journal: Any, monkeypatch: Any) -> None:
-    """Latencies are compared in one run: a healthy server, and one away, broken, hanging, resetting, trickling,
-    refusing."""
+    """Calls are as fast with a server that is down, broken, hanging, resetting, trickling or refusing as with a healthy
+    server."""
     statuses = {500: {}, 429: {"Retry-After": "1"}, 401: {}, 413: {}, 400: {}}
     monkeypatch.setenv("OBSERVABILITY_EXIT_SECONDS", "0.1")
     found = {"healthy": latency(80)}
@@ -806,7 +805,7 @@ def test_no_backend_slows_a_call(langfuse: LangfuseServer, raw_server: Any, jour
         raw_server(backend)
         found[backend.__name__] = latency(80)
         runtime.close()
-    monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("LANGFUSE_HOST", "http://127.0.0.1:9")  # no server listens here
     found["away"] = latency(80)
     print({name: [round(took[40]), round(took[78])] for name, took in found.items()})
     for name, took in found.items():

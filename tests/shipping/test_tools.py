@@ -1,4 +1,4 @@
-"""Tool calls and their results: in any provider's form in the journal, and in Langfuse's form when sent."""
+"""Tests of tool calls and their results: the journal has the provider's form, Langfuse gets a form that it shows."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ def generation(langfuse: LangfuseServer) -> ReceivedSpan:
 
 
 def assert_is_call(message: dict[str, Any], *, with_id: bool = True) -> None:
-    """Check the assistant's message with one call of `place_order`, in the form that Langfuse shows."""
+    """Check that the message is the assistant's call of `place_order`, in the form that Langfuse shows."""
     (call,) = message["tool_calls"]
     assert (message["role"], message["content"]) == ("assistant", None)
     assert (call["type"], call["function"]["name"], call.get("id")) == (
@@ -39,7 +39,7 @@ def assert_is_call(message: dict[str, Any], *, with_id: bool = True) -> None:
 @pytest.mark.parametrize("way", ["generate", "stream"])
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langfuse: LangfuseServer) -> None:
-    """For every provider, the output of an answer without text is its tool call."""
+    """If a model answers with a tool call and without text, the tool call is the output, for every provider."""
     _, model = play(name, "tool call")
     options = {"temperature": 0.3, "max_tokens": 200, "tools": [{"name": "place_order"}]}
     if way == "stream":
@@ -54,7 +54,7 @@ def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langf
 
 
 def test_of_several_requests_the_last_one_decided(play: Any, langfuse: LangfuseServer) -> None:
-    """A signal inside a function with two requests: its confidence is on the second request's row."""
+    """If a function makes two requests and then a signal, its confidence is a score of the second request's row."""
     play("openai", "answer")
     client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
 
@@ -73,7 +73,7 @@ def test_of_several_requests_the_last_one_decided(play: Any, langfuse: LangfuseS
 
 
 def assert_is_conversation(messages: list[dict[str, Any]], *, call_id: str | None = "call_1") -> None:
-    """Check a question, a call, and its result."""
+    """Check that the messages are a question, a tool call, and the result of the call."""
     question, call, result = messages
     assert "Longs +80 %" in str(question)
     assert_is_call(call, with_id=call_id == "call_1")
@@ -81,7 +81,7 @@ def assert_is_conversation(messages: list[dict[str, Any]], *, call_id: str | Non
 
 
 def test_results_of_tools_are_answers_to_their_calls(play: Any, langfuse: LangfuseServer) -> None:
-    """For the SDKs of OpenAI and Anthropic, the prompt that answers a call shows question, call and result."""
+    """A prompt with a tool's result shows question, call and result, with the SDKs of OpenAI and Anthropic."""
     provider, _ = play("openai", "answer")
     client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
     client.chat.completions.create(model="gpt-5-mini", messages=TOOL_CALLS["openai"]["result"])
@@ -96,7 +96,7 @@ def test_results_of_tools_are_answers_to_their_calls(play: Any, langfuse: Langfu
 
 @pytest.mark.parametrize("api", ["responses", "gemini", "ollama"])
 def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any) -> None:
-    """Gemini's parts, Ollama's messages without ids and OpenAI's items are converted; the journal keeps the API's
+    """Tool calls of OpenAI's Responses API, Gemini and Ollama are converted for Langfuse; the journal keeps their own
     form."""
     recorded = TOOL_CALLS[api]
     httpserver.expect_request(recorded["path"], method="POST").respond_with_json(recorded["answer"])
@@ -110,7 +110,7 @@ def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: H
 
 
 def test_arguments_that_are_not_json_are_sent_as_they_are(langfuse: LangfuseServer) -> None:
-    """Python reads NaN and 1e999 as numbers that JSON cannot hold: a row with them would be refused for good."""
+    """Arguments with NaN or 1e999, which JSON cannot hold, are sent as text: Langfuse would refuse the row."""
     arguments = '{"stop": NaN, "take": 1e999}'
     call = {"id": "call_1", "type": "function", "function": {"name": "place_order", "arguments": arguments}}
     ask = observe_llm(lambda prompt: {"role": "assistant", "content": None, "tool_calls": [call]})
@@ -122,7 +122,7 @@ def test_arguments_that_are_not_json_are_sent_as_they_are(langfuse: LangfuseServ
 def test_text_beside_a_call_is_kept(
     langfuse: LangfuseServer, httpserver: HTTPServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Text beside a tool call stays, and a decision at its beginning is inferred."""
+    """Text beside a tool call is kept, and a decision at the beginning of the text is inferred as a signal."""
     monkeypatch.setenv("OBSERVABILITY_INFER_SIGNALS", "true")
     answer = json.loads(json.dumps(TOOL_CALLS["responses"]["answer"]))
     text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "BUY\nFlushed out"}]}
@@ -135,7 +135,7 @@ def test_text_beside_a_call_is_kept(
 
 
 def test_images_are_placeholders_with_type_and_size(langfuse: LangfuseServer, journal: Any) -> None:
-    """Images in every form of a prompt are placeholders, also in a decorated function."""
+    """Images in every form of a prompt, or in a decorated function's answer, are replaced by type and size."""
     encoded = base64.b64encode(PNG).decode()
 
     @observe_llm
