@@ -1,4 +1,4 @@
-"""The layers, the packages' `__init__`s, the time of heavy imports, and the tree in CLAUDE.md."""
+"""Tests of the code's structure: layers, packages' `__init__`s, imports at the start, and CLAUDE.md's file trees."""
 
 import ast
 import json
@@ -20,14 +20,14 @@ from tests.cases import cases
 SRC = settings.REPO_ROOT / "src"
 OBSERVABILITY = SRC / "observability"
 MAP = settings.REPO_ROOT / "CLAUDE.md"
-# Layer -> the layers that its modules may import: observability ◀ config ◀ models ◀ agents.
+# Layer -> the layers that its modules may import. The order is: observability, config, models, agents.
 LAYERS = {
     "observability": {"observability"},
     "config": {"observability"},
     "models": {"config", "observability", "models"},
     "agents": {"config", "observability", "models", "agents"},
 }
-MAX_FILES = 13  # Python files in one folder of the package
+MAX_FILES = 13  # largest number of Python files in one folder of observability
 # Library -> the only files that import it.
 HOMES = {
     "langfuse": {"observability/langfuse_tracker.py"},
@@ -87,7 +87,7 @@ def imports(file: Path) -> frozenset[str]:
 
 
 def package_of(module: str) -> str:
-    """A module's package in observability, such as `journal`; outside a package, its own name, such as `settings`."""
+    """A module's package in observability, such as `journal`, or outside a package its own name, such as `settings`."""
     return [*module.split("."), "", ""][2]
 
 
@@ -110,7 +110,7 @@ def test_the_arrows_point_one_way() -> None:
 
 
 def test_the_package_imports_itself_relatively() -> None:
-    """The package works under any name that the operator's repo gives it."""
+    """The package imports itself by relative names, so that it works under any name in the operator's repo."""
     for file in OBSERVABILITY.rglob("*.py"):
         for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.ImportFrom):
@@ -118,9 +118,9 @@ def test_the_package_imports_itself_relatively() -> None:
 
 
 def test_there_are_no_circles() -> None:
-    """Neither modules nor packages import in a circle, not even inside a function."""
+    """No modules import each other in a circle, nor do packages, not even inside functions."""
     modules = {module: set(imports(file) & MODULES.keys() - {module}) for module, file in MODULES.items()}
-    for module, imported in modules.items():  # a package's `__init__` imports its modules: not a circle
+    for module, imported in modules.items():  # a package's `__init__` may import its own modules
         imported -= {parent for parent in MODULES if module.startswith(f"{parent}.")}
     assert cycle_in(modules) == []
     packages: dict[str, set[str]] = {}
@@ -132,7 +132,7 @@ def test_there_are_no_circles() -> None:
 
 
 def test_a_package_is_entered_by_its_face() -> None:
-    """Code imports another package of observability only from its `__init__`; the console's modules are exempt."""
+    """A package of observability is imported by other code only through its `__init__`, except for the console."""
     for module, file in MODULES.items():
         for imported in imports(file):
             room = package_of(imported)
@@ -150,7 +150,7 @@ def test_a_folder_is_held_in_the_head() -> None:
 
 @cases("library", HOMES)
 def test_a_library_has_one_home(library: str) -> None:
-    """Only the files of HOMES import a library, so that replacing a library changes few files."""
+    """Only the files that HOMES lists import the library, so that replacing it changes few files."""
     homes = {
         str(file.relative_to(SRC))
         for file in SRC.rglob("*.py")
@@ -160,7 +160,7 @@ def test_a_library_has_one_home(library: str) -> None:
 
 
 def files_of_map(root: str) -> dict[str, str]:
-    """Return path -> line of the tree of `root` in CLAUDE.md; a folder's path ends with a slash."""
+    """Return CLAUDE.md's lines about the tree of `root`, by path; a folder's path ends with a slash."""
     tree = re.search(rf"^```\n{root}/\n(.*?)^```", MAP.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert tree, f"CLAUDE.md has no tree of {root}/"
     lines, folders = {}, [f"{root}/"]
@@ -173,7 +173,7 @@ def files_of_map(root: str) -> dict[str, str]:
 
 
 def paths_on_disk(root: str) -> set[str]:
-    """Every folder and file under `root` that needs a line in CLAUDE.md: no data, no caches, no `__init__.py`."""
+    """The files and folders under `root` that need a line in CLAUDE.md: all but data, caches and `__init__.py`."""
     paths = {f"{path.relative_to(settings.REPO_ROOT)}{'/' * path.is_dir()}" for path in (SRC.parent / root).rglob("*")}
     return {
         path
@@ -183,7 +183,7 @@ def paths_on_disk(root: str) -> set[str]:
 
 
 def assert_mapped(root: str, disk: set[str]) -> None:
-    """Fail with the lines to add to CLAUDE.md, or to remove."""
+    """Fail with the lines that must be added to CLAUDE.md, or removed from it."""
     lines = files_of_map(root)
     wrong = [f"add a line for {path}, with what it does" for path in sorted(disk - lines.keys())]
     wrong += [f"remove the line of {path}:  {lines[path].strip()}" for path in sorted(lines.keys() - disk)]
@@ -252,9 +252,9 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
-    """`cprint` prints constant lines only; a line with a name, a reason or an error is printed by `echo`.
+    """`cprint` prints only constant lines; a line with a name, a reason or an error is printed by `echo`.
 
-    `settings` is exempt: redaction imports it, and it quotes no value. The console is exempt: its rows are redacted.
+    `settings`, which redaction imports, may use `cprint`: it prints no value. So may the console: its rows are redacted.
     """
     for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
         if file.name in ("terminal.py", "settings.py", "printing.py"):
@@ -266,14 +266,14 @@ def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
 
 @pytest.mark.slow
 def test_what_we_say_at_the_start_loads_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without keys the start-up line is constant, so redaction is not loaded."""
+    """The start-up line without keys is constant, so that no redaction is loaded to print it."""
     code = "from src.models.model_factory import ModelFactory\nassert 'src.observability.redaction' not in sys.modules"
     assert "termcolor" in modules_after(code)
 
 
 @pytest.mark.slow
 def test_a_command_loads_no_tracing() -> None:
-    """A command calls no model: it starts without the hooks, the recorder and the checks of `doctor`."""
+    """A console command, which calls no model, loads neither hooks nor the recorder nor the checks of `doctor`."""
     command = [sys.executable, "-X", "importtime", "-m", "src.observability", "--version"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=settings.REPO_ROOT, timeout=60)
     loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
@@ -283,7 +283,7 @@ def test_a_command_loads_no_tracing() -> None:
 
 
 def test_no_test_module_imports_from_another() -> None:
-    """Helpers are in separate modules, so that a test module can be moved or deleted alone."""
+    """No test module imports another test module: helpers are in separate modules."""
     tests = settings.REPO_ROOT / "tests"
     imported = {
         (file.name, name)

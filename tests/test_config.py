@@ -20,13 +20,13 @@ from tests.cases import cases
      ("no", False), ("OFF", False)],
 )  # fmt: skip
 def test_a_boolean_is_true_or_false(text: str, value: bool) -> None:
-    """Booleans parse in any case, with the usual synonyms."""
+    """Booleans are parsed in upper and lower case, with the usual synonyms."""
     assert settings.parse_bool("ENABLE_LANGFUSE", text) is value
 
 
 @cases("text", ["ture", "2", "enabled", "sk-lf-a-secret", "None"])
 def test_a_boolean_that_is_none_is_refused(text: str) -> None:
-    """The message names the variable and its valid values, never the text, which may be a misplaced secret."""
+    """The message names the variable and the valid values. It never has the text, which may be a misplaced secret."""
     with pytest.raises(settings.SettingError, match="ENABLE_LANGFUSE must be true or false") as error:
         settings.parse_bool("ENABLE_LANGFUSE", text)
     assert text not in str(error.value)
@@ -47,7 +47,7 @@ def test_a_boolean_that_is_none_is_refused(text: str) -> None:
 def test_a_malformed_setting_is_reported_once_and_takes_the_safe_value(
     name: str, text: str, taken: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One red line names the variable without quoting its text; no exception reaches the agent."""
+    """A malformed setting prints one red line without its text, takes the safe value, and raises nothing."""
     monkeypatch.setenv(name, text)
     of_config = name in config.__all__
     assert [getattr(config, name) if of_config else settings.setting(name) for _ in range(3)] == [taken] * 3
@@ -109,7 +109,7 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch, write_env_file
 def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
     key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A public key is journalled in clear: if it is a secret key, one red line says to swap, and nothing is sent."""
+    """A secret key as LANGFUSE_PUBLIC_KEY, which is journalled unmasked, is reported once; nothing is sent."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", key)
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "pk-lf-11111111-2222-3333-4444-555555555555")
     assert [settings.destination() for _ in range(3)] == [None] * 3
@@ -130,7 +130,7 @@ def test_a_secret_key_where_the_public_one_belongs_ships_nothing(
 def test_a_host_that_may_carry_a_credential_ships_nothing(
     name: str, host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The host is printed and journalled, so it must not hold a secret; nothing is sent to the default host instead."""
+    """A host that may hold a secret is refused, since hosts are printed; no other host is used instead."""
     monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", "pk-lf-1")
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", "sk-lf-1")
     monkeypatch.setenv(name, host)
@@ -151,7 +151,7 @@ SECRET_BY_NAME = (
 
 @cases("name", SECRET_BY_NAME)
 def test_a_name_that_says_secret(name: str) -> None:
-    """Secret names may be numbered, plural, abbreviated or have a suffix."""
+    """The name of a secret variable may be numbered, plural or abbreviated, or have a suffix."""
     assert environment.is_secret(name, "QwErTyUiOp112233")
 
 
@@ -166,7 +166,7 @@ SECRET_BY_VALUE = {
 
 @cases("name", SECRET_BY_VALUE)
 def test_an_address_with_credentials_whatever_its_name(name: str) -> None:
-    """An address with credentials in its user, query or path is a secret."""
+    """An address with credentials in its user, query or path is a secret, whatever its variable's name."""
     assert environment.is_secret(name, SECRET_BY_VALUE[name])
 
 
@@ -206,7 +206,7 @@ def test_a_key_with_slashes_is_no_path() -> None:
 
 
 def test_a_number_is_finite_and_not_negative() -> None:
-    """A finite number from 0 on parses to itself; any other text is refused."""
+    """A finite number that is not negative is parsed; any other text is refused."""
     assert settings.parse_number("X", "2.5") == 2.5
     for text in ("nan", "-0.1", "1e999", "two"):
         with pytest.raises(settings.SettingError):

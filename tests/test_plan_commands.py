@@ -1,4 +1,4 @@
-"""Runs the plan's validation commands as written, from the repo's root and without a key.
+"""Runs the validation commands of the project's plan as the plan has them, from the repo's root and without a key.
 
 The plan's pytest commands are run by `.ci/run`.
 """
@@ -54,7 +54,7 @@ for i in range(10):
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_plans_command_runs_as_written(command: str) -> None:
-    """The command exits with 0 and prints no traceback."""
+    """The plan's command exits with 0 and prints no traceback."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(
         ["bash", "-c", command], capture_output=True, text=True, cwd=settings.REPO_ROOT, timeout=60, check=False,

@@ -35,7 +35,7 @@ def test_the_test_command_is_the_one_that_the_gate_runs() -> None:
 
 
 def test_the_three_lines_switch_langfuse_on() -> None:
-    """The three lines of README are settings that the code reads."""
+    """README's three lines that switch Langfuse on name settings that the code reads."""
     lines = re.findall(r"^(LANGFUSE_\w+)=", README, re.MULTILINE)
     assert lines == ["LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_HOST"]
     assert set(lines) <= set(settings.SETTINGS)
@@ -49,7 +49,7 @@ def test_it_is_short() -> None:
 
 @pytest.mark.parametrize(("name", "at_least"), [("operations.md", 11), ("adopting.md", 5)])
 def test_every_command_of_a_page_is_one(name: str, at_least: int) -> None:
-    """Every command line of the page parses."""
+    """Every console command that the page shows can be parsed."""
     page = (settings.REPO_ROOT / "docs" / name).read_text(encoding="utf-8")
     console = get_command(app)
     lines = re.findall(r"^python -m src\.observability ([^#>|\n]*)", page, re.MULTILINE)
@@ -62,7 +62,7 @@ def test_every_command_of_a_page_is_one(name: str, at_least: int) -> None:
 
 @pytest.fixture
 def example(tmp_path: Path, journal: Any) -> Callable[[], list[Row]]:
-    """Run README's agent in a copy of `src`, and return the rows of its trace."""
+    """Return a function that runs README's agent in a copy of `src`, and returns the rows of the agent's trace."""
 
     def run() -> list[Row]:
         (file, code) = re.findall(r"Save this as `(src/agents/\w+\.py)`:\n\n```python\n(.*?)```", README, re.DOTALL)[0]
@@ -89,7 +89,7 @@ def _is_one_trace(cycle: Row, generation: Row, signal: Row) -> bool:
 def test_its_example_is_one_trace(
     httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, example: Callable[[], list[Row]]
 ) -> None:
-    """With Claude on loopback the example is a cycle, its generation and its signal."""
+    """With Claude served on loopback, README's example records one trace: a cycle, its generation and its signal."""
     claude = Provider("claude")
     claude.play(httpserver, "answer")
     claude.configure(monkeypatch, httpserver.url_for(""))
@@ -101,14 +101,14 @@ def test_its_example_is_one_trace(
 @pytest.mark.slow
 @pytest.mark.skipif(not LocalServer.is_installed(), reason="pip install --no-deps -r requirements-local.txt")
 def test_its_example_needs_no_key(example: Callable[[], list[Row]]) -> None:
-    """Without a key the example uses the model inside the process."""
+    """Without a key, README's example uses the model that runs inside the process."""
     rows = example()
     assert _is_one_trace(*rows)
     assert (rows[1]["provider"], rows[1]["agent"]) == ("local", "FundingAgent")
 
 
 def test_the_limits_of_the_durability_page_are_those_of_the_code() -> None:
-    """Each number of the page equals its constant in the code; other tests show that the limits hold."""
+    """Each limit on docs/durability.md equals a constant of the code; other tests show that the limits hold."""
     page = " ".join((settings.REPO_ROOT / "docs/durability.md").read_text(encoding="utf-8").split())
     queue = f"({recorder.MAX_QUEUED:,} calls or {recorder.MAX_QUEUED_BYTES >> 20} MB)"
     assert f"a call with a full queue {queue} | {recorder.MAX_WAIT_SECONDS * 1e3:.0f} ms;" in page
@@ -125,13 +125,13 @@ def test_the_limits_of_the_durability_page_are_those_of_the_code() -> None:
 
 
 def test_every_file_that_it_links_is_there() -> None:
-    """Every link within the repo leads to a file."""
+    """Every link in README to a file of the repo leads to an existing file."""
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
         assert (settings.REPO_ROOT / target).exists(), target
 
 
 def test_the_settings_of_the_operations_page_exist() -> None:
-    """The settings of the page exist; plain http is accepted to this machine only."""
+    """The settings of docs/operations.md exist; plain http is accepted only to this machine."""
     page = (settings.REPO_ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^(LANGFUSE_\w+)=", page, re.MULTILINE)) <= set(settings.SETTINGS)
     assert not is_refused_plain_http(settings.Destination("http://127.0.0.1:8080", "pk-lf-x", "sk-lf-x"))

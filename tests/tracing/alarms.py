@@ -1,4 +1,4 @@
-"""Rings an agent's alarm at a chosen line of this package."""
+"""Raises an agent's SIGALRM at a chosen line of this package."""
 
 import linecache
 import signal

@@ -36,16 +36,16 @@ def counted() -> Iterator[Counter[str]]:
 
 
 class _Began(threading.local):
-    at = 0.0  # processor seconds of the thread at its last event
+    at = 0.0  # the thread's CPU seconds at its last event
 
 
-_GIVING = ("sqlite3", "zlib")  # libraries whose calls release the interpreter while they work; RE2's do too
+_GIVING = ("sqlite3", "zlib")  # these release the interpreter while they work, and RE2 does too
 
 
 @contextmanager
 def longest_call() -> Iterator[list[tuple[float, str]]]:
-    """Yield a list whose last item is the longest C call that holds the interpreter: its processor seconds and name.
-    Threads that start inside the `with` count too."""
+    """Yield a list that ends with the longest C call that held the interpreter: its CPU seconds and its name. Threads
+    that start inside the `with` count too."""
     longest = [(0.0, "none")]
     began = _Began()
 

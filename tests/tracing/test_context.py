@@ -1,8 +1,7 @@
-"""
-🌙 Moon Dev's Context Tests
+"""🌙 Moon Dev's Context Tests
 Built with love by Moon Dev 🚀
 
-The trace and the agent of a call, a signal or an error.
+Tests that a call, a signal or an error gets the right trace and the right agent.
 """
 
 import asyncio
@@ -32,14 +31,14 @@ def ask(prompt: str = "What now?") -> str:
 
 
 def by_name(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the one row of that name."""
+    """Return the only row with this name."""
     (row,) = [row for row in rows if row["name"] == name]
     return row
 
 
 @pytest.fixture
 def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
-    """Makes an agent like those of the existing repo: a module in an `agents` folder, without tracing code."""
+    """Return a function that runs agent code as a module in an `agents` folder, like the existing repo's agents."""
 
     def make(file: str, code: str) -> Any:
         folder = tmp_path / "agents"
@@ -54,7 +53,7 @@ def agent_file(tmp_path: Path) -> Callable[[str, str], Any]:
 
 
 def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any) -> None:
-    """The open cycle's output is the decision; an event below it has the signal's metadata."""
+    """A signal in a cycle is the output of the cycle, and an event below the cycle with the signal's metadata."""
     with ObservabilityContext.agent_cycle("WhaleAgent", "whale", {"oi_usd": 5}, exchange="hyperliquid") as cycle:
         signal("sell", "85%", "Whales leave", "ETH", leverage=3)
     root, event = journal.observations()
@@ -75,7 +74,7 @@ def test_a_signal_in_a_cycle_is_its_output_an_event_tags_and_scores(journal: Any
 
 
 def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
-    """A cycle that decides per symbol has a list of decisions, and separate scores."""
+    """A cycle that decides for several symbols has a list of decisions as output, and separate scores."""
     with ObservabilityContext.agent_cycle("Agent"):
         for symbol in ("BTC", "ETH", "SOL"):
             signal("BUY", 70, "Up", symbol)
@@ -88,7 +87,7 @@ def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
     [(85, 85), ("85%", 85), (" 72.5 % ", 72.5), (-3, 0), (250, 100), ("1e9", 100), (float("inf"), 100), (True, 1)],
 )
 def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) -> None:
-    """Numbers and numeric texts are limited to 0 to 100; a changed value is kept beside the new one."""
+    """A confidence is limited to 0 to 100; if this changes the value, the original value is kept beside it."""
     signal("BUY", confidence, "why")
     (event,) = journal.observations()
     assert event["metadata"]["signal_confidence"] == kept
@@ -101,7 +100,7 @@ def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) 
     [("HODL", 50), ("", 50), (None, 50), ("BUY", "very"), ("BUY", None), ("BUY", float("nan")), ("BUY", object())],
 )
 def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confidence: Any, journal: Any) -> None:
-    """An unknown action or confidence is kept as given, with a tag to find it."""
+    """An unknown action or confidence is kept as given; the signal is marked as invalid, and gets a tag."""
     signal(action, confidence, "why")
     (event,) = journal.observations()
     assert event["metadata"]["signal_action"] == str(action)
@@ -111,7 +110,7 @@ def test_what_nobody_can_act_on_is_kept_and_marked_invalid(action: Any, confiden
 
 
 def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(journal: Any, agent_file: Any) -> None:
-    """The existing agents decide after the model call has ended, without an open cycle."""
+    """A signal after a call, without an open cycle, belongs to the trace of its agent's last generation."""
     code = "def run():\n ask()\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n"
     agent_file("funding_agent.py", code)["run"]()
     generation, event = journal.observations()
@@ -121,7 +120,7 @@ def test_a_late_signal_reaches_the_trace_of_its_agents_last_generation(journal: 
 
 
 def test_a_signal_never_lands_on_another_agents_trace(journal: Any, agent_file: Any) -> None:
-    """With two agents in one loop, the agent without a call gets a new trace."""
+    """With two agents in one loop, the signal of the agent that made no call gets a new trace."""
     asking = agent_file("funding_agent.py", "def run():\n ask()\n")
     deciding = agent_file("chart_agent.py", "def run():\n ObservabilityContext.add_trading_signal('BUY', 60, 'x')\n")
     asking["run"]()
@@ -133,7 +132,7 @@ def test_a_signal_never_lands_on_another_agents_trace(journal: Any, agent_file: 
 
 
 def test_agents_are_distinguished_by_class_and_file(journal: Any, agent_file: Any) -> None:
-    """Without tracing code, agents are told apart in their own threads and in pools that they start."""
+    """Agents without tracing code are told apart by class and file, even in threads and pools that they start."""
     code = (
         "import threading\nfrom concurrent.futures import ThreadPoolExecutor\n"
         "def run():\n"
@@ -147,7 +146,7 @@ def test_agents_are_distinguished_by_class_and_file(journal: Any, agent_file: An
 
 
 def test_a_cycle_names_the_agent_whoever_calls(journal: Any, agent_file: Any) -> None:
-    """The current cycle's name is used, not the file's."""
+    """The agent of a call in a cycle is the cycle's agent, whichever file makes the call."""
     helper = agent_file("helper_agent.py", "def run():\n ask()\n")
     with ObservabilityContext.agent_cycle("SwarmAgent"):
         helper["run"]()
@@ -155,7 +154,7 @@ def test_a_cycle_names_the_agent_whoever_calls(journal: Any, agent_file: Any) ->
 
 
 def test_metadata_outside_a_trace_applies_to_what_follows(journal: Any) -> None:
-    """`add_agent_metadata` before the call applies to the next observations of this context."""
+    """Metadata that is added before a call applies to the next observations of the same context."""
     ObservabilityContext.add_agent_metadata("risk", "RiskAgent", trading_pair="BTC/USD")
     ask()
     (row,) = journal.observations()
@@ -164,7 +163,7 @@ def test_metadata_outside_a_trace_applies_to_what_follows(journal: Any) -> None:
 
 
 def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
-    """Inside an observation, metadata is merged; the kind `model` does not rename the agent."""
+    """Metadata added inside an observation is merged into it; the agent type `model` does not rename the agent."""
 
     @observe_llm
     def asks() -> None:
@@ -178,7 +177,7 @@ def test_metadata_within_a_call_is_the_calls(journal: Any) -> None:
 
 
 def test_an_error_is_on_the_observation_that_runs(journal: Any) -> None:
-    """The observation has level ERROR with type, message and context, even if the agent swallows the exception."""
+    """`add_error` gives the running observation the level ERROR, even if the agent swallows the exception."""
     with ObservabilityContext.agent_cycle("Agent"):
         ObservabilityContext.add_error(ValueError("no candles"), {"symbol": "BTC"})
     (row,) = journal.observations()
@@ -187,7 +186,7 @@ def test_an_error_is_on_the_observation_that_runs(journal: Any) -> None:
 
 
 def test_an_error_after_the_call_is_an_event_on_its_trace(journal: Any, agent_file: Any) -> None:
-    """The error is on the call's trace; without an earlier call, on a new trace."""
+    """An error after a call is an event on the trace of the call; without an earlier call, it has a new trace."""
     ObservabilityContext.add_error(ValueError("alone"))
     code = "def run():\n ask()\n ObservabilityContext.add_error(ValueError('after'))\n"
     agent_file("risk_agent.py", code)["run"]()
@@ -198,7 +197,7 @@ def test_an_error_after_the_call_is_an_event_on_its_trace(journal: Any, agent_fi
 
 
 def test_an_exception_ends_its_cycle(journal: Any) -> None:
-    """The exception is raised unchanged, and the cycle records it."""
+    """An exception in a cycle is raised unchanged, and the cycle records it."""
     with pytest.raises(ZeroDivisionError), ObservabilityContext.agent_cycle("Agent"):
         1 / 0  # noqa: B018
     (root,) = journal.observations()
@@ -206,14 +205,14 @@ def test_an_exception_ends_its_cycle(journal: Any) -> None:
 
 
 def test_an_interrupted_cycle_is_no_fault(journal: Any) -> None:
-    """Ctrl-C in a cycle is a WARNING."""
+    """Ctrl-C in a cycle gives the cycle the level WARNING, not ERROR."""
     with pytest.raises(KeyboardInterrupt), ObservabilityContext.agent_cycle("Agent"):
         raise KeyboardInterrupt
     assert journal.observations()[0]["level"] == "WARNING"
 
 
 def test_a_thread_that_outlives_its_cycle_opens_traces_of_its_own(journal: Any) -> None:
-    """An ended observation has no new children: a listener's later calls are new traces in the same session."""
+    """If a thread outlives its cycle, its later calls are new traces in the same session, not children of the cycle."""
     go, done = threading.Event(), threading.Event()
 
     def listener() -> None:
@@ -237,7 +236,7 @@ def test_a_thread_that_outlives_its_cycle_opens_traces_of_its_own(journal: Any) 
 
 
 def test_a_pools_old_worker_takes_each_tasks_own_cycle(journal: Any) -> None:
-    """In a pool that outlives a cycle, a task belongs to the cycle that submitted it, not to the pool's first."""
+    """In a pool that outlives a cycle, a task belongs to the cycle that submitted it, not to the pool's first cycle."""
     with ThreadPoolExecutor(1) as pool:
         for _ in range(3):
             with ObservabilityContext.agent_cycle("Agent"):
@@ -249,7 +248,7 @@ def test_a_pools_old_worker_takes_each_tasks_own_cycle(journal: Any) -> None:
 
 
 def test_a_signal_from_a_thread_belongs_to_the_open_cycle(journal: Any) -> None:
-    """`to_thread` carries the open cycle along: the signal belongs to the cycle, not to a generation."""
+    """A signal inside `asyncio.to_thread` belongs to the open cycle, not to the generation before it."""
 
     async def decide() -> None:
         with ObservabilityContext.agent_cycle("Agent"):
@@ -263,7 +262,7 @@ def test_a_signal_from_a_thread_belongs_to_the_open_cycle(journal: Any) -> None:
 
 
 def test_the_trace_id_is_known_while_and_after_asking(journal: Any, agent_file: Any) -> None:
-    """An agent writes `current_trace_id()` into its own trade log."""
+    """`current_trace_id()` returns the id during and after a call, so that an agent can write it into its trade log."""
     code = "def run():\n ask()\n return ObservabilityContext.current_trace_id()\n"
     assert ObservabilityContext.current_trace_id() is None
     trace_id = agent_file("log_agent.py", code)["run"]()
@@ -285,7 +284,7 @@ def test_off_means_nothing_at_all(journal: Any, monkeypatch: pytest.MonkeyPatch)
 
 
 class _ContextKeptElsewhere:
-    """A replacement of OpenTelemetry's context, so that only its public getter works."""
+    """A stand-in for OpenTelemetry's context of which only the public functions work."""
 
     def __init__(self, context: Any) -> None:
         self.attach, self.get_current, self.detach = context.attach, context.get_current, context.detach
@@ -295,7 +294,7 @@ class _ContextKeptElsewhere:
 def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
     kept: str, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process with its own OpenTelemetry has one tree of its spans and ours."""
+    """If an application uses OpenTelemetry, its spans and ours form one tree."""
     import opentelemetry.context
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
@@ -313,7 +312,7 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
             seen.append(span)
 
     before = trace._TRACER_PROVIDER
-    trace._TRACER_PROVIDER = TracerProvider()  # as an application sets it; for this test only
+    trace._TRACER_PROVIDER = TracerProvider()  # the application's provider; only for this test
     try:
         with tracer.start_as_current_span("theirs, around") as around:
             asks()
@@ -326,7 +325,7 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
 
 
 def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another thread imports OpenTelemetry: its modules exist and are still empty."""
+    """A call succeeds while another thread imports OpenTelemetry, whose modules exist but are still empty."""
     monkeypatch.setattr(otel, "active", otel._find_active)
     for name in ("opentelemetry.trace", "opentelemetry.context"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
@@ -336,7 +335,7 @@ def test_a_call_while_opentelemetry_is_being_imported(journal: Any, monkeypatch:
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="3.14 can inherit context by itself")
 def test_a_subclass_of_thread_with_its_own_run_is_carried_too(journal: Any) -> None:
-    """The existing agents' listeners override `run`."""
+    """A thread belongs to the cycle that starts it even if its class overrides `run`, as the agents' listeners do."""
 
     class Listener(threading.Thread):
         def run(self) -> None:
@@ -365,7 +364,7 @@ def _fail() -> None:
 
 @pytest.mark.parametrize("cycle", [_decide, _fail])
 def test_an_alarm_at_any_line_leaves_no_cycle_open(cycle: Callable[[], None], journal: Any) -> None:
-    """The agent's handler raises between any two lines of ours: the next cycle is a new trace."""
+    """If an agent's alarm raises at any line of ours, no cycle stays open: the next cycle is a new trace."""
     cycle()
     number, left = 0, []
     with alarms():

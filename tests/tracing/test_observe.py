@@ -48,7 +48,7 @@ async def aadd(x: int, y: int = 2) -> int:
 
 @observe_llm(name="count", as_type="span")
 def count(limit: int) -> Generator[int, str | None, str]:
-    """Count; return the sent values and caught errors."""
+    """Yield numbers up to `limit`; return the sent values and caught errors."""
     received = []
     for number in range(limit):
         try:
@@ -60,7 +60,7 @@ def count(limit: int) -> Generator[int, str | None, str]:
 
 @observe_llm(name="acount", as_type="span")
 async def acount(limit: int) -> AsyncGenerator[int, str]:
-    """Count, and yield sent values back, asynchronously."""
+    """Yield numbers up to `limit`, and yield sent values back."""
     for number in range(limit):
         try:
             received = yield number
@@ -71,7 +71,7 @@ async def acount(limit: int) -> AsyncGenerator[int, str]:
 
 
 def test_it_is_still_the_same_function() -> None:
-    """Name, docstring, signature and kind are the function's own."""
+    """A decorated function keeps its name, docstring, signature and kind."""
     assert (add.__name__, add.__doc__) == ("add", "Add two numbers.")
     assert str(inspect.signature(add)) == "(x: int, y: int = 2) -> int"
     assert inspect.iscoroutinefunction(aadd)
@@ -80,7 +80,7 @@ def test_it_is_still_the_same_function() -> None:
 
 
 def test_a_call_is_one_observation(journal: Any) -> None:
-    """Decorated bare or with arguments, the observation has name, type, arguments with defaults, and the result."""
+    """A call of a function, decorated with or without arguments, is one observation with arguments and result."""
     assert add(1) == 3
     assert asyncio.run(aadd(1, y=5)) == 6
     first, second = journal.observations()
@@ -93,7 +93,7 @@ def test_a_call_is_one_observation(journal: Any) -> None:
 
 
 def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -> None:
-    """Plain arguments are kept without a copy, in a dictionary that the function never gets."""
+    """Changes that the function makes to its options are not recorded, since the kept dictionary is a separate one."""
 
     @observe_llm(as_type="tool")
     def ask(prompt: str, **options: Any) -> str:
@@ -108,7 +108,7 @@ def test_what_the_function_does_with_its_options_is_not_recorded(journal: Any) -
 
 
 def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the flag off a function's call is not recorded; with the flag on again it is."""
+    """The flag is read at every call: while it is off, calls are not recorded."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "false")
     assert add(1) == 3
     assert journal.observations() == []
@@ -119,7 +119,7 @@ def test_the_flag_is_read_on_every_call(journal: Any, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("way", ["decorator", "setting"])
 def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Input and output are left out by the decorator's arguments or the settings; the call is recorded."""
+    """If the decorator's arguments or the settings omit input and output, the call is recorded without them."""
     if way == "setting":
         monkeypatch.setenv("LANGFUSE_CAPTURE_INPUT", "false")
         monkeypatch.setenv("LANGFUSE_CAPTURE_OUTPUT", "false")
@@ -141,7 +141,7 @@ def test_what_is_not_to_be_captured_is_not_recorded(way: str, journal: Any, monk
 
 
 def test_an_exception_is_the_callers_and_the_traces(journal: Any) -> None:
-    """The same exception object is raised; the trace has its type and text."""
+    """A function's exception reaches the caller as the same object; the trace has its type and text."""
     error = KeyError("BTC")
 
     @observe_llm
@@ -157,7 +157,7 @@ def test_an_exception_is_the_callers_and_the_traces(journal: Any) -> None:
 
 
 def test_wrong_arguments_are_the_functions_to_refuse(journal: Any) -> None:
-    """The TypeError is Python's own; the trace has it, with the arguments as given."""
+    """Wrong arguments raise Python's own TypeError; the trace has the error and the arguments as given."""
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
         add()  # type: ignore[call-arg]
     (row,) = journal.observations()
@@ -166,7 +166,7 @@ def test_wrong_arguments_are_the_functions_to_refuse(journal: Any) -> None:
 
 
 def test_a_mutable_argument_is_recorded_as_it_was(journal: Any) -> None:
-    """Changes by the caller after the call are not recorded."""
+    """Arguments and results are recorded as they were: the caller's later changes are not recorded."""
     messages = [{"role": "user", "content": "What now?"}]
     usage = {"prompt_tokens": 3, "completion_tokens": 2}
 
@@ -186,7 +186,7 @@ def test_a_mutable_argument_is_recorded_as_it_was(journal: Any) -> None:
 
 
 class Awkward:
-    """An object that cannot be shown, compared or measured."""
+    """An object that raises when it is converted to text, compared, hashed or measured."""
 
     def __str__(self) -> str:
         raise RuntimeError("no words")
@@ -226,7 +226,7 @@ def test_whatever_is_passed_the_call_goes_on_and_is_recorded(value: Any, journal
 
 @pytest.fixture(params=["no OpenTelemetry", "OpenTelemetry in use"])
 def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the test with and without a tracer provider of the application."""
+    """Run the test twice: without and with a tracer provider of the application."""
     if request.param == "OpenTelemetry in use":
         from opentelemetry import trace
         from opentelemetry.sdk.trace import TracerProvider
@@ -236,7 +236,7 @@ def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: 
 
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """The garbage collector may close a coroutine: closing raises and prints nothing, and the call is recorded."""
+    """If a coroutine is closed in another context, as by the garbage collector, nothing is raised or printed."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
@@ -272,7 +272,7 @@ def test_what_was_recorded_is_let_go_of_without_the_garbage_collector(journal: A
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: Any) -> None:
-    """The decision is the output, even if the generator yields nothing."""
+    """A signal inside a generator is the output of the generator's observation, even if nothing is yielded."""
 
     @observe_llm(as_type="agent")
     def decides() -> Generator[str, None, None]:
@@ -294,7 +294,7 @@ def test_a_decision_in_a_generator_is_its_output(asynchronous: bool, journal: An
 
 
 def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None:
-    """An object whose attributes all raise may be an argument, an answer, or inside either."""
+    """An object whose attributes all raise is recorded by its class's name, alone or inside a list."""
 
     @observe_llm
     def echo(value: Any) -> Any:
@@ -310,7 +310,7 @@ def test_what_has_no_attributes_at_all_is_recorded_as_that(journal: Any) -> None
 
 @pytest.mark.failures_expected
 def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After an internal error, the function's result or exception stays, and so does the observation."""
+    """Despite an internal error of ours, the function returns or raises as usual, and the call is recorded."""
 
     def mistaken(_: Any) -> Any:
         raise AssertionError("ours")
@@ -331,7 +331,7 @@ def test_our_own_mistake_costs_what_it_is_about_not_the_call(journal: Any, monke
 
 
 def test_send_and_throw_reach_the_generator(journal: Any) -> None:
-    """Values and exceptions go in, the return value comes out, and the trace has the pieces."""
+    """Sent values and exceptions reach the generator, its return value comes back, and its pieces are recorded."""
     counting = count(3)
     assert next(counting) == 0
     assert counting.send("go on") == 1
@@ -345,7 +345,7 @@ def test_send_and_throw_reach_the_generator(journal: Any) -> None:
 
 
 async def test_asend_and_athrow_reach_the_async_generator(journal: Any) -> None:
-    """Values and exceptions reach async generators too."""
+    """Sent values and thrown exceptions reach asynchronous generators too."""
     counting = acount(2)
     assert await anext(counting) == 0
     assert await counting.asend("go on") == "go on"
@@ -357,7 +357,7 @@ async def test_asend_and_athrow_reach_the_async_generator(journal: Any) -> None:
 
 
 def test_a_stream_that_is_closed_early_has_ended(journal: Any) -> None:
-    """The pieces so far are recorded without an error; the generator's own `finally` has run."""
+    """If a stream is closed early, its pieces so far are recorded without an error, and its own `finally` is run."""
     closed = []
 
     @observe_llm
@@ -377,7 +377,7 @@ def test_a_stream_that_is_closed_early_has_ended(journal: Any) -> None:
 
 
 def test_a_generators_caller_is_not_inside_it(journal: Any) -> None:
-    """Between two pieces, the caller's calls are no children of the stream; calls in the stream's body are."""
+    """Calls by the caller between two pieces are not children of the stream; calls in the stream's body are."""
 
     @observe_llm(name="stream")
     def stream() -> Generator[int, None, None]:
@@ -396,7 +396,7 @@ def test_a_generators_caller_is_not_inside_it(journal: Any) -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout is of Python 3.11")
 async def test_asyncio_timeout_still_works(journal: Any) -> None:
-    """`asyncio.timeout` around a traced coroutine raises TimeoutError; the call is on the trace, cancelled."""
+    """`asyncio.timeout` around a traced coroutine raises TimeoutError, and the call is recorded as cancelled."""
 
     @observe_llm
     async def never() -> None:
@@ -410,7 +410,7 @@ async def test_asyncio_timeout_still_works(journal: Any) -> None:
 
 
 def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
-    """An override that calls `super()` twice is one generation, with the sum of both usages."""
+    """An override that calls `super()` twice is recorded as one generation with the sum of both usages."""
 
     class Base:
         model_name, model_type = "claude-haiku-4-5", "claude"
@@ -432,7 +432,7 @@ def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
 
 
 def test_the_same_instance_in_a_thread_is_a_call_of_its_own(journal: Any) -> None:
-    """The guard against double counting does not apply in other threads."""
+    """A call of the same instance in another thread is an observation of its own, as its usage is not counted twice."""
 
     class Fan:
         @observe_llm(name="llm_generation")
@@ -473,7 +473,7 @@ def test_methods_of_every_kind_can_be_decorated(journal: Any) -> None:
 def test_a_malformed_flag_stops_shipping_not_recording(
     journal: Any, langfuse: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One red line names the variable; calls are journalled here, and nothing is sent."""
+    """A malformed ENABLE_LANGFUSE prints one red line with its name; calls are journalled, and nothing is sent."""
     monkeypatch.setenv("ENABLE_LANGFUSE", "ture")
     assert add(1) == add(1) == 3
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "ENABLE_LANGFUSE" in line]
@@ -485,7 +485,7 @@ def test_a_malformed_flag_stops_shipping_not_recording(
 
 
 def test_a_recursive_call_in_a_cycle_keeps_its_tree(journal: Any) -> None:
-    """Calls of plain functions, which have no instance, are separate observations."""
+    """Each recursive call of a plain function is an observation of its own."""
 
     @observe_llm(as_type="span")
     def descend(depth: int) -> int:
@@ -502,7 +502,7 @@ FILES = frozenset((observe.__file__, current.__file__))
 
 @pytest.mark.parametrize("call", [lambda: add(1), lambda: asyncio.run(aadd(1)), lambda: list(count(1))])
 def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) -> None:
-    """The agent's handler raises between any two lines of ours: no observation stays open."""
+    """If an agent's alarm raises at any line of ours, no observation stays open."""
     call()
     number, left = 0, []
     with alarms():
@@ -515,7 +515,7 @@ def test_an_alarm_at_any_line_leaves_nothing_running(call: Any, journal: Any) ->
 
 
 def test_a_chain_of_calls_of_any_length_is_one_trace() -> None:
-    """Tasks that wait for each other nest deeper than Python's recursion limit."""
+    """A trace may nest deeper than Python's recursion limit, as it does with tasks that wait for each other."""
     call = root = Observation("Agent", "agent")
     for _ in range(2 * sys.getrecursionlimit()):
         call = Observation("llm_generation", "generation", call)

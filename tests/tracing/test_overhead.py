@@ -22,10 +22,10 @@ from src.observability.instrumentation.calls import sync_method
 from src.observability.instrumentation.sdks.openai import CHAT
 from tests.tracing.counting import counted
 
-# A traced call makes 35 calls, 2 more with OpenTelemetry imported; counting adds 4. Langfuse's `@observe` makes 1,376.
+# A traced call makes 35 function calls, with OpenTelemetry 37; the counting adds 4. Langfuse's `@observe` makes 1,376.
 MOST_CALLS = 42
-MOST_OF_A_MODEL = 64  # 50, and 5 for the counting and its lambda; with metadata of four values and an answer with usage
-MOST_OF_AN_SDK = 90  # 73, and 5 for the counting and its lambda; for two messages
+MOST_OF_A_MODEL = 64  # 50, and 5 of the counting; the call has four metadata values and an answer with usage
+MOST_OF_AN_SDK = 90  # 73, and 5 of the counting; the request has two messages
 WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "protobuf", "httpx", "genai_prices")
 
 
@@ -41,7 +41,7 @@ class Quick(BaseModel):
     model_type = "openai"  # type: ignore[assignment]
 
     def initialize_client(self, **_: Any) -> None:
-        """No client is needed."""
+        """Set the model's name; no client is needed."""
         self.model_name = "gpt-4o-mini"
 
     def is_available(self) -> bool:
@@ -63,7 +63,7 @@ class Quick(BaseModel):
 
 
 def create(**_: Any) -> SimpleNamespace:
-    """Replaces an SDK's method."""
+    """A stand-in for an SDK's method."""
     return SimpleNamespace(choices=[])
 
 
@@ -102,14 +102,14 @@ def test_a_traced_call_makes_few_calls_and_none_that_work(calls_of_one: Any) -> 
 
 
 def test_a_call_through_a_model_with_metadata_makes_few_calls(calls_of_one: Any) -> None:
-    """The call has metadata of four values, and an answer with usage and the provider's response."""
+    """A call through a model with four metadata values, whose answer has usage, makes few function calls."""
     model = Quick(None)
     calls = calls_of_one("Longs", lambda prompt: model.generate_response("You decide", prompt, 0.3, max_tokens=900))
     assert 40 < calls.total() <= MOST_OF_A_MODEL, calls
 
 
 def test_a_hooked_call_of_an_sdk_makes_few_calls(calls_of_one: Any) -> None:
-    """The call has two messages, copied before the SDK gets them."""
+    """A hooked SDK call with two messages, which are copied before the SDK gets them, makes few function calls."""
     hooked = sync_method(CHAT)(create)
     messages = [{"role": role, "content": "Longs were liquidated"} for role in ("system", "user")]
     calls = calls_of_one("", lambda _: hooked(model="gpt-4o", messages=messages, temperature=0.3))
@@ -151,13 +151,13 @@ for number in range(1000):
 os._exit(0)
 """
 _MEMORY = {"brk", "mmap", "munmap", "madvise", "mremap"}
-_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # system calls of the start signal and of the end
+_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # made at the worker's start signal and at its end
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_traced_call_asks_the_system_for_nothing(journal: Any) -> None:
-    """In a thousand calls, the caller's thread makes few system calls but for memory and the interpreter's lock."""
+    """In a thousand calls, the caller's thread makes few system calls except for memory and the interpreter's lock."""
     worker = subprocess.Popen(
         [sys.executable, "-c", _BURST], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=settings.REPO_ROOT
     )

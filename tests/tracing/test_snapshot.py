@@ -43,7 +43,7 @@ def ring() -> list[Any]:
 
 
 def shared() -> list[Any]:
-    """Return ten references to ten references to …: 10^11 paths over 12 lists."""
+    """Return the first of 12 lists, each with ten references to the next: 10^11 paths."""
     state: list[Any] = ["x"]
     for _ in range(11):
         state = [state] * 10
@@ -70,7 +70,7 @@ LARGE: dict[str, Any] = {
 
 @cases("case", LARGE)
 def test_a_snapshot_is_bounded_as_a_whole(case: str) -> None:
-    """The bound holds however parts refer to each other, and the record has the number of omitted values."""
+    """However its parts refer to each other, a snapshot's size is bounded, and it has the number of omitted values."""
     kept = snapshot(LARGE[case])
     assert nodes_of(kept) <= 2 * MAX_NODES  # the values, and a mark for each container that was cut
     assert "more" in str(kept) or "deeper than" in str(kept)
@@ -90,7 +90,7 @@ class Tick(metaclass=Meta):
 
 
 class Lazy:
-    """An object that does its work when it is shown, as Django's QuerySet does."""
+    """An object that does its work when it is converted to text, as Django's QuerySet does."""
 
     reads = 0
 
@@ -100,7 +100,7 @@ class Lazy:
 
     @property
     def content(self) -> str:
-        """Read from the network."""
+        """Pretend to read from the network."""
         type(self).reads += 1
         return "rows"
 
@@ -142,7 +142,7 @@ SHOWN: dict[str, tuple[Any, Any]] = {
 
 @cases("case", SHOWN)
 def test_values_are_shown_as_plain_data(case: str) -> None:
-    """Plain classes are recorded by fields, tables by shape, other objects by their type's name."""
+    """Plain classes are recorded by their fields, tables by their shape, and other objects by their type's name."""
     value, expected = SHOWN[case]
     kept = snapshot(value)
     assert kept == expected
@@ -150,7 +150,7 @@ def test_values_are_shown_as_plain_data(case: str) -> None:
 
 
 def test_a_call_runs_no_code_of_its_arguments_or_answer(journal: Any) -> None:
-    """No method of a mock, no property, no text of a lazy query and no hash of a class is run."""
+    """A traced call runs no method of a mock, no property, no `repr` of a lazy query and no hash of a class."""
 
     @observe_llm(as_type="tool")
     def place(exchange: Any, *_: Any) -> Any:
@@ -200,14 +200,14 @@ class Stream:
 
 
 def test_a_response_that_streams_is_not_read(journal: Any) -> None:
-    """The agent reads the response itself."""
+    """A streaming response is recorded without being read, so that the agent can read it."""
     answer = Stream()
     assert observe_llm(as_type="tool")(lambda: answer)() is answer
     assert journal.observations()[0]["output"] == "[Stream]"
 
 
 def test_an_answer_is_read_from_its_fields() -> None:
-    """The fields of an instance and of slots are read."""
+    """An answer's fields are read from the instance's dictionary and from slots."""
 
     class Slotted:
         __slots__ = ("content", "usage")
@@ -220,7 +220,7 @@ def test_an_answer_is_read_from_its_fields() -> None:
 
 
 class Tool:
-    """An answer other than a model's, with a default in its class."""
+    """An answer that is not a model's, with a default for `content` in its class."""
 
     content = None
 
@@ -229,11 +229,11 @@ class Tool:
 
 
 class Asked(Tool):
-    """An object whose text would cost a request."""
+    """An object whose `content` would cost a request."""
 
     @property
     def content(self) -> str:  # type: ignore[override]
-        """Not read."""
+        """Fail: this is never read."""
         raise AssertionError("the text was asked for")
 
 
@@ -256,14 +256,14 @@ class Found(Tool):
     ],
 )
 def test_no_code_of_an_answer_runs(result: Any, content: Any) -> None:
-    """No code of the answer runs, whether its class is new or known."""
+    """No code of an answer runs, whether its class is seen for the first or the second time."""
     for _ in range(2):
         reply = reply_of(result)
         assert (reply.content if type(reply) is Reply else reply) == content
 
 
 def test_classes_made_while_the_program_runs_are_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache by class forgets all classes once it is full; their instances are read as before."""
+    """A full cache forgets all classes, so that classes are not kept for ever; their instances are read as before."""
     monkeypatch.setattr(attributes, "_MOST_CLASSES", 2)
     cache = attributes.PerClass(lambda kind: kind.__name__)
     kinds = [type(f"Answer{number}", (), {}) for number in range(5)]
@@ -276,20 +276,20 @@ def test_classes_made_while_the_program_runs_are_not_kept_for_ever(monkeypatch: 
 
 
 class Discarding:
-    """A processor for tests of the caller's path alone."""
+    """A processor that ignores observations, to test the caller's thread alone."""
 
     def on_start(self, observation: Any) -> None:
-        """Nothing."""
+        """Ignore the observation."""
 
     def on_end(self, observation: Any) -> None:
-        """Nothing."""
+        """Ignore the observation."""
 
 
 @pytest.mark.slow
 def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every alarm reaches the agent, even if it rings in the middle of our bookkeeping.
 
-    The garbage collector is off: Hypothesis has a callback in it, where Python drops exceptions.
+    The garbage collector is off, since Python drops exceptions in its callbacks, and Hypothesis has such a callback.
     """
     monkeypatch.setattr(internal_errors, "strict", False)
     monkeypatch.setattr(current, "processor", Discarding())
@@ -321,7 +321,7 @@ def test_an_alarm_of_the_agents_passes_through(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_alarm_passes_through_a_line_that_cannot_be_printed() -> None:
-    """A TimeoutError passes, though it is an OSError, which a broken output raises too."""
+    """An agent's TimeoutError passes through printing, although it is an OSError, as errors of a broken output are."""
 
     def late(*_: Any) -> None:
         raise TimeoutError("the agent's own")
@@ -337,7 +337,7 @@ def test_an_alarm_passes_through_a_line_that_cannot_be_printed() -> None:
 
 
 def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
-    """FastAPI closes its dependencies, and anyio its tasks, in another context."""
+    """A cycle ends even if it is closed in another context, as by FastAPI's dependencies and anyio's tasks."""
 
     def dependency() -> Iterator[None]:
         with ObservabilityContext.agent_cycle("Api"):
@@ -353,7 +353,7 @@ def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
 
 @pytest.mark.parametrize("capture_output", [True, False])
 def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -> None:
-    """A million characters are kept, without half a secret at the cut; the rest is counted."""
+    """Of an endless stream, a million characters are kept, without half a secret at the cut; the rest is counted."""
 
     @observe_llm(as_type="tool", capture_output=capture_output)
     def prices() -> Iterator[str]:
@@ -372,7 +372,7 @@ def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -
 @pytest.mark.slow
 @pytest.mark.failures_expected
 def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue's limit counts a provider's raw response too."""
+    """When the recorder is behind, the limit of its queue counts a provider's raw responses too."""
     may_write = threading.Event()
 
     class Blocked:
@@ -386,7 +386,7 @@ def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monk
     monkeypatch.setattr(current, "processor", recorder)
     answer = SimpleNamespace(content="BUY", raw_response={"logprobs": b"x" * 500_000}, usage=None)
     ask = observe_llm(lambda: answer)
-    for _ in range(150 + 200):  # the recorder's thread holds at most one batch of 200 of them
+    for _ in range(150 + 200):  # up to 200 of these calls, one batch, are in the recorder's thread
         ask()
     try:
         assert MAX_QUEUED_BYTES <= recorder._queued_bytes < MAX_QUEUED_BYTES + 1_000_000
@@ -412,7 +412,7 @@ class Collecting(Discarding):
 
 @observe_llm
 def keeps(*_: Any, answer: Any = "BUY", **options: Any) -> Any:
-    """Answer after recording some metadata."""
+    """Record `options` as metadata, then answer."""
     ObservabilityContext.add_agent_metadata("model", "openai", **options)
     return answer
 
@@ -445,7 +445,7 @@ def cycle_that_keeps() -> None:
     ],
 )
 def test_what_a_call_keeps_is_summed_up(act: Any, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue's bound counts every long text of a call, wherever the text is noted."""
+    """An observation's size counts every long text of the call, in whichever field the text is kept."""
     collecting = Collecting()
     monkeypatch.setattr(current, "processor", collecting)
     act()
@@ -455,7 +455,7 @@ def test_what_a_call_keeps_is_summed_up(act: Any, kept: int, monkeypatch: pytest
 @pytest.mark.parametrize("decorator", [staticmethod, classmethod])
 @pytest.mark.parametrize("bare", [True, False])
 def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool, journal: Any) -> None:
-    """The decorated method stays static or a class method."""
+    """`observe_llm` above `staticmethod` or `classmethod` keeps the method static or a class method."""
     observed = observe_llm if bare else observe_llm(as_type="tool")
 
     class Agent:
@@ -470,7 +470,7 @@ def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool,
 
 
 def test_each_argument_is_weighed_once() -> None:
-    """Texts and bytes count once each, whatever other arguments stand beside them."""
+    """In the size, each occurrence of a text or bytes counts once, whatever other arguments the call has."""
     sizes = []
     ask = observe_llm(lambda *_, **__: sizes.append(current_observation().size))  # type: ignore[union-attr]
     text = "x" * 1_000
