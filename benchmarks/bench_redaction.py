@@ -34,7 +34,7 @@ REPEATS = 5
 KB = 1_000
 SECRETS = {"OPENAI_KEY": "sk-proj-Zx81kQmN4vTr7LpB2yWc", "BIRDEYE_API_KEY": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
            "LANGFUSE_SECRET_KEY": "sk-lf-3b1f2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"}  # fmt: skip
-# Secrets by their name or place, as scanners describe them (gitleaks rules/generic.go), and forms of a wallet's keys.
+# Secrets known by name or place, as scanners define them (gitleaks rules/generic.go), and forms of wallet keys.
 _GENERIC = (
     r"(?i:[\w.-]{0,64}(?:key|secret|token|password|passwd|passphrase|pwd|mnemonic|dsn|credential)s?"
     r"[\"'`]?\s{0,8}(?::=|=>|=|:|is)\s{0,8}[\"'`]?[^\s\"'`,;]{8,256})",
@@ -67,7 +67,7 @@ JAPANESE = "ビットコインの価格が急落し、ロングの清算が相�
 CHINESE = "比特币价格上涨，多头清算一千二百万美元，市场情绪谨慎。\n"
 KOREAN = "비트코인 가격이 급락하며 롱 포지션 청산이 이어졌다. 시장은 여전히 신중한 모습이다.\n"
 FRENCH = "Le marché du Bitcoin a chuté fortement après les liquidations; la clé est la prudence à court terme. "
-# Title -> a row that is common in prompts or similar to a secret.
+# Title -> a function that makes a row which is common in prompts or similar to a secret.
 ROWS: dict[str, Callable[[random.Random], str]] = {
     "Japanese prose": lambda _: JAPANESE,
     "Chinese prose": lambda _: CHINESE,
@@ -156,14 +156,14 @@ def main() -> None:
 
 
 def _own_secrets() -> None:
-    """Print a line for 12 secrets in the environment, and a line for 33."""
+    """Measure with 12 and with 33 secrets in the environment, and print a line for each number."""
     for count in (12, 33):
         make = random.Random(count)
         os.environ.update({f"BENCH{at}_KEY": _base58(make, 30) for at in range(count - len(SECRETS))})
         _row(f"200 KB of market rows, {count} secrets of ours", (FEED * 50)[: 200 * KB], "5")
 
 
-# Names, without the ending, of the corpora's files about services that a trading fleet uses.
+# The corpora's file names, without extension, for services that a trading fleet uses.
 FAMILIES = word_set(
     # payments and mail
     "stripe square squareup gocardless shopify plaid paypal paystack paymongo lemonsqueezy pagarme transferwise "
@@ -190,7 +190,7 @@ FAMILIES = word_set(
     "digitalocean grafana newrelic sentrytoken hashicorp doppler jwt pem privatekey age hubspot linear postman "
     "cloudflare"
 )
-# Rules of the corpora for text that is not a secret: names of hosts and buckets, public ids.
+# The corpora's rules for text that is not a secret, such as names of hosts and buckets, and public ids.
 NOT_SECRET = re.compile(
     r"Domain|URL$|Host|Client ID|App ID|Bot ID|Account ID|Bucket|Resource Name|Recipient|Username$|PUBLIC|Account Name"
 )
@@ -199,7 +199,7 @@ _GO_TEXT = re.compile(r"^\s*(?:`([^`]{16,})`|\"((?:[^\"\\\n]|\\.){16,})\"),\s*(?
 
 
 def _examples_in_yaml(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield examples and their secrets, found by the rule's own expression if `re` can compile it."""
+    """Yield examples with their secrets, which the rule's own expression finds if `re` can compile it."""
     import yaml  # an optional requirement
 
     for rule in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("rules", []):
@@ -219,7 +219,7 @@ def _examples_in_go(file: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
                 yield match[1] or match[2].replace('\\"', '"'), ()
 
 
-# Names of CredSweeper's rules: those that go by names in code, and those for the services above.
+# CredSweeper's rules: those that judge by a name in code, and those for the services above.
 BY_NAME = re.compile("Password|Token|Key|Secret|Auth|Credential|API")
 OF_SERVICES = re.compile(
     r"PEM Private Key|Gitlab Prefix Token|AWS (?:Client ID|Multi|MWS Key)"
@@ -244,7 +244,7 @@ def _findings(rules: re.Pattern[str], file: Path) -> Iterator[tuple[str, tuple[s
             yield "\n".join(lines.values()), (value,)
 
 
-# Why an example is not masked, in the order of the checks.
+# Why an example is not masked, in the order in which `_reason` checks this.
 _NO_NAME, _PUBLIC, _PLAIN, _LEAK = "no secret's name", "like a hash or an address", "short, words, placeholder", "leak"
 
 
@@ -267,7 +267,7 @@ def recall(folder: Path) -> None:
 
 
 def _reason(example: str, secrets: tuple[str, ...]) -> str:
-    """Return why the example is not masked; empty if it has a marker and at least one secret is gone."""
+    """Return why the example is not masked; an empty text if it has a marker and at least one secret is gone."""
     masked = redact_text(example)
     is_left = secrets and all(masked.count(secret) >= example.count(secret) > 0 for secret in secrets)
     if "[REDACTED:" in masked and not is_left:

@@ -1,6 +1,6 @@
-"""Time that tracing adds to a call on the caller's thread, beside a bare OpenTelemetry span and Langfuse's `@observe`.
+"""Measures the time that tracing adds to a call on the caller's thread, beside an OpenTelemetry span and Langfuse.
 
-All libraries run interleaved in one process, in random order: compare the ratios.
+The libraries' calls alternate in random order in one process: compare the ratios.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.calls import KINDS, LANGFUSE, LIBRARIES, OURS, PLAIN, PROMPT, SPAN, Call, call_of, empty_method
 from benchmarks.table import line, progress, ratios, spread
 
-PACE_SECONDS = 0.005  # pause after which the CPU's caches hold other code
+PACE_SECONDS = 0.005  # pause between calls, in which the CPU's caches fill with other code
 LONG_PROMPTS = {
     "200 KB of text": PROMPT * 100,
     "200 KB as 200 messages": [{"role": "user", "content": PROMPT[:1000]} for _ in range(200)],
@@ -23,7 +23,7 @@ _ARTICLES = {"model": "a", "function": "a", "SDK": "an"}
 TARGETS = {
     ("model", PACE_SECONDS): ("0.4", "0.06"),
     ("model", 0.0): ("0.25", "0.03"),
-}  # targets: ratio to a span, ratio to Langfuse
+}  # targets: our time divided by a span's, and by Langfuse's
 
 Repeats = dict[str, list[float]]  # library -> the median of each repeat, in added microseconds
 
@@ -55,7 +55,7 @@ def _one_round(calls: dict[str, Call], prompt: Any, count: int, pace: float) -> 
 
 
 def show(title: str, medians: Repeats, targets: tuple[str, str] = ("–", "–")) -> None:
-    """Print two lines: ours beside the span, and beside Langfuse."""
+    """Print two lines: our times compared with the span's, and compared with Langfuse's."""
     for name, target in zip((SPAN, LANGFUSE), targets, strict=True):
         beside = f"{name} {spread(medians[name], 'µs')}"
         line(title, spread(medians[OURS], "µs"), beside, ratios(medians[OURS], medians[name]), target)
@@ -97,7 +97,7 @@ def off(address: str, count: int, repeats: int) -> None:
     os.environ["ENABLE_LANGFUSE"] = "true"
 
 
-_BATCH = 50  # calls between two readings of the clock, which take time too
+_BATCH = 50  # calls between two readings of the clock, as the readings take time too
 
 
 def _of_batches(calls: dict[str, Call], count: int) -> float:
@@ -113,7 +113,7 @@ def _of_batches(calls: dict[str, Call], count: int) -> float:
 
 
 def _quick(values: Sequence[float]) -> float:
-    """The tenth percentile: other processes only ever add time."""
+    """Return the tenth percentile, since other processes can only add time."""
     return statistics.quantiles(values, n=10)[0]
 
 

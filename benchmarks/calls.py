@@ -41,7 +41,7 @@ def configure(address: str, folder: str) -> None:
 
 
 def call_of(kind: str, library: str, address: str) -> Call:
-    """Return the call traced by the library, which exports to the server at `address`."""
+    """Return a call of this kind, traced by the library, which exports to the server at `address`."""
     if library == OURS:
         return {"model": our_model, "function": our_function, "SDK": our_client}[kind]()
     plain = {"model": plain_model, "function": lambda: answer, "SDK": plain_client}[kind]()
@@ -115,7 +115,7 @@ def plain_model() -> Call:
 
 
 def our_model() -> Call:
-    """Return a call of the subclass of `BaseModel`."""
+    """Return a call of `OurModel`."""
     return _through(OurModel(None))
 
 

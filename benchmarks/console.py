@@ -29,7 +29,7 @@ COMMANDS = (
 
 
 def write(path: Path, stop: Event, waits: Any) -> None:
-    """Append a trace every 20 ms, as a busy agent does; on request send the longest append since the last request."""
+    """Append a trace every 20 ms, like a busy agent; on request, send the longest append since the last request."""
     journal = Journal(path)
     longest, seed = 0.0, 0
     while not stop.is_set():
@@ -60,13 +60,13 @@ def measure(path: Path, folder: Path) -> None:
 
 
 def ask(pipe: Any) -> float:
-    """The writer's longest append since the last request, in seconds."""
+    """Return the seconds of the writer's longest append since the last request."""
     pipe.send(None)
     return float(pipe.recv())
 
 
 def run(command: str, path: Path) -> float:
-    """Seconds of one command, including the start of its process."""
+    """Return the seconds that one command takes, including the start of its process."""
     if command == "(nothing)":
         time.sleep(2)
         return 0.0

@@ -25,9 +25,9 @@ from benchmarks.caller import PACE_SECONDS
 from benchmarks.calls import LANGFUSE, LIBRARIES, OURS, PLAIN, SPAN
 from benchmarks.table import line, progress, ratios, spread
 
-FIRST = 400  # calls that include all one-time work
+FIRST = 400  # number of first calls, which include all one-time work
 STALL_US = 5_000
-NO_REDACTION, NO_PAUSE = "--no-redaction", "--no-pause"  # NO_PAUSE: no pause to export every 500 calls
+NO_REDACTION, NO_PAUSE = "--no-redaction", "--no-pause"  # NO_PAUSE: no flush every 500 calls
 BUSY_PACE_SECONDS = 0.0005  # faster than any fleet, so that the shipper is busy during the calls
 LOOK_EVERY = 500  # calls between two flushes, few enough for a bare span's queue
 
@@ -48,7 +48,7 @@ def flush_of(library: str, call: calls.Call) -> Callable[[], object]:
 
 
 def measured(library: str, address: str, count: int, pace: float, look_every: int) -> Run:
-    """Return the figures of one library."""
+    """Return the figures of one library that the module's docstring explains."""
     before = time.process_time()
     call = calls.call_of("model", library, address)
     call("")
@@ -122,7 +122,7 @@ def _added(runs: dict[str, list[Run]], name: str, key: str) -> Iterator[float]:
 
 
 def _show_first(runs: dict[str, list[Run]]) -> None:
-    """Print the CPU time of the first 400 calls, less that of 400 later calls: imports, compiling, a new journal."""
+    """Print the CPU time of one-time work (imports, compiling, a new journal): 400 first calls minus 400 later ones."""
 
     def once(name: str) -> list[float]:
         return [run["first_ms"] - FIRST * run["cpu_us"] / 1000 for run in runs[name]]
@@ -169,4 +169,4 @@ if __name__ == "__main__":
             _redact_nothing()
         every = int(number) if NO_PAUSE in options else LOOK_EVERY
         print(json.dumps(measured(which, where, int(number), float(seconds), every)), flush=True)
-        os._exit(0)  # exports at exit are not measured
+        os._exit(0)  # ends at once: exports at exit are not measured

@@ -19,10 +19,10 @@ from typing import Any
 from benchmarks import calls
 from benchmarks.table import line, progress, ratios, spread
 
-BATCHES = (4, 50)  # rows per poll of the queue: at 200 calls a second; in a burst
+BATCHES = (4, 50)  # rows per poll of the queue: 4 at 200 calls a second, 50 in a burst
 BURST = 1_000
 KILL_SECONDS = 0.5  # time from a burst's end to the kill
-_FIRST = 50  # rows before the measurement, which include one-time work
+_FIRST = 50  # rows written before the measurement, so that one-time work is not measured
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -33,7 +33,7 @@ class _Collector:
         self.ended: list[Any] = []
 
     def on_start(self, observation: Any) -> None:
-        """Do nothing: a call that ended before the recorder's poll is written once."""
+        """Do nothing: this benchmark writes only calls that have ended."""
 
     def on_end(self, observation: Any) -> None:
         """Keep the observation."""
@@ -41,7 +41,7 @@ class _Collector:
 
 
 def observations(count: int) -> list[Any]:
-    """The observations of calls through a model, as the recorder gets them."""
+    """Return the observations of `count` calls through a model, as the recorder gets them."""
     from src.observability import runtime, tracing
 
     call, collector = calls.our_model(), _Collector()
@@ -57,8 +57,8 @@ def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
 
 
 def row_microseconds(count: int, size: int) -> tuple[float, float, float]:
-    """This thread's CPU microseconds per row: of the recorder's sink, of the journal's insert alone, and of `sqlite3`
-    inserting the same bytes."""
+    """Return this thread's CPU microseconds per row: of the recorder's sink, of the journal's insert alone, and of
+    `sqlite3` inserting the same bytes."""
     from src.observability import settings
     from src.observability.recording import JournalSink
 
@@ -119,7 +119,7 @@ def rows(count: int, repeats: int) -> None:
 
 
 def _until_on_disk(ended: int) -> float:
-    """Milliseconds from now until `ended` observations are committed."""
+    """Return the milliseconds from now until `ended` observations are committed."""
     from src.observability import runtime
 
     began = time.perf_counter()
@@ -129,7 +129,7 @@ def _until_on_disk(ended: int) -> float:
 
 
 def to_disk() -> dict[str, Any]:
-    """Milliseconds from a call's end to the disk: the first call, paced calls, and the last of a burst."""
+    """Return the milliseconds from a call's end to the disk: for the first, for paced and for a burst's last call."""
     call = calls.our_model()
     began = time.perf_counter()
     call(calls.PROMPT)
@@ -137,7 +137,7 @@ def to_disk() -> dict[str, Any]:
     first = _until_on_disk(1)
     paced = []
     for number in range(100):
-        time.sleep(random.uniform(0.01, 0.03))  # a fixed pause would be in step with the recorder's polls
+        time.sleep(random.uniform(0.01, 0.03))  # at a fixed pause, the calls would be in step with the recorder's polls
         call(f"{calls.PROMPT}{number}")
         paced.append(_until_on_disk(number + 2))
     for number in range(BURST):
@@ -146,7 +146,7 @@ def to_disk() -> dict[str, Any]:
 
 
 def disk(repeats: int) -> None:
-    """Measure the time to the disk in several new processes."""
+    """Measure in several new processes how long an ended call takes to reach the disk."""
     progress("the time to the disk")
     runs = [json.loads(_in_process("disk").stdout.splitlines()[-1]) for _ in range(repeats)]
     line("the first call of a process: its return", spread([run["first_call"] for run in runs], "ms", 0))

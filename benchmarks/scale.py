@@ -1,7 +1,7 @@
-"""A thousand machines that ship to one Langfuse, simulated: the load of a day, and the hour after an outage.
+"""Simulates a thousand machines that ship to one Langfuse: the load of a day, and of the hour after an outage.
 
-The back-off and the pauses in a backlog are the shipper's own code on a simulated clock; the bytes of a row are those
-of real messages. The simulated server has a capacity in rows a second, above which it answers 503.
+The simulation runs the shipper's own code for back-off and pauses, on a simulated clock, and takes the bytes of a row
+from real messages. The simulated server has a capacity in rows a second, above which it answers 503.
 
     python -m benchmarks.scale
 """
@@ -28,12 +28,12 @@ OUTAGE_SECONDS = 3600.0
 
 
 class Clock:
-    """Simulated monotonic seconds, in place of the module `time` of the shipper."""
+    """A simulated clock, in seconds, that replaces the module `time` in the shipper."""
 
     now = 0.0
 
     def monotonic(self) -> float:
-        """The simulated time."""
+        """Return the simulated time."""
         return self.now
 
 
@@ -54,7 +54,7 @@ def simulated(machines: int, rows_a_second: float, capacity: float, rate: float,
     clock, shipper._random, delivery._random = Clock(), chance, chance  # type: ignore[assignment]
     shipper.time = clock  # type: ignore[assignment]
     backoffs = [shipper.Backoff() for _ in range(machines)]
-    sent_until = [0.0] * machines  # a machine's rows up to this time have been sent
+    sent_until = [0.0] * machines  # for each machine, the time up to which its rows have been sent
     events = [(chance.uniform(0.0, FLUSH_SECONDS), machine) for machine in range(machines)]
     heapq.heapify(events)
     rows_in, requests_in = Counter[int](), Counter[int]()
@@ -80,13 +80,13 @@ def simulated(machines: int, rows_a_second: float, capacity: float, rate: float,
             done.setdefault(machine, clock.now - OUTAGE_SECONDS)
         pause = delivery.catch_up_pause(round(rows)) if is_backlog else 0.0
         wait = pause if pending > batch else FLUSH_SECONDS
-        heapq.heappush(events, (clock.now + max(wait, 0.05), machine))  # a request takes 50 ms
+        heapq.heappush(events, (clock.now + max(wait, 0.05), machine))  # 0.05: a request takes 50 ms
     finished = sorted(done.values())
     return Run(max(rows_in.values()), max(requests_in.values()), refused, finished[machines // 2], finished[-1])
 
 
 def bytes_of_a_row() -> tuple[float, float]:
-    """JSON and gzipped bytes of an observation, with 2,000 characters of English as input and 400 as output."""
+    """Return the bytes, as JSON and gzipped, of an observation with 2,000 characters of input and 400 of output."""
     chance = random.Random(1)
     text = "".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "docs").glob("*.md")))
     rows = [{**row, "tags": []} for number in range(1, 101) for row in trace(chance, number * 10**9)[0]]

@@ -8,7 +8,7 @@ HEAD = "| measured | ours | beside | ratio | target |\n|---|---|---|---|---|"
 
 
 def spread(values: Sequence[float], unit: str = "", digits: int = 1) -> str:
-    """The median of some repeats, and the smallest and largest of them."""
+    """Return the median of some repeats, and the smallest and the largest repeat."""
     low, median, high = (f"{of(values):.{digits}f}" for of in (min, statistics.median, max))
     return f"{median} ({low}–{high}){f' {unit}' if unit else ''}"
 
@@ -24,5 +24,5 @@ def progress(title: str) -> None:
 
 
 def line(title: str, ours: str, beside: str = "", ratio: str = "", target: str = "") -> None:
-    """Print one line, as soon as it is measured."""
+    """Print one line of the table, as soon as its figures are measured."""
     print(f"| {title} | {ours} | {beside} | {ratio} | {target} |", flush=True)
