@@ -2,7 +2,7 @@
 
 It checks keys and encoding, decodes OTLP with the official protobuf classes, keeps spans and scores, refuses a batch
 that holds one bad span, and answers each event of a batch of scores. A score replaces an earlier score of the same id,
-but keeps the earlier time (measured on 4.16.0; the order of merging is that of its `IngestionService`).
+but keeps the earlier time (measured on 4.16.0, and as its `IngestionService` merges them).
 """
 
 import gzip
@@ -81,7 +81,7 @@ class LangfuseServer:
     def __init__(self, httpserver: HTTPServer) -> None:
         self.batches: list[ExportTraceServiceRequest] = []
         self.scores: list[dict[str, Any]] = []  # bodies of `score-create` events, with their `timestamp`, as they came
-        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # the status that refuses this score
+        self.refuse: Callable[[dict[str, Any]], int | None] = lambda _score: None  # status if refused, else None
         self.raw: list[bytes] = []  # bodies of requests, unzipped
         self.requests: list[Request] = []
         self.version = "4.60.0"
@@ -123,7 +123,7 @@ class LangfuseServer:
 
     @property
     def journalled_scores(self) -> list[dict[str, Any]]:
-        """Return the scores that are rows of the journal: all but a signal's symbol and an outcome's hit."""
+        """Return the scores without those that shipping adds: a signal's symbol and an outcome's hit."""
         return [score for score in self.scores if score["name"] not in ("signal_symbol", "hit")]
 
     @property

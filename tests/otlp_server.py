@@ -1,4 +1,4 @@
-"""A backend on loopback that accepts OTLP over HTTP, as a Collector, Phoenix, Grafana or Datadog do.
+"""A backend on loopback that accepts OTLP over HTTP, as the OpenTelemetry Collector, Phoenix or Datadog do.
 
 It checks its key, decodes the message with the official protobuf classes, and keeps the spans.
 """

@@ -42,7 +42,7 @@ class Request(NamedTuple):
 
 
 class Providers:
-    """The proxy, which runs inside `with`."""
+    """The proxy, which runs as long as its `with` block."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []

@@ -100,7 +100,7 @@ def test_newer_code_s_migrations_stop_nobody(path: Path) -> None:
 
 @pytest.fixture
 def migrated(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Open the journal with additional migrations."""
+    """Return a function that opens the journal with additional migrations."""
 
     def opened(path: Path, *added: Migration) -> Journal:
         monkeypatch.setattr(migration, "MIGRATIONS", (*MIGRATIONS, *added))
@@ -111,7 +111,7 @@ def migrated(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def filled(path: Path) -> Path:
-    """A journal of 300 rows."""
+    """The path of a journal with 300 rows."""
     with closing(Journal(path)) as journal:
         fill(journal, 100)
     return path

@@ -1,4 +1,4 @@
-"""The folder beside the journal: lock files of living processes, a `.gitignore`, and the operator's own files."""
+"""Beside the journal: lock files of living processes, a `.gitignore`, and the operator's own files, which stay."""
 
 import os
 import subprocess

@@ -65,7 +65,7 @@ def test_what_is_no_journal_is_set_aside(damage: str, journal: Any, capsys: pyte
     assert [row["model_parameters"]["prompt"] for row in journal.observations()][-2:] == ["first", "second"]
     aside = [file for file in path.parent.glob("journal.db.set-aside-*") if not file.name.endswith(("-wal", "-shm"))]
     said = capsys.readouterr().err
-    if damage == "truncated" and not aside:  # SQLite may still read the rest of the file
+    if damage == "truncated" and not aside:  # SQLite may still open the shortened file
         assert "set aside" not in internal_errors.failures._counts
     else:
         assert len(aside) == 1
@@ -107,7 +107,7 @@ def test_a_folder_that_cannot_be_written_stops_no_call(tmp_path: Path) -> None:
         "import src.observability.shipping.shipper, src.observability.recording.writer\n"
         "from src.observability import health, runtime\n"
         "from tests.calls import ask\n"
-        "os.setuid(65534)\n"  # from here on much of the disk, such as root's own Python, is out of reach
+        "os.setuid(65534)\n"  # from here on the process may not read much of the disk, for example root's own Python
         "print(ask('while shut'), runtime.health()['pending'], flush=True); sys.stdin.readline()\n"
         "from src.observability import LangFuseTracker\n"
         "print(LangFuseTracker().flush(10))"

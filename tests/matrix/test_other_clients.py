@@ -28,7 +28,7 @@ WAYS = ("sync", "async")
 Rows = Callable[[], list[dict[str, Any]]]
 
 
-_install_once = functools.cache(install)  # installing the hooks examines every module
+_install_once = functools.cache(install)  # installing the hooks is slow, since it examines every module
 
 
 @pytest.fixture(autouse=True)

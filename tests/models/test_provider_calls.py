@@ -152,7 +152,7 @@ def broken_journal() -> Iterator[None]:
 
 @contextmanager
 def no_threads() -> Iterator[None]:
-    """Make the start of this package's threads fail; the test's server has its own threads."""
+    """Make the start of this package's threads fail. Threads of the test's server can still start."""
     start = threading.Thread.start
 
     def refused(thread: threading.Thread) -> None:

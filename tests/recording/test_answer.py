@@ -1,4 +1,4 @@
-"""Results of model calls, read by their attributes."""
+"""The answer, model, usage and reasoning that are read from the result of a model call."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -141,7 +141,7 @@ def test_a_price_imports_nothing() -> None:
 
 
 def test_a_hostile_name_costs_nothing() -> None:
-    """A model name of a megabyte has no price, and is not cached."""
+    """A very long model name has no price, and its lookup is not cached."""
     assert price("openai", "gpt-4o-mini" + "x" * 1_000_000, BUCKETS) is None
     before = _prices_of.cache_info().currsize
     for number in range(10):

@@ -264,7 +264,7 @@ def test_what_comes_after_the_end_is_written_too(disk: Disk, over: Recorder) -> 
 
 
 def test_many_threads_lose_nothing_at_the_end(disk: Disk, over: Recorder) -> None:
-    """Eight threads add observations while another stops the recorder: each one is written, once."""
+    """Eight threads add observations while another stops the recorder: each observation is written once."""
     threads = [threading.Thread(target=lambda: [over.on_end(ended()) for _ in range(500)]) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""The cost of a row on the recorder's thread, counted in calls: a count is the same on a busy machine.
+"""The cost of making a row, counted in function calls, because a count is the same on a busy machine.
 
 `python -m benchmarks.bench recorder` measures the microseconds.
 """

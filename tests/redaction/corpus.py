@@ -484,7 +484,7 @@ LIST_NOTATIONS = (
     'API_KEYS = [\n    "{}",\n    "{}",\n    "{}",\n]', "TOKENS_SECRET: ['{}','{}','{}']",
     '\\"auth_tokens\\": [\\"{}\\",\\"{}\\",\\"{}\\"]', "secrets=('{}', '{}', '{}')", '"secretKeys":["{}","{}","{}"]',
 )  # fmt: skip
-# Lists under a name with `key` or `token` that hold no secret.
+# Lists that hold no secret, although their names have `key` or `token` in them.
 LISTS = (
     '"tokens": ["BONK", "WIF", "SOL"]', '"accountKeys": ["A", "A"]', '"app_tokens": ["BONK", "WIF"]', "API_KEYS = []",
     '"api_keys": ["your_api_key_here", "..."]', '"signerKeys": ["A"]', '"cache_keys": ["AbCdEfGhIj0123456789KlMn"]',

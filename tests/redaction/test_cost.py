@@ -1,4 +1,4 @@
-"""The cost of redaction, counted in calls and characters: a count is the same on a busy machine.
+"""The cost of redaction, counted in function calls and characters: a count is the same on a busy machine.
 
 `benchmarks/bench_redaction.py` has the milliseconds.
 """

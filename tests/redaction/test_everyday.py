@@ -1,4 +1,4 @@
-"""Secrets in the shapes of everyday data and code: headers, environment lists, arguments, streams, wallets."""
+"""Secrets in everyday data and code: headers, environment lists, arguments, streams, wallets."""
 
 import base64
 import hashlib
@@ -68,7 +68,7 @@ def test_a_secret_in_data_is_masked(shape: str) -> None:
     ]
 )  # fmt: skip
 def test_data_of_such_a_shape_without_a_secret_stays(value: Any) -> None:
-    """Symbols, prices, counts, addresses, dates and words are not masked."""
+    """Data of the same shapes with only symbols, prices, counts, addresses, dates and words is not masked."""
     assert redact(value) == value
 
 
@@ -91,7 +91,7 @@ TEXTS = (
 
 @cases("template", TEXTS)
 def test_a_secret_in_text_is_masked(template: str) -> None:
-    """The secret is masked also where the text is in JSON, or has HTML's quotes."""
+    """A secret is masked also in a text that is encoded as JSON, or that has HTML's quotes."""
     text = template.replace("§", KEY)
     for written in (text, json.dumps(text), f"Longs are out.\n{text}\nBUY"):
         assert KEY not in redact_text(written), written
@@ -99,7 +99,7 @@ def test_a_secret_in_text_is_masked(template: str) -> None:
 
 @cases("size", range(12, 17))
 def test_a_token_before_a_host_is_masked(size: int) -> None:
-    """A token is masked as the user or the password of an address; names of people stay."""
+    """A token is masked where an address has its user or password; user names of people stay."""
     token = "tok1234567890abcdefg"[:size]
     assert redact_text(f"https://{token}@sentry.example/5") == "https://[REDACTED:url-credentials]@sentry.example/5"
     assert redact_text(f"wss://u:{token}@h.example") == "wss://u:[REDACTED:url-credentials]@h.example"

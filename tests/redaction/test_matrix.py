@@ -41,7 +41,7 @@ class Cell(NamedTuple):
         return f"({way}: {self.label}) {self.written} ;"
 
     def masked(self, way: str) -> str:
-        """The expected text; only the label if the secret is inside a larger blob, of which some letters stay."""
+        """Return the expected text; only the label if the secret is inside a larger blob, some of which stays."""
         return f"({way}: {self.label}) " + ("" if any(self.around) else f"[REDACTED:{self.rule}] ;")
 
     @property
@@ -240,7 +240,6 @@ def run(
     return run
 
 
-# All providers; all but claude are marked slow, like the test that uses this list.
 EACH_PROVIDER = [pytest.param(name, marks=() if name == "claude" else pytest.mark.slow) for name in PROVIDERS]
 
 

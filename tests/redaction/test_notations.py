@@ -341,7 +341,7 @@ def test_a_key_is_masked_in_any_notation(kind: str) -> None:
     assert leaks == []
 
 
-# Public values that trading prompts have where `NOTATIONS` has a key.
+# Public values, which trading prompts have in the places where `NOTATIONS` has a key.
 PUBLIC: dict[str, Callable[[random.Random], str]] = {
     "an address of Solana": lambda make: base58.b58encode(make.randbytes(32)).decode(),
     "an address of Ethereum": lambda make: "0x" + _hex(make, 20),
@@ -352,7 +352,7 @@ PUBLIC: dict[str, Callable[[random.Random], str]] = {
 
 
 def test_addresses_and_prices_stay_in_other_languages() -> None:
-    """In trading prompts, a 'key' may be a price level and a 'token' a traded coin: such values stay."""
+    """In prompts of other languages too, a 'key' may be a price level and a 'token' a coin: such values stay."""
     make = random.Random("public")
     for line in _lines("languages"):
         for public in PUBLIC.values():
