@@ -214,9 +214,12 @@ def test_under_run_a_scripts_own_cycle_is_one_trace(both: Both) -> None:
 
 @of("chartvision_agent")
 def test_an_image_is_not_recorded_whole(both: Both) -> None:
-    """The text beside an image is recorded."""
+    """Of a question with an image, the text is recorded, and the image's type and size instead of its bytes."""
     for row in both.of_type("generation"):
-        assert "Chart of" in json.dumps(row["input"])
+        recorded = json.dumps(row["input"])
+        assert "Chart of" in recorded
+        assert "[image/png, 72 bytes]" in recorded
+        assert "iVBOR" not in recorded  # how the base64 of a PNG file begins
 
 
 @of("guard_agent")
