@@ -217,12 +217,12 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
 ⚠️ keys: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
 ⚠️ pending: 4 rows for the project of pk-lf-0123456789 at
-   https://langfuse.example.com, which is not the configured project
-   → set its keys and host once and run: python -m src.observability ship
+   https://langfuse.example.com, which is not a configured destination
+   → set its keys and host for one run of: python -m src.observability ship
 ⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal:
    deadbeef
-   → python -m src.observability decisions lists trace ids; traces of another
-   machine are fine
+   → python -m src.observability decisions lists trace ids; ignore ids from
+   other machines
 ⚠️ prices: unknown for openrouter/nobody-s-model: 1 call of the last 7 days
    → pip install -U genai-prices && python -m
    src.observability.recording.make_prices

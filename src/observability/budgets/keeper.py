@@ -23,11 +23,11 @@ from .gate import Gate, Pace, Reservation, View
 from .ledger import Ledger, delete_slices
 from .limits import Budget, configured
 
-_LEAST_SECONDS = 0.05  # pause between two refreshes while calls run, unless a caller needs a larger slice
+_LEAST_SECONDS = 0.05  # pause between two refreshes while calls run, unless a caller needs a larger reservation
 _IDLE_SECONDS = 1.0
 _DEAD_SECONDS = 5.0  # pause between two searches for amounts still reserved by dead processes
 _FEWEST = 4  # the remainder is divided among at least this many processes, since more may be starting
-_AHEAD_SECONDS = 3.0  # a slice lasts this many seconds if the process goes on spending as recently
+_AHEAD_SECONDS = 3.0  # a process reserves as much as it needs for this time if it goes on spending as recently
 _SPEED_SECONDS = 1.0  # period over which spending is measured
 _SHORTEST_SECONDS = 0.9
 
@@ -69,7 +69,7 @@ class _Speed:
 
 
 class Keeper:
-    """Counts what was spent, and reserves a slice of each budget for this process. The recorder calls it."""
+    """Counts what was spent, and reserves a part of each budget for this process. The recorder calls `refresh`."""
 
     def __init__(self, budgets: list[Budget], exempt: tuple[str, ...], clock: Callable[[], float] = time.time) -> None:
         self._estimates = Estimates()
@@ -134,7 +134,7 @@ class Keeper:
         self.gate.plans.clear()
 
     def _suppose(self) -> None:
-        """Estimate the amounts of running calls that were admitted with a guess."""
+        """Estimate the amounts of running calls that were admitted with guessed amounts."""
         for call_id, reservation in list(self.gate.outstanding.items()):
             plan, call = reservation.plan, reservation.call
             if plan.is_estimated or call.ended is not None:
@@ -211,7 +211,7 @@ class Keeper:
         return None if per_second is None else per_second * _AHEAD_SECONDS
 
     def _print_notes(self) -> None:
-        """Print that a budget is used up, once for each budget, period and kind of note."""
+        """Print that a budget is used up, once for each budget, period and `Note.kind`."""
         while self.gate.notes:
             note = self.gate.notes.popleft()
             mark = (note.budget, self.gate.views[note.budget].ends, note.kind)

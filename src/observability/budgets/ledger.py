@@ -59,14 +59,14 @@ class Status(NamedTuple):
 
 
 class Charge(NamedTuple):
-    """The amounts that a recorded call adds to the budgets covering it."""
+    """The amounts that a recorded call adds to the spending of its budgets."""
 
     usd: float
     tokens: float
     is_estimated: bool = False
 
     def amount(self, unit: str) -> float:
-        """The charge's amount in the unit of a budget."""
+        """The amount in a budget's unit, which is USD, tokens or calls."""
         return 1.0 if unit == "calls" else self.usd if unit == "USD" else self.tokens
 
 
@@ -221,5 +221,5 @@ def raise_budget(db: sqlite3.Connection, budget: Budget, amount: float, now: flo
 
 
 def delete_slices(db: sqlite3.Connection, processes: Iterable[str]) -> None:
-    """Delete the slices of these processes, which frees their reserved amounts."""
+    """Delete the amounts reserved for these processes, so that other processes can use them."""
     db.executemany("DELETE FROM budget_slices WHERE process = ?", [(process,) for process in processes])

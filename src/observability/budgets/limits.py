@@ -163,7 +163,7 @@ def _with_word(budget: Budget, word: str) -> Budget:
 def _zone(entry: str, word: str) -> tzinfo | None:
     """The time zone named `word`; None if the word does not look like a time zone, and may be a model's name."""
     if word.upper() == "UTC":
-        return timezone.utc  # also on a machine without a time zone database
+        return timezone.utc  # works without a time zone database
     if not re.fullmatch(r"(?:[A-Z][A-Za-z_]+/)+[A-Z][\w+-]*", word):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and the journal opened for reading."""
+"""The options that several commands share, and the functions that open the journal and print errors."""
 
 import functools
 import inspect
@@ -150,7 +150,7 @@ def _message_of(error: JournalError) -> str:
 
 
 def resolved(journal: Journal, rows: Filter) -> Filter:
-    """Spell the filter's agent and model as in the journal, and limit the filter to the traces that contain its text.
+    """Return the filter with agent and model spelled as in the journal, limited to the traces that contain its text.
 
     Raises:
         JournalError: the filter's agent or model is not among those in the journal, or its text has neither letter nor

@@ -1,1 +1,1 @@
-"""The checks of `doctor`."""
+"""The checks that the command `doctor` runs."""

@@ -93,5 +93,5 @@ def journal_obstacle(path: Path) -> Finding | None:
 
 
 def is_awaited(path: Path) -> bool:
-    """Return whether no journal exists yet, and an agent's first call can create it."""
+    """Return whether no journal exists yet, and an agent's first call can create one."""
     return not is_there(path) and journal_obstacle(path) is None

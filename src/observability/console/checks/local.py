@@ -115,7 +115,7 @@ def _contents(journal: Journal) -> Iterator[Finding]:
         health.check_writable(journal)
         yield fine("journal", f"readable, writable and sound: {journal.path}, {journal.used_bytes() / 2**20:,.1f} MB")
     except JournalError as error:
-        yield fault("journal", f"not writable: {error}", f"give {journal.path} to the user who runs the agents")
+        yield fault("journal", f"not writable: {error}", f"make the user of the agents the owner of {journal.path}")
     yield from _pending(journal)
     yield from _rejected(journal)
     yield from _recorded(journal)
@@ -134,8 +134,8 @@ def _pending_for(row: Row) -> Finding:
     count = how_many(row["rows"], "row") + ("" if key else f" for {host}")
     if row["destination"] not in [to.label for to in settings.destinations()]:
         project = f"{count} for the project of {key} at {host}" if key else count
-        cure = "set its keys and host once and run: python -m src.observability ship"
-        return warning("pending", f"{project}, which is not the configured project", cure)
+        cure = "set its keys and host for one run of: python -m src.observability ship"
+        return warning("pending", f"{project}, which is not a configured destination", cure)
     age = time_range.now_ns() - row["oldest_ns"]
     what = f"{count}, the oldest from {duration(age)} ago"
     if age > _TOO_LONG_NS:
@@ -183,7 +183,7 @@ def _outcomes(traces: list[str]) -> Finding:
         return fine("outcomes", "all of the last 7 days match a trace")
     ids = ", ".join(trace[:SHORT_ID] for trace in traces[:_MAX_TRACES]) + (", …" if len(traces) > _MAX_TRACES else "")
     what = f"{how_many(len(traces), 'outcome')} of the last 7 days without a trace in this journal: {ids}"
-    cure = "python -m src.observability decisions lists trace ids; traces of another machine are fine"
+    cure = "python -m src.observability decisions lists trace ids; ignore ids from other machines"
     return warning("outcomes", what, cure)
 
 

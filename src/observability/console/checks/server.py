@@ -127,7 +127,7 @@ def _clock(answer: "Answer") -> Iterator[Finding]:
     skew = time.time() - server_time
     if abs(skew) > _SKEW_SECONDS:
         what = f"this machine is {abs(skew):,.0f} s {'ahead of' if skew > 0 else 'behind'} the server"
-        yield fault("clock", what, "synchronise both with a time server (timedatectl set-ntp true)")
+        yield fault("clock", what, "synchronise both clocks with a time server (timedatectl set-ntp true)")
     else:
         yield fine("clock", "within a minute of the server's clock")
 

@@ -23,7 +23,7 @@ _LIMIT = 20
 Newest = Annotated[
     int | None,
     typer.Option(
-        "--limit", "-n", min=1, max=MAX_ROWS, help=f"Show the newest N (default {_LIMIT}); not with --report."
+        "--limit", "-n", min=1, max=MAX_ROWS, help=f"Show the newest N (default {_LIMIT}). Not allowed with --report."
     ),
 ]
 WithInferred = Annotated[bool, typer.Option("--inferred", help="Also evaluate decisions inferred from answers.")]
@@ -47,7 +47,7 @@ def decisions(
     """
     if report:
         if limit is not None:
-            raise typer.BadParameter("--report covers all decisions: narrow it with --since", param_hint="--limit")
+            raise typer.BadParameter("--report covers all decisions: use --since instead", param_hint="--limit")
         _report(rows, as_json, inferred=inferred)
         return
     with opened() as journal:

@@ -36,7 +36,7 @@ class Format(str, Enum):
 
 
 Newest = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Only the newest N. Default: all.")
+    int | None, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="Only the newest N rows. Default: all.")
 ]
 _JSON = columns_of(Kind.JSON)
 _INTEGERS = {"seq", *columns_of(Kind.INTEGER)}
@@ -53,13 +53,13 @@ def export(
     rows: Filter,
     form: Annotated[Format, typer.Option("--format", help="The format of the file.")] = Format.jsonl,
     output: Annotated[
-        Path | None, typer.Option(help="The file to write; an existing one is replaced. Default: stdout.")
+        Path | None, typer.Option(help="The file to write; an existing file is replaced. Default: stdout.")
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Export scores and outcomes, not observations.")] = False,
     limit: Newest = None,
     as_json: AsJson = False,
 ) -> None:
-    """Export all ended observations as recorded (already redacted), in order of arrival; or all scores.
+    """Export all ended observations in order of arrival, or all scores (--scores). Texts stay redacted.
 
     The file is written completely or not at all, and replaces an existing one.
 

@@ -35,7 +35,7 @@ First = Annotated[int, typer.Option("--limit", "-n", min=1, max=MAX_ROWS, help="
 def tail(rows: Filter, limit: First = 10, as_json: AsJson = False) -> None:
     """Print decisions, errors and warnings as they happen, each with its trace's id. Ctrl-C ends the command.
 
-    If there is no journal yet, the command waits for one. --since limits the rows printed first.
+    If there is no journal yet, the command waits for one. --since limits the rows that are printed at the start.
 
     Example: python -m src.observability tail --agent WhaleAgent
     """

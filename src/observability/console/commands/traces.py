@@ -22,7 +22,7 @@ _MAX_TREE = 160  # largest width of a tree in columns, also if the output is a p
 @filtered
 def traces(
     rows: Filter,
-    session: Annotated[str | None, typer.Option(help="Only this session; `last` is the newest.")] = None,
+    session: Annotated[str | None, typer.Option(help="Only this session; `last` means the newest session.")] = None,
     limit: Limit = 20,
     tree: Annotated[bool, typer.Option("--tree", help="Show each trace as a tree.")] = False,
     full: Full = False,

@@ -1,7 +1,7 @@
 """Creates or updates the dashboard through Langfuse's API.
 
-A widget or dashboard of ours has our name, and `MADE_BY` in its description. Widgets added or moved by an
-operator keep their place.
+Our widgets and dashboard are recognised by their names and by the text `MADE_BY` in their descriptions. Widgets added
+or moved by an operator keep their place.
 """
 
 import json

@@ -74,7 +74,7 @@ WIDGETS = (
     Widget("Confidence by model", "scores-numeric", (("value", "avg"),), "observationModelName", (_CONFIDENCE,), _BARS,
            "Mean confidence, from 0 to 100"),
     Widget("Failures by agent", "observations", (("count", "count"),), "traceName", (_any_of("level", "ERROR"),), _BARS,
-           "Calls and cycles with an error"),
+           "Calls and agent cycles that ended with an error"),
     Widget("p95 latency by model", "observations", (("latency", "p95"),), "providedModelName", (_CALLS,), _BARS,
            "95 % of the calls took at most this time"),
     Widget("Calls, tokens and cost by model", "observations",

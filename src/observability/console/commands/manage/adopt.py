@@ -123,7 +123,7 @@ def _list(sites: list[adoption.CallSite]) -> None:
 
 def _sum(name: str, sites: list[adoption.CallSite]) -> None:
     count = Counter(site.observed for site in sites)
-    print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed by the line, "
+    print(f"{name}: {how_many(len(sites), 'call site')}, {count['by the line']} observed by the added line, "
           f"{count['only under run']} only under run, {count[None]} not observed")  # fmt: skip
 
 
