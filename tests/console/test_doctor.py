@@ -153,7 +153,7 @@ def test_patterns_that_are_refused(filled: Journal, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MY_SECRET", "hunter2-hunter2")
     status, findings = doctor()
     assert status == 1
-    cure = "correct it in the environment: until then no text is recorded"
+    cure = "fix the patterns in the environment: until then no text is recorded"
     assert findings[0] == {"weight": "fault", "about": "settings", "what": REFUSED, "cure": cure}
     assert all("NOT RECORDED" not in finding["what"] for finding in findings)
     assert worst_finding("pending") == ("fine", "no rows are pending", None)
@@ -175,7 +175,7 @@ def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path)
         result = CliRunner().invoke(app, command, env=environment)
         assert (result.exit_code, result.stdout) == (1, "")
         assert (
-            f"❌ No outcome was recorded, because its note would be lost: {REFUSED}\n   → correct it in"
+            f"❌ No outcome was recorded, because its note would be lost: {REFUSED}\n   → fix the patterns in"
             in result.stderr
         )
     assert len(filled.scores()) == before
@@ -334,7 +334,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     weight, what, cure = worst_finding("rejected")
     assert (weight, cure) == (
         "fault",
-        "correct the cause, then python -m src.observability doctor --fix sends them again",
+        "correct the cause, then python -m src.observability doctor --fix sends the rows again",
     )
     assert "Langfuse rejected 3 rows" in what
     assert "are wrong" in what

@@ -32,7 +32,7 @@ READING = (
     "status", "decisions", "decisions --report", "traces", "trace last", "costs", "costs --what-if gpt-4o", "export",
     "prune", "report --html {folder}/r.html", "outcome last --pnl-usd 1",
 )  # fmt: skip
-FIX = "python -m src.observability doctor --fix sets it aside and starts a new one"
+FIX = "python -m src.observability doctor --fix sets the journal aside and starts a new one"
 
 
 def run(command: str, **environment: str) -> Result:
@@ -192,10 +192,10 @@ REASONS = {
         {"LANGFUSE_SECRET_KEY": "sk-lf-0123456789"}, "kept here", "LANGFUSE_PUBLIC_KEY is not set, the other key is",
         "set LANGFUSE_PUBLIC_KEY in .env",
     ),
-    "malformed": ({**KEYS, "ENABLE_LANGFUSE": "maybe"}, "kept here", BOOLEAN, "correct it in the environment"),
-    "no address": ({**KEYS, "LANGFUSE_HOST": "foo"}, "kept here", NO_ADDRESS, "correct it in the environment"),
+    "malformed": ({**KEYS, "ENABLE_LANGFUSE": "maybe"}, "kept here", BOOLEAN, "correct the setting in the environment"),
+    "no address": ({**KEYS, "LANGFUSE_HOST": "foo"}, "kept here", NO_ADDRESS, "correct the setting in the environment"),
     "swapped keys": (
-        {**KEYS, "LANGFUSE_PUBLIC_KEY": "sk-lf-0123456789"}, "kept here", SWAPPED, "correct it in the environment",
+        {**KEYS, "LANGFUSE_PUBLIC_KEY": "sk-lf-0123456789"}, "kept here", SWAPPED, "correct the setting in the environment",
     ),
     "no TLS": (
         {**KEYS, "LANGFUSE_HOST": "http://langfuse.example.com"}, "kept here", NO_TLS,
@@ -290,7 +290,7 @@ def test_one_is_no_plural_and_export_says_that_it_replaces(closed: Path, tmp_pat
     assert run(f"export --limit 1 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 1 observation in ")
     assert run(f"export --limit 2 --output {tmp_path}/x.jsonl").stderr.startswith("✅ 2 observations in ")
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == 2
-    assert "replaces an existing one" in run("export --help", COLUMNS="200").stdout
+    assert "replaces an existing file" in run("export --help", COLUMNS="200").stdout
 
 
 def test_ship_names_the_local_rows_that_it_leaves(closed: Path, langfuse: Any) -> None:

@@ -212,13 +212,14 @@ def test_doctor_of_what_is_wrong(journal: Journal) -> None:
     assert narrow == snapshot("""\
 ❌ rejected: Langfuse rejected 2 rows: HTTP 400: Invalid request data: tags.3
    must be a string, not a number
-   → correct the cause, then python -m src.observability doctor --fix sends them
-   again
+   → correct the cause, then python -m src.observability doctor --fix sends the
+   rows again
 ⚠️ keys: no keys are set
    → for Langfuse set LANGFUSE_SECRET_KEY and LANGFUSE_PUBLIC_KEY in .env
 ⚠️ pending: 4 rows for the project of pk-lf-0123456789 at
    https://langfuse.example.com, which is not a configured destination
-   → set its keys and host for one run of: python -m src.observability ship
+   → set this destination's keys and host for one run of: python -m
+   src.observability ship
 ⚠️ outcomes: 1 outcome of the last 7 days without a trace in this journal:
    deadbeef
    → python -m src.observability decisions lists trace ids; ignore ids from

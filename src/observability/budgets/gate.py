@@ -1,4 +1,4 @@
-"""Admits or refuses calls on the caller's thread: a few comparisons in memory, without a lock.
+"""Admits or refuses calls on the caller's thread, with a few comparisons in memory and without a lock.
 
 The keeper's thread refreshes the state of each budget (`View`) and the usual cost of calls (`Estimates`).
 """

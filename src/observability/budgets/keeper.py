@@ -1,4 +1,4 @@
-"""Keeps the gate up to date, on the recorder's thread: counts spending, reserves slices ahead of need, returns them.
+"""Keeps the gate up to date, on the recorder's thread: counts spending, reserves slices ahead of need, releases them.
 
 A slice is the amount reserved for one process: its running calls, and the calls of the next seconds. The slices of all
 processes are subtracted from the budget's remainder, so that together the processes stay within the budget.
@@ -87,9 +87,9 @@ class Keeper:
         self._printed: set[tuple[int, float, str]] = set()
 
     def refresh(self, journal: Journal, session: Session) -> None:
-        """Count what was spent and reserve slices of the budgets, if a refresh is due.
+        """Count what was spent, and reserve a part of each budget for this process, if a refresh is due.
 
-        It never raises, so that a failure stops neither calls nor their recording.
+        This method never raises, so that a failure stops neither calls nor their recording.
         """
         now = time.monotonic()
         wait = _LEAST_SECONDS if self.gate.outstanding else _IDLE_SECONDS
@@ -99,7 +99,7 @@ class Keeper:
             with guarded:
                 self._refresh(journal, session)
         except JournalError as error:
-            cure = "Until they can, calls are admitted or refused by the last known spending."
+            cure = "Until this works again, the last known spending decides which calls are admitted."
             failures.note("budgets", f"budgets cannot be counted now: {error}", cure=cure)
         previous, self._refreshed = self._refreshed, time.monotonic()
         # A refresh that a caller needs is delayed by the duration of the refresh before it, to spare a busy journal.
@@ -227,7 +227,7 @@ class Keeper:
                 delete_slices(db, [process])
         except JournalError as error:
             what = f"reserved amounts were not released: {error}"
-            failures.note("budgets", what, cure="Another process will release them.")
+            failures.note("budgets", what, cure="Another process will release these amounts.")
 
 
 def _row_id(reservation: Reservation) -> str:

@@ -37,7 +37,7 @@ _USAGE = "SELECT agent, model_requested, cost_usd, usage FROM observations WHERE
 
 
 class Status(NamedTuple):
-    """The current state of a budget. Amounts are in its unit; times are Unix seconds."""
+    """The current state of a budget. Amounts are in the budget's unit; times are Unix seconds."""
 
     budget: Budget
     limit: float  # the budget's amount, including temporary raises by the operator
@@ -191,7 +191,7 @@ def statuses_now(
 ) -> tuple[list[Status], bool]:
     """Compute the budgets' current state without writing to the journal.
 
-    Returns the state, and whether it includes all recorded calls that were not counted so far.
+    Returns the state, and whether it includes all recorded calls.
 
     Args:
         journal: the journal.
@@ -211,7 +211,7 @@ def _newest(db: sqlite3.Connection) -> int:
 
 
 def tokens_in(usage: str | None) -> float | None:
-    """The total number of tokens in a row's `usage`, which is JSON; None if it is unknown."""
+    """The total number of tokens in a row's `usage`, which is JSON; None if `usage` is None."""
     return None if usage is None else float(sum(json.loads(usage).values()))
 
 

@@ -43,7 +43,7 @@ class Evaluation(NamedTuple):
     hit_low: float
     hit_high: float
     gain_usd: Estimate  # mean profit or loss of the cases with an outcome in USD
-    brier: Estimate  # squared error of the forecast: 0 is perfect, 0.25 is a coin toss (Brier 1950)
+    brier: Estimate  # mean squared error of the forecasts: 0 is perfect, 0.25 is a coin toss (Brier 1950)
     pnl_usd: float | None  # total profit or loss of the cases with an outcome in USD
     calls: int  # all calls of the group, with or without a decision
     unpriced: int  # successful calls without a known price
@@ -61,7 +61,7 @@ class Evaluation(NamedTuple):
 
     @property
     def net_usd(self) -> float | None:
-        """Profit or loss minus the cost of all calls; None if one of them is unknown."""
+        """Profit or loss minus the cost of all calls; None if either of these amounts is unknown."""
         return None if self.pnl_usd is None or self.calls_usd is None else self.pnl_usd - self.calls_usd
 
     def as_json(self) -> dict[str, Any]:
@@ -79,8 +79,7 @@ class Evaluation(NamedTuple):
 class ConfidenceClass(NamedTuple):
     """A group of decisions with similar confidence.
 
-    `confidence` is their mean confidence, 0 to 100. `low` and `high` are the 95 % interval of the share of hits, 0 to
-    1.
+    `confidence` is their mean confidence, 0 to 100. `low` to `high` is the 95 % interval of the hit share, 0 to 1.
     """
 
     confidence: float

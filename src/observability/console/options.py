@@ -21,7 +21,7 @@ from .queries.text import with_traces
 from .render.format import one_line, safe
 from .render.layout import paragraph
 
-MAX_ROWS = 1_000_000  # largest --limit
+MAX_ROWS = 1_000_000  # largest value of --limit
 SINCE = "all"  # default of --since for every command
 _MAX_NAMES = 12  # largest number of names listed in an error message
 
@@ -74,7 +74,7 @@ def _filter(
     action: Annotated[str | None, typer.Option(help="Only traces with this decision: BUY, SELL, NOTHING.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Only traces with a decision on this symbol.")] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only failed rows; with `decisions`, only decisions of failed traces.")
+        bool, typer.Option("--failed", help="Only errors; `decisions` and `traces` show only traces with an error.")
     ] = False,
     text: Annotated[
         str | None, typer.Option(help="Only traces with this text in a prompt, answer, reason or error.")
@@ -143,7 +143,7 @@ def _message_of(error: JournalError) -> str:
     path = settings.journal_path()
     if isinstance(error, DamagedJournalError):
         damage = error if str(path) in str(error) else f"The journal at {path} is damaged ({error})"
-        return f"{damage}: {DOCTOR} --fix sets it aside and starts a new one"
+        return f"{damage}: {DOCTOR} --fix sets the journal aside and starts a new one"
     if isinstance(error.__cause__, sqlite3.Error):
         return f"The journal at {path} cannot be used ({error}): run {DOCTOR}"
     return str(error)

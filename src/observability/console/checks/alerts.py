@@ -46,7 +46,7 @@ def _is_watched() -> bool:
 
 
 def _read(query: str) -> list[dict[str, Any]]:
-    if not _is_watched():  # if `watch` never ran, there is no store, and opening it would create a file
+    if not _is_watched():  # if there is no store yet, opening it would create its file
         return []
     from ...alerts import AlertStore, path_beside
 

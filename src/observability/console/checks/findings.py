@@ -55,7 +55,7 @@ def _joined(findings: Sequence[Finding]) -> Finding:
 
 
 def fault(about: str, what: str, cure: str) -> Finding:
-    """Return the finding that data is lost or not delivered."""
+    """Return a finding about data that is lost or not delivered."""
     return Finding(Severity.FAULT, about, what, cure)
 
 
@@ -65,7 +65,7 @@ def warning(about: str, what: str, cure: str) -> Finding:
 
 
 def fine(about: str, what: str) -> Finding:
-    """Return the finding that all is well."""
+    """Return a finding that all is well."""
     return Finding(Severity.FINE, about, what)
 
 

@@ -85,7 +85,7 @@ def journal() -> Iterator[Finding]:
 
 
 def _damaged(error: str) -> Finding:
-    return fault("journal", f"damaged: {one_line(error, 200)}", f"{_FIX} sets it aside and starts a new one")
+    return fault("journal", f"damaged: {one_line(error, 200)}", f"{_FIX} sets the journal aside and starts a new one")
 
 
 def _disk(path: Path) -> Iterator[Finding]:
@@ -95,7 +95,7 @@ def _disk(path: Path) -> Iterator[Finding]:
     if free < _MIN_FREE_BYTES:
         yield fault("disk", what, "free some space: rows that cannot be written wait in memory, and may be lost")
     elif free < limit:
-        yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free some space, or lower that setting")
+        yield warning("disk", f"{what}, less than OBSERVABILITY_MAX_MB", "free some space, or lower this setting")
     else:
         yield fine("disk", what)
 
@@ -134,14 +134,14 @@ def _pending_for(row: Row) -> Finding:
     count = how_many(row["rows"], "row") + ("" if key else f" for {host}")
     if row["destination"] not in [to.label for to in settings.destinations()]:
         project = f"{count} for the project of {key} at {host}" if key else count
-        cure = "set its keys and host for one run of: python -m src.observability ship"
+        cure = "set this destination's keys and host for one run of: python -m src.observability ship"
         return warning("pending", f"{project}, which is not a configured destination", cure)
     age = time_range.now_ns() - row["oldest_ns"]
     what = f"{count}, the oldest from {duration(age)} ago"
     if age > _TOO_LONG_NS:
         return fault("pending", what, "see the findings about the server, then: python -m src.observability ship")
     if age > LONG_NS:
-        return warning("pending", what, "python -m src.observability ship sends them now")
+        return warning("pending", what, "python -m src.observability ship sends these rows now")
     return fine("pending", what)
 
 
@@ -151,7 +151,7 @@ def _rejected(journal: Journal) -> Iterator[Finding]:
         reason = one_line(row["reason"] or "no reason given", 300)
         host, _, key = row["destination"].partition("|")
         what = f"{'Langfuse' if key else host} rejected {how_many(row['rows'], 'row')}: {reason}"
-        yield fault("rejected", what, f"correct the cause, then {_FIX} sends them again")
+        yield fault("rejected", what, f"correct the cause, then {_FIX} sends the rows again")
     if not rows:
         yield fine("rejected", "no rows were rejected")
 

@@ -35,7 +35,7 @@ def refused_patterns() -> Iterator[Finding]:
     try:
         check_patterns()
     except settings.SettingError as error:
-        cure = f"correct it in {settings.origin('OBSERVABILITY_REDACT_PATTERNS')}: until then no text is recorded"
+        cure = f"fix the patterns in {settings.origin('OBSERVABILITY_REDACT_PATTERNS')}: until then no text is recorded"
         yield fault("settings", redact_line(str(error)), cure)
 
 
@@ -55,7 +55,7 @@ def _flag() -> Iterator[Finding]:
     elif not settings.setting("ENABLE_LANGFUSE"):  # the setting is malformed: calls are recorded, but not sent
         errors = (error for error in settings.malformed() if error.startswith("ENABLE_LANGFUSE "))
         what = next(errors, "ENABLE_LANGFUSE is neither true nor false")
-        yield fault("settings", f"{what}; it is set in {origin}", f"correct it in {origin}")
+        yield fault("settings", f"{what}; it is set in {origin}", f"correct the setting in {origin}")
 
 
 def _keys() -> Iterator[Finding]:
@@ -78,7 +78,7 @@ def _unreadable() -> Iterator[Finding]:
     needed = () if settings.destination() else _NEEDED
     for error in settings.malformed():
         if (name := error.partition(" ")[0]) in (*needed, *_NEEDED_FOR_OTLP):
-            yield fault("settings", error, f"correct it in {settings.origin(name)}")
+            yield fault("settings", error, f"correct the setting in {settings.origin(name)}")
 
 
 _CLEARLY_ALLOWED = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 5.0  # per request
 _SOON_NS = 300 * 10**9  # a row recorded less than this time ago may still be in the server's queue
-_OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # only since server version 4
+_OBSERVATIONS, _SCORES = "/api/public/v2/observations", "/api/public/v3/scores"  # since server version 4
 _LEGACY_TRACES, _LEGACY_SCORES = "/api/public/traces", "/api/public/v2/scores"
 
 

@@ -1,4 +1,4 @@
-"""`completion`: prints a shell function `moon`, short for the console, with tab completion."""
+"""`completion`: prints a script for the shell function `moon`, which runs the console, with tab completion."""
 
 import shlex
 import sys
@@ -28,7 +28,7 @@ class Shell(str, Enum):
 
 
 def completion(context: typer.Context, shell: Annotated[Shell, typer.Argument()] = Shell.bash) -> None:
-    """Print a script that defines `moon`, short for `python -m src.observability`, and completes it.
+    """Print a script that defines `moon`, short for `python -m src.observability`, and its tab completion.
 
     The script contains this version's commands and options, so that completion does not start Python.
 

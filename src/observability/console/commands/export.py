@@ -61,7 +61,7 @@ def export(
 ) -> None:
     """Export all ended observations in order of arrival, or all scores (--scores). Texts stay redacted.
 
-    The file is written completely or not at all, and replaces an existing one.
+    The file is written completely or not at all, and replaces an existing file.
 
     In CSV, a ' precedes text that a spreadsheet would run as a formula.
 

@@ -7,7 +7,7 @@ the generation that made the decision, so that they can be grouped by model.
 from typing import Any, NamedTuple
 
 DASHBOARD = "Trading agents"
-# The command `dashboard` only changes objects in Langfuse whose description contains this mark.
+# The command `dashboard` only changes objects in Langfuse whose description contains this text.
 MADE_BY = "Made by: python -m src.observability dashboard"
 # The number of columns in the dashboard's grid; the width and height of a widget in cells of the grid.
 COLUMNS, WIDTH, HEIGHT = 12, 6, 6

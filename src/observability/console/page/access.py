@@ -26,7 +26,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _COOKIE_SECONDS = 7 * 86_400
-_NO_ACCESS = "No access. Open the address that `python -m src.observability serve` printed; it works once.\n"
+_NO_ACCESS = "No access. Open the address that `python -m src.observability serve` printed; that address works once.\n"
 
 
 class Access:

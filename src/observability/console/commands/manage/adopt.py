@@ -89,7 +89,7 @@ def _show(plan: adoption.Plan) -> None:
 def _report_adoption(plan: adoption.Plan) -> None:
     update = "has" if plan.old_version in (None, __version__) else f"was updated from {plan.old_version} to"
     cprint(f"✅ {plan.root} {update} version {__version__}", "green")
-    print("   → install its requirements in its own environment: pip install -r src/observability/requirements.txt")
+    print("   → install the requirements in that repo's environment: pip install -r src/observability/requirements.txt")
     print(f"   → list its call sites: python -m src.observability adopt {plan.root} --check")
 
 

@@ -95,7 +95,7 @@ def outcomes(
     Example: python -m src.observability outcomes --import trades.csv --column trace --sum
     """
     if add_up and last:
-        raise typer.BadParameter("use only one of them", param_hint="--sum, --last")
+        raise typer.BadParameter("use only one of these options", param_hint="--sum, --last")
     repeats = Repeats.ADD if add_up else Repeats.KEEP_LAST if last else Repeats.REFUSE
     with opened() as journal:
         file = read_trades(journal, trades, column, repeats)

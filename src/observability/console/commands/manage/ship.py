@@ -35,7 +35,7 @@ def ship(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Deliver pending rows to each destination now. Exit status 1 if rows are pending or were rejected; 130 on Ctrl-C.
+    """Deliver pending rows to each destination now. Exit status 1 if rows stay pending or were rejected; 130 on Ctrl-C.
 
     Example: python -m src.observability ship --include-local
     """

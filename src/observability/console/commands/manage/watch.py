@@ -88,7 +88,7 @@ def alerts(
     elif rows:
         show(*_table(rows))
     else:
-        cure = "`watch` found none so far" if is_there(path) else "start the watch: python -m src.observability watch"
+        cure = "none were recorded so far" if is_there(path) else "start the watch: python -m src.observability watch"
         cprint(f"🤖 No incidents: {cure}", "cyan", file=sys.stderr)
 
 
