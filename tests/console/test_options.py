@@ -195,7 +195,8 @@ REASONS = {
     "malformed": ({**KEYS, "ENABLE_LANGFUSE": "maybe"}, "kept here", BOOLEAN, "correct the setting in the environment"),
     "no address": ({**KEYS, "LANGFUSE_HOST": "foo"}, "kept here", NO_ADDRESS, "correct the setting in the environment"),
     "swapped keys": (
-        {**KEYS, "LANGFUSE_PUBLIC_KEY": "sk-lf-0123456789"}, "kept here", SWAPPED, "correct the setting in the environment",
+        {**KEYS, "LANGFUSE_PUBLIC_KEY": "sk-lf-0123456789"}, "kept here", SWAPPED,
+        "correct the setting in the environment",
     ),
     "no TLS": (
         {**KEYS, "LANGFUSE_HOST": "http://langfuse.example.com"}, "kept here", NO_TLS,
