@@ -244,7 +244,7 @@ def _findings(rules: re.Pattern[str], file: Path) -> Iterator[tuple[str, tuple[s
             yield "\n".join(lines.values()), (value,)
 
 
-# Why an example is not masked, in the order in which `_reason` checks this.
+# Why an example is not masked, in the order of `_reason`'s checks.
 _NO_NAME, _PUBLIC, _PLAIN, _LEAK = "no secret's name", "like a hash or an address", "short, words, placeholder", "leak"
 
 

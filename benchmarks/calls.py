@@ -80,7 +80,7 @@ class OurModel(BaseModel):
     model_type = "openai"  # type: ignore[assignment]
 
     def initialize_client(self, **_: Any) -> None:
-        """No client is needed."""
+        """Set the model's name; no client is needed."""
         self.model_name = MODEL
 
     def is_available(self) -> bool:

@@ -48,7 +48,7 @@ def flush_of(library: str, call: calls.Call) -> Callable[[], object]:
 
 
 def measured(library: str, address: str, count: int, pace: float, look_every: int) -> Run:
-    """Return the figures of one library that the module's docstring explains."""
+    """Return one library's figures, which the module's docstring explains."""
     before = time.process_time()
     call = calls.call_of("model", library, address)
     call("")

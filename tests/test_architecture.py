@@ -20,7 +20,7 @@ from tests.cases import cases
 SRC = settings.REPO_ROOT / "src"
 OBSERVABILITY = SRC / "observability"
 MAP = settings.REPO_ROOT / "CLAUDE.md"
-# Layer -> the layers that its modules may import. The order is: observability, config, models, agents.
+# Layer -> the layers that its modules may import. From the lowest layer up: observability, config, models, agents.
 LAYERS = {
     "observability": {"observability"},
     "config": {"observability"},
@@ -254,7 +254,7 @@ def test_tracing_off_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_printed_with_anything_put_into_it_is_redacted() -> None:
     """`cprint` prints only constant lines; a line with a name, a reason or an error is printed by `echo`.
 
-    `settings`, which redaction imports, may use `cprint`: it prints no value. The console may: its rows are redacted.
+    `settings`, which redaction imports, and the console, whose rows are redacted, may use `cprint` for other lines.
     """
     for file in (*SRC.glob("models/*.py"), *SRC.glob("agents/*.py"), *SRC.glob("observability/*.py")):
         if file.name in ("terminal.py", "settings.py", "printing.py"):

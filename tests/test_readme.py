@@ -35,7 +35,7 @@ def test_the_test_command_is_the_one_that_the_gate_runs() -> None:
 
 
 def test_the_three_lines_switch_langfuse_on() -> None:
-    """README's three lines that switch Langfuse on name settings that the code reads."""
+    """The three lines in README that switch on Langfuse have the names of settings that the code reads."""
     lines = re.findall(r"^(LANGFUSE_\w+)=", README, re.MULTILINE)
     assert lines == ["LANGFUSE_SECRET_KEY", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_HOST"]
     assert set(lines) <= set(settings.SETTINGS)

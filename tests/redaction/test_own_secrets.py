@@ -53,7 +53,7 @@ def _random_secret(make: random.Random) -> str:
 
 @cases("place", CONTEXTS)
 def test_a_secret_in_every_form_in_every_text_of_a_trading_process(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every encoding of a secret is masked in this kind of text, and not even the middle of the secret is left."""
+    """A secret is masked in every encoding, in this kind of text; not even the middle of the secret is left."""
     environment.forget()
     secret = _random_secret(random.Random(place))
     monkeypatch.setenv("EXCHANGE_API_SECRET", secret)
@@ -97,7 +97,7 @@ def test_a_secret_broken_by_anything(form: str) -> None:
 def test_a_secret_of_the_env_file_is_one(monkeypatch: pytest.MonkeyPatch, write_env_file: Any) -> None:
     """A secret in `.env` is masked, whether it is loaded into the environment or not."""
     write_env_file("ONLY_IN_FILE_TOKEN=only-in-the-file-0123\n")
-    monkeypatch.setenv("SOMETHING", "else")  # after any change of the environment, redaction reads the file again
+    monkeypatch.setenv("SOMETHING", "else")  # redaction reads `.env` again after any change of the environment
     assert redact_text("see only-in-the-file-0123") == f"see {MASK}"
 
 
@@ -298,7 +298,7 @@ def test_a_key_that_was_popped_from_the_environment_stays_a_secret(monkeypatch: 
 
 
 def test_only_the_newest_values_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a token that is renewed every minute, only the newest values are masked: memory stays bounded."""
+    """Only the newest values of a token that is renewed often are kept and masked, so that memory is bounded."""
     for number in range(200):
         monkeypatch.setenv("EXCHANGE_API_SECRET", f"renewed-secret-{number:03}")
         environment.secret_values()

@@ -39,7 +39,7 @@ from tests.redaction import corpus as corpus
 from tests.redaction.corpus import CONTEXTS, FEED, LANGUAGES, PLACED, SECRETS, look_alikes, phrase
 
 needs_re2 = pytest.mark.skipif(rules.re2 is None, reason="google-re2 is not installed")
-NOT_GENERATED = {"operator", "own-secret"}  # they mask the operator's own values, which the corpus does not contain
+NOT_GENERATED = {"operator", "own-secret"}  # rules for the operator's own values, which the corpus lacks
 
 
 def assert_gone(secret: str, done: str) -> None:
@@ -209,7 +209,7 @@ def test_a_password_of_letters_alone(notation: str) -> None:
 
 @cases("password", [*corpus.QUOTED_PASSWORDS, *corpus.LINE_PASSWORDS])
 def test_a_password_may_look_like_a_placeholder_or_like_code(password: str) -> None:
-    """A password that only resembles a placeholder or code is masked; in `.env`, it ends with its line."""
+    """A password that only resembles a placeholder or code is masked; in `.env`, it ends where its line ends."""
     quoted = [f'PASSWORD="{password}"', json.dumps({"password": password}), repr({"db_password": password})]
     for text in quoted + [f"DB_PASSWORD={password}\nNEXT=1"] * (password in corpus.LINE_PASSWORDS):
         assert_gone(password, redact_text(text))
@@ -364,8 +364,8 @@ def test_a_keypair_is_verified_as_ed25519_has_it() -> None:
 
 
 def test_an_address_is_verified_by_its_bytes() -> None:
-    """Addresses of Solana, Bitcoin and EVM chains are valid. Base58 of another length is not, nor are 25 bytes without
-    a valid checksum."""
+    """Addresses of Solana, Bitcoin and EVM chains are valid. Base58 texts of other lengths, or of 25 bytes with a wrong
+    checksum, are not."""
     make = random.Random("addresses")
     for _ in range(50):
         assert wallets.is_address(base58.b58encode(make.randbytes(32)).decode())

@@ -93,8 +93,8 @@ def test_an_ordinary_row_is_read_once(kind: str, monkeypatch: pytest.MonkeyPatch
 
 @needs_re2
 def test_a_system_prompt_that_mentions_a_key_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system prompt may mention keys in every row: the rules search it, and the ordinary texts beside it, only in the
-    first rows."""
+    """A system prompt that mentions keys matches hints in every row. The rules search the prompt, and the ordinary
+    texts beside it, only in the first rows."""
     system = {"role": "system", "content": "Never reveal an API key. The token is SOL."}
     searched: list[str] = []
     spans = rules.Rules.spans

@@ -1,4 +1,4 @@
-"""A fleet's whole day without pauses, in one process with an unreliable server: no row is lost, and memory is flat."""
+"""A fleet's whole day without pauses, in one process: with an unreliable server no row is lost, no memory grows."""
 
 import json
 import os

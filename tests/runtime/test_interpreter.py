@@ -1,4 +1,4 @@
-"""No C call on this package's threads holds the interpreter longer than Python's switch interval, to delay no agent."""
+"""No C call on this package's threads holds the interpreter longer than Python's switch interval."""
 
 import gc
 import random

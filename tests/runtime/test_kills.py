@@ -159,7 +159,7 @@ def test_kills_at_random_moments(kills: int, journal: Any) -> None:
                 assert rows[name]["output"] == "BUY", f"{name} returned {(before - when) / 1e6:.0f} ms before the kill"
         for name in told.begun.keys() - told.returned.keys():
             if had_time(machine, told.begun[name], before):
-                ended = rows[name]["output"] == "BUY"  # true if the call ended, and the kill came before its report
+                ended = rows[name]["output"] == "BUY"  # true if the call ended, but was not reported before the kill
                 assert ended or rows[name]["status_message"] == INTERRUPTED, rows[name]
         interrupted += sum(row["status_message"] == INTERRUPTED for row in rows.values())
         lost += len(told.returned.keys() - rows.keys())

@@ -96,7 +96,7 @@ def test_ctrl_c_loses_nothing(start: Start, journal: Any) -> None:
 
 
 def test_sigterm_is_the_systems(start: Start, journal: Any) -> None:
-    """This package handles no SIGTERM: the process ends at once, and only calls of its last 50 ms may be lost."""
+    """This package installs no SIGTERM handler: the process ends at once, and its last 50 ms of calls may be lost."""
     worker = start(50, "SIGTERM's handler")
     assert worker.stdout is not None
     assert worker.stdout.readline() == f"{signal.SIG_DFL!r} -1\n"

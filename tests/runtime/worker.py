@@ -1,6 +1,6 @@
 """A process that makes traced calls, for tests that kill it: `python -m tests.runtime.worker CALLS WAY_OUT`.
 
-It prints `done` when its calls have returned, then ends by WAY_OUT. Some ways print a line as each call begins and
+It prints `done` when its calls have returned, then ends as WAY_OUT says. Some ways print a line as each call begins and
 returns: event, name, and time on the monotonic clock, which is the same for all processes.
 """
 

@@ -22,7 +22,7 @@ Serve = Callable[[Callable[[socket.socket], None]], str]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Return a function that starts a server and returns its address; `handle` is run for each connection."""
+    """Return a function that starts a server with a connection handler, and returns the server's address."""
     servers: list[RawServer] = []
 
     def begin(handle: Callable[[socket.socket], None]) -> str:
@@ -183,7 +183,7 @@ def test_a_server_that_takes_nothing_is_left(serve: Serve) -> None:
 
 
 def test_a_host_of_many_dead_addresses_keeps_to_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If all of a host's addresses refuse, they are tried within one request's time; the last error is raised."""
+    """If every address of a host refuses, all are tried within the request's time limit; the last error is raised."""
     address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [address] * 3)
     with pytest.raises(ConnectionRefusedError):

@@ -68,7 +68,7 @@ def test_a_call_of_each_provider(
 
 
 def test_a_cycle_and_its_failure(otlp: OtlpServer, journal: Any) -> None:
-    """A cycle, a tool, a signal and a failed call have span kinds; `error.type`, tags and host are sent too."""
+    """A cycle, a tool, a signal and a failed call are sent with span kinds, `error.type`, tags and the host's name."""
 
     @observe_llm(name="price_feed", as_type="tool")
     def price(symbol: str) -> dict[str, float]:
@@ -143,7 +143,7 @@ def test_an_answer_without_text() -> None:
 
 
 def test_a_message_of_extremes(otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every protobuf type arrives unchanged at its limits: negative and large numbers, unusual text, empty values."""
+    """Values of every protobuf type arrive unchanged at the type's limits, as do unusual texts and empty values."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from src.observability.shipping.genai import message_of

@@ -26,7 +26,7 @@ def metadata_of(span: ReceivedSpan) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EACH_PROVIDER)
 def test_a_generation_is_named_as_its_model_and_repeats_nothing(name: str, play: Any, langfuse: LangfuseServer) -> None:
-    """A generation is sent under its model's name, with provider, nonce and finish reason alone as metadata."""
+    """A generation is sent under its model's name; only provider, nonce and finish reason are metadata."""
     provider, model = play(name, "answer")
     ask(model, "generate")
     span = shipped(langfuse)["generation"]

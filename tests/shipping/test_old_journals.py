@@ -1,4 +1,4 @@
-"""Tests with a journal of older code: its pending rows are shipped once, and its shipped scores keep their place."""
+"""Tests with a journal of older code: pending rows are shipped once, and shipped scores stay in their place."""
 
 import json
 import sqlite3
@@ -46,7 +46,7 @@ def outcome_id() -> str:
 
 
 def test_pending_rows_are_shipped_once(old: sqlite3.Connection, langfuse: LangfuseServer) -> None:
-    """Pending rows of an old journal are shipped once, unchanged; scores stay on their recorded observation."""
+    """Pending rows of an old journal are shipped once, unchanged; scores stay on the observation that they name."""
     old.close()
     assert LangFuseTracker().flush(10)
     spans = {span.id: span for span in langfuse.spans}
@@ -66,7 +66,7 @@ def test_pending_rows_are_shipped_once(old: sqlite3.Connection, langfuse: Langfu
 def test_a_correction_of_a_shipped_outcome_stays_on_the_trace(
     old: sqlite3.Connection, langfuse: LangfuseServer
 ) -> None:
-    """A corrected outcome stays a score of the trace, as it was shipped; a new outcome belongs to the generation."""
+    """A shipped outcome, once corrected, is still a score of the trace; a new outcome is a score of the generation."""
     ObservabilityContext.record_outcome(TRACE, pnl_usd=-10.5, pnl_pct=-0.5)
     assert LangFuseTracker().flush(10)
     scores = {score["name"]: score for score in langfuse.scores if score["name"].startswith("pnl")}

@@ -52,7 +52,7 @@ class Model:
 
 
 def test_a_message_is_field_by_field_what_protobuf_made_of_it() -> None:
-    """The message made from `rows.json` equals `message.textproto`, which protobuf's own classes wrote (at 89c35a9)."""
+    """The message made from `rows.json` equals `message.textproto`, which protobuf's classes wrote (commit 89c35a9)."""
     here = Path(__file__).parent
     rows = json.loads((here / "rows.json").read_text(encoding="utf-8"))
     expected = text_format.Parse((here / "message.textproto").read_text(encoding="utf-8"), ExportTraceServiceRequest())
@@ -140,7 +140,7 @@ def test_the_trace_page_shows_situation_decision_and_tags(langfuse: LangfuseServ
 def test_a_signals_scores_stand_at_their_time_and_place(
     langfuse: LangfuseServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A signal's action and symbol are scores of its event, its confidence of the generation; one request sends all."""
+    """One request sends a signal's scores: action and symbol for its event, confidence for the generation."""
     monkeypatch.setenv("LANGFUSE_TRACING_ENVIRONMENT", "paper")
     langfuse.answer = lambda *_: Response("broken", 500)  # an outage, which must not change the scores' time
     trace_id = one_cycle()

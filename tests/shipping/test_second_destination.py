@@ -123,7 +123,7 @@ def test_headers_stand_nowhere(
 def test_it_does_not_hold_up_retention(
     langfuse: LangfuseServer, otlp: OtlpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old rows that Langfuse has are deleted, even if the second destination lacks them; it counts them as dropped."""
+    """Old rows that Langfuse has are deleted even if the second destination lacks them, where they count as dropped."""
     otlp.answer = lambda _request, _body: Response("away", 503)
     for number in range(4):
         ask(str(number))
@@ -139,7 +139,7 @@ def test_it_does_not_hold_up_retention(
 
 
 def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Older code that knows only one destination may mark and delete rows: the table `deliveries` follows."""
+    """Older code that knows only one destination marks and deletes rows; the table `deliveries` shows the changes."""
     cycle()
     assert LangFuseTracker().flush(10)
     with closing(Journal(settings.journal_path())) as journal:
@@ -156,7 +156,7 @@ def test_code_of_before_writes_beside_it(langfuse: LangfuseServer, otlp: OtlpSer
 
 
 def test_rows_of_an_old_journal_ship_as_before(langfuse: LangfuseServer, otlp: OtlpServer) -> None:
-    """Pending rows of older code are sent only to their own destination; new rows are sent to both destinations."""
+    """Pending rows of older code are sent only to the destination that they name; new rows are sent to both."""
     settings.journal_path().parent.mkdir()
     old = of_before(settings.journal_path())
     plain = observation_row(

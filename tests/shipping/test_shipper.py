@@ -110,7 +110,7 @@ def test_a_poisoned_row_is_found_and_the_others_go(
     langfuse: LangfuseServer, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 500 rows the server refuses one: only this row is rejected, with the server's message."""
-    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # only `flush` ships after the first batch
+    monkeypatch.setenv("LANGFUSE_FLUSH_INTERVAL", "60")  # after the first batch, only `flush` sends rows
     ask("first")
     assert LangFuseTracker().flush(20)
     refused = threading.Event()
@@ -137,7 +137,7 @@ def test_a_poisoned_row_is_found_and_the_others_go(
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_row_that_is_refused_alone_ends_as_rejected(status: int, langfuse: LangfuseServer, journal: Any) -> None:
-    """A row that the server refuses on its own is rejected with the server's reason, and is not sent again."""
+    """A row that the server refuses even alone is rejected with the server's reason, and is not sent again."""
     langfuse.answer = lambda _request, _body: Response("Invalid span", status)
     ask("now")
     LangFuseTracker().flush(10)  # False, unless the shipper's thread was faster
@@ -239,7 +239,7 @@ sys.stdin.readline()
 
 @contextmanager
 def silent_resolver(folder: Path) -> Iterator[tuple[socket.socket, list[str]]]:
-    """Start a name server that never answers; yield its socket, and the prefix of a command that uses only it."""
+    """Start a name server that never answers; yield its socket, and a prefix that makes commands use this server."""
     settings, address = folder / "resolv.conf", f"127.77.{os.getpid() % 250}.{os.getpid() // 250 % 250}"
     settings.write_text(f"nameserver {address}\noptions timeout:30 attempts:2\n")
     run = ["unshare", "--mount", "sh", "-c", f'mount --bind {settings} /etc/resolv.conf && exec "$@"', "sh"]
@@ -303,7 +303,7 @@ def test_rows_are_shipped_only_on_the_protocols_own_success(
 
 
 def test_a_body_that_breaks_off_is_no_success(raw_server: Any, journal: Any) -> None:
-    """An answer that ends before its announced length is not a success, although an empty answer is."""
+    """An answer that ends before its announced length is not a success, although an empty body would be one."""
 
     def break_off(connection: socket.socket) -> None:
         with connection:
@@ -545,7 +545,7 @@ def test_flush_waits_for_another_process_that_ships(langfuse: LangfuseServer, jo
 
 @pytest.mark.slow
 def test_a_dead_process_loses_its_lease_at_once(langfuse: LangfuseServer, journal: Any) -> None:
-    """A lease ends with its process, whose lock file is released, not after 30 seconds."""
+    """A dead process loses its lease as soon as its lock file is released, not only after 30 seconds."""
     ask("first")
     assert LangFuseTracker().flush(5)
     code = (

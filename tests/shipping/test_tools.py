@@ -54,7 +54,7 @@ def test_a_model_s_tool_call_is_its_output(name: str, way: str, play: Any, langf
 
 
 def test_of_several_requests_the_last_one_decided(play: Any, langfuse: LangfuseServer) -> None:
-    """If a function makes two requests and then a signal, its confidence is a score of the second request's row."""
+    """If a function makes two requests and then a signal, the signal's confidence is on the second request's row."""
     play("openai", "answer")
     client = openai.OpenAI(api_key=KEY, base_url=play.url + "/v1", max_retries=0)
 
@@ -110,7 +110,7 @@ def test_other_apis_tool_calls(api: str, langfuse: LangfuseServer, httpserver: H
 
 
 def test_arguments_that_are_not_json_are_sent_as_they_are(langfuse: LangfuseServer) -> None:
-    """Arguments with NaN or 1e999, which JSON cannot hold, are sent as text: Langfuse would refuse the row."""
+    """Arguments with NaN or 1e999, which JSON cannot hold, are sent as text, so that Langfuse accepts the row."""
     arguments = '{"stop": NaN, "take": 1e999}'
     call = {"id": "call_1", "type": "function", "function": {"name": "place_order", "arguments": arguments}}
     ask = observe_llm(lambda prompt: {"role": "assistant", "content": None, "tool_calls": [call]})
@@ -135,7 +135,7 @@ def test_text_beside_a_call_is_kept(
 
 
 def test_images_are_placeholders_with_type_and_size(langfuse: LangfuseServer, journal: Any) -> None:
-    """Images in every form of a prompt, or in a decorated function's answer, are replaced by type and size."""
+    """Images in any form of prompt, and in a function's answer, are replaced by placeholders with type and size."""
     encoded = base64.b64encode(PNG).decode()
 
     @observe_llm

@@ -312,7 +312,7 @@ def test_spans_of_other_libraries_nest_under_ours_and_ours_under_theirs(
             seen.append(span)
 
     before = trace._TRACER_PROVIDER
-    trace._TRACER_PROVIDER = TracerProvider()  # the application's provider; only for this test
+    trace._TRACER_PROVIDER = TracerProvider()  # as if the application had set it; reset below
     try:
         with tracer.start_as_current_span("theirs, around") as around:
             asks()

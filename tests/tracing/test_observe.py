@@ -432,7 +432,7 @@ def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
 
 
 def test_the_same_instance_in_a_thread_is_a_call_of_its_own(journal: Any) -> None:
-    """A call of the same instance in another thread is an observation of its own, as its usage is not counted twice."""
+    """A call of the same instance in another thread is a separate observation: only calls in one thread are merged."""
 
     class Fan:
         @observe_llm(name="llm_generation")

@@ -24,8 +24,8 @@ from tests.tracing.counting import counted
 
 # A traced call makes 35 function calls, with OpenTelemetry 37; the counting adds 4. Langfuse's `@observe` makes 1,376.
 MOST_CALLS = 42
-MOST_OF_A_MODEL = 64  # 50, and 5 of the counting; the call has four metadata values and an answer with usage
-MOST_OF_AN_SDK = 90  # 73, and 5 of the counting; the request has two messages
+MOST_OF_A_MODEL = 64  # 50 function calls, 5 more by the counting; with four metadata values and an answer with usage
+MOST_OF_AN_SDK = 90  # 73 function calls, 5 more by the counting; with two messages
 WORK = ("json", "redaction", "sqlite3", "inspect", "rows", "sink", "journal", "protobuf", "httpx", "genai_prices")
 
 
@@ -151,7 +151,7 @@ for number in range(1000):
 os._exit(0)
 """
 _MEMORY = {"brk", "mmap", "munmap", "madvise", "mremap"}
-_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # made at the worker's start signal and at its end
+_ENDS = {"read", "write", "exit_group", "restart_syscall", "+++"}  # system calls at the worker's start and end
 
 
 @pytest.mark.slow

@@ -70,7 +70,7 @@ LARGE: dict[str, Any] = {
 
 @cases("case", LARGE)
 def test_a_snapshot_is_bounded_as_a_whole(case: str) -> None:
-    """However its parts refer to each other, a snapshot's size is bounded, and it has the number of omitted values."""
+    """However its parts refer to each other, a snapshot is limited in size, and notes how many values are omitted."""
     kept = snapshot(LARGE[case])
     assert nodes_of(kept) <= 2 * MAX_NODES  # the values, and a mark for each container that was cut
     assert "more" in str(kept) or "deeper than" in str(kept)
@@ -114,7 +114,7 @@ class Position:
 
 
 class Side(str, enum.Enum):
-    """An action as agents store it."""
+    """A trading action, as agents store it."""
 
     BUY = "BUY"
 
@@ -353,7 +353,7 @@ def test_a_cycle_that_is_closed_in_another_context_ends(journal: Any) -> None:
 
 @pytest.mark.parametrize("capture_output", [True, False])
 def test_an_endless_stream_is_kept_in_part(capture_output: bool, journal: Any) -> None:
-    """Of an endless stream, a million characters are kept, without half a secret at the cut; the rest is counted."""
+    """Of an endless stream, a million characters are kept, without half a secret at the cut. The rest is counted."""
 
     @observe_llm(as_type="tool", capture_output=capture_output)
     def prices() -> Iterator[str]:
@@ -386,7 +386,7 @@ def test_answers_are_weighed_with_all_they_hold_once_the_recorder_is_behind(monk
     monkeypatch.setattr(current, "processor", recorder)
     answer = SimpleNamespace(content="BUY", raw_response={"logprobs": b"x" * 500_000}, usage=None)
     ask = observe_llm(lambda: answer)
-    for _ in range(150 + 200):  # up to 200 of these calls, one batch, are in the recorder's thread
+    for _ in range(150 + 200):  # one batch of up to 200 calls is in the recorder's thread, not in the queue
         ask()
     try:
         assert MAX_QUEUED_BYTES <= recorder._queued_bytes < MAX_QUEUED_BYTES + 1_000_000
@@ -470,7 +470,7 @@ def test_it_may_stand_above_a_static_or_class_method(decorator: Any, bare: bool,
 
 
 def test_each_argument_is_weighed_once() -> None:
-    """In the size, each occurrence of a text or bytes counts once, whatever other arguments the call has."""
+    """An observation's size counts each argument's texts and bytes once, whatever other arguments the call has."""
     sizes = []
     ask = observe_llm(lambda *_, **__: sizes.append(current_observation().size))  # type: ignore[union-attr]
     text = "x" * 1_000
