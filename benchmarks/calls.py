@@ -94,7 +94,7 @@ class OurModel(BaseModel):
         temperature: float = 0.7,
         max_tokens: int | None = None,
     ) -> ModelResponse:
-        """Note the call's metadata and answer at once."""
+        """Record the call's metadata and answer at once."""
         ObservabilityContext.add_agent_metadata(
             agent_type="model",
             agent_name=self.model_type,
@@ -120,7 +120,7 @@ def our_model() -> Call:
 
 
 def _completions() -> Any:
-    """The OpenAI SDK's completions, with an answer in place of the request."""
+    """Return the OpenAI SDK's completions, which answer without sending a request."""
     import openai
     from openai.types.chat import ChatCompletion
 
@@ -153,7 +153,7 @@ def our_client() -> Call:
 
 
 def original_create() -> Callable[..., Any]:
-    """Return the SDK's own method; afterwards a client's `create` is hooked again."""
+    """Return the SDK's `create` without the hook, and install the hook again."""
     from openai.resources.chat.completions import Completions
 
     instrumentation.uninstall()

@@ -1,4 +1,4 @@
-"""Settings: parsing, live reads, and which variables count as secrets."""
+"""Tests of settings: how they are parsed, when they are read, and which variables count as secrets."""
 
 import importlib
 import math

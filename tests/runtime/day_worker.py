@@ -32,7 +32,7 @@ def ask(prompt: str, temperature: float = 0.3) -> str:
 
 
 def measured() -> dict[str, float]:
-    """Return memory, threads and handles of this process."""
+    """Return the memory, threads and file handles of this process."""
     gc.collect()
     process = psutil.Process()
     return {"rss_mb": process.memory_info().rss / 2**20, "threads": threading.active_count(), "fds": process.num_fds()}

@@ -25,7 +25,7 @@ class StalledImports:
     """An import finder that delays each import on this package's threads by two seconds, and finds nothing."""
 
     def find_spec(self, *_: Any) -> None:
-        """Wait, if called on this package's threads."""
+        """Wait two seconds if called on one of this package's threads; find nothing."""
         if threading.current_thread().name.startswith("moondev-observability"):
             time.sleep(2)
 

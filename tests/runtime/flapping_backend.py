@@ -36,7 +36,7 @@ class FlappingBackend:
 
     @property
     def phase(self) -> str:
-        """Return the current phase."""
+        """Return the phase of PHASES that the server is in."""
         return PHASES[int((time.monotonic() - self._began) / PHASE_SECONDS) % len(PHASES)]
 
     def take(self, path: str, body: bytes) -> None:

@@ -61,7 +61,7 @@ def test_lines_keep_their_order(capfd: pytest.CaptureFixture[str], monkeypatch: 
 
 @pytest.mark.parametrize("stream", [None, object(), "closed"])
 def test_a_stream_that_is_none_raises_nothing(stream: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If stdout or stderr is missing, closed or replaced, as in a daemon, our lines are dropped and counted."""
+    """If stdout or stderr is missing, closed or not a stream, as in a daemon, our lines are dropped and counted."""
     if stream == "closed":
         stream = (tmp_path / "log").open("w")
         stream.close()

@@ -621,7 +621,7 @@ def delivery() -> Iterator[Callable[[], Delivery]]:
 
 
 def execute(path: Any, statement: str) -> list[Any]:
-    """Run one statement on a separate connection."""
+    """Run one statement on a separate connection; return its rows."""
     db = sqlite3.connect(path, isolation_level=None)
     try:
         return db.execute(statement).fetchall()

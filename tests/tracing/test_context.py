@@ -87,7 +87,7 @@ def test_several_decisions_of_a_cycle_are_all_kept(journal: Any) -> None:
     [(85, 85), ("85%", 85), (" 72.5 % ", 72.5), (-3, 0), (250, 100), ("1e9", 100), (float("inf"), 100), (True, 1)],
 )
 def test_confidence_is_a_percentage(confidence: Any, kept: float, journal: Any) -> None:
-    """A confidence is limited to 0 to 100; if this changes the value, the original value is kept beside it."""
+    """A confidence is recorded as a number from 0 to 100; if it was given otherwise, the given value is kept too."""
     signal("BUY", confidence, "why")
     (event,) = journal.observations()
     assert event["metadata"]["signal_confidence"] == kept

@@ -236,7 +236,8 @@ def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: 
 
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """If a coroutine is closed in another context, as by the garbage collector, nothing is raised or printed."""
+    """A coroutine closed in another context, as by the garbage collector, raises and prints nothing, and is
+    recorded."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
@@ -432,7 +433,7 @@ def test_several_super_calls_of_one_instance_are_one_call(journal: Any) -> None:
 
 
 def test_the_same_instance_in_a_thread_is_a_call_of_its_own(journal: Any) -> None:
-    """A call of the same instance in another thread is a separate observation: only calls in one thread are merged."""
+    """A call of the same instance in another thread is a separate observation, not a part of the call around it."""
 
     class Fan:
         @observe_llm(name="llm_generation")

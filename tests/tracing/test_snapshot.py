@@ -195,7 +195,7 @@ class Stream:
 
     @property
     def content(self) -> bytes:
-        """Reads the stream to its end."""
+        """Fail: the real property would read the stream to its end."""
         raise AssertionError("the stream was read")
 
 
