@@ -31,7 +31,7 @@ def backend() -> Iterator[FlappingBackend]:
     ],
 )
 def test_a_day_leaves_nothing_behind_but_its_journal(count: int, backend: FlappingBackend) -> None:
-    """Each observation arrives once; memory, threads, file handles and the journal's size do not grow."""
+    """Each observation arrives once; memory, threads and file handles do not grow; the journal keeps to its limit."""
     keys = {"LANGFUSE_PUBLIC_KEY": "pk-lf-test-0123456789", "LANGFUSE_SECRET_KEY": "sk-lf-test-0123456789abcdef"}
     variables = {"LANGFUSE_HOST": backend.url, "LANGFUSE_FLUSH_INTERVAL": "0.5", "OBSERVABILITY_MAX_MB": str(MAX_MB)}
     worker = subprocess.run(

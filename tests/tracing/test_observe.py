@@ -236,8 +236,7 @@ def with_and_without_opentelemetry(request: pytest.FixtureRequest, monkeypatch: 
 
 @pytest.mark.usefixtures("with_and_without_opentelemetry")
 def test_a_coroutine_that_is_closed_from_another_context(journal: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """A coroutine closed in another context, as by the garbage collector, raises and prints nothing, and is
-    recorded."""
+    """If a coroutine is closed in another context, as by the garbage collector, it is recorded without an error."""
     waiting = aadd(1)
     contextvars.copy_context().run(waiting.send, None)
     waiting.close()
