@@ -152,10 +152,7 @@ def _redact_nothing() -> None:
     from src.observability.recording import row
 
     class Unchanged:
-        """Replaces `Redactor`."""
-
         def redact_all(self, values: list[Any]) -> list[Any]:
-            """Return the values unchanged."""
             return values
 
     row.Redactor = Unchanged  # type: ignore[assignment, misc]

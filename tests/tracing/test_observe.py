@@ -25,8 +25,6 @@ from tests.tracing.alarms import alarms, line_of_alarm
 
 
 class Answer(NamedTuple):
-    """A model's answer."""
-
     content: Any
     usage: Any = None
     model_name: str | None = None

@@ -107,15 +107,11 @@ class Lazy:
 
 @dataclasses.dataclass
 class Position:
-    """A plain data class."""
-
     symbol: str
     size: float
 
 
 class Side(str, enum.Enum):
-    """A trading action, as agents store it."""
-
     BUY = "BUY"
 
 
