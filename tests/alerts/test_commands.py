@@ -40,7 +40,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
     assert "WhaleAgent  failing" in run("alerts").stdout
     (row,) = (json.loads(line) for line in run("alerts", "--json").stdout.splitlines())
     assert (row["agent"], row["rule"], row["closed_ns"]) == ("WhaleAgent", "failing", None)
-    assert "🔔 Open alerts: WhaleAgent failing: python -m src.observability alerts" in run("status").stdout
+    assert "🔔 Open alerts: WhaleAgent failing; python -m src.observability alerts lists them" in run("status").stdout
     assert "alerts: the watch ran " in run("doctor").stdout
 
 
@@ -66,7 +66,7 @@ def test_a_test_message(webhook: Webhook, made: Journal) -> None:
         (
             "OBSERVABILITY_ALERT_OFF",
             "flips, whale slowly",
-            "OBSERVABILITY_ALERT_OFF has whale slowly, which is not a rule",
+            "OBSERVABILITY_ALERT_OFF contains whale slowly, which is not a rule",
         ),
     ],
 )

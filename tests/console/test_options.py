@@ -189,7 +189,7 @@ KEYS = settings_for("https://langfuse.example.com")
 REASONS = {
     "no keys": ({}, "kept here", "no keys are set", NO_KEYS),
     "one key": (
-        {"LANGFUSE_SECRET_KEY": "sk-lf-0123456789"}, "kept here", "LANGFUSE_PUBLIC_KEY is not set, the other key is",
+        {"LANGFUSE_SECRET_KEY": "sk-lf-0123456789"}, "kept here", "one of two keys is missing: LANGFUSE_PUBLIC_KEY",
         "set LANGFUSE_PUBLIC_KEY in .env",
     ),
     "malformed": ({**KEYS, "ENABLE_LANGFUSE": "maybe"}, "kept here", BOOLEAN, "correct the setting in the environment"),

@@ -316,7 +316,7 @@ def test_ship(journal: Journal, langfuse: Any, monkeypatch: pytest.MonkeyPatch) 
     assert seen("ship", 160, status=1) == unwrapped(narrow)
     monkeypatch.delenv("LANGFUSE_SECRET_KEY")
     assert seen("ship", 80, status=1) == snapshot("""\
-❌ Nothing can be sent (keys: LANGFUSE_SECRET_KEY is not set, the other key is)
+❌ Nothing can be sent (keys: one of two keys is missing: LANGFUSE_SECRET_KEY)
    → set LANGFUSE_SECRET_KEY in .env\
 """)
 

@@ -36,7 +36,7 @@ def open_incidents() -> str | None:
         return None
     names = [f"{one_line(row['agent'], 40)} {row['rule']}" for row in incidents]
     more = f" and {len(names) - _MAX_INCIDENTS} more" if len(names) > _MAX_INCIDENTS else ""
-    return f"Open alerts: {', '.join(names[:_MAX_INCIDENTS])}{more}: python -m src.observability alerts"
+    return f"Open alerts: {', '.join(names[:_MAX_INCIDENTS])}{more}; python -m src.observability alerts lists them"
 
 
 def _is_watched() -> bool:
@@ -76,7 +76,7 @@ def _rules() -> Iterator[Finding]:
 
         for name in off:
             if name.split()[-1].casefold() not in RULE_NAMES:
-                what = f"OBSERVABILITY_ALERT_OFF has {one_line(name, 40)}, which is not a rule"
+                what = f"OBSERVABILITY_ALERT_OFF contains {one_line(name, 40)}, which is not a rule"
                 yield warning("alerts", what, f"the rules are {', '.join(RULE_NAMES)}")
 
 

@@ -61,7 +61,7 @@ def _flag() -> Iterator[Finding]:
 def _keys() -> Iterator[Finding]:
     missing = settings.missing_langfuse_keys()
     if len(missing) == 1:
-        yield fault("keys", f"{missing[0]} is not set, the other key is", f"set {missing[0]} in .env")
+        yield fault("keys", f"one of two keys is missing: {missing[0]}", f"set {missing[0]} in .env")
     elif missing and settings.otlp_destination() is None:
         yield warning("keys", "no keys are set", f"for Langfuse set {' and '.join(missing)} in .env")
 

@@ -66,7 +66,7 @@ def _read_back_finding(subject: str, answer: "Answer", at_ns: int) -> Finding:
     what = f"the last shipped {subject} cannot be read back (HTTP {answer.status})"
     if answer.is_success and time_range.now_ns() - at_ns < _SOON_NS:
         return fine("reading", f"{what} yet: the server stores new rows within minutes")
-    return warning("reading", what, "check the server's worker and its queue; the journal keeps its rows")
+    return warning("reading", what, "check the server's worker and queue; the journal keeps the rows")
 
 
 def _rows(answer: "Answer") -> Any:
