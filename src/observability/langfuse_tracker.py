@@ -112,7 +112,7 @@ class LangFuseTracker:
             host=to.host,
             flush_interval=settings.setting("LANGFUSE_FLUSH_INTERVAL"),
         )
-        print_now("✅ LangFuse observability initialized!", "green")  # the command `status` prints the destination
+        print_now("✅ LangFuse observability initialized!", "green")  # the command `status` prints the host
 
     def _warn_once(self) -> None:
         has_other = settings.otlp_destination() is not None
@@ -127,7 +127,7 @@ class LangFuseTracker:
 
     @property
     def enabled(self) -> bool:
-        """Whether traces are sent to Langfuse: the flag is on and the keys are set."""
+        """Whether traces are sent to Langfuse: ENABLE_LANGFUSE is on, and host and keys are set."""
         return settings.destination() is not None
 
     @property

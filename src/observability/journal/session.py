@@ -27,7 +27,7 @@ class JournalSession:
         self._lock: ProcessLock | None = None
 
     def open(self) -> Journal:
-        """Return the journal of the current settings; reopen it if its path has changed or the file is gone.
+        """Return the journal that the current settings name; reopen it if its path has changed or the file is gone.
 
         Raises:
             OSError: the journal cannot be opened.
@@ -43,7 +43,7 @@ class JournalSession:
         if sqlite_forks.is_unsafe:
             why = f"this process was forked while its parent wrote to the journal, and records into its own file {path}"
             failures.note("fork", why, cure="Start workers before the first model call, or use multiprocessing spawn.")
-        # A fork waits until `opening` is released: before `_lock` is set, a child could not close the lock file.
+        # Forks wait until `opening` is released: a child forked before `_lock` is set could not close the lock file.
         with sqlite_forks.opening:
             journal = Journal(path)
             try:

@@ -27,7 +27,7 @@ _FAR_FUTURE_NS = _ANY_SIZE = 2**63 - 1
 
 
 class Mark(NamedTuple):
-    """A new state for rows in `table` (observations or scores) at one destination, and the reason for it.
+    """A new state for rows in `table` (observations or scores), and the reason for it.
 
     `keys` has the `seq` and id of each row. Neither is enough: a replaced row keeps its id, and SQLite reuses the
     highest `seq` after a delete.
@@ -37,7 +37,7 @@ class Mark(NamedTuple):
     keys: list[tuple[int, str]]
     state: str
     reason: str | None = None
-    destination: str | None = None  # None: each row is marked at its own destination
+    destination: str | None = None  # None: the destination of each row
 
 
 class Journal(JournalConnection):
@@ -65,7 +65,7 @@ class Journal(JournalConnection):
                 (_insert_new if is_new else _complete_open)(db, list(rows))
             tags = [(row["trace_id"], tag) for row in observations if row["tags"] for tag in json.loads(row["tags"])]
             db.executemany("INSERT OR IGNORE INTO trace_tags VALUES (?, ?)", tags)
-            if is_addressed:  # one statement addresses all rows: a trigger for each row would double the time
+            if is_addressed:  # inserts the OTLP deliveries of all rows at once: a trigger per row would double the time
                 db.execute(_ADDRESS, (newest,))
             for score in scores:
                 _inserted(db, _REPLACE_SCORE, score)
@@ -76,7 +76,7 @@ class Journal(JournalConnection):
         """End the open rows of a dead process with level WARNING; return the number of rows.
 
         Since their real end is unknown, it is set to the latest time in their trace. Each row gets a new, highest
-        `seq`, so that readers that are beyond the old `seq` read the row too. A root row follows its children.
+        `seq`, since readers may already have read past the old `seq`. A root row gets a higher `seq` than its children.
         """
         with self.transaction() as db:
             rows = db.execute(_OPEN_OF, (process,)).fetchall()
@@ -271,7 +271,7 @@ class Journal(JournalConnection):
         return counts
 
     def pending(self, destination: str | None = None) -> int:
-        """The number of pending observations and scores, for one destination or (None) for all of them."""
+        """The number of pending deliveries of observations and scores, to one destination or (None) to all."""
         where = "state = 'pending'" + (" AND destination = ?" if destination else "")
         parameters = (destination,) if destination else ()
         return sum(
@@ -287,7 +287,7 @@ class Journal(JournalConnection):
         return self.select(_WAITING)
 
     def further_counts(self) -> dict[str, dict[str, int]]:
-        """The number of rows for each second destination (OBSERVABILITY_OTLP_ENDPOINT) and state.
+        """The number of rows in each state for each destination set by OBSERVABILITY_OTLP_ENDPOINT.
 
         The result maps destination -> state -> number.
         """
@@ -488,7 +488,7 @@ def _inserted(db: sqlite3.Connection, statement: str, row: Row) -> bool:
     try:
         return db.execute(statement, row).rowcount > 0
     except _REFUSED as error:
-        failures.note("refused row", f"a placeholder replaces a row that was rejected: {type(error).__name__}: {error}")
+        failures.note("refused row", f"a rejected row was replaced by a placeholder: {type(error).__name__}: {error}")
         return db.execute(statement, _placeholder(row, error)).rowcount > 0
 
 

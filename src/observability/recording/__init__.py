@@ -1,4 +1,4 @@
-"""Turns observations into journal rows on the recorder's thread: redacted, counted and priced."""
+"""Turns observations into journal rows on the recorder's thread: redacts texts, counts tokens and computes costs."""
 
 from typing import TYPE_CHECKING
 

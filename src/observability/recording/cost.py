@@ -1,4 +1,4 @@
-"""Prices a call by the cost that the provider reported, else by the shipped price table.
+"""Prices a call by the cost that the provider reported, else by the price table `prices.jsonl`.
 
 An unknown price is None, a free call costs zero. Prices are never read from the network. `row.py` puts the price into
 the row.
@@ -19,8 +19,8 @@ _PROVIDER_IDS = {
 _FREE = frozenset({"local", "ollama"})  # providers that run on the operator's own machine and cost nothing
 _MILLION, _THOUSAND = 1_000_000, 1_000
 _INPUTS = ("input", "input_cached_tokens", "input_cache_creation")
-# Each token bucket, the part of the cost that it adds to, and its rate. If the table lacks that rate, the rate with the
-# name of the part applies.
+# Each token bucket, the part of the cost that the bucket adds to, and the name of the bucket's rate. If the table lacks
+# this rate, the rate called `input` or `output`, like the part, applies.
 _RATES = (
     ("input", "input", "input"),
     ("input_cached_tokens", "input", "cache_read"),

@@ -1,6 +1,6 @@
 """Infers decisions from answers: an answer that begins with BUY, SELL or NOTHING becomes a signal, marked `inferred`.
 
-An inferred signal is held until the end of its cycle, and dropped if the cycle records a signal itself. Answers inside
+An inferred signal is held until the agent's cycle ends, and dropped if the agent records a signal in it. Answers inside
 one `SwarmAgent.query` are votes: their majority is one inferred signal; a tie gives no signal. The agents of
 `src/agents` act on their own parser, `agents/decision.py`.
 """
@@ -141,7 +141,7 @@ def _event(row: Row, decision: InferredDecision, **more: Any) -> Row:
     return {
         **row,
         **_NO_CONTENT,
-        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # same id if a batch is retried
+        "id": blake2b(f"{row['id']}/inferred".encode(), digest_size=8).hexdigest(),  # a retry gives the same id
         "parent_id": row["id"],
         "is_root": 0,
         "type": "event",

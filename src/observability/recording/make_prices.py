@@ -21,7 +21,7 @@ _RATES = {
     "output_reasoning_mtok": "reasoning",
     "requests_kcount": "requests",
 }
-_LINE_MODELS = 250  # models per line; parsing a line of this length holds the interpreter for about a millisecond
+_LINE_MODELS = 250  # maximum number of models per line; parsing such a line holds the GIL for about a millisecond
 
 
 def lines() -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Returns the memory of a written backlog to the system: the C library would keep it for the next backlog."""
+"""Returns memory to the system after a full queue was written; the C library would keep it for the next time."""
 
 from collections.abc import Callable
 

@@ -16,8 +16,8 @@ from ..redaction import redact
 from ..tracing import OUTCOME, Observation, Score
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
-_LARGEST = {"pnl_usd": 1e12, "pnl_pct": 1e9}  # a larger value is refused as a typing error
-# Maximum number of rows, and of characters in their comments, per transaction, which then takes about 5 ms.
+_LARGEST = {"pnl_usd": 1e12, "pnl_pct": 1e9}  # a larger value is refused as a typo
+# Limits of one transaction: rows, and characters in the comments of the rows. Such a transaction takes about 5 ms.
 _MAX_ROWS, _MAX_TEXT = 200, 1_000_000
 
 

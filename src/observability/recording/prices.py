@@ -86,7 +86,7 @@ def _provider_of(model: str) -> dict[str, Any] | None:
 
 
 def _search(entry: dict[str, Any], model: str) -> list[Any] | None:
-    """The model's prices at the provider `entry`; if it does not list the model, at the providers that it resells."""
+    """The model's prices at the provider `entry`, or else at the providers whose models `entry` resells."""
     for source in (entry, *(_parsed(0)["providers"][name] for name in entry["fallback"])):
         for clause, prices in chain.from_iterable(map(_parsed, range(*source["lines"]))):
             if _matches(clause, model):

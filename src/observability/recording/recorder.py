@@ -22,7 +22,7 @@ SYNC_SECONDS = 1.0  # a call's longest wait for the disk if OBSERVABILITY_DURABI
 # shorter interval would evict the callers' CPU caches. With this one, even 48 processes reach the disk within 50 ms.
 _POLL_SECONDS = 0.02
 _START_SECONDS = 1.0  # longest wait of `stop` for another thread that is starting the recorder's thread
-_BATCH = 50  # most observations in one transaction; a killed process loses the uncommitted transaction
+_BATCH = 50  # maximum number of observations in one transaction; a killed process loses the uncommitted transaction
 _BATCH_BYTES = 8 * 1024 * 1024
 _BACKLOG_BYTES = 4 * 1024 * 1024  # a queue that has reached this size is a backlog
 _BEHIND = 100  # while the queue has more entries than this, the size of every _SAMPLE-th answer is measured
@@ -218,7 +218,7 @@ class Recorder:
     def _start(self) -> None:
         """Start the recorder's thread.
 
-        Do nothing if another thread is starting it, or if a signal handler calls this and has interrupted the start.
+        Do nothing if another thread is starting it, or if the caller is a signal handler that interrupted the start.
         """
         if not self._starting.acquire(blocking=False):
             return
@@ -244,7 +244,7 @@ class Recorder:
             failures.note("start", f"recording cannot start now: {error}", cure="Calls stay queued; retrying.")
 
     def _begin(self) -> None:
-        with self._starting:  # wait until `_start` ends: SIGALRM may interrupt it after this thread was started
+        with self._starting:  # wait for `_start`: interrupted by SIGALRM, it resets `_thread`, and this thread must end
             is_known = self._thread is threading.current_thread()
         if is_known:
             self._run()
@@ -317,7 +317,7 @@ class Recorder:
                 size += entry.size
             else:
                 batch.flushes.append(entry)
-        # This comes after the queue is read, so that it includes all observations that began before one of the flushes.
+        # Started observations are added after the queue is read, to include all that began before one of the flushes.
         batch.opened.extend(self._newly_begun())
         self._in_hand = len(batch.ended)
         # Callers change `_queued_bytes` without a lock, so a change may be lost. An empty queue resets it to 0.

@@ -53,7 +53,7 @@ def row_of(observation: Observation) -> Row:
         **_prompt_of(observation),
     }
     if is_over_requests(observation):
-        row |= {"provider": None, "model": None, "model_requested": None}  # the rows of the requests have these values
+        row |= {"provider": None, "model": None, "model_requested": None}  # only the requests' rows name the model
     _clean(row)
     if observation.type not in ("generation", "embedding"):
         return row | _NO_COST
@@ -89,7 +89,7 @@ def scores_of(observation: Observation, row: Row) -> list[Row]:
 
 
 def _decider_of(signal: Observation) -> str | None:
-    """The id of the generation that led to a signal: the generation around the signal, else the trace's last one.
+    """The id of the generation that led to a signal: the generation that contains the signal, else the last one.
 
     None if the trace has no generation.
     """
@@ -248,7 +248,7 @@ def _metadata_of(observation: Observation, answer: Answer) -> dict[str, Any]:
 
 
 def _experiment_of(observation: Observation) -> Row:
-    """The columns of the Langfuse experiment that the trace is part of: the experiment and its environment."""
+    """The columns `experiment` and `environment` if the trace is part of a Langfuse experiment; else no columns."""
     parent = observation.root.foreign_parent
     experiment = None if parent is None else experiment_of(parent)
     if not experiment or experiment.keys() == {ENVIRONMENT}:
@@ -341,7 +341,7 @@ def _text_attribute(owner: Any, name: str) -> str | None:
     value = field_of(owner, name)
     if value is None and has_class(type(owner), "models.base_model", "BaseModel"):
         with guarded:
-            value = getattr(owner, name, None)  # `field_of` reads no properties, such as `BaseModel.model_type`
+            value = getattr(owner, name, None)  # reads properties such as `model_type` too, unlike `field_of`
     return value if isinstance(value, str) else None
 
 

@@ -28,8 +28,8 @@ class UsageFormat(NamedTuple):
     reasoning_beside: bool = False  # reasoning tokens are not part of the output count
 
 
-# A usage report has the first of these formats whose input or output field the report contains. The field names are
-# from the providers' API references.
+# The format of a usage report is the first of these of which the report has the input or output field. The field names
+# are from the providers' API references.
 _FORMATS = (
     # OpenAI's Chat Completions and similar APIs. DeepSeek and Moonshot have their own names for tokens from the cache.
     UsageFormat(

@@ -39,7 +39,7 @@ class JournalSink:
         self._session = JournalSession()
         self._process: str | None = None
         self._retention = Retention()
-        self._next_tidy = self._next_measure = 0.0  # times in monotonic seconds
+        self._next_tidy = self._next_measure = 0.0  # monotonic times in seconds of the next clean-up and size check
         _refuse_bad_patterns()
 
     def write(self, opened: list[Observation], ended: list[Observation]) -> None:
@@ -171,7 +171,7 @@ def _row_or_placeholder(observation: Observation) -> tuple[Row, list[Row]]:
         row = row_of(observation)
         return row, scores_of(observation, row)
     except Exception as error:  # noqa: BLE001 - arguments and answers may be anything
-        failures.note("row", f"a placeholder replaces an unreadable observation: {type(error).__name__}: {error}")
+        failures.note("row", f"an unreadable observation became a placeholder: {type(error).__name__}: {error}")
         return placeholder_row(observation, error), []
 
 

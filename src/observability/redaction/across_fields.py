@@ -117,7 +117,7 @@ class Texts:
     def _parts(
         self, column: Sequence[int], lines: list[str], spans: list[Span], gap: int
     ) -> Iterator[tuple[int, Span]]:
-        """Yield the number of each text that one of `spans` covers, and the part of the text that it covers.
+        """Yield the index of each text that overlaps one of `spans`, and the part of the text that overlaps.
 
         The spans refer to the joined `lines`, with `gap` characters between two lines.
         """

@@ -67,7 +67,7 @@ _LINKS = (
     # an XML tag: `<password>…`
     r">(?:<!\[CDATA\[)?(?=[^\s<>]{4})",
 )
-# Links that may also stand before prose. The value after such a link must therefore have letters and digits.
+# Text that links a name to its value, but also occurs in prose. The value must therefore have letters and digits.
 _LOOSE_LINKS = (
     # with an addition: `API key (read-only): …`, `password for root is …`, `API key set to …`
     r"(?P<aside>\s{0,2}[(\[][\w ,-]{1,24}[)\]]\s{0,2}[:=]\s{0,4}|(?:\s{1,2}(?:for|of|on|from)(?:\s\w{1,16}){1,3}?"
@@ -194,7 +194,7 @@ _TO_VALUE = r"(?:[a-z0-9_]{0,8}[^a-z0-9_]{1,72}(?![^a-z0-9_])){1,3}"
 
 def _lone(end: str) -> re.Pattern[str]:
     owned = "|".join(rf"(?<={owner} {end})" for owner in _SPACED_OWNERS)
-    # `(?=(…))\1` is an atomic group, which Python 3.10 lacks.
+    # `(?=(…))\1` acts as an atomic group. Python 3.10 has no syntax for such groups.
     random = rf"{_TO_VALUE}(?=[a-z0-9+/_=-]{{15}})(?=(?=([a-z+/_=-]{{0,160}}))\1\d)"
     return regex(rf"{end}(?:(?<=[a-z0-9_.-]{end})|(?<=[a-z] {end})(?:{owned})|(?={random}))")
 

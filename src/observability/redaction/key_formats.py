@@ -130,7 +130,7 @@ def _matches(text: str, start: int, end: int) -> Iterator[re.Match[str]]:
         yield from _HEADED.finditer(text, start, end)
     while literal := _START.search(text, start, end):
         at = literal.start()
-        match = _BY_START[text[at : at + 2]].match(text, at)  # a key in base64, for example, may be longer than the run
+        match = _BY_START[text[at : at + 2]].match(text, at)  # not limited to `end`: a key may be longer than the run
         start = match.end() if match else at + 1
         if match:
             yield match

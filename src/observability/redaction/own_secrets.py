@@ -48,7 +48,7 @@ _INDENTED = regex(r"\\{1,4}[nr](?:\\{1,4}[nrt]|\s)*")  # a line break in JSON, a
 _HEX_KEY = regex(r"(?:0x)?[0-9a-fA-F]{32,}$")
 
 
-# A form has a hint only if it has at least four letters and digits. The hint is made of eight of them at most.
+# `OwnSecrets.hints` omits forms with fewer than four letters and digits, and has at most eight of any form.
 _FEWEST, _SIGNATURE = 4, 8
 
 
@@ -173,7 +173,7 @@ def _base64_cores(raw: bytes) -> Iterator[str]:
 
 
 def _may_stand(form: Form, scan: Scan) -> bool:
-    """Whether the form's letters and digits follow each other in the text, apart from other signs between them."""
+    """Whether the text may have all letters and digits of the form in order, with only other signs in between."""
     if "<br" in scan.low:
         return True
     letters = form.letters

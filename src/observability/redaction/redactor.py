@@ -316,7 +316,7 @@ class Redactor:
         fields = self._fields(value, depth)
         if type(value) is not dict or not (_is_same(fields, value) and _is_same(fields.values(), value.values())):
             return fields
-        # A secret that is spread over texts may still be found in several fields of this dict.
+        # If a secret may be spread over several texts, this dict may have a part of it, and is not remembered as clean.
         if items and not self._may_be_spread:
             self._rules.remember((items,))
         return value
