@@ -52,7 +52,7 @@ class MoonDevAPI:
         return _or_none(lambda: self.read_liquidations(limit).events)
 
     def get_oi_data(self) -> "pd.DataFrame | None":
-        """Open interest: columns `symbol`, `time`, `openInterest` (contracts), `price` (USD), and any others."""
+        """Open interest: columns `symbol`, `time`, `openInterest` (contracts), `price` (USD), and the file's others."""
         return _or_none(self.read_open_interest)
 
     def read_liquidations(self, limit: int = 10_000) -> Feed:

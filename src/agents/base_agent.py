@@ -34,7 +34,7 @@ class BaseAgent:
     local_hints = LOCAL_HINTS  # makes the small local model answer in three lines
     failed_passes = 0
     _quiet_passes = 0
-    _recorded: Exception | None = None  # the last error that the failed pass recorded in its own trace
+    _recorded: Exception | None = None  # the error that a failing pass has already recorded in its own trace
 
     def __init__(self, agent_type: str, use_exchange_manager: bool = False) -> None:  # noqa: ARG002 - agents pass it
         self.type = agent_type

@@ -45,7 +45,7 @@ class Move(NamedTuple):
 
 
 def move_of(events: pd.DataFrame, symbol: str, at: pd.Timestamp, horizon: timedelta = HORIZON) -> Move | None:
-    """The symbol's last prices up to `at` and up to `at + horizon`. None if one is missing or the feed ends earlier."""
+    """The last prices up to `at` and up to `at + horizon`. None if a price is missing or the feed ends before then."""
     if events["time"].iloc[-1] < at + horizon:
         return None
     prices = events[events["symbol"] == symbol].dropna(subset=["price"]).set_index("time")["price"]

@@ -63,7 +63,7 @@ def parse_feed(lines: Iterable[str], source: str) -> Feed:
     """Parse the lines of a CSV file. Raises FeedError if they hold no liquidation."""
     events, broken = [], 0
     for number, line in enumerate(lines):
-        cells = [cell.strip().strip('"') for cell in line.split(",")]  # at a stray quote, `csv` would merge rows
+        cells = [cell.strip().strip('"') for cell in line.split(",")]  # the module `csv` merges rows at a stray quote
         event = _event(cells)
         if event is not None:
             events.append(event)

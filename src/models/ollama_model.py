@@ -16,8 +16,8 @@ class OllamaModel(OpenAICompatibleModel):
     connection_cure = "Start Ollama with `ollama serve`, or set OLLAMA_BASE_URL in .env to its address"
     default_model = "llama3.2"
     AVAILABLE_MODELS: ClassVar[dict[str, str]] = {
-        "llama3.2": "small, all-round; `ollama pull llama3.2`",
-        "qwen3:8b": "thinks first; `ollama pull qwen3:8b`",
-        "deepseek-r1:8b": "thinks first; `ollama pull deepseek-r1:8b`",
-        "gpt-oss:20b": "capable; `ollama pull gpt-oss:20b`",
+        "llama3.2": "small, all-round; to install: `ollama pull llama3.2`",
+        "qwen3:8b": "thinks first; to install: `ollama pull qwen3:8b`",
+        "deepseek-r1:8b": "thinks first; to install: `ollama pull deepseek-r1:8b`",
+        "gpt-oss:20b": "capable; to install: `ollama pull gpt-oss:20b`",
     }

@@ -22,8 +22,8 @@ class OpenAIModel(OpenAICompatibleModel):
         "gpt-5-mini": "inexpensive, thinks first",
         "gpt-5.4-mini": "inexpensive, thinks first, newer",
         "gpt-5.5": "most capable, thinks first",
-        "gpt-4.1-mini": "inexpensive, answers at once",
-        "gpt-4o": "answers at once",
+        "gpt-4.1-mini": "inexpensive, without thinking",
+        "gpt-4o": "without thinking",
     }
 
     def _request(

@@ -17,7 +17,7 @@ _END = object()
 
 
 class Pieces(Protocol):
-    """Collects the events of one stream. Each protocol has a class of its own."""
+    """Collects the events of one stream. The OpenAI and the Anthropic API have a class each."""
 
     finish_reason: str | None
 
@@ -45,7 +45,7 @@ class Transcript:
 
     @property
     def finish_reason(self) -> str | None:
-        """The provider's reason for the end; None before the end, or if the stream broke off."""
+        """The provider's reason for the end of the stream; None before the end, or if the stream broke off."""
         return self._pieces.finish_reason
 
     def texts_of(self, event: Any) -> list[str]:
@@ -67,7 +67,7 @@ class Transcript:
 
 
 class ChatPieces:
-    """Collects the chunks of an OpenAI stream. Reasoning beside or inside the content is kept apart from the text."""
+    """Collects the chunks of an OpenAI stream. Reasoning, even inside the content, is kept out of the text."""
 
     def __init__(self) -> None:
         self.finish_reason: str | None = None
@@ -101,15 +101,15 @@ class ChatPieces:
 
 
 class ThinkFilter:
-    """Holds back a `<think>…</think>` at the beginning of a streamed text."""
+    """Moves a `<think>…</think>` part from the beginning of a streamed text to `reasoning`."""
 
     def __init__(self) -> None:
         self.reasoning = ""
         self._held = ""
-        self._state = "before"  # the next states: "inside", "trimming" (of white space after the tag), "after"
+        self._state = "before"  # then "inside", "trimming" (white space after the tag) and "after"
 
     def feed(self, piece: str) -> str:
-        """The text that can be released after this piece."""
+        """Take the next piece of the stream, and return the text that may now go to the caller."""
         if self._state == "after":
             return piece
         self._held += piece
@@ -146,13 +146,13 @@ class ThinkFilter:
 
 
 def closing_if_possible(events: Any) -> Any:
-    """Close a stream when done, if it has a `close` method. A plain iterator has none."""
+    """A context manager that closes a stream, if it has a `close` method. A plain iterator has none."""
     return contextlib.closing(events) if hasattr(events, "close") else contextlib.nullcontext(events)
 
 
 @contextlib.asynccontextmanager
 async def aclosing_if_possible(events: Any) -> AsyncIterator[Any]:
-    """Close an asynchronous stream when done, if it has a `close` method."""
+    """A context manager that closes an asynchronous stream, if it has a `close` method."""
     try:
         yield events
     finally:

@@ -47,7 +47,7 @@ def _load() -> None:
 
 
 def observe_script() -> None:
-    """Observe the cycles of the script that is about to run."""
+    """Record each cycle of the agents in the script that the command `run` is about to start."""
     # If `instrumentation` is not loaded, `_load` has failed and printed the reason.
     if f"{__package__}.instrumentation" in sys.modules:
         from .instrumentation import observe_script

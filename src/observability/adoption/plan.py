@@ -135,7 +135,7 @@ def _check_target(root: Path, manifest: dict[str, Any] | None) -> None:
     edited = [file for file, checksum in (manifest or {"files": {}})["files"].items()
               if (root / file).exists() and _checksum(_read(root / file)) != checksum]  # fmt: skip
     if edited:
-        raise AdoptionError(f"{', '.join(edited)} was edited after the adoption: save a copy, then use --undo first")
+        raise AdoptionError(f"{', '.join(edited)} was edited after the adoption: move it elsewhere, then try again")
 
 
 def _uncommitted(root: Path) -> list[str]:

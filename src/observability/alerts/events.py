@@ -1,4 +1,4 @@
-"""Reads ended rows of the journal as events: calls, decisions, and ends of traces, in order of their end."""
+"""Reads the rows of ended observations as events: calls, decisions, and ends of traces, in order of their end."""
 
 import json
 import re
@@ -112,7 +112,7 @@ def _call(row: Row, at_ns: int) -> Call:
 def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
     if str(finish_reason).lower() in _REFUSALS:
         return True
-    if output is None:  # an empty answer has the level WARNING; otherwise, capturing is off
+    if output is None:  # the answer was empty (level WARNING), or capturing is off
         return level == "WARNING"
     return output in _EMPTY or _REFUSAL.match(output) is not None
 
@@ -120,7 +120,7 @@ def _is_refused(finish_reason: Any, output: str | None, level: str) -> bool:
 def _decision(row: Row, at_ns: int) -> DecisionEvent:
     try:
         fields = json.loads(row["signal"] or "{}")
-    except ValueError:  # redaction failed, and a placeholder stands for the signal
+    except ValueError:  # a placeholder replaced the signal, because redaction failed
         fields = {}
     confidence = fields.get("signal_confidence")
     return DecisionEvent(

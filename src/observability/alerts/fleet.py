@@ -41,7 +41,10 @@ def _unshipped(journal: Journal, now_ns: int, limit_ns: int) -> Iterator[Inciden
         for row in journal.select(_OLDEST, (to.label,)):
             age = now_ns - row["start_ns"]
             if age > limit_ns:
-                text = f"rows for {to.host} are undelivered, the oldest for {age / 60e9:,.0f} minutes: see `doctor`"
+                text = (
+                    f"journal rows for {to.host} are undelivered, the oldest for {age / 60e9:,.0f} minutes:"
+                    " run `python -m src.observability doctor`"
+                )
                 yield Incident(_FLEET, "unshipped", text, row["start_ns"], now_ns, first_bad=row["trace_id"])
 
 

@@ -97,7 +97,7 @@ class Confidence:
         return self._is_beyond(past, before, 1.0)
 
     def has_recovered(self, past: Past) -> bool:
-        """Whether a test was just made, and found the confidences clearly within its limits again."""
+        """Whether a test has just been made, and found the shift clearly below its limits again."""
         before = self._before(past)
         return self.new == 0 and bool(before) and not self._is_beyond(past, before, 0.6)
 
@@ -120,7 +120,7 @@ class Confidence:
         )
 
     def _before(self, past: Past) -> Counter[int]:
-        """Count, by confidence, the decisions of the days before that of the oldest value in `values`."""
+        """Count decisions by confidence, on all days before the day of the oldest decision in `values`."""
         return past.confidences(self.times[0])
 
     def _is_beyond(self, past: Past, before: Counter[int], share: float) -> bool:

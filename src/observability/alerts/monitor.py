@@ -1,4 +1,4 @@
-"""Applies all rules to one agent: turns events and the time into incidents that begin or end."""
+"""Applies all rules to one agent: incidents begin or end because of an event, or because time has passed."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ _MOST_SYMBOLS = 50
 # This does not apply to the rules in _NEVER_USUAL.
 _ADOPTED_NS = 3 * _DAY_NS
 _NEVER_USUAL = ("failing", "refused", "silent")
-_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence may only be a restart
+_SHORTEST_SILENCE_NS = _HOUR_NS  # a shorter silence is not an incident: the agent may be restarting
 _RETIRED_NS = 14 * _DAY_NS  # an agent that is silent for longer is assumed retired
 
 

@@ -11,17 +11,17 @@ from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # number of past days whose counts are kept
 WEEK = 8  # an agent must be known for this many days before its rates by hour of the week are used
-_TWO_WEEKS = 14  # an agent must be known for this many days before its silences are judged by the traces due in them
+_TWO_WEEKS = 14  # an agent must be known for this many days before a limit in due traces applies (`silence_limits`)
 FEW = 50  # a rule needs this many past trials before its usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
 _RANK = 3  # the third longest gap between traces is used, since the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
-_BUSY_DAY = 20  # only days with at least this many trials enter the quantile of daily shares
+_BUSY_DAY = 20  # only days with at least this many trials enter the quantile of the daily shares of bad trials
 # Shortest silence, in an agent's first week, that is an incident: longer than a weekend (60 hours).
 _STARTS_SUSPECT_HOURS = 72.0
-_MIN_EXPECTED = 3.0  # a silence in which fewer traces were due is not an incident
+_MIN_EXPECTED = 3.0  # lowest limit of a silence in due traces; in hours, the mean time of twice as many traces
 _FEWEST_DUE = 0.5  # an hour's spend is divided by the number of traces usual in it, but at least by this number
 _LEAST_SPREAD = 0.25  # lowest standard deviation assumed for the logarithm of an hour's spend
 
@@ -39,10 +39,8 @@ class Day:
     # Number of pairs of successive decisions, and three sums over the pairs: d, d * d, and d * the next decision's d.
     # Here d is a decision's confidence in percent, minus 50.
     pairs: list[float] = field(default_factory=lambda: [0.0] * 4)
-    # The longest gaps between the ends of two successive traces, in hours.
-    gaps: list[float] = field(default_factory=list)
-    # The longest gaps, each measured by the number of traces that were due in it.
-    due_gaps: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)  # the longest gaps between the ends of traces, in hours
+    due_gaps: list[float] = field(default_factory=list)  # the longest gaps, in traces that usually end within one
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":
@@ -61,7 +59,7 @@ class Day:
         trials[1] += 1
 
     def count_confidence(self, percent: int, before: int | None) -> None:
-        """Count a decision's confidence, and its correlation with the confidence of the decision before."""
+        """Count a decision's confidence. If another decision came before, add the pair of confidences to `pairs`."""
         self.confidences[percent] = self.confidences.get(percent, 0) + 1
         if before is not None:
             first, second = before - 50, percent - 50
@@ -76,7 +74,7 @@ class Day:
         self.trials.pop(rule, None)
 
     def add_gap(self, hours: float, due: float) -> None:
-        """Keep a gap between two traces if it is one of the day's longest, in hours or in due traces."""
+        """Keep a gap between two traces if it is one of the day's longest, by `hours` or by `due` traces."""
         self.gaps = sorted([*self.gaps, hours])[-_RANK:]
         self.due_gaps = sorted([*self.due_gaps, due])[-_RANK:]
 
@@ -98,7 +96,7 @@ class Past:
     def __init__(self, first_day: int, days: list[Day], today: Day) -> None:
         self.first_day, self.days, self.today = first_day, days, today
         self._computed: dict[str, Any] = {}
-        self.rewritten = False  # whether counts of complete days were deleted since they were saved
+        self.rewritten = False  # whether counts of complete days were deleted since the last save
 
     def at(self, at_ns: int) -> Day:
         """Return the day to which a time belongs; start a new day if needed. A time before today counts for today."""

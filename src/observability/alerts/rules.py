@@ -1,4 +1,4 @@
-"""The table of rules about shares of bad trials, and the evidence collected for a rule.
+"""The rules about shares of bad trials (a trial is one event, judged good or bad), and the evidence for a rule.
 
 Rules about amounts are in `levels.py`, rules about the machine in `fleet.py`. To add a rule, add a line to `RULES`, and
 its trials to `monitor.py`.
@@ -105,7 +105,7 @@ class Evidence:
         if rule.name == "slow":
             facts |= {"limit": past.slow_seconds, "typical": past.typical_seconds}
         count = past.trials(rule.name)
-        share = f"usually up to {self.usual:.0%}" if count >= FEW else f"few data: {count:,} trials before today"
+        share = f"usually up to {self.usual:.0%}" if count >= FEW else f"few data: {count:,} cases before today"
         return f"{rule.message.format(**facts)} ({share})"
 
 

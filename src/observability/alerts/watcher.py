@@ -17,8 +17,7 @@ from .monitor import Incident, Monitor
 from .quiet import end_of_quiet
 from .store import AlertStore, path_beside
 
-# If the pause between two passes is longer than _SLEEP_NS, and longer than _PAUSES times the pause before, the machine
-# has slept.
+# The machine has slept if a pause between two passes is longer than _SLEEP_NS and than _PAUSES times the pause before.
 _PAUSES, _SLEEP_NS = 3, 15 * 60 * 10**9
 _GONE_NS = 60 * 86_400 * 10**9  # an agent not seen for longer is forgotten
 

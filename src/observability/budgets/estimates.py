@@ -11,7 +11,7 @@ _WEIGHT = 0.1  # weight of the newest call in the running means
 _FEWEST = 3  # after this many calls of a model by an agent, the prompt's size no longer counts in the estimate
 _CHARACTERS_PER_TOKEN = 4
 _FIRST_ANSWER = 500  # tokens assumed for the answer to an agent's first call of a model
-# Amounts assumed for an agent's first call of a model, until the keeper's thread has estimated it (after about 15 ms).
+# Amounts assumed for an agent's first call of a model, until `Keeper` has estimated it (after about 15 ms).
 _GUESS_USD, _GUESS_TOKENS = 0.01, 1500.0
 _LARGEST_GUESS = 0.01  # a guess is at most this share of the budget
 
@@ -65,7 +65,7 @@ class _Figures:
 
 
 class Estimates:
-    """The estimates of all agents and models. The keeper's thread updates them; the callers' threads read them."""
+    """The estimates of all agents and models. `Keeper` updates them on the recorder's thread; callers read them."""
 
     def __init__(self) -> None:
         self._by_call: dict[tuple[str | None, str | None], _Figures] = {}
