@@ -63,7 +63,7 @@ class History:
 
     def _record(self, row: Mapping[str, str]) -> Record | None:
         try:
-            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # a time without a zone is local
+            at = datetime.fromisoformat(row["timestamp"]).astimezone(UTC)  # a time without a zone is local time
             return Record(at, {name: float(row[name]) if row[name] else None for name in self.columns})
         except (KeyError, TypeError, ValueError, OverflowError):
             return None

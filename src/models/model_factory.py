@@ -87,13 +87,13 @@ class ModelFactory:
 
     @classmethod
     def is_model_available(cls, model_type: str) -> bool:
-        """Whether the provider exists and its key is set. No connection is tried, so an Ollama server may be down."""
+        """Whether the provider exists and lacks no key or package. Does not connect: an Ollama server may be down."""
         provider = _canonical(model_type)
         return provider in cls.MODEL_IMPLEMENTATIONS and cls._missing(provider) is None
 
     @property
     def available_models(self) -> dict[str, Any]:
-        """The models to choose from: for each provider whose key is set, its name and its `AVAILABLE_MODELS`."""
+        """The models to choose from: for each available provider, its name and its `AVAILABLE_MODELS`."""
         return {
             model_type: implementation.AVAILABLE_MODELS
             for model_type, implementation in self.MODEL_IMPLEMENTATIONS.items()

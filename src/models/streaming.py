@@ -53,7 +53,7 @@ class Transcript:
         return self._note(self._pieces.take(event))
 
     def rest(self) -> list[str]:
-        """The text that is still held back after the last event, as a list of at most one string."""
+        """The text that `Pieces.rest` returns after the last event, as a list of at most one string."""
         return self._note(self._pieces.rest())
 
     def raw(self) -> dict[str, Any]:

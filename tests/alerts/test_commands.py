@@ -95,7 +95,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
     assert "rows for http://127.0.0.1:9 are undelivered, the oldest for 50 minutes" in run("watch", "--once").stdout
     run("watch", "--once")
     made.change("UPDATE observations SET state = 'rejected', reason = 'no such project'")
-    assert "rejected 3 rows of the last hour: no such project" in run("watch", "--once").stdout
+    assert "rejected 3 rows in the last hour: no such project" in run("watch", "--once").stdout
     assert webhook.titles == [
         "❌ fleet: unshipped",
         "❌ fleet: rejected",

@@ -46,7 +46,7 @@ def write_all(changes: Mapping[Path, bytes | None]) -> None:
 
 
 def remove_empty_folders(root: Path) -> None:
-    """Remove `root` and the folders in it, if they hold nothing but Python's caches."""
+    """Delete Python's caches in `root`, then the empty folders in it, then `root` itself if it is empty."""
     for cache in list(root.rglob("__pycache__")):
         for file in cache.glob("*.pyc"):
             file.unlink()

@@ -127,7 +127,7 @@ def _check_target(root: Path, manifest: dict[str, Any] | None) -> None:
     if root == REPO_ROOT:
         raise AdoptionError(f"{root} is this command's own repo: give another repo")
     if (REPO_ROOT / MANIFEST).exists():
-        raise AdoptionError("This package was itself adopted: run the command in the repo that it came from")
+        raise AdoptionError("This package is an adopted copy: run the command in the repo that it was copied from")
     if manifest is None and (root / PACKAGE).exists():
         raise AdoptionError(f"{root / PACKAGE} exists and was not put there by this command: rename it first")
     if manifest is None and (dirty := _uncommitted(root)):

@@ -21,7 +21,7 @@ class Call(NamedTuple):
     refused: bool = False  # whether the model or its provider refused, or the answer was empty
     seconds: float | None = None
     cost_usd: float | None = None
-    answer: str | None = None  # a hash of the answer; None if the call failed or the answer is empty
+    answer: str | None = None  # a hash of the answer; None if the call failed or no answer is recorded
 
 
 class DecisionEvent(NamedTuple):

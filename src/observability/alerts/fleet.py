@@ -12,7 +12,7 @@ FLEET_RULES = ("unshipped", "rejected", "budget", "budget_full")
 _FLEET = "fleet"  # agent name of incidents that concern all agents
 # A budget is nearly used up from 85 % spent, and used up from 95 % if running calls have reserved the rest.
 _NEARLY, _NEARLY_FULL = 0.85, 0.95
-# The age of the oldest pending row at which an incident begins, and the age at which it ends.
+# Rule `unshipped`: the age of the oldest pending row at which an incident begins, and the age at which it ends.
 _LATE_NS, _ON_TIME_NS = 30 * 60 * 10**9, 10 * 60 * 10**9
 _RECENT_NS = 3600 * 10**9
 # However many rows are pending, this query reads only the first entry of each index of pending rows.
@@ -53,7 +53,7 @@ def _rejected(journal: Journal, now_ns: int) -> Iterator[Incident]:
         for row in journal.select(_REJECTED, (to.label, now_ns - _RECENT_NS)):
             if row["rows"]:
                 reason = row["reason"] or "no reason given"
-                text = f"{to.host} rejected {row['rows']:,} rows of the last hour: {reason}"
+                text = f"{to.host} rejected {row['rows']:,} rows in the last hour: {reason}"
                 yield Incident(_FLEET, "rejected", text, row["since_ns"], now_ns)
 
 
