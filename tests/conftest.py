@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -167,6 +168,14 @@ class JournalReader:
             return what(journal)
         finally:
             journal.close()
+
+
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that other users can read. `tmp_path` is closed to them whenever another run of pytest begins."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")
