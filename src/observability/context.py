@@ -35,7 +35,7 @@ _VERSION = "Give use_prompt() a whole number as the version, for example `prompt
 
 
 class Cycle:
-    """An open agent cycle, which is one pass of an agent's loop. Its methods complete what is recorded of the cycle."""
+    """An open agent cycle, which is one pass of an agent's loop. Its methods set the cycle's input and output."""
 
     def __init__(self, observation: Observation | None) -> None:
         self._observation = observation
@@ -46,13 +46,13 @@ class Cycle:
         return self._observation.hex_trace_id if self._observation else None
 
     def set_input(self, value: Any) -> None:
-        """Set the situation that the agent faces. The trace's page shows it as the input."""
+        """Set the cycle's input: the situation that the agent faces."""
         with guarded:
             if self._observation:
                 self._observation.set_input(value)
 
     def set_output(self, value: Any) -> None:
-        """Set the result of the cycle. The trace's page shows it as the output. A trading signal sets it too."""
+        """Set the cycle's output: the result of the cycle. A trading signal sets the output too."""
         with guarded:
             if self._observation:
                 self._observation.set_output(value)

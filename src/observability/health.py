@@ -21,7 +21,7 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         A dict with these entries:
         `tracing` and `shipping`: whether each is on.
         `recorded`, `journalled` and `dropped`: how many observations this process recorded, wrote to the journal and
-        lost. `dropped` includes the unshipped rows that this process deleted for space.
+        lost. `dropped` includes rows that this process deleted from the journal before a destination received them.
         `shipped`, `pending`, `rejected` and `local`: how many of the journal's rows, scores included, are in each
         state; None if the journal cannot be read.
         `oldest_pending_seconds`: the age of the oldest pending row.
@@ -38,7 +38,7 @@ def report(recorder: "Recorder", shipper: "Shipper") -> dict[str, Any]:
         "journalled": recorder.journalled,
         "dropped": recorder.dropped + Retention.deleted_pending,
         **_journal(shipper),
-        "failures": failures.total,  # counted after the journal is read, which may add failures
+        "failures": failures.total,  # counted after the journal is read, since reading may add failures
         "unprinted": printing.dropped,
         **_last_error(shipper),
     }

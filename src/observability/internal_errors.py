@@ -28,7 +28,7 @@ class Failures:
         return sum(self._counts.values())
 
     def note(self, kind: str, message: str, *, cure: str = "The agent's calls go on as before.") -> None:
-        """Count one failure. Print the first failure of each kind, followed by `cure`: what happens or helps now."""
+        """Count one failure. Print the first failure of each kind, and `cure`: what happens next, or what to do."""
         message = redacted(message)
         with self._lock:
             earlier = self._counts.get(kind, 0)

@@ -12,14 +12,14 @@ Price = Callable[[dict[str, int]], float | None]  # a call's token counts -> its
 
 
 class Repriced(NamedTuple):
-    """The costs, in USD, of those calls of a group whose token counts are known. None means unknown."""
+    """The costs of a group's calls in USD; calls with unknown token counts are left out. None means unknown."""
 
     group: str
     calls: int
     recorded_usd: float | None  # sum of the recorded costs; None if no call has a recorded cost
     unpriced: int  # calls without a recorded cost
     what_if_usd: float | None  # cost of all calls at the other model's prices; None if any call cannot be priced
-    change: float | None  # relative change in cost of the calls that have both costs; -0.5 means half the cost
+    change: float | None  # from recorded to what-if cost, of the calls that have both costs; -0.5 is half the cost
 
 
 def price_of_model(name: str) -> Price:

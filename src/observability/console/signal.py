@@ -1,4 +1,4 @@
-"""Parses a signal from the journal, for all screens. A field may have any type, since agents may record any value."""
+"""Parses a trading signal from the journal. A field may have any type, since agents may record any value."""
 
 import math
 from typing import Any, NamedTuple

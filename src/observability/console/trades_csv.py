@@ -69,7 +69,7 @@ def read_trades(journal: Journal, file: Path, column: str, repeats: Repeats) -> 
     for trace_id, lines in _by_trace(journal, read_lines(file, column), bad).items():
         try:
             scores = _scores(trace_id, lines, repeats)
-            # None: if the trace is not in this journal, its scores get no destination.
+            # `None` means: if the trace is not in this journal, its scores get no destination.
             outcomes.append(recording.rows_of_outcome(journal, trace_id, scores, None))
         except ValueError as error:
             bad.extend(BadLine(line.line, str(error)) for line in lines)
@@ -179,7 +179,7 @@ def _check_header(names: list[str], column: str, file: Path) -> None:
 
 
 def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]] | BadLine]:
-    """Yield each record with the number of its first line. After an unclosed quote, all the rest is one BadLine."""
+    """Yield each record with the number of its first line. From an unclosed quote on, the file is one BadLine."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1

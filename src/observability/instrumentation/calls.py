@@ -191,7 +191,7 @@ def begin(
             hidden = NOT_RECORDED if _records_input(request, capture) else shape.hidden
             given = shape.arguments(args, kwargs)
             _note_arguments(request, given, hidden)
-        return request  # inside the `try`, since an alarm may interrupt any line
+        return request  # this line is in the `try`, since an alarm may interrupt any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(request, error)
     return request

@@ -6,7 +6,7 @@ Add a new host to `_HOSTS`. Add a new provider of `src/models` to `models/model_
 from functools import lru_cache
 from typing import Any
 
-# Suffix of a host -> the provider's name. Providers of `ModelFactory` have the same name there, except Anthropic.
+# Suffix of a host -> the provider's name. `ModelFactory` uses the same names, except for Anthropic.
 _HOSTS = {
     "api.openai.com": "openai",
     "openai.azure.com": "azure",

@@ -73,7 +73,7 @@ class Shape(NamedTuple):
         request.provider = provider_of(request.client, self.provider or self.sdk)
         request.input = self._input(given)
         request.model_parameters, rest = _parameters(given)
-        if ended:  # before the end, the caller's thread may add metadata
+        if ended:  # not before the end, since the caller's thread may add metadata until then
             request.metadata = {**(request.metadata or {}), **rest} or None
             self._answer(request)
 
@@ -150,7 +150,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if id(kind) in IMMUTABLE_IDS:
         return placeholder(value) if kind is str or kind is bytes else value
     if depth > _MAX_DEPTH:
-        return f"[deeper than {_MAX_DEPTH} levels]"
+        return f"[left out: nested deeper than {_MAX_DEPTH} levels]"
     if kind is dict:
         return _plain_dict(value, depth)
     if kind is list or kind is tuple:

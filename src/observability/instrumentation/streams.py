@@ -52,7 +52,7 @@ def _forget() -> None:
     _open.clear()
 
 
-os.register_at_fork(after_in_child=_forget)  # a child forgets the parent's streams, which end in the parent
+os.register_at_fork(after_in_child=_forget)  # a forked child forgets the parent's streams, which end in the parent
 
 
 _GENERATIVEAI = ("generativeai.types.generation_types", "BaseGenerateContentResponse")
@@ -174,7 +174,7 @@ class _AsyncItems:
 
 
 def note_item(request: Observation, item: Any) -> None:
-    """Keep an item of the request's stream."""
+    """Keep an item of the request's stream, to record it."""
     events = request.events
     if events is None:
         return
@@ -207,7 +207,7 @@ def _dropped(request: Observation) -> None:
 def finish_early(request: Observation, *, remember: bool = True) -> None:
     """End the request of a stream that the caller left early, unless it has ended."""
     if request.ended is None:
-        request.level = "DEFAULT"  # that the answer was not read is not an error of the model
+        request.level = "DEFAULT"  # an answer that the caller did not read is not the model's error
         request.add_metadata({"response": "read as bytes"} if request.events is None else {"stream": "closed early"})
         finish_request(request, remember=remember)
 

@@ -64,7 +64,7 @@ class Sdk(NamedTuple):
     name: str
     methods: tuple[Method, ...]
     streams: tuple[Streams, ...] = ()
-    others: tuple[tuple[str, Patch], ...] = ()  # pairs (module, patch)
+    others: tuple[tuple[str, Patch], ...] = ()  # further patches: pairs (module, patch)
 
     @property
     def names(self) -> set[str]:

@@ -145,7 +145,7 @@ class JournalConnection:
                 reopened = connected(self.path, create=False)
             if reopened.identity != self._identity:
                 reopened.db.close()
-                raise JournalError(f"{self.path} was moved or deleted while it was in use")
+                raise JournalError(f"{self.path} was moved or deleted while it was in use: try again")
             self._db = reopened.db
         return self._db
 

@@ -171,7 +171,11 @@ def _rename(path: Path, why: Exception) -> None:
     for suffix in ("-wal", "-shm", ""):
         if (part := Path(f"{path}{suffix}")).exists():
             part.rename(f"{aside}{suffix}")
-    failures.note("set aside", f"{path} is damaged, or not a journal of this program ({why})", cure=f"Kept as {aside}.")
+    failures.note(
+        "set aside",
+        f"{path} is damaged, or not a journal of this program ({why})",
+        cure=f"Renamed to {aside}; a new journal is created.",
+    )
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def _note(db: sqlite3.Connection, number: int) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script. `executescript` would first commit the open transaction."""
+    """Yield the statements of a script, to run them one by one: `executescript` would commit the open transaction."""
     statement = ""
     for line in script.splitlines():
         statement += f"{line}\n"

@@ -36,7 +36,7 @@ class Retention:
     def __init__(self) -> None:
         self._full = False
         self._sums_bytes = 0
-        self._next_measure = 0.0  # monotonic seconds
+        self._next_measure = 0.0  # time of the next measurement, in monotonic seconds
 
     def is_due(self, journal: Journal) -> bool:
         """Whether rows must be deleted to stay below the size limit."""
@@ -91,7 +91,10 @@ class Retention:
 
     def _count_lost(self, lost: int, what: str) -> None:
         type(self).deleted_pending += lost
-        cure = "Raise OBSERVABILITY_MAX_MB, or see health() for the reason why they were not shipped."
+        cure = (
+            "Raise OBSERVABILITY_MAX_MB, or OBSERVABILITY_RETENTION_DAYS if they were deleted by age."
+            " To see why they were not sent, run: python -m src.observability doctor."
+        )
         failures.note("size limit", f"{what} ({lost})", cure=cure)
 
     def _rows_bytes(self, journal: Journal) -> int:

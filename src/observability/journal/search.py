@@ -46,7 +46,7 @@ class SearchIndex:
     def parts(first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yield the parts of the index that cover the rows from `first` to `last` (values of `seq`), newest part first.
 
-        Each part is a pair: the part's first `seq`, and its last `seq` that is not above `last`.
+        Each part is a pair: the part's first `seq`, and its last `seq`, or `last` if that is lower.
         """
         for number in range(last // PART_ROWS, first // PART_ROWS - 1, -1):
             yield number * PART_ROWS, min(number * PART_ROWS + PART_ROWS - 1, last)

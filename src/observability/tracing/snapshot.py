@@ -142,7 +142,7 @@ class _Copier:
             return value
         self._left -= _CONTAINER_NODES
         if depth >= _MAX_DEPTH:
-            return f"[deeper than {_MAX_DEPTH} levels]"
+            return f"[left out: nested deeper than {_MAX_DEPTH} levels]"
         if issubclass(kind, dict):
             return self._dict(value, depth)
         if issubclass(kind, list):

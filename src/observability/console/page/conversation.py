@@ -1,4 +1,4 @@
-"""Prepares a trace for the page: a tree of observations, each with its messages, facts, start and duration."""
+"""Prepares a trace for the web page: a tree of observations, each with messages, duration, tokens and cost."""
 
 import json
 from collections.abc import Generator, Iterator, Sequence
@@ -15,7 +15,7 @@ _MAX_DEPTH = 20
 _MAX_NODES = 500
 _ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
           "model": "assistant", "tool": "tool", "function": "tool"}  # fmt: skip
-# Names of call arguments that hold a message, and the role of that message, listed in the order of a conversation.
+# Name of a call argument that holds a message -> role of that message. The page shows messages in this order.
 _ARGUMENTS = {
     "system": "system", "system_prompt": "system", "instructions": "system", "prompt": "user", "user_prompt": "user",
     "user_content": "user",
@@ -42,7 +42,7 @@ class Node(NamedTuple):
     messages: list[Message]
     more: list[Message]  # model parameters and metadata, shown as messages
     decision: DecisionRow | None
-    left: float  # start of the observation in percent of the trace's duration
+    left: float  # time from the trace's start to the observation's, in percent of the trace's duration
     width: float  # duration of the observation in percent of the trace's duration
     children: "list[Node]"
 
@@ -108,7 +108,7 @@ def _score(score: Row) -> str:
 def _address(trace: Trace) -> str | None:
     """Return the address of the trace in Langfuse; None if it is not a web address.
 
-    The address is checked because the journal may contain any text as the host.
+    The address is checked because the Langfuse host in the journal may be any text.
     """
     address = trace.address
     return address if address and address.startswith(("https://", "http://")) else None

@@ -1,4 +1,4 @@
-"""Renders the content of each address of the live page."""
+"""Renders the HTML for each address of the live web page."""
 
 from ...journal import Journal
 from ..queries import overview as queries
@@ -16,7 +16,7 @@ def overview(journal: Journal, view: View) -> str:
     """Return the whole main page for a view, which is a period and a filter."""
     time = range_of(view, journal)
     rows, calls = filter_of(view, time), calls_of(view, time)
-    newest = journal.newest()[0]  # read before the rows, so that rows arriving meanwhile are sent later
+    newest = journal.newest()[0]  # `seq` read before the rows; later rows are sent to the browser by `news`
     return written(
         "overview.html.j2", view=view, time=time, live=True, newest=newest,
         tiles=screen.tiles(journal, rows, calls, time), budgets=budgets(journal),
@@ -27,7 +27,7 @@ def overview(journal: Journal, view: View) -> str:
 
 
 def lower(journal: Journal, view: View) -> str:
-    """Return the part of the page below the decisions, which the browser loads after the rest."""
+    """Return the lower part of the page, below the list of decisions. The browser loads this part last."""
     time = range_of(view, journal)
     return written("lower.html.j2", live=True, **comparison(journal, filter_of(view, time), calls_of(view, time), time))
 

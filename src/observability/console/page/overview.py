@@ -1,4 +1,4 @@
-"""The page's first screen: the tiles, and the rows of decisions or failures."""
+"""The page's first screen: tiles with key figures, and the list of decisions or failed calls."""
 
 import time
 from collections import defaultdict

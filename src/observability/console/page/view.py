@@ -11,14 +11,14 @@ from ..queries.overview import Buckets
 from ..queries.traces import oldest_ns
 from ..time_range import now_ns
 
-# For each period: its name in the address, its label, its hours (None: all). The last hour is the current hour.
+# Name of a period in the address -> label, and number of hours including the current hour (None: all).
 PERIODS = {"1h": ("1 h", 1), "24h": ("24 h", 24), "7d": ("7 d", 168), "30d": ("30 d", 720), "all": ("All", None)}
 ACTIONS = ("BUY", "SELL", "NOTHING")
 _DEFAULT_PERIOD = "24h"
 _MAX_TEXT = 200  # a longer value in the address is cut to this many characters
 _MAX_BUCKETS = 30
 _MAX_SPAN_NS = 366 * 24 * HOUR_NS
-_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # possible widths of a bucket in hours; the width of a wider bucket is whole days
+_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 24)  # possible bucket widths in hours; a bucket wider than a day spans whole days
 
 
 class View(NamedTuple):
@@ -48,10 +48,7 @@ class View(NamedTuple):
         )
 
     def query(self, **changes: object) -> str:
-        """Return the view, with changes, as the end of an address.
-
-        It begins with `?`, or is empty for the default view.
-        """
+        """Return the view, with changes, as an address's query string with its `?`; empty for the default view."""
         changed = self._replace(**changes)._asdict()  # type: ignore[arg-type]
         values = {name: int(value) if value is True else value for name, value in changed.items()}
         kept = {name: value for name, value in values.items() if value and value != View._field_defaults[name]}
@@ -114,7 +111,7 @@ def range_of(view: View, journal: Journal) -> Range:
 def started(journal: Journal) -> int:
     """Return the start of the oldest observation's hour in Unix nanoseconds, at most 366 days ago.
 
-    An observation with an older time may come from a machine with a wrong clock.
+    Older times are ignored, because they may come from a machine with a wrong clock.
     """
     now = now_ns()
     oldest = min(oldest_ns(journal) or now, now)

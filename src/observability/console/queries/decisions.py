@@ -51,5 +51,5 @@ def decisions_with_outcome(journal: Journal, rows: Filter, *, inferred: bool = F
 
 
 def has_trade(journal: Journal, trace_id: str) -> bool:
-    """Return whether the trace has a valid BUY or SELL, which an outcome can evaluate."""
+    """Return whether the trace has a valid BUY or SELL, for which an outcome can be recorded."""
     return bool(journal.select("SELECT 1 FROM decisions WHERE trace_id = ? AND is_trade LIMIT 1", (trace_id,)))

@@ -74,7 +74,7 @@ def requeue(journal: Journal) -> int:
 
 
 def address(journal: Journal, destination: str) -> int:
-    """Make all rows recorded without keys (`local`) pending for a destination; return their number."""
+    """Make all rows recorded without Langfuse keys (`local`) pending for a destination; return their number."""
     return _in_steps(journal, "state = 'pending', destination = ?", "local", (destination,))
 
 
@@ -92,7 +92,7 @@ def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
 
 
 def undelivered(journal: Journal, before_ns: int) -> int:
-    """Return how many ended observations from before a time (Unix ns) the second destination has not received."""
+    """Count the ended observations from before a time (Unix ns) not yet sent to OBSERVABILITY_OTLP_ENDPOINT."""
     (row,) = journal.select(
         "SELECT count(*) AS rows FROM further_deliveries AS f JOIN observations AS o USING (seq)"
         " WHERE f.state = 'pending' AND o.state IN ('shipped', 'rejected', 'local') AND o.start_ns < ?",
@@ -102,7 +102,7 @@ def undelivered(journal: Journal, before_ns: int) -> int:
 
 
 def local_rows(journal: Journal) -> int:
-    """Return the number of rows recorded without keys."""
+    """Return the number of rows recorded without Langfuse keys."""
     return journal.counts().get("local", 0)
 
 

@@ -81,7 +81,7 @@ _BUCKET_OF_START = f"{_BUCKET.format(hour=f'start_ns / {HOUR_NS}')} AS bucket"
 def calls_by_bucket(journal: Journal, rows: Filter, buckets: Buckets, by: str | None = None) -> list[Row]:
     """Return the sums of the calls in each bucket.
 
-    With `by`, the calls are also grouped by agent or model, which is the column `name`.
+    With `by` (`agent` or `model`), the calls are also grouped by that name, which is in the column `name`.
     """
     keys = {"bucket": _BUCKET.format(hour="hour"), "name": by or "NULL"}
     return sums(journal, keys, rows, **buckets._asdict())

@@ -1,7 +1,7 @@
-"""Finds the traces that contain a text: in a prompt, an answer, the reason of a decision or an error.
+"""Finds the traces that contain a text: in a prompt, an answer, an error or a decision's reason.
 
-The search index contains most rows. Rows missing from the index are read one by one, and added to the index for up to
-`_FILL_SECONDS`.
+The search index contains most rows. Rows missing from the index are read one by one. A search also adds
+such rows to the index during its first `_FILL_SECONDS`.
 """
 
 import json
@@ -29,13 +29,13 @@ _PAGE_ROWS = 1_000
 _PAGE_BYTES = 8 * 1024 * 1024
 _FILL_SECONDS = 5.0  # how long one search may add rows to the index
 _MANY_ROWS = 10_000  # if a search reads more rows than this outside the index, a message is printed
-# A search for the newest N items first tries to read them once it has found N times this many matching traces.
+# A search for the newest N items reads items for the first time once N times this many traces match its text.
 _TRACES_AN_ITEM = 20
 _Item = TypeVar("_Item")
 
 
 def with_traces(journal: Journal, rows: Filter) -> Filter:
-    """Return the filter with all traces that contain its text in an observation of its period.
+    """Return the filter with `traces` set to all traces that contain its text in an observation of its period.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -49,7 +49,7 @@ def with_traces(journal: Journal, rows: Filter) -> Filter:
 
 
 def newest(journal: Journal, rows: Filter, limit: int, read: Callable[[Filter], list[_Item]]) -> list[_Item]:
-    """Read the newest `limit` items of a filter. If the filter has a text, search only as far back as needed.
+    """Read the newest `limit` items that match a filter. If the filter has a text, search only as far back as needed.
 
     Raises:
         JournalError: the text has neither letter nor digit.
@@ -113,7 +113,7 @@ class _Search:
         return traces | self._read(index, upto + 1, end)
 
     def _read(self, index: SearchIndex | None, begin: int, end: int) -> set[str]:
-        """Read the rows of a range one by one, and add them to the index for up to `_FILL_SECONDS`."""
+        """Read the rows of a range one by one, and add them to the index until `_fill_until`."""
         traces: set[str] = set()
         while begin <= end:
             page = self._journal.page(_PAGE, {"begin": begin, "end": end, "rows": _PAGE_ROWS}, _PAGE_BYTES)

@@ -171,7 +171,7 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
         keys: what to group by: names, and SQL over hour, agent, provider, model; with `by_row` also session_id and
             prompt.
         rows: the filter of the calls.
-        by_row: read every row instead of the hourly sums. Always so if the filter cannot be applied to the sums.
+        by_row: read every row instead of the hourly sums, as is always done if the sums cannot be filtered by `rows`.
         values: further SQL parameters, which the keys use.
     """
     by_row = by_row or rows.is_of_traces

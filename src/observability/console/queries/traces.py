@@ -202,5 +202,5 @@ def trace_ids_named(journal: Journal, name: str, limit: int = 2) -> list[str]:
     else:
         raise JournalError(f"{name[:40]!r} is not a trace id: give its first hex digits (up to 32), or `last`")
     if not matches:
-        raise JournalError(f"No trace id starts with {name!r}: `python -m src.observability traces` lists them")
+        raise JournalError(f"No trace id starts with {name!r}: `python -m src.observability traces` lists all traces")
     return [str(row["trace_id"]) for row in matches]

@@ -21,7 +21,7 @@ SHORT_ID = 8  # number of digits in a shortened trace id
 _MAX_DECIMALS = 7  # a printed cost has at most this many decimal places; smaller costs look like `$1.2e-09`
 _KEPT = frozenset("\n\t")
 _UNITS = ((1e12, " T"), (1e9, " B"), (1e6, " M"))  # suffixes of large amounts in US dollars
-# Unicode categories that are escaped: control, format (as bidirectional marks), surrogate, private use
+# Unicode categories that are escaped: control, format (such as bidirectional marks), surrogate, private use
 _ESCAPED = ("Cc", "Cf", "Cs", "Co")
 
 

@@ -60,9 +60,9 @@ def show_json(value: Mapping[str, Any]) -> None:
 
 
 def _with_iso_times(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Add each time in nanoseconds in ISO 8601 too: `start` beside `start_ns`, and so on.
+    """Return a copy in which each time in nanoseconds is repeated in ISO 8601: `start` beside `start_ns`, and so on.
 
-    This includes lists of rows, but not values recorded by an agent.
+    Times in lists of rows are repeated too, but not times in values that an agent recorded.
     """
     line: dict[str, Any] = {}
     for name, item in value.items():

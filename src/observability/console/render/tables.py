@@ -32,7 +32,7 @@ from .layout import WIDE, Column, table
 ACTION_STYLES = {"BUY": "bold green", "SELL": "bold red", "NOTHING": "bold yellow"}
 LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
 _WITH_SECONDS = 100  # in terminals of at least this many columns, times include seconds
-_MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # widths in columns
+_MIN_NAME, _MIN_GROUP, _MAX_NAME = 8, 16, 40  # widths of names and group names, in terminal columns
 _MAX_REASON = 400
 _BAR = 6  # length of the longest bar, in columns
 _MIN_DECISION = 17  # width of `NOTHING 100% DOGE`, in columns
@@ -68,7 +68,7 @@ def _decision_columns(
 
 
 def _times(title: str, times: Sequence[int], max_width: int) -> Column:
-    """The column of times. Its title has the UTC offset; if the offset changed between them, each cell has its own."""
+    """The column of times. The UTC offset is in its title, or in each cell if the times have different offsets."""
     form = "%m-%d %H:%M:%S" if max_width >= _WITH_SECONDS else "%m-%d %H:%M"
     cells = [f"{local_time(time):{form}}" for time in times]
     zones = [zone(time) for time in times]

@@ -13,7 +13,7 @@ from .format import SHORT_ID, duration, gain, gain_percent, moment, one_line, pr
 from .tables import LEVEL_STYLES, decision_text
 
 _ICONS = {"agent": "🤖", "generation": "🧠", "event": "📌", "tool": "🔧"}
-_INDENT = 12  # indent of the deepest branch of a usual tree, in columns
+_INDENT = 12  # columns kept free for the indent of a tree's branches, when texts are cut to the width
 
 
 def tree_of(trace: Trace, *, full: bool = False, width: int = 80) -> RenderableType:

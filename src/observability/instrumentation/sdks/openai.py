@@ -62,7 +62,7 @@ def _openai() -> Sdk:
     methods = (
         *_resources("openai"),
         Method(completions, "Completions", "parse", CHAT),
-        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # `parse` up to openai 1.91
+        Method(("openai.resources.beta.chat.completions",), "Completions", "parse", CHAT),  # up to openai 1.91
         Method(in_responses, "Responses", "create", RESPONSES),
         Method(in_responses, "Responses", "parse", RESPONSES),
         *openai_media(),
