@@ -70,7 +70,7 @@ def observe_call(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # only if a signal handler interrupted the code above
+        if request is not None and request.token is not None:  # true only if a signal handler interrupted this code
             fail(request, None)
     return result
 
@@ -125,7 +125,7 @@ async def observe_awaited(
         fail(request, error)
         raise
     finally:
-        if request is not None and request.token is not None:  # only if a signal handler interrupted the code above
+        if request is not None and request.token is not None:  # true only if a signal handler interrupted this code
             fail(request, None)
     return result
 

@@ -19,7 +19,7 @@ _ROWS = 50
 
 
 def frozen(journal: Journal, rows: Filter) -> str:
-    """Return the page as one HTML file, with the rows that match a filter."""
+    """Return the page as one HTML file, with the newest rows that match a filter."""
     time = range_since(rows.since_ns or started(journal), rows.until_ns)
     view = View(failed=rows.failed)
     shown = screen.listing(journal, rows, view, _ROWS).rows

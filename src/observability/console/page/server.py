@@ -1,4 +1,4 @@
-"""The live page's server: Starlette's routes, and the stream of new decisions."""
+"""The live page's server: Starlette's routes, and the stream of new rows."""
 
 import asyncio
 import json

@@ -40,7 +40,7 @@ def _label(by: str, group: Any) -> str:
 
 
 class CallStats(NamedTuple):
-    """The statistics of one group's calls. Costs are in USD, times in milliseconds; None is unknown."""
+    """The statistics of one group's calls. Costs are in USD, times in milliseconds; None means unknown."""
 
     group: str
     calls: int
@@ -168,8 +168,8 @@ def sums(journal: Journal, keys: Mapping[str, str], rows: Filter, *, by_row: boo
 
     Args:
         journal: the journal.
-        keys: what to group by: names, and SQL over hour, agent, provider, model; with `by_row` also session_id and
-            prompt.
+        keys: what to group by: a column name for the result -> SQL over hour, agent, provider and model, and with
+            `by_row` also over session_id and prompt.
         rows: the filter of the calls.
         by_row: read every row instead of the hourly sums, as is always done if the sums cannot be filtered by `rows`.
         values: further SQL parameters, which the keys use.
@@ -194,8 +194,8 @@ def _decisions(journal: Journal, by: str, rows: Filter) -> dict[str, int] | None
     return {_label(by, row["grp"]): row["decisions"] for row in journal.select(query, rows.parameters())}
 
 
-# The table `decided` under the name of the view `decisions`, so that the same conditions apply. It has no
-# session id, and has a `provider` only for the model names that MODEL looks up by provider.
+# The table `decided` with the alias `decisions`, so that the SQL conditions on the view `decisions` apply to it. It has
+# no session id. The column `provider` is filled in only where MODEL reads it: for models in the table `model_names`.
 _DECIDED = """
 (SELECT *, CASE WHEN model IN (SELECT requested FROM model_names) THEN (SELECT provider FROM observations AS g
     WHERE g.trace_id = decided.trace_id AND g.type = 'generation' AND g.start_ns <= decided.start_ns

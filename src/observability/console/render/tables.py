@@ -229,7 +229,7 @@ def _change(change: float | None) -> Text:
 def _groups(names: Sequence[str], by: str) -> Column:
     """The column of group names, at most 40 terminal columns wide.
 
-    It may shrink while all names stay distinct. A column of sessions never shrinks.
+    It may shrink as long as all names stay distinct. A column of sessions never shrinks.
     """
     lines = [one_line(name, _MAX_NAME) for name in names]
     widths = (_MAX_NAME,) if by == "session" else range(_MIN_GROUP, _MAX_NAME)
