@@ -1,7 +1,7 @@
 """The alerts' statistics: thresholds with a known rate of false alerts, with the source of each formula.
 
-Every rule aims at one false alert per agent in `YEARS`, as long as the agent behaves as in its past. A fleet of 48
-agents with ten rules then gets about five false alerts a year.
+Every rule aims at one false alert per agent in `YEARS` years, as long as the agent behaves as in its past. A fleet of
+48 agents with ten rules then gets about five false alerts a year.
 """
 
 import math

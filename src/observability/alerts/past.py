@@ -10,13 +10,13 @@ from typing import Any
 from .detectors import effective_sample_size, gap_factor, tests_in, upper_share
 
 DAYS = 28  # number of past days whose counts are kept
-WEEK = 8  # an agent must be known for this many days before its rates by hour of the week are used
+WEEK = 8  # an agent must be known for this many days before its usual traces by hour of the week are used
 _TWO_WEEKS = 14  # an agent must be known for this many days before a limit in due traces applies (`silence_limits`)
 FEW = 50  # a rule needs this many past trials before its usual share of bad trials is learned
 _FEW_HOURS, _FEW_CONFIDENCES, _FEW_CONFIDENCE_DAYS = 48, 100, 3
 _HOUR_NS, _DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 _BIN = math.log(1.1)  # width of a latency bin on the logarithmic scale: each bin is 10 % above the one before
-_RANK = 3  # the third longest gap between traces is used, since the two longest may be outliers
+_RANK = 3  # the limit in due traces follows the third longest gap, since the two longest may be outliers
 _SLOW_TIMES = 1.5  # a call is slow if it takes longer than this multiple of the 95 % quantile of latency
 _BUSY_DAY = 20  # only days with at least this many trials enter the quantile of the daily shares of bad trials
 # Shortest silence, in an agent's first week, that is an incident: longer than a weekend (60 hours).
@@ -40,7 +40,7 @@ class Day:
     # Here d is a decision's confidence in percent, minus 50.
     pairs: list[float] = field(default_factory=lambda: [0.0] * 4)
     gaps: list[float] = field(default_factory=list)  # the longest gaps between the ends of traces, in hours
-    due_gaps: list[float] = field(default_factory=list)  # the longest gaps, in traces that usually end within one
+    due_gaps: list[float] = field(default_factory=list)  # the longest gaps in due traces (`Past.silence_limits`)
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Day":

@@ -27,7 +27,7 @@ class Rule(NamedTuple):
     name: str
     suspect: float  # the lowest share of bad trials worth a message
     message: str  # template with the fields {bad} and {trials}; for `slow` also {limit} and {typical}
-    floor: float = 0.02  # the usual share is taken to be at least this
+    floor: float = 0.02  # the usual share of bad trials is taken to be at least this
     few: float | None = None  # usual share assumed for an agent with few trials; None: the rule is skipped
 
 
