@@ -179,7 +179,7 @@ def _end() -> None:
     _ending = True
     if active is not None:
         active.recorder.synchronous = True
-    # if Ctrl-C interrupts `close`, it has already counted the remaining observations as lost
+    # suppress Ctrl-C: if it interrupts `close`, the remaining observations are already counted as lost
     with contextlib.suppress(KeyboardInterrupt):
         close()
 
@@ -188,7 +188,7 @@ def _close_with_the_process() -> None:
     atexit.unregister(_end)
     atexit.register(_end)
     multiprocessing = sys.modules.get("multiprocessing.util")
-    if multiprocessing is not None:  # children forked by multiprocessing end without atexit
+    if multiprocessing is not None:  # its forked children call `Finalize` functions, but not those of atexit
         multiprocessing.Finalize(None, _end, exitpriority=0)
 
 

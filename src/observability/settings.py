@@ -60,7 +60,7 @@ class Destination(_Keys):
 
     @property
     def credential(self) -> str:
-        """The credential's printable name."""
+        """The credential's name in messages, without the secret key."""
         return f"the key {self.public_key}"
 
 
@@ -264,7 +264,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "LANGFUSE_PUBLIC_KEY": (parse_public_key, None),
     "LANGFUSE_BASE_URL": (parse_host, None),  # the newer name of LANGFUSE_HOST in Langfuse's SDK
     "LANGFUSE_HOST": (parse_host, None),
-    "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),  # seconds between two batches sent
+    "LANGFUSE_FLUSH_INTERVAL": (parse_number, 30),  # seconds between two attempts to send pending rows
     "LANGFUSE_CAPTURE_INPUT": (parse_bool, True),  # prompts
     "LANGFUSE_CAPTURE_OUTPUT": (parse_bool, True),  # answers
     "LANGFUSE_ALLOW_HTTP": (parse_bool, False),  # whether keys may be sent by plain http to another machine
@@ -280,7 +280,7 @@ SETTINGS: dict[str, tuple[Parser, Any]] = {
     "OBSERVABILITY_RETENTION_DAYS": (parse_number, 30.0),
     "OBSERVABILITY_MAX_MB": (parse_number, 1024.0),
     "OBSERVABILITY_SEARCH": (parse_bool, True),  # whether searches keep an index of words beside the journal
-    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # seconds for disk and network when the process ends
+    "OBSERVABILITY_EXIT_SECONDS": (parse_number, 2.0),  # seconds that writing and sending may take at exit
     "OBSERVABILITY_INSTRUMENT": (parse_instruments, frozenset(INSTRUMENTS)),  # SDKs whose calls are observed
     "OBSERVABILITY_CYCLES": (parse_names, CYCLES),  # methods each of whose calls becomes one trace
     # whether an answer that begins with BUY, SELL or NOTHING is recorded as a trading signal
@@ -300,7 +300,7 @@ _NOTHING_SENT = (None, "calls are recorded in the local journal and nothing is s
 _SAFE: dict[str, tuple[Any, str]] = {
     "ENABLE_LANGFUSE": _NOTHING_SENT,
     "LANGFUSE_PUBLIC_KEY": _NOTHING_SENT,
-    # with the default host, a typing error would send the traces for a self-hosted server to Langfuse's cloud
+    # a mistyped host is not replaced by the default host, since Langfuse's cloud would then receive the traces
     "LANGFUSE_BASE_URL": _NOTHING_SENT,
     "LANGFUSE_HOST": _NOTHING_SENT,
     "OBSERVABILITY_OTLP_ENDPOINT": (None, "nothing is sent to this endpoint"),
@@ -361,8 +361,8 @@ class Reader:
         self.table = table
         self._fallbacks = fallbacks
         self._keys = {name: _encode(name) for name in table}
-        # Name -> (raw text, parsed value). Until a setting is read, `table` stands in place of its raw text, since
-        # `table` is equal to no text.
+        # Name -> (raw text, parsed value). Before the first read, `table` stands in place of the raw text. It differs
+        # from every text, so the first read parses the setting.
         self._parsed: dict[str, tuple[Any, Any]] = dict.fromkeys(table, (table, None))
 
     def __call__(self, name: str) -> Any:

@@ -357,7 +357,7 @@ def test_a_thread_that_ends_is_begun_again_by_the_next_batch(langfuse: LangfuseS
     assert thread is not None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
     wait_until(lambda: not thread.is_alive())
-    assert "the shipper's thread ended (SystemExit" in LangFuseTracker().health()["last_error"]
+    assert "the thread that sends recorded calls ended (SystemExit" in LangFuseTracker().health()["last_error"]
     ask("second")
     wait_until(lambda: states(journal) == {"shipped": 2})
 
@@ -659,7 +659,7 @@ def test_nobody_else_sends_what_we_could_not_note(
         with pytest.raises(JournalError, match="the_disk_is_full"):
             ours.ship(0.0)
         assert theirs.ship(0.0).result is ExportResult.NOT_SENT
-    assert shipped_by_another_process() == "another process is shipping"
+    assert shipped_by_another_process() == "another process is sending rows"
     assert execute(journal.path, "SELECT state FROM observations") == [("pending",)]
     assert len(langfuse.requests) == 1
 

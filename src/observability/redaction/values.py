@@ -140,7 +140,7 @@ def _words_in(text: str) -> int:
 
 
 def is_made(value: str) -> bool:
-    """Whether `value` looks generated: a UUID, or a long text like hex or base64 that is not public."""
+    """Whether `value` looks generated, like a UUID or a key in hex or base64. Public values like addresses do not."""
     return is_query_key(value) or looks_random(value) or _UUID.match(value) is not None
 
 
@@ -159,15 +159,15 @@ def is_public(text: str) -> bool:
     return bool(_HEX.match(text)) and len(text) in (40, 42, 64, 66)
 
 
-_LONG_WORD = 20  # 20 or more letters in one case are not taken for a word
+_LONG_WORD = 20  # 20 or more letters, all lower-case or all upper-case, are not taken for a word
 _UNSPEAKABLE = regex(r"[b-df-hj-np-tv-xz]{5}")
 
 
 def is_jumbled(value: str) -> bool:
     """Whether `value` has 16 or more letters in a row that are not words.
 
-    Fewer than 20 letters in one case are words, unless five consonants stand in a row. Letters in both cases are words
-    if the parts that begin with a capital have 3.5 or more letters on average.
+    Fewer than 20 letters, all lower-case or all upper-case, are words, unless there are five consonants in a row.
+    Letters of mixed case are words if the parts that begin with a capital have 3.5 or more letters on average.
     """
     part = max(value.split("-"), key=len)
     if len(part) < 16 or not part.isalpha():

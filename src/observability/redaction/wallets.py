@@ -189,9 +189,9 @@ def _prepared(point: _Point) -> _Point:
 
 @cache
 def _multiples() -> list[list[_Point]]:
-    """Multiples of Ed25519's base point, in the prepared form: row i has its multiples by 0 to 255 times 256**i.
+    """Return 32 rows of 256 points: point j of row i is j * 256**i times Ed25519's base point.
 
-    They are computed for the first key that is checked, which takes 50 ms and 2 MB.
+    They are in the prepared form (see above), and are computed for the first key, which takes 50 ms and 2 MB.
     """
     rows, base = [], (_BASE_X, _BASE_Y, 1, _BASE_X * _BASE_Y % _P)
     for _ in range(32):
@@ -344,7 +344,7 @@ _FEWEST_DIFFERENT = 30  # 64 random bytes have about 57 different values; one in
 # On average, half of 64 random bytes are above 127, and one in 10**10 keys has fewer than 8 of them. Lists of
 # percentages have none.
 _FEWEST_LARGE = 8
-# In one list, at most this many runs of 64 numbers are checked (50 ms); in one text, this many keys (0.1 s).
+# Limits: runs of 64 numbers that are examined in one list (50 ms), and keys that are verified in one text (0.1 s).
 _MOST_WINDOWS, _MOST_DERIVED = 50_000, 500
 
 

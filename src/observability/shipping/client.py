@@ -19,10 +19,10 @@ from ..redaction import redact_line
 from . import genai, otlp, protobuf
 from .connection import Answer, Connection
 
-REQUEST_SECONDS = 20.0  # limit for a request and its answer; must be shorter than a lease
+REQUEST_SECONDS = 20.0  # limit for a request and its answer; the lease for sending must last longer
 _SHORTEST_SECONDS = 0.05
 _LONGEST_RETRY_AFTER = 3600.0  # limit in seconds for the server's Retry-After
-_GZIP_LEVEL = 1  # a higher level takes twice the time, and saves only a third more
+_GZIP_LEVEL = 1  # takes half the time of a higher level, and saves three quarters as many bytes
 _GZIP_FORMAT = 31  # zlib's number for gzip, with the largest window
 _PROJECT_ID = re.compile(r"[\w-]{1,100}", re.ASCII)  # has only characters that are safe in a web address
 _MESSAGE = 500  # characters kept of the server's message
@@ -34,7 +34,7 @@ class ExportResult(Enum):
     DELIVERED = "delivered"  # the server answered as the protocol prescribes for success
     REFUSED = "refused"  # the server rejects the rows for good, by status 400, 413 or 422 or by OTLP's partial success
     UNAUTHORIZED = "unauthorized"  # the server rejects the keys, by status 401 or 403
-    UNAVAILABLE = "unavailable"  # no answer, or an answer of another kind; the request is repeated later
+    UNAVAILABLE = "unavailable"  # no answer, or any other answer; the request is repeated later
     NOT_SENT = "not sent"  # nothing was sent, since another process is shipping or this process is ending
 
 

@@ -15,9 +15,9 @@ from .client import ExportResult, LangfuseClient, ServerReply, client_of, is_ref
 from .scores import batch_of, replies_to
 
 BATCH_ROWS = 500
-# The size of a batch's texts before gzip. Langfuse's SDK warns of a batch of 16 MB and drops one of 64 MB.
+# Limit of a batch's texts in bytes, before gzip. Langfuse's SDK warns of a batch of 16 MB and drops one of 64 MB.
 BATCH_BYTES = 4 * 1024 * 1024
-# The size of a batch's texts, which are about half of a request. Langfuse accepts requests of 3.5 MB.
+# Limit for the texts in a batch of scores. They are about half of the request; Langfuse accepts requests of 3.5 MB.
 SCORE_BATCH_BYTES = 1024 * 1024
 # The lease is renewed at this interval. The interval and the longest request together are shorter than the lease.
 _RENEW_SECONDS = 5.0
@@ -60,7 +60,7 @@ class Delivery:
         self._renew_at = 0.0  # when to renew the lease, by time.monotonic(); 0 if no lease is held
         self._journal: Journal | None = None
         self._is_project_asked = False
-        self._unnoted: list[Mark] = []  # results of sent rows that are not yet in the journal
+        self._unnoted: list[Mark] = []  # results of sent rows, waiting to be written to the journal
         self.settled = 0  # number of rows accepted or rejected by the server
         self.refused = 0  # number of rejected rows
 
@@ -74,7 +74,7 @@ class Delivery:
         self._client.cut()
 
     def close(self) -> None:
-        """Close both connections."""
+        """Write the remaining results to the journal, and close the connections to the journal and the server."""
         if self._journal is not None:
             with contextlib.suppress(JournalError):
                 self._note(self._journal)
@@ -239,7 +239,7 @@ class Delivery:
             return Mark(table, keys, "shipped", destination=self.destination.label)
         message = str(redact(reply.message))
         if not self.refused:  # reported only once, since the server may reject many rows
-            self._report(f"{self.destination.service} refuses a row of {table} for good: {message}")
+            self._report(f"{self.destination.service} rejects one of the {table}, which is not sent again: {message}")
         self.refused += len(rows)
         return Mark(table, keys, "rejected", message, self.destination.label)
 
@@ -266,5 +266,5 @@ def catch_up_pause(rows: int) -> float:
 
 
 _FINAL = (ExportResult.DELIVERED, ExportResult.REFUSED)
-_ELSEWHERE = ServerReply(ExportResult.NOT_SENT, "another process is shipping")
-_NO_TIME = ServerReply(ExportResult.NOT_SENT, "the process ends")
+_ELSEWHERE = ServerReply(ExportResult.NOT_SENT, "another process is sending rows")
+_NO_TIME = ServerReply(ExportResult.NOT_SENT, "this process is ending")

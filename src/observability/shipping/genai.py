@@ -1,8 +1,8 @@
-"""Converts journal rows to OTLP with OpenTelemetry's GenAI attributes, for backends other than Langfuse (`otlp.py`).
+"""Converts journal rows to OTLP with OpenTelemetry's GenAI attributes, for all backends but Langfuse.
 
 The convention's version is `SCHEMA`, the last version before the convention moved to a repository without releases:
 https://github.com/open-telemetry/semantic-conventions/blob/v1.41.0/docs/gen-ai/gen-ai-spans.md
-Attributes without a name in the convention begin with `moon_dev.`.
+Attributes without a name in the convention begin with `moon_dev.`. Rows for Langfuse are converted by `otlp.py`.
 """
 
 import json

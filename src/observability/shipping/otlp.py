@@ -63,7 +63,7 @@ def _attributes(row: Row) -> Iterator[tuple[str, Any]]:
     yield "user.id", row["user_id"]
     yield "langfuse.environment", row["environment"]
     yield "langfuse.release", row["release"]
-    # In an experiment, the root of the trace is a span of the Langfuse SDK itself.
+    # In an experiment, the trace's root is a span of the Langfuse SDK, so no row of ours is marked as the root.
     yield "langfuse.internal.is_app_root", True if row["is_root"] and not row.get("experiment") else None
     yield from json.loads(row.get("experiment") or "{}").items()
 

@@ -12,7 +12,7 @@ from .client import ExportResult, ServerReply
 from .otlp import iso_time
 
 _SYMBOL, _HIT = "signal_symbol", "hit"
-_MAX_SYMBOL = 50  # longest symbol in characters; Langfuse groups scores by symbol
+_MAX_SYMBOL = 50  # characters of a symbol that are sent, as the value of a score
 
 
 def batch_of(rows: Sequence[Row]) -> bytes:
@@ -44,8 +44,8 @@ def _in_usd(rows: Sequence[Row]) -> set[str]:
 
 
 def _events_of(row: Row, in_usd: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield the score's events. A signal's action has a second event with the symbol, an outcome a second event with
-    `hit` (1 or 0), since the metrics API of Langfuse can group and average only scores."""
+    """Yield the score's events. A signal's action also gets an event with the symbol. A trade's outcome also gets an
+    event with `hit` (1 or 0). Both are sent since Langfuse's metrics API can group and average only scores."""
     yield _event(row, _body(row))
     judges = row["name"] == "pnl_usd" or (row["name"] == "pnl_pct" and row["trace_id"] not in in_usd)
     if judges and isinstance(row["value"], int | float):

@@ -24,7 +24,7 @@ _SHORTEST_PAUSE_SECONDS = 0.1
 _LONGEST_FLUSH_SECONDS = 60.0  # default limit of a flush
 _CUT_SECONDS = 0.1  # how long `stop` waits for the thread after aborting its connection
 _NEVER = float("inf")
-_random = random.SystemRandom()  # the agent may seed the global generator
+_random = random.SystemRandom()  # not the global generator, which the agent may seed
 
 
 class Shipper:
@@ -158,8 +158,8 @@ class Worker:
         try:
             self._ship_until_stopped()
         except BaseException as error:  # noqa: BLE001 - a silent end would leave every later row pending
-            message = f"the shipper's thread ended ({type(error).__name__}: {error})"
-            failures.note("shipper", message, cure="The thread restarts with the next batch.")
+            message = f"the thread that sends recorded calls ended ({type(error).__name__}: {error})"
+            failures.note("shipper", message, cure="It restarts when the next calls are recorded.")
 
     def _ship_until_stopped(self) -> None:
         last = False
@@ -228,13 +228,13 @@ class Worker:
             self._unauthorized = destination
             self._report(
                 f"{destination.host} refuses {destination.credential} ({reply.message}). Correct"
-                f" {destination.key_settings}; until then rows stay pending"
+                f" {destination.key_settings}; until then recorded calls stay in the journal"
             )
         elif reply.result is ExportResult.UNAVAILABLE:
             failed = self._backoff.fail(reply.retry_after)
             if failed == 1 and not self._stopping:
-                why = f"No row can be sent to {destination.service} now ({reply.message})"
-                self._report(f"{why}. Rows stay pending and are sent later")
+                why = f"Nothing can be sent to {destination.service} now ({reply.message})"
+                self._report(f"{why}. Recorded calls stay in the journal and are sent later")
         return reply is None
 
     def _report(self, message: str) -> None:

@@ -11,7 +11,7 @@ class _Pair(NamedTuple):
 
 # Types of the descriptors of `__slots__` and of named tuples, which run no code of the class.
 _SLOTS = (MemberDescriptorType, type(_Pair.field))
-_TEXTS = frozenset(map(id, (str, int, float, bool, bytes)))  # ids of the types of class attributes that are plain data
+_TEXTS = frozenset(map(id, (str, int, float, bool, bytes)))  # ids of types whose values are plain data
 # Types of Python's own descriptors. A class may define a `__dict__` of another type, which is not read.
 _OF_C = (GetSetDescriptorType, MemberDescriptorType)
 # These accessors come from `type` itself, since a metaclass may override them by properties.

@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 
 class _Announced(NamedTuple):
-    """An agent's name and metadata, recorded outside a trace, for the caller's next traces in this context."""
+    """An agent's name and metadata, given outside a trace, for the caller's next traces in this context."""
 
     caller: str | None
     agent_name: str
@@ -141,7 +141,7 @@ def start(name: str, type: str, parent: Observation | None, capture: CaptureSett
     return observation
 
 
-latest = _current.get  # returns the latest current observation, even if it has ended, or None
+latest = _current.get  # returns the observation that was made current last, even if it has ended; or None
 enter = _current.set  # makes an observation the current one; `leave` takes the returned token
 leave = _current.reset
 
@@ -155,7 +155,7 @@ def finish(observation: Observation) -> None:
             if observation.has_inner_rows:
                 _settle(observation)
         processor.on_end(observation)
-    except BaseException:  # such as an agent's alarm; send again, since no other code will
+    except BaseException:  # an agent's SIGALRM handler may raise; send again, since no other code will
         processor.on_end(observation)
         raise
 
@@ -174,11 +174,11 @@ def _settle(holder: Observation) -> None:
         if request in ended:
             processor.on_end(request)
         elif request.ended is None:
-            processor.on_start(request)  # leaves evidence of the request after a crash
+            processor.on_start(request)  # so that evidence of the request remains if the process crashes
 
 
 def finish_request(request: Observation, *, remember: bool = True) -> None:
-    """End a request to a provider, unless it has ended. While the generation around it runs, the request is not sent.
+    """End a request to a provider, unless it has ended. A request in a running generation is not recorded yet.
 
     Args:
         request: from `requests.begin_request`.
@@ -190,7 +190,7 @@ def finish_request(request: Observation, *, remember: bool = True) -> None:
     request.ended = perf_counter_ns()
     try:
         _send(request, remember=remember)
-    except BaseException:  # such as an agent's alarm; send again, since no other code will
+    except BaseException:  # an agent's SIGALRM handler may raise; send again, since no other code will
         _send(request, remember=remember)
         raise
 
@@ -214,7 +214,7 @@ class Carried(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to carry."""
+        """Whether all these variables have their defaults, so that nothing needs to be carried."""
         return self == (None, None, None, None, False)
 
 

@@ -167,7 +167,7 @@ class Observation(_RareFields):
         return root
 
     def response_size(self) -> int:
-        """The approximate characters in the providers' own responses; reading each takes several microseconds."""
+        """The approximate number of characters in the providers' own responses. Reading each takes microseconds."""
         replies = [reply for reply in (self.output, *self.replies) if type(reply) is Reply]
         size = sum(weight_of(reply.raw_response) for reply in replies)
         if self.complete is not None:  # if so, the output is the answer to an SDK's request

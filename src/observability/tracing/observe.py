@@ -157,7 +157,7 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
             _note_arguments(observation, label, args, kwargs)
         current.processor.on_start(observation)
         _resume(observation)
-        return observation  # inside the `try`, since an agent's alarm may interrupt any line
+        return observation  # inside the `try`, since an agent's SIGALRM handler may raise at any line
     except BaseException as error:  # noqa: BLE001 - `_give_up` separates our errors from the agent's
         _give_up(observation, error)
     return observation
@@ -165,7 +165,7 @@ def _begin(label: _Label, capture: CaptureSettings, args: tuple[Any, ...], kwarg
 
 def _note_arguments(observation: Observation, label: _Label, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     given, size = args[1:] if label.is_method else args, 0
-    for value in given:  # most values are texts and numbers
+    for value in given:  # most values are texts or numbers, which are measured without a function call
         kind = type(value)
         if kind is str:
             size += len(value)
@@ -199,7 +199,7 @@ def _make_cycle(observation: Observation, agent: str, *, collects_votes: bool) -
 
 
 def _give_up(observation: Observation | None, error: BaseException) -> None:
-    """Swallow an error of this package; on an interruption (alarm, Ctrl-C), end the observation and re-raise."""
+    """Swallow an error of this package; on an interruption (SIGALRM, Ctrl-C), end the observation and re-raise."""
     try:
         if not isinstance(error, Exception):
             raise error
@@ -390,7 +390,7 @@ def _generator(fn: Callable[..., Generator[Any, Any, Any]], label: _Label) -> Ca
             _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
         finally:
-            _stop(call)  # does nothing, unless an alarm interrupted the code above
+            _stop(call)  # does nothing, unless a SIGALRM handler raised in the code above
 
     return wrapper
 
@@ -433,7 +433,7 @@ def _async_generator(fn: Callable[..., AsyncGenerator[Any, Any]], label: _Label)
             _stop(call, None if isinstance(error, GeneratorExit) else error)
             raise
         finally:
-            _stop(call)  # does nothing, unless an alarm interrupted the code above
+            _stop(call)  # does nothing, unless a SIGALRM handler raised in the code above
 
     return wrapper
 

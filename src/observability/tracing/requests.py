@@ -35,7 +35,7 @@ def begin_request(name: str, type: str, capture: CaptureSettings) -> Observation
             current.processor.on_start(request)
         elif not holder.capture_output:
             request.capture_output = False
-        return request  # inside the `try`, since an agent's alarm may interrupt any line
+        return request  # inside the `try`, since an agent's SIGALRM handler may raise at any line
     except BaseException:
         current.finish_request(request)
         raise

@@ -78,7 +78,7 @@ _readers = PerClass(_reader_of)
 
 
 def snapshot(value: Any) -> Any:
-    """Return `value` itself if it is immutable, a copy of plain data, or for anything else the type's name.
+    """Return `value` itself if it is immutable, a copy of plain data, or a short description of anything else.
 
     At most `MAX_NODES` values and 12 levels are kept; the number of omitted values stands in their place.
     """
@@ -245,7 +245,7 @@ def _shape(value: Any, kind: type) -> Any:
 
 
 def size_of(value: Any) -> int:
-    """The approximate characters in `value` (a snapshot), for the size limit of the recorder's queue."""
+    """The approximate number of characters in `value` (a snapshot), for the size limit of the recorder's queue."""
     kind = type(value)
     if kind is str or kind is bytes:
         return len(value)
@@ -271,5 +271,5 @@ def size_of_items(items: Iterable[Any]) -> int:
 
 
 def weight_of(value: Any) -> int:
-    """The approximate characters in the first `MAX_NODES` values of a provider's own response."""
+    """The approximate number of characters in the first `MAX_NODES` values of a provider's own response."""
     return size_of(snapshot(fields_of(value) or value))
