@@ -59,7 +59,7 @@ def async_generator_method(shape: Shape) -> Callable[[Callable[..., Any]], Calla
 
 
 def _enter(request: Observation) -> None:
-    if request.events is None:  # before the first item
+    if request.events is None:  # true before the first item
         request.events = []
         if budgeting.gate is not None:
             admit_request(request)

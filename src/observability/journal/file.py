@@ -138,7 +138,7 @@ def _usable(path: Path) -> sqlite3.Connection:
     db = _connect(path)
     try:
         with errors_named():
-            _check(db, path)  # before any change to the file, which may belong to another program
+            _check(db, path)  # checked before any change to the file, which may belong to another program
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has no effect once the file has a table
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")  # safe with a WAL; migrations need not wait for the disk

@@ -20,7 +20,6 @@ from .file import identity_of
 Row = dict[str, Any]
 
 PART_ROWS = 8192
-# The columns that `text_of_row` reads.
 SEARCHED_COLUMNS = "input, output, status_message, json_extract(metadata, '$.signal_reasoning') AS reason"
 WORD = r"[^\W_]"  # a letter or digit
 # Longest time for which a search, and the recorder, wait while another process writes to the index.

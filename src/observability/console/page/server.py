@@ -68,10 +68,7 @@ def _read(query: Callable[..., Any], *values: Any) -> Any:
 
 
 def _answered(write: Callable[[Journal, View], str]) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that answers a request with HTML.
-
-    `write` makes the HTML for the view in the request's address.
-    """
+    """Return an endpoint that answers a request with the HTML that `write` makes for the view in the address."""
 
     async def endpoint(request: Request) -> Response:
         return HTMLResponse(await run_sync(_read, write, View.of(request.query_params)))

@@ -1,4 +1,4 @@
-"""Queries about pending, rejected, unpriced and unrecorded rows, and the operator's changes to them."""
+"""Queries about pending, rejected, unpriced and unrecorded rows, and updates that make rows pending."""
 
 from ...journal import Journal, Row
 from .filter import HOUR_NS
@@ -79,10 +79,7 @@ def address(journal: Journal, destination: str) -> int:
 
 
 def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
-    """Return how many ended observations are in each state.
-
-    Only observations that started before a time (Unix nanoseconds) are counted.
-    """
+    """Return how many of the ended observations that began before a time (Unix ns) are in each state."""
     rows = journal.select(
         "SELECT state, count(*) AS rows FROM observations WHERE state IN ('shipped', 'rejected', 'local', 'pending')"
         " AND start_ns < ? GROUP BY state",

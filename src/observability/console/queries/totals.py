@@ -16,9 +16,9 @@ from ...journal import COUNTED, INTERRUPTED, MODEL, PROMPT, Journal, Row
 from ..time_range import local_time
 from .filter import DECISIONS, HOUR_NS, NAMED, ROWS, STARTED, Filter
 
-UNKNOWN = "unknown"  # group name of rows that have no value for what they are grouped by
+UNKNOWN = "unknown"  # name of the group of rows that have no agent, model or other value to group by
 _PAGE_ROWS = 20_000
-_DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the day on which a row's UTC hour begins
+_DAY = "strftime('%Y-%m-%d', {0}, 'unixepoch', :zone)"  # the operator's day on which a row's UTC hour begins
 # The possible groupings of calls: the name, the SQL expression for hourly sums, and the SQL expression for rows.
 GROUPS = {
     "agent": ("agent", "agent"),
