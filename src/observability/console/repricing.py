@@ -19,7 +19,7 @@ class Repriced(NamedTuple):
     recorded_usd: float | None  # sum of the recorded costs; None if no call has a recorded cost
     unpriced: int  # calls without a recorded cost
     what_if_usd: float | None  # cost of all calls at the other model's prices; None if any call cannot be priced
-    change: float | None  # from recorded to what-if cost, of the calls that have both costs; -0.5 is half the cost
+    change: float | None  # relative change from recorded to what-if cost, for calls with both; -0.5 is half
 
 
 def price_of_model(name: str) -> Price:

@@ -21,7 +21,7 @@ class Filter(NamedTuple):
     model: str | None = None
     action: str | None = None  # in capitals
     symbol: str | None = None  # case-insensitive
-    failed: bool = False  # only rows with an error; in queries of traces or decisions: only traces that have such a row
+    failed: bool = False  # select rows with an error; queries of traces or decisions select traces with an error
     text: str | None = None
     traces: str | None = None  # JSON list of the ids of the traces that contain `text`, set by `text.with_traces`
 

@@ -89,7 +89,7 @@ def ended_before(journal: Journal, before_ns: int) -> dict[str, int]:
 
 
 def undelivered(journal: Journal, before_ns: int) -> int:
-    """Count the ended observations from before a time (Unix ns) not yet sent to OBSERVABILITY_OTLP_ENDPOINT."""
+    """Count the ended observations from before a time (Unix ns) that OBSERVABILITY_OTLP_ENDPOINT has not received."""
     (row,) = journal.select(
         "SELECT count(*) AS rows FROM further_deliveries AS f JOIN observations AS o USING (seq)"
         " WHERE f.state = 'pending' AND o.state IN ('shipped', 'rejected', 'local') AND o.start_ns < ?",

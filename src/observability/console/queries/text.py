@@ -1,7 +1,7 @@
 """Finds the traces that contain a text: in a prompt, an answer, an error or a decision's reason.
 
-The search index contains most rows. Rows missing from the index are read one by one. A search also adds
-such rows to the index during its first `_FILL_SECONDS`.
+The search index contains most rows. Rows missing from the index are read one by one. During its first
+`_FILL_SECONDS`, a search also adds the missing rows to the index.
 """
 
 import json
