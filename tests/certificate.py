@@ -6,7 +6,7 @@ import certifi
 
 
 def one_certificate(folder: Path) -> Path:
-    """Write the file into this folder, and return its path."""
+    """Write a file with one root certificate into this folder, and return its path."""
     first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
     file = folder / "one.pem"
     file.write_text(first + end, encoding="utf-8")

@@ -133,7 +133,7 @@ def _a_failed_test_waits_for_no_process(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def write_env_file(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Write the test's `.env`."""
+    """Return a function that writes the test's `.env`."""
 
     def write(text: str) -> None:
         monkeypatch.delenv("PYTHON_DOTENV_DISABLED")
@@ -220,7 +220,7 @@ def langfuse(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Langfus
 
 @pytest.fixture(scope="session")
 def further_httpservers() -> Iterator[Callable[[str], HTTPServer]]:
-    """Return a further server by name. Each server runs for the whole session, since stopping takes half a second."""
+    """Return a function that gives a server by name. Servers run all session, since stopping takes half a second."""
     with ExitStack() as started:
         yield functools.cache(lambda _name: started.enter_context(HTTPServer("127.0.0.1")))
 

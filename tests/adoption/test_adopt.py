@@ -37,7 +37,7 @@ def git(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Callable[..., Path]:
-    """Make a trading repo of `FILES` without the given files, and commit it."""
+    """Return a function that makes and commits a trading repo of `FILES`, without the given files."""
 
     def make(*without: str) -> Path:
         root = tmp_path / "repo"
@@ -73,7 +73,7 @@ def run_bot(root: Path, code: str = "import src.agents.bot") -> subprocess.Compl
 @pytest.mark.parametrize("missing", [(), ("src/__init__.py",), (".env_example",), ("requirements.txt",),
                                      ("src/__init__.py", ".env_example", "requirements.txt")])  # fmt: skip
 def test_in_and_out_leaves_nothing(repo: Callable[..., Path], missing: tuple[str, ...]) -> None:
-    """Adopting twice and then removing leaves `git status` clean, even if a changed file was missing before."""
+    """Two adoptions and a removal leave `git status` clean, even if the repo lacked a file that `adopt` writes to."""
     root = repo(*missing)
     assert adopt(root, "--yes").exit_code == 0
     once = status(root)
@@ -132,7 +132,7 @@ def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: s
 
 
 def test_a_missing_or_broken_package_stops_no_agent(repo: Callable[..., Path]) -> None:
-    """An agent runs on: with a damaged module of the package it prints one line, without the package none."""
+    """If the package has a damaged module, an agent prints one line and goes on; without the package it prints none."""
     root = repo()
     adopt(root, "--yes")
     (root / "src/observability/settings.py").write_text("broken(", encoding="utf-8")
@@ -188,7 +188,7 @@ def test_an_older_adoption_is_updated(repo: Callable[..., Path], monkeypatch: py
 
 
 def test_a_dry_run_and_a_no_change_nothing(repo: Callable[..., Path]) -> None:
-    """`--dry-run` shows the diff and changes nothing; without a terminal, a missing answer counts as no."""
+    """With `--dry-run`, `adopt` shows the diff and changes nothing; otherwise it asks, and only a yes changes files."""
     root = repo()
     shown = adopt(root, "--dry-run")
     assert shown.exit_code == 0
@@ -262,7 +262,7 @@ def test_a_read_only_repo_is_left_alone(repo: Callable[..., Path], monkeypatch: 
 
 
 def test_nothing_to_undo_and_no_repo_at_all(tmp_path: Path, repo: Callable[..., Path]) -> None:
-    """A repo without the package to remove, a missing folder and this repo itself are refused with a message."""
+    """`adopt` refuses a missing folder and this repo itself; `adopt --undo` refuses a repo without the package."""
     assert "nothing to remove" in adopt(repo(), "--undo", "--yes").stderr
     assert "has no folder src" in adopt(tmp_path / "nowhere", "--yes").stderr
     assert "give another repo" in adopt(settings.REPO_ROOT, "--yes").stderr

@@ -27,7 +27,7 @@ def sites_of(root: Path, source: str, name: str = "src/agents/bot.py") -> list[t
     ],
 )
 def test_the_line_reaches_what_imports_src(tmp_path: Path, imports: str, observed: str) -> None:
-    """Calls in a file that imports `src` are observed; with the import inside a function, only under `run`."""
+    """Calls in a file that imports `src` at its top level are observed; other calls only under the command `run`."""
     source = f"{imports}\nimport openai\nopenai.chat.completions.create(model='m')"
     assert [site[2] for site in sites_of(tmp_path, source)] == [observed]
 

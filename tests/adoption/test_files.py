@@ -8,7 +8,7 @@ from src.observability.adoption import write_all
 
 
 def contents(root: Path) -> dict[str, tuple[bytes, int]]:
-    """Return every file below `root` with its mode, hidden files too."""
+    """Return the content and mode of each file below `root`, including hidden files."""
     files = (path for path in root.rglob("*") if path.is_file())
     return {str(path.relative_to(root)): (path.read_bytes(), path.stat().st_mode) for path in files}
 

@@ -41,7 +41,7 @@ def claude(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> Provider:
 
 @pytest.fixture
 def market(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Serve:
-    """Return a function that serves a text at a path of a loopback Moon Dev API; histories are temporary files."""
+    """Return a function that serves a text at a path of a loopback API; the agents' history files are temporary."""
     monkeypatch.setenv("MOONDEV_API_KEY", "moondev-key-0123456789")
     monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for("").rstrip("/"))
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
@@ -64,7 +64,7 @@ def types(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def test_a_replay_traces_every_decision(claude: Provider, journal: Any) -> None:
-    """In six windows of the sample one side rises by half or more; each gives a cycle, a model call and a decision."""
+    """In six windows of the sample, longs or shorts rise by 50 % or more; each has a cycle, a call and a decision."""
     decisions = LiquidationAgent().replay(SAMPLE)
     assert [decision.action for decision in decisions] == ["BUY"] * 6
     rows = journal.observations()
@@ -94,7 +94,7 @@ def test_a_quiet_window_asks_nothing_and_is_no_trace(
 
 
 def test_a_rise_by_half_is_the_threshold(claude: Provider, journal: Any, tmp_path: Path) -> None:
-    """A rise of one side by exactly 50 % calls the model."""
+    """If liquidated longs or shorts rise by exactly 50 %, the agent calls the model."""
     feed = tmp_path / "feed.csv"
     feed.write_text("\n".join([row(0, 1000), row(1, 1000, "BUY"), row(15, 100), row(16, 1500, "BUY")]))
     assert len(LiquidationAgent().replay(feed)) == 1
@@ -167,7 +167,7 @@ def test_broken_rows_are_said(claude: Provider, tmp_path: Path, capsys: pytest.C
 def test_luna_live_compares_with_her_last_look(
     claude: Provider, market: Serve, httpserver: HTTPServer, journal: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Luna, live: the first cycle only records the liquidated sums; the second compares with these and decides."""
+    """Luna's first live cycle only records the liquidated sums; the second compares new sums with these and decides."""
     now = pd.Timestamp.now(tz="UTC")
     minute = (now - pd.Timestamp("2025-01-01", tz="UTC")).total_seconds() / 60
     market("/files/liq_data.csv", "\n".join([row(minute - 3, 1000), row(minute - 60, 99999)]))

@@ -13,7 +13,7 @@ KEY = "moondev-key-0123456789"
 
 @pytest.fixture
 def api(httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) -> MoonDevAPI:
-    """A client of the API, with address and key from the environment, and no pause between retries."""
+    """A client of the API, with address and key from the environment, and 10 ms between retries."""
     monkeypatch.setenv("MOONDEV_API_KEY", KEY)
     monkeypatch.setenv("MOONDEV_API_URL", httpserver.url_for(""))
     monkeypatch.setattr("src.agents.api._PAUSE_SECONDS", 0.01)
@@ -55,7 +55,7 @@ def test_open_interest_is_a_frame(api: MoonDevAPI, httpserver: HTTPServer, capsy
 def test_a_refusal_names_its_cure(
     status: int, message: str, tries: int, api: MoonDevAPI, httpserver: HTTPServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A temporary error is tried three times in all, a permanent error once; the printed line never has the key."""
+    """A request is sent three times if errors are temporary, once if permanent; the printed line never has the key."""
     httpserver.expect_request("/files/oi.csv").respond_with_data(KEY, status)
     assert api.get_oi_data() is None
     out = capsys.readouterr().out

@@ -22,7 +22,7 @@ class Stop(BaseException):
 
 
 def test_a_base_agent_must_be_given_a_run() -> None:
-    """`BaseAgent.run` raises until a subclass defines it, as in the existing repo."""
+    """`BaseAgent.run` raises NotImplementedError until a subclass defines it."""
     with pytest.raises(NotImplementedError, match="BaseAgent must define run"):
         BaseAgent("risk").run()
     agent = BaseAgent("risk", use_exchange_manager=True)

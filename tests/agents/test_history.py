@@ -53,7 +53,7 @@ def test_a_day_is_kept(file: Path) -> None:
 
 
 def test_the_existing_repos_timestamps_are_read(file: Path) -> None:
-    """Timestamps without a zone, as the existing repo writes them, are read as this machine's local time."""
+    """Timestamps without a zone, as Moon Dev's original agents write them, are read as this machine's local time."""
     naive = datetime.now(UTC).astimezone().replace(tzinfo=None).isoformat(sep=" ")
     assert written(file, f"{naive},1,2").last(within=MINUTES) == {"longs": 1, "shorts": 2}
 

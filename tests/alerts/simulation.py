@@ -30,7 +30,7 @@ class Agent:
     invalid: float = 0.0
     stuck: bool = False  # always the same answer
     turn: float = 0.0  # additional chance that a BUY or SELL is reversed
-    shift: float = 0.0  # added to confidences
+    shift: float = 0.0  # percentage points added to each confidence
     slower: float = 1.0
     dearer: float = 1.0
     faster: int = 1  # the agent runs this many times as often
@@ -54,7 +54,7 @@ class Agent:
         self.hour = self.number = 0
 
     def is_on(self, at_ns: int) -> bool:
-        """Return whether the agent runs at a time."""
+        """Return whether the agent's schedule lets it run at this time."""
         day = (at_ns - T0) // DAY_NS
         local = at_ns - (0 if day >= _CLOCKS_CHANGE else -HOUR_NS)
         hour, weekday = local // HOUR_NS % 24, (local // DAY_NS + 3) % 7  # Monday is 0

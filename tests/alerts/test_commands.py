@@ -30,7 +30,7 @@ def failing(made: Journal) -> None:
 
 
 def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
-    """Running `watch --once` twice sends one message; `alerts` and `status` show the incident, `doctor` the watch."""
+    """Two runs of `watch --once` send one message; `alerts` and `status` show the incident, `doctor` the last run."""
     first, second = run("watch", "--once"), run("watch", "--once")
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stdout.startswith("❌ ")
@@ -45,7 +45,7 @@ def test_a_watch_from_cron(failing: None, webhook: Webhook) -> None:
 
 
 def test_a_test_message(webhook: Webhook, made: Journal) -> None:
-    """`alerts test` sends one message, or exits with 1 and names the failing channel, as `doctor` does."""
+    """`alerts test` sends a message, or prints the cure and exits with 1; `doctor` then names the failing channel."""
     sent = run("alerts", "test")
     assert (sent.exit_code, sent.stdout, webhook.titles) == (0, "✅ channel 1 (JSON): sent\n", ["🔔 Test"])
     webhook.status = 503
@@ -79,7 +79,7 @@ def test_settings_that_do_not_work(
 
 
 def test_alerts_that_are_switched_off(failing: None, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A rule that OBSERVABILITY_ALERT_OFF names for an agent gives that agent no alerts."""
+    """A rule that OBSERVABILITY_ALERT_OFF switches off for an agent causes no alerts for that agent."""
     monkeypatch.setenv("OBSERVABILITY_ALERT_OFF", "whaleagent FAILING")
     assert run("watch", "--once").stdout == ""
     assert webhook.titles == []
@@ -106,7 +106,7 @@ def test_rows_that_are_not_delivered(made: Journal, webhook: Webhook, monkeypatc
 def test_a_budget_at_85_and_at_100_percent(
     made: Journal, watcher: Callable[[], Watcher], webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reaching 85 % and 100 % of a budget is an incident each, until the period ends; a jump past both is one."""
+    """A budget at 85 % is an incident, at 100 % another, until its period ends; a jump past both is one incident."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "WhaleAgent 10 calls/day UTC; fleet 5 USD/day UTC")
     add = "INSERT OR REPLACE INTO budget_periods VALUES (?, ?, ?, 0)"
     running, now = watcher(), T0 + 5 * HOUR_NS

@@ -34,11 +34,11 @@ def mean_time(limit: float, step: Callable[[], float], runs: int) -> float:
 
 @pytest.mark.parametrize(("usual", "suspect"), [(0.02, 0.3), (0.1, 0.6), (0.3, 0.7)])
 def test_a_share_that_is_as_usual_is_no_evidence(usual: float, suspect: float) -> None:
-    """While the share is as usual, the mean time to a false alert is at least the number of tests (Lorden's bound)."""
+    """While failures are as frequent as usual, a false alert comes after `tests` calls or more on average (Lorden)."""
     chance = random.Random(1)
     tests = 200.0
     time = mean_time(evidence_limit(tests), lambda: log_ratio(chance.random() < usual, usual, suspect), runs=150)
-    assert time >= tests * 0.8  # 0.8: three standard errors of the mean of 150 runs
+    assert time >= tests * 0.8  # 0.8 allows for three standard errors of the mean of 150 runs
 
 
 def test_an_hour_as_usual_is_no_drift() -> None:
@@ -66,7 +66,7 @@ def test_distance_is_that_of_kolmogorov_and_smirnov() -> None:
 
 
 def test_a_gap_beyond_the_factor_is_rare() -> None:
-    """Of `tests` exponential gaps, at most three on average exceed `gap_factor` times the third-longest gap."""
+    """Of `tests` exponential gaps, at most three on average exceed `gap_factor` times the third-longest past gap."""
     chance = random.Random(4)
     number, tests = 500, 1000.0
     factor = gap_factor(number, 3, tests)

@@ -53,7 +53,7 @@ def test_an_incident_ends_once_trials_are_as_usual_again() -> None:
 
 
 def test_an_agent_that_is_not_run_any_more_is_retired() -> None:
-    """An agent that stops running gives one message, a second after two weeks, then none until it runs again."""
+    """An agent that stops running causes one message, another two weeks later, then none until it runs again."""
     monitor = Monitor.new("A", T0)
     list(calls(monitor, "." * 96 * 9, T0))
     at = T0 + 9 * DAY_NS

@@ -77,7 +77,7 @@ def _is_slow_to_tell(rule: str, seed: int) -> bool:
 
 @pytest.mark.slow
 def test_a_silence_is_found() -> None:
-    """An agent's silence is found within four cycles (at least 90 minutes); at a cadence of four hours, in two days."""
+    """Silence is found within four cycles or 90 minutes, whichever is longer; for four-hour cycles, in two days."""
     for seed in (*SEEDS, 7):
         agent, monitor = copy.deepcopy(after_a_month(seed))
         limit = max(90 * MINUTE_NS, 4 * agent.minutes * MINUTE_NS, 48 * HOUR_NS if agent.minutes > 60 else 0)

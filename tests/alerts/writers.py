@@ -1,4 +1,4 @@
-"""A process that journals cycles of one agent until it is killed: python -m tests.alerts.writers AGENT FAILING."""
+"""Journals cycles of Agent<NUMBER> until killed: python -m tests.alerts.writers NUMBER failing|quiet."""
 
 import sys
 import time

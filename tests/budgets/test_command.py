@@ -26,7 +26,7 @@ def run(journal: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_budgets_shows_and_raises(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A running agent continues after `budgets raise` adds to its used-up budget until tomorrow."""
+    """Once `budgets raise` has raised a used-up budget until tomorrow, a running agent's calls are made again."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {2 * USD} USD/week UTC; gpt-* 9 calls/month UTC")
     model = PricedModel()
     assert [ask(model) is not None for _ in range(3)] == [True, True, False]

@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 def test_no_call_waits_for_a_locked_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While another program locks the journal for a second, calls are checked by the last known remainder."""
+    """While another program locks the journal for a second, calls are checked against the last known remainder."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 20 USD/week")
     model = PricedModel()
     for _ in range(4):
@@ -94,7 +94,7 @@ class Unpriced(PricedModel):
 
 
 def test_a_call_without_a_price_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call of a model without a known price is charged 5 USD per million tokens, or the mean price of other calls."""
+    """A call without a known price costs 5 USD per million tokens, or the mean price once there are priced calls."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week; fleet 99999 tokens/week; fleet 99 calls/week")
     ask(Unpriced())
     tokens = INPUT + OUTPUT
@@ -112,7 +112,7 @@ class Patient(PricedModel):
 
 
 def test_a_cancelled_call_keeps_its_input_cost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancelled call counts its prompt, since the provider has read it: 4,000 characters, about 1,000 tokens."""
+    """A cancelled call is charged for its prompt of about 1,000 tokens, since the provider has read the prompt."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", "fleet 9 USD/week")
 
     async def impatient() -> None:
@@ -158,19 +158,19 @@ def _ask_for_ever() -> None:
 
 @pytest.mark.slow
 def test_a_killed_process_gives_its_slice_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If SIGKILL ends a process during a call, another process frees its reservation and counts the prompt in 30 s."""
+    """After SIGKILL during a call, another process frees the call's reservation and counts its prompt within 30 s."""
     monkeypatch.setenv("OBSERVABILITY_BUDGETS", f"fleet {2.5 * USD} USD/week")
     model = PricedModel()
     ask(model)
     process = in_another_process(_ask_for_ever)
     wait_until(lambda: gate().views[0].left < USD, 20)
-    assert model.generate_response("", "Buy?") is None  # journalled after the running call
+    assert model.generate_response("", "Buy?") is None  # this refused call's row follows that of the running call
     os.kill(process.pid, signal.SIGKILL)
     process.join(10)
     wait_until(lambda: gate().views[0].left > USD, 30)
 
     def is_counted() -> bool:
-        with ObservabilityContext.agent_cycle("Idle"):  # a recorder that writes a row also closes rows of the dead
+        with ObservabilityContext.agent_cycle("Idle"):  # writing a row also closes rows of dead processes
             time.sleep(0.1)
         return USD * 1.0001 < gate().views[0].spent < USD * 1.01
 

@@ -187,7 +187,7 @@ def test_a_time_in_the_middle_of_an_hour_is_exact(filled: Journal) -> None:
 
 
 def test_the_derived_figures(filled: Journal) -> None:
-    """Errors are a share of calls, cache hits of input tokens; an unknown price makes spend per decision unknown."""
+    """Errors are divided by calls, cached tokens by input tokens; an unknown price makes spend per decision unknown."""
     for line in lines("costs", "--by", "model"):
         assert line["cache_hit_share"] == pytest.approx(line["cached_tokens"] / line["input_tokens"])
         assert line["error_share"] == line["errors"] / line["calls"]
@@ -216,7 +216,7 @@ def test_status_is_right(filled: Journal) -> None:
     everything = frame()
     recent = everything[(everything["type"] == "generation") & (everything["start_ns"] >= time.time_ns() - DAY_NS)]
     (status,) = lines("status")
-    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # a call may now be too old
+    assert abs(sum(agent["calls"] for agent in status["agents"]) - len(recent)) <= 1  # a call may by now be 24 h old
     assert sum(agent["cost_usd"] or 0 for agent in status["agents"]) == pytest.approx(
         recent["cost_usd"].sum(), rel=0.02
     )
@@ -225,7 +225,7 @@ def test_status_is_right(filled: Journal) -> None:
 
 
 def test_the_screen_of_status_has_the_same_figures() -> None:
-    """The screen has rows by state, and the day's calls, failures, spend and unknown prices, in total and by agent."""
+    """`status` prints rows by state, and a day's calls, failures, spend and unknown prices, in total and by agent."""
     settings.journal_path().parent.mkdir()
     journal = Journal(settings.journal_path())
     fill(journal, 200, days=0.5)
@@ -273,7 +273,7 @@ def test_what_if_by_time_is_in_order(by: str, filled: Journal) -> None:
 
 @pytest.mark.slow
 def test_figures_end_while_calls_go_on(filled: Journal) -> None:
-    """`costs` ends even if a new call is recorded for each call it reads; the next command counts the new calls."""
+    """`costs` reads only the calls that it finds at its start, so that it ends even while new calls are recorded."""
     seen, total = 0, sum(line["calls"] for line in lines("costs", "--what-if", "gpt-4o"))
     for _ in totals.calls_with_usage(filled, "agent", Filter()):
         seen += 1

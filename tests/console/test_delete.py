@@ -60,7 +60,7 @@ def test_what_was_deleted_is_not_in_the_file(filled: Journal) -> None:
 
 
 def test_delete_says_where_else_the_trace_is(filled: Journal) -> None:
-    """`delete` prints each host that has received the trace, the trace's address there, and a request to delete it."""
+    """`delete` prints each host that received the trace, the trace's address there, and a curl command to delete it."""
     trace_id = next(iter(traces()))
     label = "https://langfuse.example.com|pk-lf-0123456789"
     filled.change("UPDATE observations SET state = 'shipped', destination = ? WHERE trace_id = ?", (label, trace_id))

@@ -76,7 +76,7 @@ def test_all_is_well(langfuse: Any) -> None:
     ],
 )
 def test_what_was_shipped_is_read_back(langfuse: Any, mode: str, what: str) -> None:
-    """`doctor` reports the server's mode, and reads the last trace and score through the API of that mode."""
+    """`doctor` reports which of Langfuse's APIs answer, and reads the last trace and score through one of them."""
     langfuse.mode = mode
     trace_id = one_cycle()
     assert LangFuseTracker().flush(10)
@@ -183,7 +183,7 @@ def test_no_note_is_lost_under_refused_patterns(filled: Journal, tmp_path: Path)
 
 
 def test_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refused connection is a fault; plain http to another machine is a fault without a connection."""
+    """A refused connection is a fault; so is an address without TLS on another machine."""
     for name, value in Backend().environment.items():
         monkeypatch.setenv(name, value)
     weight, what, cure = worst_finding("server")
@@ -330,7 +330,7 @@ def test_refused_rows_are_sent_again_on_demand(langfuse: Any) -> None:
     """For rejected rows, `doctor` prints the server's message; after `--fix` these rows are pending and sent again."""
     langfuse.answer = lambda request, _: Response("tags\x1b[2J are wrong", 400) if "otel" in request.path else None
     one_cycle()
-    LangFuseTracker().flush(10)  # False if refused meanwhile
+    LangFuseTracker().flush(10)  # may return False: the server rejects the rows
     weight, what, cure = worst_finding("rejected")
     assert (weight, cure) == (
         "fault",

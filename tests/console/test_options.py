@@ -254,7 +254,7 @@ def test_tracing_that_is_off_says_who_says_so(closed: Path) -> None:
     ],
 )
 def test_what_is_sent_has_no_reason(host: str, allowed: str, sent: bool, closed: Path) -> None:
-    """Keys given, rows are sent to a host with TLS, to this machine, or to any host if LANGFUSE_ALLOW_HTTP is true."""
+    """With keys, rows are sent to a host with TLS, to this machine, or to any host if LANGFUSE_ALLOW_HTTP is true."""
     settings = {**KEYS, "LANGFUSE_HOST": host, "LANGFUSE_ALLOW_HTTP": allowed}
     status = json.loads(run("status --json", **settings).stdout)
     assert (status["shipping"] == f"to be shipped to {host}", status["reason"] is None) == (sent, sent)

@@ -100,8 +100,8 @@ class Browser:
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def check(self, origin: str) -> None:
-        """Check that the page has no error, no foreign request, no sideways scrolling, and no fault for screen
-        readers."""
+        """Check that the page has no error, no request to another host, no sideways scrolling, and no fault for
+        screen readers."""
         self.page.wait_for_load_state()
         assert self.errors == []
         assert [url for url in self.requests if not url.startswith(origin)] == []
@@ -355,7 +355,7 @@ def test_while_a_fleet_writes(fleet: tuple[Browser, Journal, str]) -> None:
 
 
 def paint_and_filter(page: Any) -> tuple[float, float]:
-    """Return the milliseconds to the first paint, and from a filter's choice to its address; the best of all tries."""
+    """Return the shortest times (ms) to the first paint, and from choosing a filter to the change of the address."""
     paints, filters = [], []
     for _ in range(2):
         page.reload()

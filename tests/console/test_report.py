@@ -178,7 +178,7 @@ def test_confidence_against_outcome(judged: Journal, report: Callable[..., str])
 
 
 def test_every_link_leads_to_a_trace_inside(judged: Journal, report: Callable[..., str]) -> None:
-    """The trace of each row is in the report, once, and no link leads to another file."""
+    """The trace of each row is in the report exactly once, and no link leads to another local file."""
     html = report()
     ids = re.findall(r'id="(t-\w+)"', html)
     links = {link for link in re.findall(r'href="#([^"]*)"', html) if link}

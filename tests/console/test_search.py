@@ -39,7 +39,7 @@ def words_in(file: Path) -> bytes:
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Index parts of 16 rows, so that the index of a small journal has many parts."""
+    """Let each part of the index hold 16 rows, so that the index of a small journal has many parts."""
     monkeypatch.setattr(search, "PART_ROWS", 16)
 
 

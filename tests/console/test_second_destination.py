@@ -80,7 +80,7 @@ def test_doctor_checks_the_second_destination(run: Any, otlp: OtlpServer, monkey
     assert (weight, what) == ("fault", f"{otlp.url} rejects the headers (HTTP 401: unknown key: [REDACTED:own-secret])")
     monkeypatch.setenv(
         "LANGFUSE_PUBLIC_KEY", "pk-lf-0123456789"
-    )  # half a pair of Langfuse's keys does not stop the second destination
+    )  # a missing Langfuse key does not stop the second destination
     assert findings(run)["second destination"][0] == "fault"
     assert f"shipped to {otlp.url}: LANGFUSE_SECRET_KEY is not set" in run("status", columns=200).output
     monkeypatch.delenv("LANGFUSE_PUBLIC_KEY")
