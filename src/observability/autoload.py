@@ -17,8 +17,6 @@ def _say(message: str) -> None:
 
 
 def _check_requirements() -> None:
-    if sys.version_info < (3, 10):  # noqa: UP036 - the operator's Python may be any version
-        raise ModuleNotFoundError(name="Python 3.10 or newer")
     for name in _REQUIRED:
         if find_spec(name) is None:
             raise ModuleNotFoundError(name=name)
@@ -55,5 +53,7 @@ def observe_script() -> None:
         observe_script()
 
 
-if not _is_console():
+if sys.version_info < (3, 10):  # noqa: UP036 - the operator's Python may be any version
+    _say("Python 3.10 or newer is needed, calls are not recorded")
+elif not _is_console():
     _load()

@@ -131,6 +131,16 @@ def test_a_missing_requirement_is_one_line(repo: Callable[..., Path], missing: s
     assert "pip install -r src/observability/requirements.txt" in line
 
 
+def test_a_python_that_is_too_old_is_one_line(repo: Callable[..., Path]) -> None:
+    """On Python 3.9, for which this Python passes here, the agent prints one line on stderr and continues."""
+    root = repo()
+    adopt(root, "--yes")
+    ended = run_bot(root, "import sys; sys.version_info = (3, 9); del sys.orig_argv\nimport src.agents.bot")
+    assert (ended.returncode, ended.stdout) == (0, "solana\n")
+    (line,) = ended.stderr.splitlines()
+    assert "❌ Observability: Python 3.10 or newer is needed, calls are not recorded" in line
+
+
 def test_a_missing_or_broken_package_stops_no_agent(repo: Callable[..., Path]) -> None:
     """If the package has a damaged module, an agent prints one line and goes on; without the package it prints none."""
     root = repo()
